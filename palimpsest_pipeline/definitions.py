@@ -3,7 +3,7 @@
 import dagster as dg
 
 from palimpsest_pipeline.defs import cycle_jobs, cycle_triggers
-from palimpsest_pipeline.defs.asset_metadata import OWNER
+from palimpsest_pipeline.defs.asset_metadata import ASSET_OWNER
 from palimpsest_pipeline.defs.core import assets as core
 from palimpsest_pipeline.defs.landing import assets as landing
 from palimpsest_pipeline.defs.life import assets as life_assets
@@ -27,13 +27,13 @@ from palimpsest_pipeline.defs.upkeep import checks as upkeep_checks
 from palimpsest_pipeline.defs.upkeep import jobs as upkeep_jobs
 
 
-def _owned(spec: dg.AssetSpec) -> dg.AssetSpec:
-    return spec if spec.owners else spec.replace_attributes(owners=[OWNER])
+def _set_owner(spec: dg.AssetSpec) -> dg.AssetSpec:
+    return spec if spec.owners else spec.replace_attributes(owners=[ASSET_OWNER])
 
 
 defs = dg.Definitions(
     assets=[
-        a.map_asset_specs(_owned)
+        a.map_asset_specs(_set_owner)
         for a in dg.load_assets_from_modules([landing, core, mart, life_assets, current_prices, odds_alerts, report, upkeep])
         if isinstance(a, dg.AssetsDefinition)
     ],
@@ -42,15 +42,15 @@ defs = dg.Definitions(
     ),
     jobs=[
         *(
-            cycle_jobs.full_cycle,
-            cycle_jobs.refresh,
-            cycle_jobs.kickoff_window,
-            cycle_jobs.replay,
-            cycle_jobs.cycle_marts,
+            cycle_jobs.full_cycle_job,
+            cycle_jobs.refresh_job,
+            cycle_jobs.kickoff_window_job,
+            cycle_jobs.replay_job,
+            cycle_jobs.cycle_marts_job,
             life_jobs.fixture_life_job,
-            current_price_jobs.present_job,
+            current_price_jobs.current_prices_job,
         ),
-        *(upkeep_jobs.export, upkeep_jobs.upkeep, monitoring_jobs.health),
+        *(upkeep_jobs.export_job, upkeep_jobs.upkeep_job, monitoring_jobs.health_job),
     ],
     schedules=[
         *(cycle_triggers.full_cycle_schedule, life_jobs.fixture_life_schedule),

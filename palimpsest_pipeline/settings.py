@@ -19,17 +19,24 @@ from dotenv.parser import Binding, parse_stream
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from palimpsest_pipeline.domain.enums import Family, Platform, Severity, Sport
+from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, Severity, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.proxy import Proxy
-from palimpsest_pipeline.domain.secrets import PLAIN_PARAMETERS, address_secrets, header_secrets, link_secrets, redact, store_secrets
+from palimpsest_pipeline.domain.secrets import (
+    PUBLIC_QUERY_PARAMETERS,
+    list_address_secrets,
+    list_header_secrets,
+    list_link_secrets,
+    list_store_secrets,
+    redact,
+)
 
 
 class SettingsError(PalimpsestError):
     """Settings that cannot be used. The message says which, and what to do."""
 
 
-def _is_http(url: str) -> bool:
+def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         _ = parts.port  # read here for its error
@@ -38,8 +45,8 @@ def _is_http(url: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
-def _http_url(url: str) -> str:
-    if not _is_http(url):
+def _validate_http_url(url: str) -> str:
+    if not _is_http_url(url):
         raise ValueError(f"{redact(url)!r} is not an http(s) URL, e.g. https://www.betpawa.ng")
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
@@ -48,12 +55,12 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _proxy_url(url: SecretStr) -> SecretStr:
+def _validate_proxy_url(url: SecretStr) -> SecretStr:
     Proxy.from_url(url.get_secret_value())
     return url
 
 
-def _store_url(url: str) -> str:
+def _validate_store_url(url: str) -> str:
     scheme, found, rest = url.partition("://")
     info = rest.partition("/")[0].rpartition("@")[0]
     if found and (":" in info or "?" in rest or (info and not scheme.lower().startswith(("abfs", "az", "sftp", "ssh")))):
@@ -64,7 +71,7 @@ def _store_url(url: str) -> str:
     return url
 
 
-def _broker_url(url: SecretStr) -> SecretStr:
+def _validate_broker_url(url: SecretStr) -> SecretStr:
     scheme, found, _ = url.get_secret_value().partition("://")
     try:
         _ = urlsplit(url.get_secret_value()).port  # read here for its error
@@ -78,23 +85,23 @@ def _broker_url(url: SecretStr) -> SecretStr:
     return url
 
 
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-StoreUrl = Annotated[str, AfterValidator(_store_url)]
+HttpUrl = Annotated[str, AfterValidator(_validate_http_url)]
+StoreUrl = Annotated[str, AfterValidator(_validate_store_url)]
 
 
-PREFIX: Final = "PALIMPSEST_"
-DOTENV: Final = ".env"
+ENV_PREFIX: Final = "PALIMPSEST_"
+DOTENV_FILE: Final = ".env"
 
-SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://.+")
+SERVICE_ADDRESS_PATTERN: Final = re.compile(r"(tcp|udp|sctp)://.+")
 """What Kubernetes writes into the variable NAME_PORT of every container for a service of that name."""
-OWN_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
+UNMASKED_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
 """Words of our own messages. A password that is one of them stays visible: hiding it would spoil the messages and protect nothing."""
-STALE_AFTER_MINUTES: Final[dict[Family, tuple[int, int]]] = {
-    Family.DISCOVERY: (100, 190),
-    Family.ODDS: (100, 190),
-    Family.COVERAGE: (110, 200),
-    Family.FIXTURE_LIFE: (180, 720),
-    Family.EXPORT: (27 * 60, 51 * 60),
+DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
+    FreshnessFamily.DISCOVERY: (100, 190),
+    FreshnessFamily.ODDS: (100, 190),
+    FreshnessFamily.COVERAGE: (110, 200),
+    FreshnessFamily.FIXTURE_LIFE: (180, 720),
+    FreshnessFamily.EXPORT: (27 * 60, 51 * 60),
 }
 """Ages in minutes: a full cycle an hour, which takes most of half an hour, is in time; so is what is done once an hour, or once a day."""
 
@@ -107,7 +114,7 @@ class PlatformSettings(BaseModel):
     base_url: HttpUrl
     headers: dict[str, SecretStr] = Field(default={}, description="Headers added to the platform's own, or replacing them")
     user_agent: str | None = Field(default=None, description="How we name ourselves to the platform; unset: the platform's own default")
-    proxy: Annotated[SecretStr, AfterValidator(_proxy_url)] | None = Field(
+    proxy: Annotated[SecretStr, AfterValidator(_validate_proxy_url)] | None = Field(
         default=None, description="Proxy URL: the sites block data-centre addresses"
     )
     max_in_flight: int = Field(ge=1, description="Requests at the same time")
@@ -167,9 +174,9 @@ class Settings(BaseSettings):
     """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
+        env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
-        env_file=DOTENV,
+        env_file=DOTENV_FILE,
         env_file_encoding=DOTENV_ENCODING,
         extra="ignore",
         env_ignore_empty=True,
@@ -179,7 +186,7 @@ class Settings(BaseSettings):
     home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
     database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
     dagster_database_url: SecretStr | None = Field(default=None, description="Dagster's storage; required when database_url is set, its own database")
-    celery_broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] | None = Field(
+    celery_broker_url: Annotated[SecretStr, AfterValidator(_validate_broker_url)] | None = Field(
         default=None, description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine"
     )
     max_concurrent_runs: int = Field(
@@ -247,7 +254,7 @@ class Settings(BaseSettings):
         default=90, gt=0, description="A check warns when a fixture waits longer for what is derived of it after a cycle, minutes"
     )
     storage_limit_gb: float = Field(default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
-    stale_after_minutes: dict[Family, tuple[int, int]] = Field(
+    stale_after_minutes: dict[FreshnessFamily, tuple[int, int]] = Field(
         default={},
         validate_default=True,
         description="How old the newest of a family of data may be before a check warns, and before it fails, minutes; those left out: the default",
@@ -301,31 +308,31 @@ class Settings(BaseSettings):
 
     @field_validator("stale_after_minutes")
     @classmethod
-    def _warns_before_it_fails(cls, given: dict[Family, tuple[int, int]]) -> dict[Family, tuple[int, int]]:
+    def _check_stale_limits(cls, given: dict[FreshnessFamily, tuple[int, int]]) -> dict[FreshnessFamily, tuple[int, int]]:
         for family, (warn, fail) in given.items():
             if not 0 < warn <= fail:
                 raise ValueError(
                     f'{family}: [{warn}, {fail}] are no two ages in minutes, first to warn and then to fail, e.g. {{"{family}": [100, 190]}}'
                 )
-        return {**STALE_AFTER_MINUTES, **given}
+        return {**DEFAULT_STALE_AFTER_MINUTES, **given}
 
     @field_validator("ui_port", "embedded_port", mode="before")
     @classmethod
     def _ignore_addresses_of_services(cls, given: Any, info: ValidationInfo) -> Any:
         """Return the default for an address that Kubernetes sets, for example for a service named palimpsest-ui: no command would start with it."""
-        is_address = isinstance(given, str) and SERVICE_ADDRESS.fullmatch(given) is not None
+        is_address = isinstance(given, str) and SERVICE_ADDRESS_PATTERN.fullmatch(given) is not None
         return cls.model_fields[info.field_name or ""].default if is_address else given
 
     @field_validator("full_cycle_minutes", "kickoff_slot_minutes")
     @classmethod
-    def _divides_the_hour(cls, minutes: int) -> int:
+    def _check_divides_hour(cls, minutes: int) -> int:
         if 60 % minutes:
             raise ValueError(f"{minutes} does not divide the hour: take one of {', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}")
         return minutes
 
     @field_validator("kickoff_tiers")
     @classmethod
-    def _tiers_become_denser(cls, tiers: dict[int, int]) -> dict[int, int]:
+    def _check_tiers_become_denser(cls, tiers: dict[int, int]) -> dict[int, int]:
         ordered = dict(sorted(tiers.items(), reverse=True))
         every = list(ordered.values())
         if (
@@ -342,47 +349,47 @@ class Settings(BaseSettings):
 
     @field_validator("main_markets")
     @classmethod
-    def _markets_are_named_once(cls, keys: list[str]) -> list[str]:
+    def _check_unique_markets(cls, keys: list[str]) -> list[str]:
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
             raise ValueError(f"{', '.join(twice)} is there twice")
         return keys
 
     @field_validator("odds_alert_levels")
     @classmethod
-    def _levels_rise(cls, levels: tuple[float, float, float]) -> tuple[float, float, float]:
+    def _check_levels_rise(cls, levels: tuple[float, float, float]) -> tuple[float, float, float]:
         if not 0 < levels[0] < levels[1] < levels[2] < 1:
             raise ValueError(f"{list(levels)} do not rise from above 0 to below 1, e.g. [0.05, 0.08, 0.12]")
         return levels
 
     @field_validator("alert_webhook_url")
     @classmethod
-    def _webhook_is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not _is_http(url.get_secret_value()):
+    def _check_webhook_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_http_url(url.get_secret_value()):
             raise ValueError("is not an http(s) URL, e.g. https://hooks.example.com/services/...")
         return url
 
     @field_validator("alert_channels")
     @classmethod
-    def _channels_are_classes(cls, channels: list[str]) -> list[str]:
+    def _check_channel_classes(cls, channels: list[str]) -> list[str]:
         for name in channels:
             if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", name):
                 raise ValueError(f"{name!r} names no class: write package.module:Class")
         return channels
 
     @model_validator(mode="after")
-    def _databases_come_as_a_pair(self) -> Self:
+    def _check_database_pair(self) -> Self:
         if (self.database_url is None) != (self.dagster_database_url is None):
             raise ValueError(
                 "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server"
             )
         if self.database_url is not None and self.dagster_database_url is not None:
-            ours, dagsters = (_database_of(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url))
+            ours, dagsters = (_identify_database(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url))
             if ours == dagsters:
                 raise ValueError("PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name one database: make Dagster one of its own")
         return self
 
     @model_validator(mode="after")
-    def _silence_is_longer_than_a_heartbeat(self) -> Self:
+    def _check_silence_limit(self) -> Self:
         if self.silent_after_s < 2 * self.heartbeat_s:
             raise ValueError(
                 f"PALIMPSEST_SILENT_AFTER_S ({self.silent_after_s:g}) must be twice PALIMPSEST_HEARTBEAT_S ({self.heartbeat_s:g}) or more: "
@@ -411,49 +418,49 @@ class Settings(BaseSettings):
         return self.home / "dagster"
 
     @property
-    def embedded(self) -> bool:
+    def is_embedded(self) -> bool:
         return self.database_url is None
 
     def platform(self, platform: Platform) -> PlatformSettings:
         settings: PlatformSettings = getattr(self, platform.value)
         return settings
 
-    def masked(self) -> dict[str, Any]:
+    def to_masked_dict(self) -> dict[str, Any]:
         """Every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
-        return {name: _masked(name, value) for name, value in _flatten("PALIMPSEST", self)}
+        return {name: _mask_value(name, value) for name, value in _iterate_values("PALIMPSEST", self)}
 
-    def secrets(self) -> list[str]:
+    def list_secrets(self) -> list[str]:
         """Return what no text for people may show: secrets of these settings, and credentials of object stores in the environment."""
         databases = [url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None]
         brokers = [url.get_secret_value() for url in (self.celery_broker_url,) if url is not None]
         links = [url.get_secret_value() for url in (self.alert_webhook_url,) if url is not None]
-        found = [secret for url in databases for secret in address_secrets(url, user_is_secret=False)]
-        found += [secret for url in brokers for secret in address_secrets(url)]
-        found += [secret for url in links for secret in link_secrets(url)]
+        found = [secret for url in databases for secret in list_address_secrets(url, user_is_secret=False)]
+        found += [secret for url in brokers for secret in list_address_secrets(url)]
+        found += [secret for url in links for secret in list_link_secrets(url)]
         for platform in map(self.platform, Platform):
             found += Proxy.from_url(platform.proxy.get_secret_value()).secrets if platform.proxy else ()
-            found += header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
-        return [secret for secret in found + store_secrets(os.environ) if secret.lower() not in OWN_WORDS]
+            found += list_header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
+        return [secret for secret in found + list_store_secrets(os.environ) if secret.lower() not in UNMASKED_WORDS]
 
-    def environment(self) -> dict[str, str]:
+    def to_environment(self) -> dict[str, str]:
         """Every setting as an environment variable, secrets included, for a process of our own that shall see these settings and no others."""
-        return {name: _exported(value) for name, value in _flatten("PALIMPSEST", self)}
+        return {name: _format_for_environment(value) for name, value in _iterate_values("PALIMPSEST", self)}
 
 
-def _flatten(prefix: str, model: BaseModel, separator: str = "_") -> Iterator[tuple[str, Any]]:
+def _iterate_values(prefix: str, model: BaseModel, separator: str = "_") -> Iterator[tuple[str, Any]]:
     for name in type(model).model_fields:
         value = getattr(model, name)
         full = f"{prefix}{separator}{name.upper()}"
         if isinstance(value, BaseModel):
-            yield from _flatten(full, value, separator="__")
+            yield from _iterate_values(full, value, separator="__")
         else:
             yield full, value
 
 
-def _masked(name: str, value: Any) -> Any:
+def _mask_value(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         # Who knows the path of a webhook may post to it.
-        return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value(), user=not name.endswith("PROXY"))
+        return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value(), show_user=not name.endswith("PROXY"))
     if isinstance(value, list | tuple):
         return json.dumps(value)
     if isinstance(value, dict):
@@ -461,15 +468,15 @@ def _masked(name: str, value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _exported(value: Any) -> str:
+def _format_for_environment(value: Any) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, default=_exported)
+        return json.dumps(value, default=_format_for_environment)
     return "" if value is None else str(value)
 
 
-def mask_url(url: str, *, user: bool = True) -> str:
+def mask_url(url: str, *, show_user: bool = True) -> str:
     """Return `url` with its password and secret query values hidden, with `user=False` the user's name too; text that is no URL is all hidden.
 
     A name without a password is hidden as well: it may be a token.
@@ -482,12 +489,14 @@ def mask_url(url: str, *, user: bool = True) -> str:
         return "***"
     info, at, place = parts.netloc.rpartition("@")
     name, colon, _ = info.partition(":")
-    shown = f"{name}:***" if user and colon else "***"
-    query = "&".join(f"{k}={v if k.lower() in PLAIN_PARAMETERS else '***'}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p))
+    shown = f"{name}:***" if show_user and colon else "***"
+    query = "&".join(
+        f"{k}={v if k.lower() in PUBLIC_QUERY_PARAMETERS else '***'}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p)
+    )
     return urlunsplit((parts.scheme, f"{shown}{at}{place}" if at else place, parts.path, query, ""))
 
 
-def _database_of(url: str) -> tuple[str, str, str]:
+def _identify_database(url: str) -> tuple[str, str, str]:
     """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out. Of what is no URL, itself."""
     try:
         parts = urlsplit(url)
@@ -500,27 +509,29 @@ def _database_of(url: str) -> tuple[str, str, str]:
 
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings of the environment and `.env`. Raises SettingsError that names each bad setting, or a line of the file that is wrong."""
-    dotenv = _dotenv_bindings(Path(DOTENV))
+    dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
         return Settings(**overrides)
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
             parts = [str(part).upper() for part in item["loc"] if part != "[key]"]  # pydantic's word for a key that is wrong itself
-            name = PREFIX + "__".join(parts) if parts else "settings"
+            name = ENV_PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from None  # the cause holds the values
     except pydantic_settings.SettingsError as error:
         # Its message names the field, not the variable, and its cause shows the value, which may be secret.
-        raise SettingsError("; ".join(_settings_that_are_not_json(dotenv)) or f"settings that cannot be read: {error}") from None
+        raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings that cannot be read: {error}") from None
 
 
-def _settings_that_are_not_json(dotenv: Sequence[Binding]) -> list[str]:
+def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
     """Name the settings that must hold JSON and do not, each with its line in the file, and an example."""
     unset = Settings.model_construct()
-    whole_platforms: dict[str, Any] = {f"{PREFIX}{name.upper()}": {} for name in Settings.model_fields if isinstance(getattr(unset, name), BaseModel)}
-    defaults = whole_platforms | dict(_flatten("PALIMPSEST", unset))
-    in_file = {binding.key: (f"{DOTENV}, line {_line_of(binding)}: ", binding.value) for binding in dotenv if binding.key}
+    whole_platforms: dict[str, Any] = {
+        f"{ENV_PREFIX}{name.upper()}": {} for name in Settings.model_fields if isinstance(getattr(unset, name), BaseModel)
+    }
+    defaults = whole_platforms | dict(_iterate_values("PALIMPSEST", unset))
+    in_file = {binding.key: (f"{DOTENV_FILE}, line {_find_line(binding)}: ", binding.value) for binding in dotenv if binding.key}
     places = {**in_file, **{name: ("", value) for name, value in os.environ.items()}}
     lines = []
     for name, (place, value) in places.items():
@@ -535,7 +546,7 @@ def _settings_that_are_not_json(dotenv: Sequence[Binding]) -> list[str]:
     return lines
 
 
-def _dotenv_bindings(file: Path) -> list[Binding]:
+def _parse_dotenv(file: Path) -> list[Binding]:
     """Return the statements of the file; none without a file. Raises SettingsError that names the line of the first one that cannot be read."""
     if not file.is_file():
         return []
@@ -550,11 +561,11 @@ def _dotenv_bindings(file: Path) -> list[Binding]:
     bindings = list(parse_stream(io.StringIO(text)))
     for binding in bindings:
         if binding.error:
-            raise SettingsError(f"{file}, line {_line_of(binding)}: this is not NAME=value. Is a quote not closed?")
+            raise SettingsError(f"{file}, line {_find_line(binding)}: this is not NAME=value. Is a quote not closed?")
     return bindings
 
 
-def _line_of(binding: Binding) -> int:
+def _find_line(binding: Binding) -> int:
     """Return the line number of a statement. The parser counts the blank lines before it as part of it."""
     statement = binding.original.string
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")

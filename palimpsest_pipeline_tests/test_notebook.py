@@ -23,11 +23,11 @@ from palimpsest_pipeline.notebook import Data, TooManyRows, UnknownName
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
-from palimpsest_pipeline.storage.archive.named_export import PRICES
+from palimpsest_pipeline.storage.archive.named_export import NAMED_PRICES_SCHEMA
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError
 from palimpsest_pipeline.storage.db.revisions import sql_dir
-from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
+from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.odds import partitions
 from palimpsest_pipeline.storage.odds.reader import PRICE_CHANGES_SCHEMA, PRICES_SCHEMA
 from palimpsest_pipeline_tests.storage.history_worlds import DAYS, INGESTED_AT
@@ -61,29 +61,29 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     hot, half = f"notebook_{uuid4().hex[:12]}", f"notebook_{uuid4().hex[:12]}"
     role, export = f"reader_{uuid4().hex[:12]}", tmp_path_factory.mktemp("export")
     postgres.create_database(hot)
-    migrate.upgrade(postgres.url(hot))
-    with Database(postgres.url(hot)).connect() as conn:
-        partitions.ensure(conn, DAYS)
+    migrate.upgrade(postgres.build_url(hot))
+    with Database(postgres.build_url(hot)).connect() as conn:
+        partitions.ensure_partitions(conn, DAYS)
         tell(conn, WORLD)
         seen = [min(said.observed_at for said in WORLD), max(said.observed_at for said in WORLD)]
         conn.execute("update core.event_listings set first_seen_at = %s, last_seen_at = %s", seen)
         conn.execute(ALERTS)
-    with Database(postgres.url(hot)).connect(autocommit=True) as conn:
+    with Database(postgres.build_url(hot)).connect(autocommit=True) as conn:
         for day in DAYS[:2]:
             Archive(export).export(conn, day, exported_at=INGESTED_AT)
-    with Database(postgres.url("postgres")).connect(autocommit=True) as admin:
+    with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
         admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(half), sql.Identifier(hot)))
         admin.execute(sql.SQL("create role {} login password 'reads'").format(sql.Identifier(role)))
-    with Database(postgres.url(half)).connect() as conn:
+    with Database(postgres.build_url(half)).connect() as conn:
         for day in DAYS[:2]:
-            partitions.drop(conn, day)
+            partitions.drop_day(conn, day)
         conn.execute(sql.SQL("grant usage on schema mart, palimpsest to {}").format(sql.Identifier(role)))
         conn.execute(sql.SQL("grant select on mart.odds_alert to {}").format(sql.Identifier(role)))
-    analyst = make_url(postgres.url(half)).set(username=role, password="reads").render_as_string(hide_password=False)
-    yield World(postgres.url(hot), postgres.url(half), export, analyst)
-    with Database(postgres.url(half)).connect() as conn:
+    analyst = make_url(postgres.build_url(half)).set(username=role, password="reads").render_as_string(hide_password=False)
+    yield World(postgres.build_url(hot), postgres.build_url(half), export, analyst)
+    with Database(postgres.build_url(half)).connect() as conn:
         conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(role)))
-    with Database(postgres.url("postgres")).connect(autocommit=True) as admin:
+    with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
         admin.execute(sql.SQL("drop role {}").format(sql.Identifier(role)))
     for name in (hot, half):
         postgres.drop_database(name)
@@ -98,7 +98,7 @@ def data(world: World) -> Iterator[Data]:
 def test_a_table_comes_with_the_types_it_has(data: Data) -> None:
     rows = data.odds_alert()
     assert rows.height == 6
-    assert rows.schema == pl.Schema(frame_schema("mart.odds_alert"))
+    assert rows.schema == pl.Schema(get_frame_schema("mart.odds_alert"))
     assert rows["baseline_odds"].to_list() == [3.4] * 6
     assert {at.isoformat() for at in rows["opened_at"]} == {"2026-03-01T10:00:00.123456+00:00"}
 
@@ -135,7 +135,7 @@ def test_a_market_that_there_is_not_is_refused_and_its_key_named(data: Data) -> 
 
 
 def test_a_large_table_is_not_read_whole_unasked(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notebook, "MOST_ROWS", 5)
+    monkeypatch.setattr(notebook, "MAX_ROWS", 5)
     with pytest.raises(TooManyRows, match=r"mart.odds_alert has more than 5 rows here: narrow them .* or read them all with whole=True"):
         data.odds_alert()
     assert data.odds_alert(whole=True).height == 6
@@ -149,7 +149,7 @@ def test_views_functions_and_tables_of_the_same_name(data: Data) -> None:
     assert told["prices_as_of", "palimpsest"]["kind"] == "function"
     assert "decimal" in told["prices_as_of", "palimpsest"]["about"]
     assert "tournament" in data.open_close().columns or "home_team" in data.open_close().columns
-    assert data["mart.open_close"]().schema == pl.Schema(frame_schema("mart.open_close"))
+    assert data["mart.open_close"]().schema == pl.Schema(get_frame_schema("mart.open_close"))
     assert {"odds_alert", "open_close", "prices_as_of", "prices", "export"} <= set(dir(data))
     assert "opened_at: timestamp with time zone" in repr(data.odds_alert)
     assert data.odds_alert.columns.row(0) == ("alert_id", "bigint", "Hash of what it is about and of opened_at: the same episode has the same id "
@@ -223,12 +223,12 @@ def test_changes_are_those_of_the_view_wherever_their_days_lie(world: World, dat
 def test_the_export_is_a_lazy_frame_that_says_what_duckdb_says(world: World) -> None:
     with palimpsest_pipeline.connect(world.export) as alone:
         rows = alone.export().collect()
-        assert rows.schema == pl.Schema(PRICES)
+        assert rows.schema == pl.Schema(NAMED_PRICES_SCHEMA)
         asked = duckdb.connect()
         asked.execute((world.export / "open.sql").read_text())
         asked.execute("set timezone = 'UTC'")
-        theirs = asked.sql(f"select {', '.join(PRICES)} from prices").pl()
-        assert_frame_equal(theirs.select(pl.col(name).cast(kind) for name, kind in PRICES.items()), rows, check_row_order=False)
+        theirs = asked.sql(f"select {', '.join(NAMED_PRICES_SCHEMA)} from prices").pl()
+        assert_frame_equal(theirs.select(pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items()), rows, check_row_order=False)
         one = alone.export(8, DAYS[1], DAYS[1]).filter(pl.col("market_key") == "match_result").collect()
         assert_frame_equal(one, rows.filter(sr_id=8, date=DAYS[1], market_key="match_result"), check_row_order=False)
         assert one.height
@@ -281,7 +281,7 @@ def test_who_has_an_export_alone_is_told_what_he_can_do_when_a_name_is_missing(w
 def test_a_day_that_the_catalogue_knows_as_empty_is_no_hole(world: World, tmp_path: Path) -> None:
     empty = DAYS[1] + timedelta(days=1)
     with Database(world.hot).connect(autocommit=True) as conn:
-        partitions.ensure(conn, [empty])
+        partitions.ensure_partitions(conn, [empty])
         for day in (*DAYS, empty):
             Archive(tmp_path).export(conn, day, exported_at=INGESTED_AT)
     with palimpsest_pipeline.connect(tmp_path) as alone, palimpsest_pipeline.connect(world.hot) as hot:
@@ -341,14 +341,14 @@ def test_without_a_place_it_is_the_database_of_the_settings(world: World, monkey
 
 @pytest.mark.slow
 def test_the_embedded_server_is_started_for_it_and_stopped_after_it(tmp_path: Path) -> None:
-    from palimpsest_pipeline.operate.databases import databases, prepare
-    from palimpsest_pipeline.pipeline.context import embedded_server
+    from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
+    from palimpsest_pipeline.pipeline.context import make_embedded_server
 
     settings = load_settings(home_dir=tmp_path / "home", embedded_durable=False, database_url=None, dagster_database_url=None)
-    with databases(settings) as pipeline:
-        prepare(pipeline)
+    with open_databases(settings) as pipeline:
+        prepare_schema(pipeline)
     with palimpsest_pipeline.connect(settings=settings) as data:
-        assert embedded_server(settings).status().running
+        assert make_embedded_server(settings).status().running
         assert data.tables.height > 20
-    assert not embedded_server(settings).status().running
-    embedded_server(settings).remove()
+    assert not make_embedded_server(settings).status().running
+    make_embedded_server(settings).remove()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.domain.enums import Family, Platform
-from palimpsest_pipeline.settings import STALE_AFTER_MINUTES, SettingsError, load_settings
+from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform
+from palimpsest_pipeline.settings import DEFAULT_STALE_AFTER_MINUTES, SettingsError, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path):
 
 def test_defaults_point_at_the_real_sites_and_the_embedded_server():
     found = load_settings()
-    assert found.embedded
+    assert found.is_embedded
     assert {p: found.platform(p).base_url for p in Platform} == {
         Platform.BETPAWA: "https://www.betpawa.ng",
         Platform.SPORTYBET: "https://www.sportybet.com",
@@ -37,9 +37,9 @@ def test_one_nested_value_leaves_the_others_at_their_defaults(monkeypatch):
 
 
 def test_a_family_that_is_named_leaves_the_others_as_old_as_by_default(monkeypatch):
-    assert load_settings().stale_after_minutes == STALE_AFTER_MINUTES
+    assert load_settings().stale_after_minutes == DEFAULT_STALE_AFTER_MINUTES
     monkeypatch.setenv("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [7, 7]}')
-    assert load_settings().stale_after_minutes == {**STALE_AFTER_MINUTES, Family.ODDS: (7, 7)}
+    assert load_settings().stale_after_minutes == {**DEFAULT_STALE_AFTER_MINUTES, FreshnessFamily.ODDS: (7, 7)}
 
 
 def test_the_address_of_a_service_is_no_port_and_keeps_nothing_from_starting(monkeypatch):
@@ -49,7 +49,7 @@ def test_the_address_of_a_service_is_no_port_and_keeps_nothing_from_starting(mon
 
 def test_an_empty_variable_is_no_value(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "")
-    assert load_settings().embedded
+    assert load_settings().is_embedded
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_dagster_s_database_is_another_than_ours(monkeypatch, dagsters):
     assert "hunter2" not in str(told.value)
     for other in ("postgresql://u:p@h/dagster", "postgresql://u:p@h:5433/db", "postgresql://u:p@g/db", "postgresql://u:p@h:port/db"):
         monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", other)
-        assert not load_settings().embedded
+        assert not load_settings().is_embedded
 
 
 def test_secrets_never_show(monkeypatch):
@@ -107,9 +107,9 @@ def test_secrets_never_show(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_BETPAWA__PROXY", "http://me:hunter5@proxy:8080")
     monkeypatch.setenv("PALIMPSEST_BETPAWA__HEADERS", '{"cookie": "hunter6"}')
     monkeypatch.setenv("PALIMPSEST_ALERT_WEBHOOK_URL", "https://hooks.example.com/services/T1/hunter7?token=hunter8")
-    shown = f"{load_settings().masked()} {load_settings()!r}"
-    assert "hunter" not in str(load_settings().masked())
-    assert "host/db" in str(load_settings().masked()["PALIMPSEST_DATABASE_URL"])
+    shown = f"{load_settings().to_masked_dict()} {load_settings()!r}"
+    assert "hunter" not in str(load_settings().to_masked_dict())
+    assert "host/db" in str(load_settings().to_masked_dict()["PALIMPSEST_DATABASE_URL"])
     assert "hunter2" not in shown
 
 
@@ -123,7 +123,7 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
     monkeypatch.setenv("PALIMPSEST_ALERT_CHANNELS", '["pagers.big:Pager", "mail:Mail"]')
     monkeypatch.setenv("PALIMPSEST_ALERT_WEBHOOK_URL", "https://hooks.example.com/T1?x=%20")
     handed = load_settings()
-    for name, value in handed.environment().items():
+    for name, value in handed.to_environment().items():
         monkeypatch.setenv(name, value)
     assert load_settings() == handed
 

@@ -28,22 +28,22 @@ from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 
 from .compare import compare_app
 from .console import (
-    CANCELLED,
-    PARTIAL,
-    Json,
+    EXIT_CANCELLED,
+    EXIT_PARTIAL,
+    JsonOption,
     err,
-    escaped,
+    escape_markup,
     fail,
+    format_command,
     out,
     parse_day,
     parse_hours,
-    pasteable,
     print_frame,
     print_table,
     say,
 )
 from .db import db_app
-from .files import Csv, Xlsx, write_files
+from .files import CsvOption, XlsxOption, write_files
 from .landing import landing_app
 from .markets import markets_app
 from .odds_alerts import odds_alerts_app
@@ -80,7 +80,7 @@ def begin(context: typer.Context) -> None:
             say(f"warning: {unknown.sentence}")
 
 
-SHOWN = (
+REPORT_COLUMNS = (
     ("platform", "platform"),
     ("status", "status"),
     ("listed", "discovered"),
@@ -94,36 +94,38 @@ SHOWN = (
     ("ms", "ms"),
 )
 """Columns of a report in a terminal of 80 characters, those that it has: heading, and name in its JSON."""
-WORDS = ("platform", "status")
+TEXT_COLUMNS = ("platform", "status")
 """... that hold no numbers."""
 
-FOR_RUNS = ("dagster", "dagster_postgres")
-"""What commands that execute runs need when the database is up: it takes seconds to import. Our definitions cannot be among it: see `run_watched`."""
+RUN_MODULES = ("dagster", "dagster_postgres")
+"""What commands that execute runs need when the database is up: it takes seconds to import. Our definitions cannot be among it: see `run_live_job`."""
 
-Day = Annotated[str | None, typer.Option(help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today.")]
+DayOption = Annotated[
+    str | None, typer.Option(help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today.")
+]
 
 
 @contextmanager
-def pipeline(settings: Settings | None = None, *, needed_soon: Sequence[str] = ()) -> Iterator[Any]:
+def open_pipeline(settings: Settings | None = None, *, modules_to_preload: Sequence[str] = ()) -> Iterator[Any]:
     """The pipeline with its database up. When it is lost, the command ends instead of waiting for Dagster's retries.
 
-    `needed_soon`: modules that are imported while the database starts.
+    `modules_to_preload`: modules that are imported while the database starts.
     """
-    from palimpsest_pipeline.operate.databases import databases
+    from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.runtime.import_ahead import import_ahead
     from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 
-    import_ahead(*needed_soon)
-    with databases(settings or load_settings()) as found, give_up_on_loss():
+    import_ahead(*modules_to_preload)
+    with open_databases(settings or load_settings()) as found, give_up_on_loss():
         yield found
 
 
 @app.command()
-def settings(as_json: Json = False) -> None:
+def settings(as_json: JsonOption = False) -> None:
     """Print every setting in force, secrets masked."""
     chosen = load_settings()
-    values = chosen.masked()
-    warn_of_other_source(chosen)
+    values = chosen.to_masked_dict()
+    warn_about_source_conflict(chosen)
     if as_json:
         out.print_json(json.dumps(values, default=str))
         return
@@ -131,12 +133,12 @@ def settings(as_json: Json = False) -> None:
         out.print(f"{name}={'' if value is None else value}", highlight=False, markup=False, soft_wrap=True)
 
 
-def warn_of_other_source(chosen: Settings) -> None:
+def warn_about_source_conflict(settings: Settings) -> None:
     """Print a warning when the settings lead to simulated platforms and the home folder holds real data, or the reverse."""
-    from palimpsest_pipeline.pipeline.data_source import describe_conflict, noted_source
+    from palimpsest_pipeline.pipeline.data_source import describe_conflict, read_noted_source
 
-    source = noted_source(chosen.home)
-    if source is not None and (conflict := describe_conflict(chosen, source)):
+    source = read_noted_source(settings.home)
+    if source is not None and (conflict := describe_conflict(settings, source)):
         say(f"warning: {conflict}")
 
 
@@ -146,7 +148,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
     ui: Annotated[bool, typer.Option("--ui/--no-ui", help="End with Dagster's UI on loopback.")] = True,
     port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Everything once, offline: simulated platforms, embedded Postgres, two cycles, coverage tables; then the UI."""
     from palimpsest_pipeline.operate import demo as world
@@ -156,7 +158,7 @@ def demo(
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     if ui:
         check_port(chosen.ui_port)
-    with world.demo_world(chosen, size=size, seed=seed, say=say) as (demo_settings, summary):
+    with world.run_demo(chosen, size=size, seed=seed, say=say) as (demo_settings, summary):
         if as_json:
             out.print_json(json.dumps(summary.as_dict()))
         else:
@@ -166,46 +168,46 @@ def demo(
             )
         if ui:
             # Nothing of the user's own settings, nor of a `.env` beside them, may reach the demo's UI.
-            serve_until_stopped(demo_settings, demo_settings.environment(), demo_settings.home)
-    say(f"The demo's data stay in {world.demo_home(chosen)}; look again with: {pasteable('coverage', world.demo_home(chosen))}")
+            serve_until_stopped(demo_settings, demo_settings.to_environment(), demo_settings.home)
+    say(f"The demo's data stay in {world.locate_demo_home(chosen)}; look again with: {format_command('coverage', world.locate_demo_home(chosen))}")
 
 
-def say_of_the_dead(found: Any) -> None:
+def close_dead_cycles(pipeline: Any) -> None:
     """Close the cycles whose process died, and name them."""
-    from palimpsest_pipeline.pipeline.live.recovery import close_dead, closed_words
+    from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 
-    for cycle in close_dead(found):
-        say(closed_words(cycle))
+    for cycle in recover_dead_cycles(pipeline):
+        say(describe_closed_cycle(cycle))
 
 
-def serve_until_stopped(chosen: Settings, environment: dict[str, str], cwd: Path) -> None:
+def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Path) -> None:
     """Dagster in the foreground, until Ctrl-C or `palimpsest down`."""
-    from palimpsest_pipeline.operate.serve.switches import switches
-    from palimpsest_pipeline.operate.serve.up import serving
+    from palimpsest_pipeline.operate.serve.switches import list_switches
+    from palimpsest_pipeline.operate.serve.up import run_services
 
     say("starting Dagster: code server, web server, daemon")
-    with serving(chosen, environment, cwd, say) as supervisor:
+    with run_services(settings, environment, cwd, say) as supervisor:
         err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
-        say(f"definitions loaded, daemon alive after {supervisor.took_s:.1f} s")
-        if off := [switch.name for switch in switches(chosen.home) if not switch.on]:
-            say(f"off, so that no platform is asked: {', '.join(off)}. To switch them on: {pasteable('cadence on', chosen.home)}")
+        say(f"definitions loaded, daemon alive after {supervisor.startup_s:.1f} s")
+        if off := [switch.name for switch in list_switches(settings.home) if not switch.is_on]:
+            say(f"off, so that no platform is asked: {', '.join(off)}. To switch them on: {format_command('cadence on', settings.home)}")
         supervisor.wait()
 
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
     """The real thing: database, schema, Dagster's code server, UI and daemon, in the foreground. Scraping is off until `palimpsest cadence on`."""
-    from palimpsest_pipeline.operate.databases import databases, prepare
+    from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
     from palimpsest_pipeline.operate.serve.service_record import check_not_serving, check_port
 
     chosen = load_settings(**({} if port is None else {"ui_port": port}))
     check_not_serving(chosen.home)
     check_port(chosen.ui_port)
-    warn_of_other_source(chosen)
+    warn_about_source_conflict(chosen)
     say("making sure that the databases are there, and their tables up to date")
-    with databases(chosen) as found:
-        prepare(found)
-        say_of_the_dead(found)
+    with open_databases(chosen) as found:
+        prepare_schema(found)
+        close_dead_cycles(found)
         serve_until_stopped(chosen, {}, Path.cwd())
 
 
@@ -218,7 +220,7 @@ def down(
 
     Queued runs stay queued for the next `up`. A command in another terminal keeps running, as does its server: `down` names it and exits with 1.
     """
-    from palimpsest_pipeline.operate.demo import demo_home
+    from palimpsest_pipeline.operate.demo import locate_demo_home
     from palimpsest_pipeline.operate.serve.down import stop_home
 
     chosen = load_settings()
@@ -226,10 +228,10 @@ def down(
     def tell(line: str) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    stopped = [stop_home(chosen, home, 0 if now else wait_s, tell) for home in (chosen.home, demo_home(chosen))]
-    if any(home.in_use for home in stopped):
+    stopped = [stop_home(chosen, home, 0 if now else wait_s, tell) for home in (chosen.home, locate_demo_home(chosen))]
+    if any(home.is_in_use for home in stopped):
         raise fail("not everything was stopped: see above")
-    if not any(home.anything for home in stopped):
+    if not any(home.was_running for home in stopped):
         tell("nothing was running")
 
 
@@ -238,88 +240,88 @@ def worker(concurrency: Annotated[int, typer.Option(min=1, help="Runs at the sam
     """Execute runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out. Ctrl-C or SIGTERM: no new ones; a second one ends those under way."""
     from palimpsest_pipeline.defs.instance import prepare_instance
     from palimpsest_pipeline.operate import celery_workers
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     chosen = load_settings()
-    with databases(chosen) as found:
+    with open_databases(chosen) as found:
         require_schema(found)
         prepare_instance(chosen)
-        celery_workers.work(chosen, concurrency)
+        celery_workers.run_worker(chosen, concurrency)
 
 
-def run_watched(found: Any, job: str, trigger: str, sr_ids: tuple[int, ...] = (), day: date | None = None) -> Any:
+def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] = (), day: date | None = None) -> Any:
     """Run one live job, with a bar per platform on the terminal. Returns its RunOutcome."""
-    from palimpsest_pipeline.operate.databases import upgrade
+    from palimpsest_pipeline.operate.databases import upgrade_schema
 
-    upgrade(found)
+    upgrade_schema(pipeline)
     # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
     from palimpsest_pipeline.defs.instance import open_instance
-    from palimpsest_pipeline.defs.run_heartbeat import report_dead
+    from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
     from palimpsest_pipeline.domain.enums import Trigger
     from palimpsest_pipeline.operate.run_job import run_job
     from palimpsest_pipeline.runtime.import_ahead import import_ahead
-    from palimpsest_pipeline.runtime.progress import Board, bars, terminal
+    from palimpsest_pipeline.runtime.progress import Board, open_terminal, show_bars
 
     import_ahead("palimpsest_pipeline.definitions", "palimpsest_pipeline.wire.client")
-    require_same_source_here(found)
-    say_of_the_dead(found)
+    require_home_data_source(pipeline)
+    close_dead_cycles(pipeline)
     board = Board()
-    with open_instance(found.settings) as instance, terminal() as console, bars(board, console):
-        report_dead(instance, found)
-        watched = replace(found, progress=board)
-        outcome = run_job(instance, watched, job, day or found.clock.now().date(), trigger=Trigger(trigger), sr_ids=sr_ids)
+    with open_instance(pipeline.settings) as instance, open_terminal() as console, show_bars(board, console):
+        report_dead_runs(instance, pipeline)
+        watched = replace(pipeline, progress=board)
+        outcome = run_job(instance, watched, job, day or pipeline.clock.now().date(), trigger=Trigger(trigger), sr_ids=sr_ids)
     if outcome.success:
         say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
 
 
-def require_same_source_here(found: Any) -> None:
+def require_home_data_source(pipeline: Any) -> None:
     """Raise SettingsError when a run would mix simulated data with real data. Call it before the run begins."""
     from palimpsest_pipeline.pipeline.data_source import require_same_source
     from palimpsest_pipeline.storage.ledger import cycle_ledger
 
-    with found.connect() as conn:
-        require_same_source(found.settings, found.landing, has_cycles=cycle_ledger.has_cycles(conn))
+    with pipeline.connect() as conn:
+        require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
 
 
-def report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **also: Any) -> None:
+def print_report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **extra_fields: Any) -> None:
     """How each platform fared; then the exit code."""
     if as_json:
-        told = {"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "timing": outcome.timing, **also}
+        told = {"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "timing": outcome.timing, **extra_fields}
         out.print_json(json.dumps({**told, "platforms": platforms}, default=str))
     elif platforms:
-        shown = [(heading, name) for heading, name in SHOWN if name in platforms[0]]
+        shown = [(heading, name) for heading, name in REPORT_COLUMNS if name in platforms[0]]
         print_table(
             title,
-            [(heading.replace(" ", "\n"), name not in WORDS) for heading, name in shown],
-            [[_brief(name, row[name]) for _, name in shown] for row in platforms],
+            [(heading.replace(" ", "\n"), name not in TEXT_COLUMNS) for heading, name in shown],
+            [[_format_number(name, row[name]) for _, name in shown] for row in platforms],
         )
         for row in platforms:
             if why := row.get("message") or row.get("failure"):
                 say(f"{row['platform']}: {why}")
     if not outcome.success:
-        raise fail(outcome.error or "the run failed", CANCELLED if outcome.cancelled else 1)
+        raise fail(outcome.error or "the run failed", EXIT_CANCELLED if outcome.cancelled else 1)
     if not complete:
-        raise typer.Exit(PARTIAL)
+        raise typer.Exit(EXIT_PARTIAL)
 
 
-def _brief(name: str, value: Any) -> Any:
+def _format_number(name: str, value: Any) -> Any:
     return value if not isinstance(value, float) else f"{value:.0f}" if name.endswith("ms") else f"{value:.1f}"
 
 
 @app.command()
-def scrape(day: Day = None, as_json: Json = False) -> None:
+def scrape(day: DayOption = None, as_json: JsonOption = False) -> None:
     """One full cycle now: discover and capture everything, then core and mart."""
     from palimpsest_pipeline.domain.enums import RunStatus
     from palimpsest_pipeline.storage.ledger import cycle_reader
 
     chosen = None if day is None else parse_day(day)
-    with pipeline(needed_soon=FOR_RUNS) as found:
-        outcome = run_watched(found, "full_cycle", "manual", day=chosen)
+    with open_pipeline(modules_to_preload=RUN_MODULES) as found:
+        outcome = run_live_job(found, "full_cycle", "manual", day=chosen)
         with found.connect() as conn:
-            platforms = cycle_reader.runs_of_dagster_run(conn, outcome.run_id).to_dicts()
+            platforms = cycle_reader.read_runs_of_dagster_run(conn, outcome.run_id).to_dicts()
         cycle_id = next(iter({p.pop("cycle_id") for p in platforms}), None)
-        report(
+        print_report(
             outcome,
             f"Cycle {cycle_id}",
             platforms,
@@ -330,19 +332,19 @@ def scrape(day: Day = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: Json = False) -> None:
+def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: JsonOption = False) -> None:
     """Refresh given fixtures now, all platforms at once. Ids that no platform is known to list are named, and the others done."""
     from palimpsest_pipeline.domain.enums import RunStatus
 
-    with pipeline(needed_soon=FOR_RUNS) as found:
-        outcome = run_watched(found, "refresh", "on_demand", tuple(sr_ids))
-        from palimpsest_pipeline.operate.run_job import NOT_LISTED, refreshed  # not before `run_watched` has settled the first day
+    with open_pipeline(modules_to_preload=RUN_MODULES) as found:
+        outcome = run_live_job(found, "refresh", "on_demand", tuple(sr_ids))
+        from palimpsest_pipeline.operate.run_job import NOT_LISTED_STATUS, read_refresh_result  # not before `run_live_job` has settled the first day
 
-        platforms, unknown = refreshed(found, outcome.run_id, sr_ids)
+        platforms, unknown = read_refresh_result(found, outcome.run_id, sr_ids)
         if unknown and outcome.success:
             say(f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: run a full cycle first, or check the id")
-        done = all(p["status"] in (RunStatus.COMPLETED, NOT_LISTED) for p in platforms)
-        report(outcome, "Refresh", platforms, complete=done and not unknown, as_json=as_json, unknown_sr_ids=unknown)
+        done = all(p["status"] in (RunStatus.COMPLETED, NOT_LISTED_STATUS) for p in platforms)
+        print_report(outcome, "Refresh", platforms, complete=done and not unknown, as_json=as_json, unknown_sr_ids=unknown)
 
 
 @app.command()
@@ -353,50 +355,50 @@ def backfill(
     again: Annotated[bool, typer.Option("--again", help="Derive anew what is up to date, too: rows were changed by somebody, or are wrong.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Processes that derive core at the same time: for many hours, and more than two cores.")] = 1,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
     from palimpsest_pipeline.domain.instants import Clock
-    from palimpsest_pipeline.operate.databases import upgrade
-    from palimpsest_pipeline.runtime.progress import terminal
+    from palimpsest_pipeline.operate.databases import upgrade_schema
+    from palimpsest_pipeline.runtime.progress import open_terminal
 
     if (start is None) != (end is None) or (start is None and not stale):
         raise typer.BadParameter("give FROM and TO, or --stale for all hours")
     if again and (stale or dry_run):
         raise typer.BadParameter("--again goes without --stale and --dry-run")
     first, last = (None, None) if start is None or end is None else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
-    with pipeline(needed_soon=FOR_RUNS) as found, terminal() as console:
-        upgrade(found)
+    with open_pipeline(modules_to_preload=RUN_MODULES) as found, open_terminal() as console:
+        upgrade_schema(found)
         # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
         from palimpsest_pipeline.defs.instance import open_instance
         from palimpsest_pipeline.operate.backfill import backfill as replay
-        from palimpsest_pipeline.pipeline.replay_plan import plan
+        from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 
-        say_of_the_dead(found)
+        close_dead_cycles(found)
         if again:
-            replay.make_due(found, plan(found, first, last))
-        hours = plan(found, first, last)
+            replay.mark_due(found, plan_hours(found, first, last))
+        hours = plan_hours(found, first, last)
         if stale or dry_run:
-            say_what_is_due(hours, stale_only=stale, as_json=as_json and dry_run, on=err if as_json else out)
+            print_due_hours(hours, stale_only=stale, as_json=as_json and dry_run, console=err if as_json else out)
         if dry_run:
             return
         with open_instance(found.settings) as instance:
-            report = replay.backfill(found, instance, hours, console, jobs=jobs, stale_only=stale)
+            report = replay.run_backfill(found, instance, hours, console, jobs=jobs, stale_only=stale)
     if as_json:
         out.print_json(json.dumps(report.as_dict()))
     else:
-        out.print(report.sentence(), highlight=False, soft_wrap=True)
-    if not report.whole:
-        raise fail(report.trouble(), 1 if report.nothing else PARTIAL)
+        out.print(report.describe(), highlight=False, soft_wrap=True)
+    if not report.is_complete:
+        raise fail(report.describe_failures(), 1 if report.is_empty_handed else EXIT_PARTIAL)
     if report.empty and not stale:
-        raise fail(report.emptiness(), PARTIAL)
+        raise fail(report.describe_empty_hours(), EXIT_PARTIAL)
 
 
-def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on: Console) -> None:
+def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, console: Console) -> None:
     """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as lines."""
-    from palimpsest_pipeline.operate.backfill.backfill import lost
+    from palimpsest_pipeline.operate.backfill.backfill import list_lost_cycles
 
-    told = {hour.key: (hour.why(), [gone.sentence for gone in lost(hour, stale_only=stale_only)]) for hour in hours}
+    told = {hour.key: (hour.why(), [gone.sentence for gone in list_lost_cycles(hour, stale_only=stale_only)]) for hour in hours}
     if as_json:
         out.print_json(json.dumps({key: {"due": why, "refused": refused} for key, (why, refused) in told.items() if why or refused}))
         return
@@ -404,51 +406,53 @@ def say_what_is_due(hours: Iterable[Any], *, stale_only: bool, as_json: bool, on
         keys = list(alike)
         named = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
         for line in filter(None, (why, *refused)):
-            on.print(f"{named}: {line}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"{named}: {line}", highlight=False, markup=False, soft_wrap=True)
     if not any(why or refused for why, refused in told.values()):
-        on.print("nothing is due", highlight=False)
+        console.print("nothing is due", highlight=False)
 
 
-def print_coverage(found: Any, most: int = 15) -> None:
+def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
     """The coverage tables of the last cycle that coverage was computed for."""
     from palimpsest_pipeline.storage.marts import mart_reader
 
-    with found.connect() as conn:
-        rates, by_tournament = mart_reader.latest_rates(conn), mart_reader.latest_tournaments(conn, most)
+    with pipeline.connect() as conn:
+        rates, by_tournament = mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, max_tournaments)
     if rates.is_empty():
         out.print("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
         return
     as_of = rates["as_of"][0]
     columns = ("platform", "n_listings", "n_fixtures", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
     also = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
-    print_frame(f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC", _headed(rates.select(*columns, *also)))
-    print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", _headed(by_tournament))
+    print_frame(f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC", _format_headings(rates.select(*columns, *also)))
+    print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", _format_headings(by_tournament))
 
 
-def _headed(frame: Any) -> Any:
+def _format_headings(frame: Any) -> Any:
     """Column names as headings that may break over lines."""
     return frame.rename({name: name.removeprefix("n_").replace("_", " ") for name in frame.columns})
 
 
 @app.command()
-def coverage(as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
+def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
     """Print the latest coverage and match rates. A CSV file holds the coverage by tournament, an Excel file both tables."""
     from palimpsest_pipeline.operate.databases import require_schema
     from palimpsest_pipeline.storage.marts import mart_reader
 
-    with pipeline() as found:
+    with open_pipeline() as found:
         require_schema(found)
         if not (as_json or csv or xlsx):
             print_coverage(found)
             return
         with found.connect() as conn:
-            rates, by_tournament = mart_reader.latest_rates(conn), mart_reader.latest_tournaments(conn, None)
+            rates, by_tournament = mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, None)
     write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx)
     if as_json:
-        out.print_json(json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_plain))
+        out.print_json(
+            json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_encode_json_value)
+        )
 
 
-def _plain(value: Any) -> Any:
+def _encode_json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else float(value)
 
 
@@ -480,7 +484,7 @@ def simulate(
         raise typer.BadParameter(str(error), param_hint="--fail") from None
     with SimulatorProcess(size=size, seed=seed, port=port) as simulator:
         for platform, fault in faults:
-            simulator.fault(platform, **asdict(fault))
+            simulator.set_fault(platform, **asdict(fault))
         home = load_settings().home
         if home.name != "simulated":  # where these lines were pasted it is so already
             home /= "simulated"
@@ -495,18 +499,18 @@ def simulate(
 @app.command()
 def doctor(
     platforms: Annotated[bool, typer.Option("--platforms", help="Ask each platform's address once, too.")] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Look for what commonly goes wrong, and say how to mend it. Starts nothing; exit code 1 when something is wrong."""
-    from palimpsest_pipeline.operate.doctor import examine
+    from palimpsest_pipeline.operate.doctor import run_doctor
 
-    findings = examine(load_settings(), platforms=platforms)
+    findings = run_doctor(load_settings(), platforms=platforms)
     if as_json:
         out.print_json(json.dumps([f.as_dict() for f in findings]))
     else:
         for finding in findings:
             mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] "
-            out.print(f"{mark} {finding.name}: {escaped(finding.detail)}", highlight=False, soft_wrap=True)
+            out.print(f"{mark} {finding.name}: {escape_markup(finding.detail)}", highlight=False, soft_wrap=True)
     if not all(f.ok for f in findings):
         raise typer.Exit(1)
 
@@ -552,22 +556,22 @@ def run_command() -> None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)
     except KeyboardInterrupt:
-        raise SystemExit(CANCELLED) from None
+        raise SystemExit(EXIT_CANCELLED) from None
     except Exception as error:
         message = str(error) if isinstance(error, PalimpsestError) else _explain_loss(error)
         if message is None:
             raise
-        raise SystemExit(fail(_without_secrets(message)).exit_code) from None
+        raise SystemExit(fail(_redact_secrets(message)).exit_code) from None
 
 
-def _without_secrets(message: str) -> str:
+def _redact_secrets(message: str) -> str:
     """Return `message` without what the settings keep secret: what failed may repeat what it was given."""
-    from palimpsest_pipeline.domain.secrets import redact, store_secrets
+    from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
     try:
-        secrets = load_settings().secrets()
+        secrets = load_settings().list_secrets()
     except SettingsError:
-        secrets = store_secrets(os.environ)
+        secrets = list_store_secrets(os.environ)
     return redact(message, *secrets)
 
 

@@ -11,29 +11,31 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import Json, escaped, fail, out, parse_instant, print_table
-from .files import Csv, Xlsx, write_files
+from .console import JsonOption, escape_markup, fail, out, parse_instant, print_table
+from .files import CsvOption, XlsxOption, write_files
 
 if TYPE_CHECKING:
     import polars as pl
 
 compare_app = typer.Typer()
 
-SrId = Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")]
-At = Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")]
-Market = Annotated[str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")]
-BEST: Final = "<"
+SrIdArgument = Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")]
+AtOption = Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")]
+MarketOption = Annotated[str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")]
+BEST_PRICE_MARK: Final = "<"
 
 
 @compare_app.command()
-def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = False, csv: Csv = None, xlsx: Xlsx = None) -> None:
+def compare(
+    sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None
+) -> None:
     """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all together are an arbitrage.
 
     They are those of each platform's last answer up to the instant, before the kickoff. In `--json` the columns of
     palimpsest.compared_prices, without names for people.
     """
-    fixture, instant, tables = _look_up(sr_id, at)
-    rows = _of_market(tables["mart.price_comparison"], market)
+    fixture, instant, tables = _read_compared_tables(sr_id, at)
+    rows = _filter_market(tables["mart.price_comparison"], market)
     written = write_files({"price_comparison": rows}, csv, xlsx)
     if as_json:
         _print_json(fixture, instant, "prices", rows)
@@ -46,21 +48,21 @@ def compare(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = F
         headings = [("outcome", False), (home, True), *((name, True) for name in sellers)]
         lines = []
         for (outcome,), sides in outcomes.group_by("outcome_key", maintain_order=True):
-            cells = {side["platform"]: _cell(side, "platform") for side in sides.iter_rows(named=True)}
-            lines.append([outcome, _cell(sides.row(0, named=True), "home"), *(cells.get(name) for name in sellers)])
-        print_table(" ".join(part for part in (key, specifier, _margins(outcomes)) if part), headings, lines)
+            cells = {side["platform"]: _format_price(side, "platform") for side in sides.iter_rows(named=True)}
+            lines.append([outcome, _format_price(sides.row(0, named=True), "home"), *(cells.get(name) for name in sellers)])
+        print_table(" ".join(part for part in (key, specifier, _format_margins(outcomes)) if part), headings, lines)
     if rows.height:
-        out.print(f"{BEST} best   * cannot be backed   (of a competitor: home's price against it)", highlight=False, markup=False)
+        out.print(f"{BEST_PRICE_MARK} best   * cannot be backed   (of a competitor: home's price against it)", highlight=False, markup=False)
 
 
 @compare_app.command()
-def gaps(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = False) -> None:
+def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, as_json: JsonOption = False) -> None:
     """Markets of a fixture that home and a competitor do not both offer: who lacks what, and since when.
 
     In `--json` the columns of palimpsest.compared_gaps, without names for people.
     """
-    fixture, instant, tables = _look_up(sr_id, at)
-    rows = _of_market(tables["mart.availability_gap"], market).sort("market_priority", "market_key", "specifier", "platform", nulls_last=True)
+    fixture, instant, tables = _read_compared_tables(sr_id, at)
+    rows = _filter_market(tables["mart.availability_gap"], market).sort("market_priority", "market_key", "specifier", "platform", nulls_last=True)
     if as_json:
         _print_json(fixture, instant, "gaps", rows)
         return
@@ -70,14 +72,14 @@ def gaps(sr_id: SrId, at: At = None, market: Market = None, as_json: Json = Fals
         print_table("", [(name, name == "gap_minutes") for name in columns], rows.select(columns).iter_rows())
 
 
-def _look_up(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
+def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
     """The fixture's names, the instant, and what the tables held of the fixture then."""
-    from palimpsest_pipeline.operate.databases import databases, require_schema
-    from palimpsest_pipeline.pipeline.marts.current_prices import prices_as_of
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.pipeline.marts.current_prices import compute_prices_as_of
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
 
     asked = parse_instant(at) if at else None
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         instant = asked or found.clock.now()
         if instant > found.clock.now():
             raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is yet to come", param_hint="--at")
@@ -86,17 +88,17 @@ def _look_up(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dic
             fixture = read_fixture(conn, sr_id)
         if fixture is None:
             raise fail(f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)")
-        return fixture, instant, prices_as_of(found, [sr_id], instant)
+        return fixture, instant, compute_prices_as_of(found, [sr_id], instant)
 
 
-def _of_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
-    from palimpsest_pipeline.markets import vocabulary
-    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find
+def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
+    from palimpsest_pipeline.markets import load_vocabulary
+    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
 
     if market is None:
         return rows
     try:
-        keys = [each.market_key for each in find(market, vocabulary())]
+        keys = [each.market_key for each in find_markets(market, load_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
     return rows.filter(rows["market_key"].is_in(keys))
@@ -109,26 +111,30 @@ def _print_json(fixture: "dict[str, Any]", instant: datetime, name: str, rows: "
     out.print_json(json.dumps({**fixture, "at": instant, name: rows.to_dicts()}, default=text))
 
 
-def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame", nothing: str) -> None:
+def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame", empty_message: str) -> None:
     names = f"{fixture['home_team']} - {fixture['away_team']}"
-    out.print(f"[bold]{escaped(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
+    out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
     out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     if rows.is_empty():
         begun = fixture["kickoff_at"] <= instant
-        out.print("it has begun: ask for an instant before the kickoff with --at" if begun else nothing, highlight=False)
+        out.print("it has begun: ask for an instant before the kickoff with --at" if begun else empty_message, highlight=False)
 
 
-def _cell(row: "dict[str, Any]", side: str) -> str:
+def _format_price(row: "dict[str, Any]", side: str) -> str:
     odds = row[f"{side}_odds"]
     if odds is None:
         return "-" if row[f"{side}_state"] == "no_price" else str(row[f"{side}_state"])
     off = "*" if row[f"{side}_state"] != "offered" else ""
-    best = f" {BEST}" if row["best_platform"] is not None and not off and odds == row["best_odds"] and (side == "home" or row["comparable"]) else ""
+    best = (
+        f" {BEST_PRICE_MARK}"
+        if row["best_platform"] is not None and not off and odds == row["best_odds"] and (side == "home" or row["comparable"])
+        else ""
+    )
     lead = f" ({row['diff_rel']:+.1%})" if side == "platform" and row["comparable"] else ""
     return f"{odds:.3f}".removesuffix("0") + off + lead + best
 
 
-def _margins(outcomes: "pl.DataFrame") -> str:
+def _format_margins(outcomes: "pl.DataFrame") -> str:
     """Margins in words; empty where none can be computed."""
     first = outcomes.unique("platform", keep="first", maintain_order=True)
     told = {first["home_platform"][0]: first["home_margin"][0], **dict(first.select("platform", "platform_margin").iter_rows())}

@@ -11,18 +11,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.domain.printable_text import printable
-from palimpsest_pipeline.runtime.terminal import PrintableConsole, output_width
+from palimpsest_pipeline.domain.printable_text import escape_controls
+from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_width
 
-PARTIAL = 3
+EXIT_PARTIAL = 3
 """Exit code of what was done in part."""
-CANCELLED = 130
+EXIT_CANCELLED = 130
 """Exit code of what somebody ended: as a shell has it for Ctrl-C."""
 
-out = PrintableConsole(width=output_width(sys.stdout))
-err = PrintableConsole(stderr=True, width=output_width(sys.stderr))
+out = PrintableConsole(width=find_output_width(sys.stdout))
+err = PrintableConsole(stderr=True, width=find_output_width(sys.stderr))
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on standard output.")]
 
 
 def say(message: str) -> None:
@@ -30,22 +30,22 @@ def say(message: str) -> None:
     err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def pasteable(words: str, home: Path) -> str:
+def format_command(arguments: str, home: Path) -> str:
     """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
     command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv sets UV for what it runs; elsewhere the command is not on the PATH
-    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {words}"
+    return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {arguments}"
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
     """One clear line, then the exit code."""
-    shown = escaped(message, keep="\n")
+    shown = escape_markup(message, kept_characters="\n")
     err.print(f"[bold red]error:[/] {shown}", soft_wrap=True, highlight=False)
     return typer.Exit(code)
 
 
-def escaped(text: str, keep: str = "") -> str:
+def escape_markup(text: str, kept_characters: str = "") -> str:
     """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name must not begin a new line."""
-    return printable(text, keep).replace("[", "\\[")
+    return escape_controls(text, kept_characters).replace("[", "\\[")
 
 
 def parse_day(text: str) -> date:
@@ -104,11 +104,11 @@ def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[
     for name, numeric in columns:
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(escaped(_cell(v)) for v in row))
+        table.add_row(*(escape_markup(_format_cell(v)) for v in row))
     out.print(table)
 
 
-def _cell(value: Any) -> str:
+def _format_cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, datetime):

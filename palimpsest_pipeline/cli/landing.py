@@ -13,27 +13,29 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import PARTIAL, Json, fail, out, print_frame, say
+from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, say
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @landing_app.command("import")
-def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: Json = False) -> None:
+def landing_import(
+    folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: JsonOption = False
+) -> None:
     """Add recorded payloads to the landing. What is there already is not added twice.
 
     Days before the first day of the installation become part of it, which Dagster's running servers do not notice by themselves.
     """
-    from palimpsest_pipeline.domain.instants import hour_key
+    from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.landing import import_payloads
-    from palimpsest_pipeline.operate.databases import databases, upgrade
+    from palimpsest_pipeline.operate.databases import open_databases, upgrade_schema
     from palimpsest_pipeline.pipeline.first_day import lower_first_day
     from palimpsest_pipeline.pipeline.landed_cycles import record_closed
 
-    with databases(load_settings()) as found:
-        upgrade(found)
+    with open_databases(load_settings()) as found:
+        upgrade_schema(found)
         manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
         with found.connect() as conn:
             for manifest in manifests:
@@ -41,30 +43,30 @@ def landing_import(folder: Annotated[Path, typer.Argument(help="Folder with the 
         if manifests:
             lower_first_day(found.settings, min(manifest.partition_hour.date() for manifest in manifests), say)
     if as_json:
-        out.print_json(json.dumps([{"hour": hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
+        out.print_json(json.dumps([{"hour": format_hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
         return
     for m in manifests:
-        out.print(f"{hour_key(m.partition_hour)}  cycle {m.cycle_id}  {m.rows} payloads", highlight=False)
-    hours = sorted(hour_key(m.partition_hour) for m in manifests)
+        out.print(f"{format_hour_key(m.partition_hour)}  cycle {m.cycle_id}  {m.rows} payloads", highlight=False)
+    hours = sorted(format_hour_key(m.partition_hour) for m in manifests)
     out.print(f"next: palimpsest backfill {hours[0]} {hours[-1]}" if hours else "nothing new", highlight=False)
 
 
 @landing_app.command("ls")
-def landing_ls(as_json: Json = False) -> None:
+def landing_ls(as_json: JsonOption = False) -> None:
     """List the landed cycles, with what they take on disk; then what an answer takes, by platform. A cycle that cannot be read is named."""
-    from palimpsest_pipeline.domain.instants import hour_key
+    from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.pipeline.context import Pipeline
-    from palimpsest_pipeline.pipeline.upkeep.disk_usage import per_answer
+    from palimpsest_pipeline.pipeline.upkeep.disk_usage import summarise_answers
 
     landing = Pipeline(load_settings()).landing
-    landed = landing.readable_cycles()
-    usage, unsized = landing.usage_of(landed.manifests)
+    landed = landing.list_readable_cycles()
+    usage, unsized = landing.measure_usage_of(landed.manifests)
     unreadable = [*landed.unreadable, *unsized]
     sizes: dict[int, tuple[int | None, int | None]] = {found.cycle_id: (None, None) for found in unsized}
-    sizes |= {cycle_id: (size, each) for cycle_id, _, size, each in per_answer(usage, "cycle_id").rows()}
+    sizes |= {cycle_id: (size, each) for cycle_id, _, size, each in summarise_answers(usage, "cycle_id").rows()}
     rows = [
         {
-            "hour": hour_key(m.partition_hour),
+            "hour": format_hour_key(m.partition_hour),
             "cycle_id": m.cycle_id,
             "trigger": str(m.trigger),
             "scope": str(m.scope),
@@ -77,32 +79,32 @@ def landing_ls(as_json: Json = False) -> None:
     ]
     if as_json:
         named = [cycle.as_dict() for cycle in unreadable]
-        out.print_json(json.dumps({"cycles": rows, "platforms": per_answer(usage).to_dicts(), "unreadable": named}))
+        out.print_json(json.dumps({"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": named}))
     elif rows:
         import polars as pl
 
         print_frame("Landing", pl.DataFrame(rows, infer_schema_length=None))
-        print_frame("What an answer takes", per_answer(usage))
+        print_frame("What an answer takes", summarise_answers(usage))
     elif not unreadable:
         out.print("the landing is empty")
     if unreadable:
-        from palimpsest_pipeline.landing import name_unreadable
+        from palimpsest_pipeline.landing import describe_unreadable
 
-        raise fail(name_unreadable(unreadable), PARTIAL if rows else 1)
+        raise fail(describe_unreadable(unreadable), EXIT_PARTIAL if rows else 1)
 
 
 @landing_app.command("rescan")
-def landing_rescan(as_json: Json = False) -> None:
+def landing_rescan(as_json: JsonOption = False) -> None:
     """Rebuild the database's record of the landed cycles: read every manifest, and name the cycles that cannot be read or lack segments.
 
     The pipeline keeps this record up to date. Run this after you removed or restored files of the landing by hand. Exit code 3: a cycle is damaged.
     """
-    from palimpsest_pipeline.operate.databases import databases, require_schema
-    from palimpsest_pipeline.pipeline.landed_cycles import rescan
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
+    from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
-        done = rescan(found)
+        done = rescan_landing(found)
     if as_json:
         told = {"whole": done.n_whole, "gone": done.n_gone, "corrected": done.n_corrected, "damaged": done.damaged}
         out.print_json(json.dumps(told))
@@ -110,21 +112,21 @@ def landing_rescan(as_json: Json = False) -> None:
         out.print(f"{done.n_whole} cycles are landed, {done.n_gone} are gone; {done.n_corrected} rows corrected", highlight=False)
     if done.damaged:
         named = "; ".join(f"cycle {cycle_id}: {problem}" for cycle_id, problem in done.damaged.items())
-        raise fail(f"{len(done.damaged)} cycles cannot be derived: {named}", PARTIAL)
+        raise fail(f"{len(done.damaged)} cycles cannot be derived: {named}", EXIT_PARTIAL)
 
 
 @landing_app.command("compact")
-def landing_compact(dry_run: DryRun = False, as_json: Json = False) -> None:
+def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
     """Put the answers of each hour that is over into one file per platform. Every answer stays readable, also meanwhile."""
-    from palimpsest_pipeline.domain.instants import hour_key
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.domain.instants import format_hour_key
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import compact_landing
 
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
         done = compact_landing(found, dry_run=dry_run)
-    hours = {hour_key(one.hour): {"bytes_before": one.bytes_before, "bytes_after": one.bytes_after} for one in done if one.left_alone is None}
-    left = {hour_key(one.hour): one.left_alone for one in done if one.left_alone is not None}
+    hours = {format_hour_key(one.hour): {"bytes_before": one.bytes_before, "bytes_after": one.bytes_after} for one in done if one.left_alone is None}
+    left = {format_hour_key(one.hour): one.left_alone for one in done if one.left_alone is not None}
     if as_json:
         out.print_json(json.dumps({"compacted": {} if dry_run else hours, "to_compact": list(hours) if dry_run else [], "left_alone": left}))
         return
@@ -134,25 +136,25 @@ def landing_compact(dry_run: DryRun = False, as_json: Json = False) -> None:
     if not hours:
         out.print("nothing to compact")
     elif dry_run:
-        out.print(f"{len(hours)} hours to compact, {_mb(before)} MB: {', '.join(hours)}", highlight=False, soft_wrap=True)
+        out.print(f"{len(hours)} hours to compact, {_format_mb(before)} MB: {', '.join(hours)}", highlight=False, soft_wrap=True)
     else:
-        out.print(f"{len(hours)} hours compacted: {_mb(before)} MB before, {_mb(after)} MB now", highlight=False)
+        out.print(f"{len(hours)} hours compacted: {_format_mb(before)} MB before, {_format_mb(after)} MB now", highlight=False)
 
 
 @landing_app.command("expire")
 def landing_expire(
     days: Annotated[int | None, typer.Option(min=1, help="Keep so many days. Default: PALIMPSEST_LANDING_RETENTION_DAYS.")] = None,
-    dry_run: DryRun = False,
-    as_json: Json = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove the hours whose time is over: those that are fully derived, and whose days are exported. The others stay, and say why."""
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import expire_landing
 
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
         done = expire_landing(found, days, dry_run=dry_run)
-    removed, kept = _keys(done.removed), dict(zip(_keys(done.kept), done.kept.values(), strict=True))
+    removed, kept = _format_hours(done.removed), dict(zip(_format_hours(done.kept), done.kept.values(), strict=True))
     if as_json:
         told = {"removed": [] if dry_run else removed, "to_remove": removed if dry_run else [], "bytes": done.bytes_removed, "kept": kept}
         out.print_json(json.dumps(told))
@@ -163,14 +165,14 @@ def landing_expire(
         out.print("nothing to remove")
         return
     verb = "to remove" if dry_run else "removed"
-    out.print(f"{len(removed)} hours {verb}, {_mb(done.bytes_removed)} MB: {', '.join(removed)}", highlight=False, soft_wrap=True)
+    out.print(f"{len(removed)} hours {verb}, {_format_mb(done.bytes_removed)} MB: {', '.join(removed)}", highlight=False, soft_wrap=True)
 
 
-def _keys(hours: Iterable[datetime]) -> list[str]:
-    from palimpsest_pipeline.domain.instants import hour_key
+def _format_hours(hours: Iterable[datetime]) -> list[str]:
+    from palimpsest_pipeline.domain.instants import format_hour_key
 
-    return [hour_key(hour) for hour in hours]
+    return [format_hour_key(hour) for hour in hours]
 
 
-def _mb(size: int) -> str:
+def _format_mb(size: int) -> str:
     return f"{size / 1e6:.1f}"

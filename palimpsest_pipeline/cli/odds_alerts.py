@@ -9,14 +9,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING, OddsAlertLevel
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, OddsAlertLevel
 from palimpsest_pipeline.settings import load_settings
 
-from .console import Json, escaped, fail, out, print_table
-from .files import Csv, Xlsx, write_files
+from .console import JsonOption, escape_markup, fail, out, print_table
+from .files import CsvOption, XlsxOption, write_files
 
 odds_alerts_app = typer.Typer(help="What traders are told of: prices that move, books that disagree, markets and listings that go.")
-SHOWN: Final = 40
+DEFAULT_ALERT_LIMIT: Final = 40
 
 
 @odds_alerts_app.callback(invoke_without_command=True)
@@ -26,36 +26,36 @@ def odds_alerts(
     least: Annotated[OddsAlertLevel, typer.Option("--severity", help="Only those at least so severe.")] = OddsAlertLevel.LOW,
     main: Annotated[bool, typer.Option("--main", help="Only markets in PALIMPSEST_MAIN_MARKETS, and whole listings.")] = False,
     sr_id: Annotated[int | None, typer.Option("--fixture", metavar="SR_ID", help="Only this fixture's, by SportRadar id.")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help=f"At most so many; 0: all. Default: {SHOWN}, in files all.")] = None,
-    as_json: Json = False,
-    csv: Csv = None,
-    xlsx: Xlsx = None,
+    limit: Annotated[int | None, typer.Option(min=0, help=f"At most so many; 0: all. Default: {DEFAULT_ALERT_LIMIT}, in files all.")] = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
 ) -> None:
     """List alerts, the last opened first."""
     if context.invoked_subcommand is not None:
         return
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
     if limit is None:
-        limit = 0 if csv or xlsx else SHOWN
+        limit = 0 if csv or xlsx else DEFAULT_ALERT_LIMIT
     levels = list(OddsAlertLevel)
     severities = [level.value for level in levels[levels.index(least) :]]
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
-        keys = [WHOLE_LISTING, *found.main_markets] if main else None
+        keys = [WHOLE_LISTING_KEY, *found.main_markets] if main else None
         with found.connect() as conn:
-            rows, total = stored.listed(conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None)
-    written = bool(csv or xlsx) and write_files({"odds_alerts": stored.frame(rows)}, csv, xlsx)
+            rows, total = stored.list_alerts(conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None)
+    written = bool(csv or xlsx) and write_files({"odds_alerts": stored.build_alert_frame(rows)}, csv, xlsx)
     if as_json:
-        out.print_json(json.dumps({"alerts": rows, "total": total}, default=_plain))
+        out.print_json(json.dumps({"alerts": rows, "total": total}, default=_encode_json_value))
     if as_json or written:
         return
     if not rows:
         out.print("no alerts" if not only_open else "no open alerts")
         return
     headings = [(name, False) for name in ("id", "severity", "what", "fixture", "kickoff", "market", "opened", "status")]
-    print_table(f"{len(rows)} of {total} alerts", headings, [_cells(row) for row in rows])
+    print_table(f"{len(rows)} of {total} alerts", headings, [_format_row(row) for row in rows])
 
 
 @odds_alerts_app.command()
@@ -64,34 +64,34 @@ def ack(
     by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who has seen it.")],
 ) -> None:
     """Write down that you have seen an alert: while it lasts it shows as acknowledged, also when it is derived anew."""
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
     if not by.strip():
         raise typer.BadParameter("is empty: say who has seen it", param_hint="--by")
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
         with found.connect() as conn:
             try:
-                stored.acknowledge(conn, alert_id, by.strip(), found.clock.now())
+                stored.acknowledge_alert(conn, alert_id, by.strip(), found.clock.now())
             except stored.NoSuchAlert as unknown:
                 raise fail(str(unknown)) from unknown
-    out.print(f"{alert_id} acknowledged by {escaped(by.strip())}", highlight=False)
+    out.print(f"{alert_id} acknowledged by {escape_markup(by.strip())}", highlight=False)
 
 
-def _plain(value: Any) -> Any:
+def _encode_json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else float(value)
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _format_row(row: dict[str, Any]) -> list[str]:
     names = f"{row['home_team']} - {row['away_team']}" if row["home_team"] else f"SportRadar id {row['sr_id']}"
     kickoff = f"{row['kickoff_at']:%m-%d %H:%M}" if row["kickoff_at"] else ""
     market = " ".join(filter(None, (row["market_key"], row["specifier"], row["outcome_key"])))
     status = f"closed {row['closed_at']:%m-%d %H:%M}" if row["closed_at"] else row["status"]
-    return [str(row["alert_id"]), row["severity"], _what(row), names, kickoff, market, f"{row['opened_at']:%m-%d %H:%M}", status]
+    return [str(row["alert_id"]), row["severity"], _describe_change(row), names, kickoff, market, f"{row['opened_at']:%m-%d %H:%M}", status]
 
 
-def _what(row: dict[str, Any]) -> str:
+def _describe_change(row: dict[str, Any]) -> str:
     told = f"{row['alert_type']} {row['platform']}"
     if row["peak_change_rel"] is None:
         return told

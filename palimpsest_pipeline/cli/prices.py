@@ -12,17 +12,17 @@ import typer
 from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.settings import load_settings
 
-from .console import Json, escaped, fail, out, parse_instant, print_table
-from .files import Csv, Xlsx, write_files
+from .console import JsonOption, escape_markup, fail, out, parse_instant, print_table
+from .files import CsvOption, XlsxOption, write_files
 
 if TYPE_CHECKING:
     import polars as pl
 
     from palimpsest_pipeline.pipeline.context import Pipeline
 
-MAX_AGE: Final = timedelta(hours=24)
+MAX_ANSWER_AGE: Final = timedelta(hours=24)
 """A platform whose last answer is older says nothing: what it held up to a day ago may still be asked for by an earlier instant."""
-OFF: Final = "*"
+INACTIVE_MARK: Final = "*"
 
 prices_app = typer.Typer()
 
@@ -35,24 +35,24 @@ def prices(
         str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")
     ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
-    as_json: Json = False,
-    csv: Csv = None,
-    xlsx: Xlsx = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
 ) -> None:
     """The prices of a fixture as they stood at an instant: a table per market, a column per platform.
 
     They are those of each platform's last answer up to the instant, unless that is more than 24 hours older.
     """
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     asked = parse_instant(at) if at else None
-    keys = None if market is None else _market_keys(market)
-    with databases(load_settings()) as found:
+    keys = None if market is None else _find_market_keys(market)
+    with open_databases(load_settings()) as found:
         instant = asked or found.clock.now()
         if instant > found.clock.now():
             raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is yet to come", param_hint="--at")
         require_schema(found)
-        fixture, rows = _look_up(found, sr_id, instant)
+        fixture, rows = _read_prices(found, sr_id, instant)
     if keys is not None:
         rows = rows.filter(rows["market_key"].is_in(keys))
     if platform is not None:
@@ -62,35 +62,35 @@ def prices(
         told = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
         out.print_json(json.dumps(told, default=datetime.isoformat))
     elif not written:
-        _print(fixture, instant, rows)
+        _print_prices(fixture, instant, rows)
 
 
-def _market_keys(asked: str) -> list[str]:
-    from palimpsest_pipeline.markets import vocabulary
-    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find
+def _find_market_keys(asked: str) -> list[str]:
+    from palimpsest_pipeline.markets import load_vocabulary
+    from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
 
     try:
-        return [market.market_key for market in find(asked, vocabulary())]
+        return [market.market_key for market in find_markets(asked, load_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
 
 
-def _look_up(found: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":
+def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":
     """The fixture's names, and the prices of its primary listings."""
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
-    from palimpsest_pipeline.storage.odds.reader import Layers
+    from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
-    with found.connect() as conn:
+    with pipeline.connect() as conn:
         fixture = read_fixture(conn, sr_id)
         if fixture is None:
             raise fail(f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)")
-        rows = Layers(conn, found.archive).prices_as_of(instant, sr_ids=[sr_id], max_age=MAX_AGE)
+        rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(instant, sr_ids=[sr_id], max_age=MAX_ANSWER_AGE)
     return fixture, rows.filter(rows["is_primary"]).drop("is_primary")
 
 
-def _print(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -> None:
+def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -> None:
     names = f"{fixture['home_team']} - {fixture['away_team']}"
-    out.print(f"[bold]{escaped(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
+    out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
     out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     if rows.is_empty():
         out.print("no prices: no answer in the 24 hours before, or none with what was asked for")
@@ -102,14 +102,14 @@ def _print(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFrame") -
     for (key, specifier), outcomes in rows.group_by("market_key", "specifier", maintain_order=True):
         cells: dict[str, dict[str, str]] = {}
         for row in outcomes.sort("ordinal", "outcome_key", nulls_last=True).iter_rows(named=True):
-            cells.setdefault(row["outcome_key"], {})[row["platform"]] = _cell(row)
+            cells.setdefault(row["outcome_key"], {})[row["platform"]] = _format_price(row)
         headings = [("outcome", False), *((name, True) for name in sellers)]
         print_table(f"{key} {specifier}".rstrip(), headings, [[outcome, *(on.get(name) for name in sellers)] for outcome, on in cells.items()])
-    out.print(f"{OFF} cannot be backed", highlight=False)
+    out.print(f"{INACTIVE_MARK} cannot be backed", highlight=False)
 
 
-def _cell(row: "dict[str, Any]") -> str:
+def _format_price(row: "dict[str, Any]") -> str:
     if row["odds"] is None:
         return "withdrawn" if row["state"] == MarketState.WITHDRAWN else "-"
     odds = f"{row['odds']:.3f}".removesuffix("0")
-    return odds if row["is_active"] else f"{odds}{OFF}"
+    return odds if row["is_active"] else f"{odds}{INACTIVE_MARK}"

@@ -9,7 +9,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import Json, fail, out
+from .console import JsonOption, fail, out
 
 report_app = typer.Typer()
 
@@ -18,13 +18,13 @@ report_app = typer.Typer()
 def report(
     file: Annotated[Path | None, typer.Option("--out", help="Where to write it. Default: report/coverage.html in PALIMPSEST_HOME_DIR.")] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the coverage page: one HTML file with the newest coverage, trends and prices, which asks nobody for anything when it is opened."""
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.coverage_page import PageNotWrittenError, write_page
 
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
         try:
             written = write_page(found, file and file.expanduser().absolute())
@@ -33,6 +33,6 @@ def report(
     if as_json:
         out.print_json(json.dumps(written.as_dict(), default=str))
     else:
-        out.print(written.sentence(), highlight=False, markup=False, soft_wrap=True)
+        out.print(written.describe(), highlight=False, markup=False, soft_wrap=True)
     if show and not webbrowser.open(written.path.as_uri()):
         raise fail(f"no browser could be opened here: open {written.path} yourself")

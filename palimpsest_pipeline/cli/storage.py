@@ -11,7 +11,7 @@ import typer
 
 from palimpsest_pipeline.settings import load_settings
 
-from .console import PARTIAL, Json, fail, out, parse_day, print_table, say
+from .console import EXIT_PARTIAL, JsonOption, fail, out, parse_day, print_table, say
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,21 +30,21 @@ def export(
     adopt_root: Annotated[
         bool, typer.Option("--adopt-root", help="Accept the export's folder as it is; exported days that it lacks then count as never exported.")
     ] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write days of the odds history as Parquet. Without days: those in Postgres that are over and not exported, or changed since.
 
     What is written is read back and compared before readers see it. Days exported as they are now are left alone.
     """
-    from palimpsest_pipeline.operate.databases import databases, upgrade
+    from palimpsest_pipeline.operate.databases import open_databases, upgrade_schema
 
     chosen = None if start is None else (parse_day(start), parse_day(end or start))
     if chosen is not None and chosen[1] < chosen[0]:
         raise typer.BadParameter("TO lies before FROM")
     if force and chosen is None:
         raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
-    with databases(load_settings()) as found:
-        upgrade(found)
+    with open_databases(load_settings()) as found:
+        upgrade_schema(found)
         # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
         from palimpsest_pipeline.operate.export_days import export_days
 
@@ -56,7 +56,10 @@ def export(
         out.print_json(json.dumps(report.as_dict()))
     elif report.exported:
         headings = [("day", False), *((name, True) for name in ("rows", "prices", "MB", "bytes\na price", "s"))]
-        rows = [(day, w.rows, w.prices, f"{w.bytes / 1e6:.1f}", _ratio(w.bytes_per_price), f"{w.seconds:.1f}") for day, w in report.exported.items()]
+        rows = [
+            (day, w.rows, w.prices, f"{w.bytes / 1e6:.1f}", _format_ratio(w.bytes_per_price), f"{w.seconds:.1f}")
+            for day, w in report.exported.items()
+        ]
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
         out.print("nothing to export: no day that is over is missing from the archive or has changed", highlight=False, soft_wrap=True)
@@ -64,7 +67,7 @@ def export(
         say(f"{day}: {why}")
     if report.failed:
         told = (why if why.startswith(day) else f"{day}: {why}" for day, why in report.failed.items())
-        raise fail("; ".join(told), PARTIAL if report.exported else 1)
+        raise fail("; ".join(told), EXIT_PARTIAL if report.exported else 1)
 
 
 def _adopt_root(pipeline: "Pipeline") -> None:
@@ -72,24 +75,24 @@ def _adopt_root(pipeline: "Pipeline") -> None:
 
     adopted = export_root.adopt_root(pipeline)
     say(f"{pipeline.archive.address} is the export's place now; it has {len(adopted.days)} days")
-    if adopted.lost:
-        say(f"counted as never exported from now on: {', '.join(map(str, adopted.lost))}")
+    if adopted.lost_days:
+        say(f"counted as never exported from now on: {', '.join(map(str, adopted.lost_days))}")
 
 
 @storage_app.command()
-def storage(as_json: Json = False) -> None:
+def storage(as_json: JsonOption = False) -> None:
     """How much room everything takes, by table and by day: bytes a price, growth, and when the limit is reached.
 
     Landed cycles that cannot be read are named and not counted.
     """
-    from palimpsest_pipeline.operate.databases import databases, require_schema
+    from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep import disk_usage
 
-    with databases(load_settings()) as found:
+    with open_databases(load_settings()) as found:
         require_schema(found)
         with found.connect() as conn:
-            measured = disk_usage.measured(found, conn)
-    tables, days = disk_usage.by_table(measured.sample), disk_usage.by_day(measured.sample)
+            measured = disk_usage.measure_usage(found, conn)
+    tables, days = disk_usage.summarise_tables(measured.sample), disk_usage.summarise_days(measured.sample)
     if as_json:
         told = {
             "figures": measured.as_dict(),
@@ -105,14 +108,14 @@ def storage(as_json: Json = False) -> None:
         _print_payloads(measured.payloads)
         _print_figures(measured.figures)
     if measured.unreadable:
-        from palimpsest_pipeline.landing import name_unreadable
+        from palimpsest_pipeline.landing import describe_unreadable
 
-        raise fail(name_unreadable(measured.unreadable), PARTIAL)
+        raise fail(describe_unreadable(measured.unreadable), EXIT_PARTIAL)
 
 
 def _print_tables(tables: "pl.DataFrame") -> None:
     headings = [("table", False), ("rows", True), ("heap MB", True), ("index MB", True)]
-    rows = [(r["table_name"], r["n_rows"], _mb(r["heap_bytes"]), _mb(r["index_bytes"])) for r in tables.to_dicts() if r["n_rows"]]
+    rows = [(r["table_name"], r["n_rows"], _format_mb(r["heap_bytes"]), _format_mb(r["index_bytes"])) for r in tables.to_dicts() if r["n_rows"]]
     print_table("Tables, largest first (rows as the planner estimates; those of the odds history counted)", headings, rows)
 
 
@@ -120,7 +123,14 @@ def _print_days(days: "pl.DataFrame") -> None:
     names = ("answers", "rows", "prices", "Postgres MB", "bytes a price", "export MB", "landing MB")
     columns = ("n_answers", "n_rows", "n_prices")
     rows = [
-        (r["day"], *(r[c] for c in columns), _mb(r["postgres_bytes"]), _ratio(r["bytes_per_price"]), _mb(r["export_bytes"]), _mb(r["landing_bytes"]))
+        (
+            r["day"],
+            *(r[c] for c in columns),
+            _format_mb(r["postgres_bytes"]),
+            _format_ratio(r["bytes_per_price"]),
+            _format_mb(r["export_bytes"]),
+            _format_mb(r["landing_bytes"]),
+        )
         for r in days.to_dicts()
     ]
     if rows:
@@ -128,32 +138,32 @@ def _print_days(days: "pl.DataFrame") -> None:
 
 
 def _print_payloads(payloads: "pl.DataFrame") -> None:
-    rows = [(r["platform"], r["n_answers"], _mb(r["bytes"]), f"{r['bytes_per_answer']:.0f}") for r in payloads.to_dicts()]
+    rows = [(r["platform"], r["n_answers"], _format_mb(r["bytes"]), f"{r['bytes_per_answer']:.0f}") for r in payloads.to_dicts()]
     if rows:
         print_table("Landing by platform", [("platform", False), *((name, True) for name in ("answers", "MB", "bytes an answer"))], rows)
 
 
-def _print_figures(found: "Sizes") -> None:
-    parts = f"Postgres {_gb(found.postgres_bytes)}, landing {_gb(found.landing_bytes)}, export {_gb(found.export_bytes)}"
-    out.print(f"{_gb(found.total_bytes)} of {_gb(found.limit_bytes)} GB: {parts} GB", highlight=False)
-    if found.bytes_per_price is not None or found.export_bytes_per_price is not None:
-        each = [(found.bytes_per_price, "Postgres"), (found.export_bytes_per_price, "the export")]
-        out.print("; ".join(f"{_ratio(value)} bytes a price in {where}" for value, where in each if value is not None), highlight=False)
-    if found.growth_bytes_per_day is None:
+def _print_figures(sizes: "Sizes") -> None:
+    parts = f"Postgres {_format_gb(sizes.postgres_bytes)}, landing {_format_gb(sizes.landing_bytes)}, export {_format_gb(sizes.export_bytes)}"
+    out.print(f"{_format_gb(sizes.total_bytes)} of {_format_gb(sizes.limit_bytes)} GB: {parts} GB", highlight=False)
+    if sizes.bytes_per_price is not None or sizes.export_bytes_per_price is not None:
+        each = [(sizes.bytes_per_price, "Postgres"), (sizes.export_bytes_per_price, "the export")]
+        out.print("; ".join(f"{_format_ratio(value)} bytes a price in {where}" for value, where in each if value is not None), highlight=False)
+    if sizes.growth_bytes_per_day is None:
         out.print("growth: not known until upkeep/storage_report has run for some days", highlight=False)
         return
-    out.print(f"growth: {found.growth_bytes_per_day / 1e6:+.1f} MB a day", highlight=False)
-    if found.days_until_limit is not None:
-        out.print(f"at that rate the limit is reached in {found.days_until_limit:.0f} days", highlight=False)
+    out.print(f"growth: {sizes.growth_bytes_per_day / 1e6:+.1f} MB a day", highlight=False)
+    if sizes.days_until_limit is not None:
+        out.print(f"at that rate the limit is reached in {sizes.days_until_limit:.0f} days", highlight=False)
 
 
-def _mb(size: int | None) -> str | None:
+def _format_mb(size: int | None) -> str | None:
     return None if size is None else f"{size / 1e6:.1f}"
 
 
-def _gb(size: int) -> str:
+def _format_gb(size: int) -> str:
     return f"{size / 1e9:.2f}"
 
 
-def _ratio(value: float | None) -> str | None:
+def _format_ratio(value: float | None) -> str | None:
     return None if value is None else f"{value:.2f}"

@@ -6,17 +6,17 @@ from typing import Final
 import dagster as dg
 import sqlalchemy as sa
 
-from palimpsest_pipeline.storage.db.view_sources import views_of
+from palimpsest_pipeline.storage.db.view_sources import find_views
 from palimpsest_pipeline.storage.tables import metadata as tables
 
-OWNER = "team:data-engineering"
-TABLE_NAME: Final = "dagster/table_name"
-ALSO_WRITES: Final = "also_writes"
-BLOCKS: Final = "▁▂▃▄▅▆▇█"
-SPARKLINE_BLOCKS: Final = 40
+ASSET_OWNER = "team:data-engineering"
+TABLE_NAME_KEY: Final = "dagster/table_name"
+ALSO_WRITES_KEY: Final = "also_writes"
+SPARKLINE_CHARACTERS: Final = "▁▂▃▄▅▆▇█"
+SPARKLINE_WIDTH: Final = 40
 
 
-def column_schema(table: str) -> dg.TableSchema:
+def build_column_schema(table: str) -> dg.TableSchema:
     """Dagster's column schema of `schema.table`, from the model's columns and comments."""
     columns = [
         dg.TableColumn(
@@ -30,52 +30,54 @@ def column_schema(table: str) -> dg.TableSchema:
     return dg.TableSchema(columns=columns)
 
 
-def table_metadata(table: str, also: Sequence[str] = (), columns: Mapping[str, Sequence[str]] | None = None) -> dict[str, object]:
+def build_table_metadata(
+    table: str, other_tables: Sequence[str] = (), changed_columns: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, object]:
     """Return the definition metadata of an asset that writes the rows of `table`, and of the tables `also`.
 
     `columns`: tables whose rows another asset writes, and which of their columns this one changes. The metadata names the analysts' views that read
     the tables.
     """
-    found: dict[str, object] = {"dagster/column_schema": column_schema(table), TABLE_NAME: table}
-    changed = [f"{name} ({', '.join(names)})" for name, names in (columns or {}).items()]
-    if also or changed:
-        found[ALSO_WRITES] = "; ".join([*also, *changed])  # text: Dagster's UI shows it as it is
-    if views := sorted({view for each in (table, *also) for view in views_of(each)}):
+    found: dict[str, object] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
+    changed = [f"{name} ({', '.join(names)})" for name, names in (changed_columns or {}).items()]
+    if other_tables or changed:
+        found[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text: Dagster's UI shows it as it is
+    if views := sorted({view for each in (table, *other_tables) for view in find_views(each)}):
         found["sql_views"] = ", ".join(views)
     return found
 
 
-def written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
+def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
     """Return the tables that an asset declares to write, each with the columns that it changes, or `*` for whole rows."""
     written: dict[str, set[str]] = {}
-    if TABLE_NAME in spec.metadata:
-        written[str(spec.metadata[TABLE_NAME])] = {"*"}
-    for text in filter(None, str(spec.metadata.get(ALSO_WRITES, "")).split("; ")):
+    if TABLE_NAME_KEY in spec.metadata:
+        written[str(spec.metadata[TABLE_NAME_KEY])] = {"*"}
+    for text in filter(None, str(spec.metadata.get(ALSO_WRITES_KEY, "")).split("; ")):
         name, _, columns = text.partition(" (")
         written[name] = set(columns.removesuffix(")").split(", ")) if columns else {"*"}
     return written
 
 
-def figures(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:
+def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:
     """Materialization metadata: row count and key figures as plain numbers, which plot by partition, and plots of our own. None is left out."""
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 
-def plain(numbers: Mapping[str, object]) -> dict[str, object]:
+def stringify_values(numbers: Mapping[str, object]) -> dict[str, object]:
     """Numbers and text as they are; anything else as text."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}
 
 
-def sparkline(times_s: Sequence[float]) -> str | None:
+def draw_sparkline(times_s: Sequence[float]) -> str | None:
     """How many of these instants there were per second, over time, as one line of text: `▂▅█▇▁ up to 40.5/s, 2.0 s a block`. None without two.
 
     Plain text: Dagster shows it in the table of metadata itself, where longer Markdown becomes a link.
     """
     if len(times_s) < 2 or (began := min(times_s)) == (ended := max(times_s)):
         return None
-    width_s = (ended - began) / SPARKLINE_BLOCKS
-    counts = [0] * SPARKLINE_BLOCKS
+    width_s = (ended - began) / SPARKLINE_WIDTH
+    counts = [0] * SPARKLINE_WIDTH
     for at in times_s:
-        counts[min(int((at - began) / width_s), SPARKLINE_BLOCKS - 1)] += 1
-    blocks = "".join(BLOCKS[round(n / max(counts) * (len(BLOCKS) - 1))] for n in counts)
+        counts[min(int((at - began) / width_s), SPARKLINE_WIDTH - 1)] += 1
+    blocks = "".join(SPARKLINE_CHARACTERS[round(n / max(counts) * (len(SPARKLINE_CHARACTERS) - 1))] for n in counts)
     return f"{blocks} up to {max(counts) / width_s:.1f}/s, {width_s:.2g} s a block"

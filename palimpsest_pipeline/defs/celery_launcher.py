@@ -13,11 +13,11 @@ from dagster_celery.make_app import make_app
 from dagster_celery.tags import DAGSTER_CELERY_TASK_ID_TAG
 from dagster_celery.tasks import create_execute_job_task
 
-QUEUE: Final = "dagster"
+QUEUE_NAME: Final = "dagster"
 CONNECT_TIMEOUT_S: Final = 5
-NO_BACKEND: Final = "disabled://"
+DISABLED_BACKEND_URL: Final = "disabled://"
 """How a run ends is written to Dagster's storage by its own process, so the broker keeps no results."""
-CONFIG: Final = {
+CELERY_CONFIG: Final = {
     "task_ignore_result": True,
     # A run that waits in one worker's hands could be executed by another one that is free. Acknowledged when it begins: a broker that hands a run
     # out again would have it executed twice.
@@ -33,9 +33,11 @@ CONFIG: Final = {
 }
 
 
-def application(broker_url: str) -> Celery:
+def build_application(broker_url: str) -> Celery:
     """The application that both sides know, with the one task that executes a run."""
-    app = make_app({"broker": broker_url, "backend": NO_BACKEND, "include": [], "config_source": CONFIG, "task_default_queue": QUEUE})
+    app = make_app(
+        {"broker": broker_url, "backend": DISABLED_BACKEND_URL, "include": [], "config_source": CELERY_CONFIG, "task_default_queue": QUEUE_NAME}
+    )
     create_execute_job_task(app)
     return app
 
@@ -45,7 +47,7 @@ class Launcher(CeleryRunLauncher):
     one that was started anew has forgotten the runs that go on."""
 
     def __init__(self, broker: str, inst_data: Any = None) -> None:
-        super().__init__(default_queue=QUEUE, broker=broker, backend=NO_BACKEND, config_source=CONFIG, inst_data=inst_data)
+        super().__init__(default_queue=QUEUE_NAME, broker=broker, backend=DISABLED_BACKEND_URL, config_source=CELERY_CONFIG, inst_data=inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:

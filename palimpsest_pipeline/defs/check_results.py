@@ -7,7 +7,7 @@ import dagster as dg
 from .dagster_private import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as COMPLETED
 from .dagster_private import AssetCheckExecutionRecord, PartitionKeyFilter
 
-MOST_AT_ONCE: Final = 4
+MAX_PARALLEL_RUNS: Final = 4
 """Runs that may be at the same check at the same time."""
 
 
@@ -23,15 +23,15 @@ def list_blocking_failures(instance: dg.DagsterInstance, run_id: str) -> list[tu
     return [(evaluation, timestamp_s) for evaluation, timestamp_s in evaluations if evaluation.blocking and not evaluation.passed]
 
 
-def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str | None = None) -> AssetCheckExecutionRecord | None:
+def find_last_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str | None = None) -> AssetCheckExecutionRecord | None:
     """Return the newest evaluation of a check in any run, of a partition when one is given.
 
     Dagster sorts evaluations by when their run planned them. A long run plans its evaluation before a short one, and makes it after that.
     """
     of = None if partition_key is None else PartitionKeyFilter(key=partition_key)
-    found = instance.event_log_storage.get_asset_check_execution_history(check, limit=MOST_AT_ONCE, status=COMPLETED, partition_filter=of)
-    return max((record for record in found if record.event is not None), key=_made_at, default=None)
+    found = instance.event_log_storage.get_asset_check_execution_history(check, limit=MAX_PARALLEL_RUNS, status=COMPLETED, partition_filter=of)
+    return max((record for record in found if record.event is not None), key=_read_evaluation_time, default=None)
 
 
-def _made_at(record: AssetCheckExecutionRecord) -> float:
+def _read_evaluation_time(record: AssetCheckExecutionRecord) -> float:
     return 0.0 if record.event is None else record.event.timestamp

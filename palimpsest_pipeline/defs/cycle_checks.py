@@ -11,34 +11,34 @@ import dagster as dg
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Severity
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime import run_priorities
-from palimpsest_pipeline.storage.derivation.derived_products import Schema
+from palimpsest_pipeline.storage.derivation.derived_products import ProductSchema
 from palimpsest_pipeline.storage.ledger import check_verdicts as stored
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 
 from .check_results import name_check
-from .partitions import days, parse_day_key
-from .run_cycles import cycles_of_run
+from .partitions import day_partitions, parse_day_key
+from .run_cycles import find_run_cycles
 
 Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
 """Judges cycles. One without a verdict has passed."""
 
-JUDGES: Final = "palimpsest/judges"
-CYCLES: Final = "cycles"
+JUDGES_KEY: Final = "palimpsest/judges"
+JUDGES_CYCLES: Final = "cycles"
 """Metadata of the checks of this module, by which alerts know that their verdicts are in ops.cycle_checks."""
 
-CYCLES_AT_ONCE: Final = 24
+CYCLES_PER_BATCH: Final = 24
 """Cycles that are judged from one reading of their rows: it bounds memory."""
-MOST_NAMED: Final = 5
-AFTER_ALL_ELSE: Final = {run_priorities.TAG: "-1"}
+MAX_NAMED_CYCLES: Final = 5
+AFTER_ALL_ELSE: Final = {run_priorities.PRIORITY_TAG: "-1"}
 """Of a check that blocks nothing: whoever reads the marts does not wait for it."""
-SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
+CHECK_SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 
 
-def cycle_check(
-    *, asset: Sequence[str], of: tuple[Schema, str], blocking: bool = False, additional_deps: Sequence[Sequence[str]] = ()
+def make_cycle_check(
+    *, asset: Sequence[str], product: tuple[ProductSchema, str], blocking: bool = False, additional_deps: Sequence[Sequence[str]] = ()
 ) -> Callable[[Judge], dg.AssetChecksDefinition]:
     """Return a decorator that makes an asset check of a function that judges cycles.
 
@@ -55,48 +55,50 @@ def cycle_check(
             name=key.name,
             description=judge.__doc__,
             blocking=blocking,
-            partitions_def=days,
-            metadata={JUDGES: CYCLES},
+            partitions_def=day_partitions,
+            metadata={JUDGES_KEY: JUDGES_CYCLES},
             op_tags={} if blocking else AFTER_ALL_ELSE,
             additional_deps=additional_deps,
         )
         def check(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-            return _judge_day(context, pipeline, name_check(key), judge, of)
+            return _judge_day(context, pipeline, name_check(key), judge, product)
 
         return check
 
     return decorate
 
 
-def _judge_day(context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check: str, judge: Judge, of: tuple[Schema, str]) -> dg.AssetCheckResult:
+def _judge_day(
+    context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check: str, judge: Judge, of: tuple[ProductSchema, str]
+) -> dg.AssetCheckResult:
     day = parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
-        cycles = cycles_of_run(conn, context.run, day)
-        to_judge = cycles.cycle_ids if cycles.own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *of)
+        cycles = find_run_cycles(conn, context.run, day)
+        to_judge = cycles.cycle_ids if cycles.is_own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *of)
         judged: list[Verdict] = []
-        for begin in range(0, len(to_judge), CYCLES_AT_ONCE):
-            some = to_judge[begin : begin + CYCLES_AT_ONCE]
+        for begin in range(0, len(to_judge), CYCLES_PER_BATCH):
+            some = to_judge[begin : begin + CYCLES_PER_BATCH]
             found = {verdict.cycle_id: verdict for verdict in judge(pipeline, conn, some)}
             judged += [found.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in some]
-            stored.write(conn, check, judged[begin:])
+            stored.write_verdicts(conn, check, judged[begin:])
             conn.commit()
-        bad = stored.read_bad_verdicts(conn, check, begin_of_day(day), begin_of_day(day + timedelta(days=1)))
-    return day_result(judged, bad)
+        bad = stored.read_bad_verdicts(conn, check, get_day_start(day), get_day_start(day + timedelta(days=1)))
+    return build_day_result(judged, bad)
 
 
-def day_result(judged: Sequence[Verdict], bad: Sequence[Verdict]) -> dg.AssetCheckResult:
+def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
     """Return what a day's check result is. `judged`: the verdicts of this run; `bad`: all verdicts with violations on cycles of the day."""
-    now = [verdict for verdict in judged if not verdict.passed]
-    mine = {verdict.cycle_id for verdict in judged}
-    earlier = [verdict for verdict in bad if verdict.cycle_id not in mine]
+    now = [verdict for verdict in verdicts if not verdict.has_passed]
+    mine = {verdict.cycle_id for verdict in verdicts}
+    earlier = [verdict for verdict in bad_verdicts if verdict.cycle_id not in mine]
     worst = Severity.ERROR if any(verdict.severity is Severity.ERROR for verdict in now) else Severity.WARN
-    told = [*_told(now), *(f"still bad from an earlier run: {text}" for text in _told(earlier))]
-    numbers = {"cycles_judged": len(judged), "cycles_bad": len(now) + len(earlier), "violations": sum(verdict.violations for verdict in now)}
+    told = [*_describe_verdicts(now), *(f"still bad from an earlier run: {text}" for text in _describe_verdicts(earlier))]
+    numbers = {"cycles_judged": len(verdicts), "cycles_bad": len(now) + len(earlier), "violations": sum(verdict.violations for verdict in now)}
     if not told:
         return dg.AssetCheckResult(passed=True, metadata=numbers)
-    return dg.AssetCheckResult(passed=False, severity=SEVERITIES[worst], description="; ".join(told), metadata=numbers)
+    return dg.AssetCheckResult(passed=False, severity=CHECK_SEVERITIES[worst], description="; ".join(told), metadata=numbers)
 
 
-def _told(verdicts: Sequence[Verdict]) -> list[str]:
-    named = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MOST_NAMED]]
-    return [*named, f"and {len(verdicts) - MOST_NAMED} cycles more"] if len(verdicts) > MOST_NAMED else named
+def _describe_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
+    named = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
+    return [*named, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else named

@@ -7,62 +7,62 @@ from palimpsest_pipeline.runtime import run_priorities
 from .core.assets import history_equals_current
 from .landing.assets import every_platform_answered
 from .life.checks import no_kickoff_date_is_dirty_for_long
-from .mart.current_price_jobs import PRESENT
-from .monitoring.jobs import OF_NOW
+from .mart.current_price_jobs import FIXTURE_ASSETS
+from .monitoring.jobs import PRESENT_STATE_CHECKS
 from .report.assets import coverage_report
 
-EVERY_PLATFORM_ANSWERED = dg.AssetSelection.checks(every_platform_answered)
-NO_DATE_IS_FORGOTTEN = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
-BY_CYCLES = dg.AssetSelection.groups("core", "mart") - PRESENT - OF_NOW
+PLATFORM_ANSWERS_CHECK = dg.AssetSelection.checks(every_platform_answered)
+DIRTY_DATES_CHECK = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
+CYCLE_ASSETS = dg.AssetSelection.groups("core", "mart") - FIXTURE_ASSETS - PRESENT_STATE_CHECKS
 """What is derived cycle by cycle."""
-DERIVED = BY_CYCLES | PRESENT - OF_NOW
-"""`BY_CYCLES` and the assets of current prices and alerts. A backfill derives those once, at its end, instead of once per day."""
+DERIVED_ASSETS = CYCLE_ASSETS | FIXTURE_ASSETS - PRESENT_STATE_CHECKS
+"""`CYCLE_ASSETS` and the assets of current prices and alerts. A backfill derives those once, at its end, instead of once per day."""
 
-COVERAGE_PAGE = dg.AssetSelection.assets(coverage_report)
+COVERAGE_PAGE_ASSET = dg.AssetSelection.assets(coverage_report)
 
-full_cycle = dg.define_asset_job(
+full_cycle_job = dg.define_asset_job(
     "full_cycle",
-    selection=(dg.AssetSelection.groups("landing") - OF_NOW) | DERIVED | NO_DATE_IS_FORGOTTEN | COVERAGE_PAGE,
-    tags={**run_priorities.SCRAPING, **run_priorities.ONCE},
+    selection=(dg.AssetSelection.groups("landing") - PRESENT_STATE_CHECKS) | DERIVED_ASSETS | DIRTY_DATES_CHECK | COVERAGE_PAGE_ASSET,
+    tags={**run_priorities.SCRAPING_TAGS, **run_priorities.NO_RETRY_TAGS},
     description="Discover and capture everything now, then derive core and mart of it, and write the coverage page.",
 )
 
-OF_ALL_FIXTURES = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"])
+ALL_FIXTURES_ASSETS = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"])
 """What a cycle that asked for given fixtures can say nothing about."""
 
 # Without the checks of the mart, which take as long as the rest: the next replay of the day makes them on these rows too.
-OF_GIVEN_FIXTURES = (
-    (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED - OF_ALL_FIXTURES).without_checks()
-    | EVERY_PLATFORM_ANSWERED
+GIVEN_FIXTURES_SELECTION = (
+    (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED_ASSETS - ALL_FIXTURES_ASSETS).without_checks()
+    | PLATFORM_ANSWERS_CHECK
     | dg.AssetSelection.checks(history_equals_current)
 )
 """Assets and checks of a run that asks for given fixtures only. When core contradicts itself in a cycle, nothing downstream is derived from it; the
 prices of the minutes before a kickoff are written by then."""
 
-refresh = dg.define_asset_job(
+refresh_job = dg.define_asset_job(
     "refresh",
-    selection=OF_GIVEN_FIXTURES,
-    tags={**run_priorities.URGENT, **run_priorities.ONCE},
+    selection=GIVEN_FIXTURES_SELECTION,
+    tags={**run_priorities.URGENT_TAGS, **run_priorities.NO_RETRY_TAGS},
     description="Capture given fixtures now (config `sr_ids`), then derive what they bear on: core, and what the mart says of single cycles.",
 )
 
-kickoff_window = dg.define_asset_job(
+kickoff_window_job = dg.define_asset_job(
     "kickoff_window",
-    selection=OF_GIVEN_FIXTURES,
-    tags={**run_priorities.URGENT, **run_priorities.ONCE},
+    selection=GIVEN_FIXTURES_SELECTION,
+    tags={**run_priorities.URGENT_TAGS, **run_priorities.NO_RETRY_TAGS},
     description="Capture the fixtures that kick off soon, at each minute of a slot (config `slot_at`) at which some are due; then derive the rest.",
 )
 
-cycle_marts = dg.define_asset_job(
+cycle_marts_job = dg.define_asset_job(
     "cycle_marts",
-    selection=dg.AssetSelection.groups("mart") - PRESENT - OF_NOW,
-    tags=run_priorities.DERIVES,
+    selection=dg.AssetSelection.groups("mart") - FIXTURE_ASSETS - PRESENT_STATE_CHECKS,
+    tags=run_priorities.DERIVATION_TAGS,
     description="Derive the marts of those cycles of a day whose core is up to date. Never asks a platform.",
 )
 
-replay = dg.define_asset_job(
+replay_job = dg.define_asset_job(
     "replay",
-    selection=BY_CYCLES,
-    tags=run_priorities.DERIVES,
+    selection=CYCLE_ASSETS,
+    tags=run_priorities.DERIVATION_TAGS,
     description="Derive core and mart of a past day from what was landed: the cycles that are due. Never asks a platform.",
 )

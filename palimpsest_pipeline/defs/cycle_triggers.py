@@ -11,82 +11,82 @@ import dagster as dg
 
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.kickoff_slots import CursorUnreadable, Moment, read_cursor, write_cursor
-from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER, FOLLOWS_TAG, TRIGGER_TAG
+from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, CursorUnreadable, read_cursor, write_cursor
+from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER_TAG, FOLLOWS_TAG, TRIGGER_TAG
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
-from .cycle_jobs import full_cycle, kickoff_window
-from .life.jobs import UNFINISHED
-from .monitoring.checks import KICKOFF
-from .partitions import day_key
+from .cycle_jobs import full_cycle_job, kickoff_window_job
+from .life.jobs import UNFINISHED_STATUSES
+from .monitoring.checks import KICKOFF_SENSOR
+from .partitions import format_day_key
 
 SLOT_TAG: Final = "palimpsest/slot"
 """Run tag that says which slot of the kickoff cadence a run is for."""
-KICKOFF_EVERY_S: Final = 30
-MOST_UNFINISHED: Final = 2
+KICKOFF_INTERVAL_S: Final = 30
+MAX_UNFINISHED_RUNS: Final = 2
 """Runs of slots that may be under way or waiting: one derives what its last minute brought while the next one is at its first."""
-MOST_RUNS: Final = 50
+MAX_RECENT_RUNS: Final = 50
 """Newest runs of slots that a tick looks at: those of hours."""
 
 
-def _cron(minutes: int) -> str:
+def _build_cron(minutes: int) -> str:
     return "0 * * * *" if minutes == 60 else f"*/{minutes} * * * *"
 
 
 @dg.schedule(
-    job=full_cycle,
-    cron_schedule=_cron(load_settings().full_cycle_minutes),
+    job=full_cycle_job,
+    cron_schedule=_build_cron(load_settings().full_cycle_minutes),
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES; none while one is at it. Off until switched on.",
 )
 def full_cycle_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.RunRequest | dg.SkipReason:
     """One run per tick, in the partition of the tick's day."""
-    return full_cycle_of(pipeline, context.instance, context.scheduled_execution_time)
+    return request_full_cycle(pipeline, context.instance, context.scheduled_execution_time)
 
 
-def full_cycle_of(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> dg.RunRequest | dg.SkipReason:
+def request_full_cycle(pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime) -> dg.RunRequest | dg.SkipReason:
     """What the tick `at` asks for."""
-    if at_it := _unfinished(instance, full_cycle.name):
+    if at_it := _describe_unfinished_run(instance, full_cycle_job.name):
         return dg.SkipReason(at_it)
     with pipeline.connect() as conn:
-        batch = cycle_ledger.overlapping(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
+        batch = cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
     if batch is not None:
         return dg.SkipReason(f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    return dg.RunRequest(run_key=at.isoformat(), partition_key=day_key(at.date()), tags={TRIGGER_TAG: Trigger.SCHEDULED.value})
+    return dg.RunRequest(run_key=tick_at.isoformat(), partition_key=format_day_key(tick_at.date()), tags={TRIGGER_TAG: Trigger.SCHEDULED.value})
 
 
 @dg.sensor(
-    name=KICKOFF,
-    job=kickoff_window,
-    minimum_interval_seconds=KICKOFF_EVERY_S,
+    name=KICKOFF_SENSOR,
+    job=kickoff_window_job,
+    minimum_interval_seconds=KICKOFF_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
 )
 def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
     """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or was ended with its server,
     while minutes of it are left. The cursor is the last slot asked for."""
-    moment = Moment(pipeline.cadence, pipeline.clock.now(), _asked_at(context), timedelta(minutes=pipeline.settings.grace_minutes))
+    moment = CadenceMoment(pipeline.cadence, pipeline.clock.now(), _read_last_slot(context), timedelta(minutes=pipeline.settings.grace_minutes))
     with pipeline.connect() as conn:
-        fixtures, later = upcoming_fixtures.kickoffs_and_next(conn, *moment.span)
+        fixtures, later = upcoming_fixtures.read_kickoffs_and_next(conn, *moment.kickoff_span)
     kickoffs = [kickoff_at for _, kickoff_at in fixtures]
-    due = [slot_at for slot_at in moment.slots if moment.due(slot_at, kickoffs)]
-    runs = context.instance.get_run_records(dg.RunsFilter(job_name=kickoff_window.name), limit=MOST_RUNS) if due else []
-    broken_off = {slot_at: run_id for slot_at in due if slot_at not in moment.unasked and (run_id := _broken_off(runs, slot_at))}
-    slot_at = next((slot_at for slot_at in due if slot_at in moment.unasked or slot_at in broken_off), None)
-    if slot_at is None and not moment.unasked:
+    due = [slot_at for slot_at in moment.slots if moment.list_due_minutes(slot_at, kickoffs)]
+    runs = context.instance.get_run_records(dg.RunsFilter(job_name=kickoff_window_job.name), limit=MAX_RECENT_RUNS) if due else []
+    broken_off = {slot_at: run_id for slot_at in due if slot_at not in moment.unrequested_slots and (run_id := _find_broken_off_run(runs, slot_at))}
+    slot_at = next((slot_at for slot_at in due if slot_at in moment.unrequested_slots or slot_at in broken_off), None)
+    if slot_at is None and not moment.unrequested_slots:
         return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
         known = "no upcoming fixture is known" if following is None else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
-        return dg.SkipReason(f"no fixture is due in the slot of {moment.unasked[-1]:%H:%M} UTC: {known}")
-    at_it = [record for record in runs if record.dagster_run.status in UNFINISHED]
-    if len(at_it) >= MOST_UNFINISHED:
-        told = _at_it(at_it[MOST_UNFINISHED - 1])
-        return dg.SkipReason(f"{told}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MOST_UNFINISHED} is over")
-    if passed_over := moment.passed_over(kickoffs):
+        return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {known}")
+    at_it = [record for record in runs if record.dagster_run.status in UNFINISHED_STATUSES]
+    if len(at_it) >= MAX_UNFINISHED_RUNS:
+        told = _describe_run(at_it[MAX_UNFINISHED_RUNS - 1])
+        return dg.SkipReason(f"{told}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MAX_UNFINISHED_RUNS} is over")
+    if passed_over := moment.list_missed_slots(kickoffs):
         context.log.warning(
             f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
             f"{passed_over[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists what was lost"
@@ -95,14 +95,14 @@ def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
     run_key = f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min"
     request = dg.RunRequest(
         run_key=f"{run_key} after {follows}" if follows else run_key,  # a key is spent for good, also when its run has failed
-        partition_key=day_key(moment.now.date()),
+        partition_key=format_day_key(moment.now.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()} | ({FOLLOWS_TAG: follows} if follows else {}),
     )
     return dg.SensorResult(run_requests=[request], cursor=context.cursor if follows else write_cursor(slot_at))
 
 
-def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
+def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
     """The last slot asked for. Without a cursor that can be read none: the run key keeps a slot from being run twice."""
     try:
         return read_cursor(context.cursor)
@@ -111,22 +111,22 @@ def _asked_at(context: dg.SensorEvaluationContext) -> datetime | None:
         return None
 
 
-def _broken_off(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
+def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
     """The slot's newest run when it has failed, or was ended with its server. What somebody has cancelled otherwise stays so."""
     newest = next((record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None)
     if newest is None:
         return None
-    was_stopped = newest.status is dg.DagsterRunStatus.CANCELED and ENDED_WITH_SERVER in newest.tags
+    was_stopped = newest.status is dg.DagsterRunStatus.CANCELED and ENDED_WITH_SERVER_TAG in newest.tags
     return newest.run_id if was_stopped or newest.status is dg.DagsterRunStatus.FAILURE else None
 
 
-def _unfinished(instance: dg.DagsterInstance, job: str) -> str | None:
+def _describe_unfinished_run(instance: dg.DagsterInstance, job: str) -> str | None:
     """Which run of the job is at it, and since when; None when none is."""
-    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1)
-    return _at_it(records[0]) if records else None
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED_STATUSES), limit=1)
+    return _describe_run(records[0]) if records else None
 
 
-def _at_it(record: dg.RunRecord) -> str:
+def _describe_run(record: dg.RunRecord) -> str:
     slot = record.dagster_run.tags.get(SLOT_TAG)
     of_slot = "" if slot is None else f" of the slot {slot}"
     return f"run {record.dagster_run.run_id}{of_slot} is at it since {record.create_timestamp:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,19 +10,19 @@ from datetime import datetime
 import dagster as dg
 import psycopg
 
-from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.landing import LandingIncomplete, LandingUnreadable, Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, Derived
-from palimpsest_pipeline.pipeline.due_products import all_products, make_due_query
+from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, DerivedCycles
+from palimpsest_pipeline.pipeline.due_products import list_products, make_due_query
 from palimpsest_pipeline.pipeline.landed_cycles import record_gone, record_unreadable
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.derived_products import standing_rows
-from palimpsest_pipeline.storage.derivation.due_products import Due, Product, due_products, failures, record_failure
+from palimpsest_pipeline.storage.derivation.derived_products import count_rows
+from palimpsest_pipeline.storage.derivation.due_products import DueProduct, Product, read_due_products, read_failures, record_failure
 
-from .run_cycles import RunCycles, repeated_runs
+from .run_cycles import RunCycles, list_repeated_runs
 
 
 class RunHasFailedCycles(Exception):
@@ -30,88 +30,88 @@ class RunHasFailedCycles(Exception):
 
 
 @dataclass(slots=True)
-class DerivedOfRun:
+class RunDerivation:
     """What deriving a product in a run did. Counts are of the run's cycles."""
 
     cycle_ids: list[int]
     """The run's cycles, at least one, in order."""
-    derived: set[int] = field(default_factory=set)
-    waiting: set[int] = field(default_factory=set)
-    failed: set[int] = field(default_factory=set)
-    left_failed: set[int] = field(default_factory=set)
+    derived_ids: set[int] = field(default_factory=set)
+    waiting_ids: set[int] = field(default_factory=set)
+    failed_ids: set[int] = field(default_factory=set)
+    untried_ids: set[int] = field(default_factory=set)
     """Cycles that failed in an earlier run and were not tried again."""
-    gone: set[int] = field(default_factory=set)
+    gone_ids: set[int] = field(default_factory=set)
     """Cycles that were removed from the landing since the database noted them."""
     errors: list[Exception] = field(default_factory=list)
-    rows: int = 0
+    n_rows_written: int = 0
     """Rows of the cycles that were derived now."""
-    standing_rows: int = 0
+    n_rows: int = 0
     """Rows that the product has for the run's cycles, whenever they were written."""
 
-    def counts(self) -> dict[str, int]:
+    def build_figures(self) -> dict[str, int]:
         """Return the figures that every derived asset shows."""
         return {
-            "rows_written": self.rows,
-            "cycles": len(self.derived),
-            "cycles_up_to_date": self.up_to_date,
-            "cycles_left_failed": len(self.left_failed),
+            "rows_written": self.n_rows_written,
+            "cycles": len(self.derived_ids),
+            "cycles_up_to_date": self.n_up_to_date,
+            "cycles_left_failed": len(self.untried_ids),
         }
 
     @property
-    def newest_cycle(self) -> int:
+    def newest_cycle_id(self) -> int:
         return self.cycle_ids[-1]
 
     @property
-    def up_to_date(self) -> int:
-        return len(self.cycle_ids) - len(self.derived | self.waiting | self.failed | self.left_failed | self.gone)
+    def n_up_to_date(self) -> int:
+        return len(self.cycle_ids) - len(self.derived_ids | self.waiting_ids | self.failed_ids | self.untried_ids | self.gone_ids)
 
     def raise_errors(self) -> None:
         """Raise the first error where a cycle has failed."""
         if self.errors:
             raise self.errors[0]
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """Return what it did, in words."""
-        failed = f", {len(self.left_failed)} not tried again after an earlier failure" if self.left_failed else ""
-        gone = f", {len(self.gone)} no longer in the landing" if self.gone else ""
-        return f"{len(self.derived)} cycles derived, {self.up_to_date} up to date, {len(self.waiting)} waiting{failed}{gone}, {self.rows} rows"
+        failed = f", {len(self.untried_ids)} not tried again after an earlier failure" if self.untried_ids else ""
+        gone = f", {len(self.gone_ids)} no longer in the landing" if self.gone_ids else ""
+        return f"{len(self.derived_ids)} cycles derived, {self.n_up_to_date} up to date, {len(self.waiting_ids)} waiting{failed}{gone}, {self.n_rows_written} rows"
 
 
-def products_named(pipeline: Pipeline, name: str) -> list[Product]:
+def find_products(pipeline: Pipeline, name: str) -> list[Product]:
     """Return the products of this name: one, or one per platform when it is marked platform by platform."""
-    return [each for each in all_products(pipeline) if each.name.partition("/")[0] == name]
+    return [each for each in list_products(pipeline) if each.name.partition("/")[0] == name]
 
 
 def derive_run(
-    pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles, products: Sequence[Product], derive: Callable[[Sequence[Manifest]], Derived]
-) -> DerivedOfRun:
+    pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles, products: Sequence[Product], derive: Callable[[Sequence[Manifest]], DerivedCycles]
+) -> RunDerivation:
     """Call `derive` for the run's cycles for which one of the `products` is due, oldest first.
 
     Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When a cycle fails, its error is
     added to `errors` and the others are derived. A replay that a sensor requested skips cycles that failed before.
     """
-    done = DerivedOfRun(cycles.cycle_ids)
+    done = RunDerivation(cycles.cycle_ids)
     tried: set[int] = set()
     undone: set[int] = set()
     to_do: dict[int, datetime] = {}
     with pipeline.connect() as conn:
 
-        def due_of(cycle_ids: Collection[int]) -> list[Due]:
-            due = due_products(conn, make_due_query(pipeline, products), cycle_ids=cycle_ids)
+        def due_of(cycle_ids: Collection[int]) -> list[DueProduct]:
+            due = read_due_products(conn, make_due_query(pipeline, products), cycle_ids=cycle_ids)
             conn.commit()  # nothing is locked while `derive` works
             return [each for each in due if not each.is_gone]
 
         while True:
             due = due_of(cycles.cycle_ids)
             if LEAVES_FAILED_TAG in run.tags:
-                done.left_failed |= {each.cycle_id for each in due if each.has_failed} - tried
+                done.untried_ids |= {each.cycle_id for each in due if each.has_failed} - tried
             undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
-            to_do = {each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.left_failed}
+            to_do = {each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.untried_ids}
             if not to_do:
                 break
             tried |= to_do.keys()
-            manifests, errors = _manifests(pipeline, conn, products, to_do)
-            done.gone |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
+            manifests, errors = _read_manifests(pipeline, conn, products, to_do)
+            done.gone_ids |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
             if errors:
                 done.errors.append(CyclesFailed(products[0].name.partition("/")[0], errors))
             try:
@@ -119,30 +119,30 @@ def derive_run(
             except CyclesFailed as error:
                 done.errors.append(error)
         still_due = due_of(tried)
-        done.failed = {each.cycle_id for each in still_due if each.has_failed}
-        done.waiting = {each.cycle_id for each in still_due} - done.failed
-        done.derived = tried - done.failed - done.waiting - done.gone
+        done.failed_ids = {each.cycle_id for each in still_due if each.has_failed}
+        done.waiting_ids = {each.cycle_id for each in still_due} - done.failed_ids
+        done.derived_ids = tried - done.failed_ids - done.waiting_ids - done.gone_ids
         names = [each.name for each in products]
-        done.rows = standing_rows(conn, products[0].schema, names, sorted(done.derived))
-        done.standing_rows = standing_rows(conn, products[0].schema, names, cycles.cycle_ids)
+        done.n_rows_written = count_rows(conn, products[0].schema, names, sorted(done.derived_ids))
+        done.n_rows = count_rows(conn, products[0].schema, names, cycles.cycle_ids)
     return done
 
 
-def raise_failures(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) -> None:
+def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) -> None:
     """Raise RunHasFailedCycles when a cycle of the run has failed in any step of the run.
 
     Steps of the runs that this run repeats count too: a re-execution of failed steps also fails for cycles that failed in its other steps.
     """
     with pipeline.connect() as conn:
-        found = failures(conn, cycles.cycle_ids, of_runs=[run.run_id, *repeated_runs(run)])
+        found = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
         hours = sorted({cycle.partition_hour for cycle_id, _ in found if (cycle := landed_cycles.read_cycle(conn, cycle_id))})
     if found:
         told = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in found.items())
-        again = f". When the cause is fixed, run `palimpsest backfill {hour_key(hours[0])} {hour_key(hours[-1])}`" if hours else ""
+        again = f". When the cause is fixed, run `palimpsest backfill {format_hour_key(hours[0])} {format_hour_key(hours[-1])}`" if hours else ""
         raise RunHasFailedCycles(told + again)
 
 
-def _manifests(
+def _read_manifests(
     pipeline: Pipeline, conn: psycopg.Connection, products: Sequence[Product], hours: Mapping[int, datetime]
 ) -> tuple[list[Manifest], dict[int, Exception]]:
     """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be read the error.
@@ -154,13 +154,13 @@ def _manifests(
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     for cycle_id, hour in sorted(hours.items()):
         try:
-            manifests.append(pipeline.landing.manifest(cycle_id, hour))
+            manifests.append(pipeline.landing.read_manifest(cycle_id, hour))
         except LandingIncomplete:
             record_gone(conn, cycle_id)
         except LandingUnreadable as error:
             errors[cycle_id] = error
             record_unreadable(conn, cycle_id, error)
-            message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets())
+            message = redact(f"{type(error).__name__}: {error}", *pipeline.settings.list_secrets())
             for product in products:
                 record_failure(conn, product.name, cycle_id, landing_digest=None, error=message, **versions)
     conn.commit()

@@ -11,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
 from palimpsest_pipeline.domain.files import replace_text
-from palimpsest_pipeline.pipeline.context import DATABASES, embedded_server, make_home
+from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, make_embedded_server, make_home
 from palimpsest_pipeline.runtime import run_priorities
-from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, broker_url
+from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, require_broker_url
 from palimpsest_pipeline.settings import Settings, SettingsError
-from palimpsest_pipeline.storage.db.connection import DatabaseUrlError, parse_url, reason_of, shown_url
+from palimpsest_pipeline.storage.db.connection import DatabaseUrlError, explain_connection_error, parse_url, redact_url
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.db.revisions import MigrationRefused
 from palimpsest_pipeline.storage.db.url_credentials import hide_credentials_sql
@@ -28,14 +28,14 @@ CONNECT_TIMEOUT_S: Final = 10
 LOCK_TIMEOUT_S: Final = 120
 
 NO_TIMEOUT_MS: Final = 0
-RECYCLE_S: Final = 3600
+POOL_RECYCLE_S: Final = 3600
 """A pooled connection that is older is replaced before it is used."""
 MAX_OVERFLOW: Final = 20
 """Dagster's own default for its web server: connections beside the one that stays open, while threads need them."""
 
-CREDENTIALS_HIDDEN: Final = "palimpsest/credentials_hidden"
+CREDENTIALS_HIDDEN_KEY: Final = "palimpsest/credentials_hidden"
 """Dagster's storage has this key once its texts hold no credentials."""
-TEXTS_OF_ERRORS: Final = (
+ERROR_TEXT_COLUMNS: Final = (
     ("event_logs", "event"),
     ("asset_check_executions", "evaluation_event"),
     ("job_ticks", "tick_body"),
@@ -44,7 +44,7 @@ TEXTS_OF_ERRORS: Final = (
 )
 """Columns of Dagster's storage, JSON as text, in which the message of an error may stand."""
 
-TEMPLATE: Final = """\
+INSTANCE_TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
 storage: {{postgres: {{postgres_url: {url}}}}}
 run_coordinator:
@@ -88,7 +88,7 @@ compute_logs:
   module: {NO_COMPUTE_LOGS}
   class: NoOpComputeLogManager
 """
-LAUNCHER: Final = """\
+LAUNCHER_TEMPLATE: Final = """\
 run_launcher:
   module: palimpsest_pipeline.defs.celery_launcher
   class: Launcher
@@ -97,27 +97,27 @@ run_launcher:
 """
 
 
-def instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: int) -> str:
+def render_instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: int) -> str:
     """What `dagster.yaml` says. Without a `url` of the storage, and for the broker always, it names environment variables: no password is in it.
 
     A run that is handed out may wait with the broker until a worker is free, which counts as its start.
     """
-    return TEMPLATE.format(
+    return INSTANCE_TEMPLATE.format(
         url=f"{{env: {STORAGE_URL_VARIABLE}}}" if url is None else f'"{url}"',
-        launcher=LAUNCHER.format(broker=BROKER_VARIABLE) if celery else "",
+        launcher=LAUNCHER_TEMPLATE.format(broker=BROKER_VARIABLE) if celery else "",
         max_concurrent_runs=max_concurrent_runs,
-        backfill_runs=run_priorities.BACKFILL_RUNS,
+        backfill_runs=run_priorities.MAX_BACKFILL_RUNS,
         work_tag=run_priorities.WORK_TAG,
-        derivation=run_priorities.DERIVATION,
-        max_derivations=run_priorities.max_derivations(max_concurrent_runs),
+        derivation=run_priorities.DERIVATION_WORK,
+        max_derivations=run_priorities.compute_max_derivations(max_concurrent_runs),
         start_timeout_s=900 if celery else 120,
     )
 
 
-def storage_url(settings: Settings) -> str:
+def build_storage_url(settings: Settings) -> str:
     """URL of Dagster's storage. Always psycopg 2: under SQLAlchemy 2.1 a bare postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use."""
     if settings.dagster_database_url is None:
-        return embedded_server(settings).url(DATABASES[1], driver="psycopg2")
+        return make_embedded_server(settings).build_url(DATABASE_NAMES[1], driver="psycopg2")
     url = settings.dagster_database_url.get_secret_value()
     scheme, found, rest = url.partition("://")
     if not found or scheme.partition("+")[0] not in ("postgresql", "postgres"):
@@ -138,13 +138,13 @@ def prepare_instance(settings: Settings) -> Path:
     make_home(settings)
     home = settings.dagster_home
     home.mkdir(exist_ok=True)
-    url = storage_url(settings)
-    if not settings.embedded:
+    url = build_storage_url(settings)
+    if not settings.is_embedded:
         os.environ[STORAGE_URL_VARIABLE] = url
     if settings.celery_broker_url is not None:
-        os.environ[BROKER_VARIABLE] = broker_url(settings)
+        os.environ[BROKER_VARIABLE] = require_broker_url(settings)
     celery = settings.celery_broker_url is not None
-    text = instance_yaml(url if settings.embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs)
+    text = render_instance_yaml(url if settings.is_embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs)
     replace_text(home / "dagster.yaml", text)  # every command does this, also while runs read the file
     replace_text(home / COMMAND_FILE, text + COMMAND_TEMPLATE)
     os.environ["DAGSTER_HOME"] = str(home)
@@ -157,7 +157,7 @@ def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInsta
     Raises SettingsError when its database cannot be reached, or is newer than this Dagster.
     """
     home = prepare_instance(settings)
-    with _alone_with(settings) as connection:  # tables are made when the instance is, and two processes that do so at once collide
+    with _lock_storage(settings) as connection:  # tables are made when the instance is, and two processes that do so at once collide
         instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
         _hide_credentials(instance, connection)
@@ -172,19 +172,19 @@ def pool_connections(instance: dg.DagsterInstance) -> None:
     Without this Dagster opens a connection for each statement. Not for a process that waits for hours: a connection that the server closed meanwhile
     fails the next statement.
     """
-    instance.optimize_for_webserver(statement_timeout=NO_TIMEOUT_MS, pool_recycle=RECYCLE_S, max_overflow=MAX_OVERFLOW)
+    instance.optimize_for_webserver(statement_timeout=NO_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=MAX_OVERFLOW)
 
 
 @contextmanager
-def _alone_with(settings: Settings) -> Iterator[sa.Connection]:
+def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
     """Yield a connection to Dagster's storage. Inside the block no other process makes or upgrades its tables."""
-    url = make_url(storage_url(settings))
+    url = make_url(build_storage_url(settings))
     engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
-    shown = shown_url(url)
+    shown = redact_url(url)
     try:
         connection = engine.connect()  # Dagster itself tries for minutes before it says that it cannot
     except sa.exc.DBAPIError as error:
-        reason = reason_of(error.orig or error, url)
+        reason = explain_connection_error(error.orig or error, url)
         raise SettingsError(
             f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
         ) from None  # its own text may show a secret of the address
@@ -215,8 +215,8 @@ def _upgrade_storage(instance: dg.DagsterInstance) -> None:
 
 def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -> None:
     """Remove the user info of URLs from logs, checks and ticks, once. Older versions wrote a proxy's address, password included, into errors."""
-    if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN}):
+    if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN_KEY}):
         return
-    for table, column in TEXTS_OF_ERRORS:
+    for table, column in ERROR_TEXT_COLUMNS:
         connection.execute(sa.text(hide_credentials_sql(table, column)))
-    instance.daemon_cursor_storage.set_cursor_values({CREDENTIALS_HIDDEN: "1"})
+    instance.daemon_cursor_storage.set_cursor_values({CREDENTIALS_HIDDEN_KEY: "1"})

@@ -10,33 +10,33 @@ from typing import Final
 
 import dagster as dg
 
-from palimpsest_pipeline.domain.instants import begin_of_day
-from palimpsest_pipeline.pipeline.first_day import first_day
+from palimpsest_pipeline.domain.instants import get_day_start
+from palimpsest_pipeline.pipeline.first_day import read_first_day
 from palimpsest_pipeline.settings import load_settings
 
-FIRST_DAY: Final = first_day(load_settings())
-_START: Final = begin_of_day(FIRST_DAY)
+FIRST_DAY: Final = read_first_day(load_settings())
+_START: Final = get_day_start(FIRST_DAY)
 
-days = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=1)
+day_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=1)
 """UTC days on which cycles began, today included."""
 
-ended_days = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC")
+ended_day_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC")
 """UTC days that are over, of the odds history."""
 
-kickoff_dates = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=92)
+kickoff_date_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=92)
 """UTC dates of kickoff. Fixtures are listed ahead; one more than three months ahead waits until its date comes within reach."""
 
 
-def day_key(day: date) -> str:
+def format_day_key(day: date) -> str:
     """Return the partition key of a UTC day, e.g. `2026-06-26`."""
     return day.isoformat()
 
 
 def parse_day_key(key: str) -> date:
-    """Inverse of `day_key`. Raises ValueError on another format."""
+    """Inverse of `format_day_key`. Raises ValueError on another format."""
     return date.fromisoformat(key)
 
 
 def is_ended_day(day: date) -> bool:
-    """Return whether Dagster has a partition of `ended_days` for the day: it is over, and not before the first day."""
-    return ended_days.has_partition_key(day_key(day))
+    """Return whether Dagster has a partition of `ended_day_partitions` for the day: it is over, and not before the first day."""
+    return ended_day_partitions.has_partition_key(format_day_key(day))

@@ -11,10 +11,10 @@ import dagster as dg
 
 from .dagster_private import REPOSITORY_LABEL_TAG, RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
-LOCATION: Final = "palimpsest_pipeline"
+LOCATION_NAME: Final = "palimpsest_pipeline"
 """Our code location. Part of a schedule's identity: the same name, however Dagster is started."""
-REPOSITORY: Final = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION), "__repository__")
-REPOSITORY_TAGS: Final = {REPOSITORY_LABEL_TAG: REPOSITORY.get_label()}
+REPOSITORY_ORIGIN: Final = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(LOCATION_NAME), "__repository__")
+REPOSITORY_TAGS: Final = {REPOSITORY_LABEL_TAG: REPOSITORY_ORIGIN.get_label()}
 """Tags that a run is created with, so that it is found by its repository."""
 
 
@@ -23,4 +23,4 @@ def assign_repository(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
 
     Called before the run's first step: the run's row is written anew, and nobody else may write to it meanwhile.
     """
-    instance.run_storage.replace_job_origin(run, REPOSITORY.get_job_origin(run.job_name))
+    instance.run_storage.replace_job_origin(run, REPOSITORY_ORIGIN.get_job_origin(run.job_name))

@@ -24,5 +24,5 @@ class PipelineResource(dg.ConfigurableResource):
             return
         if context.instance is not None:
             pool_connections(context.instance)
-        with run_heartbeat.alive(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
+        with run_heartbeat.start_run_heartbeat(pipeline, context.run.run_id, context.run.job_name, FIRST_DAY):
             yield pipeline

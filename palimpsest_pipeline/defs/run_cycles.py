@@ -11,7 +11,7 @@ from typing import Final
 import dagster as dg
 import psycopg
 
-from palimpsest_pipeline.domain.instants import HOUR, begin_of_day, hour_key, list_hours, parse_hour_key
+from palimpsest_pipeline.domain.instants import HOUR, format_hour_key, get_day_start, list_hours, parse_hour_key
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG, HOURS_TAG, SKIPPED_TAG
 from palimpsest_pipeline.storage.derivation import landed_cycles
@@ -19,10 +19,10 @@ from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from .partitions import parse_day_key
 
-RESCAN: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
-LANDING: Final = "landing"
+RESCAN_ADVICE: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
+LANDING_KEY_PREFIX: Final = "landing"
 """First part of the keys of the assets that ask the platforms."""
-LANDING_STEPS: Final = f"{LANDING}__"
+LANDING_STEP_PREFIX: Final = f"{LANDING_KEY_PREFIX}__"
 SCRAPING_JOBS: Final = ("full_cycle", "refresh", "kickoff_window")
 """Jobs with assets of the landing."""
 
@@ -32,83 +32,83 @@ class RunCycles:
     """Landed cycles by id, in order. `own`: the run, or one that it repeats, has scraped them."""
 
     cycle_ids: list[int]
-    own: bool
+    is_own: bool
 
 
-def repeated_runs(run: dg.DagsterRun) -> tuple[str, ...]:
+def list_repeated_runs(run: dg.DagsterRun) -> tuple[str, ...]:
     """Return the ids of the runs that this one is another try of. They are over."""
     before = (run.parent_run_id, run.root_run_id, run.tags.get(FOLLOWS_TAG))
     return tuple(dict.fromkeys(run_id for run_id in before if run_id))
 
 
-def cycles_of_run(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> RunCycles:
+def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> RunCycles:
     """Return the cycles that the run derives and judges.
 
     A run that scrapes has only its own cycles. It has none when another run, which took it for dead, has taken over its cycle. Any other run has the
     cycles that the runs which it repeats have scraped; without any, the landed cycles of its hours of `day`.
     """
-    if scrapes(run):
-        return RunCycles(cycle_ledger.cycles_of_runs(conn, [run.run_id]), own=True)
-    for run_ids in ([run.run_id], repeated_runs(run)):
-        if run_ids and (own := cycle_ledger.cycles_of_runs(conn, run_ids)):
-            return RunCycles(own, own=True)
-    first, last = hours_of_run(run, day)
-    return RunCycles([cycle.cycle_id for cycle in landed_cycles.read(conn, first, last + HOUR) if not cycle.is_gone], own=False)
+    if is_scraping_run(run):
+        return RunCycles(cycle_ledger.read_cycles_of_runs(conn, [run.run_id]), is_own=True)
+    for run_ids in ([run.run_id], list_repeated_runs(run)):
+        if run_ids and (own := cycle_ledger.read_cycles_of_runs(conn, run_ids)):
+            return RunCycles(own, is_own=True)
+    first, last = find_run_hours(run, day)
+    return RunCycles([cycle.cycle_id for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone], is_own=False)
 
 
-def scrapes(run: dg.DagsterRun) -> bool:
+def is_scraping_run(run: dg.DagsterRun) -> bool:
     """Return whether the run executes a step of the landing. One that repeats failed steps of another run may not, whatever its job has."""
     if run.step_keys_to_execute is not None:
-        return any(key.startswith(LANDING_STEPS) for key in run.step_keys_to_execute)
+        return any(key.startswith(LANDING_STEP_PREFIX) for key in run.step_keys_to_execute)
     if run.asset_selection is not None:
-        return any(key.path[0] == LANDING for key in run.asset_selection)
+        return any(key.path[0] == LANDING_KEY_PREFIX for key in run.asset_selection)
     return run.job_name in SCRAPING_JOBS
 
 
-def hours_of_run(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
+def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
     """Return the first and the last hour of the day that the run derives: those of its tag, else the whole day."""
     if HOURS_TAG in run.tags:
         first, last = (parse_hour_key(key) for key in run.tags[HOURS_TAG].split("/"))
         return first, last
-    begins_at = begin_of_day(day)
+    begins_at = get_day_start(day)
     return begins_at, begins_at + 23 * HOUR
 
 
-def hours_tag(first: datetime, last: datetime) -> dict[str, str]:
+def build_hours_tag(first: datetime, last: datetime) -> dict[str, str]:
     """Return the tag of a run that derives these hours of its day only."""
-    return {HOURS_TAG: f"{hour_key(first)}/{hour_key(last)}"}
+    return {HOURS_TAG: f"{format_hour_key(first)}/{format_hour_key(last)}"}
 
 
-def or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles | None:
+def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles | None:
     """Return the cycles of the run. Without any, say so in the run's log and in a tag, and return None.
 
     The asset must then return without a result, so that nothing is materialized and nothing downstream runs.
     """
     day = parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
-        cycles = cycles_of_run(conn, context.run, day)
+        cycles = find_run_cycles(conn, context.run, day)
         if cycles.cycle_ids and HOURS_TAG not in context.run.tags:
             return cycles
-        if not cycles.cycle_ids and cycles.own:
-            return _skip(context, "another run has taken up the cycle of this run, and derives it")
-        first, last = hours_of_run(context.run, day)
-        there = {cycle.partition_hour for cycle in landed_cycles.read(conn, first, last + HOUR) if not cycle.is_gone}
+        if not cycles.cycle_ids and cycles.is_own:
+            return _mark_skipped(context, "another run has taken up the cycle of this run, and derives it")
+        first, last = find_run_hours(context.run, day)
+        there = {cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone}
     empty = [hour for hour in list_hours(first, last) if hour not in there]
-    named = f"{day}" if len(empty) == 24 else ", ".join(stretches(empty))
-    reason = f"nothing is landed of {named}: never scraped, or its raw answers have expired. {RESCAN}"
+    named = f"{day}" if len(empty) == 24 else ", ".join(format_hour_ranges(empty))
+    reason = f"nothing is landed of {named}: never scraped, or its raw answers have expired. {RESCAN_ADVICE}"
     if cycles.cycle_ids:
         if empty:
             context.log.warning(f"skipped: {reason}")
         return cycles
-    return _skip(context, reason)
+    return _mark_skipped(context, reason)
 
 
-def _skip(context: dg.AssetExecutionContext, reason: str) -> None:
+def _mark_skipped(context: dg.AssetExecutionContext, reason: str) -> None:
     context.log.warning(f"skipped: {reason}")
     context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: reason})
 
 
-def stretches(hours: list[datetime]) -> list[str]:
+def format_hour_ranges(hours: list[datetime]) -> list[str]:
     """Return hours, given in order, as text: hours that follow each other as `FIRST to LAST`."""
     found: list[list[datetime]] = []
     for hour in hours:
@@ -116,4 +116,4 @@ def stretches(hours: list[datetime]) -> list[str]:
             found[-1] = [found[-1][0], hour]
         else:
             found.append([hour])
-    return [" to ".join(map(hour_key, stretch)) for stretch in found]
+    return [" to ".join(map(format_hour_key, stretch)) for stretch in found]

@@ -14,62 +14,66 @@ import dagster as dg
 import psycopg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.runtime.heartbeat import Beating
-from palimpsest_pipeline.runtime.processes import is_gone, this_machine
+from palimpsest_pipeline.runtime.heartbeat import PeriodicWriter
+from palimpsest_pipeline.runtime.processes import identify_machine, is_gone
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 
 from .step_failures import raise_if_storage_failed
 
 log = logging.getLogger(__name__)
-UNDER_WAY: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
-def alive(pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None) -> AbstractContextManager[Beating]:
+def start_run_heartbeat(pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None) -> AbstractContextManager[PeriodicWriter]:
     """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on.
 
     `first_day` is the first day of the partitions that this process has loaded; None when it is not known.
     """
-    run = run_heartbeats.Executed(run_id, job, socket.gethostname(), os.getpid(), this_machine(), first_day)
+    run = run_heartbeats.RunProcess(run_id, job, socket.gethostname(), os.getpid(), identify_machine(), first_day)
 
     def write(conn: psycopg.Connection) -> None:
         with conn.transaction():
-            run_heartbeats.beat(conn, run)
+            run_heartbeats.write_heartbeat(conn, run)
 
     def end(conn: psycopg.Connection) -> None:
         with conn.transaction():
-            run_heartbeats.end(conn, run_id)
+            run_heartbeats.finish_heartbeat(conn, run_id)
 
-    return Beating(f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, at_once=True, last=end)
+    return PeriodicWriter(f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, write_at_start=True, write_at_end=end)
 
 
-def silent(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.Silent]:
+def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
     """Return runs under way, as the instance says, that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process on this machine is gone.
     Raises DatabaseUnreachable.
 
     A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.
     """
-    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))]
+    ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
     if not ids:
         return []
     with pipeline.connect() as conn:
-        silent_runs = {sign.run.run_id for sign in run_heartbeats.silent(conn, pipeline.settings.silent_after_s, ids)}
-        return [sign for sign in run_heartbeats.last_signs(conn, ids) if sign.run.run_id in silent_runs or is_gone(sign.run.machine, sign.run.pid)]
+        silent_runs = {sign.run.run_id for sign in run_heartbeats.read_silent_runs(conn, pipeline.settings.silent_after_s, ids)}
+        return [
+            sign
+            for sign in run_heartbeats.read_last_heartbeats(conn, ids)
+            if sign.run.run_id in silent_runs or is_gone(sign.run.machine, sign.run.pid)
+        ]
 
 
-def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.Silent]:
-    """Mark runs that are `silent` as failed, or as canceled where somebody was ending them. Return those marked.
+def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
+    """Mark runs that are `list_silent_runs` as failed, or as canceled where somebody was ending them. Return those marked.
 
     If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be marked is logged, and the others
     are marked all the same. Raises DatabaseUnreachable.
     """
     reported = []
-    for dead in silent(instance, pipeline):
+    for dead in list_silent_runs(instance, pipeline):
         try:
             run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
-            if run is None or run.status not in UNDER_WAY:
+            if run is None or run.status not in RUNNING_STATUSES:
                 continue
             report = instance.report_run_canceled if run.status is dg.DagsterRunStatus.CANCELING else instance.report_run_failed
-            report(run, dead_words(dead))
+            report(run, describe_dead_run(dead))
         except Exception as error:
             raise_if_storage_failed(error)
             log.exception("the process of run %s died, and the run cannot be marked as ended", dead.run.run_id)
@@ -78,9 +82,9 @@ def report_dead(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_he
     return reported
 
 
-def dead_words(dead: run_heartbeats.Silent) -> str:
+def describe_dead_run(dead: run_heartbeats.RunHeartbeat) -> str:
     """What a user is told of a run whose process died."""
-    when = "after its work was done" if dead.finished else "at its work"
+    when = "after its work was done" if dead.has_finished else "at its work"
     return (
         f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. "
         "What it had written stays; run it again, or only what is left of it (re-execute from failure)."

@@ -6,10 +6,10 @@ from typing import Final, Protocol
 import dagster as dg
 import sqlalchemy as sa
 
-INTERRUPTIONS: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
-OWN_PACKAGE: Final = "palimpsest_pipeline."
+INTERRUPTION_CLASSES: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
+OWN_PACKAGE_PREFIX: Final = "palimpsest_pipeline."
 """The beginning of the message of each error of ours: the name of its module."""
-CHECK_FAILED: Final = "DagsterAssetCheckFailedError"  # its class is not public
+CHECK_FAILED_CLASS: Final = "DagsterAssetCheckFailedError"  # its class is not public
 
 
 class ErrorInfo(Protocol):
@@ -31,24 +31,24 @@ def raise_if_storage_failed(error: Exception) -> None:
         raise error
 
 
-def error_classes(error: ErrorInfo) -> set[str]:
+def list_error_classes(error: ErrorInfo) -> set[str]:
     """Return the names of the classes of an error and of those that caused it."""
-    return {str(each.cls_name) for each in _causes(error)}
+    return {str(each.cls_name) for each in _list_causes(error)}
 
 
-def innermost(error: ErrorInfo) -> tuple[str, str]:
+def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:
     """Return class and message, without class and traceback, of the innermost error of ours; where there is none, of the innermost error.
 
     Ours says what to do; the error of a library that it was raised from does not.
     """
-    chain = _causes(error)
-    error = next((each for each in reversed(chain) if each.message.startswith(OWN_PACKAGE)), chain[-1])
+    chain = _list_causes(error)
+    error = next((each for each in reversed(chain) if each.message.startswith(OWN_PACKAGE_PREFIX)), chain[-1])
     name = str(error.cls_name or "Error")
     told = error.message.strip().partition("\n")[0]
     return name, re.sub(rf"^(\w+\.)*{re.escape(name)}: ", "", told) or name
 
 
-def _causes(error: ErrorInfo) -> list[ErrorInfo]:
+def _list_causes(error: ErrorInfo) -> list[ErrorInfo]:
     chain = [error]
     while chain[-1].cause is not None:
         chain.append(chain[-1].cause)

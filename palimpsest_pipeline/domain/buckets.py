@@ -8,35 +8,35 @@ from typing import Final
 
 from .enums import BucketScheme
 
-HOUR: Final = 60
-DAY: Final = 24 * HOUR
+MINUTES_PER_HOUR: Final = 60
+MINUTES_PER_DAY: Final = 24 * MINUTES_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Times to kickoff from `least_minutes` (included) to below `below_minutes`; None: no bound."""
+    """Times to kickoff from `min_minutes` (included) to below `below_minutes`; None: no bound."""
 
     name: str
-    least_minutes: int | None
+    min_minutes: int | None
     below_minutes: int | None
 
 
-def _scheme(*named: tuple[str, int | None]) -> tuple[Bucket, ...]:
+def _build_scheme(*named: tuple[str, int | None]) -> tuple[Bucket, ...]:
     """Buckets that follow one another, given (name, least minutes) of each, the farthest from kickoff first."""
     below: list[int | None] = [None, *(least for _, least in named[:-1])]
     return tuple(Bucket(name, least, bound) for (name, least), bound in zip(named, below, strict=True))
 
 
-BUCKETS: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
-    BucketScheme.REFERENCE4: _scheme(("7d+", 7 * DAY), ("3-7d", 3 * DAY), ("24-72h", DAY), ("<24h", 0)),
-    BucketScheme.TRADER10: _scheme(
-        ("7d+", 7 * DAY),
-        ("3-7d", 3 * DAY),
-        ("1-3d", DAY),
-        ("12-24h", 12 * HOUR),
-        ("6-12h", 6 * HOUR),
-        ("3-6h", 3 * HOUR),
-        ("1-3h", HOUR),
+BUCKETS_BY_SCHEME: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
+    BucketScheme.REFERENCE4: _build_scheme(("7d+", 7 * MINUTES_PER_DAY), ("3-7d", 3 * MINUTES_PER_DAY), ("24-72h", MINUTES_PER_DAY), ("<24h", 0)),
+    BucketScheme.TRADER10: _build_scheme(
+        ("7d+", 7 * MINUTES_PER_DAY),
+        ("3-7d", 3 * MINUTES_PER_DAY),
+        ("1-3d", MINUTES_PER_DAY),
+        ("12-24h", 12 * MINUTES_PER_HOUR),
+        ("6-12h", 6 * MINUTES_PER_HOUR),
+        ("3-6h", 3 * MINUTES_PER_HOUR),
+        ("1-3h", MINUTES_PER_HOUR),
         ("15-60m", 15),
         ("<15m", 0),
         ("in-play", None),

@@ -31,7 +31,7 @@ class Target:
     sr_id: int | None
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
-    answered_in: int = 0
+    answered_cycle_id: int = 0
     """Newest cycle in which, or in an older one, each of its platforms answered; 0: nobody has looked, or one has not."""
 
 

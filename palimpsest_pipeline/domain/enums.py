@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Final
 
-WHOLE_LISTING: Final = "*"
+WHOLE_LISTING_KEY: Final = "*"
 """Market key of what is said of a listing as a whole."""
 
 
@@ -135,7 +135,7 @@ class AvailabilityState(StrEnum):
     """Could not look: a failed answer, an incomplete discovery, or nobody looked for too long."""
 
 
-class Look(StrEnum):
+class LookResult(StrEnum):
     """What came of one cycle's looking at a listing. In order of precedence: of several at once the first one counts."""
 
     ANSWERED = "answered"
@@ -175,7 +175,7 @@ class CloseQuality(StrEnum):
     """No price was seen before kickoff."""
 
 
-class EndedBy(StrEnum):
+class ListingEnd(StrEnum):
     """What ended a listing's life on a platform."""
 
     KICKOFF = "kickoff"
@@ -285,7 +285,7 @@ class SuspectCode(StrEnum):
         return self in (SuspectCode.KICKOFF_MISMATCH, SuspectCode.HOME_AWAY_SWAPPED)
 
 
-class Evidence(StrEnum):
+class PresenceEvidence(StrEnum):
     """What a statement about presence rests on: this cycle's complete discovery, an earlier one, or only what happened to be seen."""
 
     COMPLETE = "complete"
@@ -301,7 +301,7 @@ class MappingError(StrEnum):
     NO_MATCHING_OUTCOMES = "no_matching_outcomes"
 
 
-class Triage(StrEnum):
+class TriageStatus(StrEnum):
     """What is to be done about a market that was seen and not mapped."""
 
     NEW = "new"
@@ -330,7 +330,7 @@ class PlayerStatus(StrEnum):
     NONE = "none"
 
 
-class Family(StrEnum):
+class FreshnessFamily(StrEnum):
     """What is kept up to date together, and judged by how old the newest of it is."""
 
     DISCOVERY = "discovery"

@@ -30,7 +30,7 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def write_unfinished(target: Path, content: bytes) -> Path:
+def write_temporary(target: Path, content: bytes) -> Path:
     """Write a file of its own beside `target`, durably, and return its path. Its folder is made if need be."""
     make_folder(target.parent)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex[:8]}.tmp")
@@ -62,7 +62,7 @@ def replace_text(path: Path, text: str) -> None:
             return
     except FileNotFoundError:
         pass
-    unfinished = write_unfinished(path, content)
+    unfinished = write_temporary(path, content)
     try:
         unfinished.replace(path)
     except OSError:

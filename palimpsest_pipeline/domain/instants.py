@@ -19,20 +19,20 @@ class Clock:
         return datetime.now(UTC) + timedelta(seconds=self.offset_s)
 
 
-def hour_of(instant: datetime) -> datetime:
+def floor_to_hour(instant: datetime) -> datetime:
     """The UTC hour that contains `instant`. Raises ValueError on a naive datetime."""
     if instant.tzinfo is None:
         raise ValueError(f"naive datetime {instant!r}: instants carry a time zone here")
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def hour_key(instant: datetime) -> str:
+def format_hour_key(instant: datetime) -> str:
     """Partition key of the hour that contains `instant`, e.g. `2026-06-26-19:00`."""
-    return hour_of(instant).strftime(HOUR_FORMAT)
+    return floor_to_hour(instant).strftime(HOUR_FORMAT)
 
 
 def parse_hour_key(key: str) -> datetime:
-    """Inverse of `hour_key`. Raises ValueError on another format."""
+    """Inverse of `format_hour_key`. Raises ValueError on another format."""
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
 
 
@@ -41,17 +41,17 @@ def list_hours(first: datetime, last: datetime) -> list[datetime]:
     return [first + n * HOUR for n in range((last - first) // HOUR + 1)]
 
 
-def begin_of_day(day: date) -> datetime:
+def get_day_start(day: date) -> datetime:
     """Return the instant at which a UTC day begins."""
     return datetime.combine(day, time(), UTC)
 
 
-def hour_within(day: date, instant: datetime) -> datetime:
+def clamp_hour_to_day(day: date, instant: datetime) -> datetime:
     """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly after the midnight of its day."""
-    return min(hour_of(instant), begin_of_day(day) + 23 * HOUR)
+    return min(floor_to_hour(instant), get_day_start(day) + 23 * HOUR)
 
 
-def cycle_id_at(instant: datetime) -> int:
+def make_cycle_id(instant: datetime) -> int:
     """Cycle id for a cycle begun at `instant`: its UTC digits down to the millisecond, so ids sort by time and read as one."""
     utc = instant.astimezone(UTC)
     return int(utc.strftime("%Y%m%d%H%M%S")) * 1000 + utc.microsecond // 1000

@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
 """A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long before it is played."""
-RELISTED: Final = timedelta(hours=6)
+MIN_RELISTING_GAP: Final = timedelta(hours=6)
 """Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew; with nearer ones they are
 copies of one listing, e.g. with boosted odds."""
 
 
-IN_PLAY: Final = "in play"
+IN_PLAY_REASON: Final = "in play"
 """The reason of a refusal begins with this when the answer shows the match in play: it is as it should be, and no prematch book."""
 
 
@@ -43,7 +43,7 @@ class Reject:
     @property
     def is_in_play(self) -> bool:
         """Return whether it was refused for showing the match in play."""
-        return self.reason.startswith(IN_PLAY)
+        return self.reason.startswith(IN_PLAY_REASON)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Listing:
     sr_tournament_id: int | None
     """SportRadar's id of the tournament, where the platform publishes it (SportyBet does)."""
     n_markets_declared: int | None
-    in_play: bool = False
+    is_in_play: bool = False
     """The answer shows the match in play: out of scope for a prematch pipeline."""
 
     def has_credible_kickoff(self, observed_at: datetime) -> bool:
@@ -83,10 +83,10 @@ class TournamentManifest:
     name: str
     country_raw: str | None
     sr_tournament_id: int | None
-    declared: int | None
-    received: int
+    n_declared: int | None
+    n_received: int
     completeness: Completeness
-    missing: str = ""
+    missing_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class RawPrices:
         """Number of outcomes."""
         return len(self.outcome_id)
 
-    def per_outcome(self, column: Sequence[T]) -> list[T]:
+    def repeat_per_outcome(self, column: Sequence[T]) -> list[T]:
         """A column of the market rows with its values once per outcome."""
         return list(chain.from_iterable(map(repeat, column, self.n_outcomes)))
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .enums import Platform
 
 
-def trust_order(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
+def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
     """`platforms` in order of trust: home first, then as the platforms are defined. Raises ValueError when home is not among them."""
     known = {Platform(p) for p in platforms}
     if Platform(home) not in known:

@@ -4,9 +4,9 @@ import re
 from typing import Final
 
 # C0 and C1 controls and DEL, line and paragraph separators, marks of direction, and halves of surrogate pairs, which cannot be written at all.
-CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def printable(text: str, keep: str = "") -> str:
+def escape_controls(text: str, kept_characters: str = "") -> str:
     """Return `text` with every control character but those of `keep` as `\\uXXXX`, which JSON reads as well."""
-    return CONTROLS.sub(lambda found: found[0] if found[0] in keep else f"\\u{ord(found[0]):04x}", text)
+    return CONTROL_CHARACTERS.sub(lambda found: found[0] if found[0] in kept_characters else f"\\u{ord(found[0]):04x}", text)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from .secrets import address_secrets
+from .secrets import list_address_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +38,4 @@ class Proxy:
             return cls(address)
         credentials = ":".join(unquote(part) for part in (info.split(":", 1) if ":" in info else (info, "")))
         encoded = base64.b64encode(credentials.encode()).decode()
-        return cls(address, f"Basic {encoded}", (*address_secrets(url), credentials, encoded))
+        return cls(address, f"Basic {encoded}", (*list_address_secrets(url), credentials, encoded))

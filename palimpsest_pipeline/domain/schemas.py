@@ -35,7 +35,7 @@ LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
     "detail": pl.String(),
     "n_markets_priced": pl.Int32(),
 }
-"""What each cycle's looking at a listing came to (`domain.enums.Look`).
+"""What each cycle's looking at a listing came to (`domain.enums.LookResult`).
 
 One row per answer: `at` is its observed_at, `n_markets_priced` what it showed. Without an answer one row per cycle, at the instant the failure was
 known, or at the cycle's as_of. `detail` says why in words; it is '' when there is nothing to say. A cycle that neither asked for the listing nor
@@ -77,5 +77,5 @@ REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
 }
 """How much of a cycle was refused, per platform and kind of answer."""
 
-VIOLATIONS: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
+VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
 """Rows that break a law which derived rows obey: one sentence per row."""

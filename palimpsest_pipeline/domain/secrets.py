@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
-HIDDEN: Final = "***"
-MIN_CHARACTERS: Final = 4
+REDACTED_TEXT: Final = "***"
+MIN_SECRET_CHARS: Final = 4
 """A shorter secret is hidden only inside URLs: elsewhere it would hide parts of ordinary words."""
-ANYWHERE_CHARACTERS: Final = 8
+MIN_SUBSTRING_CHARS: Final = 8
 """From this length on a secret is hidden wherever it stands; a shorter one only as a word of its own."""
-URL_CREDENTIALS: Final = re.compile(
+URL_CREDENTIALS_PATTERN: Final = re.compile(
     r"\b(?!(?:abfss?|az|file)://)([a-z][a-z0-9+.-]*://)"
     r"(?!(?:(?:user)?:password|[^\s:/?#@'\"<>]*:\*\*\*)@[^\s'\"<>@]*(?:[\s'\"<>]|$))[^\s'\"<>]*@",
     re.IGNORECASE,
@@ -24,92 +24,92 @@ In abfs:// and az:// the part before the @ is the name of a container, in file:/
 of our own messages, and a password shown as *** is hidden already. Apart from that migration 0012 has the same pattern: a replay must not bring back
 what it took out of the rows.
 """
-PLAIN_PARAMETERS: Final = frozenset(
+PUBLIC_QUERY_PARAMETERS: Final = frozenset(
     {"application_name", "connect_timeout", "dbname", "host", "hostaddr", "options", "port", "sslcert", "sslmode", "sslrootcert", "user"}
 )
 """Parameters of an address's query that are no secret. Any other may be one."""
-STORE_ADDRESSES: Final = re.compile(r"(AWS|FSSPEC)_.*ENDPOINT_URL", re.IGNORECASE)
-STORE_CREDENTIALS: Final = re.compile(
+STORE_ADDRESS_VARIABLES: Final = re.compile(r"(AWS|FSSPEC)_.*ENDPOINT_URL", re.IGNORECASE)
+STORE_CREDENTIAL_VARIABLES: Final = re.compile(
     r"(AWS|AZURE|GOOGLE|GCS|FSSPEC)_.*(KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|CONNECTION_STRING)", re.IGNORECASE
 )
-PLAIN_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "origin", "referer", "user-agent"})
+PUBLIC_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "origin", "referer", "user-agent"})
 """Headers that are no secret."""
 
 
 def redact(text: str, *secrets: str) -> str:
     """Return `text` without the credentials of any URL in it, and without `secrets`."""
-    return redactor(secrets)(text)
+    return build_redactor(secrets)(text)
 
 
-def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+def build_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides the credentials of every URL in a text, and `secrets` as they are, percent-encoded and percent-decoded."""
-    pattern = _pattern(secrets, MIN_CHARACTERS)
+    pattern = _build_pattern(secrets, MIN_SECRET_CHARS)
 
     def hide(text: str) -> str:
-        text = URL_CREDENTIALS.sub(rf"\1{HIDDEN}@", text)
-        return text if pattern is None else pattern.sub(HIDDEN, text)
+        text = URL_CREDENTIALS_PATTERN.sub(rf"\1{REDACTED_TEXT}@", text)
+        return text if pattern is None else pattern.sub(REDACTED_TEXT, text)
 
     return hide
 
 
-def bytes_redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
-    """Return a function that hides `secrets` of `ANYWHERE_CHARACTERS` or more in a body."""
-    pattern = _pattern(secrets, ANYWHERE_CHARACTERS)
+def build_bytes_redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
+    """Return a function that hides `secrets` of `MIN_SUBSTRING_CHARS` or more in a body."""
+    pattern = _build_pattern(secrets, MIN_SUBSTRING_CHARS)
     if pattern is None:
         return lambda body: body
     raw = re.compile(pattern.pattern.encode(), re.IGNORECASE)
-    return lambda body: raw.sub(HIDDEN.encode(), body)
+    return lambda body: raw.sub(REDACTED_TEXT.encode(), body)
 
 
-def _pattern(secrets: Iterable[str], shortest: int) -> re.Pattern[str] | None:
-    forms = {form for secret in secrets for form in (secret, unquote(secret), quote(secret, safe=""), quote(secret)) if len(form) >= shortest}
+def _build_pattern(secrets: Iterable[str], min_chars: int) -> re.Pattern[str] | None:
+    forms = {form for secret in secrets for form in (secret, unquote(secret), quote(secret, safe=""), quote(secret)) if len(form) >= min_chars}
     if not forms:
         return None
     by_length = sorted(forms, key=lambda form: (-len(form), form))
     return re.compile(
-        "|".join(re.escape(form) if len(form) >= ANYWHERE_CHARACTERS else rf"(?<!\w){re.escape(form)}(?!\w)" for form in by_length), re.IGNORECASE
+        "|".join(re.escape(form) if len(form) >= MIN_SUBSTRING_CHARS else rf"(?<!\w){re.escape(form)}(?!\w)" for form in by_length), re.IGNORECASE
     )
 
 
-def address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
+def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
     """Return the secrets in an address whose other parts may be shown: its user info, whole and in parts, and values of its query.
 
-    Values of `PLAIN_PARAMETERS` are no secrets. An unescaped `/` or `@` in the password shifts where the host seems to begin, so everything before
+    Values of `PUBLIC_QUERY_PARAMETERS` are no secrets. An unescaped `/` or `@` in the password shifts where the host seems to begin, so everything before
     the last `@` counts as user info.
     """
     rest = url.partition("://")[2].partition("?")[0]
     info = rest.rpartition("@")[0]
     user, _, password = info.partition(":")
     parts = [info, password, *re.split(r"[:@/?#]", password)]
-    return [*parts, *([user] if user_is_secret else []), *(value for name, value in _query(url) if name.lower() not in PLAIN_PARAMETERS)]
+    return [*parts, *([user] if user_is_secret else []), *(value for name, value in _parse_query(url) if name.lower() not in PUBLIC_QUERY_PARAMETERS)]
 
 
-def link_secrets(url: str) -> list[str]:
+def list_link_secrets(url: str) -> list[str]:
     """Return the secrets in an address of which only the host may be shown: the whole address, and its user info, path and query in parts."""
-    parts = _split(url)
+    parts = _split_url(url)
     info = parts.netloc.rpartition("@")[0]
     pieces = [url, info, *info.split(":", 1), f"{parts.path}?{parts.query}", parts.path, parts.query, parts.fragment]
-    return [piece for piece in [*pieces, *parts.path.split("/"), *(value for _, value in _query(url))] if piece.strip("/?")]
+    return [piece for piece in [*pieces, *parts.path.split("/"), *(value for _, value in _parse_query(url))] if piece.strip("/?")]
 
 
-def store_secrets(environment: Mapping[str, str]) -> list[str]:
+def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
     """Credentials that packages of object stores read from the environment, some of which repeat them in errors."""
-    addresses = [value for name, value in environment.items() if STORE_ADDRESSES.match(name)]
-    credentials = [value for name, value in environment.items() if STORE_CREDENTIALS.match(name)]
-    return credentials + [secret for address in addresses for secret in address_secrets(address, user_is_secret=False)]
+    addresses = [value for name, value in environment.items() if STORE_ADDRESS_VARIABLES.match(name)]
+    credentials = [value for name, value in environment.items() if STORE_CREDENTIAL_VARIABLES.match(name)]
+    return credentials + [secret for address in addresses for secret in list_address_secrets(address, user_is_secret=False)]
 
 
-def header_secrets(headers: Mapping[str, str]) -> list[str]:
-    """Return the secrets of headers: each value but those of `PLAIN_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
-    values = [value for name, value in headers.items() if name.lower() not in PLAIN_HEADERS]
-    return values + [part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= ANYWHERE_CHARACTERS]
+def list_header_secrets(headers: Mapping[str, str]) -> list[str]:
+    """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
+    values = [value for name, value in headers.items() if name.lower() not in PUBLIC_HEADERS]
+    return values + [part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= MIN_SUBSTRING_CHARS]
 
 
-def _query(url: str) -> list[tuple[str, str]]:
-    return parse_qsl(_split(url).query)
+def _parse_query(url: str) -> list[tuple[str, str]]:
+    return parse_qsl(_split_url(url).query)
 
 
-def _split(url: str) -> SplitResult:
+def _split_url(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError:  # a host in brackets that is no address

@@ -4,21 +4,21 @@ Belongs here: storing answers, listing what was stored, reading it back, importi
 belong here: what a body says (platforms), when to fetch (scrape), who needs an hour (defs), how long to keep what was derived (storage).
 """
 
-from .compaction import Compaction, compact_hour, compactable
+from .compaction import Compaction, compact_hour, list_compactable_hours
 from .errors import LandingError, LandingIncomplete, LandingUnreadable
-from .expiry import Expired, expire, over
+from .expiry import ExpiryResult, expire_hours, list_expired_hours
 from .manifest import Manifest, Segment
-from .reader import USAGE, LandedCycles, UnreadableCycle, name_unreadable
+from .reader import USAGE_SCHEMA, LandedCycles, UnreadableCycle, describe_unreadable
 from .recorded_answers import RecordedPayloadError, import_payloads
-from .schema import SCHEMA
+from .schema import ANSWER_SCHEMA
 from .writer import CycleWriter, Landing
 
 __all__ = [
-    "SCHEMA",
-    "USAGE",
+    "ANSWER_SCHEMA",
+    "USAGE_SCHEMA",
     "Compaction",
     "CycleWriter",
-    "Expired",
+    "ExpiryResult",
     "LandedCycles",
     "Landing",
     "LandingError",
@@ -29,9 +29,9 @@ __all__ = [
     "Segment",
     "UnreadableCycle",
     "compact_hour",
-    "compactable",
-    "expire",
+    "describe_unreadable",
+    "expire_hours",
     "import_payloads",
-    "name_unreadable",
-    "over",
+    "list_compactable_hours",
+    "list_expired_hours",
 ]

@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from .manifest import Segment
 
 
-class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SegmentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where the answers of a segment lie in an hour's file. `bytes` is their share of the file's size."""
 
     cycle_id: int
@@ -31,11 +31,11 @@ class HourFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     platform: Platform
     bytes: int
     sha: str
-    places: tuple[Place, ...]
+    places: tuple[SegmentPlace, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class RowSpan:
     """Rows of one file, one after the other, that hold `segments` segments."""
 
     file: HourFile
@@ -51,17 +51,17 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     swept: bool = True
 
     @cached_property
-    def places(self) -> dict[tuple[int, str], tuple[HourFile, Place]]:
+    def places(self) -> dict[tuple[int, str], tuple[HourFile, SegmentPlace]]:
         """By cycle and name of the segment."""
         return {(place.cycle_id, place.segment): (file, place) for file in self.files for place in file.places}
 
-    def of_cycle(self, cycle_id: int) -> list[str]:
+    def list_segments(self, cycle_id: int) -> list[str]:
         """Names of the cycle's segments that lie here, in order."""
         return sorted(name for held_by, name in self.places if held_by == cycle_id)
 
-    def span(self, cycle_id: int, segments: Sequence[str]) -> Span | None:
+    def find_span(self, cycle_id: int, segments: Sequence[str]) -> RowSpan | None:
         """As many of the first of these segments as lie one after the other in one file; None when the first one lies nowhere here."""
-        first: tuple[HourFile, Place] | None = None
+        first: tuple[HourFile, SegmentPlace] | None = None
         rows = n = 0
         for name in segments:
             found = self.places.get((cycle_id, name))
@@ -70,24 +70,24 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
             first = first or found
             rows += found[1].rows
             n += 1
-        return None if first is None else Span(first[0], first[1].first_row, rows, n)
+        return None if first is None else RowSpan(first[0], first[1].first_row, rows, n)
 
 
-def places_of(segments: Iterable[tuple[int, Segment]], file_bytes: int) -> Iterator[Place]:
+def place_segments(segments: Iterable[tuple[int, Segment]], file_bytes: int) -> Iterator[SegmentPlace]:
     """Places of these segments (cycle and segment), put one after the other into a file of that size; their shares add up to it."""
     listed = list(segments)
     total = sum(segment.bytes for _, segment in listed) or 1
     first_row = before = 0
     for cycle_id, segment in listed:
         begin, end = (file_bytes * size // total for size in (before, before + segment.bytes))
-        yield Place(cycle_id, segment.name, first_row, segment.rows, end - begin)
+        yield SegmentPlace(cycle_id, segment.name, first_row, segment.rows, end - begin)
         first_row, before = first_row + segment.rows, before + segment.bytes
 
 
-def encode(index: HourIndex) -> bytes:
+def encode_index(index: HourIndex) -> bytes:
     return msgspec.json.encode(index)
 
 
-def decode(text: bytes) -> HourIndex:
+def decode_index(text: bytes) -> HourIndex:
     """Raises msgspec.DecodeError (msgspec.ValidationError) when the text is no index."""
     return msgspec.json.decode(text, type=HourIndex)

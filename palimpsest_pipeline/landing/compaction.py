@@ -22,12 +22,12 @@ from polars.io.plugins import register_io_source
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.instants import HOUR
 
-from .compacted_hours import HourFile, HourIndex, encode, places_of
+from .compacted_hours import HourFile, HourIndex, encode_index, place_segments
 from .errors import LandingError, LandingUnreadable
-from .files import GROUP_ROWS, INDEX
+from .files import GROUP_ROWS, INDEX_FILE
 from .hashed_files import NotAsWritten
 from .manifest import Manifest, Segment
-from .schema import SCHEMA
+from .schema import ANSWER_SCHEMA
 from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
@@ -35,7 +35,7 @@ ZSTD_LEVEL: Final = 9
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """A row group is one page, which is what is packed together."""
 
-UNFINISHED: Final = "platform=unfinished"
+UNFINISHED_FOLDER: Final = "platform=unfinished"
 """Folder beside those of an hour's files."""
 
 
@@ -57,16 +57,16 @@ class _Part:
     segments: list[Segment]
 
 
-def compactable(landing: Landing, before: datetime) -> list[datetime]:
+def list_compactable_hours(landing: Landing, before: datetime) -> list[datetime]:
     """Hours that begin before that instant and have answers in segments, or cannot be read, in order."""
-    return [hour for hour in landing.hours() if hour < before and _is_compactable(landing, hour)]
+    return [hour for hour in landing.list_hours() if hour < before and _is_compactable(landing, hour)]
 
 
 def _is_compactable(landing: Landing, hour: datetime) -> bool:
     """Whether the hour has answers in segments, or an unreadable file: `compact_hour` then says which."""
     try:
-        manifests = landing.cycles(hour=hour)
-        index = landing._index(landing._hour_folder(hour)) if manifests else HourIndex()
+        manifests = landing.list_cycles(hour=hour)
+        index = landing._read_index(landing._hour_folder(hour)) if manifests else HourIndex()
     except LandingUnreadable:
         return True
     return any((m.cycle_id, s.name) not in index.places for m in manifests for s in m.segments) or bool(manifests and not index.swept)
@@ -78,36 +78,36 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
     Left alone, with the reason, are hours with a cycle that is not closed or not whole. Raises LandingIncomplete when a segment is not as it was
     written, LandingUnreadable for a damaged manifest or index, LandingError when the store refuses; the hour is then as readable as before.
     """
-    manifests = landing.cycles(hour=hour)
+    manifests = landing.list_cycles(hour=hour)
     folder = landing._hour_folder(hour)
-    before = int(landing.usage(start=hour, end=hour + HOUR)["bytes"].sum())
-    reason = _obstacle(landing, hour, manifests)
+    before = int(landing.measure_usage(start=hour, end=hour + HOUR)["bytes"].sum())
+    reason = _find_obstacle(landing, hour, manifests)
     if reason is not None or dry_run:
         return Compaction(hour, before, before, reason)
-    index = landing._index(folder)
-    files = [_file_of(landing, hour, platform, parts, index) for platform, parts in _by_platform(manifests).items()]
+    index = landing._read_index(folder)
+    files = [_build_hour_file(landing, hour, platform, parts, index) for platform, parts in _group_by_platform(manifests).items()]
     if not index.swept or tuple(files) != index.files:
-        landing._put(folder / INDEX, encode(HourIndex(tuple(files), swept=False)))
-        _sweep(landing, hour, manifests, files)
-        landing._put(folder / INDEX, encode(HourIndex(tuple(files), swept=True)))
+        landing._replace_file(folder / INDEX_FILE, encode_index(HourIndex(tuple(files), swept=False)))
+        _remove_replaced_files(landing, hour, manifests, files)
+        landing._replace_file(folder / INDEX_FILE, encode_index(HourIndex(tuple(files), swept=True)))
     return Compaction(hour, before, sum(file.bytes for file in files))
 
 
-def _obstacle(landing: Landing, hour: datetime, manifests: Sequence[Manifest]) -> str | None:
+def _find_obstacle(landing: Landing, hour: datetime, manifests: Sequence[Manifest]) -> str | None:
     """Why the hour cannot be compacted now, in words; None when it can."""
-    if unclosed := landing.unclosed(hour):
+    if unclosed := landing.list_unclosed_cycles(hour):
         return f"cycle {unclosed[0]} is not closed"
     for manifest in manifests:
-        if missing := landing.missing(manifest):
+        if missing := landing.find_missing_segments(manifest):
             return f"cycle {manifest.cycle_id} is not whole: {missing[0]} is missing"
         known = {*(segment.name for segment in manifest.segments), *manifest.torn}
-        there = landing._segments_in(landing._folder(hour, manifest.cycle_id))
+        there = landing._list_segments(landing._cycle_folder(hour, manifest.cycle_id))
         if stray := [name for _, name in there if name not in known]:
             return f"cycle {manifest.cycle_id} is being written to: its manifest does not name {stray[0]}"
     return None
 
 
-def _by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Part]]:
+def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Part]]:
     found: dict[Platform, list[_Part]] = {}
     for manifest in manifests:
         for platform in dict.fromkeys(segment.platform for segment in manifest.segments):
@@ -115,14 +115,14 @@ def _by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Part]]:
     return dict(sorted(found.items()))
 
 
-def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex) -> HourFile:
+def _build_hour_file(landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex) -> HourFile:
     """The platform's file: the one that is there when it holds these segments and no others, else a new one, written and read back."""
     wanted = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
     for file in index.files:
-        if [(place.cycle_id, place.segment) for place in file.places] == wanted and _stands(landing, hour, file):
+        if [(place.cycle_id, place.segment) for place in file.places] == wanted and _is_intact(landing, hour, file):
             return file
-    with _unfinished(landing, hour) as path:
-        written = _write(landing, parts, path)
+    with _open_unfinished_file(landing, hour) as path:
+        written = _write_answers(landing, parts, path)
         size = path.stat().st_size
         with path.open("rb") as content:
             sha = hashlib.file_digest(content, "sha256").hexdigest()
@@ -131,11 +131,11 @@ def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequen
             platform=platform,
             bytes=size,
             sha=sha,
-            places=tuple(places_of(((part.manifest.cycle_id, segment) for part in parts for segment in part.segments), size)),
+            places=tuple(place_segments(((part.manifest.cycle_id, segment) for part in parts for segment in part.segments), size)),
         )
         target = landing._hour_folder(hour) / file.name
         landing._publish(path, target)
-    with landing._open(target, sha) as content:
+    with landing._open_verified(target, sha) as content:
         rows = pl.scan_parquet(content, hive_partitioning=False)
         n_rows = sum(place.rows for place in file.places)
         read = _Digest(rows.slice(first, GROUP_ROWS).collect() for first in range(0, n_rows, GROUP_ROWS))
@@ -146,22 +146,22 @@ def _file_of(landing: Landing, hour: datetime, platform: Platform, parts: Sequen
     return file
 
 
-def _stands(landing: Landing, hour: datetime, file: HourFile) -> bool:
+def _is_intact(landing: Landing, hour: datetime, file: HourFile) -> bool:
     """Whether the file is there as it was written."""
     try:
-        landing._open(landing._hour_folder(hour) / file.name, file.sha).close()
+        landing._open_verified(landing._hour_folder(hour) / file.name, file.sha).close()
     except (FileNotFoundError, NotAsWritten):
         return False
     return True
 
 
-def _write(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
+def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
     """Write the answers of the parts, one after the other, and return their digest."""
     frames = _Digest(
-        frame.select(list(SCHEMA))
+        frame.select(list(ANSWER_SCHEMA))
         for part in parts
-        for frame in landing._pieces(
-            landing._folder(part.manifest.partition_hour, part.manifest.cycle_id), part.manifest.cycle_id, part.segments, list(SCHEMA)
+        for frame in landing._read_pieces(
+            landing._cycle_folder(part.manifest.partition_hour, part.manifest.cycle_id), part.manifest.cycle_id, part.segments, list(ANSWER_SCHEMA)
         )
     )
 
@@ -169,7 +169,7 @@ def _write(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
         for frame in frames:
             yield frame if columns is None else frame.select(columns)
 
-    register_io_source(source, schema=SCHEMA).sink_parquet(
+    register_io_source(source, schema=ANSWER_SCHEMA).sink_parquet(
         path,
         compression="zstd",
         compression_level=ZSTD_LEVEL,
@@ -202,33 +202,33 @@ class _Digest:
         return self._lines.hexdigest() + self._bodies.hexdigest()
 
 
-def _sweep(landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]) -> None:
+def _remove_replaced_files(landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]) -> None:
     """Remove what readers of the index do not need any more: the segments that its files hold, and files that it does not name."""
     folder = landing._hour_folder(hour)
     for manifest in manifests:
-        of_cycle = landing._folder(hour, manifest.cycle_id)
+        of_cycle = landing._cycle_folder(hour, manifest.cycle_id)
         named = {segment.name for segment in manifest.segments}
-        for _, name in landing._segments_in(of_cycle):
+        for _, name in landing._list_segments(of_cycle):
             if name in named:
                 landing._remove(of_cycle / name)
         for platform in {segment.platform for segment in manifest.segments}:
             landing._remove_empty(of_cycle / f"platform={platform.value}")
-    for name in sorted(landing._hour_files_in(folder) - {file.name for file in files}):
+    for name in sorted(landing._list_hour_files(folder) - {file.name for file in files}):
         landing._remove(folder / name)
-    landing._remove_empty(folder / UNFINISHED)
+    landing._remove_empty(folder / UNFINISHED_FOLDER)
 
 
 @contextmanager
-def _unfinished(landing: Landing, hour: datetime) -> Iterator[Path]:
+def _open_unfinished_file(landing: Landing, hour: datetime) -> Iterator[Path]:
     """Place of a file in the making: of a local landing beside those of the hour, where the next sweep finds it should this process die."""
     if not landing._local:
         with tempfile.TemporaryDirectory(prefix="palimpsest-landing-", ignore_cleanup_errors=True) as folder:
             yield Path(folder) / "hour.parquet"
         return
-    path = Path((landing._hour_folder(hour) / UNFINISHED / ".hour.parquet.tmp").path)
+    path = Path((landing._hour_folder(hour) / UNFINISHED_FOLDER / ".hour.parquet.tmp").path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield path
     finally:
         path.unlink(missing_ok=True)
-        landing._remove_empty(landing._hour_folder(hour) / UNFINISHED)
+        landing._remove_empty(landing._hour_folder(hour) / UNFINISHED_FOLDER)

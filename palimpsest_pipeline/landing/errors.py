@@ -3,14 +3,14 @@
 import os
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.secrets import redact, store_secrets
+from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class LandingError(PalimpsestError):
     """The landing cannot be used as asked. The message says what to do, and shows no credentials of the store."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(redact(message, *store_secrets(os.environ)))
+        super().__init__(redact(message, *list_store_secrets(os.environ)))
 
 
 class LandingIncomplete(LandingError):

@@ -15,15 +15,15 @@ from upath import UPath
 
 from palimpsest_pipeline.domain.instants import HOUR
 
-from .files import EXPIRING
+from .files import EXPIRING_FILE
 from .writer import Landing
 
-Needed = Callable[[datetime], str | None]
+NeedCheck = Callable[[datetime], str | None]
 """Why an hour must stay, in words; None when it may go."""
 
 
 @dataclass(slots=True)
-class Expired:
+class ExpiryResult:
     """What expiry did, or would do. Hours in order."""
 
     removed: list[datetime] = field(default_factory=list)
@@ -33,39 +33,39 @@ class Expired:
     """Their time is over, and why they stay."""
 
 
-def expire(landing: Landing, before: datetime, needed: Needed, *, dry_run: bool = False) -> Expired:
+def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dry_run: bool = False) -> ExpiryResult:
     """Remove the hours that were over at that instant and are not needed, and finish those whose removal broke off.
 
     One at a time: the caller sees to it that nobody else compacts or expires. Raises LandingError when the store refuses.
     """
-    done = Expired()
-    for hour in over(landing, before):
+    done = ExpiryResult()
+    for hour in list_expired_hours(landing, before):
         begun = landing._is_expiring(landing._hour_folder(hour))
-        if not begun and (why := needed(hour)) is not None:
+        if not begun and (why := find_need(hour)) is not None:
             done.kept[hour] = why
             continue
-        done.bytes_removed += int(landing.usage(start=hour, end=hour + HOUR)["bytes"].sum())
+        done.bytes_removed += int(landing.measure_usage(start=hour, end=hour + HOUR)["bytes"].sum())
         if not dry_run:
             _remove_hour(landing, hour)
         done.removed.append(hour)
     if not dry_run:
-        for _, folder in landing._hour_folders():
+        for _, folder in landing._list_hour_folders():
             _remove_empty(landing, folder)  # left by one that died at the very end
     return done
 
 
-def over(landing: Landing, before: datetime) -> list[datetime]:
+def list_expired_hours(landing: Landing, before: datetime) -> list[datetime]:
     """Hours that were over at that instant and are there, also those with cycles that are not closed and those half removed, in order."""
-    return [hour for hour, folder in landing._hour_folders() if hour + HOUR <= before and landing._children(folder)]
+    return [hour for hour, folder in landing._list_hour_folders() if hour + HOUR <= before and landing._list_children(folder)]
 
 
 def _remove_hour(landing: Landing, hour: datetime) -> None:
     folder = landing._hour_folder(hour)
-    landing._put(folder / EXPIRING, b"")
-    for path in landing._children(folder):
-        if path.name != EXPIRING:
+    landing._replace_file(folder / EXPIRING_FILE, b"")
+    for path in landing._list_children(folder):
+        if path.name != EXPIRING_FILE:
             landing._remove(path, folder=landing._is_folder(path))
-    landing._remove(folder / EXPIRING)
+    landing._remove(folder / EXPIRING_FILE)
     _remove_empty(landing, folder)
 
 

@@ -19,16 +19,16 @@ from typing import Final
 from upath import UPath
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.files import move_into_place, sync_folder, write_unfinished
-from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.files import move_into_place, sync_folder, write_temporary
+from palimpsest_pipeline.domain.instants import floor_to_hour
 
 from .errors import LandingError, LandingUnreadable
-from .hashed_files import Copies, NotAsWritten
+from .hashed_files import HashedFiles, NotAsWritten
 
 MANIFEST: Final = "manifest.json"
-SEGMENT_NAME: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
-INDEX: Final = "compacted.json"
-EXPIRING: Final = "expiring"
+SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
+INDEX_FILE: Final = "compacted.json"
+EXPIRING_FILE: Final = "expiring"
 """Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being removed."""
 GROUP_ROWS: Final = 32
 """Rows of a row group of an hour's file: what is read together, with their bodies. Twice as many take 3 % less room, and more memory."""
@@ -44,16 +44,16 @@ class LandingFiles:
         except (ImportError, ValueError) as error:  # of a store that fsspec does not know, or whose package is not installed
             raise LandingError(f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another URL.") from error
         self._local = self.root.protocol in ("", "file", "local")
-        self._copies = Copies(self._local)
+        self._copies = HashedFiles(self._local)
 
-    def _put(self, path: UPath, content: bytes) -> None:
+    def _replace_file(self, path: UPath, content: bytes) -> None:
         """Writes the file so that readers see all of it or nothing."""
-        with self._writing(path):
+        with self._translate_write_errors(path):
             if not self._local:
                 path.write_bytes(content)
                 return
             target = Path(path.path)
-            write_unfinished(target, content).replace(target)
+            write_temporary(target, content).replace(target)
             sync_folder(target.parent)
 
     def _create(self, path: UPath, content: bytes) -> None:
@@ -61,12 +61,12 @@ class LandingFiles:
 
         In a local landing, a process that dies between two system calls can leave an empty file. Such a file counts as torn.
         """
-        with self._writing(path):
+        with self._translate_write_errors(path):
             if not self._local:
                 self._create_object(path, content)
                 return
             target = Path(path.path)
-            unfinished = write_unfinished(target, content)
+            unfinished = write_temporary(target, content)
             try:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
             except OSError:
@@ -87,7 +87,7 @@ class LandingFiles:
 
     def _publish(self, source: Path, path: UPath) -> None:
         """As `_put`, of a finished local file; of a local root it must lie on the same file system, and is gone afterwards."""
-        with self._writing(path):
+        with self._translate_write_errors(path):
             if not self._local:
                 path.fs.put_file(str(source), path.path)
                 return
@@ -95,7 +95,7 @@ class LandingFiles:
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
         """Removes a file, or a folder with all that is in it; there may be none."""
-        with self._writing(path), contextlib.suppress(FileNotFoundError):
+        with self._translate_write_errors(path), contextlib.suppress(FileNotFoundError):
             path.fs.rm(path.path, recursive=folder)
 
     def _remove_empty(self, folder: UPath) -> None:
@@ -105,78 +105,78 @@ class LandingFiles:
                 Path(folder.path).rmdir()
 
     @contextlib.contextmanager
-    def _writing(self, path: UPath) -> Iterator[None]:
+    def _translate_write_errors(self, path: UPath) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # each store's package has errors of its own
-            raise self._refusal("write to", path, error) from error
+            raise self._build_error("write to", path, error) from error
 
     @contextlib.contextmanager
-    def _reading(self, path: UPath) -> Iterator[None]:
+    def _translate_read_errors(self, path: UPath) -> Iterator[None]:
         """Raise what a store raises as LandingError; FileNotFoundError, NotADirectoryError and NotAsWritten stay."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, NotAsWritten):
             raise
         except Exception as error:
-            raise self._refusal("read", path, error) from error
+            raise self._build_error("read", path, error) from error
 
-    def _refusal(self, verb: str, path: UPath, error: Exception) -> LandingError:
+    def _build_error(self, verb: str, path: UPath, error: Exception) -> LandingError:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         able = "writable" if verb == "write to" else "readable"
         remedy = f"Make it {able}" if self._local else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
         return LandingError(f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another folder or URL.")
 
     def _hour_folder(self, hour: datetime) -> UPath:
-        at = hour_of(hour)
+        at = floor_to_hour(hour)
         return self.root / f"date={at:%Y-%m-%d}" / f"hour={at:%H}"
 
-    def _folder(self, hour: datetime, cycle_id: int) -> UPath:
+    def _cycle_folder(self, hour: datetime, cycle_id: int) -> UPath:
         return self._hour_folder(hour) / f"cycle={cycle_id}"
 
-    def _hour_folders(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[tuple[datetime, UPath]]:
+    def _list_hour_folders(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[tuple[datetime, UPath]]:
         """The hours in [start, end), or all, with their folders."""
-        for day in self._children(self.root):
-            for hour in self._children(day) if day.name.startswith("date=") else ():
+        for day in self._list_children(self.root):
+            for hour in self._list_children(day) if day.name.startswith("date=") else ():
                 if hour.name.startswith("hour="):
                     at = datetime.strptime(f"{day.name} {hour.name}", "date=%Y-%m-%d hour=%H").replace(tzinfo=UTC)
-                    if (start is None or at >= hour_of(start)) and (end is None or at < end):
+                    if (start is None or at >= floor_to_hour(start)) and (end is None or at < end):
                         yield at, hour
 
-    def _cycle_folders(self, cycle_id: int) -> Iterator[UPath]:
-        for _, hour in self._hour_folders():
+    def _list_cycle_folders(self, cycle_id: int) -> Iterator[UPath]:
+        for _, hour in self._list_hour_folders():
             yield hour / f"cycle={cycle_id}"
 
-    def _cycles_in(self, hour: UPath) -> list[UPath]:
+    def _list_cycles_in_hour(self, hour: UPath) -> list[UPath]:
         """Folders of cycles; none of an hour that is being removed."""
-        children = self._children(hour)
-        return [] if any(path.name == EXPIRING for path in children) else [path for path in children if path.name.startswith("cycle=")]
+        children = self._list_children(hour)
+        return [] if any(path.name == EXPIRING_FILE for path in children) else [path for path in children if path.name.startswith("cycle=")]
 
     def _is_expiring(self, hour: UPath) -> bool:
         if not self._local:
             hour.fs.invalidate_cache()
-        with self._reading(path := hour / EXPIRING):
+        with self._translate_read_errors(path := hour / EXPIRING_FILE):
             return path.exists()
 
-    def _hour_files_in(self, hour: UPath) -> set[str]:
+    def _list_hour_files(self, hour: UPath) -> set[str]:
         """Names, relative to the hour's folder, of the platforms' files that are there, unfinished ones included."""
-        parts = [part for part in self._children(hour) if part.name.startswith("platform=")]
-        return {f"{part.name}/{path.name}" for part in parts for path in self._children(part)}
+        parts = [part for part in self._list_children(hour) if part.name.startswith("platform=")]
+        return {f"{part.name}/{path.name}" for part in parts for path in self._list_children(part)}
 
-    def _content(self, path: UPath) -> bytes | None:
+    def _read_content(self, path: UPath) -> bytes | None:
         """Content of a file; None when it is not there."""
         try:
-            return self._read(path)
+            return self._read_bytes(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def _record(self, path: UPath) -> bytes | None:
-        """As `_content`, of a manifest or an index. In a local landing, one that the disk refuses is unreadable, and the others may be fine.
+    def _read_record(self, path: UPath) -> bytes | None:
+        """As `_read_content`, of a manifest or an index. In a local landing, one that the disk refuses is unreadable, and the others may be fine.
 
         What an object store refuses stays a LandingError: it may be the bucket or the credentials, and then no other record can be read either.
         """
         try:
-            return self._content(path)
+            return self._read_content(path)
         except LandingError as error:
             if not (self._local and isinstance(reason := error.__cause__, OSError)):
                 raise
@@ -184,34 +184,34 @@ class LandingFiles:
                 f"{path} cannot be read: {reason.strerror or reason}. Make it readable, or bring it back from a copy."
             ) from reason
 
-    def _read(self, path: UPath) -> bytes:
-        with self._reading(path):
+    def _read_bytes(self, path: UPath) -> bytes:
+        with self._translate_read_errors(path):
             return bytes(path.read_bytes())
 
     def _is_folder(self, path: UPath) -> bool:
-        with self._reading(path):
+        with self._translate_read_errors(path):
             return path.is_dir()
 
-    def _open(self, path: UPath, sha: str) -> io.BufferedReader:
+    def _open_verified(self, path: UPath, sha: str) -> io.BufferedReader:
         """As `Copies.open`."""
-        with self._reading(path):
+        with self._translate_read_errors(path):
             return self._copies.open(path, sha)
 
-    def _children(self, folder: UPath) -> list[UPath]:
+    def _list_children(self, folder: UPath) -> list[UPath]:
         if not self._local:
             folder.fs.invalidate_cache()  # fsspec caches listings; other processes write here too
         try:
-            with self._reading(folder):
+            with self._translate_read_errors(folder):
                 return sorted(folder.iterdir(), key=lambda path: path.name)
         except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _segments_in(self, folder: UPath) -> list[tuple[Platform, str]]:
+    def _list_segments(self, folder: UPath) -> list[tuple[Platform, str]]:
         """(platform, name relative to the cycle's folder) of the segments that are there, unfinished files left out."""
         return [
             (Platform(part.name.removeprefix("platform=")), f"{part.name}/{path.name}")
-            for part in self._children(folder)
+            for part in self._list_children(folder)
             if part.name.startswith("platform=")
-            for path in self._children(part)
-            if SEGMENT_NAME.fullmatch(path.name)
+            for path in self._list_children(part)
+            if SEGMENT_NAME_PATTERN.fullmatch(path.name)
         ]

@@ -15,7 +15,7 @@ from typing import Final
 
 from upath import UPath
 
-MOST: Final = 6
+MAX_FETCHED_FILES: Final = 6
 """Files of an object store kept at hand: those of one hour, and of the one before it."""
 
 
@@ -23,7 +23,7 @@ class NotAsWritten(Exception):
     """A file has other content than it was written with."""
 
 
-class Copies:
+class HashedFiles:
     """Verified files of one landing. For any number of threads."""
 
     def __init__(self, local: bool) -> None:
@@ -72,6 +72,6 @@ class Copies:
             target.unlink()
             raise NotAsWritten
         self._fetched[sha] = target
-        while len(self._fetched) > MOST:
+        while len(self._fetched) > MAX_FETCHED_FILES:
             self._fetched.popitem(last=False)[1].unlink()
         return target

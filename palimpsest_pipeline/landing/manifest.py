@@ -11,7 +11,7 @@ import msgspec
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
-WRITER_TAG: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
+WRITER_TAG_PATTERN: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
 """The writer's tag in the name of a segment. Segments of earlier versions have none."""
 
 
@@ -49,7 +49,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """Identity of the landed content: changes with the segments' numbers, rows or bytes, and with nothing else: not with who wrote them."""
-        lines = sorted(f"{WRITER_TAG.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments)
+        lines = sorted(f"{WRITER_TAG_PATTERN.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property
@@ -76,7 +76,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def manifest_of(
+def build_manifest(
     cycle: Cycle,
     status: RunStatus,
     finished_at: datetime,
@@ -104,10 +104,10 @@ def manifest_of(
     )
 
 
-def encode(manifest: Manifest) -> bytes:
+def encode_manifest(manifest: Manifest) -> bytes:
     return msgspec.json.format(msgspec.json.encode(manifest), indent=2)
 
 
-def decode(text: bytes) -> Manifest:
+def decode_manifest(text: bytes) -> Manifest:
     """Raises msgspec.DecodeError (msgspec.ValidationError) when the text is not a manifest."""
     return msgspec.json.decode(text, type=Manifest)

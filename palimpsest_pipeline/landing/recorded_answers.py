@@ -20,19 +20,19 @@ import msgspec
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.exchange import MAX_AGE, Answer, Request
-from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
+from palimpsest_pipeline.domain.exchange import MAX_CACHE_AGE, Answer, Request
+from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 
 from .manifest import Manifest
-from .schema import body_hash, request_of
+from .schema import build_request, hash_body
 from .writer import Landing
 
-STAGE = "recorded"
+RECORDED_STAGE = "recorded"
 
-BROKEN_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Errors of decoding: JSON that is broken, of another shape or nested too deeply, and text that is not UTF-8."""
 
-Identity = tuple[str, datetime, str | None]
+AnswerIdentity = tuple[str, datetime, str | None]
 """What makes an answer the same: question, instant, hash of the body."""
 
 
@@ -63,30 +63,30 @@ def import_payloads(landing: Landing, directory: Path, home_platform: Platform, 
     An answer that the hour holds already (same question, instant and body) is left out. Raises RecordedPayloadError before anything is written.
     """
     by_hour: dict[datetime, list[Answer]] = defaultdict(list)
-    for number, raw in enumerate(_entries(directory), start=1):
-        answer = _answer(directory, number, raw, clock.now())
-        by_hour[hour_of(answer.received_at)].append(answer)
+    for number, raw in enumerate(_read_entries(directory), start=1):
+        answer = _build_answer(directory, number, raw, clock.now())
+        by_hour[floor_to_hour(answer.received_at)].append(answer)
     manifests = [_import_hour(landing, hour, by_hour[hour], home_platform) for hour in sorted(by_hour)]
     return [manifest for manifest in manifests if manifest is not None]
 
 
-def _entries(directory: Path) -> list[msgspec.Raw]:
+def _read_entries(directory: Path) -> list[msgspec.Raw]:
     path = directory / "manifest.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=list[msgspec.Raw])
     except OSError as error:
         reason = error.strerror or str(error)
         raise RecordedPayloadError(f"{path}: cannot be read ({reason}). Put a manifest.json into the folder that describes each file.") from error
-    except BROKEN_JSON as error:
+    except JSON_ERRORS as error:
         raise RecordedPayloadError(f"{path}: not a JSON list of entries ({error}). Correct it.") from error
 
 
-def _answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> Answer:
+def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> Answer:
     where = f"{directory / 'manifest.json'}, entry {number}"
     try:
         entry = msgspec.json.decode(raw, type=_Entry)
-    except BROKEN_JSON as error:
-        name = _named_file(raw)
+    except JSON_ERRORS as error:
+        name = _find_named_file(raw)
         raise RecordedPayloadError(f"{where}{f' ({name})' if name else ''}: {error}. Correct the entry.") from error
     where = f"{where} ({entry.file})"
     for field in ("received_at", "observed_at"):
@@ -99,12 +99,12 @@ def _answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> An
         raise RecordedPayloadError(f"{where}: a detail needs external_id, the platform's own id of the listing. Add it.")
     if entry.status != 200:
         raise RecordedPayloadError(f"{where}: status {entry.status}; a recorded failure proves nothing. Leave the entry out.")
-    if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_AGE:
+    if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_CACHE_AGE:
         raise RecordedPayloadError(
             f"{where}: observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at {entry.received_at.isoformat()}."
             " Correct it, or leave it out."
         )
-    body = _body(where, directory / entry.file)
+    body = _read_body(where, directory / entry.file)
     received_at = entry.received_at.astimezone(UTC)
     request = Request(
         platform=entry.platform,
@@ -121,16 +121,16 @@ def _answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime) -> An
     return Answer(request, 1, received_at, received_at, observed_at, entry.status, entry.headers, body)
 
 
-def _named_file(raw: msgspec.Raw) -> str | None:
+def _find_named_file(raw: msgspec.Raw) -> str | None:
     """The file that a faulty entry speaks of, if it says so."""
     try:
         entry = msgspec.json.decode(raw)
-    except BROKEN_JSON:
+    except JSON_ERRORS:
         return None
     return str(entry["file"]) if isinstance(entry, dict) and "file" in entry else None
 
 
-def _body(where: str, path: Path) -> bytes:
+def _read_body(where: str, path: Path) -> bytes:
     try:
         body = path.read_bytes()
     except OSError as error:
@@ -138,38 +138,38 @@ def _body(where: str, path: Path) -> bytes:
         raise RecordedPayloadError(f"{where}: {path} cannot be read ({reason}). Add the file or remove the entry.") from error
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
-    except BROKEN_JSON as error:
+    except JSON_ERRORS as error:
         raise RecordedPayloadError(f"{where}: {path} is not JSON ({error}). Record the answer again or remove the entry.") from error
     return body
 
 
 def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_platform: Platform) -> Manifest | None:
-    there = landing.cycles(hour=hour)
+    there = landing.list_cycles(hour=hour)
     taken = {manifest.cycle_id for manifest in there}
     begun = min(answer.received_at for answer in answers)
-    while cycle_id_at(begun) in taken:
+    while make_cycle_id(begun) in taken:
         begun += timedelta(milliseconds=1)
-    cycle_id = cycle_id_at(begun)
-    if cycle_id in landing.unclosed(hour=hour):
+    cycle_id = make_cycle_id(begun)
+    if cycle_id in landing.list_unclosed_cycles(hour=hour):
         # An import of these answers died before its manifest: what it wrote counts, so that nothing is written twice.
         landing.close_interrupted(Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun)
         return _import_hour(landing, hour, answers, home_platform)
-    known = {identity for manifest in there for identity in _identities(landing, manifest)}
+    known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[Answer] = []
     for answer in sorted(answers, key=lambda answer: answer.received_at):
-        identity = (answer.request.key, answer.received_at, body_hash(answer.body))
+        identity = (answer.request.key, answer.received_at, hash_body(answer.body))
         if identity not in known:
             known.add(identity)
             new.append(answer)
     if not new:
         return None
-    writer = landing.writer(Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, new[0].received_at))
+    writer = landing.open_writer(Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, new[0].received_at))
     for answer in new:
         writer.append(answer)
-    return writer.close(RunStatus.COMPLETED, new[-1].received_at, (STAGE,))
+    return writer.close(RunStatus.COMPLETED, new[-1].received_at, (RECORDED_STAGE,))
 
 
-def _identities(landing: Landing, manifest: Manifest) -> Iterator[Identity]:
+def _read_identities(landing: Landing, manifest: Manifest) -> Iterator[AnswerIdentity]:
     for frame in landing.read_segments(manifest):
         for row in frame.drop("body").iter_rows(named=True):
-            yield request_of(row).key, row["received_at"], row["body_hash"]
+            yield build_request(row).key, row["received_at"], row["body_hash"]

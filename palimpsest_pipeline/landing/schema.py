@@ -8,11 +8,11 @@ from typing import Any, Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
-from palimpsest_pipeline.domain.exchange import MAX_AGE, Answer, Request
+from palimpsest_pipeline.domain.exchange import MAX_CACHE_AGE, Answer, Request
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.domain.secrets import redact
 
-SCHEMA: Final[dict[str, pl.DataType]] = {
+ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "cycle_id": pl.Int64(),
     "platform": pl.String(),
     "kind": pl.String(),
@@ -35,31 +35,31 @@ SCHEMA: Final[dict[str, pl.DataType]] = {
     "body_hash": pl.String(),
     "bytes": pl.Int64(),
 }
-"""One row per answer. `params` and `headers` are JSON objects, `body_hash` is the SHA-256 of the body in hex, `bytes` its length (0 without one)."""
-OBSERVED_AT: Final = (
-    pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_AGE).then("observed_at").otherwise("received_at").alias("observed_at")
+"""One row per answer. `params` and `headers` are JSON objects, `hash_body` is the SHA-256 of the body in hex, `bytes` its length (0 without one)."""
+OBSERVED_AT_EXPR: Final = (
+    pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE).then("observed_at").otherwise("received_at").alias("observed_at")
 )
-"""The `observed_at` of a landed answer. Earlier versions believed any `Age` header: where that put it more than MAX_AGE from the arrival, the answer
+"""The `observed_at` of a landed answer. Earlier versions believed any `FamilyAge` header: where that put it more than MAX_AGE from the arrival, the answer
 counts as observed when it arrived."""
-LISTINGS: Final[dict[str, str]] = {
+LISTING_COLUMNS: Final[dict[str, str]] = {
     **{name: name for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")},
     **{name: name for name in ("requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }
-"""What can be said of landed answers without their bodies: column to the column of `SCHEMA` it comes from."""
+"""What can be said of landed answers without their bodies: column to the column of `ANSWER_SCHEMA` it comes from."""
 
 
-def _text(mapping: Mapping[str, str]) -> str:
+def _encode_mapping(mapping: Mapping[str, str]) -> str:
     return json.dumps(dict(mapping), ensure_ascii=False, separators=(",", ":"))
 
 
-def body_hash(body: bytes | None) -> str | None:
+def hash_body(body: bytes | None) -> str | None:
     """SHA-256 of the body in hex; None without a body."""
     return None if body is None else hashlib.sha256(body).hexdigest()
 
 
-def frame_of(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
-    """The answers as a frame of `SCHEMA`, in the order given."""
+def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
+    """The answers as a frame of `ANSWER_SCHEMA`, in the order given."""
     requests = [answer.request for answer in answers]
     bodies = [answer.body for answer in answers]
     columns: dict[str, Sequence[Any]] = {
@@ -68,7 +68,7 @@ def frame_of(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
         "kind": [request.kind.value for request in requests],
         "method": [request.method for request in requests],
         "path": [request.path for request in requests],
-        "params": [_text(request.params) for request in requests],
+        "params": [_encode_mapping(request.params) for request in requests],
         "json_body": [None if request.json_body is None else request.json_body.decode() for request in requests],
         "external_id": [request.external_id for request in requests],
         "tournament_external_id": [request.tournament_external_id for request in requests],
@@ -77,23 +77,23 @@ def frame_of(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
         "status": [answer.status for answer in answers],
         "failure": [None if answer.failure is None else answer.failure.value for answer in answers],
         "failure_detail": [answer.failure_detail for answer in answers],
-        "headers": [_text(answer.headers) for answer in answers],
+        "headers": [_encode_mapping(answer.headers) for answer in answers],
         "requested_at": [answer.requested_at for answer in answers],
         "received_at": [answer.received_at for answer in answers],
         "observed_at": [answer.observed_at for answer in answers],
         "body": bodies,
-        "body_hash": [body_hash(body) for body in bodies],
+        "body_hash": [hash_body(body) for body in bodies],
         "bytes": [0 if body is None else len(body) for body in bodies],
     }
-    return pl.DataFrame({name: pl.Series(name, columns[name], dtype) for name, dtype in SCHEMA.items()})
+    return pl.DataFrame({name: pl.Series(name, columns[name], dtype) for name, dtype in ANSWER_SCHEMA.items()})
 
 
-def shown_detail(failure_detail: str) -> str:
+def redact_detail(failure_detail: str) -> str:
     """Return a landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no replay brings them back."""
     return redact(failure_detail)
 
 
-def request_of(row: dict[str, Any]) -> Request:
+def build_request(row: dict[str, Any]) -> Request:
     """The request of one row of a landed frame (the body is not needed)."""
     return Request(
         platform=Platform(row["platform"]),
@@ -108,11 +108,11 @@ def request_of(row: dict[str, Any]) -> Request:
     )
 
 
-def answers_of(frame: pl.DataFrame) -> Iterator[Answer]:
+def build_answers(frame: pl.DataFrame) -> Iterator[Answer]:
     """The answers of a landed frame, one by one, equal to those that were appended."""
     for row in frame.iter_rows(named=True):
         yield Answer(
-            request=request_of(row),
+            request=build_request(row),
             attempt=row["attempt"],
             requested_at=row["requested_at"],
             received_at=row["received_at"],
@@ -121,5 +121,5 @@ def answers_of(frame: pl.DataFrame) -> Iterator[Answer]:
             headers=json.loads(row["headers"]),
             body=row["body"],
             failure=None if row["failure"] is None else FailureClass(row["failure"]),
-            failure_detail=shown_detail(row["failure_detail"]),
+            failure_detail=redact_detail(row["failure_detail"]),
         )

@@ -24,10 +24,10 @@ from palimpsest_pipeline.domain.enums import Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer
 
 from .errors import LandingError
-from .files import MANIFEST, SEGMENT_NAME
-from .manifest import Manifest, Segment, encode, manifest_of
+from .files import MANIFEST, SEGMENT_NAME_PATTERN
+from .manifest import Manifest, Segment, build_manifest, encode_manifest
 from .reader import LandingReader
-from .schema import OBSERVED_AT, frame_of
+from .schema import OBSERVED_AT_EXPR, build_frame
 
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
@@ -37,7 +37,7 @@ PENDING_SEGMENTS: Final = 2
 """Segments that may wait for the disk before `append` waits too: bounds the memory of a cycle on a slow store."""
 ZSTD_LEVEL: Final = 3
 """Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
-OnSegment = Callable[[Cycle, Segment, pl.DataFrame], None]
+SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
 """Takes a segment that has just been landed: its cycle, its entry in the manifest, and its answers as `Landing.read` returns them."""
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ log = logging.getLogger(__name__)
 class Landing(LandingReader):
     """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
 
-    def __init__(self, root: str | Path, on_segment: OnSegment | None = None) -> None:
+    def __init__(self, root: str | Path, on_segment: SegmentListener | None = None) -> None:
         """`on_segment` is called with every segment that this process has written, on the writer's thread. It must return at once."""
         super().__init__(root)
         self._on_segment = on_segment
 
-    def writer(self, cycle: Cycle) -> "CycleWriter":
+    def open_writer(self, cycle: Cycle) -> "CycleWriter":
         """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them.
 
         Raises LandingError while the cycle's hour is being removed, and when nothing can be written to the cycle's folder: a scrape learns it before
@@ -58,16 +58,16 @@ class Landing(LandingReader):
         """
         if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
             raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
-        probe = self._folder(cycle.partition_hour, cycle.cycle_id) / f".probe-{uuid4().hex}"
+        probe = self._cycle_folder(cycle.partition_hour, cycle.cycle_id) / f".probe-{uuid4().hex}"
         self._create(probe, b"probe")
         self._remove(probe)
         return CycleWriter(self, cycle)
 
     def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
         """Closes a cycle whose writer died: its manifest names every segment that was written whole. A cycle closed before keeps its stages."""
-        return self._close(cycle, status, finished_at, (), (), {})
+        return self._close_cycle(cycle, status, finished_at, (), (), {})
 
-    def _close(
+    def _close_cycle(
         self,
         cycle: Cycle,
         status: RunStatus,
@@ -76,11 +76,11 @@ class Landing(LandingReader):
         late: Collection[Platform],
         written: dict[str, Segment],
     ) -> Manifest:
-        folder = self._folder(cycle.partition_hour, cycle.cycle_id)
+        folder = self._cycle_folder(cycle.partition_hour, cycle.cycle_id)
         while True:
             manifest = self._write_manifest(folder, cycle, status, finished_at, stages, late, written)
             named = {*(segment.name for segment in manifest.segments), *manifest.torn}
-            if named.issuperset(name for _, name in self._segments_in(folder)):
+            if named.issuperset(name for _, name in self._list_segments(folder)):
                 return manifest
 
     def _write_manifest(
@@ -94,27 +94,27 @@ class Landing(LandingReader):
         written: dict[str, Segment],
     ) -> Manifest:
         """Write a manifest of the segments in the folder, of those that the present manifest names, and of `written`."""
-        before = self._manifest_in(folder)
+        before = self._read_manifest_in(folder)
         known = {segment.name: segment for segment in before.segments} if before else {}
         known |= written
         torn = []
-        for platform, name in self._segments_in(folder):
+        for platform, name in self._list_segments(folder):
             if name in known:
                 continue
-            segment = self._examine(folder, platform, name)
+            segment = self._examine_segment(folder, platform, name)
             if segment is None:
                 torn.append(name)
             else:
                 known[name] = segment
         stages = (*(before.stages if before else ()), *stages)
         late = (*(before.late if before else ()), *late)
-        manifest = manifest_of(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late)
-        self._put(folder / MANIFEST, encode(manifest))
+        manifest = build_manifest(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late)
+        self._replace_file(folder / MANIFEST, encode_manifest(manifest))
         return manifest
 
 
 @dataclass(slots=True)
-class _Waiting:
+class _WaitingAnswers:
     """Answers of one platform that are to be one segment, since when, and how large their bodies are together."""
 
     since_s: float
@@ -136,7 +136,7 @@ class CycleWriter:
     ) -> None:
         self._landing = landing
         self._cycle = cycle
-        self._folder = landing._folder(cycle.partition_hour, cycle.cycle_id)
+        self._folder = landing._cycle_folder(cycle.partition_hour, cycle.cycle_id)
         self._flush_answers = flush_answers
         self._flush_bytes = flush_bytes
         self._flush_age_s = flush_age_s
@@ -145,7 +145,7 @@ class CycleWriter:
         self._written: dict[str, Segment] = {}
         # Shared with the thread, under the condition.
         self._changed = threading.Condition()
-        self._waiting: dict[Platform, _Waiting] = {}
+        self._waiting: dict[Platform, _WaitingAnswers] = {}
         self._pending: deque[tuple[Platform, list[Answer]]] = deque()
         self._busy = False
         self._closing = False
@@ -157,11 +157,11 @@ class CycleWriter:
 
         Another writer of the cycle may continue from the same number. The tag in the name keeps the two files apart.
         """
-        manifest = self._landing._manifest_in(self._folder)
-        names = [*self._landing._segments_in(self._folder), *((s.platform, s.name) for s in (manifest.segments if manifest else ()))]
+        manifest = self._landing._read_manifest_in(self._folder)
+        names = [*self._landing._list_segments(self._folder), *((s.platform, s.name) for s in (manifest.segments if manifest else ()))]
         free: dict[Platform, int] = {}
         for platform, name in names:
-            number = SEGMENT_NAME.search(name)
+            number = SEGMENT_NAME_PATTERN.search(name)
             if number:
                 free[platform] = max(free.get(platform, 0), int(number.group(1)) + 1)
         return free
@@ -174,7 +174,7 @@ class CycleWriter:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="landing", daemon=True)
                 self._thread.start()
-            waiting = self._waiting.setdefault(platform, _Waiting(time.monotonic()))
+            waiting = self._waiting.setdefault(platform, _WaitingAnswers(time.monotonic()))
             waiting.answers.append(answer)
             waiting.bytes += len(answer.body or b"")
             if len(waiting.answers) >= self._flush_answers or waiting.bytes >= self._flush_bytes:
@@ -204,7 +204,7 @@ class CycleWriter:
                 self._changed.notify_all()
             if self._thread is not None:
                 self._thread.join()
-            manifest = self._landing._close(self._cycle, status, finished_at, stages, late, self._written)
+            manifest = self._landing._close_cycle(self._cycle, status, finished_at, stages, late, self._written)
         return manifest
 
     def _raise_error(self) -> None:
@@ -254,14 +254,14 @@ class CycleWriter:
         self._next[platform] = number + 1
         name = f"platform={platform.value}/seg-{number:04d}-{self._tag}.parquet"
         buffer = io.BytesIO()
-        frame = frame_of(self._cycle.cycle_id, answers)
+        frame = build_frame(self._cycle.cycle_id, answers)
         frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
         content = buffer.getvalue()
         self._landing._create(self._folder / name, content)
         segment = Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())
         if self._landing._on_segment is not None:
             try:
-                self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT))
+                self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT_EXPR))
             except Exception:  # the segment is landed: whoever wanted to hear of it reads it from there
                 log.warning("cycle %d: nobody could be told of %s", self._cycle.cycle_id, name, exc_info=True)
         return segment

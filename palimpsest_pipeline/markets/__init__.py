@@ -4,9 +4,19 @@ Belongs here: what a market, a line and an outcome are called, and the join that
 (platforms), storing prices (storage), what prices are worth (metrics).
 """
 
-from .build_market_rows import market_rows
-from .normaliser import Normalised, normalise
-from .platform_books import RawBooks, raw_books
-from .vocabulary import Vocabulary, VocabularyError, load, vocabulary
+from .build_market_rows import build_market_rows
+from .normaliser import NormalisedBatch, normalise
+from .platform_books import RawBooks, collect_raw_books
+from .vocabulary import Vocabulary, VocabularyError, load_vocabulary, read_vocabulary
 
-__all__ = ["Normalised", "RawBooks", "Vocabulary", "VocabularyError", "load", "market_rows", "normalise", "raw_books", "vocabulary"]
+__all__ = [
+    "NormalisedBatch",
+    "RawBooks",
+    "Vocabulary",
+    "VocabularyError",
+    "build_market_rows",
+    "collect_raw_books",
+    "load_vocabulary",
+    "normalise",
+    "read_vocabulary",
+]

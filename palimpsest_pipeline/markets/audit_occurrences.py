@@ -11,7 +11,7 @@ from .normaliser import normalise
 from .platform_books import RawBooks
 from .vocabulary import Vocabulary
 
-OCCURRENCES: Final[dict[str, pl.DataType]] = {
+OCCURRENCES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "sport": pl.String(),
     "external_market_id": pl.String(),
@@ -24,23 +24,23 @@ OCCURRENCES: Final[dict[str, pl.DataType]] = {
 }
 """error_class is '' when mapped. comparable: mapped to a canonical market that at least two platforms sell in the vocabulary."""
 
-COUNTED: Final = ("platform", "external_market_id", "name", "sample_outcomes", "occurrences")
+COUNTED_COLUMNS: Final = ("platform", "external_market_id", "name", "sample_outcomes", "occurrences")
 """What a list of counted market ids gives."""
 
-_ONE: Final = ("event", "platform", "sport", "market_id", "specifier")
+_OCCURRENCE_KEY: Final = ("event", "platform", "sport", "market_id", "specifier")
 
 
-def occurrences_of(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Rows of `OCCURRENCES` and `event`, one per occurrence of these books. `events` names the event of each row of `platform_books.markets`.
+def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Rows of `OCCURRENCES_SCHEMA` and `event`, one per occurrence of these books. `events` names the event of each row of `platform_books.markets`.
 
     Several answers about one event are one book here: what they repeat is counted once.
     """
     rows = raw.markets.with_columns(events.cast(pl.String).alias("event"), pl.col(pl.String).fill_null(""))
-    single = rows.group_by(_ONE).agg(pl.col("market_name").min().alias("name")).sort(_ONE).with_row_index("occurrence")
+    single = rows.group_by(_OCCURRENCE_KEY).agg(pl.col("market_name").min().alias("name")).sort(_OCCURRENCE_KEY).with_row_index("occurrence")
     # Each occurrence goes through the normaliser as a book of its own, so that what comes back says which occurrence it is of.
-    numbers = rows.join(single, on=_ONE, how="left", maintain_order="left")["occurrence"]
+    numbers = rows.join(single, on=_OCCURRENCE_KEY, how="left", maintain_order="left")["occurrence"]
     found = normalise(replace(raw, markets=raw.markets.with_columns(numbers.alias("capture"))), vocabulary)
-    mapped_to = found.prices.join(_shared(vocabulary), on="market_id", how="semi")["capture"].unique()
+    mapped_to = found.prices.join(_select_shared_markets(vocabulary), on="market_id", how="semi")["capture"].unique()
     reasons = found.unmapped.unique("capture", keep="first", maintain_order=True).select("capture", "error_class", "sample_outcomes")
     return (
         single.join(reasons, left_on="occurrence", right_on="capture", how="left", maintain_order="left")
@@ -50,21 +50,21 @@ def occurrences_of(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -> 
             occurrences=pl.lit(1, pl.Int64),
             external_market_id=pl.col("market_id"),
         )
-        .select("event", *(pl.col(name).cast(kind) for name, kind in OCCURRENCES.items()))
+        .select("event", *(pl.col(name).cast(kind) for name, kind in OCCURRENCES_SCHEMA.items()))
     )
 
 
-def occurrences_of_counts(counted: pl.DataFrame, vocabulary: Vocabulary, sport: Sport = Sport.FOOTBALL) -> pl.DataFrame:
-    """Rows of `OCCURRENCES` for counted market ids (columns `COUNTED`).
+def expand_counted_markets(counted_markets: pl.DataFrame, vocabulary: Vocabulary, sport: Sport = Sport.FOOTBALL) -> pl.DataFrame:
+    """Rows of `OCCURRENCES_SCHEMA` for counted market ids (columns `COUNTED_COLUMNS`).
 
     Their lines are not known, so an id is mapped when the vocabulary has a key for it.
     """
     keys = vocabulary.keys.filter(pl.col("sport") == sport).join(
-        _shared(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
+        _select_shared_markets(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
     )
     known = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
     return (
-        counted.select(COUNTED)
+        counted_markets.select(COUNTED_COLUMNS)
         .join(known, on=("platform", "external_market_id"), how="left", maintain_order="left")
         .with_columns(
             sport=pl.lit(sport.value),
@@ -72,16 +72,16 @@ def occurrences_of_counts(counted: pl.DataFrame, vocabulary: Vocabulary, sport: 
             error_class=pl.when(pl.col("comparable").is_null()).then(pl.lit(MappingError.UNKNOWN_MARKET.value)).otherwise(pl.lit("")),
             comparable=pl.col("comparable").fill_null(value=False),
         )
-        .select(pl.col(name).cast(kind) for name, kind in OCCURRENCES.items())
+        .select(pl.col(name).cast(kind) for name, kind in OCCURRENCES_SCHEMA.items())
     )
 
 
-def _shared(vocabulary: Vocabulary) -> pl.DataFrame:
+def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
     """market_id of the markets that at least two platforms sell."""
     return vocabulary.keys.group_by("market_id").agg(pl.col("platform").n_unique()).filter(pl.col("platform") >= 2).select("market_id")
 
 
-def totals(occurrences: pl.DataFrame) -> pl.DataFrame:
+def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
     """One row per platform, in the platforms' order: platform, occurrences, mapped, comparable, mapped_share, comparable_share."""
     count = pl.col("occurrences")
     return (
@@ -98,7 +98,7 @@ def totals(occurrences: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+def rank_unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """What is not mapped, one row per (platform, sport, external_market_id, error_class), most frequent first.
 
     With name, a specifier and outcomes as samples, occurrences, and `triage`: status in the vocabulary's list of what is knowingly unmapped, or ''.

@@ -7,10 +7,10 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.price_numbers import MASK_BITS
 
-from .platform_books import repeated
+from .platform_books import repeat_places
 from .vocabulary import Vocabulary
 
-ROWS: Final[dict[str, pl.DataType]] = {
+MARKET_ROWS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
     "market_id": pl.Int16(),
     "specifier": pl.String(),
@@ -20,15 +20,15 @@ ROWS: Final[dict[str, pl.DataType]] = {
     "odds_milli": pl.List(pl.Int32()),
 }
 
-_ROW: Final = ("capture", "market_id", "specifier", "outcome")
+_ROW_KEY: Final = ("capture", "market_id", "specifier", "outcome")
 _BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
 """A table, since a power would go through floats, which cannot hold the highest bits."""
 _STATES: Final = pl.Series("state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value])
 """In order of precedence: a row has the last one of those of its outcomes."""
 
 
-def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Rows of `ROWS`, one per (capture, market_id, specifier, outcome), in that order.
+def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Rows of `MARKET_ROWS_SCHEMA`, one per (capture, market_id, specifier, outcome), in that order.
 
     `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null where there is no price. Bit i-1 of
     `off_mask`: outcome i is listed but cannot be backed. State: offered when an outcome can be backed at a price; else suspended when the
@@ -37,13 +37,13 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
     given = (
         _split_large(prices, sizes, vocabulary)
-        .select(*_ROW, "odds_milli", place=pl.col("ordinal").cast(pl.Int64) - 1, off=pl.col("state") == MarketState.SUSPENDED)
-        .sort(*_ROW)
-        .with_columns(begins=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ROW))
+        .select(*_ROW_KEY, "odds_milli", place=pl.col("ordinal").cast(pl.Int64) - 1, off=pl.col("state") == MarketState.SUSPENDED)
+        .sort(*_ROW_KEY)
+        .with_columns(begins=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ROW_KEY))
         .with_columns(row=pl.col("begins").cum_sum() - 1)
     )
     offers = pl.col("odds_milli").is_not_null() & ~pl.col("off")
-    rows = given.filter("begins").select(_ROW)
+    rows = given.filter("begins").select(_ROW_KEY)
     facts = (
         given.select("row", off_mask=pl.when("off").then(_BITS.gather(given["place"])).otherwise(0), state=pl.when(offers).then(2).otherwise("off"))
         .group_by("row")
@@ -57,8 +57,8 @@ def market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     starts = n_places.cum_sum() - n_places
     odds = pl.Series([None], dtype=pl.Int32).new_from_index(0, int(n_places.sum()))
     odds = odds.scatter(starts.gather(given["row"]) + given["place"], given["odds_milli"])
-    arrays = pl.DataFrame({"row": repeated(n_places), "odds_milli": odds}).group_by("row", maintain_order=True).agg("odds_milli")
-    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(*ROWS)
+    arrays = pl.DataFrame({"row": repeat_places(n_places), "odds_milli": odds}).group_by("row", maintain_order=True).agg("odds_milli")
+    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(*MARKET_ROWS_SCHEMA)
 
 
 def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:

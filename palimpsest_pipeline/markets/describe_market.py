@@ -11,14 +11,14 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
-NEAREST: Final = 5
-LEAST_ALIKE: Final = 50
+MAX_SUGGESTIONS: Final = 5
+MIN_LIKENESS_PERCENT: Final = 50
 """Percent of likeness below which a key is no suggestion."""
-FULL_TIME: Final = " - ft"
+FULL_TIME_SUFFIX: Final = " - ft"
 """How names say that a market is of the whole match."""
 
-EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
-HALVES: Final = {"total", "hcp"}
+CONVERSION_EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
+HALF_STEP_PARTS: Final = {"total", "hcp"}
 """Canonical parts whose numbers are usually halves; the others count things."""
 
 
@@ -71,32 +71,32 @@ class Market:
         return asdict(self)
 
 
-def find(asked: str, vocabulary: Vocabulary) -> list[Market]:
+def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
     """Return the market of this key; else those that a platform's id leads to, written `sportybet:18` or `18`; else those of this name, as `1x2`.
 
     Raises UnknownMarket.
     """
-    exact = vocabulary.markets.filter(pl.col("market_key") == asked)
+    exact = vocabulary.markets.filter(pl.col("market_key") == query)
     if exact.height:
-        return [_market(exact.row(0, named=True), vocabulary)]
-    platform, colon, external_id = asked.partition(":")
-    its = pl.col("external_market_id") == (external_id if colon else asked)
+        return [_describe_market(exact.row(0, named=True), vocabulary)]
+    platform, colon, external_id = query.partition(":")
+    its = pl.col("external_market_id") == (external_id if colon else query)
     ids = vocabulary.keys.filter(its & (pl.col("platform") == platform) if colon else its)["market_id"].unique(maintain_order=True)
     if ids.is_empty():
-        ids = vocabulary.markets.filter(_spoken(pl.col("name")) == asked.strip().lower())["market_id"]
+        ids = vocabulary.markets.filter(_simplify_name(pl.col("name")) == query.strip().lower())["market_id"]
     if ids.is_empty():
-        nearest = _nearest(asked, vocabulary)
-        raise UnknownMarket(f"{asked!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}")
+        nearest = _suggest_nearest(query, vocabulary)
+        raise UnknownMarket(f"{query!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}")
     by_id = {row["market_id"]: row for row in vocabulary.markets.iter_rows(named=True)}
-    return [_market(by_id[i], vocabulary) for i in ids]
+    return [_describe_market(by_id[i], vocabulary) for i in ids]
 
 
-def _spoken(name: pl.Expr) -> pl.Expr:
-    """Return the name as people say it: in lower case, without `FULL_TIME`."""
-    return name.str.to_lowercase().str.strip_suffix(FULL_TIME)
+def _simplify_name(name: pl.Expr) -> pl.Expr:
+    """Return the name as people say it: in lower case, without `FULL_TIME_SUFFIX`."""
+    return name.str.to_lowercase().str.strip_suffix(FULL_TIME_SUFFIX)
 
 
-def listed(
+def select_markets(
     vocabulary: Vocabulary, sport: Sport | None = None, platform: Platform | None = None, family: str | None = None, search: str | None = None
 ) -> pl.DataFrame:
     """The markets that fit: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when not sold).
@@ -122,26 +122,28 @@ def listed(
     return found.select(columns)
 
 
-def _nearest(asked: str, vocabulary: Vocabulary) -> list[str]:
+def _suggest_nearest(query: str, vocabulary: Vocabulary) -> list[str]:
     keys = vocabulary.keys
-    ids = keys.select(pl.col("platform") + ":" + pl.col("external_market_id")).to_series() if ":" in asked else keys["external_market_id"]
+    ids = keys.select(pl.col("platform") + ":" + pl.col("external_market_id")).to_series() if ":" in query else keys["external_market_id"]
     choices = [*vocabulary.markets["market_key"], *ids.unique(maintain_order=True)]
-    found = process.extract(asked, choices, scorer=fuzz.token_sort_ratio, processor=_words, limit=NEAREST, score_cutoff=LEAST_ALIKE)
+    found = process.extract(
+        query, choices, scorer=fuzz.token_sort_ratio, processor=_split_words, limit=MAX_SUGGESTIONS, score_cutoff=MIN_LIKENESS_PERCENT
+    )
     return [choice for choice, _, _ in found]
 
 
-def _words(key: str) -> str:
+def _split_words(key: str) -> str:
     return key.replace("_", " ").lower()
 
 
-def _market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
+def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
     mine = vocabulary.keys.filter(pl.col("market_id") == row["market_id"])
     feeds = {key_id: place + 1 for key_id, place in vocabulary.feeds.iter_rows()}
     keys = [
         PlatformKey(
             k["platform"],
             k["external_market_id"],
-            _specifier(k["key_id"], k["open_outcomes"], vocabulary),
+            _describe_specifier(k["key_id"], k["open_outcomes"], vocabulary),
             k["open_outcomes"],
             feeds.get(k["key_id"]),
         )
@@ -151,14 +153,14 @@ def _market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
     return Market(
         **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum", "note")},
         specifier=sorted(SPECIFIER_PARTS[row["line_kind"]]),
-        margin=_margin(row["fair_sum"]),
+        margin=_describe_margin(row["fair_sum"]),
         complete_sets=dict(sets.group_by("set", maintain_order=True).len().iter_rows()),
         keys=keys,
-        outcomes=_outcomes(row["market_id"], mine, vocabulary),
+        outcomes=_describe_outcomes(row["market_id"], mine, vocabulary),
     )
 
 
-def _margin(fair_sum: str | None) -> str:
+def _describe_margin(fair_sum: str | None) -> str:
     if fair_sum is None:
         return "unknown, so no margin is computed"
     if fair_sum == "1":
@@ -168,14 +170,14 @@ def _margin(fair_sum: str | None) -> str:
     return "outcomes overlap and nothing can be inverted: no margin is computed"
 
 
-def _specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary) -> list[str]:
+def _describe_specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary) -> list[str]:
     parts = vocabulary.parts.filter(pl.col("key_id") == key_id).iter_rows(named=True)
-    words = [_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")}) for part in parts]
-    words += [f"always {text}" for text in vocabulary.added.filter(pl.col("key_id") == key_id)["text"]]
+    words = [_describe_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")}) for part in parts]
+    words += [f"always {text}" for text in vocabulary.added_parts.filter(pl.col("key_id") == key_id)["text"]]
     return [*words, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else words
 
 
-def _part(part: str, role: str, expected: str | None, canonical: str | None, conversion: str | None) -> str:
+def _describe_part(part: str, role: str, expected: str | None, canonical: str | None, conversion: str | None) -> str:
     """What a key does with one raw part, with an example where it is read."""
     if role == "require":
         return f"only {part}={expected}"
@@ -183,12 +185,12 @@ def _part(part: str, role: str, expected: str | None, canonical: str | None, con
         return f"whatever {part} says"
     if conversion == "ladder":
         return f"{canonical}=8.5 from 9+ in the outcome id (ladder)"
-    number = "2.5" if canonical in HALVES else "1"
-    raw, value = EXAMPLES.get(conversion or "", (number, number))
+    number = "2.5" if canonical in HALF_STEP_PARTS else "1"
+    raw, value = CONVERSION_EXAMPLES.get(conversion or "", (number, number))
     return f"{canonical}={value} from {part}={raw} ({conversion})"
 
 
-def _outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabulary) -> list[Outcome]:
+def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabulary) -> list[Outcome]:
     ids = (
         keys.join(vocabulary.outcome_keys, on="key_id")
         .sort("key_id")
@@ -197,12 +199,12 @@ def _outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabulary) -> lis
     )
     outcomes = vocabulary.outcomes.filter(pl.col("market_id") == market_id).sort("ordinal")
     return [
-        Outcome(row["ordinal"], row["outcome_key"], row["name"], _by_platform(ids.filter(pl.col("ordinal") == row["ordinal"])))
+        Outcome(row["ordinal"], row["outcome_key"], row["name"], _group_by_platform(ids.filter(pl.col("ordinal") == row["ordinal"])))
         for row in outcomes.iter_rows(named=True)
     ]
 
 
-def _by_platform(ids: pl.DataFrame) -> dict[str, dict[str, list[str]]]:
+def _group_by_platform(ids: pl.DataFrame) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     for row in ids.iter_rows(named=True):
         found.setdefault(row["platform"], {}).setdefault(row["external_market_id"], []).append(row["external_outcome_id"])

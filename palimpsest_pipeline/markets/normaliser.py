@@ -12,11 +12,11 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState
 
 from . import outcome_targets, players, specifiers, unmapped_markets
-from .numbered_texts import SUSPENDED, Batch, numbered
+from .numbered_texts import SUSPENDED, EncodedBatch, encode_books
 from .platform_books import RawBooks
 from .vocabulary import Vocabulary
 
-PRICES: Final[dict[str, pl.DataType]] = {
+PRICES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
     "market_id": pl.Int16(),
     "specifier": pl.String(),
@@ -26,14 +26,14 @@ PRICES: Final[dict[str, pl.DataType]] = {
     "odds_milli": pl.Int32(),
     "state": pl.String(),
 }
-MERGED: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_prices": pl.Int32()}
+MERGED_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_prices": pl.Int32()}
 
-STATES: Final = pl.Series("state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value])
+STATE_NAMES: Final = pl.Series("state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value])
 """By the numbers that a batch has for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Normalised:
+class NormalisedBatch:
     """What a batch says in the vocabulary's words. All frames are in a fixed order, whatever the order of markets, rows and outcomes was.
 
     prices: one row per (capture, market_id, specifier, outcome, ordinal); specifier canonical, `line` its number if it has one, `outcome` '' or an
@@ -51,34 +51,34 @@ class Normalised:
     players: pl.DataFrame
 
 
-def normalise(raw: RawBooks, vocabulary: Vocabulary) -> Normalised:
+def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
     """Canonical prices of a batch of books. Never raises on a market, specifier or outcome that it does not know."""
-    batch = numbered(raw)
-    given = specifiers.parts(batch.instances)
-    candidates = specifiers.candidates(batch.instances, given, vocabulary)
-    verdicts = specifiers.verdicts(batch.instances, candidates, vocabulary)
-    choices, places, people = outcome_targets.lead(batch, candidates, vocabulary)
+    batch = encode_books(raw)
+    given = specifiers.split_parts(batch.instances)
+    candidates = specifiers.find_candidate_keys(batch.instances, given, vocabulary)
+    verdicts = specifiers.judge_instances(batch.instances, candidates, vocabulary)
+    choices, places, people = outcome_targets.resolve_outcomes(batch, candidates, vocabulary)
     target = choices["target"].gather(batch.outcomes["distinct"])
     missed = batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
-    occurrences = unmapped_markets.judged(batch, verdicts, missed)
-    prices, merged = _prices(batch, target, places, choices.with_columns(feed=_feed_places(choices["key_id"], vocabulary)))
-    return Normalised(
+    occurrences = unmapped_markets.classify_occurrences(batch, verdicts, missed)
+    prices, merged = _build_prices(batch, target, places, choices.with_columns(feed=_find_feed_places(choices["key_id"], vocabulary)))
+    return NormalisedBatch(
         prices=prices,
-        unmapped=unmapped_markets.report(raw, batch, occurrences, missed, given),
-        coverage=unmapped_markets.coverage(occurrences),
+        unmapped=unmapped_markets.report_unmapped(raw, batch, occurrences, missed, given),
+        coverage=unmapped_markets.count_coverage(occurrences),
         merged=merged,
-        players=players.named(raw, batch, choices, people),
+        players=players.list_named_players(raw, batch, choices, people),
     )
 
 
-def _prices(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _build_prices(batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The frames `prices` and `merged`."""
-    order = _order(batch.outcomes["capture"], target, places.height)
-    other_feeds = _other_feeds(batch, target, places, choices)
+    order = _order_outcomes(batch.outcomes["capture"], target, places.height)
+    other_feeds = _find_other_feeds(batch, target, places, choices)
     order = order.filter(~order["position"].is_in(other_feeds.implode()))
     repeated = order["bet"] == order["bet"].shift(1)
     contested = order.filter(repeated | repeated.shift(-1))
-    left_out = pl.concat([other_feeds, _given_way(contested, batch, choices)])
+    left_out = pl.concat([other_feeds, _find_displaced(contested, batch, choices)])
     order = order.filter(~order["position"].is_in(left_out.implode()))
     merged = (
         batch.outcomes.select("capture", "odds_milli")[left_out]
@@ -86,15 +86,15 @@ def _prices(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.D
         .group_by("capture")
         .agg(n_prices=pl.len().cast(pl.Int32))
         .sort("capture")
-        .select(*MERGED)
+        .select(*MERGED_SCHEMA)
     )
     outcomes = batch.outcomes.select("capture", "odds_milli", "state")[order["position"]]
     places = places.select(pl.exclude("target"))[target.gather(order["position"])]
-    prices = places.hstack(outcomes.select("capture", "odds_milli", STATES.gather(outcomes["state"])))
-    return prices.select(*PRICES), merged
+    prices = places.hstack(outcomes.select("capture", "odds_milli", STATE_NAMES.gather(outcomes["state"])))
+    return prices.select(*PRICES_SCHEMA), merged
 
 
-def _order(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:
+def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:
     """position and bet of the outcomes that lead somewhere, in the order of prices. `bet` is one number for capture and target.
 
     Sorting one number that says capture, target and position is much faster than sorting by columns.
@@ -108,13 +108,13 @@ def _order(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFra
     return pl.DataFrame({"position": (order % 2**position_bits).cast(pl.UInt32), "bet": order // 2**position_bits})
 
 
-def _feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
+def _find_feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
     """The place of each key among the feeds of its market; null where the market has one feed."""
     feeds = vocabulary.feeds
     return key_ids.replace_strict(feeds["key_id"], feeds["place"], default=None, return_dtype=pl.Int16)
 
 
-def _other_feeds(batch: Batch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
+def _find_other_feeds(batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
     """Positions of the outcomes that come from another feed than their market's first one in this answer.
 
     Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken, priced or not: if a suspended
@@ -127,7 +127,7 @@ def _other_feeds(batch: Batch, target: pl.Series, places: pl.DataFrame, choices:
     return markets.filter(pl.col("feed") > pl.col("feed").min().over("capture", "market_id"))["position"]
 
 
-def _given_way(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> pl.Series:
+def _find_displaced(contested: pl.DataFrame, batch: EncodedBatch, choices: pl.DataFrame) -> pl.Series:
     """Positions of the outcomes that give way to another of the same bet.
 
     The order of keys.csv decides: which of two platform markets tells a bet must not depend on which of them can be backed. Within one platform
@@ -136,8 +136,8 @@ def _given_way(contested: pl.DataFrame, batch: Batch, choices: pl.DataFrame) -> 
     ids = ("market_id", "specifier", "outcome_id")
     return (
         contested.hstack(batch.outcomes[contested["position"]])
-        .join(batch.distinct.select("distinct", "code", choices["key_id"]), on="distinct", how="left")
-        .join(batch.ids, on="code", how="left")
+        .join(batch.distinct_outcomes.select("distinct", "code", choices["key_id"]), on="distinct", how="left")
+        .join(batch.outcome_ids, on="code", how="left")
         .join(batch.instances.select("instance", "market_id", "specifier"), on="instance", how="left")
         .sort("bet", "key_id", pl.col("odds_milli").is_null(), pl.col("state") == SUSPENDED, *ids, "odds_milli", "position")
         .filter(~pl.col("bet").is_first_distinct())["position"]

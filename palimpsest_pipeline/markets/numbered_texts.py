@@ -7,14 +7,14 @@ import polars as pl
 
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
-from .platform_books import RawBooks, repeated
+from .platform_books import RawBooks, repeat_places
 
 OFFERED, NO_PRICE, SUSPENDED = range(3)
-INSTANCE: Final = ("platform", "sport", "market_id", "specifier")
+INSTANCE_COLUMNS: Final = ("platform", "sport", "market_id", "specifier")
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EncodedBatch:
     """rows: capture, instance, market_name; one per market row.
     instances: the distinct columns of INSTANCE, as text; `instance` is their place.
     outcomes: capture, instance, distinct, odds_milli (null: no price), state (OFFERED, ...), in the order of the input.
@@ -27,36 +27,36 @@ class Batch:
     rows: pl.DataFrame
     instances: pl.DataFrame
     outcomes: pl.DataFrame
-    distinct: pl.DataFrame
-    ids: pl.DataFrame
+    distinct_outcomes: pl.DataFrame
+    outcome_ids: pl.DataFrame
 
 
-def packed(high: str, low: str) -> pl.Expr:
+def pack_numbers(high: str, low: str) -> pl.Expr:
     """Two 32-bit numbers as one of 64 bits: one column is faster to join, group and sort than two."""
     return pl.col(high).cast(pl.UInt64) * 2**32 + pl.col(low)
 
 
-def unpacked(number: str) -> tuple[pl.Expr, pl.Expr]:
-    """The two numbers of `packed`."""
+def unpack_numbers(number: str) -> tuple[pl.Expr, pl.Expr]:
+    """The two numbers of `pack_numbers`."""
     return (pl.col(number) // 2**32).cast(pl.UInt32), (pl.col(number) % 2**32).cast(pl.UInt32)
 
 
-def numbered(raw: RawBooks) -> Batch:
+def encode_books(raw: RawBooks) -> EncodedBatch:
     """The batch in numbers. A null text is the same as an empty one: it would fall out of every join."""
-    coded = raw.markets.with_columns(pl.col("market_id", "specifier").fill_null("").cast(_words()))
-    instances = coded.select(INSTANCE).unique().with_row_index("instance")
-    rows = coded.join(instances, on=INSTANCE, how="left", maintain_order="left").select("capture", "instance", "market_name", "n_outcomes")
-    outcomes = rows.select("capture", "instance")[repeated(rows["n_outcomes"])].hstack(
+    coded = raw.markets.with_columns(pl.col("market_id", "specifier").fill_null("").cast(_make_text_categories()))
+    instances = coded.select(INSTANCE_COLUMNS).unique().with_row_index("instance")
+    rows = coded.join(instances, on=INSTANCE_COLUMNS, how="left", maintain_order="left").select("capture", "instance", "market_name", "n_outcomes")
+    outcomes = rows.select("capture", "instance")[repeat_places(rows["n_outcomes"])].hstack(
         raw.outcomes.select(
-            code=pl.col("outcome_id").fill_null("").cast(_words()).to_physical(),
+            code=pl.col("outcome_id").fill_null("").cast(_make_text_categories()).to_physical(),
             odds_milli=pl.when(pl.col("odds_milli") > EVENS_MILLI).then("odds_milli"),
             off=pl.col("off").fill_null(value=False),
         )
     )
-    keys = outcomes.select(key=packed("instance", "code"))
+    keys = outcomes.select(key=pack_numbers("instance", "code"))
     distinct = keys[keys["key"].arg_unique()].with_row_index("distinct")
-    instance, code = unpacked("key")
-    return Batch(
+    instance, code = unpack_numbers("key")
+    return EncodedBatch(
         rows=rows.drop("n_outcomes"),
         instances=instances.with_columns(pl.exclude("instance").cast(pl.String)),
         outcomes=outcomes.select(
@@ -66,11 +66,11 @@ def numbered(raw: RawBooks) -> Batch:
             "odds_milli",
             state=pl.when("off").then(SUSPENDED).when(pl.col("odds_milli").is_null()).then(NO_PRICE).otherwise(OFFERED).cast(pl.UInt8),
         ),
-        distinct=distinct.select("distinct", instance=instance, code=code),
-        ids=pl.DataFrame([outcomes["code"], raw.outcomes["outcome_id"].fill_null("")])[outcomes["code"].arg_unique()],
+        distinct_outcomes=distinct.select("distinct", instance=instance, code=code),
+        outcome_ids=pl.DataFrame([outcomes["code"], raw.outcomes["outcome_id"].fill_null("")])[outcomes["code"].arg_unique()],
     )
 
 
-def _words() -> pl.Categorical:
+def _make_text_categories() -> pl.Categorical:
     """Numbers of texts, given anew for each batch: no text outlives its batch."""
     return pl.Categorical(pl.Categories.random())

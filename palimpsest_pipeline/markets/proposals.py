@@ -13,12 +13,12 @@ from rapidfuzz import fuzz, process
 
 from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
-KEY: Final = ["platform", "sport", "external_market_id", "specifier_schema"]
-PROPOSALS: Final[dict[str, pl.DataType]] = {**dict.fromkeys([*KEY, "proposed_market_key", "proposal_evidence"], pl.String())}
+UNMAPPED_KEY: Final = ["platform", "sport", "external_market_id", "specifier_schema"]
+PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {**dict.fromkeys([*UNMAPPED_KEY, "proposed_market_key", "proposal_evidence"], pl.String())}
 
-ALIKE: Final = 88.0
+MIN_LIKENESS: Final = 88.0
 """Least likeness of two names, 0 to 100. Chosen on the names that three platforms give to bets known to be the same."""
-LEAD: Final = 4.0
+MIN_LIKENESS_LEAD: Final = 4.0
 """How much more alike the best must be than any other market: two candidates are none."""
 
 SPELLINGS: Final = (
@@ -38,51 +38,53 @@ SPELLINGS: Final = (
     (r"\bgoals?\b(?=.*total)|(?<=total )goals?\b", ""),
     (r"\bresult\b|\b1x2\b", "1x2"),
 )
-NO_LINE: Final = frozenset({"", "variant"})
+PARTS_WITHOUT_LINE: Final = frozenset({"", "variant"})
 """Parts of a raw specifier that are no line."""
-DECISIVE: Final = re.compile(
+DECISIVE_WORDS_PATTERN: Final = re.compile(
     r"1h|2h|htft|home|away|draw|asian|early|corners|booking|btts|total|oddeven|1x2|double|handicap|multigoals|exact|correct|player|scorer"
     r"|first|last|next|none|either|both|minutes|or|and|to|\d.*"
 )
 """Words that make another bet of it, and numbers."""
 
 
-def proposals(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Columns `PROPOSALS`, one row per market of `unmapped` (one row per KEY, and `name`) that has a proposal, sorted by KEY.
+def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Columns `PROPOSALS_SCHEMA`, one row per market of `unmapped` (one row per KEY, and `name`) that has a proposal, sorted by KEY.
 
     A market whose id the vocabulary has, though not in this form, may be what the id stands for; another one the market of its sport, with or
     without a line as itself, whose name is most alike. A function of names, specifiers and vocabulary alone.
     """
-    asked = unmapped.select(*KEY, "name").sort(KEY)
+    asked = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")
-    first_keys = vocabulary.keys.sort("key_id").unique(KEY[:3], keep="first", maintain_order=True).join(markets, on="market_id")
-    by_id = asked.join(first_keys, on=KEY[:3]).select(
-        *KEY, pl.col("market_key").alias("proposed_market_key"), proposal_evidence=pl.lit("the vocabulary has this id")
+    first_keys = vocabulary.keys.sort("key_id").unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True).join(markets, on="market_id")
+    by_id = asked.join(first_keys, on=UNMAPPED_KEY[:3]).select(
+        *UNMAPPED_KEY, pl.col("market_key").alias("proposed_market_key"), proposal_evidence=pl.lit("the vocabulary has this id")
     )
-    rest = asked.join(by_id, on=KEY, how="anti")
-    rows = [(*row[:-1], *found) for row in rest.iter_rows() if (found := _by_name(row[1], row[3], row[4], vocabulary))]
-    return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS, orient="row")]).sort(KEY)
+    rest = asked.join(by_id, on=UNMAPPED_KEY, how="anti")
+    rows = [(*row[:-1], *found) for row in rest.iter_rows() if (found := _propose_by_name(row[1], row[3], row[4], vocabulary))]
+    return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")]).sort(UNMAPPED_KEY)
 
 
-def _by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary) -> tuple[str, str] | None:
+def _propose_by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary) -> tuple[str, str] | None:
     """Market key and evidence for one unmapped market."""
-    has_line = bool(set(schema.split("|")) - NO_LINE)
-    query = _words(name)
+    has_line = bool(set(schema.split("|")) - PARTS_WITHOUT_LINE)
+    query = _normalise_name(name)
     names = {
         key: own
         for key, own, of_sport, line_kind in vocabulary.markets.select("market_key", "name", "sport", "line_kind").iter_rows()
-        if of_sport == sport and bool(SPECIFIER_PARTS[line_kind]) == has_line and _decisive(_words(own)) == _decisive(query)
+        if of_sport == sport
+        and bool(SPECIFIER_PARTS[line_kind]) == has_line
+        and _find_decisive_words(_normalise_name(own)) == _find_decisive_words(query)
     }
-    choices = {key: _words(own) for key, own in names.items()}
-    alike = process.extract(query, choices, scorer=fuzz.token_sort_ratio, score_cutoff=ALIKE - LEAD, limit=2)
-    if not alike or alike[0][1] < ALIKE or (len(alike) > 1 and alike[0][1] - alike[1][1] < LEAD):
+    choices = {key: _normalise_name(own) for key, own in names.items()}
+    alike = process.extract(query, choices, scorer=fuzz.token_sort_ratio, score_cutoff=MIN_LIKENESS - MIN_LIKENESS_LEAD, limit=2)
+    if not alike or alike[0][1] < MIN_LIKENESS or (len(alike) > 1 and alike[0][1] - alike[1][1] < MIN_LIKENESS_LEAD):
         return None
     _, score, key = alike[0]
     return key, f"its name is {score:.0f} % alike to {names[key]!r}"
 
 
 @cache
-def _words(name: str) -> str:
+def _normalise_name(name: str) -> str:
     """The name in one spelling: lower case, one word for each way to say a thing, in no order that matters."""
     text = name.lower()
     for pattern, word in SPELLINGS:
@@ -91,5 +93,5 @@ def _words(name: str) -> str:
 
 
 @cache
-def _decisive(words: str) -> frozenset[str]:
-    return frozenset(w for w in words.split() if DECISIVE.fullmatch(w))
+def _find_decisive_words(name: str) -> frozenset[str]:
+    return frozenset(w for w in name.split() if DECISIVE_WORDS_PATTERN.fullmatch(w))

@@ -12,22 +12,22 @@ from palimpsest_pipeline.domain.enums import MappingError, Platform
 
 from .vocabulary import Vocabulary
 
-ERROR_CLASS: Final = pl.Enum(["", *MappingError])
+ERROR_CLASS_TYPE: Final = pl.Enum(["", *MappingError])
 """Why an occurrence is not mapped; '' when it is."""
-OF_OUTCOME: Final = "\0"
+OUTCOME_VALUE_MARK: Final = "\0"
 """Stands in a specifier for a value that only the outcome's id tells: n of "n or more". No text that is read or converted has it."""
 
-NUMBER: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
+NUMBER_PATTERN: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
 """Numbers that a line can hold. Digits are ASCII: a regex takes those of all scripts for digits, and nothing else does."""
-TEXT: Final = r"^[^\x00|]{1,64}$"
+TEXT_PATTERN: Final = r"^[^\x00|]{1,64}$"
 """What is taken over as it is: scores and the like."""
-TOP: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
+TOP_LIST_PATTERN: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
 """SportyBet's name of a list of outcomes that ends with "n or more": `sr:exact_goals:6+`."""
-REFUSED: Final = -1000
-_PAIR: Final = ("instance", "key_id")
+REFUSED_COUNT: Final = -1000
+_INSTANCE_KEY_COLUMNS: Final = ("instance", "key_id")
 
 
-def parts(instances: pl.DataFrame) -> pl.DataFrame:
+def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
     """instance, part, value (null when the part has none): SportyBet's specifier has named parts, the others have one line."""
     named = pl.col("platform") == Platform.SPORTYBET
     given = instances.filter(pl.col("specifier") != "")
@@ -42,28 +42,28 @@ def parts(instances: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([lines, pieces])
 
 
-def schemas(given: pl.DataFrame) -> pl.DataFrame:
+def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
     """instance, specifier_schema of the parts `given`: their names in order, joined by `|`. Instances without parts are not in it."""
-    return given.group_by("instance").agg(specifier_schema=pl.col("part").unique().sort().str.join("|"))
+    return given_parts.group_by("instance").agg(specifier_schema=pl.col("part").unique().sort().str.join("|"))
 
 
-def candidates(instances: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern, family and `text`, the canonical specifier."""
     keyed = instances.select("instance", "platform", "sport", external_market_id="market_id").join(
-        _keys(vocabulary), on=("platform", "sport", "external_market_id")
+        _load_keys(vocabulary), on=("platform", "sport", "external_market_id")
     )
     # A part that is there twice says nothing: it must not stand for a part that is missing.
     once = pl.struct("instance", "part").is_unique()
-    used = _used(keyed, given.with_columns(value=pl.when(once).then("value")), vocabulary)
-    n_met = used.group_by(_PAIR).agg(n_met=pl.col("counts").sum())
-    satisfied = keyed.join(n_met, on=_PAIR, how="left").filter(pl.col("n_met").fill_null(0) == pl.col("n_needed"))
-    return satisfied.join(_texts(satisfied, used, vocabulary), on=_PAIR, how="left").select(
-        *_PAIR, "platform", "market_id", "ladder", "open_pattern", "family", pl.col("text").fill_null("")
+    used = _apply_keys(keyed, given_parts.with_columns(value=pl.when(once).then("value")), vocabulary)
+    n_met = used.group_by(_INSTANCE_KEY_COLUMNS).agg(n_met=pl.col("counts").sum())
+    satisfied = keyed.join(n_met, on=_INSTANCE_KEY_COLUMNS, how="left").filter(pl.col("n_met").fill_null(0) == pl.col("n_needed"))
+    return satisfied.join(_build_texts(satisfied, used, vocabulary), on=_INSTANCE_KEY_COLUMNS, how="left").select(
+        *_INSTANCE_KEY_COLUMNS, "platform", "market_id", "ladder", "open_pattern", "family", pl.col("text").fill_null("")
     )
 
 
 @lru_cache(maxsize=8)
-def _keys(vocabulary: Vocabulary) -> pl.DataFrame:
+def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
     """The keys with their market's family, `n_needed` raw parts, and `told_later`: the outcome's id tells the total."""
     needed = (
         vocabulary.parts.filter((pl.col("role") != "ignore") & (pl.col("conversion").is_null() | (pl.col("conversion") != "ladder")))
@@ -82,43 +82,49 @@ def _keys(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 @lru_cache(maxsize=8)
-def _first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
+def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
     """The family of the first key of each platform market."""
-    first = _keys(vocabulary).unique(("platform", "sport", "external_market_id"), keep="first", maintain_order=True)
+    first = _load_keys(vocabulary).unique(("platform", "sport", "external_market_id"), keep="first", maintain_order=True)
     return first.select("platform", "sport", market_id="external_market_id", market_family="family")
 
 
-def _used(keyed: pl.DataFrame, given: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Each part of an instance against each key of its market: role, canonical, `converted`, and what it `counts` for the key.
 
     A part that a key requires or reads and that is as it must be counts 1, one that it ignores 0; any other is far below 0: the key is refused.
     """
     role = pl.col("role")
     met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | ((role == "read") & pl.col("converted").is_not_null())
-    pieces = keyed.select(_PAIR).join(given, on="instance").join(vocabulary.parts, on=("key_id", "part"), how="left")
+    pieces = keyed.select(_INSTANCE_KEY_COLUMNS).join(given_parts, on="instance").join(vocabulary.parts, on=("key_id", "part"), how="left")
     # Converting text is slow, and lines repeat over a batch.
     conversion = ("value", "conversion")
-    texts = pieces.filter(role == "read").select(conversion).unique().with_columns(converted=_converted())
+    texts = pieces.filter(role == "read").select(conversion).unique().with_columns(converted=_convert_value())
     return pieces.join(texts, on=conversion, how="left", maintain_order="left").with_columns(
-        counts=pl.when(met).then(1).when(role == "ignore").then(0).otherwise(REFUSED).cast(pl.Int64)
+        counts=pl.when(met).then(1).when(role == "ignore").then(0).otherwise(REFUSED_COUNT).cast(pl.Int64)
     )
 
 
-def _converted() -> pl.Expr:
+def _convert_value() -> pl.Expr:
     """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects, or no line can hold it."""
     value, conversion = pl.col("value"), pl.col("conversion")
-    number = pl.when(conversion == "number").then(_number(value)).when(conversion == "quarters").then(_quarters(value)).otherwise(_score(value))
+    number = (
+        pl.when(conversion == "number")
+        .then(_convert_number(value))
+        .when(conversion == "quarters")
+        .then(_convert_quarters(value))
+        .otherwise(_convert_score(value))
+    )
     return (
         pl.when(conversion == "text")
-        .then(value.str.extract(TEXT, 0))
+        .then(value.str.extract(TEXT_PATTERN, 0))
         .when(conversion == "top")
-        .then(_number(value.str.extract(TOP)))
+        .then(_convert_number(value.str.extract(TOP_LIST_PATTERN)))
         .when(conversion != "ladder")
-        .then(number.str.extract(f"^{NUMBER}$", 0))
+        .then(number.str.extract(f"^{NUMBER_PATTERN}$", 0))
     )
 
 
-def _number(value: pl.Expr) -> pl.Expr:
+def _convert_number(value: pl.Expr) -> pl.Expr:
     """Decimal text without sign of plus, without zeros that say nothing. Text throughout: a line is never a float."""
     unsigned = value.str.replace(r"^\+([0-9])", "$1")
     plain = unsigned.str.extract(r"^(-?[0-9]+(?:\.[0-9]+)?)$").str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
@@ -126,34 +132,38 @@ def _number(value: pl.Expr) -> pl.Expr:
     return pl.when(trimmed == "-0").then(pl.lit("0")).otherwise(trimmed)
 
 
-def _quarters(value: pl.Expr) -> pl.Expr:
+def _convert_quarters(value: pl.Expr) -> pl.Expr:
     units = value.str.extract(r"^(-?[0-9]+)$").cast(pl.Int64, strict=False)
     size = units.abs()
     fraction = (size % 4).replace_strict([0, 1, 2, 3], ["", ".25", ".5", ".75"], return_dtype=pl.String)
     return pl.when(units < 0).then(pl.lit("-")).otherwise(pl.lit("")) + (size // 4).cast(pl.String) + fraction
 
 
-def _score(value: pl.Expr) -> pl.Expr:
+def _convert_score(value: pl.Expr) -> pl.Expr:
     home = value.str.extract(r"^([0-9]+):[0-9]+$").cast(pl.Int64, strict=False)
     away = value.str.extract(r"^[0-9]+:([0-9]+)$").cast(pl.Int64, strict=False)
     return (home - away).cast(pl.String)
 
 
-def _texts(satisfied: pl.DataFrame, used: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """instance, key_id, text: the canonical parts in order of name, joined by `|`."""
-    part = (*_PAIR, "canonical", "text")
-    read = used.filter(pl.col("role") == "read").select(*_PAIR, "canonical", text=pl.col("canonical") + "=" + pl.col("converted"))
-    added = satisfied.select(_PAIR).join(vocabulary.added, on="key_id").select(part)
-    told_later = satisfied.filter("told_later").select(*_PAIR, canonical=pl.lit("total"), text=pl.lit(f"total={OF_OUTCOME}"))
-    return pl.concat([read, added, told_later]).sort("canonical").group_by(_PAIR, maintain_order=True).agg(pl.col("text").str.join("|"))
+    part = (*_INSTANCE_KEY_COLUMNS, "canonical", "text")
+    read = used_parts.filter(pl.col("role") == "read").select(
+        *_INSTANCE_KEY_COLUMNS, "canonical", text=pl.col("canonical") + "=" + pl.col("converted")
+    )
+    added = satisfied.select(_INSTANCE_KEY_COLUMNS).join(vocabulary.added_parts, on="key_id").select(part)
+    told_later = satisfied.filter("told_later").select(*_INSTANCE_KEY_COLUMNS, canonical=pl.lit("total"), text=pl.lit(f"total={OUTCOME_VALUE_MARK}"))
+    return (
+        pl.concat([read, added, told_later]).sort("canonical").group_by(_INSTANCE_KEY_COLUMNS, maintain_order=True).agg(pl.col("text").str.join("|"))
+    )
 
 
-def verdicts(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """instance, family ('' when no key names the market), error_class ('' when a key is satisfied)."""
     market = ("platform", "sport", "market_id")
     of_key = satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).select("instance", "family")
     return (
-        instances.join(_first_keys(vocabulary), on=market, how="left")
+        instances.join(_select_first_keys(vocabulary), on=market, how="left")
         .join(of_key, on="instance", how="left")
         .select(
             "instance",
@@ -163,14 +173,14 @@ def verdicts(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocab
             .when(pl.col("market_family").is_not_null())
             .then(pl.lit(MappingError.UNKNOWN_PARAM.value))
             .otherwise(pl.lit(MappingError.UNKNOWN_MARKET.value))
-            .cast(ERROR_CLASS),
+            .cast(ERROR_CLASS_TYPE),
         )
     )
 
 
-def line_of(text: pl.Expr) -> pl.Expr:
+def extract_line(text: pl.Expr) -> pl.Expr:
     """The number by which a canonical specifier's markets are told apart: the total, else the handicap, else the only part. Null: there is none."""
-    number = f"=({NUMBER})"
+    number = f"=({NUMBER_PATTERN})"
     found = pl.coalesce(
         text.str.extract(rf"(?:^|\|)total{number}(?:\||$)"),
         text.str.extract(rf"(?:^|\|)hcp{number}(?:\||$)"),

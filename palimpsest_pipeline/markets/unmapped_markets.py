@@ -6,13 +6,13 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MappingError
 
-from .numbered_texts import Batch, packed, unpacked
+from .numbered_texts import EncodedBatch, pack_numbers, unpack_numbers
 from .platform_books import RawBooks
-from .specifiers import ERROR_CLASS, schemas
+from .specifiers import ERROR_CLASS_TYPE, build_schemas
 
-SAMPLE_OUTCOMES: Final = 5
+MAX_SAMPLE_OUTCOMES: Final = 5
 
-UNMAPPED: Final[dict[str, pl.DataType]] = {
+UNMAPPED_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
     "platform": pl.String(),
     "sport": pl.String(),
@@ -23,90 +23,90 @@ UNMAPPED: Final[dict[str, pl.DataType]] = {
     "error_class": pl.String(),
     "sample_outcomes": pl.List(pl.String()),
 }
-COVERAGE: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "family": pl.String(), "error_class": pl.String(), "n_markets": pl.Int32()}
+COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "family": pl.String(), "error_class": pl.String(), "n_markets": pl.Int32()}
 
-_OCCURRENCE: Final = ("capture", "instance")
+_OCCURRENCE_KEY: Final = ("capture", "instance")
 
 
-def judged(batch: Batch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.DataFrame:
+def classify_occurrences(batch: EncodedBatch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.DataFrame:
     """Every occurrence of the batch: capture, instance, family, error_class ('' when it is mapped).
 
     `verdicts` are those on the instances; `missed`: capture and instance of the outcomes that lead nowhere.
     """
-    capture, instance = unpacked("occurrence")
-    failing = missed.select(occurrence=packed(*_OCCURRENCE)).unique().with_columns(fails=pl.lit(value=True))
+    capture, instance = unpack_numbers("occurrence")
+    failing = missed.select(occurrence=pack_numbers(*_OCCURRENCE_KEY)).unique().with_columns(fails=pl.lit(value=True))
     return (
-        batch.rows.select(occurrence=packed(*_OCCURRENCE))
+        batch.rows.select(occurrence=pack_numbers(*_OCCURRENCE_KEY))
         .unique()
         .join(failing, on="occurrence", how="left")
         .select(capture=capture, instance=instance, fails="fails")
         .join(verdicts, on="instance", how="left")
         .with_columns(
             error_class=pl.when(pl.col("fails") & (pl.col("error_class") == ""))
-            .then(pl.lit(MappingError.NO_MATCHING_OUTCOMES.value, ERROR_CLASS))
+            .then(pl.lit(MappingError.NO_MATCHING_OUTCOMES.value, ERROR_CLASS_TYPE))
             .otherwise("error_class")
         )
         .drop("fails")
     )
 
 
-def coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `COVERAGE`, in order."""
+def count_coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `COVERAGE_SCHEMA`, in order."""
     key = ("capture", "family", "error_class")
     counted = occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32))
     return counted.with_columns(pl.col("family", "error_class").cast(pl.String)).sort(key)
 
 
-def report(raw: RawBooks, batch: Batch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `UNMAPPED`, one per occurrence that is not mapped, in order.
+def report_unmapped(raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `UNMAPPED_SCHEMA`, one per occurrence that is not mapped, in order.
 
     `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `given`: the parts of the instances' specifiers.
     """
     found = occurrences.filter(pl.col("error_class") != "")
     if found.is_empty():
-        return pl.DataFrame(schema=UNMAPPED)
-    names = batch.rows.join(found, on=_OCCURRENCE, how="semi").group_by(_OCCURRENCE).agg(name=pl.col("market_name").min())
+        return pl.DataFrame(schema=UNMAPPED_SCHEMA)
+    names = batch.rows.join(found, on=_OCCURRENCE_KEY, how="semi").group_by(_OCCURRENCE_KEY).agg(name=pl.col("market_name").min())
     return (
-        found.join(names, on=_OCCURRENCE, how="left")
+        found.join(names, on=_OCCURRENCE_KEY, how="left")
         .join(batch.instances, on="instance", how="left")
-        .join(schemas(given), on="instance", how="left")
-        .join(_samples(raw, batch, missed), on=_OCCURRENCE, how="left")
+        .join(build_schemas(given), on="instance", how="left")
+        .join(_sample_outcomes(raw, batch, missed), on=_OCCURRENCE_KEY, how="left")
         .rename({"market_id": "external_market_id"})
         .with_columns(
             pl.col("specifier_schema").fill_null(""),
             pl.col("error_class").cast(pl.String),
-            pl.col("sample_outcomes").fill_null(pl.lit([], UNMAPPED["sample_outcomes"])),
+            pl.col("sample_outcomes").fill_null(pl.lit([], UNMAPPED_SCHEMA["sample_outcomes"])),
         )
-        .select(*UNMAPPED)
+        .select(*UNMAPPED_SCHEMA)
         .sort("capture", "platform", "sport", "external_market_id", "specifier")
     )
 
 
-def _samples(raw: RawBooks, batch: Batch, missed: pl.DataFrame) -> pl.DataFrame:
+def _sample_outcomes(raw: RawBooks, batch: EncodedBatch, missed: pl.DataFrame) -> pl.DataFrame:
     """capture, instance, sample_outcomes: the first of the outcomes that lead nowhere, by id, as `id=name`."""
     # Numbers in the order of the ids, so that only the few that are shown are handled as text.
     ids = (
-        batch.distinct.join(missed, on="distinct", how="semi")
-        .join(batch.ids, on="code")
+        batch.distinct_outcomes.join(missed, on="distinct", how="semi")
+        .join(batch.outcome_ids, on="code")
         .select("distinct", "outcome_id", rank=pl.col("outcome_id").rank("dense"))
     )
-    ranked = missed.join(ids, on="distinct").select(*_OCCURRENCE, "rank", "position")
+    ranked = missed.join(ids, on="distinct").select(*_OCCURRENCE_KEY, "rank", "position")
     shown = (
-        ranked.select(occurrence=packed(*_OCCURRENCE), rank="rank")
+        ranked.select(occurrence=pack_numbers(*_OCCURRENCE_KEY), rank="rank")
         .unique()
         .sort("occurrence", "rank")
-        .filter(pl.int_range(pl.len()).over("occurrence") < SAMPLE_OUTCOMES)
-        .select(*(number.alias(name) for number, name in zip(unpacked("occurrence"), _OCCURRENCE, strict=True)), "rank")
+        .filter(pl.int_range(pl.len()).over("occurrence") < MAX_SAMPLE_OUTCOMES)
+        .select(*(number.alias(name) for number, name in zip(unpack_numbers("occurrence"), _OCCURRENCE_KEY, strict=True)), "rank")
     )
-    told = ranked.join(shown, on=(*_OCCURRENCE, "rank"))
+    told = ranked.join(shown, on=(*_OCCURRENCE_KEY, "rank"))
     outcome_id, name = pl.col("outcome_id"), pl.col("name")
     return (
         told.hstack([raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("name")])
-        .group_by(*_OCCURRENCE, "rank")
+        .group_by(*_OCCURRENCE_KEY, "rank")
         .agg(name.min())
         .join(ids.unique("rank").select("rank", "outcome_id"), on="rank")
-        .sort(*_OCCURRENCE, "rank")
+        .sort(*_OCCURRENCE_KEY, "rank")
         .with_columns(sample=pl.when((name != "") & (name != outcome_id)).then(outcome_id + "=" + name).otherwise(outcome_id))
-        .group_by(_OCCURRENCE, maintain_order=True)
+        .group_by(_OCCURRENCE_KEY, maintain_order=True)
         .agg(sample_outcomes="sample")
     )

@@ -18,9 +18,9 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
-FOLDER: Final = Path(__file__).parent / "vocabulary"
+VOCABULARY_FOLDER: Final = Path(__file__).parent / "vocabulary"
 
-COLUMNS: Final = {
+FILE_COLUMNS: Final = {
     "markets.csv": ("market_id", "market_key", "sport", "period", "family", "name", "line_kind", "fair_sum"),
     "outcomes.csv": ("market_key", "ordinal", "outcome_key", "name"),
     "keys.csv": ("platform", "sport", "external_market_id", "requires", "reads", "adds", "ignores", "market_key", "open_outcomes"),
@@ -31,7 +31,7 @@ COLUMNS: Final = {
     "triage.csv": ("platform", "sport", "external_market_id", "status", "reason"),
 }
 
-WITHOUT_VERSION: Final = frozenset({"notes.csv", "triage.csv"})
+UNVERSIONED_FILES: Final = frozenset({"notes.csv", "triage.csv"})
 """Files that change no price, so history need not be derived anew for them."""
 
 FAMILIES: Final = (
@@ -78,12 +78,12 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
 """Canonical specifier parts of each kind of line."""
 
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "top", "ladder"})
-READ: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
-PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
-GROUPS: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]{1,18})", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
+READ_PATTERN: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
+PLACEHOLDER_PATTERN: Final = re.compile(r"\{(\w+)\}")
+PLACEHOLDER_REGEXES: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]{1,18})", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
 """Placeholders of a template of outcome ids, and the regex of each."""
-TRIAGE: Final = frozenset({"acknowledged", "ignored"})
-FAIR_SUM: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
+TRIAGE_STATUSES: Final = frozenset({"acknowledged", "ignored"})
+FAIR_SUM_PATTERN: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
 SMALLINT_MAX: Final = 32767
 
 
@@ -114,7 +114,7 @@ class Vocabulary:
     outcomes: pl.DataFrame
     keys: pl.DataFrame
     parts: pl.DataFrame
-    added: pl.DataFrame
+    added_parts: pl.DataFrame
     outcome_keys: pl.DataFrame
     complete_sets: pl.DataFrame
     feeds: pl.DataFrame
@@ -123,25 +123,25 @@ class Vocabulary:
 
 
 @cache
-def vocabulary() -> Vocabulary:
+def load_vocabulary() -> Vocabulary:
     """The vocabulary of the package, loaded once. Raises VocabularyError when a file is faulty."""
-    return load(FOLDER)
+    return read_vocabulary(VOCABULARY_FOLDER)
 
 
-def load(folder: Path) -> Vocabulary:
+def read_vocabulary(folder: Path) -> Vocabulary:
     """The vocabulary in `folder`. Raises VocabularyError naming file and line."""
-    markets = _markets(folder)
-    outcomes = _outcomes(folder, markets)
-    keys = _keys(folder, markets)
-    outcome_keys = _outcome_keys(folder, keys, outcomes)
+    markets = _read_markets(folder)
+    outcomes = _read_outcomes(folder, markets)
+    keys = _read_keys(folder, markets)
+    outcome_keys = _read_outcome_keys(folder, keys, outcomes)
     _refuse_ambiguous(keys, outcome_keys)
-    sets = _complete_sets(folder, outcomes)
-    feeds = _feeds(folder, keys)
-    notes = _notes(folder, markets)
-    triage = _triage(folder, keys)
-    content = b"".join((folder / name).read_bytes() for name in COLUMNS if name not in WITHOUT_VERSION)
+    sets = _read_complete_sets(folder, outcomes)
+    feeds = _read_feeds(folder, keys)
+    notes = _read_notes(folder, markets)
+    triage = _read_triage(folder, keys)
+    content = b"".join((folder / name).read_bytes() for name in FILE_COLUMNS if name not in UNVERSIONED_FILES)
     version = f"{(folder / 'VERSION').read_text().strip()}+{hashlib.sha256(content).hexdigest()[:8]}"
-    return _frames(markets, outcomes, keys, outcome_keys, sets, feeds, notes, triage, version)
+    return _build_vocabulary(markets, outcomes, keys, outcome_keys, sets, feeds, notes, triage, version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +172,11 @@ class _Key:
     open_outcomes: str
 
     @property
-    def ladder(self) -> bool:
+    def has_ladder(self) -> bool:
         return any(conversion == "ladder" for _, conversion in self.reads.values())
 
     @property
-    def canonical(self) -> list[str]:
+    def canonical_parts(self) -> list[str]:
         at_least = ["total"] if "{at_least}" in self.open_outcomes else []
         return [*(canonical for canonical, _ in self.reads.values()), *self.adds, *at_least]
 
@@ -185,94 +185,101 @@ class _Key:
         """The template as an anchored regex; null when all outcomes are listed."""
         if not self.open_outcomes:
             return None
-        texts = PLACEHOLDER.split(self.open_outcomes)
-        return "^" + "".join(GROUPS[text] if n % 2 else re.escape(text) for n, text in enumerate(texts)) + "$"
+        texts = PLACEHOLDER_PATTERN.split(self.open_outcomes)
+        return "^" + "".join(PLACEHOLDER_REGEXES[text] if n % 2 else re.escape(text) for n, text in enumerate(texts)) + "$"
 
 
-def _rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+def _read_rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row) of a file whose header and row lengths are right."""
     with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
-        if tuple(header) != COLUMNS[name]:
-            raise VocabularyError(f"{name}:1: columns must be {','.join(COLUMNS[name])}")
+        if tuple(header) != FILE_COLUMNS[name]:
+            raise VocabularyError(f"{name}:1: columns must be {','.join(FILE_COLUMNS[name])}")
         for values in reader:
             if len(values) != len(header):
                 raise VocabularyError(f"{name}:{reader.line_num}: {len(values)} values for {len(header)} columns")
             yield reader.line_num, dict(zip(header, values, strict=True))
 
 
-def _check(holds: bool, name: str, line: int, message: str) -> None:
-    if not holds:
+def _require(is_valid: bool, name: str, line: int, message: str) -> None:
+    if not is_valid:
         raise VocabularyError(f"{name}:{line}: {message}")
 
 
-def _number(name: str, line: int, text: str) -> int:
-    _check(text.isdecimal() and 0 < int(text) <= SMALLINT_MAX, name, line, f"{text!r} is not a number from 1 to {SMALLINT_MAX}")
+def _parse_number(name: str, line: int, text: str) -> int:
+    _require(text.isdecimal() and 0 < int(text) <= SMALLINT_MAX, name, line, f"{text!r} is not a number from 1 to {SMALLINT_MAX}")
     return int(text)
 
 
-def _markets(folder: Path) -> dict[str, _Market]:
+def _read_markets(folder: Path) -> dict[str, _Market]:
     name = "markets.csv"
     markets: dict[str, _Market] = {}
     ids: set[int] = set()
-    for line, row in _rows(folder, name):
-        market = _Market(**{**row, "market_id": _number(name, line, row["market_id"])})  # type: ignore[arg-type]
-        _check(market.market_id not in ids, name, line, f"market_id {market.market_id} is there twice")
-        _check(market.market_key not in markets, name, line, f"market_key {market.market_key} is there twice")
-        _check(market.sport in set(Sport), name, line, f"unknown sport {market.sport!r}")
-        _check(market.line_kind in SPECIFIER_PARTS, name, line, f"unknown line_kind {market.line_kind!r}")
-        _check(market.family in FAMILIES, name, line, f"unknown family {market.family!r}")
-        _check(FAIR_SUM.fullmatch(market.fair_sum) is not None, name, line, f"fair_sum {market.fair_sum!r} is not 1, 2, overlap(x) or empty")
-        _check(bool(market.market_key and market.name and market.period), name, line, "market_key, name and period must not be empty")
+    for line, row in _read_rows(folder, name):
+        market = _Market(**{**row, "market_id": _parse_number(name, line, row["market_id"])})  # type: ignore[arg-type]
+        _require(market.market_id not in ids, name, line, f"market_id {market.market_id} is there twice")
+        _require(market.market_key not in markets, name, line, f"market_key {market.market_key} is there twice")
+        _require(market.sport in set(Sport), name, line, f"unknown sport {market.sport!r}")
+        _require(market.line_kind in SPECIFIER_PARTS, name, line, f"unknown line_kind {market.line_kind!r}")
+        _require(market.family in FAMILIES, name, line, f"unknown family {market.family!r}")
+        _require(
+            FAIR_SUM_PATTERN.fullmatch(market.fair_sum) is not None, name, line, f"fair_sum {market.fair_sum!r} is not 1, 2, overlap(x) or empty"
+        )
+        _require(bool(market.market_key and market.name and market.period), name, line, "market_key, name and period must not be empty")
         ids.add(market.market_id)
         markets[market.market_key] = market
     return markets
 
 
-def _outcomes(folder: Path, markets: dict[str, _Market]) -> dict[tuple[str, str], tuple[int, str]]:
+def _read_outcomes(folder: Path, markets: dict[str, _Market]) -> dict[tuple[str, str], tuple[int, str]]:
     """(market key, outcome key) to (ordinal, name)."""
     name = "outcomes.csv"
     outcomes: dict[tuple[str, str], tuple[int, str]] = {}
     count: dict[str, int] = defaultdict(int)
-    for line, row in _rows(folder, name):
+    for line, row in _read_rows(folder, name):
         market_key, outcome_key = row["market_key"], row["outcome_key"]
-        _check(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
-        _check((market_key, outcome_key) not in outcomes, name, line, f"outcome {outcome_key} of {market_key} is there twice")
-        _check(bool(outcome_key and row["name"]), name, line, "outcome_key and name must not be empty")
+        _require(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
+        _require((market_key, outcome_key) not in outcomes, name, line, f"outcome {outcome_key} of {market_key} is there twice")
+        _require(bool(outcome_key and row["name"]), name, line, "outcome_key and name must not be empty")
         count[market_key] += 1
-        ordinal = _number(name, line, row["ordinal"])
-        _check(ordinal == count[market_key], name, line, f"ordinal {ordinal} of {market_key}: {count[market_key]} comes next")
+        ordinal = _parse_number(name, line, row["ordinal"])
+        _require(ordinal == count[market_key], name, line, f"ordinal {ordinal} of {market_key}: {count[market_key]} comes next")
         outcomes[market_key, outcome_key] = (ordinal, row["name"])
     return outcomes
 
 
-def _pairs(name: str, line: int, text: str) -> dict[str, str]:
+def _parse_pairs(name: str, line: int, text: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for item in filter(None, text.split("|")):
         part, equals, value = item.partition("=")
-        _check(bool(part and equals and value) and part not in pairs, name, line, f"{item!r} in {text!r} is not part=value, each part once")
+        _require(bool(part and equals and value) and part not in pairs, name, line, f"{item!r} in {text!r} is not part=value, each part once")
         pairs[part] = value
     return pairs
 
 
-def _reads(name: str, line: int, text: str) -> dict[str, tuple[str, str]]:
+def _parse_reads(name: str, line: int, text: str) -> dict[str, tuple[str, str]]:
     reads: dict[str, tuple[str, str]] = {}
     for item in filter(None, text.split("|")):
-        match = READ.fullmatch(item)
-        _check(match is not None, name, line, f"{item!r} is not canonical=conversion(raw)")
+        match = READ_PATTERN.fullmatch(item)
+        _require(match is not None, name, line, f"{item!r} is not canonical=conversion(raw)")
         assert match is not None
-        _check(match["conversion"] in CONVERSIONS, name, line, f"unknown conversion {match['conversion']!r}")
-        _check(match["raw"] not in reads, name, line, f"raw part {match['raw']} is read twice")
+        _require(match["conversion"] in CONVERSIONS, name, line, f"unknown conversion {match['conversion']!r}")
+        _require(match["raw"] not in reads, name, line, f"raw part {match['raw']} is read twice")
         reads[match["raw"]] = (match["canonical"], match["conversion"])
     return reads
 
 
-def _template(name: str, line: int, text: str) -> None:
-    groups = PLACEHOLDER.findall(text)
-    _check(set(groups) <= GROUPS.keys() and not set("{}") & set(PLACEHOLDER.sub("", text)), name, line, f"{text!r} has an unknown placeholder")
+def _check_template(name: str, line: int, text: str) -> None:
+    groups = PLACEHOLDER_PATTERN.findall(text)
+    _require(
+        set(groups) <= PLACEHOLDER_REGEXES.keys() and not set("{}") & set(PLACEHOLDER_PATTERN.sub("", text)),
+        name,
+        line,
+        f"{text!r} has an unknown placeholder",
+    )
     named = [group for group in groups if group != "_"]
-    _check(
+    _require(
         not text or sorted(named) in (["outcome"], ["player"], ["at_least", "player"]),
         name,
         line,
@@ -280,20 +287,20 @@ def _template(name: str, line: int, text: str) -> None:
     )
 
 
-def _keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
+def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
     name = "keys.csv"
     keys: list[_Key] = []
     seen: set[tuple[str, ...]] = set()
-    for line, row in _rows(folder, name):
-        _check(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
-        _check(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
+    for line, row in _read_rows(folder, name):
+        _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
+        _require(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
         market = markets[row["market_key"]]
-        _check(row["sport"] == market.sport, name, line, f"{market.market_key} is a market of {market.sport}, not of {row['sport']}")
-        _template(name, line, row["open_outcomes"])
+        _require(row["sport"] == market.sport, name, line, f"{market.market_key} is a market of {market.sport}, not of {row['sport']}")
+        _check_template(name, line, row["open_outcomes"])
         message = f"the outcomes of {market.market_key} are not all listed, so no fair_sum is known"
-        _check(not (row["open_outcomes"] and market.fair_sum), name, line, message)
+        _require(not (row["open_outcomes"] and market.fair_sum), name, line, message)
         identity = (row["platform"], row["sport"], row["external_market_id"], row["requires"], market.market_key)
-        _check(identity not in seen, name, line, f"{' '.join(filter(None, identity))} is there twice")
+        _require(identity not in seen, name, line, f"{' '.join(filter(None, identity))} is there twice")
         seen.add(identity)
         key = _Key(
             line=line,
@@ -301,23 +308,28 @@ def _keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
             platform=row["platform"],
             sport=row["sport"],
             external_market_id=row["external_market_id"],
-            requires=_pairs(name, line, row["requires"]),
-            reads=_reads(name, line, row["reads"]),
-            adds=_pairs(name, line, row["adds"]),
+            requires=_parse_pairs(name, line, row["requires"]),
+            reads=_parse_reads(name, line, row["reads"]),
+            adds=_parse_pairs(name, line, row["adds"]),
             ignores=tuple(filter(None, row["ignores"].split("|"))),
             market=market,
             open_outcomes=row["open_outcomes"],
         )
         wanted = sorted(SPECIFIER_PARTS[market.line_kind])
-        _check(sorted(key.canonical) == wanted, name, line, f"{market.market_key} needs the parts {wanted}, the key gives {sorted(key.canonical)}")
+        _require(
+            sorted(key.canonical_parts) == wanted,
+            name,
+            line,
+            f"{market.market_key} needs the parts {wanted}, the key gives {sorted(key.canonical_parts)}",
+        )
         raw = [*key.requires, *key.reads, *key.ignores]
-        _check(len(raw) == len(set(raw)), name, line, "a raw part has one role: required, read or ignored")
-        _check(not key.ladder or wanted == ["total"], name, line, "a ladder gives a total and nothing else")
+        _require(len(raw) == len(set(raw)), name, line, "a raw part has one role: required, read or ignored")
+        _require(not key.has_ladder or wanted == ["total"], name, line, "a ladder gives a total and nothing else")
         keys.append(key)
     return keys
 
 
-def _outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[int, int, str, int]]:
+def _read_outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[int, int, str, int]]:
     """(line, key_id, external outcome id, ordinal): each outcome of a key once for every row of keys.csv that it serves."""
     name = "outcome_keys.csv"
     by_identity: dict[tuple[str, str, str, str], list[_Key]] = defaultdict(list)
@@ -325,14 +337,14 @@ def _outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str]
         by_identity[key.platform, key.sport, key.external_market_id, key.market.market_key].append(key)
     found: list[tuple[int, int, str, int]] = []
     seen: set[tuple[tuple[str, str, str, str], str]] = set()
-    for line, row in _rows(folder, name):
+    for line, row in _read_rows(folder, name):
         identity = (row["platform"], row["sport"], row["external_market_id"], row["market_key"])
         code = row["external_outcome_id"]
-        _check(identity in by_identity, name, line, f"{' '.join(identity)} is not in keys.csv")
+        _require(identity in by_identity, name, line, f"{' '.join(identity)} is not in keys.csv")
         outcome = outcomes.get((row["market_key"], row["outcome_key"]))
-        _check(outcome is not None, name, line, f"outcome {row['outcome_key']!r} of {row['market_key']} is not in outcomes.csv")
+        _require(outcome is not None, name, line, f"outcome {row['outcome_key']!r} of {row['market_key']} is not in outcomes.csv")
         assert outcome is not None
-        _check(bool(code) and (identity, code) not in seen, name, line, f"outcome id {code!r} of {' '.join(identity)} is empty or there twice")
+        _require(bool(code) and (identity, code) not in seen, name, line, f"outcome id {code!r} of {' '.join(identity)} is empty or there twice")
         seen.add((identity, code))
         found.extend((line, key.key_id, code, outcome[0]) for key in by_identity[identity])
     return found
@@ -346,80 +358,80 @@ def _refuse_ambiguous(keys: list[_Key], outcome_keys: list[tuple[int, int, str, 
         identity = (key.platform, key.sport, key.external_market_id, tuple(sorted(key.requires.items())), code)
         other = owner.setdefault(identity, key.market.market_key)
         message = f"outcome id {code!r} of {key.platform} {key.external_market_id} leads to {other} and to {key.market.market_key}"
-        _check(other == key.market.market_key, "outcome_keys.csv", line, message)
+        _require(other == key.market.market_key, "outcome_keys.csv", line, message)
     rest: set[tuple[object, ...]] = set()
     for key in keys:
         if key.open_outcomes:
             place = (key.platform, key.sport, key.external_market_id, tuple(sorted(key.requires.items())))
             message = f"two markets take the unlisted outcomes of {key.platform} {key.external_market_id}"
-            _check(place not in rest, "keys.csv", key.line, message)
+            _require(place not in rest, "keys.csv", key.line, message)
             rest.add(place)
 
 
-def _complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[str, str, int]]:
+def _read_complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[str, str, int]]:
     """(market key, name of the set, ordinal)."""
     name = "complete_sets.csv"
     found: list[tuple[str, str, int]] = []
     seen: set[tuple[str, str]] = set()
-    for line, row in _rows(folder, name):
+    for line, row in _read_rows(folder, name):
         market_key, outcome_keys = row["market_key"], row["outcome_keys"].split("|")
-        _check(bool(row["set"]) and (market_key, row["set"]) not in seen, name, line, f"set {row['set']!r} of {market_key} is empty or there twice")
+        _require(bool(row["set"]) and (market_key, row["set"]) not in seen, name, line, f"set {row['set']!r} of {market_key} is empty or there twice")
         seen.add((market_key, row["set"]))
         for key in outcome_keys:
-            _check((market_key, key) in outcomes, name, line, f"outcome {key!r} of {market_key} is not in outcomes.csv")
-            _check(outcome_keys.count(key) == 1, name, line, f"outcome {key!r} of {market_key} is there twice")
+            _require((market_key, key) in outcomes, name, line, f"outcome {key!r} of {market_key} is not in outcomes.csv")
+            _require(outcome_keys.count(key) == 1, name, line, f"outcome {key!r} of {market_key} is there twice")
             found.append((market_key, row["set"], outcomes[market_key, key][0]))
     return found
 
 
-def _feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
+def _read_feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
     """(key_id, place): the feeds of a platform's market in the order of the rows. All keys of such a market are feeds of it."""
     name = "feeds.csv"
     key_ids: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for key in keys:
         key_ids[key.platform, key.sport, key.market.market_key][key.external_market_id].append(key.key_id)
     lines: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
-    for line, row in _rows(folder, name):
+    for line, row in _read_rows(folder, name):
         market, feed = (row["platform"], row["sport"], row["market_key"]), row["external_market_id"]
-        _check(feed in key_ids.get(market, {}), name, line, f"{market[0]} {market[1]} {feed} {market[2]} is not in keys.csv")
-        _check(feed not in lines[market], name, line, f"feed {feed} of {' '.join(market)} is there twice")
+        _require(feed in key_ids.get(market, {}), name, line, f"{market[0]} {market[1]} {feed} {market[2]} is not in keys.csv")
+        _require(feed not in lines[market], name, line, f"feed {feed} of {' '.join(market)} is there twice")
         lines[market][feed] = line
     for market, feeds in lines.items():
         missing = sorted(key_ids[market].keys() - feeds.keys())
-        _check(not missing, name, max(feeds.values()), f"{' '.join(market)} has the feed {', '.join(missing)} in keys.csv too: give its place")
-        _check(len(feeds) > 1, name, max(feeds.values()), f"{' '.join(market)} has one feed only: it needs no order")
+        _require(not missing, name, max(feeds.values()), f"{' '.join(market)} has the feed {', '.join(missing)} in keys.csv too: give its place")
+        _require(len(feeds) > 1, name, max(feeds.values()), f"{' '.join(market)} has one feed only: it needs no order")
     return [(key_id, place) for market, feeds in lines.items() for place, feed in enumerate(feeds) for key_id in key_ids[market][feed]]
 
 
-def _notes(folder: Path, markets: dict[str, _Market]) -> dict[str, str]:
+def _read_notes(folder: Path, markets: dict[str, _Market]) -> dict[str, str]:
     """Market key to note."""
     name = "notes.csv"
     notes: dict[str, str] = {}
-    for line, row in _rows(folder, name):
+    for line, row in _read_rows(folder, name):
         market_key = row["market_key"]
-        _check(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
-        _check(bool(row["note"]) and market_key not in notes, name, line, f"the note of {market_key} is empty or there twice")
+        _require(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
+        _require(bool(row["note"]) and market_key not in notes, name, line, f"the note of {market_key} is empty or there twice")
         notes[market_key] = row["note"]
     return notes
 
 
-def _triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
+def _read_triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
     name = "triage.csv"
     mapped = {(key.platform, key.sport, key.external_market_id) for key in keys}
     triage: dict[tuple[str, str, str], tuple[str, ...]] = {}
-    for line, row in _rows(folder, name):
+    for line, row in _read_rows(folder, name):
         identity = (row["platform"], row["sport"], row["external_market_id"])
-        _check(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
-        _check(row["sport"] in set(Sport), name, line, f"unknown sport {row['sport']!r}")
-        _check(row["status"] in TRIAGE, name, line, f"status {row['status']!r} is not one of {', '.join(sorted(TRIAGE))}")
-        _check(bool(row["external_market_id"] and row["reason"]), name, line, "external_market_id and reason must not be empty")
-        _check(identity not in triage, name, line, f"{' '.join(identity)} is there twice")
-        _check(identity not in mapped, name, line, f"{' '.join(identity)} is mapped in keys.csv")
+        _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
+        _require(row["sport"] in set(Sport), name, line, f"unknown sport {row['sport']!r}")
+        _require(row["status"] in TRIAGE_STATUSES, name, line, f"status {row['status']!r} is not one of {', '.join(sorted(TRIAGE_STATUSES))}")
+        _require(bool(row["external_market_id"] and row["reason"]), name, line, "external_market_id and reason must not be empty")
+        _require(identity not in triage, name, line, f"{' '.join(identity)} is there twice")
+        _require(identity not in mapped, name, line, f"{' '.join(identity)} is mapped in keys.csv")
         triage[identity] = tuple(row.values())
     return list(triage.values())
 
 
-def _frames(
+def _build_vocabulary(
     markets: dict[str, _Market],
     outcomes: dict[tuple[str, str], tuple[int, str]],
     keys: list[_Key],
@@ -460,7 +472,7 @@ def _frames(
             orient="row",
         ),
         keys=pl.DataFrame(
-            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, k.open_outcomes, k.open_pattern, k.ladder) for k in keys],
+            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, k.open_outcomes, k.open_pattern, k.has_ladder) for k in keys],
             schema={
                 "key_id": pl.UInt32,
                 **dict.fromkeys(("platform", "sport", "external_market_id"), text),
@@ -474,7 +486,7 @@ def _frames(
         parts=pl.DataFrame(
             parts, schema={"key_id": pl.UInt32, **dict.fromkeys(("part", "role", "expected", "canonical", "conversion"), text)}, orient="row"
         ),
-        added=pl.DataFrame(
+        added_parts=pl.DataFrame(
             [(key.key_id, canonical, f"{canonical}={value}") for key in keys for canonical, value in key.adds.items()],
             schema={"key_id": pl.UInt32, "canonical": text, "text": text},
             orient="row",
@@ -490,6 +502,6 @@ def _frames(
             orient="row",
         ),
         feeds=pl.DataFrame(feeds, schema={"key_id": pl.UInt32, "place": pl.Int16}, orient="row"),
-        triage=pl.DataFrame(triage, schema=dict.fromkeys(COLUMNS["triage.csv"], text), orient="row"),
+        triage=pl.DataFrame(triage, schema=dict.fromkeys(FILE_COLUMNS["triage.csv"], text), orient="row"),
         version=version,
     )

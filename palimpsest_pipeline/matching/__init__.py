@@ -1,9 +1,18 @@
 """Which listings are one match, which platform tournaments one tournament, which players one player. Frames in, frames out; no I/O, no counting."""
 
-from .countries import country_iso
-from .crosswalk import crosswalk
-from .fixtures import fixtures
-from .identify_listings import LISTINGS, identify, primary_listings, rivals
-from .players import player_links
+from .countries import find_country_iso
+from .crosswalk import build_crosswalk
+from .fixtures import build_fixtures
+from .identify_listings import LISTINGS_SCHEMA, identify_listings, list_rival_listings, select_primary_listings
+from .players import link_players
 
-__all__ = ["LISTINGS", "country_iso", "crosswalk", "fixtures", "identify", "player_links", "primary_listings", "rivals"]
+__all__ = [
+    "LISTINGS_SCHEMA",
+    "build_crosswalk",
+    "build_fixtures",
+    "find_country_iso",
+    "identify_listings",
+    "link_players",
+    "list_rival_listings",
+    "select_primary_listings",
+]

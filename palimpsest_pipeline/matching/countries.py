@@ -7,9 +7,9 @@ from typing import Final
 
 import pycountry
 
-from .name_folding import fold
+from .name_folding import fold_name
 
-_ALIASES: Final = {
+_COUNTRY_ALIASES: Final = {
     # The four football nations of the United Kingdom have leagues of their own, and ISO codes as subdivisions.
     "GB-ENG": ("England", "Angleterre"),
     "GB-SCT": ("Scotland", "Ecosse"),
@@ -63,41 +63,43 @@ _ALIASES: Final = {
     "VN": ("Viet Nam",),
     "XK": ("Kosovo",),  # no ISO code; XK is the user-assigned one in general use
 }
-_SUFFIXES: Final = (" amateur", " amateurs")
+_AMATEUR_SUFFIXES: Final = (" amateur", " amateurs")
 """Divisions of a country's game that platforms write as a country of its own."""
 
 
 @cache
-def country_iso(raw: str | None) -> str | None:
+def find_country_iso(country_name: str | None) -> str | None:
     """ISO 3166 code of a country as a platform writes it: alpha-2, or a subdivision for the British nations. None when it is no country.
 
     Exact up to spelling (case, accents, punctuation), in English and French, never by similarity: a wrong country is worse than none.
     """
-    if not raw or not raw.strip():
+    if not country_name or not country_name.strip():
         return None
-    bare = raw.strip()
-    if bare.isupper() and bare in _codes():
-        return _codes()[bare]
-    name = fold(bare)
-    for suffix in _SUFFIXES:
+    bare = country_name.strip()
+    if bare.isupper() and bare in _load_codes():
+        return _load_codes()[bare]
+    name = fold_name(bare)
+    for suffix in _AMATEUR_SUFFIXES:
         name = name.removesuffix(suffix)
-    return _names().get(name)
+    return _load_names().get(name)
 
 
 @cache
-def _codes() -> dict[str, str]:
-    return {code: c.alpha_2 for c in pycountry.countries for code in (c.alpha_2, c.alpha_3)} | {code: code for code in _ALIASES if "-" in code}
+def _load_codes() -> dict[str, str]:
+    return {code: c.alpha_2 for c in pycountry.countries for code in (c.alpha_2, c.alpha_3)} | {
+        code: code for code in _COUNTRY_ALIASES if "-" in code
+    }
 
 
 @cache
-def _names() -> dict[str, str]:
-    names = {fold(name): iso for name, iso in _published()}
-    for iso, aliases in _ALIASES.items():
-        names |= {fold(alias): iso for alias in aliases}
+def _load_names() -> dict[str, str]:
+    names = {fold_name(name): iso for name, iso in _iterate_published_names()}
+    for iso, aliases in _COUNTRY_ALIASES.items():
+        names |= {fold_name(alias): iso for alias in aliases}
     return names
 
 
-def _published() -> Iterator[tuple[str, str]]:
+def _iterate_published_names() -> Iterator[tuple[str, str]]:
     french = gettext.translation("iso3166-1", pycountry.LOCALES_DIR, languages=["fr"])
     for country in pycountry.countries:
         for attribute in ("official_name", "common_name", "name"):

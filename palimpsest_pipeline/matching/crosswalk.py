@@ -8,15 +8,15 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
 
-from .identify_listings import id_order
+from .identify_listings import make_id_sort_keys
 
-TOURNAMENTS: Final[dict[str, pl.DataType]] = {
+TOURNAMENTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "tournament_key": pl.String(),
     "sport": pl.String(),
     "country": pl.String(),
     "display_name": pl.String(),
 }
-LINKS: Final[dict[str, pl.DataType]] = {
+LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "external_id": pl.String(),
     "tournament_key": pl.String(),
@@ -24,11 +24,11 @@ LINKS: Final[dict[str, pl.DataType]] = {
     "n_votes": pl.Int32(),
     "confidence": pl.Float64(),
 }
-_ID: Final = ["platform", "external_id"]
+_TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 
 
-def crosswalk(identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS` and `LINKS`, as in core.
+def build_crosswalk(identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core.
 
     A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that most of its fixtures are in on other
     platforms; what nothing links to a SportRadar id gathers round the platform defined first (`<platform>:<external id>`), and a group that
@@ -37,37 +37,37 @@ def crosswalk(identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(
     and where nothing is shared, so a low value is a conflict.
     """
     listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(external_id="tournament_external_id", listing="external_id")
-    known = _platform_tournaments(listings)
-    shared = _shared_fixtures(listings, known)
-    mixed = _mixed(shared)
+    known = _collect_platform_tournaments(listings)
+    shared = _find_shared_fixtures(listings, known)
+    mixed = _find_mixed_groups(shared)
     others = mixed.rename({"platform": "platform_other", "external_id": "external_id_other"})
-    votes = shared.join(mixed, on=_ID, how="anti").join(others, on=["platform_other", "external_id_other"], how="anti")
-    keys = _assign(known, votes)
-    return _tournaments(known, keys, trust), _links(known, shared, keys)
+    votes = shared.join(mixed, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(others, on=["platform_other", "external_id_other"], how="anti")
+    keys = _assign_keys(known, votes)
+    return _build_tournaments(known, keys, trust), _build_links(known, shared, keys)
 
 
-def _platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
+def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
     """One row per platform tournament. Where its listings differ about it, what most of its matches say holds (then the smallest value)."""
     match = pl.coalesce(pl.col("fixture_sr_id").cast(pl.String), pl.lit("listing ") + pl.col("listing"))
-    found = listings.group_by(_ID).agg(match.n_unique().alias("n_matches"))
+    found = listings.group_by(_TOURNAMENT_ID_COLUMNS).agg(match.n_unique().alias("n_matches"))
     for column in ("sport", "tournament_name", "country_raw", "country_iso", "sr_tournament_id"):
         said = (
             listings.filter(pl.col(column).is_not_null())
-            .group_by(*_ID, column)
+            .group_by(*_TOURNAMENT_ID_COLUMNS, column)
             .agg(match.n_unique().alias("n"))
             .sort("n", column, descending=[True, False])
-            .unique(subset=_ID, keep="first", maintain_order=True)
+            .unique(subset=_TOURNAMENT_ID_COLUMNS, keep="first", maintain_order=True)
             .drop("n")
         )
-        found = found.join(said, on=_ID, how="left")
+        found = found.join(said, on=_TOURNAMENT_ID_COLUMNS, how="left")
     return found
 
 
-def _shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """One row per platform tournament, fixture of it, and tournament of another platform that has the fixture too; `foreign` when both name a country
     and these differ."""
-    members = listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_ID, "fixture_sr_id").unique()
-    members = members.join(known.select(*_ID, "country_iso"), on=_ID, how="left")
+    members = listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
+    members = members.join(known.select(*_TOURNAMENT_ID_COLUMNS, "country_iso"), on=_TOURNAMENT_ID_COLUMNS, how="left")
     one, other = pl.col("country_iso"), pl.col("country_iso_other")
     same_country = one.str.starts_with(other.str.slice(0, 2)) & ((one == other) | (one.str.len_bytes() == 2) | (other.str.len_bytes() == 2))
     return (
@@ -78,90 +78,92 @@ def _shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFram
     )
 
 
-def _mixed(shared: pl.DataFrame) -> pl.DataFrame:
+def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
     """Groups that hold several tournaments' fixtures, as a page of specials does: on the platform that shares most of them, no one tournament has
     more than half of those. Such a group is nobody's tournament and has no vote."""
     fixture = pl.col("fixture_sr_id").n_unique()
-    other = [*_ID, "platform_other"]
+    other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
     largest = shared.group_by(*other, "external_id_other").agg(fixture.alias("n")).group_by(other).agg(pl.col("n").max())
     return (
         shared.group_by(other)
         .agg(fixture.alias("n_shared"))
         .join(largest, on=other)
         .sort("n_shared", "n", descending=True)
-        .unique(subset=_ID, keep="first", maintain_order=True)
+        .unique(subset=_TOURNAMENT_ID_COLUMNS, keep="first", maintain_order=True)
         .filter(pl.col("n") * 2 <= pl.col("n_shared"))
-        .select(_ID)
+        .select(_TOURNAMENT_ID_COLUMNS)
     )
 
 
-def _assign(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
+def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
     """Key of every platform tournament. Votes go round by round, all of a round at once, so that row order cannot matter."""
-    own = known.select(*_ID, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String))
+    own = known.select(*_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String))
     keys = own.filter(pl.col("tournament_key").is_not_null())
-    for platform in (None, *_platforms(known)):
-        open_ones = own.join(keys, on=_ID, how="anti").select(_ID)
+    for platform in (None, *_list_platforms(known)):
+        open_ones = own.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
         if platform is not None:  # nothing links these to a SportRadar id: their own id is the key that others may join
             alone = open_ones.filter(pl.col("platform") == platform)
             keys = pl.concat([keys, alone.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))])
         while True:
-            elected = _elected(open_ones.join(keys, on=_ID, how="anti"), shared, keys)
+            elected = _elect_keys(open_ones.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti"), shared, keys)
             if elected.is_empty():
                 break
             keys = pl.concat([keys, elected])
     return keys
 
 
-def _elected(open_ones: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     """The key that most shared fixtures of each open tournament vote for. A key of another country needs two votes and the majority: a single
     SportRadar id on two matches must not join two leagues."""
     fixture = pl.col("fixture_sr_id")
-    total = shared.group_by(_ID).agg(fixture.n_unique().alias("n_shared"))
+    total = shared.group_by(_TOURNAMENT_ID_COLUMNS).agg(fixture.n_unique().alias("n_shared"))
     votes = (
-        shared.join(open_ones, on=_ID)
+        shared.join(open_tournaments, on=_TOURNAMENT_ID_COLUMNS)
         .join(keys.rename({"platform": "platform_other", "external_id": "external_id_other"}), on=["platform_other", "external_id_other"])
-        .group_by(*_ID, "tournament_key")
+        .group_by(*_TOURNAMENT_ID_COLUMNS, "tournament_key")
         .agg(fixture.n_unique().alias("n_votes"), fixture.filter(~pl.col("foreign")).n_unique().alias("n_domestic"))
-        .join(total, on=_ID)
+        .join(total, on=_TOURNAMENT_ID_COLUMNS)
         .filter((pl.col("n_domestic") > 0) | ((pl.col("n_votes") > 1) & (pl.col("n_votes") * 2 > pl.col("n_shared"))))
     )
     return (
         votes.sort("n_votes", "n_domestic", "tournament_key", descending=[True, True, False])
-        .unique(subset=_ID, keep="first", maintain_order=True)
-        .select(*_ID, "tournament_key")
+        .unique(subset=_TOURNAMENT_ID_COLUMNS, keep="first", maintain_order=True)
+        .select(*_TOURNAMENT_ID_COLUMNS, "tournament_key")
     )
 
 
-def _links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     fixture = pl.col("fixture_sr_id")
     others = keys.rename({"platform": "platform_other", "external_id": "external_id_other", "tournament_key": "key_other"})
     agreed = pl.col("tournament_key") == pl.col("key_other")
     votes = (
-        shared.join(keys, on=_ID)
+        shared.join(keys, on=_TOURNAMENT_ID_COLUMNS)
         .join(others, on=["platform_other", "external_id_other"])
-        .group_by(_ID)
+        .group_by(_TOURNAMENT_ID_COLUMNS)
         .agg(fixture.filter(agreed).n_unique().alias("n_votes"), fixture.n_unique().alias("n_shared"))
     )
     own_id = pl.col("sr_tournament_id").is_not_null()
     linked = (
-        known.join(keys, on=_ID)
-        .join(votes, on=_ID, how="left")
+        known.join(keys, on=_TOURNAMENT_ID_COLUMNS)
+        .join(votes, on=_TOURNAMENT_ID_COLUMNS, how="left")
         .with_columns(pl.col("n_votes", "n_shared").fill_null(0))
         .with_columns(
             method=pl.when(own_id).then(pl.lit("sportradar")).when(pl.col("n_votes") > 0).then(pl.lit("votes")).otherwise(pl.lit("alone")),
             confidence=pl.when(own_id | (pl.col("n_shared") == 0)).then(1.0).otherwise(pl.col("n_votes") / pl.col("n_shared")),
         )
     )
-    return linked.sort("platform", *id_order("external_id")).select(pl.col(name).cast(dtype) for name, dtype in LINKS.items())
+    return linked.sort("platform", *make_id_sort_keys("external_id")).select(pl.col(name).cast(dtype) for name, dtype in LINKS_SCHEMA.items())
 
 
-def _tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
+def _build_tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Name of the most trusted platform's claim, and country of the most trusted one that names any; the larger of a platform's own two first."""
     ranks = pl.DataFrame({"platform": [str(p) for p in trust], "rank": range(len(trust))}, schema={"platform": pl.String, "rank": pl.Int32})
     rows = (
-        known.join(keys, on=_ID)
+        known.join(keys, on=_TOURNAMENT_ID_COLUMNS)
         .join(ranks, on="platform", how="left")
-        .sort("tournament_key", pl.col("rank").fill_null(len(trust)), "platform", -pl.col("n_matches").cast(pl.Int64), *id_order("external_id"))
+        .sort(
+            "tournament_key", pl.col("rank").fill_null(len(trust)), "platform", -pl.col("n_matches").cast(pl.Int64), *make_id_sort_keys("external_id")
+        )
         .group_by("tournament_key", maintain_order=True)
         .agg(
             pl.col("sport").first(),
@@ -169,9 +171,9 @@ def _tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platfo
             pl.col("tournament_name").first().alias("display_name"),
         )
     )
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in TOURNAMENTS.items())
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in TOURNAMENTS_SCHEMA.items())
 
 
-def _platforms(known: pl.DataFrame) -> list[str]:
+def _list_platforms(known: pl.DataFrame) -> list[str]:
     order = [p.value for p in Platform]
     return sorted(known["platform"].unique(), key=lambda p: (order.index(p) if p in order else len(order), p))

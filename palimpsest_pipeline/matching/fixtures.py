@@ -10,10 +10,10 @@ from rapidfuzz import fuzz
 from palimpsest_pipeline.domain.enums import Platform, SuspectCode
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .identify_listings import id_order
-from .name_folding import fold
+from .identify_listings import make_id_sort_keys
+from .name_folding import fold_name
 
-FIXTURES: Final[dict[str, pl.DataType]] = {
+FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "sport": pl.String(),
     "tournament_key": pl.String(),
@@ -32,12 +32,12 @@ FIXTURES: Final[dict[str, pl.DataType]] = {
 }
 KICKOFF_TOLERANCE_S: Final = 3 * 3600
 """Platforms further apart than this about one kickoff are probably not talking of one match."""
-ROTATION_MARGIN: Final = 40.0
+MIN_ROTATION_POINTS: Final = 40.0
 """By how many points (of 200 for two teams) the crossed reading of two pairs of names must beat the straight one."""
 
 
-def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
-    """Fixtures of `identified` listings (columns `FIXTURES`, those of core.fixtures), sorted by SportRadar id.
+def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
+    """Fixtures of `identified` listings (columns `FIXTURES_SCHEMA`, those of core.fixtures), sorted by SportRadar id.
 
     Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their own count. Those without a
     kickoff are counted and never chosen.
@@ -50,16 +50,16 @@ def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Plat
     strangers = listed.filter(pl.col("trust_rank").is_null())["platform"].unique().sort().to_list()
     if strangers:
         raise ValueError(f"listings of platforms without a place in the order of trust: {', '.join(strangers)}")
-    claims = _folded(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
+    claims = _fold_names(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
     dated = claims.filter(pl.col("kickoff_at").is_not_null())
     chosen = dated.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
     found = (
         chosen.drop("tournament_external_id", "tournament_name", "country_raw")
-        .join(_tournament(listed, links), on="fixture_sr_id", how="left")
-        .join(_spread(claims), on="fixture_sr_id", how="left")
-        .join(_counts(listed), on="fixture_sr_id", how="left")
-        .join(_rotated(claims, chosen), on="fixture_sr_id", how="left")
-        .join(_doubled(claims), on="fixture_sr_id", how="left")
+        .join(_choose_tournament(listed, links), on="fixture_sr_id", how="left")
+        .join(_measure_kickoff_spread(claims), on="fixture_sr_id", how="left")
+        .join(_count_listings(listed), on="fixture_sr_id", how="left")
+        .join(_find_rotated(claims, chosen), on="fixture_sr_id", how="left")
+        .join(_find_duplicates(claims), on="fixture_sr_id", how="left")
         .with_columns(
             pl.col("rotated").fill_null(value=False),
             sr_id="fixture_sr_id",
@@ -76,18 +76,18 @@ def fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Plat
             .then(pl.lit(SuspectCode.DUPLICATE_SR_ID.value))
         )
     )
-    return found.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES.items())
+    return found.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES_SCHEMA.items())
 
 
-def _folded(claims: pl.DataFrame) -> pl.DataFrame:
+def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
     names = pl.concat([claims["home_team"], claims["away_team"]]).unique().to_list()
-    spelling = pl.DataFrame({"name": names, "folded": [fold(n) for n in names]}, schema={"name": pl.String, "folded": pl.String})
+    spelling = pl.DataFrame({"name": names, "folded": [fold_name(n) for n in names]}, schema={"name": pl.String, "folded": pl.String})
     return claims.join(spelling.rename({"name": "home_team", "folded": "home_folded"}), on="home_team", how="left", maintain_order="left").join(
         spelling.rename({"name": "away_team", "folded": "away_folded"}), on="away_team", how="left", maintain_order="left"
     )
 
 
-def _tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     """Tournament of each fixture: that of the most trusted platform; of several listings there the one whose group is most surely one tournament,
     then the one with the smallest id, as further listings come later. How many markets a listing prices at the moment must not move a fixture."""
     keys = links.select("platform", "tournament_key", "confidence", tournament_external_id="external_id")
@@ -95,18 +95,18 @@ def _tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
     return (
         listed.join(keys, on=["platform", "tournament_external_id"], how="left")
         .with_columns(pl.coalesce("tournament_key", alone), pl.col("confidence").fill_null(1.0))
-        .sort("fixture_sr_id", "trust_rank", -pl.col("confidence"), *id_order("external_id"))
+        .sort("fixture_sr_id", "trust_rank", -pl.col("confidence"), *make_id_sort_keys("external_id"))
         .unique(subset="fixture_sr_id", keep="first", maintain_order=True)
         .select("fixture_sr_id", "tournament_external_id", "tournament_name", "country_raw", "tournament_key")
     )
 
 
-def _spread(claims: pl.DataFrame) -> pl.DataFrame:
+def _measure_kickoff_spread(claims: pl.DataFrame) -> pl.DataFrame:
     kickoff = pl.col("kickoff_at")
     return claims.group_by("fixture_sr_id").agg((kickoff.max() - kickoff.min()).dt.total_seconds().alias("kickoff_max_delta_s"))
 
 
-def _counts(listed: pl.DataFrame) -> pl.DataFrame:
+def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
     entry = pl.lit('"') + pl.col("platform") + pl.lit('":') + pl.col("n").cast(pl.String)
     return (
         listed.group_by("fixture_sr_id", "trust_rank", "platform")
@@ -123,7 +123,7 @@ def _counts(listed: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
+def _find_rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """Fixtures on which some platform's sides read better crossed over than straight against the chosen claim's."""
     pairs = claims.join(
         chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"), on="fixture_sr_id", how="left", suffix="_chosen"
@@ -139,11 +139,11 @@ def _rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     return (
         doubtful.with_columns(pl.Series("crossed", crossed, dtype=pl.Float64))
         .group_by("fixture_sr_id")
-        .agg((pl.col("crossed") >= ROTATION_MARGIN).any().alias("rotated"))
+        .agg((pl.col("crossed") >= MIN_ROTATION_POINTS).any().alias("rotated"))
     )
 
 
-def _doubled(claims: pl.DataFrame) -> pl.DataFrame:
+def _find_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     """Fixtures that one platform lists twice, by teams and kickoff, under different SportRadar ids."""
     pair = ["platform", "sport", "kickoff_at", "one", "other"]
     return (

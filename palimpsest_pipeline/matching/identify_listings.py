@@ -5,10 +5,10 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import ListingKind
-from palimpsest_pipeline.domain.observations import RELISTED
+from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-LISTINGS: Final[dict[str, pl.DataType]] = {
+LISTINGS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "listing_id": pl.Int64(),
     "platform": pl.String(),
     "external_id": pl.String(),
@@ -28,12 +28,12 @@ LISTINGS: Final[dict[str, pl.DataType]] = {
     "is_deleted": pl.Boolean(),
 }
 """Claims as they enter: one row per listing. `n_markets`: markets that its largest book priced, of all answers up to the instant that is derived;
-null without an answer, and needed of `rivals` only. `is_deleted`: the platform has taken it off. Further columns are carried through."""
-_PAIR: Final = ["platform", "fixture_sr_id"]
+null without an answer, and needed of `list_rival_listings` only. `is_deleted`: the platform has taken it off. Further columns are carried through."""
+_PLATFORM_FIXTURE_KEY: Final = ["platform", "fixture_sr_id"]
 
 
-def identify(listings: pl.DataFrame) -> pl.DataFrame:
-    """`listings` (columns `LISTINGS`) with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean, sorted by platform and external id.
+def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
+    """`listings` (columns `LISTINGS_SCHEMA`) with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean, sorted by platform and external id.
 
     A listing's own SportRadar id comes first. Without one, its Genius id leads to a fixture when every listing that carries that Genius id
     and a SportRadar id agrees on one. Only matches are identified; other kinds, listings that nothing leads anywhere, and those of a match of which
@@ -45,22 +45,22 @@ def identify(listings: pl.DataFrame) -> pl.DataFrame:
         raise ValueError(
             f"one row per listing is expected; given more than once: {twice.select('platform', 'external_id').unique().sort(pl.all()).head(5).rows()}"
         )
-    identified = _with_fixture(listings)
-    primary = primary_listings(identified).select("platform", "external_id", is_primary=pl.lit(True))
+    identified = _add_fixture(listings)
+    primary = select_primary_listings(identified).select("platform", "external_id", is_primary=pl.lit(True))
     return (
         identified.join(primary, on=["platform", "external_id"], how="left")
         .with_columns(pl.col("is_primary").fill_null(value=False))
-        .sort("platform", *id_order("external_id"))
+        .sort("platform", *make_id_sort_keys("external_id"))
     )
 
 
-def rivals(listings: pl.DataFrame) -> list[int]:
-    """Return the ids of the listings (columns `LISTINGS`) that share their fixture with another listing of their platform, in order."""
-    identified = _with_fixture(listings).filter(pl.col("fixture_sr_id").is_not_null())
-    return identified.filter(pl.struct(_PAIR).is_duplicated())["listing_id"].sort().to_list()
+def list_rival_listings(listings: pl.DataFrame) -> list[int]:
+    """Return the ids of the listings (columns `LISTINGS_SCHEMA`) that share their fixture with another listing of their platform, in order."""
+    identified = _add_fixture(listings).filter(pl.col("fixture_sr_id").is_not_null())
+    return identified.filter(pl.struct(_PLATFORM_FIXTURE_KEY).is_duplicated())["listing_id"].sort().to_list()
 
 
-def primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
+def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of the primary listings: one for each platform and fixture. No other place states this rule.
 
     1. A listing that the platform has taken off is primary only if no other is left.
@@ -70,20 +70,20 @@ def primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
     Neither the clock nor an earlier choice counts, so every order of arrival gives the same result.
 
-    `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in `LISTINGS`.
+    `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in `LISTINGS_SCHEMA`.
     """
-    latest_priced = pl.col("kickoff_at").filter(pl.col("n_markets") > 0).max().over(_PAIR)
+    latest_priced = pl.col("kickoff_at").filter(pl.col("n_markets") > 0).max().over(_PLATFORM_FIXTURE_KEY)
     return (
         listings.filter(pl.col("fixture_sr_id").is_not_null())
         .with_columns(pl.col("is_deleted").fill_null(value=False), pl.col("n_markets").fill_null(0))
-        .filter(pl.col("is_deleted") == pl.col("is_deleted").min().over(_PAIR))
-        .filter((pl.col("kickoff_at") >= latest_priced - RELISTED).fill_null(value=True))
-        .sort(pl.col("kickoff_at").is_null(), "n_markets", *id_order("external_id"), descending=[False, True, False, False, False])
-        .unique(subset=_PAIR, keep="first", maintain_order=True)
+        .filter(pl.col("is_deleted") == pl.col("is_deleted").min().over(_PLATFORM_FIXTURE_KEY))
+        .filter((pl.col("kickoff_at") >= latest_priced - MIN_RELISTING_GAP).fill_null(value=True))
+        .sort(pl.col("kickoff_at").is_null(), "n_markets", *make_id_sort_keys("external_id"), descending=[False, True, False, False, False])
+        .unique(subset=_PLATFORM_FIXTURE_KEY, keep="first", maintain_order=True)
     )
 
 
-def _with_fixture(listings: pl.DataFrame) -> pl.DataFrame:
+def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
     """`listings` with the fixture that each is, and by which evidence."""
     bridge = (
         listings.filter(_is_match(), pl.col("sr_id").is_not_null(), pl.col("genius_id").is_not_null())
@@ -106,12 +106,12 @@ def _with_fixture(listings: pl.DataFrame) -> pl.DataFrame:
     )
     # A platform's primary listing has a kickoff when any of its listings has one, of those that it has not taken off where there are any.
     is_deleted = pl.col("is_deleted").fill_null(value=False)
-    may_speak = is_deleted == is_deleted.min().over(_PAIR)
+    may_speak = is_deleted == is_deleted.min().over(_PLATFORM_FIXTURE_KEY)
     is_dated = (pl.col("kickoff_at").is_not_null() & may_speak).any().over("fixture_sr_id")
     return identified.with_columns(pl.when(is_dated).then(pl.col("fixture_sr_id", "match_method")))
 
 
-def id_order(column: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+def make_id_sort_keys(column: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     """Sort keys of a platform's own ids: digits by value and before anything else, the rest as text."""
     digits = pl.col(column).str.contains(r"^\d+$")
     significant = pl.col(column).str.strip_chars_start("0")

@@ -3,24 +3,24 @@
 Frames in, frames out; no I/O.
 """
 
-from .coverage.fixture_coverage import coverage_fixture, coverage_tournament
-from .coverage.mapping_coverage import mapping_coverage, unmapped_market
-from .coverage.match_rates import match_rate_platform
-from .coverage.run_quality import run_quality
-from .coverage.universe import Universe
-from .prices.fair_prices import fair_probabilities
-from .prices.margins import market_margins, outcome_sets, outcomes_of
+from .coverage.fixture_coverage import build_coverage_fixture, build_coverage_tournament
+from .coverage.mapping_coverage import build_mapping_coverage, build_unmapped_market
+from .coverage.match_rates import build_match_rate_platform
+from .coverage.run_quality import build_run_quality
+from .coverage.universe import CoverageUniverse
+from .prices.fair_prices import compute_fair_probabilities
+from .prices.margins import build_outcome_sets, compute_market_margins, expand_outcomes
 
 __all__ = [
-    "Universe",
-    "coverage_fixture",
-    "coverage_tournament",
-    "fair_probabilities",
-    "mapping_coverage",
-    "market_margins",
-    "match_rate_platform",
-    "outcome_sets",
-    "outcomes_of",
-    "run_quality",
-    "unmapped_market",
+    "CoverageUniverse",
+    "build_coverage_fixture",
+    "build_coverage_tournament",
+    "build_mapping_coverage",
+    "build_match_rate_platform",
+    "build_outcome_sets",
+    "build_run_quality",
+    "build_unmapped_market",
+    "compute_fair_probabilities",
+    "compute_market_margins",
+    "expand_outcomes",
 ]

@@ -10,9 +10,9 @@ import polars as pl
 
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
-from .lifecycle_frames import Types
+from .lifecycle_frames import FrameSchema
 
-MARKETS: Final[Types] = {
+MARKETS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "market_key": pl.String,
@@ -28,10 +28,10 @@ MARKETS: Final[Types] = {
 Bit i-1 of `off_mask`: outcome i cannot be backed; no mask is 0. `odds_milli`: decimal odds x 1000 by the ordinal of the outcome."""
 
 
-LISTING: Final = ("sr_id", "platform")
+LISTING_KEY: Final = ("sr_id", "platform")
 
 
-def with_as_of(listings: pl.DataFrame) -> pl.DataFrame:
+def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
     """Return `listings` (COMPARED_LISTINGS), each once, with `as_of` of the fixture: the latest answer of any platform, or discovery that lacks it.
 
     Fixtures of which there is neither are left out.
@@ -39,7 +39,7 @@ def with_as_of(listings: pl.DataFrame) -> pl.DataFrame:
     Raises ValueError when two listings speak for one platform on one fixture.
     """
     rows = listings.select(COMPARED_LISTINGS.keys()).unique()
-    twice = rows.filter(rows.select(LISTING).is_duplicated())
+    twice = rows.filter(rows.select(LISTING_KEY).is_duplicated())
     if twice.height:
         raise ValueError(f"{twice.height} listings that speak for one platform on one fixture, first {twice.row(0, named=True)}: give one")
     seen = pl.max_horizontal("answered_at", "dropped_at")

@@ -10,9 +10,9 @@ import polars as pl
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-Types = dict[str, pl.DataType | type[pl.DataType]]
+FrameSchema = dict[str, pl.DataType | type[pl.DataType]]
 
-LISTINGS: Final[Types] = {
+LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
     "platform": pl.String,
@@ -23,7 +23,7 @@ LISTINGS: Final[Types] = {
 """One row per (sr_id, platform). `is_home`: the platform is the home one. The instants: first and last time an answer showed it."""
 
 
-CHANGES: Final[Types] = {
+CHANGES_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
     "market_key": pl.String,
@@ -37,11 +37,11 @@ CHANGES: Final[Types] = {
 """Rows of the odds history: an answer's markets that differ from the answer before on its UTC day, all of them where `keyframe`. A market that a
 keyframe lacks is not in that answer. `outcome` is '' for a whole market; bit i-1 of `off_mask`: outcome i cannot be backed; no mask is 0."""
 
-KICKOFFS: Final[Types] = {"sr_id": pl.Int64, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
+KICKOFFS_SCHEMA: Final[FrameSchema] = {"sr_id": pl.Int64, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
 """Versions of a fixture's effective kickoff, from 1, each since the answer that first showed it. The last one is in force."""
 
-LISTED_KICKOFFS: Final[Types] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}
+LISTED_KICKOFFS_SCHEMA: Final[FrameSchema] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}
 """Versions of the kickoff that a listing itself claims."""
 
-TOURNAMENTS: Final[Types] = {"sr_id": pl.Int64, "tournament_key": pl.String}
+TOURNAMENTS_SCHEMA: Final[FrameSchema] = {"sr_id": pl.Int64, "tournament_key": pl.String}
 """Which tournament each fixture belongs to."""

@@ -8,13 +8,13 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, Sport
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline import analyst_role
-from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server, make_home
+from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server, make_home
 from palimpsest_pipeline.pipeline.first_day import settle_first_day
 from palimpsest_pipeline.pipeline.landed_cycles import fill_if_incomplete
-from palimpsest_pipeline.runtime.server_sharing import in_use
-from palimpsest_pipeline.runtime.signals import Deferred
+from palimpsest_pipeline.runtime.server_sharing import mark_in_use
+from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
@@ -33,39 +33,39 @@ class SchemaOutOfDate(PalimpsestError):
 
 
 @contextmanager
-def databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
+def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
     """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last command that used it;
     with `keep_running` it stays until `palimpsest down`."""
-    if not settings.embedded:
+    if not settings.is_embedded:
         with ExitStack() as stack:
             with suppress(SettingsError, OSError):  # only for `palimpsest down` to see: who cannot write there can still read a database
-                stack.enter_context(in_use(make_home(settings)))
+                stack.enter_context(mark_in_use(make_home(settings)))
             yield Pipeline(settings)
         return
-    server = embedded_server(settings)
-    with in_use(make_home(settings)) as use:
+    server = make_embedded_server(settings)
+    with mark_in_use(make_home(settings)) as use:
         try:
-            with Deferred():  # a server that a Ctrl-C leaves half started could not be stopped
+            with DeferredSignals():  # a server that a Ctrl-C leaves half started could not be stopped
                 if keep_running or not server.status().running:
-                    use.stop_when_last(not keep_running)
+                    use.set_stop_when_last(not keep_running)
                 server.start()
             yield Pipeline(settings)
         finally:
-            with Deferred():  # one Ctrl-C more than were needed must not leave it behind
-                if use.last_out_stops():
+            with DeferredSignals():  # one Ctrl-C more than were needed must not leave it behind
+                if use.must_stop_server():
                     server.stop()
 
 
-def upgrade(pipeline: Pipeline) -> None:
+def upgrade_schema(pipeline: Pipeline) -> None:
     """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent.
 
     Where the database knows no landed cycle, the whole landing is read; where an upgrade has emptied the prices as they stand, they are derived;
     where the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
     """
-    words = vocabulary()
+    words = load_vocabulary()
     migrate.upgrade(
         pipeline.database.url,
-        reference=migrate.Reference(
+        reference=migrate.ReferenceRows(
             sports=pl.DataFrame({"sport": [s.value for s in Sport], "name": [s.value.capitalize() for s in Sport]}),
             bookmakers=pl.DataFrame(
                 {
@@ -78,7 +78,7 @@ def upgrade(pipeline: Pipeline) -> None:
             outcomes=words.outcomes,
         ),
     )
-    analyst_role.admit(pipeline)
+    analyst_role.grant_analyst_access(pipeline)
     mark_complete_root(pipeline)
     fill_if_incomplete(pipeline)
     _derive_emptied_prices(pipeline)
@@ -91,7 +91,7 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
     Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures stay due.
     """
     with pipeline.connect() as conn:
-        is_emptied = dirty_fixtures.waiting(conn, FixtureProduct.PRICES)[0] > 0 and not current_prices.read_fixture_ids(conn)
+        is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[0] > 0 and not current_prices.read_fixture_ids(conn)
     if is_emptied:
         from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices  # noqa: PLC0415
         from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415 - hardly any command gets here, and these load all of matching and metrics
@@ -104,18 +104,18 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
             log.info("prices as they stand of %d fixtures were derived in %.1f s", derived.n_fixtures, derived.seconds)
 
 
-def prepare(pipeline: Pipeline) -> None:
-    """`upgrade`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and
+def prepare_schema(pipeline: Pipeline) -> None:
+    """`upgrade_schema`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and
     of one that was off for long, find them."""
-    upgrade(pipeline)
+    upgrade_schema(pipeline)
     with pipeline.connect() as conn:
-        partitions.ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
+        partitions.ensure_days_ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
 
 
 def require_schema(pipeline: Pipeline) -> None:
     """Raises SchemaOutOfDate unless the schema is that of this version. For commands that only read, and so should not migrate."""
     with pipeline.database.sqlalchemy_engine().connect() as connection:
-        found = migrate.current(connection)
-    if found != migrate.head():
-        state = "has no tables of ours" if found is None else f"is at revision {found}, not at {migrate.head()}"
+        found = migrate.read_current_revision(connection)
+    if found != migrate.read_head_revision():
+        state = "has no tables of ours" if found is None else f"is at revision {found}, not at {migrate.read_head_revision()}"
         raise SchemaOutOfDate(f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)")

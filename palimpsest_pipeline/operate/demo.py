@@ -12,7 +12,7 @@ from typing import Any, Final
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.domain.enums import Platform, Trigger
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server
+from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server
 from palimpsest_pipeline.pipeline.coverage_page import write_page
 from palimpsest_pipeline.pipeline.data_source import DataSource, note_source
 from palimpsest_pipeline.runtime.server_sharing import is_in_use
@@ -21,7 +21,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.marts import mart_reader
 
-from .databases import databases, prepare
+from .databases import open_databases, prepare_schema
 
 MINUTES_BETWEEN_CYCLES: Final = 10
 Say = Callable[[str], None]
@@ -51,12 +51,12 @@ class DemoSummary:
         return asdict(self)
 
 
-def demo_home(settings: Settings) -> Path:
+def locate_demo_home(settings: Settings) -> Path:
     """The demo's own home: it never mixes with real data."""
     return settings.home / "demo"
 
 
-def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
+def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
     """Embedded defaults with the platforms at the simulator and no politeness towards it."""
     platforms = {p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0} for p, url in base_urls.items()}
     return load_settings(
@@ -77,22 +77,22 @@ def demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: fl
 
 
 @contextmanager
-def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
+def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
     """Run the demo; inside the block its server and simulator are up, after it both are gone. The data stay in the demo's home."""
     began = time.monotonic()
-    home = demo_home(settings)
-    fresh(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
+    home = locate_demo_home(settings)
+    reset_demo(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
     now = Pipeline(settings).clock.now()
     offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)  # both cycles are of today
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
     with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
-        first = demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
-        second = demo_settings(home, simulator.base_urls, 0, settings.ui_port)
+        first = build_demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
+        second = build_demo_settings(home, simulator.base_urls, 0, settings.ui_port)
         say("Embedded Postgres and its schema")
-        with databases(first) as found:
-            prepare(found)
-            os.environ.update(first.environment())  # the definitions read the first day there, once they are imported
-            from .run_due import rebuild_dirty  # noqa: PLC0415
+        with open_databases(first) as found:
+            prepare_schema(found)
+            os.environ.update(first.to_environment())  # the definitions read the first day there, once they are imported
+            from .run_due import rebuild_dirty_dates  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
 
             instance = open_instance(first)
@@ -104,29 +104,29 @@ def demo_world(settings: Settings, *, size: int, seed: int, say: Say) -> Iterato
                 if not outcome.success:
                     raise DemoError(f"cycle {number} failed: {outcome.error}")
             say("Availability, first and last prices, lead times")
-            for failed in rebuild_dirty(Pipeline(second), instance, lambda _: None).items():
+            for failed in rebuild_dirty_dates(Pipeline(second), instance, lambda _: None).items():
                 raise DemoError("fixtures that kick off {}: {}".format(*failed))
-            say(f"Coverage page: {write_page(Pipeline(second)).sentence()}")
-            yield second, summary(Pipeline(second), began)
+            say(f"Coverage page: {write_page(Pipeline(second)).describe()}")
+            yield second, build_summary(Pipeline(second), began)
 
 
-def fresh(settings: Settings) -> None:
+def reset_demo(settings: Settings) -> None:
     """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse. DemoError while one is running."""
     home = settings.home
     if is_in_use(home):
         raise DemoError(f"a demo is running in {home}: stop it with Ctrl-C or `palimpsest down` first")
     if home.exists():
-        embedded_server(settings).remove()
+        make_embedded_server(settings).remove()
         shutil.rmtree(home)
     note_source(settings, DataSource.SIMULATED)
 
 
-def summary(pipeline: Pipeline, began: float) -> DemoSummary:
+def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
     """The last cycle's figures, read from Postgres."""
     with pipeline.connect() as conn:
-        rates = mart_reader.latest_rates(conn).filter(platform="all").row(0, named=True)
-        totals = mart_reader.totals(conn)
-        skew = cycle_reader.skew_ms(conn, totals["last_cycle_id"])
+        rates = mart_reader.read_latest_rates(conn).filter(platform="all").row(0, named=True)
+        totals = mart_reader.read_totals(conn)
+        skew = cycle_reader.read_skew_ms(conn, totals["last_cycle_id"])
     return DemoSummary(
         fixtures=rates["n_union"],
         matched=rates["n_matched_fixtures"],
@@ -138,5 +138,5 @@ def summary(pipeline: Pipeline, began: float) -> DemoSummary:
         cycles=totals["n_cycles"],
         skew_ms_p50=skew.quantile(0.5) if len(skew) else None,
         skew_ms_p95=skew.quantile(0.95) if len(skew) else None,
-        wall_s=round(time.monotonic() - began, 1),
+        wall_s=round(time.monotonic() - started_s, 1),
     )

@@ -9,7 +9,14 @@ from typing import Any, Final
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.partitions import is_ended_day
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.upkeep.export_day import NO_PARTITION, UNREADABLE, DayIsOpen, due_days, require_closed, standing_to_export
+from palimpsest_pipeline.pipeline.upkeep.export_day import (
+    NO_PARTITION_REASON,
+    UNREADABLE_ERRORS,
+    DayIsOpen,
+    find_due_days,
+    read_export_state,
+    require_closed,
+)
 
 from .run_job import run_ended_day
 
@@ -17,7 +24,7 @@ EXPORT_OP: Final = "report__odds_history_export"
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenDay:
     """A day that was exported just now."""
 
     rows: int
@@ -31,7 +38,7 @@ class Written:
 class ExportReport:
     """What an export did, by day: what was written, and why the others were not."""
 
-    exported: dict[str, Written] = field(default_factory=dict)
+    exported: dict[str, WrittenDay] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     """Nothing to do, and why."""
     failed: dict[str, str] = field(default_factory=dict)
@@ -40,19 +47,21 @@ class ExportReport:
         return asdict(self)
 
 
-def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False) -> ExportReport:
+def export_days(pipeline: Pipeline, day_range: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False) -> ExportReport:
     """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since.
 
     `force`: also days that lack cycles which the exported day has.
     """
     report = ExportReport()
-    if chosen is None:
-        found = due_days(pipeline, is_ended_day)
-        report.left = {str(day): reason for day, reason in found.open.items()} | dict.fromkeys(map(str, found.without_partition), NO_PARTITION)
-        report.failed = {str(day): reason for day, reason in found.unreadable.items()}
-        wanted = list(found.due)
+    if day_range is None:
+        found = find_due_days(pipeline, is_ended_day)
+        report.left = {str(day): reason for day, reason in found.open_days.items()} | dict.fromkeys(
+            map(str, found.days_without_partition), NO_PARTITION_REASON
+        )
+        report.failed = {str(day): reason for day, reason in found.unreadable_days.items()}
+        wanted = list(found.due_versions)
     else:
-        wanted = [day for day in _span(*chosen) if _needs_export(pipeline, day, report, force=force)]
+        wanted = [day for day in _format_span(*day_range) if _needs_export(pipeline, day, report, force=force)]
     if not wanted:
         return report
     instance = open_instance(pipeline.settings)
@@ -60,13 +69,13 @@ def export_days(pipeline: Pipeline, chosen: tuple[date, date] | None, say: Calla
         began = time.monotonic()
         outcome = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
         took_s = time.monotonic() - began
-        entry = pipeline.archive.day(day) if outcome.success else None
+        entry = pipeline.archive.read_entry(day) if outcome.success else None
         if entry is None:
             report.failed[str(day)] = outcome.error or "failed"
         else:
             per_price = entry.bytes / entry.n_prices if entry.n_prices else None
             say(f"{day}: exported in {took_s:.1f} s")
-            report.exported[str(day)] = Written(entry.n_rows, entry.n_prices, entry.bytes, per_price, took_s)
+            report.exported[str(day)] = WrittenDay(entry.n_rows, entry.n_prices, entry.bytes, per_price, took_s)
     return report
 
 
@@ -75,17 +84,17 @@ def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force:
     with pipeline.connect() as conn:
         try:
             require_closed(pipeline, conn, day)
-            found = standing_to_export(pipeline, conn, day, force=force)
-        except (DayIsOpen, *UNREADABLE) as reason:
+            found = read_export_state(pipeline, conn, day, force=force)
+        except (DayIsOpen, *UNREADABLE_ERRORS) as reason:
             report.failed[str(day)] = str(reason)
             return False
-    if not found.to_export:
+    if not found.needs_export:
         report.left[str(day)] = str(found)
     elif not is_ended_day(day):
-        report.failed[str(day)] = NO_PARTITION
+        report.failed[str(day)] = NO_PARTITION_REASON
         return False
-    return found.to_export
+    return found.needs_export
 
 
-def _span(first: date, last: date) -> list[date]:
+def _format_span(first: date, last: date) -> list[date]:
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]

@@ -11,8 +11,8 @@ import psycopg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.settings import SettingsError
-from palimpsest_pipeline.storage.archive import ArchiveError, forget_days, record_days, recorded_day_of, recorded_days
-from palimpsest_pipeline.storage.odds.retention import days_that_left
+from palimpsest_pipeline.storage.archive import ArchiveError, build_recorded_day, delete_recorded_days, read_recorded_days, record_days
+from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class AdoptedRoot:
     """The days that an adopted root has, and those that were exported elsewhere and are not there."""
 
     days: list[date]
-    lost: list[date]
+    lost_days: list[date]
 
 
 def mark_complete_root(pipeline: Pipeline) -> None:
@@ -36,11 +36,11 @@ def mark_complete_root(pipeline: Pipeline) -> None:
         if archive.is_marked():
             return
         with pipeline.connect() as conn:
-            recorded = _remembered_days(pipeline, conn)
-            archive.demand_of(conn)
-            memory_is_lost = not recorded and bool(days_that_left(conn, pipeline.clock.now().date()))
-        if set(archive.catalogued_days()) == recorded and not memory_is_lost:
-            archive.mark()
+            recorded = _list_exported_days(pipeline, conn)
+            archive.require_same_database(conn)
+            memory_is_lost = not recorded and bool(read_departed_days(conn, pipeline.clock.now().date()))
+        if set(archive.list_catalogued_days()) == recorded and not memory_is_lost:
+            archive.write_marker()
         else:
             log.info("the export at %s does not have the days that were exported: `palimpsest doctor` says what to do", archive.address)
     except (ArchiveError, SettingsError) as error:
@@ -54,25 +54,25 @@ def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
     """
     archive = pipeline.archive
     with pipeline.connect() as conn:
-        archive.demand_of(conn)
-        archive.mark()
-        entries = archive.days()
-        lost = sorted(recorded_days(conn).keys() - entries.keys())
-        forget_days(conn, lost)
-        record_days(conn, map(recorded_day_of, entries.values()))
+        archive.require_same_database(conn)
+        archive.write_marker()
+        entries = archive.read_catalogue()
+        lost = sorted(read_recorded_days(conn).keys() - entries.keys())
+        delete_recorded_days(conn, lost)
+        record_days(conn, map(build_recorded_day, entries.values()))
         conn.commit()
     return AdoptedRoot(list(entries), lost)
 
 
-def _remembered_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
+def _list_exported_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
     """Return the days that were exported. A database that has no record of them yet takes it from Dagster's log of materializations."""
-    days = recorded_days(conn)
+    days = read_recorded_days(conn)
     row = conn.execute("select exists (select from ops.listing_ids)").fetchone()
     assert row is not None
     if not days and row[0]:  # without a listing nothing was ever exported, and Dagster need not be asked
-        from .materialized_exports import materialized_exports  # noqa: PLC0415 - Dagster takes seconds to import, and hardly any command gets here
+        from .materialized_exports import read_materialized_exports  # noqa: PLC0415 - Dagster takes seconds to import, and hardly any command gets here
 
-        record_days(conn, materialized_exports(pipeline.settings))
+        record_days(conn, read_materialized_exports(pipeline.settings))
         conn.commit()
-        days = recorded_days(conn)
+        days = read_recorded_days(conn)
     return set(days)

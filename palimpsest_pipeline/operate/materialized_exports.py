@@ -18,7 +18,7 @@ PAGE_ROWS: Final = 1000
 """Materializations that are read from Dagster's storage at a time."""
 
 
-def materialized_exports(settings: Settings) -> list[RecordedDay]:
+def read_materialized_exports(settings: Settings) -> list[RecordedDay]:
     """Return the days that the asset of the export has written, each as it was written last. Days without an answer have no file: left out."""
     with open_instance(settings) as instance:
         return list(_read_days(instance))

@@ -13,20 +13,20 @@ import dagster as dg
 import psutil
 
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_key, days, ended_days, kickoff_dates
+from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, format_day_key, kickoff_date_partitions
 from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
-from palimpsest_pipeline.defs.run_cycles import hours_tag
-from palimpsest_pipeline.defs.step_failures import CHECK_FAILED, INTERRUPTIONS, innermost
+from palimpsest_pipeline.defs.run_cycles import build_hours_tag
+from palimpsest_pipeline.defs.step_failures import CHECK_FAILED_CLASS, INTERRUPTION_CLASSES, find_innermost_error
 from palimpsest_pipeline.domain.enums import Trigger
 from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.runtime.run_priorities import ONCE
+from palimpsest_pipeline.runtime.run_priorities import NO_RETRY_TAGS
 from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG
 from palimpsest_pipeline.storage.ledger import cycle_reader
 
-SCRAPING: Final = ("landing__discovery_payloads", "landing__odds_payloads")
-NOT_LISTED: Final = "not_listed"
-CANCELLED: Final = "cancelled; what had arrived is kept"
+SCRAPING_OPS: Final = ("landing__discovery_payloads", "landing__odds_payloads")
+NOT_LISTED_STATUS: Final = "not_listed"
+CANCELLED_MESSAGE: Final = "cancelled; what had arrived is kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RunOutcome:
     @property
     def cancelled(self) -> bool:
         """Somebody ended it: Ctrl-C, SIGTERM, a terminated run."""
-        return self.error == CANCELLED
+        return self.error == CANCELLED_MESSAGE
 
     @property
     def timing(self) -> dict[str, float]:
@@ -70,35 +70,35 @@ def run_job(
 
     `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the job's assets of this group.
     """
-    return _execute(
+    return _execute_run(
         instance,
         pipeline,
         job,
-        (days, day),
+        (day_partitions, day),
         group=group,
-        tags={TRIGGER_TAG: trigger.value, **(hours_tag(*hours) if hours else {})},
-        op_config={SCRAPING[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}} if sr_ids or slot_at else None,
+        tags={TRIGGER_TAG: trigger.value, **(build_hours_tag(*hours) if hours else {})},
+        op_config={SCRAPING_OPS[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}} if sr_ids or slot_at else None,
     )
 
 
-def run_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, kickoff_date: date) -> RunOutcome:
+def run_kickoff_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, kickoff_date: date) -> RunOutcome:
     """Execute `job` for a UTC date of kickoff in this process, as `run_job` does for a day."""
-    return _execute(instance, pipeline, job, (kickoff_dates, kickoff_date))
+    return _execute_run(instance, pipeline, job, (kickoff_date_partitions, kickoff_date))
 
 
 def run_ended_day(
     instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date, *, op_config: Mapping[str, Mapping[str, object]] | None = None
 ) -> RunOutcome:
     """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day. `op_config`: of an asset, by its op's name."""
-    return _execute(instance, pipeline, job, (ended_days, day), op_config=op_config)
+    return _execute_run(instance, pipeline, job, (ended_day_partitions, day), op_config=op_config)
 
 
-def run_whole(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
+def run_unpartitioned(instance: dg.DagsterInstance, pipeline: Pipeline, job: str) -> RunOutcome:
     """Execute `job`, whose assets have no partitions, in this process, as `run_job` does for a day."""
-    return _execute(instance, pipeline, job, None)
+    return _execute_run(instance, pipeline, job, None)
 
 
-def _execute(
+def _execute_run(
     instance: dg.DagsterInstance,
     pipeline: Pipeline,
     job: str,
@@ -111,7 +111,7 @@ def _execute(
     """One run for a partition; None: of assets without partitions."""
     from palimpsest_pipeline.definitions import defs  # noqa: PLC0415 - the definitions import this package
 
-    key = None if partition is None else day_key(partition[1])
+    key = None if partition is None else format_day_key(partition[1])
     if partition is not None and key is not None and not partition[0].has_partition_key(key):
         known = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
         return RunOutcome("", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {known} (UTC)")
@@ -122,7 +122,7 @@ def _execute(
         config["ops"] = {op: {"config": dict(values)} for op, values in op_config.items()}
     resolved = defs.resolve_job_def(job)
     if group is not None:
-        resolved = resolved.get_subset(asset_selection=_of_group(resolved, group))
+        resolved = resolved.get_subset(asset_selection=_select_group(resolved, group))
 
     @dg.resource
     def given(context: dg.InitResourceContext) -> Pipeline:
@@ -133,40 +133,40 @@ def _execute(
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
     # Libraries write to standard error what is also in the run's log, or what does not help the reader of the terminal.
-    with run_heartbeat.alive(pipeline, run_id, job, FIRST_DAY), redirect_stderr(StringIO()):
+    with run_heartbeat.start_run_heartbeat(pipeline, run_id, job, FIRST_DAY), redirect_stderr(StringIO()):
         result = resolved.execute_in_process(
             instance=instance,
             run_id=run_id,
             partition_key=key,
-            tags={TRIGGER_TAG: Trigger.MANUAL.value, **REPOSITORY_TAGS, **ONCE, **(tags or {})},
+            tags={TRIGGER_TAG: Trigger.MANUAL.value, **REPOSITORY_TAGS, **NO_RETRY_TAGS, **(tags or {})},
             run_config=config,
             resources={"pipeline": given},
             raise_on_error=False,
         )
-    took_s, scrape_s = time.monotonic() - began, scraping_s(result)
+    took_s, scrape_s = time.monotonic() - began, measure_scrape_s(result)
     run = instance.get_run_by_id(result.run_id)
-    error = run.tags.get(SKIPPED_TAG) if result.success and run else redact(first_error(result), *pipeline.settings.secrets())
+    error = run.tags.get(SKIPPED_TAG) if result.success and run else redact(find_first_error(result), *pipeline.settings.list_secrets())
     return RunOutcome(result.run_id, key or "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
 
 
-def _of_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
+def _select_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
     graph = job.asset_layer.asset_graph
     return {key for key in job.asset_layer.executable_asset_keys if graph.get(key).group_name == group}
 
 
-def scraping_s(result: dg.ExecuteInProcessResult) -> float:
+def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
     """How long the steps of the landing took that came to their end."""
-    steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING]
+    steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING_OPS]
     return sum(step.step_success_data.duration_ms for step in steps) / 1000
 
 
-def refreshed(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) -> tuple[list[dict[str, Any]], list[int]]:
+def read_refresh_result(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) -> tuple[list[dict[str, Any]], list[int]]:
     """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure`
     (None when there is none); and the ids that no platform is known to list. A platform that lists none of the fixtures is `not_listed`."""
     with pipeline.connect() as conn:
-        runs = {run["platform"]: run for run in cycle_reader.runs_of_dagster_run(conn, run_id).to_dicts()}
-        known = cycle_reader.fixtures_of_dagster_run(conn, run_id)
-    nothing = {"status": NOT_LISTED, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
+        runs = {run["platform"]: run for run in cycle_reader.read_runs_of_dagster_run(conn, run_id).to_dicts()}
+        known = cycle_reader.read_fixtures_of_dagster_run(conn, run_id)
+    nothing = {"status": NOT_LISTED_STATUS, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
     rows = []
     for platform in pipeline.platforms:
         run = runs.get(platform.value, nothing)
@@ -176,24 +176,24 @@ def refreshed(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) -> tuple[l
     return rows, sorted(set(sr_ids) - set(known))
 
 
-def first_error(result: dg.ExecuteInProcessResult) -> str:
+def find_first_error(result: dg.ExecuteInProcessResult) -> str:
     """The innermost message of the first failure: what a user can act on."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
             if error is None:
                 continue
-            error_class, message = innermost(error)
-            if error_class in INTERRUPTIONS:
-                return CANCELLED
-            return failed_checks(result) if error_class == CHECK_FAILED else message
+            error_class, message = find_innermost_error(error)
+            if error_class in INTERRUPTION_CLASSES:
+                return CANCELLED_MESSAGE
+            return describe_failed_checks(result) if error_class == CHECK_FAILED_CLASS else message
     for event in result.all_events:
         if event.is_failure and event.message:
             return event.message
     return "the run failed before its first step"
 
 
-def failed_checks(result: dg.ExecuteInProcessResult) -> str:
+def describe_failed_checks(result: dg.ExecuteInProcessResult) -> str:
     """Each failed blocking check by name, with what it says."""
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
     return "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it says no more'}" for c in failed)

@@ -10,30 +10,30 @@ from pathlib import Path
 
 import psycopg
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING, Platform, Scope
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.proxy import Proxy
-from palimpsest_pipeline.domain.secrets import header_secrets
+from palimpsest_pipeline.domain.secrets import list_header_secrets
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.markets import Vocabulary, vocabulary
+from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
 from palimpsest_pipeline.platforms.base import PlatformAdapter
-from palimpsest_pipeline.platforms.registry import adapters, parser_version
+from palimpsest_pipeline.platforms.registry import build_adapters, join_parser_versions
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.runtime.server_sharing import LOCK
-from palimpsest_pipeline.scrape import Engine, hosts
-from palimpsest_pipeline.scrape.engine import Held
-from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
+from palimpsest_pipeline.runtime.server_sharing import LOCK_FILE
+from palimpsest_pipeline.scrape import ScrapeEngine, build_host_setups
+from palimpsest_pipeline.scrape.engine import HostHold
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
 from palimpsest_pipeline.scrape.kickoff_cadence import Cadence
-from palimpsest_pipeline.scrape.sinks import AnswerSink, Watch
+from palimpsest_pipeline.scrape.sinks import AnswerSink, ScrapeObserver
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.wire import HostConfig
 
-from .ingest.books import Books, Decoded, EarlyBooks, SeenListings, decode_books, normalise_books
+from .ingest.books import Books, DecodedAnswers, EarlyBooks, ListingCache, decode_books, normalise_books
 
-DATABASES = ("palimpsest", "dagster")
+DATABASE_NAMES = ("palimpsest", "dagster")
 """Ours, and Dagster's storage."""
 
 
@@ -42,22 +42,22 @@ def make_home(settings: Settings) -> Path:
 
     Root runs the embedded server as another user, who must be able to pass through; what lies in the folder is closed to that user too.
     """
-    home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.embedded else 0o700
+    home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.is_embedded else 0o700
     try:
         missing = [folder for folder in (home, *home.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
-        if (home / LOCK).exists() and home.stat().st_uid == os.geteuid():
+        if (home / LOCK_FILE).exists() and home.stat().st_uid == os.geteuid():
             home.chmod(mode)  # an earlier version left it open
     except OSError as error:
         raise SettingsError(f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)") from error
     return home
 
 
-def embedded_server(settings: Settings) -> EmbeddedPostgres:
+def make_embedded_server(settings: Settings) -> EmbeddedPostgres:
     """The embedded server of these settings, started or not."""
-    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASES, durable=settings.embedded_durable, tcp_port=settings.embedded_port)
+    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASE_NAMES, durable=settings.embedded_durable, tcp_port=settings.embedded_port)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Pipeline:
     """What every asset needs: where the data is, what time it is, and how each platform is asked and read."""
 
     settings: Settings
-    progress: Watch | None = None
+    progress: ScrapeObserver | None = None
     """Who watches a scrape; None: the log of the run."""
 
     @cached_property
@@ -77,9 +77,9 @@ class Pipeline:
         """Our own database; starts or attaches to the embedded server when no URL is set."""
         if self.settings.database_url is not None:
             return Database(self.settings.database_url.get_secret_value())
-        server = embedded_server(self.settings)
+        server = make_embedded_server(self.settings)
         server.start()
-        return Database(server.url(DATABASES[0]))
+        return Database(server.build_url(DATABASE_NAMES[0]))
 
     @cached_property
     def landing(self) -> Landing:
@@ -91,14 +91,14 @@ class Pipeline:
         return EarlyBooks(self.decode_books, self.normalise_books)
 
     @cached_property
-    def seen_listings(self) -> SeenListings:
-        return SeenListings()
+    def seen_listings(self) -> ListingCache:
+        return ListingCache()
 
-    def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> Decoded:
+    def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
         """What detail answers of a platform say, in its own words."""
         return decode_books(answers, self.adapters[platform])
 
-    def normalise_books(self, parts: Sequence[Decoded]) -> Books:
+    def normalise_books(self, parts: Sequence[DecodedAnswers]) -> Books:
         """What several batches of detail answers say, by the vocabulary of this pipeline."""
         return normalise_books(parts, self.vocabulary)
 
@@ -108,7 +108,7 @@ class Pipeline:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return vocabulary()
+        return load_vocabulary()
 
     @cached_property
     def main_markets(self) -> tuple[str, ...]:
@@ -131,7 +131,7 @@ class Pipeline:
     def odds_alert_markets(self) -> tuple[str, ...] | None:
         """Return the keys of the markets that alerts to traders look at; None: all. Raises SettingsError on one that the vocabulary lacks."""
         asked = self.settings.odds_alert_markets
-        if asked == [WHOLE_LISTING]:
+        if asked == [WHOLE_LISTING_KEY]:
             return None
         if unknown := [key for key in asked if key not in self.vocabulary.markets["market_key"]]:
             raise SettingsError(
@@ -143,7 +143,7 @@ class Pipeline:
     @cached_property
     def adapters(self) -> Mapping[Platform, PlatformAdapter]:
         s = self.settings
-        return adapters(
+        return build_adapters(
             betpawa_api_version=s.betpawa.api_version,
             betpawa_brand=s.betpawa.brand,
             sportybet_country=s.sportybet.country,
@@ -157,7 +157,7 @@ class Pipeline:
 
     @cached_property
     def parser_version(self) -> str:
-        return parser_version()
+        return join_parser_versions()
 
     def connect(self) -> psycopg.Connection:
         return self.database.connect()
@@ -167,40 +167,42 @@ class Pipeline:
         return Cadence(self.settings.kickoff_tiers, self.settings.kickoff_slot_minutes)
 
     @asynccontextmanager
-    async def engine(
+    async def open_engine(
         self,
         scope: Scope,
         sink: AnswerSink,
-        watch: Watch | None = None,
+        observer: ScrapeObserver | None = None,
         *,
-        held: Mapping[Platform, Held] | None = None,
+        host_holds: Mapping[Platform, HostHold] | None = None,
         ends_at: datetime | None = None,
-    ) -> AsyncIterator[Engine]:
+    ) -> AsyncIterator[ScrapeEngine]:
         """A running engine with a client and the scope's budget for each platform's host; every answer goes to `sink`. The rest as in `Engine`."""
         from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
 
         async with AsyncExitStack() as stack:
-            clients = {p: await stack.enter_async_context(PlatformClient(self.host(p), self.clock)) for p in self.platforms}
-            asked = hosts(self.adapters, clients, self.budgets(scope))
+            clients = {p: await stack.enter_async_context(PlatformClient(self.build_host_config(p), self.clock)) for p in self.platforms}
+            asked = build_host_setups(self.adapters, clients, self.split_budgets(scope))
             patience = self.settings.patience
-            yield await stack.enter_async_context(Engine(asked, sink, clock=self.clock, watch=watch, patience=patience, held=held, ends_at=ends_at))
+            yield await stack.enter_async_context(
+                ScrapeEngine(asked, sink, clock=self.clock, observer=observer, max_passes=patience, host_holds=host_holds, ends_at=ends_at)
+            )
 
-    def budgets(self, scope: Scope) -> Mapping[Platform, Budget]:
+    def split_budgets(self, scope: Scope) -> Mapping[Platform, HostBudget]:
         """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the same time.
 
         Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a minute before a kickoff, a host
         is asked for its limits and once more the urgent share of them. Were one to wait for the other, minutes would be lost for good.
         """
-        parts = {platform: self._budget(platform).split(self.settings.urgent_share) for platform in self.platforms}
+        parts = {platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms}
         return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
 
-    def host_name(self, platform: Platform) -> str:
+    def find_host_name(self, platform: Platform) -> str:
         """The platform's host as scrapes speak of it among each other."""
         return self.settings.platform(platform).base_url.partition("://")[2]
 
-    def _budget(self, platform: Platform) -> Budget:
+    def _build_budget(self, platform: Platform) -> HostBudget:
         s = self.settings.platform(platform)
-        return Budget(
+        return HostBudget(
             max_in_flight=s.max_in_flight,
             min_gap_s=s.min_gap_s,
             jitter_s=s.jitter_s,
@@ -211,7 +213,7 @@ class Pipeline:
             breaker=BreakerRule(stall_s=s.stall_s, give_up_s=s.give_up_s),
         )
 
-    def host(self, platform: Platform) -> HostConfig:
+    def build_host_config(self, platform: Platform) -> HostConfig:
         """How a platform's host is reached."""
         s = self.settings.platform(platform)
         ours = {"user-agent": s.user_agent} if s.user_agent else {}
@@ -219,11 +221,11 @@ class Pipeline:
         return HostConfig(
             platform=platform,
             base_url=s.base_url,
-            headers={**self.adapters[platform].headers(), **ours, **users},
+            headers={**self.adapters[platform].build_headers(), **ours, **users},
             proxy=Proxy.from_url(s.proxy.get_secret_value()) if s.proxy else None,
             connect_timeout_s=s.connect_timeout_s,
             read_timeout_s=s.read_timeout_s,
             total_timeout_s=s.total_timeout_s,
             max_body_bytes=s.max_body_bytes,
-            secrets=tuple(header_secrets(users)),
+            secrets=tuple(list_header_secrets(users)),
         )

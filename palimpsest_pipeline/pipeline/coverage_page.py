@@ -15,19 +15,19 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.report.page import Made, page
-from palimpsest_pipeline.report.price_lines import Histories, with_current
-from palimpsest_pipeline.report.statements import platforms_seen
-from palimpsest_pipeline.storage.db.locks import AdvisoryLock, alone, snapshot
+from palimpsest_pipeline.report.page import PageOrigin, render_page
+from palimpsest_pipeline.report.price_lines import PriceHistories, append_current
+from palimpsest_pipeline.report.statements import list_offers
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.marts import mart_reader, page_prices
-from palimpsest_pipeline.storage.marts.page_coverage import Coverage, coverage
-from palimpsest_pipeline.storage.marts.page_trends import trends
+from palimpsest_pipeline.storage.marts.page_coverage import Coverage, read_coverage
+from palimpsest_pipeline.storage.marts.page_trends import read_trends
 
 from .context import Pipeline
 
-PRICE_BYTES: Final = 5_000_000
+MAX_PRICE_BYTES: Final = 5_000_000
 """Room for price histories in the page."""
-FIXTURES_AT_ONCE: Final = 300
+FIXTURES_PER_BATCH: Final = 300
 """Of how many fixtures prices are read, and packed, together."""
 
 
@@ -36,7 +36,7 @@ class PageNotWrittenError(PalimpsestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenPage:
     """A page that was written."""
 
     path: Path
@@ -53,7 +53,7 @@ class Written:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """What was written, for a person."""
         room = f"; no room for {self.n_left_out} further histories of a fixture and market" if self.n_left_out else ""
         return (
@@ -62,7 +62,7 @@ class Written:
         )
 
 
-def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
+def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
     """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not at all. It never takes the
     place of a newer one: two at once come one after the other.
 
@@ -70,45 +70,51 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> Written:
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
-    with pipeline.database.connect(autocommit=True) as conn, alone(conn, AdvisoryLock.COVERAGE_PAGE), snapshot(conn):  # what is read is of one moment
-        found = coverage(conn, mart_reader.latest_cycle(conn))
+    with (
+        pipeline.database.connect(autocommit=True) as conn,
+        hold_lock(conn, AdvisoryLock.COVERAGE_PAGE),
+        open_snapshot(conn),
+    ):  # what is read is of one moment
+        found = read_coverage(conn, mart_reader.read_latest_cycle(conn))
         since = found.as_of - timedelta(days=pipeline.settings.report_days)
-        over_time = trends(conn, found.home_platform, since, found.as_of)
-        names = page_prices.names(conn, pipeline.main_markets)
-        histories = _histories(conn, found, names, since)
-        made = Made(pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version)
-        text = page(made, found, over_time, histories, names)
-        with replacing(target) as file:
+        over_time = read_trends(conn, found.home_platform, since, found.as_of)
+        names = page_prices.read_market_names(conn, pipeline.main_markets)
+        histories = _read_histories(conn, found, names, since)
+        made = PageOrigin(
+            pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version
+        )
+        text = render_page(made, found, over_time, histories, names)
+        with replace_file(target) as file:
             file.write(text)
-    return Written(
+    return WrittenPage(
         target,
         found.cycle_id,
         found.as_of,
         n_fixtures=found.fixtures.height,
         n_priced=len({sr_id for of_market in histories.index.values() for sr_id in of_market}),
-        n_left_out=sum(histories.left_out.values()),
+        n_left_out=sum(histories.left_out_counts.values()),
         bytes=len(text.encode()),
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def _histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, since: datetime) -> Histories:
+def _read_histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, since: datetime) -> PriceHistories:
     """Prices of upcoming fixtures: of the first market first, of the next kickoffs first, until there is no more room."""
-    histories = Histories(PRICE_BYTES, since, [platform.key for platform in platforms_seen(found)])
+    histories = PriceHistories(MAX_PRICE_BYTES, since, [platform.key for platform in list_offers(found)])
     upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
     for (market,), outcomes in names.group_by("market_key", maintain_order=True):
-        for sr_ids in (upcoming[n : n + FIXTURES_AT_ONCE] for n in range(0, len(upcoming), FIXTURES_AT_ONCE)):
+        for sr_ids in (upcoming[n : n + FIXTURES_PER_BATCH] for n in range(0, len(upcoming), FIXTURES_PER_BATCH)):
             if histories.is_full:
-                histories.refuse(str(market), len(sr_ids))
+                histories.record_left_out(str(market), len(sr_ids))
             else:
-                stretches, states = (read(conn, str(market), sr_ids, since) for read in (page_prices.stretches, page_prices.states))
-                current = page_prices.current(conn, str(market), sr_ids)
-                histories.add(str(market), *with_current(stretches, states, current), outcomes["outcome_key"].to_list())
+                stretches, states = (read(conn, str(market), sr_ids, since) for read in (page_prices.read_stretches, page_prices.read_states))
+                current = page_prices.read_current_prices(conn, str(market), sr_ids)
+                histories.add(str(market), *append_current(stretches, states, current), outcomes["outcome_key"].to_list())
     return histories
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[IO[str]]:
+def replace_file(path: Path) -> Iterator[IO[str]]:
     """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was. Raises PageNotWrittenError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,10 +20,10 @@ from palimpsest_pipeline.settings import Settings, SettingsError
 
 from .context import make_home
 
-FILE: Final = "data_source"
-SIMULATOR_SERVER: Final = "uvicorn"
+NOTE_FILE: Final = "data_source"
+SIMULATOR_SERVER_HEADER: Final = "uvicorn"
 """What most of the simulator's answers say in their header `server`, and none of the real sites."""
-CYCLES_READ: Final = 3
+MAX_CYCLES_READ: Final = 3
 
 
 class DataSource(StrEnum):
@@ -33,7 +33,7 @@ class DataSource(StrEnum):
     SIMULATED = "simulated"
 
 
-def source_of_url(url: str) -> DataSource:
+def classify_url(url: str) -> DataSource:
     """Return `SIMULATED` for an address of this machine, else `REAL`."""
     host = urlsplit(url).hostname or ""
     try:
@@ -44,50 +44,50 @@ def source_of_url(url: str) -> DataSource:
     return DataSource.SIMULATED if is_local else DataSource.REAL
 
 
-def noted_source(home: Path) -> DataSource | None:
+def read_noted_source(home: Path) -> DataSource | None:
     """Return what the home folder notes; None without a note. Raises SettingsError when the note cannot be read."""
     try:
-        text = (home / FILE).read_text(encoding="utf-8").strip()
+        text = (home / NOTE_FILE).read_text(encoding="utf-8").strip()
         return DataSource(text)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{home / FILE} must hold the word `real` or `simulated`: {error}") from error
+        raise SettingsError(f"{home / NOTE_FILE} must hold the word `real` or `simulated`: {error}") from error
 
 
 def note_source(settings: Settings, source: DataSource) -> None:
     """Write down where the answers in the home folder come from."""
-    replace_text(make_home(settings) / FILE, f"{source}\n")
+    replace_text(make_home(settings) / NOTE_FILE, f"{source}\n")
 
 
-def landed_source(landing: Landing) -> DataSource | None:
+def find_landed_source(landing: Landing) -> DataSource | None:
     """Return where the newest landed answers came from; None when they do not show it. What cannot be read, and imported payloads, are not looked at.
 
     For home folders that were made before the note existed: the server's name in the answers' headers tells the simulator from the sites.
     """
-    scraped = (manifest for manifest in landing.newest_first() if manifest.trigger is not Trigger.IMPORT)
+    scraped = (manifest for manifest in landing.iterate_newest_first() if manifest.trigger is not Trigger.IMPORT)
     servers: set[str] = set()
-    for manifest in itertools.islice(scraped, CYCLES_READ):
+    for manifest in itertools.islice(scraped, MAX_CYCLES_READ):
         try:
-            headers = landing.read(manifest, columns=["headers"]).get_column("headers").unique()
+            headers = landing.read_answers(manifest, columns=["headers"]).get_column("headers").unique()
         except (LandingError, OSError, pl.exceptions.PolarsError):
             continue
         servers |= {server for text in headers if (server := json.loads(text).get("server"))}
     if not servers:
         return None
-    return DataSource.SIMULATED if SIMULATOR_SERVER in servers else DataSource.REAL
+    return DataSource.SIMULATED if SIMULATOR_SERVER_HEADER in servers else DataSource.REAL
 
 
-def known_source(settings: Settings, landing: Landing) -> DataSource | None:
+def find_source(settings: Settings, landing: Landing) -> DataSource | None:
     """Return where the home folder's answers come from: as noted, else as its landed answers show. None when neither says."""
-    return noted_source(settings.home) or landed_source(landing)
+    return read_noted_source(settings.home) or find_landed_source(landing)
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
     """Return why these settings must not ask platforms into data of this source, and what to do; None when they may."""
     for platform in Platform:
         url = settings.platform(platform).base_url
-        if source_of_url(url) is source:
+        if classify_url(url) is source:
             continue
         variable = f"PALIMPSEST_{platform.value.upper()}__BASE_URL"
         if source is DataSource.SIMULATED:
@@ -108,11 +108,11 @@ def require_same_source(settings: Settings, landing: Landing, *, has_cycles: boo
     `has_cycles`: the ledger knows of earlier cycles. Where these left nothing that shows their source, nothing is noted and nothing refused;
     `palimpsest doctor` then asks for the note.
     """
-    source = known_source(settings, landing)
+    source = find_source(settings, landing)
     if source is None and has_cycles:
         return
-    source = source or source_of_url(settings.platform(next(iter(Platform))).base_url)
+    source = source or classify_url(settings.platform(next(iter(Platform))).base_url)
     if conflict := describe_conflict(settings, source):
         raise SettingsError(conflict)
-    if noted_source(settings.home) is None:
+    if read_noted_source(settings.home) is None:
         note_source(settings, source)

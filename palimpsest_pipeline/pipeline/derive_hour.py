@@ -14,7 +14,7 @@ from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.landing import LandingError, LandingIncomplete, LandingUnreadable, Manifest
 from palimpsest_pipeline.storage.archive import ArchiveError
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.derivation.due_products import DueQuery, Product, due_products, forget_failure, record_failure
+from palimpsest_pipeline.storage.derivation.due_products import DueQuery, Product, delete_failure, read_due_products, record_failure
 from palimpsest_pipeline.storage.odds import partitions
 
 from .context import Pipeline
@@ -22,7 +22,7 @@ from .landed_cycles import record_gone, record_landed, record_unreadable
 
 log = logging.getLogger(__name__)
 
-OUTAGES: Final = (
+OUTAGE_ERRORS: Final = (
     ArchiveError,
     CancelledError,
     MemoryError,
@@ -33,10 +33,10 @@ OUTAGES: Final = (
     psycopg.OperationalError,
 )
 """Errors of the machine, the database or the archive, which would stop every other cycle too: no cycle is blamed for them."""
-PLATFORMS_AT_ONCE: Final = 3
+MAX_PARALLEL_PLATFORMS: Final = 3
 """Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's answers are read."""
 
-Derive = Callable[[Pipeline, psycopg.Connection, Manifest], int]
+DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
 """Writes one product of one cycle inside the caller's transaction and returns the rows that stand for it then: as many when it is derived once more
 and nothing has to be written."""
 
@@ -50,18 +50,18 @@ class CyclesFailed(Exception):
 
 
 @dataclass(slots=True)
-class Derived:
+class DerivedCycles:
     """What deriving one product of one hour did."""
 
     cycles: list[int] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
-    rows: int = 0
+    n_rows: int = 0
     """Rows of the cycles that were derived now."""
 
 
 def derive_platforms(
-    pipeline: Pipeline, manifests: Sequence[Manifest], product: str, derive: Callable[[Platform], Derive], *, needs: Sequence[str] = ()
-) -> Derived:
+    pipeline: Pipeline, manifests: Sequence[Manifest], product: str, derive: Callable[[Platform], DeriveProduct], *, needs: Sequence[str] = ()
+) -> DerivedCycles:
     """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
 
     What stops one platform does not stop the others; it is raised when all are done.
@@ -69,7 +69,7 @@ def derive_platforms(
     """
     interrupted = Event()
 
-    def begun(derive: Derive) -> Derive:
+    def begun(derive: DeriveProduct) -> DeriveProduct:
         def go(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
             if interrupted.is_set():
                 raise CancelledError(f"cycle {manifest.cycle_id} was not begun: the run was interrupted")
@@ -77,8 +77,8 @@ def derive_platforms(
 
         return go
 
-    with ThreadPoolExecutor(max_workers=PLATFORMS_AT_ONCE) as pool:
-        names = dict(zip(pipeline.platforms, derived_products.of_platforms(product, pipeline.platforms), strict=True))
+    with ThreadPoolExecutor(max_workers=MAX_PARALLEL_PLATFORMS) as pool:
+        names = dict(zip(pipeline.platforms, derived_products.list_platform_products(product, pipeline.platforms), strict=True))
         running = [
             pool.submit(derive_cycles, pipeline, manifests, "core", name, begun(derive(platform)), needs=needs) for platform, name in names.items()
         ]
@@ -89,12 +89,18 @@ def derive_platforms(
             raise
     parts = [part.result() for part in running]
     cycles, waiting = ({cycle for part in parts for cycle in getattr(part, name)} for name in ("cycles", "waiting"))
-    return Derived(sorted(cycles), sorted(waiting - cycles), sum(part.rows for part in parts))
+    return DerivedCycles(sorted(cycles), sorted(waiting - cycles), sum(part.n_rows for part in parts))
 
 
 def derive_cycles(
-    pipeline: Pipeline, manifests: Sequence[Manifest], schema: derived_products.Schema, product: str, derive: Derive, *, needs: Sequence[str] = ()
-) -> Derived:
+    pipeline: Pipeline,
+    manifests: Sequence[Manifest],
+    schema: derived_products.ProductSchema,
+    product: str,
+    derive: DeriveProduct,
+    *,
+    needs: Sequence[str] = (),
+) -> DerivedCycles:
     """Derive `product` for every cycle of `manifests` of which it is due (`storage.derivation.due_products`), oldest first.
 
     Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
@@ -102,9 +108,9 @@ def derive_cycles(
     another run has just landed it, and derives it in its own order.
 
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end CyclesFailed names all failed cycles.
-    An error that no cycle has caused (`OUTAGES`) is raised at once.
+    An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
     """
-    done = Derived()
+    done = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
         for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):  # one by one: deriving a cycle may make a later one due
@@ -124,11 +130,11 @@ def _derive_cycle(
     pipeline: Pipeline,
     conn: psycopg.Connection,
     manifest: Manifest,
-    schema: derived_products.Schema,
+    schema: derived_products.ProductSchema,
     product: str,
-    derive: Derive,
+    derive: DeriveProduct,
     needs: Sequence[str],
-    done: Derived,
+    done: DerivedCycles,
 ) -> None:
     """Derive the product of one cycle if it is due, and count in `done` what became of it."""
     cycle_id = manifest.cycle_id
@@ -136,15 +142,15 @@ def _derive_cycle(
     query = DueQuery(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
 
     def due() -> set[str]:
-        return {each.product for each in due_products(conn, query, cycle_ids=[cycle_id])}
+        return {each.product for each in read_due_products(conn, query, cycle_ids=[cycle_id])}
 
     with conn.transaction():
         record_landed(pipeline, conn, manifest)
     with conn.transaction():
         if product not in due():
             return
-        derived_products.claim(conn, product, cycle_id)
-        manifest = pipeline.landing.reread(manifest)
+        derived_products.claim_product(conn, product, cycle_id)
+        manifest = pipeline.landing.reread_manifest(manifest)
         record_landed(pipeline, conn, manifest)
         now = due()
         if product not in now:
@@ -153,23 +159,23 @@ def _derive_cycle(
             done.waiting.append(cycle_id)
             return
         rows = derive(pipeline, conn, manifest)
-        derived_products.mark(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
-        forget_failure(conn, product, cycle_id)
+        derived_products.mark_derived(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
+        delete_failure(conn, product, cycle_id)
     done.cycles.append(cycle_id)
-    done.rows += rows
+    done.n_rows += rows
 
 
 def _is_outage(error: Exception) -> bool:
-    return isinstance(error, OUTAGES) or (isinstance(error, LandingError) and not isinstance(error, (LandingIncomplete, LandingUnreadable)))
+    return isinstance(error, OUTAGE_ERRORS) or (isinstance(error, LandingError) and not isinstance(error, (LandingIncomplete, LandingUnreadable)))
 
 
 def _record_failure(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception) -> None:
     """Record the error of a cycle with the digest of its landed content, and whether the cycle is whole in the landing."""
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
-        manifest = pipeline.landing.reread(manifest)
+        manifest = pipeline.landing.reread_manifest(manifest)
         digest = manifest.digest
-        record_landed(pipeline, conn, manifest, look=True)
+        record_landed(pipeline, conn, manifest, list_segments=True)
     except LandingIncomplete:
         digest = None
         record_gone(conn, manifest.cycle_id)
@@ -183,6 +189,6 @@ def _record_failure(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
         landing_digest=digest,
         parser_version=pipeline.parser_version,
         mapping_version=pipeline.vocabulary.version,
-        error=redact(f"{type(error).__name__}: {error}", *pipeline.settings.secrets()),
+        error=redact(f"{type(error).__name__}: {error}", *pipeline.settings.list_secrets()),
     )
     conn.commit()

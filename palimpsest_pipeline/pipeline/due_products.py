@@ -9,38 +9,38 @@ from datetime import datetime
 
 import psycopg
 
-from palimpsest_pipeline.storage.derivation.due_products import Due, DueQuery, Product, due_products
+from palimpsest_pipeline.storage.derivation.due_products import DueProduct, DueQuery, Product, read_due_products
 
 from .context import Pipeline
-from .ingest.core_products import PRODUCTS, marks_of
+from .ingest.core_products import CORE_PRODUCTS, list_marks
 from .marts import derive_marts
 
 
-def make_due_query(pipeline: Pipeline, wanted: Iterable[Product] | None = None) -> DueQuery:
-    """Return the input of `due_products` for the `wanted` products (default: all), with the versions of this pipeline."""
-    return DueQuery(pipeline.parser_version, pipeline.vocabulary.version, tuple(all_products(pipeline) if wanted is None else wanted))
+def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
+    """Return the input of `read_due_products` for the `wanted` products (default: all), with the versions of this pipeline."""
+    return DueQuery(pipeline.parser_version, pipeline.vocabulary.version, tuple(list_products(pipeline) if products is None else products))
 
 
-def all_products(pipeline: Pipeline) -> list[Product]:
+def list_products(pipeline: Pipeline) -> list[Product]:
     """Return every product that is derived from a cycle and marked; a product that is marked platform by platform gives one per platform."""
-    core = [Product("core", name) for name in marks_of(PRODUCTS, pipeline.platforms)]
-    coverage = Product("mart", derive_marts.COVERAGE, derive_marts.COVERAGE_SCOPES)
-    return [*core, coverage, Product("mart", derive_marts.RUN_QUALITY), Product("mart", derive_marts.MAPPING_COVERAGE)]
+    core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
+    coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)
+    return [*core, coverage, Product("mart", derive_marts.RUN_QUALITY_PRODUCT), Product("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)]
 
 
-def asset_of(product: Product) -> str:
+def name_asset(product: Product) -> str:
     """Return the asset that holds a product; of several the first."""
     name = product.name.partition("/")[0]
-    return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE else name}"
+    return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE_PRODUCT else name}"
 
 
-def due_now(
+def list_due_products(
     pipeline: Pipeline,
     conn: psycopg.Connection,
     *,
     first: datetime | None = None,
     end: datetime | None = None,
     cycle_ids: Iterable[int] | None = None,
-) -> list[Due]:
+) -> list[DueProduct]:
     """Return what is due of all products in the hours in [first, end), or of these cycles."""
-    return due_products(conn, make_due_query(pipeline), first=first, end=end, cycle_ids=cycle_ids)
+    return read_due_products(conn, make_due_query(pipeline), first=first, end=end, cycle_ids=cycle_ids)

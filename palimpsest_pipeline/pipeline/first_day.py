@@ -10,16 +10,16 @@ from typing import Final
 
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.settings import Settings, SettingsError
-from palimpsest_pipeline.storage.archive import EntryUnreadable, recorded_days
-from palimpsest_pipeline.storage.marts.data_freshness import first_hour
+from palimpsest_pipeline.storage.archive import EntryUnreadable, read_recorded_days
+from palimpsest_pipeline.storage.marts.data_freshness import read_first_hour
 
 from .context import Pipeline, make_home
 
-FILE: Final = "first_day"
+NOTE_FILE: Final = "first_day"
 """In the home folder. It holds one date, such as `2026-06-26`."""
 
 
-def first_day(settings: Settings) -> date:
+def read_first_day(settings: Settings) -> date:
     """Return PALIMPSEST_FIRST_DAY, else the day that the home folder notes, else today.
 
     Raises SettingsError when the note cannot be read, or the setting lies in the future: today would have no partition.
@@ -27,41 +27,41 @@ def first_day(settings: Settings) -> date:
     today = datetime.now(UTC).date()
     if settings.first_day is not None and settings.first_day > today:
         raise SettingsError(f"PALIMPSEST_FIRST_DAY: {settings.first_day} lies in the future; give today ({today}, UTC) or an earlier day")
-    return settings.first_day or noted_day(settings.home) or today
+    return settings.first_day or read_noted_day(settings.home) or today
 
 
-def noted_day(home: Path) -> date | None:
+def read_noted_day(home: Path) -> date | None:
     """Return the day that the home folder notes; None without a note. Raises SettingsError when the note cannot be read."""
     try:
-        return date.fromisoformat((home / FILE).read_text(encoding="utf-8").strip())
+        return date.fromisoformat((home / NOTE_FILE).read_text(encoding="utf-8").strip())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{home / FILE} must hold one date, such as 2026-06-26: {error}") from error
+        raise SettingsError(f"{home / NOTE_FILE} must hold one date, such as 2026-06-26: {error}") from error
 
 
-def noted_at(home: Path) -> datetime | None:
+def read_note_time(home: Path) -> datetime | None:
     """Return when the note in the home folder was written; None without a note. Raises SettingsError when it cannot be looked at."""
     try:
-        return datetime.fromtimestamp((home / FILE).stat().st_mtime, UTC)
+        return datetime.fromtimestamp((home / NOTE_FILE).stat().st_mtime, UTC)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SettingsError(f"{home / FILE} cannot be looked at: {error}") from error
+        raise SettingsError(f"{home / NOTE_FILE} cannot be looked at: {error}") from error
 
 
 def note_day(settings: Settings, day: date) -> bool:
     """Write `day` into the home folder, unless the same or an earlier one stands there. Return whether it was written."""
-    noted = noted_day(settings.home)
+    noted = read_noted_day(settings.home)
     if noted is not None and noted <= day:
         return False
-    replace_text(make_home(settings) / FILE, f"{day}\n")
+    replace_text(make_home(settings) / NOTE_FILE, f"{day}\n")
     return True
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
     """Lower the first day of the installation to `day` unless it is earlier, and tell the user what to do. Never changes PALIMPSEST_FIRST_DAY."""
-    before = first_day(settings)
+    before = read_first_day(settings)
     noted = note_day(settings, day)
     if settings.first_day is not None and day < settings.first_day:
         say(f"PALIMPSEST_FIRST_DAY is {settings.first_day}: days before it have no partition in Dagster. To derive them set it to {day}")
@@ -75,13 +75,13 @@ def settle_first_day(pipeline: Pipeline) -> None:
     So a new home folder beside data that are there already begins with them. Raises DatabaseUnreachable, LandingError.
     """
     settings = pipeline.settings
-    if noted_day(settings.home) is not None:
+    if read_noted_day(settings.home) is not None:
         return
     with pipeline.connect() as conn:
-        stored = first_hour(conn)
+        stored = read_first_hour(conn)
         try:
-            exported = list(pipeline.archive.days())
+            exported = list(pipeline.archive.read_catalogue())
         except EntryUnreadable:  # an upgrade comes before the command that mends the entry
-            exported = list(recorded_days(conn))
-    hours = [*pipeline.landing.hours(), *([stored] if stored else []), pipeline.clock.now()]
+            exported = list(read_recorded_days(conn))
+    hours = [*pipeline.landing.list_hours(), *([stored] if stored else []), pipeline.clock.now()]
     note_day(settings, min([*(hour.date() for hour in hours), *exported]))

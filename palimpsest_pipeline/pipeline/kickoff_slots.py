@@ -13,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.metrics.coverage import kickoff_slots as judged
 from palimpsest_pipeline.scrape.kickoff_cadence import MINUTE, Cadence
 from palimpsest_pipeline.storage.ledger import kickoff_slots as stored
@@ -22,11 +22,11 @@ from .context import Pipeline
 
 CURSOR_VERSION: Final = 1
 DAY: Final = timedelta(days=1)
-LOOKED_BACK: Final = timedelta(hours=24)
+LOOK_BACK: Final = timedelta(hours=24)
 """How far back slots that nobody asked for are looked for; and how long before that a slot that was asked for shows that the cadence was in use."""
-MOST_TOLD: Final = 5
+MAX_NAMED_OUTAGES: Final = 5
 """Outages that a sentence names; of earlier ones the number."""
-AHEAD: Final = timedelta(seconds=60)
+REQUEST_AHEAD: Final = timedelta(seconds=60)
 """How long before a slot begins it can be asked for: a run takes seconds to begin, and its first minute is one of only sixty seconds."""
 
 
@@ -58,12 +58,12 @@ def read_cursor(cursor: str | None) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CadenceMoment:
     """The cadence at one instant. `asked_at`: the last slot that was asked for, where one is known."""
 
     cadence: Cadence
     now: datetime
-    asked_at: datetime | None
+    last_slot_at: datetime | None
     grace: timedelta
     """How long after its day a cycle may still belong to it."""
 
@@ -74,53 +74,55 @@ class Moment:
         A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist yet. So the next slot is left
         out when it ends later than the grace period after midnight.
         """
-        following = self.cadence.slot_of(self.now + AHEAD)
-        midnight = begin_of_day(self.now.date() + DAY)
-        in_time = following + self.cadence.slot <= midnight + self.grace
-        return sorted({self._current, following}) if in_time else [self._current]
+        following = self.cadence.find_slot_start(self.now + REQUEST_AHEAD)
+        midnight = get_day_start(self.now.date() + DAY)
+        in_time = following + self.cadence.slot_length <= midnight + self.grace
+        return sorted({self._current_slot, following}) if in_time else [self._current_slot]
 
     @property
-    def unasked(self) -> list[datetime]:
-        """Those of `slots` that have not been asked for."""
-        return [slot_at for slot_at in self.slots if self.asked_at not in self.slots or slot_at > self.asked_at]
+    def unrequested_slots(self) -> list[datetime]:
+        """Those of `list_due_slots` that have not been asked for."""
+        return [slot_at for slot_at in self.slots if self.last_slot_at not in self.slots or slot_at > self.last_slot_at]
 
     @property
-    def span(self) -> tuple[datetime, datetime]:
+    def kickoff_span(self) -> tuple[datetime, datetime]:
         """After and until when kickoffs matter: for the slots since the last one asked for, and for those to ask for."""
-        return min(self._since, self.now), self.slots[-1] + self.cadence.slot + self.cadence.reach
+        return min(self._first_missed_slot, self.now), self.slots[-1] + self.cadence.slot_length + self.cadence.first_tier_length
 
-    def due(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
+    def list_due_minutes(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
         """The minutes of the slot that are not over and at which some fixture is due; `kickoffs` in order."""
-        return [at for at in self.cadence.instants(slot_at) if at + MINUTE > self.now and self._any_due(kickoffs, at)]
+        return [at for at in self.cadence.list_instants(slot_at) if at + MINUTE > self.now and self._is_any_due(kickoffs, at)]
 
-    def passed_over(self, kickoffs: Sequence[datetime]) -> list[datetime]:
+    def list_missed_slots(self, kickoffs: Sequence[datetime]) -> list[datetime]:
         """Slots after the last one asked for and before this one at which some fixture was due, by what is known now."""
-        return [slot_at for slot_at in self._slots_between() if any(self._any_due(kickoffs, at) for at in self.cadence.instants(slot_at))]
+        return [
+            slot_at for slot_at in self._iterate_missed_slots() if any(self._is_any_due(kickoffs, at) for at in self.cadence.list_instants(slot_at))
+        ]
 
     @property
-    def _current(self) -> datetime:
-        return self.cadence.slot_of(self.now)
+    def _current_slot(self) -> datetime:
+        return self.cadence.find_slot_start(self.now)
 
     @property
-    def _since(self) -> datetime:
+    def _first_missed_slot(self) -> datetime:
         """Begin of the first slot that may have been passed over."""
-        if self.asked_at is None or self.asked_at >= self._current:
-            return self._current
-        return max(self.asked_at + self.cadence.slot, self.cadence.slot_of(self.now - LOOKED_BACK))
+        if self.last_slot_at is None or self.last_slot_at >= self._current_slot:
+            return self._current_slot
+        return max(self.last_slot_at + self.cadence.slot_length, self.cadence.find_slot_start(self.now - LOOK_BACK))
 
-    def _slots_between(self) -> Iterator[datetime]:
-        slot_at = self._since
-        while slot_at < self._current:
+    def _iterate_missed_slots(self) -> Iterator[datetime]:
+        slot_at = self._first_missed_slot
+        while slot_at < self._current_slot:
             yield slot_at
-            slot_at += self.cadence.slot
+            slot_at += self.cadence.slot_length
 
-    def _any_due(self, kickoffs: Sequence[datetime], at: datetime) -> bool:
-        within = kickoffs[bisect_right(kickoffs, at) : bisect_right(kickoffs, at + self.cadence.reach)]
+    def _is_any_due(self, kickoffs: Sequence[datetime], at: datetime) -> bool:
+        within = kickoffs[bisect_right(kickoffs, at) : bisect_right(kickoffs, at + self.cadence.first_tier_length)]
         return any(self.cadence.is_due(kickoff_at, at) for kickoff_at in within)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SlotReport:
     """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture (metrics.slots.SLOTS).
 
     `in_use`: the cadence was, from `begin` on; no slot is expected before.
@@ -128,29 +130,30 @@ class Kept:
 
     begin: datetime
     end: datetime
-    in_use: bool
-    found: pl.DataFrame
+    is_in_use: bool
+    slots: pl.DataFrame
 
     @property
-    def lost(self) -> pl.DataFrame:
-        return judged.lost(self.found)
+    def lost_slots(self) -> pl.DataFrame:
+        return judged.select_lost_slots(self.slots)
 
     @property
-    def stretches(self) -> pl.DataFrame:
+    def lost_stretches(self) -> pl.DataFrame:
         """What was lost, by fixture and stretch (metrics.slots.STRETCHES)."""
-        return judged.lost_stretches(self.found)
+        return judged.group_lost_stretches(self.slots)
 
-    def sentence(self) -> str:
+    def describe_losses(self) -> str:
         """What was lost, in words; empty when nothing was."""
-        lost = self.lost
+        lost = self.lost_slots
         if lost.is_empty():
             return ""
-        outages = judged.outages(self.found)
+        outages = judged.group_outages(self.slots)
         told = [
-            f"{n_slots} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC" for first, last, n_slots, _ in outages.head(MOST_TOLD).iter_rows()
+            f"{n_slots} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+            for first, last, n_slots, _ in outages.head(MAX_NAMED_OUTAGES).iter_rows()
         ]
-        if outages.height > MOST_TOLD:
-            told.append(f"the rest in {outages.height - MOST_TOLD} outages before")
+        if outages.height > MAX_NAMED_OUTAGES:
+            told.append(f"the rest in {outages.height - MAX_NAMED_OUTAGES} outages before")
         unanswered = lost.filter("asked")
         causes = []
         if unanswered.height < lost.height:
@@ -161,16 +164,16 @@ class Kept:
         return f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not kept: {', '.join(told)}. {'. '.join(causes)}"
 
     @property
-    def silences(self) -> dict[str, int]:
+    def silent_platforms(self) -> dict[str, int]:
         """Platforms that did not answer at slots that were kept, and at how many."""
-        return judged.silences(self.found)
+        return judged.count_silences(self.slots)
 
-    def silence_sentence(self) -> str:
+    def describe_silences(self) -> str:
         """Return which platforms did not answer at slots that others answered; empty when all did."""
-        return ", ".join(f"{platform} did not answer at {n_slots} of the kept slots" for platform, n_slots in self.silences.items())
+        return ", ".join(f"{platform} did not answer at {n_slots} of the kept slots" for platform, n_slots in self.silent_platforms.items())
 
 
-def kept(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> Kept:
+def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:
     """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not over yet are left out.
 
     The cadence is in use from the first slot on that was asked for, up to LOOKED_BACK before `begin`; or since `on_since`, when its sensor was
@@ -178,11 +181,11 @@ def kept(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime 
     """
     cadence = pipeline.cadence
     with pipeline.connect() as conn:
-        in_use_since = min(filter(None, [stored.first_slot(conn, begin - LOOKED_BACK), on_since]), default=None)
+        in_use_since = min(filter(None, [stored.read_first_slot(conn, begin - LOOK_BACK), on_since]), default=None)
         begin = begin if in_use_since is None else max(begin, in_use_since)
         end = max(begin, min(end, pipeline.clock.now().replace(second=0, microsecond=0)))
         if in_use_since is None:
-            return Kept(begin, end, in_use=False, found=pl.DataFrame(schema=judged.SLOTS))
-        known = stored.known_kickoffs(conn, begin, end, cadence.reach)
-        asked = stored.asked(conn, begin, end)
-    return Kept(begin, end, in_use=True, found=judged.slots(known, asked, cadence.tiers, begin, end))
+            return SlotReport(begin, end, is_in_use=False, slots=pl.DataFrame(schema=judged.SLOTS_SCHEMA))
+        known = stored.read_known_kickoffs(conn, begin, end, cadence.first_tier_length)
+        asked = stored.read_asked_slots(conn, begin, end)
+    return SlotReport(begin, end, is_in_use=True, slots=judged.list_due_slots(known, asked, cadence.tiers, begin, end))

@@ -12,19 +12,19 @@ import psycopg
 
 from palimpsest_pipeline.landing import Landing, LandingIncomplete, LandingUnreadable, Manifest
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.due_products import forget_failures
+from palimpsest_pipeline.storage.derivation.due_products import delete_failures
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import check_verdicts
 
 from .context import Pipeline
 
-EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
+ALL_HOURS: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
 """Every hour there can be."""
 MAX_NAMED_SEGMENTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Rescan:
+class RescanResult:
     """The result of a rescan: numbers of cycles by their state, and of corrected rows."""
 
     n_whole: int = 0
@@ -36,58 +36,58 @@ class Rescan:
 
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
     """Record a cycle whose segments and manifest have just been written, so that they need not be looked for. The caller commits."""
-    landed_cycles.write(conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True))
+    landed_cycles.write_cycle(conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True))
 
 
-def record_landed(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, look: bool = False) -> None:
+def record_landed(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, list_segments: bool = False) -> None:
     """Record a cycle whose manifest has just been read. The caller commits. Raises LandingError when its segments cannot be listed.
 
     When the row says that this manifest is whole, the segments are listed only if `look` is set. A row that does not change is not written: another
     process that derives a product of the cycle at the same time would have to wait for it.
     """
     row = landed_cycles.read_cycle(conn, manifest.cycle_id)
-    if not look and row is not None and row.is_whole and row.digest == manifest.digest:
+    if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
         return
-    if row != (cycle := _landed_cycle(pipeline.landing, manifest)):
-        landed_cycles.write(conn, cycle)
+    if row != (cycle := _build_landed_cycle(pipeline.landing, manifest)):
+        landed_cycles.write_cycle(conn, cycle)
 
 
 def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
     """Record that a cycle is no longer in the landing, and forget its failures and verdicts: nobody can repair it. The caller commits."""
     if row := landed_cycles.read_cycle(conn, cycle_id):
-        landed_cycles.write(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
+        landed_cycles.write_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
     forget_cycles(conn, [cycle_id])
 
 
 def record_unreadable(conn: psycopg.Connection, cycle_id: int, error: LandingUnreadable) -> None:
     """Record that the manifest of a cycle cannot be read any more. The caller commits."""
     if row := landed_cycles.read_cycle(conn, cycle_id):
-        landed_cycles.write(conn, replace(row, scope=None, digest=None, is_whole=False, problem=str(error)))
+        landed_cycles.write_cycle(conn, replace(row, scope=None, digest=None, is_whole=False, problem=str(error)))
 
 
 def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
     """Delete the failures and verdicts of cycles that have left the landing. The caller commits."""
-    forget_failures(conn, cycle_ids)
-    check_verdicts.forget_verdicts(conn, cycle_ids)
+    delete_failures(conn, cycle_ids)
+    check_verdicts.delete_verdicts(conn, cycle_ids)
 
 
-def rescan(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> Rescan:
+def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> RescanResult:
     """Correct the rows of the hours in [first, end) from the landing: all its manifests are read. Commits.
 
     A cycle that is in core or the ledger but not in the landing is marked as gone; the row of a cycle that is in none of them is deleted. Rows that
     other processes write meanwhile stay. Raises LandingError when the landing cannot be listed.
     """
-    first, end = first or EVER[0], end or EVER[1]
+    first, end = first or ALL_HOURS[0], end or ALL_HOURS[1]
     with pipeline.connect() as conn:
         # Before the landing is listed: a cycle that is closed meanwhile must not count as gone.
-        before = landed_cycles.read(conn, first, end)
-        known = landed_cycles.known_cycles(conn, first, end)
+        before = landed_cycles.read_cycles(conn, first, end)
+        known = landed_cycles.read_known_cycles(conn, first, end)
         conn.commit()
-        there = {cycle.cycle_id: cycle for cycle in _cycles_in(pipeline.landing, first, end)}
+        there = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
         now = [*there.values(), *(cycle for cycle in known if cycle.cycle_id not in there)]
-        n_corrected = landed_cycles.replace(conn, before, now)
+        n_corrected = landed_cycles.replace_cycles(conn, before, now)
         forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known) if cycle.cycle_id not in there])
-    return Rescan(
+    return RescanResult(
         n_whole=sum(cycle.is_whole for cycle in now),
         n_gone=sum(cycle.is_gone for cycle in now),
         n_corrected=n_corrected,
@@ -95,24 +95,24 @@ def rescan(pipeline: Pipeline, first: datetime | None = None, end: datetime | No
     )
 
 
-def fill_if_incomplete(pipeline: Pipeline) -> Rescan | None:
+def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
     """Rescan the whole landing when the table has no row or lacks a known cycle, as after the upgrade that made it. None when it is complete."""
     with pipeline.connect() as conn:
         if landed_cycles.is_complete(conn):
             return None
-    return rescan(pipeline)
+    return rescan_landing(pipeline)
 
 
-def _cycles_in(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
-    found = landing.readable_cycles(first, end)
+def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
+    found = landing.list_readable_cycles(first, end)
     unreadable = (LandedCycle(cycle.cycle_id, cycle.hour, None, None, is_whole=False, problem=cycle.sentence) for cycle in found.unreadable)
-    return [*(_landed_cycle(landing, manifest) for manifest in found.manifests), *unreadable]
+    return [*(_build_landed_cycle(landing, manifest) for manifest in found.manifests), *unreadable]
 
 
-def _landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
+def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
     problem = ""
     try:
-        if names := landing.missing(manifest):
+        if names := landing.find_missing_segments(manifest):
             more = " and others" if len(names) > MAX_NAMED_SEGMENTS else ""
             problem = f"{', '.join(names[:MAX_NAMED_SEGMENTS])}{more} missing"
     except (LandingIncomplete, LandingUnreadable) as error:

@@ -14,42 +14,42 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail, PayloadRejected
 from palimpsest_pipeline.landing import Landing, LandingError
 from palimpsest_pipeline.markets import Vocabulary
-from palimpsest_pipeline.markets.audit_occurrences import OCCURRENCES, occurrences_of, occurrences_of_counts
-from palimpsest_pipeline.markets.platform_books import raw_books
+from palimpsest_pipeline.markets.audit_occurrences import OCCURRENCES_SCHEMA, expand_counted_markets, list_occurrences
+from palimpsest_pipeline.markets.platform_books import collect_raw_books
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
-BATCH: Final = 200
+ANSWERS_PER_BATCH: Final = 200
 """Answers that are normalised together."""
-COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_id", "occurrences": "occurrences"}
+CSV_COLUMNS: Final = {"platform": "platform", "raw_market_id": "external_market_id", "occurrences": "occurrences"}
 """Columns that a CSV of counted market ids must have, and what they are here."""
-MANIFEST: Final = "manifest.json"
+MANIFEST_FILE: Final = "manifest.json"
 """Describes the recorded answers beside it; no answer itself."""
 
 Adapters = Mapping[Platform, PlatformAdapter]
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOutInput:
     """Something given that says nothing of a prematch book. An answer in play is as it should be; anything else could not be read."""
 
     where: str
     reason: str
 
     @property
-    def in_play(self) -> bool:
+    def is_in_play(self) -> bool:
         return self.reason.startswith("in play")
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
-    """occurrences: rows of `markets.audit_occurrences.OCCURRENCES`, each (event, market, line) once."""
+class AuditResult:
+    """occurrences: rows of `markets.audit_occurrences.OCCURRENCES_SCHEMA`, each (event, market, line) once."""
 
     occurrences: pl.DataFrame
-    left_out: list[LeftOut]
+    left_out: list[LeftOutInput]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class AuditFilter:
     """What of the material is looked at: one platform, one value of a CSV's column `source`, one hour of a landing. None: all."""
 
     platform: Platform | None = None
@@ -57,37 +57,37 @@ class Chosen:
     hour: datetime | None = None
 
 
-def audit(places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, chosen: Chosen) -> Audited:
+def audit_markets(places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter) -> AuditResult:
     """Looks at everything in `places` (files, folders, roots of landings, URLs of landings), or at `landing` when there are none.
 
     What cannot be read is left out and named.
     """
-    left_out: list[LeftOut] = []
+    left_out: list[LeftOutInput] = []
     books: list[pl.DataFrame] = []
     counts: list[pl.DataFrame] = []
     batch: list[Detail] = []
-    for found in _everything(places, adapters, chosen) if places else landed(landing, adapters, chosen):
-        if isinstance(found, LeftOut):
+    for found in _read_places(places, adapters, audit_filter) if places else read_landed_details(landing, adapters, audit_filter):
+        if isinstance(found, LeftOutInput):
             left_out.append(found)
         elif isinstance(found, pl.DataFrame):
-            counts.append(occurrences_of_counts(found, vocabulary))
+            counts.append(expand_counted_markets(found, vocabulary))
         else:
             batch.append(found)
-            if len(batch) == BATCH:
-                books.append(_occurrences(batch, vocabulary))
+            if len(batch) == ANSWERS_PER_BATCH:
+                books.append(_count_occurrences(batch, vocabulary))
                 batch.clear()
     if batch:
-        books.append(_occurrences(batch, vocabulary))
-    return Audited(pl.concat([pl.DataFrame(schema=OCCURRENCES), *counts, *_once(books)]), left_out)
+        books.append(_count_occurrences(batch, vocabulary))
+    return AuditResult(pl.concat([pl.DataFrame(schema=OCCURRENCES_SCHEMA), *counts, *_deduplicate(books)]), left_out)
 
 
-def _occurrences(details: Sequence[Detail], vocabulary: Vocabulary) -> pl.DataFrame:
-    raw = raw_books(details)
+def _count_occurrences(details: Sequence[Detail], vocabulary: Vocabulary) -> pl.DataFrame:
+    raw = collect_raw_books(details)
     events = pl.Series([d.listing.external_id for d in details], dtype=pl.String)
-    return occurrences_of(raw, events.gather(raw.markets["capture"]), vocabulary)
+    return list_occurrences(raw, events.gather(raw.markets["capture"]), vocabulary)
 
 
-def _once(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+def _deduplicate(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     """What several answers repeat counts once, and as unmapped where one of them is."""
     if not books:
         return []
@@ -100,109 +100,109 @@ def _once(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     ]
 
 
-def _everything(places: Iterable[str], adapters: Adapters, chosen: Chosen) -> Iterator[Detail | pl.DataFrame | LeftOut]:
+def _read_places(places: Iterable[str], adapters: Adapters, chosen: AuditFilter) -> Iterator[Detail | pl.DataFrame | LeftOutInput]:
     for place in places:
         path = Path(place)
         if "://" in place or _is_landing(path):
             try:
                 landing = Landing(place)
             except LandingError as error:
-                yield LeftOut(place, str(error))
+                yield LeftOutInput(place, str(error))
             else:
-                yield from landed(landing, adapters, chosen)
+                yield from read_landed_details(landing, adapters, chosen)
         elif path.is_dir():
-            files = sorted(file for file in path.rglob("*.json") if file.name != MANIFEST)
-            yield from (_recorded(file, adapters, chosen) for file in files)
+            files = sorted(file for file in path.rglob("*.json") if file.name != MANIFEST_FILE)
+            yield from (_read_recorded_answer(file, adapters, chosen) for file in files)
             if not files:
-                yield LeftOut(place, "neither a landing nor a folder with .json files in it")
+                yield LeftOutInput(place, "neither a landing nor a folder with .json files in it")
         elif path.suffix.lower() == ".csv":
-            yield _counted(path, chosen)
+            yield _read_counts(path, chosen)
         else:
-            yield _recorded(path, adapters, chosen)
+            yield _read_recorded_answer(path, adapters, chosen)
 
 
 def _is_landing(folder: Path) -> bool:
     return folder.is_dir() and any(child.name.startswith("date=") for child in folder.iterdir())
 
 
-def landed(landing: Landing, adapters: Adapters, chosen: Chosen) -> Iterator[Detail | LeftOut]:
+def read_landed_details(landing: Landing, adapters: Adapters, audit_filter: AuditFilter) -> Iterator[Detail | LeftOutInput]:
     """The newest prematch book of every listing in the landing."""
-    platforms = tuple(adapters) if chosen.platform is None else (chosen.platform,)
+    platforms = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
     try:
-        manifests = landing.cycles(hour=chosen.hour)
+        manifests = landing.list_cycles(hour=audit_filter.hour)
     except LandingError as error:
-        yield LeftOut(str(landing.root), str(error))
+        yield LeftOutInput(str(landing.root), str(error))
         return
     if not manifests:
-        yield LeftOut(str(landing.root), "the landing is empty" if chosen.hour is None else "the landing has no cycle in this hour")
+        yield LeftOutInput(str(landing.root), "the landing is empty" if audit_filter.hour is None else "the landing has no cycle in this hour")
     seen: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
         # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment takes no other with it.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
-                frame = landing.read(msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL])
+                frame = landing.read_answers(msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL])
             except LandingError as error:
-                yield LeftOut(str(landing.root), str(error))
+                yield LeftOutInput(str(landing.root), str(error))
                 continue
-            for answer in landing.answers(frame.reverse()):
+            for answer in landing.iterate_answers(frame.reverse()):
                 listing = (answer.request.platform, answer.request.external_id)
                 if answer.ok and listing not in seen:
-                    found = _read(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
+                    found = _decode_answer(answer, adapters, f"cycle {manifest.cycle_id}, {listing[0]} {listing[1]}")
                     if isinstance(found, Detail):
                         seen.add(listing)
                     yield found
 
 
-def _recorded(file: Path, adapters: Adapters, chosen: Chosen) -> Detail | LeftOut:
+def _read_recorded_answer(file: Path, adapters: Adapters, chosen: AuditFilter) -> Detail | LeftOutInput:
     """A file as an answer of the platform whose detail it is."""
     try:
         body = file.read_bytes()
     except OSError as error:
-        return LeftOut(str(file), f"cannot be read: {error.strerror or error}")
+        return LeftOutInput(str(file), f"cannot be read: {error.strerror or error}")
     now = datetime.now(UTC)
     candidates = tuple(adapters) if chosen.platform is None else (chosen.platform,)
     answers = {p: Answer(Request(p, PayloadKind.DETAIL, file.name), 1, now, now, now, 200, {}, body) for p in candidates}
     verdicts = {p: adapters[p].judge(answer) for p, answer in answers.items()}
     accepted = [p for p, verdict in verdicts.items() if verdict is None]
     if accepted:
-        return _read(answers[accepted[0]], adapters, str(file))
+        return _decode_answer(answers[accepted[0]], adapters, str(file))
     if len(candidates) == 1:
         (verdict,) = verdicts.values()
-        return LeftOut(str(file), f"no detail answer of {candidates[0]}: {verdict[1] if verdict else ''}")
-    return LeftOut(str(file), f"no detail answer of {', '.join(candidates)}")
+        return LeftOutInput(str(file), f"no detail answer of {candidates[0]}: {verdict[1] if verdict else ''}")
+    return LeftOutInput(str(file), f"no detail answer of {', '.join(candidates)}")
 
 
-def _read(answer: Answer, adapters: Adapters, where: str) -> Detail | LeftOut:
+def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | LeftOutInput:
     try:
         detail = adapters[answer.request.platform].read_detail(answer)
     except PayloadRejected as rejected:
-        return LeftOut(where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}")
-    return LeftOut(where, "in play") if detail.listing.in_play else detail
+        return LeftOutInput(where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}")
+    return LeftOutInput(where, "in play") if detail.listing.is_in_play else detail
 
 
-def _counted(file: Path, chosen: Chosen) -> pl.DataFrame | LeftOut:
+def _read_counts(file: Path, chosen: AuditFilter) -> pl.DataFrame | LeftOutInput:
     """Counted market ids, of the chosen source and platform."""
     try:
         # Text throughout: market ids are text, and a count that is no number is said so below.
         frame = pl.read_csv(file, infer_schema=False).with_columns(pl.all().fill_null(""))
     except (OSError, pl.exceptions.PolarsError) as error:
-        return LeftOut(str(file), f"cannot be read: {error}")
-    missing = [name for name in (*COLUMNS, *(["source"] if chosen.source else [])) if name not in frame.columns]
+        return LeftOutInput(str(file), f"cannot be read: {error}")
+    missing = [name for name in (*CSV_COLUMNS, *(["source"] if chosen.source else [])) if name not in frame.columns]
     if missing:
-        return LeftOut(str(file), f"has no column {', '.join(missing)}; it needs {', '.join(COLUMNS)}")
+        return LeftOutInput(str(file), f"has no column {', '.join(missing)}; it needs {', '.join(CSV_COLUMNS)}")
     if chosen.source is not None:
         there = frame["source"].unique().sort()
         frame = frame.filter(pl.col("source") == chosen.source)
         if frame.is_empty():
-            return LeftOut(str(file), f"has no source {chosen.source!r}; it has {', '.join(there)}")
+            return LeftOutInput(str(file), f"has no source {chosen.source!r}; it has {', '.join(there)}")
     strange = frame.filter(~pl.col("platform").is_in([p.value for p in Platform]) | pl.col("occurrences").cast(pl.Int64, strict=False).is_null())
     if strange.height:
-        return LeftOut(str(file), f"neither a platform nor a count in a row: {', '.join(strange.select(list(COLUMNS)).row(0))}")
+        return LeftOutInput(str(file), f"neither a platform nor a count in a row: {', '.join(strange.select(list(CSV_COLUMNS)).row(0))}")
     if chosen.platform is not None:
         frame = frame.filter(pl.col("platform") == chosen.platform)
     samples = pl.col("sample_outcomes") if "sample_outcomes" in frame.columns else pl.lit("")
     return frame.select(
-        *(pl.col(name).alias(ours) for name, ours in COLUMNS.items()),
+        *(pl.col(name).alias(ours) for name, ours in CSV_COLUMNS.items()),
         (pl.col("raw_name") if "raw_name" in frame.columns else pl.lit("")).alias("name"),
         samples.str.split(" | ").list.filter(pl.element() != "").alias("sample_outcomes"),
     )

@@ -8,57 +8,57 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from palimpsest_pipeline.domain.instants import HOUR, hour_key, list_hours
+from palimpsest_pipeline.domain.instants import HOUR, format_hour_key, list_hours
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.derived_products import Schema
+from palimpsest_pipeline.storage.derivation.derived_products import ProductSchema
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 
 from .context import Pipeline
-from .due_products import due_now
-from .landed_cycles import EVER, rescan
+from .due_products import list_due_products
+from .landed_cycles import ALL_HOURS, rescan_landing
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Product:
+class CycleProduct:
     """One product of one cycle."""
 
-    stage: Schema
+    stage: ProductSchema
     cycle_id: int
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class LostCycle:
     """A cycle whose answers are not all in the landing any more. `stale`: its rows would be others if they were derived now, or are missing."""
 
     cycle_id: int
     sentence: str
-    stale: bool
+    is_stale: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Hour:
+class PlannedHour:
     """One hour of the range. An hour without landed and gone cycles never had anything."""
 
-    at: datetime
-    landed: tuple[LandedCycle, ...] = ()
-    due: Mapping[Product, DueReason] = field(default_factory=dict)
-    gone: tuple[Gone, ...] = ()
-    torn: tuple[Gone, ...] = ()
+    begins_at: datetime
+    landed_cycles: tuple[LandedCycle, ...] = ()
+    due: Mapping[CycleProduct, DueReason] = field(default_factory=dict)
+    gone_cycles: tuple[LostCycle, ...] = ()
+    damaged_cycles: tuple[LostCycle, ...] = ()
     """Of `landed`, those that lack segments. The other cycles are derived all the same."""
 
     @property
     def key(self) -> str:
-        return hour_key(self.at)
+        return format_hour_key(self.begins_at)
 
     @property
-    def lost(self) -> tuple[Gone, ...]:
-        return (*self.gone, *self.torn)
+    def lost_cycles(self) -> tuple[LostCycle, ...]:
+        return (*self.gone_cycles, *self.damaged_cycles)
 
     @property
     def can_be_derived(self) -> bool:
-        lost = {gone.cycle_id for gone in self.torn}
+        lost = {gone.cycle_id for gone in self.damaged_cycles}
         return any(product.cycle_id not in lost for product in self.due)
 
     def why(self) -> str:
@@ -70,46 +70,46 @@ class Hour:
         return "; ".join(f"{why}: {', '.join(names[why])}" for why in DueReason if names[why])
 
 
-def plan(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, look: bool = True) -> list[Hour]:
+def plan_hours(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, rescan_first: bool = True) -> list[PlannedHour]:
     """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known cycles. Derives nothing.
 
     Unless `look` is false, the landing of these hours is read first, and `ops.landed_cycles` is corrected.
     """
-    begin, end = first or EVER[0], EVER[1] if last is None else last + HOUR
-    if look:
-        rescan(pipeline, begin, end)
+    begin, end = first or ALL_HOURS[0], ALL_HOURS[1] if last is None else last + HOUR
+    if rescan_first:
+        rescan_landing(pipeline, begin, end)
     with pipeline.connect() as conn:
-        cycles = landed_cycles.read(conn, begin, end)
-        due = due_now(pipeline, conn, first=begin, end=end)
+        cycles = landed_cycles.read_cycles(conn, begin, end)
+        due = list_due_products(pipeline, conn, first=begin, end=end)
     of_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
     for cycle in cycles:
         of_hour[cycle.partition_hour].append(cycle)
-    to_do: defaultdict[datetime, dict[Product, DueReason]] = defaultdict(dict)
+    to_do: defaultdict[datetime, dict[CycleProduct, DueReason]] = defaultdict(dict)
     for each in due:
         if not each.is_gone:
-            to_do[each.partition_hour][Product(each.schema, each.cycle_id, each.product)] = each.why
+            to_do[each.partition_hour][CycleProduct(each.schema, each.cycle_id, each.product)] = each.reason
     stale = {each.cycle_id for each in due}
     return [
-        Hour(
+        PlannedHour(
             at,
             tuple(cycle for cycle in of_hour[at] if not cycle.is_gone),
             to_do[at],
-            tuple(_gone(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.is_gone),
-            tuple(_torn(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.problem),
+            tuple(_build_gone_cycle(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.is_gone),
+            tuple(_build_damaged_cycle(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.problem),
         )
         for at in (list_hours(first, last) if first and last else sorted(of_hour))
     ]
 
 
-def _gone(cycle: LandedCycle, stale: bool) -> Gone:
-    return Gone(cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale)
+def _build_gone_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
+    return LostCycle(cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale)
 
 
-def _torn(cycle: LandedCycle, stale: bool) -> Gone:
+def _build_damaged_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
     if cycle.digest is None:
-        return Gone(cycle.cycle_id, f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are", stale)
+        return LostCycle(cycle.cycle_id, f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are", stale)
     sentence = (
         f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the segments, or "
         "remove what is left of the cycle"
     )
-    return Gone(cycle.cycle_id, sentence, stale)
+    return LostCycle(cycle.cycle_id, sentence, stale)

@@ -7,11 +7,11 @@ from palimpsest_pipeline.domain.enums import FailureClass, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
 
-BROWSER: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+USER_AGENT: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 """A full browser identification; bare product tokens are refused by some edges."""
 
 
-class Later(list[Request]):
+class DelayedBatch(list[Request]):
     """A batch that is asked only `pause_s` seconds after it was yielded: earlier, the same bodies would come again from a cache."""
 
     def __init__(self, requests: Iterable[Request], pause_s: float) -> None:
@@ -37,7 +37,7 @@ class PlatformAdapter(Protocol):
         """Raised by one whenever the reading of answers changes, so that derived data say which reading made them."""
         ...
 
-    def headers(self) -> dict[str, str]:
+    def build_headers(self) -> dict[str, str]:
         """Headers of every request to this platform."""
         ...
 
@@ -53,7 +53,7 @@ class PlatformAdapter(Protocol):
         """
         ...
 
-    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         """The question for one listing's whole book."""
         ...
 

@@ -24,15 +24,15 @@ NO_RAW: Final = msgspec.Raw(b"")
 BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises: broken or of another shape, text that is not UTF-8, nested without end."""
 
-_DECIMAL: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
+_DECIMAL_PATTERN: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 """How a price is written. `Decimal` takes more: exponents, underscores between digits, digits of other scripts."""
-_PRICE_OR_NONE: Final = re.compile(rf"(?:{_DECIMAL.pattern})?|[-\u2010-\u2015]+")
+_PRICE_OR_NONE_PATTERN: Final = re.compile(rf"(?:{_DECIMAL_PATTERN.pattern})?|[-\u2010-\u2015]+")
 """A price, or what people write for none: nothing, or dashes."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 100_000
 """No sport or event has nearly so many. Counts are added up in 32 bits, so a larger number counts as unknown."""
-_ERROR_PATH: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_ERROR_PATH_PATTERN: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 class UnreadableError(Exception):
@@ -49,12 +49,12 @@ def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: str
     try:
         return decoder.decode(raw)
     except BROKEN_JSON as error:
-        found = _ERROR_PATH.match(str(error))
+        found = _ERROR_PATH_PATTERN.match(str(error))
         reason, inner = (found["reason"], found["path"] or "$") if found else (str(error), "$")
         raise UnreadableError(path + inner.removeprefix("$"), reason) from error
 
 
-def text(value: Any) -> str | None:
+def read_text(value: Any) -> str | None:
     """Text of an id or a name that may come as a number; None for anything else, and for nothing but blanks."""
     if isinstance(value, str):
         return value.strip() or None
@@ -63,9 +63,9 @@ def text(value: Any) -> str | None:
     return None
 
 
-def key_text(value: Any, path: str) -> str:
+def read_key_text(value: Any, path: str) -> str:
     """Text of an id under which something is stored. Raises UnreadableError when there is none, and when it is longer than a key can be."""
-    found = text(value)
+    found = read_text(value)
     if found is None:
         raise UnreadableError(path, "no id")
     if len(found) > MAX_KEY_CHARS:
@@ -73,12 +73,12 @@ def key_text(value: Any, path: str) -> str:
     return found
 
 
-def written(value: Any) -> str | None:
+def read_raw_text(value: Any) -> str | None:
     """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole numbers."""
-    return value or None if isinstance(value, str) else text(value)
+    return value or None if isinstance(value, str) else read_text(value)
 
 
-def integer(value: Any) -> int | None:
+def read_integer(value: Any) -> int | None:
     """A whole number that may come as text or as a float without fraction; None for anything else."""
     if isinstance(value, bool):
         return None
@@ -94,35 +94,35 @@ def integer(value: Any) -> int | None:
     return None
 
 
-def count(value: Any) -> int | None:
+def read_count(value: Any) -> int | None:
     """Return a whole number from 0 to `_MAX_COUNT`; None (unknown) for anything else."""
-    number = integer(value)
+    number = read_integer(value)
     return number if number is not None and 0 <= number <= _MAX_COUNT else None
 
 
-def positive_id(value: Any) -> int | None:
+def read_positive_id(value: Any) -> int | None:
     """A numeric id above nought, from a number or digits; None for anything else."""
-    number = integer(value)
+    number = read_integer(value)
     return number if number is not None and 0 < number < 10**_MAX_DIGITS else None
 
 
-def odds_milli(value: Any) -> int | None:
+def parse_odds_milli(value: Any) -> int | None:
     """Decimal odds x 1000, exact for text, half to even. None for what is no price: 1.00 and less, null, blanks, dashes, any other text."""
     if isinstance(value, str):
-        return _milli_of_text(value)
+        return _parse_milli_text(value)
     if isinstance(value, int | float) and 1 < value < _MAX_MILLI:
-        return _price_or_none(round(value * 1000))
+        return _drop_non_price(round(value * 1000))
     return None
 
 
-def _milli_of_text(value: str) -> int | None:
-    if not _DECIMAL.fullmatch(written_price := value.strip()):
+def _parse_milli_text(value: str) -> int | None:
+    if not _DECIMAL_PATTERN.fullmatch(written_price := value.strip()):
         return None
     number = Decimal(written_price)
-    return _price_or_none(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
+    return _drop_non_price(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
 
 
-def _price_or_none(milli: int) -> int | None:
+def _drop_non_price(milli: int) -> int | None:
     return milli if EVENS_MILLI < milli <= _MAX_MILLI else None
 
 
@@ -147,26 +147,28 @@ OutcomeId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
 """An outcome may be stored under its id, so that it is bounded like any key."""
 
 
-def outcome_damage(outcome: str | None) -> str:
+def describe_outcome_damage(outcome: str | None) -> str:
     """What makes the id of an outcome unusable, in words; '' when nothing does."""
     if outcome is None:
         return "no outcome id"
     return f"an outcome id of {len(outcome)} characters: at most {MAX_KEY_CHARS} are read" if len(outcome) > MAX_KEY_CHARS else ""
 
 
-MILLI: Final[Memo[Odds, int | None]] = Memo(odds_milli, 1 << 16)
-"""`odds_milli` of any odds: a book of thousands of prices holds some hundreds of different ones."""
+MILLI_BY_ODDS: Final[Memo[Odds, int | None]] = Memo(parse_odds_milli, 1 << 16)
+"""`parse_odds_milli` of any odds: a book of thousands of prices holds some hundreds of different ones."""
 
 
-def odds_or_none(value: Any) -> Odds:
+def read_odds(value: Any) -> Odds:
     """The value where odds can be read from it at all; None for anything else."""
     return value if isinstance(value, str | int | float) else None
 
 
-def demand_readable(platform: Platform, path: str, odds: Sequence[Odds], milli: Sequence[int | None], damage: Sequence[tuple[str, str]] = ()) -> None:
+def require_readable_odds(
+    platform: Platform, path: str, odds: Sequence[Odds], milli: Sequence[int | None], damage: Sequence[tuple[str, str]] = ()
+) -> None:
     """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged book can be read.
 
-    `milli`: what `MILLI` makes of each of `odds`. `damage`: (path, reason) of entries that were left out. Nothing, dashes and numbers up to 1 stand
+    `milli`: what `MILLI_BY_ODDS` makes of each of `odds`. `damage`: (path, reason) of entries that were left out. Nothing, dashes and numbers up to 1 stand
     for no price and count on neither side: a suspended book is readable.
     """
     n_none = milli.count(None)
@@ -175,12 +177,14 @@ def demand_readable(platform: Platform, path: str, odds: Sequence[Odds], milli: 
     n_read = len(milli) - n_none
     if n_none <= n_read:
         return
-    unreadable = [written_price for written_price in odds if isinstance(written_price, str) and not _PRICE_OR_NONE.fullmatch(written_price.strip())]
+    unreadable = [
+        written_price for written_price in odds if isinstance(written_price, str) and not _PRICE_OR_NONE_PATTERN.fullmatch(written_price.strip())
+    ]
     if len(unreadable) > n_read:
         raise PayloadRejected(platform, path, f"{len(unreadable)} of {len(milli)} prices cannot be read, e.g. {unreadable[0][:20]!r}")
 
 
-def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
+def parse_iso_instant(value: Any, default_zone: Any = None) -> datetime | None:
     """Return an ISO instant in UTC; None if it cannot be read, or if it and `zone_if_missing` give no zone. Callers judge if it is credible."""
     if not isinstance(value, str):
         return None
@@ -189,18 +193,18 @@ def iso_instant(value: Any, zone_if_missing: Any = None) -> datetime | None:
     except ValueError:
         return None
     if instant.tzinfo is None:
-        if zone_if_missing is None:
+        if default_zone is None:
             return None
-        instant = instant.replace(tzinfo=zone_if_missing)
+        instant = instant.replace(tzinfo=default_zone)
     try:
         return instant.astimezone(UTC)
     except OverflowError:  # the last hours of year 9999, west of Greenwich
         return None
 
 
-def epoch_ms_instant(value: Any) -> datetime | None:
+def parse_epoch_ms(value: Any) -> datetime | None:
     """Return Unix milliseconds as an instant in UTC; None for no number, or a year that no date can have. Callers judge if it is credible."""
-    number = integer(value)
+    number = read_integer(value)
     if number is None:
         return None
     try:
@@ -209,7 +213,7 @@ def epoch_ms_instant(value: Any) -> datetime | None:
         return None
 
 
-def items_of(collection: Any) -> Iterator[tuple[str, Any]]:
+def iterate_items(collection: Any) -> Iterator[tuple[str, Any]]:
     """Pairs of an object, or of a list as (index, value); nothing of anything else. For collections that change type."""
     if isinstance(collection, dict):
         yield from collection.items()
@@ -217,7 +221,7 @@ def items_of(collection: Any) -> Iterator[tuple[str, Any]]:
         yield from ((str(index), value) for index, value in enumerate(collection))
 
 
-def object_of(value: Any) -> dict[str, Any]:
+def read_object(value: Any) -> dict[str, Any]:
     """`value` when it is an object, else an empty one: an optional part of unexpected shape reads as absent."""
     return value if isinstance(value, dict) else {}
 
@@ -227,18 +231,18 @@ def is_empty_json(raw: bytes) -> bool:
     return len(raw) < 64 and b"".join(raw.split()) in (b"", b"null", b"false", b"{}", b"[]")
 
 
-_ESCAPED_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_ESCAPED_NUL_PATTERN: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """`\\u0000`, and the pairs of backslashes before it, each of which is a backslash of the text."""
 
 
-def json_of(answer: Answer) -> bytes:
+def read_json_body(answer: Answer) -> bytes:
     """The body for a decoder, NUL characters as U+FFFD; empty when there is none.
 
     Postgres refuses a whole batch for one NUL, and the normaliser uses it as a mark of its own. Were it left out, one id could turn into another, and
     prices would move; as it is, a name shows what it was, and an id that nobody knows is unmapped.
     """
     body = answer.body or b""
-    return _ESCAPED_NUL.sub(rb"\1\\ufffd", body) if _has_nul(body) else body
+    return _ESCAPED_NUL_PATTERN.sub(rb"\1\\ufffd", body) if _has_nul(body) else body
 
 
 def _has_nul(body: bytes) -> bool:
@@ -251,23 +255,23 @@ def _has_nul(body: bytes) -> bool:
     return False
 
 
-def body_of(platform: Platform, answer: Answer, verdict: tuple[Any, str] | None) -> bytes:
+def require_body(platform: Platform, answer: Answer, verdict: tuple[Any, str] | None) -> bytes:
     """Body of a usable answer. Raises PayloadRejected when `verdict` or the answer itself says that it is none."""
     if verdict is not None:
         raise PayloadRejected(platform, "$", f"{verdict[0]}: {verdict[1]}")
     if answer.body is None:
         raise PayloadRejected(platform, "$", "no body")
-    return json_of(answer)
+    return read_json_body(answer)
 
 
-_SIMULATED: Final = re.compile(
+_SIMULATED_PATTERN: Final = re.compile(
     r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b", re.IGNORECASE
 )
 
 
 def is_simulated(country: str | None, tournament: str, home: str, away: str) -> bool:
     """Whether the names give away a simulated or electronic match: they imitate real clubs, ids and all."""
-    if _SIMULATED.search(tournament) or (country and _SIMULATED.search(country)):
+    if _SIMULATED_PATTERN.search(tournament) or (country and _SIMULATED_PATTERN.search(country)):
         return True
     return _ends_in_srl(tournament) or (_ends_in_srl(home) and _ends_in_srl(away))
 

@@ -15,7 +15,7 @@ from .sportybet import SportybetAdapter
 from .sportybet import discovery as sportybet_discovery
 
 
-def adapters(
+def build_adapters(
     *,
     betpawa_api_version: str = "v4",
     betpawa_brand: str = BRANDS["ng"].header,
@@ -38,6 +38,6 @@ def adapters(
     }
 
 
-def parser_version() -> str:
+def join_parser_versions() -> str:
     """Version of the reading of all platforms, e.g. `betpawa2.sportybet2.bet9ja2`."""
-    return ".".join(f"{platform}{adapter.parser_version}" for platform, adapter in adapters().items())
+    return ".".join(f"{platform}{adapter.parser_version}" for platform, adapter in build_adapters().items())

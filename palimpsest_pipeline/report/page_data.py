@@ -9,30 +9,30 @@ from typing import Any, Final
 
 import polars as pl
 
-LEVEL: Final = 9
+COMPRESSION_LEVEL: Final = 9
 
 
-def packed(value: Any) -> str:
+def pack_json(value: Any) -> str:
     """`value` as JSON, deflated (zlib), in base64. Raises ValueError on a number that JSON does not have, TypeError on what is no JSON."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return b64encode(zlib.compress(text.encode(), LEVEL)).decode()
+    return b64encode(zlib.compress(text.encode(), COMPRESSION_LEVEL)).decode()
 
 
-def epoch_s(column: str) -> pl.Expr:
+def to_epoch_s_column(column: str) -> pl.Expr:
     """An instant as whole seconds since 1970."""
     return pl.col(column).dt.epoch("s")
 
 
-def instant_s(instant: datetime) -> int:
+def to_epoch_s(instant: datetime) -> int:
     """An instant as whole seconds since 1970."""
     return int(instant.timestamp())
 
 
-def columns(frame: pl.DataFrame) -> dict[str, list[Any]]:
+def list_columns(frame: pl.DataFrame) -> dict[str, list[Any]]:
     """The frame's columns as lists."""
     return frame.to_dict(as_series=False)
 
 
-def places(words: Sequence[str]) -> Mapping[str, int]:
+def number_words(words: Sequence[str]) -> Mapping[str, int]:
     """Which place each word has."""
     return {word: place for place, word in enumerate(words)}

@@ -14,21 +14,21 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import AvailabilityState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .page_data import epoch_s, instant_s, packed, places
+from .page_data import number_words, pack_json, to_epoch_s, to_epoch_s_column
 
-HOLE: Final = 0
-MOST_LINES: Final = 3
+MISSING_PRICE: Final = 0
+MAX_LINES: Final = 3
 """Lines (specifiers) of a market that are shown of a fixture."""
-UNSEEN: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)
-OFFER: Final = ("sr_id", "specifier", "platform")
+UNSEEN_STATES: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)
+OFFER_KEY: Final = ("sr_id", "specifier", "platform")
 
 
-def priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFrame:
+def filter_priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFrame:
     """Without what had ended by then, which only says what the last price was."""
     return stretches.filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > since))
 
 
-def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
+def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.DataFrame:
     """`sr_id, specifier, rank` (from 1) of the lines that most platforms price; of these first what comes nearest to even."""
     typical = pl.col("odds_milli").median().over("sr_id", "specifier", "outcome_key")
     return (
@@ -37,12 +37,12 @@ def main_lines(stretches: pl.DataFrame, most: int = MOST_LINES) -> pl.DataFrame:
         .agg(n=pl.col("platform").n_unique(), spread=pl.col("typical").max() / pl.col("typical").min())
         .sort("sr_id", pl.col("n") * -1, "spread", "specifier")
         .with_columns(rank=pl.int_range(1, pl.len() + 1).over("sr_id"))
-        .filter(pl.col("rank") <= most)
+        .filter(pl.col("rank") <= max_lines)
         .select("sr_id", "specifier", "rank")
     )
 
 
-def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def append_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `stretches` and `states`, continued by `current` where it was seen after them.
 
     All frames are of one market, as `storage.marts.page_prices` reads them. The history of an offer ends at one look, and the current state may rest
@@ -51,21 +51,21 @@ def with_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.Data
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
     unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
-    known = states.group_by(OFFER).agg(known_until=looked_until.max(), unseen=unseen)
+    known = states.group_by(OFFER_KEY).agg(known_until=looked_until.max(), unseen=unseen)
     later = (
-        current.join(known, on=OFFER, how="left")
+        current.join(known, on=OFFER_KEY, how="left")
         .filter(pl.col("known_until").is_null() | (pl.col("last_confirmed_at") > pl.col("known_until")))
         .with_columns(pl.when(pl.col("unseen")).then("last_confirmed_at").otherwise("known_until").alias("known_until"))
     )
-    of_offer = later.unique(OFFER).with_columns(begins_at=pl.max_horizontal("state_since", "known_until"))
+    of_offer = later.unique(OFFER_KEY).with_columns(begins_at=pl.max_horizontal("state_since", "known_until"))
     of_price = later.with_columns(begins_at=pl.max_horizontal("changed_at", "known_until"), ends_at=pl.lit(None, INSTANT))
     return (
-        pl.concat([_ended(stretches, of_price, (*OFFER, "outcome_key")), of_price.drop_nulls("odds_milli").select(stretches.columns)]),
-        pl.concat([_ended(states, of_offer, OFFER), of_offer.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns)]),
+        pl.concat([_close_stretches(stretches, of_price, (*OFFER_KEY, "outcome_key")), of_price.drop_nulls("odds_milli").select(stretches.columns)]),
+        pl.concat([_close_stretches(states, of_offer, OFFER_KEY), of_offer.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns)]),
     )
 
 
-def _ended(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+def _close_stretches(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """Return `rows`; each one that has no end ends where the row of `later` with its key begins."""
     ends = rows.join(later.select(*key, until="begins_at"), on=key, how="left")
     return (
@@ -75,7 +75,7 @@ def _ended(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]) -> pl.Da
     )
 
 
-def turns(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
+def compute_turning_points(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
     """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
 
     Frames as `storage.marts.page_prices` reads them, of one market. What was before `since` begins there; an offer that is not priced since has no
@@ -83,38 +83,38 @@ def turns(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]
     """
     begin = pl.lit(since, INSTANT)
     begins, ends = pl.max_horizontal("begins_at", begin), pl.coalesce("ends_at", "last_confirmed_at")
-    offers = priced_since(stretches, since).select(OFFER).unique()
+    offers = filter_priced_since(stretches, since).select(OFFER_KEY).unique()
     instants = pl.concat(
         [
-            stretches.select(*OFFER, at=begins),
-            stretches.drop_nulls("ends_at").select(*OFFER, at="ends_at"),
-            states.select(*OFFER, at=begins),
-            states.select(*OFFER, at=ends).drop_nulls("at"),
+            stretches.select(*OFFER_KEY, at=begins),
+            stretches.drop_nulls("ends_at").select(*OFFER_KEY, at="ends_at"),
+            states.select(*OFFER_KEY, at=begins),
+            states.select(*OFFER_KEY, at=ends).drop_nulls("at"),
         ]
     )
-    grid = instants.filter(pl.col("at") >= begin).unique().join(offers, on=OFFER, how="semi").sort("at")
-    state = states.select(*OFFER, "begins_at", "state").sort("begins_at")
-    turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER, check_sortedness=False).drop("begins_at")
-    price = stretches.select(*OFFER, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
-    seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN)
+    grid = instants.filter(pl.col("at") >= begin).unique().join(offers, on=OFFER_KEY, how="semi").sort("at")
+    state = states.select(*OFFER_KEY, "begins_at", "state").sort("begins_at")
+    turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False).drop("begins_at")
+    price = stretches.select(*OFFER_KEY, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
+    seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN_STATES)
     for outcome in outcomes:
         of_outcome = price.filter(outcome_key=outcome).drop("outcome_key")
         stands = pl.col("ends_at").is_null() | (pl.col("at") < pl.col("ends_at"))
-        value = pl.when(~seen).then(HOLE).when(stands).then("odds_milli").otherwise(-pl.col("odds_milli"))
+        value = pl.when(~seen).then(MISSING_PRICE).when(stands).then("odds_milli").otherwise(-pl.col("odds_milli"))
         turned = (
-            turned.join_asof(of_outcome, left_on="at", right_on="begins_at", by=OFFER, check_sortedness=False)
-            .with_columns(value.fill_null(HOLE).cast(pl.Int32).alias(f"value:{outcome}"))
+            turned.join_asof(of_outcome, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False)
+            .with_columns(value.fill_null(MISSING_PRICE).cast(pl.Int32).alias(f"value:{outcome}"))
             .drop("begins_at", "ends_at", "odds_milli", strict=False)
         )
     named = [f"value:{outcome}" for outcome in outcomes]
-    same_offer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in OFFER)
-    is_last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in OFFER).fill_null(value=True)
+    same_offer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in OFFER_KEY)
+    is_last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in OFFER_KEY).fill_null(value=True)
     repeats = (same_offer & pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in named)).fill_null(value=False)
-    return turned.sort(*OFFER, "at").filter(~repeats | is_last).select(*OFFER, "at", pl.concat_list(named).alias("values"))
+    return turned.sort(*OFFER_KEY, "at").filter(~repeats | is_last).select(*OFFER_KEY, "at", pl.concat_list(named).alias("values"))
 
 
 @dataclass
-class Histories:
+class PriceHistories:
     """Price lines of many fixtures, packed some fixtures at a time until the page has no room for more.
 
     `shards` are read by the page when a fixture of theirs is chosen; `index` says which those are: market to fixture to shard.
@@ -125,46 +125,46 @@ class Histories:
     platforms: Sequence[str]
     shards: list[str] = field(default_factory=list)
     index: dict[str, dict[int, int]] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+    left_out_counts: dict[str, int] = field(default_factory=dict)
     """Market to how many fixtures found no room."""
-    latest: datetime | None = None
+    last_confirmed_at: datetime | None = None
     """The last look that any line rests on."""
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         return sum(map(len, self.shards))
 
     @property
     def is_full(self) -> bool:
-        return self.bytes >= self.budget_bytes
+        return self.size_bytes >= self.budget_bytes
 
     def add(self, market: str, stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]) -> None:
         """Take up a market of some fixtures. Fixtures without a price in it get no line."""
-        lines = main_lines(priced_since(stretches, self.since))
+        lines = rank_main_lines(filter_priced_since(stretches, self.since))
         chosen = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
-        turned = turns(chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since).join(
+        turned = compute_turning_points(chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since).join(
             lines, on=["sr_id", "specifier"], how="left"
         )
         if turned.is_empty():
             return
-        told = self._told(turned)
+        told = self._group_offers(turned)
         last: datetime = turned.select(pl.col("at").max()).item()
-        self.latest = last if self.latest is None else max(self.latest, last)
+        self.last_confirmed_at = last if self.last_confirmed_at is None else max(self.last_confirmed_at, last)
         self.index.setdefault(market, {}).update(dict.fromkeys(told, len(self.shards)))
-        self.shards.append(packed(told))
+        self.shards.append(pack_json(told))
 
-    def refuse(self, market: str, n_fixtures: int) -> None:
+    def record_left_out(self, market: str, n_fixtures: int) -> None:
         """Say that so many fixtures of a market found no room."""
-        self.left_out[market] = self.left_out.get(market, 0) + n_fixtures
+        self.left_out_counts[market] = self.left_out_counts.get(market, 0) + n_fixtures
 
-    def _told(self, turned: pl.DataFrame) -> dict[int, list[list[Any]]]:
+    def _group_offers(self, turned: pl.DataFrame) -> dict[int, list[list[Any]]]:
         """Fixture to its offers: [specifier, place of the platform, seconds since the turn before, a list of values an outcome].
 
         The first turn's seconds are those since 1970. Lines of higher rank come first.
         """
-        place = places(self.platforms)
+        place = number_words(self.platforms)
         rows = (
-            turned.with_columns(at_s=epoch_s("at"), place=pl.col("platform").replace_strict(place, return_dtype=pl.Int8))
+            turned.with_columns(at_s=to_epoch_s_column("at"), place=pl.col("platform").replace_strict(place, return_dtype=pl.Int8))
             .group_by("sr_id", "rank", "specifier", "place", maintain_order=True)
             .agg(pl.col("at_s").diff().fill_null(pl.col("at_s").first()), "values")
             .sort("sr_id", "rank", "place")
@@ -176,4 +176,4 @@ class Histories:
 
     @property
     def since_s(self) -> int:
-        return instant_s(self.since)
+        return to_epoch_s(self.since)

@@ -6,14 +6,14 @@ from typing import Any, Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Completeness, Evidence, Scope
-from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.enums import Completeness, PresenceEvidence, Scope
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.storage.marts.page_coverage import Coverage
 
-ALL: Final = "all"
+ALL_PLATFORMS: Final = "all"
 
 
-class Seen(StrEnum):
+class OfferStatus(StrEnum):
     """What is known of a platform's offer as of the cycle."""
 
     COMPLETE = "complete"
@@ -25,19 +25,19 @@ class Seen(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformSeen:
+class PlatformOffer:
     """A platform, and what is known of it."""
 
     key: str
     name: str
     is_home: bool
-    seen: Seen
+    seen: OfferStatus
     status: str
     """In words."""
 
     @property
     def is_whole(self) -> bool:
-        return self.seen is Seen.COMPLETE
+        return self.seen is OfferStatus.COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Card:
 class PlatformRates:
     """A platform's counts and rates. `n_fixtures` None: nothing of it could be looked at, so it is not known."""
 
-    platform: PlatformSeen
+    platform: PlatformOffer
     at_least: bool
     n_listings: int | None
     n_listings_with_sr: int | None
@@ -77,43 +77,45 @@ class Figures:
     platforms: tuple[PlatformRates, ...]
 
 
-def platforms_seen(found: Coverage) -> list[PlatformSeen]:
+def list_offers(coverage: Coverage) -> list[PlatformOffer]:
     """The platforms, home first, then by trust."""
-    own = dict(found.rates.select("platform", "completeness").iter_rows())
-    rows = {row["platform"]: row for row in found.platforms.iter_rows(named=True) if row["platform"] in own}
-    return [_platform_seen(rows[key], found, own[key]) for key in map(str, trust_order(found.home_platform, list(rows)))]
+    own = dict(coverage.rates.select("platform", "completeness").iter_rows())
+    rows = {row["platform"]: row for row in coverage.platforms.iter_rows(named=True) if row["platform"] in own}
+    return [_build_offer(rows[key], coverage, own[key]) for key in map(str, order_by_trust(coverage.home_platform, list(rows)))]
 
 
-def _platform_seen(row: dict[str, Any], found: Coverage, completeness: str) -> PlatformSeen:
+def _build_offer(row: dict[str, Any], found: Coverage, completeness: str) -> PlatformOffer:
     why = f" ({row['message']})" if row["message"] else ""
     if completeness == Completeness.COMPLETE:
-        seen, status = Seen.COMPLETE, "looked at completely"
+        seen, status = OfferStatus.COMPLETE, "looked at completely"
     elif row["looked_at"] is not None:
         seen, status = (
-            Seen.CARRIED,
+            OfferStatus.CARRIED,
             f"not looked at completely{why}: where this cycle could not look, its listings are those of {row['looked_at']:%d %b, %H:%M} UTC",
         )
     elif found.scope == Scope.RECORDED:
-        seen, status = Seen.PARTIAL, "imported payloads: they show what is there, never what is missing"
+        seen, status = OfferStatus.PARTIAL, "imported payloads: they show what is there, never what is missing"
     elif completeness == Completeness.FAILED:
-        seen, status = Seen.PARTIAL, f"could not be looked at{why}, nor could it in the day before: what it lists is not known"
+        seen, status = OfferStatus.PARTIAL, f"could not be looked at{why}, nor could it in the day before: what it lists is not known"
     else:
-        seen, status = Seen.PARTIAL, f"looked at in part{why}: what was not seen may be there"
-    return PlatformSeen(row["platform"], row["name"], row["platform"] == found.home_platform, seen, status)
+        seen, status = OfferStatus.PARTIAL, f"looked at in part{why}: what was not seen may be there"
+    return PlatformOffer(row["platform"], row["name"], row["platform"] == found.home_platform, seen, status)
 
 
-def figures(found: Coverage, include_started: bool) -> Figures:
+def build_figures(coverage: Coverage, include_started: bool) -> Figures:
     """Cards and rates by platform of one universe."""
-    rates = {row["platform"]: row for row in found.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)}
-    seen = platforms_seen(found)
-    by_platform = (_platform_rates(rates[each.key], rates[ALL if each.is_home else each.key]["evidence"], each, seen[0]) for each in seen)
-    return Figures(include_started, _cards(rates[ALL], seen), tuple(by_platform))
+    rates = {row["platform"]: row for row in coverage.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)}
+    seen = list_offers(coverage)
+    by_platform = (
+        _build_platform_rates(rates[each.key], rates[ALL_PLATFORMS if each.is_home else each.key]["evidence"], each, seen[0]) for each in seen
+    )
+    return Figures(include_started, _build_cards(rates[ALL_PLATFORMS], seen), tuple(by_platform))
 
 
-def _cards(union: dict[str, Any], seen: list[PlatformSeen]) -> tuple[Card, ...]:
+def _build_cards(union: dict[str, Any], seen: list[PlatformOffer]) -> tuple[Card, ...]:
     home = seen[0].name
     of = union["n_union"]
-    is_partial = union["evidence"] == Evidence.PARTIAL
+    is_partial = union["evidence"] == PresenceEvidence.PARTIAL
 
     def card(name: str, label: str, n: int, note: str) -> Card:
         at_least = is_partial and name != "undetermined"
@@ -130,14 +132,14 @@ def _cards(union: dict[str, Any], seen: list[PlatformSeen]) -> tuple[Card, ...]:
     )
 
 
-def _platform_rates(row: dict[str, Any], evidence: str, platform: PlatformSeen, home: PlatformSeen) -> PlatformRates:
+def _build_platform_rates(row: dict[str, Any], evidence: str, platform: PlatformOffer, home: PlatformOffer) -> PlatformRates:
     """`evidence`: what the row's rates rest on. Matches that nobody could look for may be there: of a known whole those found are the least."""
-    partial = platform.seen is Seen.PARTIAL
+    partial = platform.seen is OfferStatus.PARTIAL
     unknown = partial and row["n_listings"] == 0
     others = "with a competitor" if platform.is_home else "on home too"
 
     def rate(name: str, label: str, n: int, of: int, *, is_whole: bool) -> Card:
-        if evidence != Evidence.PARTIAL:
+        if evidence != PresenceEvidence.PARTIAL:
             return Card(name, label, n, "", of, row[name])
         if is_whole and n:
             return Card(name, label, n, "", of, row[name], at_least=True)
@@ -145,7 +147,7 @@ def _platform_rates(row: dict[str, Any], evidence: str, platform: PlatformSeen, 
 
     rates = [rate("fixture_match_rate", f"of its fixtures {others}", row["n_matched_fixtures"], row["n_fixtures"], is_whole=not partial)]
     if not platform.is_home:
-        home_is_whole = home.seen is not Seen.PARTIAL
+        home_is_whole = home.seen is not OfferStatus.PARTIAL
         rates.append(rate("home_covered_rate", "of home's fixtures here", row["n_matched_fixtures"], row["n_home"], is_whole=home_is_whole))
     rates.append(rate("listing_match_rate", f"of its listings {others}", row["n_matched_listings"], row["n_listings"], is_whole=not partial))
     return PlatformRates(

@@ -8,7 +8,7 @@ from palimpsest_pipeline.settings import Settings, SettingsError
 BROKER_VARIABLE: Final = "PALIMPSEST_CELERY_BROKER_URL"
 
 
-def broker_url(settings: Settings) -> str:
+def require_broker_url(settings: Settings) -> str:
     """The broker that is set. Raises SettingsError when there is none, or the extra is missing."""
     if settings.celery_broker_url is None:
         raise SettingsError(f"{BROKER_VARIABLE}: not set; write redis://:PASSWORD@HOST:6379/0 (or amqp://USER:PASSWORD@HOST:5672//)")

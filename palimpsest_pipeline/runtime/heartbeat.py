@@ -10,11 +10,11 @@ import psycopg
 
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 
-JOIN_S: Final = 2.0
+JOIN_TIMEOUT_S: Final = 2.0
 log = logging.getLogger(__name__)
 
 
-class Beating:
+class PeriodicWriter:
     """A thread with a connection of its own that calls `write` every `every_s` seconds inside the block.
 
     `connect` opens a connection (raises DatabaseUnreachable). What `write` returns is a warning, and one that fails costs a warning too; a trouble
@@ -26,63 +26,63 @@ class Beating:
         self,
         subject: str,
         connect: Callable[[], psycopg.Connection],
-        every_s: float,
+        interval_s: float,
         write: Callable[[psycopg.Connection], str | None],
         *,
-        at_once: bool = False,
-        last: Callable[[psycopg.Connection], None] | None = None,
+        write_at_start: bool = False,
+        write_at_end: Callable[[psycopg.Connection], None] | None = None,
     ) -> None:
         self._subject = subject
         self._connect = connect
-        self._every_s = every_s
+        self._interval_s = interval_s
         self._write = write
-        self._at_once = at_once
-        self._last = last
-        self._done = threading.Event()
+        self._write_at_start = write_at_start
+        self._write_at_end = write_at_end
+        self._stop_event = threading.Event()
         self._thread = threading.Thread(target=self._run, name="beating", daemon=True)
         self._conn: psycopg.Connection | None = None
-        self._warned = False
+        self._has_warned = False
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._done.set()
-        self._thread.join(JOIN_S)
+        self._stop_event.set()
+        self._thread.join(JOIN_TIMEOUT_S)
 
     # --- on the thread -----------------------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        if self._at_once:
-            self._beat(self._write)
-        while not self._done.wait(self._every_s):
-            self._beat(self._write)
-        if self._last is not None:
-            self._beat(self._last)
-        self._part()
+        if self._write_at_start:
+            self._call_write(self._write)
+        while not self._stop_event.wait(self._interval_s):
+            self._call_write(self._write)
+        if self._write_at_end is not None:
+            self._call_write(self._write_at_end)
+        self._disconnect()
 
-    def _beat(self, write: Callable[[psycopg.Connection], str | None]) -> None:
+    def _call_write(self, write: Callable[[psycopg.Connection], str | None]) -> None:
         try:
             if self._conn is None:
                 self._conn = self._connect()
             words = write(self._conn)
         except (DatabaseUnreachable, psycopg.Error) as error:
-            self._part()
+            self._disconnect()
             self._warn(f"not written down for now: {error}")
         except Exception:  # a thread that dies makes what it speaks for look dead
             log.exception("%s: could not be written down", self._subject)
         else:
-            self._warned = self._warned and words is not None
+            self._has_warned = self._has_warned and words is not None
             if words is not None:
                 self._warn(words)
 
-    def _part(self) -> None:
+    def _disconnect(self) -> None:
         if self._conn is not None:
             self._conn.close()
         self._conn = None
 
     def _warn(self, words: str) -> None:
-        if not self._warned:
-            self._warned = True
+        if not self._has_warned:
+            self._has_warned = True
             log.warning("%s: %s", self._subject, words)

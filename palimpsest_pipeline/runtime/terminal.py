@@ -12,16 +12,16 @@ from typing import Final, TextIO
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from palimpsest_pipeline.domain.printable_text import printable
+from palimpsest_pipeline.domain.printable_text import escape_controls
 
-PACKAGE: Final = __name__.partition(".")[0]
-PIPE_WIDTH: Final = 160
+PACKAGE_NAME: Final = __name__.partition(".")[0]
+PIPE_WIDTH_COLUMNS: Final = 160
 """Columns of a table that goes to a file or another program, unless COLUMNS says otherwise."""
 
 
-def output_width(stream: TextIO) -> int | None:
+def find_output_width(stream: TextIO) -> int | None:
     """Return the columns of what is printed to `stream`; None leaves them to the terminal."""
-    return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH_COLUMNS
 
 
 class PrintableConsole(Console):
@@ -29,7 +29,7 @@ class PrintableConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text, keep="\n\t"), segment.style)
+            yield segment if segment.control else Segment(escape_controls(segment.text, kept_characters="\n\t"), segment.style)
 
 
 class TerminalLog(logging.Handler):
@@ -40,12 +40,12 @@ class TerminalLog(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._console = PrintableConsole(file=sys.stderr, width=output_width(sys.stderr))
+        self._console = PrintableConsole(file=sys.stderr, width=find_output_width(sys.stderr))
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.partition(".")[0] != PACKAGE:
+        if record.name.partition(".")[0] != PACKAGE_NAME:
             return
-        line = printable(" ".join(record.getMessage().split()))  # Rich drops some control characters silently
+        line = escape_controls(" ".join(record.getMessage().split()))  # Rich drops some control characters silently
         self._console.print(f"warning: {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -1,27 +1,27 @@
 """The scrape: discover, choose targets, capture, and say what came of it. Asks through one engine; no database, no Dagster, no settings."""
 
-from .capture import capture
-from .cycle import Scraped, hosts, run_cycle
+from .capture import capture_targets
+from .cycle import Scraped, build_host_setups, run_cycle
 from .discovery import continue_discoveries, discover
-from .engine import Engine, Host
-from .outcomes import broken_off, discovery_result, outcomes_of_landed, running, tallies_of_landed
-from .stage_tally import Tally
-from .targets import targets
+from .engine import HostSetup, ScrapeEngine
+from .outcomes import build_discovery_result, build_running_runs, build_unfinished_result, rebuild_outcomes, rebuild_tallies
+from .stage_tally import StageTally
+from .targets import build_targets
 
 __all__ = [
-    "Engine",
-    "Host",
+    "HostSetup",
+    "ScrapeEngine",
     "Scraped",
-    "Tally",
-    "broken_off",
-    "capture",
+    "StageTally",
+    "build_discovery_result",
+    "build_host_setups",
+    "build_running_runs",
+    "build_targets",
+    "build_unfinished_result",
+    "capture_targets",
     "continue_discoveries",
     "discover",
-    "discovery_result",
-    "hosts",
-    "outcomes_of_landed",
+    "rebuild_outcomes",
+    "rebuild_tallies",
     "run_cycle",
-    "running",
-    "tallies_of_landed",
-    "targets",
 ]

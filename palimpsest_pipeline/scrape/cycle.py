@@ -10,14 +10,14 @@ from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
-from .capture import capture
-from .dialect_guard import guarded_judge
+from .capture import capture_targets
+from .dialect_guard import guard_judge
 from .discovery import discover
-from .engine import Engine, Host
-from .host_budget import Budget
-from .outcomes import discovery_result
-from .stage_tally import Tally
-from .targets import targets
+from .engine import HostSetup, ScrapeEngine
+from .host_budget import HostBudget
+from .outcomes import build_discovery_result
+from .stage_tally import StageTally
+from .targets import build_targets
 
 if TYPE_CHECKING:
     from palimpsest_pipeline.wire.client import PlatformClient
@@ -32,22 +32,22 @@ class Scraped:
     result: CycleResult
 
 
-def hosts(
-    adapters: Mapping[Platform, PlatformAdapter], clients: "Mapping[Platform, PlatformClient]", budgets: Mapping[Platform, Budget]
-) -> dict[Platform, Host]:
+def build_host_setups(
+    adapters: Mapping[Platform, PlatformAdapter], clients: "Mapping[Platform, PlatformClient]", budgets: Mapping[Platform, HostBudget]
+) -> dict[Platform, HostSetup]:
     """What an engine needs of each platform that has a client."""
-    return {platform: Host(client, guarded_judge(adapters[platform]), budgets[platform]) for platform, client in clients.items()}
+    return {platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform]) for platform, client in clients.items()}
 
 
-async def run_cycle(cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: Engine, *, sport: Sport, clock: Clock) -> Scraped:
+async def run_cycle(cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, *, sport: Sport, clock: Clock) -> Scraped:
     """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends the engine ends the cycle.
 
     Every platform is waited for. Both through one engine: a host that was found blocking or slow in discovery is known as such to the capture.
     """
-    tally = Tally()
+    tally = StageTally()
     discoveries = (await discover(adapters, engine, sport=sport, tally=tally)).discoveries
     listings = [listing for discovery in discoveries.values() for listing in discovery.listings]
-    wanted = targets(listings, cycle.home_platform, clock.now())
-    earlier = discovery_result(cycle, discoveries, tally, clock.now())
-    result = await capture(cycle, wanted, adapters, engine, clock=clock, earlier=lambda: earlier)
+    wanted = build_targets(listings, cycle.home_platform, clock.now())
+    earlier = build_discovery_result(cycle, discoveries, tally, clock.now())
+    result = await capture_targets(cycle, wanted, adapters, engine, clock=clock, read_earlier_result=lambda: earlier)
     return Scraped(discoveries, wanted, result)

@@ -5,18 +5,18 @@ from collections.abc import Callable
 
 from palimpsest_pipeline.domain.enums import FailureClass
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.printable_text import printable
+from palimpsest_pipeline.domain.printable_text import escape_controls
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 
 log = logging.getLogger(__name__)
 
 
-def words(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """An exception as one line."""
-    return printable(f"{type(error).__name__}: {error}".rstrip(": "), keep="\n")
+    return escape_controls(f"{type(error).__name__}: {error}".rstrip(": "), kept_characters="\n")
 
 
-def guarded_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureClass, str] | None]:
+def guard_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureClass, str] | None]:
     """The adapter's judge; an answer that it stumbles over is one of another shape than the platform's own."""
 
     def judge(answer: Answer) -> tuple[FailureClass, str] | None:
@@ -24,6 +24,6 @@ def guarded_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureC
             return adapter.judge(answer)
         except Exception as error:
             log.exception("%s: %s could not be judged", adapter.platform, answer.request.path)
-            return FailureClass.CONTRACT_BROKEN, f"could not be judged: {words(error)}"
+            return FailureClass.CONTRACT_BROKEN, f"could not be judged: {describe_error(error)}"
 
     return judge

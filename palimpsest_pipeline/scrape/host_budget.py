@@ -11,7 +11,7 @@ class BreakerRule:
     blocks_in_a_row: int = 3
     """Blocked answers without a usable one between them that open the breaker. More than one: a host may answer one odd question with a page."""
     window: int = 20
-    failed_of_window: int = 12
+    max_failed_in_window: int = 12
     """So many transient failures among the last `window` answers open it."""
     stall_s: float = 10.0
     """A request under way for so long, while the host answered nothing at all, opens it."""
@@ -22,18 +22,18 @@ class BreakerRule:
     """Before the one probe after blocks."""
     give_up_s: float = 60.0
     """Open for so long without one good answer: shut for this scrape."""
-    longest_told_s: float = 60.0
+    max_retry_after_s: float = 60.0
     """Longest Retry-After taken on. Asked for more, the host is shut: nobody comes back early."""
 
     def __post_init__(self) -> None:
-        if min(self.blocks_in_a_row, self.window, self.failed_of_window) < 1 or self.failed_of_window > self.window:
-            raise ValueError(f"counts must be at least 1, and failed_of_window at most window: {self}")
-        if min(self.stall_s, self.pause_s, self.pause_max_s, self.give_up_s) <= 0 or min(self.block_pause_s, self.longest_told_s) < 0:
+        if min(self.blocks_in_a_row, self.window, self.max_failed_in_window) < 1 or self.max_failed_in_window > self.window:
+            raise ValueError(f"counts must be at least 1, and max_failed_in_window at most window: {self}")
+        if min(self.stall_s, self.pause_s, self.pause_max_s, self.give_up_s) <= 0 or min(self.block_pause_s, self.max_retry_after_s) < 0:
             raise ValueError(f"waits must be greater than 0, block_pause_s and longest_told_s not negative: {self}")
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class HostBudget:
     """What one host may be asked. Times in seconds. Raises ValueError on a budget that could never send a request."""
 
     max_in_flight: int
@@ -60,18 +60,18 @@ class Budget:
         if self.max_per_s is not None and self.max_per_s <= 0:
             raise ValueError(f"max_per_s must be greater than 0, or None: {self}")
 
-    def split(self, share: float) -> "tuple[Budget, Budget]":
+    def split(self, share: float) -> "tuple[HostBudget, HostBudget]":
         """Two budgets for scrapes that run at the same time: of `share` of this one, and of the rest. Together they allow no more than this one does,
         but for the one request at a time that each has at least. 0: there is nothing to split, each has all."""
         if not share:
             return self, self
         first = max(1, min(int(self.max_in_flight * share), self.max_in_flight - 1))
-        return self._part(share, first), self._part(1 - share, max(1, self.max_in_flight - first))
+        return self._take_share(share, first), self._take_share(1 - share, max(1, self.max_in_flight - first))
 
-    def _part(self, share: float, max_in_flight: int) -> "Budget":
+    def _take_share(self, share: float, max_in_flight: int) -> "HostBudget":
         rate = None if self.max_per_s is None else self.max_per_s * share
         return replace(self, max_in_flight=max_in_flight, min_gap_s=self.min_gap_s / share, jitter_s=self.jitter_s / share, max_per_s=rate)
 
 
-PATIENCE: Final = 8
+MAX_PASSES: Final = 8
 """How often a fixture lets later ones go past before places are kept for it."""

@@ -4,67 +4,67 @@ from collections import deque
 from random import Random
 from typing import Generic, TypeVar
 
-from .circuit_breaker import Breaker
-from .host_budget import Budget
+from .circuit_breaker import CircuitBreaker
+from .host_budget import HostBudget
 
-Ask = TypeVar("Ask")
+RequestT = TypeVar("RequestT")
 
 
-class Host(Generic[Ask]):
+class HostQueue(Generic[RequestT]):
     """Its budget's arithmetic. Who gets what is the scheduler's to say."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: HostBudget) -> None:
         self.budget = budget
-        self.breaker = Breaker(budget.breaker)
-        self.waiting: dict[int, Ask] = {}
-        self.following: deque[Ask] = deque()
+        self.breaker = CircuitBreaker(budget.breaker)
+        self.waiting: dict[int, RequestT] = {}
+        self.pending_starts: deque[RequestT] = deque()
         """Have their slots, and start at the next turns, before all others."""
         self.in_flight = 0
-        self.asked = True
+        self.is_closed = True
         """Closed, as of the last look at it."""
-        self.left_out = False
+        self.is_left_out = False
         """Not waited for any longer, as of the last look at it."""
         self._next_at = 0.0
         self._window_s = max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0
-        self._starts: deque[float] = deque(maxlen=max(1, int(budget.max_per_s or 1)))
+        self._recent_starts: deque[float] = deque(maxlen=max(1, int(budget.max_per_s or 1)))
         """The last ones: as many as may start within one window."""
-        self._paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
-        self._kept_slots, self._turn_kept = 0, False
-        self.room = 0
+        self._is_paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
+        self._n_reserved_slots, self._is_turn_reserved = 0, False
+        self.n_startable = 0
         """How many requests may start together now, the first of them at once; as of the last reckoning."""
 
     @property
-    def free(self) -> int:
+    def n_free_slots(self) -> int:
         """Slots."""
-        return self.budget.max_in_flight - self.in_flight - len(self.following)
+        return self.budget.max_in_flight - self.in_flight - len(self.pending_starts)
 
     @property
-    def turn_at(self) -> float:
+    def next_turn_at(self) -> float:
         """When the next request may start."""
-        if self._window_s and len(self._starts) == self._starts.maxlen:
-            return max(self._next_at, self._starts[0] + self._window_s)
+        if self._window_s and len(self._recent_starts) == self._recent_starts.maxlen:
+            return max(self._next_at, self._recent_starts[0] + self._window_s)
         return self._next_at
 
-    def started(self, key: int, now: float, rng: Random) -> None:
+    def record_start(self, key: int, now: float, rng: Random) -> None:
         self.in_flight += 1
-        self._starts.append(now)
+        self._recent_starts.append(now)
         self._next_at = now + self.budget.min_gap_s + rng.uniform(0, self.budget.jitter_s)
-        self.breaker.started(key, now)
+        self.breaker.record_start(key, now)
 
-    def reckon_room(self, now: float, *, anew: bool = False) -> None:
+    def update_startable(self, now: float, *, clears_reservations: bool = False) -> None:
         """Sets `room`; `anew`: nothing is kept any more."""
-        if anew:
-            self._kept_slots, self._turn_kept = 0, False
-        has_turn = self.turn_at <= now and not self._turn_kept
-        self.room = self.free - self._kept_slots if has_turn else 0
+        if clears_reservations:
+            self._n_reserved_slots, self._is_turn_reserved = 0, False
+        has_turn = self.next_turn_at <= now and not self._is_turn_reserved
+        self.n_startable = self.n_free_slots - self._n_reserved_slots if has_turn else 0
 
-    def keep(self, n: int, now: float) -> None:
+    def reserve_slots(self, n: int, now: float) -> None:
         """Slots and a turn, from all that look for room after this."""
-        self._kept_slots += n
-        self._turn_kept = self._paced
-        self.reckon_room(now)
+        self._n_reserved_slots += n
+        self._is_turn_reserved = self._is_paced
+        self.update_startable(now)
 
-    def back_off_s(self, attempts: int, rng: Random) -> float:
+    def draw_backoff_s(self, attempts: int, rng: Random) -> float:
         """Before the next try of a request that has had so many."""
         longest_s = min(self.budget.backoff_initial_s * 2.0 ** (attempts - 1), self.budget.backoff_max_s)
         return rng.uniform(0, longest_s) if self.budget.backoff_jitter else longest_s

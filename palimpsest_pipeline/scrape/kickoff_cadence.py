@@ -23,20 +23,20 @@ class Cadence:
     slot_minutes: int
 
     @property
-    def reach(self) -> timedelta:
+    def first_tier_length(self) -> timedelta:
         """How long before kickoff the first tier begins."""
         return MINUTE * max(self.tiers)
 
     @property
-    def slot(self) -> timedelta:
+    def slot_length(self) -> timedelta:
         return MINUTE * self.slot_minutes
 
-    def slot_of(self, at: datetime) -> datetime:
+    def find_slot_start(self, at: datetime) -> datetime:
         """Begin of the slot that holds `at`."""
-        minute = _minute_of_day(at)
-        return _midnight(at) + MINUTE * (minute - minute % self.slot_minutes)
+        minute = _count_minutes_of_day(at)
+        return _floor_to_day(at) + MINUTE * (minute - minute % self.slot_minutes)
 
-    def instants(self, slot_at: datetime) -> list[datetime]:
+    def list_instants(self, slot_at: datetime) -> list[datetime]:
         """The minutes of the slot that begins at `slot_at`, in order."""
         return [slot_at + MINUTE * n for n in range(self.slot_minutes)]
 
@@ -46,30 +46,32 @@ class Cadence:
         if to_go <= timedelta(0):
             return False
         within = [minutes for minutes in self.tiers if to_go <= MINUTE * minutes]
-        return bool(within) and _minute_of_day(at) % self.tiers[min(within)] == 0
+        return bool(within) and _count_minutes_of_day(at) % self.tiers[min(within)] == 0
 
-    def next_due(self, kickoffs: Iterable[datetime], after: datetime) -> datetime | None:
+    def find_next_due(self, kickoffs: Iterable[datetime], after: datetime) -> datetime | None:
         """The first minute after the minute `after` at which one of these is due; None when that is not before the coarsest step is over."""
         begin, end = after + MINUTE, after + MINUTE * (max(self.tiers.values()) + 1)
-        return min((at for kickoff_at in set(kickoffs) for at in itertools.islice(self.due_in(kickoff_at, begin, end), 1)), default=None)
+        return min(
+            (at for kickoff_at in set(kickoffs) for at in itertools.islice(self.iterate_due_instants(kickoff_at, begin, end), 1)), default=None
+        )
 
-    def due_in(self, kickoff_at: datetime, begin: datetime, end: datetime) -> Iterator[datetime]:
+    def iterate_due_instants(self, kickoff_at: datetime, begin: datetime, end: datetime) -> Iterator[datetime]:
         """The minutes from `begin` until before `end` at which the fixture is due, in order."""
-        at = max(_up_to_minute(begin), _up_to_minute(kickoff_at - self.reach))
+        at = max(_floor_to_minute(begin), _floor_to_minute(kickoff_at - self.first_tier_length))
         while at < min(end, kickoff_at):
             if self.is_due(kickoff_at, at):
                 yield at
             at += MINUTE
 
 
-def _midnight(at: datetime) -> datetime:
+def _floor_to_day(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _minute_of_day(at: datetime) -> int:
-    return (at - _midnight(at)) // MINUTE
+def _count_minutes_of_day(at: datetime) -> int:
+    return (at - _floor_to_day(at)) // MINUTE
 
 
-def _up_to_minute(at: datetime) -> datetime:
+def _floor_to_minute(at: datetime) -> datetime:
     floor = at.replace(second=0, microsecond=0)
     return floor if floor == at else floor + MINUTE

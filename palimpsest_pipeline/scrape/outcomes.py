@@ -14,118 +14,122 @@ from palimpsest_pipeline.domain.enums import Completeness, FailureClass, Payload
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 
-from .host_budget import Budget
-from .shortest_duration import floor_s
-from .stage_tally import Counts, Tally, percentile
+from .host_budget import HostBudget
+from .shortest_duration import compute_floors_s
+from .stage_tally import RequestCounts, StageTally, compute_percentile
 
-LATE: Final = "late: its discovery goes on beside the capture"
+LATE_MESSAGE: Final = "late: its discovery goes on beside the capture"
 _WORST_FIRST: Final = (RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)
 
 
-def outcome_of(last: Answer, first_at: datetime) -> EventOutcome:
+def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
     """Ledger line of one listing from its last answer, which is the verdict; `first_at` is when the first attempt began. Holds no body."""
     return EventOutcome(
-        platform=last.request.platform,
-        external_id=last.request.external_id or "",
-        sr_id=last.request.sr_id,
-        status=RunStatus.COMPLETED if last.ok else RunStatus.FAILED,
-        attempts=last.attempt,
-        failure=last.failure,
-        failure_detail=last.failure_detail,
-        http_status=last.status,
+        platform=last_answer.request.platform,
+        external_id=last_answer.request.external_id or "",
+        sr_id=last_answer.request.sr_id,
+        status=RunStatus.COMPLETED if last_answer.ok else RunStatus.FAILED,
+        attempts=last_answer.attempt,
+        failure=last_answer.failure,
+        failure_detail=last_answer.failure_detail,
+        http_status=last_answer.status,
         requested_at=first_at,
-        received_at=last.received_at,
-        bytes=len(last.body or b""),
-        duration_ms=_ms(first_at, last.received_at),
-        observed_at=last.observed_at if last.ok else None,
+        received_at=last_answer.received_at,
+        bytes=len(last_answer.body or b""),
+        duration_ms=_measure_ms(first_at, last_answer.received_at),
+        observed_at=last_answer.observed_at if last_answer.ok else None,
     )
 
 
-def not_asked(request: Request, failure: FailureClass, reason: str, now: datetime) -> Answer:
+def build_unasked_answer(request: Request, failure: FailureClass, reason: str, now: datetime) -> Answer:
     """In place of an answer: attempt 0, and what kept us from asking."""
     return Answer(request, 0, now, now, now, None, {}, None, failure, reason)
 
 
-def cancelled(request: Request, attempts: int, latest: EventOutcome | None, now: datetime) -> EventOutcome:
+def build_cancelled_outcome(request: Request, attempts: int, latest_outcome: EventOutcome | None, now: datetime) -> EventOutcome:
     """Ledger line of a listing whose asking was ended: `attempts` begun, `latest` after those that were answered. A good answer stays good."""
-    if latest is None:
-        latest = outcome_of(not_asked(request, FailureClass.TRANSIENT, "", now), now)
-        return replace(latest, status=RunStatus.CANCELLED, attempts=attempts, failure=None, failure_detail="ended before an answer came")
-    if latest.status is RunStatus.COMPLETED:
-        return latest
-    detail = f"ended before another try; last {latest.failure}: {latest.failure_detail}"
-    return replace(latest, status=RunStatus.CANCELLED, attempts=attempts, failure_detail=detail)
+    if latest_outcome is None:
+        latest_outcome = build_outcome(build_unasked_answer(request, FailureClass.TRANSIENT, "", now), now)
+        return replace(latest_outcome, status=RunStatus.CANCELLED, attempts=attempts, failure=None, failure_detail="ended before an answer came")
+    if latest_outcome.status is RunStatus.COMPLETED:
+        return latest_outcome
+    detail = f"ended before another try; last {latest_outcome.failure}: {latest_outcome.failure_detail}"
+    return replace(latest_outcome, status=RunStatus.CANCELLED, attempts=attempts, failure_detail=detail)
 
 
-def discovery_result(
-    cycle: Cycle, discoveries: Mapping[Platform, Discovery], tally: Tally, finished_at: datetime, late: Collection[Platform] = ()
+def build_discovery_result(
+    cycle: Cycle, discoveries: Mapping[Platform, Discovery], tally: StageTally, finished_at: datetime, late_platforms: Collection[Platform] = ()
 ) -> CycleResult:
     """The cycle after discovery: a run per platform, no outcomes yet. Of platforms that are `late` it still runs."""
     runs = [
-        _run(
+        _build_run(
             platform,
-            tally.counts[platform],
+            tally.counts_by_platform[platform],
             finished_at,
-            status=RunStatus.RUNNING if platform in late else _discovery_status(discovery),
-            message=LATE if platform in late else discovery.reason if discovery.listings or discovery.reason else "nothing is listed",
+            status=RunStatus.RUNNING if platform in late_platforms else _map_discovery_status(discovery),
+            message=LATE_MESSAGE
+            if platform in late_platforms
+            else discovery.reason
+            if discovery.listings or discovery.reason
+            else "nothing is listed",
             discovered=len(discovery.listings),
         )
         for platform, discovery in discoveries.items()
     ]
-    return CycleResult(cycle, cycle_status(run.status for run in runs), finished_at, runs)
+    return CycleResult(cycle, combine_statuses(run.status for run in runs), finished_at, runs)
 
 
-def capture_result(
-    cycle: Cycle, tally: Tally, budgets: Mapping[Platform, Budget], finished_at: datetime, earlier: CycleResult | None = None
+def build_capture_result(
+    cycle: Cycle, tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime, earlier_result: CycleResult | None = None
 ) -> CycleResult:
     """The cycle after its capture; `earlier` is what it came to before, and the runs returned are of both."""
-    runs = merged(earlier.runs if earlier else (), _capture_runs(tally, budgets, finished_at))
+    runs = merge_runs(earlier_result.runs if earlier_result else (), _build_capture_runs(tally, budgets, finished_at))
     outcomes = tuple(tally.outcomes)
-    return CycleResult(cycle, cycle_status(run.status for run in runs), finished_at, runs, outcomes, tuple(skews_ms(outcomes)))
+    return CycleResult(cycle, combine_statuses(run.status for run in runs), finished_at, runs, outcomes, tuple(compute_skews_ms(outcomes)))
 
 
-def running(tally: Tally, now: datetime, earlier: CycleResult | None = None) -> list[PlatformRun]:
+def build_running_runs(tally: StageTally, now: datetime, earlier_result: CycleResult | None = None) -> list[PlatformRun]:
     """A run per platform that has been asked, as far as it is while the stage goes on; targets are the listings whose asking is over."""
     runs = []
-    for platform, counts in tally.counts.items():
+    for platform, counts in tally.counts_by_platform.items():
         mine = [outcome for outcome in tally.outcomes if outcome.platform is platform]
-        runs.append(_run(platform, counts, now, status=RunStatus.RUNNING, targets=len(mine), fetched=_fetched(mine)))
-    return [replace(run, status=RunStatus.RUNNING) for run in merged(earlier.runs if earlier else (), runs)]
+        runs.append(_build_run(platform, counts, now, status=RunStatus.RUNNING, targets=len(mine), fetched=_count_fetched(mine)))
+    return [replace(run, status=RunStatus.RUNNING) for run in merge_runs(earlier_result.runs if earlier_result else (), runs)]
 
 
-def broken_off(
+def build_unfinished_result(
     cycle: Cycle,
     status: RunStatus,
     message: str,
     finished_at: datetime,
     *,
-    tally: Tally,
-    unfinished: Sequence[EventOutcome] = (),
-    budgets: Mapping[Platform, Budget],
-    earlier: CycleResult | None = None,
+    tally: StageTally,
+    unfinished_outcomes: Sequence[EventOutcome] = (),
+    budgets: Mapping[Platform, HostBudget],
+    earlier_result: CycleResult | None = None,
 ) -> CycleResult:
     """The cycle when a stage did not come to its end: `status` and `message` for every platform that was not through, and each listing's line.
 
     `tally` and `unfinished` are those of the stage. A platform is through when it had listings to ask for and none is unfinished.
     """
     told = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
-    unfinished = [outcome for outcome in unfinished if (outcome.platform, outcome.external_id) not in told]
-    left = Counter(outcome.platform for outcome in unfinished)
-    runs = {run.platform: run for run in _capture_runs(tally, budgets, finished_at)}
-    listing = [run.platform for run in earlier.runs if run.discovered] if earlier else []
-    for platform in [*left, *tally.counts, *listing]:
+    unfinished_outcomes = [outcome for outcome in unfinished_outcomes if (outcome.platform, outcome.external_id) not in told]
+    left = Counter(outcome.platform for outcome in unfinished_outcomes)
+    runs = {run.platform: run for run in _build_capture_runs(tally, budgets, finished_at)}
+    listing = [run.platform for run in earlier_result.runs if run.discovered] if earlier_result else []
+    for platform in [*left, *tally.counts_by_platform, *listing]:
         if platform not in runs:
-            runs[platform] = _run(platform, tally.counts[platform], finished_at, status=status)
+            runs[platform] = _build_run(platform, tally.counts_by_platform[platform], finished_at, status=status)
     for platform, run in runs.items():
         if left[platform] or not run.targets:
-            runs[platform] = replace(run, status=status, targets=run.targets + left[platform], message=_and(run.message, message))
-    outcomes = (*tally.outcomes, *unfinished)
-    both = merged(earlier.runs if earlier else (), list(runs.values()))
-    return CycleResult(cycle, status, finished_at, both, outcomes, tuple(skews_ms(outcomes)))
+            runs[platform] = replace(run, status=status, targets=run.targets + left[platform], message=_join_messages(run.message, message))
+    outcomes = (*tally.outcomes, *unfinished_outcomes)
+    both = merge_runs(earlier_result.runs if earlier_result else (), list(runs.values()))
+    return CycleResult(cycle, status, finished_at, both, outcomes, tuple(compute_skews_ms(outcomes)))
 
 
-def outcomes_of_landed(
-    landed: pl.DataFrame, *, status: RunStatus = RunStatus.INTERRUPTED, message: str = "", discovered: Mapping[Platform, int] | None = None
+def rebuild_outcomes(
+    landed_answers: pl.DataFrame, *, status: RunStatus = RunStatus.INTERRUPTED, message: str = "", n_discovered: Mapping[Platform, int] | None = None
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
     """Ledger lines and runs of a cycle whose process is gone, from its landed answers of every kind; no bodies needed.
 
@@ -133,37 +137,37 @@ def outcomes_of_landed(
     (of the body, unpacked). Every run gets `status` and `message`; `discovered` is how many listings each platform's
     discovery found, where that is known. The order of the rows changes nothing.
     """
-    discovery, capture = tallies_of_landed(landed)
-    known, runs = discovered or {}, []
-    for platform in sorted(discovery.counts.keys() | capture.counts.keys(), key=list(Platform).index):
+    discovery, capture = rebuild_tallies(landed_answers)
+    known, runs = n_discovered or {}, []
+    for platform in sorted(discovery.counts_by_platform.keys() | capture.counts_by_platform.keys(), key=list(Platform).index):
         mine = [outcome for outcome in capture.outcomes if outcome.platform is platform]
         of_both = [
-            _run(platform, tally.counts[platform], landed["received_at"].max(), status=status)  # type: ignore[arg-type]
+            _build_run(platform, tally.counts_by_platform[platform], landed_answers["received_at"].max(), status=status)  # type: ignore[arg-type]
             for tally in (discovery, capture)
-            if platform in tally.counts
+            if platform in tally.counts_by_platform
         ]
-        (run,) = merged(of_both[:1], of_both[1:])
-        runs.append(replace(run, targets=len(mine), fetched=_fetched(mine), discovered=known.get(platform, 0), message=message))
+        (run,) = merge_runs(of_both[:1], of_both[1:])
+        runs.append(replace(run, targets=len(mine), fetched=_count_fetched(mine), discovered=known.get(platform, 0), message=message))
     return capture.outcomes, runs
 
 
-def tallies_of_landed(landed: pl.DataFrame) -> tuple[Tally, Tally]:
-    """What a cycle's discovery and its capture counted, from its landed answers (columns as in `outcomes_of_landed`)."""
+def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTally]:
+    """What a cycle's discovery and its capture counted, from its landed answers (columns as in `rebuild_outcomes`)."""
     lines: dict[tuple[Platform, str], EventOutcome] = {}
-    discovery, capture = Tally(counts_details=False), Tally(counts_discovery=False)
-    for row in landed.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
-        answer = _answer_of(row)
+    discovery, capture = StageTally(counts_details=False), StageTally(counts_discovery=False)
+    for row in landed_answers.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
+        answer = _rebuild_answer(row)
         platform, external_id = answer.request.platform, answer.request.external_id
         if answer.request.kind is not PayloadKind.DETAIL or external_id is None:
-            discovery.counts[platform].add(answer, row["n_bytes"])
+            discovery.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
             continue
-        capture.counts[platform].add(answer, row["n_bytes"])
-        lines[platform, external_id] = _after(lines.get((platform, external_id)), answer, row["n_bytes"])
+        capture.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
+        lines[platform, external_id] = _add_answer(lines.get((platform, external_id)), answer, row["n_bytes"])
     capture.outcomes.extend(lines.values())
     return discovery, capture
 
 
-def _answer_of(row: Mapping[str, Any]) -> Answer:
+def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
     """A landed answer without its body, which was there if it did not fail."""
     request = Request(Platform(row["platform"]), PayloadKind(row["kind"]), "", external_id=row["external_id"], sr_id=row["sr_id"])
     failure = None if row["failure"] is None else FailureClass(row["failure"])
@@ -171,50 +175,50 @@ def _answer_of(row: Mapping[str, Any]) -> Answer:
     return Answer(request, row["attempt"], *instants, row["status"], {}, b"" if failure is None else None, failure, row["failure_detail"])
 
 
-def _after(line: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
+def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
     """The line after one more answer. Attempts of several processes at one cycle add up, and none undoes a good answer."""
-    if line is not None and line.status is RunStatus.COMPLETED:
-        return line
-    attempts = (line.attempts if line else 0) + (answer.attempt > 0)
-    first_at = line.requested_at if line else answer.requested_at
-    return replace(outcome_of(answer, first_at), attempts=attempts, bytes=n_bytes)
+    if outcome is not None and outcome.status is RunStatus.COMPLETED:
+        return outcome
+    attempts = (outcome.attempts if outcome else 0) + (answer.attempt > 0)
+    first_at = outcome.requested_at if outcome else answer.requested_at
+    return replace(build_outcome(answer, first_at), attempts=attempts, bytes=n_bytes)
 
 
-def _capture_runs(tally: Tally, budgets: Mapping[Platform, Budget], finished_at: datetime) -> list[PlatformRun]:
+def _build_capture_runs(tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime) -> list[PlatformRun]:
     """A run per platform that has a listing in the tally."""
     by_platform: dict[Platform, list[EventOutcome]] = defaultdict(list)
     for outcome in tally.outcomes:
         by_platform[outcome.platform].append(outcome)
-    floors = floor_s({platform: tally.counts[platform].durations_s for platform in by_platform}, budgets)
+    floors = compute_floors_s({platform: tally.counts_by_platform[platform].durations_s for platform in by_platform}, budgets)
     runs = []
     for platform, mine in by_platform.items():
-        fetched = _fetched(mine)
+        fetched = _count_fetched(mine)
         # A listing that is gone is an answer about it, not a fault of the run; but a platform where all are gone has given nothing.
         faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in mine)
         status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if faults else RunStatus.COMPLETED
-        run = _run(
+        run = _build_run(
             platform,
-            tally.counts[platform],
+            tally.counts_by_platform[platform],
             finished_at,
             status=status,
-            message="" if status is RunStatus.COMPLETED else _told(mine, fetched),
+            message="" if status is RunStatus.COMPLETED else _describe_failures(mine, fetched),
             targets=len(mine),
             fetched=fetched,
         )
-        runs.append(replace(run, capture_s=tally.counts[platform].wall_s, floor_s=floors[platform]))
+        runs.append(replace(run, capture_s=tally.counts_by_platform[platform].wall_s, floor_s=floors[platform]))
     return runs
 
 
-def merged(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> list[PlatformRun]:
+def merge_runs(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> list[PlatformRun]:
     """Runs of the whole cycle from those of its discovery and its capture. Latencies are those of the capture where there was one."""
     both = {run.platform: run for run in earlier}
     for run in later:
         before = both.get(run.platform)
-        both[run.platform] = run if before is None else _merge(before, run)
+        both[run.platform] = run if before is None else _merge_run(before, run)
     return list(both.values())
 
 
-def cycle_status(statuses: Iterable[RunStatus]) -> RunStatus:
+def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
     """Completed when all platforms are, failed when all failed, partial in between. A cycle with nothing to ask is completed."""
     seen = set(statuses)
     if seen <= {RunStatus.COMPLETED}:
@@ -222,38 +226,38 @@ def cycle_status(statuses: Iterable[RunStatus]) -> RunStatus:
     return RunStatus.FAILED if seen == {RunStatus.FAILED} else RunStatus.PARTIAL
 
 
-def skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
+def compute_skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
     """How far apart each fixture's platforms were seen, from the first good answer of each; none for a fixture seen on fewer than two."""
     seen: dict[int, dict[Platform, datetime]] = defaultdict(dict)
     for outcome in outcomes:
         if outcome.sr_id is not None and outcome.observed_at is not None:
             mine = seen[outcome.sr_id]
             mine[outcome.platform] = min(outcome.observed_at, mine.get(outcome.platform, outcome.observed_at))
-    return [_ms(min(at.values()), max(at.values())) for at in seen.values() if len(at) > 1]
+    return [_measure_ms(min(at.values()), max(at.values())) for at in seen.values() if len(at) > 1]
 
 
-def _ms(begin: datetime, end: datetime) -> float:
+def _measure_ms(begin: datetime, end: datetime) -> float:
     return (end - begin).total_seconds() * 1000
 
 
-def _and(*words: str) -> str:
+def _join_messages(*words: str) -> str:
     return "; ".join(filter(None, words))
 
 
-def _fetched(outcomes: Sequence[EventOutcome]) -> int:
+def _count_fetched(outcomes: Sequence[EventOutcome]) -> int:
     return sum(outcome.status is RunStatus.COMPLETED for outcome in outcomes)
 
 
-def _discovery_status(discovery: Discovery) -> RunStatus:
+def _map_discovery_status(discovery: Discovery) -> RunStatus:
     # A platform that lists nothing at all has never happened but by a fault.
     if discovery.completeness is Completeness.FAILED or not discovery.listings:
         return RunStatus.FAILED
     return RunStatus.COMPLETED if discovery.completeness is Completeness.COMPLETE else RunStatus.PARTIAL
 
 
-def _run(
+def _build_run(
     platform: Platform,
-    counts: Counts,
+    counts: RequestCounts,
     finished_at: datetime,
     *,
     status: RunStatus,
@@ -263,7 +267,7 @@ def _run(
     fetched: int = 0,
 ) -> PlatformRun:
     """`finished_at` stands in for the instants of a platform that was never asked."""
-    p50_s, p95_s = percentile(counts.answered_s, 50), percentile(counts.answered_s, 95)
+    p50_s, p95_s = compute_percentile(counts.answered_durations_s, 50), compute_percentile(counts.answered_durations_s, 95)
     return PlatformRun(
         platform=platform,
         status=status,
@@ -278,11 +282,11 @@ def _run(
         p50_ms=None if p50_s is None else p50_s * 1000,
         p95_ms=None if p95_s is None else p95_s * 1000,
         message=message,
-        clock_offset_s=statistics.median(counts.offsets_s) if counts.offsets_s else None,
+        clock_offset_s=statistics.median(counts.clock_offsets_s) if counts.clock_offsets_s else None,
     )
 
 
-def _merge(before: PlatformRun, run: PlatformRun) -> PlatformRun:
+def _merge_run(before: PlatformRun, run: PlatformRun) -> PlatformRun:
     errors = Counter(before.errors_by_class)
     errors.update(run.errors_by_class)
     return replace(
@@ -298,14 +302,14 @@ def _merge(before: PlatformRun, run: PlatformRun) -> PlatformRun:
         errors_by_class=dict(sorted(errors.items())),
         p50_ms=run.p50_ms if run.p50_ms is not None else before.p50_ms,
         p95_ms=run.p95_ms if run.p95_ms is not None else before.p95_ms,
-        message=_and(before.message, run.message),
+        message=_join_messages(before.message, run.message),
         clock_offset_s=run.clock_offset_s if run.clock_offset_s is not None else before.clock_offset_s,
         capture_s=run.capture_s if run.capture_s is not None else before.capture_s,
         floor_s=run.floor_s if run.floor_s is not None else before.floor_s,
     )
 
 
-def _told(outcomes: Sequence[EventOutcome], fetched: int) -> str:
+def _describe_failures(outcomes: Sequence[EventOutcome], fetched: int) -> str:
     failed = Counter(str(outcome.failure) for outcome in outcomes if outcome.failure is not None)
     example = next(outcome.failure_detail for outcome in outcomes if outcome.failure is not None)
     return f"{fetched} of {len(outcomes)} listings fetched; {', '.join(f'{n} {c}' for c, n in failed.most_common())}, e.g. {example}"

@@ -10,14 +10,14 @@ from random import Random
 from typing import Any, Final
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
-from palimpsest_pipeline.wire.retry_rules import RULES, Bears, Rule, Wait
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES, FailureRule, HostSignal, RetryWait
 
-from .circuit_breaker import State
-from .host_budget import PATIENCE, Budget
-from .host_queue import Host
+from .circuit_breaker import BreakerState
+from .host_budget import MAX_PASSES, HostBudget
+from .host_queue import HostQueue
 from .sinks import HostView
 
-OUT_OF_TIME: Final = "the cycle's time was over"
+OUT_OF_TIME_REASON: Final = "the cycle's time was over"
 """Why something was not asked."""
 
 Rank = tuple[Any, ...]
@@ -25,78 +25,78 @@ Rank = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ScheduledRequest:
     """One request to be made. `key` is never used twice in one scheduler."""
 
     key: int
-    host: Platform
+    platform: Platform
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RequestJob:
     """Requests that belong together: all listings of a fixture, or one question of discovery. `key` is never used twice in one scheduler."""
 
     key: int
     rank: Rank
-    asks: tuple[Ask, ...]
+    requests: tuple[ScheduledRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class StartRequest:
     """Send this ask now; then tell `answered`. `attempt` counts from 1."""
 
-    ask: int
+    request_key: int
     attempt: int
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class RequestFinished:
     """There will be no (further) attempt; comes exactly once for each ask. `reason` is "" when the last answer is the verdict, else
     "not asked: ..."."""
 
-    ask: int
+    request_key: int
     reason: str
 
 
-Action = Start | Over
+Action = StartRequest | RequestFinished
 
 
 @dataclass(slots=True, eq=False)
-class _Ask:
+class _WaitingRequest:
     key: int
     host: "_Host"
-    job: "_Job"
-    attempts: int = 0
+    job: "_WaitingJob"
+    n_attempts: int = 0
     not_before: float = 0.0
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _WaitingJob:
     key: int
     rank: Rank
     number: int
     """In order of arrival: decides among equal ranks."""
-    asks: dict[int, _Ask] = field(default_factory=dict)
+    open_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
     """Not over yet."""
-    waiting: dict[int, _Ask] = field(default_factory=dict)
-    passes: int = 0
+    waiting: dict[int, _WaitingRequest] = field(default_factory=dict)
+    n_passes: int = 0
     """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
-    withdrawn: bool = False
+    is_withdrawn: bool = False
     is_timed_out: bool = False
     """Withdrawn for want of time."""
     ticket: int = 0
     """Of its present place in a queue and among the sleeping; places with an older ticket are void."""
 
 
-_Place = tuple[Rank, int, int, _Job]
-_Host = Host["_Ask"]
+_QueueEntry = tuple[Rank, int, int, _WaitingJob]
+_Host = HostQueue["_WaitingRequest"]
 _Need = tuple[tuple[_Host, int], ...]
 
 
 class Scheduler:
     """Starts the requests of a job together, within the budget of every host, most important first; tries again; leaves out a host that fails.
 
-    Times are seconds of one monotonic clock. After `add`, `extend`, `rerank`, `withdraw`, `answered` and at `wake_at`, call `due` and do what it
+    Times are seconds of one monotonic clock. After `add`, `extend_job`, `rerank_job`, `withdraw_job`, `answered` and at `wake_at`, call `due` and do what it
     says.
 
     - Waiting. A job has asks that wait, each not before some time (of a first try: none). Its gang is those that are due; it is due at the last
@@ -117,306 +117,308 @@ class Scheduler:
 
     def __init__(
         self,
-        budgets: Mapping[Platform, Budget],
-        rules: Mapping[FailureClass, Rule] = RULES,
+        budgets: Mapping[Platform, HostBudget],
+        rules: Mapping[FailureClass, FailureRule] = FAILURE_RULES,
         *,
-        patience: int = PATIENCE,
+        max_passes: int = MAX_PASSES,
         together_s: float = 2.0,
         split_after_s: float = 5.0,
         rng: Random | None = None,
     ) -> None:
-        self._hosts: dict[Platform, _Host] = {host: Host(budget) for host, budget in budgets.items()}
+        self._hosts: dict[Platform, _Host] = {host: HostQueue(budget) for host, budget in budgets.items()}
         self._rules = rules
-        self._patience = patience
+        self._max_passes = max_passes
         self._together_s = together_s
         self._split_after_s = split_after_s
         self._rng = rng or Random()
-        self._jobs: dict[int, _Job] = {}
-        self._under_way: dict[int, _Ask] = {}
-        self._ask_keys: set[int] = set()
+        self._jobs: dict[int, _WaitingJob] = {}
+        self._requests_in_flight: dict[int, _WaitingRequest] = {}
+        self._request_keys: set[int] = set()
         self._job_keys: set[int] = set()
-        self._queues: dict[_Need, list[_Place]] = {}
-        self._sleeping: list[tuple[float, int, _Job]] = []
+        self._queues: dict[_Need, list[_QueueEntry]] = {}
+        self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
-        self._lacking: dict[_Host, int] | None = None
+        self._missing_room: dict[_Host, int] | None = None
         """Of each host the least room that a gang there was in want of when all were last looked at: with less, no gang can start. None: something
         else has changed since."""
         self._actions: list[Action] = []
         self._now = 0.0
         self._split_at = self._ends_at = inf
-        self._apart = False
+        self._splits_jobs = False
         """Half-way to the end is over."""
 
-    def end_at(self, ends_at: float, now: float) -> None:
+    def set_end(self, ends_at: float, now: float) -> None:
         """Nothing starts at `ends_at` or later. What is under way then is the caller's to end; whatever is said of it bears nothing on its host."""
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
-    def hold(self, host: Platform, reason: str, until: float, now: float, *, blocked: bool = True) -> None:
+    def hold_host(self, host: Platform, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
         """Another scrape found this host in trouble: as `Breaker.hold`. Before the first job is added."""
-        self._hosts[host].breaker.hold(reason, until, now, blocked=blocked)
+        self._hosts[host].breaker.hold(reason, until, now, is_blocked=is_blocked)
 
-    def add(self, job: Job, now: float) -> None:
+    def add_job(self, job: RequestJob, now: float) -> None:
         """Its asks wait from `now`. Raises ValueError for a job without asks, an unknown host, or a key used before."""
-        self._check(job.asks)
+        self._check_requests(job.requests)
         if job.key in self._job_keys:
             raise ValueError(f"a job needs asks, and keys that are new: {job}")
         self._now = now
         self._job_keys.add(job.key)
-        known = self._jobs[job.key] = _Job(job.key, job.rank, len(self._job_keys))
-        self._add_asks(known, job.asks, not_before=0.0)
+        known = self._jobs[job.key] = _WaitingJob(job.key, job.rank, len(self._job_keys))
+        self._add_requests(known, job.requests, not_before=0.0)
 
-    def extend(self, job: int, asks: Sequence[Ask], now: float) -> bool:
+    def extend_job(self, job_key: int, requests: Sequence[ScheduledRequest], now: float) -> bool:
         """Add asks to a job that is not over. They start together with those of it that wait, or alone where none does.
 
         Return False, and add nothing, when the job is over or withdrawn. Raises ValueError as `add`.
         """
-        self._check(asks)
-        known = self._jobs.get(job)
-        if known is None or known.withdrawn:
+        self._check_requests(requests)
+        known = self._jobs.get(job_key)
+        if known is None or known.is_withdrawn:
             return False
         self._now = now
-        self._add_asks(known, asks, not_before=now)
+        self._add_requests(known, requests, not_before=now)
         return True
 
-    def _check(self, asks: Sequence[Ask]) -> None:
+    def _check_requests(self, requests: Sequence[ScheduledRequest]) -> None:
         """Raises ValueError where there is no ask, one of an unknown host, or a key that was used before."""
-        keys = {ask.key for ask in asks}
-        if not keys or len(keys) < len(asks) or keys & self._ask_keys:
-            raise ValueError(f"a job needs asks, and keys that are new: {asks}")
-        if unknown := {ask.host for ask in asks} - self._hosts.keys():
+        keys = {ask.key for ask in requests}
+        if not keys or len(keys) < len(requests) or keys & self._request_keys:
+            raise ValueError(f"a job needs asks, and keys that are new: {requests}")
+        if unknown := {ask.platform for ask in requests} - self._hosts.keys():
             raise ValueError(f"no budget for {', '.join(sorted(unknown))}")
 
-    def _add_asks(self, job: _Job, asks: Sequence[Ask], *, not_before: float) -> None:
-        for ask in asks:
-            self._ask_keys.add(ask.key)
-            job.asks[ask.key] = _Ask(ask.key, self._hosts[ask.host], job, not_before=not_before)
-            self._wait(job.asks[ask.key])
-        self._place(job)
+    def _add_requests(self, job: _WaitingJob, requests: Sequence[ScheduledRequest], *, not_before: float) -> None:
+        for ask in requests:
+            self._request_keys.add(ask.key)
+            job.open_requests[ask.key] = _WaitingRequest(ask.key, self._hosts[ask.platform], job, not_before=not_before)
+            self._add_waiting(job.open_requests[ask.key])
+        self._enqueue(job)
 
-    def rerank(self, job: int, rank: Rank) -> None:
+    def rerank_job(self, job_key: int, rank: Rank) -> None:
         """A new place among those that wait. What has started is not touched; a job that is over is passed by."""
-        known = self._jobs.get(job)
+        known = self._jobs.get(job_key)
         if known and known.rank != rank:
             known.rank = rank
-            self._place(known)
+            self._enqueue(known)
 
-    def withdraw(self, job: int, reason: str, *, is_timed_out: bool = False) -> None:
+    def withdraw_job(self, job_key: int, reason: str, *, is_timed_out: bool = False) -> None:
         """Nothing of it starts any more: the next `due` says Over with "not asked: `reason`" for asks that have had no attempt, with "" for asks
         that waited for another. What is under way is answered as usual, and not tried again. A job that is over is passed by.
 
         `is_timed_out`: the caller ends what is under way, too; whatever is said of it bears nothing on its host."""
-        if known := self._jobs.get(job):
-            known.withdrawn, known.is_timed_out = True, is_timed_out
-            for ask in [ask for ask in known.asks.values() if ask.key not in self._under_way]:
-                self._give_up(ask, reason)
+        if known := self._jobs.get(job_key):
+            known.is_withdrawn, known.is_timed_out = True, is_timed_out
+            for ask in [ask for ask in known.open_requests.values() if ask.key not in self._requests_in_flight]:
+                self._finish_request(ask, reason)
 
-    def answered(self, ask: int, failure: FailureClass | None, told_s: float | None, now: float, detail: str = "") -> None:
+    def record_answer(self, request_key: int, failure: FailureClass | None, retry_after_s: float | None, now: float, detail: str = "") -> None:
         """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in seconds, `detail` the
         failure in words. The next `due` says Over if that was the last attempt. Raises ValueError for an ask that is not under way."""
-        if ask not in self._under_way:
-            raise ValueError(f"ask {ask} is not under way")
+        if request_key not in self._requests_in_flight:
+            raise ValueError(f"ask {request_key} is not under way")
         self._now = now
-        known = self._under_way.pop(ask)
+        known = self._requests_in_flight.pop(request_key)
         rule = self._rules[failure] if failure else None
         known.host.in_flight -= 1
         in_time = now < self._ends_at and not known.job.is_timed_out
-        known.host.breaker.answered(ask, rule.bears if rule and in_time else Bears.NOTHING if rule else Bears.GOOD, told_s, now, detail)
-        if rule and rule.tried_again and in_time and not known.job.withdrawn and known.attempts < known.host.budget.max_attempts:
-            told = told_s if rule.wait is Wait.AS_TOLD else None
-            known.not_before = now + (told or known.host.back_off_s(known.attempts, self._rng))
-            self._wait(known)
-            self._place(known.job)
+        known.host.breaker.record_answer(
+            request_key, rule.host_signal if rule and in_time else HostSignal.NOTHING if rule else HostSignal.GOOD, retry_after_s, now, detail
+        )
+        if rule and rule.is_retryable and in_time and not known.job.is_withdrawn and known.n_attempts < known.host.budget.max_attempts:
+            told = retry_after_s if rule.wait is RetryWait.RETRY_AFTER else None
+            known.not_before = now + (told or known.host.draw_backoff_s(known.n_attempts, self._rng))
+            self._add_waiting(known)
+            self._enqueue(known.job)
         else:
-            self._give_up(known, "")
+            self._finish_request(known, "")
 
-    def due(self, now: float) -> list[Action]:
+    def take_due_actions(self, now: float) -> list[Action]:
         """What happens now, in order. Each Start has taken its slot and its turn."""
         self._now = now
         for host in self._hosts.values():
-            self._look_at(host)
-        if not self._apart and self._split_at <= now:
-            self._apart, self._lacking = True, None
+            self._update_host(host)
+        if not self._splits_jobs and self._split_at <= now:
+            self._splits_jobs, self._missing_room = True, None
         if self._ends_at <= now:
-            self._end()
-        while self._sleeping and self._sleeping[0][0] <= now:
-            _, ticket, job = heappop(self._sleeping)
+            self._give_up_all()
+        while self._sleeping_jobs and self._sleeping_jobs[0][0] <= now:
+            _, ticket, job = heappop(self._sleeping_jobs)
             if ticket == job.ticket:
-                self._place(job)
+                self._enqueue(job)
         for host in self._hosts.values():
-            self._follow(host)
-            if host.breaker.wants_probe and host.free > 0 and host.turn_at <= now:
-                self._probe(host)
+            self._start_pending(host)
+            if host.breaker.wants_probe and host.n_free_slots > 0 and host.next_turn_at <= now:
+                self._start_probe(host)
         self._start_gangs()
         self._stop_waiting_for_blocking_hosts()
         actions, self._actions = self._actions, []
         return actions
 
-    def wake_at(self) -> float | None:
+    def find_next_due_at(self) -> float | None:
         """When to call `due` again if nothing happens before; None: nothing waits for time. As of the last call."""
-        while self._sleeping and self._sleeping[0][1] != self._sleeping[0][2].ticket:
-            heappop(self._sleeping)
-        times = [self._sleeping[0][0]] if self._sleeping else []
+        while self._sleeping_jobs and self._sleeping_jobs[0][1] != self._sleeping_jobs[0][2].ticket:
+            heappop(self._sleeping_jobs)
+        times = [self._sleeping_jobs[0][0]] if self._sleeping_jobs else []
         for host in self._hosts.values():
-            if (host.following or (host.waiting and host.free > 0)) and host.turn_at > self._now:
-                times.append(host.turn_at)
+            if (host.pending_starts or (host.waiting and host.n_free_slots > 0)) and host.next_turn_at > self._now:
+                times.append(host.next_turn_at)
             if host.waiting or host.in_flight:
-                times.extend(at for at in (host.breaker.wake_at(), self._left_out_at(host)) if at is not None and at > self._now)
-            if host.waiting or host.following:
+                times.extend(at for at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host)) if at is not None and at > self._now)
+            if host.waiting or host.pending_starts:
                 times.extend(at for at in (self._split_at, self._ends_at) if self._now < at < inf)
         return min(times, default=None)
 
-    def host(self, host: Platform) -> HostView:
+    def view_host(self, platform: Platform) -> HostView:
         """As of the last call."""
-        it = self._hosts[host]
-        rest_s = 0.0 if it.breaker.state is State.CLOSED else max(0.0, it.breaker.until - self._now)
-        return HostView(it.in_flight, len(it.waiting) + len(it.following), it.breaker.state, it.breaker.reason, rest_s)
+        it = self._hosts[platform]
+        rest_s = 0.0 if it.breaker.state is BreakerState.CLOSED else max(0.0, it.breaker.until - self._now)
+        return HostView(it.in_flight, len(it.waiting) + len(it.pending_starts), it.breaker.state, it.breaker.reason, rest_s)
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Nothing waits, nothing is under way, and every Over has been said."""
         return not self._jobs and not self._actions
 
     # How hosts are asked
 
-    def _left_out_at(self, host: _Host) -> float | None:
+    def _find_left_out_at(self, host: _Host) -> float | None:
         opened_at = host.breaker.opened_at
-        is_waited_for = not (host.breaker.blocked or host.breaker.is_held)
+        is_waited_for = not (host.breaker.is_blocked or host.breaker.is_held)
         return None if opened_at is None else opened_at + (self._split_after_s if is_waited_for else 0.0)
 
-    def _look_at(self, host: _Host) -> None:
+    def _update_host(self, host: _Host) -> None:
         """Lets time take effect on it, and draws the consequences."""
         host.breaker.tick(self._now)
-        left_out_at = self._left_out_at(host)
-        before = host.asked, host.left_out
-        host.asked = host.breaker.state is State.CLOSED
-        host.left_out = left_out_at is not None and left_out_at <= self._now
-        if before != (host.asked, host.left_out):
-            self._lacking = None
-        if not host.asked:
-            while host.following:
-                ask = host.following.popleft()
-                self._wait(ask)
-                self._place(ask.job)
-        if host.breaker.state is State.SHUT:
+        left_out_at = self._find_left_out_at(host)
+        before = host.is_closed, host.is_left_out
+        host.is_closed = host.breaker.state is BreakerState.CLOSED
+        host.is_left_out = left_out_at is not None and left_out_at <= self._now
+        if before != (host.is_closed, host.is_left_out):
+            self._missing_room = None
+        if not host.is_closed:
+            while host.pending_starts:
+                ask = host.pending_starts.popleft()
+                self._add_waiting(ask)
+                self._enqueue(ask.job)
+        if host.breaker.state is BreakerState.SHUT:
             for ask in list(host.waiting.values()):
-                self._give_up(ask, host.breaker.words)
+                self._finish_request(ask, host.breaker.full_reason)
 
-    def _probe(self, host: _Host) -> None:
+    def _start_probe(self, host: _Host) -> None:
         due = [ask for ask in host.waiting.values() if ask.not_before <= self._now]
         if due:
-            ask = min(due, key=lambda ask: (ask.attempts, ask.job.rank, ask.job.number, ask.key))
-            self._take([ask])
-            self._place(ask.job)
+            ask = min(due, key=lambda ask: (ask.n_attempts, ask.job.rank, ask.job.number, ask.key))
+            self._take_slots([ask])
+            self._enqueue(ask.job)
 
     def _stop_waiting_for_blocking_hosts(self) -> None:
-        if self._under_way:
+        if self._requests_in_flight:
             return
-        waited_for = [host for host in self._hosts.values() if host.waiting or host.following]
-        if all(host.breaker.blocked and host.breaker.state is State.OPEN for host in waited_for):
+        waited_for = [host for host in self._hosts.values() if host.waiting or host.pending_starts]
+        if all(host.breaker.is_blocked and host.breaker.state is BreakerState.OPEN for host in waited_for):
             for host in waited_for:
-                host.breaker.shut(host.breaker.reason, ending="nothing else was left to do")
-                self._look_at(host)
+                host.breaker.shut(host.breaker.reason, ending_reason="nothing else was left to do")
+                self._update_host(host)
 
-    def _end(self) -> None:
+    def _give_up_all(self) -> None:
         for host in self._hosts.values():
-            reason = OUT_OF_TIME if host.breaker.state is State.CLOSED else f"{host.breaker.reason}; {OUT_OF_TIME}"
-            for ask in [*host.waiting.values(), *host.following]:
-                self._give_up(ask, reason)
+            reason = OUT_OF_TIME_REASON if host.breaker.state is BreakerState.CLOSED else f"{host.breaker.reason}; {OUT_OF_TIME_REASON}"
+            for ask in [*host.waiting.values(), *host.pending_starts]:
+                self._finish_request(ask, reason)
 
     # Waiting, starting, being over
 
-    def _wait(self, ask: _Ask) -> None:
-        ask.job.waiting[ask.key] = ask.host.waiting[ask.key] = ask
+    def _add_waiting(self, request: _WaitingRequest) -> None:
+        request.job.waiting[request.key] = request.host.waiting[request.key] = request
 
-    def _place(self, job: _Job) -> None:
+    def _enqueue(self, job: _WaitingJob) -> None:
         """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or, with parts to come, both."""
         job.ticket = next(self._tickets)
         times = [ask.not_before for ask in job.waiting.values()]
         latest = min(times, default=inf) + self._together_s
         due_at = max((at for at in times if at <= latest), default=inf)
         if due_at <= self._now:
-            self._lacking = None
+            self._missing_room = None
             n = Counter(ask.host for ask in job.waiting.values() if ask.not_before <= self._now)
             need = tuple((host, min(n[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n)
             heappush(self._queues.setdefault(need, []), (job.rank, job.number, job.ticket, job))
         if later := [at for at in times if at > self._now]:
-            heappush(self._sleeping, (max(due_at, min(later)), job.ticket, job))
+            heappush(self._sleeping_jobs, (max(due_at, min(later)), job.ticket, job))
 
     def _start_gangs(self) -> None:
         for host in self._hosts.values():
-            host.reckon_room(self._now, anew=True)
-        if self._lacking is not None and all(host.room < n for host, n in self._lacking.items()):
+            host.update_startable(self._now, clears_reservations=True)
+        if self._missing_room is not None and all(host.n_startable < n for host, n in self._missing_room.items()):
             return
-        lacking = self._lacking = {}  # Void again where what starts leaves a part that is due.
-        heads = [(head, need) for need in self._queues if (head := self._head(need))]
+        lacking = self._missing_room = {}  # Void again where what starts leaves a part that is due.
+        heads = [(head, need) for need in self._queues if (head := self._find_first_entry(need))]
         heapify(heads)
-        passed: list[tuple[_Job, _Need]] = []
+        passed: list[tuple[_WaitingJob, _Need]] = []
         while heads:
             (*_, job), whole = heappop(heads)
-            need = tuple([part for part in whole if not part[0].left_out and (part[0].asked or not self._apart)])
-            if not need or not all(host.asked for host, _ in need):
+            need = tuple([part for part in whole if not part[0].is_left_out and (part[0].is_closed or not self._splits_jobs)])
+            if not need or not all(host.is_closed for host, _ in need):
                 continue  # It waits for a host, not for room: with room kept for it, one host that fails would hold up the others.
-            if short := [part for part in need if part[0].room < part[1]]:
-                for host, n in short if self._apart else short[:1]:
+            if short := [part for part in need if part[0].n_startable < part[1]]:
+                for host, n in short if self._splits_jobs else short[:1]:
                     lacking[host] = min(n, lacking.get(host, n))
-                ready = tuple([part for part in need if self._apart and part not in short])
+                ready = tuple([part for part in need if self._splits_jobs and part not in short])
                 if not ready:
                     passed.append((job, need))
-                    if job.passes >= self._patience:
-                        self._keep(need)
+                    if job.n_passes >= self._max_passes:
+                        self._reserve(need)
                     continue
                 need = ready
-            self._start(job, need)
-            job.passes = 0
+            self._start_job(job, need)
+            job.n_passes = 0
             hosts = {host for host, _ in need}
             for other, others_need in passed:
                 if any(host in hosts for host, _ in others_need):
-                    other.passes += 1
-                    if other.passes == self._patience:
-                        self._keep(others_need)
-            if head := self._head(whole):
+                    other.n_passes += 1
+                    if other.n_passes == self._max_passes:
+                        self._reserve(others_need)
+            if head := self._find_first_entry(whole):
                 heappush(heads, (head, whole))
 
-    def _keep(self, need: _Need) -> None:
+    def _reserve(self, need: _Need) -> None:
         for host, n in need:
-            host.keep(n, self._now)
+            host.reserve_slots(n, self._now)
 
-    def _head(self, need: _Need) -> _Place | None:
+    def _find_first_entry(self, need: _Need) -> _QueueEntry | None:
         queue = self._queues[need]
         while queue and queue[0][2] != queue[0][3].ticket:
             heappop(queue)
         return queue[0] if queue else None
 
-    def _start(self, job: _Job, need: _Need) -> None:
+    def _start_job(self, job: _WaitingJob, need: _Need) -> None:
         for host, n in need:
             due = [ask for ask in job.waiting.values() if ask.host is host and ask.not_before <= self._now]
-            self._take(due[:n])
-            host.reckon_room(self._now)
-        self._place(job)
+            self._take_slots(due[:n])
+            host.update_startable(self._now)
+        self._enqueue(job)
 
-    def _take(self, asks: list[_Ask]) -> None:
+    def _take_slots(self, requests: list[_WaitingRequest]) -> None:
         """Gives asks of one host their slots, and as many as may the host's turns."""
-        for ask in asks:
+        for ask in requests:
             del ask.job.waiting[ask.key], ask.host.waiting[ask.key]
-            ask.host.following.append(ask)
-        self._follow(asks[0].host)
+            ask.host.pending_starts.append(ask)
+        self._start_pending(requests[0].host)
 
-    def _follow(self, host: _Host) -> None:
-        while host.following and host.turn_at <= self._now:
-            ask = host.following.popleft()
-            ask.attempts += 1
-            self._under_way[ask.key] = ask
-            host.started(ask.key, self._now, self._rng)
-            self._actions.append(Start(ask.key, ask.attempts))
+    def _start_pending(self, host: _Host) -> None:
+        while host.pending_starts and host.next_turn_at <= self._now:
+            ask = host.pending_starts.popleft()
+            ask.n_attempts += 1
+            self._requests_in_flight[ask.key] = ask
+            host.record_start(ask.key, self._now, self._rng)
+            self._actions.append(StartRequest(ask.key, ask.n_attempts))
 
-    def _give_up(self, ask: _Ask, reason: str) -> None:
-        job, host = ask.job, ask.host
-        del job.asks[ask.key]
-        if ask in host.following:
-            host.following.remove(ask)
-        elif job.waiting.pop(ask.key, None):
-            del host.waiting[ask.key]
-            self._place(job)
-        if not job.asks:
+    def _finish_request(self, request: _WaitingRequest, reason: str) -> None:
+        job, host = request.job, request.host
+        del job.open_requests[request.key]
+        if request in host.pending_starts:
+            host.pending_starts.remove(request)
+        elif job.waiting.pop(request.key, None):
+            del host.waiting[request.key]
+            self._enqueue(job)
+        if not job.open_requests:
             del self._jobs[job.key]
-        self._actions.append(Over(ask.key, "" if ask.attempts else f"not asked: {reason}"))
+        self._actions.append(RequestFinished(request.key, "" if request.n_attempts else f"not asked: {reason}"))

@@ -19,57 +19,57 @@ class AnswerSink(Protocol):
 class HostView:
     """A host as it stands: what is under way, what waits, and whether it is asked at all."""
 
-    in_flight: int
-    waiting: int
+    n_in_flight: int
+    n_waiting: int
     state: str
     """closed (asked as usual), open (not asked for a while), probing (asked one thing to see), shut (asked no more)."""
     reason: str = ""
     """Why it is not closed."""
-    rest_s: float = 0.0
+    remaining_s: float = 0.0
     """For how much longer it is to be left alone, while open or shut."""
 
 
-class Watch(Protocol):
+class ScrapeObserver(Protocol):
     """Looks on while a scrape runs. Called on the event loop: must not block, and what it raises is a bug.
 
     Who derives from it says only what they care for: nothing happens by itself.
     """
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         """`n` more requests of this kind are about to be made to this platform; below 0: so many that were planned are not made after all."""
         return
 
-    def answered(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         """One attempt is over; the answer is already with the sink."""
         return
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         """The asking of these is over, one for each that was planned. Those of discovery are no listings: their `external_id` is empty."""
         return
 
-    def host(self, platform: Platform, view: HostView) -> None:
+    def on_host_change(self, platform: Platform, view: HostView) -> None:
         """A host's state has changed."""
         return
 
 
 @dataclass(slots=True)
-class Watches:
+class ObserverGroup:
     """A Watch that passes on to any number of others."""
 
-    members: list[Watch] = field(default_factory=list)
+    observers: list[ScrapeObserver] = field(default_factory=list)
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
-        for watch in self.members:
-            watch.planned(platform, n, kind)
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+        for watch in self.observers:
+            watch.on_planned(platform, n, kind)
 
-    def answered(self, answer: Answer) -> None:
-        for watch in self.members:
-            watch.answered(answer)
+    def on_answer(self, answer: Answer) -> None:
+        for watch in self.observers:
+            watch.on_answer(answer)
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
-        for watch in self.members:
-            watch.settled(outcomes)
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
+        for watch in self.observers:
+            watch.on_outcomes(outcomes)
 
-    def host(self, platform: Platform, view: HostView) -> None:
-        for watch in self.members:
-            watch.host(platform, view)
+    def on_host_change(self, platform: Platform, view: HostView) -> None:
+        for watch in self.observers:
+            watch.on_host_change(platform, view)

@@ -10,17 +10,17 @@ from datetime import datetime
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.wire.clock_offset import offset_s
+from palimpsest_pipeline.wire.clock_offset import measure_offset_s
 
-from .sinks import Watch
+from .sinks import ScrapeObserver
 
 
-def _seconds() -> "array[float]":
+def _new_seconds() -> "array[float]":
     return array("d")
 
 
 @dataclass(slots=True)
-class Counts:
+class RequestCounts:
     """One platform's share. A request that was never made (attempt 0) is a failure, but no request."""
 
     requests: int = 0
@@ -28,18 +28,18 @@ class Counts:
     """Of bodies, unpacked."""
     failures: Counter[FailureClass] = field(default_factory=Counter)
     """By attempt, so a request that failed and then succeeded counts too."""
-    answered_s: "array[float]" = field(default_factory=_seconds)
+    answered_durations_s: "array[float]" = field(default_factory=_new_seconds)
     """How long each attempt took that the host answered ..."""
-    unanswered_s: "array[float]" = field(default_factory=_seconds)
+    unanswered_durations_s: "array[float]" = field(default_factory=_new_seconds)
     """... and each that it did not."""
-    offsets_s: "array[float]" = field(default_factory=_seconds)
+    clock_offsets_s: "array[float]" = field(default_factory=_new_seconds)
     """How far ahead the host's clock was, by each answer that told."""
     first_at: datetime | None = None
     """Begin of the first attempt."""
     last_at: datetime | None = None
     """End of the last one."""
 
-    def add(self, answer: Answer, n_bytes: int) -> None:
+    def add_attempt(self, answer: Answer, n_bytes: int) -> None:
         """One more attempt, whose body has `n_bytes` bytes (it need not be there any more)."""
         if answer.failure is not None:
             self.failures[answer.failure] += 1
@@ -47,9 +47,9 @@ class Counts:
             return
         self.requests += 1
         self.bytes += n_bytes
-        (self.unanswered_s if answer.status is None else self.answered_s).append(answer.duration_ms / 1000)
-        if (offset := offset_s(answer)) is not None:
-            self.offsets_s.append(offset)
+        (self.unanswered_durations_s if answer.status is None else self.answered_durations_s).append(answer.duration_ms / 1000)
+        if (offset := measure_offset_s(answer)) is not None:
+            self.clock_offsets_s.append(offset)
         self.first_at = min(self.first_at or answer.requested_at, answer.requested_at)
         self.last_at = max(self.last_at or answer.received_at, answer.received_at)
 
@@ -61,30 +61,30 @@ class Counts:
     @property
     def durations_s(self) -> "array[float]":
         """How long each attempt kept its slot, answered or not."""
-        return self.answered_s + self.unanswered_s
+        return self.answered_durations_s + self.unanswered_durations_s
 
 
 @dataclass(slots=True)
-class Tally(Watch):
+class StageTally(ScrapeObserver):
     """A Watch that counts one stage. Good at any time, also when the stage was ended."""
 
-    counts: defaultdict[Platform, Counts] = field(default_factory=lambda: defaultdict(Counts))
+    counts_by_platform: defaultdict[Platform, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
     outcomes: list[EventOutcome] = field(default_factory=list)
     """Of the listings whose asking is over."""
     counts_discovery: bool = True
     counts_details: bool = True
     """A late platform's discovery goes on beside the capture: then each has a tally that does not count the other."""
 
-    def answered(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         if self._is_counted(is_detail=answer.request.kind is PayloadKind.DETAIL):
-            self.counts[answer.request.platform].add(answer, len(answer.body or b""))
+            self.counts_by_platform[answer.request.platform].add_attempt(answer, len(answer.body or b""))
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         for outcome in outcomes:
             if not self._is_counted(is_detail=bool(outcome.external_id)):
                 continue
             if outcome.failure is not None and not outcome.attempts:
-                self.counts[outcome.platform].failures[outcome.failure] += 1
+                self.counts_by_platform[outcome.platform].failures[outcome.failure] += 1
             if outcome.external_id:
                 self.outcomes.append(outcome)
 
@@ -92,7 +92,7 @@ class Tally(Watch):
         return self.counts_details if is_detail else self.counts_discovery
 
 
-def percentile(values: Sequence[float], percent: int) -> float | None:
+def compute_percentile(values: Sequence[float], percent: int) -> float | None:
     """Percentile between the values, None when there are none."""
     if len(values) < 2:
         return values[0] if values else None

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from palimpsest_pipeline.domain.cycles import Target
 from palimpsest_pipeline.domain.enums import ListingKind, Platform
-from palimpsest_pipeline.domain.observations import RELISTED, Listing
+from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
 
-TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
+URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
 """Fixtures kicking off sooner than the first come first, then those sooner than the second, then the rest."""
 
 
-def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
+def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
     """Fixtures that have not kicked off yet, in the order in which to ask.
 
     Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the fixture that its Genius id
@@ -22,49 +22,49 @@ def targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[
     than RELISTED before the latest of its platform: the match was listed anew, and the old listing is not asked any more once its kickoff has passed.
     The order of `listings` and repetitions among them change nothing.
     """
-    matches = [listing for listing in _once(listings) if listing.kind is ListingKind.MATCH and not listing.in_play]
-    fixture_of_genius = _fixture_of_genius(matches)
+    matches = [listing for listing in _deduplicate_listings(listings) if listing.kind is ListingKind.MATCH and not listing.is_in_play]
+    fixture_of_genius = _map_genius_ids(matches)
     groups: dict[tuple[int | None, str], list[Listing]] = defaultdict(list)
     for listing in matches:
         sr_id = listing.sr_id if listing.sr_id is not None else fixture_of_genius.get(listing.genius_id)
         groups[sr_id, "" if sr_id is not None else f"{listing.platform} {listing.external_id}"].append(listing)
-    found = (_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
-    return ordered((target for target in found if target is not None), home, now)
+    found = (_build_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
+    return order_targets((target for target in found if target is not None), home, now)
 
 
-def ordered(found: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
-    """Those that have not kicked off at `now`, in the order of `rank`."""
-    return sorted((target for target in found if target.kickoff_at > now), key=lambda target: rank(target, home, now))
+def order_targets(targets: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
+    """Those that have not kicked off at `now`, in the order of `rank_target`."""
+    return sorted((target for target in targets if target.kickoff_at > now), key=lambda target: rank_target(target, home, now))
 
 
-def rank(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
+def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
     """Where a target stands at `now`, smaller first: by urgency, how long some platform has not answered, kickoff, more platforms, home first.
 
     Where a slow platform is never done with all in time, it is thus other fixtures each time that it leaves out.
     """
-    tier = sum(target.kickoff_at - now >= tier for tier in TIERS)
+    tier = sum(target.kickoff_at - now >= tier for tier in URGENCY_TIERS)
     # The last two only make the order of equals the same every time.
     last = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
-    return tier, target.answered_in, target.kickoff_at, -len(target.listings), home not in target.listings, *last
+    return tier, target.answered_cycle_id, target.kickoff_at, -len(target.listings), home not in target.listings, *last
 
 
-def _once(listings: Iterable[Listing]) -> list[Listing]:
+def _deduplicate_listings(listings: Iterable[Listing]) -> list[Listing]:
     """Each listing once. Of different claims about one listing the choice does not depend on their order."""
     chosen: dict[tuple[Platform, str], Listing] = {}
     for listing in listings:
         key = (listing.platform, listing.external_id)
         known = chosen.get(key)
-        if known is None or (known != listing and _claim_rank(listing) < _claim_rank(known)):
+        if known is None or (known != listing and _rank_claim(listing) < _rank_claim(known)):
             chosen[key] = listing
     return list(chosen.values())
 
 
-def _claim_rank(listing: Listing) -> tuple[bool, bool, str]:
+def _rank_claim(listing: Listing) -> tuple[bool, bool, str]:
     # In play outweighs not yet in play: the match has begun, whatever an older page says.
-    return not listing.in_play, listing.sr_id is None, repr(listing)
+    return not listing.is_in_play, listing.sr_id is None, repr(listing)
 
 
-def _fixture_of_genius(matches: Iterable[Listing]) -> dict[int | None, int]:
+def _map_genius_ids(matches: Iterable[Listing]) -> dict[int | None, int]:
     """SportRadar id by Genius id, where the listings that carry both agree on one."""
     claims: dict[int | None, set[int]] = defaultdict(set)
     for listing in matches:
@@ -73,26 +73,26 @@ def _fixture_of_genius(matches: Iterable[Listing]) -> dict[int | None, int]:
     return {genius_id: min(sr_ids) for genius_id, sr_ids in claims.items() if len(sr_ids) == 1}
 
 
-def _target(sr_id: int | None, group: Sequence[Listing], home: Platform, now: datetime) -> Target | None:
+def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, now: datetime) -> Target | None:
     claims = [listing for listing in group if listing.has_credible_kickoff(now)]
     if not claims:
         return None
     latest: dict[Platform, datetime] = {}
     for listing in claims:
         latest[listing.platform] = max(listing.kickoff_at, latest.get(listing.platform, listing.kickoff_at))
-    outdated = [listing for listing in claims if listing.kickoff_at < latest[listing.platform] - RELISTED]
+    outdated = [listing for listing in claims if listing.kickoff_at < latest[listing.platform] - MIN_RELISTING_GAP]
     claims = [listing for listing in claims if listing not in outdated]
     by_platform: dict[Platform, list[Listing]] = defaultdict(list)
     for listing in group:
         if listing not in outdated or listing.kickoff_at > now:
             by_platform[listing.platform].append(listing)
     trust = [home, *(p for p in Platform if p is not home)]
-    ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_id_order)) for p in trust if p in by_platform}
-    leading = min(claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _id_order(x.external_id)))
+    ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_make_id_sort_key)) for p in trust if p in by_platform}
+    leading = min(claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _make_id_sort_key(x.external_id)))
     return Target(sr_id, leading.kickoff_at, ids)
 
 
-def _id_order(external_id: str) -> tuple[bool, int, str]:
+def _make_id_sort_key(external_id: str) -> tuple[bool, int, str]:
     """Ids of digits by their number, before the others by their text."""
     number = external_id.isascii() and external_id.isdigit()
     return not number, int(external_id) if number else 0, external_id

@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 
-from .app import REAL, RENDERED, Simulator, build_app
+from .app import REAL_BODIES, RENDERED_BODIES, Simulator, build_app
 from .latency import Latency
 
-PARENT_CHECK_S = 1.0
+PARENT_CHECK_INTERVAL_S = 1.0
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m palimpsest_pipeline.simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
@@ -33,14 +33,14 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--bodies",
-        default=RENDERED,
-        help=f"details {RENDERED} when asked for (default); of {REAL} size, packed before; or a folder of captured answers",
+        default=RENDERED_BODIES,
+        help=f"details {RENDERED_BODIES} when asked for (default); of {REAL_BODIES} size, packed before; or a folder of captured answers",
     )
     parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
     return parser.parse_args()
 
 
-def _epoch(text: str | None, offset_s: float) -> datetime:
+def _parse_epoch(text: str | None, offset_s: float) -> datetime:
     if text is None:
         return (datetime.now(UTC) + timedelta(seconds=offset_s)).replace(second=0, microsecond=0)
     epoch = datetime.fromisoformat(text)
@@ -49,7 +49,7 @@ def _epoch(text: str | None, offset_s: float) -> datetime:
     return epoch.astimezone(UTC)
 
 
-def _latencies(texts: list[str]) -> dict[str, Latency]:
+def _parse_latencies(texts: list[str]) -> dict[str, Latency]:
     try:
         pairs = [text.split("=") for text in texts]
         return {at: Latency(*map(float, value.split("/"))) for at, value in pairs}
@@ -67,26 +67,26 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-async def _serve(server: uvicorn.Server, bound: socket.socket, parent_pid: int | None) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
+async def _serve(server: uvicorn.Server, bound_socket: socket.socket, parent_pid: int | None) -> None:
+    serving = asyncio.create_task(server.serve(sockets=[bound_socket]))
     while not server.started and not serving.done():
         await asyncio.wait({serving}, timeout=0.01)
     if server.started:
-        sys.stdout.write(json.dumps({"port": bound.getsockname()[1], "pid": os.getpid()}) + "\n")
+        sys.stdout.write(json.dumps({"port": bound_socket.getsockname()[1], "pid": os.getpid()}) + "\n")
         sys.stdout.flush()
     while parent_pid is not None and not serving.done():
         # A child of a dead process is adopted by another one, so the parent's number changes as well.
         if os.getppid() != parent_pid and not _is_alive(parent_pid):
             server.should_exit = True
             server.force_exit = True
-        await asyncio.wait({serving}, timeout=PARENT_CHECK_S)
+        await asyncio.wait({serving}, timeout=PARENT_CHECK_INTERVAL_S)
     await serving
 
 
 def main() -> None:
     """Serves until SIGTERM or SIGINT, or until the parent named is gone."""
-    asked = _arguments()
-    epoch = _epoch(asked.epoch, asked.clock_offset_s)
+    asked = _parse_arguments()
+    epoch = _parse_epoch(asked.epoch, asked.clock_offset_s)
     try:
         simulator = Simulator(
             asked.seed,
@@ -95,7 +95,7 @@ def main() -> None:
             asked.clock_offset_s,
             betpawa_version=asked.betpawa_version,
             strict=asked.strict,
-            latency=_latencies(asked.latency),
+            latency=_parse_latencies(asked.latency),
             bodies=asked.bodies,
         )
     except ValueError as wrong:
@@ -108,7 +108,7 @@ def main() -> None:
         ) from None
     config = uvicorn.Config(
         build_app(simulator),
-        http=simulator.board.connections.protocol(),
+        http=simulator.board.connections.build_protocol(),
         date_header=False,
         log_level="warning",
         access_log=False,

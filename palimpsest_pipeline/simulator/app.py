@@ -18,40 +18,40 @@ from starlette.routing import Route
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .bodies import RealBodies, captured, padded
-from .book import Books
-from .damaged_answers import BOMB_MB, FAR_PAGE, bomb, without
+from .bodies import PackedDetails, load_captured, pad_details
+from .book import BookGenerator
+from .damaged_answers import BOMB_MB, FAR_PAGE, build_bomb, remove_tournament
 from .faults import Fault, FaultBoard
-from .latency import Latencies, Latency
-from .render_bet9ja import Bet9ja
-from .render_betpawa import BetPawa, QueryError
-from .render_sportybet import SportyBet, envelope, refusal
-from .route import Endpoint, Handler, Switchboard, befallen
+from .latency import Latency, LatencyTable
+from .render_bet9ja import Bet9jaRenderer
+from .render_betpawa import BetPawaRenderer, QueryError
+from .render_sportybet import SportyBetRenderer, build_envelope, build_refusal
+from .route import Endpoint, Handler, SimulatorControls, get_request_faults
 from .script import apply_script
 from .timeline import Timeline
-from .truth import book_truth, truth
+from .truth import collect_book_truth, collect_truth
 from .world import Listing, build_world
 
-KEPT_DETAILS = 6000
-GZIP_FROM_BYTES = 500
+MAX_KEPT_DETAILS = 6000
+MIN_GZIP_BYTES = 500
 GZIP_LEVEL = 1
 SPORTYBET_COUNTRIES = {"ng", "gh", "ke", "tz", "za", "cm", "zm"}
 LISTS_MAX_AGE_S = 3
-RENDERED, REAL = "rendered", "real"
+RENDERED_BODIES, REAL_BODIES = "rendered", "real"
 
 
 def _accepts_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def _json(request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _make_json_response(request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     raw = msgspec.json.encode(body)
-    if len(raw) >= GZIP_FROM_BYTES and _accepts_gzip(request):
-        return _packed(request, gzip.compress(raw, GZIP_LEVEL, mtime=0), headers)
+    if len(raw) >= MIN_GZIP_BYTES and _accepts_gzip(request):
+        return _make_packed_response(request, gzip.compress(raw, GZIP_LEVEL, mtime=0), headers)
     return Response(raw, status, headers, media_type="application/json")
 
 
-def _packed(request: Request, compressed: bytes, headers: dict[str, str] | None = None) -> Response:
+def _make_packed_response(request: Request, compressed: bytes, headers: dict[str, str] | None = None) -> Response:
     if not _accepts_gzip(request):
         return Response(gzip.decompress(compressed), 200, headers, media_type="application/json")
     return Response(compressed, 200, {**(headers or {}), "content-encoding": "gzip", "vary": "accept-encoding"}, media_type="application/json")
@@ -74,127 +74,134 @@ class Simulator:
         betpawa_version: str = "v4",
         strict: bool = False,
         latency: Mapping[str, Latency] | None = None,
-        bodies: str = RENDERED,
+        bodies: str = RENDERED_BODIES,
     ) -> None:
         self.clock_offset_s = clock_offset_s
         self.stopped_at: datetime | None = None
         self.betpawa_version = betpawa_version
         self.strict = strict
         self.timeline = Timeline(build_world(seed, size, epoch))
-        self.books = Books(self.timeline)
-        self.betpawa = BetPawa(self.timeline, self.books, betpawa_version)
-        self.sportybet = SportyBet(self.timeline, self.books)
-        self.bet9ja = Bet9ja(self.timeline, self.books)
-        self.board = Switchboard(self.timeline, Latencies(seed, latency), FaultBoard(seed))
+        self.books = BookGenerator(self.timeline)
+        self.betpawa = BetPawaRenderer(self.timeline, self.books, betpawa_version)
+        self.sportybet = SportyBetRenderer(self.timeline, self.books)
+        self.bet9ja = Bet9jaRenderer(self.timeline, self.books)
+        self.board = SimulatorControls(self.timeline, LatencyTable(seed, latency), FaultBoard(seed))
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
-        self._by_id = {(one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries}
-        self._by_id |= {(one.platform, one.external_id): one for one in (*self.timeline.world.simulated, *self.timeline.world.antepost)}
-        self._real = None if bodies == RENDERED else self._real_bodies(seed, None if bodies == REAL else Path(bodies))
+        self._listing_by_id = {(one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries}
+        self._listing_by_id |= {
+            (one.platform, one.external_id): one for one in (*self.timeline.world.simulated_listings, *self.timeline.world.antepost_listings)
+        }
+        self._packed_bodies = None if bodies == RENDERED_BODIES else self._build_real_bodies(seed, None if bodies == REAL_BODIES else Path(bodies))
 
-    def _real_bodies(self, seed: int, samples: Path | None) -> RealBodies:
+    def _build_real_bodies(self, seed: int, samples: Path | None) -> PackedDetails:
         """The details of everything that is up now, packed."""
         now = self.now()
         if samples is not None:
-            books = captured(samples)
+            books = load_captured(samples)
         else:
-            books = {platform: padded(platform, self._richest(platform, now), seed) for platform in Platform}
-        real = RealBodies(seed, books)
+            books = {platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in Platform}
+        real = PackedDetails(seed, books)
         only_head: frozenset[str] = frozenset()
         for platform in Platform:
-            for listing in [*self.timeline.upcoming(platform, now), *(self.timeline.simulated(now) if platform is Platform.SPORTYBET else ())]:
-                real.add(listing, self.timeline.kickoff_at(listing.fixture, platform, now), self._rendered(listing, now, only_head))
+            for listing in [
+                *self.timeline.list_upcoming(platform, now),
+                *(self.timeline.list_simulated(now) if platform is Platform.SPORTYBET else ()),
+            ]:
+                real.add_detail(listing, self.timeline.find_kickoff(listing.fixture, platform, now), self._render_detail(listing, now, only_head))
         return real
 
-    def _richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
+    def _render_richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
         """Details of the listings with the biggest books, the biggest last."""
-        listings = sorted(self.timeline.upcoming(platform, now), key=lambda one: (one.pairs, one.external_id))
-        return [self._rendered(listing, now) for listing in listings[-n:]]
+        listings = sorted(self.timeline.list_upcoming(platform, now), key=lambda one: (one.n_pairs, one.external_id))
+        return [self._render_detail(listing, now) for listing in listings[-n:]]
 
-    def _rendered(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
+    def _render_detail(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
         """A detail without its envelope; with `only`, with these markets at the most."""
         if listing.platform is Platform.BETPAWA:
-            return self.betpawa.event(listing, now, only)
+            return self.betpawa.render_event(listing, now, only)
         if listing.platform is Platform.SPORTYBET:
-            return self.sportybet.event(listing, now, only)
-        detail: dict[str, Any] = self.bet9ja.event(listing, now)["D"] if only is None else self.bet9ja.header(listing, now)
+            return self.sportybet.render_event(listing, now, only)
+        detail: dict[str, Any] = self.bet9ja.render_event(listing, now)["D"] if only is None else self.bet9ja.render_header(listing, now)
         return detail
 
     def now(self) -> datetime:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
-    def listing(self, platform: Platform, external_id: str) -> Listing | None:
+    def find_listing(self, platform: Platform, external_id: str) -> Listing | None:
         """The entry with this id, whether it is up or not."""
-        found = self._by_id.get((platform, external_id))
-        return found or next((one for _, one in self.timeline.added if (one.platform, one.external_id) == (platform, external_id)), None)
+        found = self._listing_by_id.get((platform, external_id))
+        return found or next((one for _, one in self.timeline.added_listings if (one.platform, one.external_id) == (platform, external_id)), None)
 
-    def _detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
+    def _load_detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
         """The rendered and compressed detail; equal as long as neither prices, suspensions nor kickoff change."""
-        kickoff = self.timeline.kickoff_at(listing.fixture, listing.platform, now)
-        real = self._real and kickoff > now and self._real.packed(listing.platform, listing.external_id, kickoff)
+        kickoff = self.timeline.find_kickoff(listing.fixture, listing.platform, now)
+        real = self._packed_bodies and kickoff > now and self._packed_bodies.find_body(listing.platform, listing.external_id, kickoff)
         if real:
             return real
-        steps = (self.timeline.price_step(listing, now), self.timeline.suspension_step(listing, now))
+        steps = (self.timeline.find_price_step(listing, now), self.timeline.find_suspension_step(listing, now))
         key = (listing.platform, listing.external_id, variant, kickoff, kickoff <= now, *steps)
         found = self._details.pop(key, None)
         if found is None:
             found = gzip.compress(msgspec.json.encode(render()), GZIP_LEVEL, mtime=0)
         self._details[key] = found
-        if len(self._details) > KEPT_DETAILS:
+        if len(self._details) > MAX_KEPT_DETAILS:
             self._details.popitem(last=False)
         return found
 
     def _is_missing(self, request: Request, page: int) -> bool:
         """Whether a failure makes this page of a list empty."""
-        fault = befallen(request).faults.get("page_missing")
-        return fault is not None and fault.page == page and befallen(request).by("page_missing") is not None
+        fault = get_request_faults(request).faults.get("page_missing")
+        return fault is not None and fault.page == page and get_request_faults(request).meet_fault("page_missing") is not None
 
-    def _less(self, request: Request, platform: Platform, body: Any) -> Any:
+    def _remove_tournament(self, request: Request, platform: Platform, body: Any) -> Any:
         """A tree or a list, without the tournament that a failure takes away."""
-        fault = befallen(request).by("tournament_gone")
-        return without(platform, body, self._gone(fault.tournament, platform)) if fault else body
+        fault = get_request_faults(request).meet_fault("tournament_gone")
+        return remove_tournament(platform, body, self._find_gone_tournament(fault.tournament, platform)) if fault else body
 
-    def _gone(self, tournament: str, platform: Platform) -> str:
+    def _find_gone_tournament(self, tournament: str, platform: Platform) -> str:
         return tournament or self.timeline.world.listings[platform][0].group_id
 
     # BetPawa
 
-    def _betpawa_refusal(self, request: Request) -> Response | None:
+    def _refuse_betpawa(self, request: Request) -> Response | None:
         if "x-pawa-brand" not in request.headers:
-            return _json(request, {"error": "BAD_REQUEST", "serverMessage": "Header x-pawa-brand is required"}, 400)
+            return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": "Header x-pawa-brand is required"}, 400)
         if not request.headers["x-pawa-brand"].startswith("betpawa-"):
             return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
         if request.path_params["version"] != self.betpawa_version:
-            return _json(request, {"error": "NOT_FOUND"}, 404)
+            return _make_json_response(request, {"error": "NOT_FOUND"}, 404)
         return None
 
     @staticmethod
-    def _betpawa_headers(max_age_s: int, age_s: int = 0) -> dict[str, str]:
+    def _build_betpawa_headers(max_age_s: int, age_s: int = 0) -> dict[str, str]:
         cached = {"age": str(age_s), "cf-cache-status": "HIT"} if age_s else {"cf-cache-status": "EXPIRED"}
         return {"cache-control": f"public, max-age={max_age_s}", "server": "cloudflare", **cached}
 
     async def betpawa_tree(self, request: Request) -> Response:
-        refused = self._betpawa_refusal(request)
+        refused = self._refuse_betpawa(request)
         if refused:
             return refused
         category = request.path_params.get("category", "all")
         now = self.now()
-        body = self.betpawa.sports(now) if category == "all" else self.betpawa.tree(now, category)
-        return _json(request, self._less(request, Platform.BETPAWA, body), headers=self._betpawa_headers(5))
+        body = self.betpawa.render_sports(now) if category == "all" else self.betpawa.render_tree(now, category)
+        return _make_json_response(request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(5))
 
     async def betpawa_list(self, request: Request) -> Response:
-        refused = self._betpawa_refusal(request)
+        refused = self._refuse_betpawa(request)
         if refused:
             return refused
         if self.betpawa_version == "v4" and "application/json" not in request.headers.get("accept", ""):
             return Response(bytes(range(128, 160)), media_type="application/x-protobuf;charset=UTF-8")
         try:
             asked = msgspec.json.decode(request.query_params.get("q", ""))
-            body = self.betpawa.by_queries(self._pages(request, asked), self.now())
+            body = self.betpawa.render_query_lists(self._replace_missing_pages(request, asked), self.now())
         except (msgspec.DecodeError, QueryError) as refusal_words:
-            return _json(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
-        return _json(request, self._less(request, Platform.BETPAWA, body), headers=self._betpawa_headers(LISTS_MAX_AGE_S))
+            return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
+        return _make_json_response(
+            request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(LISTS_MAX_AGE_S)
+        )
 
-    def _pages(self, request: Request, asked: Any) -> Any:
+    def _replace_missing_pages(self, request: Request, asked: Any) -> Any:
         """The queries, those for a missing page turned to where there is nothing."""
         queries = asked.get("queries") if isinstance(asked, dict) else None
         for query in queries if isinstance(queries, list) else ():
@@ -204,21 +211,21 @@ class Simulator:
         return asked
 
     async def betpawa_event(self, request: Request) -> Response:
-        refused = self._betpawa_refusal(request)
+        refused = self._refuse_betpawa(request)
         if refused:
             return refused
-        listing = self.listing(Platform.BETPAWA, request.path_params["event"])
+        listing = self.find_listing(Platform.BETPAWA, request.path_params["event"])
         # Some answers come from the edge's cache, up to two seconds old.
         age_s = int(request.path_params["event"]) % 3 if request.path_params["event"].isdigit() else 0
         now = self.now() - timedelta(seconds=age_s)
         if listing is None or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now)):
-            return _json(request, {"error": "NOT_FOUND"}, 404)
-        body = self._detail(listing, now, self.betpawa_version, lambda: self.betpawa.event(listing, now))
-        return _packed(request, body, self._betpawa_headers(LISTS_MAX_AGE_S, age_s))
+            return _make_json_response(request, {"error": "NOT_FOUND"}, 404)
+        body = self._load_detail(listing, now, self.betpawa_version, lambda: self.betpawa.render_event(listing, now))
+        return _make_packed_response(request, body, self._build_betpawa_headers(LISTS_MAX_AGE_S, age_s))
 
     # SportyBet
 
-    def _sportybet_refusal(self, request: Request) -> Response | None:
+    def _refuse_sportybet(self, request: Request) -> Response | None:
         if request.path_params["country"] not in SPORTYBET_COUNTRIES:
             return HTMLResponse("<html><body>502 Bad Gateway</body></html>", 502)
         missing = [name for name in ("clientid", "operid", "platform") if name not in request.headers]
@@ -229,23 +236,25 @@ class Simulator:
         return None
 
     async def sportybet_tree(self, request: Request) -> Response:
-        return self._sportybet_refusal(request) or _json(request, self._less(request, Platform.SPORTYBET, self.sportybet.tree(self.now())))
+        return self._refuse_sportybet(request) or _make_json_response(
+            request, self._remove_tournament(request, Platform.SPORTYBET, self.sportybet.render_tree(self.now()))
+        )
 
     async def sportybet_upcoming(self, request: Request) -> Response:
-        refused = self._sportybet_refusal(request)
+        refused = self._refuse_sportybet(request)
         if refused:
             return refused
         asked = request.query_params
         markets = [one for one in asked.get("marketId", "").split(",") if one]
         sizes = (asked.get("pageNum", "1"), asked.get("pageSize", "100"))
         if not markets or asked.get("sportId") != "sr:sport:1" or not all(size.isdigit() and int(size) for size in sizes):
-            return _json(request, refusal(19000, "Invalid"))
+            return _make_json_response(request, build_refusal(19000, "Invalid"))
         page = FAR_PAGE if self._is_missing(request, int(sizes[0])) else int(sizes[0])
-        body = self.sportybet.upcoming(self.now(), markets, page, min(int(sizes[1]), 100), asked.get("option", "2"))
-        return _json(request, self._less(request, Platform.SPORTYBET, body))
+        body = self.sportybet.render_upcoming(self.now(), markets, page, min(int(sizes[1]), 100), asked.get("option", "2"))
+        return _make_json_response(request, self._remove_tournament(request, Platform.SPORTYBET, body))
 
     async def sportybet_events(self, request: Request) -> Response:
-        refused = self._sportybet_refusal(request)
+        refused = self._refuse_sportybet(request)
         if refused:
             return refused
         try:
@@ -253,27 +262,27 @@ class Simulator:
             tournaments = [one for sport in asked for inner in sport["tournamentId"] for one in inner]
             markets = asked[0]["marketId"].split(",")
         except (msgspec.DecodeError, KeyError, TypeError, IndexError, AttributeError):
-            return _json(request, refusal(19000, "Invalid"))
-        return _json(request, self.sportybet.events_of(self.now(), tournaments, markets))
+            return _make_json_response(request, build_refusal(19000, "Invalid"))
+        return _make_json_response(request, self.sportybet.render_tournaments(self.now(), tournaments, markets))
 
     async def sportybet_event(self, request: Request) -> Response:
-        refused = self._sportybet_refusal(request)
+        refused = self._refuse_sportybet(request)
         if refused:
             return refused
         asked, now = request.query_params, self.now()
-        listing = self.listing(Platform.SPORTYBET, asked.get("eventId", ""))
+        listing = self.find_listing(Platform.SPORTYBET, asked.get("eventId", ""))
         product = int(asked.get("productId") or 3) if asked.get("productId", "3").isdigit() else 0
         if listing is None or product not in {1, 3} or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now)):
-            return _json(request, refusal(19000, "Invalid"))
-        body = self._detail(listing, now, str(product), lambda: envelope(self.sportybet.event(listing, now, product=product)))
-        return _packed(request, body)
+            return _make_json_response(request, build_refusal(19000, "Invalid"))
+        body = self._load_detail(listing, now, str(product), lambda: build_envelope(self.sportybet.render_event(listing, now, product=product)))
+        return _make_packed_response(request, body)
 
     async def sportybet_unknown(self, request: Request) -> Response:
-        return self._sportybet_refusal(request) or _json(request, refusal(19001, "Resource not found"), 404)
+        return self._refuse_sportybet(request) or _make_json_response(request, build_refusal(19001, "Resource not found"), 404)
 
     # Bet9ja
 
-    def _bet9ja_refusal(self, request: Request) -> Response | None:
+    def _refuse_bet9ja(self, request: Request) -> Response | None:
         if "referer" not in request.headers:
             self.board.log.missing_headers["bet9ja"] += 1
             if self.strict:
@@ -281,54 +290,60 @@ class Simulator:
         return None
 
     async def bet9ja_tree(self, request: Request) -> Response:
-        return self._bet9ja_refusal(request) or _json(request, self._less(request, Platform.BET9JA, self.bet9ja.tree(self.now())))
+        return self._refuse_bet9ja(request) or _make_json_response(
+            request, self._remove_tournament(request, Platform.BET9JA, self.bet9ja.render_tree(self.now()))
+        )
 
     async def bet9ja_group(self, request: Request) -> Response:
-        refused = self._bet9ja_refusal(request)
+        refused = self._refuse_bet9ja(request)
         if refused:
             return refused
         group, now = request.query_params.get("GROUPID", ""), self.now()
         group = "" if self._is_group_missing(request, group, now) else group
-        return _json(request, self.bet9ja.group(group, now))
+        return _make_json_response(request, self.bet9ja.render_group(group, now))
 
     def _is_group_missing(self, request: Request, group: str, now: datetime) -> bool:
         """Whether a failure makes this group empty: the one that is gone, or the one in a missing page's place."""
-        met = befallen(request)
+        met = get_request_faults(request)
         gone, page = met.faults.get("tournament_gone"), met.faults.get("page_missing")
-        if gone and group == self._gone(gone.tournament, Platform.BET9JA):
-            return met.by(gone.mode) is not None
-        return page is not None and self.bet9ja.in_tree_order(now)[page.page - 1 : page.page] == [group] and met.by(page.mode) is not None
+        if gone and group == self._find_gone_tournament(gone.tournament, Platform.BET9JA):
+            return met.meet_fault(gone.mode) is not None
+        return (
+            page is not None
+            and self.bet9ja.list_groups_in_tree_order(now)[page.page - 1 : page.page] == [group]
+            and met.meet_fault(page.mode) is not None
+        )
 
     async def bet9ja_event(self, request: Request) -> Response:
-        refused = self._bet9ja_refusal(request)
+        refused = self._refuse_bet9ja(request)
         if refused:
             return refused
         now = self.now()
-        listing = self.listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
+        listing = self.find_listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
         if listing is None or not self.timeline.is_up(listing, now):
-            return _json(request, {"R": "E", "D": False})
-        return _packed(request, self._detail(listing, now, "", lambda: self.bet9ja.event(listing, now)))
+            return _make_json_response(request, {"R": "E", "D": False})
+        return _make_packed_response(request, self._load_detail(listing, now, "", lambda: self.bet9ja.render_event(listing, now)))
 
     # Controls
 
     async def control_truth(self, request: Request) -> Response:
         home = Platform(request.query_params.get("home", Platform.BETPAWA))
-        return _json(request, truth(self.timeline, self.now(), home))
+        return _make_json_response(request, collect_truth(self.timeline, self.now(), home))
 
     async def control_book(self, request: Request) -> Response:
         platform = Platform(request.query_params["platform"])
-        listing = self.listing(platform, request.query_params["external_id"])
+        listing = self.find_listing(platform, request.query_params["external_id"])
         if listing is None:
-            return _json(request, {"error": "no such listing"}, 404)
+            return _make_json_response(request, {"error": "no such listing"}, 404)
         version = self.betpawa_version if platform is Platform.BETPAWA else ""
-        return _json(request, {"now": self.now().isoformat(), "lines": book_truth(self.books, listing, self.now(), version)})
+        return _make_json_response(request, {"now": self.now().isoformat(), "lines": collect_book_truth(self.books, listing, self.now(), version)})
 
     async def control_clock(self, request: Request) -> Response:
         told = await request.json()
         self.clock_offset_s, self.stopped_at = float(told["offset_s"]), None
         if told.get("stopped"):
             self.stopped_at = self.now()
-        return _json(request, {"now": self.now().isoformat(), "offset_s": self.clock_offset_s})
+        return _make_json_response(request, {"now": self.now().isoformat(), "offset_s": self.clock_offset_s})
 
     async def control_faults(self, request: Request) -> Response:
         asked = await request.json()
@@ -336,46 +351,46 @@ class Simulator:
             platform = Platform(asked["platform"])
             fault = Fault.from_json(asked)
             if fault.mode == "bomb":
-                bomb(fault.size_mb or BOMB_MB)
-            self.board.faults.switch(platform, fault)
+                build_bomb(fault.size_mb or BOMB_MB)
+            self.board.faults.switch_fault(platform, fault)
         except (ValueError, TypeError, KeyError) as wrong:
-            return _json(request, {"error": str(wrong)}, 400)
-        return _json(request, {"platform": platform.value, "mode": asked.get("mode", "none")})
+            return _make_json_response(request, {"error": str(wrong)}, 400)
+        return _make_json_response(request, {"platform": platform.value, "mode": asked.get("mode", "none")})
 
     async def control_prices(self, request: Request) -> Response:
         asked = await request.json()
-        if self._real is None:
-            return _json(request, {"error": "rendered prices move with the clock: start the simulator with other bodies"}, 400)
+        if self._packed_bodies is None:
+            return _make_json_response(request, {"error": "rendered prices move with the clock: start the simulator with other bodies"}, 400)
         try:
-            return _json(request, {"markets": self._real.move_prices(float(asked["share"]))})
+            return _make_json_response(request, {"markets": self._packed_bodies.move_prices(float(asked["share"]))})
         except (ValueError, TypeError, KeyError) as wrong:
-            return _json(request, {"error": str(wrong)}, 400)
+            return _make_json_response(request, {"error": str(wrong)}, 400)
 
     async def control_script(self, request: Request) -> Response:
         try:
             done = apply_script(self.timeline, await request.json(), self.now())
         except (ValueError, TypeError, KeyError) as wrong:
-            return _json(request, {"error": str(wrong)}, 400)
-        return _json(request, done)
+            return _make_json_response(request, {"error": str(wrong)}, 400)
+        return _make_json_response(request, done)
 
     async def control_latency(self, request: Request) -> Response:
         asked = await request.json()
         try:
-            self.board.latencies.set(asked["at"], Latency(float(asked["p50_ms"]), float(asked["p95_ms"])))
+            self.board.latencies.set_latency(asked["at"], Latency(float(asked["p50_ms"]), float(asked["p95_ms"])))
         except (ValueError, TypeError, KeyError) as wrong:
-            return _json(request, {"error": str(wrong)}, 400)
-        return _json(request, {"at": asked["at"]})
+            return _make_json_response(request, {"error": str(wrong)}, 400)
+        return _make_json_response(request, {"at": asked["at"]})
 
     async def control_log(self, request: Request) -> Response:
         if request.method == "POST":
-            self.board.log.forget()
+            self.board.log.clear()
         if request.query_params.get("detail"):
-            return Response(self.board.log.json_lines(), media_type="application/x-ndjson")
-        return _json(request, self.board.log.summary())
+            return Response(self.board.log.encode_lines(), media_type="application/x-ndjson")
+        return _make_json_response(request, self.board.log.summarise())
 
     # Wiring
 
-    def routes(self) -> list[Route]:
+    def build_routes(self) -> list[Route]:
         """Every route, platforms under their prefixes."""
         paws, sporty, nine = "/betpawa/api/sportsbook/{version}", "/sportybet/api/{country}/factsCenter", "/bet9ja/{site}/feapi/PalimpsestAjax"
         platform_routes: list[tuple[Platform, str, str, Handler, str]] = [
@@ -408,4 +423,4 @@ class Simulator:
 
 def build_app(simulator: Simulator) -> Starlette:
     """The ASGI application of one simulator."""
-    return Starlette(routes=simulator.routes())
+    return Starlette(routes=simulator.build_routes())

@@ -16,10 +16,10 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .latency import drawn
+from .latency import draw_share
 from .world import Listing
 
-IDENTITY: Final[Mapping[Platform, frozenset[str]]] = {
+IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
     Platform.BETPAWA: frozenset(("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")),
     Platform.SPORTYBET: frozenset(
         ("eventId", "estimateStartTime", "status", "matchStatus", "homeTeamId", "homeTeamName", "awayTeamId", "awayTeamName", "sport", "eventSource")
@@ -28,12 +28,12 @@ IDENTITY: Final[Mapping[Platform, frozenset[str]]] = {
 }
 """Members that say which listing it is; all others belong to the book."""
 
-ENVELOPE: Final = {
+ENVELOPE_BYTES: Final = {
     Platform.BETPAWA: (b"", b""),
     Platform.SPORTYBET: (b'{"bizCode":10000,"message":"0#0","data":', b"}"),
     Platform.BET9JA: (b'{"R":"OK","D":', b"}"),
 }
-SIZES: Final = {
+PADDED_BYTES: Final = {
     Platform.BETPAWA: (93_000, 150_000, 215_000, 394_000),
     Platform.SPORTYBET: (220_000, 332_000, 450_000, 1_310_000),
     Platform.BET9JA: (248_000, 280_000, 311_000),
@@ -43,13 +43,13 @@ SIZES: Final = {
 LARGEST_SHARE: Final = 0.1
 """How many of the listings have the largest book: the matches everybody bets on."""
 
-_LEAST_SAMPLE: Final = 50_000
-_LEVEL: Final = 6
+_MIN_SAMPLE_BYTES: Final = 50_000
+_COMPRESSION_LEVEL: Final = 6
 GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-_DECIMALS: Final = re.compile(rb"(?<=\.)\d+")
+_DECIMALS_PATTERN: Final = re.compile(rb"(?<=\.)\d+")
 
 
-class RealBodies:
+class PackedDetails:
     """Packed details by platform and listing. Only the identities are kept one by one, so thousands of listings take little memory."""
 
     def __init__(self, seed: int, books: Mapping[Platform, Iterable[dict[str, Any]]]) -> None:
@@ -58,7 +58,7 @@ class RealBodies:
         self._books: dict[Platform, list[dict[str, Any]]] = {}
         """In order of their size."""
         for platform, details in books.items():
-            self._books[platform] = sorted(details, key=lambda detail: len(_tail(platform, detail)))
+            self._books[platform] = sorted(details, key=lambda detail: len(_encode_book(platform, detail)))
             if not self._books[platform]:
                 raise ValueError(f"no book of {platform} to share")
         self._tails = {platform: self._pack_books(platform) for platform in self._books}
@@ -66,15 +66,15 @@ class RealBodies:
         self._packed: dict[tuple[Platform, str], tuple[bytes, bytes, bytes]] = {}
         self._n_moves = 0
 
-    def add(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
+    def add_detail(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
         """Packs the detail of a listing; of `detail` only the identity is taken."""
         platform = listing.platform
-        own = {name: value for name, value in detail.items() if name in IDENTITY[platform]}
-        head = ENVELOPE[platform][0] + msgspec.json.encode(own)[:-1]
+        own = {name: value for name, value in detail.items() if name in IDENTITY_MEMBERS[platform]}
+        head = ENVELOPE_BYTES[platform][0] + msgspec.json.encode(own)[:-1]
         self._heads[platform, listing.external_id] = listing, kickoff, head
-        self._packed[platform, listing.external_id] = self._pack(listing, head)
+        self._packed[platform, listing.external_id] = self._pack_detail(listing, head)
 
-    def packed(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
+    def find_body(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
         """The gzip body; None for a listing that was not added, or whose kickoff has changed since."""
         key = platform, external_id
         return b"".join(self._packed[key]) if key in self._heads and self._heads[key][1] == kickoff else None
@@ -90,35 +90,35 @@ class RealBodies:
         period, n_markets = round(1 / share), 0
         for platform, details in self._books.items():
             for detail in details:
-                markets = _prices_by_market(platform, detail)[self._n_moves % period :: period]
+                markets = _group_prices(platform, detail)[self._n_moves % period :: period]
                 n_markets += len(markets)
                 for holder, name in (price for market in markets for price in market):
-                    holder[name] = _raised(holder[name])
+                    holder[name] = _raise_price(holder[name])
         self._n_moves += 1
         self._tails = {platform: self._pack_books(platform) for platform in self._books}
-        self._packed = {key: self._pack(listing, head) for key, (listing, _, head) in self._heads.items()}
+        self._packed = {key: self._pack_detail(listing, head) for key, (listing, _, head) in self._heads.items()}
         return n_markets
 
     def _pack_books(self, platform: Platform) -> list[tuple[bytes, bytes]]:
-        tails = [_tail(platform, detail) for detail in self._books[platform]]
-        return [(tail, deflated(tail, zlib.Z_FINISH)) for tail in tails]
+        tails = [_encode_book(platform, detail) for detail in self._books[platform]]
+        return [(tail, deflate(tail, zlib.Z_FINISH)) for tail in tails]
 
-    def _pack(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
+    def _pack_detail(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
         """Head, book and checksum of a gzip body."""
-        tail, packed = self._book(listing)
+        tail, packed = self._choose_book(listing)
         checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(4, "little")
         # After a full flush another stream can follow, so the shared book is compressed once for all.
-        return GZIP_HEADER + deflated(head, zlib.Z_FULL_FLUSH), packed, checksum
+        return GZIP_HEADER + deflate(head, zlib.Z_FULL_FLUSH), packed, checksum
 
-    def _book(self, listing: Listing) -> tuple[bytes, bytes]:
+    def _choose_book(self, listing: Listing) -> tuple[bytes, bytes]:
         tails = self._tails[listing.platform]
-        share = drawn(self._seed, "book", listing.platform, listing.external_id)
+        share = draw_share(self._seed, "book", listing.platform, listing.external_id)
         if share < LARGEST_SHARE or len(tails) == 1:
             return tails[-1]
         return tails[int((share - LARGEST_SHARE) / (1 - LARGEST_SHARE) * (len(tails) - 1))]
 
 
-def _prices_by_market(platform: Platform, detail: dict[str, Any]) -> list[list[tuple[dict[str, Any], str]]]:
+def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple[dict[str, Any], str]]]:
     """Where the prices of each market on a line stand in a detail: the object that holds a price, and its member's name."""
     markets: dict[Any, list[tuple[dict[str, Any], str]]] = {}
     if platform is Platform.BETPAWA:
@@ -136,7 +136,7 @@ def _prices_by_market(platform: Platform, detail: dict[str, Any]) -> list[list[t
     return list(markets.values())
 
 
-def _raised(price: Any) -> Any:
+def _raise_price(price: Any) -> Any:
     """The price, a number or a text, raised by 0.01; what is no price stays as it is."""
     if price is None or float(price) <= 1:
         return price
@@ -144,30 +144,32 @@ def _raised(price: Any) -> Any:
     return f"{raised:.2f}" if isinstance(price, str) else raised
 
 
-def _tail(platform: Platform, detail: Mapping[str, Any]) -> bytes:
+def _encode_book(platform: Platform, detail: Mapping[str, Any]) -> bytes:
     """Everything of a detail but its identity, to be put after one."""
-    book = {name: value for name, value in detail.items() if name not in IDENTITY[platform]}
-    return b"," + msgspec.json.encode(book)[1:] + ENVELOPE[platform][1]
+    book = {name: value for name, value in detail.items() if name not in IDENTITY_MEMBERS[platform]}
+    return b"," + msgspec.json.encode(book)[1:] + ENVELOPE_BYTES[platform][1]
 
 
-def deflated(plain: bytes, flush: int) -> bytes:
+def deflate(plain: bytes, flush: int) -> bytes:
     """A piece of a deflate stream, without any header. After a full flush another piece can follow, the last one ends with Z_FINISH."""
-    packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packer = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(plain) + packer.flush(flush)
 
 
-def captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
+def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
     """Prematch football details among the captured answers in `folder/<platform>/*.json`. Raises ValueError when a platform has none."""
     found: dict[Platform, list[dict[str, Any]]] = {}
     for platform in Platform:
         answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
-        found[platform] = [detail for answer in answers if (detail := _detail_in(platform, answer)) and len(_tail(platform, detail)) >= _LEAST_SAMPLE]
+        found[platform] = [
+            detail for answer in answers if (detail := _extract_detail(platform, answer)) and len(_encode_book(platform, detail)) >= _MIN_SAMPLE_BYTES
+        ]
         if not found[platform]:
             raise ValueError(f"no captured prematch detail of {platform} in {folder}")
     return found
 
 
-def _detail_in(platform: Platform, answer: Any) -> dict[str, Any] | None:
+def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
     """The detail of a prematch football event, out of its envelope; None for any other answer."""
     detail = answer if platform is Platform.BETPAWA or not isinstance(answer, dict) else answer.get({"sportybet": "data", "bet9ja": "D"}[platform])
     if not isinstance(detail, dict):
@@ -182,19 +184,19 @@ def _detail_in(platform: Platform, answer: Any) -> dict[str, Any] | None:
     return detail if wanted else None
 
 
-def padded(platform: Platform, details: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+def pad_details(platform: Platform, details: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
     """Rendered details brought to real sizes by a member `padding`: their own prices over again, with other decimals."""
     member = "MK" if platform is Platform.BET9JA else "markets"
     made = []
-    for size, detail in zip(SIZES[platform], details, strict=False):
+    for size, detail in zip(PADDED_BYTES[platform], details, strict=False):
         once = msgspec.json.encode(detail[member])
-        decimals = _other_decimals(Random(f"{seed}:{platform}:{size}"))
-        copies = round((size - len(_tail(platform, detail))) / len(once))
-        made.append(detail | {"padding": [msgspec.Raw(_DECIMALS.sub(decimals, once)) for _ in range(copies)]})
+        decimals = _make_decimals_replacer(Random(f"{seed}:{platform}:{size}"))
+        copies = round((size - len(_encode_book(platform, detail))) / len(once))
+        made.append(detail | {"padding": [msgspec.Raw(_DECIMALS_PATTERN.sub(decimals, once)) for _ in range(copies)]})
     return made
 
 
-def _other_decimals(rng: Random) -> Callable[[re.Match[bytes]], bytes]:
+def _make_decimals_replacer(rng: Random) -> Callable[[re.Match[bytes]], bytes]:
     def other(found: re.Match[bytes]) -> bytes:
         length = len(found[0])
         return b"%0*d" % (length, rng.randrange(10**length))

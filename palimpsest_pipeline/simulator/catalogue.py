@@ -13,11 +13,11 @@ from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .names import help_text
+from .names import make_help_text
 
-LINE_DISTANCE = 9.0
+LINE_DISTANCE_PLACES = 9.0
 """How many places of popularity one line further from the middle costs."""
-UNKNOWN = {
+UNKNOWN_MARKETS = {
     Platform.BETPAWA: ("28000999", "Goal in stoppage time - FT"),
     Platform.SPORTYBET: ("909999", "Goal in Stoppage Time"),
     Platform.BET9JA: ("S_STOPGOAL", "Goal In Stoppage Time"),
@@ -28,12 +28,12 @@ UNKNOWN = {
 class Outcome:
     """One outcome: canonical name ('' when nobody knows it), the platform's id and label, and a base chance where no model prices it."""
 
-    canonical: str
-    native: str
+    canonical_key: str
+    native_id: str
     label: str
     chance: float = 0.0
     display: str = ""
-    up: str = "NO_UP"
+    early_payout: str = "NO_UP"
     """Early payout that goes with it at BetPawa."""
 
 
@@ -52,9 +52,9 @@ class Market:
     """One market a platform sells. `facts` are the platform's own labels and layout fields."""
 
     number: int
-    native: str
+    native_id: str
     name: str
-    text: str
+    line_template: str
     lines: tuple[str, ...]
     parts: tuple[Part, ...]
     facts: dict[str, Any] = field(default_factory=dict)
@@ -65,78 +65,78 @@ class Market:
 
 
 @lru_cache(maxsize=1)
-def _raw() -> dict[str, Any]:
+def _load_catalogue() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((files(__package__) / "catalogue.json").read_text(encoding="utf-8"))
     return loaded
 
 
-def _outcome(entry: Sequence[Any], labels: dict[str, str]) -> Outcome:
+def _build_outcome(entry: Sequence[Any], labels: dict[str, str]) -> Outcome:
     known = isinstance(entry[0], str)
     label = entry[2] if len(entry) > 2 else labels.get(entry[1], entry[1])
     display, up = (entry[3] if len(entry) > 3 else label), (entry[4] if len(entry) > 4 else "NO_UP")
     return Outcome(entry[0] if known else "", entry[1], label, 0.0 if known else float(entry[0]), display, up)
 
 
-def _market(number: int, entry: dict[str, Any]) -> Market:
+def _build_market(number: int, entry: dict[str, Any]) -> Market:
     labels = dict(entry.get("signs", []))
     raw_parts = entry.get("parts") or [entry]
     parts = []
     for raw in raw_parts:
-        outcomes = tuple(_outcome(item, labels) for item in raw["outcomes"])
+        outcomes = tuple(_build_outcome(item, labels) for item in raw["outcomes"])
         parts.append(Part(raw["key"], outcomes, dict(raw["lines"])))
     name = entry["name"] or entry.get("desc", "")
-    return Market(number, entry["id"], name, help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry)
+    return Market(number, entry["id"], name, make_help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry)
 
 
-def _unknown(platform: Platform, number: int) -> Market:
-    native, name = UNKNOWN[platform]
+def _build_unknown_market(platform: Platform, number: int) -> Market:
+    native, name = UNKNOWN_MARKETS[platform]
     yes, no = ("Y", "N") if platform is Platform.BET9JA else ("74", "76") if platform is Platform.SPORTYBET else ("28001000", "28001001")
     outcomes = (Outcome("", yes, "Yes", 0.22, "Yes"), Outcome("", no, "No", 0.78, "No"))
     facts: dict[str, Any] = {"rank": 12.0, "priority": 990, "tabs": ["all", "specials"], "kind": "", "columns": 2, "sorting": "PRICE_TYPE_ID"}
     facts |= {"labels": [], "display": name, "desc": name, "title": "", "group": "Main", "groupId": "171121135724MGI11262166", "source": "BET_GENIUS"}
     facts |= {"p": "990", "vw": "0", "gcat": "OTHER", "marketid": "19999", "cnt": "G", "label": "Goals", "signs": [["Y", "Yes"], ["N", "No"]]}
-    return Market(number, native, name, help_text(name, 90), ("",), (Part("", outcomes, {"": ""}),), facts)
+    return Market(number, native, name, make_help_text(name, 90), ("",), (Part("", outcomes, {"": ""}),), facts)
 
 
 @lru_cache(maxsize=3)
-def markets(platform: Platform) -> tuple[Market, ...]:
+def list_markets(platform: Platform) -> tuple[Market, ...]:
     """Every market the platform sells, most popular first, one of them unknown to any vocabulary."""
-    known = [_market(number, entry) for number, entry in enumerate(_raw()[platform.value])]
-    return (*known, _unknown(platform, len(known)))
+    known = [_build_market(number, entry) for number, entry in enumerate(_load_catalogue()[platform.value])]
+    return (*known, _build_unknown_market(platform, len(known)))
 
 
 @lru_cache(maxsize=256)
-def first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[Market, str], ...]:
+def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[Market, str], ...]:
     """The `count` most popular (market, line) pairs, by market in order of popularity; `version` is BetPawa's wire generation."""
     ranked = []
-    for market in markets(platform):
+    for market in list_markets(platform):
         if market.facts.get("only", version) != version:
             continue
-        ranked += [(market.facts["rank"] + LINE_DISTANCE * n, market.number, n, market, line) for n, line in enumerate(market.lines)]
+        ranked += [(market.facts["rank"] + LINE_DISTANCE_PLACES * n, market.number, n, market, line) for n, line in enumerate(market.lines)]
     ranked.sort(key=lambda item: item[:3])
     kept = sorted(ranked[:count], key=lambda item: item[1:3])
     return tuple((market, line) for _, _, _, market, line in kept)
 
 
 @lru_cache(maxsize=1)
-def betpawa_price_offsets() -> dict[tuple[str, str], int]:
+def load_betpawa_price_offsets() -> dict[tuple[str, str], int]:
     """(market id, line) -> where the prices of that line are numbered from inside an event."""
     offsets, at = {}, 0
-    for market in markets(Platform.BETPAWA):
+    for market in list_markets(Platform.BETPAWA):
         for line in market.lines:
-            offsets[market.native, line] = at
+            offsets[market.native_id, line] = at
             at += max(market.outcome_count, 30)
     return offsets
 
 
 @lru_cache(maxsize=1)
-def bet9ja_labels() -> dict[str, Any]:
+def load_bet9ja_labels() -> dict[str, Any]:
     """The dictionary of labels that Bet9ja sends with every event: all markets of the sport, offered or not."""
-    raw = _raw()
+    raw = _load_catalogue()
     labels: dict[str, Any] = {}
     for key, (name, length, header, outcomes) in raw["bet9ja_names"].items():
         if name:
-            labels[f"M#{key}"] = {"NAME": name, "DESC": help_text(name, length)}
+            labels[f"M#{key}"] = {"NAME": name, "DESC": make_help_text(name, length)}
         if header:
             labels[f"MH#{key}"] = header
         for native, label, template in outcomes:
@@ -148,6 +148,6 @@ def bet9ja_labels() -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def bet9ja_tabs() -> dict[str, str]:
+def load_bet9ja_tabs() -> dict[str, str]:
     """Tab name -> code."""
-    return {name: code for code, name in _raw()["bet9ja_tabs"]}
+    return {name: code for code, name in _load_catalogue()["bet9ja_tabs"]}

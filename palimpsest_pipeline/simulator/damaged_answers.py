@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .bodies import GZIP_HEADER, deflated
+from .bodies import GZIP_HEADER, deflate
 from .faults import Fault
 
 BLOCK_PAGE: Final = "<html><head><title>Access Denied</title></head><body>Access Denied</body></html>"
@@ -28,11 +28,11 @@ HUGE_MB: Final = 100
 FAR_PAGE: Final = 1_000_000
 """Beyond the end of every list."""
 
-_MB: Final = b"0" * 1_000_000
-_BEFORE, _AFTER = b'{"padding":"', b'"}'
+_ONE_MB: Final = b"0" * 1_000_000
+_BODY_START, _BODY_END = b'{"padding":"', b'"}'
 
 
-class Truncated(Response):
+class TruncatedResponse(Response):
     """Announces the whole body and sends the first half, so that the connection ends in the middle of it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -40,7 +40,7 @@ class Truncated(Response):
         await send({"type": "http.response.body", "body": self.body[: len(self.body) // 2], "more_body": True})
 
 
-class Huge(Response):
+class HugeResponse(Response):
     """JSON of so many megabytes, sent piece by piece and never announced."""
 
     def __init__(self, megabytes: int) -> None:
@@ -50,21 +50,21 @@ class Huge(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for piece in (_BEFORE, *[_MB] * self._megabytes):
+        for piece in (_BODY_START, *[_ONE_MB] * self._megabytes):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": _AFTER})
+        await send({"type": "http.response.body", "body": _BODY_END})
 
 
 @cache
-def bomb(megabytes: int) -> bytes:
+def build_bomb(megabytes: int) -> bytes:
     """Valid gzip of valid JSON, about a thousand times smaller than what comes out of it."""
-    pieces = (_BEFORE, *[_MB] * megabytes, _AFTER)
+    pieces = (_BODY_START, *[_ONE_MB] * megabytes, _BODY_END)
     checksum = reduce(lambda so_far, piece: zlib.crc32(piece, so_far), pieces, 0)
-    packed = deflated(_BEFORE, zlib.Z_FULL_FLUSH) + deflated(_MB, zlib.Z_FULL_FLUSH) * megabytes + deflated(_AFTER, zlib.Z_FINISH)
+    packed = deflate(_BODY_START, zlib.Z_FULL_FLUSH) + deflate(_ONE_MB, zlib.Z_FULL_FLUSH) * megabytes + deflate(_BODY_END, zlib.Z_FINISH)
     return GZIP_HEADER + packed + struct.pack("<II", checksum, sum(map(len, pieces)) & 0xFFFFFFFF)
 
 
-def instead(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -- one return per mode
+def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -- one return per mode
     """The answer that a replacing failure gives. `date`: the platform's idea of now, in Unix seconds."""
     match fault.mode:
         case "block":
@@ -83,38 +83,40 @@ def instead(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -- one retu
         case "redirect":
             return Response(b"", 302, {"location": fault.to})
         case "huge":
-            return Huge(fault.size_mb or HUGE_MB)
+            return HugeResponse(fault.size_mb or HUGE_MB)
         case "bomb":
-            return Response(bomb(fault.size_mb or BOMB_MB), 200, {"content-encoding": "gzip"}, media_type="application/json")
+            return Response(build_bomb(fault.size_mb or BOMB_MB), 200, {"content-encoding": "gzip"}, media_type="application/json")
         case _:
             return Response(b'{"error":"INTERNAL_SERVER_ERROR"}', 500, media_type="application/json")
 
 
-def truncated(whole: Response) -> Response:
+def truncate_response(response: Response) -> Response:
     """The same answer, its connection cut off half way."""
-    cut = Truncated(bytes(whole.body), whole.status_code)
-    cut.raw_headers = whole.raw_headers
+    cut = TruncatedResponse(bytes(response.body), response.status_code)
+    cut.raw_headers = response.raw_headers
     return cut
 
 
-def cut_json(whole: Response) -> Response:
+def cut_json_response(response: Response) -> Response:
     """The same answer, whole as HTTP goes and well packed, with JSON that breaks off half way."""
-    packed = whole.headers.get("content-encoding") == "gzip"
-    plain = gzip.decompress(bytes(whole.body)) if packed else bytes(whole.body)
+    packed = response.headers.get("content-encoding") == "gzip"
+    plain = gzip.decompress(bytes(response.body)) if packed else bytes(response.body)
     half = plain[: len(plain) // 2]
-    cut = Response(gzip.compress(half, 1, mtime=0) if packed else half, whole.status_code)
-    kept = [(name, value) for name, value in whole.raw_headers if name != b"content-length"]
+    cut = Response(gzip.compress(half, 1, mtime=0) if packed else half, response.status_code)
+    kept = [(name, value) for name, value in response.raw_headers if name != b"content-length"]
     cut.raw_headers = [*kept, (b"content-length", str(len(cut.body)).encode())]
     return cut
 
 
-def without(platform: Platform, body: Any, tournament: str) -> Any:
+def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
     """A tree or a list without one tournament, all its counts as they were: what a platform's own mistake looks like."""
-    {Platform.BETPAWA: _betpawa_without, Platform.SPORTYBET: _sportybet_without, Platform.BET9JA: _bet9ja_without}[platform](body, tournament)
+    {Platform.BETPAWA: _remove_from_betpawa, Platform.SPORTYBET: _remove_from_sportybet, Platform.BET9JA: _remove_from_bet9ja}[platform](
+        body, tournament
+    )
     return body
 
 
-def _betpawa_without(body: Any, tournament: str) -> None:
+def _remove_from_betpawa(body: Any, tournament: str) -> None:
     for sport in body.get("withRegions", ()):
         for region in sport["regions"]:
             region["competitions"] = [one for one in region["competitions"] if one["competition"]["id"] != tournament]
@@ -124,7 +126,7 @@ def _betpawa_without(body: Any, tournament: str) -> None:
             block["responses"] = [event for event in block["responses"] if event["competition"]["id"] != tournament]
 
 
-def _sportybet_without(body: Any, tournament: str) -> None:
+def _remove_from_sportybet(body: Any, tournament: str) -> None:
     data = body["data"]
     sports = data.get("sportList", ())
     for holder in [data, *data.get("popularEvents", ()), *(category for sport in sports for category in sport["categories"])]:
@@ -134,7 +136,7 @@ def _sportybet_without(body: Any, tournament: str) -> None:
         sport["categories"] = [category for category in sport["categories"] if category["tournaments"]]
 
 
-def _bet9ja_without(body: Any, tournament: str) -> None:
+def _remove_from_bet9ja(body: Any, tournament: str) -> None:
     countries = body["D"]["PAL"]["1"]["SG"] or {}
     for country in countries.values():
         country["G"].pop(tournament, None)

@@ -11,11 +11,11 @@ import msgspec
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .latency import ANY, ENDPOINTS, drawn
+from .latency import ANY_PLACE, ENDPOINTS, draw_share
 
-BREAKING: Final = ("outage", "reset", "hang")
+BREAKING_MODES: Final = ("outage", "reset", "hang")
 """No answer at all: the connection is broken off, or nothing ever comes."""
-REPLACING: Final = (
+REPLACING_MODES: Final = (
     "down",
     "block",
     "html",
@@ -28,9 +28,9 @@ REPLACING: Final = (
     "huge",
 )
 """Another answer in place of the real one."""
-SPOILING: Final = ("truncate", "cut_json", "latency", "clock", "kickoffs", "page_missing", "tournament_gone")
+SPOILING_MODES: Final = ("truncate", "cut_json", "latency", "clock", "kickoffs", "page_missing", "tournament_gone")
 """The real answer, but late, cut off, or with something wrong in it."""
-MODES: Final = ("none", *BREAKING, *REPLACING, *SPOILING)
+MODES: Final = ("none", *BREAKING_MODES, *REPLACING_MODES, *SPOILING_MODES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +68,19 @@ class Fault:
     """bomb, huge: size of the body, unpacked; None: 1024 and 100."""
 
     @classmethod
-    def from_json(cls, asked: Mapping[str, Any]) -> "Fault":
+    def from_json(cls, settings: Mapping[str, Any]) -> "Fault":
         """Raises ValueError naming what is wrong."""
         known = {field.name for field in fields(cls)}
-        unknown = set(asked) - known - {"platform"}
+        unknown = set(settings) - known - {"platform"}
         if unknown:
             raise ValueError(f"unknown fields {sorted(unknown)}; known are {sorted(known)}")
-        fault = cls(**{name: asked[name] for name in known & set(asked)})
+        fault = cls(**{name: settings[name] for name in known & set(settings)})
         if fault.mode not in MODES:
             raise ValueError(f"unknown mode {fault.mode!r}; known are {', '.join(MODES)}")
         if not 0 <= fault.share <= 1:
             raise ValueError(f"share must be between 0 and 1, not {fault.share}")
-        if fault.endpoint not in {ANY, *ENDPOINTS}:
-            raise ValueError(f"unknown endpoint {fault.endpoint!r}; known are {', '.join((ANY, *ENDPOINTS))}")
+        if fault.endpoint not in {ANY_PLACE, *ENDPOINTS}:
+            raise ValueError(f"unknown endpoint {fault.endpoint!r}; known are {', '.join((ANY_PLACE, *ENDPOINTS))}")
         return fault
 
 
@@ -103,13 +103,13 @@ def parse_fault(text: str) -> tuple[Platform, Fault]:
 
 
 @dataclass(slots=True)
-class _Switched:
+class _ActiveFault:
     fault: Fault
     requests: int = 0
-    began: float | None = None
+    started_at: float | None = None
 
     def is_on(self, now: float) -> bool:
-        return self.began is not None and (self.fault.for_s is None or now < self.began + self.fault.for_s)
+        return self.started_at is not None and (self.fault.for_s is None or now < self.started_at + self.fault.for_s)
 
 
 class FaultBoard:
@@ -117,33 +117,33 @@ class FaultBoard:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._switched: dict[str, dict[str, _Switched]] = {}
+        self._active_faults: dict[str, dict[str, _ActiveFault]] = {}
 
-    def switch(self, platform: str, fault: Fault) -> None:
+    def switch_fault(self, platform: str, fault: Fault) -> None:
         """Switches a failure on beside those of other modes; `none` switches all of the platform off."""
         if fault.mode == "none":
-            self._switched.pop(platform, None)
+            self._active_faults.pop(platform, None)
             return
-        modes = self._switched.setdefault(platform, {})
+        modes = self._active_faults.setdefault(platform, {})
         modes.pop(fault.mode, None)
-        modes[fault.mode] = _Switched(fault)
+        modes[fault.mode] = _ActiveFault(fault)
 
-    def befalling(self, platform: str, endpoint: str, question: str, attempt: int, now: float) -> dict[str, Fault]:
+    def list_faults_met(self, platform: str, endpoint: str, question: str, attempt: int, now: float) -> dict[str, Fault]:
         """The failures that this request meets, by mode, the one that was switched on last first. `now` in monotonic seconds."""
         found = {}
-        for mode, switched in reversed(self._switched.get(platform, {}).items()):
+        for mode, switched in reversed(self._active_faults.get(platform, {}).items()):
             fault = switched.fault
             if fault.endpoint not in {"*", endpoint}:
                 continue
             switched.requests += 1
-            if switched.began is None and switched.requests >= fault.from_request:
-                switched.began = now
+            if switched.started_at is None and switched.requests >= fault.from_request:
+                switched.started_at = now
             met = switched.is_on(now) and (fault.tries is None or attempt <= fault.tries)
-            if met and drawn(self._seed, mode, platform, question, attempt) < fault.share:
+            if met and draw_share(self._seed, mode, platform, question, attempt) < fault.share:
                 found[mode] = fault
         return found
 
     def is_out(self, platform: str, endpoint: str, now: float) -> bool:
         """Whether an outage is on: then answers to earlier requests do not come through either."""
-        outage = self._switched.get(platform, {}).get("outage")
+        outage = self._active_faults.get(platform, {}).get("outage")
         return outage is not None and outage.is_on(now) and outage.fault.endpoint in {"*", endpoint}

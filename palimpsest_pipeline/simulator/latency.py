@@ -10,13 +10,13 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import Platform
 
 ENDPOINTS: Final = ("tree", "listing", "detail")
-ANY: Final = "*"
+ANY_PLACE: Final = "*"
 
-_NORMAL: Final = NormalDist()
-_Z95: Final = _NORMAL.inv_cdf(0.95)
+_NORMAL_DISTRIBUTION: Final = NormalDist()
+_P95_Z_SCORE: Final = _NORMAL_DISTRIBUTION.inv_cdf(0.95)
 
 
-def drawn(*key: object) -> float:
+def draw_share(*key: object) -> float:
     """A number strictly between 0 and 1 that looks random and depends on the key alone, whatever was drawn before."""
     digest = blake2b("\0".join(map(str, key)).encode(), digest_size=6).digest()
     return (int.from_bytes(digest) + 0.5) / 2**48
@@ -33,34 +33,34 @@ class Latency:
         if not 0 < self.p50_ms <= self.p95_ms:
             raise ValueError(f"a latency needs 0 < p50 <= p95, not {self.p50_ms:g}/{self.p95_ms:g}")
 
-    def seconds(self, share: float) -> float:
+    def compute_seconds(self, share: float) -> float:
         """The latency that `share` (0..1) of the answers do not exceed."""
-        sigma = log(self.p95_ms / self.p50_ms) / _Z95
-        return self.p50_ms * exp(sigma * _NORMAL.inv_cdf(share)) / 1000
+        sigma = log(self.p95_ms / self.p50_ms) / _P95_Z_SCORE
+        return self.p50_ms * exp(sigma * _NORMAL_DISTRIBUTION.inv_cdf(share)) / 1000
 
 
-def place(text: str) -> tuple[str, str]:
+def parse_place(text: str) -> tuple[str, str]:
     """`bet9ja.detail`, `bet9ja`, `*.detail` or `*` as platform and endpoint. Raises ValueError."""
     platform, _, endpoint = text.partition(".")
-    if platform not in {ANY, *Platform} or endpoint not in {"", ANY, *ENDPOINTS}:
+    if platform not in {ANY_PLACE, *Platform} or endpoint not in {"", ANY_PLACE, *ENDPOINTS}:
         raise ValueError(f"{text!r} names no platform and endpoint: like 'bet9ja.detail', 'bet9ja', '*.detail' or '*'")
-    return platform, endpoint or ANY
+    return platform, endpoint or ANY_PLACE
 
 
-class Latencies:
+class LatencyTable:
     """What is set for which platform and endpoint; the most particular setting counts, and without any answers come at once."""
 
     def __init__(self, seed: int, settings: Mapping[str, Latency] | None = None) -> None:
         self._seed = seed
-        self._of = {place(text): latency for text, latency in (settings or {}).items()}
+        self._latency_by_place = {parse_place(text): latency for text, latency in (settings or {}).items()}
 
-    def set(self, text: str, latency: Latency) -> None:
-        """Sets it for a place; see `place`."""
-        self._of[place(text)] = latency
+    def set_latency(self, text: str, latency: Latency) -> None:
+        """Sets it for a place; see `parse_place`."""
+        self._latency_by_place[parse_place(text)] = latency
 
     def draw_s(self, platform: str, endpoint: str, key: str, attempt: int) -> float:
         """Seconds for this asking of this question: by its key (a listing's id, or path and query) and by how often it was asked before."""
-        for found in ((platform, endpoint), (platform, ANY), (ANY, endpoint), (ANY, ANY)):
-            if found in self._of:
-                return self._of[found].seconds(drawn(self._seed, "latency", platform, key, attempt))
+        for found in ((platform, endpoint), (platform, ANY_PLACE), (ANY_PLACE, endpoint), (ANY_PLACE, ANY_PLACE)):
+            if found in self._latency_by_place:
+                return self._latency_by_place[found].compute_seconds(draw_share(self._seed, "latency", platform, key, attempt))
         return 0.0

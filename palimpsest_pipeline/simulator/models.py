@@ -12,29 +12,29 @@ from math import comb
 Shares = Callable[[int, int], tuple[float, float]]
 HalfShares = Callable[[int, int, int, int], tuple[float, float]]
 
-SIDES = {"home": 1, "draw": 0, "away": -1}
-DOUBLE = {"home_or_draw": (1, 0), "draw_or_away": (0, -1), "home_or_away": (1, -1)}
-STATISTICS = ("corners", "bookings", "shots_on_target", "shots", "fouls", "offsides", "saves", "tackles", "goal_kicks", "throw_ins", "woodwork")
+SIGN_BY_SIDE = {"home": 1, "draw": 0, "away": -1}
+SIGNS_BY_DOUBLE_CHANCE = {"home_or_draw": (1, 0), "draw_or_away": (0, -1), "home_or_away": (1, -1)}
+STATISTIC_NAMES = ("corners", "bookings", "shots_on_target", "shots", "fouls", "offsides", "saves", "tackles", "goal_kicks", "throw_ins", "woodwork")
 
 
 def _sign(difference: int) -> int:
     return (difference > 0) - (difference < 0)
 
 
-def _yes(outcome: str, holds: Callable[[int, int], bool]) -> Shares:
+def _share_if(outcome: str, holds: Callable[[int, int], bool]) -> Shares:
     wanted = outcome == "yes"
     return lambda h, a: (1.0 if holds(h, a) is wanted else 0.0, 0.0)
 
 
-def _share(outcome: str, fraction: Callable[[int, int], float]) -> Shares:
+def _share_fraction(outcome: str, fraction: Callable[[int, int], float]) -> Shares:
     return (lambda h, a: (fraction(h, a), 0.0)) if outcome == "yes" else (lambda h, a: (1.0 - fraction(h, a), 0.0))
 
 
-def _where(holds: Callable[[int, int], bool]) -> Shares:
+def _share_where(holds: Callable[[int, int], bool]) -> Shares:
     return lambda h, a: (1.0 if holds(h, a) else 0.0, 0.0)
 
 
-def over_under(value: Callable[[int, int], int], outcome: str, line: float) -> Shares:
+def build_over_under(value: Callable[[int, int], int], outcome: str, line: float) -> Shares:
     """Over or under a half, whole (returned on the line) or quarter line (half the stake on each neighbour)."""
     direction = 1 if outcome == "over" else -1
     parts = (line - 0.25, line + 0.25) if (line * 4) % 2 else (line,)
@@ -47,12 +47,12 @@ def over_under(value: Callable[[int, int], int], outcome: str, line: float) -> S
     return shares
 
 
-def _handicap(outcome: str, line: float) -> Shares:
-    return over_under(lambda h, a: h - a, "over" if outcome == "home" else "under", -line)
+def _build_handicap(outcome: str, line: float) -> Shares:
+    return build_over_under(lambda h, a: h - a, "over" if outcome == "home" else "under", -line)
 
 
 @lru_cache(maxsize=4096)
-def led_by(h: int, a: int, margin: int) -> float:
+def compute_lead_share(h: int, a: int, margin: int) -> float:
     """Fraction of the orders of goals of a final h-a in which the first team leads by `margin` at some time."""
     if h - a >= margin:
         return 1.0
@@ -60,7 +60,7 @@ def led_by(h: int, a: int, margin: int) -> float:
 
 
 @lru_cache(maxsize=4096)
-def _orders_without_lead(h: int, a: int, margin: int) -> int:
+def _count_orders_without_lead(h: int, a: int, margin: int) -> int:
     """Orders in which neither team ever leads by `margin`."""
     ways = {0: 1}
     for goals in range(h + a):
@@ -74,12 +74,12 @@ def _orders_without_lead(h: int, a: int, margin: int) -> int:
     return sum(ways.values())
 
 
-def _any_led_by(h: int, a: int, margin: int) -> float:
-    return 1.0 - _orders_without_lead(h, a, margin) / comb(h + a, h)
+def _compute_any_lead_share(h: int, a: int, margin: int) -> float:
+    return 1.0 - _count_orders_without_lead(h, a, margin) / comb(h + a, h)
 
 
 @lru_cache(maxsize=4096)
-def _run(h: int, a: int, length: int, who: str) -> float:
+def _compute_run_share(h: int, a: int, length: int, who: str) -> float:
     """Fraction of the orders in which `who` (home, away, any) scores `length` goals in a row."""
     ways: dict[tuple[int, int, int], int] = {(0, 0, 0): 1}
     for _ in range(h + a):
@@ -95,7 +95,7 @@ def _run(h: int, a: int, length: int, who: str) -> float:
     return 1.0 - sum(ways.values()) / comb(h + a, h)
 
 
-def _in_range(text: str) -> Callable[[int], bool]:
+def _parse_range(text: str) -> Callable[[int], bool]:
     """`2`, `2_plus`, `1_3`, `no_goal` as a test of a count."""
     if text == "no_goal":
         return lambda n: n == 0
@@ -107,14 +107,14 @@ def _in_range(text: str) -> Callable[[int], bool]:
     return lambda n: first <= n <= last
 
 
-def _scores(listed: Iterable[str], outcome: str) -> Shares:
+def _build_scores(listed: Iterable[str], outcome: str) -> Shares:
     pairs = {name for name in listed if re.fullmatch(r"\d+_\d+", name)}
     if outcome.startswith("other"):
-        return _where(lambda h, a: f"{h}_{a}" not in pairs)
-    return _where(lambda h, a: f"{h}_{a}" == outcome)
+        return _share_where(lambda h, a: f"{h}_{a}" not in pairs)
+    return _share_where(lambda h, a: f"{h}_{a}" == outcome)
 
 
-def _multi_scores(outcome: str) -> Shares:
+def _build_multi_scores(outcome: str) -> Shares:
     groups = {
         "home_1_2_3_nil": {(1, 0), (2, 0), (3, 0)},
         "home_4_5_6_nil": {(4, 0), (5, 0), (6, 0)},
@@ -125,187 +125,194 @@ def _multi_scores(outcome: str) -> Shares:
     mirrored |= {"away_1_2_1_3_1_4": "home_2_1_3_1_4_1", "away_2_3_2_4_3_4_1_5": "home_3_2_4_2_4_3_5_1"}
     listed = set().union(*groups.values())
     if outcome == "draw":
-        return _where(lambda h, a: h == a)
+        return _share_where(lambda h, a: h == a)
     if outcome in groups:
-        return _where(lambda h, a: (h, a) in groups[outcome])
+        return _share_where(lambda h, a: (h, a) in groups[outcome])
     if outcome in mirrored:
-        return _where(lambda h, a: (a, h) in groups[mirrored[outcome]])
+        return _share_where(lambda h, a: (a, h) in groups[mirrored[outcome]])
     if outcome == "other_home_win":
-        return _where(lambda h, a: h > a and (h, a) not in listed)
-    return _where(lambda h, a: a > h and (a, h) not in listed)
+        return _share_where(lambda h, a: h > a and (h, a) not in listed)
+    return _share_where(lambda h, a: a > h and (a, h) not in listed)
 
 
-def _half_of(condition: str) -> Callable[[int, int], bool]:
+def _parse_condition(condition: str) -> Callable[[int, int], bool]:
     """One half of a combination: a result, a double chance, both teams to score."""
-    if condition in SIDES:
-        return lambda h, a: _sign(h - a) == SIDES[condition]
-    if condition in DOUBLE:
-        return lambda h, a: _sign(h - a) in DOUBLE[condition]
+    if condition in SIGN_BY_SIDE:
+        return lambda h, a: _sign(h - a) == SIGN_BY_SIDE[condition]
+    if condition in SIGNS_BY_DOUBLE_CHANCE:
+        return lambda h, a: _sign(h - a) in SIGNS_BY_DOUBLE_CHANCE[condition]
     return lambda h, a: (h > 0 and a > 0) is (condition in {"yes", "btts"})
 
 
-def _total_test(word: str, line: float) -> Callable[[int, int], bool]:
+def _parse_total(word: str, line: float) -> Callable[[int, int], bool]:
     return (lambda h, a: h + a > line) if word == "over" else (lambda h, a: h + a < line)
 
 
-def _combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
+def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
     """Two conditions joined by "and" or "or"."""
     if base == "total_goals_and_btts":
         total, both = outcome.split("_")
-        return _where(lambda h, a: _total_test(total, line)(h, a) and _half_of(both)(h, a))
+        return _share_where(lambda h, a: _parse_total(total, line)(h, a) and _parse_condition(both)(h, a))
     if base in {"match_result_and_total_goals", "double_chance_and_total_goals"}:
         result, _, total = outcome.rpartition("_")
-        return _where(lambda h, a: _half_of(result)(h, a) and _total_test(total, line)(h, a))
+        return _share_where(lambda h, a: _parse_condition(result)(h, a) and _parse_total(total, line)(h, a))
     if base in {"match_result_and_btts", "double_chance_and_btts"}:
         result, _, both = outcome.rpartition("_")
-        return _where(lambda h, a: _half_of(result)(h, a) and _half_of(both)(h, a))
+        return _share_where(lambda h, a: _parse_condition(result)(h, a) and _parse_condition(both)(h, a))
     if "_and_multigoals:" in base:
-        within = _in_range(base.partition(":")[2].replace("-", "_"))
-        return _where(lambda h, a: _half_of(outcome)(h, a) and within(h + a))
+        within = _parse_range(base.partition(":")[2].replace("-", "_"))
+        return _share_where(lambda h, a: _parse_condition(outcome)(h, a) and within(h + a))
     found = re.fullmatch(r"(home|draw|away)_or_(over|under|btts|no_btts)", base)
     if found:
         result, other = found.groups()
-        test = _total_test(other, line) if other in {"over", "under"} else _half_of("btts" if other == "btts" else "no")
-        return _yes(outcome, lambda h, a: _half_of(result)(h, a) or test(h, a))
+        test = _parse_total(other, line) if other in {"over", "under"} else _parse_condition("btts" if other == "btts" else "no")
+        return _share_if(outcome, lambda h, a: _parse_condition(result)(h, a) or test(h, a))
     if base == "btts_or_total_goals":
         both, _, total = outcome.rpartition("_or_")
-        return _where(lambda h, a: _half_of("btts" if both == "btts" else "no")(h, a) or _total_test(total, line)(h, a))
+        return _share_where(lambda h, a: _parse_condition("btts" if both == "btts" else "no")(h, a) or _parse_total(total, line)(h, a))
     return None
 
 
-def _by_team(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
+def _build_team_market(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
     """Markets of one team: the key begins with home_ or away_."""
     side, _, what = base.partition("_")
     own: Callable[[int, int], int] = (lambda h, a: h) if side == "home" else (lambda h, a: a)
     other: Callable[[int, int], int] = (lambda h, a: a) if side == "home" else (lambda h, a: h)
     if what == "total_goals":
-        return over_under(own, outcome, line)
+        return build_over_under(own, outcome, line)
     if what == "odd_even_goals":
-        return _where(lambda h, a: (own(h, a) % 2 == 1) is (outcome == "odd"))
+        return _share_where(lambda h, a: (own(h, a) % 2 == 1) is (outcome == "odd"))
     if what in {"exact_goals", "multigoals", "corners_range", "exact_bookings"}:
-        test = _in_range(outcome)
-        return _where(lambda h, a: test(own(h, a)))
+        test = _parse_range(outcome)
+        return _share_where(lambda h, a: test(own(h, a)))
     tests: dict[str, Callable[[int, int], bool]] = {
         "to_score": lambda h, a: own(h, a) > 0,
         "clean_sheet": lambda h, a: other(h, a) == 0,
         "win_to_nil": lambda h, a: own(h, a) > 0 and other(h, a) == 0,
     }
     if what in tests:
-        return _yes(outcome, tests[what])
+        return _share_if(outcome, tests[what])
     if what == "no_bet":
-        return lambda h, a: (float(_sign(h - a) == SIDES[outcome]), float(own(h, a) > other(h, a)))
+        return lambda h, a: (float(_sign(h - a) == SIGN_BY_SIDE[outcome]), float(own(h, a) > other(h, a)))
     found = re.fullmatch(r"(lead_by|score)_(\d)(_in_a_row)?", what)
     if found:
         count = int(found[2])
         if found[1] == "lead_by":
-            return _share(outcome, lambda h, a: led_by(own(h, a), other(h, a), count))
-        return _share(outcome, lambda h, a: _run(h, a, count, side))
+            return _share_fraction(outcome, lambda h, a: compute_lead_share(own(h, a), other(h, a), count))
+        return _share_fraction(outcome, lambda h, a: _compute_run_share(h, a, count, side))
     if what == "win_from_behind":
-        return _share(outcome, lambda h, a: led_by(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0)
+        return _share_fraction(outcome, lambda h, a: compute_lead_share(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0)
     return None
 
 
-def _simple(base: str, outcome: str, line: float, listed: Iterable[str]) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
+def _build_simple(base: str, outcome: str, line: float, listed: Iterable[str]) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
     total: Callable[[int, int], int] = lambda h, a: h + a  # noqa: E731
     if base in {"match_result", "result"}:
-        return _where(lambda h, a: _sign(h - a) == SIDES[outcome])
+        return _share_where(lambda h, a: _sign(h - a) == SIGN_BY_SIDE[outcome])
     if base == "double_chance":
-        return _where(lambda h, a: _sign(h - a) in DOUBLE[outcome])
+        return _share_where(lambda h, a: _sign(h - a) in SIGNS_BY_DOUBLE_CHANCE[outcome])
     if base == "draw_no_bet":
-        return lambda h, a: (float(_sign(h - a) == SIDES[outcome]), float(h == a))
+        return lambda h, a: (float(_sign(h - a) == SIGN_BY_SIDE[outcome]), float(h == a))
     if base in {"both_teams_to_score", "both_teams_to_score_2plus"}:
         least = 2 if base.endswith("2plus") else 1
-        return _yes(outcome, lambda h, a: h >= least and a >= least)
+        return _share_if(outcome, lambda h, a: h >= least and a >= least)
     if base == "both_teams_to_score_no_draw":
-        return _yes(outcome, lambda h, a: h > 0 and a > 0 and h != a)
+        return _share_if(outcome, lambda h, a: h > 0 and a > 0 and h != a)
     if base == "draw_with_goals":
-        return _yes(outcome, lambda h, a: h == a > 0)
+        return _share_if(outcome, lambda h, a: h == a > 0)
     if base == "total_goals":
-        return over_under(total, outcome, line)
+        return build_over_under(total, outcome, line)
     if base == "asian_handicap":
-        return _handicap(outcome, line)
+        return _build_handicap(outcome, line)
     if base == "european_handicap_3way":
-        return _where(lambda h, a: _sign(h - a + int(line)) == SIDES[outcome])
+        return _share_where(lambda h, a: _sign(h - a + int(line)) == SIGN_BY_SIDE[outcome])
     if base in {"odd_even", "odd_even_goals"}:
-        return _where(lambda h, a: ((h + a) % 2 == 1) is (outcome == "odd"))
+        return _share_where(lambda h, a: ((h + a) % 2 == 1) is (outcome == "odd"))
     if base in {"exact_goals", "multigoals", "goal_range", "range", "exact"}:
-        test = _in_range(outcome)
-        return _where(lambda h, a: test(h + a))
+        test = _parse_range(outcome)
+        return _share_where(lambda h, a: test(h + a))
     if base == "correct_score":
-        return _scores(listed, outcome)
+        return _build_scores(listed, outcome)
     if base == "multi_correct_score":
-        return _multi_scores(outcome)
+        return _build_multi_scores(outcome)
     return None
 
 
-def _ordered(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
+def _build_order_market(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
     """Markets on the order of the goals."""
     if base in {"next_goal", "last_goal", "first", "last"}:
         number = int(line) if base == "next_goal" else 1
         if outcome == "none":
-            return _where(lambda h, a: h + a < number)
+            return _share_where(lambda h, a: h + a < number)
         return lambda h, a: ((h if outcome == "home" else a) / (h + a) if h + a >= number else 0.0, 0.0)
     if base == "first_goal_and_match_result":
         if outcome == "no_goal":
-            return _where(lambda h, a: h + a == 0)
+            return _share_where(lambda h, a: h + a == 0)
         first, _, result = outcome.split("_")
-        return lambda h, a: ((h if first == "home" else a) / (h + a) if h + a and _sign(h - a) == SIDES[result] else 0.0, 0.0)
+        return lambda h, a: ((h if first == "home" else a) / (h + a) if h + a and _sign(h - a) == SIGN_BY_SIDE[result] else 0.0, 0.0)
     if base in {"match_result_1up", "match_result_2up", "double_chance_1up"}:
         margin = 2 if base.endswith("2up") else 1
         if outcome == "draw":
-            return _where(lambda h, a: h == a)
+            return _share_where(lambda h, a: h == a)
         if outcome == "home_or_away":
-            return _where(lambda h, a: h != a)
+            return _share_where(lambda h, a: h != a)
         # Pays for the plain result as well as for the lead.
         if outcome in {"home", "home_or_draw"}:
-            return lambda h, a: (1.0 if h > a or (h == a and outcome != "home") else led_by(h, a, margin), 0.0)
-        return lambda h, a: (1.0 if a > h or (h == a and outcome != "away") else led_by(a, h, margin), 0.0)
+            return lambda h, a: (1.0 if h > a or (h == a and outcome != "home") else compute_lead_share(h, a, margin), 0.0)
+        return lambda h, a: (1.0 if a > h or (h == a and outcome != "away") else compute_lead_share(a, h, margin), 0.0)
     if base == "match_result_never_down":
         if outcome == "draw":
-            return _where(lambda h, a: h == a)
+            return _share_where(lambda h, a: h == a)
         mine, theirs = (1, 0) if outcome == "home" else (0, 1)
-        return lambda h, a: (1.0 - led_by((h, a)[theirs], (h, a)[mine], 1) if (h, a)[mine] > (h, a)[theirs] else 0.0, 0.0)
+        return lambda h, a: (1.0 - compute_lead_share((h, a)[theirs], (h, a)[mine], 1) if (h, a)[mine] > (h, a)[theirs] else 0.0, 0.0)
     found = re.fullmatch(r"any_team_(lead_by|score)_(\d)(_in_a_row)?", base)
     if found:
         count = int(found[2])
-        return _share(outcome, (lambda h, a: _any_led_by(h, a, count)) if found[1] == "lead_by" else (lambda h, a: _run(h, a, count, "any")))
+        return _share_fraction(
+            outcome,
+            (lambda h, a: _compute_any_lead_share(h, a, count)) if found[1] == "lead_by" else (lambda h, a: _compute_run_share(h, a, count, "any")),
+        )
     if base == "any_team_win_from_behind":
-        return _share(outcome, lambda h, a: led_by(min(h, a), max(h, a), 1) if h != a else 0.0)
+        return _share_fraction(outcome, lambda h, a: compute_lead_share(min(h, a), max(h, a), 1) if h != a else 0.0)
     if base == "winning_margin":
         if outcome == "draw":
-            return _where(lambda h, a: h == a)
+            return _share_where(lambda h, a: h == a)
         side, _, by = outcome.partition("_")
-        test = _in_range(by)
-        return _where(lambda h, a: test((h - a) * SIDES[side]) and h != a)
+        test = _parse_range(by)
+        return _share_where(lambda h, a: test((h - a) * SIGN_BY_SIDE[side]) and h != a)
     if base == "teams_to_score":
         wanted = {"neither": (False, False), "home_only": (True, False), "away_only": (False, True), "both": (True, True)}[outcome]
-        return _where(lambda h, a: (h > 0, a > 0) == wanted)
+        return _share_where(lambda h, a: (h > 0, a > 0) == wanted)
     return None
 
 
-def score_shares(base: str, outcome: str, line: float, listed: Iterable[str] = ()) -> Shares | None:
+def build_score_shares(base: str, outcome: str, line: float, listed: Iterable[str] = ()) -> Shares | None:
     """Shares over the score of one period; `base` is the canonical key without its period. None when no score of one period decides it."""
     if base.startswith(("home_", "away_")):
-        found = _by_team(base, outcome, line)
+        found = _build_team_market(base, outcome, line)
         if found:
             return found
-    return _combination(base, outcome, line) or _simple(base, outcome, line, listed) or _ordered(base, outcome, line)
+    return _build_combination(base, outcome, line) or _build_simple(base, outcome, line, listed) or _build_order_market(base, outcome, line)
 
 
-def _half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
+def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
     if base == "half_time_full_time":
         first, second = outcome.split("_")
-        return lambda h, a, i, j: (float(_sign(h - a) == SIDES[first] and _sign(h + i - a - j) == SIDES[second]), 0.0)
+        return lambda h, a, i, j: (float(_sign(h - a) == SIGN_BY_SIDE[first] and _sign(h + i - a - j) == SIGN_BY_SIDE[second]), 0.0)
     if base in {"half_time_full_time_and_total_goals", "half_time_full_time_and_total_goals_1h"}:
         first, second, word = outcome.split("_")
         over = word == "over"
         whole = not base.endswith("_1h")
         return lambda h, a, i, j: (
-            float(_sign(h - a) == SIDES[first] and _sign(h + i - a - j) == SIDES[second] and (h + a + (i + j if whole else 0) > line) is over),
+            float(
+                _sign(h - a) == SIGN_BY_SIDE[first]
+                and _sign(h + i - a - j) == SIGN_BY_SIDE[second]
+                and (h + a + (i + j if whole else 0) > line) is over
+            ),
             0.0,
         )
     if base == "first_half_or_match_result":
-        return lambda h, a, i, j: (float(SIDES[outcome] in (_sign(h - a), _sign(h + i - a - j))), 0.0)
+        return lambda h, a, i, j: (float(SIGN_BY_SIDE[outcome] in (_sign(h - a), _sign(h + i - a - j))), 0.0)
     if base == "half_time_full_time_correct_score":
         half, full = outcome.split("__")
         if full == "4plus":
@@ -314,9 +321,9 @@ def _half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
     return None
 
 
-def half_shares(base: str, outcome: str, line: float) -> HalfShares | None:
+def build_half_shares(base: str, outcome: str, line: float) -> HalfShares | None:
     """Shares over the scores of both halves (h-a in the first, i-j in the second)."""
-    pair = _half_pair(base, outcome, line)
+    pair = _build_half_pair(base, outcome, line)
     if pair:
         return pair
     wanted = outcome == "yes"

@@ -68,12 +68,12 @@ COMPETITIONS: tuple[tuple[str, str, str], ...] = (
     ("Reserve League", "Reserve League", "Reserves"),
 )
 
-STEMS = (
+TEAM_STEMS = (
     "Nor", "Ash", "Elm", "Kings", "Stone", "Mar", "Wood", "Bar", "Cold", "Fen", "Harrow", "Lake", "Mill", "Oak", "Port",
     "Red", "Salt", "Thorn", "West", "Wind", "Alder", "Birch", "Crag", "Dun", "East", "Fair", "Glen", "Hazel", "Iron", "Long",
 )  # fmt: skip
-ENDINGS = ["wick", "ton", "ham", "ford", "bury", "field", "gate", "mouth", "stead", "worth", "by", "ley", "dale", "bridge", "haven"]
-SUFFIXES = ("United", "City", "Rovers", "Athletic", "Town", "Wanderers", "Albion", "Rangers", "Sporting", "Dynamo", "Olympic", "Stars")
+TEAM_ENDINGS = ["wick", "ton", "ham", "ford", "bury", "field", "gate", "mouth", "stead", "worth", "by", "ley", "dale", "bridge", "haven"]
+TEAM_SUFFIXES = ("United", "City", "Rovers", "Athletic", "Town", "Wanderers", "Albion", "Rangers", "Sporting", "Dynamo", "Olympic", "Stars")
 FIRST_NAMES = (
     "Adam", "Ben", "Carl", "Dele", "Emeka", "Felix", "Goran", "Hugo", "Ivan", "Jonas",
     "Kofi", "Luis", "Musa", "Nils", "Omar", "Pavel", "Quentin", "Rui", "Sadio", "Tomas",
@@ -84,15 +84,15 @@ LAST_NAMES = (
 )  # fmt: skip
 
 
-def team_names(rng: Random, count: int) -> list[str]:
+def invent_team_names(rng: Random, count: int) -> list[str]:
     """`count` different invented club names. Deterministic for the generator given."""
-    every = [f"{stem}{ending} {suffix}" for stem in STEMS for ending in ENDINGS for suffix in SUFFIXES]
+    every = [f"{stem}{ending} {suffix}" for stem in TEAM_STEMS for ending in TEAM_ENDINGS for suffix in TEAM_SUFFIXES]
     rng.shuffle(every)
     rounds = -(-count // len(every))
     return [name if number == 0 else f"{name} {number + 1}" for number in range(rounds) for name in every][:count]
 
 
-def team_spelling(name: str, platform: Platform, quirk: int) -> str:
+def spell_team(name: str, platform: Platform, quirk: int) -> str:
     """The club's name as the platform writes it; `quirk` (0..99) decides which of the platform's habits applies."""
     if platform is Platform.BETPAWA:
         return f"{name} FC" if quirk < 35 else name
@@ -102,7 +102,7 @@ def team_spelling(name: str, platform: Platform, quirk: int) -> str:
     return short.removesuffix(" Town") if quirk > 90 else short
 
 
-def competition_names(number: int) -> tuple[str, str, str]:
+def list_competition_names(number: int) -> tuple[str, str, str]:
     """The `number`-th competition of a country on BetPawa, SportyBet and Bet9ja."""
     if number < len(COMPETITIONS):
         return COMPETITIONS[number]
@@ -110,11 +110,11 @@ def competition_names(number: int) -> tuple[str, str, str]:
     return f"Regional League, Group {region}", f"Regional League {region}", f"Regional Lg. Gr.{region}"
 
 
-def player_name(rng: Random) -> str:
+def invent_player_name(rng: Random) -> str:
     return f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}"
 
 
-def help_text(name: str, length: int) -> str:
+def make_help_text(name: str, length: int) -> str:
     """Filler of `length` characters in place of the platform's own explanation of a market."""
     sentence = f"How {name} is settled: regular time counts, stoppages included; extra time does not. "
     return (sentence * (length // len(sentence) + 1))[:length].rstrip()

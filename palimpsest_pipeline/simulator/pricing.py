@@ -10,19 +10,19 @@ from functools import lru_cache
 from math import ceil, exp
 from operator import mul
 
-from .models import STATISTICS, half_shares, score_shares
+from .models import STATISTIC_NAMES, build_half_shares, build_score_shares
 
 FIRST_HALF_SHARE = 0.45
 MAX_GOALS = 8
 MAX_HALF_GOALS = 4
-PER_GOAL = {"shots": 8.6, "shots_on_target": 3.2}
-FLAT_COUNTS = {"fouls": 11.5, "offsides": 1.8, "saves": 3.0, "tackles": 16.0, "goal_kicks": 7.5, "throw_ins": 20.0, "woodwork": 0.3}
-LARGEST = {"corners": 14, "bookings": 9, "shots": 30, "shots_on_target": 14, "fouls": 26, "offsides": 8, "saves": 10, "tackles": 34}
-LARGEST |= {"goal_kicks": 18, "throw_ins": 40, "woodwork": 3}
+COUNTS_PER_GOAL = {"shots": 8.6, "shots_on_target": 3.2}
+MEAN_COUNTS = {"fouls": 11.5, "offsides": 1.8, "saves": 3.0, "tackles": 16.0, "goal_kicks": 7.5, "throw_ins": 20.0, "woodwork": 0.3}
+MAX_COUNTS = {"corners": 14, "bookings": 9, "shots": 30, "shots_on_target": 14, "fouls": 26, "offsides": 8, "saves": 10, "tackles": 34}
+MAX_COUNTS |= {"goal_kicks": 18, "throw_ins": 40, "woodwork": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class ExpectedCounts:
     """Expected counts per team in regular time."""
 
     home_goals: float
@@ -32,9 +32,9 @@ class Expectation:
     home_cards: float
     away_cards: float
 
-    def swapped(self) -> "Expectation":
+    def swap_sides(self) -> "ExpectedCounts":
         """The same match seen with the teams the other way round."""
-        return Expectation(self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards)
+        return ExpectedCounts(self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class CountedStatistic:
     """What is counted: the statistic, in which share of the match."""
 
     statistic: str = "goals"
@@ -55,7 +55,7 @@ class Ground:
 
 
 @lru_cache(maxsize=1 << 16)
-def _poisson(mean: float, largest: int) -> tuple[float, ...]:
+def _compute_poisson(mean: float, largest: int) -> tuple[float, ...]:
     terms = [exp(-mean)]
     for count in range(1, largest + 1):
         terms.append(terms[-1] * mean / count)
@@ -63,18 +63,18 @@ def _poisson(mean: float, largest: int) -> tuple[float, ...]:
     return tuple(term / total for term in terms)
 
 
-def _means(expected: Expectation, ground: Ground) -> tuple[float, float]:
+def _compute_means(expected: ExpectedCounts, ground: CountedStatistic) -> tuple[float, float]:
     if ground.statistic == "corners":
         home, away = expected.home_corners, expected.away_corners
     elif ground.statistic == "bookings":
         home, away = expected.home_cards, expected.away_cards
     elif ground.statistic == "sending_off":
         home, away = expected.home_cards / 22, expected.away_cards / 22
-    elif ground.statistic in PER_GOAL:
-        factor = PER_GOAL[ground.statistic]
+    elif ground.statistic in COUNTS_PER_GOAL:
+        factor = COUNTS_PER_GOAL[ground.statistic]
         home, away = expected.home_goals * factor, expected.away_goals * factor
-    elif ground.statistic in FLAT_COUNTS:
-        level = FLAT_COUNTS[ground.statistic]
+    elif ground.statistic in MEAN_COUNTS:
+        level = MEAN_COUNTS[ground.statistic]
         tilt = expected.away_goals - expected.home_goals
         home, away = level * (1 + tilt / 20), level * (1 - tilt / 20)
     else:
@@ -82,57 +82,57 @@ def _means(expected: Expectation, ground: Ground) -> tuple[float, float]:
     return round(max(home, 0.02) * ground.share, 6), round(max(away, 0.02) * ground.share, 6)
 
 
-Where = tuple[tuple[int, ...], tuple[float, ...] | None]
+MatrixCells = tuple[tuple[int, ...], tuple[float, ...] | None]
 """Positions in a flattened matrix and what they weigh; None: all of them fully."""
 
 
-def _weighted(found: Iterable[tuple[int, float]]) -> Where:
-    kept = [(position, weight) for position, weight in found if weight]
+def _build_cells(weighted_positions: Iterable[tuple[int, float]]) -> MatrixCells:
+    kept = [(position, weight) for position, weight in weighted_positions if weight]
     weights = tuple(weight for _, weight in kept)
     return tuple(position for position, _ in kept), None if all(weight == 1.0 for weight in weights) else weights
 
 
-def _mass(matrix: Sequence[float], where: Where) -> float:
-    positions, weights = where
+def _sum_cells(matrix: Sequence[float], cells: MatrixCells) -> float:
+    positions, weights = cells
     states = map(matrix.__getitem__, positions)
     return sum(states) if weights is None else sum(map(mul, states, weights))
 
 
 @lru_cache(maxsize=1 << 13)
-def _index(largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]) -> tuple[Where, Where]:
+def _find_cells(largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]) -> tuple[MatrixCells, MatrixCells]:
     """Where in the flattened score matrix the outcome wins, and where the stake comes back."""
-    shares = score_shares(base, outcome, line, listed)
+    shares = build_score_shares(base, outcome, line, listed)
     if shares is None:
         raise KeyError(base)
     found = [(h * (largest + 1) + a, *shares(h, a)) for h in range(largest + 1) for a in range(largest + 1)]
-    return _weighted((i, won) for i, won, _ in found), _weighted((i, back) for i, _, back in found)
+    return _build_cells((i, won) for i, won, _ in found), _build_cells((i, back) for i, _, back in found)
 
 
 @lru_cache(maxsize=1 << 12)
-def _half_index(base: str, outcome: str, line: float) -> Where | None:
+def _find_half_cells(base: str, outcome: str, line: float) -> MatrixCells | None:
     """Where in the flattened matrix of both halves the outcome wins; None for a market that the halves do not decide."""
-    shares = half_shares(base, outcome, line)
+    shares = build_half_shares(base, outcome, line)
     if shares is None:
         return None
     counts = range(MAX_HALF_GOALS + 1)
     states = ((h, a, i, j) for h in counts for a in counts for i in counts for j in counts)
-    return _weighted((position, shares(*state)[0]) for position, state in enumerate(states))
+    return _build_cells((position, shares(*state)[0]) for position, state in enumerate(states))
 
 
 @lru_cache(maxsize=1 << 11)
-def ground_of(key: str, line: str) -> tuple[Ground, str, float]:
+def parse_market_key(key: str, line: str) -> tuple[CountedStatistic, str, float]:
     """Canonical key and line text -> what is counted, the key stripped of period and statistic, and the numeric line."""
     if key.endswith("_and_multigoals"):
-        return Ground(), f"{key}:{line}", 0.0
+        return CountedStatistic(), f"{key}:{line}", 0.0
     parts = line.split("|")
     if key.endswith("first_n_minutes"):
         share = int(parts[0]) / 90
         base = "match_result" if key.startswith("match_result") else "total_goals"
-        return Ground("goals", share, f"{parts[0]}min"), base, float(parts[1]) if len(parts) > 1 else 0.0
+        return CountedStatistic("goals", share, f"{parts[0]}min"), base, float(parts[1]) if len(parts) > 1 else 0.0
     number = float(parts[-1]) if parts[-1] else 0.0
     if "early_payout" in key:
         base = {"h": "home_total_goals", "a": "away_total_goals"}.get(key[0] if key.startswith(("home", "away")) else "", "total_goals")
-        return Ground(), base, number
+        return CountedStatistic(), base, number
     period, share, base = "ft", 1.0, key
     if key.endswith("_1h"):
         period, share, base = "1h", FIRST_HALF_SHARE, key[:-3]
@@ -141,14 +141,14 @@ def ground_of(key: str, line: str) -> tuple[Ground, str, float]:
     if "sending_off" in base:
         base = base.removesuffix("_incl_et")
         base = base.replace("sending_off", "to_score") if base != "sending_off" else "any_to_score"
-        return Ground("sending_off", share, period), base, number
-    for statistic in STATISTICS:
+        return CountedStatistic("sending_off", share, period), base, number
+    for statistic in STATISTIC_NAMES:
         if statistic in base or statistic[:-1] in base:
-            return Ground(statistic, share, period), _goals_key(base, statistic), number
-    return Ground("goals", share, period), base, number
+            return CountedStatistic(statistic, share, period), _map_to_goals_key(base, statistic), number
+    return CountedStatistic("goals", share, period), base, number
 
 
-def _goals_key(base: str, statistic: str) -> str:
+def _map_to_goals_key(base: str, statistic: str) -> str:
     """The key of the goals market that is settled alike, e.g. corners_asian_handicap -> asian_handicap."""
     if base.startswith(("home_total", "away_total", "total_")):
         return re.sub(rf"{statistic}$", "goals", base)
@@ -161,73 +161,73 @@ def _goals_key(base: str, statistic: str) -> str:
 class MatchModel:
     """Chances of one match as one book sees it at one instant. Score matrices are built once and every market reads them."""
 
-    def __init__(self, expected: Expectation) -> None:
+    def __init__(self, expected: ExpectedCounts) -> None:
         self.expected = expected
-        self._matrices: dict[Ground, tuple[list[float], int]] = {}
+        self._matrices: dict[CountedStatistic, tuple[list[float], int]] = {}
         self._halves: list[float] | None = None
         self._chances: dict[tuple[str, str, tuple[str, ...]], dict[str, Chance]] = {}
 
-    def matrix(self, ground: Ground) -> tuple[list[float], int]:
+    def build_matrix(self, ground: CountedStatistic) -> tuple[list[float], int]:
         """Flattened score matrix (home-major) and its largest count per team."""
         if ground not in self._matrices:
-            home, away = _means(self.expected, ground)
-            largest = LARGEST.get(ground.statistic, MAX_GOALS if ground.statistic == "goals" else 3)
-            rows, columns = _poisson(home, largest), _poisson(away, largest)
+            home, away = _compute_means(self.expected, ground)
+            largest = MAX_COUNTS.get(ground.statistic, MAX_GOALS if ground.statistic == "goals" else 3)
+            rows, columns = _compute_poisson(home, largest), _compute_poisson(away, largest)
             self._matrices[ground] = [p * q for p in rows for q in columns], largest
         return self._matrices[ground]
 
-    def _half_matrix(self) -> list[float]:
+    def _build_half_matrix(self) -> list[float]:
         if self._halves is None:
             home, away = self.expected.home_goals, self.expected.away_goals
             first, second = FIRST_HALF_SHARE, 1 - FIRST_HALF_SHARE
             means = (home * first, away * first, home * second, away * second)
-            h, a, i, j = (_poisson(round(mean, 6), MAX_HALF_GOALS) for mean in means)
+            h, a, i, j = (_compute_poisson(round(mean, 6), MAX_HALF_GOALS) for mean in means)
             one = [p * q for p in h for q in a]
             two = [p * q for p in i for q in j]
             self._halves = [p * q for p in one for q in two]
         return self._halves
 
-    def chances(self, key: str, line: str, outcomes: Sequence[str]) -> dict[str, Chance]:
+    def compute_chances(self, key: str, line: str, outcomes: Sequence[str]) -> dict[str, Chance]:
         """Chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5'). KeyError for a market it does not know."""
         names = tuple(outcomes)
         found = self._chances.get((key, line, names))
         if found is None:
-            found = self._chances[key, line, names] = self._compute(key, line, names)
+            found = self._chances[key, line, names] = self._compute_chances(key, line, names)
         return found
 
-    def _compute(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
+    def _compute_chances(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
         number = float(line.rpartition("|")[2]) if line and "-" not in line[1:] else 0.0
-        if _half_index(key, names[0], number) is not None:
-            states = self._half_matrix()
-            return {name: Chance(_mass(states, where)) for name in names if (where := _half_index(key, name, number)) is not None}
-        ground, base, number = ground_of(key, line)
+        if _find_half_cells(key, names[0], number) is not None:
+            states = self._build_half_matrix()
+            return {name: Chance(_sum_cells(states, where)) for name in names if (where := _find_half_cells(key, name, number)) is not None}
+        ground, base, number = parse_market_key(key, line)
         if ground.statistic != "goals" and base.endswith("total_goals"):
-            return self._count_over_under(ground, base, number, names)
-        matrix, largest = self.matrix(ground)
+            return self._compute_count_totals(ground, base, number, names)
+        matrix, largest = self.build_matrix(ground)
         if base == "any_to_score":
             none = matrix[0]
             return {name: Chance(none if name == "no" else 1 - none) for name in names}
         chances = {}
         for name in names:
-            won, back = _index(largest, base, name, number, names if base == "correct_score" else ())
-            chances[name] = Chance(_mass(matrix, won), _mass(matrix, back))
+            won, back = _find_cells(largest, base, name, number, names if base == "correct_score" else ())
+            chances[name] = Chance(_sum_cells(matrix, won), _sum_cells(matrix, back))
         if "early_payout" in key:
-            return self._with_early_payout(chances, line, base, number)
+            return self._add_early_payout(chances, line, base, number)
         return chances
 
-    def _count_over_under(self, ground: Ground, base: str, line: float, names: tuple[str, ...]) -> dict[str, Chance]:
+    def _compute_count_totals(self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]) -> dict[str, Chance]:
         """Totals of large counts from the sums' own distribution: the two teams' counts are independent Poisson, so is their sum."""
-        home, away = _means(self.expected, ground)
+        home, away = _compute_means(self.expected, ground)
         mean = {"home_total_goals": home, "away_total_goals": away}.get(base, home + away)
-        terms = _poisson(round(mean, 6), 2 * LARGEST[ground.statistic])
+        terms = _compute_poisson(round(mean, 6), 2 * MAX_COUNTS[ground.statistic])
         under = sum(terms[: ceil(line)])
         exact = terms[int(line)] if line == int(line) and line < len(terms) else 0.0
         return {name: Chance(under if name == "under" else max(0.0, 1 - under - exact), exact) for name in names}
 
-    def _with_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
+    def _add_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
         """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to it."""
         minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
-        matrix, largest = self.matrix(Ground())
-        exactly = _mass(matrix, _index(largest, base.replace("total_goals", "exact_goals"), str(needed), 0.0, ())[0])
+        matrix, largest = self.build_matrix(CountedStatistic())
+        exactly = _sum_cells(matrix, _find_cells(largest, base.replace("total_goals", "exact_goals"), str(needed), 0.0, ())[0])
         early = exactly * (minute / 90) ** needed
         return {name: Chance(chance.win + early if name == "over" else chance.win - early, 0.0) for name, chance in chances.items()}

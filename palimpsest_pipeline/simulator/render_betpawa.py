@@ -11,15 +11,15 @@ from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .book import Books, OfferedLine, Priced
-from .catalogue import betpawa_price_offsets
+from .book import BookGenerator, OfferedLine, PricedOutcome
+from .catalogue import load_betpawa_price_offsets
 from .timeline import Timeline
 from .world import Listing
 
-P = Platform.BETPAWA
-MAIN_MARKET = "3743"
+PLATFORM = Platform.BETPAWA
+MAIN_MARKET_ID = "3743"
 OTHER_SPORTS = (("3", "Basketball", 300), ("101", "eFootball", 1000), ("452", "Tennis", 1452))
-MAX_TAKE = 100
+MAX_PAGE_SIZE = 100
 
 
 class QueryError(Exception):
@@ -32,125 +32,134 @@ def _drop_defaults(fields: dict[str, Any], keep: Iterable[str] = ()) -> dict[str
     return {name: value for name, value in fields.items() if name in kept or not (value is None or value is False or value in (0, "", [], {}))}
 
 
-def _line_text(line: float) -> str:
+def _format_line(line: float) -> str:
     return f"{line:g}"
 
 
-def _signed(line: float) -> str:
+def _format_signed(line: float) -> str:
     return f"{'+' if line > 0 else ''}{line:g}"
 
 
-def _opaque(price: Priced) -> str:
+def _make_opaque_text(price: PricedOutcome) -> str:
     """Text in place of a probability, as the older generation sends it."""
     hidden = int(price.chance.win * 9e18) ^ 0x5DEECE66D
     return base64.b64encode(f'{{"win":{hidden},"refund":{-hidden},"key":{hidden // 7}}}'.encode()).decode()
 
 
-class BetPawa:
+class BetPawaRenderer:
     """Renders BetPawa at an instant in one wire generation ("v3" or "v4")."""
 
-    def __init__(self, timeline: Timeline, books: Books, version: str = "v4") -> None:
+    def __init__(self, timeline: Timeline, books: BookGenerator, version: str = "v4") -> None:
         self.timeline = timeline
         self.books = books
         self.version = version
-        self.old = version == "v3"
+        self.is_old_version = version == "v3"
 
-    def listings(self, now: datetime) -> list[Listing]:
+    def list_listings(self, now: datetime) -> list[Listing]:
         """Everything in the football lists now, by kickoff."""
-        return sorted(self.timeline.upcoming(P, now), key=lambda one: (self.timeline.kickoff_at(one.fixture, P, now), int(one.external_id)))
+        return sorted(
+            self.timeline.list_upcoming(PLATFORM, now), key=lambda one: (self.timeline.find_kickoff(one.fixture, PLATFORM, now), int(one.external_id))
+        )
 
     # Tree
 
-    def _counts(self, listings: Sequence[Listing]) -> dict[str, Any]:
+    def _render_counts(self, listings: Sequence[Listing]) -> dict[str, Any]:
         counts = {
             "live": 0,
             "upcoming": len(listings),
             "boosted": sum(_is_boosted(one) for one in listings),
             "hot": sum(_is_hot(one) for one in listings),
         }
-        return dict(counts) if self.old else {name: str(value) for name, value in counts.items() if value}
+        return dict(counts) if self.is_old_version else {name: str(value) for name, value in counts.items() if value}
 
-    def _tally(self, listings: Sequence[Listing], now: datetime) -> dict[str, Any]:
+    def _render_event_counts(self, listings: Sequence[Listing], now: datetime) -> dict[str, Any]:
         days: dict[str, list[Listing]] = {}
         for listing in listings:
-            kickoff = self.timeline.kickoff_at(listing.fixture, P, now)
+            kickoff = self.timeline.find_kickoff(listing.fixture, PLATFORM, now)
             if (kickoff.date() - now.date()).days < 7:
                 days.setdefault(kickoff.date().isoformat(), []).append(listing)
-        week = {"days": [{"day": day, "counts": self._counts(entries)} for day, entries in days.items()]}
-        return {"eventCounts": self._counts(listings), "week": week}
+        week = {"days": [{"day": day, "counts": self._render_counts(entries)} for day, entries in days.items()]}
+        return {"eventCounts": self._render_counts(listings), "week": week}
 
-    def sports(self, now: datetime) -> dict[str, Any]:
+    def render_sports(self, now: datetime) -> dict[str, Any]:
         """All sports without regions."""
-        football = {"category": {"id": "2", "name": "Football", "priority": 200}, **self._tally(self.listings(now), now)}
-        return {"onlyMeta": [football, *self._other_sports()]}
+        football = {"category": {"id": "2", "name": "Football", "priority": 200}, **self._render_event_counts(self.list_listings(now), now)}
+        return {"onlyMeta": [football, *self._render_other_sports()]}
 
-    def _other_sports(self) -> list[dict[str, Any]]:
+    def _render_other_sports(self) -> list[dict[str, Any]]:
         """Sports beside football; nothing is on in them, the day is there for its shape."""
-        empty = self._counts([])
+        empty = self._render_counts([])
         day = {"day": self.timeline.world.epoch.date().isoformat(), "counts": empty}
         return [
             {"category": {"id": number, "name": name, "priority": priority}, "eventCounts": empty, "week": {"days": [day]}}
             for number, name, priority in OTHER_SPORTS
         ]
 
-    def tree(self, now: datetime, category: str = "2") -> dict[str, Any]:
+    def render_tree(self, now: datetime, category: str = "2") -> dict[str, Any]:
         """Regions and competitions of football with their counts."""
-        listings = self.listings(now) if category == "2" else []
+        listings = self.list_listings(now) if category == "2" else []
         regions: dict[str, dict[str, list[Listing]]] = {}
         for listing in listings:
             country = listing.fixture.tournament.country
-            regions.setdefault(country.ids[P], {}).setdefault(listing.group_id, []).append(listing)
+            regions.setdefault(country.ids[PLATFORM], {}).setdefault(listing.group_id, []).append(listing)
         nodes = []
         for region_id, competitions in regions.items():
             country = next(iter(competitions.values()))[0].fixture.tournament.country
-            name = country.names[P]
-            region = {"id": region_id, "name": name, "iso": country.iso, "slug": _slug(name)}
+            name = country.names[PLATFORM]
+            region = {"id": region_id, "name": name, "iso": country.iso, "slug": _make_slug(name)}
             region |= {"parentId": str(10 + len(country.parent)) if country.parent else None, "parentSlug": country.parent or None}
             inside = [one for entries in competitions.values() for one in entries]
-            made = [self._competition(number, entries, now) for number, entries in competitions.items()]
-            nodes.append({"region": region if self.old else _drop_defaults(region), "competitions": made, **self._tally(inside, now)})
-        football = {"category": {"id": "2", "name": "Football", "priority": 200}, "regions": nodes, **self._tally(listings, now)}
-        return {"withRegions": [football], "onlyMeta": self._other_sports()}
+            made = [self._render_competition(number, entries, now) for number, entries in competitions.items()]
+            nodes.append(
+                {"region": region if self.is_old_version else _drop_defaults(region), "competitions": made, **self._render_event_counts(inside, now)}
+            )
+        football = {"category": {"id": "2", "name": "Football", "priority": 200}, "regions": nodes, **self._render_event_counts(listings, now)}
+        return {"withRegions": [football], "onlyMeta": self._render_other_sports()}
 
-    def _competition(self, number: str, entries: Sequence[Listing], now: datetime) -> dict[str, Any]:
+    def _render_competition(self, number: str, entries: Sequence[Listing], now: datetime) -> dict[str, Any]:
         tournament = entries[0].fixture.tournament
-        fields = {"id": number, "name": tournament.names[P], "slug": _slug(tournament.names[P]), "priority": max(0, 100 - tournament.rank)}
-        return {"competition": fields if self.old else _drop_defaults(fields), **self._tally(entries, now)}
+        fields = {
+            "id": number,
+            "name": tournament.names[PLATFORM],
+            "slug": _make_slug(tournament.names[PLATFORM]),
+            "priority": max(0, 100 - tournament.rank),
+        }
+        return {"competition": fields if self.is_old_version else _drop_defaults(fields), **self._render_event_counts(entries, now)}
 
     # Lists
 
-    def by_queries(self, asked: Any, now: datetime) -> dict[str, Any]:
+    def render_query_lists(self, asked: Any, now: datetime) -> dict[str, Any]:
         """events/lists/by-queries. Raises QueryError with the server's words."""
         queries = asked.get("queries") if isinstance(asked, dict) else None
         if not isinstance(queries, list) or not queries:
             raise QueryError("queries must not be empty")
-        return {"responses": [self._one_query(query, now) for query in queries]}
+        return {"responses": [self._render_query(query, now) for query in queries]}
 
-    def _one_query(self, asked: Any, now: datetime) -> dict[str, Any]:
+    def _render_query(self, asked: Any, now: datetime) -> dict[str, Any]:
         if not isinstance(asked, dict) or "take" not in asked or not isinstance(asked.get("query"), dict):
             raise QueryError("query and take are required")
         try:
             take, skip = int(asked["take"]), int(asked.get("skip") or 0)
         except (TypeError, ValueError):
             raise QueryError("take and skip must be numbers") from None
-        if not 1 <= take <= MAX_TAKE:
+        if not 1 <= take <= MAX_PAGE_SIZE:
             raise QueryError("Maximum number of events is 100")
         view = asked.get("view") or {}
-        wanted = [str(one) for one in view.get("marketTypes") or [MAIN_MARKET]]
-        chosen = self._filtered(asked["query"], now)
+        wanted = [str(one) for one in view.get("marketTypes") or [MAIN_MARKET_ID]]
+        chosen = self._filter_listings(asked["query"], now)
         sort = asked.get("sort") or {}
         if "competitionPriority" in sort:
             chosen.sort(key=lambda one: one.fixture.tournament.rank)
         if sort.get("startTime") == "DESC":
             chosen.reverse()
-        events = [self.event(one, now, frozenset(wanted)) for one in chosen[skip : skip + take]]
-        if not self.old:
+        events = [self.render_event(one, now, frozenset(wanted)) for one in chosen[skip : skip + take]]
+        if not self.is_old_version:
             return {"responses": events} if events else {}
         echo: dict[str, Any] = {"query": asked["query"]}
         echo |= {name: asked[name] for name in ("view", "sort") if asked.get(name)}
         return {"request": echo | {"take": take, "skip": skip}, "responses": events}
 
-    def _filtered(self, query: dict[str, Any], now: datetime) -> list[Listing]:
+    def _filter_listings(self, query: dict[str, Any], now: datetime) -> list[Listing]:
         if query.get("eventType", "UPCOMING") != "UPCOMING" or "2" not in [str(one) for one in query.get("categories") or ["2"]]:
             return []
         zones = query.get("zones") or {}
@@ -159,73 +168,74 @@ class BetPawa:
         window = query.get("startTime") or {}
         tests: list[Callable[[Listing], bool]] = []
         if competitions or regions:
-            tests.append(lambda one: one.group_id in competitions or one.fixture.tournament.country.ids[P] in regions)
+            tests.append(lambda one: one.group_id in competitions or one.fixture.tournament.country.ids[PLATFORM] in regions)
         if query.get("boosted"):
             tests.append(_is_boosted)
         for name, sign in (("gte", 1), ("lt", -1)):
             if name in window:
-                tests.append(self._after(datetime.fromisoformat(window[name]), sign, now))
-        return [one for one in self.listings(now) if all(test(one) for test in tests)]
+                tests.append(self._build_time_filter(datetime.fromisoformat(window[name]), sign, now))
+        return [one for one in self.list_listings(now) if all(test(one) for test in tests)]
 
-    def _after(self, instant: datetime, sign: int, now: datetime) -> Callable[[Listing], bool]:
+    def _build_time_filter(self, instant: datetime, sign: int, now: datetime) -> Callable[[Listing], bool]:
         def test(listing: Listing) -> bool:
-            later = self.timeline.kickoff_at(listing.fixture, P, now) >= instant
+            later = self.timeline.find_kickoff(listing.fixture, PLATFORM, now) >= instant
             return later if sign > 0 else not later
 
         return test
 
     # Events
 
-    def event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
+    def render_event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
         """One event; `only` None is the detail, otherwise the list form with these market types."""
         fixture, tournament = listing.fixture, listing.fixture.tournament
         home, away = listing.teams
-        kickoff = self.timeline.kickoff_at(fixture, P, now)
-        lines = self.books.lines(listing, now, self.version, None if only is None else only)
+        kickoff = self.timeline.find_kickoff(fixture, PLATFORM, now)
+        lines = self.books.list_lines(listing, now, self.version, None if only is None else only)
         if listing.quirk % 1000 < 7:
-            lines = [line for line in lines if line.market.native not in {MAIN_MARKET, "4693"}]
+            lines = [line for line in lines if line.market.native_id not in {MAIN_MARKET_ID, "4693"}]
         live = self.timeline.is_in_play(listing, now)
-        shown = _by_market(lines)[: 20 if live else None]
-        rendered = [self._market(listing, group, listed=only is not None) for group in shown]
-        count, offered = self.books.count(listing, now, self.version)
-        neutral = " (n)" if fixture.neutral else ""
+        shown = _group_by_market(lines)[: 20 if live else None]
+        rendered = [self._render_market(listing, group, listed=only is not None) for group in shown]
+        count, offered = self.books.count_lines(listing, now, self.version)
+        neutral = " (n)" if fixture.is_neutral else ""
         event: dict[str, Any] = {
             "id": listing.external_id,
-            "name": f"{home.names[P]} - {away.names[P]}{neutral}",
+            "name": f"{home.names[PLATFORM]} - {away.names[PLATFORM]}{neutral}",
             "results": None,
-            "widgets": self._widgets(listing),
+            "widgets": self._render_widgets(listing),
             "participants": [
-                {"id": str(650_000 + team.number), "name": team.names[P], "position": place} for place, team in enumerate((home, away), start=1)
+                {"id": str(650_000 + team.number), "name": team.names[PLATFORM], "position": place}
+                for place, team in enumerate((home, away), start=1)
             ],
             "startTime": kickoff.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "markets": rendered,
         }
-        if self.old and only is None and tournament.tier == "top":
-            event["comboCards"] = _combo_cards(rendered)
+        if self.is_old_version and only is None and tournament.tier == "top":
+            event["comboCards"] = _build_combo_cards(rendered)
         booked = bool(fixture.number % 4)
-        version = 10 + self.timeline.price_step(listing, now) % 100_000 + self.timeline.suspension_step(listing, now)
+        version = 10 + self.timeline.find_price_step(listing, now) % 100_000 + self.timeline.find_suspension_step(listing, now)
         event |= {
-            "totalMarketCount": count if self.old else str(count),
+            "totalMarketCount": count if self.is_old_version else str(count),
             "category": {"id": "2", "name": "Football"},
-            "region": {"id": tournament.country.ids[P], "name": tournament.country.names[P]},
+            "region": {"id": tournament.country.ids[PLATFORM], "name": tournament.country.names[PLATFORM]},
             "competition": {"id": listing.group_id, "name": listing.group_name},
         }
-        if self.old:
+        if self.is_old_version:
             score = round(max(0.0, 40.0 - tournament.rank / 3), 4) + fixture.number % 7 / 1000
             return event | {
                 "additionalInfo": {"live": live},
                 "score": score,
-                "neutralVenue": fixture.neutral,
+                "neutralVenue": fixture.is_neutral,
                 "inplayBooked": booked,
                 "version": version,
             }
         info = {"live": live, "inplayBooked": booked, "inplayBookedActual": booked}
-        if fixture.neutral:
+        if fixture.is_neutral:
             event["neutralVenue"] = True
-        event |= {"additionalInfo": _drop_defaults(info), "version": str(version), "marketCounters": _counters(offered)}
+        event |= {"additionalInfo": _drop_defaults(info), "version": str(version), "marketCounters": _render_counters(offered)}
         return _drop_defaults(event, keep=("additionalInfo",))
 
-    def _widgets(self, listing: Listing) -> list[dict[str, Any]]:
+    def _render_widgets(self, listing: Listing) -> list[dict[str, Any]]:
         fixture = listing.fixture
         found: list[dict[str, Any]] = []
         if fixture.sr_id is not None:
@@ -234,32 +244,40 @@ class BetPawa:
             return []
         if fixture.genius_id is not None:
             found.insert(listing.quirk % (len(found) + 1), {"id": str(fixture.genius_id), "type": "GENIUSSPORTS", "retention": None})
-        return found if self.old else [_drop_defaults(widget) for widget in found]
+        return found if self.is_old_version else [_drop_defaults(widget) for widget in found]
 
-    def _market(self, listing: Listing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
+    def _render_market(self, listing: Listing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
         market, facts = lines[0].market, lines[0].market.facts
-        kind = {"id": market.native, "name": market.name, "displayName": facts["display"]}
+        kind = {"id": market.native_id, "name": market.name, "displayName": facts["display"]}
         # A few market types come without an explanation.
-        kind |= {"explainer": None if market.number % 12 == 11 else market.text, "priority": facts["priority"], "tabs": facts["tabs"]}
+        kind |= {"explainer": None if market.number % 12 == 11 else market.line_template, "priority": facts["priority"], "tabs": facts["tabs"]}
         kind["handicapType"] = facts["kind"]
-        up = any(outcome.up != "NO_UP" for part in market.parts for outcome in part.outcomes)
-        info: dict[str, Any] = {"boosted": market.native == MAIN_MARKET and _is_boosted(listing), "cashoutable": market.number % 6 != 5, "twoUp": up}
-        rows = [row for line in sorted(lines, key=lambda one: float(one.canonical.split("|")[-1] or 0)) for row in self._rows(listing, line, listed)]
-        if self.old:
+        up = any(outcome.early_payout != "NO_UP" for part in market.parts for outcome in part.outcomes)
+        info: dict[str, Any] = {
+            "boosted": market.native_id == MAIN_MARKET_ID and _is_boosted(listing),
+            "cashoutable": market.number % 6 != 5,
+            "twoUp": up,
+        }
+        rows = [
+            row
+            for line in sorted(lines, key=lambda one: float(one.canonical_line.split("|")[-1] or 0))
+            for row in self._render_rows(listing, line, listed)
+        ]
+        if self.is_old_version:
             kind |= {"priceColumnCount": facts["columns"], "priceSortingMethod": facts["sorting"]}
             return {"marketType": kind, "row": rows, "displayNameRows": [], "displayNameColumns": facts["labels"], "additionalInfo": info}
         made = {"marketType": _drop_defaults(kind), "row": rows, "displayNameColumns": facts["labels"]}
         return _drop_defaults(made) | {"additionalInfo": _drop_defaults({name: info[name] for name in ("boosted", "cashoutable")})}
 
-    def _rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
+    def _render_rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
         """The prices of one line in rows of as many prices as the market has columns; only a line in one row has a row id."""
         kind, size = offered.market.facts["kind"], offered.market.facts["columns"]
-        first = betpawa_price_offsets()[offered.market.native, offered.line]
+        first = load_betpawa_price_offsets()[offered.market.native_id, offered.line]
         base = 1_300_000_000 + listing.fixture.number * 8_000 + first
-        line = float(offered.canonical) if kind else None
-        nothing = _unpriced(listing, offered)
+        line = float(offered.canonical_line) if kind else None
+        nothing = _choose_unpriced_form(listing, offered)
         prices = [
-            self._price(price, offered, number=base + n, place=n, line=line, nothing=nothing, listing=listing, listed=listed)
+            self._render_price(price, offered, number=base + n, place=n, line=line, nothing=nothing, listing=listing, listed=listed)
             for n, price in enumerate(offered.prices)
         ]
         chunks = [prices[at : at + size] for at in range(0, len(prices), size)]
@@ -267,40 +285,40 @@ class BetPawa:
         for chunk in chunks:
             row: dict[str, Any] = {} if len(chunks) > 1 else {"id": str(390_000_000 + listing.fixture.number * 8_000 + first)}
             row["handicap"] = None if line is None else round(line * 4)
-            row["formattedHandicap"] = _row_label(kind, line, self.old)
+            row["formattedHandicap"] = _format_row_label(kind, line, self.is_old_version)
             row["prices"] = chunk
             if line is not None:
-                row["specifier"] = self._row_specifier(kind, line)
-            rows.append(row if self.old else {name: value for name, value in row.items() if value is not None})
+                row["specifier"] = self._render_row_specifier(kind, line)
+            rows.append(row if self.is_old_version else {name: value for name, value in row.items() if value is not None})
         return rows
 
-    def _row_specifier(self, kind: str, line: float) -> dict[str, Any]:
+    def _render_row_specifier(self, kind: str, line: float) -> dict[str, Any]:
         field = {"NORMAL": "total", "NUMBER_SPECIFIER": "number"}.get(kind, "hcp")
-        if not self.old:
-            return {field: _line_text(line)}
-        value = _line_text(line) if field == "number" else str(round(line * 4))
+        if not self.is_old_version:
+            return {field: _format_line(line)}
+        value = _format_line(line) if field == "number" else str(round(line * 4))
         return dict.fromkeys(("hcp", "total", "player", "score", "number", "group")) | {field: value}
 
-    def _price(
-        self, price: Priced, offered: OfferedLine, *, number: int, place: int, line: float | None, nothing: str, listing: Listing, listed: bool
+    def _render_price(
+        self, price: PricedOutcome, offered: OfferedLine, *, number: int, place: int, line: float | None, nothing: str, listing: Listing, listed: bool
     ) -> dict[str, Any]:
         outcome, kind = price.outcome, offered.market.facts["kind"]
         odds: float | None = price.odds if price.odds is not None else 0.0
         if nothing:
             odds = None if nothing == "null" else 0.0
-        suspended = not nothing and (offered.suspended or price.odds is None)
-        side = _side_text(kind, outcome.canonical, line)
-        hot = _is_hot(listing) and outcome.canonical in {"home", "over"}
-        made: dict[str, Any] = {"id": str(number), "name": outcome.label, "typeId": outcome.native}
-        if not self.old:
+        suspended = not nothing and (offered.is_suspended or price.odds is None)
+        side = _format_side(kind, outcome.canonical_key, line)
+        hot = _is_hot(listing) and outcome.canonical_key in {"home", "over"}
+        made: dict[str, Any] = {"id": str(number), "name": outcome.label, "typeId": outcome.native_id}
+        if not self.is_old_version:
             if odds is not None:
                 made["odds"] = odds
             if suspended:
                 made["suspended"] = True
-            text = _line_text(line) if kind == "NUMBER_SPECIFIER" and line is not None else side
+            text = _format_line(line) if kind == "NUMBER_SPECIFIER" and line is not None else side
             if text:
                 made["handicap"] = text
-            made |= {"displayName": outcome.display, "additionalInfo": {"anyUp": outcome.up, **({"hot": True} if hot else {})}}
+            made |= {"displayName": outcome.display, "additionalInfo": {"anyUp": outcome.early_payout, **({"hot": True} if hot else {})}}
             if nothing != "null":
                 made["probability"] = {"win": price.chance.win, "refund": price.chance.refund}
             if kind in {"EUROPEAN", "ASIAN"} and side:
@@ -311,22 +329,25 @@ class BetPawa:
             made["team"] = price.player.side
         if listed:
             made["position"] = place + 1
-        made |= {"displayName": outcome.display, "additionalInfo": {"hot": hot, "twoUp": outcome.up == "TWO_UP", "anyUp": outcome.up}}
+        made |= {
+            "displayName": outcome.display,
+            "additionalInfo": {"hot": hot, "twoUp": outcome.early_payout == "TWO_UP", "anyUp": outcome.early_payout},
+        }
         if nothing != "null":
-            made["probability"] = _opaque(price)
+            made["probability"] = _make_opaque_text(price)
         if price.player or side:
             made["specifier"] = {"teamPosition": price.player.side if price.player else None, "formattedHandicap": side}
         return made
 
 
-def _by_market(lines: list[OfferedLine]) -> list[list[OfferedLine]]:
+def _group_by_market(lines: list[OfferedLine]) -> list[list[OfferedLine]]:
     grouped: dict[str, list[OfferedLine]] = {}
     for line in lines:
-        grouped.setdefault(line.market.native, []).append(line)
+        grouped.setdefault(line.market.native_id, []).append(line)
     return sorted(grouped.values(), key=lambda group: group[0].market.facts["priority"])
 
 
-def _counters(offered: Sequence[Any]) -> dict[str, Any]:
+def _render_counters(offered: Sequence[Any]) -> dict[str, Any]:
     by_tab: dict[str, int] = {}
     for market in offered:
         for tab in market.facts["tabs"]:
@@ -334,34 +355,34 @@ def _counters(offered: Sequence[Any]) -> dict[str, Any]:
     return {"totalMarketGroupCount": str(len(offered)), "marketGroupCountByTab": {tab: str(count) for tab, count in by_tab.items()}}
 
 
-def _unpriced(listing: Listing, offered: OfferedLine) -> str:
+def _choose_unpriced_form(listing: Listing, offered: OfferedLine) -> str:
     """'null' or 'zero' where the whole market is listed without a usable price."""
-    if offered.market.native not in {"4693", "3795"}:
+    if offered.market.native_id not in {"4693", "3795"}:
         return ""
     draw = listing.quirk % 100
     return "null" if draw < 3 else "zero" if draw < 5 else ""
 
 
-def _row_label(kind: str, line: float | None, old: bool) -> str | None:
+def _format_row_label(kind: str, line: float | None, old: bool) -> str | None:
     if line is None or kind not in {"EUROPEAN", "NUMBER_SPECIFIER"} or (kind == "EUROPEAN" and not old):
         return None
-    return _line_text(line)
+    return _format_line(line)
 
 
-def _side_text(kind: str, outcome: str, line: float | None) -> str | None:
+def _format_side(kind: str, outcome: str, line: float | None) -> str | None:
     """The line as this side sees it: `2.5`, `-0.5` / `+0.5`, `Home -1` / `Away +1`."""
     if line is None or kind in {"", "NUMBER_SPECIFIER"}:
         return None
     if kind == "NORMAL":
-        return _line_text(line)
+        return _format_line(line)
     if kind == "ASIAN":
-        return _signed(line if outcome == "home" else -line)
+        return _format_signed(line if outcome == "home" else -line)
     if outcome == "home" or (outcome == "draw" and line < 0):
-        return f"Home {_signed(line)}"
-    return f"Away {_signed(-line)}"
+        return f"Home {_format_signed(line)}"
+    return f"Away {_format_signed(-line)}"
 
 
-def _combo_cards(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _build_combo_cards(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ready-made combinations of three prices of the event."""
     firsts = [market["row"][0]["prices"][0] for market in rendered[:6] if market["row"]]
     cards = []
@@ -379,5 +400,5 @@ def _is_hot(listing: Listing) -> bool:
     return listing.fixture.tournament.tier == "top"
 
 
-def _slug(name: str) -> str:
+def _make_slug(name: str) -> str:
     return "-".join("".join(char if char.isalnum() else " " for char in name.lower()).split())

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 
-class Asked(msgspec.Struct, gc=False):
+class RequestLine(msgspec.Struct, gc=False):
     """One request. Instants are Unix seconds of one clock that never jumps."""
 
     platform: str
@@ -39,32 +39,32 @@ class RequestLog:
     in_flight: Counter[str] = field(default_factory=Counter)
     most_in_flight: Counter[str] = field(default_factory=Counter)
     missing_headers: Counter[str] = field(default_factory=Counter)
-    lines: list[Asked] = field(default_factory=list)
+    lines: list[RequestLine] = field(default_factory=list)
     _askings: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unix_minus_monotonic: float = field(default_factory=lambda: time.time() - time.monotonic())
 
-    def begin(self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float) -> Asked:
+    def add_request(self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float) -> RequestLine:
         """The line of a request that came in at `arrived` (monotonic seconds)."""
         self.requests[f"{platform}.{endpoint}"] += 1
         self.in_flight[platform] += 1
         self.most_in_flight[platform] = max(self.most_in_flight[platform], self.in_flight[platform])
         self._askings[platform, question] += 1
-        line = Asked(platform, endpoint, external_id, question, self._askings[platform, question], arrived + self._unix_minus_monotonic)
+        line = RequestLine(platform, endpoint, external_id, question, self._askings[platform, question], arrived + self._unix_minus_monotonic)
         self.lines.append(line)
         return line
 
-    def end(self, line: Asked, whole: bool) -> None:
+    def finish_request(self, line: RequestLine, whole: bool) -> None:
         """The answer is out, whole or not."""
         self.in_flight[line.platform] -= 1
         if whole:
             line.sent_at = time.monotonic() + self._unix_minus_monotonic
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Begins anew, with the requests under way still in flight: every question counts as never asked."""
         for kept in (self.requests, self.most_in_flight, self.missing_headers, self._askings, self.lines):
             kept.clear()
 
-    def summary(self) -> dict[str, object]:
+    def summarise(self) -> dict[str, object]:
         """Counts, and the seconds of CPU that this process has used."""
         return {
             "requests": dict(self.requests),
@@ -73,6 +73,6 @@ class RequestLog:
             "cpu_s": time.process_time(),
         }
 
-    def json_lines(self) -> bytes:
+    def encode_lines(self) -> bytes:
         """The requests, one JSON object a line, in order of arrival."""
         return msgspec.json.Encoder().encode_lines(self.lines)

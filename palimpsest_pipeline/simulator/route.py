@@ -16,10 +16,10 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .damaged_answers import cut_json, instead, truncated
-from .faults import REPLACING, Fault, FaultBoard
-from .latency import Latencies, drawn
-from .request_log import Asked, RequestLog
+from .damaged_answers import build_replacement, cut_json_response, truncate_response
+from .faults import REPLACING_MODES, Fault, FaultBoard
+from .latency import LatencyTable, draw_share
+from .request_log import RequestLine, RequestLog
 from .timeline import Timeline
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -29,16 +29,16 @@ _TIMER_GRAIN_S = 0.0005
 _ID_PARAMS = ("eventId", "EVENTID")
 
 
-class Connections:
+class ConnectionRegistry:
     """The open connections by their peers' addresses: when each last sent something, and the way to break it off."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
-        self._heard: dict[tuple[str, int], float] = {}
+        self._received_at_by_peer: dict[tuple[str, int], float] = {}
 
-    def protocol(self) -> type[asyncio.Protocol]:
+    def build_protocol(self) -> type[asyncio.Protocol]:
         """The HTTP protocol for uvicorn that keeps this book."""
-        transports, heard = self._transports, self._heard
+        transports, heard = self._transports, self._received_at_by_peer
 
         class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             def connection_made(self, transport: asyncio.Transport) -> None:
@@ -56,9 +56,9 @@ class Connections:
 
         return Protocol
 
-    def heard(self, scope: Scope) -> float:
+    def find_last_received_at(self, scope: Scope) -> float:
         """When the request's last bytes came in, in monotonic seconds."""
-        return self._heard.get(scope["client"]) or time.monotonic()
+        return self._received_at_by_peer.get(scope["client"]) or time.monotonic()
 
     def is_open(self, scope: Scope) -> bool:
         return scope["client"] in self._transports
@@ -73,24 +73,24 @@ class Connections:
 
 
 @dataclass(slots=True)
-class Switchboard:
+class SimulatorControls:
     """What the routes share: what the controls have set, and what is noted."""
 
     timeline: Timeline
-    latencies: Latencies
+    latencies: LatencyTable
     faults: FaultBoard
     log: RequestLog = field(default_factory=RequestLog)
-    connections: Connections = field(default_factory=Connections)
+    connections: ConnectionRegistry = field(default_factory=ConnectionRegistry)
 
 
 @dataclass(slots=True)
-class Befallen:
+class RequestFaults:
     """The failures that one request meets, and its line in the log."""
 
     faults: dict[str, Fault]
-    line: Asked
+    line: RequestLine
 
-    def by(self, mode: str) -> Fault | None:
+    def meet_fault(self, mode: str) -> Fault | None:
         """The failure of this mode, None without one. Asking for it is meeting it: the log says so."""
         fault = self.faults.get(mode)
         if fault is not None and mode not in self.line.faults:
@@ -100,20 +100,20 @@ class Befallen:
     @property
     def date(self) -> float:
         """The platform's idea of now, in Unix seconds."""
-        clock = self.by("clock")
+        clock = self.meet_fault("clock")
         return time.time() + (clock.offset_s if clock else 0.0)
 
 
-def befallen(request: Request) -> Befallen:
+def get_request_faults(request: Request) -> RequestFaults:
     """What befalls a request on its way through an `Endpoint`."""
-    found: Befallen = request.state.befallen
+    found: RequestFaults = request.state.befallen
     return found
 
 
 class Endpoint:
     """ASGI application of one route."""
 
-    def __init__(self, platform: Platform, endpoint: str, handler: Handler, board: Switchboard) -> None:
+    def __init__(self, platform: Platform, endpoint: str, handler: Handler, board: SimulatorControls) -> None:
         self._platform = platform
         self._endpoint = endpoint
         self._handler = handler
@@ -121,43 +121,43 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         board, request = self._board, Request(scope, receive)
-        arrived = board.connections.heard(scope)
-        question, external_id = self._question(request)
-        line = board.log.begin(self._platform, self._endpoint, external_id, question, arrived)
-        faults = board.faults.befalling(self._platform, self._endpoint, question, line.attempt, arrived)
-        request.state.befallen = met = Befallen(faults, line)
-        line.drawn_s = board.latencies.draw_s(self._platform, self._endpoint, question, line.attempt) + _added_s(met)
+        arrived = board.connections.find_last_received_at(scope)
+        question, external_id = self._identify_question(request)
+        line = board.log.add_request(self._platform, self._endpoint, external_id, question, arrived)
+        faults = board.faults.list_faults_met(self._platform, self._endpoint, question, line.attempt, arrived)
+        request.state.befallen = met = RequestFaults(faults, line)
+        line.drawn_s = board.latencies.draw_s(self._platform, self._endpoint, question, line.attempt) + _draw_added_s(met)
         whole = False
         try:
-            if met.by("outage") or met.by("reset"):
+            if met.meet_fault("outage") or met.meet_fault("reset"):
                 await board.connections.abort(scope)
-            elif met.by("hang"):
-                await _gone(receive)
+            elif met.meet_fault("hang"):
+                await _wait_for_disconnect(receive)
             else:
-                answer = await self._answer(request)
-                await _until(arrived + line.drawn_s)
-                whole = await self._send(answer, request, send)
+                answer = await self._build_answer(request)
+                await _sleep_until(arrived + line.drawn_s)
+                whole = await self._send_answer(answer, request, send)
         finally:
-            board.log.end(line, whole and board.connections.is_open(scope))
+            board.log.finish_request(line, whole and board.connections.is_open(scope))
 
-    async def _answer(self, request: Request) -> Response:
+    async def _build_answer(self, request: Request) -> Response:
         """The real answer, unless a failure replaces it or spoils it."""
-        met = befallen(request)
-        replacing = next((mode for mode in met.faults if mode in REPLACING), None)
-        if replacing and (fault := met.by(replacing)):
-            return instead(fault, met.date)
+        met = get_request_faults(request)
+        replacing = next((mode for mode in met.faults if mode in REPLACING_MODES), None)
+        if replacing and (fault := met.meet_fault(replacing)):
+            return build_replacement(fault, met.date)
         # Read now: while kickoffs are shifted nothing else may have its turn.
         await request.body()
-        shift = met.by("kickoffs")
-        with self._board.timeline.shifted(self._platform, timedelta(seconds=shift.offset_s if shift else 0.0)):
+        shift = met.meet_fault("kickoffs")
+        with self._board.timeline.shift_kickoffs(self._platform, timedelta(seconds=shift.offset_s if shift else 0.0)):
             answer = await self._handler(request)
-        if met.by("truncate"):
-            return truncated(answer)
-        return cut_json(answer) if met.by("cut_json") else answer
+        if met.meet_fault("truncate"):
+            return truncate_response(answer)
+        return cut_json_response(answer) if met.meet_fault("cut_json") else answer
 
-    async def _send(self, answer: Response, request: Request, send: Send) -> bool:
+    async def _send_answer(self, answer: Response, request: Request, send: Send) -> bool:
         """Sends an answer under the platform's date; whether it went out whole."""
-        board, met = self._board, befallen(request)
+        board, met = self._board, get_request_faults(request)
         if not board.connections.is_open(request.scope):
             return False
         if board.faults.is_out(self._platform, self._endpoint, time.monotonic()):
@@ -179,7 +179,7 @@ class Endpoint:
         await answer(request.scope, request.receive, sending)
         return whole
 
-    def _question(self, request: Request) -> tuple[str, str | None]:
+    def _identify_question(self, request: Request) -> tuple[str, str | None]:
         """What is asked, and of which listing (a detail)."""
         if self._endpoint == "detail":
             params = request.query_params
@@ -189,21 +189,21 @@ class Endpoint:
         return f"{request.scope['path']}?{request.scope['query_string'].decode()}", None
 
 
-def _added_s(met: Befallen) -> float:
-    late = met.by("latency")
+def _draw_added_s(met: RequestFaults) -> float:
+    late = met.meet_fault("latency")
     if late is None:
         return 0.0
-    share = drawn("added", met.line.platform, met.line.question, met.line.attempt)
+    share = draw_share("added", met.line.platform, met.line.question, met.line.attempt)
     return exp(NormalDist(log(max(late.latency_ms, 1.0)), late.sigma).inv_cdf(share)) / 1000
 
 
-async def _until(due: float) -> None:
+async def _sleep_until(due: float) -> None:
     """Waits for an instant of the monotonic clock, never less."""
     while (left_s := due - time.monotonic()) > 0:  # noqa: ASYNC110 -- timers may be early
         await asyncio.sleep(left_s + _TIMER_GRAIN_S)
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     """Waits until the client has hung up."""
     while (await receive())["type"] != "http.disconnect":
         pass

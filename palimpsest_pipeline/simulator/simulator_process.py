@@ -20,12 +20,12 @@ import msgspec
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
-from .request_log import Asked
+from .request_log import RequestLine
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 5.0
 CONTROL_TIMEOUT_S = 60.0
-STDERR_LINES_KEPT = 40
+MAX_STDERR_LINES = 40
 
 
 class SimulatorError(PalimpsestError, RuntimeError):
@@ -59,7 +59,7 @@ class SimulatorProcess:
         command += ["--epoch", epoch.isoformat()] if epoch else []
         command += ["--strict"] if strict else []
         command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [f"--bodies={bodies}"]
-        self._stderr: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
+        self._stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
         self._log_path = log_path
         root = Path(__file__).parents[2]
         search = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -72,7 +72,7 @@ class SimulatorProcess:
             env={**os.environ, "PYTHONPATH": search},
             start_new_session=True,
         )
-        self._ready: Queue[str] = Queue()
+        self._ready_event: Queue[str] = Queue()
         self._readers = [
             threading.Thread(target=self._read_stdout, daemon=True),
             threading.Thread(target=self._read_stderr, daemon=True),
@@ -90,8 +90,8 @@ class SimulatorProcess:
     def _read_stdout(self) -> None:
         stream: IO[str] = self._process.stdout  # type: ignore[assignment]
         for line in stream:
-            self._ready.put(line)
-        self._ready.put("")
+            self._ready_event.put(line)
+        self._ready_event.put("")
 
     def _read_stderr(self) -> None:
         stream: IO[str] = self._process.stderr  # type: ignore[assignment]
@@ -103,7 +103,7 @@ class SimulatorProcess:
 
     def _wait_until_ready(self) -> dict[str, int]:
         try:
-            line = self._ready.get(timeout=START_TIMEOUT_S)
+            line = self._ready_event.get(timeout=START_TIMEOUT_S)
             ready: dict[str, int] = json.loads(line)
         except (Empty, ValueError):
             code = self._process.poll()
@@ -115,10 +115,10 @@ class SimulatorProcess:
         return ready
 
     def _control(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.json.decode(self._asked(path, body))
+        told: dict[str, Any] = msgspec.json.decode(self._request(path, body))
         return told
 
-    def _asked(self, path: str, body: dict[str, Any] | None = None) -> bytes:
+    def _request(self, path: str, body: dict[str, Any] | None = None) -> bytes:
         data = None if body is None else msgspec.json.encode(body)
         request = urllib.request.Request(f"{self.url}/_sim/{path}", data=data, headers={"content-type": "application/json"})
         try:
@@ -130,28 +130,28 @@ class SimulatorProcess:
         except OSError as broken:
             raise SimulatorError(f"/_sim/{path}: {broken}\n{''.join(self._stderr)}") from None
 
-    def truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
-        """What is so in the world now; see `truth.truth`."""
+    def fetch_truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+        """What is so in the world now; see `truth.collect_truth`."""
         return self._control(f"truth?home={home.value}")
 
-    def book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
-        """The listing's book now in canonical words; see `truth.book_truth`."""
+    def fetch_book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
+        """The listing's book now in canonical words; see `truth.collect_book_truth`."""
         lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")["lines"]
         return lines
 
-    def log(self) -> dict[str, Any]:
+    def fetch_log(self) -> dict[str, Any]:
         """Requests per platform and endpoint so far, the most that were in flight at once, and the seconds of CPU it has used (`cpu_s`)."""
         return self._control("log")
 
-    def requests(self) -> list[Asked]:
+    def list_requests(self) -> list[RequestLine]:
         """Every request so far, in order of arrival, with the latency drawn for it and its instants."""
-        return msgspec.json.Decoder(Asked).decode_lines(self._asked("log?detail=1"))
+        return msgspec.json.Decoder(RequestLine).decode_lines(self._request("log?detail=1"))
 
-    def forget(self) -> None:
+    def clear_log(self) -> None:
         """Begins the log anew; every question counts as never asked, so the same latencies and failures come again."""
         self._control("log", {})
 
-    def latency(self, at: str, p50_ms: float, p95_ms: float) -> None:
+    def set_latency(self, at: str, p50_ms: float, p95_ms: float) -> None:
         """Sets the latency of a platform and endpoint: `bet9ja.detail`, `bet9ja`, `*.detail` or `*`."""
         self._control("latency", {"at": at, "p50_ms": p50_ms, "p95_ms": p95_ms})
 
@@ -165,11 +165,11 @@ class SimulatorProcess:
         moved: int = self._control("prices", {"share": share})["markets"]
         return moved
 
-    def fault(self, platform: Platform, mode: str, **settings: Any) -> None:
+    def set_fault(self, platform: Platform, mode: str, **settings: Any) -> None:
         """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see `faults.Fault` for modes and settings."""
         self._control("faults", {"platform": platform.value, "mode": mode, **settings})
 
-    def script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
+    def run_script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
         """Drops, postpones or lists a fixture by hand; see `script.apply_script`."""
         return self._control("script", {"action": action, "sr_id": sr_id, **settings})
 

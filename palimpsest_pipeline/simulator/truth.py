@@ -8,27 +8,27 @@ from typing import Any
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .book import Books
+from .book import BookGenerator
 from .timeline import Timeline
 from .world import Listing
 
 
-def truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
+def collect_truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
     """Everything listed now, by fixture, and how many fixtures are matched, on the home platform only, on competitors only."""
     by_fixture: dict[int, dict[str, list[Listing]]] = {}
     unidentified = []
     tournaments: dict[str, dict[str, dict[str, Any]]] = {platform.value: {} for platform in Platform}
     for platform in Platform:
-        for listing in timeline.upcoming(platform, now):
-            _count(tournaments[platform.value], listing)
+        for listing in timeline.list_upcoming(platform, now):
+            _count_listing(tournaments[platform.value], listing)
             if listing.fixture.sr_id is None:
                 unidentified.append({"platform": platform.value, "external_id": listing.external_id})
             else:
                 by_fixture.setdefault(listing.fixture.sr_id, {}).setdefault(platform.value, []).append(listing)
-    simulated, antepost = timeline.simulated(now), timeline.world.antepost
+    simulated, antepost = timeline.list_simulated(now), timeline.world.antepost_listings
     for listing in [*simulated, *antepost]:
-        _count(tournaments[listing.platform.value], listing, match=False)
-    fixtures = [_fixture(timeline, listings, now, home) for _, listings in sorted(by_fixture.items())]
+        _count_listing(tournaments[listing.platform.value], listing, is_match=False)
+    fixtures = [_describe_fixture(timeline, listings, now, home) for _, listings in sorted(by_fixture.items())]
     return {
         "now": now.isoformat(),
         "home": home.value,
@@ -36,25 +36,25 @@ def truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) 
         "unidentified": unidentified,
         "excluded": {Platform.BETPAWA.value: 0, Platform.SPORTYBET.value: len(simulated), Platform.BET9JA.value: len(antepost)},
         "tournaments": tournaments,
-        "counts": _counts(by_fixture, home),
+        "counts": _count_classes(by_fixture, home),
         "listings": {platform.value: sum(len(listings.get(platform.value, ())) for listings in by_fixture.values()) for platform in Platform},
     }
 
 
-def _count(tournaments: dict[str, dict[str, Any]], listing: Listing, match: bool = True) -> None:
+def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_match: bool = True) -> None:
     """`declared` is what the platform's tree counts, `matches` what of it is a match."""
     country = listing.fixture.tournament.country.names[listing.platform]
     node = tournaments.setdefault(listing.group_id, {"name": listing.group_name, "country": country, "declared": 0, "matches": 0})
     node["declared"] += 1
-    node["matches"] += match
+    node["matches"] += is_match
 
 
-def _fixture(timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform) -> dict[str, Any]:
+def _describe_fixture(timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform) -> dict[str, Any]:
     """One fixture as the most trusted platform that lists it has it: home first, then the order of platforms."""
     trusted = next(platform for platform in [home, *Platform] if platform.value in listings)
     primary = listings[trusted.value][0]
     fixture, (home_team, away_team) = primary.fixture, primary.teams
-    kickoffs = {name: timeline.kickoff_at(fixture, Platform(name), now).isoformat() for name in listings}
+    kickoffs = {name: timeline.find_kickoff(fixture, Platform(name), now).isoformat() for name in listings}
     return {
         "sr_id": fixture.sr_id,
         "kickoff_at": kickoffs[trusted.value],
@@ -70,23 +70,29 @@ def _fixture(timeline: Timeline, listings: dict[str, list[Listing]], now: dateti
     }
 
 
-def _counts(by_fixture: dict[int, dict[str, list[Listing]]], home: Platform) -> dict[str, int]:
+def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platform) -> dict[str, int]:
     at_home = [listings for listings in by_fixture.values() if home.value in listings]
     matched = sum(len(listings) > 1 for listings in at_home)
     counts = {"union": len(by_fixture), "matched": matched, "home_only": len(at_home) - matched, "competitor_only": len(by_fixture) - len(at_home)}
     return counts | {f"on_{platform.value}": sum(platform.value in listings for listings in by_fixture.values()) for platform in Platform}
 
 
-def book_truth(books: Books, listing: Listing, now: datetime, version: str = "") -> list[dict[str, Any]]:
+def collect_book_truth(books: BookGenerator, listing: Listing, now: datetime, version: str = "") -> list[dict[str, Any]]:
     """The book of one listing in canonical words: one entry per (market, line) that has a canonical key, `odds` None where nothing is quoted."""
     entries: list[dict[str, Any]] = []
-    for offered in books.lines(listing, now, version):
+    for offered in books.list_lines(listing, now, version):
         prices = iter(offered.prices)
         for part in offered.market.parts:
             if not part.key or not part.outcomes:
                 continue
-            odds = {outcome.canonical: next(prices).odds for outcome in part.outcomes}
+            odds = {outcome.canonical_key: next(prices).odds for outcome in part.outcomes}
             entries.append(
-                {"key": part.key, "line": part.lines[offered.line], "native": offered.market.native, "odds": odds, "suspended": offered.suspended}
+                {
+                    "key": part.key,
+                    "line": part.lines[offered.line],
+                    "native": offered.market.native_id,
+                    "odds": odds,
+                    "suspended": offered.is_suspended,
+                }
             )
     return entries

@@ -9,10 +9,10 @@ from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
 
-from .names import COUNTRIES, competition_names, team_names, team_spelling
-from .pricing import Expectation
+from .names import COUNTRIES, invent_team_names, list_competition_names, spell_team
+from .pricing import ExpectedCounts
 
-SHARES: tuple[tuple[frozenset[Platform], int], ...] = (
+FIXTURES_BY_PLATFORM_SET: tuple[tuple[frozenset[Platform], int], ...] = (
     (frozenset({Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA}), 1535),
     (frozenset({Platform.BETPAWA, Platform.SPORTYBET}), 133),
     (frozenset({Platform.BETPAWA, Platform.BET9JA}), 20),
@@ -25,8 +25,8 @@ SHARES: tuple[tuple[frozenset[Platform], int], ...] = (
 
 LISTINGS_PER_BET9JA_FIXTURE = 1.53
 FIXTURES_PER_TOURNAMENT = 5
-TIERS = ((0.12, "top"), (0.45, "middle"), (1.0, "small"))
-PRICED_PAIRS = {
+TOURNAMENT_TIERS = ((0.12, "top"), (0.45, "middle"), (1.0, "small"))
+PRICED_PAIRS_BY_TIER = {
     # mean number of (market, line) pairs by tier
     Platform.BETPAWA: {"top": 115, "middle": 55, "small": 27},
     Platform.SPORTYBET: {"top": 480, "middle": 210, "small": 95},
@@ -75,9 +75,9 @@ class Fixture:
     away: Team
     kickoff_at: datetime
     platforms: frozenset[Platform]
-    expected: Expectation
+    expected: ExpectedCounts
     rotated_on: Platform | None = None
-    neutral: bool = False
+    is_neutral: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +89,15 @@ class Listing:
     fixture: Fixture
     group_id: str
     group_name: str
-    pairs: int
-    duplicate: bool = False
+    n_pairs: int
+    is_duplicate: bool = False
     quirk: int = 0
     """0..9999, drives the rare features of this entry."""
 
     @property
-    def expected(self) -> Expectation:
+    def expected(self) -> ExpectedCounts:
         """Expected counts seen from this listing's home side."""
-        return self.fixture.expected.swapped() if self.fixture.rotated_on is self.platform else self.fixture.expected
+        return self.fixture.expected.swap_sides() if self.fixture.rotated_on is self.platform else self.fixture.expected
 
     @property
     def teams(self) -> tuple[Team, Team]:
@@ -116,20 +116,20 @@ class World:
     fixtures: list[Fixture] = field(default_factory=list)
     tournaments: list[Tournament] = field(default_factory=list)
     listings: dict[Platform, list[Listing]] = field(default_factory=dict)
-    simulated: list[Listing] = field(default_factory=list)
-    antepost: list[Listing] = field(default_factory=list)
+    simulated_listings: list[Listing] = field(default_factory=list)
+    antepost_listings: list[Listing] = field(default_factory=list)
 
 
-def only_genius_at_sportybet(fixture: Fixture) -> bool:
+def is_only_genius_at_sportybet(fixture: Fixture) -> bool:
     """SportyBet knows this match by its Genius id only, and BetPawa's listing of it carries both ids."""
     both = {Platform.BETPAWA, Platform.SPORTYBET} <= fixture.platforms
     return both and fixture.genius_id is not None and fixture.number % 40 in {7, 29}
 
 
-def apportion(size: int) -> list[int]:
-    """`size` fixtures over the sets of `SHARES` by largest remainders."""
-    total = sum(count for _, count in SHARES)
-    exact = [size * count / total for _, count in SHARES]
+def apportion_fixtures(size: int) -> list[int]:
+    """`size` fixtures over the sets of `FIXTURES_BY_PLATFORM_SET` by largest remainders."""
+    total = sum(count for _, count in FIXTURES_BY_PLATFORM_SET)
+    exact = [size * count / total for _, count in FIXTURES_BY_PLATFORM_SET]
     counts = [int(value) for value in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: (counts[i] - exact[i], i))
     for i in by_remainder[: size - sum(counts)]:
@@ -137,7 +137,7 @@ def apportion(size: int) -> list[int]:
     return counts
 
 
-def _countries(rng: Random) -> list[Country]:
+def _build_countries(rng: Random) -> list[Country]:
     made = []
     for number, (name, iso, sporty, bet9ja, parent) in enumerate(COUNTRIES):
         international = name == "International"
@@ -151,25 +151,25 @@ def _countries(rng: Random) -> list[Country]:
     return made
 
 
-def _tournaments(rng: Random, count: int) -> list[Tournament]:
-    countries = _countries(rng)
+def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
+    countries = _build_countries(rng)
     made = []
     for rank in range(count):
         level, place = divmod(rank, len(countries))
-        paws, sporty, bet9ja = competition_names(level)
+        paws, sporty, bet9ja = list_competition_names(level)
         simple = level >= 6 and rng.random() < 0.3
         ids = {
             Platform.BETPAWA: str(11900 + rank * 3 + rng.randrange(3)),
             Platform.SPORTYBET: f"sr:{'simple_' if simple else ''}tournament:{17 + rank * 9 + rng.randrange(9)}",
             Platform.BET9JA: str(170880 + rank * 101 + rng.randrange(100)),
         }
-        tier = next(name for share, name in TIERS if rank < max(1, share * count) or share == 1.0)
+        tier = next(name for share, name in TOURNAMENT_TIERS if rank < max(1, share * count) or share == 1.0)
         names = {Platform.BETPAWA: paws, Platform.SPORTYBET: sporty, Platform.BET9JA: bet9ja}
         made.append(Tournament(countries[place], names, ids, tier, rank))
     return made
 
 
-def _kickoff(rng: Random, epoch: datetime) -> datetime:
+def _draw_kickoff(rng: Random, epoch: datetime) -> datetime:
     """About one in ten within two hours, a third at the weekend's peak, the rest over seven days; on whole five minutes after the epoch."""
     draw = rng.random()
     if draw < 0.10:
@@ -181,41 +181,41 @@ def _kickoff(rng: Random, epoch: datetime) -> datetime:
     return epoch + timedelta(minutes=minutes)
 
 
-def _expected(rng: Random) -> Expectation:
+def _draw_expected_counts(rng: Random) -> ExpectedCounts:
     home = min(max(rng.gauss(1.55, 0.45), 0.5), 3.4)
     away = min(max(rng.gauss(1.15, 0.40), 0.35), 3.0)
-    return Expectation(home, away, rng.uniform(4.6, 6.2), rng.uniform(3.6, 5.2), rng.uniform(1.6, 2.4), rng.uniform(1.8, 2.8))
+    return ExpectedCounts(home, away, rng.uniform(4.6, 6.2), rng.uniform(3.6, 5.2), rng.uniform(1.6, 2.4), rng.uniform(1.8, 2.8))
 
 
-def _team(name: str, number: int, rng: Random) -> Team:
+def _build_team(name: str, number: int, rng: Random) -> Team:
     quirk = rng.randrange(100)
-    return Team({platform: team_spelling(name, platform, quirk) for platform in Platform}, number)
+    return Team({platform: spell_team(name, platform, quirk) for platform in Platform}, number)
 
 
-class _Builder:
+class _WorldBuilder:
     """Builds a world step by step; each step has its own generator, so that one can change without moving the others."""
 
     def __init__(self, seed: int, size: int, epoch: datetime) -> None:
         self.world = World(seed, size, epoch)
-        self.offset = self.rng("ids").randrange(1, 90)
-        self.ids = self.rng("listing ids")
+        self.offset = self.make_rng("ids").randrange(1, 90)
+        self.ids = self.make_rng("listing ids")
 
-    def rng(self, purpose: str) -> Random:
+    def make_rng(self, purpose: str) -> Random:
         return Random(f"{self.world.seed}:{self.world.size}:{purpose}")
 
-    def build(self) -> World:
+    def build_world(self) -> World:
         world = self.world
-        world.tournaments = _tournaments(self.rng("tournaments"), max(1, -(-world.size // FIXTURES_PER_TOURNAMENT)))
-        world.fixtures = self._fixtures()
-        world.listings = {platform: [self._listing(f, platform) for f in world.fixtures if platform in f.platforms] for platform in Platform}
-        self._duplicates()
-        self._others()
+        world.tournaments = _build_tournaments(self.make_rng("tournaments"), max(1, -(-world.size // FIXTURES_PER_TOURNAMENT)))
+        world.fixtures = self._build_fixtures()
+        world.listings = {platform: [self._build_listing(f, platform) for f in world.fixtures if platform in f.platforms] for platform in Platform}
+        self._add_duplicates()
+        self._add_others()
         return world
 
-    def _platform_sets(self) -> list[frozenset[Platform]]:
+    def _draw_platform_sets(self) -> list[frozenset[Platform]]:
         """One set of platforms per fixture, mostly alike inside a tournament, with a third of them dealt at random."""
-        sets = [group for (group, _), count in zip(SHARES, apportion(self.world.size), strict=True) for _ in range(count)]
-        rng = self.rng("coverage")
+        sets = [group for (group, _), count in zip(FIXTURES_BY_PLATFORM_SET, apportion_fixtures(self.world.size), strict=True) for _ in range(count)]
+        rng = self.make_rng("coverage")
         moved = sorted(rng.sample(range(len(sets)), len(sets) // 3))
         dealt = [sets[i] for i in moved]
         rng.shuffle(dealt)
@@ -223,21 +223,21 @@ class _Builder:
             sets[position] = group
         return sets
 
-    def _unidentified_platforms(self) -> list[Platform]:
+    def _draw_unidentified_platforms(self) -> list[Platform]:
         each = max(1, self.world.size // 70)
         return [platform for platform in Platform for _ in range(each)]
 
-    def _fixtures(self) -> list[Fixture]:
-        world, rng = self.world, self.rng("fixtures")
-        sets = self._platform_sets()
-        lonely = self._unidentified_platforms()
-        names = team_names(self.rng("teams"), 2 * (len(sets) + len(lonely)))
+    def _build_fixtures(self) -> list[Fixture]:
+        world, rng = self.world, self.make_rng("fixtures")
+        sets = self._draw_platform_sets()
+        lonely = self._draw_unidentified_platforms()
+        names = invent_team_names(self.make_rng("teams"), 2 * (len(sets) + len(lonely)))
         fixtures = []
         for number in range(len(sets) + len(lonely)):
             identified = number < len(sets)
             platforms = sets[number] if identified else frozenset({lonely[number - len(sets)]})
             tournament = world.tournaments[number // FIXTURES_PER_TOURNAMENT if identified else rng.randrange(len(world.tournaments))]
-            home, away = _team(names[2 * number], 2 * number, rng), _team(names[2 * number + 1], 2 * number + 1, rng)
+            home, away = _build_team(names[2 * number], 2 * number, rng), _build_team(names[2 * number + 1], 2 * number + 1, rng)
             genius = 13_000_000 + self.offset * 9_000 + number * 3 + rng.randrange(3) if rng.random() < 0.55 else None
             rotated = Platform.BET9JA if identified and len(platforms) > 1 and Platform.BET9JA in platforms and number % 150 == 37 else None
             fixtures.append(
@@ -248,16 +248,16 @@ class _Builder:
                     tournament=tournament,
                     home=home,
                     away=away,
-                    kickoff_at=_kickoff(rng, world.epoch),
+                    kickoff_at=_draw_kickoff(rng, world.epoch),
                     platforms=platforms,
-                    expected=_expected(rng),
+                    expected=_draw_expected_counts(rng),
                     rotated_on=rotated,
-                    neutral=number % 97 == 3,
+                    is_neutral=number % 97 == 3,
                 )
             )
         return fixtures
 
-    def _external_id(self, fixture: Fixture, platform: Platform) -> str:
+    def _make_external_id(self, fixture: Fixture, platform: Platform) -> str:
         step = self.ids.randrange(7)
         if platform is Platform.BETPAWA:
             return str(36_000_000 + self.offset * 20_000 + fixture.number * 7 + step)
@@ -266,21 +266,21 @@ class _Builder:
         if fixture.sr_id is None:
             # Nobody's id: either a match only Genius knows, or the platform's own text.
             return f"sr:match:1111111{14_500_000 + fixture.number}" if fixture.number % 2 else f"sr:match:BAa{fixture.number:06d}Dswk7me6i4"
-        return f"sr:match:1111111{fixture.genius_id}" if only_genius_at_sportybet(fixture) else f"sr:match:{fixture.sr_id}"
+        return f"sr:match:1111111{fixture.genius_id}" if is_only_genius_at_sportybet(fixture) else f"sr:match:{fixture.sr_id}"
 
-    def _pairs(self, fixture: Fixture, platform: Platform) -> int:
-        mean = PRICED_PAIRS[platform][fixture.tournament.tier]
+    def _draw_pair_count(self, fixture: Fixture, platform: Platform) -> int:
+        mean = PRICED_PAIRS_BY_TIER[platform][fixture.tournament.tier]
         return max(3, round(mean * self.ids.uniform(0.75, 1.25)))
 
-    def _listing(self, fixture: Fixture, platform: Platform) -> Listing:
+    def _build_listing(self, fixture: Fixture, platform: Platform) -> Listing:
         tournament = fixture.tournament
-        external_id = self._external_id(fixture, platform)
-        pairs = self._pairs(fixture, platform)
+        external_id = self._make_external_id(fixture, platform)
+        pairs = self._draw_pair_count(fixture, platform)
         return Listing(platform, external_id, fixture, tournament.ids[platform], tournament.names[platform], pairs, quirk=self.ids.randrange(10_000))
 
-    def _duplicates(self) -> None:
+    def _add_duplicates(self) -> None:
         """Bet9ja lists some fixtures a second time, in a group of the country's own, with fewer markets."""
-        rng, listings = self.rng("duplicates"), self.world.listings[Platform.BET9JA]
+        rng, listings = self.make_rng("duplicates"), self.world.listings[Platform.BET9JA]
         once = [listing for listing in listings if listing.fixture.sr_id is not None]
         extra = round((LISTINGS_PER_BET9JA_FIXTURE - 1) * len(once))
         for original in sorted(rng.sample(once, min(extra, len(once))), key=lambda listing: listing.fixture.number):
@@ -294,34 +294,34 @@ class _Builder:
                     fixture=original.fixture,
                     group_id=str(2_300_000 + region * 2 + coupon),
                     group_name=("Weekend Coupon", "Top Bets")[coupon],
-                    pairs=max(3, round(original.pairs * rng.uniform(0.2, 0.5))),
-                    duplicate=True,
+                    n_pairs=max(3, round(original.n_pairs * rng.uniform(0.2, 0.5))),
+                    is_duplicate=True,
                     quirk=rng.randrange(10_000),
                 )
             )
 
-    def _others(self) -> None:
+    def _add_others(self) -> None:
         """Simulated leagues and antepost entries: listed, but no matches."""
-        world, rng = self.world, self.rng("others")
+        world, rng = self.world, self.make_rng("others")
         first = len(world.fixtures)
         simulated, antepost = max(2, world.size // 40), max(1, world.size // 100)
         for number in range(first, first + simulated + antepost):
             real = world.tournaments[rng.randrange(min(6, len(world.tournaments)))]
-            names = team_names(rng, 2)
-            home, away = _team(names[0], 2 * number, rng), _team(names[1], 2 * number + 1, rng)
+            names = invent_team_names(rng, 2)
+            home, away = _build_team(names[0], 2 * number, rng), _build_team(names[1], 2 * number + 1, rng)
             is_srl = number < first + simulated
             platform = Platform.SPORTYBET if is_srl else Platform.BET9JA
-            kickoff = _kickoff(rng, world.epoch) if is_srl else world.epoch + timedelta(days=200)
-            fixture = Fixture(number, None, None, real, home, away, kickoff, frozenset({platform}), _expected(rng))
+            kickoff = _draw_kickoff(rng, world.epoch) if is_srl else world.epoch + timedelta(days=200)
+            fixture = Fixture(number, None, None, real, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng))
             if is_srl:
                 league = number % 2
                 group, name = f"sr:tournament:{36225 + league}", ("LaLiga SRL", "Premier League SRL")[league]
-                world.simulated.append(Listing(platform, f"sr:match:{64_900_000 + number}", fixture, group, name, 40, quirk=5_000))
+                world.simulated_listings.append(Listing(platform, f"sr:match:{64_900_000 + number}", fixture, group, name, 40, quirk=5_000))
             else:
                 external_id = str(990_100_000 + number)
-                world.antepost.append(Listing(platform, external_id, fixture, real.ids[platform], real.names[platform], 1, quirk=5_000))
+                world.antepost_listings.append(Listing(platform, external_id, fixture, real.ids[platform], real.names[platform], 1, quirk=5_000))
 
 
 def build_world(seed: int, size: int, epoch: datetime) -> World:
     """The world of `size` identified fixtures (counted over the union of the platforms). Equal arguments give equal worlds in every process."""
-    return _Builder(seed, size, epoch).build()
+    return _WorldBuilder(seed, size, epoch).build_world()

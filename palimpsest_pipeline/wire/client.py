@@ -16,15 +16,15 @@ import httpx
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.domain.printable_text import printable
-from palimpsest_pipeline.domain.secrets import bytes_redactor, redactor
+from palimpsest_pipeline.domain.printable_text import escape_controls
+from palimpsest_pipeline.domain.secrets import build_bytes_redactor, build_redactor
 
 from . import failures, library_errors
 from .body import BodyError, read_body
 from .client_config import HostConfig
-from .transport import Transport
+from .transport import AiohttpTransport
 
-KEPT_HEADERS: Final = frozenset(
+STORED_HEADERS: Final = frozenset(
     {
         "age",
         "cf-cache-status",
@@ -53,11 +53,11 @@ class PlatformClient:
         self.config = config
         self._clock = clock
         self._base_url = config.base_url.rstrip("/")
-        self._headers = _headers(config.headers)
-        self._headers_with_json = _headers({**config.headers, "content-type": "application/json"})
+        self._headers = _build_headers(config.headers)
+        self._headers_with_json = _build_headers({**config.headers, "content-type": "application/json"})
         self._transport: httpx.AsyncBaseTransport | None = None
         secrets = [*config.secrets, *(config.proxy.secrets if config.proxy else ())]
-        self._redact, self._redact_body = redactor(secrets), bytes_redactor(secrets)
+        self._redact, self._redact_body = build_redactor(secrets), build_bytes_redactor(secrets)
 
     @property
     def platform(self) -> Platform:
@@ -65,7 +65,7 @@ class PlatformClient:
 
     async def __aenter__(self) -> Self:
         config = self.config
-        self._transport = Transport(config.connect_timeout_s, config.read_timeout_s, config.proxy)
+        self._transport = AiohttpTransport(config.connect_timeout_s, config.read_timeout_s, config.proxy)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -75,7 +75,7 @@ class PlatformClient:
 
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
         """One attempt. Failures of the network and of the host are answers; cancellation and what `judge` raises pass through."""
-        question = self._question(request)
+        question = self._build_request(request)
         requested_at = self._clock.now()
         status: int | None = None
         headers: dict[str, str] = {}
@@ -83,9 +83,9 @@ class PlatformClient:
         unread: failures.Verdict | None = None
         try:
             async with asyncio.timeout(self.config.total_timeout_s):
-                response = await self._open().handle_async_request(question)
+                response = await self._open_transport().handle_async_request(question)
                 try:
-                    status, headers = response.status_code, kept_headers(response.headers)
+                    status, headers = response.status_code, select_stored_headers(response.headers)
                     body = await read_body(response, self.config.max_body_bytes)
                 finally:
                     await response.aclose()
@@ -94,22 +94,22 @@ class PlatformClient:
         except BodyError as error:
             unread = error.failure, str(error)
         except library_errors.REQUEST_ERRORS as error:
-            unread = library_errors.of_error(error)
+            unread = library_errors.classify_error(error)
         received_at = self._clock.now()
-        observed_at = received_at - timedelta(seconds=failures.age_s(headers.get("age")))
-        if status is not None and not (failures.is_good(status) and failures.is_json(body)):
+        observed_at = received_at - timedelta(seconds=failures.parse_age_s(headers.get("age")))
+        if status is not None and not (failures.is_success(status) and failures.is_json(body)):
             # A page of errors may repeat the headers that were sent. JSON stays as it came: it is data.
             headers, body = {name: self._redact(value) for name, value in headers.items()}, body and self._redact_body(body)
         answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)
-        verdict = _verdict(answer, unread, judge)
-        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=printable(self._redact(verdict[1])))
+        verdict = _judge_answer(answer, unread, judge)
+        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=escape_controls(self._redact(verdict[1])))
 
-    def _open(self) -> httpx.AsyncBaseTransport:
+    def _open_transport(self) -> httpx.AsyncBaseTransport:
         if self._transport is None:
             raise RuntimeError(f"the client of {self.platform} is not open: use it as `async with`")
         return self._transport
 
-    def _question(self, request: Request) -> httpx.Request:
+    def _build_request(self, request: Request) -> httpx.Request:
         """The request as it goes out: the prepared headers and nothing else.
 
         No If-None-Match and no If-Modified-Since either, although some answers carry a validator: a 304 has no body, and what a cycle lands has
@@ -125,20 +125,20 @@ class PlatformClient:
         return httpx.Request(request.method, f"{self._base_url}{request.path}{query}", headers=headers, content=request.json_body)
 
 
-def kept_headers(headers: httpx.Headers) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name in KEPT_HEADERS}
+def select_stored_headers(headers: httpx.Headers) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name in STORED_HEADERS}
 
 
-def _verdict(answer: Answer, unread: failures.Verdict | None, judge: Judge) -> failures.Verdict | None:
+def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: Judge) -> failures.Verdict | None:
     if answer.status is None:
-        return unread
-    if unread is None and answer.body and failures.is_good(answer.status):
+        return read_failure
+    if read_failure is None and answer.body and failures.is_success(answer.status):
         return judge(answer)
     # What the status says stands, even where the body that came with it could not be read.
-    return failures.of_status(answer.status, answer.headers, answer.request.kind, answer.body) or unread
+    return failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
 
 
-def _headers(given: Mapping[str, str]) -> httpx.Headers:
+def _build_headers(given: Mapping[str, str]) -> httpx.Headers:
     """Of two spellings of one header's name the later one counts; httpx would send both."""
     headers = httpx.Headers({"accept": "*/*", "accept-encoding": "gzip"})
     for name, value in given.items():

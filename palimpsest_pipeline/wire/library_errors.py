@@ -13,15 +13,15 @@ from .failures import Verdict
 REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
 """What sending a request may raise. aiohttp's own and the socket's are here because the transport lets some of them through."""
 
-_WORTH_ANOTHER_TRY: Final = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, OSError)
+_RETRYABLE_ERRORS: Final = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, OSError)
 
 
-def of_error(error: BaseException) -> Verdict:
+def classify_error(error: BaseException) -> Verdict:
     """Failure that an exception of the HTTP library stands for. One that is not foreseen is permanent and names its class."""
     named = f"{type(error).__name__}: {error}".rstrip(": ")
     if _is_bad_certificate(error):
         return FailureClass.PERMANENT, f"certificate refused: {error}"
-    if isinstance(error, _WORTH_ANOTHER_TRY):
+    if isinstance(error, _RETRYABLE_ERRORS):
         return FailureClass.TRANSIENT, named
     return FailureClass.PERMANENT, named
 

@@ -11,16 +11,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from palimpsest_pipeline.domain.secrets import bytes_redactor, link_secrets, redact
+from palimpsest_pipeline.domain.secrets import build_bytes_redactor, list_link_secrets, redact
 
 from . import failures, library_errors
 from .body import BodyError, read_body
-from .transport import Transport
+from .transport import AiohttpTransport
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 
 
-class PostFailed(Exception):
+class PostError(Exception):
     """The host did not take it. The message names the host and what it did, and never the rest of the address."""
 
 
@@ -29,38 +29,40 @@ def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None
     try:
         asyncio.run(_post(url, json.dumps(payload).encode(), timeout_s))
     except TimeoutError:
-        raise PostFailed(f"{_host(url)}: no whole answer within {timeout_s:g} s") from None
+        raise PostError(f"{_extract_host(url)}: no whole answer within {timeout_s:g} s") from None
     except httpx.InvalidURL:
-        raise PostFailed(f"{_host(url)}: the address cannot be asked") from None
+        raise PostError(f"{_extract_host(url)}: the address cannot be asked") from None
     except library_errors.REQUEST_ERRORS as error:
-        raise PostFailed(f"{_host(url)}: {redact(library_errors.of_error(error)[1], *link_secrets(url))}") from None
+        raise PostError(f"{_extract_host(url)}: {redact(library_errors.classify_error(error)[1], *list_link_secrets(url))}") from None
 
 
 async def _post(url: str, body: bytes, timeout_s: float) -> None:
-    transport = Transport(timeout_s, timeout_s, None)
+    transport = AiohttpTransport(timeout_s, timeout_s, None)
     try:
         async with asyncio.timeout(timeout_s):
             question = httpx.Request("POST", url, content=body, headers={"content-type": "application/json", "accept-encoding": "gzip"})
             response = await transport.handle_async_request(question)
             try:
-                if not failures.is_good(response.status_code):
-                    said = await _said(response, bytes_redactor(link_secrets(url)))  # before it is cut: half a secret would not be found
-                    raise PostFailed(f"{_host(url)} answered HTTP {response.status_code}{redact(said, *link_secrets(url))}")
+                if not failures.is_success(response.status_code):
+                    said = await _describe_refusal(
+                        response, build_bytes_redactor(list_link_secrets(url))
+                    )  # before it is cut: half a secret would not be found
+                    raise PostError(f"{_extract_host(url)} answered HTTP {response.status_code}{redact(said, *list_link_secrets(url))}")
             finally:
                 await response.aclose()
     finally:
         await transport.aclose()
 
 
-async def _said(response: httpx.Response, hide: Callable[[bytes], bytes]) -> str:
+async def _describe_refusal(response: httpx.Response, redact_bytes: Callable[[bytes], bytes]) -> str:
     if response.is_redirect:
         return ": redirects are not followed, give the address that it is now at"
     try:
-        said = failures.excerpt(hide(await read_body(response, MAX_ANSWER_BYTES)))
+        said = failures.make_excerpt(redact_bytes(await read_body(response, MAX_ANSWER_BYTES)))
     except (BodyError, *library_errors.REQUEST_ERRORS):
         said = ""
     return f": {said}" if said else ""
 
 
-def _host(url: str) -> str:
+def _extract_host(url: str) -> str:
     return urlsplit(url).hostname or "no host"

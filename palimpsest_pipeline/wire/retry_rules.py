@@ -8,17 +8,17 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import FailureClass
 
 
-class Wait(StrEnum):
+class RetryWait(StrEnum):
     """How long to wait before the next try."""
 
     NONE = "none"
     BACKOFF = "backoff"
     """Exponential, with jitter."""
-    AS_TOLD = "as_told"
+    RETRY_AFTER = "as_told"
     """As long as Retry-After says; without it like BACKOFF."""
 
 
-class Bears(StrEnum):
+class HostSignal(StrEnum):
     """What such an answer says of its host."""
 
     NOTHING = "nothing"
@@ -45,20 +45,20 @@ class Fault(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FailureRule:
     """`tried_again`: up to the budget's `max_attempts`, or never."""
 
-    tried_again: bool
-    wait: Wait
-    bears: Bears
+    is_retryable: bool
+    wait: RetryWait
+    host_signal: HostSignal
     fault: Fault
 
 
-RULES: Final[Mapping[FailureClass, Rule]] = {
-    FailureClass.TRANSIENT: Rule(True, Wait.BACKOFF, Bears.ERROR, Fault.HOST),
-    FailureClass.RATE_LIMITED: Rule(True, Wait.AS_TOLD, Bears.PAUSE, Fault.US),
-    FailureClass.BLOCKED: Rule(False, Wait.NONE, Bears.BLOCK, Fault.US),
-    FailureClass.NOT_FOUND: Rule(False, Wait.NONE, Bears.GOOD, Fault.NOBODY),
-    FailureClass.CONTRACT_BROKEN: Rule(False, Wait.NONE, Bears.NOTHING, Fault.CHANGED),
-    FailureClass.PERMANENT: Rule(False, Wait.NONE, Bears.NOTHING, Fault.US),
+FAILURE_RULES: Final[Mapping[FailureClass, FailureRule]] = {
+    FailureClass.TRANSIENT: FailureRule(True, RetryWait.BACKOFF, HostSignal.ERROR, Fault.HOST),
+    FailureClass.RATE_LIMITED: FailureRule(True, RetryWait.RETRY_AFTER, HostSignal.PAUSE, Fault.US),
+    FailureClass.BLOCKED: FailureRule(False, RetryWait.NONE, HostSignal.BLOCK, Fault.US),
+    FailureClass.NOT_FOUND: FailureRule(False, RetryWait.NONE, HostSignal.GOOD, Fault.NOBODY),
+    FailureClass.CONTRACT_BROKEN: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, Fault.CHANGED),
+    FailureClass.PERMANENT: FailureRule(False, RetryWait.NONE, HostSignal.NOTHING, Fault.US),
 }

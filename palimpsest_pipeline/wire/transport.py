@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.proxy import Proxy
 
 KEEPALIVE_S: Final = 30.0
 
-_AS_HTTPX: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
+_HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] = (
     (aiohttp.ConnectionTimeoutError, httpx.ConnectTimeout),
     (aiohttp.ServerTimeoutError, httpx.ReadTimeout),
     (aiohttp.ClientHttpProxyError, httpx.ProxyError),
@@ -28,12 +28,12 @@ _AS_HTTPX: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...]] =
 
 
 @cache
-def usual_tls() -> ssl.SSLContext:
+def get_default_tls_context() -> ssl.SSLContext:
     """Made once, and before the first request: it takes tens of ms, which the platforms of a fixture would be apart."""
     return httpx.create_ssl_context(trust_env=False)
 
 
-class Transport(httpx.AsyncBaseTransport):
+class AiohttpTransport(httpx.AsyncBaseTransport):
     """httpx's own pool is quadratic in its connections, and its client costs more than the question. A proxy's credentials go to it in a
     header and never in its URL, which the library's errors show.
 
@@ -46,10 +46,10 @@ class Transport(httpx.AsyncBaseTransport):
         self._proxy = None if proxy is None else proxy.url
         self._proxy_headers = {} if proxy is None or proxy.authorization is None else {"proxy-authorization": proxy.authorization}
         # Certificates that the environment names are for whoever goes through a proxy.
-        self._tls = httpx.create_ssl_context() if proxy else usual_tls()
+        self._tls = httpx.create_ssl_context() if proxy else get_default_tls_context()
         self._session: aiohttp.ClientSession | None = None
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=self._tls)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
@@ -63,7 +63,7 @@ class Transport(httpx.AsyncBaseTransport):
         if self._proxy_headers and request.url.scheme == "http":  # without a tunnel the proxy reads the request itself
             headers = httpx.Headers({**headers, **self._proxy_headers})
         try:
-            response = await self._open().request(
+            response = await self._open_session().request(
                 request.method,
                 URL(str(request.url), encoded=True),
                 headers=headers,
@@ -75,7 +75,7 @@ class Transport(httpx.AsyncBaseTransport):
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             _raise_as_httpx(error)
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_Stream(response), request=request)
+        return httpx.Response(response.status, headers=response.raw_headers, stream=_BodyStream(response), request=request)
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -83,7 +83,7 @@ class Transport(httpx.AsyncBaseTransport):
             self._session = None
 
 
-class _Stream(httpx.AsyncByteStream):
+class _BodyStream(httpx.AsyncByteStream):
     """The body as it comes, in pieces as large as there are."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -103,7 +103,7 @@ class _Stream(httpx.AsyncByteStream):
 
 
 def _raise_as_httpx(error: Exception) -> NoReturn:
-    for of, to in _AS_HTTPX:
+    for of, to in _HTTPX_ERRORS:
         if isinstance(error, of):
             raise to(str(error)) from error
     raise error

@@ -12,7 +12,7 @@ import zstandard
 from isal import isal_zlib
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 
 from ._child import Meter, Task, Usage, tell, the_task
 
@@ -35,11 +35,16 @@ class Floor(msgspec.Struct):
 
 def questions(task: Task, platform: Platform) -> list[bytes]:
     """Every detail of the platform, as it goes out."""
-    adapter, base = adapters()[platform], urlsplit(task.base_urls[platform])
-    headers = {"host": base.netloc, "accept": "*/*", "accept-encoding": "gzip", **{name.lower(): value for name, value in adapter.headers().items()}}
+    adapter, base = build_adapters()[platform], urlsplit(task.base_urls[platform])
+    headers = {
+        "host": base.netloc,
+        "accept": "*/*",
+        "accept-encoding": "gzip",
+        **{name.lower(): value for name, value in adapter.build_headers().items()},
+    }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     wanted = [(external_id, target.sr_id) for target in task.targets for external_id in target.listings.get(platform, ())]
-    asked = [adapter.detail_request(*listing) for listing in wanted]
+    asked = [adapter.build_detail_request(*listing) for listing in wanted]
     paths = [base.path + request.path + (f"?{urlencode(request.params)}" if request.params else "") for request in asked]
     return [f"GET {path} HTTP/1.1\r\n{head}\r\n".encode() for path in paths]
 

@@ -10,9 +10,9 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Look, MarketState
+from palimpsest_pipeline.domain.enums import LookResult, MarketState
 from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
-from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.metrics import lifecycle_frames
 
 from ._marts_files import HISTORY_AS_OF, HOME_FIRST, MAIN_MARKETS
@@ -33,7 +33,7 @@ class HistoryWorld:
     """Partitions of listings with what looking at them came to: the frames that the metrics of a fixture's life take."""
 
     def __init__(self, seed: int, partition_prices: int) -> None:
-        words = vocabulary()
+        words = load_vocabulary()
         keys = words.markets.filter(pl.col("market_key").is_in(MAIN_MARKETS)).select("market_id", "market_key", "fair_sum")
         sizes = words.outcomes.join(keys, on="market_id").group_by("market_key", "fair_sum").agg(n=pl.len()).sort("market_key")
         self._lines = [(key, line, n, int(k)) for key, k, n in sizes.iter_rows() for line in LINES.get(key, ("",))]
@@ -53,7 +53,7 @@ class HistoryWorld:
             listing_id=pl.int_range(pl.len()) + number * n, is_home=pl.col("platform") == HOME_FIRST[0], first_listed_at=pl.lit(began)
         )
         looks = self._looks(random, lives)
-        answered = looks.filter(look=Look.ANSWERED.value)
+        answered = looks.filter(look=LookResult.ANSWERED.value)
         lives = lives.join(answered.group_by("listing_id").agg(last_seen_at=pl.col("at").max()), on="listing_id", maintain_order="left")
         frames = {"lives": lives, "looks": looks, "changes": self._changes(random, answered), "kickoffs": kickoffs}
         return {name: frame.select(pl.col(c).cast(kind) for c, kind in SCHEMAS[name].items()) for name, frame in frames.items()}
@@ -71,11 +71,11 @@ class HistoryWorld:
                 "quiet": quiet,
             }
         ).filter(~pl.col("cycle_id").is_between("quiet", pl.col("quiet") + 9))
-        other = pl.when(pl.col("luck") < 0.03).then(pl.lit(Look.FAILED.value)).when(pl.col("luck") < 0.05).then(pl.lit(Look.ABSENT.value))
+        other = pl.when(pl.col("luck") < 0.03).then(pl.lit(LookResult.FAILED.value)).when(pl.col("luck") < 0.05).then(pl.lit(LookResult.ABSENT.value))
         minutes = pl.col("cycle_id") * (EVERY // timedelta(minutes=1))
         return rows.with_columns(
             at=pl.lit(HISTORY_AS_OF - ANSWERS * EVERY) + pl.duration(minutes=minutes, seconds="second"),
-            look=other.otherwise(pl.lit(Look.ANSWERED.value)),
+            look=other.otherwise(pl.lit(LookResult.ANSWERED.value)),
             detail=pl.lit(""),
             n_markets_priced=pl.lit(len(self._lines)),
         )
@@ -116,8 +116,8 @@ class HistoryWorld:
 
 
 SCHEMAS: Final = {
-    "lives": lifecycle_frames.LISTINGS,
+    "lives": lifecycle_frames.LISTINGS_SCHEMA,
     "looks": LISTING_LOOKS,
-    "changes": lifecycle_frames.CHANGES,
-    "kickoffs": lifecycle_frames.KICKOFFS,
+    "changes": lifecycle_frames.CHANGES_SCHEMA,
+    "kickoffs": lifecycle_frames.KICKOFFS_SCHEMA,
 }

@@ -142,9 +142,9 @@ class Postgres:
     def write(self, path: str) -> None:
         from psycopg import sql
 
-        from palimpsest_pipeline.storage.db.introspection import read_any
+        from palimpsest_pipeline.storage.db.introspection import read_query
 
-        read_any(self._conn, sql.SQL("select * from pg_temp.derived")).write_parquet(path)
+        read_query(self._conn, sql.SQL("select * from pg_temp.derived")).write_parquet(path)
 
     def peak_rss_mb(self) -> float | None:
         """Of the backend, with the shared pages that it touched."""

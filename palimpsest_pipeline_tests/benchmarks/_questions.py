@@ -12,16 +12,16 @@ import numpy as np
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT, OUTCOME_NAMES
 from palimpsest_pipeline.metrics import lifecycle_frames
-from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
-from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS
+from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
+from palimpsest_pipeline.metrics.prices.margins import OUTCOME_SETS_SCHEMA
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
-from palimpsest_pipeline.storage.marts.lifecycle import changes
-from palimpsest_pipeline.storage.odds.reader import Layers
+from palimpsest_pipeline.storage.marts.lifecycle import read_lifecycle_changes
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ._market_world import MarketWorld
 
@@ -81,15 +81,15 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
     random = np.random.default_rng(0)
     with Database(url).connect(autocommit=True) as conn:
         _name(conn, days, world)
-        layers, archive = Layers(conn, Archive(folder)), Archive(folder)
+        layers, archive = OddsHistoryReader(conn, Archive(folder)), Archive(folder)
         asked = [(_instant(days, random), int(random.integers(1, world.events + 1))) for _ in range(ASKED)]
-        layers.prices_as_of(asked[0][0], sr_ids=[asked[0][1]])
-        event_ms, n_prices = _each_ms([lambda at=at, sr_id=sr_id: layers.prices_as_of(at, sr_ids=[sr_id]).height for at, sr_id in asked])
+        layers.read_prices_as_of(asked[0][0], sr_ids=[asked[0][1]])
+        event_ms, n_prices = _each_ms([lambda at=at, sr_id=sr_id: layers.read_prices_as_of(at, sr_ids=[sr_id]).height for at, sr_id in asked])
         sql = "select count(*), sum(odds) from palimpsest.prices_as_of(%s, %s)"
         conn.execute(sql, asked[0])
         function_ms, counted = _each_ms([lambda at=at, sr_id=sr_id: (conn.execute(sql, [at, sr_id]).fetchone() or (0,))[0] for at, sr_id in asked])
         assert counted == n_prices, "both ways of asking for an event find the same prices"
-        now = {"now": begin_of_day(days[-1])}
+        now = {"now": get_day_start(days[-1])}
         latest_ms, _ = _each_ms([lambda: conn.execute(LATEST_SQL, now).fetchall()] * (TURNS + 1))
         frame_ms, _ = _each_ms([lambda: read_frame(conn, FRAME_SQL, now, FRAME)] * TURNS)
         full_day = days[1] if len(days) > 2 else days[0]
@@ -115,7 +115,7 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
 
 def _name(conn: psycopg.Connection, days: Sequence[date], world: MarketWorld) -> None:
     """Names and kickoffs for what the history holds by number."""
-    first = begin_of_day(days[0])
+    first = get_day_start(days[0])
     bound = {"markets": int(world.lines["market_id"].max()), "tournament": TOURNAMENT, "kickoff": first + timedelta(days=60), "first": first}
     with psycopg.ClientCursor(conn) as cursor:
         cursor.execute("truncate core.market_outcomes, core.markets")
@@ -127,7 +127,7 @@ def _name(conn: psycopg.Connection, days: Sequence[date], world: MarketWorld) ->
 def _instant(days: Sequence[date], random: np.random.Generator) -> datetime:
     """Some instant of a full day."""
     day = days[1 + int(random.integers(max(len(days) - 2, 1)))] if len(days) > 2 else days[-1]
-    return begin_of_day(day) + timedelta(seconds=float(random.uniform(60, 86_000)))
+    return get_day_start(day) + timedelta(seconds=float(random.uniform(60, 86_000)))
 
 
 def _each_ms(work: Sequence[Callable[[], Any]]) -> tuple[list[float], list[Any]]:
@@ -139,7 +139,7 @@ def _each_ms(work: Sequence[Callable[[], Any]]) -> tuple[list[float], list[Any]]
     return took, found
 
 
-def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day: date, world: MarketWorld) -> dict[str, float]:
+def _tournament(conn: psycopg.Connection, archive: Archive, layers: OddsHistoryReader, day: date, world: MarketWorld) -> dict[str, float]:
     """First and last prices of one tournament's events on an exported day: ours from Parquet and from Postgres, and DuckDB on the same files.
 
     Ours also tells how far each end can be trusted; DuckDB tells prices, counts and instants only.
@@ -148,15 +148,15 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
     listings = pl.DataFrame(
         {"listing_id": ids, "sr_id": [(n - 1) // 3 + 1 for n in ids], "platform": [("betpawa", "sportybet", "bet9ja")[(n - 1) % 3] for n in ids]}
     )
-    midnight = begin_of_day(day)
+    midnight = get_day_start(day)
     known = listings.with_columns(is_home=pl.col("platform") == "betpawa", first_listed_at=pl.lit(midnight), last_seen_at=pl.lit(midnight)).select(
-        pl.col(name).cast(kind) for name, kind in lifecycle_frames.LISTINGS.items()
+        pl.col(name).cast(kind) for name, kind in lifecycle_frames.LISTINGS_SCHEMA.items()
     )
     kickoffs = (
         listings.select("sr_id")
         .unique()
         .with_columns(version=pl.lit(1), observed_from=pl.lit(midnight), kickoff_at=pl.lit(midnight + timedelta(days=1)))
-        .select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.KICKOFFS.items())
+        .select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.KICKOFFS_SCHEMA.items())
     )
     outcomes = read_frame(
         conn,
@@ -164,15 +164,15 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
         None,
         OUTCOME_NAMES,
     )
-    sets = pl.DataFrame(schema={"market_key": pl.String, **OUTCOME_SETS})
+    sets = pl.DataFrame(schema={"market_key": pl.String, **OUTCOME_SETS_SCHEMA})
 
     def ours(history: Any) -> int:
         captures = history.captures(ids, day, day)
         looks = captures.select(
             "listing_id", "cycle_id", at="observed_at", look=pl.lit("answered"), detail=pl.lit(""), n_markets_priced="n_markets_priced"
         )
-        said = changes(conn, history, known, day)
-        return open_close(
+        said = read_lifecycle_changes(conn, history, known, day)
+        return find_open_close(
             known, looks, said, kickoffs, outcomes, sets, as_of=midnight + timedelta(days=2), exact_s=300, silence_limit=timedelta(minutes=90)
         ).height
 
@@ -195,14 +195,14 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: Layers, day:
 
 
 class ColdDay:
-    """The archive alone, with the questions that `Layers` answers."""
+    """The archive alone, with the questions that `OddsHistoryReader` answers."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
-    def changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame:
-        changes = self._archive.changes([first_day], listing_ids)
+    def read_changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame:
+        changes = self._archive.scan_changes([first_day], listing_ids)
         return (changes if line_ids is None else changes.filter(pl.col("line_id").is_in(list(line_ids)))).collect()
 
-    def captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame:
-        return self._archive.captures([first_day], listing_ids).collect()
+    def read_captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame:
+        return self._archive.scan_captures([first_day], listing_ids).collect()

@@ -15,11 +15,11 @@ import msgspec
 from palimpsest_pipeline.domain.cycles import Cycle, Target
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Sport, Trigger
 from palimpsest_pipeline.domain.exchange import Request
-from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import CycleWriter, Landing
-from palimpsest_pipeline.platforms.registry import adapters
-from palimpsest_pipeline.scrape import Engine, Host, Tally, capture, discover, hosts, targets
-from palimpsest_pipeline.scrape.host_budget import Budget
+from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline.scrape import HostSetup, ScrapeEngine, StageTally, build_host_setups, build_targets, capture_targets, discover
+from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 
@@ -62,17 +62,17 @@ class World:
 
     task: Task
     cycle: Cycle
-    hosts: Mapping[Platform, Host]
+    hosts: Mapping[Platform, HostSetup]
     writer: CycleWriter
     clock: Clock
 
     def requests(self, target: Target) -> list[Request]:
-        spoken = adapters()
-        return [spoken[platform].detail_request(one, target.sr_id) for platform, ids in target.listings.items() for one in ids]
+        spoken = build_adapters()
+        return [spoken[platform].build_detail_request(one, target.sr_id) for platform, ids in target.listings.items() for one in ids]
 
     async def ours(self, wanted: Sequence[Target]) -> None:
-        async with Engine(self.hosts, self.writer, clock=self.clock) as engine:
-            await capture(self.cycle, wanted, adapters(), engine, clock=self.clock)
+        async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
+            await capture_targets(self.cycle, wanted, build_adapters(), engine, clock=self.clock)
 
     async def platform_by_platform(self, wanted: Sequence[Target]) -> None:
         for platform in Platform:
@@ -98,10 +98,10 @@ class World:
             await asyncio.gather(*(fixture(target) for target in wanted[begin : begin + BATCH]))
 
     async def discovery(self) -> list[Target]:
-        async with Engine(self.hosts, self.writer, clock=self.clock) as engine:
-            found = await discover(adapters(), engine, sport=Sport.FOOTBALL, tally=Tally())
+        async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
+            found = await discover(build_adapters(), engine, sport=Sport.FOOTBALL, tally=StageTally())
         listings = [listing for discovery in found.discoveries.values() for listing in discovery.listings]
-        return targets(listings, HOME, self.clock.now() + FAR)
+        return build_targets(listings, HOME, self.clock.now() + FAR)
 
 
 SCHEMES: Final[Mapping[str, Callable[[World, Sequence[Target]], Awaitable[None]]]] = {
@@ -113,16 +113,16 @@ SCHEMES: Final[Mapping[str, Callable[[World, Sequence[Target]], Awaitable[None]]
 
 async def run(task: Task) -> Fetched:
     """The scheme, or the discovery, that the task names."""
-    spoken, clock, landing = adapters(), Clock(), Landing(task.folder)
+    spoken, clock, landing = build_adapters(), Clock(), Landing(task.folder)
     now = clock.now()
-    cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, HOME, hour_of(now), now)
-    writer = landing.writer(cycle)
-    budgets = {platform: Budget(task.slots[platform], task.gaps_s[platform]) for platform in task.base_urls}
+    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, HOME, floor_to_hour(now), now)
+    writer = landing.open_writer(cycle)
+    budgets = {platform: HostBudget(task.slots[platform], task.gaps_s[platform]) for platform in task.base_urls}
     found: list[Target] = []
     async with AsyncExitStack() as stack:
-        configs = [HostConfig(platform, url, spoken[platform].headers()) for platform, url in task.base_urls.items()]
+        configs = [HostConfig(platform, url, spoken[platform].build_headers()) for platform, url in task.base_urls.items()]
         clients = {config.platform: await stack.enter_async_context(PlatformClient(config, clock)) for config in configs}
-        world = World(task, cycle, hosts(spoken, clients, budgets), writer, clock)
+        world = World(task, cycle, build_host_setups(spoken, clients, budgets), writer, clock)
         meter = Meter()
         if task.do == "discovery":
             found = await world.discovery()
@@ -131,7 +131,7 @@ async def run(task: Task) -> Fetched:
         writer.close(RunStatus.COMPLETED, clock.now())
         usage = meter.read()
     peak = peak_rss_mb()
-    frame = landing.landed_listings(cycle.cycle_id)
+    frame = landing.read_landed_listings(cycle.cycle_id)
     good = frame.filter(frame["failure"].is_null(), frame["external_id"].is_not_null()).sort("requested_at")
     usage.began_at = frame["requested_at"].min().timestamp()  # type: ignore[union-attr]
     landed = [

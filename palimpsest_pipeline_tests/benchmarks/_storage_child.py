@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.pipeline.ingest.write_core import BATCH
+from palimpsest_pipeline.pipeline.ingest.write_core import ANSWERS_PER_BATCH
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import history
 
@@ -48,14 +48,14 @@ def ingest(task: Write) -> Callable[[], int]:
     for number, platform in enumerate(PLATFORMS):
         of_platform = MarketWorld.platform_of(platform)
         own, said = captures.filter(of_platform).sort("listing_id"), contents.filter(of_platform).sort("listing_id")
-        batches = [own[start : start + BATCH] for start in range(0, own.height, BATCH)]
+        batches = [own[start : start + ANSWERS_PER_BATCH] for start in range(0, own.height, ANSWERS_PER_BATCH)]
         parts.append((number, [(b, said.join(b.select("listing_id"), on="listing_id", how="semi")) for b in batches]))
 
     def take_in(part: tuple[int, list[tuple[pl.DataFrame, pl.DataFrame]]]) -> int:
         number, batches = part
         with Database(task.url).connect() as conn:
             return sum(
-                history.ingest(
+                history.ingest_answers(
                     conn, own, said, cycle_id=task.cycle_id, mapping_version="1", ingested_at=datetime.now(UTC), lock_key=number
                 ).n_rows_written
                 for own, said in batches

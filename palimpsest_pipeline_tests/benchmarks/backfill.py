@@ -28,16 +28,16 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from rich.table import Table
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, open_instance, storage_url
-from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
-from palimpsest_pipeline.operate.databases import upgrade
-from palimpsest_pipeline.operate.serve.children import Children, commands
-from palimpsest_pipeline.operate.serve.service_record import CODE, DAEMON
+from palimpsest_pipeline.defs.instance import STORAGE_URL_VARIABLE, build_storage_url, open_instance
+from palimpsest_pipeline.defs.partitions import format_day_key
+from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
+from palimpsest_pipeline.operate.databases import upgrade_schema
+from palimpsest_pipeline.operate.serve.children import ChildProcesses, build_commands
+from palimpsest_pipeline.operate.serve.service_record import CODE_SERVER, DAEMON
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.runtime.processes import stop_tree
+from palimpsest_pipeline.runtime.processes import stop_process_tree
 from palimpsest_pipeline.settings import Settings, load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
@@ -61,19 +61,19 @@ class World:
     @property
     def days(self) -> list[str]:
         """Keys of the days of the hours, in order."""
-        return sorted({day_key(hour.date()) for hour in self.hours})
+        return sorted({format_day_key(hour.date()) for hour in self.hours})
 
     def ask(self, query: str, *values: Any, database: str = "postgres") -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.server.url(database).replace("+psycopg", ""), autocommit=True) as conn:
+        with psycopg.connect(self.server.build_url(database).replace("+psycopg", ""), autocommit=True) as conn:
             return conn.execute(query, values).fetchall()
 
     def fresh(self, name: str) -> Settings:
         """Settings of a home of its own on a copy of the database."""
-        with psycopg.connect(self.server.url("postgres").replace("+psycopg", ""), autocommit=True) as conn:
+        with psycopg.connect(self.server.build_url("postgres").replace("+psycopg", ""), autocommit=True) as conn:
             conn.execute(f"create database {name} template landed")
         self.server.create_database(f"{name}_dagster")
         (self.folder / name).mkdir()
-        urls = {"database_url": self.server.url(name), "dagster_database_url": self.server.url(f"{name}_dagster")}
+        urls = {"database_url": self.server.build_url(name), "dagster_database_url": self.server.build_url(f"{name}_dagster")}
         shared = {f"{what}_url": str(self.folder / "home" / what) for what in ("landing", "export")}
         return load_settings(home_dir=self.folder / name, **shared, **urls)
 
@@ -165,13 +165,13 @@ def landed(hours: int, cycles_per_hour: int, fixtures: int, seed: int) -> Iterat
             instants = [end - timedelta(hours=hours) + (n + 0.5) * step for n in range(hours * cycles_per_hour)]
             with SimulatorProcess(fixtures, seed, epoch=instants[0] - timedelta(hours=1)) as simulator:
                 platforms = {p.value: {"base_url": url, **QUICK} for p, url in simulator.base_urls.items()}
-                own = {"home_dir": folder / "home", "database_url": server.url("landed"), "dagster_database_url": "postgresql://unused/dagster"}
-                upgrade(Pipeline(load_settings(**own)))
+                own = {"home_dir": folder / "home", "database_url": server.build_url("landed"), "dagster_database_url": "postgresql://unused/dagster"}
+                upgrade_schema(Pipeline(load_settings(**own)))
                 for at in instants:
                     offset_s = (at - datetime.now(UTC)).total_seconds()
                     simulator.set_clock(offset_s)
                     land_cycle(Pipeline(load_settings(**own, **platforms, clock_offset_s=offset_s)))
-            yield World(server, folder, sorted({hour_of(at) for at in instants}))
+            yield World(server, folder, sorted({floor_to_hour(at) for at in instants}))
         finally:
             server.remove()
 
@@ -203,7 +203,7 @@ def by_hand(world: World) -> Took:
 def by_command(world: World) -> Launched:
     settings = world.fresh("by_command")
     open_instance(settings).dispose()  # its tables are made once, not by a backfill
-    words = ["backfill", hour_key(world.hours[0]), hour_key(world.hours[-1]), "--json"]
+    words = ["backfill", format_hour_key(world.hours[0]), format_hour_key(world.hours[-1]), "--json"]
     before, cpu_s, began = world.used("by_command"), of_ended_children(), time.monotonic()
     subprocess.run([sys.executable, "-m", "palimpsest_pipeline.cli", *words], env=environment(settings), check=True, stdout=subprocess.DEVNULL)
     took = Took(time.monotonic() - began, of_ended_children() - cpu_s)
@@ -267,25 +267,25 @@ def run_children(settings: Settings, name: str, is_up: Callable[[], bool], port:
     A daemon that is given a module instead of a code server starts a code server anew each minute.
     """
     home = settings.home
-    chosen = {each: command for each, command in commands(home, port).items() if each in (CODE, name)}
-    both = Children(home, home, chosen, environment(settings), home, print)
-    started = both.check()
+    chosen = {each: command for each, command in build_commands(home, port).items() if each in (CODE_SERVER, name)}
+    both = ChildProcesses(home, home, chosen, environment(settings), home, print)
+    started = both.start_due()
     try:
         deadline = time.monotonic() + UNTIL_UP_S
         while not is_up():
             if not all(each.find() for each in started.values()) or time.monotonic() > deadline:
-                raise RuntimeError(f"the {name} did not come up: {both.why()}")
+                raise RuntimeError(f"the {name} did not come up: {both.describe_logs()}")
             time.sleep(0.5)
         yield [psutil.Process(each.pid) for each in started.values()]
     finally:
-        for each in (started[name], started[CODE]):
-            stop_tree(each)
+        for each in (started[name], started[CODE_SERVER]):
+            stop_process_tree(each)
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """Of a process with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_"))}
-    return {**kept, **settings.environment(), STORAGE_URL_VARIABLE: storage_url(settings), "DAGSTER_HOME": str(settings.dagster_home)}
+    return {**kept, **settings.to_environment(), STORAGE_URL_VARIABLE: build_storage_url(settings), "DAGSTER_HOME": str(settings.dagster_home)}
 
 
 def counted(world: World, name: str, took: Took, before: tuple[int, int], idle_cpu_s: float = 0.0) -> Launched:
@@ -297,7 +297,7 @@ def counted(world: World, name: str, took: Took, before: tuple[int, int], idle_c
 
 def require_all_derived(pipeline: Pipeline, world: World) -> None:
     """Raises RuntimeError when something of the hours is due: what was measured would not be the work."""
-    due = [hour.key for hour in plan(pipeline, world.hours[0], world.hours[-1]) if hour.due]
+    due = [hour.key for hour in plan_hours(pipeline, world.hours[0], world.hours[-1]) if hour.due]
     if due:
         raise RuntimeError(f"{len(due)} hours are not derived, {due[0]} the first of them")
 

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.kickoff_slots import Moment, kept, write_cursor
+from palimpsest_pipeline.pipeline.kickoff_slots import CadenceMoment, report_slots, write_cursor
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
@@ -61,9 +61,9 @@ def measure(
     nothing to ask; then writing down what is known of kickoffs when nothing changed, and judging two hours of slots."""
     with TemporaryDirectory(prefix="palimpsest-cadence-") as folder, world(Path(folder), fixtures) as pipeline:
         took, n_requests = Took(), 0
-        slot = pipeline.cadence.slot_of(AT)
+        slot = pipeline.cadence.find_slot_start(AT)
         cursors = {"tick": slot - timedelta(minutes=5), "tick_after_a_day": slot - timedelta(days=1), "tick_asked": slot}
-        moment = Moment(pipeline.cadence, AT, slot - timedelta(minutes=5), timedelta(minutes=pipeline.settings.grace_minutes))
+        moment = CadenceMoment(pipeline.cadence, AT, slot - timedelta(minutes=5), timedelta(minutes=pipeline.settings.grace_minutes))
         with dg.DagsterInstance.ephemeral() as instance:
             for _ in range(rounds):
                 took.time("query", lambda: query(pipeline, moment))
@@ -71,7 +71,7 @@ def measure(
                     found = took.time(name, lambda asked_at=asked_at: tick(pipeline, instance, asked_at))
                     n_requests += isinstance(found, dg.SensorResult)
                 took.time("remember", lambda: remember(pipeline))
-                took.time("judge", lambda: kept(pipeline, AT - REACH, AT))
+                took.time("judge", lambda: report_slots(pipeline, AT - REACH, AT))
         ms = {f"{name}_ms": median(each) for name, each in took.ms.items()}
         return {
             "fixtures_in_reach": fixtures,
@@ -82,14 +82,14 @@ def measure(
         }
 
 
-def query(pipeline: Pipeline, moment: Moment) -> None:
+def query(pipeline: Pipeline, moment: CadenceMoment) -> None:
     with pipeline.connect() as conn:
-        upcoming_fixtures.kickoffs_and_next(conn, *moment.span)
+        upcoming_fixtures.read_kickoffs_and_next(conn, *moment.kickoff_span)
 
 
 def remember(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
-        upcoming_fixtures.remember(conn, AT)
+        upcoming_fixtures.record_kickoffs(conn, AT)
 
 
 def tick(pipeline: Pipeline, instance: dg.DagsterInstance, asked_at: datetime) -> object:
@@ -104,8 +104,10 @@ def world(folder: Path, fixtures: int) -> Iterator[Pipeline]:
     postgres.start()
     try:
         postgres.create_database(DATABASE)
-        migrate.upgrade(postgres.url(DATABASE))
-        pipeline = Pipeline(load_settings(home_dir=folder, database_url=postgres.url(DATABASE), dagster_database_url="postgresql://unused/dagster"))
+        migrate.upgrade(postgres.build_url(DATABASE))
+        pipeline = Pipeline(
+            load_settings(home_dir=folder, database_url=postgres.build_url(DATABASE), dagster_database_url="postgresql://unused/dagster")
+        )
         pipeline.__dict__["clock"] = Standing()
         near = {n: AT + REACH * (n / fixtures) for n in range(1, fixtures + 1)}
         before = {n + fixtures: AT - timedelta(minutes=n) for n in range(1, fixtures * OTHERS // 2)}

@@ -22,9 +22,9 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.cli.console import PARTIAL
+from palimpsest_pipeline.cli.console import EXIT_PARTIAL
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment
 
@@ -56,7 +56,7 @@ class Command:
 
     began_at: float
     ended_at: float
-    requests: Sequence[Asked]
+    requests: Sequence[RequestLine]
 
     @property
     def first_request_at(self) -> float:
@@ -162,16 +162,16 @@ class World:
 
     def run_command(self) -> Command:
         """Run one `palimpsest scrape`."""
-        self._simulator.forget()
+        self._simulator.clear_log()
         began_at = time.time()
         self._palimpsest("scrape", "--json")
-        return Command(began_at, time.time(), self._simulator.requests())
+        return Command(began_at, time.time(), self._simulator.list_requests())
 
     def delay_by_dead_platform(self) -> tuple[float, float]:
         """Return the seconds to the others' first request for odds while one platform answers 500, and while none does."""
         others = [platform for platform in Platform if platform is not DOWN]
         healthy_s = self.run_command().first_detail_s(others)
-        self._simulator.fault(DOWN, "error")
+        self._simulator.set_fault(DOWN, "error")
         return self.run_command().first_detail_s(others), healthy_s
 
     def _settle(self) -> dict[str, dict[str, Size]]:
@@ -182,7 +182,7 @@ class World:
 
     def _palimpsest(self, *words: str) -> None:
         ended = subprocess.run([*PALIMPSEST, *words], cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False)
-        if ended.returncode not in (0, PARTIAL):
+        if ended.returncode not in (0, EXIT_PARTIAL):
             raise RuntimeError(f"palimpsest {' '.join(words)} ended with {ended.returncode}:\n{ended.stderr[-2000:]}{ended.stdout[-2000:]}")
 
 

@@ -19,13 +19,13 @@ import typer
 from rich.table import Table
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.cycle_jobs import kickoff_window
+from palimpsest_pipeline.defs.cycle_jobs import kickoff_window_job
 from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.defs.mart.late_marts_sensor import late_marts
-from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.operate.databases import upgrade
-from palimpsest_pipeline.operate.serve.service_record import WEB
+from palimpsest_pipeline.defs.partitions import format_day_key
+from palimpsest_pipeline.operate.databases import upgrade_schema
+from palimpsest_pipeline.operate.serve.service_record import WEB_SERVER
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, load_settings
@@ -104,16 +104,16 @@ def measure(
         server = EmbeddedPostgres(folder / "postgres", databases=("ours", "dagsters"), durable=False)
         server.start()
         try:
-            urls = {"database_url": server.url("ours"), "dagster_database_url": server.url("dagsters")}
+            urls = {"database_url": server.build_url("ours"), "dagster_database_url": server.build_url("dagsters")}
             settings = load_settings(home_dir=folder / "home", first_day=first, **urls)
-            upgrade(Pipeline(settings))
+            upgrade_schema(Pipeline(settings))
             keys = [key for key in defs.resolve_asset_graph().get_all_asset_keys() if is_partitioned(key)]
             with open_instance(settings) as instance:
-                n_events = fill(instance, server.url("dagsters"), keys, day_key(today), day_key(first), events)
+                n_events = fill(instance, server.build_url("dagsters"), keys, format_day_key(today), format_day_key(first), events)
                 ticks = tick(settings, instance, fixtures, rounds)
             port = free_port()
-            with run_children(settings, WEB, lambda: has_definitions(port), port):
-                pages = {page: of_ms(took) for page, took in time_questions(port, keys, day_key(today), rounds).items()}
+            with run_children(settings, WEB_SERVER, lambda: has_definitions(port), port):
+                pages = {page: of_ms(took) for page, took in time_questions(port, keys, format_day_key(today), rounds).items()}
         finally:
             server.remove()
     return {"days": (today - first).days + 1, "assets": len(keys), "events": n_events, "rounds": rounds, "pages": pages, "ticks": ticks}
@@ -133,7 +133,7 @@ def fill(instance: dg.DagsterInstance, url: str, keys: list[dg.AssetKey], day: s
             instance.report_runless_asset_event(
                 dg.AssetCheckEvaluation(asset_key=key, check_name=check.name, passed=True, partition=day, metadata={"violations": 0})
             )
-    job = defs.resolve_job_def(kickoff_window.name)
+    job = defs.resolve_job_def(kickoff_window_job.name)
     run = instance.create_run_for_job(job, tags={"dagster/partition": day, **job.tags}, status=dg.DagsterRunStatus.SUCCESS)
     instance.report_engine_event("nothing to say", run, step_key="kickoff_cycles")
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as conn:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import Database
@@ -45,8 +45,8 @@ def measure(
         for launcher in LAUNCHERS:
             home = folder / launcher
             home.mkdir()
-            ours = server.url(f"{launcher}_ours")
-            settings = {**asked, "PALIMPSEST_DATABASE_URL": ours, "PALIMPSEST_DAGSTER_DATABASE_URL": server.url(f"{launcher}_theirs")}
+            ours = server.build_url(f"{launcher}_ours")
+            settings = {**asked, "PALIMPSEST_DATABASE_URL": ours, "PALIMPSEST_DAGSTER_DATABASE_URL": server.build_url(f"{launcher}_theirs")}
             with ExitStack() as at_end:
                 if launcher == "celery":
                     settings["PALIMPSEST_CELERY_BROKER_URL"] = at_end.enter_context(redis(home))
@@ -61,7 +61,7 @@ def measure(
 
 
 def full_cycle(running: Site, database: Database) -> dict[str, float]:
-    run_id = running.launch("full_cycle", day_key(datetime.now(UTC).date()))
+    run_id = running.launch("full_cycle", format_day_key(datetime.now(UTC).date()))
     run = running.ended(run_id)
     if run["status"] != "SUCCESS":
         raise RuntimeError(f"the run ended as {run['status']}: {[event['message'] for event in running.events(run_id)][-3:]}")

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
+from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
 from palimpsest_pipeline.platforms.base import PlatformAdapter
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline_tests.fixtures.samples import shared_path
 
 from ._perturbed import answers
@@ -40,7 +40,7 @@ class Cost:
 
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
-    return normalise(raw_books(adapter.read_detail(answer) for answer in batch), vocabulary()).prices.height
+    return normalise(collect_raw_books(adapter.read_detail(answer) for answer in batch), load_vocabulary()).prices.height
 
 
 def measure(
@@ -53,7 +53,7 @@ def measure(
     Raises FileNotFoundError when the captured answers are not there.
     """
     samples = shared_path("platforms/samples")
-    spoken = adapters()
+    spoken = build_adapters()
     batches = {platform: answers(samples, platform, bodies // len(Platform), seed) for platform in Platform}
     costs = {platform: Cost(len(batch), sum(len(a.body or b"") for a in batch)) for platform, batch in batches.items()}
     canonical_prices(spoken[Platform.BETPAWA], batches[Platform.BETPAWA][:1])

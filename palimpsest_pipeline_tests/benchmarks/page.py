@@ -15,9 +15,9 @@ import typer
 from playwright.sync_api import Browser
 from rich.table import Table
 
-from palimpsest_pipeline.pipeline.coverage_page import FIXTURES_AT_ONCE, PRICE_BYTES
-from palimpsest_pipeline.report.page import Made
-from palimpsest_pipeline.report.page import page as page_text
+from palimpsest_pipeline.pipeline.coverage_page import FIXTURES_PER_BATCH, MAX_PRICE_BYTES
+from palimpsest_pipeline.report.page import PageOrigin
+from palimpsest_pipeline.report.page import render_page as page_text
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
 from palimpsest_pipeline_tests.report import worlds
 
@@ -60,8 +60,8 @@ def measure(
 ) -> dict[str, Any]:
     """Milliseconds until the page can be used, and until a choice of a filter and a key of the search are on the screen; sizes in MB (10^6)."""
     found = worlds.coverage(fixtures, seed)
-    histories = worlds.histories(found, worlds.MAIN_MARKETS, budget_bytes=PRICE_BYTES, at_once=FIXTURES_AT_ONCE, n_changes=changes)
-    made = Made(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
+    histories = worlds.histories(found, worlds.MAIN_MARKETS, budget_bytes=MAX_PRICE_BYTES, at_once=FIXTURES_PER_BATCH, n_changes=changes)
+    made = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
     text = page_text(made, found, worlds.trends(7 * 48), histories, worlds.names(worlds.MAIN_MARKETS))
     floor, n_scripts = OUR_SCRIPT.subn("", text)
     if n_scripts != 1:
@@ -81,9 +81,9 @@ def measure(
         "fixtures": fixtures,
         "rounds": rounds,
         "page_mb": len(text.encode()) / 1e6,
-        "prices_mb": histories.bytes / 1e6,
+        "prices_mb": histories.size_bytes / 1e6,
         "priced_fixtures": len({sr_id for of_market in histories.index.values() for sr_id in of_market}),
-        "histories_left_out": sum(histories.left_out.values()),
+        "histories_left_out": sum(histories.left_out_counts.values()),
         "usable_ms": median(opened),
         "floor_ms": median(floors),
         "usable_ratio_to_floor": median(ours / least for ours, least in zip(opened, floors, strict=True)),

@@ -16,9 +16,9 @@ from rich.table import Table
 
 from palimpsest_pipeline.domain.cycles import Target
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.scrape.host_budget import Budget
-from palimpsest_pipeline.scrape.shortest_duration import floor_s
-from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.scrape.host_budget import HostBudget
+from palimpsest_pipeline.scrape.shortest_duration import compute_floors_s
+from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 from ._child import Task, run
@@ -40,9 +40,9 @@ class Run:
     """One scheme's run, and what the simulator saw of it."""
 
     fetched: Fetched
-    log: Sequence[Asked]
+    log: Sequence[RequestLine]
     simulator_cpu_s: float
-    budgets: Mapping[Platform, Budget]
+    budgets: Mapping[Platform, HostBudget]
 
     @property
     def wall_s(self) -> float:
@@ -57,7 +57,7 @@ class Run:
 
     @property
     def floors_s(self) -> dict[Platform, float]:
-        return floor_s(self.drawn_s, self.budgets)
+        return compute_floors_s(self.drawn_s, self.budgets)
 
     @property
     def wall_ratio(self) -> float:
@@ -70,7 +70,7 @@ class Bench:
     def __init__(self, simulator: SimulatorProcess, scale: float) -> None:
         self._simulator = simulator
         self._gaps_s = {platform: gap_s * scale for platform, gap_s in GAPS_S.items()}
-        self._budgets = {platform: Budget(SLOTS[platform], gap_s) for platform, gap_s in self._gaps_s.items()}
+        self._budgets = {platform: HostBudget(SLOTS[platform], gap_s) for platform, gap_s in self._gaps_s.items()}
         simulator.set_clock(0.0, stopped=True)
         self.discovery = self.run("discovery")
         self.targets = self.discovery.fetched.targets
@@ -81,21 +81,21 @@ class Bench:
         return Task(do, self._simulator.base_urls, SLOTS, self._gaps_s, folder, list(targets))
 
     def run(self, scheme: str, targets: Sequence[Target] = ()) -> Run:
-        self._simulator.forget()
-        before = self._simulator.log()["cpu_s"]
+        self._simulator.clear_log()
+        before = self._simulator.fetch_log()["cpu_s"]
         with TemporaryDirectory() as folder:
             fetched = run(schemes, self._task(scheme, folder, targets), Fetched)
-        return Run(fetched, self._simulator.requests(), self._simulator.log()["cpu_s"] - before, self._budgets)
+        return Run(fetched, self._simulator.list_requests(), self._simulator.fetch_log()["cpu_s"] - before, self._budgets)
 
     def floor_client(self, unpacker: str = "zlib") -> Floor:
-        self._simulator.forget()
+        self._simulator.clear_log()
         return run(floor_client, self._task(unpacker, "", self.targets), Floor)
 
     def skews_ms(self, landed: Iterable[Landed]) -> list[float]:
         """How far apart the last bytes of a fixture's platforms came, the first good answer of each; of fixtures on two or more."""
         return _spreads_ms((self.fixtures[one.platform, one.external_id], one.platform, one.received_at) for one in landed)
 
-    def drawn_ms(self, log: Iterable[Asked], *, of_all: bool = False) -> list[float]:
+    def drawn_ms(self, log: Iterable[RequestLine], *, of_all: bool = False) -> list[float]:
         """How far apart the latencies drawn for them were; `of_all` their listings, not of the ones that answered first."""
         return _spreads_ms(
             (self.fixtures[Platform(line.platform), line.external_id], line.external_id if of_all else line.platform, line.drawn_s)

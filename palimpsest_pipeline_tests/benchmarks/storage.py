@@ -25,7 +25,7 @@ from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
 from palimpsest_pipeline.storage.odds import current_markets, partitions
-from palimpsest_pipeline.storage.odds.market_lines import numbered
+from palimpsest_pipeline.storage.odds.market_lines import number_lines
 
 from ._child import run
 from ._layouts import reference_layouts
@@ -101,10 +101,10 @@ def server(folder: Path) -> Iterator[Callable[[str], Filled]]:
 
     def make(name: str) -> Filled:
         postgres.create_database(name)
-        migrate.upgrade(postgres.url(name))
-        with Database(postgres.url(name)).connect() as conn:
+        migrate.upgrade(postgres.build_url(name))
+        with Database(postgres.build_url(name)).connect() as conn:
             conn.execute(TABLES)
-        return Filled(postgres.url(name))
+        return Filled(postgres.build_url(name))
 
     try:
         yield make
@@ -169,7 +169,7 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             conn.commit()
             conn.autocommit = True
             conn.execute("vacuum analyze")
-            wrong = current_markets.violations_current_vs_history(conn, list(range(1, 1 + min(60, world.listings))))
+            wrong = current_markets.count_violations(conn, list(range(1, 1 + min(60, world.listings))))
             assert not wrong, f"{wrong} markets of what was filled in contradict themselves: the measurement would be of nothing"
     return at
 
@@ -178,9 +178,9 @@ def _prepare(world: MarketWorld, filled: Filled, first: datetime, last: datetime
     """Partitions, ids of listings and of lines; returns the lines with their ids."""
     filled.days = [first.date() + timedelta(days=n) for n in range((last.date() - first.date()).days + 1)]
     with Database(filled.url).connect() as conn:
-        partitions.ensure(conn, filled.days)
+        partitions.ensure_partitions(conn, filled.days)
         conn.execute(LISTINGS_SQL, [world.listings])
-        lines = numbered(conn, world.lines.with_columns(outcome=pl.lit("")))
+        lines = number_lines(conn, world.lines.with_columns(outcome=pl.lit("")))
     return lines.select("market", "line_id")
 
 
@@ -201,7 +201,7 @@ def timed_rounds(world: MarketWorld, filled: Sequence[Filled], last: datetime, r
     small, large = filled
     took: dict[str, list[Took]] = {"small": [], "large": [], "copy": [], "upsert": []}
     with Database(large.url).connect() as conn:
-        lines = numbered(conn, world.lines.with_columns(outcome=pl.lit(""))).select("market", "line_id")
+        lines = number_lines(conn, world.lines.with_columns(outcome=pl.lit(""))).select("market", "line_id")
     for number in range(rounds + 1):
         at = last + (number + 1) * EVERY
         world.move()
@@ -247,14 +247,14 @@ def bytes_per_price(filled: Filled) -> dict[str, float]:
             (select count(*)::float8 from core.captures where observed_at >= %(first)s and observed_at < %(last)s)
         from core.market_changes where observed_at >= %(first)s and observed_at < %(last)s
     """
-    by_table = dict.fromkeys(partitions.PARTITIONED, 0.0)
+    by_table = dict.fromkeys(partitions.PARTITIONED_TABLES, 0.0)
     index_bytes = 0.0
     with Database(filled.url).connect() as conn:
         prices, rows, n_captures = conn.execute(counts, {"first": first, "last": last}).fetchone() or (0, 0, 0)
         for day in over:
-            partitions.pack(conn, day)
-            for name in partitions.PARTITIONED:
-                heap, index = conn.execute(sizes, {"name": f"core.{partitions.partition_name(name, day)}"}).fetchone() or (0, 0)
+            partitions.reindex_day(conn, day)
+            for name in partitions.PARTITIONED_TABLES:
+                heap, index = conn.execute(sizes, {"name": f"core.{partitions.build_partition_name(name, day)}"}).fetchone() or (0, 0)
                 by_table[name] += heap + index
                 index_bytes += index if name == "market_changes" else 0
         (current,) = conn.execute("select pg_total_relation_size('core.current_markets')::float8").fetchone() or (0,)

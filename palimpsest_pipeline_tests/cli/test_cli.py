@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.operate.databases import databases
+from palimpsest_pipeline.operate.databases import open_databases
 from palimpsest_pipeline.operate.serve import service_record
-from palimpsest_pipeline.operate.serve.up import serving
-from palimpsest_pipeline.runtime.processes import Known
+from palimpsest_pipeline.operate.serve.up import run_services
+from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, free_port, ours
@@ -223,7 +223,7 @@ def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_list
     scraped = json.loads(palimpsest("scrape", "--json", **world).stdout)
     assert scraped["success"]
     assert {p["platform"]: p["status"] for p in scraped["platforms"]} == dict.fromkeys(simulator.base_urls, "completed")
-    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3)
     done = palimpsest("refresh", str(fixture["sr_id"]), "1", "--json", **world)
     assert done.returncode == 3, done.stderr
     told = json.loads(done.stdout)
@@ -300,7 +300,7 @@ def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also
 @pytest.mark.slow
 def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_ends_by_itself(palimpsest: Command, folder: Path):
     with up(folder, free_port()) as serving:
-        first = service_record.recall(folder / "home")
+        first = service_record.read_record(folder / "home")
         assert first is not None
         os.kill(first.children[service_record.DAEMON].pid, signal.SIGKILL)
         until(lambda: children(folder)[service_record.DAEMON] != first.children[service_record.DAEMON])
@@ -316,8 +316,8 @@ def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_en
     assert ours(folder) == []
 
 
-def children(folder: Path) -> dict[str, Known]:
-    found = service_record.recall(folder / "home")
+def children(folder: Path) -> dict[str, KnownProcess]:
+    found = service_record.read_record(folder / "home")
     assert found is not None
     return found.children
 
@@ -327,9 +327,9 @@ def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
     (folder / "broken.py").write_text("import no_such_module\n")
     own = load_settings(home_dir=folder / "home", embedded_durable=False, ui_port=free_port(), database_url=None, dagster_database_url=None)
     with (
-        databases(own) as found,
+        open_databases(own) as found,
         pytest.raises(service_record.ServeError, match=r"the definitions cannot be loaded: .*No module named 'no_such_module'"),
-        serving(found.settings, {}, folder, lambda _: None, definitions="broken"),
+        run_services(found.settings, {}, folder, lambda _: None, definitions="broken"),
     ):
         pytest.fail("it is not up")
     assert ours(folder) == []

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.cli import console
-from palimpsest_pipeline.cli.console import escaped
+from palimpsest_pipeline.cli.console import escape_markup
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.printable_text import CONTROLS, printable
-from palimpsest_pipeline.runtime.progress import terminal
+from palimpsest_pipeline.domain.printable_text import CONTROL_CHARACTERS, escape_controls
+from palimpsest_pipeline.runtime.progress import open_terminal
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, log_to_terminal
 from palimpsest_pipeline.wire import failures
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
@@ -39,8 +39,10 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def steering(text: str) -> list[str]:
     """Control characters that are not the console's own styles."""
-    return [found[0] for found in CONTROLS.finditer(text.replace("\n", "")) if found[0] != "\x1b"] + [
-        text[found.start() : found.start() + 6] for found in CONTROLS.finditer(text) if found[0] == "\x1b" and text[found.start() + 1] != "["
+    return [found[0] for found in CONTROL_CHARACTERS.finditer(text.replace("\n", "")) if found[0] != "\x1b"] + [
+        text[found.start() : found.start() + 6]
+        for found in CONTROL_CHARACTERS.finditer(text)
+        if found[0] == "\x1b" and text[found.start() + 1] != "["
     ]
 
 
@@ -60,7 +62,7 @@ def test_a_table_shows_them_as_escapes_in_one_line(printed: io.StringIO) -> None
 
 
 def test_a_line_of_text_shows_them_as_escapes(printed: io.StringIO) -> None:
-    console.out.print(f"[bold]{escaped(NAME)}[/]  kickoff soon", highlight=False)
+    console.out.print(f"[bold]{escape_markup(NAME)}[/]  kickoff soon", highlight=False)
     assert_shown(printed.getvalue(), 1)
 
 
@@ -74,16 +76,16 @@ def test_progress_and_errors_show_them_as_escapes(printed: io.StringIO) -> None:
 def test_json_shows_them_as_escapes_and_reads_back_as_it_was(printed: io.StringIO) -> None:
     plain = PrintableConsole(file=printed, force_terminal=False)
     plain.print_json(json.dumps({"team": NAME}))
-    assert not CONTROLS.search(printed.getvalue().replace("\n", ""))
+    assert not CONTROL_CHARACTERS.search(printed.getvalue().replace("\n", ""))
     assert json.loads(printed.getvalue()) == {"team": NAME}
 
 
 @given(st.text())
 def test_nothing_but_control_characters_changes(text: str) -> None:
-    shown = printable(text)
-    assert not CONTROLS.search(shown)
-    assert CONTROLS.sub("", text) == "".join(part for part in CONTROLS.split(text))
-    assert shown == text or CONTROLS.search(text)
+    shown = escape_controls(text)
+    assert not CONTROL_CHARACTERS.search(shown)
+    assert CONTROL_CHARACTERS.sub("", text) == "".join(part for part in CONTROL_CHARACTERS.split(text))
+    assert shown == text or CONTROL_CHARACTERS.search(text)
 
 
 async def test_what_a_host_says_reaches_ledger_and_logs_without_them() -> None:
@@ -91,14 +93,14 @@ async def test_what_a_host_says_reaches_ledger_and_logs_without_them() -> None:
         host.script("/events", answering(status=400, body=NAME.encode(), content_type="text/plain"), answering(body=b"{" + NAME.encode()))
         answers: list[Answer] = [await ask(asking), await ask(asking)]
     assert answers[0].failure is FailureClass.PERMANENT
-    assert not [answer.failure_detail for answer in answers if CONTROLS.search(answer.failure_detail)]
-    verdict = failures.of_status(200, {}, PayloadKind.DETAIL, b"x" + NAME.encode())
+    assert not [answer.failure_detail for answer in answers if CONTROL_CHARACTERS.search(answer.failure_detail)]
+    verdict = failures.classify_status(200, {}, PayloadKind.DETAIL, b"x" + NAME.encode())
     assert verdict is not None
-    assert not CONTROLS.search(verdict[1])
+    assert not CONTROL_CHARACTERS.search(verdict[1])
 
 
 def test_the_console_of_progress_shows_them_as_escapes(capfd: pytest.CaptureFixture[str]) -> None:
-    with terminal() as progress:
+    with open_terminal() as progress:
         progress.print(NAME, markup=False, highlight=False, soft_wrap=True)
     told = capfd.readouterr().err
     assert not steering(told), repr(told)

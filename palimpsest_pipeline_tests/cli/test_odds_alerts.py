@@ -36,15 +36,15 @@ Alerts = Callable[..., Any]
 def database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"odds_alerts_{uuid4().hex[:12]}"
     postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    yield postgres.url(name)
+    migrate.upgrade(postgres.build_url(name))
+    yield postgres.build_url(name)
     postgres.drop_database(name)
 
 
 @pytest.fixture
 def alerts(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Alerts:
     """`palimpsest odds-alerts` on these four."""
-    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
+    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH_COLUMNS)  # else as wide as the terminal of whoever runs the tests
     with Database(database).connect() as conn:
         conn.execute("truncate mart.odds_alert, ops.acknowledged_odds_alerts, core.fixtures cascade")
         insert(conn, "core.fixtures", {"sr_id": 1, "home_team": "Norway", "away_team": "France [W]", "effective_kickoff": TO_COME})

@@ -39,12 +39,12 @@ def settings(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("home")
     with migrated_database(postgres) as url:
         with Database(url).connect() as conn:
-            partitions.ensure(conn, DAYS)
+            partitions.ensure_partitions(conn, DAYS)
             tell(conn, WORLD)
         with Database(url).connect(autocommit=True) as conn:
             Archive(folder / "export").export(conn, DAYS[0], exported_at=INGESTED_AT)
         with Database(url).connect() as conn:
-            partitions.drop(conn, DAYS[0])
+            partitions.drop_day(conn, DAYS[0])
         urls = {"DATABASE_URL": url, "DAGSTER_DATABASE_URL": NO_DAGSTER, "EXPORT_URL": str(folder / "export")}
         yield {"HOME_DIR": str(folder), **urls}
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli import sql
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.db.connection import libpq_environment
+from palimpsest_pipeline.storage.db.connection import build_libpq_environment
 from palimpsest_pipeline_tests.fixtures.pipeline import NO_DAGSTER
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
@@ -42,14 +42,14 @@ def test_the_exit_code_is_psql_s(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("settings")
 def test_without_psql_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sql, "_shipped_program", lambda: None)
+    monkeypatch.setattr(sql, "_find_shipped_psql", lambda: None)
     monkeypatch.setenv("PATH", "/nowhere")
     done = CliRunner().invoke(app, ["sql"])
     assert done.exit_code == 1
 
 
 def test_a_password_is_no_word_of_the_command() -> None:
-    told = libpq_environment("postgresql://ada:s%40cret@db.example.com:6432/ours?sslmode=require")
+    told = build_libpq_environment("postgresql://ada:s%40cret@db.example.com:6432/ours?sslmode=require")
     assert told == {
         "PGUSER": "ada",
         "PGPASSWORD": "s@cret",

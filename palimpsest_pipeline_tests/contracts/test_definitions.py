@@ -12,8 +12,8 @@ import pytest
 from dagster._core.execution.asset_backfill import AssetBackfillData
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_key, days, ended_days, kickoff_dates
-from palimpsest_pipeline.storage.db.revisions import view_files, view_name
+from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, format_day_key, kickoff_date_partitions
+from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
 
@@ -76,7 +76,7 @@ def test_every_asset_is_described_owned_grouped_and_tagged(specs):
 
 def test_a_backfill_of_core_and_mart_of_a_day_is_of_that_day_alone(specs):
     """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every day."""
-    key = day_key((datetime.now(UTC) - timedelta(days=2)).date())
+    key = format_day_key((datetime.now(UTC) - timedelta(days=2)).date())
     chosen = [spec.key for spec in specs if spec.group_name in {"core", "mart"}]
     with dg.DagsterInstance.ephemeral() as instance:
         launched = AssetBackfillData.from_asset_partitions(
@@ -121,7 +121,7 @@ def test_every_resource_says_what_it_is():
 
 
 def test_every_view_that_an_asset_points_to_is_there(specs):
-    views = {f"palimpsest.{view_name(file)}" for file in view_files()}
+    views = {f"palimpsest.{parse_view_name(file)}" for file in list_view_files()}
     pointed = {spec.key.to_user_string(): spec.metadata["sql_views"].split(", ") for spec in specs if "sql_views" in spec.metadata}
     assert all(set(names) <= views for names in pointed.values())
     assert "palimpsest.coverage_statistics" in pointed["mart/match_rate_platform"]
@@ -130,8 +130,12 @@ def test_every_view_that_an_asset_points_to_is_there(specs):
 
 def test_today_is_a_partition_of_cycles_and_none_of_export_and_kickoffs_are_known_ahead():
     with dg.partition_loading_context(effective_dt=datetime(2026, 6, 26, 19, 5, tzinfo=UTC)):
-        assert [each.get_last_partition_key() for each in (days, ended_days, kickoff_dates)] == ["2026-06-26", "2026-06-25", "2026-09-25"]
-    assert {each.get_first_partition_key() for each in (days, ended_days, kickoff_dates)} == {day_key(FIRST_DAY)}
+        assert [each.get_last_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)] == [
+            "2026-06-26",
+            "2026-06-25",
+            "2026-09-25",
+        ]
+    assert {each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)} == {format_day_key(FIRST_DAY)}
 
 
 def test_one_run_is_of_one_day(specs):

@@ -9,10 +9,10 @@ from dagster._config import validate_config
 from dagster._core.instance.config import dagster_instance_config_schema
 
 import palimpsest_pipeline
-from palimpsest_pipeline.defs.instance import instance_yaml
+from palimpsest_pipeline.defs.instance import render_instance_yaml
 
 DEPLOY = Path(palimpsest_pipeline.__file__).parent / "deploy"
-OURS = yaml.safe_load(instance_yaml(None, celery=False, max_concurrent_runs=4))
+OURS = yaml.safe_load(render_instance_yaml(None, celery=False, max_concurrent_runs=4))
 VALUES = yaml.safe_load((DEPLOY / "kubernetes" / "values.yaml").read_text())
 DAEMON = VALUES["dagsterDaemon"]
 
@@ -45,7 +45,7 @@ def accepted(instance: dict[str, Any]) -> None:
 
 def test_the_instance_for_celery_is_the_one_that_we_write():
     text = (DEPLOY / "celery" / "dagster.yaml").read_text()
-    assert text == instance_yaml(None, celery=True, max_concurrent_runs=4)
+    assert text == render_instance_yaml(None, celery=True, max_concurrent_runs=4)
     accepted(yaml.safe_load(text))
 
 

@@ -12,8 +12,8 @@ from palimpsest_pipeline.operate import data_dictionary
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.db.revisions import view_files, view_name
-from palimpsest_pipeline.storage.marts.dictionary import Column, Entry, Guards, entries, render, unit
+from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
+from palimpsest_pipeline.storage.marts.dictionary import Column, Entry, Guards, find_unit, read_entries, render_dictionary
 from palimpsest_pipeline.storage.tables import metadata
 
 
@@ -22,25 +22,25 @@ def conn(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection]:
     """A migrated database."""
     name = "dictionary_test"
     postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    with Database(postgres.url(name)).connect() as connection:
+    migrate.upgrade(postgres.build_url(name))
+    with Database(postgres.build_url(name)).connect() as connection:
         yield connection
     postgres.drop_database(name)
 
 
 @pytest.fixture(scope="module")
 def found(conn: psycopg.Connection) -> list[Entry]:
-    return entries(conn)
+    return read_entries(conn)
 
 
 def test_the_committed_dictionary_is_the_one_of_now(conn: psycopg.Connection):
-    differs = data_dictionary.text_of(conn) != data_dictionary.place().read_text()
+    differs = data_dictionary.build_dictionary_of(conn) != data_dictionary.locate_dictionary().read_text()
     assert not differs, "run `palimpsest db dictionary` and commit what it writes"
 
 
 def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[Entry]):
     names = {entry.full_name for entry in found}
-    views = {f"palimpsest.{view_name(file)}" for file in view_files()}
+    views = {f"palimpsest.{parse_view_name(file)}" for file in list_view_files()}
     assert names == {
         *metadata.tables,
         *views,
@@ -51,7 +51,7 @@ def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[E
         "ops.due_products",
     }
     for entry in found:
-        assert entry.about, entry.full_name
+        assert entry.comment, entry.full_name
         assert entry.columns, entry.full_name
         told = {column.name: column.meaning for column in entry.columns if column.name}  # of a function that returns one value it has none
         assert all(told.values()), f"{entry.full_name}: {[name for name, meaning in told.items() if not meaning]}"
@@ -61,8 +61,8 @@ def test_tables_are_in_it_as_the_models_declare_them(found: list[Entry]):
     told = {entry.full_name: entry for entry in found}
     for name, table in metadata.tables.items():
         entry = told[name]
-        assert entry.about == table.comment
-        assert {(c.name, c.meaning, c.optional) for c in entry.columns} == {(c.name, c.comment, c.nullable) for c in table.columns}
+        assert entry.comment == table.comment
+        assert {(c.name, c.meaning, c.is_nullable) for c in entry.columns} == {(c.name, c.comment, c.nullable) for c in table.columns}
         if name != "core.market_changes":  # it has none in Postgres
             assert list(entry.key) == [c.name for c in table.primary_key.columns]
 
@@ -72,7 +72,7 @@ def test_a_view_says_by_which_of_its_columns_rows_differ_and_what_it_reads(found
         if entry.kind == "view":
             assert set(entry.key) <= {column.name for column in entry.columns}, entry.full_name
             assert entry.key, entry.full_name
-            assert entry.reads, entry.full_name
+            assert entry.sources, entry.full_name
 
 
 def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_it_reads_says(found: list[Entry]):
@@ -90,11 +90,11 @@ def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_i
 
 
 def test_what_guards_a_table_is_named(found: list[Entry]):
-    guards = data_dictionary.guards(found)["mart.match_rate_platform"]
+    guards = data_dictionary.find_guards(found)["mart.match_rate_platform"]
     assert guards.assets == ["mart/match_rate_platform"]
-    assert guards.blocking
+    assert guards.blocking_checks
     assert "metrics/coverage/test_match_rates.py" in guards.tests
-    assert "queries/match_rate_over_time.sql" in guards.asked_in
+    assert "queries/match_rate_over_time.sql" in guards.example_queries
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_what_guards_a_table_is_named(found: list[Entry]):
     ],
 )
 def test_the_unit_of_a_column_follows_from_its_type_and_name(name: str, kind: str, said: str):
-    assert unit(name, kind) == said
+    assert find_unit(name, kind) == said
 
 
 def test_the_text_is_markdown_that_survives_any_comment():
     columns = (Column("age_s", "double precision", True, "Age | in\nseconds."),)
     entry = Entry("mart", "ages", "table", "How old things are. Of all ages.", ("age_s",), columns, "", ())
     other = Entry("mart", "other", "view", "Ages again.", ("age_s",), columns, "", ("mart.ages", "core.gone"))
-    guards = {"mart.ages": Guards(assets=["mart/ages"], blocking=["ages_hold"], checks=["ages_are_young"], tests=["test_ages.py"])}
-    text = render([entry, other], guards)
+    guards = {"mart.ages": Guards(assets=["mart/ages"], blocking_checks=["ages_hold"], checks=["ages_are_young"], tests=["test_ages.py"])}
+    text = render_dictionary([entry, other], guards)
     assert "| [`mart.ages`](#martages) | How old things are. |" in text
     assert "| `age_s` | double precision, null | s | Age \\| in seconds. |" in text
     assert "- Blocking checks: `ages_hold`\n- Checks: `ages_are_young`\n- Tests: `test_ages.py`\n" in text
@@ -143,8 +143,8 @@ def test_the_text_is_markdown_that_survives_any_comment():
 
 def test_the_command_writes_it_and_says_when_it_is_out_of_date(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     file = tmp_path / "DICTIONARY.md"
-    monkeypatch.setattr(data_dictionary, "place", lambda: file)
-    monkeypatch.setattr(data_dictionary, "current", lambda: "as it is\n")
+    monkeypatch.setattr(data_dictionary, "locate_dictionary", lambda: file)
+    monkeypatch.setattr(data_dictionary, "build_dictionary", lambda: "as it is\n")
     call = CliRunner().invoke
     assert call(app, ["db", "dictionary", "--check"]).exit_code == 1
     assert not file.exists()
@@ -159,4 +159,4 @@ def test_the_command_writes_it_and_says_when_it_is_out_of_date(monkeypatch: pyte
 def test_without_the_tests_beside_it_nothing_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(data_dictionary, "sql_dir", lambda: tmp_path / "_sql")
     with pytest.raises(data_dictionary.NoCheckout, match=r"_sql/DICTIONARY\.md"):
-        data_dictionary.place()
+        data_dictionary.locate_dictionary()

@@ -7,7 +7,7 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
 from palimpsest_pipeline.settings import Bet9jaSettings, BetpawaSettings, PlatformSettings, Settings, SportybetSettings
-from palimpsest_pipeline.wire.retry_rules import RULES
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in README.splitlines() if line.startswith("| ")]
@@ -22,7 +22,7 @@ def row(name: str) -> list[str]:
 def test_every_setting_that_is_named_exists():
     named = set(re.findall(r"PALIMPSEST_[A-Z0-9_]*[A-Z0-9]", README)) - {f"PALIMPSEST_{platform}" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")}
     assert len(named) > 5
-    assert named <= set(Settings(_env_file=None).masked())
+    assert named <= set(Settings(_env_file=None).to_masked_dict())
 
 
 def test_every_setting_of_a_platform_is_listed_and_no_other():
@@ -38,7 +38,7 @@ def test_the_limits_that_are_listed_are_the_defaults():
 
 @pytest.mark.parametrize("failure", FailureClass)
 def test_the_table_of_failures_is_the_one_in_force(failure: FailureClass):
-    assert row(f"`{failure}`")[2] == ("yes" if RULES[failure].tried_again else "no")
+    assert row(f"`{failure}`")[2] == ("yes" if FAILURE_RULES[failure].is_retryable else "no")
 
 
 @pytest.mark.parametrize("status", RunStatus)

@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.cycle_triggers import full_cycle_of, full_cycle_schedule, kickoff_sensor
+from palimpsest_pipeline.defs.cycle_triggers import full_cycle_schedule, kickoff_sensor, request_full_cycle
 from palimpsest_pipeline.defs.monitoring.checks import kickoff_slots_were_kept
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.operate.serve import switches
 from palimpsest_pipeline.operate.serve.switches import Switch
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -85,9 +85,9 @@ def put(pipeline: Pipeline, kickoffs: dict[int, datetime | None], known_from: da
 
 def asked(pipeline: Pipeline, slot_at: datetime, *sr_ids: int) -> None:
     """A cycle of the cadence for these fixtures at that minute."""
-    cycle = Cycle(cycle_id_at(slot_at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour_of(slot_at), slot_at, "run", sr_ids, slot_at)
+    cycle = Cycle(make_cycle_id(slot_at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, floor_to_hour(slot_at), slot_at, "run", sr_ids, slot_at)
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle)
+        cycle_ledger.open_cycle(conn, cycle)
 
 
 def tick(pipeline: Pipeline, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
@@ -118,7 +118,7 @@ def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.Dagste
 
 
 def test_the_schedule_asks_for_the_day_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
-    request = full_cycle_of(pipeline, instance, m(30))
+    request = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(request, dg.RunRequest)
     request = handed_over(request)
     assert (request.run_key, request.partition_key) == (m(30).isoformat(), "2026-06-26")
@@ -129,19 +129,19 @@ def test_the_schedule_asks_for_the_day_of_its_tick_and_is_off_until_switched_on(
 
 def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: Pipeline, instance: dg.DagsterInstance):
     run = unfinished(instance, "full_cycle")
-    found = full_cycle_of(pipeline, instance, m(30))
+    found = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(found, dg.SkipReason)
     assert f"run {run.run_id} is at it since 20" in str(found.skip_message)
     instance.report_run_failed(run, "over")
-    assert isinstance(full_cycle_of(pipeline, instance, m(60)), dg.RunRequest)
+    assert isinstance(request_full_cycle(pipeline, instance, m(60)), dg.RunRequest)
 
 
 @pytest.mark.parametrize(("scope", "is_skipped"), [(Scope.FULL, True), (Scope.KICKOFF, False), (Scope.EVENTS, False)])
 def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(scope: Scope, is_skipped: bool, pipeline: Pipeline, instance: dg.DagsterInstance):
-    cycle = Cycle(cycle_id_at(m(3)), Trigger.MANUAL, scope, Platform.BETPAWA, NOON, m(3), "run")
+    cycle = Cycle(make_cycle_id(m(3)), Trigger.MANUAL, scope, Platform.BETPAWA, NOON, m(3), "run")
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle)
-    found = full_cycle_of(pipeline, instance, m(30))
+        cycle_ledger.open_cycle(conn, cycle)
+    found = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(found, dg.SkipReason) is is_skipped
     if is_skipped:
         assert str(found.skip_message) == f"cycle {cycle.cycle_id} is at it since 2026-06-26 12:03:00 UTC"
@@ -149,7 +149,7 @@ def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(scope: Scope
             conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 hour'")
         # 0 s: the server may have been started a moment ago
         impatient = replace(pipeline, settings=pipeline.settings.model_copy(update={"silent_after_s": 0.0}))
-        assert isinstance(full_cycle_of(impatient, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
+        assert isinstance(request_full_cycle(impatient, instance, m(30)), dg.RunRequest), "who is dead does not keep it"
 
 
 def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instance: dg.DagsterInstance):
@@ -303,12 +303,12 @@ def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_i
 
 
 def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(pipeline: Pipeline, instance: dg.DagsterInstance):
-    slot_at = hour_of(datetime.now(UTC)) - MINUTE * 60
+    slot_at = floor_to_hour(datetime.now(UTC)) - MINUTE * 60
     asked(pipeline, slot_at, 1)
     set_clock(pipeline, slot_at + MINUTE * 6)
     ran = defs.resolve_job_def("kickoff_window").execute_in_process(
         instance=instance,
-        partition_key=day_key(slot_at.date()),
+        partition_key=format_day_key(slot_at.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={"palimpsest/follows": "run"},
         resources={"pipeline": pipeline},
@@ -452,9 +452,9 @@ def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
     for at, lines in minutes.items():
         asked(pipeline, at, 1, 2, 3)
         with pipeline.connect() as conn:
-            cycle = cycle_ledger.batch(conn, cycle_id_at(at))
+            cycle = cycle_ledger.read_cycle(conn, make_cycle_id(at))
             assert cycle is not None
-            cycle_ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.PARTIAL, at, [], lines))
+            cycle_ledger.close_cycle(conn, CycleResult(cycle.cycle, RunStatus.PARTIAL, at, [], lines))
     set_clock(pipeline, m(3))
     passed, said, figures = check(pipeline, instance)
     assert not passed
@@ -477,11 +477,11 @@ def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book
     for at, lines in minutes.items():
         asked(pipeline, at, 1, 2, 3)
         with pipeline.connect() as conn:
-            cycle = cycle_ledger.batch(conn, cycle_id_at(at))
+            cycle = cycle_ledger.read_cycle(conn, make_cycle_id(at))
             assert cycle is not None
-            cycle_ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.FAILED, at, [], lines))
+            cycle_ledger.close_cycle(conn, CycleResult(cycle.cycle, RunStatus.FAILED, at, [], lines))
     with pipeline.connect() as conn:
-        found = kickoff_slots.asked(conn, m(0), m(3)).sort("slot_at", "sr_id")
+        found = kickoff_slots.read_asked_slots(conn, m(0), m(3)).sort("slot_at", "sr_id")
     both = ["bet9ja", "betpawa"]
     assert found.select("slot_at", "sr_id", "answered", "silent").rows() == [
         *((m(0), sr_id, False, both) for sr_id in (1, 2, 3)),
@@ -504,13 +504,13 @@ def test_a_slot_whose_answers_core_refused_is_lost(pipeline: Pipeline, instance:
     for at, platforms in refused.items():
         asked(pipeline, at, 1)
         with pipeline.connect() as conn:
-            cycle = cycle_ledger.batch(conn, cycle_id_at(at))
+            cycle = cycle_ledger.read_cycle(conn, make_cycle_id(at))
             assert cycle is not None
             lines, runs = [line(p, 1, at) for p in (home, other)], [platform_run(p, at) for p in (home, other)]
-            cycle_ledger.close_batch(conn, CycleResult(cycle.cycle, RunStatus.COMPLETED, at, runs, lines))
+            cycle_ledger.close_cycle(conn, CycleResult(cycle.cycle, RunStatus.COMPLETED, at, runs, lines))
             for platform in platforms:
                 numbers = {"n_read": 0, "n_refused": 1, "example": "$.id: of another event", "max_refused_share": 0.05}
-                cycle_ledger.note_refusals(conn, cycle.cycle.cycle_id, platform, **numbers)
+                cycle_ledger.record_refusals(conn, cycle.cycle.cycle_id, platform, **numbers)
     set_clock(pipeline, m(3))
     passed, said, figures = check(pipeline, instance)
     assert not passed
@@ -592,8 +592,8 @@ def test_the_check_of_slots_is_made_every_quarter_of_an_hour_and_by_no_run_that_
 def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_call_it_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
     at = datetime(2026, 6, 26, 12, 30, tzinfo=UTC)
     full = Switch("schedule", "full_cycle_schedule", "A full cycle.", True, at, "", "", "")
-    monkeypatch.setattr(switches, "turn", lambda home, *, on: [full])
-    for name, value in pipeline.settings.environment().items():
+    monkeypatch.setattr(switches, "set_switches", lambda home, *, on: [full])
+    for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
 
     def said(*command: str) -> str:
@@ -618,7 +618,7 @@ def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeli
     put(pipeline, {1: now + timedelta(minutes=3)}, known_from=begin - timedelta(hours=1))
     for minute in (0, 1, 2, 5, 6):
         asked(pipeline, begin + MINUTE * minute, 1)
-    for name, value in pipeline.settings.environment().items():
+    for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     ran = CliRunner().invoke(app, ["slots", "--hours", "1", "--json"])
     assert ran.exit_code == 0, ran.output

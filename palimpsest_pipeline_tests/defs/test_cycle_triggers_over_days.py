@@ -17,9 +17,9 @@ from palimpsest_pipeline.defs.cycle_triggers import kickoff_sensor
 from palimpsest_pipeline.defs.partitions import parse_day_key
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.kickoff_slots import kept
+from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog import upcoming_fixtures
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -132,18 +132,20 @@ class Runs:
 
     def work(self, conn: psycopg.Connection, at: datetime) -> None:
         cadence = self.pipeline.cadence
-        if cadence.slot_of(at) not in self.slots:
+        if cadence.find_slot_start(at) not in self.slots:
             return
-        due = [sr_id for sr_id, kickoff_at in upcoming_fixtures.kickoffs(conn, at, at + cadence.reach) if cadence.is_due(kickoff_at, at)]
+        due = [
+            sr_id for sr_id, kickoff_at in upcoming_fixtures.read_kickoffs(conn, at, at + cadence.first_tier_length) if cadence.is_due(kickoff_at, at)
+        ]
         if due:
-            cycle = Cycle(cycle_id_at(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour_of(at), at, "run", tuple(due), at)
-            cycle_ledger.open_batch(conn, cycle)
+            cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, floor_to_hour(at), at, "run", tuple(due), at)
+            cycle_ledger.open_cycle(conn, cycle)
             answered_at = at + timedelta(seconds=20)
             answers = [
                 EventOutcome(Platform.BETPAWA, str(sr_id), sr_id, RunStatus.COMPLETED, 1, None, "", 200, at, answered_at, 0, 1.0, answered_at)
                 for sr_id in due
             ]
-            cycle_ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, answered_at, [], answers))
+            cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, answered_at, [], answers))
             conn.commit()
 
 
@@ -195,11 +197,11 @@ def test_every_fixture_has_exactly_its_slots_and_those_of_an_outage_are_told(pip
     lost = {(sr_id, minute) for sr_id, minute in due if minute in dark}
     assert set(asked) == due - lost, "none lost but those of the outage"
 
-    found = kept(pipeline, BEGIN, BEGIN + MINUTE * N_MINUTES)
-    told = {(sr_id, (slot_at - BEGIN) // MINUTE) for sr_id, slot_at in found.lost.select("sr_id", "slot_at").iter_rows()}
+    found = report_slots(pipeline, BEGIN, BEGIN + MINUTE * N_MINUTES)
+    told = {(sr_id, (slot_at - BEGIN) // MINUTE) for sr_id, slot_at in found.lost_slots.select("sr_id", "slot_at").iter_rows()}
     assert told == {(sr_id, minute) for sr_id, minute in lost if script.still_due_at_the_end(sr_id, minute)}
-    assert found.stretches["n_slots"].sum() == len(told)
+    assert found.lost_stretches["n_slots"].sum() == len(told)
     assert any(minute in OUTAGE for minute in script.changes), "something became known in the outage"
-    assert found.found.height > 15_000
+    assert found.slots.height > 15_000
     assert len(told) > 200
     assert runs.n_requests > len(runs.keys), "a slot was asked for again without a cursor, and run once"

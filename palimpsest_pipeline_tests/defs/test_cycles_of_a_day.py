@@ -18,19 +18,19 @@ import pytest
 from psycopg import sql
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_failures
-from palimpsest_pipeline.defs.monitoring.unfinished_work import unfinished
-from palimpsest_pipeline.defs.partitions import day_key
-from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, cycles_of_run
-from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
+from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles, raise_for_failed_cycles
+from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
+from palimpsest_pipeline.defs.partitions import format_day_key
+from palimpsest_pipeline.defs.run_cycles import SCRAPING_JOBS, RunCycles, find_run_cycles
+from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.operate.backfill.backfill import make_due
-from palimpsest_pipeline.operate.backfill.hour_spans import Span, run_span
+from palimpsest_pipeline.operate.backfill.backfill import mark_due
+from palimpsest_pipeline.operate.backfill.hour_spans import HourSpan, run_span
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import due_now
-from palimpsest_pipeline.pipeline.marts.late_marts import late_days
-from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.marts.late_marts import find_late_days
+from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.run_tags import FOLLOWS_TAG
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import due_products
@@ -40,10 +40,10 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 from palimpsest_pipeline_tests.operate.backfill.test_backfill import run as backfilled
 
 DAY = datetime.now(UTC).date() - timedelta(days=1)
-MIDNIGHT = begin_of_day(DAY)
+MIDNIGHT = get_day_start(DAY)
 MINUTES = (5, 65, 125)
 """When the cycles of the day are, after midnight: one an hour."""
-KEY = hour_key(MIDNIGHT)
+KEY = format_hour_key(MIDNIGHT)
 """The hour of the first cycle."""
 CHECK = "classes_add_up_to_the_union"
 MANY = 300
@@ -60,11 +60,11 @@ class Day:
     def run_of(self, cycle_id: int) -> dg.ExecuteInProcessResult:
         """Repeat the run that has scraped the cycle, without its scrape."""
         with self.pipeline.connect() as conn:
-            batch = cycle_ledger.batch(conn, cycle_id)
+            batch = cycle_ledger.read_cycle(conn, cycle_id)
         assert batch is not None
         return defs.resolve_job_def("replay").execute_in_process(
             instance=self.instance,
-            partition_key=day_key(DAY),
+            partition_key=format_day_key(DAY),
             tags={FOLLOWS_TAG: str(batch.cycle.run_id)},
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             resources={"pipeline": self.pipeline},
@@ -73,10 +73,10 @@ class Day:
 
     def due(self, cycle_id: int) -> set[str]:
         with self.pipeline.connect() as conn:
-            return {each.product for each in due_now(self.pipeline, conn, cycle_ids=[cycle_id])}
+            return {each.product for each in list_due_products(self.pipeline, conn, cycle_ids=[cycle_id])}
 
     def late(self) -> set[int]:
-        return {each.cycle_id for day in late_days(self.pipeline, MIDNIGHT + timedelta(hours=4)) for each in day.due}
+        return {each.cycle_id for day in find_late_days(self.pipeline, MIDNIGHT + timedelta(hours=4)) for each in day.due_products}
 
     def segment(self, cycle_id: int) -> Path:
         return next(Path(self.pipeline.settings.landing_root).glob(f"**/cycle={cycle_id}/platform=betpawa/*.parquet"))
@@ -111,7 +111,7 @@ def counted() -> Iterator[Counter[str]]:
     with pytest.MonkeyPatch.context() as patched:
         for name in ("execute", "executemany"):
             patched.setattr(psycopg.Cursor, name, counting("statements", getattr(psycopg.Cursor, name)))
-        for name in ("manifest", "reread", "cycles"):
+        for name in ("read_manifest", "reread_manifest", "list_cycles"):
             patched.setattr(Landing, name, counting("manifests", getattr(Landing, name)))
         yield found
 
@@ -158,16 +158,16 @@ def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(
         assert day.run_of(cycle_id).success
         assert day.due(cycle_id) == set()
     assert day.late() == set()
-    left = unfinished(day.instance, day.pipeline, [])
-    assert (list(left.refused), dict(left.due)) == ([KEY], {})
+    left = find_unfinished_work(day.instance, day.pipeline, [])
+    assert (list(left.refused_hours), dict(left.due_hours)) == ([KEY], {})
     assert f"cycle {torn} is not whole in the landing" in left.sentence
     report = backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2))
     assert list(report.refused) == [KEY]
-    assert f"cycle {torn} is not whole in the landing: platform=betpawa/{segment.name} missing" in report.trouble()
+    assert f"cycle {torn} is not whole in the landing: platform=betpawa/{segment.name} missing" in report.describe_failures()
     (tmp_path / "away").rename(segment)
     assert KEY in backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2)).done
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
-    assert not unfinished(day.instance, day.pipeline, [])
+    assert not find_unfinished_work(day.instance, day.pipeline, [])
 
 
 def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(day: Day) -> None:
@@ -182,7 +182,7 @@ def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_it
     assert [day.due(cycle_id) for cycle_id in others] == [set(), set()], "core and mart"
     of_failed_steps = dg.DagsterRun("replay", run_id=str(uuid4()), root_run_id=outcome.run_id, parent_run_id=outcome.run_id)
     with pytest.raises(RunHasFailedCycles, match=f"cycle {bad}, tournaments: "):
-        raise_failures(day.pipeline, of_failed_steps, RunCycles(day.cycle_ids, own=False))
+        raise_for_failed_cycles(day.pipeline, of_failed_steps, RunCycles(day.cycle_ids, is_own=False))
     segment.write_bytes(content)
     assert run_job(day.instance, day.pipeline, "replay", DAY).success
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
@@ -195,21 +195,21 @@ def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_n
     segment.write_bytes(b"not as it was written")
     assert not day.run_of(bad).success
     with day.pipeline.connect() as conn:
-        recorded = due_products.failures(conn, [bad])
+        recorded = due_products.read_failures(conn, [bad])
     assert recorded
     assert all("is not as it was written" in error for error in recorded.values())
     for cycle_id in others:
         assert day.run_of(cycle_id).success
         assert day.due(cycle_id) == set()
     assert day.late() == set()
-    assert list(unfinished(day.instance, day.pipeline, []).due) == [KEY]
+    assert list(find_unfinished_work(day.instance, day.pipeline, []).due_hours) == [KEY]
     report = backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2))
     assert list(report.failed) == [KEY]
-    assert f"cycle {bad}" in report.trouble()
+    assert f"cycle {bad}" in report.describe_failures()
     segment.write_bytes(content)
     assert KEY in backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2)).done
     with day.pipeline.connect() as conn:
-        assert due_products.failures(conn, [bad]) == {}
+        assert due_products.read_failures(conn, [bad]) == {}
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
@@ -227,8 +227,8 @@ def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_
     assert str(verdict(result).description).startswith(f"still bad from an earlier run: cycle {bad}: ")
     for _ in range(2):
         assert not run_job(day.instance, day.pipeline, "replay", DAY).success, "a bad cycle is judged again by each replay of its day"
-    hours = plan(day.pipeline, MIDNIGHT, MIDNIGHT)
-    make_due(day.pipeline, hours)
+    hours = plan_hours(day.pipeline, MIDNIGHT, MIDNIGHT)
+    mark_due(day.pipeline, hours)
     assert backfilled(day.pipeline, MIDNIGHT, MIDNIGHT).done == [KEY]
     mended = day.run_of(later)
     assert mended.success
@@ -237,7 +237,7 @@ def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_
 
 def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cycles_and_no_other(day: Day) -> None:
     bad, _, waiting = day.cycle_ids
-    span = Span("mart", tuple(MIDNIGHT + timedelta(hours=n) for n in range(3)))
+    span = HourSpan("mart", tuple(MIDNIGHT + timedelta(hours=n) for n in range(3)))
     assert run_job(day.instance, day.pipeline, "replay", DAY).success
 
     def failed_hours() -> dict[int, str]:
@@ -258,20 +258,20 @@ def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cy
 
 def test_a_run_that_lost_its_cycle_derives_none_and_one_that_repeats_its_derivation_that_of_the_run(day: Day) -> None:
     with day.pipeline.connect() as conn:
-        batch = cycle_ledger.batch(conn, day.cycle_ids[0])
+        batch = cycle_ledger.read_cycle(conn, day.cycle_ids[0])
         assert batch is not None
 
         def cycles(run: dg.DagsterRun) -> RunCycles:
-            return cycles_of_run(conn, run, DAY)
+            return find_run_cycles(conn, run, DAY)
 
         run_id, steps = batch.cycle.run_id or "", {"core__tournaments", "core__home_events"}
-        assert cycles(dg.DagsterRun("full_cycle", run_id)) == RunCycles(day.cycle_ids[:1], own=True)
-        assert cycles(dg.DagsterRun("full_cycle", "lost")) == RunCycles([], own=True)
+        assert cycles(dg.DagsterRun("full_cycle", run_id)) == RunCycles(day.cycle_ids[:1], is_own=True)
+        assert cycles(dg.DagsterRun("full_cycle", "lost")) == RunCycles([], is_own=True)
         by_hand = frozenset([dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "tournaments"])])
-        assert cycles(dg.DagsterRun("__ASSET_JOB", "lost", asset_selection=by_hand)) == RunCycles([], own=True)
+        assert cycles(dg.DagsterRun("__ASSET_JOB", "lost", asset_selection=by_hand)) == RunCycles([], is_own=True)
         again = dg.DagsterRun("full_cycle", "again", tags={FOLLOWS_TAG: run_id}, step_keys_to_execute=sorted(steps))
-        assert cycles(again) == RunCycles(day.cycle_ids[:1], own=True)
-        assert cycles(dg.DagsterRun("replay", "derives")) == RunCycles(day.cycle_ids, own=False)
+        assert cycles(again) == RunCycles(day.cycle_ids[:1], is_own=True)
+        assert cycles(dg.DagsterRun("replay", "derives")) == RunCycles(day.cycle_ids, is_own=False)
 
 
 def test_jobs_that_scrape_are_those_with_assets_of_the_landing() -> None:

@@ -9,8 +9,8 @@ from palimpsest_pipeline.defs.derive_run import derive_run
 from palimpsest_pipeline.defs.run_cycles import RunCycles
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.derive_hour import Derived, derive_cycles
-from palimpsest_pipeline.pipeline.due_products import due_now
+from palimpsest_pipeline.pipeline.derive_hour import DerivedCycles, derive_cycles
+from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.pipeline.landed_cycles import record_closed
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.derivation.due_products import Product
@@ -35,25 +35,25 @@ def test_a_cycle_that_an_earlier_one_makes_due_again_is_derived_again(make_pipel
     first, second, third = cycle_ids = [land(pipeline, hours) for hours in range(3)]
     makes_due, derived = {first: second, second: third}, []
 
-    def derive(manifests: Sequence[Manifest]) -> Derived:
+    def derive(manifests: Sequence[Manifest]) -> DerivedCycles:
         def one(pipeline: Pipeline, conn: object, manifest: Manifest) -> int:
             derived.append(manifest.cycle_id)
             if later := makes_due.pop(manifest.cycle_id, None):
-                derived_products.unmark(conn, "core", PRODUCT.name, [later])  # type: ignore[arg-type]
+                derived_products.mark_due(conn, "core", PRODUCT.name, [later])  # type: ignore[arg-type]
             return 5
 
         return derive_cycles(pipeline, manifests, PRODUCT.schema, PRODUCT.name, one)
 
     with pipeline.connect() as conn:
         versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
-        digest = pipeline.landing.manifest(second).digest
-        derived_products.mark(conn, "core", PRODUCT.name, second, landing_digest=digest, n_rows=1, **versions)
-    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, own=False), [PRODUCT], derive)
+        digest = pipeline.landing.read_manifest(second).digest
+        derived_products.mark_derived(conn, "core", PRODUCT.name, second, landing_digest=digest, n_rows=1, **versions)
+    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), [PRODUCT], derive)
     assert derived == [first, third, second, third]
-    assert (done.derived, done.waiting, done.failed, done.up_to_date) == (set(cycle_ids), set(), set(), 0)
-    assert (done.rows, done.standing_rows) == (15, 15)
+    assert (done.derived_ids, done.waiting_ids, done.failed_ids, done.n_up_to_date) == (set(cycle_ids), set(), set(), 0)
+    assert (done.n_rows_written, done.n_rows) == (15, 15)
     with pipeline.connect() as conn:
-        assert PRODUCT.name not in {each.product for each in due_now(pipeline, conn, cycle_ids=cycle_ids)}
+        assert PRODUCT.name not in {each.product for each in list_due_products(pipeline, conn, cycle_ids=cycle_ids)}
 
 
 def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_apart(make_pipeline: MakePipeline) -> None:
@@ -67,7 +67,7 @@ def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_
     manifest_of(unreadable).write_text("[]")
     tried: list[int] = []
 
-    def derive(manifests: Sequence[Manifest]) -> Derived:
+    def derive(manifests: Sequence[Manifest]) -> DerivedCycles:
         def one(pipeline: Pipeline, conn: object, manifest: Manifest) -> int:
             tried.append(manifest.cycle_id)
             if manifest.cycle_id == bad:
@@ -76,10 +76,10 @@ def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_
 
         return derive_cycles(pipeline, manifests, PRODUCT.schema, PRODUCT.name, one)
 
-    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, own=False), [PRODUCT], derive)
+    done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), [PRODUCT], derive)
     assert tried == [bad, good]
-    assert (done.derived, done.failed, done.gone, done.waiting) == ({good}, {bad, unreadable}, {gone}, set())
+    assert (done.derived_ids, done.failed_ids, done.gone_ids, done.waiting_ids) == ({good}, {bad, unreadable}, {gone}, set())
     assert sorted(str(bad) in str(error) for error in done.errors) == [False, True]
-    assert done.sentence() == "1 cycles derived, 0 up to date, 0 waiting, 1 no longer in the landing, 5 rows"
+    assert done.describe() == "1 cycles derived, 0 up to date, 0 waiting, 1 no longer in the landing, 5 rows"
     with pipeline.connect() as conn:
-        assert {each.cycle_id for each in due_now(pipeline, conn, cycle_ids=cycle_ids) if each.is_gone} == {gone}
+        assert {each.cycle_id for each in list_due_products(pipeline, conn, cycle_ids=cycle_ids) if each.is_gone} == {gone}

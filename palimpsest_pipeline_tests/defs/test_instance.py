@@ -15,7 +15,7 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.upkeep.dagster_logs import Deleted, delete_old
+from palimpsest_pipeline.defs.upkeep.dagster_logs import DeletedRows, delete_old_runs
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 
@@ -28,11 +28,11 @@ def own(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Settings]:
     """Settings with an empty database of their own for Dagster."""
     name = f"dagster_{uuid4().hex[:12]}"
     postgres.create_database(name)
-    url = postgres.url(name)
+    url = postgres.build_url(name)
     with pytest.MonkeyPatch.context() as patched:
         for variable in ("DAGSTER_HOME", "PALIMPSEST_DATABASE_URL", "PALIMPSEST_DAGSTER_DATABASE_URL"):  # opening an instance sets some
             patched.setenv(variable, url)
-        yield load_settings(home_dir=tmp_path, database_url=postgres.url("ours"), dagster_database_url=url)
+        yield load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
     postgres.drop_database(name)
 
 
@@ -156,7 +156,7 @@ def test_old_logs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
         before, young_before, failed_run = state(instance), rows(own, young), instance.get_run_by_id(failed)
         with connect(own) as conn:
             (n_before,) = conn.execute("select count(*) from event_logs").fetchone() or (0,)
-        done = delete_old(instance, BEFORE)
+        done = delete_old_runs(instance, BEFORE)
         assert done is not None
         assert state(instance) == before
         assert rows(own, young) == young_before
@@ -170,12 +170,12 @@ def test_old_logs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
         assert (n_before - n_after, done.n_runs) == (done.n_events, 1)
         assert n_after < n_before / 2
         assert done.n_check_evaluations == 3, "the two of x that a newer one replaces, and the first of z"
-        assert delete_old(instance, BEFORE) == Deleted(0, 0, 0)
+        assert delete_old_runs(instance, BEFORE) == DeletedRows(0, 0, 0)
 
 
 def test_a_storage_that_is_no_postgres_is_left_alone():
     with dg.DagsterInstance.ephemeral() as instance:
-        assert delete_old(instance, BEFORE) is None
+        assert delete_old_runs(instance, BEFORE) is None
 
 
 def test_what_an_older_version_logged_loses_its_credentials_once_and_nothing_else(own: Settings):

@@ -14,17 +14,17 @@ from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.monitoring import dead_run_sensor
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.defs.resources import PipelineResource
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan
+from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.pipeline.live import live_cycle, recovery
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.runtime.heartbeat import Beating
-from palimpsest_pipeline.runtime.processes import this_machine
+from palimpsest_pipeline.runtime.heartbeat import PeriodicWriter
+from palimpsest_pipeline.runtime.processes import identify_machine
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
@@ -54,9 +54,9 @@ def rows(pipeline: Pipeline, run_id: str) -> list[tuple[object, ...]]:
 def heard(pipeline: Pipeline, run_id: str, ago: timedelta, *, finished: bool = False) -> None:
     """The run has given its last sign of life so long ago; a negative time keeps it alive while the test takes long."""
     with pipeline.connect() as conn:
-        run_heartbeats.beat(conn, run_heartbeats.Executed(run_id, "replay", "far", 77))
+        run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run_id, "replay", "far", 77))
         if finished:
-            run_heartbeats.end(conn, run_id)
+            run_heartbeats.finish_heartbeat(conn, run_id)
         conn.execute(
             "update ops.run_heartbeats set heartbeat_at = heartbeat_at - %(ago)s, finished_at = finished_at - %(ago)s where run_id = %(run_id)s",
             {"ago": ago, "run_id": run_id},
@@ -74,7 +74,7 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
 
 
 def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_end(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
-    for name, value in pipeline.settings.environment().items():
+    for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     seen: list[tuple[object, ...]] = []
 
@@ -94,7 +94,7 @@ def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_
 
 
 def test_a_tick_of_a_sensor_is_no_run(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance):
-    for name, value in pipeline.settings.environment().items():
+    for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     with pipeline.connect() as conn:
         conn.execute("delete from ops.run_heartbeats")
@@ -129,18 +129,20 @@ def test_a_silent_run_that_counts_as_under_way_has_ended_and_no_other(
 ):
     run_id = under_way(instance, status)
     heard(pipeline, run_id, ago, finished=finished)
-    reported = run_heartbeat.report_dead(instance, pipeline)
+    reported = run_heartbeat.report_dead_runs(instance, pipeline)
     assert status_of(instance, run_id) is becomes
     assert [dead.run.run_id for dead in reported] == [run_id] * (becomes is not status)
-    assert run_heartbeat.report_dead(instance, pipeline) == [], "told once"
+    assert run_heartbeat.report_dead_runs(instance, pipeline) == [], "told once"
 
 
 def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     run_ids = [under_way(instance) for _ in range(2)]
-    hour = hour_of(pipeline.clock.now())
-    broken, other = (live_cycle.begin(pipeline, live_cycle.Begun(hour.date(), Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS) for sr_id in (1, 2))
+    hour = floor_to_hour(pipeline.clock.now())
+    broken, other = (
+        live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS) for sr_id in (1, 2)
+    )
     with pipeline.connect() as conn:
         conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where status = 'running'")
     for run_id in run_ids:
@@ -160,32 +162,32 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
     with monkeypatch.context() as patched:
         patched.setattr(instance, "report_run_failed", report_but_one)
         patched.setattr(pipeline.landing, "close_interrupted", close_but_one)
-        reported = run_heartbeat.report_dead(instance, pipeline)
-        closed = recovery.close_dead(pipeline)
+        reported = run_heartbeat.report_dead_runs(instance, pipeline)
+        closed = recovery.recover_dead_cycles(pipeline)
     assert ([dead.run.run_id for dead in reported], [cycle.cycle_id for cycle in closed]) == (run_ids[1:], [other.cycle_id])
     assert "no such field" in caplog.text
     assert f"cycle {broken.cycle_id}: its process died, and it cannot be closed: no such platform" in caplog.text
-    assert [cycle.cycle_id for cycle in recovery.close_dead(pipeline)] == [broken.cycle_id]
+    assert [cycle.cycle_id for cycle in recovery.recover_dead_cycles(pipeline)] == [broken.cycle_id]
     with pipeline.connect() as conn:  # else another test's sensor would ask for them
         conn.execute("delete from ops.scrape_batches where cycle_id = any(%s)", [[broken.cycle_id, other.cycle_id]])
 
 
-@pytest.mark.parametrize("machine", [this_machine(), "another", None])
+@pytest.mark.parametrize("machine", [identify_machine(), "another", None])
 def test_a_run_whose_process_on_this_machine_is_gone_has_ended_at_once(machine: str | None, pipeline: Pipeline, instance: dg.DagsterInstance):
     gone = subprocess.Popen(["true"])
     gone.wait()
     run_id = under_way(instance)
     with pipeline.connect() as conn:
-        run_heartbeats.beat(conn, run_heartbeats.Executed(run_id, "replay", "here or far", gone.pid, machine))
+        run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run_id, "replay", "here or far", gone.pid, machine))
         conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s", [run_id])
-    run_heartbeat.report_dead(instance, pipeline)
-    assert status_of(instance, run_id) is (Status.FAILURE if machine == this_machine() else Status.STARTED)
+    run_heartbeat.report_dead_runs(instance, pipeline)
+    assert status_of(instance, run_id) is (Status.FAILURE if machine == identify_machine() else Status.STARTED)
 
 
 def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(pipeline: Pipeline, instance: dg.DagsterInstance):
     run_id = under_way(instance)
     heard(pipeline, run_id, MINUTE)
-    run_heartbeat.report_dead(instance, pipeline)
+    run_heartbeat.report_dead_runs(instance, pipeline)
     (failure,) = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)]
     assert failure is not None
     assert str(failure.message).startswith("The process of this run died at its work: far, pid 77, last sign of life 20")
@@ -193,43 +195,43 @@ def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(
 
 def test_a_run_that_never_gave_a_sign_of_life_is_left_to_dagsters_own_monitoring(pipeline: Pipeline, instance: dg.DagsterInstance):
     run_id = under_way(instance, Status.STARTING)
-    assert run_heartbeat.report_dead(instance, pipeline) == []
+    assert run_heartbeat.report_dead_runs(instance, pipeline) == []
     assert status_of(instance, run_id) is Status.STARTING
 
 
 def test_while_the_server_is_down_nobody_falls_silent(pipeline: Pipeline, instance: dg.DagsterInstance):
     heard(pipeline, "old", timedelta(days=30))
     with pipeline.connect() as conn:
-        assert "old" in [silent.run.run_id for silent in run_heartbeats.silent(conn, 0.0)]
+        assert "old" in [silent.run.run_id for silent in run_heartbeats.read_silent_runs(conn, 0.0)]
         ((up_s,),) = conn.execute("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8").fetchall()
-        assert run_heartbeats.silent(conn, up_s + 3600, ["old"]) == []
+        assert run_heartbeats.read_silent_runs(conn, up_s + 3600, ["old"]) == []
 
 
 def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_derived(pipeline: Pipeline, instance: dg.DagsterInstance):
     run_id = under_way(instance)
-    hour = hour_of(pipeline.clock.now())
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(hour.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
+    hour = floor_to_hour(pipeline.clock.now())
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
     heard(pipeline, run_id, MINUTE)
     with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         requests = [((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)]
     assert status_of(instance, run_id) is Status.FAILURE
-    assert requests == [(str(cycle.cycle_id), day_key(hour.date()))]
+    assert requests == [(str(cycle.cycle_id), format_day_key(hour.date()))]
     with pipeline.connect() as conn:
-        batch = cycle_ledger.batch(conn, cycle.cycle_id)
+        batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.INTERRUPTED
 
 
 def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline: Pipeline, instance: dg.DagsterInstance):
     at = pipeline.clock.now()
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(at.date(), Trigger.SCHEDULED, "twice"), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(at.date(), Trigger.SCHEDULED, "twice"), Scope.FULL)
     pipeline.landing.close_interrupted(cycle, at)
-    rescan(pipeline)
+    rescan_landing(pipeline)
 
     def key_after_death(at: datetime) -> str | None:
         with pipeline.connect() as conn:
-            cycle_ledger.open_batch(conn, cycle)
-            cycle_ledger.interrupt(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, at, ()))
+            cycle_ledger.open_cycle(conn, cycle)
+            cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, at, ()))
             conn.execute("update ops.scrape_batches set finished_at = %s where cycle_id = %s", [at, cycle.cycle_id])
         with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
             return next(request.run_key for request in dead_runs(context) if str(cycle.cycle_id) in (request.run_key or ""))
@@ -242,18 +244,18 @@ def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline:
 
 
 def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old(pipeline: Pipeline, instance: dg.DagsterInstance):
-    now = hour_of(pipeline.clock.now())
+    now = floor_to_hour(pipeline.clock.now())
     retention = timedelta(days=pipeline.settings.landing_retention_days)
 
     def ended_early(hour: datetime, minute: int, *, landed: bool) -> int:
         at = hour + minute * MINUTE
-        cycle = Cycle(cycle_id_at(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour, at, "run", (1,), at)
+        cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, hour, at, "run", (1,), at)
         with pipeline.connect() as conn:
-            cycle_ledger.open_batch(conn, cycle)
-            cycle_ledger.close_batch(conn, CycleResult(cycle, RunStatus.FAILED, at, ()))
+            cycle_ledger.open_cycle(conn, cycle)
+            cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.FAILED, at, ()))
         if landed:
             pipeline.landing.close_interrupted(cycle, at, RunStatus.FAILED)
-            rescan(pipeline, hour, hour + timedelta(hours=1))
+            rescan_landing(pipeline, hour, hour + timedelta(hours=1))
         return cycle.cycle_id
 
     def asked_for() -> dict[str | None, str | None]:
@@ -263,25 +265,25 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
         return {request.partition_key: (request.run_key or "").partition(" until ")[0] for request in requests}
 
     hours = [now - timedelta(days=n) for n in (2, 3, 4)]
-    day_keys = [day_key(hour.date()) for hour in hours]
+    day_keys = [format_day_key(hour.date()) for hour in hours]
     for minute in range(60):
         ended_early(hours[0], minute, landed=False)  # the landing refused writes for an hour
     landed = [ended_early(hours[1], minute, landed=minute < 3) for minute in range(60)][:3]
     ended_early(now - retention - timedelta(hours=1), 0, landed=True)
     found = asked_for()
     assert [found.get(key) for key in day_keys] == [None, " ".join(map(str, landed)), None]
-    assert day_key((now - retention - timedelta(hours=1)).date()) not in found
+    assert format_day_key((now - retention - timedelta(hours=1)).date()) not in found
 
     unreadable = pipeline.landing.root / f"date={hours[1]:%Y-%m-%d}" / f"hour={hours[1]:%H}" / f"cycle={landed[-1]}" / "manifest.json"
     kept = unreadable.read_bytes()
     unreadable.write_bytes(b"torn")
-    rescan(pipeline)
+    rescan_landing(pipeline)
     later = ended_early(hours[2], 5, landed=True)
     found = asked_for()
     assert found[day_keys[1]] == " ".join(map(str, landed[:-1])), "a cycle that cannot be read keeps no other"
     assert found[day_keys[2]] == str(later)
     unreadable.write_bytes(kept)
-    rescan(pipeline)
+    rescan_landing(pipeline)
     older = ended_early(hours[2], 4, landed=True)
     assert asked_for()[day_keys[2]] == f"{older} {later}", "one that dies after a newer one has been asked for"
 
@@ -289,11 +291,11 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
 def test_a_complete_cycle_is_derived_by_a_replay_when_its_run_died_and_by_nobody_else_while_it_runs(pipeline: Pipeline, instance: dg.DagsterInstance):
     run_id = under_way(instance)
     at = pipeline.clock.now()
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(at.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(at.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
     pipeline.landing.close_interrupted(cycle, at, RunStatus.COMPLETED)
     with pipeline.connect() as conn:
-        cycle_ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, ()))
-    rescan(pipeline)
+        cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, ()))
+    rescan_landing(pipeline)
 
     def is_asked_for() -> bool:
         with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
@@ -310,7 +312,7 @@ def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     run_id = under_way(instance)
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(pipeline.clock.now().date(), Trigger.SCHEDULED, run_id), Scope.EVENTS)
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.SCHEDULED, run_id), Scope.EVENTS)
     heard(pipeline, run_id, MINUTE)
 
     def awake(_: float) -> None:
@@ -325,17 +327,17 @@ def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
         assert str(cycle.cycle_id) not in " ".join(request.run_key or "" for request in dead_runs(context))
     assert status_of(instance, run_id) is Status.STARTED
     with pipeline.connect() as conn:
-        batch = cycle_ledger.batch(conn, cycle.cycle_id)
+        batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.RUNNING
-        cycle_ledger.interrupt(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ()))
+        cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ()))
 
 
 def test_rows_of_runs_long_over_are_deleted_and_no_others(pipeline: Pipeline):
     heard(pipeline, "long over", timedelta(days=40), finished=True)
     heard(pipeline, "just over", timedelta(days=2), finished=True)
     with pipeline.connect() as conn:
-        assert run_heartbeats.delete_older(conn, timedelta(days=30)) >= 1
+        assert run_heartbeats.delete_old_heartbeats(conn, timedelta(days=30)) >= 1
     assert (rows(pipeline, "long over"), len(rows(pipeline, "just over"))) == ([], 1)
 
 
@@ -346,7 +348,7 @@ def test_what_cannot_be_written_is_a_warning_told_once_and_harms_nothing(pipelin
         tried.release()
         raise DatabaseUnreachable("nobody answers")
 
-    with caplog.at_level(logging.WARNING), Beating("run 7", away, 0.001, lambda _: None, at_once=True):
+    with caplog.at_level(logging.WARNING), PeriodicWriter("run 7", away, 0.001, lambda _: None, write_at_start=True):
         for _ in range(4):
             assert tried.acquire(timeout=30)
     assert caplog.messages == ["run 7: not written down for now: nobody answers"]
@@ -358,7 +360,7 @@ def test_an_error_of_our_own_does_not_stop_the_signs_of_life(pipeline: Pipeline,
         raise RuntimeError("a mistake")
 
     tried = threading.Semaphore(0)
-    with caplog.at_level(logging.ERROR), Beating("run 7", pipeline.connect, 0.001, lambda _: refuses(tried.release)):
+    with caplog.at_level(logging.ERROR), PeriodicWriter("run 7", pipeline.connect, 0.001, lambda _: refuses(tried.release)):
         for _ in range(3):
             assert tried.acquire(timeout=30)
     assert "run 7: could not be written down" in caplog.messages

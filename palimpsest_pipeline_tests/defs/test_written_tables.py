@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.asset_metadata import written_tables
+from palimpsest_pipeline.defs.asset_metadata import list_written_tables
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -83,7 +83,7 @@ def test_each_step_writes_the_tables_that_its_assets_declare(written: dict[str, 
     declared: defaultdict[str, dict[str, set[str]]] = defaultdict(dict)
     for asset in defs.resolve_asset_graph().assets_defs:
         for spec in asset.specs:
-            for table, columns in written_tables(spec).items():
+            for table, columns in list_written_tables(spec).items():
                 declared[asset.node_def.name].setdefault(table, set()).update(columns)
     undeclared = [
         f"{step} writes {table}: {', '.join(sorted(columns))}"
@@ -101,7 +101,7 @@ def test_every_declared_table_is_written_by_some_step(written: dict[str, dict[st
         for asset in defs.resolve_asset_graph().assets_defs
         if asset.node_def.name in written
         for spec in asset.specs
-        for table in written_tables(spec)
+        for table in list_written_tables(spec)
         if table not in tables | IN_TROUBLE
     ]
     assert not idle, "\n".join(idle)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.alerts import Alert, Due, Kind, Occurrence, Recovery, due, fold, told
+from palimpsest_pipeline.domain.alerts import Alert, AlertKind, Occurrence, PendingNotices, Recovery, apply_events, mark_notified, select_notices
 from palimpsest_pipeline.domain.enums import Severity
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
@@ -24,15 +24,15 @@ def failed(
     severity: Severity = Severity.ERROR,
     lasts: bool = False,
 ) -> Occurrence:
-    return Occurrence(Kind.RUN, subject, error, severity, f"at {minute}", NOON + minute * MINUTE, partition, lasts)
+    return Occurrence(AlertKind.RUN, subject, error, severity, f"at {minute}", NOON + minute * MINUTE, partition, lasts)
 
 
 def succeeded(minute: float, subject: str = "replay", partition: str | None = None) -> Recovery:
-    return Recovery(Kind.RUN, subject, NOON + minute * MINUTE, partition)
+    return Recovery(AlertKind.RUN, subject, NOON + minute * MINUTE, partition)
 
 
 def after(*events: Occurrence | Recovery, known: list[Alert] | None = None) -> dict[str, Alert]:
-    return {alert.alert_key: alert for alert in fold(known or [], events, SETTLE)}
+    return {alert.alert_key: alert for alert in apply_events(known or [], events, SETTLE)}
 
 
 def test_the_same_failure_again_is_one_alert_with_the_last_words():
@@ -82,26 +82,26 @@ def test_cycles_are_over_one_by_one():
 
 def test_an_alert_says_in_words_where_it_is():
     places = {None: "", "2026-06-26": "2026-06-26", "7": "cycle 7", "7, 10": "cycles 7, 10", "1, 2, 3, 4, 5, 6, 7": "cycles 1, 2, 3, 4, 5 and 2 more"}
-    assert {key: Alert.of(failed(1, partition=key)).place for key in places} == places
+    assert {key: Alert.from_occurrence(failed(1, partition=key)).partition_label for key in places} == places
 
 
 def test_what_comes_back_soon_goes_on_and_what_comes_back_late_or_was_told_to_be_over_is_new():
-    (flapping,) = fold([], [failed(0), succeeded(1), failed(5), succeeded(6), failed(7)], SETTLE)
+    (flapping,) = apply_events([], [failed(0), succeeded(1), failed(5), succeeded(6), failed(7)], SETTLE)
     assert (flapping.n_seen, flapping.closed_at) == (3, None)
-    first, second = sorted(fold([], [failed(0), succeeded(1), failed(7)], SETTLE), key=lambda a: a.opened_at)
+    first, second = sorted(apply_events([], [failed(0), succeeded(1), failed(7)], SETTLE), key=lambda a: a.opened_at)
     assert (first.closed_at, second.opened_at, second.n_seen) == (NOON + MINUTE, NOON + 7 * MINUTE, 1)
-    (over,) = fold([], [failed(0), succeeded(1)], SETTLE)
-    (anew,) = fold([told(over, "log", CHANNELS, NOON, ended=True)], [failed(2)], SETTLE)
+    (over,) = apply_events([], [failed(0), succeeded(1)], SETTLE)
+    (anew,) = apply_events([mark_notified(over, "log", CHANNELS, NOON, is_closing=True)], [failed(2)], SETTLE)
     assert anew.opened_at == NOON + 2 * MINUTE
 
 
 def test_what_becomes_worse_is_told_anew_and_what_becomes_better_is_not():
-    (mild,) = fold([], [failed(0, severity=Severity.WARN)], SETTLE)
-    mild = told(mild, "log", ("log",), NOON, ended=False)
-    (bad,) = fold([mild], [failed(1)], SETTLE)
+    (mild,) = apply_events([], [failed(0, severity=Severity.WARN)], SETTLE)
+    mild = mark_notified(mild, "log", ("log",), NOON, is_closing=False)
+    (bad,) = apply_events([mild], [failed(1)], SETTLE)
     assert (bad.severity, bad.told_at, bad.told_by) == (Severity.ERROR, None, ())
-    bad = told(bad, "log", ("log",), NOON + MINUTE, ended=False)
-    (better,) = fold([bad], [failed(2, severity=Severity.WARN)], SETTLE)
+    bad = mark_notified(bad, "log", ("log",), NOON + MINUTE, is_closing=False)
+    (better,) = apply_events([bad], [failed(2, severity=Severity.WARN)], SETTLE)
     assert (better.severity, better.told_at) == (Severity.ERROR, NOON + MINUTE)
 
 
@@ -127,53 +127,53 @@ def newest(alerts: list[Alert]) -> dict[str, Alert]:
 
 @given(events, st.randoms(use_true_random=False), st.integers(0, 12))
 def test_order_of_arrival_and_looking_twice_change_nothing_and_at_most_one_alert_a_key_is_open(events, shuffler: random.Random, cut: int):
-    whole = fold([], events, SETTLE)
+    whole = apply_events([], events, SETTLE)
     shuffled = list(events)
     shuffler.shuffle(shuffled)
-    assert sorted(fold([], shuffled, SETTLE), key=lambda a: a.identity) == sorted(whole, key=lambda a: a.identity)
+    assert sorted(apply_events([], shuffled, SETTLE), key=lambda a: a.identity) == sorted(whole, key=lambda a: a.identity)
     latest = newest(whole)
-    assert fold(list(latest.values()), events, SETTLE) == []
+    assert apply_events(list(latest.values()), events, SETTLE) == []
     assert all(alert.closed_at is not None for alert in whole if latest[alert.alert_key] != alert)
     # Two looks that overlap come to the same as one.
     ordered = sorted(events, key=lambda event: event.at)
-    first = newest(fold([], ordered[:cut], SETTLE))
-    second = newest([*first.values(), *fold(list(first.values()), ordered[max(cut - 3, 0) :], SETTLE)])
+    first = newest(apply_events([], ordered[:cut], SETTLE))
+    second = newest([*first.values(), *apply_events(list(first.values()), ordered[max(cut - 3, 0) :], SETTLE)])
     assert second == latest
 
 
-def due_of(alert: Alert, channel: str, minute: float, least: Severity = Severity.WARN) -> Due:
-    return due([alert], channel, NOON + minute * MINUTE, SETTLE, least)
+def due_of(alert: Alert, channel: str, minute: float, least: Severity = Severity.WARN) -> PendingNotices:
+    return select_notices([alert], channel, NOON + minute * MINUTE, SETTLE, least)
 
 
 def test_a_begin_is_told_at_once_an_end_when_it_has_lasted_and_each_once_by_each_channel():
-    (alert,) = fold([], [failed(0)], SETTLE)
-    assert due_of(alert, "log", 0).begun == (alert,)
-    alert = told(alert, "log", CHANNELS, NOON, ended=False)
+    (alert,) = apply_events([], [failed(0)], SETTLE)
+    assert due_of(alert, "log", 0).openings == (alert,)
+    alert = mark_notified(alert, "log", CHANNELS, NOON, is_closing=False)
     assert not due_of(alert, "log", 1)
-    assert due_of(alert, "webhook", 1).begun == (alert,)
+    assert due_of(alert, "webhook", 1).openings == (alert,)
     assert alert.told_at is None
-    alert = told(alert, "webhook", CHANNELS, NOON + MINUTE, ended=False)
+    alert = mark_notified(alert, "webhook", CHANNELS, NOON + MINUTE, is_closing=False)
     assert alert.told_at == NOON + MINUTE
-    (alert,) = fold([alert], [succeeded(2)], SETTLE)
+    (alert,) = apply_events([alert], [succeeded(2)], SETTLE)
     assert not due_of(alert, "log", 6)
-    assert due_of(alert, "log", 7).over == (alert,)
-    alert = told(alert, "log", CHANNELS, NOON, ended=True)
+    assert due_of(alert, "log", 7).closings == (alert,)
+    alert = mark_notified(alert, "log", CHANNELS, NOON, is_closing=True)
     assert not due_of(alert, "log", 8)
-    assert due_of(alert, "webhook", 8).over == (alert,)
-    assert told(alert, "webhook", CHANNELS, NOON + 8 * MINUTE, ended=True).closing_told_at == NOON + 8 * MINUTE
+    assert due_of(alert, "webhook", 8).closings == (alert,)
+    assert mark_notified(alert, "webhook", CHANNELS, NOON + 8 * MINUTE, is_closing=True).closing_told_at == NOON + 8 * MINUTE
 
 
 def test_what_was_over_before_it_could_be_told_is_told_as_over_only_and_after_a_day_not_at_all():
-    (alert,) = fold([], [failed(0), succeeded(2)], SETTLE)
-    assert due_of(alert, "webhook", 3).begun == (alert,)
-    assert due_of(alert, "webhook", 30) == Due(over=(alert,))
+    (alert,) = apply_events([], [failed(0), succeeded(2)], SETTLE)
+    assert due_of(alert, "webhook", 3).openings == (alert,)
+    assert due_of(alert, "webhook", 30) == PendingNotices(closings=(alert,))
     assert not due_of(alert, "webhook", 24 * 60 + 3)
-    ended = told(alert, "webhook", ("webhook",), NOON, ended=True)
+    ended = mark_notified(alert, "webhook", ("webhook",), NOON, is_closing=True)
     assert not due_of(ended, "webhook", 31)
     assert ended.told_at is not None
 
 
 def test_what_is_below_the_least_severity_is_not_told():
-    (mild,) = fold([], [failed(0, severity=Severity.WARN)], SETTLE)
+    (mild,) = apply_events([], [failed(0, severity=Severity.WARN)], SETTLE)
     assert not due_of(mild, "log", 0, Severity.ERROR)
     assert due_of(mild, "log", 0, Severity.WARN)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, Platform, RunStatus
-from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
-from palimpsest_pipeline.simulator.request_log import Asked
-from palimpsest_pipeline.wire.retry_rules import RULES
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
+from palimpsest_pipeline.simulator.request_log import RequestLine
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 
 TRANSIENT, BLOCKED, BROKEN = FailureClass.TRANSIENT, FailureClass.BLOCKED, FailureClass.CONTRACT_BROKEN
 COMPLETED, PARTIAL, FAILED = RunStatus.COMPLETED, RunStatus.PARTIAL, RunStatus.FAILED
@@ -36,14 +36,14 @@ class Line:
 ONCE: Final = Line(1, COMPLETED, None)
 
 
-def failure_of(asked: Asked) -> FailureClass | None:
+def failure_of(asked: RequestLine) -> FailureClass | None:
     """What one answer is to us; None for a good one."""
     return next((FAILURES[mode] for mode in asked.faults if mode in FAILURES), None)
 
 
-def ledger(log: Iterable[Asked], listings: Iterable[Listing], spared: FailureClass | None) -> dict[Listing, Line]:
+def ledger(log: Iterable[RequestLine], listings: Iterable[Listing], spared: FailureClass | None) -> dict[Listing, Line]:
     """The line of every listing that was to be asked for: its last answer is the verdict; `spared` is why some were never asked."""
-    asked: dict[Listing, list[Asked]] = defaultdict(list)
+    asked: dict[Listing, list[RequestLine]] = defaultdict(list)
     for line in log:
         if line.external_id:
             asked[Platform(line.platform), line.external_id].append(line)
@@ -55,24 +55,24 @@ def ledger(log: Iterable[Asked], listings: Iterable[Listing], spared: FailureCla
     return lines
 
 
-def beyond_the_table(log: Iterable[Asked], max_attempts: int) -> list[Asked]:
+def beyond_the_table(log: Iterable[RequestLine], max_attempts: int) -> list[RequestLine]:
     """Requests that the table does not allow: after an answer that is not tried again, or more than so many of one listing."""
-    seen: dict[tuple[str, str], list[Asked]] = defaultdict(list)
+    seen: dict[tuple[str, str], list[RequestLine]] = defaultdict(list)
     wrong = []
     for line in log:
         if line.external_id:
             before = seen[line.platform, line.external_id]
             failures = [failure_of(earlier) for earlier in before]
-            if len(before) >= max_attempts or any(failure is None or not RULES[failure].tried_again for failure in failures):
+            if len(before) >= max_attempts or any(failure is None or not FAILURE_RULES[failure].is_retryable for failure in failures):
                 wrong.append(line)
             before.append(line)
     return wrong
 
 
-def budget(**breaker: float) -> Budget:
+def budget(**breaker: float) -> HostBudget:
     """Small waits; `breaker` as in BreakerRule."""
     rule = BreakerRule(**{"pause_s": 0.1, "pause_max_s": 0.2, **breaker})  # type: ignore[arg-type]
-    return Budget(max_in_flight=5, backoff_initial_s=0.02, backoff_max_s=0.1, breaker=rule)
+    return HostBudget(max_in_flight=5, backoff_initial_s=0.02, backoff_max_s=0.1, breaker=rule)
 
 
 QUICK: Final = budget()
@@ -101,7 +101,7 @@ class FaultRun:
     says: str = ""
     """Of the message of its run."""
     clock_offset_s: float = 0.0
-    budget: Budget = QUICK
+    budget: HostBudget = QUICK
     total_timeout_s: float = 20.0
     max_body_bytes: int = 32_000_000
 
@@ -124,7 +124,7 @@ def shared(mode: str, share: float = 0.1) -> FaultRun:
     return FaultRun(f"{mode} now and then", ((mode, {"share": share}),), COMPLETED, on=(Platform.BET9JA,), tried_again=True)
 
 
-def outage(for_s: float, rule: Budget) -> FaultRun:
+def outage(for_s: float, rule: HostBudget) -> FaultRun:
     """All platforms at once, in the middle of the capture: nothing is lost."""
     return FaultRun(
         f"total outage of {for_s:g} s", detail("outage", from_request=15, for_s=for_s), COMPLETED, on=tuple(Platform), tried_again=True, budget=rule
@@ -177,7 +177,7 @@ RUNS: Final = (
     FaultRun("kickoffs that are an hour off", (("kickoffs", {"offset_s": 3600}),), COMPLETED),
 )
 
-REAL_SIZED: Final = (outage(for_s=30, rule=Budget(max_in_flight=16)), rate_limit(for_s=20, told_s=2))
+REAL_SIZED: Final = (outage(for_s=30, rule=HostBudget(max_in_flight=16)), rate_limit(for_s=20, told_s=2))
 """With the waits of production."""
 
 

@@ -10,12 +10,12 @@ import polars as pl
 
 from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform, Scope, Sport, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.write_core import derive_competitor_events, derive_home_events, derive_tournaments
-from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
-from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.scrape import Scraped, ScrapeEngine, build_host_setups, run_cycle
+from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
@@ -29,7 +29,7 @@ class Seen:
 
     scraped: Scraped
     landed: pl.DataFrame
-    log: list[Asked]
+    log: list[RequestLine]
     manifest: Manifest
 
     @property
@@ -44,7 +44,7 @@ class Seen:
     def lines(self) -> dict[Listing, Line]:
         return {listing: Line(one.attempts, one.status, one.failure) for listing, one in self.outcomes.items()}
 
-    def log_of(self, platform: Platform) -> list[Asked]:
+    def log_of(self, platform: Platform) -> list[RequestLine]:
         return [line for line in self.log if line.platform == platform]
 
 
@@ -59,32 +59,32 @@ class Stage:
 
     async def scraped(self, run: FaultRun, elsewhere: str = "") -> Seen:
         """A full cycle with the run's failures on; they are off again afterwards."""
-        self.simulator.forget()
+        self.simulator.clear_log()
         for platform in run.on:
             for mode, settings in run.faults:
-                self.simulator.fault(platform, mode, **{name: elsewhere if value == ELSEWHERE else value for name, value in settings.items()})
+                self.simulator.set_fault(platform, mode, **{name: elsewhere if value == ELSEWHERE else value for name, value in settings.items()})
         try:
             return await self._cycle(run)
         finally:
             for platform in run.on:
-                self.simulator.fault(platform, "none")
+                self.simulator.set_fault(platform, "none")
 
     async def _cycle(self, run: FaultRun) -> Seen:
         pipeline, clock = self.pipeline, self.pipeline.clock
         now = clock.now()
-        cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, pipeline.settings.home_platform, hour_of(now), now)
-        writer = pipeline.landing.writer(cycle)
+        cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, pipeline.settings.home_platform, floor_to_hour(now), now)
+        writer = pipeline.landing.open_writer(cycle)
         limits = {"total_timeout_s": run.total_timeout_s, "max_body_bytes": run.max_body_bytes}
         async with AsyncExitStack() as stack:
             clients = {}
             for platform, adapter in pipeline.adapters.items():
-                config = HostConfig(platform, self.simulator.base_urls[platform], adapter.headers(), **limits)  # type: ignore[arg-type]
+                config = HostConfig(platform, self.simulator.base_urls[platform], adapter.build_headers(), **limits)  # type: ignore[arg-type]
                 clients[platform] = await stack.enter_async_context(PlatformClient(config, clock))
-            asked = hosts(pipeline.adapters, clients, dict.fromkeys(Platform, run.budget))
-            engine = await stack.enter_async_context(Engine(asked, writer, clock=clock))
+            asked = build_host_setups(pipeline.adapters, clients, dict.fromkeys(Platform, run.budget))
+            engine = await stack.enter_async_context(ScrapeEngine(asked, writer, clock=clock))
             found = await run_cycle(cycle, pipeline.adapters, engine, sport=Sport.FOOTBALL, clock=clock)
         manifest = writer.close(found.result.status, found.result.finished_at, ["discovery", "capture"])
-        return Seen(found, pipeline.landing.landed_listings(cycle.cycle_id), self.simulator.requests(), manifest)
+        return Seen(found, pipeline.landing.read_landed_listings(cycle.cycle_id), self.simulator.list_requests(), manifest)
 
     def gone(self, seen: Seen) -> list[tuple[str, str]]:
         """Listings and tournaments that are marked absent once the cycle is in core."""

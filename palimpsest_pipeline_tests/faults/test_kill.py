@@ -13,11 +13,11 @@ import pytest
 from palimpsest_pipeline.domain.enums import PayloadKind, RunStatus
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.live import live_cycle
-from palimpsest_pipeline.pipeline.live.recovery import close_dead
+from palimpsest_pipeline.pipeline.live.recovery import recover_dead_cycles
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.scrape import outcomes_of_landed
-from palimpsest_pipeline.scrape.sinks import Watches
-from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.scrape import rebuild_outcomes
+from palimpsest_pipeline.scrape.sinks import ObserverGroup
+from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -40,7 +40,7 @@ class Killed:
     killed_at: float
     """Unix seconds."""
     finished: bool
-    log: list[Asked]
+    log: list[RequestLine]
     """What the simulator was asked until then."""
 
 
@@ -55,8 +55,10 @@ def stage(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 def child(stage: Stage, run_id: str) -> tuple[subprocess.Popen[str], int, float]:
     """A process that has begun its cycle, the cycle, and when (monotonic seconds)."""
-    stage.simulator.forget()
-    process = subprocess.Popen([sys.executable, "-m", program, run_id], env=stage.pipeline.settings.environment(), stdout=subprocess.PIPE, text=True)
+    stage.simulator.clear_log()
+    process = subprocess.Popen(
+        [sys.executable, "-m", program, run_id], env=stage.pipeline.settings.to_environment(), stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     return process, int(process.stdout.readline()), time.monotonic()
 
@@ -79,12 +81,12 @@ def killed(stage: Stage, run_id: str, after_s: float) -> Killed:
         process.kill()
     killed_at = time.time()
     process.communicate()
-    return Killed(run_id, cycle_id, killed_at, process.returncode == 0, stage.simulator.requests())
+    return Killed(run_id, cycle_id, killed_at, process.returncode == 0, stage.simulator.list_requests())
 
 
 def status(stage: Stage, cycle_id: int) -> RunStatus:
     with stage.pipeline.connect() as conn:
-        batch = cycle_ledger.batch(conn, cycle_id)
+        batch = cycle_ledger.read_cycle(conn, cycle_id)
     assert batch is not None
     return batch.status
 
@@ -98,17 +100,17 @@ def lines(stage: Stage, cycle_id: int) -> dict[tuple[str, str], tuple[str, int]]
 
 def check_landing(stage: Stage, cycle_id: int) -> Manifest:
     """The cycle's manifest names every segment, each can be read, and no answer is there twice."""
-    manifest = stage.pipeline.landing.manifest(cycle_id)
-    answers = list(stage.pipeline.landing.answers(stage.pipeline.landing.read(manifest)))
+    manifest = stage.pipeline.landing.read_manifest(cycle_id)
+    answers = list(stage.pipeline.landing.iterate_answers(stage.pipeline.landing.read_answers(manifest)))
     twice = Counter((answer.request.key, answer.attempt, answer.requested_at) for answer in answers)
     assert set(twice.values()) <= {1}
-    assert len(answers) == stage.pipeline.landing.landed_listings(cycle_id).height, "what the manifest names is what there is"
+    assert len(answers) == stage.pipeline.landing.read_landed_listings(cycle_id).height, "what the manifest names is what there is"
     return manifest
 
 
 def check_nothing_old_is_lost(stage: Stage, dead: Killed) -> None:
     """Whatever was sent well before the kill is landed."""
-    landed = stage.pipeline.landing.landed_listings(dead.cycle_id)
+    landed = stage.pipeline.landing.read_landed_listings(dead.cycle_id)
     details = landed.filter(landed["kind"] == PayloadKind.DETAIL)
     there = set(zip(details["platform"], details["external_id"], strict=True))
     sure = [line for line in dead.log if line.sent_at is not None and (dead.finished or line.sent_at < dead.killed_at - FLUSH_AGE_S - WRITING_S)]
@@ -131,17 +133,17 @@ def test_a_killed_cycle_is_closed_or_finished_with_all_that_had_landed(n: int, s
         check_closed(stage, dead)
     else:
         check_taken_up(stage, dead)
-    assert close_dead(stage.pipeline, [dead.run_id]) == [], "closed once"
+    assert recover_dead_cycles(stage.pipeline, [dead.run_id]) == [], "closed once"
 
 
 def landed_lines(stage: Stage, dead: Killed) -> dict[tuple[str, str], tuple[str, int]]:
     """As `lines`, as the landed answers have them."""
-    told, _ = outcomes_of_landed(stage.pipeline.landing.landed_listings(dead.cycle_id))
+    told, _ = rebuild_outcomes(stage.pipeline.landing.read_landed_listings(dead.cycle_id))
     return {(str(one.platform), one.external_id): (str(one.status), one.attempts) for one in told}
 
 
 def check_closed(stage: Stage, dead: Killed) -> None:
-    closed = [cycle.cycle_id for cycle in close_dead(stage.pipeline, [dead.run_id])]
+    closed = [cycle.cycle_id for cycle in recover_dead_cycles(stage.pipeline, [dead.run_id])]
     state = status(stage, dead.cycle_id)
     assert (closed, state) == (([dead.cycle_id], RunStatus.INTERRUPTED) if not dead.finished and closed else ([], RunStatus.COMPLETED))
     check_landing(stage, dead.cycle_id)
@@ -152,10 +154,10 @@ def check_closed(stage: Stage, dead: Killed) -> None:
 
 
 def check_taken_up(stage: Stage, dead: Killed) -> None:
-    stage.simulator.forget()
+    stage.simulator.clear_log()
     good = {listing for listing, (state, _) in landed_lines(stage, dead).items() if state == RunStatus.COMPLETED}
-    result = live_cycle.run_capture(stage.pipeline, begun(stage.pipeline, f"{dead.run_id} again", dead.run_id), Watches())
-    asked = {(line.platform, line.external_id) for line in stage.simulator.requests() if line.external_id}
+    result = live_cycle.run_capture(stage.pipeline, begun(stage.pipeline, f"{dead.run_id} again", dead.run_id), ObserverGroup())
+    asked = {(line.platform, line.external_id) for line in stage.simulator.list_requests() if line.external_id}
     assert result.status is RunStatus.COMPLETED
     check_landing(stage, result.cycle.cycle_id)
     if result.cycle.cycle_id != dead.cycle_id:

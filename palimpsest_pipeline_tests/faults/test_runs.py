@@ -29,7 +29,7 @@ def open_stage(postgres: EmbeddedPostgres, folder: Path, size: int) -> Iterator[
     """A world that stands still, known to core from a cycle in which nothing failed. Each run switches its failures off again."""
     with SimulatorProcess(size, latency={"*": (5, 15)}) as simulator, pipelines(postgres, folder) as make:
         simulator.set_clock(0, stopped=True)
-        stage = Stage(simulator, make(), lasting(simulator.truth()))
+        stage = Stage(simulator, make(), lasting(simulator.fetch_truth()))
         seen = asyncio.run(stage.scraped(NOTHING))
         check(seen, NOTHING, stage.listed)
         assert stage.gone(seen) == []
@@ -137,7 +137,7 @@ async def test_failures_as_long_as_real_ones_are_sat_out(run: FaultRun, stage: S
 async def test_a_tournament_that_is_gone_from_tree_and_lists_is_no_proof_of_absence(
     run: FaultRun, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(betpawa_discovery, "CACHED_S", 0.0)
+    monkeypatch.setattr(betpawa_discovery, "EDGE_CACHE_S", 0.0)
     seen = await stage.scraped(run)
     check(seen, run, stage.listed)
     assert stage.gone(seen) == []
@@ -147,7 +147,7 @@ async def test_a_tournament_that_is_gone_from_tree_and_lists_is_no_proof_of_abse
 async def test_a_missing_page_is_asked_for_once_more_and_is_no_proof_of_absence(
     run: FaultRun, stage_of_pages: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(betpawa_discovery, "CACHED_S", 0.0)
+    monkeypatch.setattr(betpawa_discovery, "EDGE_CACHE_S", 0.0)
     seen = await stage_of_pages.scraped(run)
     check(seen, run, stage_of_pages.listed)
     assert stage_of_pages.gone(seen) == []

@@ -16,8 +16,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from upath import UPath
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
-from palimpsest_pipeline.landing import CycleWriter, Landing, LandingError, LandingIncomplete, compact_hour, compactable, expire, over
-from palimpsest_pipeline.landing.files import GROUP_ROWS, INDEX
+from palimpsest_pipeline.landing import (
+    CycleWriter,
+    Landing,
+    LandingError,
+    LandingIncomplete,
+    compact_hour,
+    expire_hours,
+    list_compactable_hours,
+    list_expired_hours,
+)
+from palimpsest_pipeline.landing.files import GROUP_ROWS, INDEX_FILE
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 
 from .test_landing import HOUR, RECEIVED, answer, cycle, land
@@ -40,7 +49,7 @@ def two_cycles(landing: Landing, flush_answers: int = 10) -> None:
 
 
 def read_all(landing: Landing) -> dict[int, pl.DataFrame]:
-    return {manifest.cycle_id: landing.read(manifest) for manifest in landing.cycles()}
+    return {manifest.cycle_id: landing.read_answers(manifest) for manifest in landing.list_cycles()}
 
 
 def same(one: dict[int, pl.DataFrame], other: dict[int, pl.DataFrame]) -> bool:
@@ -69,8 +78,8 @@ class Mortal(Landing):
         if self._left < 0:
             raise Killed
 
-    def _put(self, path: UPath, content: bytes) -> None:
-        self._dying(super()._put, path, content)
+    def _replace_file(self, path: UPath, content: bytes) -> None:
+        self._dying(super()._replace_file, path, content)
 
     def _publish(self, source: Path, path: UPath) -> None:
         self._dying(super()._publish, source, path)
@@ -82,36 +91,36 @@ class Mortal(Landing):
 def test_a_compacted_hour_has_one_file_per_platform_and_reads_as_before(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     two_cycles(landing)
-    assert compactable(landing, NEXT) == [HOUR]
-    assert compactable(landing, HOUR) == []
-    manifests, before = landing.cycles(), read_all(landing)
-    listed = {cycle_id: landing.landed_listings(cycle_id) for cycle_id in IDS}
-    taken = landing.usage()
+    assert list_compactable_hours(landing, NEXT) == [HOUR]
+    assert list_compactable_hours(landing, HOUR) == []
+    manifests, before = landing.list_cycles(), read_all(landing)
+    listed = {cycle_id: landing.read_landed_listings(cycle_id) for cycle_id in IDS}
+    taken = landing.measure_usage()
     done = compact_hour(landing, HOUR)
     parquet = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.parquet"))
     assert [path.parent.as_posix() for path in parquet] == [f"date=2026-06-26/hour=10/platform={p}" for p in sorted(Platform)]
     assert (done.left_alone, done.bytes_before) == (None, sum(m.bytes for m in manifests))
     assert done.bytes_after == sum((tmp_path / path).stat().st_size for path in parquet) < done.bytes_before
-    assert landing.cycles() == manifests
-    assert [m.digest for m in landing.cycles()] == [m.digest for m in manifests]
+    assert landing.list_cycles() == manifests
+    assert [m.digest for m in landing.list_cycles()] == [m.digest for m in manifests]
     assert same(read_all(Landing(tmp_path)), before)
-    assert all(landing.landed_listings(cycle_id).equals(frame) for cycle_id, frame in listed.items())
-    assert landing.unclosed() == [name for m in manifests for name in landing.missing(m)] == []
-    now = landing.usage()
+    assert all(landing.read_landed_listings(cycle_id).equals(frame) for cycle_id, frame in listed.items())
+    assert landing.list_unclosed_cycles() == [name for m in manifests for name in landing.find_missing_segments(m)] == []
+    now = landing.measure_usage()
     assert now.drop("bytes").equals(taken.drop("bytes"))
     assert now["bytes"].sum() == done.bytes_after
-    assert compactable(landing, NEXT) == []
+    assert list_compactable_hours(landing, NEXT) == []
 
 
 def test_parts_of_a_compacted_cycle_are_read_without_the_rest(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     two_cycles(landing)
     land(landing, answer(5000, kind=PayloadKind.TREE), of=cycle(IDS[0]), stages=("discovery",))
-    [first, second] = landing.cycles()
-    wanted = landing.read(second, platforms=[Platform.BET9JA], columns=["external_id", "body"])
+    [first, second] = landing.list_cycles()
+    wanted = landing.read_answers(second, platforms=[Platform.BET9JA], columns=["external_id", "body"])
     compact_hour(landing, HOUR)
-    assert landing.read(second, platforms=[Platform.BET9JA], columns=["external_id", "body"]).equals(wanted)
-    assert landing.read(first, kinds=[PayloadKind.TREE])["external_id"].to_list() == ["5000"]
+    assert landing.read_answers(second, platforms=[Platform.BET9JA], columns=["external_id", "body"]).equals(wanted)
+    assert landing.read_answers(first, kinds=[PayloadKind.TREE])["external_id"].to_list() == ["5000"]
     pieces = list(landing.read_segments(second))
     assert max(piece.height for piece in pieces) <= GROUP_ROWS
     assert sum(piece.height for piece in pieces) == second.rows
@@ -130,14 +139,14 @@ def test_compaction_that_breaks_off_anywhere_loses_nothing_and_is_finished_by_th
             compact_hour(Mortal(root, left, before), HOUR)
         except Killed:
             assert same(read_all(Landing(root)), expected), left
-            assert compactable(Landing(root), NEXT) == [HOUR] or len(files_of(root)) == len(Platform) + 1, left
+            assert list_compactable_hours(Landing(root), NEXT) == [HOUR] or len(files_of(root)) == len(Platform) + 1, left
             compact_hour(Landing(root), HOUR)
             finished = False
         else:
             finished = True
         assert same(read_all(Landing(root)), expected), left
         assert len(files_of(root)) == len(Platform) + 1, left  # theirs, and the index
-        assert compactable(Landing(root), NEXT) == [], left
+        assert list_compactable_hours(Landing(root), NEXT) == [], left
         if finished:
             break
     assert finished
@@ -153,12 +162,12 @@ def test_expiry_that_breaks_off_anywhere_leaves_the_hour_whole_or_gone(tmp_path:
         land_many(Landing(root), IDS[1], range(30, 60))
         whole = read_all(Landing(root))
         try:
-            expire(Mortal(root, left, before), NEXT, lambda _: None)
+            expire_hours(Mortal(root, left, before), NEXT, lambda _: None)
         except Killed:
             assert same(read_all(Landing(root)), whole if left == 0 and before else {}), left
-            assert Landing(root).unclosed() == []
+            assert Landing(root).list_unclosed_cycles() == []
             # Needed or not: what is half gone cannot be kept.
-            expire(Landing(root), NEXT, lambda _: "somebody needs it")
+            expire_hours(Landing(root), NEXT, lambda _: "somebody needs it")
             if left == 0 and before:
                 assert same(read_all(Landing(root)), whole)
                 continue
@@ -183,30 +192,30 @@ def test_only_hours_that_are_over_and_not_needed_are_removed(tmp_path: Path) -> 
         return "its day is not exported" if hour == NEXT else None
 
     for dry_run in (True, False):
-        done = expire(landing, HOUR + timedelta(hours=3, minutes=30), needed, dry_run=dry_run)
+        done = expire_hours(landing, HOUR + timedelta(hours=3, minutes=30), needed, dry_run=dry_run)
         assert done.removed == [HOUR, HOUR + timedelta(hours=2)]
         assert done.kept == {NEXT: "its day is not exported"}
         assert done.bytes_removed > 0
-        assert len(landing.cycles()) == (4 if dry_run else 2)
+        assert len(landing.list_cycles()) == (4 if dry_run else 2)
     assert max(asked) == HOUR + timedelta(hours=2)
     with pytest.raises(LandingError, match="no closed cycle"):
-        landing.manifest(IDS[0])
+        landing.read_manifest(IDS[0])
 
 
 def test_nothing_is_written_into_an_hour_that_is_half_removed(tmp_path: Path) -> None:
     land(Landing(tmp_path), answer(1))
     with pytest.raises(Killed):
-        expire(Mortal(tmp_path, 1, before=True), NEXT, lambda _: None)
+        expire_hours(Mortal(tmp_path, 1, before=True), NEXT, lambda _: None)
     with pytest.raises(LandingError, match="run `palimpsest landing expire` to the end"):
-        Landing(tmp_path).writer(cycle())
+        Landing(tmp_path).open_writer(cycle())
     with pytest.raises(LandingIncomplete, match="no longer in the landing"):
-        Landing(tmp_path).reread(landed_elsewhere(tmp_path))
+        Landing(tmp_path).reread_manifest(landed_elsewhere(tmp_path))
 
 
 def landed_elsewhere(tmp_path: Path) -> Any:
     other = Landing(tmp_path / "other")
     land(other, answer(1))
-    return other.cycles()[0]
+    return other.list_cycles()[0]
 
 
 def test_a_cycle_that_goes_on_after_its_hour_was_compacted_keeps_both_parts(tmp_path: Path) -> None:
@@ -214,15 +223,15 @@ def test_a_cycle_that_goes_on_after_its_hour_was_compacted_keeps_both_parts(tmp_
     land_many(landing, IDS[0], range(60))
     compact_hour(landing, HOUR)
     land_many(landing, IDS[0], range(60, 90), stage="later")
-    [manifest] = landing.cycles()
-    mixed = landing.read(manifest)
+    [manifest] = landing.list_cycles()
+    mixed = landing.read_answers(manifest)
     assert sorted(map(int, mixed["external_id"])) == list(range(90))
     assert manifest.stages == ("capture", "later")
-    assert sorted(map(int, landing.landed_listings(IDS[0])["external_id"])) == list(range(90))
-    assert compactable(landing, NEXT) == [HOUR]
+    assert sorted(map(int, landing.read_landed_listings(IDS[0])["external_id"])) == list(range(90))
+    assert list_compactable_hours(landing, NEXT) == [HOUR]
     held = files_of(tmp_path)
     compact_hour(landing, HOUR)
-    assert landing.read(manifest).equals(mixed)
+    assert landing.read_answers(manifest).equals(mixed)
     assert len(files_of(tmp_path)) == len(Platform) + 1
     assert files_of(tmp_path) - held  # other content, another name
 
@@ -230,8 +239,8 @@ def test_a_cycle_that_goes_on_after_its_hour_was_compacted_keeps_both_parts(tmp_
 def test_a_reader_goes_on_while_the_hour_is_compacted_under_it(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land_many(landing, IDS[0], range(120), flush_answers=5)
-    [manifest] = landing.cycles()
-    expected = landing.read(manifest)
+    [manifest] = landing.list_cycles()
+    expected = landing.read_answers(manifest)
     pieces = landing.read_segments(manifest)
     begun = [next(pieces)]
     compact_hour(landing, HOUR)
@@ -244,14 +253,14 @@ def test_a_reader_goes_on_while_the_hour_is_compacted_under_it(tmp_path: Path) -
 def test_readers_in_a_loop_see_every_answer_once_while_the_hour_is_compacted_again_and_again(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land_many(landing, IDS[0], range(60))
-    [manifest] = landing.cycles()
-    expected = landing.read(manifest)
+    [manifest] = landing.list_cycles()
+    expected = landing.read_answers(manifest)
     over_, wrong, rounds = threading.Event(), [], [0]
 
     def look() -> None:
         while not over_.is_set():
             try:
-                if not Landing(tmp_path).read(manifest).equals(expected):
+                if not Landing(tmp_path).read_answers(manifest).equals(expected):
                     wrong.append("other answers")
             except LandingError as error:
                 wrong.append(str(error))
@@ -272,12 +281,12 @@ def test_an_hour_with_a_cycle_that_is_not_closed_or_not_whole_is_left_alone_with
     landing = Landing(tmp_path)
     two_cycles(landing)
     untouched = files_of(tmp_path)
-    writer = landing.writer(cycle(IDS[1] + 1))
+    writer = landing.open_writer(cycle(IDS[1] + 1))
     writer.append(answer(1))
     writer.flush()
     assert f"cycle {IDS[1] + 1} is not closed" in (compact_hour(landing, HOUR).left_alone or "")
     writer.close(RunStatus.COMPLETED, RECEIVED)
-    again = landing.writer(cycle(IDS[0]))
+    again = landing.open_writer(cycle(IDS[0]))
     again.append(answer(2000))
     again.flush()
     assert f"cycle {IDS[0]} is being written to" in (compact_hour(landing, HOUR).left_alone or "")
@@ -297,25 +306,25 @@ def test_a_segment_with_other_content_is_not_sealed_into_the_hour(tmp_path: Path
     with pytest.raises(LandingIncomplete, match=rf"{path.name} .* not as it was written"):
         compact_hour(landing, HOUR)
     assert {name for name in files_of(tmp_path) if "cycle=" in name} == {name for name in there if "cycle=" in name}
-    assert not any(INDEX in name for name in files_of(tmp_path))
+    assert not any(INDEX_FILE in name for name in files_of(tmp_path))
 
 
 def test_a_file_of_an_hour_that_was_tampered_with_or_is_gone_is_named(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     two_cycles(landing)
     compact_hour(landing, HOUR)
-    manifest = landing.cycles()[1]
-    landing.read(manifest)
+    manifest = landing.list_cycles()[1]
+    landing.read_answers(manifest)
     path = next(tmp_path.rglob("platform=sportybet/hour-*.parquet"))
     content = path.read_bytes()
     path.write_bytes(content[:100] + b"x" + content[101:])
     with pytest.raises(LandingIncomplete, match=rf"{path.name} .* not as it was written"):
-        landing.read(manifest)
-    assert landing.read(manifest, platforms=[Platform.BETPAWA]).height > 0
+        landing.read_answers(manifest)
+    assert landing.read_answers(manifest, platforms=[Platform.BETPAWA]).height > 0
     path.unlink()
-    assert all(name.startswith("platform=sportybet/") for name in landing.missing(manifest))
+    assert all(name.startswith("platform=sportybet/") for name in landing.find_missing_segments(manifest))
     with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000"):
-        landing.read(manifest)
+        landing.read_answers(manifest)
 
 
 def test_a_file_is_hashed_once_and_not_once_per_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,9 +343,9 @@ def test_a_broken_index_is_named(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     two_cycles(landing)
     compact_hour(landing, HOUR)
-    next(tmp_path.rglob(INDEX)).write_text("{")
-    with pytest.raises(LandingError, match=rf"{INDEX} does not say what lies in the files beside it"):
-        landing.read(landing.cycles()[0])
+    next(tmp_path.rglob(INDEX_FILE)).write_text("{")
+    with pytest.raises(LandingError, match=rf"{INDEX_FILE} does not say what lies in the files beside it"):
+        landing.read_answers(landing.list_cycles()[0])
 
 
 @pytest.fixture(scope="module")
@@ -358,8 +367,8 @@ def test_an_object_store_is_as_good_as_a_folder(store: str, request: pytest.Fixt
     compact_hour(landing, HOUR)
     assert read_all(Landing(url))[IDS[0]].height == 430
     assert len([name for name in landing.root.fs.find(landing.root.path) if name.endswith(".parquet")]) == len(Platform)
-    assert expire(landing, NEXT, lambda _: None).removed == [HOUR]
-    assert (landing.cycles(), over(landing, NEXT)) == ([], [])
+    assert expire_hours(landing, NEXT, lambda _: None).removed == [HOUR]
+    assert (landing.list_cycles(), list_expired_hours(landing, NEXT)) == ([], [])
 
 
 class Sequences(RuleBasedStateMachine):
@@ -413,18 +422,18 @@ class Sequences(RuleBasedStateMachine):
     def expire_the_first(self, left: int | None, before: bool) -> None:
         landing = self.landing if left is None else Mortal(self.root, left, before)
         try:
-            expire(landing, self.hour(2), lambda hour: "needed" if hour != HOUR else None)
+            expire_hours(landing, self.hour(2), lambda hour: "needed" if hour != HOUR else None)
         except Killed:
             if left == 0 and before:
                 return
-            assert self.landing.cycles(hour=HOUR) == []
-            expire(self.landing, self.hour(1), lambda _: "needed")
+            assert self.landing.list_cycles(hour=HOUR) == []
+            expire_hours(self.landing, self.hour(1), lambda _: "needed")
         self.closed = {key: names for key, names in self.closed.items() if key[0] != 0}
 
     @invariant()
     def everything_closed_is_there_once(self) -> None:
         landing = Landing(self.root)
-        found = {manifest.cycle_id: sorted(landing.read(manifest)["external_id"], key=int) for manifest in landing.cycles()}
+        found = {manifest.cycle_id: sorted(landing.read_answers(manifest)["external_id"], key=int) for manifest in landing.list_cycles()}
         assert found == {IDS[which] + at: sorted(names, key=int) for (at, which), names in self.closed.items()}
 
 

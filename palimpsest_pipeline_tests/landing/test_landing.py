@@ -23,9 +23,9 @@ from upath import UPath
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.landing import SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
-from palimpsest_pipeline.landing.manifest import manifest_of
-from palimpsest_pipeline.landing.schema import LISTINGS, answers_of, frame_of
+from palimpsest_pipeline.landing import ANSWER_SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
+from palimpsest_pipeline.landing.manifest import build_manifest
+from palimpsest_pipeline.landing.schema import LISTING_COLUMNS, build_answers, build_frame
 from palimpsest_pipeline.landing.writer import PENDING_SEGMENTS
 from palimpsest_pipeline_tests.fixtures.object_store import s3_bucket
 
@@ -62,7 +62,7 @@ def kill(landing: Landing, numbers: Iterable[int], flush_answers: int, attempt: 
 
 
 def land(landing: Landing, *answers: Answer, of: Cycle | None = None, stages: tuple[str, ...] = ("capture",)) -> None:
-    writer = landing.writer(of or cycle())
+    writer = landing.open_writer(of or cycle())
     for one in answers:
         writer.append(one)
     writer.close(RunStatus.COMPLETED, RECEIVED + timedelta(minutes=5), stages)
@@ -100,9 +100,9 @@ answers = st.builds(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(answers, max_size=5))
 def test_any_answer_survives_the_frame_unchanged(given_answers: list[Answer]) -> None:
-    frame = frame_of(20260626102500000, given_answers)
-    assert dict(frame.schema) == SCHEMA
-    assert list(answers_of(frame)) == given_answers
+    frame = build_frame(20260626102500000, given_answers)
+    assert dict(frame.schema) == ANSWER_SCHEMA
+    assert list(build_answers(frame)) == given_answers
 
 
 def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path: Path) -> None:
@@ -121,10 +121,10 @@ def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path:
     given_answers = [answer(1, body=b'{"caf\xc3\xa9": 1.10}'), answer(2, body=b""), answer(3, body=b"\x00\xff not text"), refused]
     landing = Landing(str(tmp_path / "landing"))
     land(landing, *given_answers)
-    [manifest] = landing.cycles()
-    frame = landing.read(manifest)
-    assert dict(frame.schema) == SCHEMA
-    assert sorted(landing.answers(frame), key=lambda a: a.request.key) == sorted(given_answers, key=lambda a: a.request.key)
+    [manifest] = landing.list_cycles()
+    frame = landing.read_answers(manifest)
+    assert dict(frame.schema) == ANSWER_SCHEMA
+    assert sorted(landing.iterate_answers(frame), key=lambda a: a.request.key) == sorted(given_answers, key=lambda a: a.request.key)
     empty, none = frame.filter(frame["external_id"] == "2"), frame.filter(frame["platform"] == "bet9ja")
     assert empty["body_hash"].item() is not None
     assert none["body"].null_count() == none["body_hash"].null_count() == 1
@@ -134,9 +134,9 @@ def test_no_replay_brings_back_the_credentials_of_a_proxy_that_were_landed(tmp_p
     said = "refused, url='http://scraper:pa/ss@127.0.0.1:80'"
     landing = Landing(tmp_path)
     land(landing, replace(answer(1, body=None), failure=FailureClass.BLOCKED, failure_detail=said, status=None))
-    [manifest] = landing.cycles()
-    [read] = landing.answers(landing.read(manifest))
-    [listed] = landing.landed_listings(manifest.cycle_id)["failure_detail"]
+    [manifest] = landing.list_cycles()
+    [read] = landing.iterate_answers(landing.read_answers(manifest))
+    [listed] = landing.read_landed_listings(manifest.cycle_id)["failure_detail"]
     assert read.failure_detail == listed == "refused, url='http://***@127.0.0.1:80'"
 
 
@@ -152,17 +152,17 @@ class AwayFileSystem(MemoryFileSystem):  # type: ignore[misc]
 
 
 LANDING_CALLS: dict[str, Callable[[Landing], object]] = {
-    "hours": Landing.hours,
-    "cycles": Landing.cycles,
-    "manifest": lambda landing: landing.manifest(7),
-    "manifest of an hour": lambda landing: landing.manifest(7, RECEIVED),
-    "reread": lambda landing: landing.reread(manifest_of(cycle(), RunStatus.COMPLETED, RECEIVED, (), (), ())),
-    "writer": lambda landing: landing.writer(cycle()),
-    "put": lambda landing: landing._put(landing.root / "file", b""),
+    "hours": Landing.list_hours,
+    "cycles": Landing.list_cycles,
+    "manifest": lambda landing: landing.read_manifest(7),
+    "manifest of an hour": lambda landing: landing.read_manifest(7, RECEIVED),
+    "reread": lambda landing: landing.reread_manifest(build_manifest(cycle(), RunStatus.COMPLETED, RECEIVED, (), (), ())),
+    "writer": lambda landing: landing.open_writer(cycle()),
+    "put": lambda landing: landing._replace_file(landing.root / "file", b""),
     "publish": lambda landing: landing._publish(Path(__file__), landing.root / "file"),
     "remove": lambda landing: landing._remove(landing.root / "file"),
-    "examine": lambda landing: landing._examine(landing.root, Platform.BET9JA, "file"),
-    "open": lambda landing: landing._open(landing.root / "file", "sha"),
+    "examine": lambda landing: landing._examine_segment(landing.root, Platform.BET9JA, "file"),
+    "open": lambda landing: landing._open_verified(landing.root / "file", "sha"),
 }
 
 
@@ -179,20 +179,20 @@ def test_whatever_a_store_raises_is_an_error_of_the_landing_that_shows_no_passwo
 
 def test_readers_see_nothing_of_a_cycle_before_its_manifest(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    writer = landing.writer(cycle())
+    writer = landing.open_writer(cycle())
     writer.append(answer(1))
     writer.flush()
     assert list(tmp_path.rglob("seg-*.parquet"))
-    assert landing.cycles() == []
-    assert landing.unclosed() == [cycle().cycle_id]
+    assert landing.list_cycles() == []
+    assert landing.list_unclosed_cycles() == [cycle().cycle_id]
     with pytest.raises(LandingError, match="no closed cycle 20260626102500000"):
-        landing.manifest(cycle().cycle_id)
+        landing.read_manifest(cycle().cycle_id)
     manifest = writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
-    assert landing.cycles() == [manifest] == [landing.manifest(manifest.cycle_id)]
-    assert landing.manifest(manifest.cycle_id, manifest.partition_hour) == manifest
+    assert landing.list_cycles() == [manifest] == [landing.read_manifest(manifest.cycle_id)]
+    assert landing.read_manifest(manifest.cycle_id, manifest.partition_hour) == manifest
     with pytest.raises(LandingIncomplete, match="no closed cycle"):
-        landing.manifest(manifest.cycle_id, manifest.partition_hour - timedelta(hours=1))
-    assert landing.unclosed() == []
+        landing.read_manifest(manifest.cycle_id, manifest.partition_hour - timedelta(hours=1))
+    assert landing.list_unclosed_cycles() == []
     assert manifest.cycle == cycle()
 
 
@@ -204,7 +204,7 @@ def test_an_interrupted_cycle_keeps_the_segments_that_were_written(tmp_path: Pat
     manifest = landing.close_interrupted(cycle(), RECEIVED)
     assert manifest.status is RunStatus.INTERRUPTED
     assert [segment.name.rpartition("-")[0] for segment in manifest.segments] == ["platform=betpawa/seg-0000", "platform=betpawa/seg-0001"]
-    assert landing.read(landing.manifest(manifest.cycle_id))["external_id"].to_list() == ["0", "1", "2", "3"]
+    assert landing.read_answers(landing.read_manifest(manifest.cycle_id))["external_id"].to_list() == ["0", "1", "2", "3"]
 
 
 def test_a_capture_that_died_keeps_the_stages_before_it(tmp_path: Path) -> None:
@@ -227,13 +227,13 @@ def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(part
         begin += size
         if closed_between:
             landing.close_interrupted(cycle(), RECEIVED)
-    before = landing.landed_listings(cycle().cycle_id)
+    before = landing.read_landed_listings(cycle().cycle_id)
     missing = wanted - set(before["external_id"])
     land(landing, *(answer(int(number), attempt=9) for number in sorted(missing)))
-    manifest = landing.manifest(cycle().cycle_id)
-    found = [(one.request.key, one.attempt, one.requested_at) for one in landing.answers(landing.read(manifest))]
+    manifest = landing.read_manifest(cycle().cycle_id)
+    found = [(one.request.key, one.attempt, one.requested_at) for one in landing.iterate_answers(landing.read_answers(manifest))]
     assert len(found) == len(set(found)) == len(wanted)
-    listed = landing.landed_listings(cycle().cycle_id)
+    listed = landing.read_landed_listings(cycle().cycle_id)
     assert sorted(listed["external_id"]) == sorted(wanted)
     assert set(before.rows()) <= set(listed.rows())
 
@@ -241,7 +241,7 @@ def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(part
 def test_an_interrupted_cycle_without_segments_closes_empty(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     manifest = landing.close_interrupted(cycle(), RECEIVED)
-    assert (manifest.status, manifest.segments, manifest.rows, landing.read(manifest).height) == (RunStatus.INTERRUPTED, (), 0, 0)
+    assert (manifest.status, manifest.segments, manifest.rows, landing.read_answers(manifest).height) == (RunStatus.INTERRUPTED, (), 0, 0)
 
 
 @pytest.mark.parametrize("left", [0, 3, 0.2, 0.9, -8, -1])
@@ -251,25 +251,25 @@ def test_a_torn_segment_is_named_and_takes_no_other_with_it(tmp_path: Path, capl
     path = next(tmp_path.rglob("seg-0001-*.parquet"))
     content = path.read_bytes()
     path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
-    assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "2"]
+    assert landing.read_landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "2"]
     assert f"{path.name} cannot be read" in caplog.text
     manifest = landing.close_interrupted(cycle(), RECEIVED)
     assert manifest.torn == (f"platform=betpawa/{path.name}",)
-    assert landing.manifest(manifest.cycle_id) == manifest
-    assert landing.read(manifest)["external_id"].to_list() == ["0", "2"]
+    assert landing.read_manifest(manifest.cycle_id) == manifest
+    assert landing.read_answers(manifest)["external_id"].to_list() == ["0", "2"]
 
 
 def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    assert landing.landed_listings(cycle().cycle_id).is_empty()
+    assert landing.read_landed_listings(cycle().cycle_id).is_empty()
     land(landing, answer(1, Platform.BET9JA, PayloadKind.TREE), stages=("discovery",))
-    writer = landing.writer(cycle())
+    writer = landing.open_writer(cycle())
     good, bad = answer(2, body=b"{...}"), replace(answer(3, body=None), failure=FailureClass.BLOCKED, failure_detail="HTML", status=None)
     writer.append(good)
     writer.append(bad)
     writer.flush()
-    listed = landing.landed_listings(cycle().cycle_id)
-    assert dict(listed.schema) == {name: SCHEMA[source] for name, source in LISTINGS.items()}
+    listed = landing.read_landed_listings(cycle().cycle_id)
+    assert dict(listed.schema) == {name: ANSWER_SCHEMA[source] for name, source in LISTING_COLUMNS.items()}
     assert listed.columns == [
         *("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail"),
         *("requested_at", "received_at", "observed_at", "n_bytes"),
@@ -279,7 +279,7 @@ def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: 
         ("betpawa", "detail", "3", 7_000_003, 1, None, "blocked", "HTML", bad.requested_at, bad.received_at, bad.observed_at, 0),
     ]
     writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
-    assert landing.landed_listings(cycle().cycle_id).equals(listed)
+    assert landing.read_landed_listings(cycle().cycle_id).equals(listed)
 
 
 def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +295,7 @@ def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(
     writer = CycleWriter(landing, cycle(), flush_age_s=0.01)
     writer.append(answer(1))
     assert written.wait(PATIENCE_S)
-    assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["1"]
+    assert landing.read_landed_listings(cycle().cycle_id)["external_id"].to_list() == ["1"]
     assert threads == ["landing"]
     assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == 1
 
@@ -345,9 +345,9 @@ def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_
         writer.append(answer(2))
     with pytest.raises(LandingError, match="no space"):
         writer.close(RunStatus.FAILED, RECEIVED, ("capture",))
-    [manifest] = landing.cycles()
+    [manifest] = landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.FAILED, ("capture",))
-    assert landing.read(manifest)["external_id"].to_list() == ["0"]
+    assert landing.read_answers(manifest)["external_id"].to_list() == ["0"]
 
 
 def test_a_panic_on_the_writers_thread_is_raised_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -395,32 +395,32 @@ def test_memory_does_not_grow_with_the_cycle(tmp_path: Path) -> None:
 def test_capture_extends_the_manifest_of_discovery_and_changes_the_digest(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, answer(1, kind=PayloadKind.TREE), stages=("discovery",))
-    discovered = landing.manifest(cycle().cycle_id)
+    discovered = landing.read_manifest(cycle().cycle_id)
     land(landing, answer(2), answer(3, Platform.SPORTYBET), stages=("capture",))
-    captured = landing.manifest(cycle().cycle_id)
+    captured = landing.read_manifest(cycle().cycle_id)
     assert captured.stages == ("discovery", "capture")
     assert set(discovered.segments) < set(captured.segments)
     assert captured.rows == 3
     assert captured.digest != discovered.digest
-    assert landing.cycles() == [captured]
+    assert landing.list_cycles() == [captured]
 
 
 def test_late_platforms_of_a_stage_stay_in_the_manifest(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
-    writer = landing.writer(cycle())
+    writer = landing.open_writer(cycle())
     writer.append(answer(1, kind=PayloadKind.TREE))
     writer.close(RunStatus.PARTIAL, RECEIVED, ("discovery",), [Platform.SPORTYBET])
     landing.close_interrupted(cycle(), RECEIVED)
     land(landing, answer(2), stages=("capture",))
-    assert landing.manifest(cycle().cycle_id).late == (Platform.SPORTYBET,)
+    assert landing.read_manifest(cycle().cycle_id).late == (Platform.SPORTYBET,)
 
 
 def test_the_digest_speaks_of_the_content_only(tmp_path: Path) -> None:
     one, other = Landing(tmp_path / "one"), Landing(tmp_path / "other")
     land(one, answer(1), answer(2), stages=("capture",))
     land(other, answer(1), answer(2), stages=("something else",))
-    assert one.cycles()[0].digest == other.cycles()[0].digest
-    assert one.cycles() != other.cycles()
+    assert one.list_cycles()[0].digest == other.list_cycles()[0].digest
+    assert one.list_cycles() != other.list_cycles()
 
 
 def test_a_segment_is_written_when_enough_answers_or_bytes_wait_and_none_is_ever_overwritten(tmp_path: Path) -> None:
@@ -440,13 +440,13 @@ def test_a_segment_is_written_when_enough_answers_or_bytes_wait_and_none_is_ever
 def test_a_missing_segment_is_named_and_nothing_is_read(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, answer(1), answer(2, Platform.SPORTYBET), answer(3, Platform.BET9JA))
-    [manifest] = landing.cycles()
+    [manifest] = landing.list_cycles()
     next(tmp_path.rglob("platform=sportybet/seg-0000-*.parquet")).unlink()
     with pytest.raises(LandingIncomplete, match=r"missing .*platform=sportybet/seg-0000-[0-9a-f]{8}\.parquet$"):
         landing.read_segments(manifest)
     with pytest.raises(LandingIncomplete):
-        landing.read(manifest)
-    assert landing.read(manifest, platforms=[Platform.BETPAWA])["external_id"].to_list() == ["1"]
+        landing.read_answers(manifest)
+    assert landing.read_answers(manifest, platforms=[Platform.BETPAWA])["external_id"].to_list() == ["1"]
 
 
 def test_a_segment_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
@@ -455,25 +455,25 @@ def test_a_segment_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     path = next(tmp_path.rglob("seg-0000-*.parquet"))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(LandingIncomplete, match=rf"{path.name} .* not as it was written"):
-        landing.read(landing.manifest(cycle().cycle_id))
+        landing.read_answers(landing.read_manifest(cycle().cycle_id))
 
 
 def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     land(landing, answer(1, kind=PayloadKind.TREE), answer(2), answer(3, Platform.BET9JA))
-    [manifest] = landing.cycles()
-    assert landing.read(manifest, kinds=[PayloadKind.DETAIL])["external_id"].sort().to_list() == ["2", "3"]
-    assert landing.read(manifest, kinds=[PayloadKind.DETAIL], platforms=[Platform.BET9JA])["external_id"].to_list() == ["3"]
-    assert landing.read(manifest, kinds=[PayloadKind.LISTING]).height == 0
+    [manifest] = landing.list_cycles()
+    assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])["external_id"].sort().to_list() == ["2", "3"]
+    assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[Platform.BET9JA])["external_id"].to_list() == ["3"]
+    assert landing.read_answers(manifest, kinds=[PayloadKind.LISTING]).height == 0
 
 
 def test_an_answer_landed_with_an_absurd_instant_is_read_as_observed_when_it_arrived(tmp_path: Path) -> None:
     landing = Landing(tmp_path / "landing")
     absurd = replace(answer(1), observed_at=RECEIVED - timedelta(seconds=999_999_999))
     land(landing, absurd, answer(2))
-    told, plain = landing.answers(landing.read(landing.manifest(cycle().cycle_id)))
+    told, plain = landing.iterate_answers(landing.read_answers(landing.read_manifest(cycle().cycle_id)))
     assert (told, plain) == (replace(absurd, observed_at=absurd.received_at), answer(2))
-    listed = landing.landed_listings(cycle().cycle_id)
+    listed = landing.read_landed_listings(cycle().cycle_id)
     assert listed["observed_at"].to_list() == [told.observed_at, plain.observed_at]
 
 
@@ -481,34 +481,34 @@ def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     for offset in (-1, 0, 1):
         land(landing, answer(1), of=cycle(20260626102500000 + offset, HOUR + timedelta(hours=offset)))
-    ids = [manifest.cycle_id for manifest in landing.cycles()]
+    ids = [manifest.cycle_id for manifest in landing.list_cycles()]
     assert ids == sorted(ids)
-    assert [m.cycle_id for m in landing.cycles(hour=HOUR + timedelta(minutes=59))] == [ids[1]]
-    assert [m.cycle_id for m in landing.cycles(start=HOUR, end=HOUR + timedelta(hours=1))] == [ids[1]]
-    assert [m.cycle_id for m in landing.cycles(start=HOUR)] == ids[1:]
-    assert [m.cycle_id for m in landing.cycles(end=HOUR)] == ids[:1]
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*.parquet")) == sum(m.bytes for m in landing.cycles())
-    assert landing.usage().rows() == [(m.partition_hour, m.cycle_id, "full", "betpawa", 1, m.bytes) for m in landing.cycles()]
-    assert landing.usage(end=HOUR).height == 1
+    assert [m.cycle_id for m in landing.list_cycles(hour=HOUR + timedelta(minutes=59))] == [ids[1]]
+    assert [m.cycle_id for m in landing.list_cycles(start=HOUR, end=HOUR + timedelta(hours=1))] == [ids[1]]
+    assert [m.cycle_id for m in landing.list_cycles(start=HOUR)] == ids[1:]
+    assert [m.cycle_id for m in landing.list_cycles(end=HOUR)] == ids[:1]
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.parquet")) == sum(m.bytes for m in landing.list_cycles())
+    assert landing.measure_usage().rows() == [(m.partition_hour, m.cycle_id, "full", "betpawa", 1, m.bytes) for m in landing.list_cycles()]
+    assert landing.measure_usage(end=HOUR).height == 1
 
 
 def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
     landing = Landing(f"memory://{uuid.uuid4().hex}/landing")
-    assert landing.cycles() == []
+    assert landing.list_cycles() == []
     land(landing, answer(1), stages=("discovery",))
     land(landing, answer(2, Platform.SPORTYBET), stages=("capture",))
-    [manifest] = landing.cycles()
+    [manifest] = landing.list_cycles()
     assert manifest.stages == ("discovery", "capture")
-    assert sorted(a.request.external_id or "" for a in landing.answers(landing.read(manifest))) == ["1", "2"]
+    assert sorted(a.request.external_id or "" for a in landing.iterate_answers(landing.read_answers(manifest))) == ["1", "2"]
     (landing.root / "date=2026-06-26" / "hour=10" / f"cycle={manifest.cycle_id}" / manifest.segments[0].name).unlink()
     with pytest.raises(LandingIncomplete, match="platform=betpawa/seg-0000"):
-        landing.read(manifest)
+        landing.read_answers(manifest)
 
 
 def test_a_landing_that_cannot_be_written_says_what_to_do_before_an_answer_comes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(LandingError, match=r"cannot write to the landing at .*: Not a directory .*another folder or URL"):
-        Landing(tmp_path / "file" / "landing").writer(cycle())
+        Landing(tmp_path / "file" / "landing").open_writer(cycle())
 
 
 def write_beside_each_other(landing: Landing) -> list[str]:
@@ -525,14 +525,14 @@ def write_beside_each_other(landing: Landing) -> list[str]:
 def test_two_writers_of_one_cycle_lose_no_answer(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     wanted = write_beside_each_other(landing)
-    assert sorted(landing.read(landing.manifest(cycle().cycle_id))["external_id"]) == wanted
+    assert sorted(landing.read_answers(landing.read_manifest(cycle().cycle_id))["external_id"]) == wanted
 
 
 def test_two_writers_of_one_cycle_lose_no_answer_on_an_object_store() -> None:
     with s3_bucket("two-writers") as url:
         landing = Landing(f"{url}/landing")
         wanted = write_beside_each_other(landing)
-        assert sorted(landing.read(landing.manifest(cycle().cycle_id))["external_id"]) == wanted
+        assert sorted(landing.read_answers(landing.read_manifest(cycle().cycle_id))["external_id"]) == wanted
 
 
 @pytest.mark.parametrize("store", ["folder", "object store"])
@@ -547,7 +547,7 @@ def test_a_segment_is_never_replaced(tmp_path: Path, store: str) -> None:
         with pytest.raises(LandingError, match="cannot write to the landing"):
             writers[1].flush()
         manifest = writers[0].close(RunStatus.COMPLETED, RECEIVED, ("capture",))
-        assert landing.read(manifest)["external_id"].to_list() == ["1"]
+        assert landing.read_answers(manifest)["external_id"].to_list() == ["1"]
 
 
 def test_a_manifest_written_meanwhile_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +556,7 @@ def test_a_manifest_written_meanwhile_loses_no_answer(tmp_path: Path, monkeypatc
     first, second = (CycleWriter(landing, cycle(), flush_answers=1) for _ in range(2))
     first.append(answer(1))
     first.flush()
-    put, closed = landing._put, []
+    put, closed = landing._replace_file, []
 
     def put_late(path: UPath, content: bytes) -> None:
         if not closed:
@@ -565,9 +565,9 @@ def test_a_manifest_written_meanwhile_loses_no_answer(tmp_path: Path, monkeypatc
             second.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
         put(path, content)
 
-    monkeypatch.setattr(landing, "_put", put_late)
+    monkeypatch.setattr(landing, "_replace_file", put_late)
     manifest = first.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
-    assert sorted(landing.read(landing.reread(manifest))["external_id"]) == ["1", "2"]
+    assert sorted(landing.read_answers(landing.reread_manifest(manifest))["external_id"]) == ["1", "2"]
 
 
 def test_names_of_segments_outlive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -594,10 +594,10 @@ def test_segments_named_without_a_writer_stay_readable_and_are_counted_on_from(t
     before = landing.close_interrupted(cycle(), RECEIVED)
     assert [segment.name for segment in before.segments] == ["platform=betpawa/seg-0000.parquet", "platform=betpawa/seg-0001.parquet"]
     land(landing, answer(2))
-    after = landing.manifest(cycle().cycle_id)
+    after = landing.read_manifest(cycle().cycle_id)
     assert after.segments[2].name.startswith("platform=betpawa/seg-0002-")
-    assert landing.read(after)["external_id"].to_list() == ["0", "1", "2"]
-    assert landing.landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "1", "2"]
+    assert landing.read_answers(after)["external_id"].to_list() == ["0", "1", "2"]
+    assert landing.read_landed_listings(cycle().cycle_id)["external_id"].to_list() == ["0", "1", "2"]
 
 
 def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
@@ -606,7 +606,7 @@ def test_a_broken_manifest_is_named(tmp_path: Path) -> None:
     path = next(tmp_path.rglob("manifest.json"))
     path.write_text("{")
     with pytest.raises(LandingError, match=r"manifest\.json is not a manifest"):
-        landing.cycles()
+        landing.list_cycles()
 
 
 def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path) -> None:
@@ -618,15 +618,15 @@ def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path)
     broken.write_text("{")
     folder.unlink()
     folder.mkdir()  # what the disk refuses to read, also to root
-    landed = landing.readable_cycles()
+    landed = landing.list_readable_cycles()
     assert [manifest.cycle_id for manifest in landed.manifests] == [1, 4]
     assert [(cycle.hour, cycle.cycle_id) for cycle in landed.unreadable] == [(hours[1], 2), (hours[2], 3)]
     assert f"{broken} is not a manifest" in landed.unreadable[0].sentence
     assert f"{folder} cannot be read: Is a directory. Make it readable, or bring it back from a copy." in landed.unreadable[1].sentence
-    only = landing.readable_cycles(hours[2], hours[3])
+    only = landing.list_readable_cycles(hours[2], hours[3])
     assert (only.manifests, [cycle.cycle_id for cycle in only.unreadable]) == ([], [3])
     with pytest.raises(LandingUnreadable):
-        landing.usage()
+        landing.measure_usage()
 
 
 def test_an_index_that_cannot_be_read_costs_the_sizes_of_its_own_hour_only(tmp_path: Path) -> None:
@@ -634,7 +634,7 @@ def test_an_index_that_cannot_be_read_costs_the_sizes_of_its_own_hour_only(tmp_p
     for n in range(2):
         land(landing, answer(n), of=cycle(n + 1, HOUR + timedelta(hours=n)))
     (tmp_path / f"date={HOUR:%Y-%m-%d}" / f"hour={HOUR:%H}" / "compacted.json").write_text("{")
-    usage, unsized = landing.usage_of(landing.readable_cycles().manifests)
+    usage, unsized = landing.measure_usage_of(landing.list_readable_cycles().manifests)
     assert usage["cycle_id"].to_list() == [2]
     assert [(cycle.hour, cycle.cycle_id) for cycle in unsized] == [(HOUR, 1)]
     assert "compacted.json does not say what lies in the files beside it" in unsized[0].sentence
@@ -644,9 +644,9 @@ def test_a_store_that_answers_nothing_is_no_cycle_that_cannot_be_read(monkeypatc
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
     fsspec.register_implementation("away", AwayFileSystem, clobber=True)
     with pytest.raises(LandingError, match="Could not connect"):
-        Landing("away://landing").readable_cycles()
+        Landing("away://landing").list_readable_cycles()
     with pytest.raises(LandingError) as raised:
-        Landing("away://landing")._manifest_in(UPath("away://landing/date=2026-06-26/hour=10/cycle=1"))
+        Landing("away://landing")._read_manifest_in(UPath("away://landing/date=2026-06-26/hour=10/cycle=1"))
     assert not isinstance(raised.value, LandingUnreadable)
 
 
@@ -659,4 +659,4 @@ def test_what_fails_beside_the_landing_costs_no_answer(tmp_path: Path) -> None:
     for number in range(5):
         writer.append(answer(number))
     manifest = writer.close(RunStatus.COMPLETED, RECEIVED)
-    assert landing.read(manifest).height == 5
+    assert landing.read_answers(manifest).height == 5

@@ -44,11 +44,11 @@ def test_recorded_payloads_become_one_cycle_per_hour(tmp_path: Path) -> None:
     manifests = imported(landing, directory)
     assert [manifest.partition_hour.hour for manifest in manifests] == [10, 11]
     assert {(m.trigger, m.scope, m.status) for m in manifests} == {(Trigger.IMPORT, Scope.RECORDED, RunStatus.COMPLETED)}
-    assert manifests == landing.cycles()
-    first, second = landing.answers(landing.read(manifests[0]))
+    assert manifests == landing.list_cycles()
+    first, second = landing.iterate_answers(landing.read_answers(manifests[0]))
     assert (first.request.external_id, first.received_at, first.body) == ("35429065", datetime(2026, 6, 26, 10, 25, tzinfo=UTC), b'{"id": 1}')
     assert (second.request.sr_id, second.observed_at.hour) == (66457014, 10)
-    [listing] = landing.answers(landing.read(manifests[1]))
+    [listing] = landing.iterate_answers(landing.read_answers(manifests[1]))
     assert (listing.request.kind, listing.request.path, dict(listing.request.params)) == (PayloadKind.LISTING, "/l", {"p": "1"})
 
 
@@ -62,8 +62,8 @@ def test_what_is_imported_twice_is_there_once(tmp_path: Path) -> None:
     assert [manifest.rows for manifest in more] == [1]
     changed = imported(landing, folder(tmp_path / "changed", DETAIL, body='{"id": 2}'))
     assert [manifest.rows for manifest in changed] == [1]
-    assert sum(manifest.rows for manifest in landing.cycles()) == 3
-    assert len({manifest.cycle_id for manifest in landing.cycles()}) == 3
+    assert sum(manifest.rows for manifest in landing.list_cycles()) == 3
+    assert len({manifest.cycle_id for manifest in landing.list_cycles()}) == 3
 
 
 def test_an_import_that_died_before_its_manifest_is_finished_not_doubled(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ def test_an_import_that_died_before_its_manifest_is_finished_not_doubled(tmp_pat
     next((tmp_path / "landing").rglob("manifest.json")).unlink()
     both = folder(tmp_path / "in", DETAIL, {**DETAIL, "file": "b.json", "external_id": "2"})
     assert [manifest.rows for manifest in imported(landing, both)] == [1]
-    assert sum(manifest.rows for manifest in landing.cycles()) == 2
-    assert landing.unclosed() == []
+    assert sum(manifest.rows for manifest in landing.list_cycles()) == 2
+    assert landing.list_unclosed_cycles() == []
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_faulty_entry_is_one_line_that_names_the_file_and_nothing_lands(tmp_pa
     with pytest.raises(RecordedPayloadError, match=re.escape(message)) as refused:
         imported(landing, directory)
     assert "\n" not in str(refused.value)
-    assert landing.cycles() == []
+    assert landing.list_cycles() == []
 
 
 def test_files_that_are_missing_or_no_json_are_named(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_captured_answers_import_byte_for_byte(tmp_path: Path, samples: Path) ->
     directory = folder(tmp_path / "in", DETAIL, body=capture.read_text())
     landing = Landing(tmp_path / "landing")
     [manifest] = imported(landing, directory)
-    [answer] = landing.answers(landing.read(manifest))
+    [answer] = landing.iterate_answers(landing.read_answers(manifest))
     assert answer.body == capture.read_bytes()
     assert manifest.bytes < len(answer.body) / 4
 

@@ -13,9 +13,9 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import RawBooks, Vocabulary, normalise, raw_books, vocabulary
-from palimpsest_pipeline.markets.platform_books import MARKETS, OUTCOMES
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.markets.platform_books import MARKETS_SCHEMA, OUTCOMES_SCHEMA
+from palimpsest_pipeline.platforms.registry import build_adapters
 
 CAPTURES: Final = {
     "betpawa_norway_france": (Platform.BETPAWA, Sport.FOOTBALL, "detail_football_113_markets_v3_2026-06-26.json"),
@@ -38,7 +38,7 @@ FOOTBALL: Final = [name for name, (_, sport, _) in CAPTURES.items() if sport is 
 @cache
 def captured_books(samples: Path) -> RawBooks:
     """All captured books as one batch; the captures' numbers are those of INDEX."""
-    return raw_books([detail(samples, name) for name in CAPTURES])
+    return collect_raw_books([detail(samples, name) for name in CAPTURES])
 
 
 def detail(samples: Path, name: str) -> Detail:
@@ -47,7 +47,7 @@ def detail(samples: Path, name: str) -> Detail:
     received_at = datetime(2026, 6, 26, 10, tzinfo=UTC)
     request = Request(platform, PayloadKind.DETAIL, "/")
     body = (samples / platform.value / file).read_bytes()
-    return adapters()[platform].read_detail(Answer(request, 1, received_at, received_at, received_at, 200, {}, body))
+    return build_adapters()[platform].read_detail(Answer(request, 1, received_at, received_at, received_at, 200, {}, body))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ def books(rows: Sequence[MarketRow]) -> RawBooks:
     """Market rows as the batch that says them."""
     outcomes = [outcome for row in rows for outcome in row.outcomes]
     return RawBooks(
-        pl.DataFrame([(*astuple(row)[:-1], len(row.outcomes)) for row in rows], schema=MARKETS, orient="row"),
-        pl.DataFrame(outcomes, schema=OUTCOMES, orient="row"),
+        pl.DataFrame([(*astuple(row)[:-1], len(row.outcomes)) for row in rows], schema=MARKETS_SCHEMA, orient="row"),
+        pl.DataFrame(outcomes, schema=OUTCOMES_SCHEMA, orient="row"),
     )
 
 
@@ -80,7 +80,7 @@ def market_rows_of(raw: RawBooks) -> list[MarketRow]:
 
 def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
     """All captured prices in the vocabulary's words: capture (name), platform, sport, market_key, specifier, outcome, odds_milli, backable."""
-    words = words or vocabulary()
+    words = words or load_vocabulary()
     names = pl.DataFrame(
         [(INDEX[name], name, platform.value, sport.value) for name, (platform, sport, _) in CAPTURES.items()],
         schema={"index": pl.UInt32, "name": pl.String, "platform": pl.String, "sport": pl.String},

@@ -9,10 +9,10 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.markets import vocabulary
-from palimpsest_pipeline.markets.audit_occurrences import totals, unmapped
-from palimpsest_pipeline.pipeline.market_audit import Audited, Chosen, audit
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.markets.audit_occurrences import count_by_platform, rank_unmapped
+from palimpsest_pipeline.pipeline.market_audit import AuditFilter, AuditResult, audit_markets
+from palimpsest_pipeline.platforms.registry import build_adapters
 
 FOOTBALL = {
     "betpawa/detail_football_113_markets_v3_2026-06-26.json": 0.98,
@@ -34,12 +34,12 @@ DECLARED = {"sportybet/event_prematch_football_norway_france_974_markets.json": 
 
 
 @cache
-def audited(*places: str, source: str | None = None, platform: Platform | None = None) -> Audited:
-    return audit(places, Landing("nowhere"), adapters(), vocabulary(), Chosen(platform, source))
+def audited(*places: str, source: str | None = None, platform: Platform | None = None) -> AuditResult:
+    return audit_markets(places, Landing("nowhere"), build_adapters(), load_vocabulary(), AuditFilter(platform, source))
 
 
-def figures(found: Audited) -> dict[str, dict[str, float]]:
-    return {row["platform"]: row for row in totals(found.occurrences).to_dicts()}
+def figures(found: AuditResult) -> dict[str, dict[str, float]]:
+    return {row["platform"]: row for row in count_by_platform(found.occurrences).to_dicts()}
 
 
 @pytest.mark.parametrize(("file", "least"), [*FOOTBALL.items(), *OTHERS.items()])
@@ -49,14 +49,14 @@ def test_a_captured_book_is_known(file: str, least: float, samples: Path):
     ((platform, book),) = figures(found).items()
     assert platform == Path(file).parent.name
     assert book["occurrences"] == DECLARED.get(file, book["occurrences"]) > 20
-    assert book["mapped_share"] >= least, unmapped(found.occurrences, vocabulary())
+    assert book["mapped_share"] >= least, rank_unmapped(found.occurrences, load_vocabulary())
 
 
 @pytest.mark.parametrize("file", [*FOOTBALL, *OTHERS])
 def test_every_market_that_is_not_known_is_listed(file: str, samples: Path):
     found = audited(str(samples / file))
     ((_, book),) = figures(found).items()
-    missing = unmapped(found.occurrences, vocabulary())
+    missing = rank_unmapped(found.occurrences, load_vocabulary())
     assert missing["occurrences"].sum() == book["occurrences"] - book["mapped"]
     assert missing.filter((pl.col("external_market_id") == "") | (pl.col("name") == "") | (pl.col("error_class") == "")).is_empty()
     assert missing.select(["platform", "sport", "external_market_id", "error_class"]).is_duplicated().sum() == 0
@@ -71,7 +71,7 @@ def test_every_line_of_the_recorded_basketball_of_betpawa_is_known(samples: Path
     file.write_text(json.dumps(answer))
     found = audited(str(file))
     assert found.left_out == []
-    assert figures(found)["betpawa"]["mapped_share"] == 1.0, unmapped(found.occurrences, vocabulary())
+    assert figures(found)["betpawa"]["mapped_share"] == 1.0, rank_unmapped(found.occurrences, load_vocabulary())
 
 
 def test_what_was_counted_on_two_hundred_events_is_known(market_facts: Path):

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.markets import Normalised, normalise, vocabulary
-from palimpsest_pipeline.markets.normaliser import MERGED, PRICES
-from palimpsest_pipeline.markets.players import PLAYERS
-from palimpsest_pipeline.markets.unmapped_markets import COVERAGE, UNMAPPED
+from palimpsest_pipeline.markets import NormalisedBatch, load_vocabulary, normalise
+from palimpsest_pipeline.markets.normaliser import MERGED_SCHEMA, PRICES_SCHEMA
+from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
+from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 
 from .captures import CAPTURES, FOOTBALL, INDEX, MarketRow, books, captured_books, market_rows_of
 
@@ -30,34 +30,34 @@ def raw(*rows: tuple[str, str, str, str, str, int | None], sport: str = "footbal
     ]
 
 
-def normal(*rows: MarketRow) -> Normalised:
-    return normalise(books(rows), vocabulary())
+def normal(*rows: MarketRow) -> NormalisedBatch:
+    return normalise(books(rows), load_vocabulary())
 
 
-def assert_same(left: Normalised, right: Normalised) -> None:
-    for field in fields(Normalised):
+def assert_same(left: NormalisedBatch, right: NormalisedBatch) -> None:
+    for field in fields(NormalisedBatch):
         assert_frame_equal(getattr(left, field.name), getattr(right, field.name))
 
 
-def named(result: Normalised) -> pl.DataFrame:
+def named(result: NormalisedBatch) -> pl.DataFrame:
     """Prices with market and outcome keys instead of numbers."""
-    package = vocabulary()
+    package = load_vocabulary()
     return result.prices.join(package.markets.select("market_id", "market_key"), on="market_id").join(
         package.outcomes.select("market_id", "ordinal", "outcome_key"), on=("market_id", "ordinal"), how="left"
     )
 
 
-def facts(result: Normalised) -> set[tuple[Any, ...]]:
+def facts(result: NormalisedBatch) -> set[tuple[Any, ...]]:
     outcome = pl.when(pl.col("outcome") == "").then("outcome_key").otherwise("outcome")
     return set(named(result).select("market_key", "specifier", outcome, "odds_milli").iter_rows())
 
 
 @pytest.fixture(scope="module")
-def captured(samples: Path) -> Normalised:
-    return normalise(captured_books(samples), vocabulary())
+def captured(samples: Path) -> NormalisedBatch:
+    return normalise(captured_books(samples), load_vocabulary())
 
 
-def price(captured: Normalised, capture: str, market_key: str, specifier: str) -> dict[str, int | None]:
+def price(captured: NormalisedBatch, capture: str, market_key: str, specifier: str) -> dict[str, int | None]:
     rows = named(captured).filter((pl.col("capture") == INDEX[capture]) & (pl.col("market_key") == market_key) & (pl.col("specifier") == specifier))
     return dict(rows.select("outcome_key", "odds_milli").iter_rows())
 
@@ -274,7 +274,7 @@ def test_a_ladder_of_two_teams_gives_way_for_the_team_that_another_feed_lists() 
 
 
 def test_every_market_that_a_platform_has_as_a_ladder_and_otherwise_has_its_feeds_in_order() -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     ladders = package.keys.filter("ladder").select("platform", "market_id")
     otherwise = package.keys.filter(~pl.col("ladder")).join(ladders, on=("platform", "market_id"), how="semi").select("platform", "market_id")
     fed = package.keys.join(package.feeds, on="key_id")
@@ -283,7 +283,7 @@ def test_every_market_that_a_platform_has_as_a_ladder_and_otherwise_has_its_feed
     assert fed.filter("ladder")["place"].to_list() == [1] * 30
 
 
-def test_a_captured_suspended_price_does_not_give_way_to_another_feeds(captured: Normalised) -> None:
+def test_a_captured_suspended_price_does_not_give_way_to_another_feeds(captured: NormalisedBatch) -> None:
     """SportyBet holds off more than 29.5 shots at 3.60; its other feed offers 30 or more at 1.82."""
     shots = named(captured).filter((pl.col("capture") == INDEX["sportybet_norway_france"]) & (pl.col("market_key") == "total_shots"))
     over = {line: (odds, state) for line, odds, state in shots.filter(outcome_key="over").select("line", "odds_milli", "state").iter_rows()}
@@ -348,7 +348,7 @@ def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(market: s
     assert facts(result) == expected
     assert result.unmapped.is_empty()
     assert result.merged.is_empty()
-    complete = vocabulary().complete_sets.join(vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi")
+    complete = load_vocabulary().complete_sets.join(load_vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi")
     sizes = complete.group_by("set").len()["len"].to_list()
     assert {len(LISTS[variant]) for variant in variants} <= set(sizes)
 
@@ -414,8 +414,8 @@ def test_a_market_row_without_outcomes_is_an_occurrence() -> None:
 
 def test_an_empty_batch_gives_empty_frames_of_the_right_columns() -> None:
     result = normal()
-    shapes = [PRICES, UNMAPPED, COVERAGE, MERGED, PLAYERS]
-    assert [getattr(result, field.name).schema for field in fields(Normalised)] == [pl.Schema(shape) for shape in shapes]
+    shapes = [PRICES_SCHEMA, UNMAPPED_SCHEMA, COVERAGE_SCHEMA, MERGED_SCHEMA, PLAYERS_SCHEMA]
+    assert [getattr(result, field.name).schema for field in fields(NormalisedBatch)] == [pl.Schema(shape) for shape in shapes]
     assert result.prices.is_empty()
 
 
@@ -481,20 +481,20 @@ def test_order_and_grouping_change_nothing(rows: list[MarketRow], order: Random)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_order_of_captured_markets_rows_and_outcomes_changes_nothing(samples: Path, captured: Normalised, seed: int) -> None:
+def test_the_order_of_captured_markets_rows_and_outcomes_changes_nothing(samples: Path, captured: NormalisedBatch, seed: int) -> None:
     rows = market_rows_of(captured_books(samples))
     assert_same(normal(*shuffled(rows if seed % 2 else taken_apart(rows), Random(seed))), captured)
 
 
-def test_normalising_again_or_in_parts_gives_the_same(samples: Path, captured: Normalised) -> None:
+def test_normalising_again_or_in_parts_gives_the_same(samples: Path, captured: NormalisedBatch) -> None:
     rows = market_rows_of(captured_books(samples))
     assert_same(normal(*rows), captured)
     parts = [normal(*(row for row in rows if (row.capture < 3) is early)) for early in (True, False)]
-    for field in fields(Normalised):
+    for field in fields(NormalisedBatch):
         assert_frame_equal(pl.concat([getattr(part, field.name) for part in parts]), getattr(captured, field.name))
 
 
-def test_numbers_of_captures_may_be_of_any_size(samples: Path, captured: Normalised) -> None:
+def test_numbers_of_captures_may_be_of_any_size(samples: Path, captured: NormalisedBatch) -> None:
     far = 2**32 - len(CAPTURES)
     moved = normal(*(replace(row, capture=row.capture + far) for row in market_rows_of(captured_books(samples))))
     assert_frame_equal(moved.prices.with_columns(pl.col("capture") - far), captured.prices)
@@ -511,29 +511,29 @@ def test_the_order_of_rows_that_name_one_outcome_changes_nothing(order: list[int
 # --- captured answers ----------------------------------------------------------------------------------------------------------------
 
 
-def test_every_captured_occurrence_is_mapped_or_reported(captured: Normalised, samples: Path) -> None:
+def test_every_captured_occurrence_is_mapped_or_reported(captured: NormalisedBatch, samples: Path) -> None:
     occurrences = captured_books(samples).markets.select("capture", "market_id", "specifier").n_unique()
     assert captured.coverage["n_markets"].sum() == occurrences
     assert captured.coverage.filter(pl.col("error_class") != "")["n_markets"].sum() == captured.unmapped.height
     assert captured.coverage["capture"].n_unique() == len(CAPTURES)
 
 
-def test_captured_football_is_mapped_to_the_measured_share(captured: Normalised) -> None:
+def test_captured_football_is_mapped_to_the_measured_share(captured: NormalisedBatch) -> None:
     mapped = pl.col("n_markets").filter(pl.col("error_class") == "").sum()
     share = dict(captured.coverage.group_by("capture").agg(mapped / pl.col("n_markets").sum()).iter_rows())
     assert {name: share[INDEX[name]] for name in FOOTBALL if share[INDEX[name]] < 0.98} == {}
 
 
-def test_prices_are_in_the_order_of_their_identity(captured: Normalised) -> None:
+def test_prices_are_in_the_order_of_their_identity(captured: NormalisedBatch) -> None:
     assert captured.prices.height > 9000
     assert_frame_equal(captured.prices, captured.prices.sort("capture", "market_id", "specifier", "outcome", "ordinal"))
 
 
-def test_every_captured_outcome_of_a_known_market_is_known(captured: Normalised) -> None:
+def test_every_captured_outcome_of_a_known_market_is_known(captured: NormalisedBatch) -> None:
     assert set(captured.unmapped["error_class"]) <= {"unknown_market"}
 
 
-def test_bets_that_a_capture_sells_twice_are_there_once_and_counted(captured: Normalised, samples: Path) -> None:
+def test_bets_that_a_capture_sells_twice_are_there_once_and_counted(captured: NormalisedBatch, samples: Path) -> None:
     raw_books = captured_books(samples)
     owner = [row.capture for row in market_rows_of(raw_books) for _ in row.outcomes]
     priced = raw_books.outcomes.select(pl.Series("capture", owner), "odds_milli").filter(pl.col("odds_milli") > 1000)
@@ -543,7 +543,7 @@ def test_bets_that_a_capture_sells_twice_are_there_once_and_counted(captured: No
     assert captured.prices["odds_milli"].count() + captured.merged["n_prices"].sum() == priced.height
 
 
-def test_the_players_of_the_captures_are_named(captured: Normalised) -> None:
+def test_the_players_of_the_captures_are_named(captured: NormalisedBatch) -> None:
     scorers = named(captured).filter((pl.col("market_key") == "anytime_goalscorer") & (pl.col("outcome") != ""))
     people = scorers.join(captured.players, on=("capture", "outcome"), how="left")
     sportybet, betpawa = (people.filter(pl.col("capture") == INDEX[f"{book}_norway_france"]) for book in ("sportybet", "betpawa"))
@@ -555,7 +555,7 @@ def test_the_players_of_the_captures_are_named(captured: Normalised) -> None:
     assert set(sportybet.filter(pl.col("outcome") == "sr:player:1027583")["name"]) == {"Mateta, Jean-Philippe"}
 
 
-def test_captured_totals_and_handicaps_are_the_same_bet_on_all_three(captured: Normalised) -> None:
+def test_captured_totals_and_handicaps_are_the_same_bet_on_all_three(captured: NormalisedBatch) -> None:
     three = ["betpawa_norway_france", "sportybet_norway_france", "bet9ja_norway_france"]
     assert [price(captured, book, "total_goals", "total=2.5") for book in three] == [
         {"over": 1530, "under": 2580},
@@ -573,7 +573,7 @@ def test_captured_totals_and_handicaps_are_the_same_bet_on_all_three(captured: N
     assert [price(captured, book, "match_result_first_n_minutes", "minute=10")["draw"] for book in three] == [1240, 1220, 1160]
 
 
-def test_captured_prices_of_one_bet_agree_between_the_platforms(captured: Normalised) -> None:
+def test_captured_prices_of_one_bet_agree_between_the_platforms(captured: NormalisedBatch) -> None:
     three = ["betpawa_norway_france", "sportybet_norway_france", "bet9ja_norway_france"]
     pairs = (
         named(captured)
@@ -589,7 +589,7 @@ def test_captured_prices_of_one_bet_agree_between_the_platforms(captured: Normal
     assert apart.filter(~pl.col("market_key").str.contains(judged_apart)).is_empty()
 
 
-def test_no_captured_price_is_one_or_less_and_no_line_is_a_fraction_of_a_quarter(captured: Normalised) -> None:
+def test_no_captured_price_is_one_or_less_and_no_line_is_a_fraction_of_a_quarter(captured: NormalisedBatch) -> None:
     assert captured.prices.filter(pl.col("odds_milli") <= 1000).is_empty()
     lines = captured.prices["specifier"].str.extract(r"(?:total|hcp)=([^|]+)").drop_nulls().unique()
     assert all(Decimal(line) % Decimal("0.25") == 0 for line in lines)

@@ -7,25 +7,25 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import vocabulary
-from palimpsest_pipeline.markets.proposals import KEY, proposals
+from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.markets.proposals import UNMAPPED_KEY, propose_mappings
 
-WORDS = vocabulary()
+WORDS = load_vocabulary()
 BY_NAME = replace(WORDS, keys=WORDS.keys.clear())
 """The vocabulary with no platform's ids in it: only names are left to go by."""
 
 
 def asked(*rows: tuple[str, str, str, str, str]) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=dict.fromkeys([*KEY, "name"], pl.String), orient="row")
+    return pl.DataFrame(rows, schema=dict.fromkeys([*UNMAPPED_KEY, "name"], pl.String), orient="row")
 
 
 def proposed(name: str, schema: str = "", sport: str = "football") -> str | None:
-    found = proposals(asked(("bet9ja", sport, "X", schema, name)), BY_NAME)
+    found = propose_mappings(asked(("bet9ja", sport, "X", schema, name)), BY_NAME)
     return found["proposed_market_key"].item() if found.height else None
 
 
 def test_a_known_id_in_another_form_is_proposed_to_be_what_the_id_stands_for():
-    found = proposals(asked(("sportybet", "football", "18", "total|variant", "Over/Under")), WORDS)
+    found = propose_mappings(asked(("sportybet", "football", "18", "total|variant", "Over/Under")), WORDS)
     assert found.select("proposed_market_key", "proposal_evidence").rows() == [("total_goals", "the vocabulary has this id")]
 
 
@@ -52,7 +52,7 @@ def test_a_market_of_another_sport_is_not_proposed():
 
 def test_proposals_do_not_depend_on_the_order_asked():
     rows = asked(*(("bet9ja", "football", str(n), "", name) for n, name in enumerate(["Draw No Bet", "Double Chance", "Nothing", "HT DNB"])))
-    assert proposals(rows.reverse(), BY_NAME).equals(proposals(rows, BY_NAME))
+    assert propose_mappings(rows.reverse(), BY_NAME).equals(propose_mappings(rows, BY_NAME))
 
 
 @pytest.fixture(scope="module")
@@ -68,19 +68,21 @@ def observed(market_facts: Path) -> pl.DataFrame:
     with (market_facts / "observed_markets.csv").open(newline="", encoding="utf-8") as file:
         names = {(row["platform"], "football", row["raw_market_id"], row["raw_name"]) for row in csv.DictReader(file)}
     return (
-        pl.DataFrame(sorted(names), schema=dict.fromkeys([*KEY[:3], "name"], pl.String), orient="row")
-        .unique(KEY[:3], keep="first", maintain_order=True)
-        .join(known, on=KEY[:3])
-        .join(lines, on=KEY[:3], how="left")
+        pl.DataFrame(sorted(names), schema=dict.fromkeys([*UNMAPPED_KEY[:3], "name"], pl.String), orient="row")
+        .unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True)
+        .join(known, on=UNMAPPED_KEY[:3])
+        .join(lines, on=UNMAPPED_KEY[:3], how="left")
         .with_columns(pl.col("specifier_schema").fill_null(""))
     )
 
 
 def test_of_what_is_proposed_for_other_spellings_nearly_all_is_right(observed: pl.DataFrame):
     foreign = observed.filter(~pl.col("name").is_in(WORDS.markets["name"].to_list()))
-    judged = proposals(foreign, BY_NAME).join(foreign, on=KEY).with_columns(right=pl.col("proposed_market_key").is_in(pl.col("known")))
+    judged = (
+        propose_mappings(foreign, BY_NAME).join(foreign, on=UNMAPPED_KEY).with_columns(right=pl.col("proposed_market_key").is_in(pl.col("known")))
+    )
     assert judged.height > 100
-    assert judged["right"].mean() >= 0.95, judged.filter(~pl.col("right")).select(*KEY, "name", "proposed_market_key").rows()
+    assert judged["right"].mean() >= 0.95, judged.filter(~pl.col("right")).select(*UNMAPPED_KEY, "name", "proposed_market_key").rows()
 
 
 def test_where_the_vocabulary_lacks_the_bet_hardly_anything_is_proposed(observed: pl.DataFrame):
@@ -89,4 +91,4 @@ def test_where_the_vocabulary_lacks_the_bet_hardly_anything_is_proposed(observed
     lacking = replace(BY_NAME, markets=WORDS.markets.filter(~pl.col("market_key").is_in(absent)))
     foreign = observed.filter(pl.col("known").list.eval(pl.element().is_in(absent)).list.all())
     assert foreign.height > 100
-    assert proposals(foreign, lacking).height <= foreign.height * 0.05, proposals(foreign, lacking).rows()
+    assert propose_mappings(foreign, lacking).height <= foreign.height * 0.05, propose_mappings(foreign, lacking).rows()

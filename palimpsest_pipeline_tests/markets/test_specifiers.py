@@ -6,8 +6,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.markets import vocabulary
-from palimpsest_pipeline.markets.specifiers import candidates, line_of, parts, schemas
+from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.markets.specifiers import build_schemas, extract_line, find_candidate_keys, split_parts
 
 numbers = st.decimals(-99_999, 99_999, places=2).map(str) | st.integers(-999, 999).map(str)
 
@@ -19,7 +19,7 @@ def resolved(*instances: tuple[str, str, str]) -> pl.DataFrame:
         schema={"instance": pl.UInt32, "platform": pl.String, "sport": pl.String, "market_id": pl.String, "specifier": pl.String},
         orient="row",
     )
-    return candidates(frame, parts(frame), vocabulary()).sort("instance", "key_id")
+    return find_candidate_keys(frame, split_parts(frame), load_vocabulary()).sort("instance", "key_id")
 
 
 @settings(max_examples=50, deadline=None)
@@ -45,9 +45,11 @@ def test_the_platforms_write_one_line_in_one_text(quarters: int, home: int, away
 @given(st.lists(st.tuples(st.sampled_from(["total", "hcp", "minute", "x"]), st.sampled_from(["1", "2.5", "0:1", "=", ""])), min_size=1, max_size=4))
 def test_parts_of_a_specifier_are_what_it_is_written_of(pairs: list[tuple[str, str]]) -> None:
     text = "|".join(f"{name}={value}" for name, value in pairs)
-    given_parts = parts(pl.DataFrame({"instance": [0], "platform": ["sportybet"], "specifier": [text]}, schema_overrides={"instance": pl.UInt32}))
+    given_parts = split_parts(
+        pl.DataFrame({"instance": [0], "platform": ["sportybet"], "specifier": [text]}, schema_overrides={"instance": pl.UInt32})
+    )
     assert given_parts.select("part", "value").rows() == pairs
-    assert schemas(given_parts)["specifier_schema"].to_list() == ["|".join(sorted({name for name, _ in pairs}))]
+    assert build_schemas(given_parts)["specifier_schema"].to_list() == ["|".join(sorted({name for name, _ in pairs}))]
 
 
 ODD = [
@@ -61,7 +63,7 @@ MARKETS = [("sportybet", "18", "total="), ("sportybet", "14", "hcp="), ("betpawa
 @given(st.lists(st.tuples(st.sampled_from(MARKETS), st.sampled_from(ODD) | st.text(max_size=6)), min_size=1, max_size=8))
 def test_a_value_that_no_line_can_hold_is_an_unknown_line(values: list[tuple[tuple[str, str, str], str]]) -> None:
     found = resolved(*((platform, market, name + value) for (platform, market, name), value in values))
-    for instance, text, line in found.select("instance", "text", line_of(pl.col("text")).alias("line")).iter_rows():
+    for instance, text, line in found.select("instance", "text", extract_line(pl.col("text")).alias("line")).iter_rows():
         assert values[instance][1] not in ODD
         assert Decimal(text.partition("=")[2]) == line
 
@@ -74,5 +76,5 @@ def test_a_part_that_is_there_twice_stands_for_no_other() -> None:
 
 def test_the_line_is_the_total_then_the_handicap_then_the_only_number() -> None:
     texts = ["total=2.5", "minute=10|total=0.5", "hcp=-1|quarternr=2", "goalnr=1", "score=0:1", "goals=1-2", "", "total=12345678", "total=0.125"]
-    lines = pl.DataFrame({"text": texts}).select(line_of(pl.col("text"))).to_series().to_list()
+    lines = pl.DataFrame({"text": texts}).select(extract_line(pl.col("text"))).to_series().to_list()
     assert lines == [Decimal("2.5"), Decimal("0.5"), Decimal(-1), Decimal(1), None, None, None, None, None]

@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import VocabularyError, load, vocabulary
-from palimpsest_pipeline.markets.vocabulary import FOLDER
+from palimpsest_pipeline.markets import VocabularyError, load_vocabulary, read_vocabulary
+from palimpsest_pipeline.markets.vocabulary import VOCABULARY_FOLDER
 
 
 def facts(path: Path) -> list[dict[str, str]]:
@@ -21,7 +21,7 @@ def facts(path: Path) -> list[dict[str, str]]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the vocabulary that a test may spoil."""
-    return Path(shutil.copytree(FOLDER, tmp_path / "vocabulary"))
+    return Path(shutil.copytree(VOCABULARY_FOLDER, tmp_path / "vocabulary"))
 
 
 def append(path: Path, *lines: str) -> int:
@@ -87,7 +87,7 @@ def append(path: Path, *lines: str) -> int:
 def test_a_faulty_line_is_refused_with_file_and_line(folder: Path, file: str, line: str, message: str) -> None:
     number = append(folder / file, line)
     with pytest.raises(VocabularyError) as refused:
-        load(folder)
+        read_vocabulary(folder)
     assert str(refused.value).startswith(f"{file}:{number}: ")
     assert message in str(refused.value)
 
@@ -96,7 +96,7 @@ def test_a_wrong_header_is_refused(folder: Path) -> None:
     path = folder / "keys.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("requires", "needs", 1), encoding="utf-8")
     with pytest.raises(VocabularyError, match=r"^keys\.csv:1: columns must be platform,"):
-        load(folder)
+        read_vocabulary(folder)
 
 
 @pytest.mark.parametrize(
@@ -111,28 +111,28 @@ def test_a_wrong_header_is_refused(folder: Path) -> None:
     ],
 )
 def test_the_version_changes_with_any_of_the_files(folder: Path, file: str, line: str) -> None:
-    before = load(folder).version
-    assert before == vocabulary().version
+    before = read_vocabulary(folder).version
+    assert before == load_vocabulary().version
     append(folder / file, line)
-    assert load(folder).version != before
-    assert load(folder).version.split("+")[0] == before.split("+")[0]
+    assert read_vocabulary(folder).version != before
+    assert read_vocabulary(folder).version.split("+")[0] == before.split("+")[0]
 
 
 def test_a_note_changes_no_version(folder: Path) -> None:
     append(folder / "notes.csv", "match_result,Regular time.")
-    assert load(folder).version == vocabulary().version
-    assert load(folder).markets.filter(market_key="match_result")["note"].to_list() == ["Regular time."]
+    assert read_vocabulary(folder).version == load_vocabulary().version
+    assert read_vocabulary(folder).markets.filter(market_key="match_result")["note"].to_list() == ["Regular time."]
 
 
 def test_triage_changes_no_version(folder: Path) -> None:
     append(folder / "triage.csv", "betpawa,football,1,ignored,no bet")
-    assert load(folder).version == vocabulary().version
-    assert load(folder).triage.row(-1) == ("betpawa", "football", "1", "ignored", "no bet")
+    assert read_vocabulary(folder).version == load_vocabulary().version
+    assert read_vocabulary(folder).triage.row(-1) == ("betpawa", "football", "1", "ignored", "no bet")
 
 
 def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
     """History holds these numbers. Lines are added at the end of the files; then counts and digest may become those of the longer files."""
-    package = vocabulary()
+    package = load_vocabulary()
     markets, outcomes = package.markets.head(471), package.outcomes.head(1568)
     assert package.markets["market_id"].to_list() == list(range(1, package.markets.height + 1))
     lines = [*markets.select("market_id", "market_key", "sport").iter_rows(), *outcomes.select("market_id", "ordinal", "outcome_key").iter_rows()]
@@ -141,11 +141,11 @@ def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
 
 def test_ids_begin_in_the_order_of_the_known_markets(market_facts: Path) -> None:
     known = [row["canonical_key"] for row in facts(market_facts / "markets.csv")]
-    assert vocabulary().markets["market_key"].head(len(known)).to_list() == known
+    assert load_vocabulary().markets["market_key"].head(len(known)).to_list() == known
 
 
 def test_every_market_is_sold_by_somebody_and_every_closed_key_lists_outcomes() -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     assert package.markets.join(package.keys, on="market_id", how="anti").is_empty()
     bare = package.keys.filter(pl.col("open_pattern").is_null()).join(package.outcome_keys, on="key_id", how="anti")
     # Known by name only: nobody has seen its outcome ids.
@@ -153,7 +153,7 @@ def test_every_market_is_sold_by_somebody_and_every_closed_key_lists_outcomes() 
 
 
 def test_an_outcome_id_leads_to_one_thing_under_the_same_requirements() -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     required = (
         package.parts.filter(pl.col("role") == "require")
         .sort("key_id", "part")
@@ -173,8 +173,8 @@ SPLIT_OUTCOMES = {("bet9ja", code, SPLIT["bet9ja", key], answer) for key in ("S_
 
 
 def test_every_known_market_is_in_the_package(market_facts: Path) -> None:
-    ours = {row["market_key"]: row for row in vocabulary().markets.iter_rows(named=True)}
-    keys = vocabulary().keys.join(vocabulary().markets.select("market_id", "market_key"), on="market_id")
+    ours = {row["market_key"]: row for row in load_vocabulary().markets.iter_rows(named=True)}
+    keys = load_vocabulary().keys.join(load_vocabulary().markets.select("market_id", "market_key"), on="market_id")
     ids = {row[:4] for row in keys.select("platform", "sport", "external_market_id", "market_key").iter_rows()}
     columns = {"betpawa": "betpawa_market_ids", "sportybet": "sportybet_market_ids", "bet9ja": "bet9ja_keys"}
     known = facts(market_facts / "markets.csv")
@@ -190,7 +190,7 @@ def test_every_known_market_is_in_the_package(market_facts: Path) -> None:
 
 
 def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_facts: Path) -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     named = package.outcomes.join(package.markets.select("market_id", "market_key", "sport"), on="market_id")
     ours = set(named.select("market_key", "outcome_key").iter_rows())
     codes = package.outcome_keys.join(package.keys.filter(~pl.col("ladder")), on="key_id").join(named, on=("market_id", "ordinal"))
@@ -205,18 +205,18 @@ def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_fa
 
 
 def test_correct_score_is_sold_in_two_grids() -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     rows = package.complete_sets.join(package.markets.select("market_id", "market_key"), on="market_id")
     assert dict(rows.filter(market_key="correct_score").group_by("set").len().rows()) == {"up_to_4_4": 26, "28_scores": 29}
 
 
 def test_ordinals_count_from_one() -> None:
-    ordinals = vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
+    ordinals = load_vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
     assert (ordinals["n"].cast(pl.Int16) == ordinals["last"]).all()
 
 
 def test_a_market_of_players_is_open_and_every_market_has_outcomes_or_is_open() -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     open_markets = package.keys.filter(pl.col("open_pattern").is_not_null()).select("market_id").unique()
     players = package.markets.filter(pl.col("line_kind").str.starts_with("player")).select("market_id")
     assert players.join(open_markets, on="market_id", how="anti").is_empty()
@@ -237,7 +237,7 @@ def test_a_market_of_players_is_open_and_every_market_has_outcomes_or_is_open() 
     ],
 )
 def test_a_template_finds_the_player_and_the_threshold(external_id: str, outcome_id: str, expected: tuple[str, str | None]) -> None:
-    (pattern,) = vocabulary().keys.filter((pl.col("platform") == "sportybet") & (pl.col("external_market_id") == external_id))["open_pattern"]
+    (pattern,) = load_vocabulary().keys.filter((pl.col("platform") == "sportybet") & (pl.col("external_market_id") == external_id))["open_pattern"]
     found = re.search(pattern, outcome_id)
     assert found is not None
     assert (found["player"], found.groupdict().get("at_least")) == expected
@@ -246,7 +246,7 @@ def test_a_template_finds_the_player_and_the_threshold(external_id: str, outcome
 
 
 def test_names_are_for_people() -> None:
-    package = vocabulary()
+    package = load_vocabulary()
     assert not package.outcomes["name"].str.contains(r"[{}]").any()
     named = package.outcomes.join(package.markets.select("market_id", "market_key"), on="market_id")
     over = named.filter((pl.col("market_key") == "total_goals") & (pl.col("outcome_key") == "over"))

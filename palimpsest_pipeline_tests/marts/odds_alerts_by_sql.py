@@ -8,7 +8,7 @@ import psycopg
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts.odds_alerts import rules
+from palimpsest_pipeline.pipeline.marts.odds_alerts import build_rules
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
@@ -23,23 +23,23 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
 
     Everything that is due must have been derived.
     """
-    asked = rules(pipeline)
+    asked = build_rules(pipeline)
     names = [*KEY, *FIGURES, *FIGURES_OF_OTHER]
     with pipeline.connect() as conn:
         params = {
             "home": pipeline.settings.home_platform.value,
-            "known_until": stored.known_until(conn),
+            "known_until": stored.read_known_until(conn),
             "main_markets": list(asked.main_markets),
             **dict(zip(("low", "medium", "high"), asked.levels, strict=True)),
-            "calm": asked.calm,
+            "calm": asked.calm_share,
             "max_odds": asked.max_odds,
             "markets": None if asked.markets is None else list(asked.markets),
             "window_s": asked.window.total_seconds(),
             "skew_s": asked.max_skew.total_seconds(),
             "silence_s": asked.silence_limit.total_seconds(),
-            "watched_s": asked.watched.total_seconds(),
+            "watched_s": asked.watch_before_kickoff.total_seconds(),
         }
-        found = stored.rows_of(conn).select(names).sort(KEY)
+        found = stored.read_alerts(conn).select(names).sort(KEY)
         conn.execute("set local work_mem = '64MB'")
         for step in STEPS[:-1]:
             psycopg.ClientCursor(conn).execute(step, params)

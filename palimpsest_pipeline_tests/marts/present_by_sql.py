@@ -6,12 +6,12 @@ from typing import Final
 import polars as pl
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.storage.db.copy_frames import read_frame, stage
+from palimpsest_pipeline.storage.db.copy_frames import copy_to_temp_table, read_frame
 from palimpsest_pipeline.storage.marts import current_prices
 
-TABLES: Final = current_prices.TABLES
+TABLES: Final = current_prices.COMPARED_TABLES
 FOLDER: Final = Path(__file__).parent
 
 
@@ -22,16 +22,16 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
         "now": pipeline.clock.now(),
         "home": settings.home_platform.value,
         "max_skew_s": settings.max_skew_s,
-        "platforms": [platform.value for platform in trust_order(settings.home_platform, pipeline.platforms)],
+        "platforms": [platform.value for platform in order_by_trust(settings.home_platform, pipeline.platforms)],
         "main_markets": settings.main_markets,
     }
     query = (FOLDER / f"{table.partition('.')[2]}.sql").read_text()
-    _, key, _ = current_prices.ROWS[table]
+    _, key, _ = current_prices.TABLE_VIEWS[table]
     with pipeline.connect() as conn, conn.transaction():
-        stored = current_prices.read_rows(conn, table).drop(*current_prices.STAMPS)
+        stored = current_prices.read_rows(conn, table).drop(*current_prices.STAMPS_SCHEMA)
         conn.execute("set local enable_nestloop = off")  # of what it has just computed Postgres knows no sizes
         conn.execute("set local work_mem = '256MB'")
-        stage(conn, "complete_sets", "(market_id smallint, ordinals smallint[])", complete_sets(pipeline))
+        copy_to_temp_table(conn, "complete_sets", "(market_id smallint, ordinals smallint[])", complete_sets(pipeline))
         expected = read_frame(conn, query, params, dict(stored.schema))
     assert_frame_equal(stored.sort(key), expected.sort(key), check_exact=False, rel_tol=1e-9, abs_tol=1e-9)
     return stored.height

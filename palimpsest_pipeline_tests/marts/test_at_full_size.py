@@ -50,9 +50,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         simulator.set_clock(OFFSETS_S[0], stopped=True)  # what goes while the cycle runs would be right in one answer and wrong in the truth
         outcome = run_here(make(simulator, clock_offset_s=OFFSETS_S[0]), "full_cycle")
         assert outcome.success, outcome.error
-        truth = simulator.truth()
+        truth = simulator.fetch_truth()
         for number, offset_s in enumerate(OFFSETS_S[1:], 1):
-            simulator.fault(Platform.SPORTYBET, "block" if number == BLOCKED else "none")
+            simulator.set_fault(Platform.SPORTYBET, "block" if number == BLOCKED else "none")
             ingest_cycle(make(simulator), land_at(make, simulator, offset_s))
         pipeline = make(simulator)
         with pipeline.connect() as conn:
@@ -60,8 +60,8 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         derive_prices(pipeline)
         derive_alerts(pipeline)
         for day in dates(pipeline):
-            lifecycle.derive_date(pipeline, day)
-        yield World(pipeline, min(m.cycle_id for m in pipeline.landing.cycles()), truth)
+            lifecycle.derive_kickoff_date(pipeline, day)
+        yield World(pipeline, min(m.cycle_id for m in pipeline.landing.list_cycles()), truth)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_every_number_of_coverage_is_the_truth(world: World) -> None:
 
 def dates(pipeline: Pipeline) -> list[date]:
     with pipeline.connect() as conn:
-        return sorted(stored_lives.waiting(conn)["kickoff_date"])
+        return sorted(stored_lives.read_due_dates(conn)["kickoff_date"])
 
 
 @pytest.mark.parametrize("table", present_by_sql.TABLES)

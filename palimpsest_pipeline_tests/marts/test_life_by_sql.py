@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.defs.life.checks import dates_follow_the_settings
-from palimpsest_pipeline.defs.life.jobs import due_dates
+from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.domain.enums import FixtureProduct, OddsAlertType, Platform
 from palimpsest_pipeline.metrics.alerts import odds_alert_laws
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
@@ -55,20 +55,20 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         for number, minutes in enumerate(MINUTES):
             offset_s = (began + timedelta(minutes=minutes, seconds=5) - datetime.now(UTC)).total_seconds()
             simulator.set_clock(offset_s, stopped=True)
-            simulator.fault(Platform.BET9JA, "block" if number == BLOCKED else "none")
+            simulator.set_fault(Platform.BET9JA, "block" if number == BLOCKED else "none")
             if number == DROPPED:
-                there = [f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == len(Platform)]
-                simulator.script("drop", min(there, key=lambda f: f["kickoff_at"])["sr_id"], platform="sportybet")
+                there = [f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == len(Platform)]
+                simulator.run_script("drop", min(there, key=lambda f: f["kickoff_at"])["sr_id"], platform="sportybet")
             land_cycle(make(simulator, clock_offset_s=offset_s))
         pipeline = make(simulator, odds_alert_levels=(0.01, 0.02, 0.04), odds_alert_markets=["*"])
         with dg.DagsterInstance.ephemeral() as instance:
-            for day in sorted({m.partition_hour.date() for m in pipeline.landing.cycles()}):
+            for day in sorted({m.partition_hour.date() for m in pipeline.landing.list_cycles()}):
                 outcome = run_job(instance, pipeline, "replay", day, group="core")
                 assert outcome.success, outcome.error
         with pipeline.connect() as conn:
-            dates = sorted(stored.waiting(conn)["kickoff_date"])
+            dates = sorted(stored.read_due_dates(conn)["kickoff_date"])
         for day in dates:
-            lifecycle.derive_date(pipeline, day)
+            lifecycle.derive_kickoff_date(pipeline, day)
         yield pipeline, peak.date(), dates
 
 
@@ -78,7 +78,7 @@ World = tuple[Pipeline, date, list[date]]
 def rows(world: World, table: str) -> pl.DataFrame:
     pipeline, peak, _ = world
     with pipeline.connect() as conn:
-        return stored.of_date(conn, table, peak)
+        return stored.read_rows_of_date(conn, table, peak)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -111,8 +111,8 @@ def test_batches_do_not_show_in_the_tables(world: World, monkeypatch: pytest.Mon
     """A batch ends within a tournament, whose curves rest on the batches before it too."""
     pipeline, peak, _ = world
     before = [rows(world, table).drop("computed_at") for table in TABLES]
-    monkeypatch.setattr(lifecycle.batches, "__defaults__", (1,))
-    lifecycle.derive_date(pipeline, peak)
+    monkeypatch.setattr(lifecycle.batch_listings, "__defaults__", (1,))
+    lifecycle.derive_kickoff_date(pipeline, peak)
     assert [rows(world, table).drop("computed_at").equals(frame) for table, frame in zip(TABLES, before, strict=True)] == [True] * 3
 
 
@@ -125,21 +125,21 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
     assert told.severity is dg.AssetCheckSeverity.WARN
     assert "double_chance" in (told.description or "")
     assert "yet" not in (told.description or "")
-    assert due_dates(fewer, at_once=True) == dates
+    assert list_due_dates(fewer, include_far=True) == dates
     try:
-        lifecycle.derive_date(fewer, peak)
+        lifecycle.derive_kickoff_date(fewer, peak)
         assert set(rows(world, "mart.market_margin")["market_key"]) == {"match_result"}
         assert set(rows(world, "mart.margin_ttk_bucket")["market_key"]) == {"match_result"}
-        assert peak not in due_dates(fewer, at_once=True)
-        assert due_dates(pipeline, at_once=True) == [peak]
-        assert due_dates(pipeline, at_once=False) == []
+        assert peak not in list_due_dates(fewer, include_far=True)
+        assert list_due_dates(pipeline, include_far=True) == [peak]
+        assert list_due_dates(pipeline, include_far=False) == []
         told = dates_follow_the_settings(pipeline)
         assert not told.passed
         assert f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates" in (told.description or "")
         assert "no longer" not in (told.description or "")
         assert "`palimpsest backfill --stale`" in (told.description or "")
     finally:
-        lifecycle.derive_date(pipeline, peak)
+        lifecycle.derive_kickoff_date(pipeline, peak)
 
 
 def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: World) -> None:
@@ -148,13 +148,13 @@ def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: Worl
     told = dates_follow_the_settings(elsewhere)
     assert not told.passed
     assert f"Another home platform: betpawa on {len(dates)} dates" in (told.description or "")
-    assert due_dates(elsewhere, at_once=True) == dates
+    assert list_due_dates(elsewhere, include_far=True) == dates
     try:
-        lifecycle.derive_date(elsewhere, peak)
-        assert peak not in due_dates(elsewhere, at_once=True)
-        assert due_dates(pipeline, at_once=True) == [peak]
+        lifecycle.derive_kickoff_date(elsewhere, peak)
+        assert peak not in list_due_dates(elsewhere, include_far=True)
+        assert list_due_dates(pipeline, include_far=True) == [peak]
     finally:
-        lifecycle.derive_date(pipeline, peak)
+        lifecycle.derive_kickoff_date(pipeline, peak)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_setting_that_names_no_market_with_a_margin_is_refused(world: World, m
     pipeline, peak, _ = world
     wrong = Pipeline(pipeline.settings.model_copy(update={"main_markets": markets}))
     with pytest.raises(SettingsError, match=told):
-        lifecycle.derive_date(wrong, peak)
+        lifecycle.derive_kickoff_date(wrong, peak)
     assert rows(world, "mart.market_margin").height > 0
 
 
@@ -173,7 +173,7 @@ def alerts(world: World) -> pl.DataFrame:
     """Of all fixtures, derived once."""
     odds_alerts.derive_alerts(world[0])
     with world[0].connect() as conn:
-        return stored_alerts.rows_of(conn)
+        return stored_alerts.read_alerts(conn)
 
 
 def test_alerts_to_traders_are_what_sql_computes_from_their_definition(world: World, alerts: pl.DataFrame) -> None:
@@ -183,9 +183,9 @@ def test_alerts_to_traders_are_what_sql_computes_from_their_definition(world: Wo
 def test_alerts_obey_their_laws_and_what_breaks_one_is_found(world: World, alerts: pl.DataFrame) -> None:
     levels = world[0].settings.odds_alert_levels
     with world[0].connect() as conn:
-        begun = stored_alerts.begun(conn, world[2][0])
-        assert stored_alerts.open_though_begun(conn).is_empty()
-        since = stored_alerts.rows_of(conn, world[2][0])
+        begun = stored_alerts.read_begun_fixtures(conn, world[2][0])
+        assert stored_alerts.read_open_after_kickoff(conn).is_empty()
+        since = stored_alerts.read_alerts(conn, world[2][0])
     assert since["alert_id"].to_list() == alerts["alert_id"].to_list()
     assert 0 < alerts.join(begun, on="sr_id").height < alerts.height
     assert odds_alert_laws.episodes_do_not_overlap(alerts).is_empty()
@@ -198,7 +198,7 @@ def test_alerts_obey_their_laws_and_what_breaks_one_is_found(world: World, alert
     assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(pl.col("current_odds") + 1), levels).height > 0
     with world[0].connect() as conn, conn.transaction(force_rollback=True):
         conn.execute("update mart.odds_alert set closed_at = null")
-        reopened = stored_alerts.open_though_begun(conn)
+        reopened = stored_alerts.read_open_after_kickoff(conn)
     assert odds_alert_laws.begun_fixtures_are_closed(reopened).height == alerts.join(begun, on="sr_id").height
 
 
@@ -206,20 +206,20 @@ def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one
     pipeline, now = world[0], world[0].clock.now()
     is_open = alerts.filter(status="open")["alert_id"].to_list()
     with pipeline.connect() as conn:
-        assert dirty_fixtures.marks(conn, FixtureProduct.ODDS_ALERTS).is_empty()
-        stored_alerts.acknowledge(conn, is_open[0], "Ada", now)
-        stored_alerts.acknowledge(conn, is_open[0], "Bob", now)
+        assert dirty_fixtures.read_marks(conn, FixtureProduct.ODDS_ALERTS).is_empty()
+        stored_alerts.acknowledge_alert(conn, is_open[0], "Ada", now)
+        stored_alerts.acknowledge_alert(conn, is_open[0], "Bob", now)
         with pytest.raises(stored_alerts.NoSuchAlert, match="no alert 1: "):
-            stored_alerts.acknowledge(conn, 1, "Ada", now)
+            stored_alerts.acknowledge_alert(conn, 1, "Ada", now)
         conn.execute("insert into mart.dirty_fixtures select 'odds_alerts', sr_id, clock_timestamp() from core.fixtures")
         conn.execute(
             'insert into mart.odds_alert select (jsonb_populate_record(a, \'{"alert_id": 1, "sr_id": 1}\')).* from mart.odds_alert a limit 1'
         )
     odds_alerts.derive_alerts(pipeline)
     with pipeline.connect() as conn:
-        again = stored_alerts.rows_of(conn)
-        (row,), total = stored_alerts.listed(conn, only_open=False, severities=["low", "medium", "high"], market_keys=None, sr_id=None, limit=1)
-        still_open, n_open = stored_alerts.listed(conn, only_open=True, severities=["high"], market_keys=None, sr_id=None, limit=None)
+        again = stored_alerts.read_alerts(conn)
+        (row,), total = stored_alerts.list_alerts(conn, only_open=False, severities=["low", "medium", "high"], market_keys=None, sr_id=None, limit=1)
+        still_open, n_open = stored_alerts.list_alerts(conn, only_open=True, severities=["high"], market_keys=None, sr_id=None, limit=None)
     status = pl.when(pl.col("alert_id") == is_open[0]).then(pl.lit("acknowledged")).otherwise("status")
     assert again.drop("computed_at").equals(alerts.with_columns(status=status).drop("computed_at"))  # also: no row of a fixture that is not there
     assert (total, row["opened_at"]) == (alerts.height, alerts["opened_at"].max())
@@ -239,7 +239,7 @@ def test_what_was_open_at_a_kickoff_is_over_once_a_cycle_has_seen_it_pass(world:
     done = odds_alerts.derive_alerts(pipeline)
     assert done.n_fixtures == closed_at_kickoff["sr_id"].n_unique()
     with pipeline.connect() as conn:
-        assert stored_alerts.rows_of(conn).filter(pl.col("closed_at").is_null())["sr_id"].is_in(closed_at_kickoff["sr_id"].to_list()).sum() == 0
+        assert stored_alerts.read_alerts(conn).filter(pl.col("closed_at").is_null())["sr_id"].is_in(closed_at_kickoff["sr_id"].to_list()).sum() == 0
 
 
 def test_alerts_are_kept_as_long_as_the_life_of_their_fixtures(world: World, alerts: pl.DataFrame) -> None:
@@ -248,7 +248,7 @@ def test_alerts_are_kept_as_long_as_the_life_of_their_fixtures(world: World, ale
         assert isinstance(first, date)
         assert isinstance(last, date)
         conn.execute("insert into ops.acknowledged_odds_alerts values (2, '2020-01-01Z', 'Ada')")
-        retention.delete_life(conn, last)
-        left = stored_alerts.rows_of(conn)
+        retention.delete_lifecycle(conn, last)
+        left = stored_alerts.read_alerts(conn)
         assert left.height == alerts.filter(pl.col("kickoff_date") >= last).height < alerts.height
         assert conn.execute("select from ops.acknowledged_odds_alerts where alert_id = 2").rowcount == 0

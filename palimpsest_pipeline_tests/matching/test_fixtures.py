@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.domain.platform_trust import trust_order
-from palimpsest_pipeline.matching import crosswalk, fixtures, identify
-from palimpsest_pipeline.matching.fixtures import FIXTURES
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
+from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings
+from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
 
 from .world import PLATFORMS, frame, listing, random_listings, random_worlds
@@ -20,10 +20,10 @@ Rows = list[dict[str, Any]]
 
 
 def fixtures_of(rows: Rows, home: str = "betpawa") -> dict[int, dict[str, Any]]:
-    identified = identify(frame(rows))
-    trust = trust_order(home)
-    _, links = crosswalk(identified, trust)
-    return {row["sr_id"]: row for row in fixtures(identified, links, trust).iter_rows(named=True)}
+    identified = identify_listings(frame(rows))
+    trust = order_by_trust(home)
+    _, links = build_crosswalk(identified, trust)
+    return {row["sr_id"]: row for row in build_fixtures(identified, links, trust).iter_rows(named=True)}
 
 
 def test_names_country_and_kickoff_are_homes_then_sportybets_then_bet9jas() -> None:
@@ -45,18 +45,18 @@ def test_any_platform_may_be_home() -> None:
     rows = [listing("bet9ja", "b1", 1, home_team="Nine"), listing("betpawa", "p1", 1, home_team="Pawa")]
     found = fixtures_of(rows, home="bet9ja")[1]
     assert (found["home_team"], found["platforms"]) == ("Nine", ["bet9ja", "betpawa"])
-    assert trust_order("bet9ja") == (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET)
+    assert order_by_trust("bet9ja") == (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET)
 
 
 def test_home_must_be_among_the_platforms() -> None:
     with pytest.raises(ValueError, match="not among the platforms"):
-        trust_order("bet9ja", ["betpawa", "sportybet"])
+        order_by_trust("bet9ja", ["betpawa", "sportybet"])
 
 
 def test_a_platform_without_a_place_in_the_order_of_trust_is_refused() -> None:
-    identified = identify(frame([listing("bet9ja", "b", 1)]))
+    identified = identify_listings(frame([listing("bet9ja", "b", 1)]))
     with pytest.raises(ValueError, match="bet9ja"):
-        fixtures(identified, crosswalk(identified)[1], ["betpawa", "sportybet"])
+        build_fixtures(identified, build_crosswalk(identified)[1], ["betpawa", "sportybet"])
 
 
 def test_only_the_primary_listing_speaks_and_the_others_are_counted() -> None:
@@ -124,10 +124,10 @@ def test_one_match_under_two_sportradar_ids_on_one_platform_is_flagged_on_both_a
 
 
 def test_the_columns_are_those_of_the_table_also_without_listings() -> None:
-    identified = identify(frame([]))
-    tournaments_links = crosswalk(identified)[1]
-    assert dict(fixtures(identified, tournaments_links, trust_order("betpawa")).schema) == FIXTURES
-    assert set(FIXTURES) == set(metadata.tables["core.fixtures"].columns.keys())
+    identified = identify_listings(frame([]))
+    tournaments_links = build_crosswalk(identified)[1]
+    assert dict(build_fixtures(identified, tournaments_links, order_by_trust("betpawa")).schema) == FIXTURES_SCHEMA
+    assert set(FIXTURES_SCHEMA) == set(metadata.tables["core.fixtures"].columns.keys())
 
 
 @random_worlds
@@ -210,4 +210,4 @@ def test_a_listing_without_a_kickoff_is_counted_and_another_platform_speaks() ->
 
 def test_of_two_listings_of_a_platform_the_one_with_a_kickoff_speaks() -> None:
     rows = [listing("betpawa", "1", 1, kickoff_at=None, n_markets=90), listing("betpawa", "2", 1, n_markets=0)]
-    assert identify(frame(rows)).filter("is_primary")["external_id"].to_list() == ["2"]
+    assert identify_listings(frame(rows)).filter("is_primary")["external_id"].to_list() == ["2"]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
-from palimpsest_pipeline.matching import player_links
-from palimpsest_pipeline.matching.players import PLAYER_LINKS, plain_name
+from palimpsest_pipeline.matching import link_players
+from palimpsest_pipeline.matching.players import PLAYER_LINKS_SCHEMA, normalise_player_name
 
 from .world import random_worlds
 
@@ -41,7 +41,7 @@ def frame(rows: Sequence[Row]) -> pl.DataFrame:
 
 def links(*rows: Row) -> dict[str, tuple[int | None, str | None, str, int]]:
     """(SportRadar id, evidence, status, candidates) by the platform's own id."""
-    found = player_links(frame(rows)).select("external_player_id", "sr_player_id", "evidence", "status", "n_candidates")
+    found = link_players(frame(rows)).select("external_player_id", "sr_player_id", "evidence", "status", "n_candidates")
     return {external: (sr_id, evidence, status, n) for external, sr_id, evidence, status, n in found.iter_rows()}
 
 
@@ -64,7 +64,7 @@ def own(number: str, name: str, fixture: int = 1) -> Row:
     ],
 )
 def test_names_are_equal_but_for_accents_case_punctuation_and_order(name: str, other: str) -> None:
-    assert plain_name(name) == plain_name(other) != ""
+    assert normalise_player_name(name) == normalise_player_name(other) != ""
     assert links(sr(7, name), own("a", other))["a"] == (7, "same_name", "proposed", 1)
 
 
@@ -118,18 +118,18 @@ def test_another_fixture_s_players_are_no_candidates() -> None:
 @given(random_players())
 @random_worlds
 def test_every_player_has_one_row_whatever_the_order_of_the_rows(rows: list[Row]) -> None:
-    found = player_links(frame(rows))
+    found = link_players(frame(rows))
     assert set(found.select("fixture_sr_id", "platform", "external_player_id").iter_rows()) == {row[:3] for row in rows}
     assert found.height == len({row[:3] for row in rows})
-    assert found.schema == pl.Schema(PLAYER_LINKS)
+    assert found.schema == pl.Schema(PLAYER_LINKS_SCHEMA)
     shuffled = random.Random(len(rows)).sample(rows, len(rows))
-    assert player_links(frame(shuffled + rows)).equals(found)
+    assert link_players(frame(shuffled + rows)).equals(found)
 
 
 @given(random_players())
 @random_worlds
 def test_links_are_one_to_one_and_rest_on_evidence(rows: list[Row]) -> None:
-    found = player_links(frame(rows))
+    found = link_players(frame(rows))
     proposed = found.filter(pl.col("status") == "proposed")
     assert not proposed.select("fixture_sr_id", "platform", "sr_player_id").is_duplicated().any()
     assert proposed["evidence"].null_count() == proposed["sr_player_id"].null_count() == 0
@@ -137,7 +137,7 @@ def test_links_are_one_to_one_and_rest_on_evidence(rows: list[Row]) -> None:
     assert rest["evidence"].null_count() == rest["sr_player_id"].null_count() == rest.height
     words = {(fixture, platform, external): set() for fixture, platform, external, _ in rows}
     for fixture, platform, external, name in rows:
-        words[fixture, platform, external].add(plain_name(name))
+        words[fixture, platform, external].add(normalise_player_name(name))
     for fixture, platform, external, sr_id, evidence, status, n in found.drop("player_name").select(
         "fixture_sr_id", "platform", "external_player_id", "sr_player_id", "evidence", "status", "n_candidates"
     ).iter_rows():  # fmt: skip
@@ -174,10 +174,10 @@ def test_it_does_not_matter_which_side_has_the_longer_name(rows: list[Row]) -> N
         else (fixture, "sportybet", f"sr:player:{external}", name)
         for fixture, platform, external, name in two
     ]
-    there = {(f, e, s, k) for f, p, e, _, s, k, _, _ in player_links(frame(two)).iter_rows() if p == "betpawa" and s is not None}
-    back = {(f, str(s), int(e), k) for f, p, e, _, s, k, _, _ in player_links(frame(turned)).iter_rows() if p == "betpawa" and s is not None}
+    there = {(f, e, s, k) for f, p, e, _, s, k, _, _ in link_players(frame(two)).iter_rows() if p == "betpawa" and s is not None}
+    back = {(f, str(s), int(e), k) for f, p, e, _, s, k, _, _ in link_players(frame(turned)).iter_rows() if p == "betpawa" and s is not None}
     assert there == back
 
 
 def test_nothing_comes_of_nothing() -> None:
-    assert player_links(frame([])).is_empty()
+    assert link_players(frame([])).is_empty()

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.matching import LISTINGS
+from palimpsest_pipeline.matching import LISTINGS_SCHEMA
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
 PLATFORMS = [p.value for p in Platform]
@@ -45,7 +45,7 @@ def listing(platform: str, external_id: str, sr_id: int | None = None, **claim: 
 
 
 def frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=LISTINGS)
+    return pl.DataFrame(list(rows), schema=LISTINGS_SCHEMA)
 
 
 @st.composite

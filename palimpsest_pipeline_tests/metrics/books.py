@@ -6,8 +6,8 @@ from typing import Any, Final
 import polars as pl
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.prices.margins import market_margins
+from palimpsest_pipeline.metrics import build_outcome_sets
+from palimpsest_pipeline.metrics.prices.margins import compute_market_margins
 
 BY: Final = ("book", "market_id")
 RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY = 1, 2, 3, 4, 5, 6
@@ -17,7 +17,7 @@ OUTCOMES: Final = pl.Schema(
     {"book": pl.Int32, "market_id": pl.Int16, "outcome": pl.String, "ordinal": pl.Int16, "odds_milli": pl.Int32, "state": pl.String}
 )
 SIZES: Final = {RESULT: 3, DOUBLE: 3, EARLY: 3, GOALS: 5, SCORER: 1, MANY: 26}
-SETS: Final = outcome_sets(
+SETS: Final = build_outcome_sets(
     pl.DataFrame(
         {"market_id": [RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY], "fair_sum": ["1", "2", "overlap(1.34)", "1", "1", "1"]},
         schema_overrides={"market_id": pl.Int16},
@@ -47,7 +47,7 @@ def prices(market_id: int, odds: Sequence[float | None], states: str = "", *, bo
 
 def margin_of(*books: pl.DataFrame) -> dict[str, Any]:
     """The one row of market_margins."""
-    return market_margins(pl.concat(books), BY, SETS).row(0, named=True)
+    return compute_market_margins(pl.concat(books), BY, SETS).row(0, named=True)
 
 
 @st.composite

@@ -13,8 +13,8 @@ import polars as pl
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import LISTING_LOOKS, OUTCOME_NAMES
-from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES, KICKOFFS, LISTINGS
+from palimpsest_pipeline.metrics import build_outcome_sets
+from palimpsest_pipeline.metrics.lifecycle_frames import CHANGES_SCHEMA, KICKOFFS_SCHEMA, LISTINGS_SCHEMA
 
 Key = tuple[str, str, str]
 """Market key, specifier, outcome ('' for a whole market)."""
@@ -33,7 +33,7 @@ PLACES: Final = {
     "double_chance": ("home_or_draw", "home_or_away", "draw_or_away"),
 }
 _IDS: Final = {"match_result": 1, "total_goals": 2, "anytime_goalscorer": 3, "double_chance": 4}
-SETS: Final = outcome_sets(
+SETS: Final = build_outcome_sets(
     pl.DataFrame({"market_id": [1, 2, 3, 4], "fair_sum": ["1", "1", None, "2"]}),
     pl.DataFrame(
         [(_IDS[market], n) for market, names in PLACES.items() for n in range(1, len(names) + 1)], schema=["market_id", "ordinal"], orient="row"
@@ -123,11 +123,11 @@ class Life:
             if shown:
                 row = {"listing_id": listing_id, "sr_id": sr_id, "platform": platform, "is_home": platform == "betpawa"}
                 rows.append(row | {"first_listed_at": min(shown), "last_seen_at": max(shown)})
-        return pl.DataFrame(rows, schema=LISTINGS)
+        return pl.DataFrame(rows, schema=LISTINGS_SCHEMA)
 
     def kickoffs_frame(self) -> pl.DataFrame:
         rows = [(sr_id, version, *claim) for sr_id, claims in self.kickoffs.items() for version, claim in enumerate(claims, start=1)]
-        return pl.DataFrame(rows, schema=KICKOFFS, orient="row")
+        return pl.DataFrame(rows, schema=KICKOFFS_SCHEMA, orient="row")
 
 
 def is_backable(facts: Facts, place: int) -> bool:
@@ -162,7 +162,7 @@ def changes_frame(looks: Iterable[Looked]) -> pl.DataFrame:
         for key, (state, off_mask, odds) in {**moved, **gone}.items():
             rows.append((look.listing_id, look.at, *key, state, off_mask, list(odds), keyframe))
         last[look.listing_id] = look
-    return pl.DataFrame(rows, schema=CHANGES, orient="row")
+    return pl.DataFrame(rows, schema=CHANGES_SCHEMA, orient="row")
 
 
 def outcomes_frame() -> pl.DataFrame:

@@ -6,7 +6,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any, Final
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import Rules
+from palimpsest_pipeline.metrics.alerts.odds_alerts import OddsAlertRules
 
 from .life_worlds import PLACES, Book, Life, Looked, is_backable
 
@@ -22,7 +22,7 @@ class Walk:
     """A life, told as alerts."""
 
     life: Life
-    rules: Rules
+    rules: OddsAlertRules
     as_of: datetime
 
     def alerts(self) -> list[Told]:
@@ -48,10 +48,10 @@ class Walk:
         return self.life.kickoffs[self.life.holders[listing][0]][-1][1]
 
     def _watch_from(self, listing: int) -> datetime:
-        return self._kickoff(listing) - self.rules.watched
+        return self._kickoff(listing) - self.rules.watch_before_kickoff
 
     def _looks(self, listing: int) -> list[Looked]:
-        since = (self._kickoff(listing) - self.rules.looks_back).replace(hour=0, minute=0, second=0, microsecond=0)
+        since = (self._kickoff(listing) - self.rules.lookback).replace(hour=0, minute=0, second=0, microsecond=0)
         return sorted((k for k in self.life.looks if k.listing_id == listing and since <= k.at < self._kickoff(listing)), key=lambda k: k.at)
 
     def _moments(self, listing: int) -> list[Looked]:
@@ -211,7 +211,7 @@ class Walk:
         for at in sorted(sizes):
             held |= {outcome: found["size"] for outcome, found in sizes[at].items()}
             hot = {outcome: found for outcome, found in sizes[at].items() if found["size"] >= low}
-            if row is not None and all(size < round(self.rules.calm * low, 9) for size in held.values()):
+            if row is not None and all(size < round(self.rules.calm_share * low, 9) for size in held.values()):
                 yield row | {"closed_at": self._end(listing, at)}
                 row = None
             if not hot:

@@ -10,8 +10,8 @@ import polars as pl
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS
-from palimpsest_pipeline.metrics import outcome_sets
-from palimpsest_pipeline.metrics.comparison_frames import MARKETS
+from palimpsest_pipeline.metrics import build_outcome_sets
+from palimpsest_pipeline.metrics.comparison_frames import MARKETS_SCHEMA
 
 HOME: Final = "betpawa"
 PLATFORMS: Final = (HOME, "sportybet", "bet9ja")
@@ -50,7 +50,7 @@ OUTCOMES: Final = pl.DataFrame(
     schema={"market_key": pl.String, "ordinal": pl.Int16, "outcome_key": pl.String},
     orient="row",
 )
-SETS: Final = outcome_sets(
+SETS: Final = build_outcome_sets(
     pl.DataFrame({"market_id": list(IDS.values()), "fair_sum": [FAIR_SUMS[key] for key in IDS]}, schema_overrides={"market_id": pl.Int16}),
     OUTCOMES.select(pl.col("market_key").replace_strict(IDS, return_dtype=pl.Int16).alias("market_id"), "ordinal"),
     pl.DataFrame(
@@ -112,7 +112,7 @@ def frames(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
         for key, market in listing.book.items()
     ]
     listings = [(sr_id, platform, ago(listing.age_s), ago(listing.dropped_s), KICKOFF) for (sr_id, platform), listing in world.items()]
-    return pl.DataFrame(markets, schema=MARKETS, orient="row"), pl.DataFrame(listings, schema=COMPARED_LISTINGS, orient="row")
+    return pl.DataFrame(markets, schema=MARKETS_SCHEMA, orient="row"), pl.DataFrame(listings, schema=COMPARED_LISTINGS, orient="row")
 
 
 def disordered(frame: pl.DataFrame, seed: int) -> pl.DataFrame:

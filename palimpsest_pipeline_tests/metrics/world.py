@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
-from palimpsest_pipeline.matching import crosswalk, fixtures, identify
-from palimpsest_pipeline.metrics import Universe
+from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings
+from palimpsest_pipeline.metrics import CoverageUniverse
 from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS, frame
 
 Look = tuple[str, str, str, datetime | None]
@@ -21,19 +21,19 @@ STAMPS = {"cycle_id", "mapping_version", "computed_at"}
 
 def universe_of(
     rows: Sequence[dict[str, Any]], looked: Iterable[Look] = ALL_SEEN, *, home: str = "betpawa", platforms: Sequence[str] = PLATFORMS
-) -> Universe:
+) -> CoverageUniverse:
     """`rows` may carry `evidence` and `stale_since`; else they were seen in a complete discovery. As of noon."""
     claims = frame([{k: v for k, v in row.items() if k not in ("evidence", "stale_since")} for row in rows])
     sightings = claims.with_columns(
         pl.Series("evidence", [row.get("evidence", "complete") for row in rows], dtype=pl.String),
         pl.Series("stale_since", [row.get("stale_since") for row in rows], dtype=INSTANT),
     )
-    identified = identify(sightings)
-    trust = trust_order(home, platforms)
-    tournaments, links = crosswalk(identified, trust)
-    found = fixtures(identified, links, trust)
+    identified = identify_listings(sightings)
+    trust = order_by_trust(home, platforms)
+    tournaments, links = build_crosswalk(identified, trust)
+    found = build_fixtures(identified, links, trust)
     seen = pl.DataFrame(list(looked), schema=LOOKED_TOURNAMENTS, orient="row")
-    return Universe.of(identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms)
+    return CoverageUniverse.build(identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms)
 
 
 @st.composite

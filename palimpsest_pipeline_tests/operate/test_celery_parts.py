@@ -8,7 +8,7 @@ import yaml
 from dagster._core.test_utils import create_run_for_test
 from dagster._serdes import ConfigurableClassData
 
-from palimpsest_pipeline.defs.celery_launcher import Launcher, application
+from palimpsest_pipeline.defs.celery_launcher import Launcher, build_application
 from palimpsest_pipeline.defs.instance import prepare_instance
 from palimpsest_pipeline.operate import celery_workers
 from palimpsest_pipeline.runtime import celery_broker
@@ -27,9 +27,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_broker_runs_are_executed_here(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path, **OWN)
-    assert celery_workers.broker_state(settings) == (True, "no broker set: runs are executed on this machine")
+    assert celery_workers.describe_broker_state(settings) == (True, "no broker set: runs are executed on this machine")
     with pytest.raises(SettingsError, match="PALIMPSEST_CELERY_BROKER_URL: not set; write redis://"):
-        celery_workers.work(settings, 1)
+        celery_workers.run_worker(settings, 1)
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://broker", "redis:/x"])
@@ -41,7 +41,7 @@ def test_what_is_no_broker_is_refused_without_being_shown(url: str):
 
 def test_a_broker_that_does_not_answer_is_told_with_its_address_and_without_its_password(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)
-    ok, told = celery_workers.broker_state(settings)
+    ok, told = celery_workers.describe_broker_state(settings)
     assert not ok
     assert told.startswith("cannot reach the broker redis://:***@127.0.0.1:")
     assert told.endswith("Check PALIMPSEST_CELERY_BROKER_URL and that the broker runs.")
@@ -53,7 +53,7 @@ def test_a_broker_without_the_extra_says_what_to_install(tmp_path: Path, monkeyp
     settings = load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)
     with pytest.raises(SettingsError, match=r"not installed: pip install 'palimpsest-pipeline\[celery\]'"):
         prepare_instance(settings)
-    assert not celery_workers.broker_state(settings)[0]
+    assert not celery_workers.describe_broker_state(settings)[0]
 
 
 def test_the_instance_names_the_launcher_and_where_its_broker_is_found_and_never_the_password(tmp_path: Path):
@@ -76,6 +76,6 @@ def test_a_run_that_no_worker_was_given_is_not_ended_by_the_launcher():
 
 
 def test_workers_take_no_more_runs_than_they_execute_and_none_twice():
-    conf = application(NOBODY).conf
+    conf = build_application(NOBODY).conf
     assert (conf.worker_prefetch_multiplier, conf.worker_disable_prefetch, conf.task_acks_late) == (1, True, False)
     assert conf.task_ignore_result

@@ -16,15 +16,15 @@ from pydantic import SecretStr
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import RunStatus
-from palimpsest_pipeline.operate.backfill.backfill import backfill
-from palimpsest_pipeline.operate.celery_workers import broker_state
-from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
+from palimpsest_pipeline.operate.backfill.backfill import run_backfill
+from palimpsest_pipeline.operate.celery_workers import describe_broker_state
+from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import due_now
-from palimpsest_pipeline.pipeline.marts.late_marts import late_days
-from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.marts.late_marts import find_late_days
+from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -50,7 +50,7 @@ class World:
     @property
     def hours(self) -> list[datetime]:
         """Hours with an answer: an hour may begin while the tests run."""
-        return sorted({m.partition_hour for m in self.pipeline.landing.cycles()})
+        return sorted({m.partition_hour for m in self.pipeline.landing.list_cycles()})
 
     @property
     def days(self) -> list[date]:
@@ -64,13 +64,13 @@ class World:
     def due(self) -> set[tuple[int, str]]:
         """Cycle and product of what is not derived."""
         with self.pipeline.connect() as conn:
-            return {(each.cycle_id, each.product) for each in due_now(self.pipeline, conn)}
+            return {(each.cycle_id, each.product) for each in list_due_products(self.pipeline, conn)}
 
     def expected(self) -> dict[str, tuple[int, str]]:
         """What one process derives from all that is landed, uninterrupted; afterwards nothing is derived."""
         with dg.DagsterInstance.ephemeral() as instance:
-            report = backfill(self.pipeline, instance, plan(self.pipeline, self.hours[0], self.hours[-1]), Console(file=StringIO()))
-        assert report.whole, report.trouble()
+            report = run_backfill(self.pipeline, instance, plan_hours(self.pipeline, self.hours[0], self.hours[-1]), Console(file=StringIO()))
+        assert report.is_complete, report.describe_failures()
         found = content_hashes(self.pipeline)
         drop_derived(self.pipeline)
         return found
@@ -86,35 +86,37 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         make = stack.enter_context(pipelines(postgres, folder / "home"))
         simulator = stack.enter_context(SimulatorProcess(30, 5, epoch=datetime.now(UTC) - timedelta(hours=HOURS)))
         landed = land_hours(make, simulator, HOURS)
-        theirs = {"dagster_database_url": SecretStr(postgres.url("celery_dagster")), "celery_broker_url": SecretStr(broker)}
+        theirs = {"dagster_database_url": SecretStr(postgres.build_url("celery_dagster")), "celery_broker_url": SecretStr(broker)}
         settings = landed.settings.model_copy(update=theirs)
         # Slow enough to be ended while it asks.
-        slow = settings.environment() | {"PALIMPSEST_BETPAWA__MIN_GAP_S": "0.3", "PALIMPSEST_BETPAWA__MAX_IN_FLIGHT": "1"}
+        slow = settings.to_environment() | {"PALIMPSEST_BETPAWA__MIN_GAP_S": "0.3", "PALIMPSEST_BETPAWA__MAX_IN_FLIGHT": "1"}
         running = stack.enter_context(site(folder, slow))
         running.up()
         yield World(running, Pipeline(settings))
 
 
 def today() -> str:
-    return day_key(datetime.now(UTC).date())
+    return format_day_key(datetime.now(UTC).date())
 
 
 def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_out_and_what_is_left_is_done_by_another(world: World):
     settings, running = world.pipeline.settings, world.site
-    ok, told = broker_state(settings)
+    ok, told = describe_broker_state(settings)
     assert not ok
     assert "no worker answers" in told
     run_id = running.launch("full_cycle", today())
     until(lambda: running.run(run_id)["status"] == "STARTING", "the run to be with the broker")
     worker = running.worker()
-    told = until(lambda: told if (told := broker_state(settings)[1]) and f"palimpsest-{worker.pid}" in told else None, "the worker to answer")
+    told = until(
+        lambda: told if (told := describe_broker_state(settings)[1]) and f"palimpsest-{worker.pid}" in told else None, "the worker to answer"
+    )
     assert "open-sesame" not in told + (settings.dagster_home / "dagster.yaml").read_text() + running.log("worker")
     cycle = running.ended(run_id)
     assert cycle["status"] == "SUCCESS", [event["message"] for event in running.events(run_id)]
 
     expected = world.expected()
     assets = sorted(key.path for key in defs.resolve_job_def("replay").asset_layer.executable_asset_keys)
-    asked = running.backfill([list(path) for path in assets], [day_key(day) for day in world.days])
+    asked = running.backfill([list(path) for path in assets], [format_day_key(day) for day in world.days])
     until(lambda: world.n_marks() > HOURS // 2, "the backfill to get on")
     (first,) = until(lambda: [run for run in running.runs(backfill=asked) if run["status"] == "STARTED"], "one of its runs to be under way")
     kill_tree(worker.pid)
@@ -133,15 +135,15 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     assert settings.dagster_database_url is not None
     with psycopg.connect(settings.dagster_database_url.get_secret_value().replace("+psycopg", "")) as conn:
         judged = {day for (day,) in conn.execute(CHECKED_DAYS).fetchall()}
-    assert judged == {day_key(day) for day in world.days}, "each result of a check is of one day"
+    assert judged == {format_day_key(day) for day in world.days}, "each result of a check is of one day"
     # Of two days derived at the same time, the earlier one makes marts of the later one due again. The sensor looks for them every five minutes.
-    late = late_days(world.pipeline, datetime.now(UTC))
-    assert world.due() == {(each.cycle_id, each.product) for day in late for each in day.due}, "the sensor derives whatever is left"
+    late = find_late_days(world.pipeline, datetime.now(UTC))
+    assert world.due() == {(each.cycle_id, each.product) for day in late for each in day.due_products}, "the sensor derives whatever is left"
     for day in late:
-        assert running.ended(running.launch("cycle_marts", day_key(day.day)))["status"] == "SUCCESS"
+        assert running.ended(running.launch("cycle_marts", format_day_key(day.day)))["status"] == "SUCCESS"
     with dg.DagsterInstance.ephemeral() as instance:
-        assert rebuild_dirty(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
-        assert refresh_due(world.pipeline, instance, print) is None, "what goes by fixtures, too"
+        assert rebuild_dirty_dates(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
+        assert derive_due_fixtures(world.pipeline, instance, print) is None, "what goes by fixtures, too"
     assert world.due() == set()
     assert content_hashes(world.pipeline) == expected
 
@@ -151,13 +153,13 @@ def test_a_cycle_ended_from_the_web_page_keeps_what_had_arrived(world: World):
     worker = running.worker()
     run_id = running.launch("full_cycle", today())
 
-    def batch() -> cycle_ledger.Batch | None:
+    def batch() -> cycle_ledger.CycleRecord | None:
         with world.pipeline.connect() as conn:
-            return cycle_ledger.batch_of_run(conn, run_id)
+            return cycle_ledger.read_cycle_of_run(conn, run_id)
 
     def landed() -> int:
         found = batch()
-        return 0 if found is None else world.pipeline.landing.landed_listings(found.cycle.cycle_id).height
+        return 0 if found is None else world.pipeline.landing.read_landed_listings(found.cycle.cycle_id).height
 
     until(landed, "the cycle to land something")
     running.terminate(run_id)

@@ -13,8 +13,8 @@ import pytest
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.operate.databases import databases
-from palimpsest_pipeline.pipeline.data_source import DataSource, noted_source
+from palimpsest_pipeline.operate.databases import open_databases
+from palimpsest_pipeline.pipeline.data_source import DataSource, read_noted_source
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, assert_one_clear_line, environment, ours
 
@@ -65,7 +65,7 @@ def test_the_demo_prints_its_summary_and_leaves_no_process_behind(demo: Demo):
 
 
 def test_the_real_sites_are_not_asked_into_the_folder_of_the_demo(demo: Demo):
-    assert noted_source(demo.home) is DataSource.SIMULATED
+    assert read_noted_source(demo.home) is DataSource.SIMULATED
     assert_one_clear_line(
         demo.palimpsest("scrape"), "holds simulated data", "PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www.betpawa.ng"
     )
@@ -86,7 +86,7 @@ def test_the_command_that_looks_at_the_demo_again_can_be_pasted(demo: Demo):
 def test_all_checks_of_health_pass_after_a_demo(demo: Demo, monkeypatch: pytest.MonkeyPatch):
     settings = load_settings(home_dir=demo.home, embedded_durable=False)
     monkeypatch.setenv("DAGSTER_HOME", "")
-    with databases(settings) as pipeline, open_instance(settings) as instance:
+    with open_databases(settings) as pipeline, open_instance(settings) as instance:
         job = defs.resolve_job_def("health")
         result = job.execute_in_process(instance=instance, resources={"pipeline": pipeline}, raise_on_error=False)
         evaluated = result.get_asset_check_evaluations()

@@ -15,15 +15,15 @@ from palimpsest_pipeline import definitions  # noqa: F401 - it reads the setting
 from palimpsest_pipeline.defs.instance import open_instance
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.operate.databases import upgrade
-from palimpsest_pipeline.operate.doctor import export as look_at_export
+from palimpsest_pipeline.operate.databases import upgrade_schema
+from palimpsest_pipeline.operate.doctor import check_export as look_at_export
 from palimpsest_pipeline.operate.export_days import EXPORT_OP
 from palimpsest_pipeline.operate.export_root import adopt_root
 from palimpsest_pipeline.operate.run_job import run_ended_day
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import write_core
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, recorded_days
+from palimpsest_pipeline.storage.archive import MARKER_NAME, ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.odds import partitions, retention
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines
@@ -36,7 +36,7 @@ CLOCK_OFFSET_S = (NOON - datetime.now(UTC)).total_seconds()
 
 def answer(pipeline: Pipeline, *days: date, minute: int = 0) -> None:
     with pipeline.connect() as conn:
-        partitions.ensure(conn, days)
+        partitions.ensure_partitions(conn, days)
         for day in days:
             answered(conn, day, 1, 2, minute=minute)
         conn.execute("insert into ops.listing_ids (listing_id, platform, external_id) values (1, 'betpawa', 'a') on conflict do nothing")
@@ -58,7 +58,7 @@ class World:
 
     def recorded(self) -> list[date]:
         with self.pipeline.connect() as conn:
-            return list(recorded_days(conn))
+            return list(read_recorded_days(conn))
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
     postgres.create_database("dagster_of_export_root")
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=CLOCK_OFFSET_S)
-        own = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url("dagster_of_export_root"))})
+        own = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.build_url("dagster_of_export_root"))})
         world = World(Pipeline(own))
         answer(world.pipeline, *DAYS)
         with open_instance(own) as instance:
@@ -86,7 +86,7 @@ def world(exported: World) -> Iterator[World]:
 
 
 def test_an_upgrade_marks_the_root_that_has_every_exported_day(world: World) -> None:
-    upgrade(world.pipeline)
+    upgrade_schema(world.pipeline)
     assert world.pipeline.archive.is_marked()
     assert world.recorded() == DAYS
     found = look_at_export(world.pipeline.settings)
@@ -96,11 +96,11 @@ def test_an_upgrade_marks_the_root_that_has_every_exported_day(world: World) -> 
 
 def test_an_upgrade_does_not_mark_a_root_without_the_exported_days_and_doctor_says_what_to_do(world: World, tmp_path: Path) -> None:
     unmounted = with_root(world.pipeline, tmp_path / "unmounted")
-    upgrade(unmounted)
+    upgrade_schema(unmounted)
     assert world.recorded() == DAYS
     assert not unmounted.archive.is_marked()
     with pytest.raises(ArchiveError, match="palimpsest doctor"):
-        unmounted.archive.day(DAYS[0])
+        unmounted.archive.read_entry(DAYS[0])
     found = look_at_export(unmounted.settings)
     assert not found.ok
     assert f"2 days were exported, the newest {DAYS[1]}" in found.detail
@@ -111,12 +111,12 @@ def test_a_root_that_lacks_one_exported_day_is_not_marked(world: World, tmp_path
     shutil.copytree(world.root, tmp_path / "copy")
     (tmp_path / "copy" / "catalogue" / f"{DAYS[0]}.json").unlink()
     other = with_root(world.pipeline, tmp_path / "copy")
-    upgrade(other)
+    upgrade_schema(other)
     assert not other.archive.is_marked()
     assert not look_at_export(other.settings).ok
 
     adopted = adopt_root(other)
-    assert (adopted.days, adopted.lost) == ([DAYS[1]], [DAYS[0]])
+    assert (adopted.days, adopted.lost_days) == ([DAYS[1]], [DAYS[0]])
     assert other.archive.is_marked()
     assert world.recorded() == [DAYS[1]]
     assert look_at_export(other.settings).ok
@@ -124,21 +124,21 @@ def test_a_root_that_lacks_one_exported_day_is_not_marked(world: World, tmp_path
 
 def test_an_upgrade_of_a_fresh_database_marks_a_fresh_root_and_asks_nobody(make_pipeline: MakePipeline, tmp_path: Path) -> None:
     fresh = with_root(make_pipeline(), tmp_path / "fresh")  # its Dagster cannot be reached
-    upgrade(fresh)
+    upgrade_schema(fresh)
     assert fresh.archive.is_marked()
-    assert fresh.archive.days() == {}
+    assert fresh.archive.read_catalogue() == {}
 
 
 def test_an_empty_root_is_not_marked_when_days_left_postgres_and_no_export_is_remembered(make_pipeline: MakePipeline, tmp_path: Path) -> None:
     unmounted = with_root(make_pipeline(clock_offset_s=CLOCK_OFFSET_S), tmp_path / "unmounted")
     left, held = DAYS
     with unmounted.connect() as conn:
-        partitions.ensure(conn, [held])
+        partitions.ensure_partitions(conn, [held])
     for days, is_complete in [([held, NOON.date()], True), ([left], False)]:  # today's cycles may be ahead of their partition
         with unmounted.connect() as conn:
             for day in days:
                 conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_at(day), noon(day), noon(day)])
-        upgrade(unmounted)
+        upgrade_schema(unmounted)
         assert unmounted.archive.is_marked() is is_complete
         found = look_at_export(unmounted.settings)
         assert found.ok is is_complete
@@ -148,10 +148,10 @@ def test_an_empty_root_is_not_marked_when_days_left_postgres_and_no_export_is_re
 
 
 def test_an_unmounted_root_keeps_days_in_postgres(world: World, tmp_path: Path) -> None:
-    upgrade(world.pipeline)
+    upgrade_schema(world.pipeline)
     unmounted = with_root(world.pipeline, tmp_path / "unmounted")
     with world.pipeline.connect() as conn, pytest.raises(ArchiveError, match=MARKER_NAME):
-        retention.retire(conn, unmounted.archive, NOON.date())
+        retention.drop_exported_days(conn, unmounted.archive, NOON.date())
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def record(pipeline: Pipeline, day: date, n_captures: int) -> None:
 
 def derive(pipeline: Pipeline, manifest: Manifest) -> int:
     with pipeline.connect() as conn:
-        return write_core.derive_odds(Platform.BETPAWA)(pipeline, conn, manifest)
+        return write_core.make_odds_derivation(Platform.BETPAWA)(pipeline, conn, manifest)
 
 
 def test_nothing_is_ingested_into_an_exported_day_that_the_archive_does_not_have(imported: tuple[Pipeline, Manifest]) -> None:
@@ -187,7 +187,7 @@ def test_nothing_is_ingested_into_an_exported_day_that_the_archive_does_not_have
     with pytest.raises(ArchiveError, match=rf"{DAY} was exported at .* with 7 answers, and the export at .* does not have it"):
         derive(pipeline, manifest)
     with pipeline.connect() as conn:
-        assert partitions.missing(conn, [DAY])
+        assert partitions.find_missing_partitions(conn, [DAY])
 
 
 def test_nothing_is_ingested_into_a_past_day_while_the_export_cannot_be_seen(imported: tuple[Pipeline, Manifest], tmp_path: Path) -> None:
@@ -216,8 +216,8 @@ def test_an_export_that_lacks_cycles_fails_its_run_unless_it_is_forced(make_pipe
         refused = run_ended_day(instance, pipeline, "export", day)
         assert not refused.success
         assert f"palimpsest export --force {day}" in (refused.error or "")
-        entry = pipeline.archive.check(day)
+        entry = pipeline.archive.check_day(day)
         assert entry.n_captures == 4
         forced = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": True}})
         assert forced.success, forced.error
-    assert pipeline.archive.check(day).n_captures == 2
+    assert pipeline.archive.check_day(day).n_captures == 2

@@ -9,8 +9,8 @@ import pytest
 from palimpsest_pipeline.defs.instance import COMMAND_FILE, STORAGE_URL_VARIABLE, prepare_instance
 from palimpsest_pipeline.domain.files import replace_text
 from palimpsest_pipeline.operate.serve import service_record
-from palimpsest_pipeline.pipeline.data_source import FILE, DataSource, note_source
-from palimpsest_pipeline.runtime.processes import Known
+from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, DataSource, note_source
+from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.settings import load_settings
 
 URL = "postgresql://127.0.0.1/"
@@ -25,15 +25,15 @@ def note(home: Path, n: int) -> None:
 
 
 def remember(home: Path, n: int) -> None:
-    service_record.remember(home, service_record.Serving(Known(1, 1.0), {}, f"http://127.0.0.1:{n}", "nowhere"))
+    service_record.write_record(home, service_record.ServiceRecord(KnownProcess(1, 1.0), {}, f"http://127.0.0.1:{n}", "nowhere"))
 
 
 WRITERS = [
     pytest.param(prepare, "dagster/dagster.yaml", id="dagster.yaml"),
     pytest.param(prepare, f"dagster/{COMMAND_FILE}", id=COMMAND_FILE),
-    pytest.param(note, FILE, id=FILE),
-    pytest.param(remember, service_record.PID_FILE, id=service_record.PID_FILE),
-    pytest.param(service_record.ask_to_stop, service_record.STOP_FILE, id=service_record.STOP_FILE),
+    pytest.param(note, NOTE_FILE, id=NOTE_FILE),
+    pytest.param(remember, service_record.RECORD_FILE, id=service_record.RECORD_FILE),
+    pytest.param(service_record.request_stop, service_record.STOP_FILE, id=service_record.STOP_FILE),
 ]
 
 

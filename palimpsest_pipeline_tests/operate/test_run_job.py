@@ -8,15 +8,15 @@ import dagster as dg
 import pytest
 import typer
 
-from palimpsest_pipeline.cli.console import PARTIAL, parse_hours
+from palimpsest_pipeline.cli.console import EXIT_PARTIAL, parse_hours
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs import run_cycles
-from palimpsest_pipeline.defs.cycle_jobs import BY_CYCLES
+from palimpsest_pipeline.defs.cycle_jobs import CYCLE_ASSETS
 from palimpsest_pipeline.defs.landing.assets import SKIPPED_TAG
-from palimpsest_pipeline.domain.instants import hour_key
+from palimpsest_pipeline.domain.instants import format_hour_key
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan
+from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
@@ -45,7 +45,7 @@ def test_the_error_of_a_run_shows_no_secret_that_it_repeats(make_pipeline: MakeP
     manifest = Path(pipeline.settings.landing_root) / f"date={HOUR:%Y-%m-%d}/hour={HOUR:%H}/cycle=7/manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text("broken")
-    rescan(pipeline)
+    rescan_landing(pipeline)
     error = run_here(pipeline, "replay", HOUR.date()).error
     assert error is not None
     assert f"{manifest.parent}*** is not a manifest" in error
@@ -69,7 +69,7 @@ def test_a_run_over_three_hours_derives_what_is_landed_names_the_empty_ones_and_
         outcome = run_job(instance, recorded, "replay", HOUR.date(), hours=around)
         assert outcome.success, outcome.error
         rows = {}
-        for key in BY_CYCLES.resolve(defs.resolve_asset_graph()):
+        for key in CYCLE_ASSETS.resolve(defs.resolve_asset_graph()):
             event = instance.get_latest_materialization_event(key)
             assert event is not None
             assert event.asset_materialization is not None
@@ -96,8 +96,8 @@ def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_execute
             assert origin.code_location_origin.location_name == run.remote_job_origin.location_name
             seen.append((origin.repository_name, run.remote_job_origin.location_name, run.status))
 
-    stretches = run_cycles.stretches
-    monkeypatch.setattr(run_cycles, "stretches", lambda hours: (look(), stretches(hours))[1])
+    stretches = run_cycles.format_hour_ranges
+    monkeypatch.setattr(run_cycles, "format_hour_ranges", lambda hours: (look(), stretches(hours))[1])
     hour = HOUR + timedelta(hours=1)
     skipped = run_job(instance, recorded, "replay", hour.date(), hours=(hour, hour), group="core")
     look()
@@ -115,11 +115,11 @@ def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(n_h
         day, outcome = "2026-06-27", run_job(instance, recorded, "replay", date(2026, 6, 27))
     else:
         last = HOUR + timedelta(hours=n_hours)
-        day = hour_key(first) if n_hours == 1 else f"{hour_key(first)} to {hour_key(last)}"
+        day = format_hour_key(first) if n_hours == 1 else f"{format_hour_key(first)} to {format_hour_key(last)}"
         outcome = run_job(instance, recorded, "replay", HOUR.date(), hours=(first, last))
     assert not outcome.success
     assert str(outcome.error).startswith(f"nothing is landed of {day}: never scraped, or its raw answers have expired. ")
-    every = BY_CYCLES.resolve(defs.resolve_asset_graph())
+    every = CYCLE_ASSETS.resolve(defs.resolve_asset_graph())
     assert instance.get_latest_materialization_events(list(every)) == {}
     (run,) = instance.get_runs()
     assert run.status is dg.DagsterRunStatus.SUCCESS
@@ -127,12 +127,12 @@ def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(n_h
 
 def test_a_backfill_of_hours_of_which_nothing_is_landed_is_done_in_part(recorded: Pipeline, command_here: CommandHere):
     never = command_here(recorded, "backfill", "2026-06-26-12:00", "2026-06-26-13:00")
-    assert never.exit_code == PARTIAL
+    assert never.exit_code == EXIT_PARTIAL
     assert "nothing is landed of 2026-06-26-12:00 to 2026-06-26-13:00: never scraped" in " ".join(never.stderr.split())
     whole_day = command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--json")
     report = json.loads(whole_day.stdout)
-    assert whole_day.exit_code == PARTIAL
-    assert (report["done"], len(report["empty"])) == ([hour_key(HOUR)], 23)
+    assert whole_day.exit_code == EXIT_PARTIAL
+    assert (report["done"], len(report["empty"])) == ([format_hour_key(HOUR)], 23)
     assert command_here(recorded, "backfill", "2026-06-26-10:00", "2026-06-26-10:00").exit_code == 0
     assert command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--stale").exit_code == 0, "of what is stale nothing is missing"
 
@@ -149,7 +149,7 @@ def test_a_day_as_the_end_of_a_range_means_all_of_its_hours_that_have_begun():
     now = datetime(2026, 11, 22, 14, 40, tzinfo=UTC)
 
     def hours(first: str, last: str) -> list[str]:
-        return [hour_key(hour) for hour in parse_hours(first, last, now)]
+        return [format_hour_key(hour) for hour in parse_hours(first, last, now)]
 
     assert hours("2026-11-21", "2026-11-21") == ["2026-11-21-00:00", "2026-11-21-23:00"]
     assert hours("2026-11-22", "2026-11-22") == ["2026-11-22-00:00", "2026-11-22-14:00"]

@@ -24,12 +24,12 @@ from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.defs.instance import storage_url
+from palimpsest_pipeline.defs.instance import build_storage_url
 from palimpsest_pipeline.defs.monitoring import alert_sensor as monitoring
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.coverage_page import write_page
-from palimpsest_pipeline.pipeline.monitoring.alert_channels import channels
+from palimpsest_pipeline.pipeline.monitoring.alert_channels import make_channels
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -139,11 +139,11 @@ def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
         with dg.DagsterInstance.ephemeral() as instance:
             outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
             assert outcome.success, outcome.error
-            subjects = monitoring.Subjects(frozenset(["full_cycle"]), ())
+            subjects = monitoring.AlertSubjects(frozenset(["full_cycle"]), ())
             away = Pipeline(pipeline.settings.model_copy(update={"database_url": SecretStr(SECRETS["DATABASE_URL"])}))
             log = logging.getLogger("palimpsest.tests.tick")
             for one in (pipeline, away):
-                said = monitoring.look(one, instance, subjects, channels(one.settings, log), None, log)
+                said = monitoring.process_alerts(one, instance, subjects, make_channels(one.settings, log), None, log)
                 assert_silent(str(said), "the sensor")
             for record in instance.all_logs(outcome.run_id):
                 assert_silent(serialize_value(record), "Dagster's log of the run")
@@ -213,7 +213,7 @@ def test_a_secret_that_cannot_be_used_is_refused_without_being_shown(name: str, 
 def _everything_said_of_it() -> str:
     """What is said when these settings are loaded, and their databases opened: messages and tracebacks."""
     told: list[str] = []
-    for attempt in (load_settings, lambda: Pipeline(load_settings()).connect(), lambda: make_url(storage_url(load_settings()))):
+    for attempt in (load_settings, lambda: Pipeline(load_settings()).connect(), lambda: make_url(build_storage_url(load_settings()))):
         try:
             attempt()
         except Exception as error:  # noqa: BLE001 - whatever is raised may be shown
@@ -224,8 +224,8 @@ def _everything_said_of_it() -> str:
 
 def test_settings_show_no_secret_however_they_are_printed(environment: pytest.MonkeyPatch) -> None:
     settings = load_settings()
-    assert_silent(f"{settings!r} {settings} {settings.masked()} {Pipeline(settings)!r} {Pipeline(settings).database!r}", "the settings")
-    assert all(MARK in settings.environment()[f"PALIMPSEST_{name}"] for name in SECRETS)
+    assert_silent(f"{settings!r} {settings} {settings.to_masked_dict()} {Pipeline(settings)!r} {Pipeline(settings).database!r}", "the settings")
+    assert all(MARK in settings.to_environment()[f"PALIMPSEST_{name}"] for name in SECRETS)
     with pytest.raises(SettingsError) as caught:
         environment.setenv("PALIMPSEST_UI_PORT", "none")
         load_settings()

@@ -14,7 +14,7 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts.derive_marts import derive_coverage
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.scrape import targets
+from palimpsest_pipeline.scrape import build_targets
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.catalog import known_listings
 from palimpsest_pipeline_tests.fixtures.content import drop_derived
@@ -72,7 +72,7 @@ def derive(pipeline: Pipeline, cycle_id: int) -> None:
     """Everything in core, and coverage."""
     ingest_cycle(pipeline, cycle_id)
     with pipeline.connect() as conn:
-        derive_coverage(pipeline, conn, pipeline.landing.manifest(cycle_id))
+        derive_coverage(pipeline, conn, pipeline.landing.read_manifest(cycle_id))
 
 
 @dataclass(frozen=True)
@@ -153,9 +153,12 @@ def test_the_refusal_is_told_with_its_reason_and_the_odds_are_kept(world: World)
 def test_a_fixture_is_asked_for_by_all_its_listings(world: World) -> None:
     now = world.pipeline.clock.now()
     with world.pipeline.connect() as conn:
-        listings = known_listings.current_listings(conn, now)
+        listings = known_listings.read_upcoming_listings(conn, now)
     asked = {
-        (str(p), external_id) for target in targets(listings, Platform.BETPAWA, now) for p, ids in target.listings.items() for external_id in ids
+        (str(p), external_id)
+        for target in build_targets(listings, Platform.BETPAWA, now)
+        for p, ids in target.listings.items()
+        for external_id in ids
     }
     begun = {sr_id for sr_id, (row,) in world.before["mart.coverage_fixture"].items() if row["started"]}
     assert asked >= {listing for listing, sr_id in world.absurd.items() if sr_id != world.alone and sr_id not in begun}

@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.defs.life.jobs import due_dates
+from palimpsest_pipeline.defs.life.jobs import list_due_dates
 from palimpsest_pipeline.pipeline import analyst_role
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
@@ -26,7 +26,7 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db import migrate, roles
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.revisions import sql_dir
-from palimpsest_pipeline.storage.marts.dictionary.entries import KEY_OF_A_VIEW
+from palimpsest_pipeline.storage.marts.dictionary.entries import VIEW_KEY_PATTERN
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 
@@ -125,10 +125,10 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         pipeline = make(simulator)
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
-        for day in due_dates(pipeline, at_once=True):
-            lifecycle.derive_date(pipeline, day)
+        for day in list_due_dates(pipeline, include_far=True):
+            lifecycle.derive_kickoff_date(pipeline, day)
         with pipeline.connect() as conn:
-            roles.ensure(conn)
+            roles.ensure_role(conn)
         yield pipeline
 
 
@@ -146,11 +146,11 @@ def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, st
     """A migrated database whose owner is no superuser, on a server where the role is: its URL for the owner, and for a superuser."""
     name = f"owned_{uuid4().hex[:12]}"
     postgres.create_database(name)
-    with psycopg.connect(postgres.libpq_url("postgres"), autocommit=True) as admin:
+    with psycopg.connect(postgres.build_libpq_url("postgres"), autocommit=True) as admin:
         admin.execute(f"create role {name} login password 'owns'; alter database {name} owner to {name}".encode())
-        as_owner = make_url(postgres.url(name)).set(username=name, password="owns").render_as_string(hide_password=False)
+        as_owner = make_url(postgres.build_url(name)).set(username=name, password="owns").render_as_string(hide_password=False)
         migrate.upgrade(as_owner)
-        yield as_owner, postgres.url(name)
+        yield as_owner, postgres.build_url(name)
         postgres.drop_database(name)
         admin.execute(f"drop role {name}".encode())
 
@@ -192,7 +192,7 @@ def test_the_analyst_gets_an_answer_to_each_example_question(name: str, world: P
 
 def test_the_rows_of_every_view_differ_by_the_key_that_it_names(analyst: psycopg.Connection) -> None:
     for view, about in analyst.execute(VIEWS).fetchall():
-        told = KEY_OF_A_VIEW.search(about)
+        told = VIEW_KEY_PATTERN.search(about)
         assert told, f"palimpsest.{view} does not say at its end by what its rows differ: Key: a, b."
         twice = analyst.execute(f"select {told[1]} from palimpsest.{view} group by {told[1]} having count(*) > 1 limit 1".encode()).fetchone()
         assert twice is None, f"palimpsest.{view}: {told[1]} = {twice}"
@@ -258,15 +258,15 @@ def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_wh
     world: Pipeline, postgres: EmbeddedPostgres, dagsters: str
 ) -> None:
     address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagsters)
-    own = world.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url(dagsters, driver="psycopg2"))})
-    analyst_role.admit(Pipeline(own))
+    own = world.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.build_url(dagsters, driver="psycopg2"))})
+    analyst_role.grant_analyst_access(Pipeline(own))
     psycopg.connect(address).close()
-    assert analyst_role.admit_thoroughly(Pipeline(own)) == []
+    assert analyst_role.enforce_analyst_access(Pipeline(own)) == []
     with pytest.raises(psycopg.OperationalError, match="CONNECT"):
         psycopg.connect(address)
-    with psycopg.connect(postgres.libpq_url(dagsters)) as conn:
+    with psycopg.connect(postgres.build_libpq_url(dagsters)) as conn:
         conn.execute(f"grant connect on database {dagsters} to {roles.ANALYST}".encode())
-    assert analyst_role.admit_thoroughly(Pipeline(own)) == [f"it may enter the database {dagsters}"]
+    assert analyst_role.enforce_analyst_access(Pipeline(own)) == [f"it may enter the database {dagsters}"]
 
 
 def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besides_and_a_superuser_can_forbid_it(
@@ -278,8 +278,8 @@ def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besi
     makes = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
 
     def roles_by(url: str) -> Result:
-        own = load_settings(database_url=url, dagster_database_url=postgres.url(dagsters, driver="psycopg2"), home_dir=tmp_path)
-        for name, value in own.environment().items():
+        own = load_settings(database_url=url, dagster_database_url=postgres.build_url(dagsters, driver="psycopg2"), home_dir=tmp_path)
+        for name, value in own.to_environment().items():
             monkeypatch.setenv(name, value)
         return CliRunner().invoke(app, ["db", "roles"])
 
@@ -316,14 +316,14 @@ def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants
     with monkeypatch.context() as without:
         without.setattr(roles, "ANALYST", "nobody_has_made_it")
         without.setattr(roles, "sql_dir", lambda: pytest.fail("nothing is made or granted"))
-        analyst_role.admit(world)
+        analyst_role.grant_analyst_access(world)
     assert not granted()
-    analyst_role.admit(world)
+    analyst_role.grant_analyst_access(world)
     assert granted()
 
 
 def test_the_analysts_address_on_a_server_of_one_s_own_has_their_name_and_no_password(world: Pipeline) -> None:
     query = "user=me&password=hunter2&sslmode=require&options=-csearch_path%3Dcore&service=mine&passfile=/mine&sslkey=/mine&sslrootcert=/ca.pem"
     url = SecretStr(f"postgresql+psycopg://me:hunter2@db:6543/x?{query}")
-    told = analyst_role.address(world.settings.model_copy(update={"database_url": url}))
+    told = analyst_role.build_analyst_url(world.settings.model_copy(update={"database_url": url}))
     assert told == "postgresql://palimpsest_analyst@db:6543/x?sslmode=require&sslrootcert=%2Fca.pem"

@@ -17,13 +17,13 @@ from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.operate.run_due import rebuild_dirty
+from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
 from palimpsest_pipeline.pipeline import coverage_page as report_page
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.coverage_page import Written, replacing, write_page
+from palimpsest_pipeline.pipeline.coverage_page import WrittenPage, replace_file, write_page
 from palimpsest_pipeline.report import trend_columns
-from palimpsest_pipeline.report.fixture_columns import CLASSES, UNKNOWN
-from palimpsest_pipeline.report.statements import platforms_seen
+from palimpsest_pipeline.report.fixture_columns import FIXTURE_CLASSES, UNKNOWN_COUNT
+from palimpsest_pipeline.report.statements import list_offers
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
@@ -31,8 +31,8 @@ from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.marts import cycle_marts, mart_reader, page_prices
-from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, coverage
-from palimpsest_pipeline.storage.marts.page_trends import trends
+from palimpsest_pipeline.storage.marts.page_coverage import NoCoverageError, read_coverage
+from palimpsest_pipeline.storage.marts.page_trends import read_trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
 
 
@@ -46,14 +46,14 @@ def data_of(page: str) -> tuple[dict[str, Any], list[Any]]:
 
 def derive_lives(pipeline: Pipeline) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert rebuild_dirty(pipeline, instance, lambda _: None) == {}
+        assert rebuild_dirty_dates(pipeline, instance, lambda _: None) == {}
 
 
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A full cycle in which a platform failed, and the lives of its fixtures."""
     with SimulatorProcess(12, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("world")) as make:
-        simulator.fault(Platform.BET9JA, "down")
+        simulator.set_fault(Platform.BET9JA, "down")
         pipeline = make(simulator, bet9ja={"give_up_s": 0.1})
         outcome = run_here(pipeline, "full_cycle")
         assert outcome.success, outcome.error
@@ -73,7 +73,7 @@ def shown(world: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
 def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
     data, _ = data_of(world.settings.report_path.read_text())
     with world.connect() as conn:
-        assert len(data["fixtures"]["sr_id"]) == cycle_marts.read(conn, "mart.coverage_fixture", mart_reader.latest_cycle(conn) or 0).height
+        assert len(data["fixtures"]["sr_id"]) == cycle_marts.read_rows(conn, "mart.coverage_fixture", mart_reader.read_latest_cycle(conn) or 0).height
     assert world.settings.report_path == world.settings.home / "report" / "coverage.html"
 
 
@@ -86,13 +86,13 @@ def test_the_page_of_a_full_cycle_has_the_prices_of_this_cycle(world: Pipeline):
 def test_it_shows_the_marts_rows(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
     data, _ = shown
     with world.connect() as conn:
-        cycle_id = mart_reader.latest_cycle(conn) or 0
-        fixtures = cycle_marts.read(conn, "mart.coverage_fixture", cycle_id)
-        tournaments = cycle_marts.read(conn, "mart.coverage_tournament", cycle_id)
+        cycle_id = mart_reader.read_latest_cycle(conn) or 0
+        fixtures = cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_id)
+        tournaments = cycle_marts.read_rows(conn, "mart.coverage_tournament", cycle_id)
         spoken = dict(conn.execute("select (fixture_sr_id, platform)::text, n_markets_priced from core.event_listings where is_primary").fetchall())
     f, platforms = data["fixtures"], [platform["key"] for platform in data["platforms"]]
     classes = dict(fixtures.select("sr_id", "fixture_class").iter_rows())
-    assert {sr_id: CLASSES[c] for sr_id, c in zip(f["sr_id"], f["class"], strict=True)} == classes
+    assert {sr_id: FIXTURE_CLASSES[c] for sr_id, c in zip(f["sr_id"], f["class"], strict=True)} == classes
     for n, sr_id in enumerate(f["sr_id"]):
         for k, platform in enumerate(platforms):
             assert f["markets"][k][n] == spoken.get(f"({sr_id},{platform})")
@@ -105,7 +105,7 @@ def test_a_platform_that_failed_is_not_known_and_never_nought(world: Pipeline, s
     text = world.settings.report_path.read_text()
     assert re.search(r"<strong>Bet9ja</strong>: could not be looked at .* what it lists is not known", text)
     data, _ = shown
-    assert set(data["tournaments"]["counts"][0]["on"][2]) == {UNKNOWN}
+    assert set(data["tournaments"]["counts"][0]["on"][2]) == {UNKNOWN_COUNT}
     assert set(data["fixtures"]["unknown"]) == {4}
     assert data["cycles"]["overall"] == [None]
 
@@ -129,7 +129,7 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     assert all((f["not_compared"][1][n] or 0) > 0 and not f["home_lacks"][1][n] and not f["lacks"][1][n] for n in apart), "no equal books"
     with pipeline.connect() as conn:
         cycles = [c for (c,) in conn.execute("select cycle_id from core.cycles order by 1")]
-        medians = [round(float(cycle_reader.skew_ms(conn, cycle).median() or 0), 1) for cycle in cycles]
+        medians = [round(float(cycle_reader.read_skew_ms(conn, cycle).median() or 0), 1) for cycle in cycles]
         query = "select overall_match_rate::float8 from mart.match_rate_platform where platform = 'all' and not include_started order by cycle_id"
         rates = [rate for (rate,) in conn.execute(query)]
     assert data["skews"]["p50_ms"] == pytest.approx(medians, abs=0.11)
@@ -165,11 +165,11 @@ def test_gaps_by_kickoff_date_are_the_sums_of_the_mart(world: Pipeline):
         (4, "bet9ja", day + timedelta(days=1), "sportybet", 100, 100),
     ]
     with world.connect() as conn:
-        seen = platforms_seen(coverage(conn, mart_reader.latest_cycle(conn)))
+        seen = list_offers(read_coverage(conn, mart_reader.read_latest_cycle(conn)))
         conn.execute("delete from mart.gap_count")
         for row in rows:
             conn.execute(insert, row)
-        told = trend_columns.gaps(trends(conn, "betpawa", day - timedelta(days=1), day), seen)
+        told = trend_columns.build_gap_columns(read_trends(conn, "betpawa", day - timedelta(days=1), day), seen)
         conn.rollback()
     assert told["date"] == [int(day.timestamp()), int(day.timestamp()) + 86400]
     sportybet, bet9ja = told["of"][1]
@@ -189,7 +189,7 @@ def test_what_one_lacks_of_a_fixture_and_what_was_not_compared_is_counted_from_i
     apart = "update mart.availability_gap set gap_type = 'unknown' where sr_id = (select min(sr_id) from mart.availability_gap)"
     with world.connect() as conn:
         n_apart = conn.execute(apart).rowcount
-        found = coverage(conn, mart_reader.latest_cycle(conn)).gaps
+        found = read_coverage(conn, mart_reader.read_latest_cycle(conn)).gaps
         gaps = conn.execute("select sr_id, platform, gap_type from mart.availability_gap").fetchall()
         conn.rollback()
     counts = Counter((sr_id, platform, gap) for sr_id, platform, gap in gaps if gap in kinds)
@@ -202,7 +202,7 @@ def test_what_one_lacks_of_a_fixture_and_what_was_not_compared_is_counted_from_i
 
 def test_since_when_competitors_list_what_home_lacks_is_their_lead_time(world: Pipeline):
     with world.connect() as conn:
-        found = coverage(conn, mart_reader.latest_cycle(conn))
+        found = read_coverage(conn, mart_reader.read_latest_cycle(conn))
         query = "select sr_id, platform, first_listed_at, listed_censored, lead_days_listed::float8 from mart.listing_lead_time"
         lives = {(row[0], row[1]): row for row in conn.execute(query)}
     alone = set(found.fixtures.filter(fixture_class="competitor_only")["sr_id"])
@@ -214,11 +214,11 @@ def test_since_when_competitors_list_what_home_lacks_is_their_lead_time(world: P
 def test_a_platform_that_dropped_a_fixture_says_no_more_when_it_begins(world: Pipeline):
     drop = "update mart.coverage_fixture set platforms = array_remove(platforms, 'sportybet') where sr_id = %s"
     with world.connect() as conn:
-        cycle_id = mart_reader.latest_cycle(conn)
-        before = coverage(conn, cycle_id)
+        cycle_id = mart_reader.read_latest_cycle(conn)
+        before = read_coverage(conn, cycle_id)
         sr_id = before.listings.filter(platform="sportybet")["sr_id"][0]
         conn.execute(drop, [sr_id])
-        after = coverage(conn, cycle_id)
+        after = read_coverage(conn, cycle_id)
         conn.rollback()
     gone = before.listings.join(after.listings, on=["sr_id", "platform"], how="anti").select("sr_id", "platform")
     assert gone.rows() == [(sr_id, "sportybet")]
@@ -240,7 +240,7 @@ def test_of_an_outcome_the_last_price_before_the_days_shown_is_read_too(world: P
     with world.connect() as conn:
         for begin, end, odds in vectors:
             conn.execute(insert, [ago(begin), ago(end), json.dumps(odds)])
-        found = page_prices.stretches(conn, "match_result", [1], now - timedelta(days=7))
+        found = page_prices.read_stretches(conn, "match_result", [1], now - timedelta(days=7))
         conn.rollback()
     told = found.select("outcome_key", "begins_at", "ends_at", "odds_milli").rows()
     assert sorted(told, key=lambda row: row[:2]) == [
@@ -303,14 +303,14 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(world: Pipeline
 
 
 def test_what_found_no_room_is_not_told_as_fixtures():
-    written = Written(Path("page.html"), 1, datetime(2026, 11, 22, 6, tzinfo=UTC), 3000, 900, 4100, 5_000_000, 1.5)
-    assert "3000 fixtures, prices of 900; no room for 4100 further histories of a fixture and market;" in written.sentence()
+    written = WrittenPage(Path("page.html"), 1, datetime(2026, 11, 22, 6, tzinfo=UTC), 3000, 900, 4100, 5_000_000, 1.5)
+    assert "3000 fixtures, prices of 900; no room for 4100 further histories of a fixture and market;" in written.describe()
 
 
 def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(tmp_path: Path):
     path = tmp_path / "page.html"
     path.write_text("yesterday")
-    with pytest.raises(RuntimeError), replacing(path) as file:
+    with pytest.raises(RuntimeError), replace_file(path) as file:
         file.write("half of it")
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
@@ -323,7 +323,7 @@ def test_before_the_first_coverage_it_says_what_to_do(make_pipeline: MakePipelin
 
 
 def test_the_command_writes_it_where_it_is_told_to(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    for name, value in world.settings.environment().items():
+    for name, value in world.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     done = CliRunner().invoke(app, ["report", "--out", str(tmp_path / "here.html"), "--json"])
     assert done.exit_code == 0, done.stderr
@@ -339,7 +339,7 @@ def test_the_command_writes_it_where_it_is_told_to(world: Pipeline, tmp_path: Pa
 def test_what_cannot_be_read_is_not_said_to_be_unwritable(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     unreachable = "postgresql://nobody@127.0.0.1:9/none"
     monkeypatch.setattr("palimpsest_pipeline.operate.databases.require_schema", lambda _: None)
-    for name, value in {**world.settings.environment(), "PALIMPSEST_DATABASE_URL": unreachable}.items():
+    for name, value in {**world.settings.to_environment(), "PALIMPSEST_DATABASE_URL": unreachable}.items():
         monkeypatch.setenv(name, value)
     done = CliRunner().invoke(app, ["report", "--out", str(tmp_path / "here.html")])
     assert isinstance(done.exception, DatabaseUnreachable)

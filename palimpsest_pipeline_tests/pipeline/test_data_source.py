@@ -9,8 +9,8 @@ import pytest
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import Landing
-from palimpsest_pipeline.operate.doctor import data_source
-from palimpsest_pipeline.pipeline.data_source import FILE, DataSource, landed_source, noted_source, require_same_source, source_of_url
+from palimpsest_pipeline.operate.doctor import check_data_source
+from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, DataSource, classify_url, find_landed_source, read_noted_source, require_same_source
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -31,7 +31,7 @@ SIMULATOR = {platform.value: {"base_url": f"http://127.0.0.1:8400/{platform.valu
     ],
 )
 def test_an_address_of_this_machine_is_a_simulator(url: str, source: DataSource):
-    assert source_of_url(url) is source
+    assert classify_url(url) is source
 
 
 def at(home: Path, **settings: object) -> Settings:
@@ -45,8 +45,8 @@ def require(settings: Settings, *, has_cycles: bool = False) -> None:
 def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_the_others(tmp_path: Path):
     require(at(tmp_path / "real"))
     require(at(tmp_path / "simulated", **SIMULATOR))
-    assert noted_source(tmp_path / "real") is DataSource.REAL
-    assert noted_source(tmp_path / "simulated") is DataSource.SIMULATED
+    assert read_noted_source(tmp_path / "real") is DataSource.REAL
+    assert read_noted_source(tmp_path / "simulated") is DataSource.SIMULATED
     with pytest.raises(SettingsError, match=r"holds data of the real sites, and PALIMPSEST_BETPAWA__BASE_URL leads to a simulator at .*8400/betpawa"):
         require(at(tmp_path / "real", **SIMULATOR))
     with pytest.raises(
@@ -58,11 +58,11 @@ def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_
 def test_one_platform_of_the_other_kind_is_refused_too(tmp_path: Path):
     with pytest.raises(SettingsError, match=r"PALIMPSEST_BET9JA__BASE_URL leads to a simulator"):
         require(at(tmp_path, bet9ja=SIMULATOR["bet9ja"]))
-    assert noted_source(tmp_path) is None
+    assert read_noted_source(tmp_path) is None
 
 
 def test_a_note_that_says_neither_is_named(tmp_path: Path):
-    (tmp_path / FILE).write_text("perhaps")
+    (tmp_path / NOTE_FILE).write_text("perhaps")
     with pytest.raises(SettingsError, match="must hold the word `real` or `simulated`"):
         require(at(tmp_path))
 
@@ -72,36 +72,36 @@ def test_a_folder_without_a_note_is_taken_for_what_its_landed_answers_show(
 ):
     pipeline = make_pipeline(start_simulator(12, 3))
     assert run_here(pipeline, "full_cycle").success
-    assert landed_source(pipeline.landing) is noted_source(tmp_path) is DataSource.SIMULATED
-    (tmp_path / FILE).unlink()
+    assert find_landed_source(pipeline.landing) is read_noted_source(tmp_path) is DataSource.SIMULATED
+    (tmp_path / NOTE_FILE).unlink()
     later = datetime(2100, 1, 1, tzinfo=UTC)
     damaged = Cycle(21000101000000000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, later, later, None)
-    pipeline.landing.writer(damaged).close(RunStatus.COMPLETED, later)
+    pipeline.landing.open_writer(damaged).close(RunStatus.COMPLETED, later)
     next((tmp_path / "landing" / "date=2100-01-01").rglob("manifest.json")).write_text("{")
-    assert landed_source(pipeline.landing) is DataSource.SIMULATED, "what cannot be read is passed over"
+    assert find_landed_source(pipeline.landing) is DataSource.SIMULATED, "what cannot be read is passed over"
     real = make_pipeline()
     outcome = run_here(real, "full_cycle")
     assert not outcome.success
     assert outcome.error is not None
     assert "holds simulated data" in outcome.error
-    found = data_source(real.settings)
+    found = check_data_source(real.settings)
     assert not found.ok
     assert "leads to the real site" in found.detail
-    assert data_source(pipeline.settings).ok
+    assert check_data_source(pipeline.settings).ok
 
 
 def test_a_folder_whose_answers_are_gone_is_asked_about_by_the_doctor(make_pipeline: MakePipeline, tmp_path: Path):
     pipeline = make_pipeline()
-    assert data_source(pipeline.settings).detail == "no platform was asked yet"
+    assert check_data_source(pipeline.settings).detail == "no platform was asked yet"
     now = datetime(2026, 6, 26, 18, 5, tzinfo=UTC)
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, now.replace(minute=0), now, None))
+        cycle_ledger.open_cycle(conn, Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, now.replace(minute=0), now, None))
         conn.commit()
         assert cycle_ledger.has_cycles(conn)
     require(pipeline.settings, has_cycles=True)
-    assert noted_source(tmp_path) is None, "nothing is guessed"
-    found = data_source(pipeline.settings)
+    assert read_noted_source(tmp_path) is None, "nothing is guessed"
+    found = check_data_source(pipeline.settings)
     assert not found.ok
-    assert f"write the word real or simulated into {tmp_path / FILE}" in found.detail
-    (tmp_path / FILE).write_text("real\n")
-    assert data_source(pipeline.settings).detail == f"real data in {tmp_path}"
+    assert f"write the word real or simulated into {tmp_path / NOTE_FILE}" in found.detail
+    (tmp_path / NOTE_FILE).write_text("real\n")
+    assert check_data_source(pipeline.settings).detail == f"real data in {tmp_path}"

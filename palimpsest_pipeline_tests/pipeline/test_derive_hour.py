@@ -12,8 +12,8 @@ import pytest
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, Derive, Derived, derive_cycles, derive_platforms
-from palimpsest_pipeline.pipeline.due_products import due_now
+from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, DerivedCycles, DeriveProduct, derive_cycles, derive_platforms
+from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.storage.derivation import derived_products, due_products
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
@@ -27,9 +27,9 @@ def land(pipeline: Pipeline, minute: int, stage: str = "discovery") -> int:
 
 
 def derive_hour(
-    pipeline: Pipeline, hour: datetime, schema: derived_products.Schema, product: str, derive: Derive, needs: Sequence[str] = ()
-) -> Derived:
-    return derive_cycles(pipeline, pipeline.landing.cycles(hour=hour), schema, product, derive, needs=needs)
+    pipeline: Pipeline, hour: datetime, schema: derived_products.ProductSchema, product: str, derive: DeriveProduct, needs: Sequence[str] = ()
+) -> DerivedCycles:
+    return derive_cycles(pipeline, pipeline.landing.list_cycles(hour=hour), schema, product, derive, needs=needs)
 
 
 def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipeline: MakePipeline) -> None:
@@ -39,7 +39,7 @@ def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipe
     segment.unlink()
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-        return pipeline.landing.read(manifest).height
+        return pipeline.landing.read_answers(manifest).height
 
     with pytest.raises(CyclesFailed, match=str(broken)):
         derive_hour(pipeline, HOUR, "core", "tournaments", derive)
@@ -49,7 +49,7 @@ def test_a_cycle_that_is_not_whole_is_named_and_the_others_are_derived(make_pipe
 
 def failures_of(pipeline: Pipeline, *cycle_ids: int) -> dict[tuple[int, str], str]:
     with pipeline.connect() as conn:
-        return due_products.failures(conn, cycle_ids)
+        return due_products.read_failures(conn, cycle_ids)
 
 
 def test_a_cycle_that_fails_is_recorded_without_secrets_and_the_next_goes_on_until_it_is_derived(make_pipeline: MakePipeline) -> None:
@@ -65,8 +65,8 @@ def test_a_cycle_that_fails_is_recorded_without_secrets_and_the_next_goes_on_unt
         derive_hour(pipeline, HOUR, "core", "tournaments", derive)
     assert failures_of(pipeline, bad, good) == {(bad, "tournaments"): "ValueError: https://***@host said no"}
     with pipeline.connect() as conn:
-        assert list(derived_products.marks(conn, "core", good)) == ["tournaments"]
-        found = due_now(pipeline, conn, cycle_ids=[bad])
+        assert list(derived_products.read_marks(conn, "core", good)) == ["tournaments"]
+        found = list_due_products(pipeline, conn, cycle_ids=[bad])
         assert {each.product for each in found if each.has_failed} == {"tournaments"}
     assert derive_hour(pipeline, HOUR, "core", "tournaments", lambda *_: 1).cycles == [bad]
     assert failures_of(pipeline, bad, good) == {}
@@ -146,7 +146,7 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
     cycle_id = land(pipeline, 0)
     derived: list[Platform] = []
 
-    def derive(platform: Platform, broken: Platform | None) -> Derive:
+    def derive(platform: Platform, broken: Platform | None) -> DeriveProduct:
         def go(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
             derived.append(platform)
             conn.execute("insert into core.cycle_products values (%s, %s, '', '', '', 1, now())", [cycle_id, f"half of {platform}"])
@@ -158,23 +158,23 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
 
     def marks() -> list[str]:
         with pipeline.connect() as conn:
-            return sorted(derived_products.marks(conn, "core", cycle_id))
+            return sorted(derived_products.read_marks(conn, "core", cycle_id))
 
     with pytest.raises(ConnectionError, match="gone in the middle"):
-        derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, Platform.SPORTYBET))
+        derive_platforms(pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, Platform.SPORTYBET))
     assert sorted(derived) == ["bet9ja", "betpawa", "sportybet"]
     assert marks() == ["half of bet9ja", "half of betpawa", "odds_snapshots/bet9ja", "odds_snapshots/betpawa"]
 
-    def downstream() -> Derived:
-        needs = derived_products.of_platforms(derived_products.ODDS, pipeline.platforms)
+    def downstream() -> DerivedCycles:
+        needs = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)
         return derive_hour(pipeline, HOUR, "core", "matched_events", lambda *_: 1, needs=needs)
 
     assert downstream().waiting == [cycle_id]
     derived.clear()
-    done = derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
+    done = derive_platforms(pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
     assert derived == ["sportybet"]
-    assert (done.cycles, done.rows) == ([cycle_id], 2)
+    assert (done.cycles, done.n_rows) == ([cycle_id], 2)
     assert downstream().cycles == [cycle_id]
-    again = derive_platforms(pipeline, pipeline.landing.cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
+    again = derive_platforms(pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
     assert derived == ["sportybet"]
-    assert (again.cycles, again.rows) == ([], 0)
+    assert (again.cycles, again.n_rows) == ([], 0)

@@ -13,15 +13,15 @@ from typer.testing import CliRunner
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.domain.enums import Scope, Severity, Trigger
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.operate.databases import upgrade
+from palimpsest_pipeline.operate.databases import upgrade_schema
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import make_due_query
-from palimpsest_pipeline.pipeline.landed_cycles import EVER, record_closed, rescan
+from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS, record_closed, rescan_landing
 from palimpsest_pipeline.pipeline.live import live_cycle
-from palimpsest_pipeline.scrape.sinks import Watches
+from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.due_products import all_failures, record_failure
+from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, record_failure
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import check_verdicts
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
@@ -47,7 +47,7 @@ def land(pipeline: Pipeline, hour: int) -> Manifest:
 
 def rows(pipeline: Pipeline) -> dict[int, LandedCycle]:
     with pipeline.connect() as conn:
-        return {cycle.cycle_id: cycle for cycle in landed_cycles.read(conn, *EVER)}
+        return {cycle.cycle_id: cycle for cycle in landed_cycles.read_cycles(conn, *ALL_HOURS)}
 
 
 def judge(pipeline: Pipeline, *cycle_ids: int) -> None:
@@ -55,7 +55,7 @@ def judge(pipeline: Pipeline, *cycle_ids: int) -> None:
     with pipeline.connect() as conn:
         for cycle_id in cycle_ids:
             record_failure(conn, "tournaments", cycle_id, landing_digest=None, parser_version="p", mapping_version="m", error="ValueError: bad")
-        check_verdicts.write(conn, CHECK, [Verdict(cycle_id, Severity.ERROR, 1, "bad") for cycle_id in cycle_ids])
+        check_verdicts.write_verdicts(conn, CHECK, [Verdict(cycle_id, Severity.ERROR, 1, "bad") for cycle_id in cycle_ids])
 
 
 def folder(pipeline: Pipeline, manifest: Manifest) -> Path:
@@ -66,7 +66,7 @@ def folder(pipeline: Pipeline, manifest: Manifest) -> Path:
 def pipeline(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
     """One that the commands find too, by the environment."""
     made = make_pipeline()
-    for name, value in made.settings.environment().items():
+    for name, value in made.settings.to_environment().items():
         if value:
             monkeypatch.setenv(name, value)
     return made
@@ -83,7 +83,7 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     whole, torn, unreadable, gone = (land(pipeline, hour) for hour in range(4))
     kept = rows(pipeline)
     assert kept[whole.cycle_id] == LandedCycle(whole.cycle_id, HOUR, Scope.FULL, whole.digest, is_whole=True)
-    assert rescan(pipeline).n_corrected == 0, "what was recorded when a cycle was closed is what the landing says"
+    assert rescan_landing(pipeline).n_corrected == 0, "what was recorded when a cycle was closed is what the landing says"
     next(folder(pipeline, torn).rglob("*.parquet")).unlink()
     (folder(pipeline, unreadable) / "manifest.json").write_text("[]")
     shutil.rmtree(folder(pipeline, gone).parent)
@@ -103,7 +103,9 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     assert rows(pipeline) == now
     assert told(3)["corrected"] == 0
     with pipeline.connect() as conn:
-        assert [failure.cycle_id for failure in all_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], "what nobody can mend is forgotten"
+        assert [failure.cycle_id for failure in read_due_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], (
+            "what nobody can mend is forgotten"
+        )
         assert [verdict.cycle_id for _, _, verdict in check_verdicts.read_bad_verdicts_by_check(conn, [CHECK])] == [torn.cycle_id]
 
 
@@ -111,15 +113,15 @@ def test_an_upgrade_fills_a_table_that_is_empty_or_lacks_a_known_cycle(pipeline:
     first, second = land(pipeline, 0), land(pipeline, 1)
     with pipeline.connect() as conn:
         conn.execute("delete from ops.landed_cycles")
-    upgrade(pipeline)
+    upgrade_schema(pipeline)
     complete = rows(pipeline)
     assert set(complete) == {first.cycle_id, second.cycle_id}
     with pipeline.connect() as conn:
         conn.execute("delete from ops.landed_cycles where cycle_id = %s", [first.cycle_id])
-    upgrade(pipeline)
+    upgrade_schema(pipeline)
     assert rows(pipeline) == complete
     (folder(pipeline, first) / "manifest.json").write_text("[]")
-    upgrade(pipeline)
+    upgrade_schema(pipeline)
     assert rows(pipeline) == complete, "the landing is read only when a cycle is missing"
 
 
@@ -128,20 +130,20 @@ def test_imported_payloads_are_known_as_landed(pipeline: Pipeline, samples: Path
     assert done.exit_code == 0, done.output
     assert {(cycle.scope, cycle.is_whole) for cycle in rows(pipeline).values()} == {(Scope.RECORDED, True)}
     found = told(0)
-    assert (found["whole"], found["corrected"]) == (len(pipeline.landing.cycles()), 0)
+    assert (found["whole"], found["corrected"]) == (len(pipeline.landing.list_cycles()), 0)
 
 
 def test_a_scrape_is_known_as_landed_when_its_last_stage_has_closed(
     make_pipeline: MakePipeline, start_simulator: Callable[..., SimulatorProcess]
 ) -> None:
     pipeline = make_pipeline(start_simulator(5, 3))
-    begun = live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run")
-    cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
-    live_cycle.run_discovery(pipeline, cycle, Watches(), goes_on=True)
+    begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "run")
+    cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
+    live_cycle.run_discovery(pipeline, cycle, ObserverGroup(), has_capture_next=True)
     assert rows(pipeline) == {}
-    live_cycle.run_capture(pipeline, begun, Watches())
-    manifest = pipeline.landing.manifest(cycle.cycle_id)
+    live_cycle.run_capture(pipeline, begun, ObserverGroup())
+    manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert rows(pipeline) == {
         cycle.cycle_id: LandedCycle(cycle.cycle_id, manifest.partition_hour, Scope.FULL, manifest.digest, is_whole=True),
     }
-    assert rescan(pipeline).n_corrected == 0
+    assert rescan_landing(pipeline).n_corrected == 0

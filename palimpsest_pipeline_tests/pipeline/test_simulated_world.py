@@ -11,19 +11,19 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.metrics.alerts.odds_alerts import odds_alerts as odds_alerts_of
-from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
+from palimpsest_pipeline.metrics.alerts.odds_alerts import find_odds_alerts as odds_alerts_of
+from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import odds_alerts
-from palimpsest_pipeline.pipeline.marts.vocabulary_frames import words
+from palimpsest_pipeline.pipeline.marts.vocabulary_frames import build_vocabulary_frames
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline.storage.catalog.suspect_fixtures import suspects
+from palimpsest_pipeline.storage.catalog.suspect_fixtures import find_suspects
 from palimpsest_pipeline.storage.marts import lifecycle as stored_life
 from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
-from palimpsest_pipeline.storage.odds.reader import Layers
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines, run_here
@@ -77,8 +77,8 @@ def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFact
 
 def derive_lives(pipeline: Pipeline) -> None:
     with dg.DagsterInstance.ephemeral() as instance:
-        assert rebuild_dirty(pipeline, instance, lambda _: None) == {}
-        assert refresh_due(pipeline, instance, lambda _: None) is None
+        assert rebuild_dirty_dates(pipeline, instance, lambda _: None) == {}
+        assert derive_due_fixtures(pipeline, instance, lambda _: None) is None
 
 
 def test_prices_move_between_cycles_and_only_changes_are_written(two_cycles: Pipeline):
@@ -113,7 +113,7 @@ def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles:
     assert all(n for table, (n, _) in before.items() if table not in MAY_BE_EMPTY), before
     drop_derived(two_cycles)
     assert not any(n for n, _ in content_hashes(two_cycles).values())
-    for day in sorted({m.partition_hour.date() for m in two_cycles.landing.cycles()}):
+    for day in sorted({m.partition_hour.date() for m in two_cycles.landing.list_cycles()}):
         outcome = run_here(two_cycles, "replay", day)
         assert outcome.success, outcome.error
     derive_lives(two_cycles)
@@ -138,14 +138,14 @@ def test_alerts_to_traders_are_what_sql_computes(two_cycles: Pipeline):
 def alerts_by_default(pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.DataFrame] = lambda changes: changes) -> pl.DataFrame:
     """What the default settings tell traders of these cycles, when `plant` alters the history."""
     url, unused = pipeline.settings.database_url, pipeline.settings.dagster_database_url
-    asked = odds_alerts.rules(Pipeline(load_settings(database_url=url, dagster_database_url=unused)))
-    names, parts = words(pipeline.vocabulary)[0], []
+    asked = odds_alerts.build_rules(Pipeline(load_settings(database_url=url, dagster_database_url=unused)))
+    names, parts = build_vocabulary_frames(pipeline.vocabulary)[0], []
     with pipeline.connect() as conn:
-        known_until = stored_alerts.known_until(conn)
-        layers = Layers(conn, pipeline.archive)
+        known_until = stored_alerts.read_known_until(conn)
+        layers = OddsHistoryReader(conn, pipeline.archive)
         for (day,) in conn.execute("select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures").fetchall():
-            found = stored_life.lives(conn, layers, day, Platform.BETPAWA)
-            changes = plant(stored_life.changes(conn, layers, found.listings, day))
+            found = stored_life.read_lifecycle_inputs(conn, layers, day, Platform.BETPAWA)
+            changes = plant(stored_life.read_lifecycle_changes(conn, layers, found.listings, day))
             parts.append(
                 odds_alerts_of(
                     found.listings,
@@ -155,7 +155,7 @@ def alerts_by_default(pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.Dat
                     names,
                     asked,
                     as_of=known_until,
-                    suspects=suspects(conn, found.listings["sr_id"].unique()),
+                    suspects=find_suspects(conn, found.listings["sr_id"].unique()),
                 )
             )
     return pl.concat(parts)
@@ -227,7 +227,7 @@ def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):
             return conn.execute("select cycle_id, product, computed_at from core.cycle_products order by 1, 2").fetchall()
 
     before = marks()
-    for day in {m.partition_hour.date() for m in two_cycles.landing.cycles()}:
+    for day in {m.partition_hour.date() for m in two_cycles.landing.list_cycles()}:
         assert run_here(two_cycles, "replay", day).success
     assert marks() == before
 
@@ -276,8 +276,8 @@ def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulato
 
 def test_coverage_of_a_later_cycle_is_due_again_when_an_earlier_one_is_derived_late(two_cycles: Pipeline):
     before = content_hashes(two_cycles)
-    first, second = (m.cycle_id for m in two_cycles.landing.cycles())
-    days = sorted({m.partition_hour.date() for m in two_cycles.landing.cycles()})
+    first, second = (m.cycle_id for m in two_cycles.landing.list_cycles())
+    days = sorted({m.partition_hour.date() for m in two_cycles.landing.list_cycles()})
     with two_cycles.connect() as conn:
         conn.execute("delete from mart.cycle_products where cycle_id = %s", [first])
     assert run_here(two_cycles, "replay", days[0]).success

@@ -11,7 +11,7 @@ import pytest
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.platforms.base import PlatformAdapter
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 
 from .support import Reply, Server, answer_to, crawl, judged
@@ -22,7 +22,7 @@ Start = Callable[..., SimulatorProcess]
 def over_http(base_url: str, adapter: PlatformAdapter) -> Server:
     def ask(request: Request) -> Reply:
         url = f"{base_url}{request.path}?{urllib.parse.urlencode(request.params)}"
-        asked = urllib.request.Request(url, data=request.json_body, headers=adapter.headers(), method=request.method)
+        asked = urllib.request.Request(url, data=request.json_body, headers=adapter.build_headers(), method=request.method)
         try:
             with urllib.request.urlopen(asked, timeout=30) as got:
                 return got.status, {k.lower(): v for k, v in got.headers.items()}, got.read()
@@ -33,7 +33,7 @@ def over_http(base_url: str, adapter: PlatformAdapter) -> Server:
 
 
 def discovered(simulator: SimulatorProcess, platform: Platform, **configuration: Any) -> tuple[PlatformAdapter, Server, Any]:
-    adapter = adapters(**configuration)[platform]
+    adapter = build_adapters(**configuration)[platform]
     server = over_http(simulator.base_urls[platform], adapter)
     answers, _ = crawl(adapter, Sport.FOOTBALL, server)
     return adapter, server, adapter.read_discovery(answers, Sport.FOOTBALL)
@@ -50,9 +50,9 @@ CONFIGURATIONS = [
 @pytest.mark.parametrize(("platform", "version"), CONFIGURATIONS)
 def test_discovery_and_details_agree_with_the_simulators_truth(start_simulator: Start, platform: Platform, version: str) -> None:
     simulator = start_simulator(size=150, seed=11, betpawa_version=version)
-    before = simulator.truth()
+    before = simulator.fetch_truth()
     adapter, server, discovery = discovered(simulator, platform, betpawa_api_version=version)
-    assert simulator.truth()["tournaments"] == before["tournaments"], "a match kicked off in between"
+    assert simulator.fetch_truth()["tournaments"] == before["tournaments"], "a match kicked off in between"
     matches = {x.external_id: x for x in discovery.listings if x.kind is ListingKind.MATCH}
     known = {external_id: f for f in before["fixtures"] for external_id in f["platforms"].get(platform.value, [])}
     unidentified = {u["external_id"] for u in before["unidentified"] if u["platform"] == platform.value}
@@ -72,7 +72,7 @@ def test_discovery_and_details_agree_with_the_simulators_truth(start_simulator: 
     assert all(found[key].country_raw == node["country"] for key, node in tournaments.items() if node["matches"])
     for listing in list(matches.values())[:25]:
         got = answer_to(
-            adapter.detail_request(listing.external_id, listing.sr_id), server(adapter.detail_request(listing.external_id, listing.sr_id))
+            adapter.build_detail_request(listing.external_id, listing.sr_id), server(adapter.build_detail_request(listing.external_id, listing.sr_id))
         )
         assert adapter.judge(got) is None
         detail = adapter.read_detail(got)
@@ -98,11 +98,11 @@ def test_discovery_and_details_agree_with_the_simulators_truth(start_simulator: 
 def test_a_platform_in_trouble_is_failed_and_never_empty(start_simulator: Start, mode: str, failure: FailureClass) -> None:
     simulator = start_simulator(size=20)
     for platform in Platform:
-        simulator.fault(platform, mode)
+        simulator.set_fault(platform, mode)
         adapter, server, discovery = discovered(simulator, platform)
         assert discovery.completeness is Completeness.FAILED
         assert failure.value in discovery.reason
-        request = adapter.detail_request("1", None)
+        request = adapter.build_detail_request("1", None)
         assert judged(adapter, answer_to(request, server(request))).failure is failure
 
 
@@ -114,12 +114,12 @@ def test_a_match_past_its_kickoff_gives_no_prematch_book(start_simulator: Start,
     simulator.set_clock((first.kickoff_at - first.kickoff_at.now(first.kickoff_at.tzinfo)).total_seconds() + 900)
     _, _, later = discovered(simulator, platform)
     assert first.external_id not in {x.external_id for x in later.listings}
-    request = adapter.detail_request(first.external_id, first.sr_id)
+    request = adapter.build_detail_request(first.external_id, first.sr_id)
     got = judged(adapter, answer_to(request, server(request)))
     assert got.failure in (None, FailureClass.NOT_FOUND)
     if got.failure is None:
         listing = adapter.read_listing(got)
-        assert listing.in_play or platform is Platform.BET9JA
+        assert listing.is_in_play or platform is Platform.BET9JA
         assert listing.kickoff_at <= first.kickoff_at
 
 
@@ -129,11 +129,11 @@ def test_a_missing_page_is_found_when_asked_for_once_more_and_named_when_it_stay
     start_simulator: Start, platform: Platform, tries: int | None
 ) -> None:
     simulator = start_simulator(size=300)
-    simulator.fault(platform, "page_missing", endpoint="listing", tries=tries)
+    simulator.set_fault(platform, "page_missing", endpoint="listing", tries=tries)
     _, _, discovery = discovered(simulator, platform)
-    again = [line.question for line in simulator.requests() if "page_missing" in line.faults]
+    again = [line.question for line in simulator.list_requests() if "page_missing" in line.faults]
     assert len(again) == (1 if tries else 2)
-    assert [line.attempt for line in simulator.requests() if line.question == again[0]] == [1, 2]
+    assert [line.attempt for line in simulator.list_requests() if line.question == again[0]] == [1, 2]
     if tries:
         assert discovery.completeness is Completeness.COMPLETE, discovery.reason
     else:
@@ -144,7 +144,7 @@ def test_a_missing_page_is_found_when_asked_for_once_more_and_named_when_it_stay
 @pytest.mark.parametrize("platform", Platform)
 def test_a_tournament_gone_by_mistake_makes_the_platform_partial_and_says_so(start_simulator: Start, platform: Platform) -> None:
     simulator = start_simulator(size=60)
-    simulator.fault(platform, "tournament_gone")
+    simulator.set_fault(platform, "tournament_gone")
     _, _, discovery = discovered(simulator, platform)
     assert discovery.completeness is Completeness.PARTIAL
     assert "the tree contradicts itself" in discovery.reason

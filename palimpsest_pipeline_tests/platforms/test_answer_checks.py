@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 
 from .support import AT, HTML, answer
 
-ADAPTERS = adapters()
+ADAPTERS = build_adapters()
 EVERY = [(platform, kind) for platform in Platform for kind in PayloadKind]
 
 

@@ -12,11 +12,11 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 
 from .support import answer, loaded
 
-ADAPTERS = adapters()
+ADAPTERS = build_adapters()
 ODD = [None, True, False, -1, 0, 3.7, 10**30, "", "x", "-", [], {}, [[]], {"a": {}}, [None], ["x", {}]]
 SAMPLES = [
     (Platform.BETPAWA, PayloadKind.DETAIL, "detail_football_59_markets_v4_2026-08-21.json"),

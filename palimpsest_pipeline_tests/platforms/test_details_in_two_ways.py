@@ -18,13 +18,13 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.bet9ja import book as bet9ja
 from palimpsest_pipeline.platforms.betpawa import book as betpawa
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.platforms.sportybet import book as sportybet
 
 from .support import answer, loaded, sample
 from .test_damaged_answers import damage
 
-ADAPTERS = adapters()
+ADAPTERS = build_adapters()
 BOOKS: dict[Platform, Any] = {Platform.BETPAWA: betpawa, Platform.SPORTYBET: sportybet, Platform.BET9JA: bet9ja}
 DETAILS = [
     (Platform.BETPAWA, "detail_football_113_markets_v3_2026-06-26.json"),
@@ -53,7 +53,7 @@ MARK = "«here»"
 
 @contextmanager
 def part_by_part(platform: Platform) -> Iterator[None]:
-    with patch.object(BOOKS[platform], "at_once", lambda *_: None):
+    with patch.object(BOOKS[platform], "decode_whole", lambda *_: None):
         yield
 
 
@@ -83,7 +83,7 @@ def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(samp
     detail = same_both_ways(platform, body)
     assert detail.rejects == []
     assert len(detail.prices) == sum(detail.prices.n_outcomes)
-    with patch.object(BOOKS[platform], "part_by_part", side_effect=AssertionError("a good answer needs one pass")):
+    with patch.object(BOOKS[platform], "decode_in_parts", side_effect=AssertionError("a good answer needs one pass")):
         assert ADAPTERS[platform].read_detail(answer(platform, PayloadKind.DETAIL, body)) == detail
 
 

@@ -60,20 +60,20 @@ from .support import answer
     ],
 )
 def test_odds_are_exact_and_what_is_no_price_is_none(value: object, milli: int | None) -> None:
-    assert json_values.odds_milli(value) == milli
+    assert json_values.parse_odds_milli(value) == milli
 
 
 @given(st.text(alphabet="0123456789._-+eE \u0662", max_size=8))
 def test_text_with_anything_but_digits_and_one_point_is_no_price(text: str) -> None:
     digits = text.strip().replace(".", "", 1)
     if not (digits.isascii() and digits.isdigit()):
-        assert json_values.odds_milli(text) is None
+        assert json_values.parse_odds_milli(text) is None
 
 
 @given(st.integers(min_value=101, max_value=100_000))
 def test_odds_of_two_decimals_are_the_same_from_text_and_from_number(hundredths: int) -> None:
     text = f"{hundredths // 100}.{hundredths % 100:02d}"
-    assert json_values.odds_milli(text) == json_values.odds_milli(float(text)) == hundredths * 10
+    assert json_values.parse_odds_milli(text) == json_values.parse_odds_milli(float(text)) == hundredths * 10
 
 
 @pytest.mark.parametrize(
@@ -94,44 +94,44 @@ def test_odds_of_two_decimals_are_the_same_from_text_and_from_number(hundredths:
     ],
 )
 def test_whole_numbers_come_as_numbers_or_digits(value: object, number: int | None) -> None:
-    assert json_values.integer(value) == number
+    assert json_values.read_integer(value) == number
 
 
 @pytest.mark.parametrize("value", ["0", 0, "", None, "sr:match:1", "-5", 1.5, "9" * 30])
 def test_what_is_no_positive_number_is_no_id(value: object) -> None:
-    assert json_values.positive_id(value) is None
+    assert json_values.read_positive_id(value) is None
 
 
 def test_a_count_beyond_any_sport_s_is_unknown_so_that_counts_can_be_added_up() -> None:
-    assert json_values.count(100_000) == 100_000
+    assert json_values.read_count(100_000) == 100_000
     for absurd in (100_001, 2**31 - 1, "2147483647", 10**30, -1):
-        assert json_values.count(absurd) is None
+        assert json_values.read_count(absurd) is None
 
 
 @pytest.mark.parametrize("value", ["2026-06-26", "2026-06-26T19:00:00", "19:00", "", None, 1782500400, "0001-01-01T00:00:00+14:00", "soon"])
 def test_an_instant_without_zone_or_that_no_date_can_hold_is_refused(value: object) -> None:
-    assert json_values.iso_instant(value) is None
+    assert json_values.parse_iso_instant(value) is None
 
 
 def test_instants_are_in_utc_whatever_their_form() -> None:
     kickoff = datetime(2026, 6, 26, 19, 0, tzinfo=UTC)
-    assert json_values.iso_instant("2026-06-26T19:00:00Z") == kickoff
-    assert json_values.iso_instant("2026-06-26T15:00:00-04:00") == kickoff
-    assert json_values.iso_instant("2026-06-26 19:00:00", UTC) == kickoff
-    assert json_values.epoch_ms_instant(1782500400000) == kickoff
-    assert json_values.epoch_ms_instant("1782500400000") == kickoff
-    assert json_values.epoch_ms_instant(1782500400000).tzinfo is UTC  # type: ignore[union-attr]
+    assert json_values.parse_iso_instant("2026-06-26T19:00:00Z") == kickoff
+    assert json_values.parse_iso_instant("2026-06-26T15:00:00-04:00") == kickoff
+    assert json_values.parse_iso_instant("2026-06-26 19:00:00", UTC) == kickoff
+    assert json_values.parse_epoch_ms(1782500400000) == kickoff
+    assert json_values.parse_epoch_ms("1782500400000") == kickoff
+    assert json_values.parse_epoch_ms(1782500400000).tzinfo is UTC  # type: ignore[union-attr]
 
 
 def test_placeholders_are_read_as_the_instants_that_they_are() -> None:
     """So that a listing with one can be read: whether a kickoff is credible is judged by the age of the answer."""
-    assert json_values.iso_instant("9999-12-31T23:59:59Z") == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    assert json_values.iso_instant("0001-01-01T00:00:00Z") == datetime(1, 1, 1, tzinfo=UTC)
-    assert json_values.epoch_ms_instant(0) == datetime(1970, 1, 1, tzinfo=UTC)
-    assert json_values.epoch_ms_instant(1782500400) == datetime(1970, 1, 21, 15, 8, 20, 400_000, tzinfo=UTC)
-    assert json_values.epoch_ms_instant(-62135596800000) == datetime(1, 1, 1, tzinfo=UTC)
+    assert json_values.parse_iso_instant("9999-12-31T23:59:59Z") == datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+    assert json_values.parse_iso_instant("0001-01-01T00:00:00Z") == datetime(1, 1, 1, tzinfo=UTC)
+    assert json_values.parse_epoch_ms(0) == datetime(1970, 1, 1, tzinfo=UTC)
+    assert json_values.parse_epoch_ms(1782500400) == datetime(1970, 1, 21, 15, 8, 20, 400_000, tzinfo=UTC)
+    assert json_values.parse_epoch_ms(-62135596800000) == datetime(1, 1, 1, tzinfo=UTC)
     for beyond in (10**18, -(10**18), 10**400):
-        assert json_values.epoch_ms_instant(beyond) is None
+        assert json_values.parse_epoch_ms(beyond) is None
 
 
 @pytest.mark.parametrize(
@@ -162,14 +162,14 @@ def test_real_clubs_are_not_taken_for_simulated_ones(country: str | None, tourna
 
 
 def test_items_of_takes_objects_and_lists_alike() -> None:
-    assert list(json_values.items_of({"7": "a"})) == [("7", "a")]
-    assert list(json_values.items_of(["a", "b"])) == [("0", "a"), ("1", "b")]
-    assert [list(json_values.items_of(nothing)) for nothing in ([], {}, None, False, "text")] == [[]] * 5
+    assert list(json_values.iterate_items({"7": "a"})) == [("7", "a")]
+    assert list(json_values.iterate_items(["a", "b"])) == [("0", "a"), ("1", "b")]
+    assert [list(json_values.iterate_items(nothing)) for nothing in ([], {}, None, False, "text")] == [[]] * 5
 
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), 1e306, "1e999999", "-1e999999", "1e99999", "sNaN", "9" * 5000])
 def test_odds_out_of_all_bounds_are_none(value: object) -> None:
-    assert json_values.odds_milli(value) is None
+    assert json_values.parse_odds_milli(value) is None
 
 
 def test_a_memo_gives_what_its_function_gives_and_forgets_when_it_is_full() -> None:
@@ -187,8 +187,8 @@ def test_a_memo_gives_what_its_function_gives_and_forgets_when_it_is_full() -> N
 
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.decimals(0, 2000, places=2).map(str), st.text(max_size=6)))
 def test_odds_by_memo_are_the_odds(value: json_values.Odds) -> None:
-    assert json_values.MILLI[value] == json_values.odds_milli(value)
-    assert json_values.MILLI[value] == json_values.odds_milli(value)
+    assert json_values.MILLI_BY_ODDS[value] == json_values.parse_odds_milli(value)
+    assert json_values.MILLI_BY_ODDS[value] == json_values.parse_odds_milli(value)
 
 
 @pytest.mark.parametrize("text", ["", "a\0", "\0\0", "\\\0", "\\u0000", "\\\\u0000", "\\\\\0", '"\0"', "\n\0", "\U0001f600\0", "\x01"])
@@ -197,5 +197,5 @@ def test_a_nul_becomes_the_character_for_what_is_no_character(text: str, ensure_
     body = json.dumps({text: [text]}, ensure_ascii=ensure_ascii).encode()
     shown = text.replace("\0", "\ufffd")
     given_answer = answer(Platform.BETPAWA, PayloadKind.DETAIL, body)
-    assert json.loads(json_values.json_of(given_answer)) == {shown: [shown]}
+    assert json.loads(json_values.read_json_body(given_answer)) == {shown: [shown]}
     assert given_answer.body == body

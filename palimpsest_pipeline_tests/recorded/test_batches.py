@@ -68,7 +68,7 @@ def landed(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.T
 def test_what_is_derived_is_the_same_by_batches_of_any_size(landed: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for size in (1, 2, 3, 1000):
-        monkeypatch.setattr(write_core, "BATCH", size)
+        monkeypatch.setattr(write_core, "ANSWERS_PER_BATCH", size)
         drop_derived(landed)
         outcome = run_here(landed, "replay", HOUR.date())
         assert outcome.success, outcome.error

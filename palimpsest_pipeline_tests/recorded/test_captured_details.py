@@ -193,6 +193,6 @@ def test_details_alone_conclude_no_absence(imported: Pipeline):
 
 
 def test_importing_twice_changes_nothing(imported: Pipeline, recordings: Path):
-    before = {m.cycle_id: m.digest for m in imported.landing.cycles()}
+    before = {m.cycle_id: m.digest for m in imported.landing.list_cycles()}
     assert import_recorded(imported, recordings, Platform.BETPAWA) == []
-    assert {m.cycle_id: m.digest for m in imported.landing.cycles()} == before
+    assert {m.cycle_id: m.digest for m in imported.landing.list_cycles()} == before

@@ -14,9 +14,9 @@ import pytest
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan
+from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 from palimpsest_pipeline_tests.platforms.support import answer_to, loaded, reply
@@ -134,13 +134,13 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
         cycles = []
         for n in range(n_cycles):
             begun = BEGIN + timedelta(minutes=n)
-            cycle = Cycle(cycle_id_at(begun), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(begun), begun)
-            writer = pipeline.landing.writer(cycle)
+            cycle = Cycle(make_cycle_id(begun), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(begun), begun)
+            writer = pipeline.landing.open_writer(cycle)
             for answer in answers_of(whole, bodies, n, n_cycles, begun):
                 writer.append(answer)
             writer.close(RunStatus.COMPLETED, begun + timedelta(seconds=59), ("landing",))
             cycles.append(cycle.cycle_id)
-        rescan(pipeline)
+        rescan_landing(pipeline)
         outcome = run_here(pipeline, "replay", BEGIN.date())
         assert outcome.success, outcome.error
         ids = {platform: listing_id(platform, body) for (platform, kind), body in whole.items() if kind is PayloadKind.DETAIL}

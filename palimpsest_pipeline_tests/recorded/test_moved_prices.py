@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.operate.backfill.backfill import Report, backfill
+from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, run_backfill
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline_tests.fixtures.landed import import_recorded
@@ -69,7 +69,7 @@ class Moved:
     before: dict[datetime, Prices]
     after: dict[datetime, Prices]
     why: dict[datetime, set[DueReason]]
-    report: Report
+    report: BackfillReport
     versions: dict[datetime, set[str]]
 
 
@@ -101,10 +101,10 @@ def moved(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
             assert outcome.success, outcome.error
         before = {hour: _prices(old, hour)[0] for hour in (EXPIRED, LANDED)}
         shutil.rmtree(Path(now.settings.landing_root) / f"date={EXPIRED:%Y-%m-%d}")
-        hours = plan(now)
-        why = {hour.at: set(hour.due.values()) for hour in hours}
+        hours = plan_hours(now)
+        why = {hour.begins_at: set(hour.due.values()) for hour in hours}
         with dg.DagsterInstance.ephemeral() as instance:
-            report = backfill(now, instance, hours, Console(file=io.StringIO()), stale_only=True)
+            report = run_backfill(now, instance, hours, Console(file=io.StringIO()), stale_only=True)
         after = {hour: _prices(now, hour) for hour in (EXPIRED, LANDED)}
         versions = {hour: found[1] for hour, found in after.items()}
         yield Moved(before, {hour: found[0] for hour, found in after.items()}, why, report, versions)

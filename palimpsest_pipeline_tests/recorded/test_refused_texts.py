@@ -73,7 +73,7 @@ def rows(pipeline: Pipeline, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_landing_keeps_what_was_sent(derived: Pipeline) -> None:
-    bodies = [bytes(body) for manifest in derived.landing.cycles() for body in derived.landing.read(manifest, columns=["body"])["body"]]
+    bodies = [bytes(body) for manifest in derived.landing.list_cycles() for body in derived.landing.read_answers(manifest, columns=["body"])["body"]]
     assert len(bodies) == 3
     assert all(b"\\u0000" in body and SHOWN.encode() not in body for body in bodies)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
@@ -90,7 +90,7 @@ def replay(pipeline: Pipeline, *hours: datetime) -> None:
 @pytest.fixture(scope="module")
 def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     recordings = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
-    words = vocabulary()
+    words = load_vocabulary()
     known = words.keys.join(words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id")
     ids = sorted({(p, market) for p, sport, market in known.select("platform", "sport", "external_market_id").iter_rows() if sport == "football"})
     with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
@@ -169,7 +169,7 @@ def test_after_a_replay_of_one_hour_what_is_left_is_known_to_be_mapped(story: St
 def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_of_them(story: Story):
     assert story.whole.ledger == []
     assert {(platform, key) for platform, key, _ in story.whole.priced} == {(p, key) for p in Platform for key in LACKING}
-    now = vocabulary().version
+    now = load_vocabulary().version
     assert now != story.lacking_version
     assert {row["mapping_version"] for row in story.whole.coverage} == {now}
     assert {row["mapping_version"] for row in story.lacking.coverage} == {story.lacking_version}

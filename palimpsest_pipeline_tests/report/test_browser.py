@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from palimpsest_pipeline.report.page import Made, page
-from palimpsest_pipeline.report.price_lines import Histories
-from palimpsest_pipeline.storage.marts.page_coverage import COUNTRIES, Coverage
+from palimpsest_pipeline.report.page import PageOrigin, render_page
+from palimpsest_pipeline.report.price_lines import PriceHistories
+from palimpsest_pipeline.storage.marts.page_coverage import COUNTRIES_SCHEMA, Coverage
 from palimpsest_pipeline_tests.fixtures.chromium import chromium
 
 from . import worlds
@@ -54,8 +54,8 @@ def world() -> Coverage:
 def file(world: Coverage, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page; the next 300 fixtures have prices."""
     path = tmp_path_factory.mktemp("page") / "coverage.html"
-    made = Made(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
-    path.write_text(page(made, world, worlds.trends(), worlds.histories(world, most=300), worlds.names()))
+    made = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
+    path.write_text(render_page(made, world, worlds.trends(), worlds.histories(world, most=300), worlds.names()))
     return path
 
 
@@ -488,16 +488,16 @@ def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     stretches, states = worlds.prices(found, "match_result")
     hardly = stretches.with_columns(odds_milli=1725 + pl.col("odds_milli") % 10)
     here = pl.col("sr_id").is_in(everywhere.implode()) & (pl.col("platform") != "bet9ja")
-    made = Histories(5_000_000, worlds.AS_OF - timedelta(days=worlds.DAYS), ["betpawa", "sportybet", "bet9ja"])
+    made = PriceHistories(5_000_000, worlds.AS_OF - timedelta(days=worlds.DAYS), ["betpawa", "sportybet", "bet9ja"])
     made.add("match_result", hardly.filter(here), states.filter(here), worlds.MARKETS["match_result"][1])
     keys = found.tournaments["tournament_key"].unique().sort()[:3].to_list()
     spelled = {keys[0]: "Czechia", keys[1]: "Czech Republic", keys[2]: "Europe"}
     tournaments = found.tournaments.with_columns(country=pl.col("tournament_key").replace_strict(spelled, default=pl.col("country")))
     rows = [(keys[0], "betpawa", "Czechia", "CZ"), (keys[1], "bet9ja", "Czech Republic", "CZ"), (keys[2], "betpawa", "Europe", None)]
     rows += [(keys[0], "sportybet", "Czech Republic", "CZ"), (keys[2], "sportybet", "International Clubs", None)]
-    found = replace(found, tournaments=tournaments, countries=pl.DataFrame(rows, schema=COUNTRIES, orient="row"))
+    found = replace(found, tournaments=tournaments, countries=pl.DataFrame(rows, schema=COUNTRIES_SCHEMA, orient="row"))
     path = tmp_path_factory.mktemp("calm") / "coverage.html"
-    path.write_text(page(Made(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), made, worlds.names()))
+    path.write_text(render_page(PageOrigin(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), made, worlds.names()))
     context = browser.new_context(viewport=ON_SCREEN, reduced_motion="reduce")
     context.add_init_script(RECORD_TEXTS)
     shown = context.new_page()

@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.report.page import PAGE, SCRIPTS, Made, page, percent, thousands
+from palimpsest_pipeline.report.page import PAGE_FOLDER, SCRIPT_NAMES, PageOrigin, format_percent, format_thousands, render_page
 
 from . import worlds
 
-MADE = Made(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
+MADE = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
 EVIL = ("<script>alert(1)</script>", "</script><b>", "\u2028\u2029 ' \" & ${x}", "<img src=x onerror=alert(2)>")
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
     found = worlds.coverage(40, names=EVIL, failed=("bet9ja",))
-    return page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
+    return render_page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
 
 
 class Parts(HTMLParser):
@@ -125,7 +125,7 @@ def test_it_says_when_and_from_what_it_was_made(parts: Parts):
 
 def test_what_may_be_more_and_what_is_not_known_are_said_so(text: str):
     found = worlds.coverage(40, failed=("betpawa",))
-    blind = page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
+    blind = render_page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
     assert "seen</span>" in text
     assert re.search(r'<li class="fixture_match_rate"><strong>≥ [\d.]+\u202f%</strong> of its fixtures with a competitor', text)
     assert blind.count('<li class="home_covered_rate"><strong>?</strong> of home') == 4  # two competitors, with started ones and without
@@ -138,7 +138,7 @@ def test_without_its_data_it_is_small(text: str, parts: Parts):
 
 
 def test_every_script_of_the_folder_is_in_it():
-    assert {path.stem for path in PAGE.glob("*.js")} == set(SCRIPTS)
+    assert {path.stem for path in PAGE_FOLDER.glob("*.js")} == set(SCRIPT_NAMES)
 
 
 def test_a_world_without_anything_is_a_page_too():
@@ -149,10 +149,12 @@ def test_a_world_without_anything_is_a_page_too():
     nothing = worlds.trends(0)
     for name in ("margins", "gaps"):
         object.__setattr__(nothing, name, getattr(nothing, name).clear())
-    assert "Fixtures by tournament" in page(MADE, found, nothing, worlds.histories(worlds.coverage(1, failed=("bet9ja",))), worlds.names().clear())
+    assert "Fixtures by tournament" in render_page(
+        MADE, found, nothing, worlds.histories(worlds.coverage(1, failed=("bet9ja",))), worlds.names().clear()
+    )
 
 
 def test_figures_are_written_for_people():
-    assert thousands(1234567) == "1\u202f234\u202f567"
-    assert percent(None) == "–"
-    assert percent(0.8372) == "83.7\u202f%"
+    assert format_thousands(1234567) == "1\u202f234\u202f567"
+    assert format_percent(None) == "–"
+    assert format_percent(0.8372) == "83.7\u202f%"

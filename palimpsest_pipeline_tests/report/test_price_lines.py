@@ -11,8 +11,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.report.price_lines import Histories, main_lines, turns, with_current
-from palimpsest_pipeline.storage.marts.page_prices import CURRENT, STATES, STRETCHES
+from palimpsest_pipeline.report.price_lines import PriceHistories, append_current, compute_turning_points, rank_main_lines
+from palimpsest_pipeline.storage.marts.page_prices import CURRENT_PRICES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
 
 from .worlds import AS_OF
 
@@ -27,12 +27,12 @@ def at(hours: float | None) -> datetime | None:
 
 def stretches(*rows: tuple[str, float, float | None, int], offer: tuple[Any, ...] = OFFER) -> pl.DataFrame:
     """Rows (outcome, begin, end, odds x 1000), in hours."""
-    return pl.DataFrame([(*offer, o, at(a), at(b), odds) for o, a, b, odds in rows], schema=STRETCHES, orient="row")
+    return pl.DataFrame([(*offer, o, at(a), at(b), odds) for o, a, b, odds in rows], schema=STRETCHES_SCHEMA, orient="row")
 
 
 def states(*rows: tuple[str, float, float | None, float | None], offer: tuple[Any, ...] = OFFER) -> pl.DataFrame:
     """Rows (state, begin, end, last look), in hours."""
-    return pl.DataFrame([(*offer, at(a), at(b), state, at(look)) for state, a, b, look in rows], schema=STATES, orient="row")
+    return pl.DataFrame([(*offer, at(a), at(b), state, at(look)) for state, a, b, look in rows], schema=STATES_SCHEMA, orient="row")
 
 
 def current(
@@ -40,11 +40,11 @@ def current(
 ) -> pl.DataFrame:
     """Rows (outcome, odds x 1000, since when), in hours."""
     told = [(*offer, outcome, odds, at(since), state, at(state_since), at(look)) for outcome, odds, since in rows]
-    return pl.DataFrame(told, schema=CURRENT, orient="row")
+    return pl.DataFrame(told, schema=CURRENT_PRICES_SCHEMA, orient="row")
 
 
 def lines(priced: pl.DataFrame, known: pl.DataFrame, now: pl.DataFrame) -> list[tuple[float, list[int]]]:
-    return walked(turns(*with_current(priced, known, now), ["1", "2"], SINCE))
+    return walked(compute_turning_points(*append_current(priced, known, now), ["1", "2"], SINCE))
 
 
 def test_what_stands_now_goes_on_from_a_history_that_is_older():
@@ -65,7 +65,7 @@ def test_what_stands_now_is_all_there_is_of_an_offer_without_a_history():
 
 def test_a_history_that_rests_on_the_last_look_stays_as_it_is():
     priced, known = stretches(("1", 0, 1, 2100), ("1", 1, None, 2200)), states(("offered", 0, None, 3))
-    continued = with_current(priced, known, current(("1", 9999, 1), look=3))
+    continued = append_current(priced, known, current(("1", 9999, 1), look=3))
     assert (continued[0].equals(priced), continued[1].equals(known)) == (True, True)
 
 
@@ -76,7 +76,7 @@ def walked(found: pl.DataFrame) -> list[tuple[float, list[int]]]:
 def test_a_line_is_solid_then_off_then_a_hole_then_solid_again():
     priced = stretches(("1", 0, 2, 2100), ("2", 0, 2, 3000), ("1", 2, 3, 2200), ("2", 2, 3, 3000), ("1", 6, None, 2300))
     known = states(("offered", 0, 3, 2.5), ("suspended", 3, 4, 3.5), ("not_observed", 4, 6, None), ("offered", 6, None, 8))
-    assert walked(turns(priced, known, ["1", "2"], SINCE)) == [
+    assert walked(compute_turning_points(priced, known, ["1", "2"], SINCE)) == [
         (0, [2100, 3000]),
         (2, [2200, 3000]),
         (3, [-2200, -3000]),  # suspended: the last prices
@@ -88,18 +88,29 @@ def test_a_line_is_solid_then_off_then_a_hole_then_solid_again():
 
 def test_what_is_withdrawn_is_not_what_nobody_looked_at():
     priced = stretches(("1", 0, 1, 2100))
-    assert walked(turns(priced, states(("offered", 0, 1, 0.5), ("withdrawn", 1, None, 5)), ["1"], SINCE)) == [(0, [2100]), (1, [-2100]), (5, [-2100])]
-    assert walked(turns(priced, states(("offered", 0, 1, 0.5), ("not_observed", 1, None, None)), ["1"], SINCE)) == [(0, [2100]), (1, [0])]
+    assert walked(compute_turning_points(priced, states(("offered", 0, 1, 0.5), ("withdrawn", 1, None, 5)), ["1"], SINCE)) == [
+        (0, [2100]),
+        (1, [-2100]),
+        (5, [-2100]),
+    ]
+    assert walked(compute_turning_points(priced, states(("offered", 0, 1, 0.5), ("not_observed", 1, None, None)), ["1"], SINCE)) == [
+        (0, [2100]),
+        (1, [0]),
+    ]
 
 
 def test_an_outcome_that_was_never_priced_has_no_line_before_its_first_price():
     priced = stretches(("1", 0, None, 2100), ("2", 2, None, 3000))
-    assert walked(turns(priced, states(("offered", 0, None, 3)), ["1", "2"], SINCE)) == [(0, [2100, 0]), (2, [2100, 3000]), (3, [2100, 3000])]
+    assert walked(compute_turning_points(priced, states(("offered", 0, None, 3)), ["1", "2"], SINCE)) == [
+        (0, [2100, 0]),
+        (2, [2100, 3000]),
+        (3, [2100, 3000]),
+    ]
 
 
 def test_what_stood_before_the_first_day_shown_begins_there():
     since = BEGIN + timedelta(hours=1)
-    found = turns(stretches(("1", 0, 2, 2100), ("1", 2, None, 2200)), states(("offered", 0, None, 3)), ["1"], since)
+    found = compute_turning_points(stretches(("1", 0, 2, 2100), ("1", 2, None, 2200)), states(("offered", 0, None, 3)), ["1"], since)
     assert walked(found) == [(1, [2100]), (2, [2200]), (3, [2200])]
 
 
@@ -107,25 +118,25 @@ def test_the_last_price_before_the_first_day_shown_is_known_there_though_it_coul
     since = BEGIN + timedelta(hours=3)
     known = states(("offered", 0, 2, 1.5), ("suspended", 2, 5, 4.5), ("offered", 5, None, 6))
     priced = stretches(("1", 0, 2, 2100), ("2", 0, 1, 3000), ("1", 5, None, 2300))
-    assert walked(turns(priced, known, ["1", "2"], since)) == [(3, [-2100, -3000]), (5, [2300, -3000]), (6, [2300, -3000])]
+    assert walked(compute_turning_points(priced, known, ["1", "2"], since)) == [(3, [-2100, -3000]), (5, [2300, -3000]), (6, [2300, -3000])]
 
 
 def test_what_was_priced_before_the_first_day_shown_only_makes_no_line():
     since = BEGIN + timedelta(hours=3)
     priced, known = stretches(("1", 0, 2, 2100)), states(("offered", 0, 2, 1.5), ("withdrawn", 2, None, 5))
-    assert turns(priced, known, ["1"], since).is_empty()
-    made = Histories(budget_bytes=1000, since=since, platforms=["betpawa"])
+    assert compute_turning_points(priced, known, ["1"], since).is_empty()
+    made = PriceHistories(budget_bytes=1000, since=since, platforms=["betpawa"])
     made.add("match_result", priced, known, ["1"])
     assert made.index == {}
 
 
 def test_a_fixture_seen_once_has_one_turn():
-    assert walked(turns(stretches(("1", 0, None, 2100)), states(("offered", 0, None, 0)), ["1"], SINCE)) == [(0, [2100])]
+    assert walked(compute_turning_points(stretches(("1", 0, None, 2100)), states(("offered", 0, None, 0)), ["1"], SINCE)) == [(0, [2100])]
 
 
 def test_without_stretches_there_is_no_line():
-    assert turns(stretches(), states(("suspended", 0, None, 1)), ["1", "2"], SINCE).is_empty()
-    assert turns(stretches(), states(), ["1"], SINCE).is_empty()
+    assert compute_turning_points(stretches(), states(("suspended", 0, None, 1)), ["1", "2"], SINCE).is_empty()
+    assert compute_turning_points(stretches(), states(), ["1"], SINCE).is_empty()
 
 
 @st.composite
@@ -164,7 +175,7 @@ def expected(priced: pl.DataFrame, known: pl.DataFrame, offer: dict[str, Any], o
 def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.DataFrame, pl.DataFrame], begin: int):
     priced, known = world
     since = BEGIN + timedelta(hours=begin)
-    found = turns(priced, known, ["1", "2"], since)
+    found = compute_turning_points(priced, known, ["1", "2"], since)
     assert found.filter(pl.col("at") < since).is_empty()
     for (sr_id, specifier, platform), line in found.group_by("sr_id", "specifier", "platform"):
         offer = {"sr_id": sr_id, "specifier": specifier, "platform": platform}
@@ -180,10 +191,10 @@ def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.Dat
 @given(lives(), st.randoms(use_true_random=False))
 def test_neither_order_nor_duplicates_nor_other_fixtures_change_a_line(world: tuple[pl.DataFrame, pl.DataFrame], draw: Any):
     priced, known = world
-    found = turns(priced, known, ["1", "2"], SINCE)
+    found = compute_turning_points(priced, known, ["1", "2"], SINCE)
     shuffled = [pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1000)) for frame in world]
-    assert turns(*shuffled, ["1", "2"], SINCE).equals(found)
-    alone = turns(*(frame.filter(pl.col("sr_id") == 1) for frame in world), ["1", "2"], SINCE)
+    assert compute_turning_points(*shuffled, ["1", "2"], SINCE).equals(found)
+    alone = compute_turning_points(*(frame.filter(pl.col("sr_id") == 1) for frame in world), ["1", "2"], SINCE)
     assert alone.equals(found.filter(pl.col("sr_id") == 1))
 
 
@@ -200,8 +211,8 @@ def test_of_many_lines_those_are_shown_that_most_platforms_price_and_first_what_
             *line("total=3.5", both, 3000, 1400),
         ]
     )
-    assert main_lines(rows)["specifier"].to_list() == ["total=2.5", "total=3.5", "total=0.5"]
-    assert main_lines(rows.reverse()).equals(main_lines(rows))
+    assert rank_main_lines(rows)["specifier"].to_list() == ["total=2.5", "total=3.5", "total=0.5"]
+    assert rank_main_lines(rows.reverse()).equals(rank_main_lines(rows))
 
 
 def unpacked(text: str) -> Any:
@@ -209,15 +220,15 @@ def unpacked(text: str) -> Any:
 
 
 def test_histories_are_packed_until_there_is_no_room_and_say_who_was_left_out():
-    made = Histories(budget_bytes=1, since=SINCE, platforms=["betpawa"])
+    made = PriceHistories(budget_bytes=1, since=SINCE, platforms=["betpawa"])
     made.add("match_result", stretches(("1", 0, 2, 2100), ("1", 2, None, 2200)), states(("offered", 0, None, 3)), ["1"])
     made.add("match_result", stretches(), states(), ["1"])
     assert made.is_full
-    made.refuse("match_result", 100)
-    made.refuse("match_result", 7)
+    made.record_left_out("match_result", 100)
+    made.record_left_out("match_result", 7)
     assert made.index == {"match_result": {1: 0}}
-    assert made.left_out == {"match_result": 107}
-    assert made.latest == at(3)
+    assert made.left_out_counts == {"match_result": 107}
+    assert made.last_confirmed_at == at(3)
     (shard,) = made.shards
     begin = int(BEGIN.timestamp())
     assert unpacked(shard) == {"1": [["", 0, [begin, 7200, 3600], [[2100, 2200, 2200]]]]}

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.report.price_lines import Histories
-from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
-from palimpsest_pipeline.storage.marts.page_coverage import GAPS as GAPS_NOW
-from palimpsest_pipeline.storage.marts.page_coverage import LEADS, LISTINGS, PLATFORMS, Coverage
-from palimpsest_pipeline.storage.marts.page_prices import NAMES, STATES, STRETCHES
-from palimpsest_pipeline.storage.marts.page_trends import GAPS, MARGINS, RATES, SKEWS, Trends
+from palimpsest_pipeline.report.price_lines import PriceHistories
+from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
+from palimpsest_pipeline.storage.marts.page_coverage import GAPS_SCHEMA as GAPS_NOW
+from palimpsest_pipeline.storage.marts.page_coverage import LEADS_SCHEMA, LISTINGS_SCHEMA, PLATFORMS_SCHEMA, Coverage
+from palimpsest_pipeline.storage.marts.page_prices import MARKET_NAMES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
+from palimpsest_pipeline.storage.marts.page_trends import GAPS_SCHEMA, MARGINS_SCHEMA, RATES_SCHEMA, SKEWS_SCHEMA, Trends
 
 AS_OF = datetime(2026, 11, 22, 6, 0, 12, tzinfo=UTC)
 CYCLE_ID = 20261122055003123
@@ -46,7 +46,7 @@ def platforms(failed: tuple[str, ...] = (), carried: tuple[str, ...] = ()) -> pl
         well = key not in failed and key not in carried
         looked_at = None if key in failed else AS_OF - timedelta(minutes=30) if key in carried else AS_OF
         rows.append((key, name, "completed" if well else "failed", "" if well else "blocked: <b>403</b> & a block page", looked_at))
-    return pl.DataFrame(rows, schema=PLATFORMS, orient="row")
+    return pl.DataFrame(rows, schema=PLATFORMS_SCHEMA, orient="row")
 
 
 def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), failed: tuple[str, ...] = (), carried: tuple[str, ...] = ()) -> Coverage:
@@ -91,7 +91,7 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
         gaps += [(sr_id, p, 0, 0, 17) if apart or p in carried else (sr_id, p, 7, 0 if n % 3 else 11, 0) for p in there if at_home]
         if fixture_class == "competitor_only":
             leads += [(sr_id, p, AS_OF - timedelta(hours=30), p == "bet9ja", (kickoff - AS_OF) / timedelta(days=1) + 1.25) for p in there]
-    frame = pl.DataFrame(fixtures, schema=frame_schema("mart.coverage_fixture"))
+    frame = pl.DataFrame(fixtures, schema=get_frame_schema("mart.coverage_fixture"))
     return Coverage(
         CYCLE_ID,
         AS_OF,
@@ -102,8 +102,8 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
         rates=_rates(frame, failed, carried),
         tournaments=_tournaments(frame, tournaments, failed),
         fixtures=frame,
-        listings=pl.DataFrame(listings, schema=LISTINGS, orient="row"),
-        leads=pl.DataFrame(leads, schema=LEADS, orient="row"),
+        listings=pl.DataFrame(listings, schema=LISTINGS_SCHEMA, orient="row"),
+        leads=pl.DataFrame(leads, schema=LEADS_SCHEMA, orient="row"),
         gaps=pl.DataFrame(gaps, schema=GAPS_NOW, orient="row"),
     )
 
@@ -134,7 +134,7 @@ def _rates(fixtures: pl.DataFrame, failed: tuple[str, ...], carried: tuple[str, 
                 }
             )  # fmt: skip
     constant = {"cycle_id": CYCLE_ID, "as_of": AS_OF, "home_platform": HOME, "delta_vs_prev": None, "mapping_version": "1", "computed_at": AS_OF}
-    return pl.DataFrame([row | constant for row in rows], schema=frame_schema("mart.match_rate_platform"))
+    return pl.DataFrame([row | constant for row in rows], schema=get_frame_schema("mart.match_rate_platform"))
 
 
 def _tournaments(fixtures: pl.DataFrame, tournaments: list[tuple[Any, ...]], failed: tuple[str, ...]) -> pl.DataFrame:
@@ -173,7 +173,7 @@ def _tournaments(fixtures: pl.DataFrame, tournaments: list[tuple[Any, ...]], fai
         "cycle_id": CYCLE_ID, "as_of": AS_OF, "home_platform": HOME, "home_covered_rate": None, "fixture_match_rate": None,
         "earliest_missing_kickoff": None, "mapping_version": "1", "computed_at": AS_OF,
     }  # fmt: skip
-    return pl.DataFrame([row | constant for row in rows], schema=frame_schema("mart.coverage_tournament"))
+    return pl.DataFrame([row | constant for row in rows], schema=get_frame_schema("mart.coverage_tournament"))
 
 
 def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
@@ -217,17 +217,17 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
                 gaps += [(day, platform, hours, 90, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45) for hours in (0, 1, 24)]
     return Trends(
         AS_OF - timedelta(days=DAYS),
-        rates=pl.DataFrame(rates, schema=RATES, orient="row"),
-        skews=pl.DataFrame(skews, schema=SKEWS, orient="row"),
+        rates=pl.DataFrame(rates, schema=RATES_SCHEMA, orient="row"),
+        skews=pl.DataFrame(skews, schema=SKEWS_SCHEMA, orient="row"),
         skew_every=1,
-        margins=pl.DataFrame(margins, schema=MARGINS, orient="row"),
-        gaps=pl.DataFrame(gaps, schema=GAPS, orient="row"),
+        margins=pl.DataFrame(margins, schema=MARGINS_SCHEMA, orient="row"),
+        gaps=pl.DataFrame(gaps, schema=GAPS_SCHEMA, orient="row"),
     )
 
 
 def names(markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS) -> pl.DataFrame:
     rows = [(key, name, outcome, outcome.capitalize()) for key, (name, outcomes) in markets.items() for outcome in outcomes]
-    return pl.DataFrame(rows, schema=NAMES, orient="row")
+    return pl.DataFrame(rows, schema=MARKET_NAMES_SCHEMA, orient="row")
 
 
 def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, most: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -256,7 +256,7 @@ def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, 
                     if until is None:
                         break
                     at = until
-    return pl.DataFrame(stretches, schema=STRETCHES, orient="row"), pl.DataFrame(states, schema=STATES, orient="row")
+    return pl.DataFrame(stretches, schema=STRETCHES_SCHEMA, orient="row"), pl.DataFrame(states, schema=STATES_SCHEMA, orient="row")
 
 
 def histories(
@@ -267,18 +267,18 @@ def histories(
     at_once: int = 100,
     n_changes: int = 12,
     most: int | None = None,
-) -> Histories:
+) -> PriceHistories:
     """Price lines of markets of upcoming fixtures, of all or of the next ones, until there is no more room."""
-    made = Histories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in Platform if p != HOME)])
+    made = PriceHistories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in Platform if p != HOME)])
     ids = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id").select("sr_id").head(most or found.fixtures.height)
     for market, (_, outcomes) in markets.items():
         if made.is_full:
-            made.refuse(market, ids.height)
+            made.record_left_out(market, ids.height)
             continue
         stretches, states = prices(found, market, n_changes=n_changes, most=most)
         for some in ids.iter_slices(at_once):
             if made.is_full:
-                made.refuse(market, some.height)
+                made.record_left_out(market, some.height)
             else:
                 made.add(market, stretches.join(some, on="sr_id", how="semi"), states.join(some, on="sr_id", how="semi"), outcomes)
     return made

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from palimpsest_pipeline.runtime.processes import Known, stop_tree
+from palimpsest_pipeline.runtime.processes import KnownProcess, stop_process_tree
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -21,17 +21,17 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 def test_a_process_and_its_children_are_stopped():
     parent = subprocess.Popen([sys.executable, "-c", f"import subprocess; subprocess.run({SLEEPER!r})"])
-    known = Known.of(parent.pid)
+    known = KnownProcess.from_pid(parent.pid)
     while not (children := psutil.Process(parent.pid).children()):
         pass
-    stop_tree(known)
+    stop_process_tree(known)
     parent.wait(10)
     assert known.find() is None
     assert not children[0].is_running()
 
 
 def test_a_pid_that_another_process_has_by_now_is_left_alone(sleeper: subprocess.Popen[bytes]):
-    reused = Known(sleeper.pid, Known.of(sleeper.pid).created_at - 3600)
+    reused = KnownProcess(sleeper.pid, KnownProcess.from_pid(sleeper.pid).created_at - 3600)
     assert reused.find() is None
-    stop_tree(reused)
+    stop_process_tree(reused)
     assert sleeper.poll() is None

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from palimpsest_pipeline.defs.asset_metadata import SPARKLINE_BLOCKS, sparkline
-from palimpsest_pipeline.defs.landing.stage_metadata import stage_figures
+from palimpsest_pipeline.defs.asset_metadata import SPARKLINE_WIDTH, draw_sparkline
+from palimpsest_pipeline.defs.landing.stage_metadata import build_stage_metadata
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.runtime.progress import Board, LogBoard, Phase, bars, drawn
-from palimpsest_pipeline.scrape.host_budget import Budget
-from palimpsest_pipeline.scrape.outcomes import capture_result, not_asked, outcome_of
-from palimpsest_pipeline.scrape.sinks import HostView, Watch, Watches
-from palimpsest_pipeline.scrape.stage_tally import Tally
+from palimpsest_pipeline.runtime.progress import Board, LogBoard, Phase, draw_board, show_bars
+from palimpsest_pipeline.scrape.host_budget import HostBudget
+from palimpsest_pipeline.scrape.outcomes import build_capture_result, build_outcome, build_unasked_answer
+from palimpsest_pipeline.scrape.sinks import HostView, ObserverGroup, ScrapeObserver
+from palimpsest_pipeline.scrape.stage_tally import StageTally
 
 AT = datetime(2026, 6, 26, 19, tzinfo=UTC)
 CYCLE = Cycle(1, Trigger.ON_DEMAND, Scope.EVENTS, Platform.BETPAWA, AT, AT, sr_ids=(7, 8, 9))
@@ -45,10 +45,10 @@ class Scrape:
             request, attempt, received - timedelta(seconds=took_s), received, received, status, {}, body, failed.get("failure"), "it says no"
         )
 
-    def over(self, watch: Watch, answer: Answer) -> None:
+    def over(self, watch: ScrapeObserver, answer: Answer) -> None:
         if answer.attempt:
-            watch.answered(answer)
-        watch.settled([outcome_of(answer, answer.requested_at)])
+            watch.on_answer(answer)
+        watch.on_outcomes([build_outcome(answer, answer.requested_at)])
 
 
 @pytest.fixture
@@ -58,95 +58,95 @@ def scrape() -> Scrape:
 
 def test_discovery_and_capture_of_a_platform_are_rows_of_their_own(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BET9JA, 1, PayloadKind.TREE)
+    board.on_planned(Platform.BET9JA, 1, PayloadKind.TREE)
     scrape.over(board, scrape.answer(Platform.BET9JA))
-    board.planned(Platform.BET9JA, 3, PayloadKind.LISTING)
+    board.on_planned(Platform.BET9JA, 3, PayloadKind.LISTING)
     scrape.over(board, scrape.answer(Platform.BET9JA))
-    board.planned(Platform.BET9JA, 5, PayloadKind.DETAIL)
+    board.on_planned(Platform.BET9JA, 5, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(Platform.BET9JA, 7))
-    rows = {phase: board.phase(phase)[Platform.BET9JA] for phase in Phase}
-    assert (rows[Phase.DISCOVERY].done, rows[Phase.DISCOVERY].total) == (2, 4)
-    assert (rows[Phase.CAPTURE].done, rows[Phase.CAPTURE].total) == (1, 5)
+    rows = {phase: board.select_phase(phase)[Platform.BET9JA] for phase in Phase}
+    assert (rows[Phase.DISCOVERY].n_done, rows[Phase.DISCOVERY].n_planned) == (2, 4)
+    assert (rows[Phase.CAPTURE].n_done, rows[Phase.CAPTURE].n_planned) == (1, 5)
 
 
 def test_a_discovery_that_goes_on_beside_the_capture_has_its_own_row_and_words(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BET9JA, 2, PayloadKind.LISTING)
+    board.on_planned(Platform.BET9JA, 2, PayloadKind.LISTING)
     scrape.over(board, scrape.answer(Platform.BET9JA))
-    assert board.line().startswith("discovery: bet9ja 1/2")
-    board.planned(Platform.BET9JA, 1, PayloadKind.DETAIL)
-    board.planned(Platform.BETPAWA, 2, PayloadKind.DETAIL)
+    assert board.describe().startswith("discovery: bet9ja 1/2")
+    board.on_planned(Platform.BET9JA, 1, PayloadKind.DETAIL)
+    board.on_planned(Platform.BETPAWA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
-    assert board.line().startswith("discovery: bet9ja 1/2")
-    assert "; capture: betpawa 1/2" in board.line()
-    board.planned(Platform.BET9JA, -1, PayloadKind.LISTING)
-    assert board.line().startswith("capture: betpawa 1/2")
+    assert board.describe().startswith("discovery: bet9ja 1/2")
+    assert "; capture: betpawa 1/2" in board.describe()
+    board.on_planned(Platform.BET9JA, -1, PayloadKind.LISTING)
+    assert board.describe().startswith("capture: betpawa 1/2")
     scrape.over(board, scrape.answer(Platform.BET9JA, 7))
-    assert "bet9ja 1/1" in board.line()
+    assert "bet9ja 1/1" in board.describe()
 
 
 def test_rate_and_time_left_are_those_of_the_last_seconds(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BETPAWA, 100, PayloadKind.DETAIL)
+    board.on_planned(Platform.BETPAWA, 100, PayloadKind.DETAIL)
     for n in range(60):
         scrape.now_s = 0.1 * n  # ten a second, each under way for half a second: five at a time
         scrape.over(board, scrape.answer(Platform.BETPAWA, n))
-    row = board.phase(Phase.CAPTURE)[Platform.BETPAWA]
-    assert row.per_s(scrape.now()) == pytest.approx(10, rel=0.05)
-    assert row.in_flight(scrape.now()) == pytest.approx(5, rel=0.05)
-    assert row.eta_s(scrape.now()) == pytest.approx(4, rel=0.05)
+    row = board.select_phase(Phase.CAPTURE)[Platform.BETPAWA]
+    assert row.compute_rate_per_s(scrape.now()) == pytest.approx(10, rel=0.05)
+    assert row.compute_in_flight(scrape.now()) == pytest.approx(5, rel=0.05)
+    assert row.estimate_left_s(scrape.now()) == pytest.approx(4, rel=0.05)
     scrape.now_s += 60  # it hangs
-    assert row.per_s(scrape.now()) == 0
-    assert row.eta_s(scrape.now()) is None
+    assert row.compute_rate_per_s(scrape.now()) == 0
+    assert row.estimate_left_s(scrape.now()) is None
     assert row.p50_ms == pytest.approx(500)
 
 
 def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.SPORTYBET, 3, PayloadKind.DETAIL)
-    board.answered(scrape.answer(Platform.SPORTYBET, 7, failure=FailureClass.TRANSIENT))
+    board.on_planned(Platform.SPORTYBET, 3, PayloadKind.DETAIL)
+    board.on_answer(scrape.answer(Platform.SPORTYBET, 7, failure=FailureClass.TRANSIENT))
     scrape.over(board, scrape.answer(Platform.SPORTYBET, 7, attempt=2))
     scrape.over(board, scrape.answer(Platform.SPORTYBET, 8, failure=FailureClass.BLOCKED))
-    scrape.over(board, not_asked(scrape.answer(Platform.SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT))
-    row = board.phase(Phase.CAPTURE)[Platform.SPORTYBET]
-    assert (row.done, row.failed, row.retried, row.counts.requests) == (3, 2, 1, 3)
+    scrape.over(board, build_unasked_answer(scrape.answer(Platform.SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT))
+    row = board.select_phase(Phase.CAPTURE)[Platform.SPORTYBET]
+    assert (row.n_done, row.n_failed, row.n_retried, row.counts.requests) == (3, 2, 1, 3)
     assert row.counts.failures == {FailureClass.TRANSIENT: 1, FailureClass.BLOCKED: 2}
-    assert "2 failed, 1 retried" in board.line()
+    assert "2 failed, 1 retried" in board.describe()
 
 
 def shown(board: Board) -> str:
     """The bars as a terminal gets them, colours included."""
     text = StringIO()
-    Console(file=text, width=120, force_terminal=True, color_system="standard").print(drawn(board))
+    Console(file=text, width=120, force_terminal=True, color_system="standard").print(draw_board(board))
     return text.getvalue()
 
 
 def test_a_host_that_is_not_asked_is_red_with_its_reason_until_it_is_asked_again(scrape: Scrape):
     board = Board(scrape.now)
-    board.planned(Platform.BET9JA, 2, PayloadKind.DETAIL)
+    board.on_planned(Platform.BET9JA, 2, PayloadKind.DETAIL)
     scrape.over(board, scrape.answer(Platform.BET9JA, 7))
-    board.host(Platform.BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
+    board.on_host_change(Platform.BET9JA, HostView(0, 1, "open", "asked to wait 2 s"))
     assert "\x1b[1;31mleft alone: asked to wait 2 s\x1b[0m" in shown(board)
-    board.host(Platform.BET9JA, HostView(0, 1, "closed"))
+    board.on_host_change(Platform.BET9JA, HostView(0, 1, "closed"))
     assert "asked to wait" not in shown(board)
     assert "1/2" in shown(board)
 
 
 def test_nothing_is_drawn_where_there_is_no_terminal():
     text = StringIO()
-    with bars(Board(), Console(file=text, force_terminal=False)):
+    with show_bars(Board(), Console(file=text, force_terminal=False)):
         pass
     assert text.getvalue() == ""
 
 
 BARS_WHILE_STDERR_IS_TAKEN = """
 import os
-from palimpsest_pipeline.runtime.progress import Board, bars, terminal
+from palimpsest_pipeline.runtime.progress import Board, show_bars, terminal
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline_tests.runtime.test_progress import Scrape
 
 scrape, board = Scrape(), Board()
-with terminal() as console, bars(board, console):
+with terminal() as console, show_bars(board, console):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
 """
@@ -184,16 +184,16 @@ class Log:
 
 def test_the_log_has_a_line_though_nothing_is_answered():
     log = Log()
-    with LogBoard(log, every_s=0.001):
+    with LogBoard(log, interval_s=0.001):
         assert log.until("nothing has been answered yet")
 
 
 def test_the_log_has_a_line_at_each_change_of_a_host_and_at_the_end(scrape: Scrape):
     log = Log()
-    with LogBoard(log, every_s=3600, now=scrape.now) as board:
-        board.planned(Platform.BETPAWA, 1, PayloadKind.DETAIL)
-        board.host(Platform.BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
-        board.host(Platform.BETPAWA, HostView(0, 1, "closed"))
+    with LogBoard(log, interval_s=3600, now=scrape.now) as board:
+        board.on_planned(Platform.BETPAWA, 1, PayloadKind.DETAIL)
+        board.on_host_change(Platform.BETPAWA, HostView(0, 1, "open", "no answer for 10 s"))
+        board.on_host_change(Platform.BETPAWA, HostView(0, 1, "closed"))
         scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
     assert log.lines[:2] == ["betpawa is left alone: no answer for 10 s", "betpawa is asked as usual again"]
     assert log.lines[2].startswith("capture: betpawa 1/1")
@@ -204,39 +204,43 @@ def test_a_log_that_cannot_be_written_ends_no_scrape(scrape: Scrape):
     def broken(line: str) -> None:
         raise OSError("no database")
 
-    with LogBoard(broken, every_s=3600, now=scrape.now) as board:
-        board.host(Platform.BETPAWA, HostView(0, 1, "open"))
+    with LogBoard(broken, interval_s=3600, now=scrape.now) as board:
+        board.on_host_change(Platform.BETPAWA, HostView(0, 1, "open"))
         scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
-    assert board.phase(Phase.CAPTURE)[Platform.BETPAWA].done == 1
+    assert board.select_phase(Phase.CAPTURE)[Platform.BETPAWA].n_done == 1
 
 
 def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scrape):
-    tally, board = Tally(), Board(scrape.now)
-    both = Watches([tally, board])
-    budgets = {platform: Budget(max_in_flight=1) for platform in (Platform.BETPAWA, Platform.BET9JA)}
+    tally, board = StageTally(), Board(scrape.now)
+    both = ObserverGroup([tally, board])
+    budgets = {platform: HostBudget(max_in_flight=1) for platform in (Platform.BETPAWA, Platform.BET9JA)}
     for sr_id in (7, 8):
         scrape.now_s += 1
         scrape.over(both, scrape.answer(Platform.BETPAWA, sr_id))
         scrape.now_s += 0.25
         scrape.over(both, scrape.answer(Platform.BET9JA, sr_id))
-    both.answered(scrape.answer(Platform.BET9JA, 8, failure=FailureClass.RATE_LIMITED))
-    result = capture_result(CYCLE, tally, budgets, AT)
-    found = stage_figures(4, result, board.phase(Phase.CAPTURE), budgets)
+    both.on_answer(scrape.answer(Platform.BET9JA, 8, failure=FailureClass.RATE_LIMITED))
+    result = build_capture_result(CYCLE, tally, budgets, AT)
+    found = build_stage_metadata(4, result, board.select_phase(Phase.CAPTURE), budgets)
     numbers = {f"errors_{failure}": 0 for failure in FailureClass} | {"errors_rate_limited": 1, "requests": 5, "duration_s": 2.0, "floor_s": 1.5}
     assert {name: found[name] for name in numbers} == numbers
     assert found["ratio_to_floor"] == pytest.approx(2 / 1.5, abs=0.001)
     assert [found[f"skew_ms_p{p}"] for p in (50, 95, 99)] == [250, 250, 250]
     assert found["unknown_sr_ids"] == "9"
     assert found["betpawa_status"] == RunStatus.COMPLETED
-    assert set(stage_figures(0, result, {}, budgets)) >= {f"errors_{failure}" for failure in FailureClass} | {"requests", "duration_s", "floor_s"}
+    assert set(build_stage_metadata(0, result, {}, budgets)) >= {f"errors_{failure}" for failure in FailureClass} | {
+        "requests",
+        "duration_s",
+        "floor_s",
+    }
 
 
 @pytest.mark.parametrize("n", [2, 3, 40, 1000])
 def test_a_sparkline_is_as_long_whatever_it_counts_and_highest_where_most_is(n: int):
-    line = sparkline([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
+    line = draw_sparkline([0.0, 0.01, 0.02, *(10 * i / n for i in range(n)), 10.0])
     assert line is not None
     blocks, _, words = line.partition(" ")
-    assert len(blocks) == SPARKLINE_BLOCKS
+    assert len(blocks) == SPARKLINE_WIDTH
     assert blocks[0] == "█"
     assert words.endswith("/s, 0.25 s a block")
     assert len(line) < 100
@@ -244,4 +248,4 @@ def test_a_sparkline_is_as_long_whatever_it_counts_and_highest_where_most_is(n: 
 
 @pytest.mark.parametrize("times_s", [[], [1.0], [1.0, 1.0]])
 def test_a_sparkline_of_an_instant_is_none(times_s: list[float]):
-    assert sparkline(times_s) is None
+    assert draw_sparkline(times_s) is None

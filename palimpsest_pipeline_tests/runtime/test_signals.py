@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from palimpsest_pipeline.runtime.signals import Deferred
+from palimpsest_pipeline.runtime.signals import DeferredSignals
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def terminated() -> Iterator[list[int]]:
 
 
 def test_signals_in_the_block_are_raised_once_when_it_is_left(terminated: list[int]) -> None:
-    with Deferred():
+    with DeferredSignals():
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert terminated == []
@@ -30,13 +30,13 @@ def test_signals_in_the_block_are_raised_once_when_it_is_left(terminated: list[i
 
 @pytest.mark.parametrize("before_it_begins", [True, False])
 def test_the_task_is_cancelled_also_by_a_signal_that_came_before_it(before_it_begins: bool, terminated: list[int]) -> None:
-    async def work(signals: Deferred) -> None:
-        with signals.cancelling(asyncio.current_task()):
+    async def work(signals: DeferredSignals) -> None:
+        with signals.cancel_on_signal(asyncio.current_task()):
             if not before_it_begins:
                 asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGTERM)
             await asyncio.Event().wait()
 
-    with Deferred() as signals:
+    with DeferredSignals() as signals:
         if before_it_begins:
             signal.raise_signal(signal.SIGTERM)
         with pytest.raises(asyncio.CancelledError):
@@ -47,7 +47,7 @@ def test_the_task_is_cancelled_also_by_a_signal_that_came_before_it(before_it_be
 
 def test_what_is_ignored_stays_ignored(terminated: list[int]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with Deferred():
+    with DeferredSignals():
         signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     assert terminated == []

@@ -8,8 +8,8 @@ from itertools import pairwise
 from random import Random
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
-from palimpsest_pipeline.scrape.host_budget import Budget
-from palimpsest_pipeline.scrape.scheduler import Ask, Job, Scheduler, Start
+from palimpsest_pipeline.scrape.host_budget import HostBudget
+from palimpsest_pipeline.scrape.scheduler import RequestJob, ScheduledRequest, Scheduler, StartRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +21,13 @@ class Fate:
     told_s: float | None = None
 
 
-FateOf = Callable[[Ask, int, float], Fate]
+FateOf = Callable[[ScheduledRequest, int, float], Fate]
 """Of an ask's attempt that starts at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    ask: Ask
+    ask: ScheduledRequest
     job: int
     number: int
     started_at: float
@@ -48,7 +48,7 @@ class Trace:
     ended_at: float = 0.0
 
     def of(self, host: Platform) -> list[Attempt]:
-        return [attempt for attempt in self.attempts if attempt.ask.host is host]
+        return [attempt for attempt in self.attempts if attempt.ask.platform is host]
 
     def tries(self, ask: int) -> list[Attempt]:
         return [attempt for attempt in self.attempts if attempt.ask.key == ask]
@@ -58,12 +58,12 @@ class Trace:
 
 
 Event = tuple[float, Callable[[Scheduler], None]]
-"""A time, and what happens then: `withdraw` or `rerank`."""
+"""A time, and what happens then: `withdraw_job` or `rerank_job`."""
 
 
 def play(
     scheduler: Scheduler,
-    arrivals: Iterable[tuple[float, Job]],
+    arrivals: Iterable[tuple[float, RequestJob]],
     fate_of: FateOf,
     events: Iterable[Event] = (),
     after_due: Callable[[float, Trace], None] = lambda now, trace: None,
@@ -71,15 +71,15 @@ def play(
 ) -> Trace:
     """Until nothing is left to do. `late_s`: how late a timer fires. Fails when the scheduler neither ends nor names a time to be called again."""
     trace = Trace()
-    asks: dict[int, tuple[Ask, int]] = {}
+    asks: dict[int, tuple[ScheduledRequest, int]] = {}
     happenings: list[tuple[float, int, Callable[[float], None]]] = []
 
     def at(time: float, what: Callable[[float], None]) -> None:
         heapq.heappush(happenings, (time, next(numbers), what))
 
-    def add(job: Job, now: float) -> None:
-        asks.update((ask.key, (ask, job.key)) for ask in job.asks)
-        scheduler.add(job, now)
+    def add(job: RequestJob, now: float) -> None:
+        asks.update((ask.key, (ask, job.key)) for ask in job.requests)
+        scheduler.add_job(job, now)
 
     numbers = iter(range(10_000_000))
     for arrives_at, job in arrivals:
@@ -88,16 +88,16 @@ def play(
         at(happens_at, lambda now, event=event: event(scheduler))  # type: ignore[misc]
     now = 0.0
     for turn in range(1_000_000):
-        for action in scheduler.due(now):
-            ask, job_key = asks[action.ask]
-            if isinstance(action, Start):
+        for action in scheduler.take_due_actions(now):
+            ask, job_key = asks[action.request_key]
+            if isinstance(action, StartRequest):
                 fate = fate_of(ask, action.attempt, now)
                 trace.attempts.append(Attempt(ask, job_key, action.attempt, now, fate, turn))
-                at(now + fate.latency_s, lambda now, k=ask.key, f=fate: scheduler.answered(k, f.failure, f.told_s, now))  # type: ignore[misc]
+                at(now + fate.latency_s, lambda now, k=ask.key, f=fate: scheduler.record_answer(k, f.failure, f.told_s, now))  # type: ignore[misc]
             else:
-                trace.overs.append((now, action.ask, action.reason))
+                trace.overs.append((now, action.request_key, action.reason))
         after_due(now, trace)
-        wakes_at = scheduler.wake_at()
+        wakes_at = scheduler.find_next_due_at()
         assert wakes_at is None or wakes_at > now, "a time to be called again that is over"
         if wakes_at is not None and (not happenings or wakes_at < happenings[0][0]):
             now = wakes_at + late_s()
@@ -107,7 +107,7 @@ def play(
             now, _, what = heapq.heappop(happenings)
             what(now)
         else:
-            assert scheduler.idle, "waits for nothing"
+            assert scheduler.is_idle, "waits for nothing"
             trace.ended_at = max((attempt.ended_at for attempt in trace.attempts), default=0.0)
             return trace
     raise AssertionError("does not end")
@@ -117,9 +117,9 @@ def lognormal(p50_s: float, p95_s: float, rng: Random) -> float:
     return rng.lognormvariate(math.log(p50_s), math.log(p95_s / p50_s) / 1.645)
 
 
-def job(key: int, *hosts: Platform, rank: int | None = None) -> Job:
+def job(key: int, *hosts: Platform, rank: int | None = None) -> RequestJob:
     """Its asks are numbered 10 * key, 10 * key + 1, ..."""
-    return Job(key, (key if rank is None else rank,), tuple(Ask(10 * key + n, host) for n, host in enumerate(hosts)))
+    return RequestJob(key, (key if rank is None else rank,), tuple(ScheduledRequest(10 * key + n, host) for n, host in enumerate(hosts)))
 
 
 PAWA, SPORTY, BET9JA = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
@@ -135,19 +135,19 @@ SHARES: Mapping[tuple[Platform, ...], int] = {
 """Fixtures by who lists them."""
 
 
-def fixtures(n: int, rng: Random) -> list[Job]:
+def fixtures(n: int, rng: Random) -> list[RequestJob]:
     """About `n`, the first the most important; Bet9ja with 1.53 listings a fixture."""
     hosts = [who for who, count in SHARES.items() for _ in range(round(n * count / sum(SHARES.values())))]
     rng.shuffle(hosts)
     jobs, key = [], 0
     for number, who in enumerate(hosts):
         listed = [host for host in who for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host is BET9JA else 1)]
-        jobs.append(Job(number, (number,), tuple(Ask(key + i, host) for i, host in enumerate(listed))))
+        jobs.append(RequestJob(number, (number,), tuple(ScheduledRequest(key + i, host) for i, host in enumerate(listed))))
         key += len(listed)
     return jobs
 
 
-def check_budgets(trace: Trace, budgets: Mapping[Platform, Budget]) -> None:
+def check_budgets(trace: Trace, budgets: Mapping[Platform, HostBudget]) -> None:
     """Fails when a host was asked more than its budget allows: in flight, gap, rate."""
     for host, budget in budgets.items():
         attempts = trace.of(host)

@@ -16,9 +16,18 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.platforms.base import Crawl
-from palimpsest_pipeline.scrape import Engine, Scraped, Tally, broken_off, capture, discover, discovery_result, run_cycle
+from palimpsest_pipeline.scrape import (
+    Scraped,
+    ScrapeEngine,
+    StageTally,
+    build_discovery_result,
+    build_unfinished_result,
+    capture_targets,
+    discover,
+    run_cycle,
+)
 from palimpsest_pipeline.scrape.host_budget import BreakerRule
-from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, Watch
+from palimpsest_pipeline.scrape.sinks import AnswerSink, HostView, ScrapeObserver
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, after, answering, silence
 
 from .world import NOW, QUICK, Dialect, World, cycle, open_world
@@ -37,17 +46,17 @@ class Watching:
     bad: dict[Platform, int] = field(default_factory=lambda: defaultdict(int))
     states: list[tuple[Platform, str]] = field(default_factory=list)
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.totals[platform] += n
 
-    def answered(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         self.attempts[answer.request.platform] += 1
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         for outcome in outcomes:
             (self.good if outcome.status is RunStatus.COMPLETED else self.bad)[outcome.platform] += 1
 
-    def host(self, platform: Platform, view: HostView) -> None:
+    def on_host_change(self, platform: Platform, view: HostView) -> None:
         self.states.append((platform, view.state))
 
 
@@ -67,19 +76,19 @@ def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
     return run
 
 
-async def captured(world: World, *targets: Target, watch: Watch | None = None, **more: object) -> CycleResult:
+async def captured(world: World, *targets: Target, watch: ScrapeObserver | None = None, **more: object) -> CycleResult:
     async with world.engine(watch=watch) as engine:
-        return await capture(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, **more)  # type: ignore[arg-type]
+        return await capture_targets(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, **more)  # type: ignore[arg-type]
 
 
 async def discovered(world: World, sink: AnswerSink | None = None) -> CycleResult:
     async with world.engine(sink) as engine:
-        tally = Tally()
+        tally = StageTally()
         found = await discover(world.adapters, engine, sport=Sport.FOOTBALL, tally=tally)
-    return discovery_result(cycle(), found.discoveries, tally, world.clock.now())
+    return build_discovery_result(cycle(), found.discoveries, tally, world.clock.now())
 
 
-async def scraped_whole(world: World, watch: Watch | None = None) -> Scraped:
+async def scraped_whole(world: World, watch: ScrapeObserver | None = None) -> Scraped:
     async with world.engine(watch=watch) as engine:
         return await run_cycle(cycle(), world.adapters, engine, sport=Sport.FOOTBALL, clock=world.clock)
 
@@ -187,7 +196,7 @@ class CannotJudge(Dialect):
 
 
 class CannotAsk(Dialect):
-    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         raise ValueError("not a number")
 
 
@@ -421,7 +430,7 @@ async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the
             return await answering()(request)
 
         class Waiting(Watching):
-            def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+            def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
                 told.set()
 
         world.hosts[P].script("/detail/first", slow)
@@ -454,14 +463,14 @@ async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> 
         world.hosts[P].script("/detail/p", answering())
         world.hosts[S].otherwise = silence
         targets = [Target(1, LATER, {P: ("p",)}), *(Target(n, LATER, {S: (f"s{n}",)}) for n in range(2, 8))]
-        tally, seen = Tally(), Watching()
+        tally, seen = StageTally(), Watching()
 
         async def capturing() -> None:
             async with world.engine(watch=seen) as engine:
                 engines.append(engine)
-                await capture(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, tally=tally)
+                await capture_targets(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, tally=tally)
 
-        engines: list[Engine] = []
+        engines: list[ScrapeEngine] = []
         work = asyncio.create_task(capturing())
         await world.hosts[S].until_asked("/detail/s4", 1)
         async with asyncio.timeout(5):
@@ -471,13 +480,13 @@ async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> 
         with pytest.raises(asyncio.CancelledError):
             await work
     (engine,) = engines
-    ended = broken_off(
+    ended = build_unfinished_result(
         cycle(Scope.EVENTS),
         RunStatus.CANCELLED,
         "capture was ended",
         world.clock.now(),
         tally=tally,
-        unfinished=engine.unfinished(),
+        unfinished_outcomes=engine.list_unfinished(),
         budgets=engine.budgets,
     )
     assert {(o.external_id, o.status, o.attempts) for o in ended.outcomes} == {

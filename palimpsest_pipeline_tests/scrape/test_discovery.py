@@ -13,10 +13,10 @@ from palimpsest_pipeline.domain.cycles import EventOutcome, Target
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, PayloadKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
-from palimpsest_pipeline.platforms.base import Crawl, Later
-from palimpsest_pipeline.scrape import Tally, capture, continue_discoveries, discover
-from palimpsest_pipeline.scrape.discovery import TIME_OVER, Discovered, _Crawl
-from palimpsest_pipeline.scrape.sinks import Watch
+from palimpsest_pipeline.platforms.base import Crawl, DelayedBatch
+from palimpsest_pipeline.scrape import StageTally, capture_targets, continue_discoveries, discover
+from palimpsest_pipeline.scrape.discovery import TIME_OVER_REASON, DiscoveryRound, _Crawl
+from palimpsest_pipeline.scrape.sinks import ScrapeObserver
 from palimpsest_pipeline_tests.fixtures.loopback import after, answering, gated, silence
 
 from .world import NOW, QUICK, Dialect, World, cycle, open_world
@@ -27,17 +27,19 @@ IMPATIENT_S = 0.5
 Ask = Callable[[Sequence[Target]], None]
 
 
-async def discovered(world: World, patience_s: float, watch: Watch | None = None) -> Discovered:
+async def discovered(world: World, patience_s: float, watch: ScrapeObserver | None = None) -> DiscoveryRound:
     async with world.engine(watch=watch) as engine:
         return await discover(world.adapters, engine, sport=Sport.FOOTBALL, patience_s=patience_s)
 
 
-async def continued(world: World, landed: Sequence[Answer], for_s: float = 30) -> tuple[list[Discovery], Tally]:
+async def continued(world: World, landed: Sequence[Answer], for_s: float = 30) -> tuple[list[Discovery], StageTally]:
     """What sportybet's discovery tells when it goes on after these answers."""
-    told, tally = list[Discovery](), Tally()
+    told, tally = list[Discovery](), StageTally()
     async with world.engine() as engine:
-        with engine.watched_by(tally):
-            await continue_discoveries({S: world.adapters[S]}, engine, sport=Sport.FOOTBALL, landed={S: landed}, for_s=for_s, tell=told.append)
+        with engine.observe(tally):
+            await continue_discoveries(
+                {S: world.adapters[S]}, engine, sport=Sport.FOOTBALL, landed_answers={S: landed}, duration_s=for_s, on_discovery=told.append
+            )
     return told, tally
 
 
@@ -45,13 +47,13 @@ def ids(discovery: Discovery) -> set[str]:
     return {listing.external_id for listing in discovery.listings}
 
 
-class Planned(Watch):
+class Planned(ScrapeObserver):
     """A Watch that counts what is about to be asked."""
 
     def __init__(self) -> None:
         self.n = dict.fromkeys(Platform, 0)
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.n[platform] += n
 
 
@@ -63,14 +65,14 @@ async def test_a_platform_that_is_silent_is_late_with_what_it_has_shown_and_the_
         world.hosts[B].script("/tree", answering(404))
         planned = Planned()
         found = await discovered(world, IMPATIENT_S, planned)
-    assert found.late == [S]
+    assert found.late_platforms == [S]
     assert [found.discoveries[p].completeness for p in (P, B)] == [Completeness.COMPLETE, Completeness.FAILED]
     assert ids(found.discoveries[P]) == {"p1"}
     assert planned.n == {P: 2, S: 2, B: 1}, "what was not answered is not counted"
     assert len(world.sink.of(S)) == 2, "it has said nothing about what was under way"
 
 
-class EndsPatience(Watch):
+class EndsPatience(ScrapeObserver):
     """A Watch: patience with a crawl is over in the very moment in which the answer to this path comes. Counts what is planned and what is over."""
 
     def __init__(self, path: str) -> None:
@@ -98,7 +100,7 @@ async def test_an_answer_that_comes_as_patience_ends_stays_planned_since_it_coun
             crawl = _Crawl(world.adapters[S], engine, Sport.FOOTBALL, count())
             watch.crawl = asyncio.create_task(crawl.run())
             await asyncio.gather(watch.crawl, return_exceptions=True)
-            crawl.leave()
+            crawl.cancel_planned()
     assert (watch.n_planned, watch.n_over) == (2, 2), "the tree and the first page"
 
 
@@ -109,7 +111,7 @@ async def test_a_platform_is_waited_for_while_its_answers_come() -> None:
         for n in range(8):
             world.hosts[S].script(f"/page/{n}", after(0.1, answering(body=json.dumps({f"s{n}": n}).encode())))
         found = await discovered(world, IMPATIENT_S)
-    assert found.late == []
+    assert found.late_platforms == []
     assert len(ids(found.discoveries[S])) == 8
 
 
@@ -119,7 +121,7 @@ async def test_no_platform_is_late_while_none_is_known_to_list_anything() -> Non
         world.lists(S, {"s1": 1})
         world.hosts[S].script("/tree", after(0.2, answering(body=b"1")))
         found = await discovered(world, 0.0)
-    assert (found.late, ids(found.discoveries[S])) == ([], {"s1"})
+    assert (found.late_platforms, ids(found.discoveries[S])) == ([], {"s1"})
 
 
 class Pausing(Dialect):
@@ -127,7 +129,7 @@ class Pausing(Dialect):
 
     def discover(self, sport: Sport) -> Crawl:
         yield from super().discover(sport)
-        yield Later([Request(self.platform, PayloadKind.LISTING, "/page/0")], 2 * IMPATIENT_S)
+        yield DelayedBatch([Request(self.platform, PayloadKind.LISTING, "/page/0")], 2 * IMPATIENT_S)
 
 
 async def test_a_pause_that_a_crawl_makes_after_good_answers_is_no_silence() -> None:
@@ -136,7 +138,7 @@ async def test_a_pause_that_a_crawl_makes_after_good_answers_is_no_silence() -> 
         world.lists(S, {"s1": 1})
         world.adapters[S] = Pausing(S)
         found = await discovered(world, IMPATIENT_S)
-    assert found.late == []
+    assert found.late_platforms == []
     assert world.hosts[S].asked("/page/0") == 2
 
 
@@ -150,7 +152,7 @@ async def test_a_discovery_goes_on_where_it_was_left_and_asks_no_question_again_
     assert ids(first.discoveries[S]) == {"s1"}
     assert ids(told[-1]) == {"s1", "s2"}
     assert asked == {"/tree": 1, "/page/0": 1, "/page/1": 2}
-    assert tally.counts[S].requests == 1
+    assert tally.counts_by_platform[S].requests == 1
 
 
 async def test_a_question_that_a_crawl_asks_twice_is_asked_again_when_the_landing_has_one_answer() -> None:
@@ -173,8 +175,8 @@ async def test_a_discovery_whose_time_is_over_is_incomplete_and_the_landing_says
     assert (told[-1].completeness, ids(told[-1])) == (Completeness.PARTIAL, {"s1"})
     failed = {answer.request.path: (answer.attempt, answer.failure, answer.failure_detail) for answer in world.sink.of(S) if not answer.ok}
     assert failed == {
-        "/page/1": (1, FailureClass.TRANSIENT, f"no answer when {TIME_OVER}"),
-        "/page/2": (0, FailureClass.TRANSIENT, f"not asked: {TIME_OVER}"),
+        "/page/1": (1, FailureClass.TRANSIENT, f"no answer when {TIME_OVER_REASON}"),
+        "/page/2": (0, FailureClass.TRANSIENT, f"not asked: {TIME_OVER_REASON}"),
     }
     replayed = world.adapters[S].read_discovery(world.sink.of(S), Sport.FOOTBALL)
     assert replayed == told[-1]
@@ -193,7 +195,7 @@ def target(sr_id: int, **listings: str) -> Target:
 
 async def captured(world: World, targets: Sequence[Target], source: Callable[[Ask], Awaitable[None]]) -> set[tuple[Platform, str, int | None]]:
     async with world.engine() as engine:
-        result = await capture(cycle(), targets, world.adapters, engine, clock=world.clock, source=source)
+        result = await capture_targets(cycle(), targets, world.adapters, engine, clock=world.clock, source=source)
     assert {outcome.status for outcome in result.outcomes} <= {RunStatus.COMPLETED}
     return {(outcome.platform, outcome.external_id, outcome.sr_id) for outcome in result.outcomes}
 

@@ -11,7 +11,7 @@ import pytest
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.scrape.engine import Asked, Held, Submitted
+from palimpsest_pipeline.scrape.engine import HostHold, RequestResult, SubmittedJob
 from palimpsest_pipeline.scrape.host_budget import BreakerRule
 from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline_tests.fixtures.loopback import Responder, answering, gated, hang_up, silence
@@ -37,23 +37,23 @@ class Diary:
     def append(self, answer: Answer) -> None:
         self.lines.append(f"landed {answer.request.external_id} {answer.attempt}")
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.lines.append(f"planned {platform} {n}")
 
-    def answered(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         self.lines.append(f"answered {answer.request.external_id} {answer.attempt}")
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         self.lines += [f"settled {outcome.external_id} {outcome.status}" for outcome in outcomes]
         self.settled_event.set()
 
-    def host(self, platform: Platform, view: HostView) -> None:
+    def on_host_change(self, platform: Platform, view: HostView) -> None:
         self.lines.append(f"{platform} {view.state}")
 
 
-async def all_of(*submitted: Submitted) -> list[Asked]:
+async def all_of(*submitted: SubmittedJob) -> list[RequestResult]:
     async with asyncio.timeout(10):
-        return [asked for one in submitted for asked in await one.done]
+        return [asked for one in submitted for asked in await one.results]
 
 
 async def test_each_request_is_answered_in_its_place_and_bodies_are_kept_only_where_wanted() -> None:
@@ -61,11 +61,11 @@ async def test_each_request_is_answered_in_its_place_and_bodies_are_kept_only_wh
         for platform in Platform:
             world.hosts[platform].script("/detail/1", answering(body=f'"{platform}"'.encode()))
         requests = [detail(platform, 1) for platform in (B, P, S)]
-        with_bodies, without = engine.submit((1,), requests, bodies=True), engine.submit((2,), requests)
+        with_bodies, without = engine.submit((1,), requests, keeps_bodies=True), engine.submit((2,), requests)
         kept, dropped = await all_of(with_bodies), await all_of(without)
     assert [asked.request for asked in kept] == [asked.request for asked in dropped] == requests
-    assert [asked.last.body for asked in kept if asked.last] == [b'"bet9ja"', b'"betpawa"', b'"sportybet"']
-    assert [asked.last for asked in dropped] == [None, None, None]
+    assert [asked.last_answer.body for asked in kept if asked.last_answer] == [b'"bet9ja"', b'"betpawa"', b'"sportybet"']
+    assert [asked.last_answer for asked in dropped] == [None, None, None]
     assert [asked.outcome.bytes for asked in dropped] == [8, 9, 11]
     assert len(world.sink.answers) == 6
 
@@ -125,7 +125,7 @@ async def test_what_is_ranked_anew_starts_in_its_new_place() -> None:
         world.hosts[P].script("/detail/0", gated(gate))
         jobs = [engine.submit((rank,), [detail(P, rank)]) for rank in range(4)]
         await world.hosts[P].until_asked("/detail/0", 1)
-        engine.rerank(jobs[3].job, (0.5,))
+        engine.rerank_job(jobs[3].job_key, (0.5,))
         gate.set()
         await all_of(*jobs)
     assert [request.path for request in world.hosts[P].requests] == ["/detail/0", "/detail/3", "/detail/1", "/detail/2"]
@@ -137,12 +137,12 @@ async def test_what_is_withdrawn_is_never_asked_nor_landed_and_counts_as_not_fou
         world.hosts[P].script("/detail/0", gated(gate))
         running, waiting = (engine.submit((rank,), [detail(P, rank)]) for rank in range(2))
         await world.hosts[P].until_asked("/detail/0", 1)
-        engine.withdraw(running.job, "too late for that")
-        engine.withdraw(waiting.job, "it has kicked off")
+        engine.withdraw_job(running.job_key, "too late for that")
+        engine.withdraw_job(waiting.job_key, "it has kicked off")
         (asked,) = await all_of(waiting)
         gate.set()
         (finished,) = await all_of(running)
-        engine.withdraw(waiting.job, "again")
+        engine.withdraw_job(waiting.job_key, "again")
     outcome = asked.outcome
     assert (outcome.status, outcome.attempts, outcome.failure) == (RunStatus.FAILED, 0, FailureClass.NOT_FOUND)
     assert outcome.failure_detail == "not asked: it has kicked off"
@@ -160,30 +160,30 @@ async def test_what_is_added_to_a_job_is_asked_with_what_waits_of_it_and_answere
             world.hosts[S].script(path, answering())
         running, waiting = (engine.submit((rank,), [detail(P, rank)]) for rank in range(2))
         await world.hosts[P].until_asked("/detail/0", 1)
-        assert engine.extend(running.job, [detail(S, 2)])
-        assert engine.extend(waiting.job, [detail(S, 1)])
+        assert engine.extend_job(running.job_key, [detail(S, 2)])
+        assert engine.extend_job(waiting.job_key, [detail(S, 1)])
         await world.hosts[S].until_asked("/detail/2", 1)
         assert world.hosts[S].asked("/detail/1") == 0
         gate.set()
         found = [(asked.request.platform, asked.request.external_id, asked.outcome.status) for asked in await all_of(running, waiting)]
-        assert not engine.extend(waiting.job, [detail(S, 3)])
+        assert not engine.extend_job(waiting.job_key, [detail(S, 3)])
     assert found == [(host, n, RunStatus.COMPLETED) for host, n in ((P, "0"), (S, "2"), (P, "1"), (S, "1"))]
     assert world.hosts[S].asked("/detail/3") == 0
 
 
 async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_its_host() -> None:
-    hasty = replace(QUICK, max_in_flight=1, breaker=BreakerRule(window=1, failed_of_window=1))
+    hasty = replace(QUICK, max_in_flight=1, breaker=BreakerRule(window=1, max_failed_in_window=1))
     async with open_world(lambda _: hasty, read_timeout_s=20, total_timeout_s=20) as world, world.engine() as engine:
         world.hosts[P].script("/detail/1", silence)
         world.hosts[P].script("/detail/2", answering())
         job = engine.submit((1,), [detail(P, 1), detail(P, 3)])
         other = engine.submit((2,), [detail(P, 2)])
         await world.hosts[P].until_asked("/detail/1", 1)
-        engine.time_out(job.job, "the time was over")
-        engine.time_out(job.job, "again")
+        engine.time_out_job(job.job_key, "the time was over")
+        engine.time_out_job(job.job_key, "again")
         under_way, waiting = await all_of(job)
         (asked,) = await all_of(other)
-        assert engine.host(P).state == "closed"
+        assert engine.view_host(P).state == "closed"
     assert (under_way.outcome.failure, under_way.outcome.failure_detail) == (FailureClass.TRANSIENT, "no answer when the time was over")
     assert (waiting.outcome.failure, waiting.outcome.failure_detail) == (FailureClass.TRANSIENT, "not asked: the time was over")
     assert asked.outcome.status is RunStatus.COMPLETED
@@ -233,8 +233,8 @@ async def test_what_sink_or_watch_raises_ends_the_engine_and_reaches_everyone_wh
                 engine.submit((0,), [detail(P, 99)])
             gate.set()
     assert len(world.hosts[P].requests) == asked_by_then <= QUICK.max_in_flight
-    assert {o.status for o in engine.unfinished()} <= {RunStatus.CANCELLED, RunStatus.COMPLETED}
-    assert len(engine.unfinished()) == 20
+    assert {o.status for o in engine.list_unfinished()} <= {RunStatus.CANCELLED, RunStatus.COMPLETED}
+    assert len(engine.list_unfinished()) == 20
 
 
 async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_tells_what_was_not_over() -> None:
@@ -253,14 +253,14 @@ async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_
             await host.until_asked("/detail/hangs-2", 1)
         with pytest.raises(RuntimeError, match="closed"):
             engine.submit((0,), [detail(P, 9)])
-        left = {o.external_id: (o.status, o.attempts, o.failure) for o in engine.unfinished()}
+        left = {o.external_id: (o.status, o.attempts, o.failure) for o in engine.list_unfinished()}
     assert left == {
         "flaky": (RunStatus.CANCELLED, 1, FailureClass.TRANSIENT),
         "hangs-1": (RunStatus.CANCELLED, 1, None),
         "hangs-2": (RunStatus.CANCELLED, 1, None),
         "waits": (RunStatus.CANCELLED, 0, None),
     }
-    assert all(one.done.cancelled() for name, one in submitted.items() if name != "good")
+    assert all(one.results.cancelled() for name, one in submitted.items() if name != "good")
     assert host.asked("/detail/waits") == 0
     assert sorted(a.request.external_id or "" for a in world.sink.answers) == ["flaky", "good"]
 
@@ -286,7 +286,7 @@ async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() ->
             submitted = [engine.submit((n,), [detail(P, n)]) for n in range(3000)]
             waiting = len(asyncio.all_tasks())
             for one in submitted[:300]:
-                await one.done
+                await one.results
     assert waiting == idle
     # A request under way is a task of ours and, on loopback, one of the server's and some of the libraries' own.
     assert sink.most_tasks <= idle + 8 * 5
@@ -314,7 +314,7 @@ async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no
             await world.hosts[S].close()
         async with world.engine(watch=diary) as engine:
             asked = await all_of(*(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(40)))
-            assert engine.host(S).state == "shut"
+            assert engine.view_host(S).state == "shut"
     outcomes = [one.outcome for one in asked]
     assert all(o.status is RunStatus.COMPLETED and o.attempts == 1 for o in outcomes if o.platform is not S)
     lost = [o for o in outcomes if o.platform is S]
@@ -345,7 +345,7 @@ async def test_what_was_not_asked_failed_as_that_for_which_its_host_is_asked_no_
 
 
 async def test_a_host_that_comes_back_gets_every_request_and_none_is_lost() -> None:
-    async with open_world(lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, failed_of_window=4, window=8), max_attempts=4)) as world:
+    async with open_world(lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, max_failed_in_window=4, window=8), max_attempts=4)) as world:
         diary = Diary()
         for platform in Platform:
             world.hosts[platform].otherwise = answering()
@@ -370,11 +370,11 @@ async def test_one_who_joins_is_told_before_the_others_and_only_while_it_watches
                 super().__init__()
                 self.name = name
 
-            def answered(self, answer: Answer) -> None:
+            def on_answer(self, answer: Answer) -> None:
                 order.append(self.name)
 
         async with world.engine(watch=Noting("always")) as engine:
-            with engine.watched_by(Noting("stage")):
+            with engine.observe(Noting("stage")):
                 await all_of(engine.submit((1,), [detail(P, 1)]))
             await all_of(engine.submit((1,), [detail(P, 2)]))
     assert order == ["stage", "always", "always"]
@@ -400,7 +400,7 @@ async def test_when_the_time_is_over_answers_in_hand_are_kept_and_the_rest_has_f
 
 
 async def test_a_host_that_another_scrape_found_blocking_is_not_asked_and_the_others_lose_nothing() -> None:
-    async with open_world() as world, world.engine(held={S: Held("blocked 3 times in a row", 3600)}) as engine:
+    async with open_world() as world, world.engine(held={S: HostHold("blocked 3 times in a row", 3600)}) as engine:
         for host in world.hosts.values():
             host.otherwise = answering()
         asked = await all_of(engine.submit((1,), [detail(host, 1) for host in (P, S, B)]))

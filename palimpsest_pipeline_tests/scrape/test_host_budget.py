@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.scrape.host_budget import Budget
+from palimpsest_pipeline.scrape.host_budget import HostBudget
 
-budgets = st.builds(Budget, st.integers(1, 40), min_gap_s=st.floats(0, 5), jitter_s=st.floats(0, 1), max_per_s=st.none() | st.floats(0.1, 50))
+budgets = st.builds(HostBudget, st.integers(1, 40), min_gap_s=st.floats(0, 5), jitter_s=st.floats(0, 1), max_per_s=st.none() | st.floats(0.1, 50))
 
 
 @given(budgets, st.floats(0.01, 0.99))
-def test_two_parts_together_ask_no_more_than_the_whole(whole: Budget, share: float) -> None:
+def test_two_parts_together_ask_no_more_than_the_whole(whole: HostBudget, share: float) -> None:
     one, rest = whole.split(share)
     assert min(one.max_in_flight, rest.max_in_flight) >= 1
     if whole.max_in_flight >= 2:
@@ -24,5 +24,5 @@ def test_two_parts_together_ask_no_more_than_the_whole(whole: Budget, share: flo
 
 
 @given(budgets)
-def test_without_a_share_each_has_all(whole: Budget) -> None:
+def test_without_a_share_each_has_all(whole: HostBudget) -> None:
     assert whole.split(0) == (whole, whole)

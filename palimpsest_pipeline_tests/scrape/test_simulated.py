@@ -10,9 +10,9 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, Platform, RunStatus, Sport
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.platforms.registry import adapters
-from palimpsest_pipeline.scrape import Engine, Scraped, hosts, run_cycle
-from palimpsest_pipeline.scrape.host_budget import Budget
+from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline.scrape import Scraped, ScrapeEngine, build_host_setups, run_cycle
+from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
@@ -31,24 +31,26 @@ def small_world() -> Iterator[SimulatorProcess]:
 
 
 @asynccontextmanager
-async def open_engine(simulator: SimulatorProcess, sink: Kept, budget: Budget = BUDGET) -> AsyncIterator[Engine]:
+async def open_engine(simulator: SimulatorProcess, sink: Kept, budget: HostBudget = BUDGET) -> AsyncIterator[ScrapeEngine]:
     async with AsyncExitStack() as stack:
         clients = {
-            platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, simulator.base_urls[platform], adapter.headers()), Clock()))
-            for platform, adapter in adapters().items()
+            platform: await stack.enter_async_context(
+                PlatformClient(HostConfig(platform, simulator.base_urls[platform], adapter.build_headers()), Clock())
+            )
+            for platform, adapter in build_adapters().items()
         }
-        asked = hosts(adapters(), clients, dict.fromkeys(Platform, budget))
-        yield await stack.enter_async_context(Engine(asked, sink, clock=Clock()))
+        asked = build_host_setups(build_adapters(), clients, dict.fromkeys(Platform, budget))
+        yield await stack.enter_async_context(ScrapeEngine(asked, sink, clock=Clock()))
 
 
-async def scraped(simulator: SimulatorProcess, sink: Kept, budget: Budget = BUDGET) -> Scraped:
+async def scraped(simulator: SimulatorProcess, sink: Kept, budget: HostBudget = BUDGET) -> Scraped:
     async with open_engine(simulator, sink, budget) as engine:
-        return await run_cycle(cycle(), adapters(), engine, sport=Sport.FOOTBALL, clock=Clock())
+        return await run_cycle(cycle(), build_adapters(), engine, sport=Sport.FOOTBALL, clock=Clock())
 
 
 def matches(found: Scraped, platform: Platform) -> set[str]:
     listings = found.discoveries[platform].listings
-    return {listing.external_id for listing in listings if listing.kind is ListingKind.MATCH and not listing.in_play}
+    return {listing.external_id for listing in listings if listing.kind is ListingKind.MATCH and not listing.is_in_play}
 
 
 def true_matches(truth: Mapping[str, Any], platform: Platform) -> set[str]:
@@ -70,9 +72,9 @@ def well_before_kickoff(truth: Mapping[str, Any], platform: Platform) -> set[str
 
 async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_simulator: Start) -> None:
     simulator, sink = start_simulator(size=40), Kept()
-    before = simulator.truth()
+    before = simulator.fetch_truth()
     found = await scraped(simulator, sink)
-    after = simulator.truth()
+    after = simulator.fetch_truth()
     for platform in Platform:
         assert found.discoveries[platform].completeness is Completeness.COMPLETE, found.discoveries[platform].reason
         stable = true_matches(before, platform) & true_matches(after, platform)
@@ -89,7 +91,7 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
     failures = {outcome.failure for outcome in found.result.outcomes} - {None}
     assert failures <= {FailureClass.NOT_FOUND}, "only what kicked off or was withdrawn meanwhile may be gone"
     assert len(found.result.skew_ms) >= before["counts"]["matched"] // 2
-    for platform, adapter in adapters().items():
+    for platform, adapter in build_adapters().items():
         details = [a for a in sink.of(platform) if a.request.external_id and a.ok]
         assert details
         assert all(adapter.read_detail(answer).listing.external_id == answer.request.external_id for answer in details)
@@ -109,11 +111,11 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
     ],
 )
 async def test_whatever_befalls_one_platform_the_others_are_complete(small_world: SimulatorProcess, mode: str, failure: FailureClass) -> None:
-    small_world.fault(Platform.SPORTYBET, mode, retry_after_s=0)
+    small_world.set_fault(Platform.SPORTYBET, mode, retry_after_s=0)
     try:
         found = await scraped(small_world, Kept())
     finally:
-        small_world.fault(Platform.SPORTYBET, "none")
+        small_world.set_fault(Platform.SPORTYBET, "none")
     runs = {run.platform: run for run in found.result.runs}
     assert found.discoveries[Platform.SPORTYBET].completeness is Completeness.FAILED
     assert not found.discoveries[Platform.SPORTYBET].listings
@@ -127,11 +129,11 @@ async def test_whatever_befalls_one_platform_the_others_are_complete(small_world
 
 
 async def test_a_platform_that_fails_now_and_then_is_still_captured_whole(small_world: SimulatorProcess) -> None:
-    small_world.fault(Platform.BET9JA, "error", share=0.3)
+    small_world.set_fault(Platform.BET9JA, "error", share=0.3)
     try:
         found = await scraped(small_world, Kept(), replace(BUDGET, max_attempts=20))
     finally:
-        small_world.fault(Platform.BET9JA, "none")
+        small_world.set_fault(Platform.BET9JA, "none")
     (run,) = [run for run in found.result.runs if run.platform is Platform.BET9JA]
     assert found.result.status is RunStatus.COMPLETED
     assert set(run.errors_by_class) <= {"transient", "not_found"}

@@ -10,18 +10,18 @@ from typing import Any
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import Clock, cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, RawPrices
 from palimpsest_pipeline.platforms.base import Crawl
-from palimpsest_pipeline.scrape import Engine, hosts
-from palimpsest_pipeline.scrape.host_budget import BreakerRule, Budget
-from palimpsest_pipeline.scrape.sinks import AnswerSink, Watch
+from palimpsest_pipeline.scrape import ScrapeEngine, build_host_setups
+from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
+from palimpsest_pipeline.scrape.sinks import AnswerSink, ScrapeObserver
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
 
 NOW = datetime.now(UTC)
-QUICK = Budget(max_in_flight=3, backoff_initial_s=0, backoff_max_s=0, breaker=BreakerRule(pause_s=0.01, pause_max_s=0.01, block_pause_s=0))
+QUICK = HostBudget(max_in_flight=3, backoff_initial_s=0, backoff_max_s=0, breaker=BreakerRule(pause_s=0.01, pause_max_s=0.01, block_pause_s=0))
 
 
 def listing(platform: Platform, external_id: str, sr_id: int | None = None, **changes: object) -> Listing:
@@ -53,7 +53,7 @@ class Dialect:
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
 
-    def headers(self) -> dict[str, str]:
+    def build_headers(self) -> dict[str, str]:
         return {}
 
     def discover(self, sport: Sport) -> Crawl:
@@ -75,7 +75,7 @@ class Dialect:
             self.platform, Completeness.COMPLETE if whole else Completeness.PARTIAL, (), found, reason="" if whole else "a page is missing"
         )
 
-    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
+    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         return Request(self.platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=external_id, sr_id=sr_id)
 
     def read_listing(self, answer: Answer) -> Listing:
@@ -108,7 +108,7 @@ class World:
     hosts: dict[Platform, Loopback]
     clients: dict[Platform, PlatformClient]
     adapters: dict[Platform, Dialect]
-    budgets: dict[Platform, Budget]
+    budgets: dict[Platform, HostBudget]
     sink: Kept = field(default_factory=Kept)
     clock: Clock = field(default_factory=Clock)
 
@@ -121,14 +121,16 @@ class World:
             for external_id in page:
                 host.script(f"/detail/{external_id}", detail or answering())
 
-    def engine(self, sink: AnswerSink | None = None, watch: Watch | None = None, **limits: Any) -> Engine:
+    def engine(self, sink: AnswerSink | None = None, watch: ScrapeObserver | None = None, **limits: Any) -> ScrapeEngine:
         """An engine that asks these hosts, not entered yet. `limits` as the engine takes them."""
-        return Engine(hosts(self.adapters, self.clients, self.budgets), sink or self.sink, clock=self.clock, watch=watch, **limits)
+        return ScrapeEngine(
+            build_host_setups(self.adapters, self.clients, self.budgets), sink or self.sink, clock=self.clock, observer=watch, **limits
+        )
 
 
 @asynccontextmanager
 async def open_world(
-    budget: Callable[[Platform], Budget] = lambda _: QUICK, platforms: Sequence[Platform] = tuple(Platform), **limits: float
+    budget: Callable[[Platform], HostBudget] = lambda _: QUICK, platforms: Sequence[Platform] = tuple(Platform), **limits: float
 ) -> AsyncIterator[World]:
     """`limits` are the clients' own, as in `HostConfig`."""
     quick = {"connect_timeout_s": 2, "read_timeout_s": 2, "total_timeout_s": 5, "max_body_bytes": 100_000, **limits}
@@ -142,4 +144,4 @@ async def open_world(
 
 
 def cycle(scope: Scope = Scope.FULL) -> Cycle:
-    return Cycle(cycle_id_at(NOW), Trigger.MANUAL, scope, Platform.BETPAWA, hour_of(NOW), NOW)
+    return Cycle(make_cycle_id(NOW), Trigger.MANUAL, scope, Platform.BETPAWA, floor_to_hour(NOW), NOW)

@@ -86,37 +86,37 @@ def test_bet9ja_answers_unknown_things_as_the_real_one_does(start_simulator: Sta
 @pytest.mark.parametrize(("mode", "status"), [("down", 503), ("block", 403), ("html", 200), ("error", 500), ("empty202", 202), ("ratelimit", 429)])
 def test_a_fault_replaces_the_answer_of_one_platform_only_until_it_is_switched_off(start_simulator: Start, mode: str, status: int) -> None:
     simulator = start_simulator(10)
-    simulator.fault(Platform.BET9JA, mode)
+    simulator.set_fault(Platform.BET9JA, mode)
     got, told, body = ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
     assert got == status
     assert not body.startswith(b'{"R"')
     assert mode != "ratelimit" or told["retry-after"] == "1"
     assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
-    simulator.fault(Platform.BET9JA, "none")
+    simulator.set_fault(Platform.BET9JA, "none")
     assert get(simulator, Platform.BET9JA, TREES[Platform.BET9JA])["R"] == "OK"
 
 
 def test_a_truncated_answer_ends_before_its_announced_length(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.fault(Platform.BETPAWA, "truncate")
+    simulator.set_fault(Platform.BETPAWA, "truncate")
     with pytest.raises(IncompleteRead):
         ask(simulator, Platform.BETPAWA, TREES[Platform.BETPAWA])
 
 
 def test_latency_and_hanging_hold_the_answer_back(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.fault(Platform.SPORTYBET, "latency", latency_ms=300, sigma=0.01)
+    simulator.set_fault(Platform.SPORTYBET, "latency", latency_ms=300, sigma=0.01)
     began = time.monotonic()
     assert ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[0] == 200
     assert time.monotonic() - began > 0.25
-    simulator.fault(Platform.SPORTYBET, "hang")
+    simulator.set_fault(Platform.SPORTYBET, "hang")
     with pytest.raises(TimeoutError):
         ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET], timeout_s=0.5)
 
 
 def test_a_fault_can_befall_a_share_of_the_requests_to_one_kind_of_endpoint(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.fault(Platform.BET9JA, "error", share=0.5, endpoint="detail")
+    simulator.set_fault(Platform.BET9JA, "error", share=0.5, endpoint="detail")
     assert [ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])[0] for _ in range(10)] == [200] * 10
     statuses = [ask(simulator, Platform.BET9JA, detail_path(Platform.BET9JA, "1"))[0] for _ in range(60)]
     assert 10 < statuses.count(500) < 50
@@ -125,25 +125,25 @@ def test_a_fault_can_befall_a_share_of_the_requests_to_one_kind_of_endpoint(star
 def test_a_wrong_fault_is_refused_by_name(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     with pytest.raises(SimulatorError, match="unknown mode 'gone'"):
-        simulator.fault(Platform.BET9JA, "gone")
+        simulator.set_fault(Platform.BET9JA, "gone")
 
 
 def test_the_clock_takes_fixtures_off_at_kickoff(start_simulator: Start) -> None:
     simulator = start_simulator(40)
-    before = simulator.truth()
+    before = simulator.fetch_truth()
     first = min(before["fixtures"], key=lambda one: one["kickoff_at"])
     simulator.set_clock(7200)
-    after = {fixture["sr_id"] for fixture in simulator.truth()["fixtures"]}
+    after = {fixture["sr_id"] for fixture in simulator.fetch_truth()["fixtures"]}
     assert first["sr_id"] not in after
     assert len(after) < len(before["fixtures"])
 
 
 def test_a_match_in_play_says_so_and_leaves_the_lists(start_simulator: Start) -> None:
     simulator = start_simulator(120)
-    soon = [one for one in simulator.truth()["fixtures"] if {"betpawa", "sportybet"} <= set(one["platforms"])]
+    soon = [one for one in simulator.fetch_truth()["fixtures"] if {"betpawa", "sportybet"} <= set(one["platforms"])]
     first = min(soon, key=lambda one: one["kickoff_at"])
     simulator.set_clock(7000)
-    gone = first["sr_id"] not in {fixture["sr_id"] for fixture in simulator.truth()["fixtures"]}
+    gone = first["sr_id"] not in {fixture["sr_id"] for fixture in simulator.fetch_truth()["fixtures"]}
     assert gone
     paws = get(simulator, Platform.BETPAWA, detail_path(Platform.BETPAWA, first["platforms"]["betpawa"][0]))
     sporty = get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, first["platforms"]["sportybet"][0]))["data"]
@@ -154,13 +154,13 @@ def test_a_match_in_play_says_so_and_leaves_the_lists(start_simulator: Start) ->
 
 def test_the_script_drops_postpones_and_lists_fixtures(start_simulator: Start) -> None:
     simulator = start_simulator(40)
-    fixtures = {one["sr_id"]: one for one in simulator.truth()["fixtures"]}
+    fixtures = {one["sr_id"]: one for one in simulator.fetch_truth()["fixtures"]}
     three = [sr_id for sr_id, one in fixtures.items() if len(one["platforms"]) == 3]
     lone = next(sr_id for sr_id, one in fixtures.items() if set(one["platforms"]) == {"betpawa"})
-    simulator.script("drop", three[0], platform="bet9ja")
-    simulator.script("postpone", three[1], minutes=45)
-    simulator.script("list", lone, platform="sportybet")
-    after = {one["sr_id"]: one for one in simulator.truth()["fixtures"]}
+    simulator.run_script("drop", three[0], platform="bet9ja")
+    simulator.run_script("postpone", three[1], minutes=45)
+    simulator.run_script("list", lone, platform="sportybet")
+    after = {one["sr_id"]: one for one in simulator.fetch_truth()["fixtures"]}
     assert set(after[three[0]]["platforms"]) == {"betpawa", "sportybet"}
     assert after[three[1]]["kickoff_at"] > fixtures[three[1]]["kickoff_at"]
     assert set(after[lone]["platforms"]) == {"betpawa", "sportybet"}
@@ -171,8 +171,8 @@ def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Star
     simulator = start_simulator(10)
     for path in TREES.items():
         ask(simulator, *path)
-    assert simulator.log()["requests"] == {"betpawa.tree": 1, "sportybet.tree": 1, "bet9ja.tree": 1}
-    assert simulator.log()["most_in_flight"]["betpawa"] == 1
+    assert simulator.fetch_log()["requests"] == {"betpawa.tree": 1, "sportybet.tree": 1, "bet9ja.tree": 1}
+    assert simulator.fetch_log()["most_in_flight"]["betpawa"] == 1
 
 
 def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator: Start) -> None:

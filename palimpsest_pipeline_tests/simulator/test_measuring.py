@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.platforms.registry import adapters
-from palimpsest_pipeline.simulator.bodies import SIZES
-from palimpsest_pipeline.simulator.latency import Latencies, Latency, drawn
-from palimpsest_pipeline.simulator.request_log import Asked
+from palimpsest_pipeline.platforms.registry import build_adapters
+from palimpsest_pipeline.simulator.bodies import PADDED_BYTES
+from palimpsest_pipeline.simulator.latency import Latency, LatencyTable, draw_share
+from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorError, SimulatorProcess
 
 from .reading import HEADERS, ask, detail_path, get
@@ -29,7 +29,7 @@ PACKED = HEADERS | {"accept-encoding": "gzip"}
 
 
 def test_latencies_have_the_median_and_the_95th_percentile_asked_for() -> None:
-    latencies = Latencies(7, {"*": Latency(250, 700)})
+    latencies = LatencyTable(7, {"*": Latency(250, 700)})
     found = sorted(latencies.draw_s("bet9ja", "detail", str(key), 1) for key in range(20_000))
     percents = quantiles(found, n=100)
     assert percents[49] == pytest.approx(0.25, rel=0.03)
@@ -38,14 +38,14 @@ def test_latencies_have_the_median_and_the_95th_percentile_asked_for() -> None:
 
 @given(st.text(), st.integers(1, 9))
 def test_a_draw_depends_on_its_key_alone(key: str, attempt: int) -> None:
-    one, other = (Latencies(3, {"*": Latency(250, 700)}) for _ in range(2))
+    one, other = (LatencyTable(3, {"*": Latency(250, 700)}) for _ in range(2))
     other.draw_s("betpawa", "detail", "something else", 1)
     assert one.draw_s("bet9ja", "detail", key, attempt) == other.draw_s("bet9ja", "detail", key, attempt)
-    assert 0 < drawn(key, attempt) < 1
+    assert 0 < draw_share(key, attempt) < 1
 
 
 def test_the_most_particular_latency_counts() -> None:
-    latencies = Latencies(1, {"*": Latency(1, 1), "*.detail": Latency(2, 2), "bet9ja": Latency(3, 3), "bet9ja.detail": Latency(4, 4)})
+    latencies = LatencyTable(1, {"*": Latency(1, 1), "*.detail": Latency(2, 2), "bet9ja": Latency(3, 3), "bet9ja.detail": Latency(4, 4)})
     assert [latencies.draw_s(*at, "1", 1) for at in (("bet9ja", "detail"), ("bet9ja", "tree"), ("betpawa", "detail"), ("betpawa", "tree"))] == [
         0.004,
         0.003,
@@ -58,10 +58,10 @@ def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_t
     simulator = start_simulator(10, latency={"*": (20, 60), "sportybet.tree": (1, 1)})
     rounds = []
     for _ in range(2):
-        simulator.forget()
+        simulator.clear_log()
         for path in [*TREES.items(), *TREES.items(), (Platform.BET9JA, detail_path(Platform.BET9JA, "1"))]:
             ask(simulator, *path)
-        rounds.append(simulator.requests())
+        rounds.append(simulator.list_requests())
     first, second = ([(one.platform, one.endpoint, one.external_id, one.attempt, one.drawn_s) for one in lines] for lines in rounds)
     assert first == second
     assert [(name, attempt) for name, _, _, attempt, _ in first] == [
@@ -81,29 +81,29 @@ def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_t
         assert one.bytes > 0
         assert one.sent_at is not None
         assert one.sent_at - one.arrived_at >= one.drawn_s - 1e-6
-    assert simulator.log()["cpu_s"] > 0
+    assert simulator.fetch_log()["cpu_s"] > 0
 
 
 def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name(start_simulator: Start) -> None:
     simulator = start_simulator(10)
-    simulator.latency("bet9ja.tree", 5, 5)
+    simulator.set_latency("bet9ja.tree", 5, 5)
     for path in TREES.items():
         ask(simulator, *path)
-    assert [one.drawn_s for one in simulator.requests()] == [0, 0, pytest.approx(0.005)]
+    assert [one.drawn_s for one in simulator.list_requests()] == [0, 0, pytest.approx(0.005)]
     with pytest.raises(SimulatorError, match="'bet8ja' names no platform"):
-        simulator.latency("bet8ja", 5, 5)
+        simulator.set_latency("bet8ja", 5, 5)
     with pytest.raises(SimulatorError, match="0 < p50 <= p95"):
-        simulator.latency("*", 5, 4)
+        simulator.set_latency("*", 5, 4)
 
 
 def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator: Start) -> None:
     simulator = start_simulator(10, latency={"bet9ja": (1000, 1000)})
     with socket.create_connection(("127.0.0.1", simulator.port)) as impatient:
         impatient.sendall(f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode())
-        while not simulator.log()["requests"]:
+        while not simulator.fetch_log()["requests"]:
             pass
     ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
-    first, second = simulator.requests()
+    first, second = simulator.list_requests()
     assert (first.status, first.bytes, first.sent_at) == (None, 0, None)
     assert second.sent_at is not None
 
@@ -115,7 +115,7 @@ def test_one_line_per_request_as_json_over_http(start_simulator: Start) -> None:
     with urllib.request.urlopen(f"{simulator.url}/_sim/log?detail=1") as answer:
         lines = [json.loads(line) for line in answer.read().splitlines()]
     assert [line["platform"] for line in lines] == [platform.value for platform in TREES]
-    assert lines[0].keys() == set(Asked.__struct_fields__)
+    assert lines[0].keys() == set(RequestLine.__struct_fields__)
 
 
 def detail_of(simulator: SimulatorProcess, platform: Platform, external_id: str) -> Answer:
@@ -130,15 +130,15 @@ def detail_of(simulator: SimulatorProcess, platform: Platform, external_id: str)
 def check_details(simulator: SimulatorProcess) -> dict[Platform, list[int]]:
     """Asks for every listing, through the dialect; the sizes of the bodies, unpacked."""
     sizes: dict[Platform, list[int]] = {platform: [] for platform in Platform}
-    truth = simulator.truth()
+    truth = simulator.fetch_truth()
     tournaments = truth["tournaments"]
     for fixture in truth["fixtures"]:
         for name, external_ids in fixture["platforms"].items():
             platform = Platform(name)
             for external_id in external_ids:
                 answer = detail_of(simulator, platform, external_id)
-                assert adapters()[platform].judge(answer) is None
-                listing = adapters()[platform].read_listing(answer)
+                assert build_adapters()[platform].judge(answer) is None
+                listing = build_adapters()[platform].read_listing(answer)
                 assert listing.external_id == external_id
                 assert listing.kickoff_at == datetime.fromisoformat(fixture["kickoffs"][name])
                 assert listing.sr_id in {fixture["sr_id"], None}
@@ -150,8 +150,8 @@ def check_details(simulator: SimulatorProcess) -> dict[Platform, list[int]]:
 def test_details_of_real_size_are_the_listings_own_and_the_dialects_take_them(start_simulator: Start) -> None:
     sizes = check_details(start_simulator(15, bodies="real"))
     for platform, found in sizes.items():
-        assert min(found) > 0.7 * SIZES[platform][0]
-        assert max(found) < 1.3 * SIZES[platform][-1]
+        assert min(found) > 0.7 * PADDED_BYTES[platform][0]
+        assert max(found) < 1.3 * PADDED_BYTES[platform][-1]
 
 
 def test_captured_answers_lend_their_books_to_every_listing(start_simulator: Start, samples: Path) -> None:
@@ -159,27 +159,27 @@ def test_captured_answers_lend_their_books_to_every_listing(start_simulator: Sta
     sizes = check_details(simulator)
     assert min(sizes[Platform.SPORTYBET]) > 300_000
     assert min(sizes[Platform.BET9JA]) > 200_000
-    fixture = next(one for one in simulator.truth()["fixtures"] if "bet9ja" in one["platforms"])
+    fixture = next(one for one in simulator.fetch_truth()["fixtures"] if "bet9ja" in one["platforms"])
     answer = detail_of(simulator, Platform.BET9JA, fixture["platforms"]["bet9ja"][0])
-    book = adapters()[Platform.BET9JA].read_detail(answer)
+    book = build_adapters()[Platform.BET9JA].read_detail(answer)
     assert len(book.prices.market_id) > 100
     assert book.listing.sr_id == fixture["sr_id"]
 
 
 def test_a_kickoff_that_moved_is_shown_by_a_detail_of_real_size_too(start_simulator: Start) -> None:
     simulator = start_simulator(15, bodies="real")
-    fixture = next(one for one in simulator.truth()["fixtures"] if "betpawa" in one["platforms"])
+    fixture = next(one for one in simulator.fetch_truth()["fixtures"] if "betpawa" in one["platforms"])
     path = detail_path(Platform.BETPAWA, fixture["platforms"]["betpawa"][0])
     before = get(simulator, Platform.BETPAWA, path)["startTime"]
-    simulator.script("postpone", fixture["sr_id"], minutes=45)
+    simulator.run_script("postpone", fixture["sr_id"], minutes=45)
     assert get(simulator, Platform.BETPAWA, path)["startTime"] > before
 
 
 def read_markets(simulator: SimulatorProcess, platform: Platform, external_id: str) -> dict[tuple[str, str], list[tuple[str, int | None]]]:
     """Return the prices of a detail by market and specifier."""
-    prices = adapters()[platform].read_detail(detail_of(simulator, platform, external_id)).prices
+    prices = build_adapters()[platform].read_detail(detail_of(simulator, platform, external_id)).prices
     markets: dict[tuple[str, str], list[tuple[str, int | None]]] = defaultdict(list)
-    keys = zip(prices.per_outcome(prices.market_id), prices.per_outcome(prices.specifier), strict=True)
+    keys = zip(prices.repeat_per_outcome(prices.market_id), prices.repeat_per_outcome(prices.specifier), strict=True)
     for key, outcome in zip(keys, zip(prices.outcome_id, prices.odds_milli, strict=True), strict=True):
         markets[key].append(outcome)
     return markets
@@ -187,7 +187,7 @@ def read_markets(simulator: SimulatorProcess, platform: Platform, external_id: s
 
 def test_prices_of_real_size_move_in_a_share_of_the_markets_each_time_in_others(start_simulator: Start) -> None:
     simulator = start_simulator(15, bodies="real")
-    listings = [(Platform(name), ids[0]) for fixture in simulator.truth()["fixtures"][:3] for name, ids in fixture["platforms"].items()]
+    listings = [(Platform(name), ids[0]) for fixture in simulator.fetch_truth()["fixtures"][:3] for name, ids in fixture["platforms"].items()]
     before = [read_markets(simulator, *listing) for listing in listings]
     ever_moved: list[set[tuple[str, str]]] = [set() for _ in listings]
     for _ in range(2):

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Platform
-from palimpsest_pipeline.simulator.book import MARGIN, Books, quote
-from palimpsest_pipeline.simulator.pricing import Chance, Expectation, MatchModel
+from palimpsest_pipeline.simulator.book import MARGIN_BY_PLATFORM, BookGenerator, quote_odds
+from palimpsest_pipeline.simulator.pricing import Chance, ExpectedCounts, MatchModel
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.simulator.timeline import Timeline
 from palimpsest_pipeline.simulator.world import build_world
@@ -24,14 +24,16 @@ goals = st.floats(0.2, 3.5)
 
 @given(goals, goals)
 def test_markets_of_one_match_agree_with_each_other(home: float, away: float) -> None:
-    model = MatchModel(Expectation(home, away, 5.0, 4.5, 2.0, 2.2))
-    result = model.chances("match_result", "", ("home", "draw", "away"))
-    double = model.chances("double_chance", "", ("home_or_draw", "draw_or_away", "home_or_away"))
-    totals = model.chances("total_goals", "2.5", ("over", "under"))
-    combined = model.chances("match_result_and_total_goals", "2.5", tuple(f"{r}_{t}" for r in ("home", "draw", "away") for t in ("over", "under")))
-    no_bet = model.chances("draw_no_bet", "", ("home", "away"))
-    level = model.chances("asian_handicap", "0", ("home", "away"))
-    half = model.chances("asian_handicap", "-0.5", ("home", "away"))
+    model = MatchModel(ExpectedCounts(home, away, 5.0, 4.5, 2.0, 2.2))
+    result = model.compute_chances("match_result", "", ("home", "draw", "away"))
+    double = model.compute_chances("double_chance", "", ("home_or_draw", "draw_or_away", "home_or_away"))
+    totals = model.compute_chances("total_goals", "2.5", ("over", "under"))
+    combined = model.compute_chances(
+        "match_result_and_total_goals", "2.5", tuple(f"{r}_{t}" for r in ("home", "draw", "away") for t in ("over", "under"))
+    )
+    no_bet = model.compute_chances("draw_no_bet", "", ("home", "away"))
+    level = model.compute_chances("asian_handicap", "0", ("home", "away"))
+    half = model.compute_chances("asian_handicap", "-0.5", ("home", "away"))
     assert sum(one.win for one in result.values()) == pytest.approx(1)
     assert double["home_or_draw"].win == pytest.approx(result["home"].win + result["draw"].win)
     assert combined["home_over"].win + combined["draw_over"].win + combined["away_over"].win == pytest.approx(totals["over"].win)
@@ -41,33 +43,34 @@ def test_markets_of_one_match_agree_with_each_other(home: float, away: float) ->
 
 @given(goals, goals)
 def test_an_early_payout_never_lowers_the_chance(home: float, away: float) -> None:
-    model = MatchModel(Expectation(home, away, 5.0, 4.5, 2.0, 2.2))
-    plain = model.chances("match_result", "", ("home", "draw", "away"))
-    one_up = model.chances("match_result_1up", "", ("home", "draw", "away"))
-    two_up = model.chances("match_result_2up", "", ("home", "draw", "away"))
+    model = MatchModel(ExpectedCounts(home, away, 5.0, 4.5, 2.0, 2.2))
+    plain = model.compute_chances("match_result", "", ("home", "draw", "away"))
+    one_up = model.compute_chances("match_result_1up", "", ("home", "draw", "away"))
+    two_up = model.compute_chances("match_result_2up", "", ("home", "draw", "away"))
     for side in ("home", "away"):
         assert plain[side].win <= two_up[side].win <= one_up[side].win <= 1
 
 
 @pytest.mark.parametrize("platform", list(Platform))
 def test_a_book_takes_its_margin(platform: Platform) -> None:
-    odds = [quote(platform, Chance(chance)) for chance in (0.45, 0.27, 0.28)]
-    assert sum(1 / one for one in odds if one) == pytest.approx(1 + MARGIN[platform], abs=0.02)
+    odds = [quote_odds(platform, Chance(chance)) for chance in (0.45, 0.27, 0.28)]
+    assert sum(1 / one for one in odds if one) == pytest.approx(1 + MARGIN_BY_PLATFORM[platform], abs=0.02)
 
 
 def test_mean_number_of_pairs_is_near_what_was_measured() -> None:
     listings = build_world(7, 1500, EPOCH).listings
     for platform, expected in ((Platform.BETPAWA, 47), (Platform.SPORTYBET, 180), (Platform.BET9JA, 160)):
-        assert mean(one.pairs for one in listings[platform] if not one.duplicate) == pytest.approx(expected, rel=0.12)
+        assert mean(one.n_pairs for one in listings[platform] if not one.is_duplicate) == pytest.approx(expected, rel=0.12)
 
 
 def test_prices_drift_and_markets_are_suspended_and_come_back() -> None:
     timeline = Timeline(build_world(7, 40, EPOCH))
-    books = Books(timeline)
+    books = BookGenerator(timeline)
     listing = max(timeline.world.listings[Platform.SPORTYBET], key=lambda one: one.fixture.kickoff_at)
     instants = [EPOCH + timedelta(minutes=10 * step) for step in range(12)]
     shown = [
-        {(one.market.native, one.line): (one.suspended, [price.odds for price in one.prices]) for one in books.lines(listing, at)} for at in instants
+        {(one.market.native_id, one.line): (one.is_suspended, [price.odds for price in one.prices]) for one in books.list_lines(listing, at)}
+        for at in instants
     ]
     assert len({str(one["1", ""][1]) for one in shown}) > 1
     states = {key: [one[key][0] if key in one else None for one in shown] for key in shown[0]}
@@ -78,12 +81,12 @@ def test_prices_drift_and_markets_are_suspended_and_come_back() -> None:
 
 def test_every_platform_writes_the_price_that_its_book_holds(start_simulator: Start) -> None:
     simulator = start_simulator(40)
-    everywhere = [fixture for fixture in simulator.truth()["fixtures"] if len(fixture["platforms"]) == 3][:6]
+    everywhere = [fixture for fixture in simulator.fetch_truth()["fixtures"] if len(fixture["platforms"]) == 3][:6]
     compared = 0
     for fixture in everywhere:
         for platform in Platform:
             external_id = fixture["platforms"][platform.value][0]
-            held = [line for line in simulator.book(platform, external_id) if line["key"] == "match_result" and not line["suspended"]]
+            held = [line for line in simulator.fetch_book(platform, external_id) if line["key"] == "match_result" and not line["suspended"]]
             written = detail(simulator, platform, external_id)
             if not held:
                 continue
@@ -101,7 +104,7 @@ def test_every_platform_writes_the_price_that_its_book_holds(start_simulator: St
 
 def test_betpawa_counts_its_distinct_lines_and_splits_them_into_rows(start_simulator: Start) -> None:
     simulator = start_simulator(40)
-    ids = [fixture["platforms"]["betpawa"][0] for fixture in simulator.truth()["fixtures"] if "betpawa" in fixture["platforms"]][:12]
+    ids = [fixture["platforms"]["betpawa"][0] for fixture in simulator.fetch_truth()["fixtures"] if "betpawa" in fixture["platforms"]][:12]
     for external_id in ids:
         event = detail(simulator, Platform.BETPAWA, external_id)
         pairs = {(market["marketType"]["id"], row.get("handicap")) for market in event["markets"] for row in market["row"]}

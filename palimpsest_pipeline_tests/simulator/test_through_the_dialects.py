@@ -8,11 +8,11 @@ import pytest
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.simulator.app import Simulator
-from palimpsest_pipeline.simulator.render_sportybet import envelope
-from palimpsest_pipeline.simulator.truth import book_truth
+from palimpsest_pipeline.simulator.render_sportybet import build_envelope
+from palimpsest_pipeline.simulator.truth import collect_book_truth
 from palimpsest_pipeline.simulator.world import Listing
 
 EPOCH = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -21,10 +21,10 @@ NOW = EPOCH + timedelta(minutes=1)
 
 def rendered(simulator: Simulator, listing: Listing) -> bytes:
     if listing.platform is Platform.BETPAWA:
-        return msgspec.json.encode(simulator.betpawa.event(listing, NOW))
+        return msgspec.json.encode(simulator.betpawa.render_event(listing, NOW))
     if listing.platform is Platform.SPORTYBET:
-        return msgspec.json.encode(envelope(simulator.sportybet.event(listing, NOW)))
-    return msgspec.json.encode(simulator.bet9ja.event(listing, NOW))
+        return msgspec.json.encode(build_envelope(simulator.sportybet.render_event(listing, NOW)))
+    return msgspec.json.encode(simulator.bet9ja.render_event(listing, NOW))
 
 
 def line_values(specifier: str) -> tuple[str, ...]:
@@ -35,20 +35,20 @@ def line_values(specifier: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("platform", list(Platform))
 def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Platform, version: str) -> None:
     simulator = Simulator(7, 40, EPOCH, betpawa_version=version)
-    words = vocabulary()
+    words = load_vocabulary()
     keys = dict(words.markets.select("market_id", "market_key").iter_rows())
     names = {(market, ordinal): name for market, ordinal, name in words.outcomes.select("market_id", "ordinal", "outcome_key").iter_rows()}
-    adapter = adapters()[platform]
+    adapter = build_adapters()[platform]
     compared = 0
-    for listing in simulator.timeline.upcoming(platform, NOW)[:10]:
-        request = adapter.detail_request(listing.external_id, listing.fixture.sr_id)
+    for listing in simulator.timeline.list_upcoming(platform, NOW)[:10]:
+        request = adapter.build_detail_request(listing.external_id, listing.fixture.sr_id)
         answer = Answer(request, 1, NOW, NOW, NOW, 200, {}, rendered(simulator, listing))
-        normal = normalise(raw_books([adapter.read_detail(answer)]), words).prices
+        normal = normalise(collect_raw_books([adapter.read_detail(answer)]), words).prices
         arrived: dict[tuple[str, str], list[tuple[tuple[str, ...], int | None]]] = defaultdict(list)
         for market, specifier, outcome, ordinal, odds in normal.select("market_id", "specifier", "outcome", "ordinal", "odds_milli").iter_rows():
             if not outcome:
                 arrived[keys[market], names[market, ordinal]].append((line_values(specifier), odds))
-        for line in book_truth(simulator.books, listing, NOW, version if platform is Platform.BETPAWA else ""):
+        for line in collect_book_truth(simulator.books, listing, NOW, version if platform is Platform.BETPAWA else ""):
             if line["suspended"]:
                 continue
             wanted = tuple(sorted(filter(None, line["line"].split("|"))))

@@ -9,8 +9,8 @@ import pytest
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.simulator.timeline import Timeline
-from palimpsest_pipeline.simulator.truth import truth
-from palimpsest_pipeline.simulator.world import SHARES, apportion, build_world
+from palimpsest_pipeline.simulator.truth import collect_truth
+from palimpsest_pipeline.simulator.world import FIXTURES_BY_PLATFORM_SET, apportion_fixtures, build_world
 
 from .reading import ask, bet9ja_groups, bet9ja_list, betpawa_list, detail_path, get, sportybet_list
 
@@ -20,16 +20,16 @@ Start = Callable[..., SimulatorProcess]
 
 @pytest.mark.parametrize("size", [1, 7, 40, 120, 1500, 2969])
 def test_shares_of_the_union_are_the_measured_ones_rounded_by_largest_remainder(size: int) -> None:
-    counts = apportion(size)
+    counts = apportion_fixtures(size)
     assert sum(counts) == size
-    assert all(abs(count - size * share / 2969) < 1 for count, (_, share) in zip(counts, SHARES, strict=True))
+    assert all(abs(count - size * share / 2969) < 1 for count, (_, share) in zip(counts, FIXTURES_BY_PLATFORM_SET, strict=True))
 
 
 def test_each_set_of_platforms_lists_exactly_its_share_of_the_fixtures() -> None:
     world = build_world(7, 1500, EPOCH)
-    for (platforms, _), count in zip(SHARES, apportion(1500), strict=True):
+    for (platforms, _), count in zip(FIXTURES_BY_PLATFORM_SET, apportion_fixtures(1500), strict=True):
         assert sum(fixture.platforms == platforms for fixture in world.fixtures if fixture.sr_id) == count
-    assert apportion(2969) == [count for _, count in SHARES]
+    assert apportion_fixtures(2969) == [count for _, count in FIXTURES_BY_PLATFORM_SET]
 
 
 def test_bet9ja_has_one_and_a_half_listings_per_fixture_and_every_platform_two_hundred_tournaments() -> None:
@@ -43,12 +43,12 @@ def test_bet9ja_has_one_and_a_half_listings_per_fixture_and_every_platform_two_h
 
 def test_a_duplicate_shares_the_kickoff_and_offers_fewer_markets() -> None:
     world = build_world(7, 300, EPOCH)
-    originals = {one.fixture.number: one for one in world.listings[Platform.BET9JA] if not one.duplicate}
-    duplicates = [one for one in world.listings[Platform.BET9JA] if one.duplicate]
+    originals = {one.fixture.number: one for one in world.listings[Platform.BET9JA] if not one.is_duplicate}
+    duplicates = [one for one in world.listings[Platform.BET9JA] if one.is_duplicate]
     assert duplicates
     for one in duplicates:
         assert one.group_id != originals[one.fixture.number].group_id
-        assert one.pairs < originals[one.fixture.number].pairs
+        assert one.n_pairs < originals[one.fixture.number].n_pairs
 
 
 def test_ids_are_unique_on_each_platform() -> None:
@@ -69,12 +69,12 @@ def test_kickoffs_come_after_the_epoch_with_a_tenth_of_them_within_two_hours() -
 def test_any_instant_can_be_asked_in_any_order() -> None:
     instants = [EPOCH + timedelta(minutes=minutes) for minutes in (0, 10, 45, 300)]
     forward, backward = Timeline(build_world(3, 60, EPOCH)), Timeline(build_world(3, 60, EPOCH))
-    assert [truth(forward, at) for at in instants] == [truth(backward, at) for at in reversed(instants)][::-1]
+    assert [collect_truth(forward, at) for at in instants] == [collect_truth(backward, at) for at in reversed(instants)][::-1]
 
 
 def test_within_ten_minutes_a_handful_of_listings_move_and_most_do_not() -> None:
     timeline = Timeline(build_world(7, 120, EPOCH))
-    before, after = ({one["sr_id"]: one for one in truth(timeline, at)["fixtures"]} for at in (EPOCH, EPOCH + timedelta(minutes=10)))
+    before, after = ({one["sr_id"]: one for one in collect_truth(timeline, at)["fixtures"]} for at in (EPOCH, EPOCH + timedelta(minutes=10)))
     changed = [sr_id for sr_id in before if before[sr_id]["platforms"] != after.get(sr_id, {}).get("platforms")]
     moved = [sr_id for sr_id in after if after[sr_id]["kickoff_at"] != before[sr_id]["kickoff_at"]]
     assert 1 <= len(changed) <= 12
@@ -82,7 +82,7 @@ def test_within_ten_minutes_a_handful_of_listings_move_and_most_do_not() -> None
 
 
 def test_truth_at_the_epoch_has_the_exact_shares() -> None:
-    counts = truth(Timeline(build_world(7, 2969, EPOCH)), EPOCH)["counts"]
+    counts = collect_truth(Timeline(build_world(7, 2969, EPOCH)), EPOCH)["counts"]
     assert counts == {
         "union": 2969,
         "matched": 1535 + 133 + 20,
@@ -98,17 +98,17 @@ def test_equal_seeds_give_equal_bytes_in_another_process(start_simulator: Start)
     epoch = (datetime.now(UTC) + timedelta(days=3)).replace(second=0, microsecond=0)
     ahead = (epoch - datetime.now(UTC)).total_seconds() + 200
     one, other, third = (start_simulator(30, seed, epoch=epoch, clock_offset_s=ahead) for seed in (5, 5, 6))
-    first = one.truth()["fixtures"][0]
+    first = one.fetch_truth()["fixtures"][0]
     for platform, ids in first["platforms"].items():
         path = detail_path(Platform(platform), ids[0])
         assert ask(one, Platform(platform), path)[2] == ask(other, Platform(platform), path)[2]
-    assert first["sr_id"] not in {fixture["sr_id"] for fixture in third.truth()["fixtures"]}
+    assert first["sr_id"] not in {fixture["sr_id"] for fixture in third.fetch_truth()["fixtures"]}
 
 
 @pytest.mark.parametrize("version", ["v3", "v4"])
 def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulator: Start, version: str) -> None:
     simulator = start_simulator(60, betpawa_version=version)
-    told = simulator.truth()
+    told = simulator.fetch_truth()
     expected = {platform: {i for fixture in told["fixtures"] for i in fixture["platforms"].get(platform.value, ())} for platform in Platform}
     for one in told["unidentified"]:
         expected[Platform(one["platform"])].add(one["external_id"])
@@ -139,7 +139,7 @@ def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulat
 def test_matches_without_sportradar_id_are_listed_on_every_platform(start_simulator: Start) -> None:
     simulator = start_simulator(120)
     unidentified = {
-        platform: [one["external_id"] for one in simulator.truth()["unidentified"] if one["platform"] == platform] for platform in Platform
+        platform: [one["external_id"] for one in simulator.fetch_truth()["unidentified"] if one["platform"] == platform] for platform in Platform
     }
     assert all(unidentified.values())
     paws = {event["id"]: event for event in betpawa_list(simulator)}
@@ -153,10 +153,10 @@ def test_matches_without_sportradar_id_are_listed_on_every_platform(start_simula
 @pytest.mark.slow
 def test_fifteen_hundred_fixtures_are_served_whole(start_simulator: Start) -> None:
     simulator = start_simulator(1500)
-    counts = simulator.truth()["counts"]
+    counts = simulator.fetch_truth()["counts"]
     assert counts["union"] >= 1490
     assert len(betpawa_list(simulator)) >= counts["on_betpawa"]
     total, events = sportybet_list(simulator)
     assert total == len({event["eventId"] for event in events})
     assert sum(bet9ja_groups(simulator).values()) > 1.5 * counts["on_bet9ja"] - 20
-    assert json.dumps(simulator.log()["requests"])
+    assert json.dumps(simulator.fetch_log()["requests"])

@@ -27,7 +27,7 @@ def said(day: date, *listings: int, minute: int = 0, odds: int = 2000) -> list[S
 def mark(conn: psycopg.Connection, cycle_id: int, derivation: int) -> None:
     """The platform's odds of the cycle stand. Another `derivation` is from other content."""
     versions = {"landing_digest": f"{cycle_id} {derivation}", "parser_version": "1", "mapping_version": "1"}
-    derived_products.mark(conn, "core", "odds_snapshots/betpawa", cycle_id, **versions, n_rows=1)
+    derived_products.mark_derived(conn, "core", "odds_snapshots/betpawa", cycle_id, **versions, n_rows=1)
 
 
 def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 0, odds: int = 2000) -> None:

@@ -32,7 +32,7 @@ def conn(migrated_url: str) -> Iterator[psycopg.Connection]:
 def history_conn(migrated_database_url: str) -> Iterator[psycopg.Connection]:
     """A migrated database with the partitions of the tests' days, in a transaction that is rolled back."""
     with Database(migrated_database_url).connect() as connection:
-        partitions.ensure(connection, DAYS)
+        partitions.ensure_partitions(connection, DAYS)
         connection.commit()
         yield connection
         connection.rollback()

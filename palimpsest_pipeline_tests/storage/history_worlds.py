@@ -1,4 +1,4 @@
-"""Small worlds of answers, the frames that `history.ingest` takes, and the history they must come to, computed one by one in plain Python.
+"""Small worlds of answers, the frames that `history.ingest_answers` takes, and the history they must come to, computed one by one in plain Python.
 
 The oracle here knows nothing of the code under test: answers in order, dictionaries, comparisons.
 """
@@ -11,11 +11,11 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.storage.odds import history
 from palimpsest_pipeline.storage.odds.change_rows import CONTENT_SCHEMA
-from palimpsest_pipeline.storage.odds.day_sources import HotDays
-from palimpsest_pipeline.storage.odds.market_lines import named
+from palimpsest_pipeline.storage.odds.day_sources import PostgresDays
+from palimpsest_pipeline.storage.odds.market_lines import name_lines
 
 DAYS = (date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 4))
 INGESTED_AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def capture_frame(answers: Sequence[Said]) -> pl.DataFrame:
         }
         for a in answers
     ]
-    return pl.DataFrame(rows, schema=history.CAPTURE_INPUT, orient="row")
+    return pl.DataFrame(rows, schema=history.CAPTURE_INPUT_SCHEMA, orient="row")
 
 
 def row_frame(answers: Sequence[Said]) -> pl.DataFrame:
@@ -70,7 +70,7 @@ def row_frame(answers: Sequence[Said]) -> pl.DataFrame:
 
 def take_in(conn: psycopg.Connection, answers: Sequence[Said], **changed: Any) -> history.IngestStats:
     constants: dict[str, Any] = {"cycle_id": CYCLE_ID, "mapping_version": "1", "ingested_at": INGESTED_AT, "lock_key": 1}
-    return history.ingest(conn, capture_frame(answers), row_frame(answers), **{**constants, **changed})
+    return history.ingest_answers(conn, capture_frame(answers), row_frame(answers), **{**constants, **changed})
 
 
 @dataclass
@@ -131,8 +131,8 @@ def expected_as_of(answers: Iterable[Said], instant: datetime, listing_ids: Iter
 
 def as_of(conn: psycopg.Connection, instant: datetime, listing_ids: Sequence[int]) -> set[tuple[Any, ...]]:
     """What the history in Postgres says of the listings, as `expected_as_of` has it."""
-    hot, day = HotDays(conn), instant.date()
-    books = named(conn, hot.books(day, hot.last_answers(begin_of_day(day), instant, listing_ids)))
+    hot, day = PostgresDays(conn), instant.date()
+    books = name_lines(conn, hot.read_books(day, hot.read_last_answers(get_day_start(day), instant, listing_ids)))
     columns = ("listing_id", "market_id", "specifier", "outcome", "state", "off_mask", "odds_milli", "observed_at", "answered_at")
     return {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in books.select(columns).iter_rows()}
 

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 
 from .history_worlds import DAYS, Book, Facts, Key, Said, expected_as_of, take_in
 
@@ -48,7 +48,7 @@ def answers(seed: int = 5) -> list[Said]:
     for listing_id in LISTINGS:
         book: Book = {}
         for day in DAYS:
-            begins = begin_of_day(day)
+            begins = get_day_start(day)
             for instant in sorted(begins + timedelta(microseconds=luck.randrange(86_400_000_000)) for _ in range(luck.randrange(10))):
                 book = {key: luck.choice(FACTS[key]) for key in FACTS if luck.random() < 0.8} if luck.random() < 0.4 else book
                 said.append(Said(listing_id, instant, book if luck.random() < 0.9 else {}))
@@ -86,11 +86,11 @@ def tell(conn: psycopg.Connection[Any], world: Sequence[Said]) -> None:
 
 
 def expected_markets(world: Iterable[Said], instant: datetime, listing_ids: Iterable[int], max_age: timedelta | None = None) -> set[tuple[Any, ...]]:
-    """What `markets_as_of` must say: (listing_id, market_key, specifier, outcome, state, off_mask, odds, observed_at, last_confirmed_at)."""
+    """What `read_markets_as_of` must say: (listing_id, market_key, specifier, outcome, state, off_mask, odds, observed_at, last_confirmed_at)."""
     world = list(world)
     found: set[tuple[Any, ...]] = set()
     for listing_id in listing_ids:
-        earliest = begin_of_day(instant.date()) if max_age is None else instant - max_age
+        earliest = get_day_start(instant.date()) if max_age is None else instant - max_age
         spoken = [a.observed_at for a in world if a.listing_id == listing_id and earliest <= a.observed_at <= instant]
         if spoken:
             found |= {(listing, MARKETS[market_id], *rest) for listing, market_id, *rest in expected_as_of(world, max(spoken), [listing_id])}

@@ -7,7 +7,7 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.storage.catalog import listings as store
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -17,7 +17,7 @@ KICKOFF = datetime(2026, 5, 3, 18, 0, tzinfo=UTC)
 def cycle(minutes: int, scope: Scope = Scope.FULL, home: Platform = Platform.BETPAWA) -> store.CycleFacts:
     """A cycle so many minutes after START; its discovery ends one minute later."""
     begun = START + timedelta(minutes=minutes)
-    return store.CycleFacts(cycle_id_at(begun), hour_of(begun), Trigger.SCHEDULED, scope, home, begun + timedelta(minutes=1))
+    return store.CycleFacts(make_cycle_id(begun), floor_to_hour(begun), Trigger.SCHEDULED, scope, home, begun + timedelta(minutes=1))
 
 
 def listing(external_id: str, platform: str = "betpawa", **claims: object) -> dict[str, object]:

@@ -8,7 +8,7 @@ import psycopg
 import sqlalchemy as sa
 
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
-from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
+from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.tables import metadata
 
 AT: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -25,7 +25,7 @@ PLAIN: Final[tuple[tuple[type[Any], Any], ...]] = (
 
 def insert(conn: psycopg.Connection, table: str, *rows: dict[str, Any]) -> None:
     """Rows into `schema.table`. What is not given is null where it may be, else plain: the first word of its vocabulary, 0, '', an instant."""
-    schema = frame_schema(table)
+    schema = get_frame_schema(table)
     given = [{column.name: row.get(column.name, _plain(column, schema[column.name])) for column in metadata.tables[table].columns} for row in rows]
     strange = {name for row in rows for name in row} - schema.keys()
     assert not strange, f"{table} has no {strange}"

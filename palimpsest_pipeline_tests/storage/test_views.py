@@ -94,7 +94,7 @@ def listing_id(conn: psycopg.Connection, external_id: str) -> int:
 
 def line_id(conn: psycopg.Connection, market: int, specifier: str, outcome: str) -> int:
     key = pl.DataFrame({"market_id": [market], "specifier": [specifier], "outcome": [outcome]})
-    return int(market_lines.numbered(conn, key).item())
+    return int(market_lines.number_lines(conn, key).item())
 
 
 def capture(conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.storage.db.revisions import sql_dir
 from palimpsest_pipeline.storage.marts import mart_reader
 
@@ -296,7 +296,7 @@ def test_dates_that_another_home_was_compared_on_are_left_out_of_what_is_said_of
 
 
 def test_every_bucket_before_kickoff_has_its_place_on_a_curve(conn: psycopg.Connection) -> None:
-    for scheme, buckets in BUCKETS.items():
+    for scheme, buckets in BUCKETS_BY_SCHEME.items():
         names = [bucket.name for bucket in buckets if bucket.name != "in-play"]
         for name in names:
             curve(conn, "betpawa", name, 0.1, 1, bucket_scheme=scheme.value)
@@ -401,8 +401,8 @@ def test_coverage_now_is_of_the_same_cycle_at_every_door(conn: psycopg.Connectio
     for view in ("coverage_statistics", "coverage_events", "coverage_tournaments"):
         assert rows(conn, f"select distinct cycle_id from palimpsest.{view}") == found, view
     assert rows(conn, "select count(*) from palimpsest.find_events()") == [(len(found),)]
-    assert mart_reader.latest_cycle(conn) == latest
-    assert mart_reader.latest_rates(conn).select("cycle_id").rows() == found
+    assert mart_reader.read_latest_cycle(conn) == latest
+    assert mart_reader.read_latest_rates(conn).select("cycle_id").rows() == found
 
 
 def test_match_rates_over_time_are_those_of_full_cycles(conn: psycopg.Connection) -> None:

@@ -28,13 +28,13 @@ def written(instant: datetime) -> str:
 
 @pytest.mark.parametrize("offset_s", [-3600, -2, 0, 3600])
 def test_the_offset_is_from_the_middle_of_asking_and_answer(offset_s: int) -> None:
-    assert clock_offset.offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)))) == offset_s
-    assert clock_offset.offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0")) == offset_s
+    assert clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)))) == offset_s
+    assert clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0")) == offset_s
 
 
 @pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}, {"date": written(AT), "age": "3"}, {"date": written(AT), "age": "9000"}])
 def test_without_a_date_of_its_own_an_answer_says_nothing_of_the_clock(headers: dict[str, str]) -> None:
-    assert clock_offset.offset_s(with_headers(**headers)) is None
+    assert clock_offset.measure_offset_s(with_headers(**headers)) is None
 
 
 @pytest.mark.parametrize("off_s", [-3600, 0, 3600])
@@ -42,17 +42,17 @@ def test_without_a_date_of_its_own_an_answer_says_nothing_of_the_clock(headers: 
 def test_a_date_to_wait_for_is_read_by_the_clock_that_wrote_it(off_s: int, age_s: int) -> None:
     theirs = AT + timedelta(seconds=off_s)
     headers = {"date": written(theirs - timedelta(seconds=age_s)), "age": str(age_s), "retry-after": written(theirs + timedelta(seconds=2))}
-    assert failures.retry_after_s(headers, AT) == 2
+    assert failures.parse_retry_after_s(headers, AT) == 2
     headers["retry-after"] = written(theirs - timedelta(seconds=2))
-    assert failures.retry_after_s(headers, AT) == 0
+    assert failures.parse_retry_after_s(headers, AT) == 0
 
 
 @given(value=st.text(max_size=40) | st.integers().map(str) | st.datetimes(timezones=st.just(UTC)).map(written))
 def test_whatever_a_host_writes_into_its_headers_can_be_reckoned_with(value: str) -> None:
-    told_s = failures.retry_after_s({"retry-after": value, "date": value, "age": value}, AT)
+    told_s = failures.parse_retry_after_s({"retry-after": value, "date": value, "age": value}, AT)
     assert told_s is None or 0 <= told_s < float("inf")
-    assert AT - timedelta(seconds=failures.age_s(value)) <= AT
-    assert isinstance(clock_offset.offset_s(with_headers(date=value)), float | None)
+    assert AT - timedelta(seconds=failures.parse_age_s(value)) <= AT
+    assert isinstance(clock_offset.measure_offset_s(with_headers(date=value)), float | None)
 
 
 @pytest.mark.parametrize(("age", "believed_s"), [("3600", 3600), ("3601", 0), ("999999999", 0), ("-5", 0), ("soon", 0)])

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from palimpsest_pipeline.domain.enums import FailureClass
 from palimpsest_pipeline.wire import failures, library_errors
-from palimpsest_pipeline.wire.retry_rules import RULES
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering, cut_off, drip, hang_up, silence
 
 from .asking import ask, client, request
@@ -168,7 +168,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_tried_ag
     ],
 )
 def test_errors_of_the_network_are_worth_another_try_and_our_own_are_not(error: Exception, expected: FailureClass) -> None:
-    failure, detail = library_errors.of_error(error)
+    failure, detail = library_errors.classify_error(error)
     assert failure is expected
     assert type(error).__name__ in detail
 
@@ -184,7 +184,7 @@ async def test_what_the_judge_raises_is_a_bug_and_passed_on(host: Loopback) -> N
 
 
 def test_every_failure_class_has_its_rule() -> None:
-    assert RULES.keys() == set(FailureClass)
+    assert FAILURE_RULES.keys() == set(FailureClass)
 
 
 @pytest.mark.parametrize(
@@ -202,4 +202,4 @@ def test_every_failure_class_has_its_rule() -> None:
 )
 def test_retry_after_is_read_as_seconds_or_date_and_never_negative(value: str | None, seconds: float | None) -> None:
     headers = {} if value is None else {"retry-after": value}
-    assert failures.retry_after_s(headers, datetime(2026, 6, 26, 19, 0, 0, tzinfo=UTC)) == seconds
+    assert failures.parse_retry_after_s(headers, datetime(2026, 6, 26, 19, 0, 0, tzinfo=UTC)) == seconds

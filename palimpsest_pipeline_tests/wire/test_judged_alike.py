@@ -9,13 +9,13 @@ import pytest
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
 
 F, K = FailureClass, PayloadKind
-ADAPTERS = adapters()
+ADAPTERS = build_adapters()
 HTML = "text/html; charset=UTF-8"
 MOMENT = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
 CHL = b'<html><body><form id="challenge-form" action="/?__cf_chl_tk=x" class="cf-chl-form"></form></body></html>'
@@ -33,7 +33,7 @@ async def host() -> AsyncIterator[Loopback]:
 
 async def asked(host: Loopback, platform: Platform, kind: PayloadKind, responder: Responder) -> Answer:
     host.script("/question", responder)
-    config = HostConfig(platform, host.base_url, ADAPTERS[platform].headers(), max_body_bytes=100_000)
+    config = HostConfig(platform, host.base_url, ADAPTERS[platform].build_headers(), max_body_bytes=100_000)
     async with PlatformClient(config, Clock()) as client:
         return await client.send(Request(platform, kind, "/question"), 1, ADAPTERS[platform].judge)
 
@@ -116,7 +116,7 @@ async def test_a_body_that_cannot_be_had_is_typed_by_its_status_first(
 async def test_the_user_agent_of_the_settings_replaces_the_dialects_own(host: Loopback, platform: Platform) -> None:
     host.script("/question", answering())
     for name in ("user-agent", "User-Agent"):
-        config = HostConfig(platform, host.base_url, {**ADAPTERS[platform].headers(), name: "somebody/1.0 (mail@example.org)"})
+        config = HostConfig(platform, host.base_url, {**ADAPTERS[platform].build_headers(), name: "somebody/1.0 (mail@example.org)"})
         async with PlatformClient(config, Clock()) as client:
             await client.send(Request(platform, K.TREE, "/question"), 1, ADAPTERS[platform].judge)
         assert host.requests[-1].headers.getall("user-agent") == ["somebody/1.0 (mail@example.org)"]

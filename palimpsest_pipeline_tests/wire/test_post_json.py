@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from palimpsest_pipeline.wire.post_json import PostFailed, post_json
+from palimpsest_pipeline.wire.post_json import PostError, post_json
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering, cut_off, hang_up, silence
 
 PATH = "/services/T1/hunter2"
@@ -38,7 +38,7 @@ async def test_what_is_posted_arrives_as_json_and_any_2xx_is_a_yes_whatever_beco
 async def test_anything_else_is_a_failure_that_shows_no_address_and_is_not_tried_again(answer: Responder, says: str) -> None:
     async with Loopback() as server:
         server.script(PATH, answer)
-        with pytest.raises(PostFailed) as caught:
+        with pytest.raises(PostError) as caught:
             await posted(server, {}, timeout_s=0.2 if answer is silence else 5)
         assert says in str(caught.value)
         assert "hunter" not in str(caught.value)
@@ -48,6 +48,6 @@ async def test_anything_else_is_a_failure_that_shows_no_address_and_is_not_tried
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/hunter2", "http://me:hunter2@127.0.0.1:1/x"])
 def test_a_host_that_is_not_there_is_named_without_the_rest(url: str) -> None:
-    with pytest.raises(PostFailed) as caught:
+    with pytest.raises(PostError) as caught:
         post_json(url, {}, timeout_s=2)
     assert "hunter" not in str(caught.value)

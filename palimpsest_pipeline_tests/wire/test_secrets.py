@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.proxy import Proxy
-from palimpsest_pipeline.domain.secrets import redact, store_secrets
-from palimpsest_pipeline.landing.schema import frame_of
+from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
+from palimpsest_pipeline.landing.schema import build_frame
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, answering
 
@@ -54,7 +54,7 @@ async def test_a_proxy_that_refuses_is_told_of_without_its_credentials(base_url:
         answer = await ask(asking)
     assert base64.b64encode(f"{USER}:{PASSWORD}".encode()) in heads[0]  # it was told who asks
     assert answer.failure is not None
-    kept = f"{answer.failure_detail} {answer.headers} {answer.body!r} {frame_of(1, [answer]).to_dicts()}"
+    kept = f"{answer.failure_detail} {answer.headers} {answer.body!r} {build_frame(1, [answer]).to_dicts()}"
     assert not [leak for leak in LEAKS if leak in kept], kept
     assert asking.config.proxy is not None
     assert asking.config.proxy.url == f"http://{place}"
@@ -123,7 +123,7 @@ def test_a_short_secret_is_hidden_as_a_word_and_does_not_blot_out_others() -> No
 
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FSSPEC_S3_ENDPOINT_URL"])
 def test_the_password_in_the_address_of_an_object_store_is_a_secret(name: str) -> None:
-    secrets = store_secrets({name: "http://minio:mar%2Fker@minio:9000", "AWS_REGION": "us-east-1"})
+    secrets = list_store_secrets({name: "http://minio:mar%2Fker@minio:9000", "AWS_REGION": "us-east-1"})
     assert redact("minio refused mar%2Fker and mar/ker in us-east-1", *secrets) == "minio refused *** and *** in us-east-1"
 
 

@@ -14,21 +14,21 @@ from palimpsest_pipeline.domain.enums import Scope, Severity, Trigger
 from palimpsest_pipeline.domain.instants import Clock
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle
-from palimpsest_pipeline.pipeline.marts.current_prices import PricesDerived
+from palimpsest_pipeline.pipeline.marts.current_prices import PriceDerivation
 from palimpsest_pipeline.runtime.progress import LogBoard, Phase
-from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, rest_tag
-from palimpsest_pipeline.scrape.sinks import Watch, Watches
+from palimpsest_pipeline.runtime.run_tags import SKIPPED_TAG, TRIGGER_TAG, build_rest_tag
+from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 
-from ..asset_metadata import ALSO_WRITES
-from ..cycle_checks import cycle_check
-from ..partitions import days, parse_day_key
-from ..run_cycles import repeated_runs
-from .stage_metadata import scrape_plots, slot_figures, stage_figures
+from ..asset_metadata import ALSO_WRITES_KEY
+from ..cycle_checks import make_cycle_check
+from ..partitions import day_partitions, parse_day_key
+from ..run_cycles import list_repeated_runs
+from .stage_metadata import build_slot_metadata, build_stage_metadata, draw_scrape_plots
 
-SHORTEST_REST_S: Final = 2.0
+MIN_TAGGED_REST_S: Final = 2.0
 """A run is not tagged as resting for a shorter wait."""
 
 
@@ -42,14 +42,16 @@ class CaptureConfig(dg.Config):
     )
 
 
-def _begun(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live_cycle.Begun:
+def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live_cycle.ScrapeRequest:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
-    return live_cycle.Begun(parse_day_key(context.partition_key), trigger, context.run.run_id, sr_ids, repeats=repeated_runs(context.run))
+    return live_cycle.ScrapeRequest(
+        parse_day_key(context.partition_key), trigger, context.run.run_id, sr_ids, repeats=list_repeated_runs(context.run)
+    )
 
 
-def _say_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
+def _warn_if_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
     """Warn in the log of a run that repeats another one that it asks the platforms again: their answers differ from those of the first run."""
-    if repeated := repeated_runs(context.run):
+    if repeated := list_repeated_runs(context.run):
         day = context.partition_key
         context.log.warning(
             f"this run repeats run {repeated[0]} and asks the platforms again {asked}. The answers that the earlier run landed stay; to derive "
@@ -60,18 +62,18 @@ def _say_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
 def _has_cycle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> bool:
     """Return whether the run has begun a cycle already, in its discovery."""
     with pipeline.connect() as conn:
-        return cycle_ledger.batch_of_run(conn, context.run.run_id) is not None
+        return cycle_ledger.read_cycle_of_run(conn, context.run.run_id) is not None
 
 
 @contextmanager
-def _watched(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[tuple[LogBoard, Watch]]:
+def _open_board(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[tuple[LogBoard, ScrapeObserver]]:
     """The board of this run, which writes to its log, and all that looks on."""
     with LogBoard(context.log.info) as board:
-        yield board, Watches([board, *filter(None, [pipeline.progress])])
+        yield board, ObserverGroup([board, *filter(None, [pipeline.progress])])
 
 
 @contextmanager
-def _or_skipped(context: dg.AssetExecutionContext) -> Iterator[None]:
+def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Where there is nothing to do, the run says why, in its log and in a tag, and ends well: nothing is materialized, nothing downstream runs."""
     try:
         yield
@@ -80,14 +82,14 @@ def _or_skipped(context: dg.AssetExecutionContext) -> Iterator[None]:
         context.instance.add_run_tags(context.run.run_id, {SKIPPED_TAG: str(reason)})
 
 
-def _resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.Wait:
+def _make_resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.WaitUntil:
     """Return a function that waits for a minute and tags the run as resting, so that `palimpsest down` can end it then without a loss."""
 
     def wait(clock: Clock, at: datetime) -> None:
         rest_s = (at - clock.now()).total_seconds()
-        if rest_s > SHORTEST_REST_S:
+        if rest_s > MIN_TAGGED_REST_S:
             try:
-                context.instance.add_run_tags(context.run.run_id, rest_tag(rest_s))
+                context.instance.add_run_tags(context.run.run_id, build_rest_tag(rest_s))
             except Exception as error:  # noqa: BLE001 - a storage of Dagster's that is away costs no minute
                 context.log.warning(f"cannot tag this run as resting: {error}")
         kickoff_minutes.wait_until(clock, at)
@@ -95,7 +97,7 @@ def _resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.Wait:
     return wait
 
 
-LEDGER: Final = "ops.scrape_batches; ops.scrape_runs; ops.event_scrape_status; ops.host_state; ops.landed_cycles"
+LEDGER_TABLES: Final = "ops.scrape_batches; ops.scrape_runs; ops.event_scrape_status; ops.host_state; ops.landed_cycles"
 """Tables that a scrape writes."""
 SLOT_ASSETS: Final = tuple(
     dg.AssetKey(key.split("/"))
@@ -107,11 +109,11 @@ SLOT_ASSETS: Final = tuple(
 """Assets whose tables a slot of the kickoff cadence writes minute by minute, before their own steps do."""
 
 
-def _report_written(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PricesDerived) -> None:
+def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PriceDerivation) -> None:
     """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks of the run's cycles."""
     with pipeline.connect() as conn:
-        cycle_ids = cycle_ledger.cycles_of_runs(conn, [context.run.run_id])
-        written = {mark.partition("/")[0] for cycle_id in cycle_ids for mark in derived_products.marks(conn, "core", cycle_id)}
+        cycle_ids = cycle_ledger.read_cycles_of_runs(conn, [context.run.run_id])
+        written = {mark.partition("/")[0] for cycle_id in cycle_ids for mark in derived_products.read_marks(conn, "core", cycle_id)}
     has_prices = bool(prices.n_fixtures or prices.n_removed)
     for key in SLOT_ASSETS:
         of_core = key.path[0] == "core"
@@ -120,84 +122,90 @@ def _report_written(context: dg.AssetExecutionContext, pipeline: Pipeline, price
             context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={"written_by": context.asset_key.to_user_string()}))
 
 
-FRESH: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
+FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
 """On the landing alone: elsewhere a replay of the past would make an asset look fresh. The checks of the job `health` follow the settings."""
 
-LANDING = {
-    "freshness_policy": FRESH,
-    "partitions_def": days,
+LANDING_ASSET_OPTIONS = {
+    "freshness_policy": FRESHNESS_POLICY,
+    "partitions_def": day_partitions,
     "group_name": "landing",
     "kinds": {"http", "parquet"},
     "key_prefix": "landing",
 }
 
 
-@dg.asset(**LANDING, output_required=False, metadata={ALSO_WRITES: LEDGER})
+@dg.asset(**LANDING_ASSET_OPTIONS, output_required=False, metadata={ALSO_WRITES_KEY: LEDGER_TABLES})
 def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A late platform is left to
     `odds_payloads`."""
-    with _or_skipped(context), _watched(context, pipeline) as (board, watch):
-        cycle = live_cycle.begin(pipeline, _begun(context), Scope.FULL)
-        _say_repeated(context, "for everything, in a cycle of its own")
-        result = live_cycle.run_discovery(pipeline, cycle, watch, goes_on=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys)
+    with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
+        cycle = live_cycle.open_cycle(pipeline, _build_scrape_request(context), Scope.FULL)
+        _warn_if_repeated(context, "for everything, in a cycle of its own")
+        result = live_cycle.run_discovery(
+            pipeline, cycle, watch, has_capture_next=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys
+        )
         live_cycle.require_answers(result)
         n_listed = sum(run.discovered for run in result.runs)
-        yield dg.MaterializeResult(metadata=stage_figures(n_listed, result, board.phase(Phase.DISCOVERY), pipeline.budgets(cycle.scope)))
+        yield dg.MaterializeResult(
+            metadata=build_stage_metadata(n_listed, result, board.select_phase(Phase.DISCOVERY), pipeline.split_budgets(cycle.scope))
+        )
 
 
 @dg.asset(
-    **LANDING,
+    **LANDING_ASSET_OPTIONS,
     deps=[discovery_payloads],
     output_required=False,
-    metadata={ALSO_WRITES: LEDGER, "also_materializes": ", ".join(key.to_user_string() for key in SLOT_ASSETS)},
+    metadata={ALSO_WRITES_KEY: LEDGER_TABLES, "also_materializes": ", ".join(key.to_user_string() for key in SLOT_ASSETS)},
 )
 def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
     """Full-depth odds of every target, all platforms of a fixture at once, and what late platforms list. Completes the run's full cycle, or opens one
     for given fixtures, or one at each minute of a slot of the kickoff cadence."""
-    begun = _begun(context, tuple(config.sr_ids))
-    with _or_skipped(context), _watched(context, pipeline) as (board, watch):
+    begun = _build_scrape_request(context, tuple(config.sr_ids))
+    with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
         if config.slot_at:
-            slot_at, prices = kickoff_minutes.parse_slot(pipeline, config.slot_at, begun.day), PricesDerived()
+            slot_at, prices = kickoff_minutes.parse_slot(pipeline, config.slot_at, begun.day), PriceDerivation()
             try:
-                run = kickoff_minutes.run_slot(pipeline, begun, slot_at, watch, wait=_resting_wait(context), prices=prices)
+                run = kickoff_minutes.run_slot(pipeline, begun, slot_at, watch, wait=_make_resting_wait(context), prices=prices)
             finally:  # what good minutes have written is there, whatever stopped another one
-                _report_written(context, pipeline, prices)
-            context.log.info(run.sentence())
-            last, numbers = run.results[-1], slot_figures(run, board.phase(Phase.CAPTURE))
+                _report_materializations(context, pipeline, prices)
+            context.log.info(run.describe())
+            last, numbers = run.results[-1], build_slot_metadata(run, board.select_phase(Phase.CAPTURE))
         else:
             if not _has_cycle(context, pipeline):
-                _say_repeated(context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own")
+                _warn_if_repeated(context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own")
             last = live_cycle.require_answers(live_cycle.run_capture(pipeline, begun, watch))
             n_fetched = sum(run.fetched for run in last.runs)
-            numbers = stage_figures(n_fetched, last, board.phase(Phase.CAPTURE), pipeline.budgets(last.cycle.scope))
-        yield dg.MaterializeResult(metadata=numbers | scrape_plots(pipeline, last.cycle.cycle_id))
+            numbers = build_stage_metadata(n_fetched, last, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(last.cycle.scope))
+        yield dg.MaterializeResult(metadata=numbers | draw_scrape_plots(pipeline, last.cycle.cycle_id))
 
 
-LARGEST_OFFSET_S: Final = 30.0
+MAX_CLOCK_OFFSET_S: Final = 30.0
 """Of a host's clock to ours. What a host says of time (when to ask again, since when an answer is cached) is wrong by so much."""
 
 
-@cycle_check(asset=["landing", "odds_payloads"], of=("core", "odds_snapshots"))
+@make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
 def every_platform_answered(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """No platform failed in any cycle. A failed platform is reported even when the others answered."""
-    for cycle_id, failed in _by_cycle(cycle_reader.failed_platforms(conn, cycle_ids)).items():
+    for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(conn, cycle_ids)).items():
         mend = "Nothing of it is concluded absent; see ops.scrape_runs. The next cycle asks again"
         yield Verdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {mend}")
 
 
-@cycle_check(asset=["landing", "odds_payloads"], of=("core", "odds_snapshots"))
+@make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
 def clocks_of_the_hosts_agree(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In no cycle a host's clock differed by more than half a minute from ours. If all hosts differ alike, our clock is wrong."""
-    offsets = cycle_reader.clock_offsets_s(conn, cycle_ids)
+    offsets = cycle_reader.read_clock_offsets_s(conn, cycle_ids)
     far = [
-        (cycle_id, f"the clock of {name} is {offset_s:+.0f} s from ours") for cycle_id, name, offset_s in offsets if abs(offset_s) > LARGEST_OFFSET_S
+        (cycle_id, f"the clock of {name} is {offset_s:+.0f} s from ours")
+        for cycle_id, name, offset_s in offsets
+        if abs(offset_s) > MAX_CLOCK_OFFSET_S
     ]
-    for cycle_id, said in _by_cycle(far).items():
+    for cycle_id, said in _group_by_cycle(far).items():
         mend = "Landed instants are those of our clock, and are not corrected. Check this machine's clock"
         yield Verdict(cycle_id, Severity.WARN, len(said), f"{', '.join(said)}. {mend}")
 
 
-def _by_cycle(lines: list[tuple[int, str]]) -> dict[int, list[str]]:
+def _group_by_cycle(lines: list[tuple[int, str]]) -> dict[int, list[str]]:
     found: defaultdict[int, list[str]] = defaultdict(list)
     for cycle_id, line in lines:
         found[cycle_id].append(line)

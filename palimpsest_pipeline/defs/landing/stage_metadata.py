@@ -9,18 +9,20 @@ from palimpsest_pipeline.domain.cycles import CycleResult
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live.kickoff_minutes import SlotRun
-from palimpsest_pipeline.runtime.progress import Row
-from palimpsest_pipeline.scrape.host_budget import Budget
-from palimpsest_pipeline.scrape.outcomes import cycle_status
-from palimpsest_pipeline.scrape.shortest_duration import floor_s
-from palimpsest_pipeline.scrape.stage_tally import percentile
+from palimpsest_pipeline.runtime.progress import ProgressRow
+from palimpsest_pipeline.scrape.host_budget import HostBudget
+from palimpsest_pipeline.scrape.outcomes import combine_statuses
+from palimpsest_pipeline.scrape.shortest_duration import compute_floors_s
+from palimpsest_pipeline.scrape.stage_tally import compute_percentile
 from palimpsest_pipeline.storage.marts import asset_trends
 
-from ..asset_metadata import figures, sparkline
-from ..plots import plotted
+from ..asset_metadata import build_metadata, draw_sparkline
+from ..plots import draw_plots
 
 
-def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row], budgets: Mapping[Platform, Budget]) -> dict[str, object]:
+def build_stage_metadata(
+    n_rows: int, result: CycleResult, rows: Mapping[Platform, ProgressRow], budgets: Mapping[Platform, HostBudget]
+) -> dict[str, object]:
     """Metadata of one stage, which got `n_rows` listings: `rows` are the board's of this stage, `result` what the cycle has come to with it.
 
     `errors_<class>` count attempts, so one that then succeeded counts too; `duration_s` is from the first request to the last answer; `floor_s`
@@ -30,40 +32,42 @@ def stage_figures(n_rows: int, result: CycleResult, rows: Mapping[Platform, Row]
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
     ended = max((c.last_at for c in counts.values() if c.last_at), default=None)
     duration_s = (ended - began).total_seconds() if began and ended else 0.0
-    least_s = max(floor_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0)
-    return figures(n_rows, **_numbers([result], rows, duration_s, least_s))
+    least_s = max(compute_floors_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0)
+    return build_metadata(n_rows, **_build_numbers([result], rows, duration_s, least_s))
 
 
-def slot_figures(run: SlotRun, rows: Mapping[Platform, Row]) -> dict[str, object]:
+def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, object]:
     """Metadata of a slot of the kickoff cadence, of all its cycles together under the same names; `rows` are the board's of the run.
 
     Durations are sums over the cycles; a platform's status, its clock and `cycle_id` are those of the last one.
     """
     duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
     least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
-    numbers = _numbers(run.results, rows, duration_s, least_s)
+    numbers = _build_numbers(run.results, rows, duration_s, least_s)
     n_fetched = sum(r.fetched for result in run.results for r in result.runs)
-    return figures(n_fetched, **numbers, cycles=len(run.results), minutes_left_out=len(run.left_out), left_out=_left_out(run))
+    return build_metadata(n_fetched, **numbers, cycles=len(run.results), minutes_left_out=len(run.left_out_minutes), left_out=_describe_left_out(run))
 
 
-def _left_out(run: SlotRun) -> str | None:
-    return "; ".join(f"{at:%H:%M}: {why}" for at, why in run.left_out.items()) or None
+def _describe_left_out(run: SlotRun) -> str | None:
+    return "; ".join(f"{at:%H:%M}: {why}" for at, why in run.left_out_minutes.items()) or None
 
 
-def _numbers(results: Sequence[CycleResult], rows: Mapping[Platform, Row], duration_s: float, least_s: float) -> dict[str, float | str | None]:
+def _build_numbers(
+    results: Sequence[CycleResult], rows: Mapping[Platform, ProgressRow], duration_s: float, least_s: float
+) -> dict[str, float | str | None]:
     """Of one stage, or of cycles one after the other."""
     counts = {platform: row.counts for platform, row in rows.items()}
     errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
     skew_ms = [ms for result in results for ms in result.skew_ms]
     numbers: dict[str, float | str | None] = {
-        "status": cycle_status(result.status for result in results).value if len(results) > 1 else results[0].status.value,
+        "status": combine_statuses(result.status for result in results).value if len(results) > 1 else results[0].status.value,
         "requests": sum(c.requests for c in counts.values()),
-        "requests_per_s": sparkline([at for row in rows.values() for at in row.arrived_at]),
-        "duration_s": _rounded(duration_s, 3),
-        "floor_s": _rounded(least_s, 3),
-        "ratio_to_floor": _rounded(duration_s / least_s, 3) if least_s else None,
+        "requests_per_s": draw_sparkline([at for row in rows.values() for at in row.arrived_at]),
+        "duration_s": _round_value(duration_s, 3),
+        "floor_s": _round_value(least_s, 3),
+        "ratio_to_floor": _round_value(duration_s / least_s, 3) if least_s else None,
     }
-    numbers |= {f"skew_ms_p{percent}": _rounded(percentile(skew_ms, percent), 1) for percent in (50, 95, 99)}
+    numbers |= {f"skew_ms_p{percent}": _round_value(compute_percentile(skew_ms, percent), 1) for percent in (50, 95, 99)}
     numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
     fetched = Counter[Platform]()
     for run in (run for result in results for run in result.runs):
@@ -71,7 +75,7 @@ def _numbers(results: Sequence[CycleResult], rows: Mapping[Platform, Row], durat
         numbers[f"{run.platform}_status"] = run.status.value
         numbers[f"{run.platform}_listings"] = run.discovered
         numbers[f"{run.platform}_fetched"] = fetched[run.platform]
-        numbers[f"clock_offset_s_{run.platform}"] = _rounded(run.clock_offset_s, 2)
+        numbers[f"clock_offset_s_{run.platform}"] = _round_value(run.clock_offset_s, 2)
     numbers["late"] = ", ".join(run.platform for result in results for run in result.runs if run.status is RunStatus.RUNNING) or None
     unknown = sorted({sr_id for r in results for sr_id in set(r.cycle.sr_ids) - {outcome.sr_id for outcome in r.outcomes}})
     numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
@@ -80,12 +84,12 @@ def _numbers(results: Sequence[CycleResult], rows: Mapping[Platform, Row], durat
     return numbers
 
 
-def scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
+def draw_scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
     """What the last cycles of the same scope fetched, and how long their captures took; in grey the least that the budgets allow."""
     with pipeline.connect() as conn:
-        fetched, took_s, least_s = asset_trends.scraped(conn, cycle_id)
-    return plotted(fetched=fetched, capture_s=(took_s, least_s))
+        fetched, took_s, least_s = asset_trends.read_scrape_figures(conn, cycle_id)
+    return draw_plots(fetched=fetched, capture_s=(took_s, least_s))
 
 
-def _rounded(value: float | None, digits: int) -> float | None:
+def _round_value(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)

@@ -14,13 +14,13 @@ from palimpsest_pipeline.pipeline.marts import lifecycle
 from palimpsest_pipeline.storage.marts import lifecycle as stored
 from palimpsest_pipeline.storage.marts import lifecycle_reader
 
-from ..mart.checks import result
-from ..partitions import day_key, kickoff_dates, parse_day_key
+from ..mart.checks import build_check_result
+from ..partitions import format_day_key, kickoff_date_partitions, parse_day_key
 
 
-def derive_again(key: str) -> str:
+def advise_derive_again(key: str) -> str:
     """What to do about rows of a date that contradict themselves."""
-    return f"Launch the job {lifecycle.JOB} for {key} in the UI; if it stays, the derivation is wrong: please report it with the date."
+    return f"Launch the job {lifecycle.JOB_NAME} for {key} in the UI; if it stays, the derivation is wrong: please report it with the date."
 
 
 MARGIN_COLUMNS: Final = (
@@ -30,84 +30,91 @@ MARGIN_COLUMNS: Final = (
 """What the laws of margins look at."""
 
 
-def _rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def _read_rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
     with pipeline.connect() as conn:
-        return stored.of_date(conn, table, parse_day_key(key), columns)
+        return stored.read_rows_of_date(conn, table, parse_day_key(key), columns)
 
 
-@dg.asset_check(asset=lifecycle.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
+@dg.asset_check(asset=lifecycle.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_date_partitions)
 def intervals_do_not_overlap(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of one market on one platform no two intervals hold at the same time."""
-    return result(
-        coverage_laws.intervals_do_not_overlap(_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)), derive_again(context.partition_key)
+    return build_check_result(
+        coverage_laws.intervals_do_not_overlap(_read_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)),
+        advise_derive_again(context.partition_key),
     )
 
 
-@dg.asset_check(asset=lifecycle.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_dates)
+@dg.asset_check(asset=lifecycle.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_date_partitions)
 def intervals_have_no_holes(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """From the first time a market was seen on, each interval ends where the next one begins."""
-    return result(
-        coverage_laws.intervals_have_no_holes(_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)), derive_again(context.partition_key)
+    return build_check_result(
+        coverage_laws.intervals_have_no_holes(_read_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)),
+        advise_derive_again(context.partition_key),
     )
 
 
-@dg.asset_check(asset=lifecycle.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_dates)
+@dg.asset_check(asset=lifecycle.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_date_partitions)
 def prices_are_from_before_kickoff(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one before it."""
-    return result(
-        coverage_laws.prices_are_from_before_kickoff(_rows(pipeline, context.partition_key, lifecycle.OPEN_CLOSE)),
-        derive_again(context.partition_key),
+    return build_check_result(
+        coverage_laws.prices_are_from_before_kickoff(_read_rows(pipeline, context.partition_key, lifecycle.OPEN_CLOSE)),
+        advise_derive_again(context.partition_key),
     )
 
 
 @dg.asset_check(
     asset=lifecycle.LEAD_TIME.split("."),
     blocking=True,
-    partitions_def=kickoff_dates,
-    additional_deps=[table.split(".") for table in stored.BY_FIXTURE if table != lifecycle.LEAD_TIME],
+    partitions_def=kickoff_date_partitions,
+    additional_deps=[table.split(".") for table in stored.FIXTURE_TABLES if table != lifecycle.LEAD_TIME],
 )
 def fixtures_have_one_life(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """The tables speak of the same fixtures and platforms on the same date."""
     with pipeline.connect() as conn:
-        strays = stored.strays(conn, parse_day_key(context.partition_key))
+        strays = stored.find_strays(conn, parse_day_key(context.partition_key))
     row = pl.format("{} {}", "platform", "sr_id")
     sentence = pl.format("{}: has rows in {} on {}, where mart.listing_lead_time has none of it", row, "table", "kickoff_date")
     strays = strays.select(law=pl.lit("fixtures have one life"), subject=row, violation=sentence)
-    return result(strays, derive_again(context.partition_key))
+    return build_check_result(strays, advise_derive_again(context.partition_key))
 
 
-@dg.asset_check(asset=lifecycle.MARGINS.split("."), blocking=True, partitions_def=kickoff_dates)
+@dg.asset_check(asset=lifecycle.MARGINS.split("."), blocking=True, partitions_def=kickoff_date_partitions)
 def margins_contradict_nothing(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status says so, and is the reference
     figure but for the number of winners."""
-    margins = _rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS)
+    margins = _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS)
     found = (
         law(margins)
         for law in (lifecycle_laws.stretches_do_not_overlap, lifecycle_laws.margins_follow_their_status, lifecycle_laws.margins_reconcile)
     )
-    return result(pl.concat(found), derive_again(context.partition_key))
+    return build_check_result(pl.concat(found), advise_derive_again(context.partition_key))
 
 
-@dg.asset_check(asset=lifecycle.CURVES.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[lifecycle.MARGINS.split(".")])
+@dg.asset_check(
+    asset=lifecycle.CURVES.split("."), blocking=True, partitions_def=kickoff_date_partitions, additional_deps=[lifecycle.MARGINS.split(".")]
+)
 def bucket_minutes_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time are ratios."""
     margins, curves = (
-        _rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS),
-        _rows(pipeline, context.partition_key, lifecycle.CURVES),
+        _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS),
+        _read_rows(pipeline, context.partition_key, lifecycle.CURVES),
     )
-    return result(
+    return build_check_result(
         pl.concat([lifecycle_laws.bucket_minutes_add_up(margins, curves), coverage_laws.rates_are_ratios(curves)]),
-        derive_again(context.partition_key),
+        advise_derive_again(context.partition_key),
     )
 
 
-@dg.asset_check(asset=lifecycle.GAPS.split("."), blocking=True, partitions_def=kickoff_dates, additional_deps=[lifecycle.AVAILABILITY.split(".")])
+@dg.asset_check(
+    asset=lifecycle.GAPS.split("."), blocking=True, partitions_def=kickoff_date_partitions, additional_deps=[lifecycle.AVAILABILITY.split(".")]
+)
 def gap_counts_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """What home and a competitor offered before kickoff is counted: what both did in common, all else once."""
     with pipeline.connect() as conn:
-        offered = lifecycle_reader.offered(conn, parse_day_key(context.partition_key), HOURS_BEFORE)
-    return result(
-        lifecycle_laws.gap_counts_add_up(_rows(pipeline, context.partition_key, lifecycle.GAPS), offered), derive_again(context.partition_key)
+        offered = lifecycle_reader.count_offered_markets(conn, parse_day_key(context.partition_key), HOURS_BEFORE)
+    return build_check_result(
+        lifecycle_laws.gap_counts_add_up(_read_rows(pipeline, context.partition_key, lifecycle.GAPS), offered),
+        advise_derive_again(context.partition_key),
     )
 
 
@@ -116,8 +123,8 @@ def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetC
     """Every date is of PALIMPSEST_HOME_PLATFORM, and has margins of the markets that PALIMPSEST_MAIN_MARKETS names and of no others: a date takes the
     settings over when it is derived anew."""
     with pipeline.connect() as conn:
-        found = lifecycle_reader.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)
-    told = [f"{why.capitalize()}: {_of_dates(dates)}." for (why,), dates in found.group_by("why", maintain_order=True)]
+        found = lifecycle_reader.find_dates_of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)
+    told = [f"{why.capitalize()}: {_describe_dates(dates)}." for (why,), dates in found.group_by("why", maintain_order=True)]
     words = ["Dates from before a setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."]
     return dg.AssetCheckResult(
         passed=not told,
@@ -127,7 +134,7 @@ def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetC
     )
 
 
-def _of_dates(found: pl.DataFrame) -> str:
+def _describe_dates(found: pl.DataFrame) -> str:
     dates = found["kickoff_date"].unique()
     return f"{', '.join(found['named'].unique().sort())} on {len(dates)} dates from {dates.min()} to {dates.max()}"
 
@@ -137,8 +144,8 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
     """No date on which a cycle changed something waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS to be derived anew."""
     limit_s = pipeline.settings.life_overdue_hours * 3600
     with pipeline.connect() as conn:
-        waiting = stored.waiting(conn)
-    in_reach = [kickoff_dates.has_partition_key(day_key(day)) for day in waiting["kickoff_date"]]
+        waiting = stored.read_due_dates(conn)
+    in_reach = [kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in waiting["kickoff_date"]]
     reachable = waiting.filter(pl.Series(in_reach, dtype=pl.Boolean))
     overdue = reachable.filter(pl.col("waits_s") > limit_s).sort("waits_s", "kickoff_date", descending=[True, False])
     named = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))

@@ -10,13 +10,13 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import lifecycle
 from palimpsest_pipeline.runtime import run_priorities
 
-from ..monitoring.jobs import OF_NOW
-from ..partitions import day_key, kickoff_dates
+from ..monitoring.jobs import PRESENT_STATE_CHECKS
+from ..partitions import format_day_key, kickoff_date_partitions
 
 fixture_life_job = dg.define_asset_job(
-    lifecycle.JOB,
-    selection=dg.AssetSelection.assets(*(table.split(".") for table in lifecycle.TABLES)) - OF_NOW,
-    tags=run_priorities.DERIVING,
+    lifecycle.JOB_NAME,
+    selection=dg.AssetSelection.assets(*(table.split(".") for table in lifecycle.TABLES)) - PRESENT_STATE_CHECKS,
+    tags=run_priorities.LIVE_DERIVATION_TAGS,
     description="Availability, open and close, lead times and margins of all fixtures that kick off on a date, from all that was ever seen of them.",
 )
 
@@ -31,28 +31,28 @@ fixture_life_job = dg.define_asset_job(
 )
 def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run for each dirty date; none while runs of an earlier tick are left."""
-    yield from due_runs(pipeline, context.instance, context.scheduled_execution_time)
+    yield from request_due_runs(pipeline, context.instance, context.scheduled_execution_time)
 
 
-def due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, at: datetime) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def request_due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """What the tick `at` asks for."""
-    unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB, statuses=UNFINISHED), limit=1)
+    unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB_NAME, statuses=UNFINISHED_STATUSES), limit=1)
     if unfinished:
         yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
         return
-    dates = due_dates(pipeline, at_once=False)
+    dates = list_due_dates(pipeline, include_far=False)
     if not dates:
         yield dg.SkipReason("no kickoff date is dirty")
     for day in dates:
-        yield dg.RunRequest(run_key=f"{at.isoformat()} {day}", partition_key=day_key(day))
+        yield dg.RunRequest(run_key=f"{tick_at.isoformat()} {day}", partition_key=format_day_key(day))
 
 
-def due_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
+def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
     """Return the dirty dates that Dagster has partitions for, in order: see `lifecycle.dirty_dates`."""
-    return [day for day in lifecycle.dirty_dates(pipeline, at_once=at_once) if kickoff_dates.has_partition_key(day_key(day))]
+    return [day for day in lifecycle.dirty_dates(pipeline, at_once=include_far) if kickoff_date_partitions.has_partition_key(format_day_key(day))]
 
 
-UNFINISHED: Final = [
+UNFINISHED_STATUSES: Final = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,

@@ -8,7 +8,7 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope, Severity
-from palimpsest_pipeline.matching import primary_listings
+from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import derive_marts
@@ -16,77 +16,80 @@ from palimpsest_pipeline.storage.ledger import cycle_reader
 from palimpsest_pipeline.storage.ledger.check_verdicts import Verdict
 from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader, quality_inputs
 
-from ..cycle_checks import cycle_check
+from ..cycle_checks import make_cycle_check
 
-MOST_NAMED: Final = 5
-DERIVE_AGAIN: Final = (
+MAX_NAMED_VIOLATIONS: Final = 5
+DERIVE_AGAIN_ADVICE: Final = (
     "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please report it with the cycle id"
 )
-COVERAGE: Final = ("mart", derive_marts.COVERAGE)
-RUN_QUALITY: Final = ("mart", derive_marts.RUN_QUALITY)
-MAPPING_COVERAGE: Final = ("mart", derive_marts.MAPPING_COVERAGE)
+COVERAGE_PRODUCT: Final = ("mart", derive_marts.COVERAGE_PRODUCT)
+RUN_QUALITY_PRODUCT: Final = ("mart", derive_marts.RUN_QUALITY_PRODUCT)
+MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)
 
 
-def sentence(violations: pl.DataFrame, mend: str) -> str:
+def describe_violations(violations: pl.DataFrame, advice: str) -> str:
     """Return the violations of a law as text, followed by `mend`, the advice for the user; empty without violations."""
     if violations.is_empty():
         return ""
-    more = f"; and {violations.height - MOST_NAMED} more" if violations.height > MOST_NAMED else ""
-    return "; ".join(violations["violation"].head(MOST_NAMED)) + f"{more}. {mend}"
+    more = f"; and {violations.height - MAX_NAMED_VIOLATIONS} more" if violations.height > MAX_NAMED_VIOLATIONS else ""
+    return "; ".join(violations["violation"].head(MAX_NAMED_VIOLATIONS)) + f"{more}. {advice}"
 
 
-def result(violations: pl.DataFrame, mend: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
+def build_check_result(violations: pl.DataFrame, advice: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
     """Return the check result for the violations of a law; `mend` is the advice for the user."""
     return dg.AssetCheckResult(
-        passed=violations.is_empty(), severity=severity, description=sentence(violations, mend) or None, metadata={"violations": violations.height}
+        passed=violations.is_empty(),
+        severity=severity,
+        description=describe_violations(violations, advice) or None,
+        metadata={"violations": violations.height},
     )
 
 
-def verdict(cycle_id: int, violations: pl.DataFrame, mend: str = DERIVE_AGAIN, severity: Severity = Severity.ERROR) -> Verdict:
+def build_verdict(cycle_id: int, violations: pl.DataFrame, advice: str = DERIVE_AGAIN_ADVICE, severity: Severity = Severity.ERROR) -> Verdict:
     """Return the verdict on a cycle for its violations of a law."""
-    return Verdict(cycle_id, severity, violations.height, sentence(violations, mend))
+    return Verdict(cycle_id, severity, violations.height, describe_violations(violations, advice))
 
 
 def judge_rows(
     conn: psycopg.Connection, cycle_ids: Sequence[int], tables: Sequence[str], law: Callable[..., pl.DataFrame], severity: Severity = Severity.ERROR
 ) -> Iterator[Verdict]:
     """Judge each cycle by a law, which is given the cycle's rows of each table."""
-    rows = [mart_reader.of_cycles(conn, table, cycle_ids) for table in tables]
+    rows = [mart_reader.read_rows_of_cycles(conn, table, cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
-        yield verdict(cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in rows)), severity=severity)
+        yield build_verdict(cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in rows)), severity=severity)
 
 
-@cycle_check(asset=["mart", "match_rate_platform"], of=COVERAGE, blocking=True)
+@make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT, blocking=True)
 def classes_add_up_to_the_union(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Matched, home-only, competitor-only and undetermined fixtures together are all fixtures, once each."""
     return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.classes_add_up)
 
 
-@cycle_check(asset=["mart", "coverage_tournament"], of=COVERAGE, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
+@make_cycle_check(asset=["mart", "coverage_tournament"], product=COVERAGE_PRODUCT, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
 def tournaments_add_up_to_the_platforms(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Every count of coverage_tournament, summed over tournaments, is the platform's own."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up)
 
 
-@cycle_check(asset=["mart", "coverage_fixture"], of=COVERAGE, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
+@make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
 def fixtures_add_up_to_the_rates(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """The classes of coverage_fixture, counted, are those of match_rate_platform."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up)
 
 
-@cycle_check(asset=["mart", "coverage_fixture"], of=COVERAGE, blocking=True)
+@make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT, blocking=True)
 def classes_follow_the_platforms(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """A fixture is matched exactly when home and a competitor list it; the other classes agree with who lists it."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
 
 
-@cycle_check(asset=["mart", "match_rate_platform"], of=COVERAGE, blocking=True)
+@make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT, blocking=True)
 def match_rates_are_ratios(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
     return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.rates_are_ratios)
 
 
-@cycle_check(asset=["mart", "match_rate_platform"], of=COVERAGE)
+@make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT)
 def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle no platform's match rate, nor that of all, is further from the median of earlier full cycles than
     PALIMPSEST_MATCH_RATE_TOLERANCE."""
@@ -94,51 +97,53 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
         "See mart.coverage_tournament for the tournaments that changed. If a platform's SportRadar ids are misread, mend its parser and run "
         "`palimpsest backfill` of the hour; if the offer has changed, the median follows by itself"
     )
-    for cycle_id in quality_inputs.ended(conn, cycle_ids):
-        rates, earlier = quality_inputs.match_rates(conn, cycle_id)
-        yield verdict(cycle_id, coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance), mend, Severity.WARN)
+    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
+        rates, earlier = quality_inputs.read_match_rates(conn, cycle_id)
+        yield build_verdict(
+            cycle_id, coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance), mend, Severity.WARN
+        )
 
 
-@cycle_check(asset=["mart", "coverage_tournament"], of=COVERAGE, blocking=True)
+@make_cycle_check(asset=["mart", "coverage_tournament"], product=COVERAGE_PRODUCT, blocking=True)
 def tournament_rates_are_ratios(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_tournament"], coverage_laws.rates_are_ratios)
 
 
-@cycle_check(asset=["mart", "run_quality"], of=RUN_QUALITY)
+@make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In cycles that came to their own end, no stage of a platform's part came to nothing; nor to less than half of what earlier full cycles fetched,
     or, where given fixtures were asked for, of what was asked."""
-    ended = sorted(set(cycle_ids) - set(cycle_reader.unended(conn)))
-    rows = mart_reader.of_cycles(conn, "mart.run_quality", ended)
+    ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
+    rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", ended)
     for cycle_id in ended:
         found = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
         # A minute before kickoff ends when the next one begins, whoever has not answered yet.
-        severity = Severity.WARN if (found["law"] == coverage_laws.UNANSWERED).all() else Severity.ERROR
-        yield verdict(cycle_id, found, "See ops.scrape_runs.message of the cycle for the reason; the next cycle asks again", severity)
+        severity = Severity.WARN if (found["law"] == coverage_laws.UNANSWERED_LAW).all() else Severity.ERROR
+        yield build_verdict(cycle_id, found, "See ops.scrape_runs.message of the cycle for the reason; the next cycle asks again", severity)
 
 
-@cycle_check(asset=["mart", "run_quality"], of=RUN_QUALITY)
+@make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Of many markets some changed and some did not. None or all means that the comparison is broken, not that the market is calm."""
     mend = "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report it with the cycle id"
-    rows = mart_reader.of_cycles(conn, "mart.run_quality", cycle_ids)
+    rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", cycle_ids)
     for cycle_id in cycle_ids:
-        yield verdict(cycle_id, coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)), mend, Severity.WARN)
+        yield build_verdict(cycle_id, coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)), mend, Severity.WARN)
 
 
-@cycle_check(asset=["mart", "coverage_fixture"], of=COVERAGE)
+@make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT)
 def kickoffs_of_the_platforms_agree(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is misread."""
     at_home = pl.col("platform") == pl.col("home_platform")
-    for cycle_id in quality_inputs.ended(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
-        speaking = primary_listings(quality_inputs.kickoff_claims(conn, cycle_id))
+    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
+        speaking = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
         home = speaking.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
         violations = coverage_laws.clocks_agree(speaking.filter(~at_home).join(home, on="fixture_sr_id"))
-        yield verdict(cycle_id, violations, "Compare the platform's kickoffs with another source before trusting its coverage", Severity.WARN)
+        yield build_verdict(cycle_id, violations, "Compare the platform's kickoffs with another source before trusting its coverage", Severity.WARN)
 
 
-@cycle_check(asset=["mart", "mapping_coverage"], of=MAPPING_COVERAGE, blocking=True)
+@make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT, blocking=True)
 def mapped_and_unmapped_add_up(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """Mapped and unmapped markets together are all that were seen, and every unmapped one is in the ledger."""
 
@@ -148,11 +153,11 @@ def mapped_and_unmapped_add_up(pipeline: Pipeline, conn: psycopg.Connection, cyc
     return judge_rows(conn, cycle_ids, ["mart.mapping_coverage", "core.unmapped_markets"], law)
 
 
-@cycle_check(asset=["mart", "mapping_coverage"], of=MAPPING_COVERAGE)
+@make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT)
 def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
     """In a full cycle no platform's mapped rate is below PALIMPSEST_MIN_MAPPED_RATE or well below that of the full cycle before."""
     mend = "See mart.unmapped_market for what is missing, most important first, and `palimpsest markets --help`"
-    for cycle_id in quality_inputs.ended(conn, cycle_ids):
-        rates = mapping_ledger.mapped_rates(conn, cycle_id)
+    for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
+        rates = mapping_ledger.read_mapped_rates(conn, cycle_id)
         if cycle_id in rates["cycle_id"]:  # a cycle that showed no book has no rates
-            yield verdict(cycle_id, coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate), mend, Severity.WARN)
+            yield build_verdict(cycle_id, coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate), mend, Severity.WARN)

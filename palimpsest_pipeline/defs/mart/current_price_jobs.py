@@ -6,17 +6,17 @@ import dagster as dg
 
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.storage.marts import odds_alerts
-from palimpsest_pipeline.storage.marts.current_prices import TABLES
+from palimpsest_pipeline.storage.marts.current_prices import COMPARED_TABLES
 
-from ..monitoring.jobs import OF_NOW
+from ..monitoring.jobs import PRESENT_STATE_CHECKS
 
-JOB: Final = "present"
-PRESENT: Final = dg.AssetSelection.assets(*(table.split(".") for table in (*TABLES, odds_alerts.TABLE)))
+JOB_NAME: Final = "present"
+FIXTURE_ASSETS: Final = dg.AssetSelection.assets(*(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE)))
 """What is derived fixture by fixture."""
 
-present_job = dg.define_asset_job(
-    JOB,
-    selection=PRESENT - OF_NOW,
-    tags=run_priorities.DERIVING,
+current_prices_job = dg.define_asset_job(
+    JOB_NAME,
+    selection=FIXTURE_ASSETS - PRESENT_STATE_CHECKS,
+    tags=run_priorities.LIVE_DERIVATION_TAGS,
     description="Prices side by side, gaps and alerts to traders of the fixtures that are due. Cycles do it by themselves.",
 )

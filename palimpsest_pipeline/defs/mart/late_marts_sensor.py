@@ -9,26 +9,26 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.marts.late_marts import due_fixtures_key, late_days
+from palimpsest_pipeline.pipeline.marts.late_marts import build_due_fixtures_key, find_late_days
 from palimpsest_pipeline.runtime import run_priorities
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 
-from ..cycle_jobs import cycle_marts, full_cycle, kickoff_window, refresh, replay
-from ..life.jobs import UNFINISHED
-from ..partitions import day_key, days
-from .current_price_jobs import present_job
+from ..cycle_jobs import cycle_marts_job, full_cycle_job, kickoff_window_job, refresh_job, replay_job
+from ..life.jobs import UNFINISHED_STATUSES
+from ..partitions import day_partitions, format_day_key
+from .current_price_jobs import current_prices_job
 
-LOOK_EVERY_S: Final = 300
-REPLAYING_JOBS: Final = (replay.name, cycle_marts.name, present_job.name)
+EVALUATION_INTERVAL_S: Final = 300
+REPLAYING_JOBS: Final = (replay_job.name, cycle_marts_job.name, current_prices_job.name)
 """A run of these may derive any late mart: while one is under way the sensor requests nothing."""
-LIVE_JOBS: Final = (full_cycle.name, refresh.name, kickoff_window.name)
+LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.name)
 """A run of these derives the marts of its own cycles: the sensor leaves these out while it is under way."""
 
 
 @dg.sensor(
     name="late_marts",
-    jobs=[cycle_marts, present_job],
-    minimum_interval_seconds=LOOK_EVERY_S,
+    jobs=[cycle_marts_job, current_prices_job],
+    minimum_interval_seconds=EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Derives marts that are behind their core, and prices of fixtures that are due. On unless switched off: it asks no platform.",
 )
@@ -37,24 +37,24 @@ def late_marts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[P
 
     A requested run that failed is not requested again: the health check names the products that are still due, and a backfill derives them.
     """
-    yield from late_runs(pipeline, context.instance)
+    yield from request_late_runs(pipeline, context.instance)
 
 
-def late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Sequence[dg.RunRequest | dg.SkipReason]:
+def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Sequence[dg.RunRequest | dg.SkipReason]:
     """Return what a tick asks for now."""
-    replaying, live = (_under_way(instance, jobs) for jobs in (REPLAYING_JOBS, LIVE_JOBS))
+    replaying, live = (_list_unfinished_runs(instance, jobs) for jobs in (REPLAYING_JOBS, LIVE_JOBS))
     if replaying:
         return [dg.SkipReason(f"run {replaying[0].run_id} of {replaying[0].job_name} is under way and may derive what is late")]
-    tags = {**run_priorities.DERIVING, LEAVES_FAILED_TAG: "true"}
+    tags = {**run_priorities.LIVE_DERIVATION_TAGS, LEAVES_FAILED_TAG: "true"}
     asked: list[dg.RunRequest | dg.SkipReason] = [
-        dg.RunRequest(run_key=f"{late.day} {late.key}", partition_key=day_key(late.day), tags=tags, job_name=cycle_marts.name)
-        for late in late_days(pipeline, pipeline.clock.now(), [run.run_id for run in live])
-        if days.has_partition_key(day_key(late.day))
+        dg.RunRequest(run_key=f"{late.day} {late.key}", partition_key=format_day_key(late.day), tags=tags, job_name=cycle_marts_job.name)
+        for late in find_late_days(pipeline, pipeline.clock.now(), [run.run_id for run in live])
+        if day_partitions.has_partition_key(format_day_key(late.day))
     ]
-    if not live and (key := due_fixtures_key(pipeline)):  # a live run derives fixtures that are due too
-        asked.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=present_job.name))
+    if not live and (key := build_due_fixtures_key(pipeline)):  # a live run derives fixtures that are due too
+        asked.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=current_prices_job.name))
     return asked or [dg.SkipReason("every mart of the last 48 hours is up to date")]
 
 
-def _under_way(instance: dg.DagsterInstance, jobs: Sequence[str]) -> list[dg.DagsterRun]:
-    return [run for job in jobs for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED))]
+def _list_unfinished_runs(instance: dg.DagsterInstance, jobs: Sequence[str]) -> list[dg.DagsterRun]:
+    return [run for job in jobs for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED_STATUSES))]

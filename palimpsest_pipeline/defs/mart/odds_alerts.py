@@ -13,34 +13,34 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import odds_alerts
 from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
-from ..asset_metadata import figures, table_metadata
+from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
-from ..plots import plotted
-from .checks import result
+from ..plots import draw_plots
+from .checks import build_check_result
 
 
 @dg.asset(
-    key=stored.TABLE.split("."),
+    key=stored.ODDS_ALERT_TABLE.split("."),
     deps=[odds_snapshots, matched_events],
     group_name="mart",
     kinds={"polars", "postgres"},
-    metadata=table_metadata(stored.TABLE),
+    metadata=build_table_metadata(stored.ODDS_ALERT_TABLE),
 )
 def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Episodes that traders are told of: prices that move, books that disagree, markets and listings that go; of the fixtures that cycles bore on."""
     done = odds_alerts.derive_alerts(pipeline)
-    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough; {dict(done.rows)}")
+    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough; {dict(done.rows_by_type)}")
     with pipeline.connect() as conn:
-        n_rows, open_by_severity = stored.counts(conn)
-        opened = stored.opened_by_hour(conn)
+        n_rows, open_by_severity = stored.count_alerts(conn)
+        opened = stored.count_opened_by_hour(conn)
     counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
     told = {
         "fixtures_derived": done.n_fixtures,
         "fixtures_watched": done.n_watched,
-        "rows_written": done.rows.total(),
+        "rows_written": done.rows_by_type.total(),
         "derive_s": round(done.seconds, 3),
     }
-    return dg.MaterializeResult(metadata=figures(n_rows, **told, **counts, **plotted(opened_by_hour=opened)))
+    return dg.MaterializeResult(metadata=build_metadata(n_rows, **told, **counts, **draw_plots(opened_by_hour=opened)))
 
 
 DERIVE_AGAIN: Final = "The next full cycle derives all of them anew; if it stays, the derivation is wrong: please report it with the alert's id."
@@ -49,35 +49,35 @@ LOOKED_BACK: Final = timedelta(days=1)
 
 
 def _spec(name: str, description: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=stored.TABLE.split("."), description=description, blocking=True)
+    return dg.AssetCheckSpec(name, asset=stored.ODDS_ALERT_TABLE.split("."), description=description, blocking=True)
 
 
-EPISODES: Final = _spec("episodes_are_apart", "Of one thing no two episodes last at the same time, and each ends after it begins.")
-PEAKS: Final = _spec(
+EPISODES_CHECK: Final = _spec("episodes_are_apart", "Of one thing no two episodes last at the same time, and each ends after it begins.")
+PEAKS_CHECK: Final = _spec(
     "peaks_reach_their_level",
     "Of fixtures that have not begun, the peak of an episode is what its prices make, and as large as its severity says.",
 )
 
 
-@dg.multi_asset_check(name="odds_alerts_are_lawful", specs=[EPISODES, PEAKS], can_subset=True)
+@dg.multi_asset_check(name="odds_alerts_are_lawful", specs=[EPISODES_CHECK, PEAKS_CHECK], can_subset=True)
 def odds_alerts_are_lawful(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.AssetCheckResult]:
     """Laws of the rows of fixtures that are to come or kicked off lately, from one reading of them."""
     first = (pipeline.clock.now() - LOOKED_BACK).date()
     with pipeline.connect() as conn:
-        alerts, begun = stored.rows_of(conn, first), stored.begun(conn, first)
+        alerts, begun = stored.read_alerts(conn, first), stored.read_begun_fixtures(conn, first)
     # What has begun is not derived any more, so it may still be told by levels that have been changed since.
     to_come = alerts.join(begun, on="sr_id", how="anti")
     found = (
-        (EPISODES, pl.concat([laws.episodes_do_not_overlap(alerts), laws.episodes_end_after_they_begin(alerts)])),
-        (PEAKS, laws.peaks_reach_their_level(to_come, pipeline.settings.odds_alert_levels)),
+        (EPISODES_CHECK, pl.concat([laws.episodes_do_not_overlap(alerts), laws.episodes_end_after_they_begin(alerts)])),
+        (PEAKS_CHECK, laws.peaks_reach_their_level(to_come, pipeline.settings.odds_alert_levels)),
     )
     for spec, violations in found:
         if spec.key in context.selected_asset_check_keys:
-            yield result(violations, DERIVE_AGAIN)._replace(asset_key=spec.asset_key, check_name=spec.name)
+            yield build_check_result(violations, DERIVE_AGAIN)._replace(asset_key=spec.asset_key, check_name=spec.name)
 
 
-@dg.asset_check(asset=stored.TABLE.split("."), blocking=True)
+@dg.asset_check(asset=stored.ODDS_ALERT_TABLE.split("."), blocking=True)
 def begun_fixtures_have_no_open_alert(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """Of a fixture that had begun at the last full cycle, and that is not due, nothing is open."""
     with pipeline.connect() as conn:
-        return result(laws.begun_fixtures_are_closed(stored.open_though_begun(conn)), DERIVE_AGAIN)
+        return build_check_result(laws.begun_fixtures_are_closed(stored.read_open_after_kickoff(conn)), DERIVE_AGAIN)

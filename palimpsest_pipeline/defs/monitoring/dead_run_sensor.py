@@ -10,26 +10,26 @@ from typing import Final
 import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import all_products, make_due_query
-from palimpsest_pipeline.pipeline.live.recovery import close_dead
-from palimpsest_pipeline.runtime.run_priorities import DERIVING
+from palimpsest_pipeline.pipeline.due_products import list_products, make_due_query
+from palimpsest_pipeline.pipeline.live.recovery import recover_dead_cycles
+from palimpsest_pipeline.runtime.run_priorities import LIVE_DERIVATION_TAGS
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
-from palimpsest_pipeline.storage.derivation.due_products import underived_cycles
+from palimpsest_pipeline.storage.derivation.due_products import read_due_cycles
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 
 from .. import run_heartbeat
-from ..cycle_jobs import replay
-from ..life.jobs import UNFINISHED
-from ..partitions import day_key, days
+from ..cycle_jobs import replay_job
+from ..life.jobs import UNFINISHED_STATUSES
+from ..partitions import day_partitions, format_day_key
 
-LONGEST_WAIT_S: Final = 20.0
+MAX_WAIT_S: Final = 20.0
 """Within a tick."""
-BROKEN_OFF: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """States of a run that may have ended before it derived its cycle: it died, or it lost the database."""
 
 
 @dg.sensor(
-    job=replay,
+    job=replay_job,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
@@ -42,43 +42,43 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
 
     It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same end.
     """
-    if run_heartbeat.silent(context.instance, pipeline) or _silent_cycles(pipeline):
+    if run_heartbeat.list_silent_runs(context.instance, pipeline) or _list_silent_cycles(pipeline):
         # This machine may have slept, or the database been away: who lives gives a sign with its next heartbeat.
-        time.sleep(min(2 * pipeline.settings.heartbeat_s, LONGEST_WAIT_S))
-    dead = [silent.run.run_id for silent in run_heartbeat.report_dead(context.instance, pipeline)]
-    close_dead(pipeline, dead)
-    for day, (cycle_ids, ended_at) in _to_derive(pipeline, context.instance, context.log).items():
+        time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
+    dead = [silent.run.run_id for silent in run_heartbeat.report_dead_runs(context.instance, pipeline)]
+    recover_dead_cycles(pipeline, dead)
+    for day, (cycle_ids, ended_at) in _find_underived_days(pipeline, context.instance, context.log).items():
         # Of all of them: one that dies after a newer one has been asked for is asked for too, and so is a second death.
         yield dg.RunRequest(
             run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}",
-            partition_key=day_key(day),
-            tags={**DERIVING, LEAVES_FAILED_TAG: "true"},
+            partition_key=format_day_key(day),
+            tags={**LIVE_DERIVATION_TAGS, LEAVES_FAILED_TAG: "true"},
         )
 
 
-def _to_derive(pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger) -> dict[date, tuple[list[int], datetime]]:
+def _find_underived_days(pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger) -> dict[date, tuple[list[int], datetime]]:
     """Return the days that have such cycles: the ids of the cycles, and the instant at which the last of them ended.
 
     A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not derive it.
     """
-    core = make_due_query(pipeline, [product for product in all_products(pipeline) if product.schema == "core"])
+    core = make_due_query(pipeline, [product for product in list_products(pipeline) if product.schema == "core"])
     first = pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)
     with pipeline.connect() as conn:
-        cycles = underived_cycles(conn, core, first)
+        cycles = read_due_cycles(conn, core, first)
     run_ids = [cycle.run_id for cycle in cycles if cycle.run_id]
     runs = instance.get_runs(dg.RunsFilter(run_ids=run_ids)) if run_ids else []
     status = {run.run_id: run.status for run in runs}
     found: defaultdict[date, dict[int, datetime]] = defaultdict(dict)
     for cycle in cycles:
         run_status = status.get(cycle.run_id or "")
-        if run_status in BROKEN_OFF or (cycle.ended_early and run_status not in UNFINISHED):
+        if run_status in BROKEN_OFF_STATUSES or (cycle.ended_early and run_status not in UNFINISHED_STATUSES):
             found[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
-    for day in [day for day in found if not days.has_partition_key(day_key(day))]:
+    for day in [day for day in found if not day_partitions.has_partition_key(format_day_key(day))]:
         log.warning(f"{day} has no partition in Dagster, so no replay is requested for its cycles: check this machine's clock")
         del found[day]
     return {day: (list(ends), max(ends.values())) for day, ends in found.items()}
 
 
-def _silent_cycles(pipeline: Pipeline) -> list[cycle_ledger.Batch]:
+def _list_silent_cycles(pipeline: Pipeline) -> list[cycle_ledger.CycleRecord]:
     with pipeline.connect() as conn:
-        return cycle_ledger.silent_batches(conn, pipeline.settings.silent_after_s)
+        return cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)

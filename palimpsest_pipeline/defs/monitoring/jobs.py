@@ -15,7 +15,7 @@ from .checks import (
     nothing_is_stuck,
 )
 
-OF_NOW = dg.AssetSelection.checks(
+PRESENT_STATE_CHECKS = dg.AssetSelection.checks(
     freshness_checks,
     nothing_is_stuck,
     last_ticks_succeeded,
@@ -26,16 +26,16 @@ OF_NOW = dg.AssetSelection.checks(
 )
 """Checks that say how things stand now: of no partition, and no part of a run that derives one."""
 
-health = dg.define_asset_job(
+health_job = dg.define_asset_job(
     "health",
-    selection=OF_NOW | dg.AssetSelection.checks(partitions_are_ahead, storage_is_within_its_limit),
-    tags=run_priorities.DERIVING,
+    selection=PRESENT_STATE_CHECKS | dg.AssetSelection.checks(partitions_are_ahead, storage_is_within_its_limit),
+    tags=run_priorities.LIVE_DERIVATION_TAGS,
     description="Is everything new enough, as declared and within its limits; does anything stand still; was anything left undone. Checks alone.",
 )
 
 health_schedule = dg.ScheduleDefinition(
     name="health_schedule",
-    job=health,
+    job=health_job,
     cron_schedule="*/15 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -1,6 +1,6 @@
 """What Dagster's instance knows of failures and recoveries: runs that ended, and the last result of each check. Reads only.
 
-Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles (`cycle_events`).
+Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles (`list_cycle_events`).
 """
 
 import logging
@@ -10,64 +10,64 @@ from typing import Final
 
 import dagster as dg
 
-from palimpsest_pipeline.domain.alerts import CHECK_CLASS, Alert, Events, Kind, Occurrence, Recovery, joined
+from palimpsest_pipeline.domain.alerts import CHECK_ERROR_CLASS, Alert, AlertKind, Events, Occurrence, Recovery, join_keys
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed
-from palimpsest_pipeline.pipeline.marts.lifecycle import JOB as FIXTURE_LIFE
+from palimpsest_pipeline.pipeline.marts.lifecycle import JOB_NAME as FIXTURE_LIFE
 from palimpsest_pipeline.runtime.run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, PARTITION_TAG, SKIPPED_TAG
 
-from ..check_results import last_verdict, list_blocking_failures, name_check
-from ..cycle_jobs import replay
+from ..check_results import find_last_evaluation, list_blocking_failures, name_check
+from ..cycle_jobs import replay_job
 from ..derive_run import RunHasFailedCycles
-from ..run_cycles import LANDING_STEPS
-from ..step_failures import CHECK_FAILED, error_classes, innermost, raise_if_storage_failed
-from ..upkeep.jobs import export
+from ..run_cycles import LANDING_STEP_PREFIX
+from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_error_classes, raise_if_storage_failed
+from ..upkeep.jobs import export_job
 
-MOST_RUNS: Final = 1000
+MAX_RUNS: Final = 1000
 """Runs that one look takes in, oldest first."""
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
-ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
 """Job of runs that materialize assets by hand or by a backfill: its steps fail and recover one by one."""
-BY_STEP: Final = (ASSETS_JOB, replay.name)
-JOBS_BY_DATE: Final = (FIXTURE_LIFE, export.name)
+STEPWISE_JOBS: Final = (ASSETS_JOB, replay_job.name)
+JOBS_BY_DATE: Final = (FIXTURE_LIFE, export_job.name)
 """Jobs whose success on one date says nothing of another date."""
-TOLD_BY_CYCLES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
+CYCLE_ERROR_CLASSES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
 """Errors of runs whose cycles are in ops.cycle_failures: the alerts by cycle tell of them."""
 DATE_LENGTH: Final = len("2026-06-26")
-RUN_CLASS: Final = "RunFailure"
+RUN_ERROR_CLASS: Final = "RunFailure"
 """Class of a run that failed outside its steps: it could not start, or its process died."""
-UNREADABLE_CLASS: Final = "UnreadableRecord"
+UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
 """Class of a run or an evaluation that Dagster keeps and that this version cannot read."""
 
 
-def run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger) -> tuple[Events, datetime | None]:
+def list_run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger) -> tuple[Events, datetime | None]:
     """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot take in all of them.
 
     A run that cannot be read is an occurrence of its own, and the others are read all the same. `by_cycle`: subjects of the checks that judge cycles.
     """
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=ENDED, updated_after=since), limit=MOST_RUNS, order_by="update_timestamp", ascending=True
+        dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since), limit=MAX_RUNS, order_by="update_timestamp", ascending=True
     )
     events: Events = []
     for record in records:
         at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time is not None else record.update_timestamp.astimezone(UTC)
         run, partition = record.dagster_run, None
         try:
-            partition = _partition(run)
+            partition = _find_partition_dates(run)
             events += (
-                _succeeded(instance, run, at, partition)
+                _list_recoveries(instance, run, at, partition)
                 if run.status is dg.DagsterRunStatus.SUCCESS
-                else _failed(instance, run, at, partition, by_cycle)
+                else _list_occurrences(instance, run, at, partition, by_cycle)
             )
         except Exception as error:
             raise_if_storage_failed(error)
             log.warning("run %s of %s ended, and its record cannot be read", run.run_id, run.job_name, exc_info=True)
-            events.append(_unreadable(Kind.RUN, run.job_name, f"run {run.run_id}", error, at, partition))
-    return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MOST_RUNS else None
+            events.append(_build_unreadable_event(AlertKind.RUN, run.job_name, f"run {run.run_id}", error, at, partition))
+    return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MAX_RUNS else None
 
 
-def check_events(
+def list_check_events(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert], now: datetime, log: logging.Logger
 ) -> Iterator[Occurrence | Recovery]:
     """Yield the state of each check: of its last evaluation, and of the last one of each date that has an alert of `known`.
@@ -75,48 +75,50 @@ def check_events(
     A check that was never evaluated yields nothing. One whose evaluation cannot be read is an occurrence of its own, and the others are read all the
     same.
     """
-    for key, day in (*((key, None) for key in keys), *_dates_of_alerts(keys, known)):
+    for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, known)):
         try:
-            found = _state_of_check(instance, key, day)
+            found = _read_check_event(instance, key, day)
         except Exception as error:
             raise_if_storage_failed(error)
             log.warning("the last evaluation of the check %s cannot be read", name_check(key), exc_info=True)
-            found = _unreadable(Kind.CHECK, name_check(key), "its last evaluation", error, now, day)
+            found = _build_unreadable_event(AlertKind.CHECK, name_check(key), "its last evaluation", error, now, day)
         if found is not None:
             yield found
 
 
-def _dates_of_alerts(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[tuple[dg.AssetCheckKey, str]]:
+def _list_alert_dates(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[tuple[dg.AssetCheckKey, str]]:
     by_subject = {name_check(key): key for key in keys}
     for alert in known:
         check = by_subject.get(alert.subject)
-        if alert.kind is Kind.CHECK and alert.closed_at is None and check is not None:
+        if alert.kind is AlertKind.CHECK and alert.closed_at is None and check is not None:
             yield from ((check, key) for key in alert.partition_keys)
 
 
-def _state_of_check(instance: dg.DagsterInstance, key: dg.AssetCheckKey, day: str | None) -> Occurrence | Recovery | None:
-    record = last_verdict(instance, key, day)
+def _read_check_event(instance: dg.DagsterInstance, key: dg.AssetCheckKey, day: str | None) -> Occurrence | Recovery | None:
+    record = find_last_evaluation(instance, key, day)
     event = None if record is None or record.event is None else record.event.dagster_event
     if record is None or record.event is None or event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
         return None
-    return _evaluated(event.asset_check_evaluation_data, record.event.timestamp)
+    return _build_check_event(event.asset_check_evaluation_data, record.event.timestamp)
 
 
-def _unreadable(kind: Kind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None) -> Occurrence:
+def _build_unreadable_event(kind: AlertKind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None) -> Occurrence:
     message = f"{record} cannot be read ({type(error).__name__}: {error}): look at it in Dagster's UI"
-    return Occurrence(kind, subject, UNREADABLE_CLASS, Severity.ERROR, message, at, partition_key, lasts=partition_key is not None)
+    return Occurrence(kind, subject, UNREADABLE_ERROR_CLASS, Severity.ERROR, message, at, partition_key, is_per_partition=partition_key is not None)
 
 
-def _evaluated(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
+def _build_check_event(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
     subject, at = name_check(found.asset_check_key), datetime.fromtimestamp(timestamp_s, UTC)
     if found.passed:
-        return Recovery(Kind.CHECK, subject, at, found.partition)
+        return Recovery(AlertKind.CHECK, subject, at, found.partition)
     severity = Severity.ERROR if found.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
     message = found.description or "it says no more"
-    return Occurrence(Kind.CHECK, subject, CHECK_CLASS, severity, message, at, found.partition, lasts=found.partition is not None)
+    return Occurrence(
+        AlertKind.CHECK, subject, CHECK_ERROR_CLASS, severity, message, at, found.partition, is_per_partition=found.partition is not None
+    )
 
 
-def _partition(run: dg.DagsterRun) -> str | None:
+def _find_partition_dates(run: dg.DagsterRun) -> str | None:
     """Return the dates of the run's partitions, parted by commas; None without partitions.
 
     Runs of an older version have hours as partitions, such as `2026-06-26-10:00`: only their dates have a success of today's version.
@@ -124,21 +126,21 @@ def _partition(run: dg.DagsterRun) -> str | None:
     first, last, key = (run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG))
     if first is not None and last is not None:
         begins_on, ends_on = (date.fromisoformat(each[:DATE_LENGTH]) for each in (first, last))
-        return joined((begins_on + timedelta(days=n)).isoformat() for n in range((ends_on - begins_on).days + 1))
+        return join_keys((begins_on + timedelta(days=n)).isoformat() for n in range((ends_on - begins_on).days + 1))
     return None if key is None else key[:DATE_LENGTH]
 
 
-def _step(key: str) -> str:
+def _name_step(key: str) -> str:
     """Return a step that materializes an asset by hand or by a backfill, as alerts name it."""
     return f"{ASSETS_JOB}:{key}"
 
 
 def _is_derived(step_key: str) -> bool:
     """Whether the step can be repeated for a day that is past. The landing cannot."""
-    return not step_key.startswith(LANDING_STEPS)
+    return not step_key.startswith(LANDING_STEP_PREFIX)
 
 
-def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None) -> Events:
+def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None) -> Events:
     """Return the recoveries of the run's job and of its steps; none for a skipped run.
 
     A run that scrapes derives its own cycles only: its success says nothing of a day whose derivation failed.
@@ -147,40 +149,44 @@ def _succeeded(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, p
         return []
     steps = [step.step_key for step in instance.get_run_step_stats(run.run_id)]
     scrapes = not all(map(_is_derived, steps))
-    by_step = [Recovery(Kind.RUN, _step(key), at, partition if _is_derived(key) else None) for key in steps if not (scrapes and _is_derived(key))]
-    return [Recovery(Kind.RUN, run.job_name, at, partition if run.job_name in JOBS_BY_DATE else None), *by_step]
+    by_step = [
+        Recovery(AlertKind.RUN, _name_step(key), at, partition if _is_derived(key) else None) for key in steps if not (scrapes and _is_derived(key))
+    ]
+    return [Recovery(AlertKind.RUN, run.job_name, at, partition if run.job_name in JOBS_BY_DATE else None), *by_step]
 
 
-def _failed(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]) -> Events:
+def _list_occurrences(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]) -> Events:
     """Return the occurrences of a failed run: its first failed step, or the blocking checks that stopped it, or else the error that ended the run.
 
-    A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left out: `cycle_events`
+    A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left out: `list_cycle_events`
     reports them.
     """
     failures = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(run.run_id, of_type=STEP_FAILURE).records]
     steps = [event for event in failures if event is not None and event.step_failure_data.error is not None]
     for event in steps:
         error = event.step_failure_data.error
-        if not TOLD_BY_CYCLES.isdisjoint(error_classes(error)):
+        if not CYCLE_ERROR_CLASSES.isdisjoint(list_error_classes(error)):
             continue
-        error_class, message = innermost(error)
-        if error_class == CHECK_FAILED and (checks := [_evaluated(*failure) for failure in list_blocking_failures(instance, run.run_id)]):
+        error_class, message = find_innermost_error(error)
+        if error_class == CHECK_FAILED_CLASS and (
+            checks := [_build_check_event(*failure) for failure in list_blocking_failures(instance, run.run_id)]
+        ):
             if others := [check for check in checks if check.subject not in by_cycle]:
                 return others
             continue
-        if run.job_name in BY_STEP and event.step_key is not None:
+        if run.job_name in STEPWISE_JOBS and event.step_key is not None:
             lasts = partition is not None and _is_derived(event.step_key)
-            return [Occurrence(Kind.RUN, _step(event.step_key), error_class, Severity.ERROR, message, at, partition, lasts)]
+            return [Occurrence(AlertKind.RUN, _name_step(event.step_key), error_class, Severity.ERROR, message, at, partition, lasts)]
         break
     else:
         if steps:
             return []
-        error_class, message = _end_of_run(instance, run)
+        error_class, message = _find_run_error(instance, run)
     lasts = partition is not None and run.job_name in JOBS_BY_DATE
-    return [Occurrence(Kind.RUN, run.job_name, error_class, Severity.ERROR, message, at, partition, lasts)]
+    return [Occurrence(AlertKind.RUN, run.job_name, error_class, Severity.ERROR, message, at, partition, lasts)]
 
 
-def _end_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
+def _find_run_error(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
     """Return class and message of what ended a run that failed outside its steps."""
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
     entry = records[0].event_log_entry if records else None
@@ -188,6 +194,6 @@ def _end_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, 
     # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure data.
     error = None if event is None or event.event_specific_data is None else event.job_failure_data.error
     if error is not None:
-        return innermost(error)
+        return find_innermost_error(error)
     message = "" if entry is None or event is None else event.message or entry.user_message
-    return RUN_CLASS, message or "it says no more"
+    return RUN_ERROR_CLASS, message or "it says no more"

@@ -13,45 +13,47 @@ import dagster as dg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.due_products import make_due_query
-from palimpsest_pipeline.pipeline.replay_plan import plan
-from palimpsest_pipeline.storage.derivation.due_products import unfinished_hours
+from palimpsest_pipeline.pipeline.replay_plan import plan_hours
+from palimpsest_pipeline.storage.derivation.due_products import read_due_hours
 
-from ..partitions import day_key, days
+from ..partitions import day_partitions, format_day_key
 
-MOST_PLANNED: Final = 48
+MAX_PLANNED_HOURS: Final = 48
 """Hours whose landing is looked into; of more only their number is told."""
-MOST_NAMED: Final = 5
+MAX_NAMED_HOURS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class UnfinishedWork:
     """Unfinished work of an installation.
 
     `due`: key of the hour to the reason. `refused`: key of the hour to why nothing can be derived. `failed`: key of the UTC day to the assets whose
     last run of that day failed.
     """
 
-    due: Mapping[str, str]
-    refused: Mapping[str, str]
-    failed: Mapping[str, Sequence[str]]
-    n_more: int
+    due_hours: Mapping[str, str]
+    refused_hours: Mapping[str, str]
+    failed_days: Mapping[str, Sequence[str]]
+    n_unplanned_hours: int
     """Hours that are due or refused and were not looked into."""
 
     def __bool__(self) -> bool:
-        return bool(self.due or self.refused or self.failed or self.n_more)
+        return bool(self.due_hours or self.refused_hours or self.failed_days or self.n_unplanned_hours)
 
     @property
     def sentence(self) -> str:
         """What there is and how to recover it."""
         said = []
-        if self.due or self.n_more:
-            named = "; ".join(f"{key}: {why}" for key, why in list(self.due.items())[:MOST_NAMED])
-            said.append(f"{len(self.due) + self.n_more} hours are due ({named or 'not looked into'}): run `palimpsest backfill --stale`")
-        if self.refused:
-            key, why = next(iter(self.refused.items()))
-            said.append(f"{len(self.refused)} hours cannot be derived, e.g. {key}: {why}")
-        told = {key[: len("2026-06-26")] for key in (*self.due, *self.refused)}
-        if only_failed := {key: assets for key, assets in self.failed.items() if key not in told}:
+        if self.due_hours or self.n_unplanned_hours:
+            named = "; ".join(f"{key}: {why}" for key, why in list(self.due_hours.items())[:MAX_NAMED_HOURS])
+            said.append(
+                f"{len(self.due_hours) + self.n_unplanned_hours} hours are due ({named or 'not looked into'}): run `palimpsest backfill --stale`"
+            )
+        if self.refused_hours:
+            key, why = next(iter(self.refused_hours.items()))
+            said.append(f"{len(self.refused_hours)} hours cannot be derived, e.g. {key}: {why}")
+        told = {key[: len("2026-06-26")] for key in (*self.due_hours, *self.refused_hours)}
+        if only_failed := {key: assets for key, assets in self.failed_days.items() if key not in told}:
             first, last = min(only_failed), max(only_failed)
             key, assets = next(iter(only_failed.items()))
             said.append(
@@ -61,36 +63,36 @@ class Unfinished:
         return ". ".join(said)
 
 
-def unfinished(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequence[dg.AssetKey]) -> Unfinished:
+def find_unfinished_work(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequence[dg.AssetKey]) -> UnfinishedWork:
     """Return the unfinished work of these daily assets and of all marked products.
 
     A cycle that has just ended is left to its own run, unless that run has failed. An hour of which nothing is landed any more is left out: it cannot
     be derived.
     """
     now = pipeline.clock.now()
-    landed = set(pipeline.landing.hours())
-    failed = _failed(instance, assets, sorted({day_key(hour.date()) for hour in landed}))
+    landed = set(pipeline.landing.list_hours())
+    failed = _find_failed_days(instance, assets, sorted({format_day_key(hour.date()) for hour in landed}))
     with pipeline.connect() as conn:
-        suspected = set(unfinished_hours(conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)))
+        suspected = set(read_due_hours(conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)))
         if failed:
-            suspected.update(hour for hour in unfinished_hours(conn, make_due_query(pipeline), now) if day_key(hour.date()) in failed)
+            suspected.update(hour for hour in read_due_hours(conn, make_due_query(pipeline), now) if format_day_key(hour.date()) in failed)
     look = sorted(suspected & landed, reverse=True)
     due, refused = {}, {}
-    for hour in look[:MOST_PLANNED]:
-        (found,) = plan(pipeline, hour, hour)
+    for hour in look[:MAX_PLANNED_HOURS]:
+        (found,) = plan_hours(pipeline, hour, hour)
         if found.can_be_derived:
             due[found.key] = found.why()
         elif found.due:
-            refused[found.key] = "; ".join(gone.sentence for gone in found.torn)
-    return Unfinished(due, refused, failed, len(look[MOST_PLANNED:]))
+            refused[found.key] = "; ".join(gone.sentence for gone in found.damaged_cycles)
+    return UnfinishedWork(due, refused, failed, len(look[MAX_PLANNED_HOURS:]))
 
 
-def _failed(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]) -> dict[str, list[str]]:
+def _find_failed_days(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]) -> dict[str, list[str]]:
     """Those of the days whose last run of an asset failed, from what Dagster keeps per asset for its own pages."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     with dg.partition_loading_context(dynamic_partitions_store=instance):
         for asset in assets:
-            status = instance.get_status_by_partition(asset, keys, days) or {}
+            status = instance.get_status_by_partition(asset, keys, day_partitions) or {}
             for key, state in status.items():
                 if state is not None and state.value == "FAILED":
                     found[key].append(asset.to_user_string())

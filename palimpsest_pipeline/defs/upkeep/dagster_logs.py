@@ -17,24 +17,24 @@ import sqlalchemy as sa
 
 from ..dagster_private import AssetCheckExecutionsTable, BulkActionsTable, RunsTable, RunTagsTable, SqlEventLogStorageTable
 
-EVENTS_AT_ONCE: Final = 20_000
+EVENTS_PER_BATCH: Final = 20_000
 """Rows of the log looked at in one statement, so that none holds locks for long."""
-RUNS_AT_ONCE: Final = 500
-OVER: Final = tuple(status.value for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED))
-BACKFILLS_AT_WORK: Final = ("REQUESTED", "CANCELING", "FAILING")
-OF_STATE: Final = ("ASSET_%", "FRESHNESS_%", "CODE_LOCATION_%")
+RUNS_PER_BATCH: Final = 500
+ENDED_STATUSES: Final = tuple(status.value for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED))
+ACTIVE_BACKFILL_STATUSES: Final = ("REQUESTED", "CANCELING", "FAILING")
+STATE_EVENT_PATTERNS: Final = ("ASSET_%", "FRESHNESS_%", "CODE_LOCATION_%")
 """Events that the state of an asset, or of the code, is read from ..."""
-OF_NO_STATE: Final = ("ASSET_STORE_OPERATION", "ASSET_CHECK_EVALUATION_PLANNED")
+STATELESS_EVENT_TYPES: Final = ("ASSET_STORE_OPERATION", "ASSET_CHECK_EVALUATION_PLANNED")
 """... except these."""
-ATTEMPTS: Final = ("ASSET_MATERIALIZATION_PLANNED", "ASSET_FAILED_TO_MATERIALIZE")
+ATTEMPT_EVENT_TYPES: Final = ("ASSET_MATERIALIZATION_PLANNED", "ASSET_FAILED_TO_MATERIALIZE")
 """Needless once the same partition was materialized later: until then they make it count as failed."""
 
-events = SqlEventLogStorageTable
-checks = AssetCheckExecutionsTable
+event_table = SqlEventLogStorageTable
+check_table = AssetCheckExecutionsTable
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
+class DeletedRows:
     """How much was deleted: rows of the log, of evaluations of checks that newer ones replace, and runs of which nothing else was left."""
 
     n_events: int
@@ -42,93 +42,93 @@ class Deleted:
     n_runs: int
 
 
-def delete_old(instance: dg.DagsterInstance, before: datetime) -> Deleted | None:
+def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRows | None:
     """Delete what nothing rests on of runs that were over before the instant `before`. Batch by batch: what was deleted stays deleted.
 
     None, and nothing deleted, where Dagster's storage is no Postgres: runs and their log are in databases of their own there.
     """
-    old = _old_runs(before)
-    with _log(instance) as conn:
+    old = _select_old_runs(before)
+    with _connect_to_log(instance) as conn:
         if conn.dialect.name != "postgresql":
             return None
-        n_checks = sum(_delete_replaced_checks(conn, run_ids) for run_ids in _run_batches(conn, old))
-        n_events = sum(_delete_events(conn, first, first + EVENTS_AT_ONCE, before) for first in _windows(conn, before))
-        n_runs = sum(_delete_runs(conn, run_ids) for run_ids in _run_batches(conn, old))
+        n_checks = sum(_delete_replaced_checks(conn, run_ids) for run_ids in _iterate_run_batches(conn, old))
+        n_events = sum(_delete_events(conn, first, first + EVENTS_PER_BATCH, before) for first in _list_event_windows(conn, before))
+        n_runs = sum(_delete_runs(conn, run_ids) for run_ids in _iterate_run_batches(conn, old))
         conn.execute(sa.text("vacuum (analyze) event_logs, asset_check_executions, runs, run_tags"))
-    return Deleted(n_events, n_checks, n_runs)
+    return DeletedRows(n_events, n_checks, n_runs)
 
 
 @contextmanager
-def _log(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
+def _connect_to_log(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
     """A connection to the database of the log, in which Dagster keeps its runs too; every statement is a transaction of its own."""
     with instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
         yield conn
 
 
-def _old_runs(before: datetime) -> sa.Select[tuple[str]]:
+def _select_old_runs(before: datetime) -> sa.Select[tuple[str]]:
     """Ids of runs that were over before the instant and of no backfill that is at work."""
-    at_work = sa.select(BulkActionsTable.c.key).where(BulkActionsTable.c.status.in_(BACKFILLS_AT_WORK))
+    at_work = sa.select(BulkActionsTable.c.key).where(BulkActionsTable.c.status.in_(ACTIVE_BACKFILL_STATUSES))
     return sa.select(RunsTable.c.run_id).where(
-        RunsTable.c.status.in_(OVER),
+        RunsTable.c.status.in_(ENDED_STATUSES),
         RunsTable.c.end_time < before.timestamp(),
         sa.or_(RunsTable.c.backfill_id.is_(None), RunsTable.c.backfill_id.not_in(at_work)),
     )
 
 
-def _run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Iterator[list[str]]:
+def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Iterator[list[str]]:
     """The old runs, some at a time."""
     last = 0
-    while rows := conn.execute(old.add_columns(RunsTable.c.id).where(RunsTable.c.id > last).order_by(RunsTable.c.id).limit(RUNS_AT_ONCE)).all():
+    while rows := conn.execute(old.add_columns(RunsTable.c.id).where(RunsTable.c.id > last).order_by(RunsTable.c.id).limit(RUNS_PER_BATCH)).all():
         last = rows[-1].id
         yield [row.run_id for row in rows]
 
 
-def _windows(conn: sa.Connection, before: datetime) -> Iterator[int]:
+def _list_event_windows(conn: sa.Connection, before: datetime) -> Iterator[int]:
     """First ids of stretches of the log, from its begin to what may be of a run that was over before the instant."""
-    first, last = conn.execute(sa.select(sa.func.min(events.c.id), sa.func.max(events.c.id))).one()
-    first_young = conn.execute(sa.select(events.c.id).where(events.c.timestamp >= before).order_by(events.c.id).limit(1)).scalar()
+    first, last = conn.execute(sa.select(sa.func.min(event_table.c.id), sa.func.max(event_table.c.id))).one()
+    first_young = conn.execute(sa.select(event_table.c.id).where(event_table.c.timestamp >= before).order_by(event_table.c.id).limit(1)).scalar()
     if first is not None:
-        yield from range(first, last + 1 if first_young is None else first_young, EVENTS_AT_ONCE)
+        yield from range(first, last + 1 if first_young is None else first_young, EVENTS_PER_BATCH)
 
 
 def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) -> int:
-    kind, later = events.c.dagster_event_type, events.alias()
-    of_state = sa.and_(sa.or_(*(kind.like(pattern) for pattern in OF_STATE)), kind.not_in(OF_NO_STATE))
+    kind, later = event_table.c.dagster_event_type, event_table.alias()
+    of_state = sa.and_(sa.or_(*(kind.like(pattern) for pattern in STATE_EVENT_PATTERNS)), kind.not_in(STATELESS_EVENT_TYPES))
     materialized_later = sa.exists().where(
         later.c.dagster_event_type == "ASSET_MATERIALIZATION",
-        later.c.asset_key == events.c.asset_key,
-        later.c.partition.is_not_distinct_from(events.c.partition),
-        later.c.id > events.c.id,
+        later.c.asset_key == event_table.c.asset_key,
+        later.c.partition.is_not_distinct_from(event_table.c.partition),
+        later.c.id > event_table.c.id,
     )
-    last_evaluation = sa.exists().where(checks.c.evaluation_event_storage_id == events.c.id)
+    last_evaluation = sa.exists().where(check_table.c.evaluation_event_storage_id == event_table.c.id)
     needless = sa.or_(
         kind.is_(None),
         sa.not_(of_state),
-        sa.and_(kind.in_(ATTEMPTS), materialized_later),
+        sa.and_(kind.in_(ATTEMPT_EVENT_TYPES), materialized_later),
         sa.and_(kind == "ASSET_CHECK_EVALUATION", sa.not_(last_evaluation)),
     )
-    inside = (events.c.id >= first, events.c.id < end)
-    return conn.execute(sa.delete(events).where(*inside, events.c.run_id.in_(_old_runs(before)), needless)).rowcount
+    inside = (event_table.c.id >= first, event_table.c.id < end)
+    return conn.execute(sa.delete(event_table).where(*inside, event_table.c.run_id.in_(_select_old_runs(before)), needless)).rowcount
 
 
 def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
     """Evaluations of these runs that a newer one of the same check and partition replaces."""
-    newer = checks.alias()
+    newer = check_table.alias()
     replaced = sa.exists().where(
-        newer.c.asset_key == checks.c.asset_key,
-        newer.c.check_name == checks.c.check_name,
-        newer.c.partition.is_not_distinct_from(checks.c.partition),
+        newer.c.asset_key == check_table.c.asset_key,
+        newer.c.check_name == check_table.c.check_name,
+        newer.c.partition.is_not_distinct_from(check_table.c.partition),
         newer.c.execution_status.in_(("SUCCEEDED", "FAILED")),
-        newer.c.id > checks.c.id,
+        newer.c.id > check_table.c.id,
     )
-    return conn.execute(sa.delete(checks).where(checks.c.run_id.in_(run_ids), replaced)).rowcount
+    return conn.execute(sa.delete(check_table).where(check_table.c.run_id.in_(run_ids), replaced)).rowcount
 
 
 def _delete_runs(conn: sa.Connection, run_ids: list[str]) -> int:
     """Of these runs those that no event and no evaluation of a check is left of."""
     left = sa.or_(
-        sa.exists().where(events.c.run_id == RunsTable.c.run_id),
-        sa.exists().where(checks.c.run_id == RunsTable.c.run_id),
+        sa.exists().where(event_table.c.run_id == RunsTable.c.run_id),
+        sa.exists().where(check_table.c.run_id == RunsTable.c.run_id),
     )
     gone = list(conn.execute(sa.select(RunsTable.c.run_id).where(RunsTable.c.run_id.in_(run_ids), sa.not_(left))).scalars())
     conn.execute(sa.delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(gone)))

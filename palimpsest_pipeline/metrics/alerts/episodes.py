@@ -8,24 +8,24 @@ from typing import Final
 
 import polars as pl
 
-DECIMALS: Final = 9
+SIZE_DECIMALS: Final = 9
 """Sizes are compared to so many decimals: 2675 / 2500 - 1 is 7 %, though floats make it less."""
 
 
-def episodes(sizes: pl.DataFrame, low: float, calm: float) -> pl.DataFrame:
+def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl.DataFrame:
     """One row per episode, by unit and time: unit, opened_at, closed_at (null: not over), opened_by and open_size (the part that was largest when it
     opened), peak_part, peak_at and peak_size (the part that was largest while it lasted, when it first was).
 
     `sizes`: unit, part, at, size (never null; 0 where there is nothing to measure). A part of which nothing is known keeps its last size: leave it
     out. Rows in any order, one per part and instant.
     """
-    least = round(calm * low, DECIMALS)
-    steps = sizes.with_columns(pl.col("size").round(DECIMALS)).with_columns(
-        hot=(pl.col("size") >= round(low, DECIMALS)).cast(pl.Int32), warm=(pl.col("size") >= least).cast(pl.Int32)
+    least = round(calm_share * min_size, SIZE_DECIMALS)
+    steps = sizes.with_columns(pl.col("size").round(SIZE_DECIMALS)).with_columns(
+        hot=(pl.col("size") >= round(min_size, SIZE_DECIMALS)).cast(pl.Int32), warm=(pl.col("size") >= least).cast(pl.Int32)
     )
     held = (
         steps.sort("unit", "part", "at")
-        .with_columns(_more(name) for name in ("hot", "warm"))
+        .with_columns(_subtract_previous(name) for name in ("hot", "warm"))
         .group_by("unit", "at")
         .agg(pl.col("hot", "warm").sum())
         .sort("unit", "at")
@@ -53,7 +53,7 @@ def episodes(sizes: pl.DataFrame, low: float, calm: float) -> pl.DataFrame:
     )
 
 
-def _more(name: str) -> pl.Expr:
+def _subtract_previous(name: str) -> pl.Expr:
     """By how much it differs from what it was at the instant before of the same part."""
     value = pl.col(name)
     return value - value.shift().over("unit", "part").fill_null(0)

@@ -8,13 +8,13 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.schemas import VIOLATIONS
+from palimpsest_pipeline.domain.schemas import VIOLATIONS_SCHEMA
 
-from .mapping_coverage import CLASSES
-from .match_rates import ALL
-from .universe import ANY, Universe
+from .mapping_coverage import ERROR_BY_COUNT_COLUMN
+from .match_rates import ALL_PLATFORMS
+from .universe import ANY_COMPETITOR, CoverageUniverse
 
-RATES: Final = (
+RATE_COLUMNS: Final = (
     "listing_match_rate",
     "fixture_match_rate",
     "home_covered_rate",
@@ -24,7 +24,7 @@ RATES: Final = (
     "mapped_rate",
     "observed_share",
 )
-_PAIRED: Final = {
+_RATE_COLUMNS_BY_COUNT: Final = {
     # coverage_tournament: (match_rate_platform of a competitor, of the union)
     "n_home": ("n_home", "n_home"),
     "n_platform": ("n_fixtures", None),
@@ -47,12 +47,12 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
         "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
         *("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "n_union"),
     )
-    return violations("classes add up to the union", rates.filter(parts != pl.col("n_union")), _platform_row(rates), sentence)
+    return build_violations("classes add up to the union", rates.filter(parts != pl.col("n_union")), _describe_platform_row(rates), sentence)
 
 
 def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """coverage_fixture, counted by class, is the row `all` of match_rate_platform in both universes."""
-    cycle = _cycle(coverage, rates)
+    cycle = _select_cycle_columns(coverage, rates)
     started = pl.concat(
         [
             coverage.with_columns(include_started=pl.lit(value=True)),
@@ -66,14 +66,14 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
         (of_class == "competitor_only").sum().alias("competitor_only"),
         (of_class == "undetermined").sum().alias("undetermined"),
     )
-    both = rates.filter(pl.col("platform") == ALL).join(counted, on=[*cycle, "include_started"], how="full", coalesce=True)
+    both = rates.filter(pl.col("platform") == ALL_PLATFORMS).join(counted, on=[*cycle, "include_started"], how="full", coalesce=True)
     pairs = {"matched": "n_matched_fixtures", "home_only": "n_home_only", "competitor_only": "n_competitor_only", "undetermined": "n_undetermined"}
-    both = both.with_columns(pl.col(*pairs, *pairs.values()).fill_null(0), pl.col("platform").fill_null(ALL))
+    both = both.with_columns(pl.col(*pairs, *pairs.values()).fill_null(0), pl.col("platform").fill_null(ALL_PLATFORMS))
     return pl.concat(
-        violations(
+        build_violations(
             "fixtures add up to the rates",
             both.filter(pl.col(mine) != pl.col(theirs)),
-            _platform_row(both),
+            _describe_platform_row(both),
             pl.format("{} " + mine + " fixtures in coverage_fixture, {} in match_rate_platform", mine, theirs),
         )
         for mine, theirs in pairs.items()
@@ -82,21 +82,21 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
 
 def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Each count of coverage_tournament, summed over tournaments, is that of match_rate_platform: competitors with theirs, `any` with `all`."""
-    key = [*_cycle(by_tournament, rates), "include_started", "platform"]
-    mine = by_tournament.group_by(key).agg(pl.col(name).sum().alias(f"{name}_summed") for name in _PAIRED)
+    key = [*_select_cycle_columns(by_tournament, rates), "include_started", "platform"]
+    mine = by_tournament.group_by(key).agg(pl.col(name).sum().alias(f"{name}_summed") for name in _RATE_COLUMNS_BY_COUNT)
     theirs = rates.filter(pl.col("platform") != pl.col("home_platform")).with_columns(
-        n_without_sr=pl.col("n_listings") - pl.col("n_listings_with_sr"), platform=pl.col("platform").replace({ALL: ANY})
+        n_without_sr=pl.col("n_listings") - pl.col("n_listings_with_sr"), platform=pl.col("platform").replace({ALL_PLATFORMS: ANY_COMPETITOR})
     )
     both = theirs.join(mine, on=key, how="full", coalesce=True)
     found = []
-    for name, (competitor, union) in _PAIRED.items():
+    for name, (competitor, union) in _RATE_COLUMNS_BY_COUNT.items():
         of_union = pl.lit(None, pl.Int32) if union is None else pl.col(union).fill_null(0)
         rows = both.with_columns(
             summed=pl.col(f"{name}_summed").fill_null(0),
-            expected=pl.when(pl.col("platform") == ANY).then(of_union).otherwise(pl.col(competitor).fill_null(0)),
+            expected=pl.when(pl.col("platform") == ANY_COMPETITOR).then(of_union).otherwise(pl.col(competitor).fill_null(0)),
         ).filter(pl.col("summed") != pl.col("expected"))
         sentence = pl.format("{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected")
-        found.append(violations("tournaments add up to the platforms", rows, _platform_row(both), sentence))
+        found.append(build_violations("tournaments add up to the platforms", rows, _describe_platform_row(both), sentence))
     return pl.concat(found)
 
 
@@ -104,15 +104,15 @@ def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
     """Any derived frame: every rate is null or in [0, 1]."""
     return pl.concat(
         [
-            pl.DataFrame(schema=VIOLATIONS),
+            pl.DataFrame(schema=VIOLATIONS_SCHEMA),
             *(
-                violations(
+                build_violations(
                     "rates are ratios",
                     frame.filter(~pl.col(rate).is_between(0, 1)),
                     pl.lit(rate),
                     pl.format("{} is {}: not between 0 and 1", pl.lit(rate), rate),
                 )
-                for rate in RATES
+                for rate in RATE_COLUMNS
                 if rate in frame.columns
             ),
         ]
@@ -132,19 +132,21 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
         & ((of_class != "competitor_only") | (~at_home & (competitors > 0)))
     )
     sentence = pl.format("is {} with {} competitors, listed on: {}", "fixture_class", "n_competitors", pl.col("platforms").list.join(", "))
-    return violations("classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence)
+    return build_violations("classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence)
 
 
-def no_listing_is_lost(universe: Universe, rates: pl.DataFrame) -> pl.DataFrame:
+def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
     """match_rate_platform counts every match listing of the universe, identified or not (`rates`: of that universe alone)."""
     counted = universe.listings.group_by("platform").agg(pl.len().alias("n_given"))
     both = (
-        rates.filter(pl.col("include_started"), pl.col("platform") != ALL)
+        rates.filter(pl.col("include_started"), pl.col("platform") != ALL_PLATFORMS)
         .join(counted, on="platform", how="full", coalesce=True)
         .with_columns(pl.col("n_given", "n_listings").fill_null(0), pl.col("include_started").fill_null(value=True))
     )
     wrong = both.filter(pl.col("n_given") != pl.col("n_listings"))
-    return violations("no listing is lost", wrong, _platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings"))
+    return build_violations(
+        "no listing is lost", wrong, _describe_platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings")
+    )
 
 
 def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
@@ -159,7 +161,7 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
         .sort("platform")
     )
     sentence = pl.format("kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n")
-    return violations("clocks agree", far, pl.col("platform"), sentence)
+    return build_violations("clocks agree", far, pl.col("platform"), sentence)
 
 
 def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3) -> pl.DataFrame:
@@ -176,10 +178,10 @@ def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance:
         .sort("platform")
     )
     sentence = pl.format("match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n")
-    return violations("match rates are usual", far, pl.col("platform"), sentence)
+    return build_violations("match rates are usual", far, pl.col("platform"), sentence)
 
 
-UNANSWERED: Final = "captures are answered"
+UNANSWERED_LAW: Final = "captures are answered"
 """Law of a capture of given fixtures, most of which it did not get: it may have had no time left."""
 
 
@@ -196,14 +198,16 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
     subject = pl.format("{} {}", "platform", "stage")
     return pl.concat(
         [
-            violations("no stage is empty", failed, subject, pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored")),
-            violations(
+            build_violations(
+                "no stage is empty", failed, subject, pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored")
+            ),
+            build_violations(
                 "no stage is empty",
                 dropped,
                 subject,
                 pl.format("{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)),
             ),
-            violations(UNANSWERED, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
+            build_violations(UNANSWERED_LAW, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
         ]
     )
 
@@ -213,16 +217,18 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
     compared = pl.col("changed") + pl.col("confirmed")
     wrong = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
     sentence = pl.format("{} markets changed and {} did not", "changed", "confirmed")
-    return violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
+    return build_violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
     """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the ledger (core.unmapped_markets)."""
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
-    wrong = coverage.filter(pl.sum_horizontal("n_mapped", *CLASSES) != pl.col("n_markets_seen"))
-    lost = violations("mapping adds up", wrong, row, pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"))
+    wrong = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
+    lost = build_violations("mapping adds up", wrong, row, pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"))
     key = ["cycle_id", "platform", "sport", "error_class"]
-    counted = coverage.rename(CLASSES).unpivot(list(CLASSES.values()), index=key[:3], variable_name="error_class", value_name="counted")
+    counted = coverage.rename(ERROR_BY_COUNT_COLUMN).unpivot(
+        list(ERROR_BY_COUNT_COLUMN.values()), index=key[:3], variable_name="error_class", value_name="counted"
+    )
     both = (
         counted.group_by(key)
         .agg(pl.col("counted").sum())
@@ -231,20 +237,22 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     )
     subject = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "error_class")
     sentence = pl.format("{} occurrences counted, {} in core.unmapped_markets", "counted", "kept")
-    return pl.concat([lost, violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)])
+    return pl.concat([lost, build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)])
 
 
-def markets_are_mapped(rates: pl.DataFrame, least: float, max_drop: float = 0.01) -> pl.DataFrame:
+def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
     """Mapped rates of two full cycles (cycle_id, platform, mapped_rate): in the last one none is below `least`, none fell by more than `max_drop`."""
     last = rates.filter(pl.col("cycle_id") == pl.col("cycle_id").max())
     before = rates.filter(pl.col("cycle_id") != pl.col("cycle_id").max()).select("platform", was="mapped_rate")
-    low = last.filter(pl.col("mapped_rate") < least)
+    low = last.filter(pl.col("mapped_rate") < min_rate)
     fallen = last.join(before, on="platform").filter(pl.col("was") - pl.col("mapped_rate") > max_drop)
     rate = pl.col("mapped_rate").round(4)
     return pl.concat(
         [
-            violations("markets are mapped", low, pl.col("platform"), pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(least))),
-            violations("markets are mapped", fallen, pl.col("platform"), pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate)),
+            build_violations(
+                "markets are mapped", low, pl.col("platform"), pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(min_rate))
+            ),
+            build_violations("markets are mapped", fallen, pl.col("platform"), pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate)),
         ]
     )
 
@@ -261,60 +269,62 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
         .then(pl.format("a price of {} is not from before the kickoff at {}", seen, "effective_kickoff"))
         .otherwise(pl.format("has a closing price as of {}, before the kickoff at {}", "as_of", "effective_kickoff"))
     )
-    return violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
+    return build_violations("prices are from before kickoff", prices.filter(late | early), row, sentence)
 
 
 def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
     """availability_interval: of one market on one platform, each interval lasts and ends before the next one begins; only the last is open."""
     begin, end, following = pl.col("valid_from"), pl.col("valid_to"), pl.col("next_from")
-    rows = _in_sequence(intervals)
+    rows = _add_next_start(intervals)
     backwards = rows.filter(end <= begin)
     overlapping = rows.filter((end > following) | (end.is_null() & following.is_not_null()) | (begin == following))
     open_end = end.dt.to_string().fill_null("no end")
     return pl.concat(
         [
-            violations("intervals do not overlap", backwards, _market(), pl.format("from {} it lasts until {}", begin, end)),
-            violations("intervals do not overlap", overlapping, _market(), pl.format("from {} to {}, the next from {}", begin, open_end, following)),
+            build_violations("intervals do not overlap", backwards, _describe_market(), pl.format("from {} it lasts until {}", begin, end)),
+            build_violations(
+                "intervals do not overlap", overlapping, _describe_market(), pl.format("from {} to {}, the next from {}", begin, open_end, following)
+            ),
         ]
     )
 
 
 def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
     """availability_interval: of one market on one platform, the next interval begins where one ends, and the last one has no end."""
-    rows = _in_sequence(intervals)
+    rows = _add_next_start(intervals)
     end, following = pl.col("valid_to"), pl.col("next_from")
     holes = rows.filter(end < following)
     ended = rows.filter(end.is_not_null() & following.is_null())
     return pl.concat(
         [
-            violations("intervals have no holes", holes, _market(), pl.format("nothing is said from {} to {}", end, following)),
-            violations("intervals have no holes", ended, _market(), pl.format("nothing is said from {} on", end)),
+            build_violations("intervals have no holes", holes, _describe_market(), pl.format("nothing is said from {} to {}", end, following)),
+            build_violations("intervals have no holes", ended, _describe_market(), pl.format("nothing is said from {} on", end)),
         ]
     )
 
 
-def _in_sequence(intervals: pl.DataFrame) -> pl.DataFrame:
+def _add_next_start(intervals: pl.DataFrame) -> pl.DataFrame:
     """Each interval with `next_from`, the begin of the next one of its market; null for the last."""
     key = ["sr_id", "platform", "market_key", "specifier"]
     rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
     return rows.with_columns(next_from=pl.when(pl.struct(key) == pl.struct(key).shift(-1)).then(pl.col("valid_from").shift(-1)))
 
 
-def _market() -> pl.Expr:
+def _describe_market() -> pl.Expr:
     return pl.format("sr_id {} on {}, {} {}", "sr_id", "platform", "market_key", "specifier").str.strip_chars_end()
 
 
-def violations(law: str, rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
+def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     """Rows as violations of a law: about what, and what is wrong with it."""
-    found = rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
-    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS)  # type: ignore[arg-type]
+    found = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
+    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS_SCHEMA)  # type: ignore[arg-type]
 
 
-def _cycle(*frames: pl.DataFrame) -> list[str]:
+def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:
     return [name for name in ("cycle_id", "as_of") if all(name in f.columns for f in frames)]
 
 
-def _platform_row(frame: pl.DataFrame) -> pl.Expr:
+def _describe_platform_row(frame: pl.DataFrame) -> pl.Expr:
     """Which row: platform, universe, and the cycle where the frame holds one."""
     universe = pl.when("include_started").then(pl.lit("with started fixtures")).otherwise(pl.lit("without started fixtures"))
     if "cycle_id" in frame.columns:

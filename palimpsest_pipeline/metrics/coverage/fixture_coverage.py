@@ -7,9 +7,9 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import FixtureClass
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .universe import ANY, Universe, evidence_word
+from .universe import ANY_COMPETITOR, CoverageUniverse, name_evidence
 
-COVERAGE_FIXTURE: Final[dict[str, pl.DataType]] = {
+COVERAGE_FIXTURE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "as_of": INSTANT,
     "home_platform": pl.String(),
@@ -32,7 +32,7 @@ COVERAGE_FIXTURE: Final[dict[str, pl.DataType]] = {
     "evidence": pl.String(),
     "stale_since": INSTANT,
 }
-COVERAGE_TOURNAMENT: Final[dict[str, pl.DataType]] = {
+COVERAGE_TOURNAMENT_SCHEMA: Final[dict[str, pl.DataType]] = {
     "tournament_key": pl.String(),
     "platform": pl.String(),
     "include_started": pl.Boolean(),
@@ -55,60 +55,62 @@ COVERAGE_TOURNAMENT: Final[dict[str, pl.DataType]] = {
     "earliest_missing_kickoff": INSTANT,
     "missing_sr_ids": pl.List(pl.Int64()),
 }
-COUNTS: Final = ("n_home", "n_platform", "n_matched", "n_home_only", "n_platform_only", "n_undetermined")
+PAIR_COUNT_COLUMNS: Final = ("n_home", "n_platform", "n_matched", "n_home_only", "n_platform_only", "n_undetermined")
 
 
-def coverage_fixture(universe: Universe) -> pl.DataFrame:
-    """One row per fixture, started or not (columns `COVERAGE_FIXTURE`), sorted by SportRadar id. The caller adds cycle, mapping version and clock.
+def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
+    """One row per fixture, started or not (columns `COVERAGE_FIXTURE_SCHEMA`), sorted by SportRadar id. The caller adds cycle, mapping version and clock.
 
     `stale_since` is the oldest earlier discovery that any platform's part rests on, null when none does.
     """
-    classes = universe.pairs.filter(pl.col("platform") == ANY).select(
+    classes = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR).select(
         "sr_id", fixture_class=pl.col("outcome").replace({"platform_only": FixtureClass.COMPETITOR_ONLY.value})
     )
     evidence = universe.cells.group_by("sr_id").agg(
-        evidence_word(pl.col("evidence_rank").max()).alias("evidence"),
+        name_evidence(pl.col("evidence_rank").max()).alias("evidence"),
         pl.col("stale_since").min(),
         (pl.col("listed") & (pl.col("platform") != universe.home)).sum().alias("n_competitors"),
     )
     rows = (
         universe.fixtures.join(classes, on="sr_id")
         .join(evidence, on="sr_id")
-        .with_columns(*constants(universe), kickoff_source="metadata_source")
+        .with_columns(*build_constant_columns(universe), kickoff_source="metadata_source")
         .sort("sr_id")
     )
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in COVERAGE_FIXTURE.items())
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COVERAGE_FIXTURE_SCHEMA.items())
 
 
-def coverage_tournament(universe: Universe) -> pl.DataFrame:
-    """One row per tournament, competitor (and `any`) and universe (columns `COVERAGE_TOURNAMENT`), sorted by these.
+def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
+    """One row per tournament, competitor (and `any`) and universe (columns `COVERAGE_TOURNAMENT_SCHEMA`), sorted by these.
 
     Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, be it empty.
     """
     key = ["include_started", "tournament_key", "platform"]
-    pairs = in_universes(universe.pairs)
-    counted = pairs.group_by(key).agg(*pair_counts(), *_missing())
-    unidentified = unidentified_by_tournament(universe)
-    scopes = pl.DataFrame({"platform": [*universe.competitors, ANY]}, schema={"platform": pl.String})
+    pairs = repeat_per_universe(universe.pairs)
+    counted = pairs.group_by(key).agg(*count_pairs(), *_build_missing_columns())
+    unidentified = count_unidentified(universe)
+    scopes = pl.DataFrame({"platform": [*universe.competitors, ANY_COMPETITOR]}, schema={"platform": pl.String})
     grid = pl.concat([pairs.select(key[:2]), unidentified.select(key[:2])]).unique().join(scopes, how="cross")
     rows = (
         grid.join(counted, on=key, how="left")
         .join(unidentified, on=key, how="left")
-        .with_columns(pl.col(*COUNTS, "n_unidentified").fill_null(0), pl.col("missing_sr_ids").fill_null(pl.lit([], dtype=pl.List(pl.Int64))))
+        .with_columns(
+            pl.col(*PAIR_COUNT_COLUMNS, "n_unidentified").fill_null(0), pl.col("missing_sr_ids").fill_null(pl.lit([], dtype=pl.List(pl.Int64)))
+        )
         .join(universe.tournaments, on="tournament_key", how="left")
         .with_columns(
-            *constants(universe),
+            *build_constant_columns(universe),
             platform_gap=(pl.col("n_platform") > 0) & (pl.col("n_home") == 0),
             home_gap=(pl.col("n_home") > 0) & (pl.col("n_platform") == 0),
-            home_covered_rate=ratio("n_matched", "n_home"),
-            fixture_match_rate=ratio("n_matched", "n_platform"),
+            home_covered_rate=divide_or_null("n_matched", "n_home"),
+            fixture_match_rate=divide_or_null("n_matched", "n_platform"),
         )
         .sort("tournament_key", "platform", "include_started")
     )
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in COVERAGE_TOURNAMENT.items())
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COVERAGE_TOURNAMENT_SCHEMA.items())
 
 
-def in_universes(frame: pl.DataFrame) -> pl.DataFrame:
+def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` once for each universe: all rows under `include_started` true, those not yet started under false."""
     return pl.concat(
         [
@@ -118,8 +120,8 @@ def in_universes(frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def pair_counts() -> tuple[pl.Expr, ...]:
-    """`COUNTS` of a group of pairs: one definition, whatever they are grouped by."""
+def count_pairs() -> tuple[pl.Expr, ...]:
+    """`PAIR_COUNT_COLUMNS` of a group of pairs: one definition, whatever they are grouped by."""
     outcome = pl.col("outcome")
     return (
         pl.col("on_home").sum().alias("n_home"),
@@ -131,27 +133,27 @@ def pair_counts() -> tuple[pl.Expr, ...]:
     )
 
 
-def unidentified_by_tournament(universe: Universe) -> pl.DataFrame:
+def count_unidentified(universe: CoverageUniverse) -> pl.DataFrame:
     """`include_started, tournament_key, platform, n_unidentified`: listings without a fixture; `any` has all platforms'."""
-    lost = in_universes(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select("include_started", "tournament_key", "platform")
+    lost = repeat_per_universe(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select("include_started", "tournament_key", "platform")
     return (
-        pl.concat([lost, lost.with_columns(platform=pl.lit(ANY))])
+        pl.concat([lost, lost.with_columns(platform=pl.lit(ANY_COMPETITOR))])
         .group_by("include_started", "tournament_key", "platform")
         .agg(pl.len().alias("n_unidentified"))
     )
 
 
-def ratio(part: str, whole: str) -> pl.Expr:
+def divide_or_null(numerator: str, denominator: str) -> pl.Expr:
     """`part / whole`, null when there is no whole."""
-    return pl.when(pl.col(whole) > 0).then(pl.col(part) / pl.col(whole))
+    return pl.when(pl.col(denominator) > 0).then(pl.col(numerator) / pl.col(denominator))
 
 
-def constants(universe: Universe) -> tuple[pl.Expr, pl.Expr]:
+def build_constant_columns(universe: CoverageUniverse) -> tuple[pl.Expr, pl.Expr]:
     """What every row says of the universe it was counted in."""
     return pl.lit(universe.as_of, INSTANT).alias("as_of"), pl.lit(universe.home.value).alias("home_platform")
 
 
-def _missing() -> tuple[pl.Expr, pl.Expr]:
+def _build_missing_columns() -> tuple[pl.Expr, pl.Expr]:
     lacks = pl.col("outcome") == "platform_only"
     return (
         pl.col("effective_kickoff").filter(lacks & ~pl.col("started")).min().alias("earliest_missing_kickoff"),

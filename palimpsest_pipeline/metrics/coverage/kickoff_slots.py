@@ -11,7 +11,7 @@ import polars as pl
 
 from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, INSTANT, KNOWN_KICKOFFS
 
-SLOTS: Final[dict[str, pl.DataType]] = {
+SLOTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "slot_at": INSTANT,
     "kickoff_at": INSTANT,
@@ -19,7 +19,7 @@ SLOTS: Final[dict[str, pl.DataType]] = {
     "answered": pl.Boolean(),
     "silent": pl.List(pl.String()),
 }
-STRETCHES: Final[dict[str, pl.DataType]] = {
+LOST_STRETCHES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
     "first_slot_at": INSTANT,
     "last_slot_at": INSTANT,
@@ -29,7 +29,7 @@ STRETCHES: Final[dict[str, pl.DataType]] = {
     "silent": pl.List(pl.String()),
 }
 """Lost slots of one fixture that follow each other. `n_asked`: how many were asked in vain; `silent`: platforms that did not answer."""
-OUTAGES: Final[dict[str, pl.DataType]] = {
+OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "first_slot_at": INSTANT,
     "last_slot_at": INSTANT,
     "n_slots": pl.UInt32(),
@@ -38,8 +38,8 @@ OUTAGES: Final[dict[str, pl.DataType]] = {
 MINUTE: Final = pl.duration(minutes=1)
 
 
-def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime) -> pl.DataFrame:
-    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`: `SLOTS`.
+def list_due_slots(known_kickoffs: pl.DataFrame, asked_slots: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime) -> pl.DataFrame:
+    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`: `SLOTS_SCHEMA`.
 
     It was kept when it was asked and at least one platform answered.
 
@@ -55,7 +55,7 @@ def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], be
     )
     last = pl.min_horizontal("known_until", "kickoff_at", pl.lit(end, INSTANT))
     due = (
-        known.select(KNOWN_KICKOFFS.keys())
+        known_kickoffs.select(KNOWN_KICKOFFS.keys())
         .with_columns(first=first, last=last)
         .filter(pl.col("first") < pl.col("last"))
         .with_columns(slot_at=pl.datetime_ranges("first", "last", interval="1m", closed="left"))
@@ -71,29 +71,29 @@ def slots(known: pl.DataFrame, asked: pl.DataFrame, tiers: Mapping[int, int], be
         )
         .filter("at_begin", "at_end")
     )
-    had = asked.select(*ASKED_SLOTS, asked=pl.lit(value=True))
+    had = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
     found = expected.join(had, on=["sr_id", "slot_at"], how="left").with_columns(
         pl.col("asked", "answered").fill_null(value=False), pl.col("silent").fill_null([])
     )
-    return found.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS.items())
+    return found.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS_SCHEMA.items())
 
 
-def lost(found: pl.DataFrame) -> pl.DataFrame:
-    """Return the slots (`SLOTS`) at which a fixture was not asked, or no platform answered."""
-    return found.filter(~pl.col("answered"))
+def select_lost_slots(slots: pl.DataFrame) -> pl.DataFrame:
+    """Return the slots (`SLOTS_SCHEMA`) at which a fixture was not asked, or no platform answered."""
+    return slots.filter(~pl.col("answered"))
 
 
-def silences(found: pl.DataFrame) -> dict[str, int]:
+def count_silences(slots: pl.DataFrame) -> dict[str, int]:
     """Return the platforms that did not answer at slots that were kept, and at how many."""
-    counts = found.filter("answered").select(pl.col("silent").explode(empty_as_null=False)).group_by("silent").len().sort("silent")
+    counts = slots.filter("answered").select(pl.col("silent").explode(empty_as_null=False)).group_by("silent").len().sort("silent")
     return dict(counts.iter_rows())
 
 
-def lost_stretches(found: pl.DataFrame) -> pl.DataFrame:
-    """The lost among `found` (all slots, `SLOTS`) by fixture and stretch without one that was kept (`STRETCHES`), sorted by begin and fixture."""
+def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
+    """The lost among `found` (all slots, `SLOTS_SCHEMA`) by fixture and stretch without one that was kept (`LOST_STRETCHES_SCHEMA`), sorted by begin and fixture."""
     kept_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
     stretches = (
-        found.with_columns(stretch=kept_before)
+        slots.with_columns(stretch=kept_before)
         .filter(~pl.col("answered"))
         .group_by("sr_id", "stretch")
         .agg(
@@ -105,15 +105,15 @@ def lost_stretches(found: pl.DataFrame) -> pl.DataFrame:
             silent=pl.col("silent").list.explode(empty_as_null=False).unique().sort(),
         )
     )
-    return stretches.sort("first_slot_at", "sr_id").select(pl.col(name).cast(dtype) for name, dtype in STRETCHES.items())
+    return stretches.sort("first_slot_at", "sr_id").select(pl.col(name).cast(dtype) for name, dtype in LOST_STRETCHES_SCHEMA.items())
 
 
-def outages(found: pl.DataFrame) -> pl.DataFrame:
-    """The lost among `found` (all slots, `SLOTS`) of all fixtures together by stretch of time (`OUTAGES`), newest first. Between two stretches lies a
+def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
+    """The lost among `found` (all slots, `SLOTS_SCHEMA`) of all fixtures together by stretch of time (`OUTAGES_SCHEMA`), newest first. Between two stretches lies a
     minute at which some slot was due and none was lost."""
     whole = pl.col("answered").all().over("slot_at")
     stretches = (
-        found.sort("slot_at")
+        slots.sort("slot_at")
         .with_columns(stretch=whole.cum_sum())
         .filter(~pl.col("answered"))
         .group_by("stretch")
@@ -124,7 +124,7 @@ def outages(found: pl.DataFrame) -> pl.DataFrame:
             n_fixtures=pl.col("sr_id").n_unique(),
         )
     )
-    return stretches.sort("first_slot_at", descending=True).select(pl.col(name).cast(dtype) for name, dtype in OUTAGES.items())
+    return stretches.sort("first_slot_at", descending=True).select(pl.col(name).cast(dtype) for name, dtype in OUTAGES_SCHEMA.items())
 
 
 def _is_due(tiers: Mapping[int, int]) -> pl.Expr:

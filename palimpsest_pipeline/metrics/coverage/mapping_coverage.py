@@ -5,14 +5,14 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import MappingError, Triage
+from palimpsest_pipeline.domain.enums import MappingError, TriageStatus
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 UNKNOWN_FAMILY: Final = "unknown"
 """Family of what is not in the vocabulary."""
-CLASSES: Final = {f"n_{error}": error.value for error in MappingError}
+ERROR_BY_COUNT_COLUMN: Final = {f"n_{error}": error.value for error in MappingError}
 """Column of mapping_coverage to the error class that it counts."""
-MAPPING_COVERAGE: Final[dict[str, pl.DataType]] = {
+MAPPING_COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "sport": pl.String(),
     "family": pl.String(),
@@ -20,10 +20,10 @@ MAPPING_COVERAGE: Final[dict[str, pl.DataType]] = {
     "n_markets_seen": pl.Int32(),
     "n_mapped": pl.Int32(),
     "mapped_rate": pl.Float64(),
-    **dict.fromkeys(CLASSES, pl.Int32()),
+    **dict.fromkeys(ERROR_BY_COUNT_COLUMN, pl.Int32()),
     "n_fixtures_affected": pl.Int32(),
 }
-COUNTS: Final[dict[str, pl.DataType]] = {
+MAPPING_COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "sport": pl.String(),
     "family": pl.String(),
@@ -32,7 +32,7 @@ COUNTS: Final[dict[str, pl.DataType]] = {
     "listing_ids": pl.List(pl.Int32()),
 }
 UNMAPPED_KEY: Final = ("platform", "sport", "external_market_id", "specifier_schema")
-UNMAPPED_MARKET: Final[dict[str, pl.DataType]] = {
+UNMAPPED_MARKET_SCHEMA: Final[dict[str, pl.DataType]] = {
     **dict.fromkeys(UNMAPPED_KEY, pl.String()),
     "impact_rank": pl.Int32(),
     "status": pl.String(),
@@ -51,13 +51,13 @@ UNMAPPED_MARKET: Final[dict[str, pl.DataType]] = {
 }
 
 
-def mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row per platform, sport and family (columns `MAPPING_COVERAGE`), sorted by these. The caller adds cycle, mapping version and clock.
+def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+    """One row per platform, sport and family (columns `MAPPING_COVERAGE_SCHEMA`), sorted by these. The caller adds cycle, mapping version and clock.
 
-    `counts`: the cycle's rows of core.mapping_counts (`COUNTS`). `matches`: listing_id, match (text, equal for listings of one match).
+    `counts`: the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches`: listing_id, match (text, equal for listings of one match).
     """
     key = ["platform", "sport", "family"]
-    counts = counts.select(COUNTS.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
+    counts = counts.select(MAPPING_COUNTS_SCHEMA.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
     affected = (
         counts.select(*key, listing_id="listing_ids")
         .explode("listing_id")
@@ -72,7 +72,7 @@ def mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetim
         .agg(
             pl.col("n_markets").sum().alias("n_markets_seen"),
             pl.col("n_markets").filter(of_class == "").sum().alias("n_mapped"),
-            *(pl.col("n_markets").filter(of_class == error).sum().alias(name) for name, error in CLASSES.items()),
+            *(pl.col("n_markets").filter(of_class == error).sum().alias(name) for name, error in ERROR_BY_COUNT_COLUMN.items()),
         )
         .join(affected, on=key, how="left")
         .with_columns(
@@ -81,12 +81,12 @@ def mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetim
             mapped_rate=pl.col("n_mapped") / pl.col("n_markets_seen"),
         )
         .sort(key)
-        .select(pl.col(name).cast(kind) for name, kind in MAPPING_COVERAGE.items())
+        .select(pl.col(name).cast(kind) for name, kind in MAPPING_COVERAGE_SCHEMA.items())
     )
 
 
-def unmapped_market(ledger: pl.DataFrame, known: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame) -> pl.DataFrame:
-    """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET`), by platform and rank.
+def build_unmapped_market(ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame) -> pl.DataFrame:
+    """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET_SCHEMA`), by platform and rank.
 
     `ledger`: one row per UNMAPPED_KEY with the columns that are not added here. `known`: platform, sport, external_market_id of the vocabulary's
     keys. `triage`: the same with status and reason. `proposals`: UNMAPPED_KEY, proposed_market_key, proposal_evidence.
@@ -98,15 +98,15 @@ def unmapped_market(ledger: pl.DataFrame, known: pl.DataFrame, triage: pl.DataFr
     only_unknown = pl.col("error_classes").list.eval(pl.element() == MappingError.UNKNOWN_MARKET.value).list.all()
     order = pl.struct(-pl.col("n_fixtures").cast(pl.Int64), -pl.col("occurrences").cast(pl.Int64), *UNMAPPED_KEY[1:])
     return (
-        ledger.join(known.select(market).unique().with_columns(known=pl.lit(value=True)), on=market, how="left")
+        ledger.join(known_markets.select(market).unique().with_columns(known=pl.lit(value=True)), on=market, how="left")
         .join(triage.select(*market, pl.col("status").alias("triaged"), "reason").unique(market), on=market, how="left")
         .join(proposals, on=UNMAPPED_KEY, how="left")
         .with_columns(
             impact_rank=order.rank("ordinal").over("platform"),
             status=pl.when(pl.col("known") & only_unknown)
-            .then(pl.lit(Triage.MAPPED.value))
-            .otherwise(pl.coalesce("triaged", pl.lit(Triage.NEW.value))),
+            .then(pl.lit(TriageStatus.MAPPED.value))
+            .otherwise(pl.coalesce("triaged", pl.lit(TriageStatus.NEW.value))),
         )
         .sort("platform", "impact_rank")
-        .select(pl.col(name).cast(kind) for name, kind in UNMAPPED_MARKET.items())
+        .select(pl.col(name).cast(kind) for name, kind in UNMAPPED_MARKET_SCHEMA.items())
     )

@@ -11,7 +11,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 DISCOVERY, CAPTURE, STORAGE = "discovery", "capture", "storage"
 STAGES: Final = (DISCOVERY, CAPTURE, STORAGE)
-RUN_QUALITY: Final[dict[str, pl.DataType]] = {
+RUN_QUALITY_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "stage": pl.String(),
     "as_of": INSTANT,
@@ -34,7 +34,7 @@ RUN_QUALITY: Final[dict[str, pl.DataType]] = {
     "completeness": pl.String(),
     "blocked_downstream": pl.Boolean(),
 }
-ANSWERS: Final[dict[str, pl.DataType]] = {
+ANSWERS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "kind": pl.String(),
     "external_id": pl.String(),
@@ -47,23 +47,28 @@ ANSWERS: Final[dict[str, pl.DataType]] = {
     "headers": pl.String(),
     "bytes": pl.Int64(),
 }
-MANIFESTS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "external_id": pl.String(), "declared": pl.Int32(), "completeness": pl.String()}
-DISCOVERED: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "n_matches": pl.Int32(), "n_listings": pl.Int32()}
-HISTORY: Final[dict[str, pl.DataType]] = {
+MANIFESTS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "external_id": pl.String(),
+    "declared": pl.Int32(),
+    "completeness": pl.String(),
+}
+DISCOVERED_SCHEMA: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "n_matches": pl.Int32(), "n_listings": pl.Int32()}
+HISTORY_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "keyframe": pl.Boolean(),
     "n_changed": pl.Int32(),
     "n_markets_mapped": pl.Int32(),
 }
-MEDIANS: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "stage": pl.String(), "fetched_median": pl.Float64()}
-_KEY: Final = ["platform", "stage"]
+MEDIANS_SCHEMA: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "stage": pl.String(), "fetched_median": pl.Float64()}
+_STAGE_KEY: Final = ["platform", "stage"]
 
 
-def run_quality(
+def build_run_quality(
     answers: pl.DataFrame,
     *,
     manifests: pl.DataFrame,
-    discovered: pl.DataFrame,
+    discovered_counts: pl.DataFrame,
     history: pl.DataFrame,
     rejects: pl.DataFrame,
     medians: pl.DataFrame,
@@ -71,30 +76,30 @@ def run_quality(
     scope: Scope,
     platforms: Sequence[Platform | str],
 ) -> pl.DataFrame:
-    """One row per platform and stage (columns `RUN_QUALITY`), sorted by these. The caller adds cycle, mapping version and clock.
+    """One row per platform and stage (columns `RUN_QUALITY_SCHEMA`), sorted by these. The caller adds cycle, mapping version and clock.
 
-    `answers`: every attempt of the cycle, columns `ANSWERS`. `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS`).
-    `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED`). `history`: one row per capture (`HISTORY`).
+    `answers`: every attempt of the cycle, columns `ANSWERS_SCHEMA`. `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS_SCHEMA`).
+    `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED_SCHEMA`). `history`: one row per capture (`HISTORY_SCHEMA`).
     `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECT_COUNTS`). `medians`: of `fetched` over earlier cycles
-    of the same scope (`MEDIANS`).
+    of the same scope (`MEDIANS_SCHEMA`).
 
     A full cycle has all three stages for every platform, and one with nothing in it has failed: a platform that silently falls to nothing is no
     success. Other scopes have rows for what was asked only.
     """
     names = sorted({str(p) for p in platforms})
-    staged = _staged(answers)
+    staged = _add_stage(answers)
     rows = (
-        _grid(staged, manifests, names, scope)
-        .join(_requests(staged), on=_KEY, how="left")
-        .join(_errors(staged), on=_KEY, how="left")
-        .join(_discovery(manifests), on=_KEY, how="left")
-        .join(discovered.select("platform", "n_matches", "n_listings"), on="platform", how="left")
-        .join(_captures(history), on="platform", how="left")
-        .join(_rejected(rejects), on=_KEY, how="left")
-        .join(medians.select(*_KEY, "fetched_median"), on=_KEY, how="left")
+        _build_grid(staged, manifests, names, scope)
+        .join(_count_requests(staged), on=_STAGE_KEY, how="left")
+        .join(_count_errors(staged), on=_STAGE_KEY, how="left")
+        .join(_count_declared(manifests), on=_STAGE_KEY, how="left")
+        .join(discovered_counts.select("platform", "n_matches", "n_listings"), on="platform", how="left")
+        .join(_count_captures(history), on="platform", how="left")
+        .join(_count_rejects(rejects), on=_STAGE_KEY, how="left")
+        .join(medians.select(*_STAGE_KEY, "fetched_median"), on=_STAGE_KEY, how="left")
         .with_columns(pl.selectors.starts_with("n_", "detail_").fill_null(0), pl.col("bytes").fill_null(0), pl.col("wall_s").fill_null(0.0))
-        .with_columns(_by_stage())
-        .with_columns(completeness=_completeness())
+        .with_columns(_build_stage_columns())
+        .with_columns(completeness=_choose_completeness())
         .with_columns(
             pl.lit(as_of, INSTANT).alias("as_of"),
             pl.col("errors_by_class").fill_null("{}"),
@@ -103,10 +108,10 @@ def run_quality(
             blocked_downstream=pl.col("completeness") == Completeness.FAILED.value,
         )
     )
-    return rows.sort("platform", "order").select(pl.col(name).cast(dtype) for name, dtype in RUN_QUALITY.items())
+    return rows.sort("platform", "order").select(pl.col(name).cast(dtype) for name, dtype in RUN_QUALITY_SCHEMA.items())
 
 
-def _staged(answers: pl.DataFrame) -> pl.DataFrame:
+def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
     """Attempts with their stage. A request that a host was spared is an error without a duration. An Age header was ignored when it did not move the
     instant that the answer speaks of."""
     usable = pl.col("failure").is_null()
@@ -121,21 +126,21 @@ def _staged(answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str], scope: Scope) -> pl.DataFrame:
+def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str], scope: Scope) -> pl.DataFrame:
     grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(
         pl.DataFrame({"stage": STAGES, "order": range(len(STAGES))}), how="cross"
     )
     grid = grid.with_columns(full=pl.lit(scope == Scope.FULL))
     if scope == Scope.FULL:
         return grid
-    asked = pl.concat([staged.select(_KEY), manifests.select("platform", stage=pl.lit(DISCOVERY))]).unique()
+    asked = pl.concat([staged.select(_STAGE_KEY), manifests.select("platform", stage=pl.lit(DISCOVERY))]).unique()
     storage = asked.filter(pl.col("stage") == CAPTURE).with_columns(stage=pl.lit(STORAGE))
-    return grid.join(pl.concat([asked, storage]), on=_KEY, how="semi")
+    return grid.join(pl.concat([asked, storage]), on=_STAGE_KEY, how="semi")
 
 
-def _requests(staged: pl.DataFrame) -> pl.DataFrame:
+def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
     """Per stage: usable answers, listings asked and settled, and times. The storage stage stands on the capture stage's answers."""
-    counted = staged.group_by(_KEY).agg(
+    counted = staged.group_by(_STAGE_KEY).agg(
         pl.col("usable").sum().alias("n_usable"),
         pl.col("external_id").n_unique().alias("n_asked"),
         pl.col("external_id").filter("settled").n_unique().alias("n_settled"),
@@ -151,20 +156,20 @@ def _requests(staged: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([counted, storage])
 
 
-def _errors(staged: pl.DataFrame) -> pl.DataFrame:
+def _count_errors(staged: pl.DataFrame) -> pl.DataFrame:
     entry = pl.lit('"') + pl.col("failure") + pl.lit('":') + pl.col("n").cast(pl.String)
     return (
         staged.filter(~pl.col("usable"))
-        .group_by(*_KEY, "failure")
+        .group_by(*_STAGE_KEY, "failure")
         .agg(pl.len().alias("n"))
-        .sort(*_KEY, "failure")
-        .group_by(_KEY, maintain_order=True)
+        .sort(*_STAGE_KEY, "failure")
+        .group_by(_STAGE_KEY, maintain_order=True)
         .agg(entry.alias("entries"))
-        .select(*_KEY, errors_by_class=pl.lit("{") + pl.col("entries").list.join(",") + pl.lit("}"))
+        .select(*_STAGE_KEY, errors_by_class=pl.lit("{") + pl.col("entries").list.join(",") + pl.lit("}"))
     )
 
 
-def _discovery(manifests: pl.DataFrame) -> pl.DataFrame:
+def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
     """What the tree declares: its own total where it gives one, else the sum over tournaments, null when nothing is declared."""
     whole = pl.col("external_id") == "*"
     parts = pl.col("declared").filter(~whole).drop_nulls()
@@ -175,7 +180,7 @@ def _discovery(manifests: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _captures(history: pl.DataFrame) -> pl.DataFrame:
+def _count_captures(history: pl.DataFrame) -> pl.DataFrame:
     """Captures, and the markets of those that have one to be compared with. What went, and an open market's single outcomes, are changes of an answer
     too, so that it may have more of them than markets: then all of it changed."""
     compared = ~pl.col("keyframe")
@@ -187,11 +192,11 @@ def _captures(history: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _rejected(rejects: pl.DataFrame) -> pl.DataFrame:
+def _count_rejects(rejects: pl.DataFrame) -> pl.DataFrame:
     stage = pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY))
     counted = (
         rejects.with_columns(stage=stage)
-        .group_by(_KEY)
+        .group_by(_STAGE_KEY)
         .agg(pl.col("n_answers").sum().alias("n_refused"), pl.col("n_entries").sum().alias("n_refused_entries"))
     )
     # Storage writes what was read: an answer refused before it is not storage's to have stored.
@@ -199,7 +204,7 @@ def _rejected(rejects: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([counted, storage])
 
 
-def _by_stage() -> list[pl.Expr]:
+def _build_stage_columns() -> list[pl.Expr]:
     """The columns whose meaning depends on the stage."""
     at_discovery, at_storage = pl.col("stage") == DISCOVERY, pl.col("stage") == STORAGE
     read = pl.max_horizontal(pl.col("n_usable").cast(pl.Int64) - pl.col("n_refused"), pl.lit(0, pl.Int64))
@@ -217,7 +222,7 @@ def _by_stage() -> list[pl.Expr]:
     ]
 
 
-def _completeness() -> pl.Expr:
+def _choose_completeness() -> pl.Expr:
     """Discovery: what the tree's manifest says, and failed without a match. Capture: every listing asked answered, or was said to be gone.
     Storage: a capture for every answer read. Outside a full cycle, nothing to do is complete."""
     complete, partial, failed = (pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED))

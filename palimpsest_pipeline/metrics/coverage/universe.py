@@ -8,20 +8,20 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Evidence, ListingKind, Platform
-from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.enums import ListingKind, Platform, PresenceEvidence
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-ANY: Final = "any"
+ANY_COMPETITOR: Final = "any"
 """All competitors together, in `pairs`."""
-_RANK: Final = {Evidence.COMPLETE.value: 0, Evidence.CARRIED.value: 1, Evidence.PARTIAL.value: 2}
-_WORD: Final = {rank: word for word, rank in _RANK.items()}
-PARTIAL_RANK: Final = _RANK[Evidence.PARTIAL.value]
+_RANK_BY_EVIDENCE: Final = {PresenceEvidence.COMPLETE.value: 0, PresenceEvidence.CARRIED.value: 1, PresenceEvidence.PARTIAL.value: 2}
+_EVIDENCE_BY_RANK: Final = {rank: word for word, rank in _RANK_BY_EVIDENCE.items()}
+PARTIAL_RANK: Final = _RANK_BY_EVIDENCE[PresenceEvidence.PARTIAL.value]
 
 
 @dataclass(frozen=True)
-class Universe:
-    """All frames that coverage is counted from. Made by `Universe.of`."""
+class CoverageUniverse:
+    """All frames that coverage is counted from. Made by `Universe.build`."""
 
     as_of: datetime
     home: Platform
@@ -33,7 +33,7 @@ class Universe:
     """core.fixtures columns and `started`."""
     tournaments: pl.DataFrame
     """`tournament_key, sport, country, display_name` of every key in use."""
-    looked: pl.DataFrame
+    looked_tournaments: pl.DataFrame
     cells: pl.DataFrame
     """Fixture x platform: `sr_id, platform, listed, missing, evidence_rank, stale_since`. Neither listed nor missing: could not be looked at."""
     pairs: pl.DataFrame
@@ -45,25 +45,25 @@ class Universe:
         return self.platforms[1:]
 
     @classmethod
-    def of(
+    def build(
         cls,
         identified: pl.DataFrame,
         fixtures: pl.DataFrame,
-        looked: pl.DataFrame,
+        looked_tournaments: pl.DataFrame,
         links: pl.DataFrame,
         tournaments: pl.DataFrame,
         *,
         as_of: datetime,
         home: Platform | str,
         platforms: Sequence[Platform | str],
-    ) -> "Universe":
+    ) -> "CoverageUniverse":
         """`identified`: listings as of the instant with `evidence` and `stale_since`; `fixtures`, `links`, `tournaments`: matched from these very
         listings (with home first in trust); `looked`: columns `LOOKED_TOURNAMENTS`.
 
         Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on listings of other platforms or of
         fixtures that are not in `fixtures`.
         """
-        order = _order(home, platforms)
+        order = _order_platforms(home, platforms)
         if as_of.tzinfo is None:
             raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
         matches = identified.filter(pl.col("kind") == ListingKind.MATCH.value)
@@ -76,39 +76,39 @@ class Universe:
         present = fixtures.join(matches, left_on="sr_id", right_on="fixture_sr_id", how="semi").with_columns(
             started=pl.col("effective_kickoff") <= pl.lit(as_of, INSTANT)
         )
-        listings = _with_fixture(matches, present, links, as_of)
-        cells = _cells(listings, present, looked, links, order)
+        listings = _add_fixture(matches, present, links, as_of)
+        cells = _build_cells(listings, present, looked_tournaments, links, order)
         return cls(
             as_of=as_of,
             home=order[0],
             platforms=order,
             listings=listings,
             fixtures=present.sort("sr_id"),
-            tournaments=_named(tournaments, listings, order),
-            looked=looked,
+            tournaments=_name_tournaments(tournaments, listings, order),
+            looked_tournaments=looked_tournaments,
             cells=cells,
-            pairs=_pairs(cells, present, order[0]),
+            pairs=_build_pairs(cells, present, order[0]),
         )
 
 
-def evidence_word(rank: pl.Expr) -> pl.Expr:
+def name_evidence(rank: pl.Expr) -> pl.Expr:
     """Evidence of a rank: the higher, the weaker."""
-    return rank.replace_strict(_WORD, return_dtype=pl.String)
+    return rank.replace_strict(_EVIDENCE_BY_RANK, return_dtype=pl.String)
 
 
-def evidence_rank(word: pl.Expr) -> pl.Expr:
+def rank_evidence(evidence: pl.Expr) -> pl.Expr:
     """Rank of evidence; an unknown word is an error, null stays null."""
-    return word.replace_strict(_RANK, return_dtype=pl.Int8)
+    return evidence.replace_strict(_RANK_BY_EVIDENCE, return_dtype=pl.Int8)
 
 
-def _order(home: Platform | str, platforms: Sequence[Platform | str]) -> tuple[Platform, ...]:
-    order = trust_order(home, platforms)
+def _order_platforms(home: Platform | str, platforms: Sequence[Platform | str]) -> tuple[Platform, ...]:
+    order = order_by_trust(home, platforms)
     if len(order) == 1:
         raise ValueError(f"coverage compares {home} with competitors: give at least one")
     return order
 
 
-def _with_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """A listing of a fixture stands and falls with the fixture's kickoff and tournament; an unidentified one has only its own. One without a kickoff
     has not started."""
     keys = links.select("platform", tournament_external_id="external_id", own_key="tournament_key")
@@ -124,7 +124,7 @@ def _with_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataF
     )
 
 
-def _named(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
+def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
     """Tournaments in use; one that the crosswalk does not hold stands alone under its listings' own words."""
     ranks = pl.DataFrame({"platform": list(order), "rank": range(len(order))}, schema={"platform": pl.String, "rank": pl.Int32})
     unlinked = (
@@ -138,11 +138,13 @@ def _named(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Pl
     return pl.concat([used, unlinked]).sort("tournament_key")
 
 
-def _cells(listings: pl.DataFrame, fixtures: pl.DataFrame, looked: pl.DataFrame, links: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
+def _build_cells(
+    listings: pl.DataFrame, fixtures: pl.DataFrame, looked_tournaments: pl.DataFrame, links: pl.DataFrame, order: Sequence[Platform]
+) -> pl.DataFrame:
     """What each platform says of each fixture. Absence is known when the platform's every tournament was looked at, or when each of its
     tournaments linked to the fixture's was; a tournament known but not received leaves it open."""
     grid = fixtures.select("sr_id", "tournament_key").join(pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross")
-    known = looked.select("platform", "tournament_external_id", "stale_since", rank=evidence_rank(pl.col("evidence")))
+    known = looked_tournaments.select("platform", "tournament_external_id", "stale_since", rank=rank_evidence(pl.col("evidence")))
     whole = known.filter(pl.col("tournament_external_id") == "*").select("platform", whole_rank="rank", whole_stale="stale_since")
     linked = (
         links.select("platform", "tournament_key", tournament_external_id="external_id")
@@ -164,7 +166,7 @@ def _cells(listings: pl.DataFrame, fixtures: pl.DataFrame, looked: pl.DataFrame,
     )
     stale = pl.coalesce(pl.when(pl.col("linked_rank") == 1).then("linked_stale"), pl.when(pl.col("whole_rank") == 1).then("whole_stale"))
     return (
-        grid.join(_presence(listings), on=["sr_id", "platform"], how="left")
+        grid.join(_find_best_sightings(listings), on=["sr_id", "platform"], how="left")
         .join(whole, on="platform", how="left")
         .join(linked, on=["platform", "tournament_key"], how="left")
         .with_columns(listed=pl.col("seen_rank").is_not_null(), absence_rank=absence)
@@ -181,20 +183,20 @@ def _cells(listings: pl.DataFrame, fixtures: pl.DataFrame, looked: pl.DataFrame,
     )
 
 
-def _presence(listings: pl.DataFrame) -> pl.DataFrame:
+def _find_best_sightings(listings: pl.DataFrame) -> pl.DataFrame:
     """The best sighting of each fixture on each platform."""
     return (
         listings.filter(pl.col("fixture_sr_id").is_not_null())
-        .with_columns(rank=evidence_rank(pl.col("evidence")).fill_null(PARTIAL_RANK))
+        .with_columns(rank=rank_evidence(pl.col("evidence")).fill_null(PARTIAL_RANK))
         .group_by(pl.col("fixture_sr_id").alias("sr_id"), "platform")
         .agg(pl.col("rank").min().alias("seen_rank"), pl.col("stale_since").filter(pl.col("rank") == 1).max().alias("seen_stale"))
     )
 
 
-def _pairs(cells: pl.DataFrame, fixtures: pl.DataFrame, home: Platform) -> pl.DataFrame:
+def _build_pairs(cells: pl.DataFrame, fixtures: pl.DataFrame, home: Platform) -> pl.DataFrame:
     ours = cells.filter(pl.col("platform") == home).select("sr_id", on_home="listed", home_missing="missing")
     theirs = cells.filter(pl.col("platform") != home).select("sr_id", "platform", on_platform="listed", platform_missing="missing")
-    together = theirs.group_by("sr_id").agg(pl.lit(ANY).alias("platform"), pl.col("on_platform").any(), pl.col("platform_missing").all())
+    together = theirs.group_by("sr_id").agg(pl.lit(ANY_COMPETITOR).alias("platform"), pl.col("on_platform").any(), pl.col("platform_missing").all())
     on_home, on_platform = pl.col("on_home"), pl.col("on_platform")
     outcome = (
         pl.when(on_home & on_platform)

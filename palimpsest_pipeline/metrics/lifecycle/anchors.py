@@ -4,11 +4,11 @@ from datetime import datetime
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import Look
+from palimpsest_pipeline.domain.enums import LookResult
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 
-def with_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
+def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """`listings` (life.LISTINGS), each once, with `kickoff_at`, `kickoff_version` and `kickoff_since` (when that version was first seen) of the last
     version in `kickoffs` (life.KICKOFFS), and whether it is `to_come` after `as_of`. Sorted by sr_id and platform.
 
@@ -38,13 +38,17 @@ def with_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime
     return rows
 
 
-def looks_before_kickoff(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `looks` (life.LOOKS) at the listings of `anchored` (`with_kickoff`) strictly before kickoff, by listing and instant: one an instant,
+def select_looks_before_kickoff(looks: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
+    """Rows of `looks` (life.LOOKS) at the listings of `anchored` (`add_kickoff`) strictly before kickoff, by listing and instant: one an instant,
     and of a cycle that got an answer only its answers."""
-    before = looks.join(anchored.select("listing_id", "kickoff_at"), on="listing_id").filter(pl.col("at") < pl.col("kickoff_at")).drop("kickoff_at")
-    is_answer = pl.col("look") == Look.ANSWERED.value
+    before = (
+        looks.join(anchored_listings.select("listing_id", "kickoff_at"), on="listing_id")
+        .filter(pl.col("at") < pl.col("kickoff_at"))
+        .drop("kickoff_at")
+    )
+    is_answer = pl.col("look") == LookResult.ANSWERED.value
     others = before.filter(~is_answer).join(before.filter(is_answer), on=["listing_id", "cycle_id"], how="anti")
-    order = pl.col("look").cast(pl.Enum(Look))
+    order = pl.col("look").cast(pl.Enum(LookResult))
     return (
         pl.concat([before.filter(is_answer), others])
         .sort("listing_id", "at", order, "cycle_id", "n_markets_priced", "detail")

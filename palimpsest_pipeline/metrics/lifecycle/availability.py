@@ -4,7 +4,7 @@ Two things are laid over each other: what answers say of a market, and what is k
 it, nothing). Each is a sequence of marks in time, a mark holding until the next one; an interval is a run of marks that come to the same state.
 The listing as a whole is one market more, whose key is '*'. Markets that were never in an answer have no interval.
 
-Belongs here: the states and when they change. Does not: prices, first and last ones (`open_close`), reading and writing the frames.
+Belongs here: the states and when they change. Does not: prices, first and last ones (`find_open_close`), reading and writing the frames.
 """
 
 from datetime import datetime, timedelta
@@ -12,14 +12,14 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import WHOLE_LISTING, AvailabilityState, Look, MarketState
+from palimpsest_pipeline.domain.enums import WHOLE_LISTING_KEY, AvailabilityState, LookResult, MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import Types
-from ..prices.margins import outcomes_of
-from .anchors import looks_before_kickoff, with_kickoff
+from ..lifecycle_frames import FrameSchema
+from ..prices.margins import expand_outcomes
+from .anchors import add_kickoff, select_looks_before_kickoff
 
-AVAILABILITY: Final[Types] = {
+AVAILABILITY_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "market_key": pl.String,
@@ -41,30 +41,30 @@ OFFERED: Final = MarketState.OFFERED.value
 SUSPENDED: Final = MarketState.SUSPENDED.value
 NO_PRICE: Final = MarketState.NO_PRICE.value
 WITHDRAWN: Final = MarketState.WITHDRAWN.value
-SAID: Final = [state.value for state in MarketState]
+ANSWER_STATES: Final = [state.value for state in MarketState]
 """States that an answer says."""
 DROPPED: Final = AvailabilityState.EVENT_DROPPED.value
 CLOSED: Final = AvailabilityState.CLOSED_AT_KICKOFF.value
 NOT_OBSERVED: Final = AvailabilityState.NOT_OBSERVED.value
-REASONS: Final = {
-    Look.ABSENT.value: "not in a complete discovery",
-    Look.FAILED.value: "no usable answer",
-    Look.UNKNOWN.value: "discovery could not look",
+REASON_BY_LOOK: Final = {
+    LookResult.ABSENT.value: "not in a complete discovery",
+    LookResult.FAILED.value: "no usable answer",
+    LookResult.UNKNOWN.value: "discovery could not look",
 }
-KNOWN: Final = "known"
+KNOWN_KICKOFFS_SCHEMA: Final = "known"
 """Of a listing: its last answer holds. What else can be said of it are words of AvailabilityState: dropped, closed, not observed."""
-UNIT: Final = ("listing_id", "market_key", "specifier")
-COUNTS: Final = ("n_outcomes", "n_outcomes_active")
-STRETCH: Final = ("listing_id", "of_whole", "standing")
+UNIT_COLUMNS: Final = ("listing_id", "market_key", "specifier")
+COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
+STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "standing")
 """What is known of a listing, seen from it as a whole (`of_whole`) or from its markets, for which only answers are news."""
 LISTINGS_AT_ONCE: Final = 50
 """What is worked on at once: some 100 MB where every market of every listing moves all day."""
 
 
-def availability_intervals(
+def build_availability_intervals(
     listings: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, kickoffs: pl.DataFrame, *, as_of: datetime, silence_limit: timedelta
 ) -> pl.DataFrame:
-    """Intervals of every market that was ever in an answer, and of every listing that was ever seen: columns `AVAILABILITY`, sorted by key.
+    """Intervals of every market that was ever in an answer, and of every listing that was ever seen: columns `AVAILABILITY_SCHEMA`, sorted by key.
 
     Frames as in `lifecycle_frames`; rows of listings that are not in `listings` are left out. `as_of`: kickoffs until then have happened, and
     silence counts
@@ -72,107 +72,107 @@ def availability_intervals(
     and a listing that was not seen before it has no interval. In a cycle with an answer only the answers count.
 
     Raises ValueError on a limit that is not positive, an answer without its number of markets, changes at an instant without an answer among the
-    looks, and like `with_kickoff`.
+    looks, and like `add_kickoff`.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
-    anchors = with_kickoff(listings, kickoffs, as_of).select("listing_id", "sr_id", "platform", "kickoff_at", "to_come")
-    counted = _counted_looks(looks, anchors)
-    wanted = {"market_key": {WHOLE_LISTING}, "specifier": {""}, "outcome": {""}}
+    anchors = add_kickoff(listings, kickoffs, as_of).select("listing_id", "sr_id", "platform", "kickoff_at", "to_come")
+    counted = _select_counted_looks(looks, anchors)
+    wanted = {"market_key": {WHOLE_LISTING_KEY}, "specifier": {""}, "outcome": {""}}
     names = {name: pl.Enum(sorted(texts.union(changes.get_column(name).unique()))) for name, texts in wanted.items()}
-    parts = [pl.DataFrame(schema=AVAILABILITY)]
+    parts = [pl.DataFrame(schema=AVAILABILITY_SCHEMA)]
     for some in anchors.iter_slices(LISTINGS_AT_ONCE):
         rows = changes.join(some.select("listing_id", "kickoff_at"), on="listing_id").cast(names)  # type: ignore[arg-type]
         here = counted.join(some.select("listing_id"), on="listing_id", maintain_order="left")
-        parts.append(_of_listings(some, here, rows, as_of, silence_limit))
+        parts.append(_build_intervals(some, here, rows, as_of, silence_limit))
     return pl.concat(parts)
 
 
-def _of_listings(anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
+def _build_intervals(anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
     """The intervals of these listings, whose looks and changes these are. Names of markets are Enums: they sort as their texts do, but fast."""
-    news = _news(looks)
-    of_markets = _of_markets(_of_outcomes(changes, looks))
+    news = _build_listing_news(looks)
+    of_markets = _build_market_marks(_build_outcome_marks(changes, looks))
     if news.is_empty():
-        return pl.DataFrame(schema=AVAILABILITY)
-    marks = pl.concat([of_markets, _of_whole(looks, of_markets)])
-    intervals = _composed(marks, _stretches(news, anchors, as_of, silence_limit), anchors)
+        return pl.DataFrame(schema=AVAILABILITY_SCHEMA)
+    marks = pl.concat([of_markets, _build_listing_marks(looks, of_markets)])
+    intervals = _compose_intervals(marks, _build_stretches(news, anchors, as_of, silence_limit), anchors)
     minutes = (pl.col("kickoff_at") - pl.col("valid_from")).dt.total_minutes(fractional=True)
     return (
-        _confirmed(intervals, news)
+        _add_confirmations(intervals, news)
         .join(anchors, on="listing_id", maintain_order="left")
         .with_columns(minutes_to_kickoff_at_start=minutes)
-        .select(pl.col(name).cast(dtype) for name, dtype in AVAILABILITY.items())
+        .select(pl.col(name).cast(dtype) for name, dtype in AVAILABILITY_SCHEMA.items())
     )
 
 
-def _counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
+def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
     """Looks before kickoff from the first that shows the listing, one an instant, sorted by listing and instant.
 
     Added: `shown`, the last of answered, listed, absent up to this look; `asked`, the last of answered, absent.
     """
-    before = looks_before_kickoff(looks, anchors)
+    before = select_looks_before_kickoff(looks, anchors)
     look = pl.col("look")
-    uncounted = before.filter(look == Look.ANSWERED.value, pl.col("n_markets_priced").is_null())
+    uncounted = before.filter(look == LookResult.ANSWERED.value, pl.col("n_markets_priced").is_null())
     if uncounted.height:
         raise ValueError(f"{uncounted.height} answers without n_markets_priced, e.g. {uncounted.row(0, named=True)}")
-    seen_at = pl.col("at").filter(look.is_in([Look.ANSWERED.value, Look.LISTED.value])).min().over("listing_id")
-    asked = look.is_in([Look.ANSWERED.value, Look.ABSENT.value])
+    seen_at = pl.col("at").filter(look.is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])).min().over("listing_id")
+    asked = look.is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
     return before.filter(pl.col("at") >= seen_at).with_columns(
-        shown=pl.when(asked | (look == Look.LISTED.value)).then(look).forward_fill().over("listing_id"),
+        shown=pl.when(asked | (look == LookResult.LISTED.value)).then(look).forward_fill().over("listing_id"),
         asked=pl.when(asked).then(look).forward_fill().over("listing_id"),
     )
 
 
-def _of_outcomes(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
+def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
     """What answers say of each row of a book, where it differs from what the answer before said: row (its number), UNIT, at, state, COUNTS; sorted.
 
     A row that the first answer of a later day lacks is withdrawn from that answer on.
     """
-    answers = looks.filter(pl.col("look") == Look.ANSWERED.value).select("listing_id", "at")
-    rows = changes.filter(pl.col("observed_at") < pl.col("kickoff_at")).rename({"observed_at": "at"}).unique([*UNIT, "outcome", "at"])
+    answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).select("listing_id", "at")
+    rows = changes.filter(pl.col("observed_at") < pl.col("kickoff_at")).rename({"observed_at": "at"}).unique([*UNIT_COLUMNS, "outcome", "at"])
     strays = rows.join(answers, on=["listing_id", "at"], how="anti")
     if strays.height:
         raise ValueError(f"{strays.height} changes at an instant without an answer among the looks, e.g. {strays.row(0, named=True)}")
     days = answers.group_by("listing_id", day=pl.col("at").dt.date()).agg(pl.col("at").min()).sort("listing_id", "day")
     next_days = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
     told = (
-        _with_counts(rows)
-        .select(*UNIT, "outcome", "at", "state", *COUNTS, day=pl.col("at").dt.date())
+        _add_counts(rows)
+        .select(*UNIT_COLUMNS, "outcome", "at", "state", *COUNT_COLUMNS, day=pl.col("at").dt.date())
         .join(next_days, on=["listing_id", "day"], how="left")
-        .sort(*UNIT, "outcome", "at")
-        .with_columns(row=pl.struct(*UNIT, "outcome").rle_id())
+        .sort(*UNIT_COLUMNS, "outcome", "at")
+        .with_columns(row=pl.struct(*UNIT_COLUMNS, "outcome").rle_id())
     )
     last_of_day = (pl.col("row") != pl.col("row").shift(-1)) | (pl.col("at").shift(-1) > pl.col("next_day_at"))
     is_lacking = last_of_day.fill_null(value=True) & (pl.col("state") != WITHDRAWN) & pl.col("next_day_at").is_not_null()
     told = told.with_columns(lacking=is_lacking)
-    same = _same("row") & pl.all_horizontal(_same(name) for name in ("state", *COUNTS)) & ~pl.col("lacking").shift(1)
-    nothing = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNTS)]
-    differing = told.filter(same.not_().fill_null(value=True)).select("row", *UNIT, "at", "state", *COUNTS)
-    gone = told.filter("lacking").select("row", *UNIT, pl.col("next_day_at").alias("at"), *nothing)
+    same = _equals_previous("row") & pl.all_horizontal(_equals_previous(name) for name in ("state", *COUNT_COLUMNS)) & ~pl.col("lacking").shift(1)
+    nothing = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNT_COLUMNS)]
+    differing = told.filter(same.not_().fill_null(value=True)).select("row", *UNIT_COLUMNS, "at", "state", *COUNT_COLUMNS)
+    gone = told.filter("lacking").select("row", *UNIT_COLUMNS, pl.col("next_day_at").alias("at"), *nothing)
     return pl.concat([differing, gone]).sort("row", "at")
 
 
-def _same(name: str) -> pl.Expr:
+def _equals_previous(name: str) -> pl.Expr:
     """The value is that of the row above; null in the first row."""
     return pl.col(name) == pl.col(name).shift(1)
 
 
-def _next_is_same(name: str) -> pl.Expr:
+def _equals_next(name: str) -> pl.Expr:
     """The value is that of the row below; null in the last row."""
     return pl.col(name) == pl.col(name).shift(-1)
 
 
-def _more(value: pl.Expr, key: str) -> pl.Expr:
+def _subtract_previous(value: pl.Expr, key: str) -> pl.Expr:
     """By how much a number differs from the row above, where that has the same key; else from nought."""
-    return value - pl.when(_same(key)).then(value.shift(1)).otherwise(0)
+    return value - pl.when(_equals_previous(key)).then(value.shift(1)).otherwise(0)
 
 
-def _with_counts(rows: pl.DataFrame) -> pl.DataFrame:
+def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
     """CHANGES with COUNTS: outcomes that have a price or are off, and those that can be backed."""
     numbered = rows.with_row_index("nth_row")
     masked = numbered.filter(pl.col("off_mask") != 0)
     by_mask = (
-        outcomes_of(masked, ["nth_row"])
+        expand_outcomes(masked, ["nth_row"])
         .group_by("nth_row")
         .agg(listed=(pl.col("state") != NO_PRICE).sum(), backable=(pl.col("state") == OFFERED).sum())
     )
@@ -183,80 +183,82 @@ def _with_counts(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _of_markets(told: pl.DataFrame) -> pl.DataFrame:
+def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
     """Rows of books put together by market: the state is the best of theirs, the counts are their sums. UNIT, at, state, COUNTS; sorted.
 
-    `told`: as `_of_outcomes` returns it. A row counts from its instant until its next one, so sums of differences are sums of what holds.
+    `told`: as `_build_outcome_marks` returns it. A row counts from its instant until its next one, so sums of differences are sums of what holds.
     """
-    summed = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNTS)]
+    summed = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
     best = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
     return (
-        told.with_columns((pl.col("state") == state).cast(pl.Int32).alias(state) for state in (OFFERED, SUSPENDED, NO_PRICE))
-        .with_columns(_more(n, "row") for n in summed)
-        .group_by(*UNIT, "at")
+        outcome_marks.with_columns((pl.col("state") == state).cast(pl.Int32).alias(state) for state in (OFFERED, SUSPENDED, NO_PRICE))
+        .with_columns(_subtract_previous(n, "row") for n in summed)
+        .group_by(*UNIT_COLUMNS, "at")
         .agg(n.sum() for n in summed)
-        .sort(*UNIT, "at")
-        .with_columns(market=pl.struct(UNIT).rle_id())
+        .sort(*UNIT_COLUMNS, "at")
+        .with_columns(market=pl.struct(UNIT_COLUMNS).rle_id())
         .with_columns(n.cum_sum().over("market") for n in summed)
-        .select(*UNIT, "at", best.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"), *COUNTS)
+        .select(
+            *UNIT_COLUMNS, "at", best.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"), *COUNT_COLUMNS
+        )
     )
 
 
-def _of_whole(looks: pl.DataFrame, of_markets: pl.DataFrame) -> pl.DataFrame:
+def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.DataFrame:
     """What each answer says of its listing as a whole, in the columns of `of_markets`: offered when any market is, suspended when it has others."""
-    live = of_markets.with_columns(market=pl.struct(UNIT).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32))
+    live = market_marks.with_columns(market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32))
     n_markets = (
-        live.select("listing_id", "at", more=_more(pl.col("there"), "market"))
+        live.select("listing_id", "at", more=_subtract_previous(pl.col("there"), "market"))
         .group_by("listing_id", "at")
         .agg(pl.col("more").sum())
         .sort("listing_id", "at")
         .select("listing_id", "at", n_markets=pl.col("more").cum_sum().over("listing_id"))
     )
-    answers = looks.filter(pl.col("look") == Look.ANSWERED.value).sort("at")
+    answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).sort("at")
     state = pl.when(pl.col("n_markets_priced") > 0).then(pl.lit(OFFERED)).when(pl.col("n_markets") > 0).then(pl.lit(SUSPENDED))
     return answers.join_asof(n_markets.sort("at"), on="at", by="listing_id", check_sortedness=False).select(
         "listing_id",
-        pl.lit(WHOLE_LISTING).cast(of_markets.schema["market_key"]).alias("market_key"),
-        pl.lit("").cast(of_markets.schema["specifier"]).alias("specifier"),
+        pl.lit(WHOLE_LISTING_KEY).cast(market_marks.schema["market_key"]).alias("market_key"),
+        pl.lit("").cast(market_marks.schema["specifier"]).alias("specifier"),
         "at",
         state.otherwise(pl.lit(NO_PRICE)).alias("state"),
-        *(pl.lit(None, pl.Int32).alias(name) for name in COUNTS),
+        *(pl.lit(None, pl.Int32).alias(name) for name in COUNT_COLUMNS),
     )
 
 
-def _news(looks: pl.DataFrame) -> pl.DataFrame:
+def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
     """What each look says of its listing: STRETCH, at, cycle_id, reason; sorted by listing and instant, whole listings apart from their markets.
 
     That a listing is still listed is news for the listing alone; that it is back after a drop ends the drop for its markets too.
     """
     look, detail = pl.col("look"), pl.col("detail")
-    listed_since_answer = (look == Look.LISTED.value) & (pl.col("asked") == Look.ANSWERED.value).fill_null(value=False)
+    listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(value=False)
     back = pl.col("asked").is_not_null()
     reason = (
-        pl.when(look == Look.ANSWERED.value)
+        pl.when(look == LookResult.ANSWERED.value)
         .then(pl.lit(""))
         .when(listed_since_answer)
         .then(pl.lit("still listed, not asked again"))
-        .when(look == Look.LISTED.value)
+        .when(look == LookResult.LISTED.value)
         .then(pl.when(back).then(pl.lit("listed again, not yet asked")).otherwise(pl.lit("listed, not yet asked")))
         .otherwise(
-            look.replace_strict(REASONS, default=None, return_dtype=pl.String)
+            look.replace_strict(REASON_BY_LOOK, default=None, return_dtype=pl.String)
             + pl.when(detail.fill_null("") == "").then(pl.lit("")).otherwise(pl.lit(": ") + detail)
         )
     )
     standing = (
-        pl.when((look == Look.ANSWERED.value) | listed_since_answer)
-        .then(pl.lit(KNOWN))
-        .when(look == Look.ABSENT.value)
+        pl.when((look == LookResult.ANSWERED.value) | listed_since_answer)
+        .then(pl.lit(KNOWN_KICKOFFS_SCHEMA))
+        .when(look == LookResult.ABSENT.value)
         .then(pl.lit(DROPPED))
         .otherwise(pl.lit(NOT_OBSERVED))
     )
     said = looks.with_columns(standing=standing, reason=reason, idle=listed_since_answer)
     both = pl.concat([said.with_columns(of_whole=pl.lit(value=True)), said.filter(~pl.col("idle")).with_columns(of_whole=pl.lit(value=False))])
-    return both.sort("of_whole", "listing_id", "at").select(*STRETCH, "at", "cycle_id", "reason", "shown")
+    return both.sort("of_whole", "listing_id", "at").select(*STRETCH_COLUMNS, "at", "cycle_id", "reason", "shown")
 
 
-def _stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
+def _build_stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
     """Since when what is known of a listing: STRETCH, at, reason; neighbours differ. Looks, the silence after them, and the kickoff."""
     subject = ["of_whole", "listing_id"]
     until = pl.coalesce(pl.col("at").shift(-1).over(subject), pl.min_horizontal("kickoff_at", pl.lit(as_of, INSTANT)))
@@ -266,7 +268,7 @@ def _stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silen
         .filter((silence_at < until) & (pl.col("standing") != NOT_OBSERVED))
         .with_columns(at=silence_at, standing=pl.lit(NOT_OBSERVED), reason=pl.lit(f"no look for {silence_limit / timedelta(minutes=1):g} minutes"))
     )
-    dropped = pl.col("shown") == Look.ABSENT.value
+    dropped = pl.col("shown") == LookResult.ABSENT.value
     closed = (
         news.unique(subject, keep="last", maintain_order=True)
         .join(anchors.filter(~pl.col("to_come")).select("listing_id", "kickoff_at"), on="listing_id")
@@ -276,7 +278,7 @@ def _stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silen
             reason=pl.when(dropped).then(pl.lit("dropped before the kickoff")).otherwise(pl.lit("kickoff")),
         )
     )
-    columns = [*STRETCH, "at", "reason"]
+    columns = [*STRETCH_COLUMNS, "at", "reason"]
     return (
         pl.concat([news.select(columns), silent.select(columns), closed.select(columns)])
         .sort(*subject, "at")
@@ -284,48 +286,52 @@ def _stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silen
     )
 
 
-def _composed(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
+def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
     """Intervals: UNIT, of_whole, state, valid_from, valid_to, COUNTS, reason_detail; sorted as they are returned in the end.
 
     What is known of the listing lies over what its answers said of the market.
     """
-    whole = pl.col("market_key") == WHOLE_LISTING
-    of_market = marks.filter(~whole).group_by(UNIT).agg(begins_at=pl.col("at").min())
+    whole = pl.col("market_key") == WHOLE_LISTING_KEY
+    of_market = marks.filter(~whole).group_by(UNIT_COLUMNS).agg(begins_at=pl.col("at").min())
     of_listing = stretches.filter("of_whole").group_by("listing_id").agg(begins_at=pl.col("at").min())
-    names = {name: pl.lit(text).cast(marks.schema[name]) for name, text in (("market_key", WHOLE_LISTING), ("specifier", ""))}
+    names = {name: pl.lit(text).cast(marks.schema[name]) for name, text in (("market_key", WHOLE_LISTING_KEY), ("specifier", ""))}
     units = (
         pl.concat([of_market, of_listing.with_columns(**names).select(of_market.columns)])
         .join(anchors.select("listing_id", "sr_id", "platform"), on="listing_id")
         .sort("sr_id", "platform", "market_key", "specifier")
-        .select(*UNIT, "begins_at", of_whole=whole)
+        .select(*UNIT_COLUMNS, "begins_at", of_whole=whole)
         .with_row_index("unit")
     )
     over = stretches.join(units, on=["listing_id", "of_whole"]).filter(pl.col("at") >= pl.col("begins_at")).select("unit", "at", "standing", "reason")
-    under = marks.join(units, on=UNIT).select("unit", "at", "state", *COUNTS, standing=pl.lit(KNOWN), reason=pl.lit(""))
-    answered = pl.col("standing") == KNOWN
+    under = marks.join(units, on=UNIT_COLUMNS).select(
+        "unit", "at", "state", *COUNT_COLUMNS, standing=pl.lit(KNOWN_KICKOFFS_SCHEMA), reason=pl.lit("")
+    )
+    answered = pl.col("standing") == KNOWN_KICKOFFS_SCHEMA
     still_withdrawn = (pl.col("standing") == CLOSED) & (pl.col("state") == WITHDRAWN)
     state = pl.when(answered | still_withdrawn).then("state").otherwise("standing")
     reason = pl.when(still_withdrawn).then(pl.lit("not in the last answer before the kickoff")).otherwise("reason")
-    in_words = pl.col("state").is_in(SAID)
+    in_words = pl.col("state").is_in(ANSWER_STATES)
     return (
         pl.concat([over, under], how="diagonal")
         .sort("unit", "at")
-        .with_columns(pl.col("state", *COUNTS).forward_fill().over("unit"))
-        .filter((_next_is_same("unit") & _next_is_same("at")).not_().fill_null(value=True))
+        .with_columns(pl.col("state", *COUNT_COLUMNS).forward_fill().over("unit"))
+        .filter((_equals_next("unit") & _equals_next("at")).not_().fill_null(value=True))
         .with_columns(state.alias("state"), reason_detail=reason)
-        .filter((_same("unit") & _same("state")).not_().fill_null(value=True))
-        .with_columns(pl.when(in_words).then(pl.col(name)).alias(name) for name in COUNTS)
-        .select("unit", "state", *COUNTS, "reason_detail", valid_from="at", valid_to=pl.when(_next_is_same("unit")).then(pl.col("at").shift(-1)))
+        .filter((_equals_previous("unit") & _equals_previous("state")).not_().fill_null(value=True))
+        .with_columns(pl.when(in_words).then(pl.col(name)).alias(name) for name in COUNT_COLUMNS)
+        .select(
+            "unit", "state", *COUNT_COLUMNS, "reason_detail", valid_from="at", valid_to=pl.when(_equals_next("unit")).then(pl.col("at").shift(-1))
+        )
         .join(units.drop("begins_at"), on="unit", maintain_order="left")
     )
 
 
-def _confirmed(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
+def _add_confirmations(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
     """Intervals, in their order, with the looks within them that show their state: first_cycle, last_cycle, n_confirmations, last_confirmed_at.
 
     Looks stand in one row, those of a stretch together, by time; an interval's are those between the places of its two ends.
     """
-    shown = news.sort(*STRETCH, "at").with_columns(place=pl.struct(STRETCH).rle_id().cast(pl.Int64))
+    shown = news.sort(*STRETCH_COLUMNS, "at").with_columns(place=pl.struct(STRETCH_COLUMNS).rle_id().cast(pl.Int64))
     origin, latest = shown.select(pl.col("at").min(), latest=pl.col("at").max()).row(0)
     span: int = (latest - origin) // timedelta(microseconds=1) + 2
 
@@ -333,11 +339,11 @@ def _confirmed(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
         """Stretch and instant as one number; before and after all looks are instants too."""
         return pl.col("place") * span + (at - pl.lit(origin, INSTANT)).dt.total_microseconds().clip(0, span - 1)
 
-    standing = pl.when(pl.col("state").is_in(SAID)).then(pl.lit(KNOWN)).otherwise("state")
+    standing = pl.when(pl.col("state").is_in(ANSWER_STATES)).then(pl.lit(KNOWN_KICKOFFS_SCHEMA)).otherwise("state")
     row = shown.select(place(pl.col("at"))).to_series()
     ends = (
         intervals.with_columns(standing=standing)
-        .join(shown.select(*STRETCH, "place").unique(), on=STRETCH, how="left", maintain_order="left")
+        .join(shown.select(*STRETCH_COLUMNS, "place").unique(), on=STRETCH_COLUMNS, how="left", maintain_order="left")
         .select(begin=place(pl.col("valid_from")), end=place(pl.col("valid_to").fill_null(latest + timedelta(microseconds=1))))
     )
     n_before, n_until = (pl.lit(row.search_sorted(ends.get_column(name), side="left")).cast(pl.Int32) for name in ("begin", "end"))

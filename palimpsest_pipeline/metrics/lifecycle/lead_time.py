@@ -6,13 +6,13 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import EndedBy, Look
+from palimpsest_pipeline.domain.enums import ListingEnd, LookResult
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import Types
-from .anchors import looks_before_kickoff, with_kickoff
+from ..lifecycle_frames import FrameSchema
+from .anchors import add_kickoff, select_looks_before_kickoff
 
-LEAD_TIME: Final[Types] = {
+LEAD_TIME_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "first_listed_at": INSTANT,
@@ -30,59 +30,61 @@ LEAD_TIME: Final[Types] = {
     "last_seen_at": INSTANT,
     "ended_by": pl.String,
 }
-DEPTHS_H: Final = (72, 24, 1)
+DEPTH_HOURS: Final = (72, 24, 1)
 """How long before kickoff markets are counted, hours."""
 
 
-def lead_times(
+def compute_lead_times(
     listings: pl.DataFrame, looks: pl.DataFrame, listed_kickoffs: pl.DataFrame, kickoffs: pl.DataFrame, *, as_of: datetime
 ) -> pl.DataFrame:
-    """One row per (sr_id, platform), columns `LEAD_TIME`, sorted by these. Frames as in `lifecycle_frames`.
+    """One row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these. Frames as in `lifecycle_frames`.
 
     Leads refer to the kickoff in force and are negative when it lies before them. A count of markets is that of the last answer until then: null
     when there was none, and when `as_of` has not come so far. A listing has ended when the last look at it before kickoff that says anything is a
     complete discovery that lacks it (dropped), or when its kickoff has come: by kickoff when the last look before showed it, else nobody knows.
 
-    Raises like `with_kickoff`.
+    Raises like `add_kickoff`.
     """
-    anchored = with_kickoff(listings, kickoffs, as_of)
+    anchored = add_kickoff(listings, kickoffs, as_of)
     seen = looks.unique().join(anchored.select("listing_id", "kickoff_at", "first_listed_at"), on="listing_id")
-    answers = seen.filter(pl.col("look") == Look.ANSWERED.value).sort("at", "n_markets_priced")
-    absent = seen.filter(pl.col("look") == Look.ABSENT.value, pl.col("at") < pl.col("first_listed_at"))
+    answers = seen.filter(pl.col("look") == LookResult.ANSWERED.value).sort("at", "n_markets_priced")
+    absent = seen.filter(pl.col("look") == LookResult.ABSENT.value, pl.col("at") < pl.col("first_listed_at"))
     rows = (
         anchored.with_columns(listed_censored=~pl.col("listing_id").is_in(absent["listing_id"].implode()))
-        .join(_claims(anchored, listed_kickoffs), on="listing_id", how="left")
-        .join(_first_prices(answers), on="listing_id", how="left")
-        .join(_ends(looks_before_kickoff(looks, anchored)), on="listing_id", how="left")
+        .join(_select_claims(anchored, listed_kickoffs), on="listing_id", how="left")
+        .join(_find_first_prices(answers), on="listing_id", how="left")
+        .join(_find_last_looks(select_looks_before_kickoff(looks, anchored)), on="listing_id", how="left")
     )
-    for hours in DEPTHS_H:
-        rows = rows.join(_depths(answers, hours, as_of), on="listing_id", how="left")
-    rows = rows.with_columns(lead_days_listed=_days_to_kickoff("first_listed_at"), lead_days_priced=_days_to_kickoff("first_priced_at"))
+    for hours in DEPTH_HOURS:
+        rows = rows.join(_count_depths(answers, hours, as_of), on="listing_id", how="left")
+    rows = rows.with_columns(
+        lead_days_listed=_compute_days_to_kickoff("first_listed_at"), lead_days_priced=_compute_days_to_kickoff("first_priced_at")
+    )
     home = rows.filter("is_home").select("sr_id", home_lead_days="lead_days_listed")
-    shown = pl.col("last_look").is_in([Look.ANSWERED.value, Look.LISTED.value])
+    shown = pl.col("last_look").is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])
     return (
         rows.join(home, on="sr_id", how="left")
         .with_columns(
             effective_kickoff="kickoff_at",
             home_lead_diff_days=pl.col("lead_days_listed") - pl.col("home_lead_days"),
-            ended_by=pl.when(pl.col("last_word") == Look.ABSENT.value)
-            .then(pl.lit(EndedBy.DROPPED.value))
+            ended_by=pl.when(pl.col("last_word") == LookResult.ABSENT.value)
+            .then(pl.lit(ListingEnd.DROPPED.value))
             .when("to_come")
             .then(pl.lit(None, pl.String))
             .when(shown)
-            .then(pl.lit(EndedBy.KICKOFF.value))
-            .otherwise(pl.lit(EndedBy.UNKNOWN.value)),
+            .then(pl.lit(ListingEnd.KICKOFF.value))
+            .otherwise(pl.lit(ListingEnd.UNKNOWN.value)),
         )
-        .select(pl.col(name).cast(dtype) for name, dtype in LEAD_TIME.items())
+        .select(pl.col(name).cast(dtype) for name, dtype in LEAD_TIME_SCHEMA.items())
         .sort("sr_id", "platform")
     )
 
 
-def _days_to_kickoff(column: str) -> pl.Expr:
+def _compute_days_to_kickoff(column: str) -> pl.Expr:
     return (pl.col("kickoff_at") - pl.col(column)).dt.total_days(fractional=True)
 
 
-def _claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
+def _select_claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
     """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first one. A listing whose kickoffs
     were all refused has no row."""
     versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort("observed_from", "kickoff_at")
@@ -90,7 +92,7 @@ def _claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFra
     return versions.group_by("listing_id").agg(kickoff_at_first_listing=pl.coalesce(then, pl.col("kickoff_at").first()))
 
 
-def _first_prices(answers: pl.DataFrame) -> pl.DataFrame:
+def _find_first_prices(answers: pl.DataFrame) -> pl.DataFrame:
     return (
         answers.filter(pl.col("n_markets_priced") > 0)
         .group_by("listing_id", maintain_order=True)
@@ -98,15 +100,15 @@ def _first_prices(answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _depths(answers: pl.DataFrame, hours: int, as_of: datetime) -> pl.DataFrame:
+def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
     """Markets priced in each listing's last answer up to so many hours before kickoff, where that instant has come."""
-    until = pl.col("kickoff_at") - timedelta(hours=hours)
+    until = pl.col("kickoff_at") - timedelta(hours=hours_before)
     reached = answers.filter(pl.col("at") <= until, until <= pl.lit(as_of, INSTANT))
-    return reached.group_by("listing_id", maintain_order=True).agg(pl.col("n_markets_priced").last().alias(f"n_markets_at_{hours}h"))
+    return reached.group_by("listing_id", maintain_order=True).agg(pl.col("n_markets_priced").last().alias(f"n_markets_at_{hours_before}h"))
 
 
-def _ends(before: pl.DataFrame) -> pl.DataFrame:
+def _find_last_looks(before: pl.DataFrame) -> pl.DataFrame:
     """The last look at each listing (`last_look`), and the last one that says anything of it (`last_word`)."""
     look = pl.col("look")
-    silent = look.is_in([Look.FAILED.value, Look.UNKNOWN.value])
+    silent = look.is_in([LookResult.FAILED.value, LookResult.UNKNOWN.value])
     return before.group_by("listing_id", maintain_order=True).agg(last_look=look.last(), last_word=look.filter(~silent).last())

@@ -1,4 +1,4 @@
-"""Laws of margins over time and of counts of gaps. Each returns its violations (`domain.schemas.VIOLATIONS`), and an empty frame
+"""Laws of margins over time and of counts of gaps. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), and an empty frame
 when lawful.
 
 They take rows as written, and know nothing of how these were computed.
@@ -10,15 +10,15 @@ import polars as pl
 
 from palimpsest_pipeline.domain.enums import MarginStatus
 
-from ..coverage.coverage_laws import intervals_do_not_overlap, violations
-from ..prices.margins import ROUNDING
+from ..coverage.coverage_laws import build_violations, intervals_do_not_overlap
+from ..prices.margins import ROUNDING_TOLERANCE
 
-REFERENCE_ROUNDING: Final = 0.005 + 1e-9
+REFERENCE_TOLERANCE: Final = 0.005 + 1e-9
 """What two decimals lose."""
-SUMMING: Final = 1e-9
+SUM_TOLERANCE: Final = 1e-9
 """What a long sum of floats may lose, as a share of it."""
 
-_STANDS: Final = pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])
+_HAS_MARGIN: Final = pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])
 
 
 def stretches_do_not_overlap(margins: pl.DataFrame) -> pl.DataFrame:
@@ -30,21 +30,21 @@ def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
     """market_margin: a margin and a payout exactly where the status is ok or negative, negative exactly where it is below nought."""
     margin = pl.col("margin")
     lawful = (
-        (margin.is_not_null() == _STANDS)
+        (margin.is_not_null() == _HAS_MARGIN)
         & (margin.is_not_null() == pl.col("payout").is_not_null())
-        & ((pl.col("margin_status") == MarginStatus.NEGATIVE.value) == (margin < -ROUNDING).fill_null(value=False))
+        & ((pl.col("margin_status") == MarginStatus.NEGATIVE.value) == (margin < -ROUNDING_TOLERANCE).fill_null(value=False))
     )
-    sentence = pl.format("is {}, and has the margin {} and the payout {}", "margin_status", _text("margin"), _text("payout"))
-    return violations("margins follow their status", margins.filter(~lawful), _stretch(), sentence)
+    sentence = pl.format("is {}, and has the margin {} and the payout {}", "margin_status", _convert_to_text("margin"), _convert_to_text("payout"))
+    return build_violations("margins follow their status", margins.filter(~lawful), _describe_stretch(), sentence)
 
 
 def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
     """market_margin: of a complete set ((margin + 1) k - 1) x 100 is margin_reference_pct, to its two decimals."""
     expected = ((pl.col("margin") + 1) * pl.col("winners_k") - 1) * 100
-    far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_ROUNDING
+    far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_TOLERANCE
     rows = margins.filter(pl.col("margin").is_not_null(), far.fill_null(value=True))
-    sentence = pl.format("the margin {} with k = {} is not the reference figure {}", "margin", "winners_k", _text("margin_reference_pct"))
-    return violations("margins reconcile", rows, _stretch(), sentence)
+    sentence = pl.format("the margin {} with k = {} is not the reference figure {}", "margin", "winners_k", _convert_to_text("margin_reference_pct"))
+    return build_violations("margins reconcile", rows, _describe_stretch(), sentence)
 
 
 def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.DataFrame:
@@ -66,14 +66,14 @@ def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.Dat
         .with_columns(pl.col("expected", "found").fill_null(0.0))
         .sort(*key, "bucket_scheme")
     )
-    wrong = both.filter((pl.col("expected") - pl.col("found")).abs() > pl.max_horizontal("expected", "found") * SUMMING)
+    wrong = both.filter((pl.col("expected") - pl.col("found")).abs() > pl.max_horizontal("expected", "found") * SUM_TOLERANCE)
     sentence = pl.format("{} minutes in the buckets of {}, {} in market_margin", "found", "bucket_scheme", "expected")
     missing = lasted.select(key).unique().sort(key) if schemes.is_empty() else lasted.select(key).clear()
     row = pl.format("{} {}", *key)
     return pl.concat(
         [
-            violations("bucket minutes add up", wrong, row, sentence),
-            violations("bucket minutes add up", missing, row, pl.lit("has margins and no bucket")),
+            build_violations("bucket minutes add up", wrong, row, sentence),
+            build_violations("bucket minutes add up", missing, row, pl.lit("has margins and no bucket")),
         ]
     )
 
@@ -98,12 +98,12 @@ def gap_counts_add_up(gaps: pl.DataFrame, offered: pl.DataFrame) -> pl.DataFrame
     )
     subject = pl.format("sr_id {}, {}, {} h before kickoff", "sr_id", "platform", "hours_before")
     sentence = pl.format("{} offered by home and {} by the competitor come to {} in the counts", "n_home", "n_theirs", "counted")
-    return violations("gap counts add up", rows, subject, sentence)
+    return build_violations("gap counts add up", rows, subject, sentence)
 
 
-def _text(name: str) -> pl.Expr:
+def _convert_to_text(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.String).fill_null("null")
 
 
-def _stretch() -> pl.Expr:
+def _describe_stretch() -> pl.Expr:
     return pl.format("sr_id {} on {}, {} {}, from {}", "sr_id", "platform", "market_key", "specifier", "observed_from")

@@ -12,18 +12,18 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import Types
-from .anchors import with_kickoff
-from .margin_history import MARKET_MARGIN
+from ..lifecycle_frames import FrameSchema
+from .anchors import add_kickoff
+from .margin_history import MARKET_MARGIN_SCHEMA
 
-STANDING: Final[Types] = {
-    name: MARKET_MARGIN[name] for name in ("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "margin")
+MARGIN_INPUT_SCHEMA: Final[FrameSchema] = {
+    name: MARKET_MARGIN_SCHEMA[name] for name in ("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "margin")
 }
 """What the figures need of MARKET_MARGIN."""
-MARGIN_TTK_BUCKET: Final[Types] = {
+MARGIN_TTK_BUCKET_SCHEMA: Final[FrameSchema] = {
     "tournament_key": pl.String,
     "platform": pl.String,
     "market_key": pl.String,
@@ -39,35 +39,35 @@ MARGIN_TTK_BUCKET: Final[Types] = {
     "observed_share": pl.Float64,
     "trend_pp": pl.Float64,
 }
-KEY: Final = ("tournament_key", "platform", "market_key", "bucket_scheme", "ttk_bucket")
-LEAST_FIXTURES: Final = 4
+BUCKET_KEY: Final = ("tournament_key", "platform", "market_key", "bucket_scheme", "ttk_bucket")
+MIN_TREND_FIXTURES: Final = 4
 """Fewer have no trend."""
 
-_FIXTURE: Final = ("sr_id", *KEY)
-_LINE: Final = ("sr_id", "market_key", "specifier", "bucket_scheme", "ttk_bucket")
-_MINUTE: Final = 60_000_000
+_FIXTURE_COLUMNS: Final = ("sr_id", *BUCKET_KEY)
+_LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "bucket_scheme", "ttk_bucket")
+_MINUTE_US: Final = 60_000_000
 
 
-def margin_curves(
+def build_margin_curves(
     margins: pl.DataFrame, listings: pl.DataFrame, kickoffs: pl.DataFrame, tournaments: pl.DataFrame, *, as_of: datetime
 ) -> pl.DataFrame:
-    """One row per tournament, platform, market and bucket in which a margin stood, of both schemes: columns `MARGIN_TTK_BUCKET`, sorted by `KEY`.
+    """One row per tournament, platform, market and bucket in which a margin stood, of both schemes: columns `MARGIN_TTK_BUCKET_SCHEMA`, sorted by `BUCKET_KEY`.
 
-    `margins`: `STANDING`, whole tournaments, stretches of a line apart from each other; those without a margin count for nothing. The other frames
+    `margins`: `MARGIN_INPUT_SCHEMA`, whole tournaments, stretches of a line apart from each other; those without a margin count for nothing. The other frames
     as in `lifecycle_frames`. All lines of a market count together; home and platform are compared line by line.
 
-    Raises ValueError like `with_kickoff`, and when a margin is of a listing or fixture that is not given.
+    Raises ValueError like `add_kickoff`, and when a margin is of a listing or fixture that is not given.
     """
     anchored = (
-        with_kickoff(listings, kickoffs, as_of)
+        add_kickoff(listings, kickoffs, as_of)
         .join(tournaments.unique(), on="sr_id", how="left")
         .select(
             "sr_id",
             "platform",
             "is_home",
             "tournament_key",
-            kickoff=_us("kickoff_at"),
-            listed=_us("first_listed_at").min().over("sr_id"),
+            kickoff=_convert_to_us("kickoff_at"),
+            listed=_convert_to_us("first_listed_at").min().over("sr_id"),
         )
     )
     stood = (
@@ -75,36 +75,36 @@ def margin_curves(
         .unique(["sr_id", "platform", "market_key", "specifier", "observed_from"])
         .sort("sr_id", "platform", "market_key", "specifier", "observed_from")
         .join(anchored, on=["sr_id", "platform"], how="left", maintain_order="left")
-        .with_columns(begin=_us("observed_from"), end=_us(pl.min_horizontal("observed_to", pl.lit(as_of, INSTANT))))
+        .with_columns(begin=_convert_to_us("observed_from"), end=_convert_to_us(pl.min_horizontal("observed_to", pl.lit(as_of, INSTANT))))
     )
     strangers = stood.filter(pl.col("tournament_key").is_null())
     if strangers.height:
         where = strangers.select("sr_id", "platform").row(0, named=True)
         raise ValueError(f"{strangers.height} margins are of a listing without kickoff or tournament, first {where}: give those of every fixture")
-    pieces = pl.concat(_pieces(stood, as_of)).with_columns(weight=pl.col("end") - pl.col("begin"))
+    pieces = pl.concat(_cut_at_buckets(stood, as_of)).with_columns(weight=pl.col("end") - pl.col("begin"))
     return (
-        _figures(pieces)
-        .join(_shares_and_trends(pieces), on=KEY)
-        .join(_differences(pieces), on=KEY, how="left")
-        .select(pl.col(name).cast(dtype) for name, dtype in MARGIN_TTK_BUCKET.items())
-        .sort(KEY)
+        _compute_figures(pieces)
+        .join(_compute_shares_and_trends(pieces), on=BUCKET_KEY)
+        .join(_compute_differences(pieces), on=BUCKET_KEY, how="left")
+        .select(pl.col(name).cast(dtype) for name, dtype in MARGIN_TTK_BUCKET_SCHEMA.items())
+        .sort(BUCKET_KEY)
     )
 
 
-def _us(instant: str | pl.Expr) -> pl.Expr:
+def _convert_to_us(instant: str | pl.Expr) -> pl.Expr:
     """Microseconds since 1970."""
     return (pl.col(instant) if isinstance(instant, str) else instant).dt.epoch("us")
 
 
-def _pieces(stood: pl.DataFrame, as_of: datetime) -> Iterator[pl.DataFrame]:
+def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.DataFrame]:
     """The stretches cut at the ends of each bucket, with the microseconds that the bucket has up to `as_of` (`of_bucket`)."""
     known = pl.lit(as_of, INSTANT).dt.epoch("us")
-    for scheme, buckets in BUCKETS.items():
+    for scheme, buckets in BUCKETS_BY_SCHEME.items():
         for bucket in buckets:
-            begins = pl.col("listed") if bucket.below_minutes is None else pl.col("kickoff") - bucket.below_minutes * _MINUTE
-            ends = known if bucket.least_minutes is None else pl.min_horizontal(pl.col("kickoff") - bucket.least_minutes * _MINUTE, known)
+            begins = pl.col("listed") if bucket.below_minutes is None else pl.col("kickoff") - bucket.below_minutes * _MINUTE_US
+            ends = known if bucket.min_minutes is None else pl.min_horizontal(pl.col("kickoff") - bucket.min_minutes * _MINUTE_US, known)
             yield (
-                stood.with_columns(
+                stretches.with_columns(
                     begin=pl.max_horizontal("begin", begins),
                     end=pl.min_horizontal("end", ends),
                     of_bucket=ends - begins,
@@ -112,47 +112,47 @@ def _pieces(stood: pl.DataFrame, as_of: datetime) -> Iterator[pl.DataFrame]:
                     ttk_bucket=pl.lit(bucket.name),
                 )
                 .filter(pl.col("end") > pl.col("begin"))
-                .select(*KEY, "sr_id", "specifier", "is_home", "kickoff", "margin", "begin", "end", "of_bucket")
+                .select(*BUCKET_KEY, "sr_id", "specifier", "is_home", "kickoff", "margin", "begin", "end", "of_bucket")
             )
 
 
-def _figures(pieces: pl.DataFrame) -> pl.DataFrame:
+def _compute_figures(pieces: pl.DataFrame) -> pl.DataFrame:
     """What can be said of all minutes together."""
-    in_order = pieces.select(*KEY, "margin", "weight").sort(*KEY, "margin")
-    reached = pl.col("weight").cum_sum().over(KEY) * 2 >= pl.col("weight").sum().over(KEY)
+    in_order = pieces.select(*BUCKET_KEY, "margin", "weight").sort(*BUCKET_KEY, "margin")
+    reached = pl.col("weight").cum_sum().over(BUCKET_KEY) * 2 >= pl.col("weight").sum().over(BUCKET_KEY)
     return (
-        pieces.group_by(KEY)
+        pieces.group_by(BUCKET_KEY)
         .agg(
             n_fixtures=pl.col("sr_id").n_unique(),
             n_observed_minutes=pl.duration(microseconds=pl.col("weight").sum()).dt.total_minutes(fractional=True),
-            margin_tw_mean=_mean(),
+            margin_tw_mean=_compute_mean_margin(),
             margin_min=pl.col("margin").min(),
             margin_max=pl.col("margin").max(),
         )
-        .join(in_order.filter(reached).group_by(KEY).agg(margin_p50=pl.col("margin").min()), on=KEY)
+        .join(in_order.filter(reached).group_by(BUCKET_KEY).agg(margin_p50=pl.col("margin").min()), on=BUCKET_KEY)
     )
 
 
-def _shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
+def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
     """What is made of figures of single fixtures: the share of time in which any line had a margin, and where means go with later kickoffs."""
-    covered_to = pl.col("end").cum_max().shift().over(_FIXTURE)
+    covered_to = pl.col("end").cum_max().shift().over(_FIXTURE_COLUMNS)
     new = (pl.col("end") - pl.max_horizontal("begin", covered_to)).clip(0)
     fixtures = (
-        pieces.sort(*_FIXTURE, "begin", "end")
+        pieces.sort(*_FIXTURE_COLUMNS, "begin", "end")
         .with_columns(new=new)
-        .group_by(_FIXTURE)
-        .agg(pl.col("kickoff", "of_bucket").first(), mean=_mean(), covered=pl.col("new").sum())
-        .sort(*KEY, "kickoff", "sr_id")
-        .with_columns(later=pl.int_range(pl.len()).over(KEY) >= pl.len().over(KEY) // 2)
+        .group_by(_FIXTURE_COLUMNS)
+        .agg(pl.col("kickoff", "of_bucket").first(), mean=_compute_mean_margin(), covered=pl.col("new").sum())
+        .sort(*BUCKET_KEY, "kickoff", "sr_id")
+        .with_columns(later=pl.int_range(pl.len()).over(BUCKET_KEY) >= pl.len().over(BUCKET_KEY) // 2)
     )
     later, earlier = (pl.col("mean").filter(half).mean() for half in (pl.col("later"), ~pl.col("later")))
-    return fixtures.group_by(KEY).agg(
+    return fixtures.group_by(BUCKET_KEY).agg(
         observed_share=pl.col("covered").sum() / pl.col("of_bucket").sum(),
-        trend_pp=pl.when(pl.len() >= LEAST_FIXTURES).then((later - earlier) * 100),
+        trend_pp=pl.when(pl.len() >= MIN_TREND_FIXTURES).then((later - earlier) * 100),
     )
 
 
-def _differences(pieces: pl.DataFrame) -> pl.DataFrame:
+def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
     """Home's margin less the platform's over the time in which both stood on a line.
 
     Of home's line two sums are known at every instant: for how long it has had a margin, and margin times time. What they grow by during a stretch
@@ -160,22 +160,22 @@ def _differences(pieces: pl.DataFrame) -> pl.DataFrame:
     """
     home = (
         pieces.filter("is_home")
-        .sort(*_LINE, "begin")
+        .sort(*_LINE_COLUMNS, "begin")
         .select(
-            *_LINE,
+            *_LINE_COLUMNS,
             "weight",
             "margin",
             since="begin",
-            time_before=(pl.col("weight").cum_sum() - pl.col("weight")).over(_LINE),
-            sum_before=((pl.col("weight") * pl.col("margin")).cum_sum() - pl.col("weight") * pl.col("margin")).over(_LINE),
+            time_before=(pl.col("weight").cum_sum() - pl.col("weight")).over(_LINE_COLUMNS),
+            sum_before=((pl.col("weight") * pl.col("margin")).cum_sum() - pl.col("weight") * pl.col("margin")).over(_LINE_COLUMNS),
         )
         .sort("since")
     )
-    theirs = pieces.filter(~pl.col("is_home")).select(*KEY, "sr_id", "specifier", "margin", "begin", "end").with_row_index("piece")
+    theirs = pieces.filter(~pl.col("is_home")).select(*BUCKET_KEY, "sr_id", "specifier", "margin", "begin", "end").with_row_index("piece")
     grown = {}
     for edge in ("begin", "end"):
         inside = pl.min_horizontal(pl.col(edge) - pl.col("since"), "weight")
-        found = theirs.sort(edge).join_asof(home, left_on=edge, right_on="since", by=_LINE, check_sortedness=False)
+        found = theirs.sort(edge).join_asof(home, left_on=edge, right_on="since", by=_LINE_COLUMNS, check_sortedness=False)
         grown[edge] = found.select(
             "piece",
             pl.col("time_before").add(inside).fill_null(0).alias(f"time_{edge}"),
@@ -188,11 +188,11 @@ def _differences(pieces: pl.DataFrame) -> pl.DataFrame:
         .sort("piece")
         .with_columns(both=both, difference=pl.col("sum_end") - pl.col("sum_begin") - pl.col("margin") * both)
         .filter(pl.col("both") > 0)
-        .group_by(KEY)
+        .group_by(BUCKET_KEY)
         .agg(home_minus_platform_tw_mean=pl.col("difference").sum() / pl.col("both").sum())
     )
 
 
-def _mean() -> pl.Expr:
+def _compute_mean_margin() -> pl.Expr:
     """Mean margin, weighted by time."""
     return (pl.col("margin") * pl.col("weight")).sum() / pl.col("weight").sum()

@@ -4,7 +4,7 @@ Prices stand from the answer that shows them until an answer shows other ones or
 comes, or nobody has looked for too long. The first answer of a UTC day names every market: what it repeats goes on, what it lacks is gone. A look
 that got no answer ends nothing; it only lets the last answer grow old.
 
-Belongs here: the stretches. Does not: what a margin is (`margins`), figures over stretches (`margin_curves`).
+Belongs here: the stretches. Does not: what a margin is (`margins`), figures over stretches (`build_margin_curves`).
 """
 
 import json
@@ -14,16 +14,16 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.buckets import BUCKETS
-from palimpsest_pipeline.domain.enums import BucketScheme, Look, MarketState
+from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
+from palimpsest_pipeline.domain.enums import BucketScheme, LookResult, MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import Types
-from ..prices.margins import market_margins, outcomes_of
-from .anchors import looks_before_kickoff, with_kickoff
+from ..lifecycle_frames import FrameSchema
+from ..prices.margins import compute_market_margins, expand_outcomes
+from .anchors import add_kickoff, select_looks_before_kickoff
 
-MARKET_MARGIN: Final[Types] = {
+MARKET_MARGIN_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "market_key": pl.String,
@@ -44,13 +44,13 @@ MARKET_MARGIN: Final[Types] = {
     "odds_vector": pl.String,
 }
 """`odds_vector`: JSON."""
-KEY: Final = ("sr_id", "platform", "market_key", "specifier", "observed_from")
+STRETCH_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "observed_from")
 
-_LINE: Final = ("listing_id", "market_key", "specifier")
-_MARKET: Final = ("run", "market_id")
+_LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier")
+_MARKET_COLUMNS: Final = ("run", "market_id")
 
 
-def margin_stretches(
+def build_margin_stretches(
     listings: pl.DataFrame,
     looks: pl.DataFrame,
     changes: pl.DataFrame,
@@ -62,43 +62,43 @@ def margin_stretches(
     as_of: datetime,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """One row per stretch in which the prices of one of these markets stood still, columns `MARKET_MARGIN`, sorted by `KEY`.
+    """One row per stretch in which the prices of one of these markets stood still, columns `MARKET_MARGIN_SCHEMA`, sorted by `STRETCH_KEY`.
 
-    Frames as in `lifecycle_frames`, `sets` as `open_close.SETS`. Only what was seen strictly before the kickoff in force counts; kickoffs until
+    Frames as in `lifecycle_frames`, `sets` as `open_close.KEYED_SETS_SCHEMA`. Only what was seen strictly before the kickoff in force counts; kickoffs until
     `as_of` have
     happened. A market that an answer shows held off or without a price has a stretch that says so, without a margin.
 
     No listing depends on another one, so a caller may give some at a time.
 
     Raises ValueError on a market that `sets` lacks, one that takes a row an outcome (it has no complete set), changes at an instant without an answer
-    among the looks, an outcome without a name, and like `with_kickoff`.
+    among the looks, an outcome without a name, and like `add_kickoff`.
     """
-    anchored = with_kickoff(listings, kickoffs, as_of)
-    answers, watches = _watches(looks_before_kickoff(looks, anchored), anchored, as_of, silence_limit)
-    runs = _runs(changes.filter(pl.col("market_key").is_in(list(market_keys))), anchored, answers)
+    anchored = add_kickoff(listings, kickoffs, as_of)
+    answers, watches = _build_watches(select_looks_before_kickoff(looks, anchored), anchored, as_of, silence_limit)
+    runs = _build_runs(changes.filter(pl.col("market_key").is_in(list(market_keys))), anchored, answers)
     minutes = (pl.col("kickoff_at") - pl.col("observed_from")).dt.total_minutes(fractional=True)
     return (
-        _pieces(runs, answers, watches)
-        .join(_margins(runs, market_keys, outcomes, sets), on="run")
+        _cut_at_watches(runs, answers, watches)
+        .join(_compute_margins(runs, market_keys, outcomes, sets), on="run")
         .join(anchored.select("listing_id", "sr_id", "platform", "kickoff_at"), on="listing_id")
         .with_columns(minutes_to_kickoff=minutes)
-        .with_columns(ttk_bucket=_bucket(pl.col("minutes_to_kickoff")))
-        .select(pl.col(name).cast(dtype) for name, dtype in MARKET_MARGIN.items())
-        .sort(KEY)
+        .with_columns(ttk_bucket=_name_bucket(pl.col("minutes_to_kickoff")))
+        .select(pl.col(name).cast(dtype) for name, dtype in MARKET_MARGIN_SCHEMA.items())
+        .sort(STRETCH_KEY)
     )
 
 
-def _watches(seen: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _build_watches(looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Answers before kickoff: listing_id, at, the `watch` it belongs to, the answer before (`previous_at`, `previous_watch`) and the next one that
     names every market (`next_keyframe_at`). And watches, stretches in which a listing's last answer holds: from `watch_from` to `watch_to` (null: it
     still does), with their last answer (`watched_at`); a listing's have numbers in a row.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
-    is_answer = pl.col("look") == Look.ANSWERED.value
-    telling = seen.filter(is_answer | (pl.col("look") == Look.ABSENT.value)).sort("listing_id", "at")
+    is_answer = pl.col("look") == LookResult.ANSWERED.value
+    telling = looks.filter(is_answer | (pl.col("look") == LookResult.ABSENT.value)).sort("listing_id", "at")
     before, then = pl.col("look").shift().over("listing_id"), pl.col("at").shift().over("listing_id")
-    goes_on = (before == Look.ANSWERED.value) & (pl.col("at") - then <= silence_limit)
+    goes_on = (before == LookResult.ANSWERED.value) & (pl.col("at") - then <= silence_limit)
     answers = (
         telling.with_columns(begins=~goes_on.fill_null(value=False), next_look_at=pl.col("at").shift(-1).over("listing_id"))
         .filter(is_answer)
@@ -123,46 +123,48 @@ def _watches(seen: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silenc
     return answers.join(following, on=["listing_id", "day"], how="left").drop("day", "next_look_at"), watches
 
 
-def _runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """What answers say of each line, one row (`run`) for as long as they say the same: line and facts, `at`, `watch` of that answer, and the answer
     that no longer said it (`until`, and the answer before that one; null: the last answer still says it)."""
     rows = (
         changes.rename({"observed_at": "at"})
         .join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
         .filter(pl.col("at") < pl.col("kickoff_at"))
-        .unique([*_LINE, "outcome", "at"])
+        .unique([*_LINE_COLUMNS, "outcome", "at"])
         .join(answers.select("listing_id", "at", "watch", "next_keyframe_at"), on=["listing_id", "at"], how="left")
-        .sort(*_LINE, "at")
+        .sort(*_LINE_COLUMNS, "at")
     )
     _refuse(rows.filter(pl.col("watch").is_null()), "changes have no answer among the looks: give all answers of the listing")
     _refuse(rows.filter(pl.col("outcome") != ""), "changes are of a market that takes a row an outcome: it has no complete set, and so no margin")
-    lines = rows.with_columns(pl.col("off_mask").fill_null(0), line=pl.struct(_LINE).rle_id())
-    follows = pl.when(_next_is_same("line")).then(pl.col("at").shift(-1))
+    lines = rows.with_columns(pl.col("off_mask").fill_null(0), line=pl.struct(_LINE_COLUMNS).rle_id())
+    follows = pl.when(_equals_next("line")).then(pl.col("at").shift(-1))
     shown = lines.with_columns(until=pl.min_horizontal(follows, "next_keyframe_at")).filter(pl.col("state") != MarketState.WITHDRAWN.value)
-    goes_on = pl.all_horizontal(_same(name) for name in ("line", "state", "off_mask", "odds_milli")) & (pl.col("at") == pl.col("until").shift())
+    goes_on = pl.all_horizontal(_equals_previous(name) for name in ("line", "state", "off_mask", "odds_milli")) & (
+        pl.col("at") == pl.col("until").shift()
+    )
     before = answers.select("listing_id", "previous_at", "previous_watch", until="at")
     return (
         shown.with_columns(run=(~goes_on.fill_null(value=False)).cum_sum())
         .group_by("run", maintain_order=True)
-        .agg(pl.col(*_LINE, "outcome", "at", "watch", "off_mask", "odds_milli").first(), pl.col("until").last())
+        .agg(pl.col(*_LINE_COLUMNS, "outcome", "at", "watch", "off_mask", "odds_milli").first(), pl.col("until").last())
         .join(before, on=["listing_id", "until"], how="left")
     )
 
 
-def _pieces(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataFrame) -> pl.DataFrame:
+def _cut_at_watches(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataFrame) -> pl.DataFrame:
     """The stretches that runs come to, one for each watch that they reach into: run, line, observed_from, last_confirmed_at, observed_to."""
     last_watch = answers.group_by("listing_id").agg(last_watch=pl.col("watch").max())
     of_watch = pl.int_ranges("watch", pl.coalesce("previous_watch", "last_watch") + 1)
     ends_here = pl.col("until").is_not_null() & (pl.col("watch") == pl.col("previous_watch"))
     return (
-        runs.select("run", *_LINE, "at", "watch", "until", "previous_at", "previous_watch")
+        runs.select("run", *_LINE_COLUMNS, "at", "watch", "until", "previous_at", "previous_watch")
         .join(last_watch, on="listing_id")
         .with_columns(watch=of_watch)
         .explode("watch")
         .join(watches, on="watch")
         .select(
             "run",
-            *_LINE,
+            *_LINE_COLUMNS,
             observed_from=pl.max_horizontal("at", "watch_from"),
             last_confirmed_at=pl.when(ends_here).then("previous_at").otherwise("watched_at"),
             observed_to=pl.min_horizontal("until", "watch_to"),
@@ -170,16 +172,16 @@ def _pieces(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataFrame) ->
     )
 
 
-def _margins(runs: pl.DataFrame, market_keys: Sequence[str], outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+def _compute_margins(runs: pl.DataFrame, market_keys: Sequence[str], outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
     """The margin of each run, and its odds by outcome as JSON (`odds_vector`)."""
     ids = sets.select("market_key", "market_id").unique()
     if unknown := sorted(set(market_keys) - set(ids["market_key"])):
         raise ValueError(f"no complete set is given for {', '.join(unknown)}: give the sets of every market that is asked for")
-    margins = market_margins(outcomes_of(runs.join(ids, on="market_key"), _MARKET), _MARKET, sets)
+    margins = compute_market_margins(expand_outcomes(runs.join(ids, on="market_key"), _MARKET_COLUMNS), _MARKET_COLUMNS, sets)
     names = outcomes.select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key").unique().join(ids, on="market_key")
     labels = names.select("market_id", "ordinal", label=pl.Series([f"{json.dumps(key)}: " for key in names["outcome_key"]], dtype=pl.String))
     odds = (pl.col("odds_milli") / EVENS_MILLI).round(3).cast(pl.String)
-    backable = margins.select(*_MARKET, "ordinals", "odds_milli").explode("ordinals", "odds_milli").drop_nulls()
+    backable = margins.select(*_MARKET_COLUMNS, "ordinals", "odds_milli").explode("ordinals", "odds_milli").drop_nulls()
     named = backable.join(labels, left_on=["market_id", "ordinals"], right_on=["market_id", "ordinal"], how="left")
     nameless = named.filter(pl.col("label").is_null())
     _refuse(nameless, "prices are of an outcome without a name: the history knows more than the vocabulary that was given")
@@ -188,18 +190,18 @@ def _margins(runs: pl.DataFrame, market_keys: Sequence[str], outcomes: pl.DataFr
     return margins.join(vectors, on="run", how="left").with_columns(odds_vector=vector).drop("market_id", "ordinals", "odds_milli", "vector")
 
 
-def _bucket(minutes: pl.Expr) -> pl.Expr:
+def _name_bucket(minutes: pl.Expr) -> pl.Expr:
     """Name of the bucket, of the scheme trader10."""
-    *bounded, last = BUCKETS[BucketScheme.TRADER10]
-    return pl.coalesce(*(pl.when(minutes >= bucket.least_minutes).then(pl.lit(bucket.name)) for bucket in bounded), pl.lit(last.name))
+    *bounded, last = BUCKETS_BY_SCHEME[BucketScheme.TRADER10]
+    return pl.coalesce(*(pl.when(minutes >= bucket.min_minutes).then(pl.lit(bucket.name)) for bucket in bounded), pl.lit(last.name))
 
 
-def _same(name: str) -> pl.Expr:
+def _equals_previous(name: str) -> pl.Expr:
     """The value is that of the row above; false in the first row."""
     return pl.col(name).eq_missing(pl.col(name).shift()) & (pl.int_range(pl.len()) > 0)
 
 
-def _next_is_same(name: str) -> pl.Expr:
+def _equals_next(name: str) -> pl.Expr:
     """The value is that of the row below; null in the last row."""
     return pl.col(name) == pl.col(name).shift(-1)
 

@@ -10,18 +10,18 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import CloseQuality, Look, MarketState, OpenQuality
+from palimpsest_pipeline.domain.enums import CloseQuality, LookResult, MarketState, OpenQuality
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..lifecycle_frames import Types
-from ..prices.margins import OUTCOME_SETS, market_margins, outcomes_of
-from .anchors import looks_before_kickoff, with_kickoff
+from ..lifecycle_frames import FrameSchema
+from ..prices.margins import OUTCOME_SETS_SCHEMA, compute_market_margins, expand_outcomes
+from .anchors import add_kickoff, select_looks_before_kickoff
 
-SETS: Final[Types] = {"market_key": pl.String, **OUTCOME_SETS}
-"""What `outcome_sets` gives, with each market's key."""
+KEYED_SETS_SCHEMA: Final[FrameSchema] = {"market_key": pl.String, **OUTCOME_SETS_SCHEMA}
+"""What `build_outcome_sets` gives, with each market's key."""
 
-OPEN_CLOSE: Final[Types] = {
+OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "market_key": pl.String,
@@ -48,14 +48,14 @@ OPEN_CLOSE: Final[Types] = {
 }
 LISTINGS_AT_ONCE: Final = 100
 """Of 7,000 changes each: more take more memory and are no faster."""
-KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcome_key")
+OPEN_CLOSE_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcome_key")
 
-_LINE: Final = ("listing_id", "market_key", "specifier", "outcome")
-_PLACES: Final = pl.lit(1 << 16, pl.Int64)
+_LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
+_PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
 """More than an array has places."""
 
 
-def open_close(
+def find_open_close(
     listings: pl.DataFrame,
     looks: pl.DataFrame,
     changes: pl.DataFrame,
@@ -67,48 +67,48 @@ def open_close(
     exact_s: float,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """One row per outcome that an answer showed, at a price or held off, columns `OPEN_CLOSE`, sorted by `KEY`.
+    """One row per outcome that an answer showed, at a price or held off, columns `OPEN_CLOSE_SCHEMA`, sorted by `OPEN_CLOSE_KEY`.
 
-    Frames as in `lifecycle_frames`; `sets` as `SETS`. Only what was seen strictly before the kickoff in force counts. An outcome that was seen later
+    Frames as in `lifecycle_frames`; `sets` as `KEYED_SETS_SCHEMA`. Only what was seen strictly before the kickoff in force counts. An outcome that was seen later
     only has
     a row that says so: no prices, close quality missing. While that kickoff is after `as_of` there is no close. A close confirmed at most `exact_s`
     seconds before kickoff is exact; a look older than `silence_limit` proves nothing of the instants after it.
 
     No listing depends on another one, so a caller may give some at a time. Beside the frames given and returned, it takes some 400 MB.
 
-    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was offered, and like `with_kickoff`.
+    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was offered, and like `add_kickoff`.
     """
-    anchored = with_kickoff(listings, kickoffs, as_of)
-    seen = looks_before_kickoff(looks, anchored)
-    answers, ends = _answers(seen, silence_limit), _ends(seen)
-    parts = [_told(some, changes, answers, ends, outcomes, sets) for some in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)]
-    return _figures(pl.concat(parts), exact_s).sort(KEY) if parts else pl.DataFrame(schema=OPEN_CLOSE)
+    anchored = add_kickoff(listings, kickoffs, as_of)
+    seen = select_looks_before_kickoff(looks, anchored)
+    answers, ends = _list_answers(seen, silence_limit), _find_last_answers(seen)
+    parts = [_build_open_close(some, changes, answers, ends, outcomes, sets) for some in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)]
+    return _build_columns(pl.concat(parts), exact_s).sort(OPEN_CLOSE_KEY) if parts else pl.DataFrame(schema=OPEN_CLOSE_SCHEMA)
 
 
-def _told(
+def _build_open_close(
     anchored: pl.DataFrame, changes: pl.DataFrame, answers: pl.DataFrame, ends: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
 ) -> pl.DataFrame:
     """The outcomes of some listings by name, with everything that is known of their first and last price."""
-    lines, rows = _market_rows(changes, anchored, answers)
-    places = _places(rows)
+    lines, rows = _build_market_rows(changes, anchored, answers)
+    places = _expand_places(rows)
     told = (
-        _named(_shown(places, rows).join(_lives(places, rows), on="place", how="left"), lines, outcomes)
+        _add_names(_select_shown_places(places, rows).join(_find_price_lives(places, rows), on="place", how="left"), lines, outcomes)
         .join(anchored, on="listing_id")
         .join(ends, on="listing_id", how="left")
         .join(answers.select("listing_id", "open_quality", "prev_absent_cycle", open_at="at"), on=["listing_id", "open_at"], how="left")
         .join(answers.select("listing_id", confirmed_at="previous_at", gone_at="at"), on=["listing_id", "gone_at"], how="left")
         .with_columns(confirmed_at=pl.when(pl.col("close_row").is_not_null()).then(pl.coalesce("confirmed_at", "last_answer_at")))
     )
-    margins = _margins(rows, lines, pl.concat([told["open_row"], told["close_row"]]), sets)
+    margins = _compute_margins(rows, lines, pl.concat([told["open_row"], told["close_row"]]), sets)
     for end in ("open", "close"):
         told = told.join(margins.select(pl.all().name.prefix(f"{end}_")), on=f"{end}_row", how="left")
     return told
 
 
-def _answers(seen: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
+def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
     """Answers before kickoff: listing_id, at, the answer before (`previous_at`), the next one that names every market (`next_keyframe_at`), and
     what a first price in it is worth: `open_quality`, `prev_absent_cycle`."""
-    proves = pl.col("look").is_in([Look.ANSWERED.value, Look.ABSENT.value])
+    proves = pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
     recent = pl.col("at") - pl.col("look_at") <= silence_limit
     quality = (
         pl.when(pl.col("prev_absent_cycle").is_null())
@@ -118,12 +118,12 @@ def _answers(seen: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
         .otherwise(pl.lit(OpenQuality.LATE_DISCOVERY.value))
     )
     answers = (
-        seen.with_columns(
+        looks.with_columns(
             look_at=pl.col("at").shift().over("listing_id"),
             look_proves=proves.shift().over("listing_id"),
             prev_absent_cycle=pl.when(proves).then("cycle_id").forward_fill().shift().over("listing_id"),
         )
-        .filter(pl.col("look") == Look.ANSWERED.value)
+        .filter(pl.col("look") == LookResult.ANSWERED.value)
         .select(
             "listing_id",
             "at",
@@ -138,19 +138,19 @@ def _answers(seen: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
     return answers.join(following, on=["listing_id", "day"], how="left").drop("day")
 
 
-def _ends(seen: pl.DataFrame) -> pl.DataFrame:
+def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
     """The last answer of each listing before kickoff, and whether a complete discovery lacked the listing after it."""
-    last = {look: pl.col("at").filter(pl.col("look") == look.value).max() for look in (Look.ANSWERED, Look.ABSENT)}
-    return seen.group_by("listing_id").agg(last_answer_at=last[Look.ANSWERED], dropped=last[Look.ABSENT] > last[Look.ANSWERED])
+    last = {look: pl.col("at").filter(pl.col("look") == look.value).max() for look in (LookResult.ANSWERED, LookResult.ABSENT)}
+    return looks.group_by("listing_id").agg(last_answer_at=last[LookResult.ANSWERED], dropped=last[LookResult.ABSENT] > last[LookResult.ANSWERED])
 
 
-def _market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _build_market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Lines (`line` and their names), and their rows by line and time, numbered by `row`: when each began (`at`) and ended (`until`: an answer; null
     when it still held in the last one before kickoff). Rows that are not `early`, that is before kickoff, say only that a line was there."""
     ours = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
-    lines = ours.select(_LINE).unique().with_row_index("line")
+    lines = ours.select(_LINE_COLUMNS).unique().with_row_index("line")
     rows = (
-        ours.join(lines, on=_LINE)
+        ours.join(lines, on=_LINE_COLUMNS)
         .select(
             "line", "listing_id", "outcome", "state", "off_mask", "odds_milli", at="observed_at", early=pl.col("observed_at") < pl.col("kickoff_at")
         )
@@ -167,22 +167,22 @@ def _market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.Data
     return lines, rows.select(pl.row_index("row"), "line", "at", "early", "outcome", "state", "off_mask", "odds_milli", until=until)
 
 
-def _places(rows: pl.DataFrame) -> pl.DataFrame:
+def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
     """The outcomes of every row: `place` (of a line and an ordinal), `row`, `odds_milli`, whether it `can` be backed, whether the answer `has` it,
     and whether it is surely `shown` there: an array does not tell what has no price from what is not listed."""
     unpriced = pl.col("state_of_row") == MarketState.NO_PRICE.value
     listed = pl.col("state") != MarketState.NO_PRICE.value
-    return outcomes_of(rows.rename({"state": "state_of_row"}), ("row", "line", "state_of_row")).select(
+    return expand_outcomes(rows.rename({"state": "state_of_row"}), ("row", "line", "state_of_row")).select(
         "row",
         "odds_milli",
-        place=pl.col("line") * _PLACES + pl.col("ordinal"),
+        place=pl.col("line") * _PLACES_PER_LINE + pl.col("ordinal"),
         can=(pl.col("state") == MarketState.OFFERED.value) & (pl.col("odds_milli") > EVENS_MILLI),
         has=listed | unpriced,
         shown=listed | (unpriced & (pl.col("outcome") != "")),
     )
 
 
-def _shown(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """Every place that some answer showed, and whether the last answer before kickoff still `has` it."""
     last = rows.select("row", last=pl.col("early") & pl.col("until").is_null())
     return (
@@ -190,7 +190,7 @@ def _shown(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """First and last price of every place that had one before kickoff, the rows that are in force there, when the last one began, and the answer
     that no longer had it (`gone_at`; null: it stood to the end)."""
     first = pl.col("place").ne_missing(pl.col("place").shift())
@@ -221,11 +221,11 @@ def _lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _named(found: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """`found` with the names that its places stand for."""
     names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
     named = (
-        found.with_columns(line=(pl.col("place") // _PLACES).cast(pl.UInt32), ordinal=(pl.col("place") % _PLACES).cast(pl.Int16))
+        places.with_columns(line=(pl.col("place") // _PLACES_PER_LINE).cast(pl.UInt32), ordinal=(pl.col("place") % _PLACES_PER_LINE).cast(pl.Int16))
         .join(lines, on="line")
         .join(names, on=["market_key", "ordinal", "outcome"], how="left")
         .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
@@ -237,20 +237,20 @@ def _named(found: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> 
     return named
 
 
-def _margins(rows: pl.DataFrame, lines: pl.DataFrame, wanted: pl.Series, sets: pl.DataFrame) -> pl.DataFrame:
+def _compute_margins(rows: pl.DataFrame, lines: pl.DataFrame, row_numbers: pl.Series, sets: pl.DataFrame) -> pl.DataFrame:
     """row, margin: of the markets as the rows `wanted` show them."""
     ids = sets.select("market_key", "market_id").unique()
     markets = (
-        rows.join(wanted.drop_nulls().unique().to_frame("row"), on="row", how="semi")
+        rows.join(row_numbers.drop_nulls().unique().to_frame("row"), on="row", how="semi")
         .join(lines.select("line", "market_key"), on="line")
         .join(ids, on="market_key")
     )
     by = ("row", "market_id")
-    return market_margins(outcomes_of(markets, by), by, sets).select("row", "margin")
+    return compute_market_margins(expand_outcomes(markets, by), by, sets).select("row", "margin")
 
 
-def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
-    """The columns of `OPEN_CLOSE`."""
+def _build_columns(outcomes: pl.DataFrame, exact_s: float) -> pl.DataFrame:
+    """The columns of `OPEN_CLOSE_SCHEMA`."""
     lag = pl.col("kickoff_at") - pl.col("confirmed_at")
     # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
     odds = {name: (pl.col(f"{name}_milli") / EVENS_MILLI).round(3) for name in ("open", "close", "min", "max")}
@@ -277,7 +277,7 @@ def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
         "close_margin": pl.col("close_margin"),
     }
     return (
-        told.with_columns(pl.when(~pl.col("to_come")).then(value).alias(name) for name, value in close.items())
+        outcomes.with_columns(pl.when(~pl.col("to_come")).then(value).alias(name) for name, value in close.items())
         .with_columns(
             pl.col("n_changes").fill_null(0),
             open_odds=odds["open"],
@@ -287,5 +287,5 @@ def _figures(told: pl.DataFrame, exact_s: float) -> pl.DataFrame:
             min_odds=odds["min"],
             max_odds=odds["max"],
         )
-        .select(pl.col(name).cast(dtype) for name, dtype in OPEN_CLOSE.items())
+        .select(pl.col(name).cast(dtype) for name, dtype in OPEN_CLOSE_SCHEMA.items())
     )

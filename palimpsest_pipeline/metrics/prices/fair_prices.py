@@ -18,24 +18,24 @@ import polars as pl
 
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI
 
-FAIR: Final[dict[str, pl.DataType]] = {
+FAIR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "ordinal": pl.Int16(),
     "odds_milli": pl.Int32(),
     "fair_multiplicative": pl.Float64(),
     "fair_power": pl.Float64(),
     "fair_shin": pl.Float64(),
 }
-STEPS: Final = 12
+NEWTON_STEPS: Final = 12
 """Newton's steps for n and z. Both equations are convex: it cannot diverge. Within the range of margins it is down to rounding by then."""
 
 _INVERSE: Final = pl.col("inverse")
 _SHARE: Final = pl.col("winners_k") / pl.col("sum_inverse")
 
 
-def fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """One row per outcome of every market that has a margin: `by`, then the columns of `FAIR`, sorted by `by` and ordinal.
+def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """One row per outcome of every market that has a margin: `by`, then the columns of `FAIR_SCHEMA`, sorted by `by` and ordinal.
 
-    `margins`: what `market_margins` returns for the same `by`. A method that makes an outcome of a market certain, or more, is null for all of its
+    `margins`: what `compute_market_margins` returns for the same `by`. A method that makes an outcome of a market certain, or more, is null for all of its
     outcomes: with two winners and a negative margin, sharing it out evenly can do that to a short price.
     """
     markets = (
@@ -43,25 +43,27 @@ def fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame
         .select(*by, "winners_k", "sum_inverse", "odds_milli", ordinal="ordinals")
         .with_columns(inverse=EVENS_MILLI / pl.col("odds_milli").cast(pl.List(pl.Float64)))
         .with_columns(fair_multiplicative=_INVERSE * _SHARE)
-        .pipe(_with_power)
-        .pipe(_with_shin)
+        .pipe(_add_power)
+        .pipe(_add_shin)
     )
-    methods = [name for name in FAIR if name.startswith("fair_")]
+    methods = [name for name in FAIR_SCHEMA if name.startswith("fair_")]
     nulls = pl.lit(None, pl.Float64).repeat_by(pl.col("ordinal").list.len())
-    rows = markets.select(*by, *FAIR).with_columns(pl.when(pl.col(name).list.max() < 1).then(name).otherwise(nulls).alias(name) for name in methods)
-    return rows.explode(*FAIR).with_columns(pl.col(name).cast(dtype) for name, dtype in FAIR.items())
+    rows = markets.select(*by, *FAIR_SCHEMA).with_columns(
+        pl.when(pl.col(name).list.max() < 1).then(name).otherwise(nulls).alias(name) for name in methods
+    )
+    return rows.explode(*FAIR_SCHEMA).with_columns(pl.col(name).cast(dtype) for name, dtype in FAIR_SCHEMA.items())
 
 
-def multiplicative_share() -> pl.Expr:
-    """Of rows of `margin_figures`: what the inverse of each price is multiplied by to be its fair_multiplicative; null where that is null."""
+def compute_multiplicative_share() -> pl.Expr:
+    """Of rows of `compute_margin_figures`: what the inverse of each price is multiplied by to be its fair_multiplicative; null where that is null."""
     return pl.when(pl.col("margin").is_not_null() & (EVENS_MILLI / pl.col("shortest_milli") * _SHARE < 1)).then(_SHARE)
 
 
-def _with_power(markets: pl.DataFrame) -> pl.DataFrame:
+def _add_power(markets: pl.DataFrame) -> pl.DataFrame:
     """`markets` with `fair_power`. Solves log(sum(r ** n)) = log(k), which is nearly a line in n."""
     log = pl.col("log")
     markets = markets.with_columns(log=_INVERSE.list.eval(pl.element().log()), n=pl.lit(1.0)).with_columns(fair_power=_INVERSE)
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         power = pl.col("fair_power")
         total = power.list.sum()
         step = total * (total / pl.col("winners_k")).log() / (power * log).list.sum()
@@ -69,7 +71,7 @@ def _with_power(markets: pl.DataFrame) -> pl.DataFrame:
     return markets.drop("log", "n")
 
 
-def _with_shin(markets: pl.DataFrame) -> pl.DataFrame:
+def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
     """`markets` with `fair_shin`. With a = r**2/S and q the root, solves sum(q) - 2 - (N - 2) z = 0: the sum of p, without its division by 1 - z.
 
     z = 1 solves it as well, whatever the prices; from z = 0 the steps end at the other solution.
@@ -79,7 +81,7 @@ def _with_shin(markets: pl.DataFrame) -> pl.DataFrame:
     markets = markets.with_columns(
         a=_INVERSE * _INVERSE / pl.col("sum_inverse"), z=pl.when(pl.col("winners_k") == 1).then(0.0), more=_INVERSE.list.len().cast(pl.Int64) - 2
     ).with_columns(q=root)
-    for _ in range(STEPS):
+    for _ in range(NEWTON_STEPS):
         step = (q.list.sum() - 2 - more * z) / (((a * -2.0 + z) / q).list.sum() - more)
         markets = markets.with_columns(z=z - step).with_columns(q=root)
     return markets.with_columns(fair_shin=a * 2.0 / (q + z)).drop("a", "q", "z", "more")

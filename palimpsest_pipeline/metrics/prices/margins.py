@@ -21,18 +21,18 @@ MIN_MARGIN: Final = -0.25
 """Below it a price or k is wrong, not generous: k one too high halves a sum, which makes -0.4 of a usual margin."""
 MAX_MARGIN: Final = 1.0
 """Above it a price or k is wrong, not dear: k one too low doubles a sum. The dearest complete sets on sale (46 outcomes) keep 0.8."""
-WHOLE: Final = 1 << 52
+INVERSE_UNIT: Final = 1 << 52
 """Inverses are added up as whole numbers of so many parts: a sum of floats would depend on the order of its terms."""
-ROUNDING: Final = 1e-12
+ROUNDING_TOLERANCE: Final = 1e-12
 """What sums of floats may lose: a margin nearer to nought is nought, not negative."""
 
-OUTCOME_SETS: Final[dict[str, pl.DataType]] = {
+OUTCOME_SETS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "market_id": pl.Int16(),
     "winners_k": pl.Int16(),
     "n_expected": pl.Int16(),
     "outcome_mask": pl.Int64(),
 }
-MARGINS: Final[dict[str, pl.DataType]] = {
+MARGINS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_outcomes": pl.Int16(),
     "n_expected": pl.Int16(),
     "winners_k": pl.Int16(),
@@ -46,27 +46,27 @@ MARGINS: Final[dict[str, pl.DataType]] = {
 }
 
 
-def outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete: pl.DataFrame) -> pl.DataFrame:
-    """What is a complete set of each market: one row per market and set (columns `OUTCOME_SETS`; bit i-1 of the mask: outcome i belongs to it).
+def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_sets: pl.DataFrame) -> pl.DataFrame:
+    """What is a complete set of each market: one row per market and set (columns `OUTCOME_SETS_SCHEMA`; bit i-1 of the mask: outcome i belongs to it).
 
     `markets`: market_id, fair_sum ('1', '2'; anything else, as 'overlap(1.34)' or null, is no number of winners). `outcomes`: market_id, ordinal.
     `complete`: market_id, set, ordinal, of markets that are sold in several grids (goals up to "3+" or "5+"), each complete in itself; of every
     other market the only complete set is all its outcomes. Mask and n_expected are null where outcomes are not enumerated (players).
     """
-    whole = outcomes.join(complete, on="market_id", how="anti").select("market_id", "ordinal", set=pl.lit(""))
+    whole = outcomes.join(complete_sets, on="market_id", how="anti").select("market_id", "ordinal", set=pl.lit(""))
     sets = (
-        pl.concat([whole, complete.select("market_id", "ordinal", "set")])
+        pl.concat([whole, complete_sets.select("market_id", "ordinal", "set")])
         .group_by("market_id", "set")
-        .agg(n_expected=pl.len(), outcome_mask=pl.when(pl.len() <= MASK_BITS).then(_bit().sum()))
+        .agg(n_expected=pl.len(), outcome_mask=pl.when(pl.len() <= MASK_BITS).then(_ordinal_bit().sum()))
         .unique(["market_id", "outcome_mask"])  # one set under two names is one set
     )
     known = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
     rows = markets.with_columns(winners_k=known.cast(pl.Int16)).join(sets, on="market_id", how="left").sort("market_id", "outcome_mask")
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_SETS.items())
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_SETS_SCHEMA.items())
 
 
-def outcomes_of(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Market rows of the history as outcomes, the input of `market_margins`: `by`, outcome, ordinal, odds_milli, state.
+def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+    """Market rows of the history as outcomes, the input of `compute_market_margins`: `by`, outcome, ordinal, odds_milli, state.
 
     `rows`: `by` (market_id among them), outcome, odds_milli (list by ordinal), off_mask (bit i-1: outcome i is held off). An outcome that the array
     has no price for is no_price, whether it was listed or not: the array does not tell.
@@ -75,7 +75,7 @@ def outcomes_of(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         rows.select(*by, "outcome", "odds_milli", "off_mask", ordinal=pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16))
         .explode("odds_milli", "ordinal")
         .with_columns(
-            state=pl.when((pl.col("off_mask") & _bit()) != 0)
+            state=pl.when((pl.col("off_mask") & _ordinal_bit()) != 0)
             .then(pl.lit(MarketState.SUSPENDED.value))
             .when(pl.col("odds_milli").is_null())
             .then(pl.lit(MarketState.NO_PRICE.value))
@@ -85,11 +85,11 @@ def outcomes_of(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """One row per market: `by`, then the columns of `MARGINS`, sorted by `by`. Independent of the order of `outcomes`.
+def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """One row per market: `by`, then the columns of `MARGINS_SCHEMA`, sorted by `by`. Independent of the order of `outcomes`.
 
     `outcomes`: `by` (market_id among them), outcome ('' unless it is not one of the enumerated), ordinal, odds_milli (null: no price), state
-    (offered, suspended, no_price). `sets`: `OUTCOME_SETS`.
+    (offered, suspended, no_price). `sets`: `OUTCOME_SETS_SCHEMA`.
 
     n_outcomes counts what can be backed; `ordinals` and `odds_milli` hold these outcomes and their prices, and sum_inverse their inverses (null
     when there are none). n_expected is the size of the complete set that is listed, else of the largest. margin and payout are null unless the
@@ -98,21 +98,21 @@ def market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame
 
     Raises ValueError when an enumerated outcome of a market is there twice: its price would count twice.
     """
-    counted = _counted(outcomes, by)
+    counted = _add_contributions(outcomes, by)
     offered = counted.filter("backable").with_columns(pl.col("market").set_sorted())
     lists = offered.group_by("market", maintain_order=True).agg(ordinals="ordinal", odds_milli="price")
-    found = _figures(counted, by, sets).join(lists, on="market", how="left", maintain_order="left")
-    nothing = [pl.col(name).fill_null(pl.lit([], dtype=MARGINS[name])) for name in ("ordinals", "odds_milli")]
-    return found.with_columns(nothing).select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items()))
+    found = _sum_by_market(counted, by, sets).join(lists, on="market", how="left", maintain_order="left")
+    nothing = [pl.col(name).fill_null(pl.lit([], dtype=MARGINS_SCHEMA[name])) for name in ("ordinals", "odds_milli")]
+    return found.with_columns(nothing).select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items()))
 
 
-def margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """As `market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of them in their place: `shortest_milli`."""
-    rows = _figures(_counted(outcomes, by), by, sets)
-    return rows.select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS.items() if not dtype.is_nested()), "shortest_milli")
+def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+    """As `compute_market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of them in their place: `shortest_milli`."""
+    rows = _sum_by_market(_add_contributions(outcomes, by), by, sets)
+    return rows.select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items() if not dtype.is_nested()), "shortest_milli")
 
 
-def _counted(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
+def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """`outcomes`, market by market (numbered by `market`, in the order of `by`) and by ordinal and price, with what each adds to its market."""
     price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then("odds_milli")
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
@@ -123,17 +123,17 @@ def _counted(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
         .with_columns(market=begins.cum_sum().set_sorted(), price=price, suspended=pl.col("state") == MarketState.SUSPENDED.value)
         .with_columns(
             backable=backable,
-            parts=(EVENS_MILLI / pl.col("price") * WHOLE).round().cast(pl.Int64),
-            listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_bit()),
+            parts=(EVENS_MILLI / pl.col("price") * INVERSE_UNIT).round().cast(pl.Int64),
+            listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_ordinal_bit()),
             repeats=((pl.col("ordinal") == pl.col("ordinal").shift()) & (pl.col("market") == pl.col("market").shift())).fill_null(value=False),
         )
     )
 
 
-def _figures(counted: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
+def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
     """One row per market, sorted by `by`: the columns of MARGINS that are no lists, market, and shortest_milli."""
     markets = (
-        counted.with_columns(
+        contributions.with_columns(
             is_open=pl.col("outcome") != "",
             backable_parts=pl.when("backable").then("parts"),
             backable_price=pl.when("backable").then("price"),
@@ -147,8 +147,8 @@ def _figures(counted: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl
             n_open=pl.col("is_open").sum(),
             n_repeats=pl.col("repeats").sum(),
             outcome_mask=pl.col("listed_bit").sum(),
-            sum_inverse=pl.col("backable_parts").sum() / WHOLE,
-            sum_priced=pl.col("parts").sum() / WHOLE,
+            sum_inverse=pl.col("backable_parts").sum() / INVERSE_UNIT,
+            sum_priced=pl.col("parts").sum() / INVERSE_UNIT,
             shortest_milli=pl.col("backable_price").min(),
         )
         .join(
@@ -164,13 +164,13 @@ def _figures(counted: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl
             margin_reference_pct=pl.when(pl.col("n_priced") > 0).then((pl.col("sum_priced") - 1) * 100).round(2),
             margin=pl.col("sum_inverse") / pl.col("winners_k") - 1,
         )
-        .with_columns(margin_status=_status())
+        .with_columns(margin_status=_choose_status())
         .with_columns(margin=pl.when(pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])).then("margin"))
         .with_columns(payout=1 / (1 + pl.col("margin")))
     )
 
 
-def _status() -> pl.Expr:
+def _choose_status() -> pl.Expr:
     """The first of `MarginStatus` that applies."""
     applies = {
         MarginStatus.UNKNOWN_K: pl.col("winners_k").is_null(),
@@ -178,7 +178,7 @@ def _status() -> pl.Expr:
         MarginStatus.NO_PRICE: pl.col("n_priced") == 0,
         MarginStatus.INCOMPLETE_OUTCOMES: pl.col("n_in_set").is_null() | (pl.col("n_open") > 0),
         MarginStatus.OUT_OF_RANGE: ~pl.col("margin").is_between(MIN_MARGIN, MAX_MARGIN),
-        MarginStatus.NEGATIVE: pl.col("margin") < -ROUNDING,
+        MarginStatus.NEGATIVE: pl.col("margin") < -ROUNDING_TOLERANCE,
         MarginStatus.OK: pl.lit(value=True),
     }
     return pl.coalesce(pl.when(applies[status]).then(pl.lit(status.value)) for status in MarginStatus)
@@ -191,7 +191,7 @@ def _refuse_duplicates(markets: pl.DataFrame, by: Sequence[str]) -> None:
         raise ValueError(message)
 
 
-def _bit() -> pl.Expr:
+def _ordinal_bit() -> pl.Expr:
     """2 ** (ordinal - 1); null beyond `MASK_BITS`. A table, since a power would go through floats, which cannot hold the highest bits."""
     bits = {ordinal: 1 << (ordinal - 1) for ordinal in range(1, MASK_BITS + 1)}
     return pl.col("ordinal").replace_strict(bits, default=None, return_dtype=pl.Int64)

@@ -13,10 +13,10 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import AvailabilityState, GapType, MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..comparison_frames import with_as_of
-from ..lifecycle_frames import Types
+from ..comparison_frames import add_as_of
+from ..lifecycle_frames import FrameSchema
 
-GAPS: Final[Types] = {
+GAPS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "market_key": pl.String,
     "specifier": pl.String,
@@ -34,20 +34,20 @@ GAPS: Final[Types] = {
     "minutes_to_kickoff": pl.Float64,
     "market_priority": pl.Int16,
 }
-KEY: Final = ("sr_id", "market_key", "specifier", "platform")
+GAP_KEY: Final = ("sr_id", "market_key", "specifier", "platform")
 
-_MARKET: Final = ("sr_id", "market_key", "specifier")
-_STATES: Final = [state.value for state in MarketState]
+_MARKET_COLUMNS: Final = ("sr_id", "market_key", "specifier")
+_STATES_BEST_FIRST: Final = [state.value for state in MarketState]
 """Best first: of a market with several rows, the best of theirs is its own."""
-_OFFERED, _LISTED, _NOT_LISTED = 0, len(_STATES) - 2, len(_STATES) - 1
-_RANKS: Final = 1 << 56
+_OFFERED, _LISTED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 2, len(_STATES_BEST_FIRST) - 1
+_RANK_UNIT: Final = 1 << 56
 """More than an instant in microseconds takes: rank and instant as one number."""
 
 
-def availability_gaps(
+def find_availability_gaps(
     markets: pl.DataFrame, listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, main_markets: Sequence[str]
 ) -> pl.DataFrame:
-    """One row per market and competitor, columns `GAPS`, sorted by `KEY`: of fixtures that home and the competitor list or have listed, the markets
+    """One row per market and competitor, columns `GAPS_SCHEMA`, sorted by `GAP_KEY`: of fixtures that home and the competitor list or have listed, the markets
     that one of them lists and that they do not both offer.
 
     `markets`, `listings`: as in `comparison_frames`. `platforms`: home first; listings of others are left out. `main_markets`: keys by priority. Of
@@ -57,30 +57,30 @@ def availability_gaps(
     No fixture depends on another one, so a caller may give some at a time.
     """
     home, *competitors = platforms
-    ours = with_as_of(listings)
-    stands = _stands(markets, platforms)
+    ours = add_as_of(listings)
+    stands = _rank_states(markets, platforms)
     priority = pl.col("market_key").replace_strict(list(main_markets), range(1, len(main_markets) + 1), default=None, return_dtype=pl.Int16)
-    parts = [_between(stands, ours, home, competitor, max_skew_s) for competitor in competitors]
-    gaps = pl.concat(parts).with_columns(market_priority=priority) if parts else pl.DataFrame(schema=GAPS)
-    return gaps.sort(KEY).select(pl.col(name).cast(dtype) for name, dtype in GAPS.items())
+    parts = [_find_gaps_between(stands, ours, home, competitor, max_skew_s) for competitor in competitors]
+    gaps = pl.concat(parts).with_columns(market_priority=priority) if parts else pl.DataFrame(schema=GAPS_SCHEMA)
+    return gaps.sort(GAP_KEY).select(pl.col(name).cast(dtype) for name, dtype in GAPS_SCHEMA.items())
 
 
-def _stands(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+def _rank_states(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """Per market and of each platform: `rank_` of its state and since when (`since_`); null where it was never seen."""
-    rank = pl.col("state").replace_strict(_STATES, range(len(_STATES)), return_dtype=pl.Int64)
-    told = rank * _RANKS + pl.col("state_since").dt.epoch("us")
-    best = markets.group_by(_MARKET).agg(pl.when(pl.col("platform") == platform).then(told).min().alias(platform) for platform in platforms)
+    rank = pl.col("state").replace_strict(_STATES_BEST_FIRST, range(len(_STATES_BEST_FIRST)), return_dtype=pl.Int64)
+    told = rank * _RANK_UNIT + pl.col("state_since").dt.epoch("us")
+    best = markets.group_by(_MARKET_COLUMNS).agg(pl.when(pl.col("platform") == platform).then(told).min().alias(platform) for platform in platforms)
     return best.select(
-        *_MARKET,
-        *((pl.col(platform) // _RANKS).alias(f"rank_{platform}") for platform in platforms),
-        *((pl.col(platform) % _RANKS).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias(f"since_{platform}") for platform in platforms),
+        *_MARKET_COLUMNS,
+        *((pl.col(platform) // _RANK_UNIT).alias(f"rank_{platform}") for platform in platforms),
+        *((pl.col(platform) % _RANK_UNIT).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias(f"since_{platform}") for platform in platforms),
     )
 
 
-def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float) -> pl.DataFrame:
+def _find_gaps_between(ranks: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float) -> pl.DataFrame:
     """The gaps between home and one competitor, GAPS without market_priority."""
     sides = {"home": home, "platform": competitor}
-    home_listed, listed = (_listed(listings, side, platform, max_skew_s) for side, platform in sides.items())
+    home_listed, listed = (_select_listed(listings, side, platform, max_skew_s) for side, platform in sides.items())
     fixtures = home_listed.join(listed.drop("as_of", "kickoff_at"), on="sr_id")
     dropped = {side: pl.col(f"{side}_dropped_at").is_not_null() for side in sides}
     rank = {
@@ -105,10 +105,10 @@ def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor
     )
     seen = {side: pl.col(f"rank_{platform}").is_not_null() for side, platform in sides.items()}
     return (
-        stands.join(fixtures, on="sr_id")
+        ranks.join(fixtures, on="sr_id")
         .filter(~both_offered & ~none_listed)
         .with_columns(
-            *(_state(f"rank_{platform}", seen[side], dropped[side]).alias(f"{side}_state") for side, platform in sides.items()),
+            *(_name_state(f"rank_{platform}", seen[side], dropped[side]).alias(f"{side}_state") for side, platform in sides.items()),
             *(
                 pl.when(seen[side]).then(pl.coalesce(f"{side}_dropped_at", f"since_{platform}")).alias(f"{side}_state_since")
                 for side, platform in sides.items()
@@ -120,11 +120,11 @@ def _between(stands: pl.DataFrame, listings: pl.DataFrame, home: str, competitor
         )
         .with_columns(gap_open_since=pl.when(pl.col("gap_type") != GapType.UNKNOWN.value).then(since))
         .with_columns(gap_minutes=(pl.col("as_of") - pl.col("gap_open_since")).dt.total_minutes(fractional=True))
-        .select(name for name in GAPS if name != "market_priority")
+        .select(name for name in GAPS_SCHEMA if name != "market_priority")
     )
 
 
-def _listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
+def _select_listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
     """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and whether it is known how it stands."""
     looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
     return listings.filter(pl.col("platform") == platform).select(
@@ -136,7 +136,7 @@ def _listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float)
     )
 
 
-def _state(rank: str, seen: pl.Expr, dropped: pl.Expr) -> pl.Expr:
+def _name_state(rank: str, is_known: pl.Expr, dropped: pl.Expr) -> pl.Expr:
     """In words; null where it was never seen."""
-    said = pl.col(rank).replace_strict(range(len(_STATES)), _STATES, return_dtype=pl.String)
-    return pl.when(seen).then(pl.when(dropped).then(pl.lit(AvailabilityState.EVENT_DROPPED.value)).otherwise(said))
+    said = pl.col(rank).replace_strict(range(len(_STATES_BEST_FIRST)), _STATES_BEST_FIRST, return_dtype=pl.String)
+    return pl.when(is_known).then(pl.when(dropped).then(pl.lit(AvailabilityState.EVENT_DROPPED.value)).otherwise(said))

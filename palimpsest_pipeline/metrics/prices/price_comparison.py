@@ -20,12 +20,12 @@ from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..comparison_frames import with_as_of
-from ..lifecycle_frames import Types
-from .fair_prices import multiplicative_share
-from .margins import ROUNDING, margin_figures, outcomes_of
+from ..comparison_frames import add_as_of
+from ..lifecycle_frames import FrameSchema
+from .fair_prices import compute_multiplicative_share
+from .margins import ROUNDING_TOLERANCE, compute_margin_figures, expand_outcomes
 
-COMPARISON: Final[Types] = {
+COMPARISON_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "market_key": pl.String,
     "specifier": pl.String,
@@ -55,9 +55,9 @@ COMPARISON: Final[Types] = {
     "cross_book_sum_inverse": pl.Float64,
     "arb": pl.Boolean,
 }
-KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
+COMPARISON_KEY: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform")
 
-COMPARED_LINES: Final[Types] = {
+COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "market_key": pl.String,
     "specifier": pl.String,
@@ -82,8 +82,8 @@ COMPARED_LINES: Final[Types] = {
 }
 """A row per line and competitor. Arrays and masks go by the ordinal of the outcome, and are null where they would say nothing; where a market has a
 row an outcome (`outcome` is not '') they have one place. `home_state`, `platform_state`: words of MarketState, the best of the outcomes'.
-`home_share`, `platform_share`: what the inverse of a price is multiplied by to be its fair probability. All else is as in `COMPARISON`."""
-COMPARED_LISTINGS: Final[Types] = {
+`home_share`, `platform_share`: what the inverse of a price is multiplied by to be its fair probability. All else is as in `COMPARISON_SCHEMA`."""
+COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "comparable": pl.Boolean,
@@ -98,12 +98,12 @@ COMPARED_LISTINGS: Final[Types] = {
 doubtful that both offer the same bets; false of home itself. `skew_s`: between both answers; null of home itself, and where one of the two has none
 or is dropped."""
 
-_LINE: Final = ("sr_id", "market_key", "specifier", "outcome")
-_BITS: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
+_LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "outcome")
+_BIT_BY_ORDINAL: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
 OFFERED, SUSPENDED, NO_PRICE, WITHDRAWN = (state.value for state in MarketState)
 
 
-def price_comparison(
+def build_price_comparison(
     markets: pl.DataFrame,
     listings: pl.DataFrame,
     outcomes: pl.DataFrame,
@@ -113,10 +113,10 @@ def price_comparison(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """One row per outcome and competitor, columns `COMPARISON`, fixture by fixture: of markets that home and the competitor both list, the outcomes
+    """One row per outcome and competitor, columns `COMPARISON_SCHEMA`, fixture by fixture: of markets that home and the competitor both list, the outcomes
     that one of them has at a price or held off.
 
-    `markets`, `listings`: as in `comparison_frames`. `outcomes`, `sets`: as `open_close` takes them. `platforms`: home first, then its competitors
+    `markets`, `listings`: as in `comparison_frames`. `outcomes`, `sets`: as `find_open_close` takes them. `platforms`: home first, then its competitors
     in order of
     trust, which decides who of several is named best; listings of others are left out. A listing that is dropped lists nothing. `suspects`: fixtures
     whose listings may not offer the same bets: nothing of them is comparable.
@@ -124,10 +124,10 @@ def price_comparison(
     No fixture depends on another one, so a caller may give some at a time.
     """
     home, *competitors = platforms
-    compared = _compare(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
+    compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
     if compared is None:
-        return pl.DataFrame(schema=COMPARISON)
-    return pl.concat([_side_by_side(*compared, home, competitor) for competitor in competitors])
+        return pl.DataFrame(schema=COMPARISON_SCHEMA)
+    return pl.concat([_build_competitor_rows(*compared, home, competitor) for competitor in competitors])
 
 
 def compare_lines(
@@ -140,23 +140,23 @@ def compare_lines(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """Return the facts that the rows of `price_comparison` follow from, columns `COMPARED_LINES`: a row per line and competitor of which it has any.
+    """Return the facts that the rows of `build_price_comparison` follow from, columns `COMPARED_LINES_SCHEMA`: a row per line and competitor of which it has any.
 
-    Takes what `price_comparison` takes. No fixture depends on another one.
+    Takes what `build_price_comparison` takes. No fixture depends on another one.
     """
-    compared = _compare(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
+    compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
     if compared is None:
-        return pl.DataFrame(schema=COMPARED_LINES)
+        return pl.DataFrame(schema=COMPARED_LINES_SCHEMA)
     return _build_lines(*compared, platforms)
 
 
 def compare_listings(listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int] = ()) -> pl.DataFrame:
-    """Return when these platforms' listings were seen and whether they are comparable with home's, columns `COMPARED_LISTINGS`.
+    """Return when these platforms' listings were seen and whether they are comparable with home's, columns `COMPARED_LISTINGS_SCHEMA`.
 
-    Takes what `price_comparison` takes. Fixtures that were never looked at are left out.
+    Takes what `build_price_comparison` takes. Fixtures that were never looked at are left out.
     """
     home = platforms[0]
-    seen = with_as_of(listings).filter(pl.col("platform").is_in(platforms))
+    seen = add_as_of(listings).filter(pl.col("platform").is_in(platforms))
     answers = _pivot_answers(_select_live(seen), platforms)
     pairs = [
         answers.select(
@@ -164,16 +164,16 @@ def compare_listings(listings: pl.DataFrame, *, platforms: Sequence[str], max_sk
             platform=pl.lit(platform),
             comparable=pl.lit(value=False) if platform == home else _are_near(home, platform, max_skew_s, suspects),
             home_answered_at=f"answered_{home}",
-            skew_s=None if platform == home else _skew_s(home, platform),
+            skew_s=None if platform == home else _compute_skew_s(home, platform),
         )
         for platform in platforms
     ]
     rows = seen.join(pl.concat(pairs, how="vertical_relaxed"), on=("sr_id", "platform"), how="left")
     rows = rows.with_columns(pl.col("comparable").fill_null(value=False))
-    return rows.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LISTINGS.items())
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LISTINGS_SCHEMA.items())
 
 
-def _compare(
+def _compare_outcomes(
     markets: pl.DataFrame,
     listings: pl.DataFrame,
     outcomes: pl.DataFrame,
@@ -182,14 +182,14 @@ def _compare(
     max_skew_s: float,
     suspects: Sequence[int],
 ) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """The outcomes of all lines (`_compared`, named), and the lines with their figures (`_of_lines`). None without any line."""
-    live = _select_live(with_as_of(listings).filter(pl.col("platform").is_in(platforms)))
-    rows = _rows(markets, live, outcomes)
-    lines = _lines(rows, live, platforms)
+    """The outcomes of all lines (`_add_comparisons`, named), and the lines with their figures (`_add_line_figures`). None without any line."""
+    live = _select_live(add_as_of(listings).filter(pl.col("platform").is_in(platforms)))
+    rows = _select_market_rows(markets, live, outcomes)
+    lines = _number_lines(rows, live, platforms)
     if lines.is_empty():
         return None
-    compared = _named(_compared(_prices(lines, rows, platforms), lines, platforms, max_skew_s, suspects), lines, outcomes)
-    return compared, _of_lines(lines, rows, compared, sets, platforms)
+    compared = _add_outcome_keys(_add_comparisons(_expand_prices(lines, rows, platforms), lines, platforms, max_skew_s, suspects), lines, outcomes)
+    return compared, _add_line_figures(lines, rows, compared, sets, platforms)
 
 
 def _select_live(listings: pl.DataFrame) -> pl.DataFrame:
@@ -203,7 +203,7 @@ def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame
     return live.group_by("sr_id").agg(pl.col("as_of").first(), *answered)
 
 
-def _rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Market rows of live listings whose outcomes the vocabulary names: `row` (their place), the columns of a line, platform, state, off_mask,
     odds_milli, and which place their first price has in all prices (`start`) of how many (`n`; null when withdrawn: what it had is none)."""
     named = outcomes.select("market_key", outcome="outcome_key").unique()
@@ -213,15 +213,15 @@ def _rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> 
     n = pl.col("odds_milli").list.len().cast(pl.Int64)
     there = pl.when(pl.col("state") != WITHDRAWN)
     places = {"n": there.then(n), "start": n.cum_sum() - n}
-    return rows.select(*_LINE, "platform", "state", there.then("off_mask").fill_null(0), "odds_milli", **places).with_row_index("row")
+    return rows.select(*_LINE_COLUMNS, "platform", "state", there.then("off_mask").fill_null(0), "odds_milli", **places).with_row_index("row")
 
 
-def _lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """Lines of markets that home and a competitor list, numbered by `line`, with as_of and of each platform: `row_` (null: never had the line),
     `gone_` (had it once), `listed_` (it lists the market), `answered_`."""
     of_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
     there = pl.col("state") != WITHDRAWN
-    lines = rows.group_by(_LINE).agg(
+    lines = rows.group_by(_LINE_COLUMNS).agg(
         *(when.then("row").min().alias(f"row_{platform}") for platform, when in of_platform.items()),
         *(when.then(there).any().alias(f"listed_{platform}") for platform, when in of_platform.items()),
         *(when.then(~there).any().alias(f"gone_{platform}") for platform, when in of_platform.items()),
@@ -230,13 +230,13 @@ def _lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> 
     if (lines["outcome"] != "").any():  # a market with several lines is listed when any of them is
         lines = lines.with_columns(pl.col(listed).any().over("sr_id", "market_key", "specifier"))
     compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
-    return lines.filter(compared).join(_pivot_answers(live, platforms), on="sr_id").sort(_LINE).with_row_index("line")
+    return lines.filter(compared).join(_pivot_answers(live, platforms), on="sr_id").sort(_LINE_COLUMNS).with_row_index("line")
 
 
-def _prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+def _expand_prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """The outcomes of all lines: line, ordinal (its place in the line), and of each platform what it pays (`price_`, thousandths, above evens; null
     without a price), and whether it holds it off (`off_`). In the order of lines."""
-    of_row = [rows.select(_at(lines, platform, "start", "n", "off_mask")) for platform in platforms]
+    of_row = [rows.select(_take_columns(lines, platform, "start", "n", "off_mask")) for platform in platforms]
     places = pl.concat([lines.select("line"), *of_row], how="horizontal").with_columns(
         ordinal=pl.int_ranges(1, pl.max_horizontal(f"n_{platform}" for platform in platforms) + 1)
     )
@@ -247,29 +247,29 @@ def _prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -
         price = all_prices.gather(place)
         found += [
             pl.when(price > EVENS_MILLI).then(price).alias(f"price_{platform}"),
-            ((pl.col(f"off_mask_{platform}") & _bit()) != 0).fill_null(value=False).alias(f"off_{platform}"),
+            ((pl.col(f"off_mask_{platform}") & _ordinal_bit()) != 0).fill_null(value=False).alias(f"off_{platform}"),
         ]
     return places.explode("ordinal").select("line", pl.col("ordinal").cast(pl.Int16), *found)
 
 
-def _bit() -> pl.Expr:
+def _ordinal_bit() -> pl.Expr:
     """2 ** (ordinal - 1); nought beyond the mask."""
-    return pl.lit(_BITS).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
+    return pl.lit(_BIT_BY_ORDINAL).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
 
 
-def _at(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
+def _take_columns(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
     """These columns of the rows that the lines have on the platform, as `<column>_<platform>`; null where it has none."""
     return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
 
 
-def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]) -> pl.DataFrame:
+def _add_comparisons(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]) -> pl.DataFrame:
     """`prices` with, of each competitor, whether it is comparable with home (`comparable_`); who is best of those near each other: best_platform,
     best (thousandths); and how home compares with each: home_is_best, home_tied_best, rank_home."""
     home, *competitors = platforms
     can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
     near = lines.select(_are_near(home, c, max_skew_s, suspects).alias(c) for c in competitors)
     comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
-    legs = _legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
+    legs = _select_legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
     # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
     leg = "comparable" if legs is near else "leg"
     of_legs = {} if legs is near else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
@@ -290,33 +290,33 @@ def _compared(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str
     )
 
 
-def _legs(
+def _select_legs(
     comparable: pl.DataFrame, lines: pl.DataFrame, near: pl.DataFrame, home: str, competitors: Sequence[str], max_skew_s: float
 ) -> pl.DataFrame:
     """`near`, less those that are too long before or after another one on the line: of two, the one nearer to home stays, then the one more trusted.
     `near` itself when there are none. Who has no price on the line that is comparable with home's (`comparable`) pushes nobody out."""
     for one, other in combinations(competitors, 2):
         both = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
-        far = lines.select((both & (_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
+        far = lines.select((both & (_compute_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
         if far.any():
             of_far = comparable.filter(pl.lit(far).gather(pl.col("line")))
             has = [lines["line"].is_in(of_far.filter(f"comparable_{c}")["line"].unique().implode()) for c in (one, other)]
             far = far & has[0] & has[1]
-            one_stays = lines.select(_skew_s(home, one) <= _skew_s(home, other)).to_series()
+            one_stays = lines.select(_compute_skew_s(home, one) <= _compute_skew_s(home, other)).to_series()
             near = near.with_columns((pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other))
     return near
 
 
 def _are_near(home: str, competitor: str, max_skew_s: float, suspects: Sequence[int]) -> pl.Expr:
     """Whether what both offer can be compared: they were answered near each other, and the fixture is no suspect."""
-    return ~pl.col("sr_id").is_in(list(suspects)) & _skew_s(home, competitor).le(max_skew_s).fill_null(value=False)
+    return ~pl.col("sr_id").is_in(list(suspects)) & _compute_skew_s(home, competitor).le(max_skew_s).fill_null(value=False)
 
 
-def _skew_s(one: str, other: str) -> pl.Expr:
+def _compute_skew_s(one: str, other: str) -> pl.Expr:
     return (pl.col(f"answered_{one}") - pl.col(f"answered_{other}")).abs().dt.total_seconds(fractional=True)
 
 
-def _of_lines(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+def _add_line_figures(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """`lines`, in their order, with what is said of a market as a whole: of each platform its margin (`margin_`) and by what an inverse is multiplied
     to be a fair probability (`share_`); cross_book_sum_inverse, arb."""
     can_have_one = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
@@ -326,32 +326,37 @@ def _of_lines(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, s
         rows.filter(pl.col("outcome") == "", pl.col("state") != WITHDRAWN).join(ids, on="market_key").join(used.to_frame("row"), on="row", how="semi")
     )
     by = ("row", "market_id")
-    margins = margin_figures(outcomes_of(whole, by), by, sets)
-    of_row = rows.select("row").join(margins.select("row", "margin", share=multiplicative_share()), on="row", how="left", maintain_order="left")
+    margins = compute_margin_figures(expand_outcomes(whole, by), by, sets)
+    of_row = rows.select("row").join(
+        margins.select("row", "margin", share=compute_multiplicative_share()), on="row", how="left", maintain_order="left"
+    )
     best = (
         compared.filter(pl.col("best").is_not_null())
         .group_by("line")
-        .agg(sum_inverse=(EVENS_MILLI / pl.col("best")).sum(), outcome_mask=_bit().sum())
+        .agg(sum_inverse=(EVENS_MILLI / pl.col("best")).sum(), outcome_mask=_ordinal_bit().sum())
         .cast({"outcome_mask": pl.Int64})
         .join(lines.select("line", "market_key").filter(lines["outcome"] == ""), on="line")
         .join(can_have_one, on=("market_key", "outcome_mask"))
-        .select("line", cross_book_sum_inverse="sum_inverse", arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING)
+        .select("line", cross_book_sum_inverse="sum_inverse", arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING_TOLERANCE)
     )
     return pl.concat(
-        [lines.join(best, on="line", how="left", maintain_order="left"), *(of_row.select(_at(lines, p, "margin", "share")) for p in platforms)],
+        [
+            lines.join(best, on="line", how="left", maintain_order="left"),
+            *(of_row.select(_take_columns(lines, p, "margin", "share")) for p in platforms),
+        ],
         how="horizontal",
     )
 
 
-def _named(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
+def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """`compared` without what nobody has, with `outcome_key`. Raises ValueError on an outcome of a whole market without a name."""
     codes = outcomes.select("market_key").unique().sort("market_key").with_row_index("market")
-    names = outcomes.unique(("market_key", "ordinal")).join(codes, on="market_key").select("outcome_key", place=_place())
+    names = outcomes.unique(("market_key", "ordinal")).join(codes, on="market_key").select("outcome_key", place=_combine_place())
     numbered = lines.select("market_key", "outcome").join(codes, on="market_key", how="left", maintain_order="left")
     single = pl.when(pl.col("outcome") != "").then("outcome")
     named = (
         compared.with_columns(numbered.select("market", single=single).select(pl.all().gather(pl.lit(compared["line"]))))
-        .with_columns(place=_place())
+        .with_columns(place=_combine_place())
         .join(names, on="place", how="left", maintain_order="left")
         .with_columns(outcome_key=pl.coalesce("single", "outcome_key"))
     )
@@ -363,12 +368,12 @@ def _named(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) 
     return named.drop("market", "single", "place")
 
 
-def _place() -> pl.Expr:
+def _combine_place() -> pl.Expr:
     """Market and ordinal as one number."""
     return pl.col("market").cast(pl.Int64) * (1 << 16) + pl.col("ordinal")
 
 
-def _side_by_side(compared: pl.DataFrame, lines: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
+def _build_competitor_rows(compared: pl.DataFrame, lines: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
     """The rows of one competitor, as COMPARISON has them."""
     sides = {"home": home, "platform": competitor}
     has = [pl.col(f"price_{platform}").is_not_null() | pl.col(f"off_{platform}") for platform in sides.values()]
@@ -381,7 +386,7 @@ def _side_by_side(compared: pl.DataFrame, lines: pl.DataFrame, home: str, compet
         "cross_book_sum_inverse",
         "arb",
         platform=pl.lit(competitor),
-        skew_s=_skew_s(home, competitor),
+        skew_s=_compute_skew_s(home, competitor),
         margin_diff=pl.col(f"margin_{home}") - pl.col(f"margin_{competitor}"),
         **{f"{side}_last_confirmed_at": pl.col(f"answered_{platform}") for side, platform in sides.items()},
         **{f"{side}_margin": pl.col(f"margin_{platform}") for side, platform in sides.items()},
@@ -402,17 +407,17 @@ def _side_by_side(compared: pl.DataFrame, lines: pl.DataFrame, home: str, compet
     }
     told = {
         **states,
-        "home_odds": _odds(price["home"]),
-        "platform_odds": _odds(price["platform"]),
-        "best_odds": _odds(pl.col("best")),
+        "home_odds": _convert_to_odds(price["home"]),
+        "platform_odds": _convert_to_odds(price["platform"]),
+        "best_odds": _convert_to_odds(pl.col("best")),
         "comparable": comparable,
-        "diff_abs": pl.when(comparable).then(_odds(price["home"] - price["platform"])),
+        "diff_abs": pl.when(comparable).then(_convert_to_odds(price["home"] - price["platform"])),
         "diff_rel": pl.when(comparable).then(price["home"] / price["platform"] - 1),
         "fair_home_prob": EVENS_MILLI / price["home"] * pl.col("home_share"),
         "fair_platform_prob": EVENS_MILLI / price["platform"] * pl.col("platform_share"),
     }
     rows = pl.concat([found, of_line[found["line"]]], how="horizontal")
-    return rows.select(told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON.items())
+    return rows.select(told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON_SCHEMA.items())
 
 
 def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
@@ -422,7 +427,7 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
     arrays = {**{f"odds_{p}": f"price_{p}" for p in platforms}, "best_odds_milli": "best", "best_platform": "best_platform", "rank_home": "rank_home"}
     backable = {f"can_{p}": pl.col(f"price_{p}").is_not_null() & ~pl.col(f"off_{p}") for p in platforms}
     of_lines = (
-        compared.with_columns(bit=_bit(), **backable)
+        compared.with_columns(bit=_ordinal_bit(), **backable)
         .group_by("line", maintain_order=True)
         .agg(
             *(pl.col(column).alias(name) for name, column in arrays.items()),
@@ -456,9 +461,9 @@ def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.Dat
     columns = {"state": "state", "odds_milli": "odds", "off_mask": "off_mask", "margin": "margin", "share": "share"}
     sided = {f"{side}_{name}": pl.col(f"{column}_{platform}") for side, platform in sides.items() for name, column in columns.items()}
     lines = rows.filter(f"listed_{competitor}", pl.any_horizontal(has)).with_columns(platform=pl.lit(competitor), **sided)
-    return lines.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LINES.items())
+    return lines.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LINES_SCHEMA.items())
 
 
-def _odds(milli: pl.Expr) -> pl.Expr:
+def _convert_to_odds(milli: pl.Expr) -> pl.Expr:
     # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
     return (milli / EVENS_MILLI).round(3)

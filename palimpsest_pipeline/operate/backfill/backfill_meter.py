@@ -15,25 +15,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import due_now
-from palimpsest_pipeline.pipeline.replay_plan import Hour, Product
-from palimpsest_pipeline.runtime.progress import LOG_EVERY_S, duration
+from palimpsest_pipeline.pipeline.due_products import list_due_products
+from palimpsest_pipeline.pipeline.replay_plan import CycleProduct, PlannedHour
+from palimpsest_pipeline.runtime.progress import LOG_INTERVAL_S, format_duration
 
-LOOK_EVERY_S: Final = 1.0
+POLL_INTERVAL_S: Final = 1.0
 
 
-class Meter:
+class BackfillProgress:
     """Watches the products that are due in `hours`, in a thread of its own, while the `with` block works."""
 
-    def __init__(self, pipeline: Pipeline, hours: Iterable[Hour], console: Console, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, pipeline: Pipeline, hours: Iterable[PlannedHour], console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._pipeline = pipeline
         self._console = console
         self._now = now
         self._began = now()
-        self._left: dict[Product, datetime] = {product: hour.at for hour in hours for product in hour.due}
-        self._n_products = len(self._left)
-        self._n_hours = len(set(self._left.values()))
-        self._over = threading.Event()
+        self._due_products: dict[CycleProduct, datetime] = {product: hour.begins_at for hour in hours for product in hour.due}
+        self._n_products = len(self._due_products)
+        self._n_hours = len(set(self._due_products.values()))
+        self._stop_event = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="meter", daemon=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -44,7 +44,7 @@ class Meter:
             console=console,
             disable=not console.is_terminal,
         )
-        self._task: TaskID = self._bar.add_task("backfill", total=self._n_products, hours=self._hours())
+        self._task: TaskID = self._bar.add_task("backfill", total=self._n_products, hours=self._describe_hours())
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -52,39 +52,39 @@ class Meter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stop_event.set()
         self._thread.join(timeout=10)
         with suppress(psycopg.Error, OSError):
-            self._look()
+            self._update_bar()
         self._bar.stop()
 
-    def line(self) -> str:
+    def describe(self) -> str:
         """`12 of 48 hours derived, core of 48, 36 left, 0:02:10 to go`."""
-        done = self._n_products - len(self._left)
+        done = self._n_products - len(self._due_products)
         took_s = self._now() - self._began
-        to_go = f", {duration(took_s / done * len(self._left))} to go" if done and self._left else ""
-        return f"{self._hours()}{to_go}"
+        to_go = f", {format_duration(took_s / done * len(self._due_products))} to go" if done and self._due_products else ""
+        return f"{self._describe_hours()}{to_go}"
 
-    def _hours(self) -> str:
-        left = len(set(self._left.values()))
-        core = self._n_hours - len({at for product, at in self._left.items() if product.stage == "core"})
+    def _describe_hours(self) -> str:
+        left = len(set(self._due_products.values()))
+        core = self._n_hours - len({at for product, at in self._due_products.items() if product.stage == "core"})
         return f"{self._n_hours - left} of {self._n_hours} hours derived, core of {core}, {left} left"
 
     def _watch(self) -> None:
-        due_at = self._now() + LOG_EVERY_S
-        while not self._over.wait(LOOK_EVERY_S):
+        due_at = self._now() + LOG_INTERVAL_S
+        while not self._stop_event.wait(POLL_INTERVAL_S):
             with suppress(psycopg.Error, OSError):
-                self._look()
+                self._update_bar()
             if not self._console.is_terminal and self._now() >= due_at:
-                due_at += LOG_EVERY_S
-                self.say(self.line())
+                due_at += LOG_INTERVAL_S
+                self.say(self.describe())
 
-    def _look(self) -> None:
+    def _update_bar(self) -> None:
         with self._pipeline.connect() as conn:
-            due = due_now(self._pipeline, conn, cycle_ids={product.cycle_id for product in self._left})
-        still_due = {Product(each.schema, each.cycle_id, each.product) for each in due}
-        self._left = {product: hour for product, hour in self._left.items() if product in still_due}
-        self._bar.update(self._task, completed=self._n_products - len(self._left), hours=self._hours())
+            due = list_due_products(self._pipeline, conn, cycle_ids={product.cycle_id for product in self._due_products})
+        still_due = {CycleProduct(each.schema, each.cycle_id, each.product) for each in due}
+        self._due_products = {product: hour for product, hour in self._due_products.items() if product in still_due}
+        self._bar.update(self._task, completed=self._n_products - len(self._due_products), hours=self._describe_hours())
 
     def say(self, text: str) -> None:
         """A line, above the bar where there is one."""

@@ -21,11 +21,11 @@ from palimpsest_pipeline.runtime.terminal import log_to_terminal
 from palimpsest_pipeline.settings import Settings
 from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 
-from .hour_spans import Outcome, Span, run_span
+from .hour_spans import HourOutcome, HourSpan, run_span
 
-END_S: Final = 15.0
+END_TIMEOUT_S: Final = 15.0
 """A worker that is asked to end may take so long before it is killed: Dagster writes down that its run was ended."""
-DIED: Final = "its worker process died; what it had derived stays"
+DIED_MESSAGE: Final = "its worker process died; what it had derived stays"
 
 
 class Worker:
@@ -34,38 +34,38 @@ class Worker:
     def __init__(self, settings: Settings) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share our connections and the locks of our threads
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=work, args=(theirs, settings), name="backfill", daemon=True)
-        self.span: Span | None = None
+        self.process: SpawnProcess = context.Process(target=run_worker, args=(theirs, settings), name="backfill", daemon=True)
+        self.span: HourSpan | None = None
         self.process.start()
         theirs.close()  # else its end would not be the connection's end
 
-    def give(self, span: Span) -> None:
+    def send_span(self, span: HourSpan) -> None:
         self.span = span
         with suppress(OSError):  # it has died: `take` tells
             self.connection.send(span)
 
-    def take(self) -> list[Outcome]:
+    def receive_outcomes(self) -> list[HourOutcome]:
         """What its span came to. A process that died gives DIED for every hour."""
         span, self.span = self.span, None
         try:
-            outcomes: list[Outcome] = self.connection.recv()
+            outcomes: list[HourOutcome] = self.connection.recv()
         except (EOFError, OSError):
-            self.process.join(END_S)
-            return [Outcome(hour, DIED) for hour in (span.hours if span else ())]
+            self.process.join(END_TIMEOUT_S)
+            return [HourOutcome(hour, DIED_MESSAGE) for hour in (span.hours if span else ())]
         return outcomes
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """The process is gone after this."""
         self.connection.close()
         if self.span is not None:
             self.process.terminate()
-        self.process.join(END_S)
+        self.process.join(END_TIMEOUT_S)
         if self.process.is_alive():
             self.process.kill()
         self.process.join()
 
 
-def run_spans(settings: Settings, spans: Sequence[Span], jobs: int) -> Iterator[Outcome]:
+def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Iterator[HourOutcome]:
     """The outcome of every hour of `spans`, as they come, from `jobs` processes; spans are begun in order. A process that dies is replaced."""
     to_do = deque(spans)
     workers: list[Worker] = []
@@ -76,21 +76,21 @@ def run_spans(settings: Settings, spans: Sequence[Span], jobs: int) -> Iterator[
                 workers.append(Worker(settings))
             for worker in workers:
                 if worker.span is None and to_do:
-                    worker.give(to_do.popleft())
+                    worker.send_span(to_do.popleft())
             for ready in wait([worker.connection for worker in workers if worker.span]):
                 worker = next(w for w in workers if w.connection is ready)
-                yield from worker.take()
+                yield from worker.receive_outcomes()
     finally:
         for worker in workers:
-            worker.end()
+            worker.stop()
 
 
-def work(connection: Connection, settings: Settings) -> None:
+def run_worker(connection: Connection, settings: Settings) -> None:
     """A worker's life: one span after the other until the connection ends."""
     log_to_terminal()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the way of Ctrl-C: Dagster writes down that the run was ended
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    os.environ.update(settings.environment())  # the definitions read their schedules' cadence there
+    os.environ.update(settings.to_environment())  # the definitions read their schedules' cadence there
     pipeline = Pipeline(settings)
     with suppress(KeyboardInterrupt, EOFError), give_up_on_loss(), open_instance(settings) as instance:
         while True:
@@ -102,5 +102,5 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(END_S)
+        time.sleep(END_TIMEOUT_S)
         os._exit(1)

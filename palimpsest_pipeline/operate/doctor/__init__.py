@@ -6,38 +6,59 @@ command closes.
 
 from palimpsest_pipeline.settings import Settings
 
-from .findings import Finding, Look, look_at_all
-from .machine import celery, disk, home, markets, memory, settings_known, ui_port
-from .orchestration import dagster, definitions, load_definitions
-from .platform_hosts import platforms_reachable
-from .stores import alerts, clock, cycles, data_source, database, derived, export, first_days, landing
+from .findings import Check, Finding, run_checks
+from .machine import check_broker, check_disk_space, check_home_folder, check_market_settings, check_memory, check_settings, check_ui_port
+from .orchestration import check_dagster, check_definitions, load_definitions
+from .platform_hosts import check_platforms
+from .stores import (
+    check_alerts,
+    check_clock,
+    check_cycles,
+    check_data_source,
+    check_database,
+    check_derived_products,
+    check_export,
+    check_first_days,
+    check_landing,
+)
 
-__all__ = ["Finding", "alerts", "clock", "cycles", "database", "derived", "examine", "export", "landing", "settings_known"]
+__all__ = [
+    "Finding",
+    "check_alerts",
+    "check_clock",
+    "check_cycles",
+    "check_database",
+    "check_derived_products",
+    "check_export",
+    "check_landing",
+    "check_settings",
+    "run_doctor",
+]
 
-LOOKS: dict[str, Look] = {
-    "settings": settings_known,
-    "markets": markets,
-    "home": home,
-    "database": database,
-    "dagster": dagster,
-    "definitions": definitions,
-    "cycles": cycles,
-    "clock": clock,
-    "first day": first_days,
-    "data source": data_source,
-    "landing": landing,
-    "derived": derived,
-    "export": export,
-    "disk": disk,
-    "memory": memory,
-    "ui": ui_port,
-    "alerts": alerts,
-    "celery": celery,
+LOOKS_SCHEMA: dict[str, Check] = {
+    "settings": check_settings,
+    "markets": check_market_settings,
+    "home": check_home_folder,
+    "database": check_database,
+    "dagster": check_dagster,
+    "definitions": check_definitions,
+    "cycles": check_cycles,
+    "clock": check_clock,
+    "first day": check_first_days,
+    "data source": check_data_source,
+    "landing": check_landing,
+    "derived": check_derived_products,
+    "export": check_export,
+    "disk": check_disk_space,
+    "memory": check_memory,
+    "ui": check_ui_port,
+    "alerts": check_alerts,
+    "celery": check_broker,
 }
 """By name of its finding, the first one where there are several; in the order in which a user would mend them."""
 
 
-def examine(settings: Settings, *, platforms: bool = False) -> list[Finding]:
+def run_doctor(settings: Settings, *, platforms: bool = False) -> list[Finding]:
     """Every finding, in order; of what does not answer in time, that. With `platforms` each platform is asked once."""
     load_definitions()
-    return look_at_all(settings, LOOKS | ({"platforms": platforms_reachable} if platforms else {}))
+    return run_checks(settings, LOOKS_SCHEMA | ({"platforms": check_platforms} if platforms else {}))

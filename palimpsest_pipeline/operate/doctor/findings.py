@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from palimpsest_pipeline.domain.secrets import redactor
+from palimpsest_pipeline.domain.secrets import build_redactor
 from palimpsest_pipeline.settings import Settings
 
-LIMIT_S: Final = 11.0
+CHECK_TIMEOUT_S: Final = 11.0
 """After so long what has not answered is reported as that. A little more than a connection to a database may take."""
 
 
@@ -26,35 +26,35 @@ class Finding:
         return asdict(self)
 
 
-Look = Callable[[Settings], Finding | list[Finding]]
+Check = Callable[[Settings], Finding | list[Finding]]
 
 
-def look_at_all(settings: Settings, looks: Mapping[str, Look], limit_s: float = LIMIT_S) -> list[Finding]:
+def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float = CHECK_TIMEOUT_S) -> list[Finding]:
     """The findings of all looks, in their order, without any secret of the settings. A look that fails, or is not over in time, is a finding of its
     own that is not ok."""
-    hide = redactor(settings.secrets())
+    hide = build_redactor(settings.list_secrets())
     done: SimpleQueue[tuple[str, list[Finding]]] = SimpleQueue()
 
-    def run(name: str, look: Look) -> None:
+    def run(name: str, look: Check) -> None:
         try:
             found = look(settings)
         except Exception as error:  # noqa: BLE001 - a look that fails says nothing of the others
-            found = Finding(name, False, f"could not be looked at: {type(error).__name__}: {_line(error)}")
+            found = Finding(name, False, f"could not be looked at: {type(error).__name__}: {_format_error(error)}")
         done.put((name, [replace(each, detail=hide(each.detail)) for each in (found if isinstance(found, list) else [found])]))
 
-    for name, look in looks.items():
+    for name, look in checks.items():
         threading.Thread(target=run, args=(name, look), daemon=True).start()  # nobody waits for one that hangs
     found: dict[str, list[Finding]] = {}
-    deadline = time.monotonic() + limit_s
-    while len(found) < len(looks):
+    deadline = time.monotonic() + timeout_s
+    while len(found) < len(checks):
         try:
             name, findings = done.get(timeout=max(deadline - time.monotonic(), 0.001))
         except Empty:
             break
         found[name] = findings
-    late = f"no answer within {limit_s:.0f} s: check the address, and what lies between"
-    return [finding for name in looks for finding in found.get(name, [Finding(name, False, late)])]
+    late = f"no answer within {timeout_s:.0f} s: check the address, and what lies between"
+    return [finding for name in checks for finding in found.get(name, [Finding(name, False, late)])]
 
 
-def _line(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -11,60 +11,60 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from palimpsest_pipeline.defs.instance import CONNECT_TIMEOUT_S, STORAGE_URL_VARIABLE, prepare_instance, storage_url
-from palimpsest_pipeline.defs.monitoring.stuck_runs import failing_ticks
-from palimpsest_pipeline.pipeline.context import embedded_server
+from palimpsest_pipeline.defs.instance import CONNECT_TIMEOUT_S, STORAGE_URL_VARIABLE, build_storage_url, prepare_instance
+from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_failing_ticks
+from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.settings import Settings
-from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError, reason_of, shown_url
+from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError, explain_connection_error, redact_url
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 
-from ..serve.children import DEFINITIONS
-from ..serve.readiness import ask
-from ..serve.service_record import recall
+from ..serve.children import DEFINITIONS_MODULE
+from ..serve.readiness import query_readiness
+from ..serve.service_record import read_record
 from .findings import Finding
-from .stores import NOT_RUNNING, database_url
+from .stores import NOT_RUNNING_DETAIL, find_database_url
 
-BEAT_TOLERANCE_S: Final = 120.0
+HEARTBEAT_TOLERANCE_S: Final = 120.0
 """The daemon gives a sign of life every 30 s."""
-NAMES: Final = ("daemons", "schedules", "ticks", "runs")
+STORAGE_FINDINGS: Final = ("daemons", "schedules", "ticks", "runs")
 """What is looked at in Dagster's storage, besides itself."""
 
 
 def load_definitions() -> None:
-    """Import them, which takes seconds of computing that say nothing of what is reachable; an error is shown by `definitions`."""
+    """Import them, which takes seconds of computing that say nothing of what is reachable; an error is shown by `check_definitions`."""
     with suppress(Exception):
-        importlib.import_module(DEFINITIONS)
+        importlib.import_module(DEFINITIONS_MODULE)
 
 
-def definitions(settings: Settings) -> Finding:
+def check_definitions(settings: Settings) -> Finding:
     """Loaded here, and by the code server when it runs."""
-    serving = recall(settings.home)
-    answer = ask(serving.url) if serving is not None else None
+    serving = read_record(settings.home)
+    answer = query_readiness(serving.url) if serving is not None else None
     if answer is not None and answer.error is not None:
         return Finding("definitions", False, f"the code server cannot load them: {answer.error}; mend it, then `palimpsest down` and `palimpsest up`")
     try:
-        repository = _repository()
+        repository = _load_repository()
     except Exception as error:  # noqa: BLE001 - whatever the code of the definitions raises
         return Finding("definitions", False, f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}")
     n_assets, n_jobs = len(repository.asset_graph.materializable_asset_keys), len(repository.job_names) - 1
-    where = ", by the code server too" if answer is not None and answer.loaded else ""
+    where = ", by the code server too" if answer is not None and answer.is_loaded else ""
     return Finding("definitions", True, f"{n_assets} assets and {n_jobs} jobs can be loaded{where}")
 
 
-def _repository() -> dg.RepositoryDefinition:
-    found: dg.Definitions = importlib.import_module(DEFINITIONS).defs
+def _load_repository() -> dg.RepositoryDefinition:
+    found: dg.Definitions = importlib.import_module(DEFINITIONS_MODULE).defs
     return found.get_repository_def()
 
 
-def dagster(settings: Settings) -> list[Finding]:
+def check_dagster(settings: Settings) -> list[Finding]:
     """Dagster's storage, and what is in it."""
-    if settings.embedded and not embedded_server(settings).status().running:
-        return [Finding(name, True, NOT_RUNNING) for name in ("dagster", *NAMES)]
+    if settings.is_embedded and not make_embedded_server(settings).status().running:
+        return [Finding(name, True, NOT_RUNNING_DETAIL) for name in ("dagster", *STORAGE_FINDINGS)]
     try:
-        with existing_instance(settings) as instance:
+        with open_existing_instance(settings) as instance:
             if instance is None:
                 empty = "holds no tables of Dagster's: `palimpsest db upgrade` makes them, as does every command that runs something"
-                return [Finding("dagster", True, empty), *(Finding(name, True, "nothing yet: see dagster") for name in NAMES)]
+                return [Finding("dagster", True, empty), *(Finding(name, True, "nothing yet: see dagster") for name in STORAGE_FINDINGS)]
             found, newest = instance.run_storage.alembic_version() or (None, None)
             state = f"Dagster {dg.__version__}, storage at revision {found}"
             storage = (
@@ -72,19 +72,17 @@ def dagster(settings: Settings) -> list[Finding]:
                 if found == newest
                 else Finding("dagster", False, f"{state}, this Dagster wants {newest}: run `palimpsest db upgrade`")
             )
-            return [storage, daemons(settings, instance), schedules(instance), ticks(instance), runs(settings, instance)]
+            return [storage, check_daemons(settings, instance), check_schedules(instance), check_ticks(instance), check_runs(settings, instance)]
     except sa.exc.DBAPIError as error:
-        url = make_url(storage_url(settings))
-        unreachable = (
-            f"cannot reach {shown_url(url)}: {reason_of(error.orig or error, url)}. Check {STORAGE_URL_VARIABLE} and that the database exists"
-        )
-        return [Finding("dagster", False, unreachable), *(Finding(name, True, "not looked at: see dagster") for name in NAMES)]
+        url = make_url(build_storage_url(settings))
+        unreachable = f"cannot reach {redact_url(url)}: {explain_connection_error(error.orig or error, url)}. Check {STORAGE_URL_VARIABLE} and that the database exists"
+        return [Finding("dagster", False, unreachable), *(Finding(name, True, "not looked at: see dagster") for name in STORAGE_FINDINGS)]
 
 
 @contextmanager
-def existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
+def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
     """The instance, with nothing made and nothing upgraded; None when its tables are not there. Raises sqlalchemy's OperationalError."""
-    url = make_url(storage_url(settings))
+    url = make_url(build_storage_url(settings))
     with sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}).connect() as connection:
         there = sa.inspect(connection).has_table("runs") and sa.inspect(connection).has_table("event_logs")
     if not there:
@@ -94,29 +92,29 @@ def existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]
         yield instance
 
 
-def daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
+def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
     """Their signs of life, and what they last failed at."""
     beats = {name: status.last_heartbeat for name, status in instance.get_daemon_statuses().items() if status.required}
     now = time.time()
     ages = {name: None if beat is None else now - beat.timestamp for name, beat in beats.items()}
-    alive = [name for name, age in ages.items() if age is not None and age <= BEAT_TOLERANCE_S]
-    serving = recall(settings.home)
+    alive = [name for name, age in ages.items() if age is not None and age <= HEARTBEAT_TOLERANCE_S]
+    serving = read_record(settings.home)
     if serving is None and not alive:
         return Finding("daemons", True, "not running: nothing is scheduled until `palimpsest up`")
     silent = sorted(set(beats) - set(alive))
     if silent:
         told = ", ".join(f"{name} ({'never' if ages[name] is None else f'{ages[name]:.0f} s ago'})" for name in silent)
         return Finding("daemons", False, f"no sign of life of {told}: see {settings.home / 'daemon.log'}, or `palimpsest down` and `palimpsest up`")
-    failed = [f"{name}: {_line(beat.errors[0].message)}" for name, beat in beats.items() if beat is not None and beat.errors]
+    failed = [f"{name}: {_join_lines(beat.errors[0].message)}" for name, beat in beats.items() if beat is not None and beat.errors]
     if failed:
         return Finding("daemons", False, f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}")
     oldest = max(age for age in ages.values() if age is not None)
     return Finding("daemons", True, f"{len(alive)} alive, last sign of life {oldest:.0f} s ago or less")
 
 
-def schedules(instance: dg.DagsterInstance) -> Finding:
+def check_schedules(instance: dg.DagsterInstance) -> Finding:
     """Which are on, and which should be: those that ask a platform are off until somebody wants them, all others are on."""
-    repository = _repository()
+    repository = _load_repository()
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
     on, off, missing = [], [], []
     for found in (*repository.schedule_defs, *repository.sensor_defs):
@@ -130,21 +128,21 @@ def schedules(instance: dg.DagsterInstance) -> Finding:
     return Finding("schedules", True, f"{told} (`palimpsest cadence on` switches them on, when platforms are to be asked)" if off else told)
 
 
-def ticks(instance: dg.DagsterInstance) -> Finding:
+def check_ticks(instance: dg.DagsterInstance) -> Finding:
     """The last tick of each schedule and sensor that is on."""
-    failing = failing_ticks(instance)
+    failing = describe_failing_ticks(instance)
     return Finding("ticks", not failing, "; ".join(failing) or "none failed the last time")
 
 
-def runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
+def check_runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
     """Runs under way whose process gives no sign of life, and how many wait."""
-    url = database_url(settings)
+    url = find_database_url(settings)
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=under_way))]
     n_queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
     try:
         with Database(url or "").connect() as conn:
-            silent = run_heartbeats.silent(conn, settings.silent_after_s, ids) if ids else []
+            silent = run_heartbeats.read_silent_runs(conn, settings.silent_after_s, ids) if ids else []
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
         return Finding("runs", True, "not looked at: see the database")
     if silent:
@@ -155,5 +153,5 @@ def runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
     return Finding("runs", True, f"{len(ids)} under way, {n_queued} queued, none dead")
 
 
-def _line(message: str) -> str:
+def _join_lines(message: str) -> str:
     return " ".join(message.split())

@@ -16,25 +16,28 @@ TOTAL_TIMEOUT_S: Final = 8.0
 CONNECT_TIMEOUT_S: Final = 5.0
 
 
-def platforms_reachable(settings: Settings) -> list[Finding]:
+def check_platforms(settings: Settings) -> list[Finding]:
     """A finding for each platform. Good answers here do not prove that a scrape is let through, and a refusal does not prove that it is not."""
-    return asyncio.run(_ask_all(Pipeline(settings)))
+    return asyncio.run(_probe_platforms(Pipeline(settings)))
 
 
-async def _ask_all(pipeline: Pipeline) -> list[Finding]:
-    answers = await asyncio.gather(*(_ask(pipeline, platform) for platform in pipeline.platforms))
+async def _probe_platforms(pipeline: Pipeline) -> list[Finding]:
+    answers = await asyncio.gather(*(_probe_platform(pipeline, platform) for platform in pipeline.platforms))
     return [
-        judged(platform, pipeline.settings.platform(platform).base_url, answer) for platform, answer in zip(pipeline.platforms, answers, strict=True)
+        judge_answer(platform, pipeline.settings.platform(platform).base_url, answer)
+        for platform, answer in zip(pipeline.platforms, answers, strict=True)
     ]
 
 
-async def _ask(pipeline: Pipeline, platform: Platform) -> Answer:
-    host = replace(pipeline.host(platform), connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=TOTAL_TIMEOUT_S, total_timeout_s=TOTAL_TIMEOUT_S)
+async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
+    host = replace(
+        pipeline.build_host_config(platform), connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=TOTAL_TIMEOUT_S, total_timeout_s=TOTAL_TIMEOUT_S
+    )
     async with PlatformClient(host, pipeline.clock) as client:
         return await client.send(Request(platform, PayloadKind.TREE, "/"), 1, lambda _: None)
 
 
-def judged(platform: Platform, base_url: str, answer: Answer) -> Finding:
+def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
     """What one answer to a request for the base URL says."""
     name = f"platform {platform.value}"
     if answer.status is None:

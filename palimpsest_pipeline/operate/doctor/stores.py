@@ -9,83 +9,83 @@ import polars as pl
 import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope
-from palimpsest_pipeline.domain.instants import Clock, hour_key
+from palimpsest_pipeline.domain.instants import Clock, format_hour_key
 from palimpsest_pipeline.landing import Landing, LandingError
-from palimpsest_pipeline.pipeline.context import DATABASES, Pipeline, embedded_server
-from palimpsest_pipeline.pipeline.data_source import FILE, describe_conflict, known_source
+from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
+from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, describe_conflict, find_source
 from palimpsest_pipeline.pipeline.due_products import make_due_query
-from palimpsest_pipeline.pipeline.first_day import first_day, noted_at
-from palimpsest_pipeline.pipeline.live.recovery import close_dead, closed_words
-from palimpsest_pipeline.pipeline.monitoring.alert_channels import Log, Missing, channels
+from palimpsest_pipeline.pipeline.first_day import read_first_day, read_note_time
+from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
+from palimpsest_pipeline.pipeline.monitoring.alert_channels import LogChannel, MissingChannel, make_channels
 from palimpsest_pipeline.settings import Settings, SettingsError
-from palimpsest_pipeline.storage.archive import MARKER_NAME, Archive, recorded_days
+from palimpsest_pipeline.storage.archive import MARKER_NAME, Archive, read_recorded_days
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError
-from palimpsest_pipeline.storage.derivation.due_products import all_failures, unfinished_hours
+from palimpsest_pipeline.storage.derivation.due_products import read_due_failures, read_due_hours
 from palimpsest_pipeline.storage.ledger import alerts as stored_alerts
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
-from palimpsest_pipeline.storage.odds.retention import days_that_left
+from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
 from .findings import Finding
-from .machine import unwritable
+from .machine import explain_unwritable
 
 BYTES_PER_FULL_CYCLE: Final = 170 * 2**20
 """Landed bytes of one full cycle at the platforms' full size (about 4,500 bodies of 15-77 KB compressed)."""
-OLDEST_SERVER: Final = 150000
+MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
-NOT_RUNNING: Final = "not looked at while the embedded Postgres does not run"
-FIRST_DAYS_AGE: Final = timedelta(days=1)
+NOT_RUNNING_DETAIL: Final = "not looked at while the embedded Postgres does not run"
+FIRST_DAYS_LOOK_BACK: Final = timedelta(days=1)
 """How far back runs are asked for the first day that they had loaded."""
 MAX_NAMED_HOSTS: Final = 3
-SEE_DATABASE: Final = "not looked at: see the database"
+SEE_DATABASE_DETAIL: Final = "not looked at: see the database"
 log = logging.getLogger(__name__)
 
 
-def database(settings: Settings) -> Finding:
-    url = database_url(settings)
+def check_database(settings: Settings) -> Finding:
+    url = find_database_url(settings)
     if url is None:
         return Finding("database", True, "embedded Postgres, not running; commands start it when they need it")
     try:
         with Database(url).connect() as conn:
             version, libpq = conn.info.server_version, psycopg.pq.version()
-        differences = migrate.check(url)
+        differences = migrate.find_drift(url)
     except (DatabaseUrlError, DatabaseUnreachable) as error:
         return Finding("database", False, str(error))
-    if version < OLDEST_SERVER:
+    if version < MIN_SERVER_VERSION:
         return Finding("database", False, f"Postgres {version // 10000}: version 15 or newer is needed")
     if differences:
         more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
         return Finding("database", False, f"schema differs from the models ({differences[0]}{more}): run `palimpsest db upgrade`")
     driver = f"psycopg {psycopg.__version__}, libpq {libpq // 10000}.{libpq % 10000}"
-    return Finding("database", True, f"Postgres {version // 10000}, schema up to date at revision {migrate.head()} ({driver})")
+    return Finding("database", True, f"Postgres {version // 10000}, schema up to date at revision {migrate.read_head_revision()} ({driver})")
 
 
-def database_url(settings: Settings) -> str | None:
+def find_database_url(settings: Settings) -> str | None:
     """Address of our database; None while the embedded server does not run."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
-    server = embedded_server(settings)
-    return server.url(DATABASES[0]) if server.status().running else None
+    server = make_embedded_server(settings)
+    return server.build_url(DATABASE_NAMES[0]) if server.status().running else None
 
 
-def first_days(settings: Settings) -> Finding:
+def check_first_days(settings: Settings) -> Finding:
     """Machines with different first days show different partitions, and one may refuse a day that another one wrote.
 
     A run of this machine that began before its note was written says nothing of now.
     """
     try:
-        here = first_day(settings)
-        written_at = None if settings.first_day is not None else noted_at(settings.home)
+        here = read_first_day(settings)
+        written_at = None if settings.first_day is not None else read_note_time(settings.home)
     except SettingsError as error:
         return Finding("first day", False, str(error))
-    url = database_url(settings)
+    url = find_database_url(settings)
     if url is None:
-        return Finding("first day", True, f"{here}; runs were {NOT_RUNNING}")
+        return Finding("first day", True, f"{here}; runs were {NOT_RUNNING_DETAIL}")
     try:
         with Database(url).connect() as conn:
-            runs = run_heartbeats.first_days(conn, FIRST_DAYS_AGE)
+            runs = run_heartbeats.read_first_days(conn, FIRST_DAYS_LOOK_BACK)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("first day", True, f"{here}; runs were {SEE_DATABASE}")
+        return Finding("first day", True, f"{here}; runs were {SEE_DATABASE_DETAIL}")
     this_host, lines = socket.gethostname(), list[str]()
     others: dict[date, list[str]] = {}
     for host, day, began_at in runs:
@@ -96,29 +96,31 @@ def first_days(settings: Settings) -> Finding:
         elif written_at is None or began_at >= written_at:
             lines.append(f"{day} of the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run then has {here}")
     if others:
-        named = "; ".join(f"{day} of the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_more(hosts)}" for day, hosts in sorted(others.items()))
+        named = "; ".join(
+            f"{day} of the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}" for day, hosts in sorted(others.items())
+        )
         lines.append(f"{named}: give all machines the same PALIMPSEST_FIRST_DAY, then start their servers and workers again")
     if not lines:
         return Finding("first day", True, f"{here}, of the last day's runs too")
     return Finding("first day", False, f"{here} here, but {'; '.join(lines)}")
 
 
-def _more(hosts: list[str]) -> str:
+def _format_remainder(hosts: list[str]) -> str:
     return f" and {len(hosts) - MAX_NAMED_HOSTS} more" if len(hosts) > MAX_NAMED_HOSTS else ""
 
 
-def clock(settings: Settings) -> Finding:
+def check_clock(settings: Settings) -> Finding:
     """Signs of life are of the server's clock, observations of ours."""
-    url = database_url(settings)
+    url = find_database_url(settings)
     if url is None:
-        return Finding("clock", True, NOT_RUNNING)
+        return Finding("clock", True, NOT_RUNNING_DETAIL)
     try:
         with Database(url).connect() as conn:
             before = datetime.now(UTC)
             row = conn.execute("select clock_timestamp()").fetchone()
             after = datetime.now(UTC)
     except (DatabaseUrlError, DatabaseUnreachable):
-        return Finding("clock", True, SEE_DATABASE)
+        return Finding("clock", True, SEE_DATABASE_DETAIL)
     assert row is not None
     offset = row[0] - (before + (after - before) / 2)
     ok = abs(offset) <= CLOCK_TOLERANCE + (after - before) / 2
@@ -126,53 +128,53 @@ def clock(settings: Settings) -> Finding:
     return Finding("clock", ok, told if ok else f"{told}: let both follow a time server, else hours and signs of life are wrong")
 
 
-def cycles(settings: Settings) -> Finding:
+def check_cycles(settings: Settings) -> Finding:
     """Closes the cycles whose process died, as every command does that starts one."""
-    if database_url(settings) is None:
-        return Finding("cycles", True, NOT_RUNNING)
+    if find_database_url(settings) is None:
+        return Finding("cycles", True, NOT_RUNNING_DETAIL)
     pipeline = Pipeline(settings)
     try:
-        dead = close_dead(pipeline)
+        dead = recover_dead_cycles(pipeline)
         with pipeline.connect() as conn:
-            stuck = [str(batch.cycle.cycle_id) for batch in cycle_ledger.silent_batches(conn, settings.silent_after_s)]
+            stuck = [str(batch.cycle.cycle_id) for batch in cycle_ledger.read_silent_cycles(conn, settings.silent_after_s)]
             alive = [
                 f"{batch.cycle.cycle_id} gave a sign of life {batch.heartbeat_at:%H:%M:%S} UTC"
-                for batch in cycle_ledger.running_batches(conn, settings.silent_after_s)
+                for batch in cycle_ledger.read_running_cycles(conn, settings.silent_after_s)
             ]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("cycles", True, SEE_DATABASE)
+        return Finding("cycles", True, SEE_DATABASE_DETAIL)
     if stuck:
         return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
-    return Finding("cycles", True, "; ".join([*map(closed_words, dead), *alive]) or "none runs, and none has died unnoticed")
+    return Finding("cycles", True, "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none runs, and none has died unnoticed")
 
 
-def derived(settings: Settings) -> Finding:
+def check_derived_products(settings: Settings) -> Finding:
     """Whether everything landed is in core and mart, in the versions of this installation. Cycles that have just ended are left to their run."""
-    if database_url(settings) is None:
-        return Finding("derived", True, NOT_RUNNING)
+    if find_database_url(settings) is None:
+        return Finding("derived", True, NOT_RUNNING_DETAIL)
     pipeline = Pipeline(settings)
     try:
         with pipeline.connect() as conn:
             query = make_due_query(pipeline)
-            hours = unfinished_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
-            failed = all_failures(conn, query)
+            hours = read_due_hours(conn, query, pipeline.clock.now() - timedelta(minutes=settings.stuck_after_minutes))
+            failed = read_due_failures(conn, query)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
-        return Finding("derived", True, SEE_DATABASE)
+        return Finding("derived", True, SEE_DATABASE_DETAIL)
     if not hours:
         return Finding("derived", True, "all that was landed")
-    first, last = hour_key(hours[0]), hour_key(hours[-1])
+    first, last = format_hour_key(hours[0]), format_hour_key(hours[-1])
     told = f"products of {len(hours)} hours are due, from {first} to {last}"
     if failed:
         told += f"; {len({each.cycle_id for each in failed})} cycles failed, e.g. {failed[0].cycle_id}, {failed[0].product}: {failed[0].error}"
     return Finding("derived", False, f"{told}. Run `palimpsest backfill {first} {last}`, which names what it cannot derive")
 
 
-def landing(settings: Settings) -> Finding:
+def check_landing(settings: Settings) -> Finding:
     try:
-        usage = Landing(settings.landing_root).usage()
+        usage = Landing(settings.landing_root).measure_usage()
     except LandingError as error:
         return Finding("landing", False, str(error))
-    if trouble := unwritable(settings.landing_root):
+    if trouble := explain_unwritable(settings.landing_root):
         return Finding("landing", False, trouble)
     per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"]
     seen = f"largest day so far {per_day.max() / 2**20:.0f} MiB" if per_day.len() else "empty"
@@ -187,45 +189,45 @@ def landing(settings: Settings) -> Finding:
     )
 
 
-def data_source(settings: Settings) -> Finding:
+def check_data_source(settings: Settings) -> Finding:
     """Whether the platforms that are set are those whose answers are kept: simulated data never mix with real ones."""
     try:
-        source = known_source(settings, Landing(settings.landing_root))
+        source = find_source(settings, Landing(settings.landing_root))
     except (LandingError, SettingsError) as error:
         return Finding("data source", False, str(error))
     if source is not None:
         conflict = describe_conflict(settings, source)
         return Finding("data source", conflict is None, conflict or f"{source} data in {settings.home}")
-    url = database_url(settings)
+    url = find_database_url(settings)
     if url is None:
-        return Finding("data source", True, NOT_RUNNING)
+        return Finding("data source", True, NOT_RUNNING_DETAIL)
     try:
         with Database(url).connect() as conn:
             has_cycles = cycle_ledger.has_cycles(conn)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding("data source", True, SEE_DATABASE)
+        return Finding("data source", True, SEE_DATABASE_DETAIL)
     if has_cycles:
-        note = settings.home / FILE
+        note = settings.home / NOTE_FILE
         return Finding("data source", False, f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}")
     return Finding("data source", True, "no platform was asked yet")
 
 
-def export(settings: Settings) -> Finding:
+def check_export(settings: Settings) -> Finding:
     """Whether the root of the export can be written, and is the one that has the exported days."""
     root = settings.export_root
-    if trouble := unwritable(root):
+    if trouble := explain_unwritable(root):
         return Finding("export", False, trouble)
     archive = Archive(root)
-    days = set(archive.catalogued_days())
-    url = database_url(settings)
+    days = set(archive.list_catalogued_days())
+    url = find_database_url(settings)
     if url is None:
-        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {NOT_RUNNING}")
+        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {NOT_RUNNING_DETAIL}")
     try:
         with Database(url).connect() as conn:
-            recorded = set(recorded_days(conn))
-            left = [] if recorded else days_that_left(conn, Clock(settings.clock_offset_s).now().date())
+            recorded = set(read_recorded_days(conn))
+            left = [] if recorded else read_departed_days(conn, Clock(settings.clock_offset_s).now().date())
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE}")
+        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE_DETAIL}")
     marked, missing = archive.is_marked(), recorded - days
     if missing or (not marked and (days != recorded or left)):
         newest = f", the newest {max(recorded)}" if recorded else ""
@@ -242,21 +244,21 @@ def export(settings: Settings) -> Finding:
     return Finding("export", True, f"{root} can be written and has {len(days)} days{'' if marked else '; the next export or scrape marks it'}")
 
 
-def alerts(settings: Settings) -> Finding:
+def check_alerts(settings: Settings) -> Finding:
     """Where alerts go, and which last now."""
-    found = channels(settings, log)
-    if missing := [channel.why for channel in found if isinstance(channel, Missing)]:
+    found = make_channels(settings, log)
+    if missing := [channel.why for channel in found if isinstance(channel, MissingChannel)]:
         return Finding(
             "alerts", False, f"{'; '.join(missing)}: name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile"
         )
-    named = [channel.name for channel in found if not isinstance(channel, Log)]
+    named = [channel.name for channel in found if not isinstance(channel, LogChannel)]
     told = f"told by {', '.join(named)}" if named else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
-    url = database_url(settings)
+    url = find_database_url(settings)
     if url is None:
         return Finding("alerts", True, told)
     try:
         with Database(url).connect() as conn:
-            lasting = [alert for alert in stored_alerts.recent(conn, datetime.now(UTC)) if alert.closed_at is None]
+            lasting = [alert for alert in stored_alerts.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return Finding("alerts", True, f"{told}; which last was not looked at: see the database")
     return Finding("alerts", True, f"{told}; " + (f"{len(lasting)} open: see `palimpsest alerts`" if lasting else "none open"))

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from palimpsest_pipeline.defs.repository_origin import LOCATION
-from palimpsest_pipeline.runtime.processes import Known
+from palimpsest_pipeline.defs.repository_origin import LOCATION_NAME
+from palimpsest_pipeline.runtime.processes import KnownProcess
 
-from .service_record import CODE, DAEMON, WEB, ServeError
+from .service_record import CODE_SERVER, DAEMON, WEB_SERVER, ServeError
 
-DEFINITIONS: Final = "palimpsest_pipeline.definitions"
-WORKSPACE: Final = """\
+DEFINITIONS_MODULE: Final = "palimpsest_pipeline.definitions"
+WORKSPACE_TEMPLATE: Final = """\
 load_from:
   - grpc_server:
       socket: "{socket}"
@@ -24,8 +24,8 @@ load_from:
 MAX_LOG_BYTES: Final = 10_000_000
 """A log beyond this size is set aside when its process is started; one older log is kept."""
 FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 30.0
-MOST_DEATHS: Final = 5
+MAX_PAUSE_S: Final = 30.0
+MAX_DEATHS: Final = 5
 DEATHS_WINDOW_S: Final = 300.0
 TAIL_BYTES: Final = 8192
 TAIL_LINES: Final = 3
@@ -33,23 +33,23 @@ TAIL_LINES: Final = 3
 Say = Callable[[str], None]
 
 
-def commands(folder: Path, port: int, definitions: str = DEFINITIONS) -> dict[str, tuple[str, ...]]:
+def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODULE) -> dict[str, tuple[str, ...]]:
     """For each child the command that it runs, with its arguments. Writes the workspace, which points at the code server's socket."""
     listens_at = folder / "code.sock"
     workspace = folder / "workspace.yaml"
-    workspace.write_text(WORKSPACE.format(socket=listens_at, location=LOCATION))
-    code = ("--module-name", definitions, "--location-name", LOCATION, "--lazy-load-user-code", "--inject-env-vars-from-instance")
+    workspace.write_text(WORKSPACE_TEMPLATE.format(socket=listens_at, location=LOCATION_NAME))
+    code = ("--module-name", definitions, "--location-name", LOCATION_NAME, "--lazy-load-user-code", "--inject-env-vars-from-instance")
     return {
-        CODE: ("dagster", "api", "grpc", "--socket", str(listens_at), *code),
-        WEB: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
+        CODE_SERVER: ("dagster", "api", "grpc", "--socket", str(listens_at), *code),
+        WEB_SERVER: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
         DAEMON: ("dagster-daemon", "run", "-w", str(workspace)),
     }
 
 
-def pause_s(deaths: Sequence[float], now: float) -> float | None:
+def compute_pause_s(deaths: Sequence[float], now: float) -> float | None:
     """How long to wait before a child that just died is started again; None: not any more. `deaths`: when it died, seconds, this time included."""
     recent = sum(died > now - DEATHS_WINDOW_S for died in deaths)
-    return None if recent >= MOST_DEATHS else min(FIRST_PAUSE_S * 2 ** (recent - 1), LONGEST_PAUSE_S)
+    return None if recent >= MAX_DEATHS else min(FIRST_PAUSE_S * 2 ** (recent - 1), MAX_PAUSE_S)
 
 
 @dataclass
@@ -61,41 +61,43 @@ class Child:
     log: Path
     process: subprocess.Popen[bytes] | None = None
     deaths: list[float] = field(default_factory=list)
-    due: float = 0.0
+    due_at_s: float = 0.0
     log_start: int = 0
 
 
-class Children:
+class ChildProcesses:
     """All children. `check` often: it starts them."""
 
-    def __init__(self, home: Path, folder: Path, found: Mapping[str, tuple[str, ...]], environment: Mapping[str, str], cwd: Path, say: Say) -> None:
+    def __init__(
+        self, home: Path, folder: Path, commands: Mapping[str, tuple[str, ...]], environment: Mapping[str, str], cwd: Path, say: Say
+    ) -> None:
         self._home, self._folder, self._cwd, self._say = home, folder, cwd, say
         self._environment = {**os.environ, **environment}
-        self._all = [Child(name, command, home / f"{name}.log") for name, command in found.items()]
+        self._children = [Child(name, command, home / f"{name}.log") for name, command in commands.items()]
 
-    def check(self) -> dict[str, Known]:
+    def start_due(self) -> dict[str, KnownProcess]:
         """Start what does not run yet or has died, once its pause is over; the processes that are new, by name. Raises ServeError when one dies again
         and again."""
         now, new = time.monotonic(), {}
-        for child in self._all:
+        for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None
                 child.deaths.append(now)
-                pause = pause_s(child.deaths, now)
+                pause = compute_pause_s(child.deaths, now)
                 if pause is None:
-                    raise ServeError(f"the {child.name} died {MOST_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: {self._why(child)}")
-                child.due = now + pause
-                self._say(f"the {child.name} {_ended(code)}, is started again in {pause:.0f} s: {self._why(child)}")
-            if child.process is None and now >= child.due:
-                new[child.name] = self._start(child)
+                    raise ServeError(f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: {self._quote_log(child)}")
+                child.due_at_s = now + pause
+                self._say(f"the {child.name} {_describe_exit(code)}, is started again in {pause:.0f} s: {self._quote_log(child)}")
+            if child.process is None and now >= child.due_at_s:
+                new[child.name] = self._start_child(child)
         return new
 
-    def why(self) -> str:
+    def describe_logs(self) -> str:
         """The last words of each child, for when they do not get ready."""
-        return "; ".join(f"the {child.name} says: {self._why(child)}" for child in self._all)
+        return "; ".join(f"the {child.name} says: {self._quote_log(child)}" for child in self._children)
 
-    def _start(self, child: Child) -> Known:
-        _set_aside(child.log)
+    def _start_child(self, child: Child) -> KnownProcess:
+        _rotate_log(child.log)
         with child.log.open("ab") as log:
             child.log_start = log.tell()
             own = (str(os.getpid()), str(self._home), str(self._folder / "code.sock"))
@@ -108,13 +110,13 @@ class Children:
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is the supervisor's business
             )
-        return Known.of(child.process.pid)
+        return KnownProcess.from_pid(child.process.pid)
 
-    def _why(self, child: Child) -> str:
-        return f"{last_words(child.log, child.log_start) or 'nothing'} (all of it in {child.log})"
+    def _quote_log(self, child: Child) -> str:
+        return f"{read_log_tail(child.log, child.log_start) or 'nothing'} (all of it in {child.log})"
 
 
-def last_words(log: Path, start: int = 0) -> str:
+def read_log_tail(log: Path, start: int = 0) -> str:
     """The last lines of a log since it was `start` bytes long."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
@@ -123,10 +125,10 @@ def last_words(log: Path, start: int = 0) -> str:
     return " / ".join(lines[-TAIL_LINES:])
 
 
-def _ended(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
 
 
-def _set_aside(log: Path) -> None:
+def _rotate_log(log: Path) -> None:
     if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
         log.replace(log.with_suffix(".log.1"))

@@ -7,50 +7,50 @@ from typing import Final
 
 import psutil
 
-from palimpsest_pipeline.pipeline.context import embedded_server
-from palimpsest_pipeline.runtime.server_sharing import commands_in, in_use, is_in_use
+from palimpsest_pipeline.pipeline.context import make_embedded_server
+from palimpsest_pipeline.runtime.server_sharing import is_in_use, list_commands, mark_in_use
 from palimpsest_pipeline.settings import Settings
 
 from .children import Say
-from .service_record import STOPPING_LOG, Serving, ask_to_stop, recall, sweep
+from .service_record import STOPPING_LOG_FILE, ServiceRecord, read_record, remove_left_record, request_stop
 
-MARGIN_S: Final = 150.0
+END_MARGIN_S: Final = 150.0
 """For what a supervisor does at its end besides waiting for runs."""
-POLL_S: Final = 0.2
+POLL_INTERVAL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StopResult:
     """The result of `down` in a home folder: whether anything ran there, and whether another command still works in it."""
 
-    anything: bool
-    in_use: bool
+    was_running: bool
+    is_in_use: bool
 
 
-def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> Stopped:
+def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> StopResult:
     """Stop what serves from `home`, then its embedded server. While another command works there, name it and keep the server."""
     own = settings.model_copy(update={"home_dir": home})
-    serving = recall(home)
-    sweep(home)
+    serving = read_record(home)
+    remove_left_record(home)
     if serving is not None and serving.supervisor.find() is not None:
         _stop_supervisor(home, serving, wait_s, say)
-    if recall(home) is not None:
+    if read_record(home) is not None:
         _end_remains(own, home, wait_s, say)
     if serving is not None:
         say(f"stopped Dagster at {serving.url}")
     stopped_server = _stop_server(own, say)
-    return Stopped(stopped_server or serving is not None, _name_commands(home, say))
+    return StopResult(stopped_server or serving is not None, _name_commands(home, say))
 
 
-def _stop_supervisor(home: Path, serving: Serving, wait_s: float, say: Say) -> None:
+def _stop_supervisor(home: Path, serving: ServiceRecord, wait_s: float, say: Say) -> None:
     """Ask it to end, say what it says, and wait until it is gone; kill one that does not end."""
     supervisor = serving.supervisor.find()
     if supervisor is None:
         return
-    ask_to_stop(home, wait_s)
-    log, said = home / STOPPING_LOG, 0
+    request_stop(home, wait_s)
+    log, said = home / STOPPING_LOG_FILE, 0
     supervisor.terminate()
-    deadline = time.monotonic() + wait_s + MARGIN_S
+    deadline = time.monotonic() + wait_s + END_MARGIN_S
     while (alive := serving.supervisor.find()) is not None or log.exists():
         lines = log.read_text().splitlines() if log.exists() else []
         for line in lines[said:]:
@@ -63,29 +63,29 @@ def _stop_supervisor(home: Path, serving: Serving, wait_s: float, say: Say) -> N
             alive.kill()
             psutil.wait_procs([alive], timeout=10)
             break
-        time.sleep(POLL_S)
+        time.sleep(POLL_INTERVAL_S)
     log.unlink(missing_ok=True)
 
 
 def _end_remains(settings: Settings, home: Path, wait_s: float, say: Say) -> None:
     from palimpsest_pipeline.defs.instance import open_instance  # noqa: PLC0415 - takes seconds, and a supervisor that lives does not wait for it
 
-    from .up import end_remains  # noqa: PLC0415
+    from .up import stop_left_services  # noqa: PLC0415
 
-    if settings.embedded and not embedded_server(settings).status().running:  # what is to be stopped is not started for that
-        end_remains(home, None, say, wait_s)
+    if settings.is_embedded and not make_embedded_server(settings).status().running:  # what is to be stopped is not started for that
+        stop_left_services(home, None, say, wait_s)
         return
     with open_instance(settings) as instance:
-        end_remains(home, instance, say, wait_s)
+        stop_left_services(home, instance, say, wait_s)
 
 
 def _stop_server(settings: Settings, say: Say) -> bool:
-    server = embedded_server(settings)
+    server = make_embedded_server(settings)
     if not server.status().running:
         return False
-    with in_use(settings.home) as use:
-        use.stop_when_last(True)
-        if not use.last_out_stops():
+    with mark_in_use(settings.home) as use:
+        use.set_stop_when_last(True)
+        if not use.must_stop_server():
             return False
         server.stop()
     say(f"stopped the embedded Postgres of {settings.home}")
@@ -96,6 +96,6 @@ def _name_commands(home: Path, say: Say) -> bool:
     """Say which other commands work in the home folder, and how to end them. Returns whether there are any."""
     if not is_in_use(home):
         return False
-    named = "; ".join(commands_in(home)) or "another command"
+    named = "; ".join(list_commands(home)) or "another command"
     say(f"still at work in {home}: {named}. Press Ctrl-C in its terminal, or `kill` its pid; an embedded Postgres stops when it ends")
     return True

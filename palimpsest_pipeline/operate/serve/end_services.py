@@ -10,81 +10,83 @@ import dagster as dg
 from sqlalchemy.exc import SQLAlchemyError
 
 from palimpsest_pipeline.defs.dagster_private import GRPC_INFO_TAG
-from palimpsest_pipeline.defs.run_heartbeat import UNDER_WAY
-from palimpsest_pipeline.runtime.processes import stop_tree
-from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER, is_resting
+from palimpsest_pipeline.defs.run_heartbeat import RUNNING_STATUSES
+from palimpsest_pipeline.runtime.processes import stop_process_tree
+from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER_TAG, is_resting
 
-from .service_record import CODE, DAEMON, WEB, Serving
+from .service_record import CODE_SERVER, DAEMON, WEB_SERVER, ServiceRecord
 
-CANCEL_WAIT_S: Final = 30.0
+MAX_CANCEL_WAIT_S: Final = 30.0
 """A run that is asked to end writes what had arrived: for how long it is waited for."""
-POLL_S: Final = 0.5
+POLL_INTERVAL_S: Final = 0.5
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class UnfinishedRuns:
     """Runs that are not over: those that our code server executes, those that are executed elsewhere, and how many wait in the queue."""
 
-    ours: list[dg.DagsterRun]
-    elsewhere: list[dg.DagsterRun]
-    queued: int
+    own_runs: list[dg.DagsterRun]
+    other_runs: list[dg.DagsterRun]
+    n_queued: int
 
 
-def under_way(instance: dg.DagsterInstance, socket: str) -> UnderWay:
+def find_unfinished_runs(instance: dg.DagsterInstance, socket: str) -> UnfinishedRuns:
     """The runs under way. `socket`: where the code server listens."""
-    runs = instance.get_runs(dg.RunsFilter(statuses=list(UNDER_WAY)))
-    ours = [run for run in runs if _socket_of(run) == socket]
+    runs = instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))
+    ours = [run for run in runs if _find_socket(run) == socket]
     queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-    return UnderWay(ours, [run for run in runs if run not in ours], queued)
+    return UnfinishedRuns(ours, [run for run in runs if run not in ours], queued)
 
 
-def end_serving(serving: Serving, instance: dg.DagsterInstance | None, wait_s: float, say: Say, cancel_wait_s: float = CANCEL_WAIT_S) -> None:
+def stop_services(
+    serving: ServiceRecord, instance: dg.DagsterInstance | None, wait_s: float, say: Say, cancel_wait_s: float = MAX_CANCEL_WAIT_S
+) -> None:
     """End everything that `serving` names but its supervisor. Runs under way are waited for up to `wait_s`, then asked to end, then named.
 
     `instance` None, or one whose storage cannot be reached: the runs are not known, and end with their server.
     """
-    _end(serving, DAEMON)
+    _end_child(serving, DAEMON)
     if instance is not None:
         try:
             _end_runs(instance, serving.socket, wait_s, cancel_wait_s, say)
         except SQLAlchemyError as error:
             say(f"runs under way cannot be looked at: {str(error.__cause__ or error).strip().partition(chr(10))[0]}")
-    for name in (WEB, CODE):
-        _end(serving, name)
+    for name in (WEB_SERVER, CODE_SERVER):
+        _end_child(serving, name)
 
 
-def _end(serving: Serving, name: str) -> None:
+def _end_child(serving: ServiceRecord, name: str) -> None:
     if name in serving.children:
-        stop_tree(serving.children[name])
+        stop_process_tree(serving.children[name])
 
 
 def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_wait_s: float, say: Say) -> None:
-    found = under_way(instance, socket)
-    if found.queued:
-        say(f"{_count(found.queued, 'queued run')} will begin after the next `palimpsest up`")
-    if found.elsewhere:
-        say(f"not of this supervisor, and so left alone: {named(found.elsewhere)}")
-    if found.ours and wait_s > 0:
-        say(f"waiting up to {wait_s:.0f} s for {named(found.ours)}")
-    left = _await_end(instance, found.ours, wait_s, lambda resting: _ask_to_end(instance, resting, say))
+    found = find_unfinished_runs(instance, socket)
+    if found.n_queued:
+        say(f"{_format_count(found.n_queued, 'queued run')} will begin after the next `palimpsest up`")
+    if found.other_runs:
+        say(f"not of this supervisor, and so left alone: {format_runs(found.other_runs)}")
+    if found.own_runs and wait_s > 0:
+        say(f"waiting up to {wait_s:.0f} s for {format_runs(found.own_runs)}")
+    left = _await_end(instance, found.own_runs, wait_s, lambda resting: _ask_to_end(instance, resting, say))
     if not left:
         return
     _ask_to_end(instance, left, say)
     left = _await_end(instance, left, cancel_wait_s)
     if left:
-        say(f"did not end, and is killed: {named(left)}; its cycle is closed by the next command or sensor that finds it")
+        say(f"did not end, and is killed: {format_runs(left)}; its cycle is closed by the next command or sensor that finds it")
 
 
 def _ask_to_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], say: Say) -> None:
-    say(f"asking to end: {named(runs)}; what had arrived is kept")
+    say(f"asking to end: {format_runs(runs)}; what had arrived is kept")
     for run in runs:
-        instance.add_run_tags(run.run_id, {ENDED_WITH_SERVER: "true"})
+        instance.add_run_tags(run.run_id, {ENDED_WITH_SERVER_TAG: "true"})
         try:
             instance.run_launcher.terminate(run.run_id)
         except dg.DagsterError as error:
-            say(f"{named([run])} cannot be asked: {error}")
+            say(f"{format_runs([run])} cannot be asked: {error}")
 
 
 def _await_end(
@@ -104,19 +106,19 @@ def _await_end(
             end_resting(resting)
             asked |= {run.run_id for run in resting}
             continue
-        time.sleep(POLL_S)
+        time.sleep(POLL_INTERVAL_S)
     return left
 
 
-def named(runs: Sequence[dg.DagsterRun]) -> str:
+def format_runs(runs: Sequence[dg.DagsterRun]) -> str:
     """Runs as people find them in the UI."""
     return ", ".join(f"run {run.run_id[:8]} ({run.job_name})" for run in runs)
 
 
-def _count(n: int, what: str) -> str:
+def _format_count(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
 
 
-def _socket_of(run: dg.DagsterRun) -> str | None:
+def _find_socket(run: dg.DagsterRun) -> str | None:
     found = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
     return found.get("socket") if isinstance(found, dict) else None

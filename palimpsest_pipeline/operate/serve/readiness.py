@@ -5,8 +5,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any, Final
 
-ASK_TIMEOUT_S: Final = 10.0
-QUERY: Final = """
+REQUEST_TIMEOUT_S: Final = 10.0
+READINESS_QUERY: Final = """
 {
   workspaceOrError {
     __typename
@@ -25,30 +25,30 @@ QUERY: Final = """
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Readiness:
     """What the web server says. `error`: why the definitions cannot be loaded; `beats`: last sign of life of each required daemon, Unix seconds."""
 
-    loaded: bool
+    is_loaded: bool
     error: str | None
-    beats: dict[str, float | None]
+    heartbeats: dict[str, float | None]
 
-    def daemon_alive_since(self, began: float) -> bool:
-        return bool(self.beats) and all(beat is not None and beat >= began for beat in self.beats.values())
+    def is_daemon_alive_since(self, began: float) -> bool:
+        return bool(self.heartbeats) and all(beat is not None and beat >= began for beat in self.heartbeats.values())
 
 
-def ask(url: str) -> Answer | None:
+def query_readiness(url: str) -> Readiness | None:
     """The answer of the web server at `url`; None while there is none."""
     try:
-        return read(graphql(url, QUERY))
+        return parse_readiness(query_graphql(url, READINESS_QUERY))
     except (OSError, ValueError):
         return None
 
 
-def graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
+def query_graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
     """The data that the web server at `url` answers. Raises OSError when it cannot be reached, ValueError when it refuses the query."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", data=body, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=ASK_TIMEOUT_S) as answer:
+    with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:
         told: dict[str, Any] = json.load(answer)
     if not told.get("data"):
         raise ValueError(f"{url}/graphql: {told.get('errors')}")
@@ -56,20 +56,20 @@ def graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
     return data
 
 
-def read(data: dict[str, Any]) -> Answer:
-    """The answer in the data of `QUERY`."""
+def parse_readiness(data: dict[str, Any]) -> Readiness:
+    """The answer in the data of `READINESS_QUERY`."""
     workspace, daemons = data["workspaceOrError"], data["instance"]["daemonHealth"]["allDaemonStatuses"]
     beats = {daemon["daemonType"]: daemon["lastHeartbeatTime"] for daemon in daemons if daemon["required"]}
     if workspace["__typename"] != "Workspace":
-        return Answer(False, _line(workspace["message"]), beats)
+        return Readiness(False, _join_lines(workspace["message"]), beats)
     entries = workspace["locationEntries"]
     for entry in entries:
         found = entry["locationOrLoadError"]
         if found and found["__typename"] == "PythonError":
             chain = [link["error"]["message"] for link in found["errorChain"]] or [found["message"]]
-            return Answer(False, _line(chain[-1]), beats)
-    return Answer(bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries), None, beats)
+            return Readiness(False, _join_lines(chain[-1]), beats)
+    return Readiness(bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries), None, beats)
 
 
-def _line(message: str) -> str:
+def _join_lines(message: str) -> str:
     return " ".join(message.split())

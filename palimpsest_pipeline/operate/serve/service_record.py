@@ -10,15 +10,15 @@ from typing import Final, Self
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 from palimpsest_pipeline.domain.files import replace_text
-from palimpsest_pipeline.runtime.processes import Known
+from palimpsest_pipeline.runtime.processes import KnownProcess
 
-PID_FILE: Final = "up.json"
+RECORD_FILE: Final = "up.json"
 STOP_FILE: Final = "stop.json"
 """How those who asked the supervisor to end want it: for how long runs under way are waited for."""
-STOPPING_LOG: Final = "stopping.log"
+STOPPING_LOG_FILE: Final = "stopping.log"
 """What the supervisor says while it ends, for those who asked it to."""
-CODE: Final = "code-server"
-WEB: Final = "webserver"
+CODE_SERVER: Final = "code-server"
+WEB_SERVER: Final = "webserver"
 DAEMON: Final = "daemon"
 
 
@@ -27,11 +27,11 @@ class ServeError(PalimpsestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ServiceRecord:
     """What was started: the supervisor (a `palimpsest` command), its children by name, where the UI answers, and their private folder."""
 
-    supervisor: Known
-    children: dict[str, Known]
+    supervisor: KnownProcess
+    children: dict[str, KnownProcess]
     url: str
     folder: str
 
@@ -41,64 +41,64 @@ class Serving:
         return str(Path(self.folder) / "code.sock")
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether any process of it still runs."""
         return any(known.find() for known in (self.supervisor, *self.children.values()))
 
-    def with_child(self, name: str, known: Known) -> Self:
-        return replace(self, children={**self.children, name: known})
+    def with_child(self, name: str, process: KnownProcess) -> Self:
+        return replace(self, children={**self.children, name: process})
 
 
-def remember(home: Path, serving: Serving) -> None:
+def write_record(home: Path, serving: ServiceRecord) -> None:
     """Write down what runs: whole, or not at all."""
-    replace_text(home / PID_FILE, json.dumps(asdict(serving)))
+    replace_text(home / RECORD_FILE, json.dumps(asdict(serving)))
 
 
-def recall(home: Path) -> Serving | None:
-    """What `remember` wrote, when a process of it still runs; None otherwise."""
-    found = _written(home)
-    return found if found is not None and found.alive else None
+def read_record(home: Path) -> ServiceRecord | None:
+    """What `write_record` wrote, when a process of it still runs; None otherwise."""
+    found = _parse_record(home)
+    return found if found is not None and found.is_alive else None
 
 
-def _written(home: Path) -> Serving | None:
+def _parse_record(home: Path) -> ServiceRecord | None:
     try:
-        written = json.loads((home / PID_FILE).read_text())
-        children = {str(name): Known(**known) for name, known in written["children"].items()}
-        return Serving(Known(**written["supervisor"]), children, written["url"], written["folder"])
+        written = json.loads((home / RECORD_FILE).read_text())
+        children = {str(name): KnownProcess(**known) for name, known in written["children"].items()}
+        return ServiceRecord(KnownProcess(**written["supervisor"]), children, written["url"], written["folder"])
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def is_left(home: Path) -> bool:
+def is_record_left(home: Path) -> bool:
     """Whether a supervisor that is gone with all of its processes has left its file behind: it did not come to its end."""
-    return (home / PID_FILE).exists() and recall(home) is None
+    return (home / RECORD_FILE).exists() and read_record(home) is None
 
 
-def sweep(home: Path) -> None:
-    """Remove what `is_left` finds, and the folder that it names."""
-    if is_left(home):
-        if (gone := _written(home)) is not None:
-            forget(home, gone)
-        (home / PID_FILE).unlink(missing_ok=True)
+def remove_left_record(home: Path) -> None:
+    """Remove what `is_record_left` finds, and the folder that it names."""
+    if is_record_left(home):
+        if (gone := _parse_record(home)) is not None:
+            remove_record(home, gone)
+        (home / RECORD_FILE).unlink(missing_ok=True)
 
 
-def forget(home: Path, serving: Serving) -> None:
+def remove_record(home: Path, serving: ServiceRecord) -> None:
     shutil.rmtree(serving.folder, ignore_errors=True)
-    (home / PID_FILE).unlink(missing_ok=True)
+    (home / RECORD_FILE).unlink(missing_ok=True)
 
 
-def ask_to_stop(home: Path, wait_s: float) -> None:
+def request_stop(home: Path, wait_s: float) -> None:
     """Written before the supervisor is sent SIGTERM."""
-    (home / STOPPING_LOG).unlink(missing_ok=True)
+    (home / STOPPING_LOG_FILE).unlink(missing_ok=True)
     replace_text(home / STOP_FILE, json.dumps({"wait_s": wait_s}))
 
 
-def was_asked(home: Path) -> bool:
+def is_stop_requested(home: Path) -> bool:
     """Whether somebody has asked, and nobody has read it yet."""
     return (home / STOP_FILE).exists()
 
 
-def asked_wait_s(home: Path, otherwise: float) -> float:
+def take_requested_wait_s(home: Path, otherwise: float) -> float:
     """For how long runs are to be waited for, by whoever asked; what was asked is then forgotten."""
     try:
         return float(json.loads((home / STOP_FILE).read_text())["wait_s"])
@@ -120,6 +120,6 @@ def check_port(port: int) -> None:
 
 def check_not_serving(home: Path) -> None:
     """Raises ServeError when a supervisor serves from `home`: two would write the same files and stop each other's server."""
-    serving = recall(home)
+    serving = read_record(home)
     if serving is not None and serving.supervisor.pid != os.getpid() and serving.supervisor.find():
         raise ServeError(f"already up at {serving.url}: use that one, or stop it with `palimpsest down` first")

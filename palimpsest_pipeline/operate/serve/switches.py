@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from .readiness import graphql
-from .service_record import ServeError, recall
+from .readiness import query_graphql
+from .service_record import ServeError, read_record
 
-SWITCHES: Final = """
+SWITCHES_QUERY: Final = """
 {
   repositoriesOrError {
     __typename
@@ -25,17 +25,17 @@ SWITCHES: Final = """
   }
 }
 """
-SELECTOR: Final = "repositoryName: $repository, repositoryLocationName: $location"
-ASKED: Final = "($name: String!, $repository: String!, $location: String!)"
-START: Final = {
-    "schedule": f"mutation {ASKED} {{ done: startSchedule(scheduleSelector: {{{SELECTOR}, scheduleName: $name}}) {{ __typename ...why }} }}",
-    "sensor": f"mutation {ASKED} {{ done: startSensor(sensorSelector: {{{SELECTOR}, sensorName: $name}}) {{ __typename ...why }} }}",
+SELECTOR_ARGUMENTS: Final = "repositoryName: $repository, repositoryLocationName: $location"
+ASKED_SLOTS_SCHEMA: Final = "($name: String!, $repository: String!, $location: String!)"
+START_MUTATIONS: Final = {
+    "schedule": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSchedule(scheduleSelector: {{{SELECTOR_ARGUMENTS}, scheduleName: $name}}) {{ __typename ...why }} }}",
+    "sensor": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSensor(sensorSelector: {{{SELECTOR_ARGUMENTS}, sensorName: $name}}) {{ __typename ...why }} }}",
 }
-STOP: Final = {
+STOP_MUTATIONS: Final = {
     "schedule": "mutation ($id: String!) { done: stopRunningSchedule(id: $id) { __typename ...why } }",
     "sensor": "mutation ($id: String!) { done: stopSensor(id: $id) { __typename ...why } }",
 }
-WHY: Final = " fragment why on PythonError { message }"
+ERROR_FRAGMENT: Final = " fragment why on PythonError { message }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,58 +45,64 @@ class Switch:
     kind: str
     name: str
     description: str
-    on: bool
+    is_on: bool
     next_at: datetime | None
     state_id: str
     repository: str
     location: str
 
 
-def switches(home: Path) -> list[Switch]:
+def list_switches(home: Path) -> list[Switch]:
     """Those of what serves from `home`, in the order of their names. Raises ServeError when nothing does, or it does not answer."""
-    found = _ask(_url(home), SWITCHES)["repositoriesOrError"]
+    found = _query_server(_find_url(home), SWITCHES_QUERY)["repositoriesOrError"]
     if found["__typename"] != "RepositoryConnection":
         raise ServeError(f"Dagster cannot say what it has: {found.get('message', found['__typename'])}; see `palimpsest doctor`")
     return sorted(
-        (_read(kind, one, node) for node in found["nodes"] for kind in START for one in node[f"{kind}s"] if one["defaultStatus"] == "STOPPED"),
+        (
+            _parse_switch(kind, one, node)
+            for node in found["nodes"]
+            for kind in START_MUTATIONS
+            for one in node[f"{kind}s"]
+            if one["defaultStatus"] == "STOPPED"
+        ),
         key=lambda switch: switch.name,
     )
 
 
-def turn(home: Path, *, on: bool) -> list[Switch]:
-    """Switch all of them on, or off; those that are already stay. Returns how they stand then. Raises ServeError as `switches` does."""
-    for switch in switches(home):
-        if switch.on == on:
+def set_switches(home: Path, *, on: bool) -> list[Switch]:
+    """Switch all of them on, or off; those that are already stay. Returns how they stand then. Raises ServeError as `list_switches` does."""
+    for switch in list_switches(home):
+        if switch.is_on == on:
             continue
         named = {"name": switch.name, "repository": switch.repository, "location": switch.location} if on else {"id": switch.state_id}
-        done = _ask(_url(home), (START if on else STOP)[switch.kind] + WHY, **named)["done"]
+        done = _query_server(_find_url(home), (START_MUTATIONS if on else STOP_MUTATIONS)[switch.kind] + ERROR_FRAGMENT, **named)["done"]
         if done["__typename"].endswith("Error"):
             raise ServeError(f"the {switch.kind} {switch.name} stays {'off' if on else 'on'}: {done.get('message', done['__typename'])}")
-    return switches(home)
+    return list_switches(home)
 
 
-def _url(home: Path) -> str:
-    serving = recall(home)
+def _find_url(home: Path) -> str:
+    serving = read_record(home)
     if serving is None:
         raise ServeError(f"nothing is up in {home}: start `palimpsest up` first, in another terminal (or switch them in the UI of your own Dagster)")
     return serving.url
 
 
-def _ask(url: str, query: str, **variables: Any) -> dict[str, Any]:
+def _query_server(url: str, query: str, **variables: Any) -> dict[str, Any]:
     try:
-        return graphql(url, query, **variables)
+        return query_graphql(url, query, **variables)
     except (OSError, ValueError) as error:
         raise ServeError(f"Dagster's web server at {url} does not answer: {error}; see `palimpsest doctor`") from error
 
 
-def _read(kind: str, one: dict[str, Any], node: dict[str, Any]) -> Switch:
+def _parse_switch(kind: str, one: dict[str, Any], node: dict[str, Any]) -> Switch:
     state = one[f"{kind}State"]
     tick = state["nextTick"]
     return Switch(
         kind=kind,
         name=one["name"],
         description=one["description"] or "",
-        on=state["status"] == "RUNNING",
+        is_on=state["status"] == "RUNNING",
         next_at=None if tick is None else datetime.fromtimestamp(tick["timestamp"], UTC),
         state_id=state["id"],
         repository=node["name"],

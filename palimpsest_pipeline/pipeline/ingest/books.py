@@ -17,41 +17,41 @@ import polars as pl
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import IN_PLAY, MAX_KICKOFF_DISTANCE, Detail, Listing, PayloadRejected, Reject
+from palimpsest_pipeline.domain.observations import IN_PLAY_REASON, MAX_KICKOFF_DISTANCE, Detail, Listing, PayloadRejected, Reject
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Landing, Segment
-from palimpsest_pipeline.markets import RawBooks, Vocabulary, market_rows, normalise, raw_books
-from palimpsest_pipeline.markets.build_market_rows import ROWS
-from palimpsest_pipeline.markets.players import PLAYERS
-from palimpsest_pipeline.markets.unmapped_markets import COVERAGE, UNMAPPED
+from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, collect_raw_books, normalise
+from palimpsest_pipeline.markets.build_market_rows import MARKET_ROWS_SCHEMA
+from palimpsest_pipeline.markets.players import PLAYERS_SCHEMA
+from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPPED_SCHEMA
 from palimpsest_pipeline.platforms.base import PlatformAdapter
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA
 
-OUT_OF_SCOPE: Final = f"{IN_PLAY}: out of scope for prematch odds"
-NO_PRICE: Final = "the book has outcomes and no price"
-NOT_CREDIBLE: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
+OUT_OF_SCOPE_REASON: Final = f"{IN_PLAY_REASON}: out of scope for prematch odds"
+NO_PRICE_REASON: Final = "the book has outcomes and no price"
+NOT_CREDIBLE_REASON: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
 
-OWNER: Final[dict[str, pl.DataType]] = {
+OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
     "platform": pl.String(),
     "sport": pl.String(),
     "external_id": pl.String(),
     "observed_at": INSTANT,
 }
-COUNTS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
-ANSWERS: Final[dict[str, pl.DataType]] = {**OWNER, **dict.fromkeys(COUNTS, pl.Int32())}
+COUNT_COLUMNS: Final = ("n_markets_listed", "n_markets_mapped", "n_markets_priced", "n_prices", "n_prices_merged")
+ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(COUNT_COLUMNS, pl.Int32())}
 MAX_KEPT_BYTES: Final = 96 * 2**20
 """Frames of books that are kept at most: those of some 3,000 fixtures."""
-MAX_SEEN_ROWS: Final = 200_000
+MAX_LISTING_ROWS: Final = 200_000
 """Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten thousand."""
-ENOUGH_ANSWERS: Final = 64
+ANSWERS_PER_PART: Final = 64
 """Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten megabytes of memory."""
-MAX_WAITING: Final = 2
+MAX_WAITING_SEGMENTS: Final = 2
 """Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ObservedListing:
     """A listing as one answer showed it."""
 
     listing: Listing
@@ -64,8 +64,8 @@ class Books:
     """What detail answers of one platform say. `capture` is the number of an answer whose book could be read, in the order of the answers.
 
     listings: rows of LISTING_SCHEMA; also of answers whose book is refused. answers: rows of ANSWERS. rows: rows of
-    `markets.build_market_rows.ROWS`. unmapped,
-    coverage and players: as in `Normalised`. refused: as `storage.ledger.rejected_answers` takes it. without_price: answers whose book has outcomes
+    `markets.build_market_rows.MARKET_ROWS_SCHEMA`. unmapped,
+    coverage and players: as in `NormalisedBatch`. refused: as `storage.ledger.rejected_answers` takes it. without_price: answers whose book has outcomes
     and no price.
     """
 
@@ -79,17 +79,19 @@ class Books:
     without_price: tuple[Reject, ...] = ()
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """About the memory that its frames take."""
-        return sum(int(getattr(self, name).estimated_size()) for name in FRAMES)
+        return sum(int(getattr(self, name).estimated_size()) for name in FRAME_FIELDS)
 
 
-FRAMES: Final = tuple(field.name for field in fields(Books) if field.type is pl.DataFrame)
-NO_BOOKS: Final = Books(*(pl.DataFrame(schema=schema) for schema in (LISTING_SCHEMA, ANSWERS, ROWS, UNMAPPED, COVERAGE, PLAYERS)))
+FRAME_FIELDS: Final = tuple(field.name for field in fields(Books) if field.type is pl.DataFrame)
+EMPTY_BOOKS: Final = Books(
+    *(pl.DataFrame(schema=schema) for schema in (LISTING_SCHEMA, ANSWER_SCHEMA, MARKET_ROWS_SCHEMA, UNMAPPED_SCHEMA, COVERAGE_SCHEMA, PLAYERS_SCHEMA))
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
+class DecodedAnswers:
     """What detail answers of one platform say in its own words. `owners`: rows of OWNER, the captures of `raw`; the rest as in `Books`."""
 
     listings: pl.DataFrame
@@ -107,9 +109,9 @@ def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: 
     return normalise_books([decode_books(answers, adapter)], vocabulary)
 
 
-def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded:
+def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> DecodedAnswers:
     """Return what detail answers of the adapter's platform say, one answer's texts in memory at a time."""
-    seen: list[Seen] = []
+    seen: list[ObservedListing] = []
     refused: list[tuple[PayloadKind, Reject, bool]] = []
     without_price: list[Reject] = []
     owners: list[tuple[int, str, str, str, datetime]] = []
@@ -123,38 +125,38 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
                 seen.extend(read_listings([answer], adapter))
                 continue
             listing = detail.listing
-            if listing.in_play:
-                refused.append((PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE), True))
+            if listing.is_in_play:
+                refused.append((PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True))
                 continue
-            shown = Seen(listing, answer.observed_at, PayloadKind.DETAIL)
+            shown = ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL)
             seen.append(shown)
             refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
             if len(detail.prices) and not any(detail.prices.odds_milli):
-                without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE))
+                without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
             owners.append((len(owners), listing.platform.value, listing.sport.value, listing.external_id, answer.observed_at))
             yield detail
 
-    raw = raw_books(readable())
-    return Decoded(frame_listings(seen), pl.DataFrame(owners, schema=OWNER, orient="row"), raw, tuple(refused), tuple(without_price))
+    raw = collect_raw_books(readable())
+    return DecodedAnswers(frame_listings(seen), pl.DataFrame(owners, schema=OWNER_SCHEMA, orient="row"), raw, tuple(refused), tuple(without_price))
 
 
-def normalise_books(parts: Sequence[Decoded], vocabulary: Vocabulary) -> Books:
+def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
     """Return the books of several batches of answers, as of one, in the vocabulary's words. What this costs grows little with the answers."""
     listings = pl.concat([part.listings for part in parts])
     refused = tuple(entry for part in parts for entry in part.refused)
     without_price = tuple(entry for part in parts for entry in part.without_price)
     firsts = list(accumulate((part.owners.height for part in parts), initial=0))
     if not firsts[-1]:
-        return Books(listings, *(getattr(NO_BOOKS, name) for name in FRAMES[1:]), refused, without_price)
+        return Books(listings, *(getattr(EMPTY_BOOKS, name) for name in FRAME_FIELDS[1:]), refused, without_price)
     owners = pl.concat([part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)])
     markets = pl.concat([part.raw.markets.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)])
     normal = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
-    rows = market_rows(normal.prices, vocabulary)
-    answers = _count(owners, rows, normal.coverage, normal.merged)
+    rows = build_market_rows(normal.prices, vocabulary)
+    answers = _count_markets(owners, rows, normal.coverage, normal.merged)
     return Books(listings, answers, rows, normal.unmapped, normal.coverage, normal.players, refused, without_price)
 
 
-def _count(owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame) -> pl.DataFrame:
+def _count_markets(owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of ANSWERS."""
     offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
     markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
@@ -165,10 +167,10 @@ def _count(owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, mer
     counted = owners.sort("capture")
     for counts in (listed, markets, prices, merged.rename({"n_prices": "n_prices_merged"})):
         counted = counted.join(counts, on="capture", how="left", maintain_order="left")
-    return counted.select(*OWNER, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNTS))
+    return counted.select(*OWNER_SCHEMA, *(pl.col(name).fill_null(0).cast(pl.Int32) for name in COUNT_COLUMNS))
 
 
-def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[Seen]:
+def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
     """Return what detail answers say of their own listings. One that cannot be read, or shows a match in play, is a reject of the odds."""
     seen = []
     for answer in answers:
@@ -176,8 +178,8 @@ def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[S
             listing = adapter.read_listing(answer)
         except PayloadRejected:
             continue
-        if not listing.in_play:
-            seen.append(Seen(listing, answer.observed_at, PayloadKind.DETAIL))
+        if not listing.is_in_play:
+            seen.append(ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL))
     return seen
 
 
@@ -185,7 +187,7 @@ def concat_books(parts: Sequence[Books]) -> Books:
     """Return the books of several batches of answers as those of one."""
     if len(parts) == 1:
         return parts[0]
-    frames: dict[str, list[pl.DataFrame]] = {name: [getattr(NO_BOOKS, name)] for name in FRAMES}
+    frames: dict[str, list[pl.DataFrame]] = {name: [getattr(EMPTY_BOOKS, name)] for name in FRAME_FIELDS}
     n_answers = 0
     for part in parts:
         for name, found in frames.items():
@@ -199,16 +201,16 @@ def concat_books(parts: Sequence[Books]) -> Books:
     )
 
 
-def refuse_kickoffs(seen: Iterable[Seen]) -> list[Reject]:
+def refuse_kickoffs(seen: Iterable[ObservedListing]) -> list[Reject]:
     """Return a reject for each kickoff that is not credible. Their listings are kept, so that they do not count as absent."""
     return [
-        Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE.format(s.listing.kickoff_at.isoformat()))
+        Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE_REASON.format(s.listing.kickoff_at.isoformat()))
         for s in seen
         if not s.listing.has_credible_kickoff(s.observed_at)
     ]
 
 
-def frame_listings(seen: Iterable[Seen]) -> pl.DataFrame:
+def frame_listings(seen: Iterable[ObservedListing]) -> pl.DataFrame:
     """Return rows of `storage.catalog.listings.LISTING_SCHEMA`. A kickoff that is not credible is null."""
     rows = [
         (
@@ -235,28 +237,28 @@ def frame_listings(seen: Iterable[Seen]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=LISTING_SCHEMA, orient="row")
 
 
-class SeenListings:
+class ListingCache:
     """The listings that cycles showed (LISTING_SCHEMA), from the step that reads them all to those that write them by platform.
 
     Only a shortcut, as `EarlyBooks`. When there is no more room, the oldest are let go.
     """
 
-    def __init__(self, max_rows: int = MAX_SEEN_ROWS) -> None:
+    def __init__(self, max_rows: int = MAX_LISTING_ROWS) -> None:
         self._max_rows = max_rows
         self._lock = threading.Lock()
-        self._kept: dict[tuple[int, str, Platform], pl.DataFrame] = {}
+        self._listings: dict[tuple[int, str, Platform], pl.DataFrame] = {}
 
     def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], seen: pl.DataFrame) -> None:
         """Keep what a cycle with this landed content showed of the platforms."""
         with self._lock:
-            self._kept |= {(cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value) for platform in platforms}
-            while sum(frame.height for frame in self._kept.values()) > self._max_rows:
-                del self._kept[next(iter(self._kept))]
+            self._listings |= {(cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value) for platform in platforms}
+            while sum(frame.height for frame in self._listings.values()) > self._max_rows:
+                del self._listings[next(iter(self._listings))]
 
     def take(self, cycle_id: int, digest: str, platforms: Sequence[Platform]) -> pl.DataFrame | None:
         """Return what was kept of the platforms, and let go of it; None when it is not here."""
         with self._lock:
-            found = [self._kept.pop((cycle_id, digest, platform), None) for platform in platforms]
+            found = [self._listings.pop((cycle_id, digest, platform), None) for platform in platforms]
         frames = [frame for frame in found if frame is not None]
         return pl.concat(frames) if frames and len(frames) == len(found) else None
 
@@ -266,7 +268,7 @@ class EarlyPart:
     """Segments of a platform that follow each other, and what their detail answers say, in the platform's words until there are enough of them."""
 
     segments: tuple[Segment, ...] = ()
-    decoded: list[Decoded] = field(default_factory=list)
+    decoded: list[DecodedAnswers] = field(default_factory=list)
     books: Books | None = None
 
     @property
@@ -283,11 +285,11 @@ class EarlyBooks:
 
     def __init__(
         self,
-        decode: Callable[[Platform, Iterable[Answer]], Decoded],
-        normalise: Callable[[Sequence[Decoded]], Books],
+        decode: Callable[[Platform, Iterable[Answer]], DecodedAnswers],
+        normalise: Callable[[Sequence[DecodedAnswers]], Books],
         *,
         max_bytes: int = MAX_KEPT_BYTES,
-        max_waiting: int = MAX_WAITING,
+        max_waiting: int = MAX_WAITING_SEGMENTS,
     ) -> None:
         self._decode = decode
         self._normalise = normalise
@@ -309,28 +311,28 @@ class EarlyBooks:
             has_room = self._waiting < self._max_waiting
             self._waiting += has_room
         if has_room:
-            self._pool.submit(self._read, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value))
+            self._pool.submit(self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value))
         else:
-            self._pool.submit(self._begin_part, key)
+            self._pool.submit(self._close_part, key)
 
-    def find(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+    def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
         """Return the parts of a platform that are read, in the order in which they came, waiting for those that are just being read."""
-        return self._pool.submit(self._finish, (cycle_id, platform)).result()
+        return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
-    def take(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
+    def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
         """As `find`, and let go of them: they are written by the caller now."""
-        return self._pool.submit(self._hand_over, (cycle_id, platform)).result()
+        return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
     # --- on the thread -----------------------------------------------------------------------------------------------------------
 
-    def _read(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
+    def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
         try:
             if self._bytes > self._max_bytes:
-                self._begin_part(key)
+                self._close_part(key)
                 return
-            decoded = self._decode(segment.platform, (answer for answer in Landing.answers(details) if answer.ok))
+            decoded = self._decode(segment.platform, (answer for answer in Landing.iterate_answers(details) if answer.ok))
         except Exception:  # noqa: BLE001 - whoever reads the segment from the landing meets the same error, and says whose it is
-            self._begin_part(key)
+            self._close_part(key)
             return
         finally:
             with self._lock:
@@ -341,16 +343,16 @@ class EarlyBooks:
         part = parts[-1]
         part.segments += (segment,)
         part.decoded.append(decoded)
-        if part.n_answers >= ENOUGH_ANSWERS:
-            self._complete(key, part)
+        if part.n_answers >= ANSWERS_PER_PART:
+            self._normalise_part(key, part)
 
-    def _begin_part(self, key: tuple[int, Platform]) -> None:
+    def _close_part(self, key: tuple[int, Platform]) -> None:
         """What comes next does not follow what is there: a segment between them is not read."""
         parts = self._parts.get(key)
         if parts and parts[-1].books is None:
-            self._complete(key, parts[-1])
+            self._normalise_part(key, parts[-1])
 
-    def _complete(self, key: tuple[int, Platform], part: EarlyPart) -> None:
+    def _normalise_part(self, key: tuple[int, Platform], part: EarlyPart) -> None:
         """Normalise the answers of a part, or let go of it when that fails or there is no room."""
         try:
             part.books = self._normalise(part.decoded)
@@ -358,17 +360,17 @@ class EarlyBooks:
             self._parts[key].remove(part)
             return
         part.decoded = []
-        self._bytes += part.books.bytes
+        self._bytes += part.books.size_bytes
         if self._bytes > self._max_bytes:
-            self._bytes -= part.books.bytes
+            self._bytes -= part.books.size_bytes
             self._parts[key].remove(part)
 
-    def _finish(self, key: tuple[int, Platform]) -> list[EarlyPart]:
-        self._begin_part(key)
+    def _finish_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        self._close_part(key)
         return list(self._parts.get(key, []))
 
-    def _hand_over(self, key: tuple[int, Platform]) -> list[EarlyPart]:
-        parts = self._finish(key)
+    def _hand_over_parts(self, key: tuple[int, Platform]) -> list[EarlyPart]:
+        parts = self._finish_parts(key)
         self._parts.pop(key, None)
-        self._bytes -= sum(part.books.bytes for part in parts if part.books is not None)
+        self._bytes -= sum(part.books.size_bytes for part in parts if part.books is not None)
         return parts

@@ -9,45 +9,47 @@ from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.storage.derivation import derived_products
 
 from ..context import Pipeline
-from ..derive_hour import Derive, Derived, derive_cycles, derive_platforms
+from ..derive_hour import DerivedCycles, DeriveProduct, derive_cycles, derive_platforms
 from . import write_core
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class CoreProduct:
     """One way of deriving it, of whole cycles or platform by platform; `needs` are products of the same cycle."""
 
-    whole: Derive | None = None
-    of_platform: Callable[[Platform], Derive] | None = None
+    derive_cycle: DeriveProduct | None = None
+    make_platform_derivation: Callable[[Platform], DeriveProduct] | None = None
     needs: tuple[str, ...] = ()
 
 
-PRODUCTS: Final[Mapping[str, Product]] = {
-    "tournaments": Product(write_core.derive_tournaments),
-    "home_events": Product(write_core.derive_home_events, needs=("tournaments",)),
-    "competitor_events": Product(write_core.derive_competitor_events, needs=("tournaments",)),
-    derived_products.ODDS: Product(of_platform=write_core.derive_odds, needs=("home_events", "competitor_events")),
-    "matched_events": Product(write_core.derive_matched, needs=(derived_products.ODDS,)),
+CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
+    "tournaments": CoreProduct(write_core.derive_tournaments),
+    "home_events": CoreProduct(write_core.derive_home_events, needs=("tournaments",)),
+    "competitor_events": CoreProduct(write_core.derive_competitor_events, needs=("tournaments",)),
+    derived_products.ODDS_PRODUCT: CoreProduct(make_platform_derivation=write_core.make_odds_derivation, needs=("home_events", "competitor_events")),
+    "matched_events": CoreProduct(write_core.derive_matched_events, needs=(derived_products.ODDS_PRODUCT,)),
 }
 
 
-def marks_of(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
+def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
     """The names under which products are marked: one that is derived platform by platform has one for each."""
-    return [mark for name in names for mark in ([name] if PRODUCTS[name].whole else derived_products.of_platforms(name, platforms))]
+    return [
+        mark for name in names for mark in ([name] if CORE_PRODUCTS[name].derive_cycle else derived_products.list_platform_products(name, platforms))
+    ]
 
 
-def derive(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> Derived:
+def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
     """One product of these cycles, as `derive_cycles` does it."""
-    product = PRODUCTS[name]
-    needs = marks_of(product.needs, pipeline.platforms)
-    if product.whole:
-        return derive_cycles(pipeline, manifests, "core", name, product.whole, needs=needs)
-    assert product.of_platform is not None
-    return derive_platforms(pipeline, manifests, name, product.of_platform, needs=needs)
+    product = CORE_PRODUCTS[name]
+    needs = list_marks(product.needs, pipeline.platforms)
+    if product.derive_cycle:
+        return derive_cycles(pipeline, manifests, "core", name, product.derive_cycle, needs=needs)
+    assert product.make_platform_derivation is not None
+    return derive_platforms(pipeline, manifests, name, product.make_platform_derivation, needs=needs)
 
 
 def ingest_cycle(pipeline: Pipeline, cycle_id: int) -> None:
     """All of core of one cycle that has just been landed."""
-    manifest = pipeline.landing.manifest(cycle_id)
-    for name in PRODUCTS:
-        derive(pipeline, name, [manifest])
+    manifest = pipeline.landing.read_manifest(cycle_id)
+    for name in CORE_PRODUCTS:
+        derive_product(pipeline, name, [manifest])

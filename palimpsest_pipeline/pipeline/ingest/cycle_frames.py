@@ -12,28 +12,28 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Discovery
 from palimpsest_pipeline.landing import Manifest, Segment
-from palimpsest_pipeline.matching import country_iso
+from palimpsest_pipeline.matching import find_country_iso
 from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA, MANIFEST_SCHEMA, TOURNAMENT_SCHEMA, CycleFacts
 
 from ..context import Pipeline
-from .books import Books, EarlyPart, Seen, frame_listings, read_listings
+from .books import Books, EarlyPart, ObservedListing, frame_listings, read_listings
 
-DISCOVERY: Final = (PayloadKind.TREE, PayloadKind.LISTING)
-WHOLE_TREE: Final = "*"
+DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
+WHOLE_TREE_ID: Final = "*"
 
 
-def answers_of(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None) -> list[Answer]:
+def read_answers(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None) -> list[Answer]:
     """Landed answers of the kinds and platforms given, bodies included."""
-    return list(pipeline.landing.answers(pipeline.landing.read(manifest, kinds=kinds, platforms=platforms)))
+    return list(pipeline.landing.iterate_answers(pipeline.landing.read_answers(manifest, kinds=kinds, platforms=platforms)))
 
 
-def cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
+def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
     """The cycle as core keeps it; `as_of` is its last good discovery answer, or its last answer where nothing was discovered.
 
     A platform that is down gives failures until long after the others were discovered: these say nothing of what is listed.
     """
-    received = pipeline.landing.read(manifest, columns=["kind", "received_at", "failure"])
-    discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY]), pl.col("failure").is_null())
+    received = pipeline.landing.read_answers(manifest, columns=["kind", "received_at", "failure"])
+    discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY_KINDS]), pl.col("failure").is_null())
     last = (discovery if manifest.scope is Scope.FULL and discovery.height else received)["received_at"].max()
     return CycleFacts(
         cycle_id=manifest.cycle_id,
@@ -45,11 +45,11 @@ def cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
     )
 
 
-def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> dict[Platform, tuple[Discovery, datetime]]:
+def read_discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> dict[Platform, tuple[Discovery, datetime]]:
     """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a cycle that does not discover."""
     if manifest.scope is not Scope.FULL:
         return {}
-    answers = answers_of(pipeline, manifest, DISCOVERY, platforms)
+    answers = read_answers(pipeline, manifest, DISCOVERY_KINDS, platforms)
     found = {}
     for platform in platforms:
         mine = [a for a in answers if a.request.platform == platform]
@@ -58,21 +58,21 @@ def discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Plat
     return found
 
 
-def listings_of_cycle(
-    pipeline: Pipeline, manifest: Manifest, found: dict[Platform, tuple[Discovery, datetime]], platforms: Sequence[Platform] | None = None
+def read_cycle_listings(
+    pipeline: Pipeline, manifest: Manifest, discoveries: dict[Platform, tuple[Discovery, datetime]], platforms: Sequence[Platform] | None = None
 ) -> pl.DataFrame:
     """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer of its own listing.
 
     A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
     """
-    discovered = frame_listings(seen_in_discovery(found))
-    return pl.concat([discovered, _listings_of_details(pipeline, manifest, pipeline.platforms if platforms is None else platforms)])
+    discovered = frame_listings(list_discovered_listings(discoveries))
+    return pl.concat([discovered, _read_detail_listings(pipeline, manifest, pipeline.platforms if platforms is None else platforms)])
 
 
-def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
+def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
     frames = [pl.DataFrame(schema=LISTING_SCHEMA)]
     for platform in platforms:
-        for part in _parts(pipeline, manifest, platform, pipeline.early_books.find(manifest.cycle_id, platform)):
+        for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.find_parts(manifest.cycle_id, platform)):
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
@@ -80,37 +80,37 @@ def _listings_of_details(pipeline: Pipeline, manifest: Manifest, platforms: Sequ
     return pl.concat(frames)
 
 
-def books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch: int) -> Iterator[Books]:
+def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
     """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing, `batch` answers at a time."""
-    for part in _parts(pipeline, manifest, platform, pipeline.early_books.take(manifest.cycle_id, platform)):
+    for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.take_parts(manifest.cycle_id, platform)):
         if isinstance(part, Books):
             yield part
             continue
         for first in part:  # never a list of them: their bodies would be in memory together
-            yield pipeline.normalise_books([pipeline.decode_books(platform, chain([first], islice(part, batch - 1)))])
+            yield pipeline.normalise_books([pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))])
 
 
-def seen_in_discovery(found: dict[Platform, tuple[Discovery, datetime]]) -> list[Seen]:
+def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:
     """Listings that discovery showed; those in play are out of scope."""
-    return [Seen(x, at, PayloadKind.LISTING) for discovery, at in found.values() for x in discovery.listings if not x.in_play]
+    return [ObservedListing(x, at, PayloadKind.LISTING) for discovery, at in discoveries.values() for x in discovery.listings if not x.is_in_play]
 
 
-def manifest_frame(found: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
+def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
     """Rows of `storage.catalog.listings.MANIFEST_SCHEMA`: one per tournament, and one for each platform's tree as a whole."""
     rows: list[tuple[str, str, int | None, int, str, str]] = []
-    for platform, (discovery, _) in found.items():
+    for platform, (discovery, _) in discoveries.items():
         tournaments = discovery.tournaments
-        rows.append((platform, WHOLE_TREE, None, sum(t.received for t in tournaments), discovery.completeness, discovery.reason))
-        rows += [(platform, t.external_id, t.declared, t.received, t.completeness, t.missing) for t in tournaments]
+        rows.append((platform, WHOLE_TREE_ID, None, sum(t.n_received for t in tournaments), discovery.completeness, discovery.reason))
+        rows += [(platform, t.external_id, t.n_declared, t.n_received, t.completeness, t.missing_reason) for t in tournaments]
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
 
 
-def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
+def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
     """Rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims (LISTING_SCHEMA)."""
     declared = pl.DataFrame(
         [
-            (t.platform, t.external_id, t.sport, t.name, t.country_raw, _iso(t.country_raw), t.sr_tournament_id, at)
-            for discovery, at in found.values()
+            (t.platform, t.external_id, t.sport, t.name, t.country_raw, _find_country_iso(t.country_raw), t.sr_tournament_id, at)
+            for discovery, at in discoveries.values()
             for t in discovery.tournaments
         ],
         schema=TOURNAMENT_SCHEMA,
@@ -124,13 +124,15 @@ def tournaments_frame(found: dict[Platform, tuple[Discovery, datetime]], seen: p
         "sr_tournament_id",
         external_id="tournament_external_id",
         name="tournament_name",
-        country_iso=pl.col("country_raw").replace_strict(countries, [_iso(raw) for raw in countries], default=None, return_dtype=pl.String),
+        country_iso=pl.col("country_raw").replace_strict(
+            countries, [_find_country_iso(raw) for raw in countries], default=None, return_dtype=pl.String
+        ),
         seen_at="observed_at",
     )
     return pl.concat([declared, claimed.select(*TOURNAMENT_SCHEMA)]).unique()
 
 
-def _parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]) -> Iterator[Books | Iterator[Answer]]:
+def _read_parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]) -> Iterator[Books | Iterator[Answer]]:
     """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be read.
 
     Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is left out.
@@ -146,19 +148,19 @@ def _parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Seq
             unread.append(segments.pop(0))
             continue
         if unread:
-            yield _landed_details(pipeline, manifest, unread)
+            yield _read_landed_details(pipeline, manifest, unread)
             unread = []
         yield part.books
         del segments[: len(part.segments)]
     if unread:
-        yield _landed_details(pipeline, manifest, unread)
+        yield _read_landed_details(pipeline, manifest, unread)
 
 
-def _landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
+def _read_landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
     """Landed detail answers of these segments of the cycle."""
     frames = pipeline.landing.read_segments(msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL])
-    return (answer for frame in frames for answer in pipeline.landing.answers(frame) if answer.ok)
+    return (answer for frame in frames for answer in pipeline.landing.iterate_answers(frame) if answer.ok)
 
 
-def _iso(country_raw: str | None) -> str | None:
-    return country_iso(country_raw) if country_raw else None
+def _find_country_iso(country_raw: str | None) -> str | None:
+    return find_country_iso(country_raw) if country_raw else None

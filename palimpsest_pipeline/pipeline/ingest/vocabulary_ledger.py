@@ -9,15 +9,17 @@ import polars as pl
 
 from .books import Books
 
-LISTINGS = pl.col("listing_id")
-LONGEST: Final = 200
+LISTING_ID = pl.col("listing_id")
+MAX_ID_CHARACTERS: Final = 200
 """Characters of a platform's id that the ledger keeps: it is keyed by them, and Postgres refuses a key of some thousands. The longest seen has 30."""
 
 
-def unmapped_rows(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
+def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
     """Rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
     return (
-        books.unmapped.with_columns(pl.col("platform", "sport").cast(pl.String), pl.col("external_market_id", "specifier_schema").str.head(LONGEST))
+        books.unmapped.with_columns(
+            pl.col("platform", "sport").cast(pl.String), pl.col("external_market_id", "specifier_schema").str.head(MAX_ID_CHARACTERS)
+        )
         .join(answers.select("capture", "listing_id", "observed_at"), on="capture")
         .sort("external_market_id", "specifier", "observed_at", "capture")
         .group_by("platform", "sport", "external_market_id", "specifier_schema", "error_class", maintain_order=True)
@@ -26,18 +28,18 @@ def unmapped_rows(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
             pl.col("specifier").first().alias("sample_specifier"),
             pl.col("sample_outcomes").first(),
             pl.len().cast(pl.Int32).alias("occurrences"),
-            LISTINGS.unique().sort().alias("listing_ids"),
+            LISTING_ID.unique().sort().alias("listing_ids"),
             pl.col("observed_at").min().alias("first_observed_at"),
             pl.col("observed_at").max().alias("last_observed_at"),
         )
     )
 
 
-def mapping_counts(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
+def count_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
     """Rows of core.mapping_counts."""
     return (
         books.coverage.join(answers, on="capture")
         .group_by("platform", "sport", "family", "error_class")
-        .agg(pl.col("n_markets").sum().cast(pl.Int32), LISTINGS.filter(pl.col("error_class") != "").unique().sort().alias("listing_ids"))
+        .agg(pl.col("n_markets").sum().cast(pl.Int32), LISTING_ID.filter(pl.col("error_class") != "").unique().sort().alias("listing_ids"))
         .sort("platform", "sport", "family", "error_class")
     )

@@ -10,11 +10,11 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.observations import Reject
-from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.matching import crosswalk, fixtures, identify, player_links, rivals
-from palimpsest_pipeline.storage.archive import ArchiveError, recorded_days
+from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings, link_players, list_rival_listings
+from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
 from palimpsest_pipeline.storage.catalog import known_listings, listings, players, universe, upcoming_fixtures
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
@@ -24,26 +24,26 @@ from palimpsest_pipeline.storage.marts import cycle_marts, lifecycle
 from palimpsest_pipeline.storage.odds import book_sizes, history, partitions
 
 from ..context import Pipeline
-from ..derive_hour import Derive
+from ..derive_hour import DeriveProduct
 from . import cycle_frames, vocabulary_ledger
-from .books import COUNTS, NO_BOOKS, Books, concat_books, refuse_kickoffs
+from .books import COUNT_COLUMNS, EMPTY_BOOKS, Books, concat_books, refuse_kickoffs
 
-LEDGERS: Final = {"core.unmapped_markets": vocabulary_ledger.unmapped_rows, "core.mapping_counts": vocabulary_ledger.mapping_counts}
+VOCABULARY_TABLES: Final = {"core.unmapped_markets": vocabulary_ledger.count_unmapped_markets, "core.mapping_counts": vocabulary_ledger.count_markets}
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
-MIN_DOUBTFUL: Final = 5
+MIN_DOUBTFUL_ANSWERS: Final = 5
 """Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
-BATCH: Final = 64
+ANSWERS_PER_BATCH: Final = 64
 """Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
-ANSWER: Final = {"listing_id": pl.Int32, "observed_at": INSTANT}
+ANSWER_KEY_SCHEMA: Final = {"listing_id": pl.Int32, "observed_at": INSTANT}
 """What tells the answers of a platform apart."""
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenAnswers:
     """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players named, and as in `Books` the rest."""
 
     answers: pl.DataFrame
-    ledgers: dict[str, pl.DataFrame]
+    vocabulary_rows: dict[str, pl.DataFrame]
     players: pl.DataFrame
     refused: Sequence[tuple[PayloadKind, Reject, bool]]
     without_price: Sequence[Reject]
@@ -51,43 +51,43 @@ class Written:
 
 def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """The cycle's own row, what its discovery was promised and got, and the platforms' tournaments."""
-    found = cycle_frames.discoveries(pipeline, manifest, pipeline.platforms)
-    seen = cycle_frames.listings_of_cycle(pipeline, manifest, found)
+    found = cycle_frames.read_discoveries(pipeline, manifest, pipeline.platforms)
+    seen = cycle_frames.read_cycle_listings(pipeline, manifest, found)
     pipeline.seen_listings.keep(manifest.cycle_id, manifest.digest, pipeline.platforms, seen)
-    tournaments = cycle_frames.tournaments_frame(found, seen)
-    facts = cycle_frames.cycle_facts(pipeline, manifest)
-    listings.write_discovery(conn, facts, cycle_frames.manifest_frame(found), tournaments, pipeline.platforms)
+    tournaments = cycle_frames.frame_tournaments(found, seen)
+    facts = cycle_frames.read_cycle_facts(pipeline, manifest)
+    listings.write_discovery(conn, facts, cycle_frames.frame_manifest(found), tournaments, pipeline.platforms)
     unread = [entry for discovery, _ in found.values() for entry in discovery.rejects]
-    refused = [(PayloadKind.LISTING, entry, False) for entry in (*unread, *refuse_kickoffs(cycle_frames.seen_in_discovery(found)))]
-    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY, refused)
+    refused = [(PayloadKind.LISTING, entry, False) for entry in (*unread, *refuse_kickoffs(cycle_frames.list_discovered_listings(found)))]
+    rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, refused)
     return tournaments.height
 
 
-def derive_events(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform]]) -> Derive:
+def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[Platform]]) -> DeriveProduct:
     """Listings of the platforms that `platforms_of` names, as discovered and as their own answers state them."""
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         platforms = platforms_of(pipeline, manifest)
         seen = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
         if seen is None:  # another process, or an earlier run, has derived the tournaments
-            seen = cycle_frames.listings_of_cycle(pipeline, manifest, cycle_frames.discoveries(pipeline, manifest, platforms), platforms)
+            seen = cycle_frames.read_cycle_listings(pipeline, manifest, cycle_frames.read_discoveries(pipeline, manifest, platforms), platforms)
         written = listings.write_listings(conn, manifest.cycle_id, seen, platforms)
-        upcoming_fixtures.remember(conn, pipeline.clock.now())
+        upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
         return written.height
 
     return derive
 
 
-def trusted(pipeline: Pipeline, manifest: Manifest) -> tuple[Platform, ...]:
+def order_platforms(pipeline: Pipeline, manifest: Manifest) -> tuple[Platform, ...]:
     """The platforms in order of trust: the cycle's home first."""
-    return trust_order(manifest.home_platform, pipeline.platforms)
+    return order_by_trust(manifest.home_platform, pipeline.platforms)
 
 
-derive_home_events = derive_events(lambda pipeline, manifest: trusted(pipeline, manifest)[:1])
-derive_competitor_events = derive_events(lambda pipeline, manifest: trusted(pipeline, manifest)[1:])
+derive_home_events = make_event_derivation(lambda pipeline, manifest: order_platforms(pipeline, manifest)[:1])
+derive_competitor_events = make_event_derivation(lambda pipeline, manifest: order_platforms(pipeline, manifest)[1:])
 
 
-def derive_odds(platform: Platform) -> Derive:
+def make_odds_derivation(platform: Platform) -> DeriveProduct:
     """Every detail answer of the platform as a capture, and the markets that changed since the answer before; what no vocabulary knows is counted.
 
     What the cycle wrote of the platform when it was last derived and does not say now is taken out again.
@@ -95,24 +95,24 @@ def derive_odds(platform: Platform) -> Derive:
 
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         cycle_id, lock_key = manifest.cycle_id, list(Platform).index(platform)
-        history.lock(conn, lock_key)
-        partitions.hold(conn)  # else retention might drop a day of the past between making it and writing to it
+        history.lock_platform(conn, lock_key)
+        partitions.hold_partitions(conn)  # else retention might drop a day of the past between making it and writing to it
         _make_partitions(pipeline, manifest, platform)
-        stale = history.answers_of_cycle(conn, cycle_id, platform)
-        sizes = book_sizes.of_cycle(conn, cycle_id, platform)
-        books = _write_books(pipeline, conn, cycle_id, platform, cycle_frames.books(pipeline, manifest, platform, BATCH))
-        gone = stale.join(books.answers, on=list(ANSWER), how="anti")
-        history.remove(conn, gone, lock_key)
+        stale = history.read_answers_of_cycle(conn, cycle_id, platform)
+        sizes = book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform)
+        books = _write_books(pipeline, conn, cycle_id, platform, cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH))
+        gone = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
+        history.remove_answers(conn, gone, lock_key)
         rejected_answers.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
         refused = [entry for _, entry, whole in books.refused if whole]
         _note_refusals(pipeline, conn, manifest, platform, books.answers.height, refused, books.without_price)
-        for table, frame in books.ledgers.items():
-            cycle_marts.replace(conn, table, cycle_id, frame, platform)
+        for table, frame in books.vocabulary_rows.items():
+            cycle_marts.replace_rows(conn, table, cycle_id, frame, platform)
         # From here on other platforms and cycles wait: what all of them write to comes last.
-        listings.refresh_priced(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
+        listings.refresh_priced_counts(conn, sorted({*books.answers["listing_id"], *gone["listing_id"]}))
         players.write_players(conn, cycle_id, platform, books.players)
-        _unmark_coverage(conn, cycle_id, sizes, book_sizes.of_cycle(conn, cycle_id, platform))
-        return history.rows_of_cycle(conn, cycle_id, platform)
+        _unmark_coverage(conn, cycle_id, sizes, book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform))
+        return history.count_rows_of_cycle(conn, cycle_id, platform)
 
     return derive
 
@@ -133,10 +133,10 @@ def _note_refusals(
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
-    if manifest.scope is Scope.FULL and len(doubtful) >= MIN_DOUBTFUL and 2 * len(doubtful) > n_read + len(refused):
+    if manifest.scope is Scope.FULL and len(doubtful) >= MIN_DOUBTFUL_ANSWERS and 2 * len(doubtful) > n_read + len(refused):
         unread += doubtful
         n_read -= len(without_price)
-    batches.note_refusals(
+    batches.record_refusals(
         conn,
         manifest.cycle_id,
         platform,
@@ -149,12 +149,12 @@ def _note_refusals(
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
     """Make coverage of later cycles due again if the cycle's books changed in size: the choice of primary listings depends on them."""
-    names = list(book_sizes.SIZES)
+    names = list(book_sizes.BOOK_SIZES_SCHEMA)
     changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
     since = changed["observed_at"].min()
     if isinstance(since, datetime):
         listings_changed = changed["listing_id"].unique().to_list()
-        derived_products.unmark_resting_on_books(conn, derived_products.COVERAGE, cycle_id, listings_changed, since, universe.CARRY_LIMIT)
+        derived_products.mark_due_by_book_sizes(conn, derived_products.COVERAGE_PRODUCT, cycle_id, listings_changed, since, universe.CARRY_LIMIT)
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
@@ -162,23 +162,23 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
 
     A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of it.
     """
-    observed = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"])["observed_at"]
+    observed = pipeline.landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"])["observed_at"]
     days = observed.dt.date().unique().to_list()
     past = {day for day in days if day < pipeline.clock.now().date()}
     with pipeline.connect() as own:
-        for day in sorted(past.difference(partitions.written(own, past))):
-            exported = pipeline.archive.day(day)
+        for day in sorted(past.difference(partitions.find_days_with_rows(own, past))):
+            exported = pipeline.archive.read_entry(day)
             if exported is None:
-                _demand_never_exported(pipeline, own, day)
+                _require_never_exported(pipeline, own, day)
             elif exported.n_captures:
                 pipeline.archive.restore(own, day)
                 own.commit()
-        partitions.ensure(own, days)
+        partitions.ensure_partitions(own, days)
 
 
-def _demand_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
+def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
     """Raise ArchiveError when a day that the archive does not have was exported: what is written to it now would be taken for all of it."""
-    recorded = recorded_days(conn).get(day)
+    recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
         raise ArchiveError(
             f"{day} was exported at {recorded.exported_at:%Y-%m-%d %H:%M} UTC with {recorded.n_captures} answers, and the export at "
@@ -186,55 +186,55 @@ def _demand_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: da
         )
 
 
-def _write_books(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]) -> Written:
+def _write_books(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]) -> WrittenAnswers:
     """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
     given: list[pl.DataFrame] = []
     read: list[Books] = []
-    for books in _batches(parts):
-        ids = listings.listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast({"listing_id": pl.Int32})
+    for books in _batch_books(parts):
+        ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast({"listing_id": pl.Int32})
         answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
         _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows)
         given.append(answers)
-        read.append(replace(books, rows=NO_BOOKS.rows))  # they are written by now; the rest is counted over the whole cycle, and is small
+        read.append(replace(books, rows=EMPTY_BOOKS.rows))  # they are written by now; the rest is counted over the whole cycle, and is small
     if not read:
-        nothing = {table: pl.DataFrame(schema=cycle_marts.frame_schema(table)).drop("cycle_id") for table in LEDGERS}
-        return Written(pl.DataFrame(schema=ANSWER), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ())
+        nothing = {table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id") for table in VOCABULARY_TABLES}
+        return WrittenAnswers(pl.DataFrame(schema=ANSWER_KEY_SCHEMA), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ())
     whole = concat_books(read)
-    taken = _last(whole.answers.with_columns(pl.concat([answers["listing_id"] for answers in given])))
+    taken = _keep_last_answers(whole.answers.with_columns(pl.concat([answers["listing_id"] for answers in given])))
     named = whole.players.rename({"outcome": "external_player_id"})
-    return Written(
-        taken.select(*ANSWER),
-        {table: rows_of(whole, taken) for table, rows_of in LEDGERS.items()},
+    return WrittenAnswers(
+        taken.select(*ANSWER_KEY_SCHEMA),
+        {table: rows_of(whole, taken) for table, rows_of in VOCABULARY_TABLES.items()},
         named.join(taken, on="capture").select(pl.col(name).cast(kind) for name, kind in players.PLAYER_SCHEMA.items()),
         whole.refused,
         whole.without_price,
     )
 
 
-def _batches(parts: Iterator[Books]) -> Iterator[Books]:
+def _batch_books(parts: Iterator[Books]) -> Iterator[Books]:
     """The books in batches of BATCH answers or a little more; also those of answers that were all refused."""
     waiting: list[Books] = []
     for part in parts:
         waiting.append(part)
-        if sum(books.answers.height for books in waiting) >= BATCH:
+        if sum(books.answers.height for books in waiting) >= ANSWERS_PER_BATCH:
             yield concat_books(waiting)
             waiting = []
     if waiting:
         yield concat_books(waiting)
 
 
-def _last(answers: pl.DataFrame) -> pl.DataFrame:
+def _keep_last_answers(answers: pl.DataFrame) -> pl.DataFrame:
     """Of several answers about one listing at one instant, the one that was taken in last."""
-    return answers.sort("capture").unique(list(ANSWER), keep="last", maintain_order=True)
+    return answers.sort("capture").unique(list(ANSWER_KEY_SCHEMA), keep="last", maintain_order=True)
 
 
 def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, rows: pl.DataFrame) -> None:
     """Takes a batch of answers (ANSWERS and listing_id) into the history."""
-    captures = _last(answers).select("capture", *ANSWER, *COUNTS)
-    history.ingest(
+    captures = _keep_last_answers(answers).select("capture", *ANSWER_KEY_SCHEMA, *COUNT_COLUMNS)
+    history.ingest_answers(
         conn,
         captures.drop("capture"),
-        rows.join(captures.select("capture", *ANSWER), on="capture").drop("capture"),
+        rows.join(captures.select("capture", *ANSWER_KEY_SCHEMA), on="capture").drop("capture"),
         cycle_id=cycle_id,
         mapping_version=pipeline.vocabulary.version,
         ingested_at=pipeline.clock.now(),
@@ -242,23 +242,23 @@ def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, pl
     )
 
 
-def derive_matched(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures touched: order of arrival
     cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be derived anew.
 
     These tables show the present, so the home platform of the settings is trusted first, whichever was home when the cycle was scraped.
     """
-    trust = trust_order(pipeline.settings.home_platform, pipeline.platforms)
-    of_cycle = known_listings.listings_of_cycle(conn, manifest.cycle_id)
-    touched = matched.touched_for_matching(conn, of_cycle)
-    identified = identify(book_sizes.with_largest_books(conn, touched, rivals(touched)))
-    tournaments, links = crosswalk(identified, trust)
-    found = fixtures(identified, links, trust)
-    stood = lifecycle.kickoff_dates(conn, identified["listing_id"])
+    trust = order_by_trust(pipeline.settings.home_platform, pipeline.platforms)
+    of_cycle = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)
+    touched = matched.read_listings_to_match(conn, of_cycle)
+    identified = identify_listings(book_sizes.add_largest_books(conn, touched, list_rival_listings(touched)))
+    tournaments, links = build_crosswalk(identified, trust)
+    found = build_fixtures(identified, links, trust)
+    stood = lifecycle.read_kickoff_dates(conn, identified["listing_id"])
     moved = matched.write_matching(conn, identified, found, tournaments, links)
-    upcoming_fixtures.remember(conn, pipeline.clock.now())
-    lifecycle.mark_dirty(conn, manifest.cycle_id, sorted(moved), stood)
-    dirty_fixtures.mark(conn, manifest.cycle_id, sorted(moved))
+    upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
+    lifecycle.mark_dates(conn, manifest.cycle_id, sorted(moved), stood)
+    dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(moved))
     looked_at = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
-    players.write_links(conn, looked_at, player_links(players.players_of_fixtures(conn, looked_at)))
+    players.write_player_links(conn, looked_at, link_players(players.read_players_of_fixtures(conn, looked_at)))
     return found.height

@@ -12,15 +12,15 @@ import psycopg
 from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.instants import Clock
-from palimpsest_pipeline.runtime.heartbeat import Beating
-from palimpsest_pipeline.scrape.sinks import HostView, Watch
+from palimpsest_pipeline.runtime.heartbeat import PeriodicWriter
+from palimpsest_pipeline.scrape.sinks import HostView, ScrapeObserver
 from palimpsest_pipeline.storage.ledger import cycle_ledger, host_state
 
-MOST_KEPT: Final = 20_000
+MAX_WAITING_OUTCOMES: Final = 20_000
 """Lines that wait for a database that is away. Older ones are let go: whoever closes the cycle writes all of them anyway."""
 
 
-class Keeper(Watch):
+class LedgerWriter(ScrapeObserver):
     """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning, and nothing that was fetched.
 
     `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next, `so_far` says how the
@@ -32,73 +32,75 @@ class Keeper(Watch):
         self,
         connect: Callable[[], psycopg.Connection],
         cycle: Cycle,
-        beat_s: float,
-        so_far: Callable[[], Sequence[PlatformRun]] = tuple,
+        heartbeat_interval_s: float,
+        read_platform_runs: Callable[[], Sequence[PlatformRun]] = tuple,
         hosts: Mapping[Platform, str] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._cycle = cycle
-        self._so_far = so_far
+        self._read_platform_runs = read_platform_runs
         self._runs: Sequence[PlatformRun] | None = None
         self._lock = threading.Lock()
-        self._over: list[EventOutcome] = []
+        self._finished_outcomes: list[EventOutcome] = []
         self._hosts = hosts or {}
         self._clock = clock or Clock()
-        self._news: dict[str, tuple[HostView, float]] = {}
+        self._host_changes: dict[str, tuple[HostView, float]] = {}
         """Of hosts: how each stands, and since when by the monotonic clock."""
-        self._beating = Beating(f"cycle {cycle.cycle_id}", connect, beat_s, self._write, last=self._tell_of_hosts)
+        self._periodic_writer = PeriodicWriter(
+            f"cycle {cycle.cycle_id}", connect, heartbeat_interval_s, self._write_ledger, write_at_end=self._write_host_states
+        )
 
     def __enter__(self) -> Self:
-        self._beating.__enter__()
+        self._periodic_writer.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._beating.__exit__(kind, error, trace)
+        self._periodic_writer.__exit__(kind, error, trace)
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         if self._runs is None:
-            self._runs = self._so_far()
+            self._runs = self._read_platform_runs()
         with self._lock:
-            self._over += [outcome for outcome in outcomes if outcome.external_id]
-            del self._over[:-MOST_KEPT]
+            self._finished_outcomes += [outcome for outcome in outcomes if outcome.external_id]
+            del self._finished_outcomes[:-MAX_WAITING_OUTCOMES]
 
-    def host(self, platform: Platform, view: HostView) -> None:
+    def on_host_change(self, platform: Platform, view: HostView) -> None:
         if platform in self._hosts and view.state != "probing":
             with self._lock:
-                self._news[self._hosts[platform]] = view, time.monotonic()
+                self._host_changes[self._hosts[platform]] = view, time.monotonic()
 
-    def _write(self, conn: psycopg.Connection) -> str | None:
+    def _write_ledger(self, conn: psycopg.Connection) -> str | None:
         """On the thread."""
         with self._lock:
-            over, self._over = self._over, []
+            over, self._finished_outcomes = self._finished_outcomes, []
         runs, self._runs = self._runs or (), None
         try:
             # Two transactions: a line that is refused must not keep the cycle from being alive.
             with conn.transaction():
-                alive = cycle_ledger.heartbeat(conn, self._cycle.cycle_id, self._cycle.run_id)
+                alive = cycle_ledger.record_heartbeat(conn, self._cycle.cycle_id, self._cycle.run_id)
             with conn.transaction():
-                cycle_ledger.record(conn, self._cycle, runs, over)
+                cycle_ledger.record_progress(conn, self._cycle, runs, over)
         except psycopg.Error:
             with self._lock:
-                self._over[:0] = over
-                del self._over[:-MOST_KEPT]
+                self._finished_outcomes[:0] = over
+                del self._finished_outcomes[:-MAX_WAITING_OUTCOMES]
             raise
-        self._tell_of_hosts(conn)
+        self._write_host_states(conn)
         return None if alive else "was closed or taken up by another run, and still runs here; its end counts only if no other run took it up"
 
-    def _tell_of_hosts(self, conn: psycopg.Connection) -> None:
+    def _write_host_states(self, conn: psycopg.Connection) -> None:
         """On the thread. What others shall know of hosts, as far as it is not written yet."""
         with self._lock:
-            news, self._news = self._news, {}
+            news, self._host_changes = self._host_changes, {}
         try:
             with conn.transaction():
                 for host, (view, since) in news.items():
                     if view.state == "closed":
-                        host_state.clear(conn, host, self._cycle.cycle_id, self._clock.now())
+                        host_state.clear_host(conn, host, self._cycle.cycle_id, self._clock.now())
                     else:
-                        left_s = max(0.0, view.rest_s - (time.monotonic() - since))
-                        host_state.block(conn, host, self._cycle.cycle_id, view.reason, self._clock.now(), left_s)
+                        left_s = max(0.0, view.remaining_s - (time.monotonic() - since))
+                        host_state.block_host(conn, host, self._cycle.cycle_id, view.reason, self._clock.now(), left_s)
         except psycopg.Error:
             with self._lock:
-                self._news = news | self._news
+                self._host_changes = news | self._host_changes
             raise

@@ -10,42 +10,42 @@ from palimpsest_pipeline.storage.db.locks import Busy
 
 log = logging.getLogger(__name__)
 
-MOST_NAMED: Final = 5
+MAX_NAMED_FIXTURES: Final = 5
 
 
 class NotDerived(RuntimeError):
     """Fixtures could not be derived, and stay due. The message says which, and why the first ones."""
 
 
-class Attempts:
+class FixtureAttempts:
     """What became of deriving a product. Threads may share it."""
 
     def __init__(self, product: FixtureProduct) -> None:
         self._product = product
-        self._failed: list[tuple[Sequence[int], Exception]] = []
+        self._errors: list[tuple[Sequence[int], Exception]] = []
 
     @contextmanager
-    def at(self, sr_ids: Sequence[int]) -> Iterator[None]:
+    def catch_error(self, sr_ids: Sequence[int]) -> Iterator[None]:
         """An error in the block is kept for the end; that somebody else is at it is none."""
         try:
             yield
         except Busy:
             raise
         except Exception as error:
-            log.exception("%s of %d fixtures could not be derived: %s", self._product, len(sr_ids), _named(sr_ids))
-            self._failed.append((sr_ids, error))
+            log.exception("%s of %d fixtures could not be derived: %s", self._product, len(sr_ids), _format_ids(sr_ids))
+            self._errors.append((sr_ids, error))
 
-    def tell(self) -> None:
+    def raise_errors(self) -> None:
         """Raises NotDerived when something failed."""
-        if self._failed:
-            sr_ids, (_, first) = [sr_id for some, _ in self._failed for sr_id in some], self._failed[0]
+        if self._errors:
+            sr_ids, (_, first) = [sr_id for some, _ in self._errors for sr_id in some], self._errors[0]
             why = str(first).strip().partition("\n")[0]
             raise NotDerived(
-                f"{self._product} of {len(sr_ids)} fixtures could not be derived, and stay due (SportRadar ids {_named(sr_ids)}):"
+                f"{self._product} of {len(sr_ids)} fixtures could not be derived, and stay due (SportRadar ids {_format_ids(sr_ids)}):"
                 f" {type(first).__name__}: {why}"
             )
 
 
-def _named(sr_ids: Sequence[int]) -> str:
-    more = f" and {len(sr_ids) - MOST_NAMED} more" if len(sr_ids) > MOST_NAMED else ""
-    return ", ".join(map(str, sr_ids[:MOST_NAMED])) + more
+def _format_ids(sr_ids: Sequence[int]) -> str:
+    more = f" and {len(sr_ids) - MAX_NAMED_FIXTURES} more" if len(sr_ids) > MAX_NAMED_FIXTURES else ""
+    return ", ".join(map(str, sr_ids[:MAX_NAMED_FIXTURES])) + more

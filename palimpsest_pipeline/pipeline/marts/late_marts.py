@@ -11,13 +11,13 @@ from hashlib import sha256
 from typing import Final
 
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.domain.instants import HOUR, hour_of
+from palimpsest_pipeline.domain.instants import HOUR, floor_to_hour
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
-from palimpsest_pipeline.storage.derivation.due_products import Due
+from palimpsest_pipeline.storage.derivation.due_products import DueProduct
 from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
 
 from ..context import Pipeline
-from ..due_products import due_now
+from ..due_products import list_due_products
 
 LOOK_BACK: Final = timedelta(hours=48)
 """Cycles of older hours are left out: the user starts a backfill for them."""
@@ -30,50 +30,50 @@ class LateDay:
     """Mart products of a UTC day that are due although core of their cycles is up to date."""
 
     day: date
-    due: tuple[Due, ...]
+    due_products: tuple[DueProduct, ...]
 
     @property
     def key(self) -> str:
         """Return a key of the due products. The same products have the same key, so that their run is requested only once."""
-        return digest(f"{each.cycle_id} {each.product} {each.why}" for each in self.due)
+        return hash_lines(f"{each.cycle_id} {each.product} {each.reason}" for each in self.due_products)
 
 
-def late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) -> list[LateDay]:
+def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) -> list[LateDay]:
     """Return the days with mart products to derive, in order.
 
     Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles whose core is due, cycles that failed
     `HISTORY_CHECK`, and products that failed before with the same content and versions.
     """
-    first = hour_of(now - LOOK_BACK)
+    first = floor_to_hour(now - LOOK_BACK)
     end = now + HOUR
     with pipeline.connect() as conn:
-        due = due_now(pipeline, conn, first=first, end=end)
-        running = {*(batch.cycle.cycle_id for batch in cycle_ledger.running_batches(conn)), *cycle_ledger.cycles_of_runs(conn, live_runs)}
+        due = list_due_products(pipeline, conn, first=first, end=end)
+        running = {*(batch.cycle.cycle_id for batch in cycle_ledger.read_running_cycles(conn)), *cycle_ledger.read_cycles_of_runs(conn, live_runs)}
         contradicting = {verdict.cycle_id for verdict in check_verdicts.read_bad_verdicts(conn, HISTORY_CHECK, first, end)}
     left_out = running | contradicting | {each.cycle_id for each in due if each.schema == "core"}
-    found: defaultdict[date, list[Due]] = defaultdict(list)
+    found: defaultdict[date, list[DueProduct]] = defaultdict(list)
     for each in due:
         if each.cycle_id not in left_out and each.can_be_derived and not each.has_failed:
             found[each.partition_hour.date()].append(each)
     return [LateDay(day, tuple(found[day])) for day in sorted(found)]
 
 
-def due_fixtures_key(pipeline: Pipeline) -> str | None:
+def build_due_fixtures_key(pipeline: Pipeline) -> str | None:
     """Return a key of the fixtures that are due, whose prices or alerts a cycle has not derived.
 
     None when there are none, or when the newest cycle of core contradicts itself: prices would be derived from it.
     """
     with pipeline.connect() as conn:
-        if any(not verdict.passed for _, _, verdict in check_verdicts.read_newest_verdicts(conn, [HISTORY_CHECK])):
+        if any(not verdict.has_passed for _, _, verdict in check_verdicts.read_newest_verdicts(conn, [HISTORY_CHECK])):
             return None
-        dirty_fixtures.mark_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
+        dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
-        marks = {product: dirty_fixtures.marks(conn, product) for product in FixtureProduct}
+        marks = {product: dirty_fixtures.read_marks(conn, product) for product in FixtureProduct}
     if all(frame.is_empty() for frame in marks.values()):
         return None
-    return digest(f"{product} {frame.height} {frame['marked_at'].max()}" for product, frame in marks.items())
+    return hash_lines(f"{product} {frame.height} {frame['marked_at'].max()}" for product, frame in marks.items())
 
 
-def digest(lines: Iterable[str]) -> str:
+def hash_lines(lines: Iterable[str]) -> str:
     """Return a short hash of the lines."""
     return sha256("\n".join(lines).encode()).hexdigest()[:16]

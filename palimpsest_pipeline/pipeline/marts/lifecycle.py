@@ -12,58 +12,58 @@ from typing import Final
 
 import polars as pl
 
-from palimpsest_pipeline.domain.enums import CloseQuality, EndedBy, MarginStatus, OpenQuality
-from palimpsest_pipeline.metrics.lifecycle.availability import availability_intervals
-from palimpsest_pipeline.metrics.lifecycle.gap_counts import gap_counts
-from palimpsest_pipeline.metrics.lifecycle.lead_time import lead_times
-from palimpsest_pipeline.metrics.lifecycle.margin_curves import STANDING, margin_curves
-from palimpsest_pipeline.metrics.lifecycle.margin_history import margin_stretches
-from palimpsest_pipeline.metrics.lifecycle.open_close import open_close
-from palimpsest_pipeline.storage.db.locks import AdvisoryLock, alone, snapshot
+from palimpsest_pipeline.domain.enums import CloseQuality, ListingEnd, MarginStatus, OpenQuality
+from palimpsest_pipeline.metrics.lifecycle.availability import build_availability_intervals
+from palimpsest_pipeline.metrics.lifecycle.gap_counts import count_gaps
+from palimpsest_pipeline.metrics.lifecycle.lead_time import compute_lead_times
+from palimpsest_pipeline.metrics.lifecycle.margin_curves import MARGIN_INPUT_SCHEMA, build_margin_curves
+from palimpsest_pipeline.metrics.lifecycle.margin_history import build_margin_stretches
+from palimpsest_pipeline.metrics.lifecycle.open_close import find_open_close
+from palimpsest_pipeline.storage.db.locks import AdvisoryLock, hold_lock, open_snapshot
 from palimpsest_pipeline.storage.marts import lifecycle, lifecycle_reader
-from palimpsest_pipeline.storage.odds.reader import Layers
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..context import Pipeline
-from .listing_batches import batches
-from .vocabulary_frames import words
+from .listing_batches import batch_listings
+from .vocabulary_frames import build_vocabulary_frames
 
-TABLES: Final = lifecycle.TABLES
+TABLES: Final = lifecycle.LIFECYCLE_TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
-AGAINST_HOME: Final = (CURVES, GAPS)
+HOME_RELATIVE_TABLES: Final = (CURVES, GAPS)
 """Tables that name the home platform they were computed for."""
-JOB: Final = "fixture_life"
-NEAR: Final = timedelta(days=1)
+JOB_NAME: Final = "fixture_life"
+NEAR_HORIZON: Final = timedelta(days=1)
 """Dates up to so far ahead are brought up to date whenever somebody asks for what is due, ..."""
-FAR_WAIT: Final = timedelta(days=1)
+FAR_DATE_WAIT: Final = timedelta(days=1)
 """... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is of use when it nears its
 end."""
 
 
 @dataclass(slots=True)
-class DateDerived:
+class DateDerivation:
     """What deriving a date came to: rows by table, and figures of what is in them."""
 
-    rows: Counter[str] = field(default_factory=Counter)
+    rows_by_table: Counter[str] = field(default_factory=Counter)
     n_fixtures: int = 0
     n_listings: int = 0
     n_marks: int = 0
     """Cycles that had changed something since it was last derived."""
-    figures: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    counts_by_table: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Counts by table: of open_close by quality (open_exact, close_late, ...), of margins by status, ..."""
 
 
-def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
+def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
     """Replace the rows of all fixtures whose effective kickoff is on the UTC date `day`, in one transaction, and take away the marks seen before it.
 
     A mark that is set meanwhile stays, and has the date derived again. Two at once come one after the other.
     """
-    done = DateDerived()
+    done = DateDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
-        with alone(conn, AdvisoryLock.KICKOFF_DATES), snapshot(conn):
-            seen = lifecycle.marks(conn, day)
-            layers = Layers(conn, pipeline.archive)
-            found = lifecycle.lives(conn, layers, day, pipeline.settings.home_platform)
-            lifecycle.replace(conn, day, found.listings["sr_id"].unique().to_list())
+        with hold_lock(conn, AdvisoryLock.KICKOFF_DATES), open_snapshot(conn):
+            seen = lifecycle.read_marks(conn, day)
+            layers = OddsHistoryReader(conn, pipeline.archive)
+            found = lifecycle.read_lifecycle_inputs(conn, layers, day, pipeline.settings.home_platform)
+            lifecycle.delete_rows_of_date(conn, day, found.listings["sr_id"].unique().to_list())
             done.n_fixtures, done.n_listings, done.n_marks = found.listings["sr_id"].n_unique(), found.listings.height, seen.height
             if found.as_of is not None:
                 stamp = {
@@ -73,35 +73,39 @@ def derive_date(pipeline: Pipeline, day: date) -> DateDerived:
                     "computed_at": pl.lit(datetime.now(UTC)),
                 }
                 of_home = {**stamp, "home_platform": pl.lit(pipeline.settings.home_platform.value)}
-                for table, frame in _derived(pipeline, found, found.as_of, lambda listings: lifecycle.changes(conn, layers, listings, day)):
-                    done.figures[table].update(_figures(table, frame))
-                    done.rows[table] += lifecycle.write(conn, table, frame.with_columns(**(of_home if table in AGAINST_HOME else stamp)))
-        lifecycle.unmark(conn, seen)
+                for table, frame in _derive_tables(
+                    pipeline, found, found.as_of, lambda listings: lifecycle.read_lifecycle_changes(conn, layers, listings, day)
+                ):
+                    done.counts_by_table[table].update(_count_rows(table, frame))
+                    done.rows_by_table[table] += lifecycle.append_rows(
+                        conn, table, frame.with_columns(**(of_home if table in HOME_RELATIVE_TABLES else stamp))
+                    )
+        lifecycle.unmark_dates(conn, seen)
     return done
 
 
-def _derived(
-    pipeline: Pipeline, found: lifecycle.Lives, as_of: datetime, changes_of: Callable[[pl.DataFrame], pl.DataFrame]
+def _derive_tables(
+    pipeline: Pipeline, found: lifecycle.LifecycleInputs, as_of: datetime, changes_of: Callable[[pl.DataFrame], pl.DataFrame]
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Rows of the date's tables, a part at a time, each with its table's name. `changes_of`: the history of given listings."""
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
     exact_s = pipeline.settings.close_exact_minutes * 60
-    outcomes, sets = words(pipeline.vocabulary)
-    yield LEAD_TIME, lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=as_of)
-    standing = pl.DataFrame(schema=STANDING)
-    for listings in batches(found.listings, found.n_rows, found.tournaments):
+    outcomes, sets = build_vocabulary_frames(pipeline.vocabulary)
+    yield LEAD_TIME, compute_lead_times(found.listings, found.looks, found.listed_kickoffs, found.kickoffs, as_of=as_of)
+    standing = pl.DataFrame(schema=MARGIN_INPUT_SCHEMA)
+    for listings in batch_listings(found.listings, found.n_rows, found.tournaments):
         told = (listings, found.looks.join(listings, on="listing_id", how="semi"), changes_of(listings), found.kickoffs)
-        intervals = availability_intervals(*told, as_of=as_of, silence_limit=silence_limit)
+        intervals = build_availability_intervals(*told, as_of=as_of, silence_limit=silence_limit)
         yield AVAILABILITY, intervals
-        yield GAPS, gap_counts(intervals, listings, found.kickoffs, found.tournaments, as_of=as_of)
-        yield OPEN_CLOSE, open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit)
-        margins = margin_stretches(*told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit)
+        yield GAPS, count_gaps(intervals, listings, found.kickoffs, found.tournaments, as_of=as_of)
+        yield OPEN_CLOSE, find_open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit)
+        margins = build_margin_stretches(*told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit)
         yield MARGINS, margins
-        standing = pl.concat([standing, margins.select(*STANDING)])
+        standing = pl.concat([standing, margins.select(*MARGIN_INPUT_SCHEMA)])
         going_on = _fixtures_of_last_tournament(listings, found.tournaments)
         whole, standing = (standing.join(going_on, on="sr_id", how=how) for how in ("anti", "semi"))
-        yield CURVES, margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
-    yield CURVES, margin_curves(standing, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+        yield CURVES, build_margin_curves(whole, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
+    yield CURVES, build_margin_curves(standing, found.listings, found.kickoffs, found.tournaments, as_of=as_of)
 
 
 def _fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFrame) -> pl.DataFrame:
@@ -110,13 +114,13 @@ def _fixtures_of_last_tournament(listings: pl.DataFrame, tournaments: pl.DataFra
     return tournaments.join(last, on="tournament_key", how="semi").select("sr_id")
 
 
-def _figures(table: str, frame: pl.DataFrame) -> Counter[str]:
+def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
     """What is counted of a table's rows."""
     if table == OPEN_CLOSE:
         qualities = (("open", OpenQuality), ("close", CloseQuality))
-        return Counter({f"{side}_{word.value}": _n(frame, f"{side}_quality", word) for side, words in qualities for word in words})
+        return Counter({f"{side}_{word.value}": _count_word(frame, f"{side}_quality", word) for side, words in qualities for word in words})
     if table == MARGINS:
-        return Counter({f"margin_{word.value}": _n(frame, "margin_status", word) for word in MarginStatus})
+        return Counter({f"margin_{word.value}": _count_word(frame, "margin_status", word) for word in MarginStatus})
     if table == GAPS:
         near = frame.filter(hours_before=1)
         return Counter({f"{name.removeprefix('n_')}_at_1h": int(near[name].sum()) for name in near.columns if name.startswith("n_")})
@@ -124,11 +128,11 @@ def _figures(table: str, frame: pl.DataFrame) -> Counter[str]:
         return Counter(tournaments=frame["tournament_key"].n_unique())
     if table == LEAD_TIME:
         priced, censored = int(frame["first_priced_at"].count()), int(frame["listed_censored"].sum())
-        return Counter(priced=priced, dropped=_n(frame, "ended_by", EndedBy.DROPPED), listed_censored=censored)
+        return Counter(priced=priced, dropped=_count_word(frame, "ended_by", ListingEnd.DROPPED), listed_censored=censored)
     return Counter()
 
 
-def _n(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
+def _count_word(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
     return int((frame[column] == word.value).sum())
 
 
@@ -137,9 +141,9 @@ def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
 
     `at_once`: return all of them, and the dates that were derived under other settings too.
     """
-    latest = (pipeline.clock.now() + NEAR).date()
+    latest = (pipeline.clock.now() + NEAR_HORIZON).date()
     with pipeline.connect() as conn:
-        due = {day for day, waits_s in lifecycle.waiting(conn).rows() if at_once or day <= latest or waits_s >= FAR_WAIT.total_seconds()}
+        due = {day for day, waits_s in lifecycle.read_due_dates(conn).rows() if at_once or day <= latest or waits_s >= FAR_DATE_WAIT.total_seconds()}
         if at_once:
-            due.update(lifecycle_reader.of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
+            due.update(lifecycle_reader.find_dates_of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
     return sorted(due)

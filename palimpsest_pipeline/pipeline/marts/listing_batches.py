@@ -9,7 +9,7 @@ ROWS_PER_BATCH: Final = 500_000
 """Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole date. No result depends on it."""
 
 
-def batches(listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, most: int = ROWS_PER_BATCH) -> Iterator[pl.DataFrame]:
+def batch_listings(listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, max_rows: int = ROWS_PER_BATCH) -> Iterator[pl.DataFrame]:
     """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one fixture at least. Fixtures are whole, and
     those of a tournament follow one another."""
     fixtures = (
@@ -21,13 +21,13 @@ def batches(listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFr
     )
     begin, weight = 0, 0
     for place, rows in enumerate(fixtures["n_rows"]):
-        if place > begin and weight + rows > most:
-            yield _listings_of(fixtures[begin:place], listings)
+        if place > begin and weight + rows > max_rows:
+            yield _select_listings(fixtures[begin:place], listings)
             begin, weight = place, 0
         weight += rows
     if begin < fixtures.height:
-        yield _listings_of(fixtures[begin:], listings)
+        yield _select_listings(fixtures[begin:], listings)
 
 
-def _listings_of(fixtures: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+def _select_listings(fixtures: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
     return fixtures.select("listing_id").explode("listing_id").join(listings, on="listing_id", maintain_order="left")

@@ -5,13 +5,15 @@ from functools import cache
 import polars as pl
 
 from palimpsest_pipeline.markets import Vocabulary
-from palimpsest_pipeline.metrics import outcome_sets
+from palimpsest_pipeline.metrics import build_outcome_sets
 
 
 @cache
-def words(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Names of outcomes (`domain.schemas.OUTCOME_NAMES`) and sets that are complete (`metrics.lifecycle.open_close.SETS`), by market key."""
+def build_vocabulary_frames(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Names of outcomes (`domain.schemas.OUTCOME_NAMES`) and sets that are complete (`metrics.lifecycle.open_close.KEYED_SETS_SCHEMA`), by market key."""
     keys = vocabulary.markets.select("market_id", "market_key")
     outcomes = vocabulary.outcomes.join(keys, on="market_id").select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key")
-    sets = outcome_sets(vocabulary.markets, vocabulary.outcomes, vocabulary.complete_sets).join(keys.cast({"market_id": pl.Int16}), on="market_id")
+    sets = build_outcome_sets(vocabulary.markets, vocabulary.outcomes, vocabulary.complete_sets).join(
+        keys.cast({"market_id": pl.Int16}), on="market_id"
+    )
     return outcomes, sets

@@ -13,7 +13,7 @@ from palimpsest_pipeline.settings import Settings
 
 from .alert_message import Message
 
-TIMEOUT_S: Final = 5.0
+WEBHOOK_TIMEOUT_S: Final = 5.0
 """Of one attempt of the webhook: all channels together must end well within a tick."""
 
 
@@ -31,7 +31,7 @@ class Channel(Protocol):
         ...
 
 
-class Log:
+class LogChannel:
     """The log of the tick (`log`), which Dagster's UI shows, and Python's own."""
 
     name = "log"
@@ -45,7 +45,7 @@ class Log:
             log.log(level, message.text)
 
 
-class Webhook:
+class WebhookChannel:
     """POSTs `{"text": ..., ...fields}` to an address."""
 
     name = "webhook"
@@ -54,15 +54,15 @@ class Webhook:
         self._url = url
 
     def send(self, message: Message) -> None:
-        from palimpsest_pipeline.wire.post_json import PostFailed, post_json  # noqa: PLC0415 - only who posts loads an HTTP library
+        from palimpsest_pipeline.wire.post_json import PostError, post_json  # noqa: PLC0415 - only who posts loads an HTTP library
 
         try:
-            post_json(self._url, {"text": message.text, **message.fields}, timeout_s=TIMEOUT_S)
-        except PostFailed as failed:
+            post_json(self._url, {"text": message.text, **message.fields}, timeout_s=WEBHOOK_TIMEOUT_S)
+        except PostError as failed:
             raise ChannelFailed(str(failed)) from None
 
 
-class Missing:
+class MissingChannel:
     """A channel that the settings name and that cannot be had: what it should tell waits for it."""
 
     def __init__(self, name: str, why: str) -> None:
@@ -73,19 +73,19 @@ class Missing:
         raise ChannelFailed(self.why)
 
 
-def channels(settings: Settings, log: logging.Logger) -> list[Channel]:
+def make_channels(settings: Settings, log: logging.Logger) -> list[Channel]:
     """Every channel of these settings."""
-    found: list[Channel] = [Log(log)]
+    found: list[Channel] = [LogChannel(log)]
     if settings.alert_webhook_url is not None:
-        found.append(Webhook(settings.alert_webhook_url.get_secret_value()))
-    return found + [_named(name, settings) for name in settings.alert_channels]
+        found.append(WebhookChannel(settings.alert_webhook_url.get_secret_value()))
+    return found + [_load_channel(name, settings) for name in settings.alert_channels]
 
 
-def _named(name: str, settings: Settings) -> Channel:
+def _load_channel(name: str, settings: Settings) -> Channel:
     module, _, attribute = name.partition(":")
     try:
         channel: Channel = getattr(importlib.import_module(module), attribute)(settings)
         _ = channel.name, channel.send  # what lacks them would keep the other channels from telling
     except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises, the other channels are told
-        return Missing(name, redact(f"{name} cannot be made: {type(error).__name__}: {error}", *settings.secrets()))
+        return MissingChannel(name, redact(f"{name} cannot be made: {type(error).__name__}: {error}", *settings.list_secrets()))
     return channel

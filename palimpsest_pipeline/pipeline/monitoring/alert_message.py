@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from palimpsest_pipeline.domain.alerts import Alert, Due, Kind
+from palimpsest_pipeline.domain.alerts import Alert, AlertKind, PendingNotices
 
-MOST_LINES: Final = 20
-MOST_CHARACTERS: Final = 400
+MAX_LINES: Final = 20
+MAX_LINE_CHARACTERS: Final = 400
 """Of a line: a chat service refuses messages that are too long."""
-MOST_LISTED: Final = 100
+MAX_LISTED_ALERTS: Final = 100
 """Alerts in the fields of a message, begun or over; all are counted."""
-NOUNS: Final = {Kind.RUN: "job", Kind.CYCLE: "product", Kind.CHECK: "check", Kind.PIPELINE: "part"}
+KIND_NOUNS: Final = {AlertKind.RUN: "job", AlertKind.CYCLE: "product", AlertKind.CHECK: "check", AlertKind.PIPELINE: "part"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +24,22 @@ class Message:
     fields: dict[str, Any]
 
 
-def compose(due: Due) -> Message:
+def compose_message(due: PendingNotices) -> Message:
     """Everything that is due, what is worst first, then by class of the error; what is over comes last."""
-    lines = [line for alerts in _alike(due.begun) for line in _begun(alerts)]
-    lines += [_over(alert) for alert in sorted(due.over, key=lambda a: (a.subject, a.error_class))]
-    if len(lines) > MOST_LINES:
-        lines[MOST_LINES - 1 :] = [f"... and {len(lines) - MOST_LINES + 1} lines more: see `palimpsest alerts`"]
+    lines = [line for alerts in _group_alike(due.openings) for line in _describe_begun(alerts)]
+    lines += [_describe_recovery(alert) for alert in sorted(due.closings, key=lambda a: (a.subject, a.error_class))]
+    if len(lines) > MAX_LINES:
+        lines[MAX_LINES - 1 :] = [f"... and {len(lines) - MAX_LINES + 1} lines more: see `palimpsest alerts`"]
     fields = {
-        "n_begun": len(due.begun),
-        "n_over": len(due.over),
-        "begun": [as_fields(alert) for alert in due.begun[:MOST_LISTED]],
-        "over": [as_fields(alert) for alert in due.over[:MOST_LISTED]],
+        "n_begun": len(due.openings),
+        "n_over": len(due.closings),
+        "begun": [to_fields(alert) for alert in due.openings[:MAX_LISTED_ALERTS]],
+        "over": [to_fields(alert) for alert in due.closings[:MAX_LISTED_ALERTS]],
     }
-    return Message("\n".join(_cut(line) for line in lines), fields)
+    return Message("\n".join(_shorten_line(line) for line in lines), fields)
 
 
-def as_fields(alert: Alert) -> dict[str, Any]:
+def to_fields(alert: Alert) -> dict[str, Any]:
     """An alert as JSON has it: instants in ISO 8601, `lasted_s` None while it lasts."""
     return {
         "key": alert.alert_key,
@@ -56,12 +56,12 @@ def as_fields(alert: Alert) -> dict[str, Any]:
     }
 
 
-def lasted(alert: Alert, now: datetime | None = None) -> str:
+def describe_duration(alert: Alert, now: datetime | None = None) -> str:
     """How long, in words: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`."""
-    return _words((alert.closed_at or now or alert.last_seen_at) - alert.opened_at)
+    return _format_duration((alert.closed_at or now or alert.last_seen_at) - alert.opened_at)
 
 
-def _words(time: timedelta) -> str:
+def _format_duration(time: timedelta) -> str:
     seconds = max(int(time.total_seconds()), 0)
     for size, unit, rest, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 60, "")):
         if seconds >= size:
@@ -70,29 +70,29 @@ def _words(time: timedelta) -> str:
     return f"{seconds} s"
 
 
-def _alike(begun: Iterable[Alert]) -> list[list[Alert]]:
-    groups: defaultdict[tuple[str, Kind, str], list[Alert]] = defaultdict(list)
+def _group_alike(begun: Iterable[Alert]) -> list[list[Alert]]:
+    groups: defaultdict[tuple[str, AlertKind, str], list[Alert]] = defaultdict(list)
     for alert in begun:
         groups[alert.severity.value, alert.kind, alert.error_class].append(alert)  # "error" sorts before "warn"
     return [sorted(groups[key], key=lambda alert: alert.subject) for key in sorted(groups)]
 
 
-def _begun(alerts: Sequence[Alert]) -> Iterable[str]:
+def _describe_begun(alerts: Sequence[Alert]) -> Iterable[str]:
     one = alerts[0]
-    noun = NOUNS[one.kind] + ("" if len(alerts) == 1 else "s")
-    of = "" if one.kind is Kind.CHECK else f" of {one.error_class}"
+    noun = KIND_NOUNS[one.kind] + ("" if len(alerts) == 1 else "s")
+    of = "" if one.kind is AlertKind.CHECK else f" of {one.error_class}"
     yield f"{one.severity.upper()}: {len(alerts)} {noun} failed{of}: {', '.join(alert.subject for alert in alerts)}"
     for alert in alerts:
         times = "" if alert.n_seen == 1 else f", {alert.n_seen} times"
-        where = f" {alert.place}" if alert.place else ""
+        where = f" {alert.partition_label}" if alert.partition_label else ""
         yield f"  {alert.subject}{where}{times}: {alert.message}"
 
 
-def _over(alert: Alert) -> str:
-    of = "" if alert.kind is Kind.CHECK else f" ({alert.error_class})"
-    return f"recovered after {lasted(alert)}: {alert.subject}{of}"
+def _describe_recovery(alert: Alert) -> str:
+    of = "" if alert.kind is AlertKind.CHECK else f" ({alert.error_class})"
+    return f"recovered after {describe_duration(alert)}: {alert.subject}{of}"
 
 
-def _cut(line: str) -> str:
+def _shorten_line(line: str) -> str:
     line = " ".join([line[: len(line) - len(line.lstrip())] + line.strip().replace("\n", " ")])
-    return line if len(line) <= MOST_CHARACTERS else f"{line[: MOST_CHARACTERS - 3]}..."
+    return line if len(line) <= MAX_LINE_CHARACTERS else f"{line[: MAX_LINE_CHARACTERS - 3]}..."

@@ -1,6 +1,6 @@
 """What our own tables know of cycles that failed and recovered. Reads only.
 
-Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs (`run_events`).
+Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs (`list_run_events`).
 """
 
 from collections import defaultdict
@@ -11,53 +11,55 @@ from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.alerts import CHECK_CLASS, Alert, Events, Kind, Occurrence, Recovery, joined
+from palimpsest_pipeline.domain.alerts import CHECK_ERROR_CLASS, Alert, AlertKind, Events, Occurrence, Recovery, join_keys
 from palimpsest_pipeline.domain.enums import Severity
-from palimpsest_pipeline.storage.derivation.due_products import all_failures
+from palimpsest_pipeline.storage.derivation.due_products import read_due_failures
 from palimpsest_pipeline.storage.ledger import check_verdicts
 
 from ..context import Pipeline
-from ..due_products import all_products, asset_of, make_due_query
+from ..due_products import list_products, make_due_query, name_asset
 
 TICK: Final = timedelta(microseconds=1)
 """The resolution of instants in the database."""
 
 
-def cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime) -> Events:
+def list_cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime) -> Events:
     """Return the occurrences and recoveries of cycles that are not yet in `known`, the latest alert of each key.
 
     `checks`: name of each check that judges cycles, and whether it blocks. A bad cycle of a blocking check stays in the alert until it is judged
     again and passes; for any other check the newest verdict decides.
     """
     latest = {alert.alert_key: alert for alert in known}
-    lasting = [*_failures(conn, pipeline), *_judged_bad(conn, [check for check, blocks in checks.items() if blocks])]
+    lasting = [*_list_failures(conn, pipeline), *_list_bad_cycles(conn, [check for check, blocks in checks.items() if blocks])]
     kept_by_cycle = [
         alert
         for alert in latest.values()
-        if alert.closed_at is None and (alert.kind is Kind.CYCLE or (alert.kind is Kind.CHECK and checks.get(alert.subject, False)))
+        if alert.closed_at is None and (alert.kind is AlertKind.CYCLE or (alert.kind is AlertKind.CHECK and checks.get(alert.subject, False)))
     ]
-    newest = _newest(conn, [check for check, blocks in checks.items() if not blocks], latest)
-    return [*_begun(lasting, latest), *_ended(lasting, kept_by_cycle, now), *newest]
+    newest = _list_newest_verdicts(conn, [check for check, blocks in checks.items() if not blocks], latest)
+    return [*_list_occurrences(lasting, latest), *_list_recoveries(lasting, kept_by_cycle, now), *newest]
 
 
-def _failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occurrence]:
+def _list_failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occurrence]:
     """Yield an occurrence for each product that could not be derived from a cycle, by cycle."""
-    assets = {product.name: asset_of(product) for product in all_products(pipeline)}
-    for failure in all_failures(conn, make_due_query(pipeline)):
+    assets = {product.name: name_asset(product) for product in list_products(pipeline)}
+    for failure in read_due_failures(conn, make_due_query(pipeline)):
         if failure.product in assets:  # not of a platform that is no longer asked
             error_class, _, message = failure.error.partition(": ")
             subject = assets[failure.product]
             at, cycle = failure.failed_at, str(failure.cycle_id)
-            yield Occurrence(Kind.CYCLE, subject, error_class, Severity.ERROR, message or error_class, at, cycle, lasts=True)
+            yield Occurrence(AlertKind.CYCLE, subject, error_class, Severity.ERROR, message or error_class, at, cycle, is_per_partition=True)
 
 
-def _judged_bad(conn: psycopg.Connection, checks: list[str]) -> Iterator[Occurrence]:
+def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Occurrence]:
     """Yield an occurrence for each cycle that a check has found bad, by check and cycle."""
     for check, at, verdict in check_verdicts.read_bad_verdicts_by_check(conn, checks):
-        yield Occurrence(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, str(verdict.cycle_id), lasts=True)
+        yield Occurrence(
+            AlertKind.CHECK, check, CHECK_ERROR_CLASS, verdict.severity, verdict.description, at, str(verdict.cycle_id), is_per_partition=True
+        )
 
 
-def _begun(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
+def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
     """Yield one occurrence for each key with bad cycles that its alert does not know, or that failed again since.
 
     `bad`: one occurrence per cycle and trouble; those of a key in the order of their cycles.
@@ -71,32 +73,32 @@ def _begun(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[O
         last = sorted(cycles, key=lambda cycle: cycle.at)[-1]  # of several at one instant the latest cycle
         severity = Severity.ERROR if any(cycle.severity is Severity.ERROR for cycle in cycles) else Severity.WARN
         ids = {cycle_id for cycle in cycles for cycle_id in cycle.partition_keys}
-        yield replace(last, severity=severity, at=_after(last.at, latest.get(key)), partition_key=joined(ids), n_seen=len(ids))
+        yield replace(last, severity=severity, at=_order_after(last.at, latest.get(key)), partition_key=join_keys(ids), n_seen=len(ids))
 
 
-def _ended(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
+def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
     """Yield a recovery for each open alert with cycles that are bad no more."""
-    still_bad: defaultdict[tuple[Kind, str], set[str]] = defaultdict(set)
+    still_bad: defaultdict[tuple[AlertKind, str], set[str]] = defaultdict(set)
     for cycle in bad:
         still_bad[cycle.kind, cycle.subject].update(cycle.partition_keys)
     for alert in alerts:
-        if mended := joined(key for key in alert.partition_keys if key not in still_bad[alert.kind, alert.subject]):
-            yield Recovery(alert.kind, alert.subject, _after(now, alert), mended)
+        if mended := join_keys(key for key in alert.partition_keys if key not in still_bad[alert.kind, alert.subject]):
+            yield Recovery(alert.kind, alert.subject, _order_after(now, alert), mended)
 
 
-def _newest(conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]) -> Iterator[Occurrence | Recovery]:
+def _list_newest_verdicts(conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]) -> Iterator[Occurrence | Recovery]:
     for check, judged_at, verdict in check_verdicts.read_newest_verdicts(conn, checks):
-        alert = latest.get(f"{Kind.CHECK}/{check}/{CHECK_CLASS}")
+        alert = latest.get(f"{AlertKind.CHECK}/{check}/{CHECK_ERROR_CLASS}")
         is_open = alert is not None and alert.closed_at is None
         cycle = str(verdict.cycle_id)
-        if verdict.passed:
+        if verdict.has_passed:
             if is_open:
-                yield Recovery(Kind.CHECK, check, _after(judged_at, alert))
+                yield Recovery(AlertKind.CHECK, check, _order_after(judged_at, alert))
         elif alert is None or not is_open or cycle not in alert.partition_keys or judged_at > alert.last_seen_at:
-            at = _after(judged_at, alert)
-            yield Occurrence(Kind.CHECK, check, CHECK_CLASS, verdict.severity, verdict.description, at, cycle)
+            at = _order_after(judged_at, alert)
+            yield Occurrence(AlertKind.CHECK, check, CHECK_ERROR_CLASS, verdict.severity, verdict.description, at, cycle)
 
 
-def _after(at: datetime, alert: Alert | None) -> datetime:
+def _order_after(at: datetime, alert: Alert | None) -> datetime:
     """Return `at`, or one tick after the alert's last change if that is later: otherwise an event committed late would count as already seen."""
     return at if alert is None else max(at, (alert.closed_at or alert.last_seen_at) + TICK)

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from palimpsest_pipeline.domain.enums import Family, Platform
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.storage.marts import data_freshness
 
 from ..context import Pipeline
 
-EXPORTED_WITHIN: Final = 7
+MAX_PROBED_DAYS: Final = 7
 """Days that are looked for one by one; an archive with older ones alone is read as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
-class Age:
+class FamilyAge:
     """How things stand with one family, of one platform where it is told by platforms. `newest_at` None: there is nothing of it."""
 
-    family: Family
+    family: FreshnessFamily
     platform: Platform | None
     newest_at: datetime | None
     age: timedelta
@@ -38,26 +38,28 @@ class Age:
         return words if self.platform is None else f"{words} of {self.platform}"
 
 
-def ages(pipeline: Pipeline) -> list[Age]:
+def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
     """Every family, by platform where it is told so; empty when there never was a cycle. Raises when something cannot be looked at."""
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
-        first = data_freshness.first_cycle_at(conn)
+        first = data_freshness.read_first_cycle_start(conn)
         if first is None:
             return []
-        found: list[tuple[Family, Platform | None, datetime | None]] = [
-            *((Family.DISCOVERY, platform, data_freshness.discovery(conn, platform)) for platform in pipeline.platforms),
-            *((Family.ODDS, platform, data_freshness.odds(conn, platform)) for platform in pipeline.platforms),
-            (Family.COVERAGE, None, data_freshness.coverage(conn)),
-            (Family.FIXTURE_LIFE, None, data_freshness.fixture_life(conn, now.date())),
-            (Family.EXPORT, None, _exported_until(pipeline)),
+        found: list[tuple[FreshnessFamily, Platform | None, datetime | None]] = [
+            *((FreshnessFamily.DISCOVERY, platform, data_freshness.read_last_discovery(conn, platform)) for platform in pipeline.platforms),
+            *((FreshnessFamily.ODDS, platform, data_freshness.read_last_odds(conn, platform)) for platform in pipeline.platforms),
+            (FreshnessFamily.COVERAGE, None, data_freshness.read_last_coverage(conn)),
+            (FreshnessFamily.FIXTURE_LIFE, None, data_freshness.read_last_lifecycle(conn, now.date())),
+            (FreshnessFamily.EXPORT, None, _find_export_end(pipeline)),
         ]
-    return [Age(family, platform, newest, now - (newest or first)) for family, platform, newest in found]
+    return [FamilyAge(family, platform, newest, now - (newest or first)) for family, platform, newest in found]
 
 
-def _exported_until(pipeline: Pipeline) -> datetime | None:
+def _find_export_end(pipeline: Pipeline) -> datetime | None:
     """End of the newest day in the archive."""
     today = pipeline.clock.now().date()
-    recent = (today - timedelta(days=n) for n in range(1, EXPORTED_WITHIN + 1))
-    newest = next((day for day in recent if pipeline.archive.day(day) is not None), None) or max(pipeline.archive.days(), default=None)
-    return None if newest is None else begin_of_day(newest + timedelta(days=1))
+    recent = (today - timedelta(days=n) for n in range(1, MAX_PROBED_DAYS + 1))
+    newest = next((day for day in recent if pipeline.archive.read_entry(day) is not None), None) or max(
+        pipeline.archive.read_catalogue(), default=None
+    )
+    return None if newest is None else get_day_start(newest + timedelta(days=1))

@@ -14,13 +14,13 @@ from ..context import Pipeline
 
 
 @dataclass(frozen=True, slots=True)
-class Space:
+class DiskUsage:
     """One measurement: its rows (sizes.SAMPLE) and its figures."""
 
     sample: pl.DataFrame
     figures: table_sizes.Sizes
     payloads: pl.DataFrame
-    """What landed answers take, by platform: `per_answer`."""
+    """What landed answers take, by platform: `summarise_answers`."""
     unreadable: tuple[UnreadableCycle, ...] = ()
     """Landed cycles that cannot be read: what they take is in none of the figures."""
 
@@ -30,55 +30,62 @@ class Space:
         }
 
 
-def measured(pipeline: Pipeline, conn: psycopg.Connection) -> Space:
+def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
     """Everything as it is now. Raises LandingError or ArchiveError when one of them cannot be looked at; a damaged record costs its cycle only."""
     now = datetime.now(UTC)  # of sizes on a disk: a world's clock may stand still or go back
-    exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.days().values()]
-    readable = pipeline.landing.readable_cycles()
-    usage, unsized = pipeline.landing.usage_of(readable.manifests)
+    exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.read_catalogue().values()]
+    readable = pipeline.landing.list_readable_cycles()
+    usage, unsized = pipeline.landing.measure_usage_of(readable.manifests)
     landed = usage.group_by(day=pl.col("hour").dt.date()).agg(pl.col("n_answers").sum(), n_prices=None, bytes=pl.col("bytes").sum()).rows()
     sample = pl.concat(
-        [table_sizes.measure(conn, now), table_sizes.files(table_sizes.LANDING, landed, now), table_sizes.files(table_sizes.EXPORT, exported, now)]
+        [
+            table_sizes.measure_postgres(conn, now),
+            table_sizes.build_file_sample(table_sizes.LANDING_NAME, landed, now),
+            table_sizes.build_file_sample(table_sizes.EXPORT_NAME, exported, now),
+        ]
     )
-    return Space(
-        sample, table_sizes.sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)), per_answer(usage), (*readable.unreadable, *unsized)
+    return DiskUsage(
+        sample,
+        table_sizes.compute_sizes(conn, sample, int(pipeline.settings.storage_limit_gb * 10**9)),
+        summarise_answers(usage),
+        (*readable.unreadable, *unsized),
     )
 
 
-def measured_and_kept(pipeline: Pipeline) -> Space:
-    """As `measured`, and the sample is kept, so that later ones can tell growth."""
+def record_usage(pipeline: Pipeline) -> DiskUsage:
+    """As `measure_usage`, and the sample is kept, so that later ones can tell growth."""
     with pipeline.connect() as conn:
-        space = measured(pipeline, conn)
-        table_sizes.write(conn, space.sample)
+        space = measure_usage(pipeline, conn)
+        table_sizes.write_sample(conn, space.sample)
     return space
 
 
-def by_day(sample: pl.DataFrame) -> pl.DataFrame:
+def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
     """What is kept by day, one row a day: rows and prices in Postgres, and bytes in Postgres, archive and landing; null where there is nothing."""
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
-    hot = sized.filter(pl.col("table_name").is_in(table_sizes.HISTORY))
+    hot = sized.filter(pl.col("table_name").is_in(table_sizes.HISTORY_TABLES))
 
     def bytes_of(name: str) -> pl.DataFrame:
         return sized.filter(pl.col("table_name") == name).select("day", pl.col("bytes").alias(f"{name}_bytes"))
 
     postgres = hot.group_by("day").agg(
-        pl.col("n_rows").sum(), pl.col("n_prices").sum(), postgres_bytes=pl.col("bytes").sum(), n_answers=_rows_of("core.captures")
+        pl.col("n_rows").sum(), pl.col("n_prices").sum(), postgres_bytes=pl.col("bytes").sum(), n_answers=_sum_rows("core.captures")
     )
     days = postgres.filter(pl.col("n_rows") > 0).with_columns(pl.col("n_rows") - pl.col("n_answers"))
-    for name in (table_sizes.EXPORT, table_sizes.LANDING):
+    for name in (table_sizes.EXPORT_NAME, table_sizes.LANDING_NAME):
         days = days.join(bytes_of(name), on="day", how="full", coalesce=True)
     per_price = pl.when(pl.col("n_prices") > 0).then(pl.col("postgres_bytes") / pl.col("n_prices"))
     columns = ["day", "n_answers", "n_rows", "n_prices", "postgres_bytes", "bytes_per_price", "export_bytes", "landing_bytes"]
     return days.with_columns(bytes_per_price=per_price).select(columns).sort("day")
 
 
-def per_answer(usage: pl.DataFrame, by: str = "platform") -> pl.DataFrame:
+def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataFrame:
     """Answers, bytes on disk and bytes an answer of the landing (landing.USAGE), by that column, in order."""
-    summed = usage.group_by(by).agg(pl.col("n_answers", "bytes").sum())
-    return summed.with_columns(bytes_per_answer=pl.col("bytes") // pl.col("n_answers")).sort(by)
+    summed = usage.group_by(column).agg(pl.col("n_answers", "bytes").sum())
+    return summed.with_columns(bytes_per_answer=pl.col("bytes") // pl.col("n_answers")).sort(column)
 
 
-def by_table(sample: pl.DataFrame) -> pl.DataFrame:
+def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
     """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest first."""
     summed = sample.group_by("table_name").agg(
         pl.col("n_rows", "heap_bytes", "index_bytes").sum(), total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum()
@@ -86,5 +93,5 @@ def by_table(sample: pl.DataFrame) -> pl.DataFrame:
     return summed.sort("total_bytes", "table_name", descending=[True, False])
 
 
-def _rows_of(table: str) -> pl.Expr:
+def _sum_rows(table: str) -> pl.Expr:
     return pl.col("n_rows").filter(pl.col("table_name") == table).sum()

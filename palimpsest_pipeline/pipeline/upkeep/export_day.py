@@ -9,23 +9,23 @@ from typing import Final
 import psycopg
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.instants import begin_of_day, hour_key
+from palimpsest_pipeline.domain.instants import format_hour_key, get_day_start
 from palimpsest_pipeline.landing import LandingError
-from palimpsest_pipeline.storage.archive import ArchiveError, EntryUnreadable, ExportedDay, day_version
+from palimpsest_pipeline.storage.archive import ArchiveError, EntryUnreadable, ExportedDay, compute_day_version
 from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
-from palimpsest_pipeline.storage.derivation.due_products import UNDERIVED, Product, due_products
+from palimpsest_pipeline.storage.derivation.due_products import NEW_CONTENT_REASONS, Product, read_due_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import retention
 from palimpsest_pipeline.storage.odds.partitions import MissingPartitionError
-from palimpsest_pipeline.storage.odds.retention import Standing
+from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
 from ..due_products import make_due_query
 
-NO_PARTITION: Final = "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
+NO_PARTITION_REASON: Final = "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
 
 
-UNREADABLE: Final = (LandingError, ArchiveError, MissingPartitionError)
+UNREADABLE_ERRORS: Final = (LandingError, ArchiveError, MissingPartitionError)
 """What keeps anybody from telling how a day stands."""
 
 
@@ -34,16 +34,16 @@ class DayIsOpen(PalimpsestError):
 
 
 @dataclass(frozen=True, slots=True)
-class DayExported:
+class DayExport:
     """What came of a day: how it stood, its entry in the archive (None: nothing was observed), and how long writing took (None: left alone)."""
 
-    found: Standing
+    export_state: DayStatus
     entry: ExportedDay | None
     seconds: float | None
 
     @property
     def sentence(self) -> str:
-        return f"left alone: {self.found}" if self.seconds is None else f"exported: {self.found}"
+        return f"left alone: {self.export_state}" if self.seconds is None else f"exported: {self.export_state}"
 
     @property
     def bytes_per_price(self) -> float | None:
@@ -54,14 +54,14 @@ class DayExported:
 class DueDays:
     """Days in Postgres to export, with their version; days that cannot be exported yet, with the reason; and days that never can."""
 
-    due: dict[date, str]
-    open: dict[date, str]
-    without_partition: list[date]
-    unreadable: dict[date, str]
+    due_versions: dict[date, str]
+    open_days: dict[date, str]
+    days_without_partition: list[date]
+    unreadable_days: dict[date, str]
     """Nobody can tell what they need, since a file or a table cannot be read: which, and what to do."""
 
 
-def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExported:
+def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExport:
     """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it.
 
     Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks, EntryUnreadable when its
@@ -69,16 +69,16 @@ def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExpo
     """
     with pipeline.connect() as conn:
         require_closed(pipeline, conn, day)
-        found = standing_to_export(pipeline, conn, day, force=force)
+        found = read_export_state(pipeline, conn, day, force=force)
         conn.rollback()
-        if not found.to_export:
-            return DayExported(found, pipeline.archive.day(day), None)
+        if not found.needs_export:
+            return DayExport(found, pipeline.archive.read_entry(day), None)
         began = time.monotonic()
         entry = pipeline.archive.export(conn, day, exported_at=pipeline.clock.now(), force=force)
-        return DayExported(found, entry, time.monotonic() - began)
+        return DayExport(found, entry, time.monotonic() - began)
 
 
-def due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> DueDays:
+def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> DueDays:
     """Return what the days before today that are in Postgres need. What cannot be read costs its own day and no other.
 
     `has_partition`: whether Dagster has a partition for a day that is over.
@@ -88,30 +88,30 @@ def due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> DueDa
     without_partition: list[date] = []
     unreadable: dict[date, str] = {}
     with pipeline.connect() as conn:
-        for day in retention.stored_days(conn):
+        for day in retention.read_stored_days(conn):
             try:
-                if day >= pipeline.clock.now().date() or not retention.standing(conn, pipeline.archive, day).to_export:
+                if day >= pipeline.clock.now().date() or not retention.read_day_status(conn, pipeline.archive, day).needs_export:
                     continue
                 if not has_partition(day):
                     without_partition.append(day)
                     continue
                 require_closed(pipeline, conn, day)
-                due[day] = day_version(conn, day)
+                due[day] = compute_day_version(conn, day)
             except DayIsOpen as reason:
                 still_open[day] = str(reason)
-            except UNREADABLE as error:
+            except UNREADABLE_ERRORS as error:
                 unreadable[day] = f"{day}: {error}"
     return DueDays(due, still_open, without_partition, unreadable)
 
 
-def standing_to_export(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> Standing:
-    """As `retention.standing`; with `force` a day whose entry in the archive cannot be read is one with damaged files."""
+def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> DayStatus:
+    """As `retention.read_day_status`; with `force` a day whose entry in the archive cannot be read is one with damaged files."""
     try:
-        return retention.standing(conn, pipeline.archive, day)
+        return retention.read_day_status(conn, pipeline.archive, day)
     except EntryUnreadable:
         if not force:
             raise
-        return Standing.DAMAGED
+        return DayStatus.DAMAGED
 
 
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
@@ -119,21 +119,23 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
 
     Raises LandingError when the manifest of such a cycle cannot be read.
     """
-    begins_at = begin_of_day(day)
+    begins_at = get_day_start(day)
     ends_at = begins_at + timedelta(days=1)
     closes_at = ends_at + timedelta(minutes=pipeline.settings.grace_minutes)
     if pipeline.clock.now() < closes_at:
         raise DayIsOpen(f"{day} is not over: it can be exported from {closes_at:%Y-%m-%d %H:%M} UTC on")
     first_hour = begins_at - timedelta(hours=1)  # a cycle of the day before may have gone on past midnight
-    running = [batch.cycle for batch in cycle_ledger.running_batches(conn)]
+    running = [batch.cycle for batch in cycle_ledger.read_running_cycles(conn)]
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
-    odds = make_due_query(pipeline, [Product("core", name) for name in derived_products.of_platforms(derived_products.ODDS, pipeline.platforms)])
-    due = due_products(conn, odds, first=first_hour, end=ends_at)
-    if left := {each.cycle_id: each.partition_hour for each in due if each.why in UNDERIVED and not each.is_gone}:
+    odds = make_due_query(
+        pipeline, [Product("core", name) for name in derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)]
+    )
+    due = read_due_products(conn, odds, first=first_hour, end=ends_at)
+    if left := {each.cycle_id: each.partition_hour for each in due if each.reason in NEW_CONTENT_REASONS and not each.is_gone}:
         if problem := next(
-            (each.problem for each in landed_cycles.read(conn, first_hour, ends_at) if each.cycle_id in left and each.digest is None), ""
+            (each.problem for each in landed_cycles.read_cycles(conn, first_hour, ends_at) if each.cycle_id in left and each.digest is None), ""
         ):
             raise LandingError(problem)
-        keys = [hour_key(hour) for hour in (min(left.values()), max(left.values()))]
+        keys = [format_hour_key(hour) for hour in (min(left.values()), max(left.values()))]
         raise DayIsOpen(f"{day}: {len(left)} cycles are landed and not derived, e.g. {min(left)}: run `palimpsest backfill {keys[0]} {keys[1]}`")

@@ -11,32 +11,32 @@ from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.landing import (
     Compaction,
-    Expired,
+    ExpiryResult,
     LandingError,
     LandingIncomplete,
     LandingUnreadable,
     Manifest,
     compact_hour,
-    compactable,
-    expire,
-    over,
+    expire_hours,
+    list_compactable_hours,
+    list_expired_hours,
 )
 from palimpsest_pipeline.storage.archive import ArchiveError
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
 from palimpsest_pipeline.storage.derivation import landed_cycles
-from palimpsest_pipeline.storage.derivation.due_products import UNDERIVED
+from palimpsest_pipeline.storage.derivation.due_products import NEW_CONTENT_REASONS
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions, retention
-from palimpsest_pipeline.storage.odds.retention import Standing
+from palimpsest_pipeline.storage.odds.retention import DayStatus
 
 from ..context import Pipeline
-from ..due_products import due_now
+from ..due_products import list_due_products
 from ..landed_cycles import forget_cycles, record_landed
 
-SLACK: Final = timedelta(hours=1)
+INSTANT_SLACK: Final = timedelta(hours=1)
 """How far an answer's instant may lie outside what its cycle's manifest says: an answer may come from a cache, an end be noted before the last."""
 
 
@@ -45,75 +45,82 @@ class LandingInUse(LandingError):
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class HourClaims:
     """What speaks for keeping an hour: cycles, by id, and how each UTC day that may have answers of them stands."""
 
-    running: Sequence[int] = ()
-    unclosed: Sequence[int] = ()
-    underived: Sequence[int] = ()
-    days: Mapping[date, Standing] | None = None
+    running_ids: Sequence[int] = ()
+    unclosed_ids: Sequence[int] = ()
+    underived_ids: Sequence[int] = ()
+    day_states: Mapping[date, DayStatus] | None = None
 
 
-def why_needed(hour: datetime, claims: Claims) -> str | None:
+def explain_need(hour: datetime, claims: HourClaims) -> str | None:
     """Why the landing must keep an hour, and what to do about it; None when all of it is derived and exported."""
-    key = hour_key(hour)
-    if claims.running:
-        return f"cycle {claims.running[0]} is running"
-    if claims.unclosed:
-        return f"cycle {claims.unclosed[0]} is not closed: run `palimpsest doctor`, then `palimpsest backfill {key} {key}`"
-    if claims.underived:
-        return f"{len(claims.underived)} cycles are not fully derived, e.g. {claims.underived[0]}: run `palimpsest backfill {key} {key}`"
-    for day, found in sorted((claims.days or {}).items()):
-        if found.to_export:
-            return f"{day}, which has answers of it, is not in the archive: {retention.mend(day, found)}"
+    key = format_hour_key(hour)
+    if claims.running_ids:
+        return f"cycle {claims.running_ids[0]} is running"
+    if claims.unclosed_ids:
+        return f"cycle {claims.unclosed_ids[0]} is not closed: run `palimpsest doctor`, then `palimpsest backfill {key} {key}`"
+    if claims.underived_ids:
+        return f"{len(claims.underived_ids)} cycles are not fully derived, e.g. {claims.underived_ids[0]}: run `palimpsest backfill {key} {key}`"
+    for day, found in sorted((claims.day_states or {}).items()):
+        if found.needs_export:
+            return f"{day}, which has answers of it, is not in the archive: {retention.explain_day_status(day, found)}"
     return None
 
 
-class Judge:
+class HourJudge:
     """Says of hours why they are needed, as the landing, the ledger, the marks of products and the archive have it now. `conn` commits by itself."""
 
     def __init__(self, pipeline: Pipeline, conn: psycopg.Connection) -> None:
         self._pipeline = pipeline
         self._conn = conn
-        self._running = [batch.cycle for batch in cycle_ledger.running_batches(conn)]
-        self._days: dict[date, Standing] = {}
+        self._running = [batch.cycle for batch in cycle_ledger.read_running_cycles(conn)]
+        self._days: dict[date, DayStatus] = {}
 
-    def running(self, hour: datetime) -> list[int]:
+    def list_running_cycles(self, hour: datetime) -> list[int]:
         """Cycles of the hour that have not ended."""
         return [cycle.cycle_id for cycle in self._running if cycle.partition_hour == hour]
 
-    def why(self, hour: datetime) -> str | None:
-        """As `why_needed`."""
+    def explain_need(self, hour: datetime) -> str | None:
+        """As `explain_need`."""
         landing = self._pipeline.landing
         try:
-            manifests = landing.cycles(hour=hour)
-            claims = Claims(self.running(hour), landing.unclosed(hour), self._underived(manifests), self._standing(manifests))
+            manifests = landing.list_cycles(hour=hour)
+            claims = HourClaims(
+                self.list_running_cycles(hour),
+                landing.list_unclosed_cycles(hour),
+                self._list_underived_cycles(manifests),
+                self._read_day_states(manifests),
+            )
         except (LandingError, ArchiveError, partitions.MissingPartitionError) as error:
             return str(error)  # who needs the hour cannot be said: it stays
-        return why_needed(hour, claims)
+        return explain_need(hour, claims)
 
-    def _underived(self, manifests: Sequence[Manifest]) -> list[int]:
+    def _list_underived_cycles(self, manifests: Sequence[Manifest]) -> list[int]:
         """Cycles with a product that stands in no version, or was derived from other content; an older version is no claim."""
         for manifest in manifests:  # what is about to be removed is not left to what somebody else recorded
             record_landed(self._pipeline, self._conn, manifest)
-        due = due_now(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
-        return sorted({each.cycle_id for each in due if each.why in UNDERIVED})
+        due = list_due_products(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
+        return sorted({each.cycle_id for each in due if each.reason in NEW_CONTENT_REASONS})
 
-    def _standing(self, manifests: Sequence[Manifest]) -> dict[date, Standing]:
-        days = {day for manifest in manifests for day in _days_of(manifest)}
+    def _read_day_states(self, manifests: Sequence[Manifest]) -> dict[date, DayStatus]:
+        days = {day for manifest in manifests for day in _list_days(manifest)}
         for day in days - self._days.keys():
             with self._conn.transaction():  # of its own: others wait for a day that is looked at
-                self._days[day] = retention.standing(self._conn, self._pipeline.archive, day)
+                self._days[day] = retention.read_day_status(self._conn, self._pipeline.archive, day)
         return {day: self._days[day] for day in days}
 
 
 def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compaction]:
     """Compact the hours that are over by grace and in which no cycle runs. What stays as it is says why. Raises LandingInUse, LandingError."""
     done = []
-    with _alone(pipeline) as conn:
-        judge = Judge(pipeline, conn)
-        for hour in compactable(pipeline.landing, hour_of(pipeline.clock.now() - timedelta(minutes=pipeline.settings.grace_minutes))):
-            if running := judge.running(hour):
+    with _lock_landing(pipeline) as conn:
+        judge = HourJudge(pipeline, conn)
+        for hour in list_compactable_hours(
+            pipeline.landing, floor_to_hour(pipeline.clock.now() - timedelta(minutes=pipeline.settings.grace_minutes))
+        ):
+            if running := judge.list_running_cycles(hour):
                 done.append(Compaction(hour, 0, 0, f"cycle {running[0]} is running"))
                 continue
             try:
@@ -123,44 +130,44 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
     return done
 
 
-def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> Expired:
+def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> ExpiryResult:
     """Remove hours that were over so many days ago (default: PALIMPSEST_LANDING_RETENTION_DAYS) and are not needed.
 
     An hour of which something cannot be looked at stays. Raises LandingInUse, LandingError when the store refuses.
     """
-    with _alone(pipeline) as conn:
-        judge = Judge(pipeline, conn)
+    with _lock_landing(pipeline) as conn:
+        judge = HourJudge(pipeline, conn)
 
         def needed(hour: datetime) -> str | None:
-            reason = judge.why(hour)
+            reason = judge.explain_need(hour)
             if reason is None and not dry_run:
                 # Before the files go: if this process dies halfway, readers take the whole hour as gone.
-                forget_cycles(conn, landed_cycles.mark_gone(conn, hour))
+                forget_cycles(conn, landed_cycles.mark_hour_gone(conn, hour))
             return reason
 
-        return expire(pipeline.landing, _cutoff(pipeline, days), needed, dry_run=dry_run)
+        return expire_hours(pipeline.landing, _compute_cutoff(pipeline, days), needed, dry_run=dry_run)
 
 
-def overdue(pipeline: Pipeline, late: timedelta) -> dict[datetime, str]:
+def list_overdue_hours(pipeline: Pipeline, max_delay: timedelta) -> dict[datetime, str]:
     """Hours that are still there so long after their time, and why."""
-    hours = over(pipeline.landing, _cutoff(pipeline, None) - late)
+    hours = list_expired_hours(pipeline.landing, _compute_cutoff(pipeline, None) - max_delay)
     with pipeline.connect() as conn:
         conn.autocommit = True
-        judge = Judge(pipeline, conn)
-        return {hour: judge.why(hour) or "nobody needs it: run `palimpsest landing expire`" for hour in hours}
+        judge = HourJudge(pipeline, conn)
+        return {hour: judge.explain_need(hour) or "nobody needs it: run `palimpsest landing expire`" for hour in hours}
 
 
-def _cutoff(pipeline: Pipeline, days: int | None) -> datetime:
+def _compute_cutoff(pipeline: Pipeline, days: int | None) -> datetime:
     return pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days if days is None else days)
 
 
-def _days_of(manifest: Manifest) -> list[date]:
-    first, last = ((manifest.started_at - SLACK).astimezone(UTC).date(), (manifest.finished_at + SLACK).astimezone(UTC).date())
+def _list_days(manifest: Manifest) -> list[date]:
+    first, last = ((manifest.started_at - INSTANT_SLACK).astimezone(UTC).date(), (manifest.finished_at + INSTANT_SLACK).astimezone(UTC).date())
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
 @contextmanager
-def _alone(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
+def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
     """A connection whose session is the only one that compacts or expires. Raises LandingInUse."""
     with pipeline.connect() as conn:
         conn.autocommit = True

@@ -19,21 +19,21 @@ from palimpsest_pipeline.domain.text_limits import MAX_KEY_CHARS
 from .. import answer_checks
 from ..json_values import (
     BROKEN_JSON,
-    MILLI,
+    MILLI_BY_ODDS,
     Memo,
     Odds,
     UnreadableError,
-    body_of,
     decode,
-    demand_readable,
-    items_of,
-    object_of,
-    odds_or_none,
-    outcome_damage,
-    text,
+    describe_outcome_damage,
+    iterate_items,
+    read_object,
+    read_odds,
+    read_text,
+    require_body,
+    require_readable_odds,
 )
 from . import shapes
-from .parse_events import DETAIL_KIND, ENVELOPE, EVENT, GOOD, judge, listing_of
+from .parse_events import DETAIL_KIND_DECODER, ENVELOPE_DECODER, EVENT_DECODER, GOOD_RESULTS, build_listing, judge
 
 BET9JA = Platform.BET9JA
 
@@ -41,15 +41,15 @@ T = TypeVar("T")
 E = TypeVar("E", bound=shapes.Head)
 
 NO_KEY: Final = ("", "")
-_NOT_A_KEY: Final = f"no price key: prefix, market and outcome between two underscores, the outcome of at most {MAX_KEY_CHARS} characters"
+_BAD_KEY_REASON: Final = f"no price key: prefix, market and outcome between two underscores, the outcome of at most {MAX_KEY_CHARS} characters"
 
-_BOOK = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
-_HEAD = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
-_LOOSE = msgspec.json.Decoder(shapes.LooseBook)
-_LABELS = msgspec.json.Decoder(shapes.MarketLabel)
+_BOOK_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
+_HEAD_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
+_LOOSE_BOOK_DECODER = msgspec.json.Decoder(shapes.LooseBook)
+_MARKET_LABEL_DECODER = msgspec.json.Decoder(shapes.MarketLabel)
 
 
-class Label(NamedTuple):
+class MarketNames(NamedTuple):
     """A market's name and its outcomes' names by code."""
 
     market_id: str
@@ -58,7 +58,7 @@ class Label(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetailContent:
     """What an answer holds: the event, odds by key, and the markets' descriptors."""
 
     event: shapes.Event
@@ -68,49 +68,49 @@ class Found:
 
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected, also for the in-play feed's answers: their ids are another series."""
-    return _listing(answer, at_once(answer, _HEAD) or _event(answer, EVENT))
+    return _build_listing(answer, decode_whole(answer, _HEAD_DECODER) or _decode_event(answer, EVENT_DECODER))
 
 
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also for the in-play feed's answers."""
-    book = at_once(answer, _BOOK)
-    found = Found(book, book.O, book.MK) if book else part_by_part(answer)
-    listing = _listing(answer, found.event)
-    prices, bad_keys = _prices(found)
-    return Detail(listing, prices, [Reject(BET9JA, listing.external_id, f'$.D.O["{key}"]', _NOT_A_KEY) for key in bad_keys])
+    book = decode_whole(answer, _BOOK_DECODER)
+    found = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer)
+    listing = _build_listing(answer, found.event)
+    prices, bad_keys = _build_prices(found)
+    return Detail(listing, prices, [Reject(BET9JA, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys])
 
 
-def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
+def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    found = answer_checks.decoded(answer, decoder)
-    if found is None or found.R not in GOOD or bytes(found.D.AA) or text(found.D.ID) is None:
+    found = answer_checks.decode_answer(answer, decoder)
+    if found is None or found.R not in GOOD_RESULTS or bytes(found.D.AA) or read_text(found.D.ID) is None:
         return None
     return found.D
 
 
-def part_by_part(answer: Answer) -> Found:
+def decode_in_parts(answer: Answer) -> DetailContent:
     """Event and book of any answer that holds a prematch event. Raises PayloadRejected."""
-    event = _event(answer, _LOOSE)
+    event = _decode_event(answer, _LOOSE_BOOK_DECODER)
     if isinstance(event.O, list) and event.O:
         raise PayloadRejected(BET9JA, "$.D.O", "a filled list in place of prices by key")
-    odds = {key: odds_or_none(value.get("v") if isinstance(value, dict) else value) for key, value in object_of(event.O).items()}
-    return Found(event, odds, [raw for _, raw in items_of(event.MK)])
+    odds = {key: read_odds(value.get("v") if isinstance(value, dict) else value) for key, value in read_object(event.O).items()}
+    return DetailContent(event, odds, [raw for _, raw in iterate_items(event.MK)])
 
 
-def _event(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T:
-    body = body_of(BET9JA, answer, judge(answer))
-    data = ENVELOPE.decode(body).D
+def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T:
+    body = require_body(BET9JA, answer, judge(answer))
+    data = ENVELOPE_DECODER.decode(body).D
     try:
-        if bytes(decode(DETAIL_KIND, data, "$.D").AA):
+        if bytes(decode(DETAIL_KIND_DECODER, data, "$.D").AA):
             raise UnreadableError("$.D.AA", "in play: an answer of the in-play feed")
         return decode(decoder, data, "$.D")
     except UnreadableError as error:
         raise PayloadRejected(BET9JA, error.path, error.reason) from error
 
 
-def _listing(answer: Answer, event: shapes.Event) -> Listing:
+def _build_listing(answer: Answer, event: shapes.Event) -> Listing:
     try:
-        listing = listing_of(event, "$.D")
+        listing = build_listing(event, "$.D")
     except UnreadableError as error:
         raise PayloadRejected(BET9JA, error.path, error.reason) from error
     asked = answer.request.external_id
@@ -119,32 +119,32 @@ def _listing(answer: Answer, event: shapes.Event) -> Listing:
     return listing
 
 
-def _parts(key: str) -> tuple[str, str]:
+def _split_price_key(key: str) -> tuple[str, str]:
     """`S_OU@2.5_O` is outcome `O` of the market row `S_OU@2.5`; NO_KEY for a key of another form."""
     prefix, _, rest = key.partition("_")
     named_line, _, outcome = rest.partition("_")
-    return (f"{prefix}_{named_line}", outcome) if prefix and named_line.partition("@")[0] and not outcome_damage(outcome or None) else NO_KEY
+    return (f"{prefix}_{named_line}", outcome) if prefix and named_line.partition("@")[0] and not describe_outcome_damage(outcome or None) else NO_KEY
 
 
-PARTS: Final = Memo(_parts, 1 << 16)
+PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
 """The same few thousand keys make up every book."""
 
 
-def _prices(found: Found) -> tuple[RawPrices, list[str]]:
+def _build_prices(found: DetailContent) -> tuple[RawPrices, list[str]]:
     """The book, and the keys that are none. The feed has no order of its own: in the order of keys, the prices of one market and line are one row."""
     keys, bad_keys = sorted(found.odds), []
-    parts = list(map(PARTS.__getitem__, keys))
+    parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     if NO_KEY in parts:
-        bad_keys = [key for key in keys if PARTS[key] == NO_KEY]
-        keys = [key for key in keys if PARTS[key] != NO_KEY]
-        parts = list(map(PARTS.__getitem__, keys))
+        bad_keys = [key for key in keys if PRICE_KEY_PARTS[key] == NO_KEY]
+        keys = [key for key in keys if PRICE_KEY_PARTS[key] != NO_KEY]
+        parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     odds = list(map(found.odds.__getitem__, keys))
-    odds_milli = list(map(MILLI.__getitem__, odds))
-    demand_readable(BET9JA, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _NOT_A_KEY) for key in bad_keys])
+    odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
+    require_readable_odds(BET9JA, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys])
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
-    labels = {label.market_id: label for label in map(LABELS.__getitem__, map(bytes, found.descriptors)) if label is not None}
-    of_rows = [labels.get(market_id) or Label(market_id, market_id, {}) for market_id, _, _ in rows]
+    labels = {label.market_id: label for label in map(MARKET_NAMES.__getitem__, map(bytes, found.descriptors)) if label is not None}
+    of_rows = [labels.get(market_id) or MarketNames(market_id, market_id, {}) for market_id, _, _ in rows]
     prices = RawPrices(
         market_id=[market_id for market_id, _, _ in rows],
         market_name=[label.name for label in of_rows],
@@ -155,7 +155,7 @@ def _prices(found: Found) -> tuple[RawPrices, list[str]]:
         # The feed has no flag for "cannot be backed": a suspended price is simply 1.
         off=[False] * len(keys),
     )
-    named = prices.per_outcome([label.outcomes.get for label in of_rows])
+    named = prices.repeat_per_outcome([label.outcomes.get for label in of_rows])
     prices.outcome_name = [name(outcome, outcome) for name, outcome in zip(named, prices.outcome_id, strict=True)]
     for row in n_outcomes:
         if row.startswith("LIVE"):
@@ -163,20 +163,20 @@ def _prices(found: Found) -> tuple[RawPrices, list[str]]:
     return prices, bad_keys
 
 
-def _label(descriptor: bytes) -> Label | None:
+def _read_market_names(descriptor: bytes) -> MarketNames | None:
     """For display only: what cannot be read is left out."""
     try:
-        found = _LABELS.decode(descriptor)
+        found = _MARKET_LABEL_DECODER.decode(descriptor)
     except BROKEN_JSON:
         return None
-    market_id = text(found.ID)
+    market_id = read_text(found.ID)
     if market_id is None:
         return None
     codes = found.SGNK if isinstance(found.SGNK, list) else []
     names = found.SGN if isinstance(found.SGN, list) else []
     outcomes = {code: name for code, name in zip(codes, names, strict=False) if isinstance(code, str) and isinstance(name, str)}
-    return Label(market_id, text(found.DS) or text(found.NAME) or market_id, outcomes)
+    return MarketNames(market_id, read_text(found.DS) or read_text(found.NAME) or market_id, outcomes)
 
 
-LABELS: Final[Memo[bytes, Label | None]] = Memo(_label, 1 << 12)
+MARKET_NAMES: Final[Memo[bytes, MarketNames | None]] = Memo(_read_market_names, 1 << 12)
 """Markets are described by the same bytes in every event."""

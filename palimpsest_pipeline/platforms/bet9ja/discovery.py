@@ -7,9 +7,20 @@ from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 
 from ..base import Crawl
-from ..collect_discovery import Collected, Judgement, Tree, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
+from ..collect_discovery import (
+    Judgement,
+    ListingCollection,
+    TournamentTree,
+    assemble_discovery,
+    describe_shortfall,
+    is_barred,
+    is_count_reached,
+    list_retries,
+    read_last_tree,
+    select_latest_answers,
+)
 from . import parse_events
-from .endpoints import group_of, group_request, tree_request
+from .endpoints import build_group_request, build_tree_request, parse_group
 
 MAX_LISTS = 1_200
 """More than three times as many competitions as any tree had: a limit for a tree that invents them."""
@@ -22,51 +33,51 @@ def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl
 
     Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts itself.
     """
-    answers = list((yield [tree_request(cache_version)]))
-    tree = _tree(answers, sport)
-    if once_more(answers) or (tree is not None and tree.contradiction):
-        answers += yield [tree_request(cache_version)]
-        tree = _tree(answers, sport)
-    groups = [key for key, node in tree.tournaments.items() if node.declared != 0] if tree is not None else []
+    answers = list((yield [build_tree_request(cache_version)]))
+    tree = _read_tree(answers, sport)
+    if list_retries(answers) or (tree is not None and tree.contradiction):
+        answers += yield [build_tree_request(cache_version)]
+        tree = _read_tree(answers, sport)
+    groups = [key for key, node in tree.tournaments.items() if node.n_declared != 0] if tree is not None else []
     if not groups:
         return
-    answers += yield [group_request(cache_version, sport, group) for group in groups[:max_lists]]
+    answers += yield [build_group_request(cache_version, sport, group) for group in groups[:max_lists]]
     if len(groups) > max_lists:
         return
-    again = {request.key: request for request in [*once_more(answers), *_short(answers, sport)] if group_of(request) in groups}
+    again = {request.key: request for request in [*list_retries(answers), *_list_short_requests(answers, sport)] if parse_group(request) in groups}
     if again and not is_barred(answers):
         yield list(again.values())
 
 
-def _tree(answers: Sequence[Answer], sport: Sport) -> Tree | None:
-    return last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))[0]
+def _read_tree(answers: Sequence[Answer], sport: Sport) -> TournamentTree | None:
+    return read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))[0]
 
 
-def _short(answers: Sequence[Answer], sport: Sport) -> list[Request]:
+def _list_short_requests(answers: Sequence[Answer], sport: Sport) -> list[Request]:
     """Competitions whose answer shows fewer events than the tree counts, unreadable ones included."""
-    tree = _tree(answers, sport)
+    tree = _read_tree(answers, sport)
     short = []
-    for question in questions(answers, PayloadKind.LISTING, parse_events.judge):
-        group, found = group_of(question.answer.request), Collected(parse_events.BET9JA)
+    for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
+        group, found = parse_group(question.answer.request), ListingCollection(parse_events.BET9JA)
         node = tree.tournaments.get(group or "") if tree else None
-        if question.ok and node is not None and node.declared is not None:
-            shown = len(parse_events.group_listings(question.answer, sport, found)) + len(found.rejects)
-            if shown < node.declared:
+        if question.ok and node is not None and node.n_declared is not None:
+            shown = len(parse_events.read_group_listings(question.answer, sport, found)) + len(found.rejects)
+            if shown < node.n_declared:
                 short.append(question.answer.request)
     return short
 
 
-def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
+def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
-    found = Collected(parse_events.BET9JA)
+    tree, tree_reason = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    found = ListingCollection(parse_events.BET9JA)
     seen: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
-    with_events = {key for key, node in tree.tournaments.items() if node.declared != 0} if tree else set()
-    for question in questions(answers, PayloadKind.LISTING, parse_events.judge):
-        group = group_of(question.answer.request)
+    with_events = {key for key, node in tree.tournaments.items() if node.n_declared != 0} if tree else set()
+    for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
+        group = parse_group(question.answer.request)
         if question.failure is None:
-            ids = parse_events.group_listings(question.answer, sport, found)
+            ids = parse_events.read_group_listings(question.answer, sport, found)
             if group is not None:
                 seen[group] = ids
         elif group is not None:
@@ -75,13 +86,13 @@ def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
     def judgement(group: str, declared: int | None, received: int) -> Judgement:
         if group in seen:
             # Without a count an empty list proves nothing: an unknown competition is answered in the same way.
-            if reached(declared, len(seen[group])) or (declared is None and seen[group]):
+            if is_count_reached(declared, len(seen[group])) or (declared is None and seen[group]):
                 return Completeness.COMPLETE, ""
-            return Completeness.PARTIAL, shortfall(declared, received)
+            return Completeness.PARTIAL, describe_shortfall(declared, received)
         if declared == 0:
             return Completeness.COMPLETE, ""
         return (Completeness.PARTIAL if received else Completeness.FAILED), failed.get(group, "not asked for")
 
     asked = with_events & (seen.keys() | failed.keys())
     gaps = [f"the tree has {len(with_events)} competitions with events, and {len(asked)} were asked for"] if asked < with_events else []
-    return assemble(parse_events.BET9JA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
+    return assemble_discovery(parse_events.BET9JA, sport, tree=tree, tree_reason=tree_reason, collection=found, gaps=gaps, judge_tournament=judgement)

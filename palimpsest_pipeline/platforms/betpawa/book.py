@@ -15,21 +15,32 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 
 from .. import answer_checks
-from ..json_values import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, text, written
+from ..json_values import (
+    MILLI_BY_ODDS,
+    UnreadableError,
+    decode,
+    describe_outcome_damage,
+    read_integer,
+    read_odds,
+    read_raw_text,
+    read_text,
+    require_body,
+    require_readable_odds,
+)
 from . import shapes
-from .parse_events import EVENT, judge, listing_of
+from .parse_events import EVENT_DECODER, build_listing, judge
 
 BETPAWA = Platform.BETPAWA
 
 E = TypeVar("E", bound=shapes.Event)
 
-_BOOK = msgspec.json.Decoder(shapes.Book)
-_EVENT_WITH_MARKETS = msgspec.json.Decoder(shapes.EventWithMarkets)
-_MARKET = msgspec.json.Decoder(shapes.LooseMarket)
+_BOOK_DECODER = msgspec.json.Decoder(shapes.Book)
+_EVENT_WITH_MARKETS_DECODER = msgspec.json.Decoder(shapes.EventWithMarkets)
+_MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 
 @dataclass(slots=True)
-class Found:
+class DetailContent:
     """What an answer holds: the event, the markets that can be read, and (path, reason) of what cannot."""
 
     event: shapes.Event
@@ -39,69 +50,69 @@ class Found:
 
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected."""
-    return _listing(answer, at_once(answer, EVENT) or _event(answer, EVENT))
+    return _build_listing(answer, decode_whole(answer, EVENT_DECODER) or _decode_event(answer, EVENT_DECODER))
 
 
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also when the match is in play."""
-    book = at_once(answer, _BOOK)
-    found = Found(book, book.markets) if book else part_by_part(answer)
-    listing = _listing(answer, found.event)
-    if listing.in_play:
+    book = decode_whole(answer, _BOOK_DECODER)
+    found = DetailContent(book, book.markets) if book else decode_in_parts(answer)
+    listing = _build_listing(answer, found.event)
+    if listing.is_in_play:
         raise PayloadRejected(BETPAWA, "$.additionalInfo.live", "in play: not a prematch book")
-    return Detail(listing, _prices(found), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage])
+    return Detail(listing, _build_prices(found), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage])
 
 
-def at_once(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
+def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    found = answer_checks.decoded(answer, decoder)
-    return found if found is not None and text(found.id) is not None else None
+    found = answer_checks.decode_answer(answer, decoder)
+    return found if found is not None and read_text(found.id) is not None else None
 
 
-def part_by_part(answer: Answer) -> Found:
+def decode_in_parts(answer: Answer) -> DetailContent:
     """Event and book of any answer that holds an event. Raises PayloadRejected."""
-    event = _event(answer, _EVENT_WITH_MARKETS)
+    event = _decode_event(answer, _EVENT_WITH_MARKETS_DECODER)
     markets: list[shapes.Market] = []
-    found = Found(event, markets)
+    found = DetailContent(event, markets)
     for m, raw in enumerate(event.markets or ()):
         try:
-            loose = decode(_MARKET, raw, f"$.markets[{m}]")
+            loose = decode(_MARKET_DECODER, raw, f"$.markets[{m}]")
         except UnreadableError as error:
             found.damage.append((error.path, error.reason))
             continue
-        rows = [_row(row, f"$.markets[{m}].row[{r}]", found.damage) for r, row in enumerate(loose.row or ())]
+        rows = [_build_row(row, f"$.markets[{m}].row[{r}]", found.damage) for r, row in enumerate(loose.row or ())]
         markets.append(shapes.Market(loose.market_type, [row for row in rows if row is not None]))
     return found
 
 
-def _event(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E:
-    body = body_of(BETPAWA, answer, judge(answer))
+def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E:
+    body = require_body(BETPAWA, answer, judge(answer))
     try:
         return decode(decoder, body, "$")
     except UnreadableError as error:
         raise PayloadRejected(BETPAWA, error.path, error.reason) from error
 
 
-def _row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]]) -> shapes.Row | None:
-    line = integer(loose.handicap)
+def _build_row(loose: shapes.LooseRow, path: str, damage: list[tuple[str, str]]) -> shapes.Row | None:
+    line = read_integer(loose.handicap)
     if line is None and loose.handicap is not None:
         damage.append((f"{path}.handicap", f"{loose.handicap!r} is no line in quarters"))
         return None
     prices = []
     for p, price in enumerate(loose.prices or ()):
-        name = written(price.name)
-        outcome = written(price.type_id) or name
-        if outcome is None or outcome_damage(outcome):
-            damage.append((f"{path}.prices[{p}]", outcome_damage(outcome)))
+        name = read_raw_text(price.name)
+        outcome = read_raw_text(price.type_id) or name
+        if outcome is None or describe_outcome_damage(outcome):
+            damage.append((f"{path}.prices[{p}]", describe_outcome_damage(outcome)))
             continue
-        odds = odds_or_none(price.odds if price.odds is not None else price.price)
+        odds = read_odds(price.odds if price.odds is not None else price.price)
         prices.append(shapes.Price(outcome, name, odds, suspended=price.suspended is True))
     return shapes.Row(line, prices)
 
 
-def _listing(answer: Answer, event: shapes.Event) -> Listing:
+def _build_listing(answer: Answer, event: shapes.Event) -> Listing:
     try:
-        listing = listing_of(event, "$")
+        listing = build_listing(event, "$")
     except UnreadableError as error:
         raise PayloadRejected(BETPAWA, error.path, error.reason) from error
     asked = answer.request.external_id
@@ -110,16 +121,16 @@ def _listing(answer: Answer, event: shapes.Event) -> Listing:
     return listing
 
 
-def _prices(found: Found) -> RawPrices:
+def _build_prices(found: DetailContent) -> RawPrices:
     rows = [(market.market_type, row) for market in found.markets for row in market.row]
     prices = [price for _, row in rows for price in row.prices]
     odds = [price.price if price.odds is None else price.odds for price in prices]
-    odds_milli = list(map(MILLI.__getitem__, odds))
-    demand_readable(BETPAWA, "$.markets", odds, odds_milli, found.damage)
+    odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
+    require_readable_odds(BETPAWA, "$.markets", odds, odds_milli, found.damage)
     return RawPrices(
         market_id=[str(kind.id) for kind, _ in rows],
         market_name=[kind.name or "" for kind, _ in rows],
-        specifier=[_specifier(row.handicap, kind.handicap_type) for kind, row in rows],
+        specifier=[_build_specifier(row.handicap, kind.handicap_type) for kind, row in rows],
         n_outcomes=[len(row.prices) for _, row in rows],
         outcome_id=[price.type_id for price in prices],
         outcome_name=[price.name or price.type_id for price in prices],
@@ -128,7 +139,7 @@ def _prices(found: Found) -> RawPrices:
     )
 
 
-def _specifier(handicap: int | None, handicap_type: str | None) -> str:
+def _build_specifier(handicap: int | None, handicap_type: str | None) -> str:
     """The line in quarter units as text, '' for none. v4 leaves zeros out, so a market with lines and no line is at 0."""
     if handicap is None:
         return "0" if handicap_type else ""

@@ -7,103 +7,118 @@ from palimpsest_pipeline.domain.enums import Completeness, PayloadKind, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Discovery
 
-from ..base import Crawl, Later
-from ..collect_discovery import Collected, Judgement, Question, assemble, is_barred, last_tree, once_more, questions, reached, shortfall
+from ..base import Crawl, DelayedBatch
+from ..collect_discovery import (
+    Judgement,
+    LatestAnswer,
+    ListingCollection,
+    assemble_discovery,
+    describe_shortfall,
+    is_barred,
+    is_count_reached,
+    list_retries,
+    read_last_tree,
+    select_latest_answers,
+)
 from ..json_values import UnreadableError
 from . import parse_events
-from .endpoints import PAGE_SIZE, page_of, page_request, tree_request
+from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_page
 
 MAX_LISTS = 200
 """More than ten times what was ever listed: the end of a sweep that finds no end."""
 
 
-CACHED_S = 5.0
+EDGE_CACHE_S = 5.0
 """The edge keeps a tree so long, and a list for 3 s: asked again before, it sends the same body."""
 
 
 def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
     """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once, what failed or fell short."""
-    answers = list((yield [tree_request(version, sport)]))
+    answers = list((yield [build_tree_request(version, sport)]))
     if is_barred(answers):
         return
-    total = _total(answers[-1], sport) if answers else 0
+    total = _read_total(answers[-1], sport) if answers else 0
     pages = min(max(-(-total // PAGE_SIZE), 1), max_lists)
-    latest = yield [page_request(version, sport, page * PAGE_SIZE) for page in range(pages)]
+    latest = yield [build_page_request(version, sport, page * PAGE_SIZE) for page in range(pages)]
     answers += latest
     while latest and _is_full(latest[-1]) and pages < max_lists:
-        latest = yield [page_request(version, sport, pages * PAGE_SIZE)]
+        latest = yield [build_page_request(version, sport, pages * PAGE_SIZE)]
         answers += latest
         pages += 1
-    again = _again(answers, sport)
+    again = _list_repeated_requests(answers, sport)
     if again and not is_barred(answers):
-        yield Later(again, CACHED_S)
+        yield DelayedBatch(again, EDGE_CACHE_S)
 
 
-def _again(answers: Sequence[Answer], sport: Sport) -> list[Request]:
+def _list_repeated_requests(answers: Sequence[Answer], sport: Sport) -> list[Request]:
     """What failed, pages that are short before the last one, and a tree that contradicts itself; all pages when events are missing all the same.
 
     An event that starts while the sweep goes on moves those behind it up, and one of them over the border of two pages.
     """
-    again = once_more(answers)
-    tree, _ = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    again = list_retries(answers)
+    tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
     if tree is not None and tree.contradiction:
         again += [answer.request for answer in answers if answer.request.kind is PayloadKind.TREE]
-    pages = [question for question in questions(answers, PayloadKind.LISTING, parse_events.judge) if question.ok]
-    sizes = {question.answer.request.key: parse_events.page_listings(question.answer, Collected(parse_events.BETPAWA)) for question in pages}
+    pages = [question for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge) if question.ok]
+    sizes = {
+        question.answer.request.key: parse_events.read_page_listings(question.answer, ListingCollection(parse_events.BETPAWA)) for question in pages
+    }
     by_skip = sorted(
-        ((page.skip, question.answer.request) for question in pages if (page := page_of(question.answer.request, sport))), key=itemgetter(0)
+        ((page.n_skipped, question.answer.request) for question in pages if (page := parse_page(question.answer.request, sport))), key=itemgetter(0)
     )
     last = max((skip for skip, request in by_skip if sizes[request.key]), default=-1)
     short = [request for skip, request in by_skip if skip < last and sizes[request.key] < PAGE_SIZE]
     if short or any(request.kind is PayloadKind.LISTING for request in again):
         return again + short
-    found = read(answers, sport)
-    missing = sum(max((one.declared or 0) - one.received, 0) for one in found.tournaments)
+    found = read_discovery(answers, sport)
+    missing = sum(max((one.n_declared or 0) - one.n_received, 0) for one in found.tournaments)
     return again + ([request for _, request in by_skip] if missing > len(found.rejects) else [])
 
 
-def _total(answer: Answer, sport: Sport) -> int:
+def _read_total(answer: Answer, sport: Sport) -> int:
     if parse_events.judge(answer) is not None:
         return 0
     try:
-        return parse_events.read_tree(answer, sport).total or 0
+        return parse_events.read_tree(answer, sport).n_events or 0
     except UnreadableError:
         return 0
 
 
 def _is_full(answer: Answer) -> bool:
-    return parse_events.judge(answer) is None and parse_events.page_listings(answer, Collected(parse_events.BETPAWA)) >= PAGE_SIZE
+    return parse_events.judge(answer) is None and parse_events.read_page_listings(answer, ListingCollection(parse_events.BETPAWA)) >= PAGE_SIZE
 
 
-def read(answers: Sequence[Answer], sport: Sport) -> Discovery:
+def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
-    found = Collected(parse_events.BETPAWA)
-    gaps = _sweep(questions(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
+    tree, tree_reason = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    found = ListingCollection(parse_events.BETPAWA)
+    gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
 
     def judgement(_: str, declared: int | None, received: int) -> Judgement:
-        if reached(declared, received) or (declared is None and not gaps):
+        if is_count_reached(declared, received) or (declared is None and not gaps):
             return Completeness.COMPLETE, ""
-        return Completeness.PARTIAL, shortfall(declared, received)
+        return Completeness.PARTIAL, describe_shortfall(declared, received)
 
-    return assemble(parse_events.BETPAWA, sport, tree=tree, tree_reason=tree_reason, found=found, gaps=gaps, judgement=judgement)
+    return assemble_discovery(
+        parse_events.BETPAWA, sport, tree=tree, tree_reason=tree_reason, collection=found, gaps=gaps, judge_tournament=judgement
+    )
 
 
-def _sweep(asked: Sequence[Question], sport: Sport, found: Collected) -> list[str]:
+def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingCollection) -> list[str]:
     """Reads all pages into `found` and names the gaps of the sweep: pages that failed or are missing, an end that was not reached."""
     sizes: dict[int, int] = {}
     takes: dict[int, int] = {}
     failed: dict[int, str] = {}
     for question in asked:
-        page = page_of(question.answer.request, sport)
-        n = parse_events.page_listings(question.answer, found) if question.ok else 0
+        page = parse_page(question.answer.request, sport)
+        n = parse_events.read_page_listings(question.answer, found) if question.ok else 0
         if page is None:
             continue
-        takes[page.skip] = page.take
+        takes[page.n_skipped] = page.n_taken
         if question.failure is None:
-            sizes[page.skip] = n
+            sizes[page.n_skipped] = n
         else:
-            failed[page.skip] = f"page from event {page.skip}: {question.failure[0]}: {question.failure[1]}"
+            failed[page.n_skipped] = f"page from event {page.n_skipped}: {question.failure[0]}: {question.failure[1]}"
     gaps = [words for skip, words in sorted(failed.items()) if skip not in sizes]
     expected = 0
     while expected in takes:

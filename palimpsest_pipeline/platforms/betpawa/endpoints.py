@@ -9,8 +9,8 @@ import msgspec
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
-from ..base import BROWSER
-from ..json_values import BROKEN_JSON, integer, object_of
+from ..base import USER_AGENT
+from ..json_values import BROKEN_JSON, read_integer, read_object
 
 API_VERSIONS: Final = ("v3", "v4")
 PAGE_SIZE: Final = 100
@@ -31,7 +31,7 @@ class Brand:
     header: str
 
 
-_BRANDS: Final = (
+_BRAND_ROWS: Final = (
     ("ng", "www.betpawa.ng", "betpawa-nigeria"),
     ("gh", "www.betpawa.com.gh", "betpawa-ghana"),
     ("ke", "www.betpawa.co.ke", "betpawa-kenya"),
@@ -55,21 +55,21 @@ _BRANDS: Final = (
     ("tg", "tg.betpawa.com", "betpawa-togo"),
     ("zw", "zw.betpawa.com", "betpawa-zimbabwe"),
 )
-BRANDS: Final = {country: Brand(country, f"https://{host}", header) for country, host, header in _BRANDS}
+BRANDS: Final = {country: Brand(country, f"https://{host}", header) for country, host, header in _BRAND_ROWS}
 
 
-def headers(brand_header: str) -> dict[str, str]:
+def build_headers(brand_header: str) -> dict[str, str]:
     """Headers of every request. JSON must be asked for by name: any other `accept` is answered in protobuf."""
     return {
         "x-pawa-brand": brand_header,
         "x-pawa-language": "en",
         "accept": "application/json",
         "devicetype": "web",
-        "user-agent": BROWSER,
+        "user-agent": USER_AGENT,
     }
 
 
-def tree_request(version: str, sport: Sport) -> Request:
+def build_tree_request(version: str, sport: Sport) -> Request:
     """Regions and competitions of a sport with their numbers of events."""
     return Request(
         platform=Platform.BETPAWA,
@@ -80,7 +80,7 @@ def tree_request(version: str, sport: Sport) -> Request:
     )
 
 
-def page_request(version: str, sport: Sport, skip: int) -> Request:
+def build_page_request(version: str, sport: Sport, skip: int) -> Request:
     """One page of all upcoming events of a sport, by kickoff. No market filter: on v4 it makes events without that market disappear."""
     query = {"eventType": "UPCOMING", "categories": [SPORT_IDS[sport]], "zones": {}}
     body = {"queries": [{"query": query, "sort": {"startTime": "ASC"}, "skip": skip, "take": PAGE_SIZE}]}
@@ -92,7 +92,7 @@ def page_request(version: str, sport: Sport, skip: int) -> Request:
     )
 
 
-def detail_request(version: str, external_id: str, sr_id: int | None) -> Request:
+def build_detail_request(version: str, external_id: str, sr_id: int | None) -> Request:
     """All markets of one event."""
     return Request(
         platform=Platform.BETPAWA,
@@ -104,24 +104,24 @@ def detail_request(version: str, external_id: str, sr_id: int | None) -> Request
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageRange:
     """Which part of the sweep a list request asked for."""
 
-    skip: int
-    take: int
+    n_skipped: int
+    n_taken: int
 
 
-def page_of(request: Request, sport: Sport) -> Page | None:
+def parse_page(request: Request, sport: Sport) -> PageRange | None:
     """The page of this sport's sweep that the request asked for; None when it asked for anything else."""
     try:
-        asked = object_of(msgspec.json.decode(request.params.get("q", "null")))
+        asked = read_object(msgspec.json.decode(request.params.get("q", "null")))
     except BROKEN_JSON:
         return None
     queries = asked.get("queries")
     if not isinstance(queries, list) or len(queries) != 1:
         return None
-    query = object_of(object_of(queries[0]).get("query"))
-    skip, take = integer(object_of(queries[0]).get("skip", 0)), integer(object_of(queries[0]).get("take"))
+    query = read_object(read_object(queries[0]).get("query"))
+    skip, take = read_integer(read_object(queries[0]).get("skip", 0)), read_integer(read_object(queries[0]).get("take"))
     whole_sport = (
         query.get("eventType", "UPCOMING") == "UPCOMING"
         and query.get("categories") in ([SPORT_IDS[sport]], [int(SPORT_IDS[sport])])
@@ -129,4 +129,4 @@ def page_of(request: Request, sport: Sport) -> Page | None:
     )
     if not whole_sport or skip is None or not take:
         return None
-    return Page(skip, take)
+    return PageRange(skip, take)

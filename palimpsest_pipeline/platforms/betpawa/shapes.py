@@ -33,24 +33,24 @@ class RegionNode(msgspec.Struct, gc=False, rename="camel"):
     competitions: list[msgspec.Raw] | None = None
 
 
-class Named(msgspec.Struct, gc=False):
+class NamedNode(msgspec.Struct, gc=False):
     id: int | str
     name: str | None = None
 
 
 class CompetitionNode(msgspec.Struct, gc=False, rename="camel"):
-    competition: Named
+    competition: NamedNode
     event_counts: Any = None
 
 
-class Block(msgspec.Struct, gc=False):
+class QueryBlock(msgspec.Struct, gc=False):
     """One query's part of a list answer. The doubled name is real; v4 leaves an empty list out."""
 
     responses: list[msgspec.Raw] | None = None
 
 
-class Blocks(msgspec.Struct, gc=False):
-    responses: list[Block | None]
+class QueryBlocks(msgspec.Struct, gc=False):
+    responses: list[QueryBlock | None]
 
 
 class Participant(msgspec.Struct, gc=False):
@@ -63,8 +63,8 @@ class Event(msgspec.Struct, gc=False, rename="camel"):
 
     id: int | str
     start_time: str
-    category: Named
-    competition: Named
+    category: NamedNode
+    competition: NamedNode
     name: str | None = None
     participants: list[Participant] | None = None
     region: Any = None

@@ -20,17 +20,17 @@ class SportybetAdapter:
         self._country = country
         self._max_lists = max_lists
 
-    def headers(self) -> dict[str, str]:
-        return endpoints.headers(self._country)
+    def build_headers(self) -> dict[str, str]:
+        return endpoints.build_headers(self._country)
 
     def discover(self, sport: Sport) -> Crawl:
         return discovery.crawl(self._country, sport, self._max_lists)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
-        return discovery.read([answer for answer in answers if answer.request.platform is self.platform], sport)
+        return discovery.read_discovery([answer for answer in answers if answer.request.platform is self.platform], sport)
 
-    def detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return endpoints.detail_request(self._country, external_id, sr_id)
+    def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
+        return endpoints.build_detail_request(self._country, external_id, sr_id)
 
     def read_listing(self, answer: Answer) -> Listing:
         return book.read_listing(answer)

@@ -15,22 +15,32 @@ from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing, PayloadRejected, RawPrices, Reject
 
 from .. import answer_checks
-from ..json_values import MILLI, UnreadableError, body_of, decode, demand_readable, integer, odds_or_none, outcome_damage, written
+from ..json_values import (
+    MILLI_BY_ODDS,
+    UnreadableError,
+    decode,
+    describe_outcome_damage,
+    read_integer,
+    read_odds,
+    read_raw_text,
+    require_body,
+    require_readable_odds,
+)
 from . import shapes
-from .endpoints import LIVE
-from .parse_events import ENVELOPE, EVENT, MATCH, OK, judge, listing_of, products_of
+from .endpoints import LIVE_PRODUCT_ID
+from .parse_events import ENVELOPE_DECODER, EVENT_DECODER, MATCH_ID_PREFIX, OK_CODE, build_listing, iterate_products, judge
 
 SPORTYBET = Platform.SPORTYBET
 
 E = TypeVar("E")
 
-_BOOK = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
-_HEAD = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
-_MARKET = msgspec.json.Decoder(shapes.LooseMarket)
+_BOOK_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
+_HEAD_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
+_MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 
 @dataclass(slots=True)
-class Found:
+class DetailContent:
     """What an answer holds: the event, the products of all its markets, the markets that can be read, and (path, reason) of what cannot."""
 
     event: shapes.Event
@@ -41,74 +51,74 @@ class Found:
 
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected."""
-    head = at_once(answer, _HEAD)
-    return _listing(answer, Found(head, (market.product for market in head.markets)) if head else part_by_part(answer))
+    head = decode_whole(answer, _HEAD_DECODER)
+    return _build_listing(answer, DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer))
 
 
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also when the match is in play or the book is the live one."""
-    book = at_once(answer, _BOOK)
-    found = Found(book, {market.product for market in book.markets}, book.markets) if book else part_by_part(answer)
-    listing = _listing(answer, found)
-    if listing.in_play:
+    book = decode_whole(answer, _BOOK_DECODER)
+    found = DetailContent(book, {market.product for market in book.markets}, book.markets) if book else decode_in_parts(answer)
+    listing = _build_listing(answer, found)
+    if listing.is_in_play:
         raise PayloadRejected(SPORTYBET, "$.data", f"in play: status {found.event.status}, or the live product's book")
-    return Detail(listing, _prices(found), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage])
+    return Detail(listing, _build_prices(found), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage])
 
 
-def at_once(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
+def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
     """What an answer says that is as it should be; None for any other."""
-    found = answer_checks.decoded(answer, decoder)
-    return found.data if found is not None and found.biz_code == OK else None
+    found = answer_checks.decode_answer(answer, decoder)
+    return found.data if found is not None and found.biz_code == OK_CODE else None
 
 
-def part_by_part(answer: Answer) -> Found:
+def decode_in_parts(answer: Answer) -> DetailContent:
     """Event and book of any answer that holds an event. Raises PayloadRejected."""
-    body = body_of(SPORTYBET, answer, judge(answer))
+    body = require_body(SPORTYBET, answer, judge(answer))
     try:
-        event = decode(EVENT, ENVELOPE.decode(body).data, "$.data")
+        event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
     except UnreadableError as error:
         raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
     raws = event.markets or []
     markets: list[shapes.Market] = []
-    found = Found(event, products_of(raws), markets)
+    found = DetailContent(event, iterate_products(raws), markets)
     for m, raw in enumerate(raws):
         try:
-            markets.append(_market(decode(_MARKET, raw, f"$.data.markets[{m}]"), f"$.data.markets[{m}]", found.damage))
+            markets.append(_build_market(decode(_MARKET_DECODER, raw, f"$.data.markets[{m}]"), f"$.data.markets[{m}]", found.damage))
         except UnreadableError as error:
             found.damage.append((error.path, error.reason))
     return found
 
 
-def _market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, str]]) -> shapes.Market:
+def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, str]]) -> shapes.Market:
     outcomes = []
     for o, outcome in enumerate(loose.outcomes or ()):
-        outcome_id = written(outcome.id)
-        if outcome_id is None or outcome_damage(outcome_id):
-            damage.append((f"{path}.outcomes[{o}].id", outcome_damage(outcome_id)))
+        outcome_id = read_raw_text(outcome.id)
+        if outcome_id is None or describe_outcome_damage(outcome_id):
+            damage.append((f"{path}.outcomes[{o}].id", describe_outcome_damage(outcome_id)))
             continue
-        outcomes.append(shapes.Outcome(outcome_id, odds_or_none(outcome.odds), integer(outcome.is_active) or 0, written(outcome.desc)))
+        outcomes.append(shapes.Outcome(outcome_id, read_odds(outcome.odds), read_integer(outcome.is_active) or 0, read_raw_text(outcome.desc)))
     return shapes.Market(
-        str(loose.id), loose.specifier, None, loose.desc, integer(loose.status) or 0, loose.name, outcomes=outcomes, banned=loose.banned is True
+        str(loose.id), loose.specifier, None, loose.desc, read_integer(loose.status) or 0, loose.name, outcomes=outcomes, banned=loose.banned is True
     )
 
 
-def _listing(answer: Answer, found: Found) -> Listing:
+def _build_listing(answer: Answer, found: DetailContent) -> Listing:
     try:
-        listing = listing_of(found.event, "$.data", found.products, live_product=answer.request.params.get("productId") == LIVE)
+        listing = build_listing(found.event, "$.data", found.products, has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID)
     except UnreadableError as error:
         raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
     asked = answer.request.external_id
-    if asked is not None and asked.removeprefix(MATCH) != listing.external_id.removeprefix(MATCH):
+    if asked is not None and asked.removeprefix(MATCH_ID_PREFIX) != listing.external_id.removeprefix(MATCH_ID_PREFIX):
         raise PayloadRejected(SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {asked}")
     return listing
 
 
-def _prices(found: Found) -> RawPrices:
+def _build_prices(found: DetailContent) -> RawPrices:
     event, markets = found.event, found.markets
     outcomes = [outcome for market in markets for outcome in market.outcomes]
     odds = [outcome.odds for outcome in outcomes]
-    odds_milli = list(map(MILLI.__getitem__, odds))
-    demand_readable(SPORTYBET, "$.data.markets", odds, odds_milli, found.damage)
+    odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
+    require_readable_odds(SPORTYBET, "$.data.markets", odds, odds_milli, found.damage)
     prices = RawPrices(
         market_id=[market.id for market in markets],
         market_name=[market.name or market.desc or "" for market in markets],

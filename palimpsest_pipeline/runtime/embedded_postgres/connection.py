@@ -7,27 +7,27 @@ from urllib.parse import quote
 
 SUPERUSER: Final = "postgres"
 """Database role of every connection; the private socket directory decides who may use it."""
-PORT: Final = 5432
+SOCKET_PORT: Final = 5432
 """Only names the socket file: each cluster has a socket directory of its own, and no TCP port unless one is asked for."""
 
 Driver = Literal["psycopg", "psycopg2"]
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ServerAddress:
     """Address of a running server on its Unix socket."""
 
     socket_dir: Path
-    port: int = PORT
+    port: int = SOCKET_PORT
     user: str = SUPERUSER
 
-    def url(self, database: str, driver: Driver = "psycopg") -> str:
+    def build_url(self, database: str, driver: Driver = "psycopg") -> str:
         """SQLAlchemy URL. The driver is always named: a bare `postgresql://` means another one in each SQLAlchemy release."""
-        return self._url(f"postgresql+{driver}", database)
+        return self._build_url(f"postgresql+{driver}", database)
 
-    def libpq_url(self, database: str) -> str:
+    def build_libpq_url(self, database: str) -> str:
         """URL for `psycopg.connect`, psql and every other libpq client."""
-        return self._url("postgresql", database)
+        return self._build_url("postgresql", database)
 
-    def _url(self, scheme: str, database: str) -> str:
+    def _build_url(self, scheme: str, database: str) -> str:
         return f"{scheme}://{self.user}@/{quote(database, safe='')}?host={quote(str(self.socket_dir))}&port={self.port}"

@@ -19,17 +19,17 @@ from typing import Final
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser
 
-POINTER: Final = "location"
+POINTER_FILE: Final = "location"
 """File in the data directory that names the place of the cluster, when that is elsewhere."""
-UNFINISHED: Final = "cluster.new-"
+UNFINISHED_PREFIX: Final = "cluster.new-"
 MAX_SOCKET_BYTES: Final = 100
 """The kernel's limit of a socket path is 108 bytes on Linux and 104 on macOS, closing NUL included."""
 SOCKET_FILE: Final = "/.s.PGSQL.5432"
-PLAIN: Final = re.compile(r"[\w./ @+-]*", re.ASCII)
+PLAIN_PATH_PATTERN: Final = re.compile(r"[\w./ @+-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class ClusterHome:
     """Directory that holds one cluster; everything in it is private to the server's user."""
 
     root: Path
@@ -38,14 +38,14 @@ class Home:
     def cluster(self) -> Path:
         return self.root / "cluster"
 
-    def leftovers(self) -> list[Path]:
+    def list_leftovers(self) -> list[Path]:
         """Clusters whose making was interrupted."""
-        return list(self.root.glob(f"{UNFINISHED}*"))
+        return list(self.root.glob(f"{UNFINISHED_PREFIX}*"))
 
-    def unfinished(self) -> Path:
+    def build_unfinished_path(self) -> Path:
         """Name for a cluster in the making: renamed once complete, so that `cluster` is never half made. Never the same
         twice, because the initdb of a killed starter may still be at work in its own."""
-        return self.root / f"{UNFINISHED}{secrets.token_hex(4)}"
+        return self.root / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
 
     @property
     def socket(self) -> Path:
@@ -56,15 +56,15 @@ class Home:
         return self.root / "log" / "server.log"
 
 
-def existing_home(data_dir: Path) -> Home:
+def find_home(data_dir: Path) -> ClusterHome:
     """The home that `data_dir` stands for: itself, or the place its pointer names. Raises EmbeddedPostgresError if that is gone."""
-    pointer = data_dir / POINTER
+    pointer = data_dir / POINTER_FILE
     try:
         if not pointer.is_file():
-            return Home(data_dir)
+            return ClusterHome(data_dir)
         elsewhere = Path(pointer.read_text().strip())
         if elsewhere.is_dir():
-            return Home(elsewhere)
+            return ClusterHome(elsewhere)
     except PermissionError as error:
         raise EmbeddedPostgresError(f"cannot read {data_dir}: {error.strerror}; run as its owner or choose another data folder") from error
     raise EmbeddedPostgresError(
@@ -74,11 +74,11 @@ def existing_home(data_dir: Path) -> Home:
 
 def is_lost(data_dir: Path) -> bool:
     """Whether the place that the pointer names is gone, and with it the data."""
-    pointer = data_dir / POINTER
+    pointer = data_dir / POINTER_FILE
     return pointer.is_file() and not Path(pointer.read_text().strip()).exists()
 
 
-def owner_of(home: Home) -> int | None:
+def find_owner(home: ClusterHome) -> int | None:
     """User id that owns the existing cluster, None where there is none."""
     try:
         return home.cluster.stat().st_uid
@@ -88,19 +88,19 @@ def owner_of(home: Home) -> int | None:
         raise EmbeddedPostgresError(f"cannot enter {home.root}: run as its owner, or choose another data folder") from error
 
 
-def settle(data_dir: Path, user: ServerUser, elsewhere: tuple[Path, ...]) -> Home:
+def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...]) -> ClusterHome:
     """Home of a new cluster: `data_dir` if the server's user can live there, else a fresh private directory, left behind a pointer."""
     if can_host(data_dir, user):
-        return Home(data_dir)
-    root = next(shared_roots(user, elsewhere), None)
+        return ClusterHome(data_dir)
+    root = next(make_shared_roots(user, fallback_dirs), None)
     if root is None:
-        tried = ", ".join(map(str, (data_dir, *elsewhere)))
+        tried = ", ".join(map(str, (data_dir, *fallback_dirs)))
         raise EmbeddedPostgresError(f"user {user.name} can live in none of {tried}: choose a data folder that this user can reach")
     place = root / f"cluster-{secrets.token_hex(6)}"
     place.mkdir(mode=0o711)
     place.chmod(0o711)
-    (data_dir / POINTER).write_text(f"{place}\n")
-    return Home(place)
+    (data_dir / POINTER_FILE).write_text(f"{place}\n")
+    return ClusterHome(place)
 
 
 def can_host(directory: Path, user: ServerUser) -> bool:
@@ -110,7 +110,7 @@ def can_host(directory: Path, user: ServerUser) -> bool:
     """
     probe = directory / f".probe-{secrets.token_hex(4)}"
     try:
-        private_directory(probe, user)
+        make_private_directory(probe, user)
         return user.succeeds(["/bin/sh", "-c", 'cd "$1" && : > file && rm file', "sh", probe])
     except OSError:
         return False
@@ -118,29 +118,29 @@ def can_host(directory: Path, user: ServerUser) -> bool:
         shutil.rmtree(probe, ignore_errors=True)
 
 
-def private_directory(path: Path, user: ServerUser) -> None:
+def make_private_directory(path: Path, user: ServerUser) -> None:
     """Make `path` (its parent exists) a directory owned by `user` that nobody else may enter. Raises OSError when it is not or cannot be one."""
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
         path.chmod(0o700)  # also under a strange umask or a parent that hands down its group
-        if user.drop:
+        if user.needs_switch:
             os.chown(path, user.uid, user.gid, follow_symlinks=False)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.uid or found.st_mode & 0o777 != 0o700:
         raise PermissionError(1, "exists and is not a private directory of the server's user", str(path))
 
 
-def claim(path: Path, user: ServerUser) -> None:
-    """`private_directory` for a directory of the home. Raises EmbeddedPostgresError."""
+def claim_directory(path: Path, user: ServerUser) -> None:
+    """`make_private_directory` for a directory of the home. Raises EmbeddedPostgresError."""
     try:
-        private_directory(path, user)
+        make_private_directory(path, user)
     except OSError as error:
         raise EmbeddedPostgresError(
             f"cannot make {path} private to {user.name} ({error.strerror}): remove it, or choose another data folder"
         ) from error
 
 
-def default_elsewhere() -> tuple[Path, ...]:
+def list_default_fallback_dirs() -> tuple[Path, ...]:
     """Where private places are made when the data directory cannot hold a cluster, best first."""
     temporary = Path(tempfile.gettempdir())
     if os.geteuid() == 0:
@@ -150,9 +150,9 @@ def default_elsewhere() -> tuple[Path, ...]:
     return (Path(data_home).expanduser() / "palimpsest-pipeline", own)
 
 
-def shared_roots(user: ServerUser, elsewhere: tuple[Path, ...]) -> Iterator[Path]:
+def make_shared_roots(user: ServerUser, fallback_dirs: tuple[Path, ...]) -> Iterator[Path]:
     """Those of `elsewhere` that are ours alone to write and within reach of `user`, made on the way."""
-    for root in elsewhere:
+    for root in fallback_dirs:
         try:
             root.mkdir(mode=0o711, parents=True)
             root.chmod(0o711)
@@ -166,18 +166,18 @@ def shared_roots(user: ServerUser, elsewhere: tuple[Path, ...]) -> Iterator[Path
             yield root
 
 
-def remove(home: Home) -> None:
+def remove_home(home: ClusterHome) -> None:
     """Delete what was made in the home, and the home itself if nothing else is in it."""
-    for path in (home.cluster, *home.leftovers(), home.socket, home.log.parent):
+    for path in (home.cluster, *home.list_leftovers(), home.socket, home.log.parent):
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         home.root.rmdir()
 
 
-def socket_directory(home: Home, user: ServerUser) -> Path:
+def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
     """Private directory for the server's socket: in the home, or a short one where that path is too long for a socket."""
-    if fits(home.socket):
-        claim(home.socket, user)
+    if can_hold_socket(home.socket):
+        claim_directory(home.socket, user)
         return home.socket
     name = f"palimpsest-{hashlib.sha256(os.fsencode(home.root)).hexdigest()[:12]}"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -185,10 +185,10 @@ def socket_directory(home: Home, user: ServerUser) -> Path:
     for base in bases:
         # The plain name is the same after every restart; the random one is for when someone else sits on it.
         for path in (base / name, base / f"{name}-{secrets.token_hex(4)}"):
-            if not fits(path):
+            if not can_hold_socket(path):
                 continue
             with suppress(OSError):
-                private_directory(path, user)
+                make_private_directory(path, user)
                 if user.can_enter(path):
                     return path
                 path.rmdir()
@@ -197,7 +197,7 @@ def socket_directory(home: Home, user: ServerUser) -> Path:
     )
 
 
-def fits(directory: Path) -> bool:
+def can_hold_socket(directory: Path) -> bool:
     """Whether a socket in `directory` has a path that the kernel, libpq and a URL take as it is."""
     text = str(directory)
-    return len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN.fullmatch(text) is not None
+    return len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN_PATH_PATTERN.fullmatch(text) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from .connection import Connection
+from .connection import ServerAddress
 from .errors import EmbeddedPostgresError
 from .privilege import ServerUser
 
@@ -18,25 +18,25 @@ class Postmaster:
     """A live server process. `ready` is false while it starts, recovers or stops. `address` is None until its socket exists."""
 
     pid: int
-    address: Connection | None
-    ready: bool
+    address: ServerAddress | None
+    is_ready: bool
 
     @property
-    def connection(self) -> Connection:
+    def required_address(self) -> ServerAddress:
         """Where the server listens. Raises EmbeddedPostgresError while it has only begun to start."""
         if self.address is None:
             raise EmbeddedPostgresError(f"the server (pid {self.pid}) is starting and takes no connections yet: try again in a few seconds")
         return self.address
 
 
-def find(cluster: Path) -> Postmaster | None:
+def find_postmaster(cluster: Path) -> Postmaster | None:
     """The live server of `cluster`, None if its pid file is missing, unfinished, or left by a server that is gone."""
-    lines = _pid_file(cluster)
+    lines = _read_pid_file(cluster)
     if lines is None or not is_server_of(lines[0], cluster):
         return None
     # Postgres writes the socket's folder when it has made the socket. Until then the line is empty.
-    address = Connection(Path(lines[4]), int(lines[3])) if lines[4] else None
-    return Postmaster(int(lines[0]), address, ready=lines[-1].strip() == "ready")
+    address = ServerAddress(Path(lines[4]), int(lines[3])) if lines[4] else None
+    return Postmaster(int(lines[0]), address, is_ready=lines[-1].strip() == "ready")
 
 
 def is_server_of(pid_text: str, cluster: Path) -> bool:
@@ -44,7 +44,7 @@ def is_server_of(pid_text: str, cluster: Path) -> bool:
     try:
         process = psutil.Process(abs(int(pid_text)))
         program, *arguments = process.cmdline() or [""]
-        return Path(program).name == "postgres" and any(_same(argument, cluster) for argument in arguments)
+        return Path(program).name == "postgres" and any(_names_cluster(argument, cluster) for argument in arguments)
     except psutil.AccessDenied:
         return True  # cannot tell, and taking a live server for a dead one would be the worse mistake
     except psutil.Error:
@@ -54,8 +54,8 @@ def is_server_of(pid_text: str, cluster: Path) -> bool:
 def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
     """The server of `cluster` once it takes connections; None when it ended, or did not get there in time."""
     until_s = time.monotonic() + timeout_s
-    while (found := find(cluster)) is not None and time.monotonic() < until_s:
-        if found.ready:
+    while (found := find_postmaster(cluster)) is not None and time.monotonic() < until_s:
+        if found.is_ready:
             return found
         time.sleep(0.05)
     return None
@@ -74,12 +74,12 @@ def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> 
     if alive:
         pids = " ".join(str(process.pid) for process in alive)
         raise EmbeddedPostgresError(f"processes {pids} of a crashed server still use {cluster}: end them (kill -9 {pids}) and start again")
-    lines = _pid_file(cluster)
+    lines = _read_pid_file(cluster)
     if lines is not None and not is_server_of(lines[0], cluster) and psutil.pid_exists(abs(int(lines[0]))):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _pid_file(cluster: Path) -> list[str] | None:
+def _read_pid_file(cluster: Path) -> list[str] | None:
     """Lines of the pid file: pid, data directory, start, port, socket directory, ..."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
@@ -90,7 +90,7 @@ def _pid_file(cluster: Path) -> list[str] | None:
     return lines if len(lines) > 4 and lines[0].lstrip("-").isdigit() else None
 
 
-def _same(argument: str, cluster: Path) -> bool:
+def _names_cluster(argument: str, cluster: Path) -> bool:
     """Whether the argument names the cluster, by whatever path."""
     try:
         return argument.startswith("/") and cluster.samefile(argument)

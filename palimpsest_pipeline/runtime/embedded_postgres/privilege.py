@@ -11,7 +11,7 @@ from typing import Any, Final
 from .errors import EmbeddedPostgresError
 
 USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
-PREFERRED: Final = ("postgres", "nobody")
+PREFERRED_USERS: Final = ("postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class ServerUser:
     name: str
     uid: int
     gid: int
-    drop: bool
+    needs_switch: bool
 
     def run(self, command: Sequence[str | Path], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
         """Run `command` as this user, away from our terminal and working directory; output is captured. Raises OSError when it cannot start."""
-        switch: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.drop else {}
+        switch: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.needs_switch else {}
         return subprocess.run(
             [str(part) for part in command],
             cwd="/",
@@ -59,7 +59,7 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if not name.startswith(steering)} | {"LC_ALL": "C"}
 
 
-def server_user(owner_uid: int | None = None) -> ServerUser:
+def find_server_user(owner_uid: int | None = None) -> ServerUser:
     """The user to run the server as.
 
     A normal user is its own server user. Root drops to the owner of the existing cluster (`owner_uid`), and for a new
@@ -67,11 +67,11 @@ def server_user(owner_uid: int | None = None) -> ServerUser:
     """
     uid = os.geteuid()
     if uid != 0:
-        return ServerUser(_name(uid), uid, os.getegid(), drop=False)
+        return ServerUser(_find_user_name(uid), uid, os.getegid(), needs_switch=False)
     if owner_uid:
-        return _as_server_user(owner_uid)
-    for entry in candidates(pwd.getpwall(), os.environ.get(USER_VARIABLE)):
-        user = ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid, drop=True)
+        return _build_server_user(owner_uid)
+    for entry in rank_candidates(pwd.getpwall(), os.environ.get(USER_VARIABLE)):
+        user = ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid, needs_switch=True)
         if user.succeeds(["/bin/sh", "-c", "exit 0"]):
             return user
     raise EmbeddedPostgresError(
@@ -79,31 +79,31 @@ def server_user(owner_uid: int | None = None) -> ServerUser:
     )
 
 
-def candidates(entries: Iterable[pwd.struct_passwd], wished: str | None) -> list[pwd.struct_passwd]:
+def rank_candidates(entries: Iterable[pwd.struct_passwd], wished_name: str | None) -> list[pwd.struct_passwd]:
     """Users to try, in order: the wished one alone when given, else `postgres`, `nobody`, then any other that is not root.
 
     Raises EmbeddedPostgresError when the wished user is root or does not exist.
     """
     unprivileged = [entry for entry in entries if entry.pw_uid != 0]
-    if wished:
-        found = [entry for entry in unprivileged if entry.pw_name == wished]
+    if wished_name:
+        found = [entry for entry in unprivileged if entry.pw_name == wished_name]
         if not found:
-            raise EmbeddedPostgresError(f"{USER_VARIABLE}={wished} is no existing unprivileged user: name another one or leave it unset")
+            raise EmbeddedPostgresError(f"{USER_VARIABLE}={wished_name} is no existing unprivileged user: name another one or leave it unset")
         return found
-    rank = {name: place for place, name in enumerate(PREFERRED)}
+    rank = {name: place for place, name in enumerate(PREFERRED_USERS)}
     # Service accounts follow in descending uid order, so that the low system ids (daemon, bin) come last.
     return sorted(unprivileged, key=lambda entry: (rank.get(entry.pw_name, len(rank)), -entry.pw_uid))
 
 
-def _as_server_user(uid: int) -> ServerUser:
+def _build_server_user(uid: int) -> ServerUser:
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return ServerUser(str(uid), uid, uid, drop=True)
-    return ServerUser(entry.pw_name, uid, entry.pw_gid, drop=True)
+        return ServerUser(str(uid), uid, uid, needs_switch=True)
+    return ServerUser(entry.pw_name, uid, entry.pw_gid, needs_switch=True)
 
 
-def _name(uid: int) -> str:
+def _find_user_name(uid: int) -> str:
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -17,11 +17,11 @@ Belongs here: the files, their catalogue, and moving whole days between them and
 
 from .archive import Archive
 from .catalogue import ExportedDay
-from .dimensions import Numbers
+from .dimensions import Dimensions
 from .errors import ArchiveDamaged, ArchiveError, CyclesMissing, EntryUnreadable, ExportMismatch
-from .export_record import RecordedDay, forget_days, record_days, recorded_day_of, recorded_days
-from .root_marker import NAME as MARKER_NAME
-from .version import day_version
+from .export_record import RecordedDay, build_recorded_day, delete_recorded_days, read_recorded_days, record_days
+from .root_marker import MARKER_FILE as MARKER_NAME
+from .version import compute_day_version
 
 __all__ = [
     "MARKER_NAME",
@@ -29,14 +29,14 @@ __all__ = [
     "ArchiveDamaged",
     "ArchiveError",
     "CyclesMissing",
+    "Dimensions",
     "EntryUnreadable",
     "ExportMismatch",
     "ExportedDay",
-    "Numbers",
     "RecordedDay",
-    "day_version",
-    "forget_days",
+    "build_recorded_day",
+    "compute_day_version",
+    "delete_recorded_days",
+    "read_recorded_days",
     "record_days",
-    "recorded_day_of",
-    "recorded_days",
 ]

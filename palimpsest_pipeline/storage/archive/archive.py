@@ -15,16 +15,16 @@ from ..odds import book_sizes, partitions
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from . import catalogue, dimensions, named_export, root_marker
 from .catalogue import ExportedDay
-from .day_reader import MAX_READS, READ_ERRORS, Read, captures_in, changes_in, check_files, demanded, read_days, read_failure
+from .day_reader import MAX_READS, READ_ERRORS, RowReader, build_read_error, check_files, read_captures, read_changes, read_days, require_entry
 from .day_shapes import Schema
-from .dimensions import Numbers
+from .dimensions import Dimensions
 from .errors import ArchiveError, EntryUnreadable
-from .export_day import day_alone, export_day
-from .export_record import record_days, recorded_day_of, recorded_days
-from .file_store import Store
+from .export_day import export_day, hold_day_lock
+from .export_record import build_recorded_day, read_recorded_days, record_days
+from .file_store import FileStore
 from .restore_day import lock_day, restore_day
 
-PART_PRICES: Final = 20_000_000
+PRICES_PER_PART: Final = 20_000_000
 """Prices whose rows are in memory together while named prices are read."""
 
 
@@ -37,7 +37,7 @@ class Archive:
     """
 
     def __init__(self, root: str | Path, *, requires_marker: bool = False) -> None:
-        self._store = Store(root)
+        self._store = FileStore(root)
         self._requires_marker = requires_marker
 
     @property
@@ -45,37 +45,37 @@ class Archive:
         """The root as people, DuckDB and Polars take it."""
         return self._store.address
 
-    def days(self) -> dict[date, ExportedDay]:
+    def read_catalogue(self) -> dict[date, ExportedDay]:
         """The catalogue, by day in order. Empty when nothing was exported yet; ArchiveError when it cannot be read."""
-        found = [self._entry(name, content) for name, content in self._store.read_all(catalogue.FOLDER, ".json").items()]
+        found = [self._decode_entry(name, content) for name, content in self._store.read_all(catalogue.CATALOGUE_FOLDER, ".json").items()]
         if not found:
-            self._demand_marker()
+            self._require_marker()
         return {entry.day: entry for entry in found}
 
-    def day(self, day: date) -> ExportedDay | None:
+    def read_entry(self, day: date) -> ExportedDay | None:
         """The day's entry of the catalogue; None when it was not exported."""
-        name = catalogue.name_of(day)
+        name = catalogue.build_entry_path(day)
         content = self._store.read(name)
         if content is None:
-            self._demand_marker()
+            self._require_marker()
             return None
-        return self._entry(name, content)
+        return self._decode_entry(name, content)
 
     def is_marked(self) -> bool:
         """Return whether the root has the marker file. Raises ArchiveError when it cannot be looked at."""
         return root_marker.is_marked(self._store)
 
-    def mark(self) -> None:
+    def write_marker(self) -> None:
         """Mark the root as the place of the export. Raises ArchiveError when it cannot be written."""
         root_marker.write_marker(self._store)
 
-    def catalogued_days(self) -> list[date]:
+    def list_catalogued_days(self) -> list[date]:
         """Return the days that the root's catalogue names, in order, whether the root is marked or not. No entry is read."""
-        names = self._store.names(catalogue.FOLDER, ".json")
+        names = self._store.list_names(catalogue.CATALOGUE_FOLDER, ".json")
         try:
-            return sorted(map(catalogue.day_of, names))
+            return sorted(map(catalogue.parse_entry_day, names))
         except ValueError as error:
-            raise ArchiveError(f"a file in {self.address}/{catalogue.FOLDER} is not named after a day: {error}. Move it away.") from error
+            raise ArchiveError(f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. Move it away.") from error
 
     def export(self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False) -> ExportedDay:
         """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of what was there.
@@ -85,15 +85,15 @@ class Archive:
         when Postgres does not hold the day, ArchiveError when the store cannot be used, is another database's, or would lose what it has:
         CyclesMissing when the exported day has cycles that Postgres lacks, EntryUnreadable when nobody can tell, unless `force`.
         """
-        with day_alone(conn, day):
-            self._demand_marker()
-            dimensions.demand_same_numbers(conn, self._store)
+        with hold_day_lock(conn, day):
+            self._require_marker()
+            dimensions.require_same_numbers(conn, self._store)
             if self._requires_marker:
-                self._demand_recorded(conn, day)
-            before = self._entry_to_replace(conn, day, force=force)
+                self._require_recorded_days(conn, day)
+            before = self._read_entry_to_replace(conn, day, force=force)
             conn.rollback()
             entry = export_day(conn, self._store, day, before, exported_at, force=force)
-            record_days(conn, [recorded_day_of(entry)])
+            record_days(conn, [build_recorded_day(entry)])
             conn.commit()
             return entry
 
@@ -104,85 +104,87 @@ class Archive:
         it back. Raises ArchiveError when the day is not in the catalogue, ArchiveDamaged when its files are not as they were written.
         """
         lock_day(conn, day)
-        if partitions.written(conn, [day]):
+        if partitions.find_days_with_rows(conn, [day]):
             return 0
-        dimensions.demand_same_numbers(conn, self._store)
-        entry = demanded(self._store, self.day, day)
-        captures, changes = (read_days(self._store, self.day, [day], read) for read in (captures_in, changes_in))
-        book_sizes.forget(conn, day)
+        dimensions.require_same_numbers(conn, self._store)
+        entry = require_entry(self._store, self.read_entry, day)
+        captures, changes = (read_days(self._store, self.read_entry, [day], read) for read in (read_captures, read_changes))
+        book_sizes.delete_largest_books(conn, day)
         return restore_day(conn, entry, captures, changes)
 
-    def check(self, day: date) -> ExportedDay:
+    def check_day(self, day: date) -> ExportedDay:
         """The day's entry, after a look at its files. Raises ArchiveDamaged when one is missing or of another size, ArchiveError without entry."""
-        entry = demanded(self._store, self.day, day)
+        entry = require_entry(self._store, self.read_entry, day)
         check_files(self._store, entry)
         return entry
 
-    def demand_of(self, conn: psycopg.Connection[Any]) -> None:
+    def require_same_database(self, conn: psycopg.Connection[Any]) -> None:
         """Raises ArchiveError when it was written from another database than this one: its numbers stand for something else there."""
-        dimensions.demand_same_numbers(conn, self._store)
+        dimensions.require_same_numbers(conn, self._store)
 
-    def numbers(self) -> Numbers:
+    def read_dimensions(self) -> Dimensions:
         """What the numbers in its files stand for. Raises ArchiveError when nothing was exported to it."""
-        return dimensions.read(self._store)
+        return dimensions.read_dimensions(self._store)
 
     def prices(self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
-        """All exported days as `named_export.PRICES`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and
+        """All exported days as `named_export.NAMED_PRICES_SCHEMA`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and
         UTC days
         (both included) if they are given. Collected, it reads the files as they are then. Raises ArchiveError when nothing was exported."""
         wanted = None if sr_ids is None else sorted(set(sr_ids))
-        self.numbers()
+        self.read_dimensions()
 
         def source(columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
             within = [
-                entry for day, entry in self.days().items() if (first_day is None or day >= first_day) and (last_day is None or day <= last_day)
+                entry
+                for day, entry in self.read_catalogue().items()
+                if (first_day is None or day >= first_day) and (last_day is None or day <= last_day)
             ]
             left = n_rows
-            for days in _parts(within):
+            for days in _split_into_parts(within):
                 if left is None:
-                    yield self._read_prices(days, wanted, lambda rows: _selected(rows, predicate, columns))
+                    yield self._read_prices(days, wanted, lambda rows: _select_rows(rows, predicate, columns))
                 elif left > 0:
                     head = partial(pl.LazyFrame.head, n=left)
                     rows = self._read_prices(days, wanted, head)  # the first rows are counted before the filter
                     left -= rows.height
-                    yield _selected(rows.lazy(), predicate, columns).collect()
+                    yield _select_rows(rows.lazy(), predicate, columns).collect()
 
-        return register_io_source(source, schema=named_export.PRICES)
+        return register_io_source(source, schema=named_export.NAMED_PRICES_SCHEMA)
 
     def _read_prices(self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-        """Return what `wanted` selects from the prices of these days (`named_export.PRICES`). Reads again if an export replaces a file meanwhile."""
+        """Return what `wanted` selects from the prices of these days (`named_export.NAMED_PRICES_SCHEMA`). Reads again if an export replaces a file meanwhile."""
         attempt = 1
         while True:
-            entries = [demanded(self._store, self.day, day) for day in days]
+            entries = [require_entry(self._store, self.read_entry, day) for day in days]
             try:
-                return wanted(named_export.prices(self._store, self.numbers(), entries, sr_ids)).collect()
+                return wanted(named_export.scan_prices(self._store, self.read_dimensions(), entries, sr_ids)).collect()
             except READ_ERRORS as error:
                 if attempt == MAX_READS:
                     for entry in entries:
                         check_files(self._store, entry)  # names the file where one is missing or cut
-                    raise read_failure(self._store, entries[0], error) from error
+                    raise build_read_error(self._store, entries[0], error) from error
             attempt += 1
 
-    def changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
+    def scan_changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
         """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given.
 
         By day, and in it by listing, line, instant; read some listings at a time when it is collected. Raises ArchiveError at once for a day that
         is not in the catalogue; ArchiveDamaged, when it is collected, for one whose files are not as they were written.
         """
-        return self._rows(days, dict(CHANGE_SCHEMA), partial(changes_in, listing_ids=_ids(listing_ids)))
+        return self._scan_rows(days, dict(CHANGE_SCHEMA), partial(read_changes, listing_ids=_sort_ids(listing_ids)))
 
-    def captures(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
+    def scan_captures(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
         """Rows of core.captures, all its columns, as `changes`; by day, listing and instant."""
-        return self._rows(days, CAPTURE_SCHEMA, partial(captures_in, listing_ids=_ids(listing_ids)))
+        return self._scan_rows(days, CAPTURE_SCHEMA, partial(read_captures, listing_ids=_sort_ids(listing_ids)))
 
-    def _rows(self, days: Iterable[date], schema: Schema, read: Read) -> pl.LazyFrame:
+    def _scan_rows(self, days: Iterable[date], schema: Schema, read: RowReader) -> pl.LazyFrame:
         asked = sorted(set(days))
         for day in asked:
-            demanded(self._store, self.day, day)
+            require_entry(self._store, self.read_entry, day)
 
         def source(columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
             left = n_rows
-            for frame in read_days(self._store, self.day, asked, read):
+            for frame in read_days(self._store, self.read_entry, asked, read):
                 if left == 0:
                     return
                 rows = frame if left is None else frame.head(left)
@@ -192,52 +194,52 @@ class Archive:
 
         return register_io_source(source, schema=schema)
 
-    def _demand_marker(self) -> None:
+    def _require_marker(self) -> None:
         if self._requires_marker:
-            root_marker.demand_marker(self._store)
+            root_marker.require_marker(self._store)
 
-    def _demand_recorded(self, conn: psycopg.Connection[Any], day: date) -> None:
+    def _require_recorded_days(self, conn: psycopg.Connection[Any], day: date) -> None:
         """Raise ArchiveError when a day that the database remembers as exported, other than `day`, is not in the catalogue."""
-        if lacking := sorted(recorded_days(conn).keys() - {*self.catalogued_days(), day}):
+        if lacking := sorted(read_recorded_days(conn).keys() - {*self.list_catalogued_days(), day}):
             raise ArchiveError(
                 f"the export at {self.address} lacks {len(lacking)} days that were exported, e.g. {lacking[-1]}: it is not the place they were "
                 "exported to. `palimpsest doctor` says what to do."
             )
 
-    def _entry(self, name: str, content: bytes) -> ExportedDay:
+    def _decode_entry(self, name: str, content: bytes) -> ExportedDay:
         try:
-            return catalogue.decode(content)
+            return catalogue.decode_entry(content)
         except msgspec.DecodeError as error:
             raise EntryUnreadable(f"{self.address}/{name}", PurePosixPath(name).stem, str(error)) from error
 
-    def _entry_to_replace(self, conn: psycopg.Connection[Any], day: date, *, force: bool) -> ExportedDay | None:
+    def _read_entry_to_replace(self, conn: psycopg.Connection[Any], day: date, *, force: bool) -> ExportedDay | None:
         """The day's entry, None without one. One that cannot be read counts as none with `force`, if Postgres has rows of the day."""
         try:
-            return self.day(day)
+            return self.read_entry(day)
         except EntryUnreadable:
-            if not force or not partitions.written(conn, [day]):
+            if not force or not partitions.find_days_with_rows(conn, [day]):
                 raise
             return None
 
 
-def _parts(entries: Iterable[ExportedDay]) -> Iterator[list[date]]:
-    """Cut days into parts that are read together, each of about PART_PRICES prices."""
+def _split_into_parts(entries: Iterable[ExportedDay]) -> Iterator[list[date]]:
+    """Cut days into parts that are read together, each of about PRICES_PER_PART prices."""
     days: list[date] = []
     n_prices = 0
     for entry in entries:
         days.append(entry.day)
         n_prices += entry.n_prices
-        if n_prices >= PART_PRICES:
+        if n_prices >= PRICES_PER_PART:
             yield days
             days, n_prices = [], 0
     if days:
         yield days
 
 
-def _selected(rows: pl.LazyFrame, predicate: pl.Expr | None, columns: list[str] | None) -> pl.LazyFrame:
+def _select_rows(rows: pl.LazyFrame, predicate: pl.Expr | None, columns: list[str] | None) -> pl.LazyFrame:
     filtered = rows if predicate is None else rows.filter(predicate)
     return filtered if columns is None else filtered.select(columns)
 
 
-def _ids(listing_ids: Iterable[int] | None) -> list[int] | None:
+def _sort_ids(listing_ids: Iterable[int] | None) -> list[int] | None:
     return None if listing_ids is None else sorted(set(listing_ids))

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-FOLDER: Final = "catalogue"
-STAGED: Final = "staged"
+CATALOGUE_FOLDER: Final = "catalogue"
+STAGING_ROOT: Final = "staged"
 """Folder of an exported day's new files until they have the fixed names too. Globs over odds and captures do not see it."""
 
 
@@ -18,7 +18,7 @@ class ExportedDay:
 
     day: date
     version: str
-    """What it rests on: `day_version` in the snapshot it was written from."""
+    """What it rests on: `compute_day_version` in the snapshot it was written from."""
     n_captures: int
     n_rows: int
     """Rows of market_changes."""
@@ -35,51 +35,51 @@ class ExportedDay:
     @property
     def odds_path(self) -> str:
         """Path of the day's prices below the root."""
-        return self._path_like(odds_file(self.day))
+        return self._find_path(build_odds_path(self.day))
 
     @property
     def captures_path(self) -> str:
         """Path of the day's answers below the root."""
-        return self._path_like(captures_file(self.day))
+        return self._find_path(build_captures_path(self.day))
 
     @property
     def is_staged(self) -> bool:
         """Whether the files do not have their fixed names yet: an export is under way, or broke off."""
-        return set(self.files) != {odds_file(self.day), captures_file(self.day)}
+        return set(self.files) != {build_odds_path(self.day), build_captures_path(self.day)}
 
-    def _path_like(self, fixed: str) -> str:
+    def _find_path(self, fixed: str) -> str:
         return next((path for path in self.files if PurePosixPath(path).name == PurePosixPath(fixed).name), fixed)
 
 
-def odds_file(day: date) -> str:
+def build_odds_path(day: date) -> str:
     """Path of a day's prices below the root."""
     return f"odds/date={day.isoformat()}/odds.parquet"
 
 
-def captures_file(day: date) -> str:
+def build_captures_path(day: date) -> str:
     """Path of a day's answers below the root."""
     return f"captures/date={day.isoformat()}/captures.parquet"
 
 
-def staged_folder(day: date) -> str:
+def build_staging_path(day: date) -> str:
     """Path of the folder, below the root, in which the day's new files wait."""
-    return f"{STAGED}/date={day.isoformat()}"
+    return f"{STAGING_ROOT}/date={day.isoformat()}"
 
 
-def encode(entry: ExportedDay) -> bytes:
+def encode_entry(entry: ExportedDay) -> bytes:
     return msgspec.json.format(msgspec.json.encode(entry), indent=2) + b"\n"
 
 
-def decode(content: bytes) -> ExportedDay:
+def decode_entry(content: bytes) -> ExportedDay:
     """Raises msgspec.DecodeError (ValidationError included) on what is no entry."""
     return msgspec.json.decode(content, type=ExportedDay)
 
 
-def day_of(name: str) -> date:
+def parse_entry_day(name: str) -> date:
     """Return the day of an entry's path."""
     return date.fromisoformat(PurePosixPath(name).stem)
 
 
-def name_of(day: date) -> str:
+def build_entry_path(day: date) -> str:
     """Path of a day's entry below the root."""
-    return f"{FOLDER}/{day.isoformat()}.json"
+    return f"{CATALOGUE_FOLDER}/{day.isoformat()}.json"

@@ -18,13 +18,13 @@ from ..db.copy_frames import read_frame
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from .day_shapes import Schema
 
-NULL: Final = "-"
-CHECKSUMS: Final[Schema] = {"listing_id": pl.Int32, "n_rows": pl.Int64, "checksum": pl.String}
+NULL_TEXT: Final = "-"
+CHECKSUMS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "n_rows": pl.Int64, "checksum": pl.String}
 """One row per listing that has rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ComparedTable:
     """A table of the history as its rows are compared: its columns, and the order of a listing's rows."""
 
     name: str
@@ -32,43 +32,43 @@ class Table:
     order: Sequence[str]
 
 
-CHANGES_TABLE: Final = Table("market_changes", dict(CHANGE_SCHEMA), ("line_id", "observed_at"))
-CAPTURES_TABLE: Final = Table("captures", CAPTURE_SCHEMA, ("observed_at",))
+CHANGES_TABLE: Final = ComparedTable("market_changes", dict(CHANGE_SCHEMA), ("line_id", "observed_at"))
+CAPTURES_TABLE: Final = ComparedTable("captures", CAPTURE_SCHEMA, ("observed_at",))
 
 
-def of_day(day: date) -> dict[str, str]:
+def build_day_bounds(day: date) -> dict[str, str]:
     """The bounds of a UTC day as parameters of a statement: begins_at, and ends_at, which is not in it."""
     begins_at = f"{day.isoformat()} 00:00:00+00"
     return {"begins_at": begins_at, "ends_at": f"{date.fromordinal(day.toordinal() + 1).isoformat()} 00:00:00+00"}
 
 
-def selected(table: Table) -> str:
+def build_select_list(table: ComparedTable) -> str:
     """The table's columns as a frame holds them: no mask is 0."""
     return ", ".join("coalesce(off_mask, 0) as off_mask" if name == "off_mask" else name for name in table.schema)
 
 
-def in_postgres(conn: psycopg.Connection[Any], table: Table, day: date, first: int, last: int) -> pl.DataFrame:
+def compute_postgres_checksums(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
     """CHECKSUMS of the listings from `first` to `last`, by Postgres."""
-    text = ", ".join(_text_sql(name, kind) for name, kind in table.schema.items())
+    text = ", ".join(_build_text_sql(name, kind) for name, kind in table.schema.items())
     query = f"""
     select listing_id, count(*) as n_rows, md5(string_agg(text collate "C", e'\\n' order by {", ".join(table.order)})) as checksum
     from (
         select {", ".join(dict.fromkeys(["listing_id", *table.order]))}, concat_ws('|', {text}) as text
-        from (select {selected(table)} from core.{table.name} where {DAY_AND_LISTINGS}) as rows
+        from (select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}) as rows
     ) as texts
     group by listing_id
     """
-    return read_frame(conn, query, {**of_day(day), "first": first, "last": last}, CHECKSUMS)
+    return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, CHECKSUMS_SCHEMA)
 
 
-DAY_AND_LISTINGS: Final = (
+DAY_AND_LISTINGS_SQL: Final = (
     "observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz and listing_id between %(first)s and %(last)s"
 )
 
 
-def in_frame(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
+def compute_frame_checksums(table: ComparedTable, rows: pl.DataFrame) -> pl.DataFrame:
     """CHECKSUMS of `rows`, which have the table's columns."""
-    text = pl.concat_str([_text(name, kind) for name, kind in table.schema.items()], separator="|")
+    text = pl.concat_str([_build_text_expr(name, kind) for name, kind in table.schema.items()], separator="|")
     joined = (
         rows.sort("listing_id", *table.order)
         .select("listing_id", text=text)
@@ -77,30 +77,30 @@ def in_frame(table: Table, rows: pl.DataFrame) -> pl.DataFrame:
     )
     sums = [hashlib.md5(said.encode(), usedforsecurity=False).hexdigest() for said in joined["text"]]
     return joined.select("listing_id", "n_rows", checksum=pl.Series(sums, dtype=pl.String)).select(
-        pl.col(name).cast(kind) for name, kind in CHECKSUMS.items()
+        pl.col(name).cast(kind) for name, kind in CHECKSUMS_SCHEMA.items()
     )
 
 
-def digest(changes: pl.DataFrame, captures: pl.DataFrame) -> str:
+def compute_digest(changes: pl.DataFrame, captures: pl.DataFrame) -> str:
     """One word for all listings' CHECKSUMS of both tables."""
     both = captures.join(changes, on="listing_id", how="full", coalesce=True, suffix="_changes").sort("listing_id")
     return hashlib.sha256("\n".join("|".join(map(str, row)) for row in both.iter_rows()).encode()).hexdigest()
 
 
-def _text_sql(name: str, kind: Any) -> str:
+def _build_text_sql(name: str, kind: Any) -> str:
     if kind == INSTANT:
         text = f"(extract(epoch from {name}) * 1000000)::bigint::text"
     elif isinstance(kind, pl.List):
-        text = f"array_to_string({name}, ',', '{NULL}')"
+        text = f"array_to_string({name}, ',', '{NULL_TEXT}')"
     else:
         text = f"{name}::text"
-    return f"coalesce({text}, '{NULL}')"
+    return f"coalesce({text}, '{NULL_TEXT}')"
 
 
-def _text(name: str, kind: Any) -> pl.Expr:
+def _build_text_expr(name: str, kind: Any) -> pl.Expr:
     column = pl.col(name)
     if kind == INSTANT:
         column = column.dt.epoch("us")
     elif isinstance(kind, pl.List):
-        column = column.cast(pl.List(pl.String)).list.eval(pl.element().fill_null(NULL)).list.join(",")
-    return column.cast(pl.String).fill_null(NULL)
+        column = column.cast(pl.List(pl.String)).list.eval(pl.element().fill_null(NULL_TEXT)).list.join(",")
+    return column.cast(pl.String).fill_null(NULL_TEXT)

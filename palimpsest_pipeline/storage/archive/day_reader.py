@@ -10,9 +10,9 @@ import polars as pl
 
 from ..odds.change_rows import CAPTURE_SCHEMA
 from .catalogue import ExportedDay
-from .day_shapes import NUMBERS, change_rows_of
+from .day_shapes import ANSWER_NUMBERS_SCHEMA, build_change_rows
 from .errors import ArchiveDamaged, ArchiveError
-from .file_store import Store
+from .file_store import FileStore
 
 CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
@@ -22,17 +22,17 @@ they are damaged."""
 READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """Errors of reading when a file is replaced or removed under it. Polars' panic is a BaseException."""
 
-Entry = Callable[[date], ExportedDay | None]
-Read = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
+EntryReader = Callable[[date], ExportedDay | None]
+RowReader = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
 """From captures.parquet and odds.parquet of a day to what is asked of them."""
 
 
-def ranges(weights: pl.DataFrame, most: int = CHUNK_ROWS) -> list[tuple[int, int]]:
+def split_listing_ranges(weights: pl.DataFrame, max_rows: int = CHUNK_ROWS) -> list[tuple[int, int]]:
     """Ranges of listing ids, both ends included, that follow each other without a gap from the least to the greatest number, each of about `most`
     rows. `weights`: listing_id, n (its rows), one row a listing."""
     ends = (
         weights.sort("listing_id")
-        .with_columns(part=(pl.col("n").cum_sum() - 1) // most)
+        .with_columns(part=(pl.col("n").cum_sum() - 1) // max_rows)
         .group_by("part", maintain_order=True)
         .agg(pl.col("listing_id").last())["listing_id"]
         .to_list()
@@ -41,41 +41,41 @@ def ranges(weights: pl.DataFrame, most: int = CHUNK_ROWS) -> list[tuple[int, int
     return [(first + (n > 0), last) for n, (first, last) in enumerate(pairwise(bounds))]
 
 
-def weights_of(captures: pl.DataFrame) -> pl.DataFrame:
+def count_rows_by_listing(captures: pl.DataFrame) -> pl.DataFrame:
     """Rows of market_changes by listing, as the answers tell (listing_id, n_changed)."""
     return captures.group_by("listing_id").agg(n=pl.col("n_changed").cast(pl.Int64).sum())
 
 
-def changes_in(captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collection[int] | None = None) -> Iterator[pl.DataFrame]:
+def read_changes(captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collection[int] | None = None) -> Iterator[pl.DataFrame]:
     """Rows of history (CHANGE_SCHEMA) of a day's files, by listing, line and instant, some listings at a time."""
     wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
-    numbers = captures.filter(wanted).select(*NUMBERS, "keyframe", "n_changed").collect()
-    for first, last in ranges(weights_of(numbers)):
+    numbers = captures.filter(wanted).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
+    for first, last in split_listing_ranges(count_rows_by_listing(numbers)):
         within = pl.col("listing_id").is_between(first, last)
         rows = odds.filter(wanted & within if listing_ids is not None else within).collect()
-        yield change_rows_of(rows, numbers.filter(within).drop("n_changed"))
+        yield build_change_rows(rows, numbers.filter(within).drop("n_changed"))
 
 
-def captures_in(captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None) -> Iterator[pl.DataFrame]:
+def read_captures(captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None) -> Iterator[pl.DataFrame]:
     """Rows of core.captures of a day's files, by listing and instant."""
     wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
     yield captures.filter(wanted).select(list(CAPTURE_SCHEMA)).collect()
 
 
-def read_days(store: Store, entry: Entry, days: Sequence[date], read: Read) -> Iterator[pl.DataFrame]:
+def read_days(store: FileStore, read_entry: EntryReader, days: Sequence[date], read_rows: RowReader) -> Iterator[pl.DataFrame]:
     """What `read` finds in each of the days."""
     for day in days:
-        yield from _read_day(store, entry, day, read)
+        yield from _read_day(store, read_entry, day, read_rows)
 
 
-def _read_day(store: Store, entry: Entry, day: date, read: Read) -> Iterator[pl.DataFrame]:
+def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) -> Iterator[pl.DataFrame]:
     """Yield the frames of the two files that one entry names. An export that replaces them switches the entry first: then the new ones are read."""
     has_yielded = False
     for attempt in range(1, MAX_READS + 1):
-        current = demanded(store, entry, day)
+        current = require_entry(store, entry, day)
         try:
-            with _opened(store, current, current.captures_path) as captures, _opened(store, current, current.odds_path) as odds:
-                if demanded(store, entry, day) != current:
+            with _open_file(store, current, current.captures_path) as captures, _open_file(store, current, current.odds_path) as odds:
+                if require_entry(store, entry, day) != current:
                     continue  # a file of the next export may have been opened
                 for frame in read(captures, odds):
                     has_yielded = True
@@ -83,36 +83,36 @@ def _read_day(store: Store, entry: Entry, day: date, read: Read) -> Iterator[pl.
                 return
         except READ_ERRORS as error:
             if has_yielded or attempt == MAX_READS:
-                raise read_failure(store, current, error) from error
+                raise build_read_error(store, current, error) from error
     raise ArchiveError(f"{day} of the export at {store.address} is replaced again and again: read it when the exports are over")
 
 
-def read_failure(store: Store, entry: ExportedDay, error: BaseException) -> ArchiveError:
+def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException) -> ArchiveError:
     """The error that says why a day cannot be read."""
     if isinstance(error, ArchiveError):
         return error
     if isinstance(error, OSError):
-        return ArchiveError(f"cannot read {entry.day} of the export at {store.address}: {_first_line(error)}")
-    return ArchiveDamaged(entry.day, f"{entry.captures_path} or {entry.odds_path}", f"cannot be read ({_first_line(error)})")
+        return ArchiveError(f"cannot read {entry.day} of the export at {store.address}: {_get_first_line(error)}")
+    return ArchiveDamaged(entry.day, f"{entry.captures_path} or {entry.odds_path}", f"cannot be read ({_get_first_line(error)})")
 
 
-def demanded(store: Store, entry: Entry, day: date) -> ExportedDay:
+def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> ExportedDay:
     """The day's entry. Raises ArchiveError when there is none."""
-    found = entry(day)
+    found = read_entry(day)
     if found is None:
         raise ArchiveError(f"{day} is not in the export at {store.address}: it was not exported there, or nothing was observed on it")
     return found
 
 
-def check_files(store: Store, entry: ExportedDay) -> None:
+def check_files(store: FileStore, entry: ExportedDay) -> None:
     """Raises ArchiveDamaged when a file of the day is missing, of another size than the catalogue says, or does not have its fixed name."""
     if entry.is_staged:
         raise ArchiveDamaged(entry.day, entry.odds_path, "has not got its fixed name: an export is under way, or broke off")
     for file, size in entry.files.items():
-        _demand_size(entry, file, store.size_bytes(file), size)
+        _require_size(entry, file, store.read_size_bytes(file), size)
 
 
-def _demand_size(entry: ExportedDay, file: str, found: int | None, size: int) -> None:
+def _require_size(entry: ExportedDay, file: str, found: int | None, size: int) -> None:
     if found is None:
         raise ArchiveDamaged(entry.day, file, "is missing")
     if found != size:
@@ -120,36 +120,36 @@ def _demand_size(entry: ExportedDay, file: str, found: int | None, size: int) ->
 
 
 @contextmanager
-def _opened(store: Store, entry: ExportedDay, file: str) -> Iterator[pl.LazyFrame]:
+def _open_file(store: FileStore, entry: ExportedDay, file: str) -> Iterator[pl.LazyFrame]:
     """The rows of a file that has the size the catalogue says, and a footer that can be read."""
     try:
-        with store.scan(file) as (size, rows):
-            _demand_size(entry, file, size, entry.files[file])
+        with store.scan_file(file) as (size, rows):
+            _require_size(entry, file, size, entry.files[file])
             rows.collect_schema()
             yield rows
     except FileNotFoundError:
         raise ArchiveDamaged(entry.day, file, "is missing") from None
 
 
-def last_numbers(store: Store, captures_path: str) -> pl.DataFrame:
+def read_answer_numbers(store: FileStore, captures_path: str) -> pl.DataFrame:
     """The number of each answer in the file of a day's answers (NUMBERS); none when there is no such file, or it cannot be read."""
-    found = _columns_of(store, captures_path, list(NUMBERS))
-    return pl.DataFrame(schema=NUMBERS) if found is None else found
+    found = _read_columns(store, captures_path, list(ANSWER_NUMBERS_SCHEMA))
+    return pl.DataFrame(schema=ANSWER_NUMBERS_SCHEMA) if found is None else found
 
 
-def archived_cycles(store: Store, captures_path: str) -> frozenset[int] | None:
+def read_archived_cycles(store: FileStore, captures_path: str) -> frozenset[int] | None:
     """Ids of the cycles in the file of a day's answers; None when there is no such file, or it cannot be read."""
-    found = _columns_of(store, captures_path, ["cycle_id"])
+    found = _read_columns(store, captures_path, ["cycle_id"])
     return None if found is None else frozenset(found["cycle_id"])
 
 
-def _columns_of(store: Store, path: str, columns: list[str]) -> pl.DataFrame | None:
+def _read_columns(store: FileStore, path: str, columns: list[str]) -> pl.DataFrame | None:
     try:
-        with store.scan(path) as (_, rows):
+        with store.scan_file(path) as (_, rows):
             return rows.select(columns).collect()
     except (FileNotFoundError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
 
 
-def _first_line(error: BaseException) -> str:
+def _get_first_line(error: BaseException) -> str:
     return str(error).partition("\n")[0]

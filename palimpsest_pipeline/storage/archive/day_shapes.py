@@ -10,15 +10,15 @@ import polars as pl
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..odds.change_rows import ANSWER, CAPTURE_SCHEMA, CHANGE_SCHEMA
+from ..odds.change_rows import ANSWER_KEY, CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 Schema = dict[str, Any]
 
 ODDS: Final = "odds"
 CAPTURES: Final = "captures"
-CAPTURE_FILE: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
+CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
 """Columns of captures.parquet; `answer`: number of the answer among those of its listing and UTC day. Once given it stays, whatever comes later."""
-ODDS_FILE: Final[Schema] = {
+ODDS_FILE_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "line_id": pl.Int32,
     "answer": pl.Int16,
@@ -29,36 +29,36 @@ ODDS_FILE: Final[Schema] = {
 }
 """Columns of odds.parquet. `ordinal`: place of the outcome in the vocabulary, from 1; 0 in the only row of a market without outcomes. `odds_milli`:
 null when the outcome has no price. `off`: it cannot be backed, though it is in the answer."""
-NUMBERS: Final[Schema] = {"listing_id": pl.Int32, "observed_at": INSTANT, "answer": pl.Int16}
+ANSWER_NUMBERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "observed_at": INSTANT, "answer": pl.Int16}
 """Columns of `captures` that tell which answer a number is."""
 MAX_OUTCOMES: Final = 63
 """Places in a mask of 64 bits with a sign."""
 
 
-def numbered(captures: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl.DataFrame:
     """`captures` (CAPTURE_SCHEMA) with `answer`: as in `before` (NUMBERS, what was exported last) where it has one, else counted on from there.
 
     So a reader who sees the odds of one export with the captures of the next takes no instant for another. Sorted by listing and instant.
     """
-    known = captures.join(before.select(list(NUMBERS)), on=ANSWER, how="left").sort(ANSWER)
-    last = before.group_by("listing_id").agg(last=pl.col("answer").max())
+    known = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(ANSWER_KEY)
+    last = previous_numbers.group_by("listing_id").agg(last=pl.col("answer").max())
     new = pl.col("answer").is_null()
     counted = known.join(last, on="listing_id", how="left", maintain_order="left").with_columns(
         pl.when(new).then(pl.col("last").fill_null(0) + new.cast(pl.Int16).cum_sum().over("listing_id")).otherwise("answer").alias("answer")
     )
-    return counted.select(pl.col(name).cast(kind) for name, kind in CAPTURE_FILE.items())
+    return counted.select(pl.col(name).cast(kind) for name, kind in CAPTURES_FILE_SCHEMA.items())
 
 
-def odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
+def build_odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     """Rows of odds.parquet of rows of history (CHANGE_SCHEMA). `answer` is null where `numbers` (NUMBERS) does not have the answer."""
-    keyed = changes.join(numbers, on=ANSWER, how="left").sort("listing_id", "line_id", "observed_at")
+    keyed = changes.join(numbers, on=ANSWER_KEY, how="left").sort("listing_id", "line_id", "observed_at")
     places = pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16)
     rows = keyed.with_columns(ordinal=places).explode("odds_milli", "ordinal", empty_as_null=True, keep_nulls=True)
-    off = (pl.col("off_mask") // _bit()) % 2 == 1
-    return rows.with_columns(pl.col("ordinal").fill_null(0)).with_columns(off=off).select(list(ODDS_FILE))
+    off = (pl.col("off_mask") // _build_outcome_bit()) % 2 == 1
+    return rows.with_columns(pl.col("ordinal").fill_null(0)).with_columns(off=off).select(list(ODDS_FILE_SCHEMA))
 
 
-def change_rows_of(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
+def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     """Rows of history (CHANGE_SCHEMA) of rows of odds.parquet in the order of the file; by listing, line and instant.
 
     `numbers`: NUMBERS and keyframe of their answers. A row whose answer is not there is left out.
@@ -66,7 +66,7 @@ def change_rows_of(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     # A market's rows lie together and begin with its first outcome: no grouping by key, which would take most of the time.
     run = (pl.col("ordinal") <= 1).cum_sum().set_sorted()
     markets = (
-        odds.with_columns(run=run, off_bit=pl.when("off").then(_bit()).otherwise(0))
+        odds.with_columns(run=run, off_bit=pl.when("off").then(_build_outcome_bit()).otherwise(0))
         .group_by("run", maintain_order=True)
         .agg(
             pl.first("listing_id", "line_id", "answer", "state", "ordinal"),
@@ -79,6 +79,6 @@ def change_rows_of(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
     return keyed.select(pl.col(name).cast(kind) for name, kind in CHANGE_SCHEMA.items()).sort("listing_id", "line_id", "observed_at")
 
 
-def _bit() -> pl.Expr:
+def _build_outcome_bit() -> pl.Expr:
     """The mask with only the bit of this row's outcome."""
     return pl.lit(2, pl.Int64).pow((pl.col("ordinal").cast(pl.Int64) - 1).clip(0, MAX_OUTCOMES - 1))

@@ -17,7 +17,7 @@ from ..db.copy_frames import read_frame
 from ..db.locks import AdvisoryLock
 from .day_shapes import Schema
 from .errors import ArchiveError
-from .file_store import Store
+from .file_store import FileStore
 
 LISTINGS_SQL: Final = """
 select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at, e.tournament_name,
@@ -33,7 +33,7 @@ from ops.market_lines l left join core.markets m using (market_id) order by 1
 """
 OUTCOMES_SQL: Final = "select market_id, ordinal, outcome_key, name from core.market_outcomes order by 1, 2"
 
-LISTINGS: Final[Schema] = {
+LISTINGS_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "platform": pl.String,
     "external_id": pl.String,
@@ -46,8 +46,8 @@ LISTINGS: Final[Schema] = {
     "tournament_key": pl.String,
     "is_primary": pl.Boolean,
 }
-LINES: Final[Schema] = {"line_id": pl.Int32, "market_id": pl.Int16, "market_key": pl.String, "specifier": pl.String, "outcome": pl.String}
-OUTCOMES: Final[Schema] = {"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_key": pl.String, "name": pl.String}
+LINES_SCHEMA: Final[Schema] = {"line_id": pl.Int32, "market_id": pl.Int16, "market_key": pl.String, "specifier": pl.String, "outcome": pl.String}
+OUTCOMES_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_key": pl.String, "name": pl.String}
 
 LISTINGS_FILE: Final = "listings.parquet"
 LINES_FILE: Final = "lines.parquet"
@@ -55,7 +55,7 @@ OUTCOMES_FILE: Final = "outcomes.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class Dimensions:
     """What the numbers in the files stand for: frames of LISTINGS, LINES, OUTCOMES."""
 
     listings: pl.DataFrame
@@ -63,22 +63,22 @@ class Numbers:
     outcomes: pl.DataFrame
 
 
-def read(store: Store) -> Numbers:
+def read_dimensions(store: FileStore) -> Dimensions:
     """As they were written last. Raises ArchiveError when one is not there: nothing was exported yet, or it is no archive."""
-    found = [_stored(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
+    found = [_read_stored_frame(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
     listings, lines, outcomes = found
     if listings is None or lines is None or outcomes is None:
         raise ArchiveError(f"nothing was exported to {store.address} yet: run `palimpsest export`, or give the place of the export")
-    return Numbers(listings.select(*LISTINGS), lines.select(*LINES), outcomes.select(*OUTCOMES))
+    return Dimensions(listings.select(*LISTINGS_SCHEMA), lines.select(*LINES_SCHEMA), outcomes.select(*OUTCOMES_SCHEMA))
 
 
-def demand_same_numbers(conn: psycopg.Connection[Any], store: Store) -> None:
+def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> None:
     """Raises ArchiveError when a number in the archive stands for something else in this database, or for nothing: it is another's archive."""
     for file, sql, schema, number, meaning in (
-        (LISTINGS_FILE, LISTINGS_SQL, LISTINGS, "listing_id", ("platform", "external_id")),
-        (LINES_FILE, LINES_SQL, LINES, "line_id", ("market_id", "specifier", "outcome")),
+        (LISTINGS_FILE, LISTINGS_SQL, LISTINGS_SCHEMA, "listing_id", ("platform", "external_id")),
+        (LINES_FILE, LINES_SQL, LINES_SCHEMA, "line_id", ("market_id", "specifier", "outcome")),
     ):
-        theirs = _stored(store, file)
+        theirs = _read_stored_frame(store, file)
         if theirs is None:
             continue
         foreign = theirs.join(read_frame(conn, sql, None, schema), on=[number, *meaning], how="anti")
@@ -90,13 +90,13 @@ def demand_same_numbers(conn: psycopg.Connection[Any], store: Store) -> None:
             )
 
 
-def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
+def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace: Path) -> None:
     """Write them as they are now. `conn` must be outside a transaction. A listing that core has forgotten keeps the names it had."""
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
     try:
-        listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS)
-        before = _stored(store, LISTINGS_FILE)
+        listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS_SCHEMA)
+        before = _read_stored_frame(store, LISTINGS_FILE)
         if before is not None:
             known = listings.filter(pl.col("home_team").is_not_null())
             remembered = before.join(known, on="listing_id", how="anti")
@@ -108,8 +108,8 @@ def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
             listings = pl.concat([known, remembered, nameless]).sort("listing_id")
         frames = {
             LISTINGS_FILE: listings,
-            LINES_FILE: read_frame(conn, LINES_SQL, None, LINES),
-            OUTCOMES_FILE: read_frame(conn, OUTCOMES_SQL, None, OUTCOMES),
+            LINES_FILE: read_frame(conn, LINES_SQL, None, LINES_SCHEMA),
+            OUTCOMES_FILE: read_frame(conn, OUTCOMES_SQL, None, OUTCOMES_SCHEMA),
         }
         for name, frame in frames.items():
             frame.write_parquet(workspace / name, compression="zstd")
@@ -120,7 +120,7 @@ def write(conn: psycopg.Connection[Any], store: Store, workspace: Path) -> None:
         conn.commit()
 
 
-def _stored(store: Store, name: str) -> pl.DataFrame | None:
+def _read_stored_frame(store: FileStore, name: str) -> pl.DataFrame | None:
     content = store.read(name)
     if content is None:
         return None

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-FILE: Final = "open.sql"
+VIEWS_FILE: Final = "open.sql"
 
-TEMPLATE: Final = """\
+VIEWS_TEMPLATE: Final = """\
 -- Views over the exported odds history. In DuckDB: .read {root}/open.sql, or duckdb -init {root}/open.sql
 -- Written anew with every export; the addresses are those of the place it was exported to.
 
@@ -37,6 +37,6 @@ left join outcomes u on u.market_id = n.market_id and u.ordinal = o.ordinal and 
 """
 
 
-def open_sql(root: str) -> bytes:
+def build_views_sql(root: str) -> bytes:
     """The file's content for an archive at `root`, a folder or URL."""
-    return TEMPLATE.format(root=root, quoted=root.replace("'", "''")).encode()
+    return VIEWS_TEMPLATE.format(root=root, quoted=root.replace("'", "''")).encode()

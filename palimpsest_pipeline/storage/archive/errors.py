@@ -5,23 +5,23 @@ from collections.abc import Sequence
 from datetime import date
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.secrets import redact, store_secrets
+from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class ArchiveError(PalimpsestError):
     """The archive cannot be used as asked. The message says what to do, and shows no credentials of the store."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(redact(message, *store_secrets(os.environ)))
+        super().__init__(redact(message, *list_store_secrets(os.environ)))
 
 
 class ArchiveDamaged(ArchiveError):
     """A file that the catalogue names is missing or not as it was written. The message names day and file."""
 
-    def __init__(self, day: date, file: str, what: str) -> None:
+    def __init__(self, day: date, file: str, problem: str) -> None:
         self.day, self.file = day, file
         super().__init__(
-            f"export of {day}: {file} {what}. Bring the file back from a copy; or, while Postgres holds the day or its landing can be replayed, "
+            f"export of {day}: {file} {problem}. Bring the file back from a copy; or, while Postgres holds the day or its landing can be replayed, "
             f"export it again (palimpsest export {day} {day})"
         )
 
@@ -29,9 +29,9 @@ class ArchiveDamaged(ArchiveError):
 class EntryUnreadable(ArchiveError):
     """The file of a day's entry of the catalogue is there and is none. The message names it."""
 
-    def __init__(self, place: str, day: str, why: str) -> None:
+    def __init__(self, address: str, day: str, reason: str) -> None:
         super().__init__(
-            f"{place} is no entry of the catalogue: {why}. Bring it back from a copy; or, while Postgres holds the day or its landing can be "
+            f"{address} is no entry of the catalogue: {reason}. Bring it back from a copy; or, while Postgres holds the day or its landing can be "
             f"replayed, export it again (palimpsest export --force {day})"
         )
 
@@ -39,13 +39,13 @@ class EntryUnreadable(ArchiveError):
 class CyclesMissing(ArchiveError):
     """The day in Postgres lacks cycles that the exported day has; nothing was switched."""
 
-    SHOWN = 3
+    MAX_SHOWN_CYCLES = 3
 
     def __init__(self, day: date, cycle_ids: Sequence[int]) -> None:
         self.day = day
         self.cycle_ids = tuple(sorted(cycle_ids))
-        more = len(self.cycle_ids) - self.SHOWN
-        named = ", ".join(map(str, self.cycle_ids[: self.SHOWN])) + (f" and {more} more" if more > 0 else "")
+        more = len(self.cycle_ids) - self.MAX_SHOWN_CYCLES
+        named = ", ".join(map(str, self.cycle_ids[: self.MAX_SHOWN_CYCLES])) + (f" and {more} more" if more > 0 else "")
         super().__init__(
             f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({named}). Nothing was switched, what was "
             f"exported before stands. Derive these cycles again while they are landed (palimpsest backfill {day} {day}); where they rightly have no "
@@ -56,13 +56,13 @@ class CyclesMissing(ArchiveError):
 class ExportMismatch(ArchiveError):
     """What was written does not say what Postgres says; nothing was switched. `listing_ids` are the listings that differ."""
 
-    SHOWN = 10
+    MAX_SHOWN_LISTINGS = 10
 
     def __init__(self, day: date, listing_ids: Sequence[int]) -> None:
         self.day = day
         self.listing_ids = tuple(sorted(listing_ids))
-        more = len(self.listing_ids) - self.SHOWN
-        named = ", ".join(map(str, self.listing_ids[: self.SHOWN])) + (f" and {more} more" if more > 0 else "")
+        more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
+        named = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (f" and {more} more" if more > 0 else "")
         super().__init__(
             f"export of {day}: the file read back differs from Postgres for listing {named}. Nothing was switched, what was exported before "
             "stands. Export the day again; if it stays so, look at these listings in core.market_changes and core.captures: two rows of one "

@@ -16,71 +16,82 @@ from polars.io.plugins import register_io_source
 from ..db.copy_frames import read_frame
 from ..db.locks import AdvisoryLock
 from . import catalogue, dimensions, duckdb_views
-from .catalogue import ExportedDay, captures_file, odds_file, staged_folder
-from .checksums import CAPTURES_TABLE, CHANGES_TABLE, CHECKSUMS, DAY_AND_LISTINGS, Table, digest, in_frame, in_postgres, of_day, selected
-from .day_reader import archived_cycles, captures_in, changes_in, last_numbers, ranges
-from .day_shapes import NUMBERS, ODDS_FILE, Schema, numbered, odds_rows
+from .catalogue import ExportedDay, build_captures_path, build_odds_path, build_staging_path
+from .checksums import (
+    CAPTURES_TABLE,
+    CHANGES_TABLE,
+    CHECKSUMS_SCHEMA,
+    DAY_AND_LISTINGS_SQL,
+    ComparedTable,
+    build_day_bounds,
+    build_select_list,
+    compute_digest,
+    compute_frame_checksums,
+    compute_postgres_checksums,
+)
+from .day_reader import read_answer_numbers, read_archived_cycles, read_captures, read_changes, split_listing_ranges
+from .day_shapes import ANSWER_NUMBERS_SCHEMA, ODDS_FILE_SCHEMA, Schema, build_odds_rows, number_answers
 from .errors import ArchiveError, CyclesMissing, ExportMismatch
-from .export_record import recorded_days
-from .file_store import Store
-from .version import day_version
+from .export_record import read_recorded_days
+from .file_store import FileStore
+from .version import compute_day_version
 
 ROW_GROUP_ROWS: Final = 100_000
 """Few enough for a listing's rows to be found without reading much else, enough to compress well."""
 ZSTD_LEVEL: Final = 9
-WEIGHTS_SQL: Final = """
+ROW_COUNTS_SQL: Final = """
 select listing_id, sum(n_changed) as n from core.captures
 where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz group by 1
 """
 
 
-CYCLES_SQL: Final = """
+CYCLES_OF_DAY_SQL: Final = """
 select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz
 """
 
 
 def export_day(
-    conn: psycopg.Connection[Any], store: Store, day: date, before: ExportedDay | None, exported_at: datetime, *, force: bool = False
+    conn: psycopg.Connection[Any], store: FileStore, day: date, previous_entry: ExportedDay | None, exported_at: datetime, *, force: bool = False
 ) -> ExportedDay:
     """Export a day whose present entry in the archive is `before`; None: it has none. The caller holds the day's lock.
 
     Raises CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
     """
-    with store.workspace(day.isoformat()) as workspace:
-        with _one_snapshot(conn):
-            version = day_version(conn, day)
-            cycle_ids = {cycle_id for (cycle_id,) in conn.execute(CYCLES_SQL, of_day(day)).fetchall()}
-            last_captures = captures_file(day) if before is None else before.captures_path
-            entry = _write(conn, day, workspace, version, exported_at, last_numbers(store, last_captures))
-            recorded = recorded_days(conn).get(day)
-        if before is not None and before.n_captures and not entry.n_captures:
+    with store.open_workspace(day.isoformat()) as workspace:
+        with _open_snapshot(conn):
+            version = compute_day_version(conn, day)
+            cycle_ids = {cycle_id for (cycle_id,) in conn.execute(CYCLES_OF_DAY_SQL, build_day_bounds(day)).fetchall()}
+            last_captures = build_captures_path(day) if previous_entry is None else previous_entry.captures_path
+            entry = _write_files(conn, day, workspace, version, exported_at, read_answer_numbers(store, last_captures))
+            recorded = read_recorded_days(conn).get(day)
+        if previous_entry is not None and previous_entry.n_captures and not entry.n_captures:
             raise ArchiveError(
-                f"Postgres holds no answer of {day}, and the export at {store.address} has {before.n_captures}: left as it is. If the day shall "
-                f"be empty, remove {catalogue.name_of(day)} there first."
+                f"Postgres holds no answer of {day}, and the export at {store.address} has {previous_entry.n_captures}: left as it is. If the day shall "
+                f"be empty, remove {catalogue.build_entry_path(day)} there first."
             )
-        if before is not None and not force:
-            _demand_cycles(store, before, entry, cycle_ids)
-        if before is None and not force and recorded is not None and entry.n_captures < recorded.n_captures:
+        if previous_entry is not None and not force:
+            _require_cycles(store, previous_entry, entry, cycle_ids)
+        if previous_entry is None and not force and recorded is not None and entry.n_captures < recorded.n_captures:
             raise ArchiveError(
                 f"export of {day}: Postgres has {entry.n_captures} answers of the day, {recorded.n_captures} were exported, and the export at "
-                f"{store.address} does not have the day any more. Bring {catalogue.name_of(day)} and its files back from a copy, or export what "
+                f"{store.address} does not have the day any more. Bring {catalogue.build_entry_path(day)} and its files back from a copy, or export what "
                 f"Postgres has with `palimpsest export --force {day}`"
             )
-        dimensions.write(conn, store, workspace)
-        if before is not None:
-            _stage(store, workspace, entry)
+        dimensions.write_dimensions(conn, store, workspace)
+        if previous_entry is not None:
+            _stage_files(store, workspace, entry)
         # Answers before odds: what a reader of the old odds needs of the answers is in the new ones too.
         for file in (entry.captures_path, entry.odds_path):
             store.publish(workspace / Path(file).name, file)
-        _publish_bytes(store, workspace, duckdb_views.FILE, duckdb_views.open_sql(store.address))
-        _publish_bytes(store, workspace, catalogue.name_of(day), catalogue.encode(entry))
-        store.remove(staged_folder(day))
+        _publish_bytes(store, workspace, duckdb_views.VIEWS_FILE, duckdb_views.build_views_sql(store.address))
+        _publish_bytes(store, workspace, catalogue.build_entry_path(day), catalogue.encode_entry(entry))
+        store.remove(build_staging_path(day))
     return entry
 
 
-def _demand_cycles(store: Store, before: ExportedDay, entry: ExportedDay, cycle_ids: set[int]) -> None:
+def _require_cycles(store: FileStore, before: ExportedDay, entry: ExportedDay, cycle_ids: set[int]) -> None:
     """Raise when the new export of a day would lose cycles: it may have been derived from a part of what was landed."""
-    archived = archived_cycles(store, before.captures_path)
+    archived = read_archived_cycles(store, before.captures_path)
     if archived is None and entry.n_captures < before.n_captures:
         raise ArchiveError(
             f"export of {entry.day}: Postgres has {entry.n_captures} answers of the day, {before.n_captures} were exported, and the file of these "
@@ -91,26 +102,26 @@ def _demand_cycles(store: Store, before: ExportedDay, entry: ExportedDay, cycle_
         raise CyclesMissing(entry.day, sorted(missing))
 
 
-def _stage(store: Store, workspace: Path, entry: ExportedDay) -> None:
+def _stage_files(store: FileStore, workspace: Path, entry: ExportedDay) -> None:
     """Point the day's entry to copies of the new files: a process that dies while it replaces the fixed names leaves a day that can be read."""
-    folder = f"{staged_folder(entry.day)}/{uuid4().hex[:8]}"
+    folder = f"{build_staging_path(entry.day)}/{uuid4().hex[:8]}"
     staged = replace(entry, files={f"{folder}/{PurePosixPath(file).name}": size for file, size in entry.files.items()})
     for file in staged.files:
         source = workspace / PurePosixPath(file).name
         copy = workspace / f"{source.name}.copy"
         shutil.copyfile(source, copy)  # the file itself is published under its fixed name afterwards
         store.publish(copy, file)
-    _publish_bytes(store, workspace, catalogue.name_of(entry.day), catalogue.encode(staged))
+    _publish_bytes(store, workspace, catalogue.build_entry_path(entry.day), catalogue.encode_entry(staged))
 
 
-def _publish_bytes(store: Store, workspace: Path, name: str, content: bytes) -> None:
+def _publish_bytes(store: FileStore, workspace: Path, name: str, content: bytes) -> None:
     file = workspace / "text"
     file.write_bytes(content)
     store.publish(file, name)
 
 
 @contextmanager
-def day_alone(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
+def hold_day_lock(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
     """Nobody else exports or restores the day in this block. `conn` is outside a transaction before and after."""
     if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
         raise ValueError("a day is exported on a connection outside a transaction: commit or roll back first")
@@ -126,39 +137,41 @@ def day_alone(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
 
 
 @contextmanager
-def _one_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
+def _open_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read, read only")
         yield
 
 
-def read_rows(conn: psycopg.Connection[Any], table: Table, day: date, first: int, last: int) -> pl.DataFrame:
+def read_rows(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
     """The table's rows of the day, of the listings from `first` to `last`."""
-    query = f"select {selected(table)} from core.{table.name} where {DAY_AND_LISTINGS}"
-    return read_frame(conn, query, {**of_day(day), "first": first, "last": last}, table.schema)
+    query = f"select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}"
+    return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, table.schema)
 
 
-def _write(conn: psycopg.Connection[Any], day: date, workspace: Path, version: str, exported_at: datetime, last_answers: pl.DataFrame) -> ExportedDay:
+def _write_files(
+    conn: psycopg.Connection[Any], day: date, workspace: Path, version: str, exported_at: datetime, last_answers: pl.DataFrame
+) -> ExportedDay:
     """Write both files in the workspace and return their entry. Raises ExportMismatch when they differ from Postgres.
 
     `last_answers` (NUMBERS): the numbers that answers of the day have in the archive; they keep them.
     """
-    parts = ranges(read_frame(conn, WEIGHTS_SQL, of_day(day), {"listing_id": pl.Int32, "n": pl.Int64}))
-    captures = numbered(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
-    files = {file: workspace / Path(file).name for file in (captures_file(day), odds_file(day))}
-    captures.write_parquet(files[captures_file(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
-    numbers = captures.select(list(NUMBERS))
+    parts = split_listing_ranges(read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day), {"listing_id": pl.Int32, "n": pl.Int64}))
+    captures = number_answers(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
+    files = {file: workspace / Path(file).name for file in (build_captures_path(day), build_odds_path(day))}
+    captures.write_parquet(files[build_captures_path(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
+    numbers = captures.select(list(ANSWER_NUMBERS_SCHEMA))
     del captures
 
     def rows() -> Iterator[pl.DataFrame]:
         for first, last in parts:
-            chunk = odds_rows(read_rows(conn, CHANGES_TABLE, day, first, last), numbers.filter(pl.col("listing_id").is_between(first, last)))
+            chunk = build_odds_rows(read_rows(conn, CHANGES_TABLE, day, first, last), numbers.filter(pl.col("listing_id").is_between(first, last)))
             if strays := chunk.filter(pl.col("answer").is_null())["listing_id"].unique().to_list():
                 raise ExportMismatch(day, strays)
             yield chunk
 
-    _sink(rows, ODDS_FILE, files[odds_file(day)])
-    n_prices, changes, answers = _verify(conn, day, parts, files[captures_file(day)], files[odds_file(day)])
+    _sink_frames(rows, ODDS_FILE_SCHEMA, files[build_odds_path(day)])
+    n_prices, changes, answers = _verify_files(conn, day, parts, files[build_captures_path(day)], files[build_odds_path(day)])
     sizes = {file: path.stat().st_size for file, path in files.items()}
     return ExportedDay(
         day=day,
@@ -167,13 +180,13 @@ def _write(conn: psycopg.Connection[Any], day: date, workspace: Path, version: s
         n_rows=int(changes["n_rows"].sum()),
         n_prices=n_prices,
         bytes=sum(sizes.values()),
-        digest=digest(changes, answers),
+        digest=compute_digest(changes, answers),
         exported_at=exported_at,
         files=sizes,
     )
 
 
-def _sink(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path) -> None:
+def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path) -> None:
     """Write frames as one file while they come."""
 
     def source(columns: list[str] | None, _predicate: pl.Expr | None, _n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
@@ -185,26 +198,30 @@ def _sink(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path
     )
 
 
-def _verify(
+def _verify_files(
     conn: psycopg.Connection[Any], day: date, parts: Sequence[tuple[int, int]], captures_path: Path, odds_path: Path
 ) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     """Prices, and CHECKSUMS of both tables, when files and Postgres agree on them."""
     captures, odds = pl.scan_parquet(captures_path, hive_partitioning=False), pl.scan_parquet(odds_path, hive_partitioning=False)
     n_prices = 0
-    filed = [pl.DataFrame(schema=CHECKSUMS)]
-    for chunk in changes_in(captures, odds):
+    filed = [pl.DataFrame(schema=CHECKSUMS_SCHEMA)]
+    for chunk in read_changes(captures, odds):
         n_prices += int(chunk["odds_milli"].explode(empty_as_null=False, keep_nulls=False).count())
-        filed.append(in_frame(CHANGES_TABLE, chunk))
+        filed.append(compute_frame_checksums(CHANGES_TABLE, chunk))
     changes = pl.concat(filed)
     answers = pl.concat(
-        in_frame(CAPTURES_TABLE, rows) for part in parts for rows in captures_in(captures.filter(pl.col("listing_id").is_between(*part)), odds)
+        compute_frame_checksums(CAPTURES_TABLE, rows)
+        for part in parts
+        for rows in read_captures(captures.filter(pl.col("listing_id").is_between(*part)), odds)
     )
-    stored, confirmed = (pl.concat(in_postgres(conn, table, day, *part) for part in parts) for table in (CHANGES_TABLE, CAPTURES_TABLE))
+    stored, confirmed = (
+        pl.concat(compute_postgres_checksums(conn, table, day, *part) for part in parts) for table in (CHANGES_TABLE, CAPTURES_TABLE)
+    )
     differing = {
         listing
         for ours, theirs in ((changes, stored), (answers, confirmed))
         for one, other in ((ours, theirs), (theirs, ours))
-        for listing in one.join(other, on=list(CHECKSUMS), how="anti")["listing_id"]
+        for listing in one.join(other, on=list(CHECKSUMS_SCHEMA), how="anti")["listing_id"]
     }
     if differing:
         raise ExportMismatch(day, sorted(differing))

@@ -22,7 +22,7 @@ class RecordedDay:
     n_captures: int
 
 
-def recorded_day_of(entry: ExportedDay) -> RecordedDay:
+def build_recorded_day(entry: ExportedDay) -> RecordedDay:
     """Return what the database keeps of an entry of the catalogue."""
     return RecordedDay(entry.day, entry.exported_at, entry.n_captures)
 
@@ -37,12 +37,12 @@ def record_days(conn: psycopg.Connection[Any], days: Iterable[RecordedDay]) -> N
         )
 
 
-def recorded_days(conn: psycopg.Connection[Any]) -> dict[date, RecordedDay]:
+def read_recorded_days(conn: psycopg.Connection[Any]) -> dict[date, RecordedDay]:
     """Return the days that were exported, by day in order."""
     rows = conn.execute("select day, exported_at, n_captures from ops.exported_days order by day").fetchall()
     return {row[0]: RecordedDay(*row) for row in rows}
 
 
-def forget_days(conn: psycopg.Connection[Any], days: Collection[date]) -> None:
+def delete_recorded_days(conn: psycopg.Connection[Any], days: Collection[date]) -> None:
     """Forget that these days were exported. Callers commit."""
     conn.execute("delete from ops.exported_days where day = any(%s)", [list(days)])

@@ -17,15 +17,15 @@ from palimpsest_pipeline.domain.files import make_folder, move_into_place
 
 from .errors import ArchiveError
 
-LOCAL: Final = frozenset({"", "file", "local"})
-S3: Final = frozenset({"s3", "s3a"})
-READABLE: Final = LOCAL | S3 | {"gs", "gcs", "az", "abfs", "abfss"}
+LOCAL_PROTOCOLS: Final = frozenset({"", "file", "local"})
+S3_PROTOCOLS: Final = frozenset({"s3", "s3a"})
+READABLE_PROTOCOLS: Final = LOCAL_PROTOCOLS | S3_PROTOCOLS | {"gs", "gcs", "az", "abfs", "abfss"}
 """Stores that both fsspec and Polars know."""
-UNFINISHED: Final = ".unfinished"
+UNFINISHED_FOLDER: Final = ".unfinished"
 """Folder below a local root in which files are written before they are moved to their place: no glob of a reader looks into it."""
 
 
-class Store:
+class FileStore:
     """The files below one root, by their path below it."""
 
     def __init__(self, root: str | Path) -> None:
@@ -35,69 +35,69 @@ class Store:
         except (ImportError, ValueError) as error:  # of a store that fsspec does not know, or whose package is not installed
             raise ArchiveError(f"no archive at {root}: {error}. Install that store's fsspec package, or set the export to another URL.") from error
         protocol = self.root.protocol
-        if protocol not in READABLE:
+        if protocol not in READABLE_PROTOCOLS:
             raise ArchiveError(
                 f"no archive at {root}: Polars does not read {protocol}://. Set the export to a folder, or to an s3://, gs:// or az:// URL."
             )
-        self.local = protocol in LOCAL
-        self._s3 = protocol in S3
-        self._path = os.path.abspath(self.root.path) if self.local else self.root.path.rstrip("/")  # noqa: PTH100 - may not exist, may be a link
+        self.is_local = protocol in LOCAL_PROTOCOLS
+        self._s3 = protocol in S3_PROTOCOLS
+        self._path = os.path.abspath(self.root.path) if self.is_local else self.root.path.rstrip("/")  # noqa: PTH100 - may not exist, may be a link
 
     @property
     def address(self) -> str:
         """The root as DuckDB and Polars take it."""
-        return self._path if self.local else f"{self.root.protocol}://{self._path}"
+        return self._path if self.is_local else f"{self.root.protocol}://{self._path}"
 
     def read(self, name: str) -> bytes | None:
         """The file's content; None when there is no such file."""
-        with self._using("read"):
+        with self._translate_errors("read"):
             try:
-                return bytes(self._fs.cat_file(self._at(name)))
+                return bytes(self._fs.cat_file(self._build_path(name)))
             except (FileNotFoundError, NotADirectoryError):
-                self._demand_root()
+                self._require_root()
                 return None
 
     def read_all(self, folder: str, suffix: str) -> dict[str, bytes]:
         """Content of the files of a folder that end in `suffix`, by their path below the root, in order. No folder: none."""
-        paths = [self._at(name) for name in self.names(folder, suffix)]
-        with self._using("read"):
+        paths = [self._build_path(name) for name in self.list_names(folder, suffix)]
+        with self._translate_errors("read"):
             contents = self._fs.cat(paths, on_error="omit") if paths else {}
         return {f"{folder}/{path.rpartition('/')[2]}": contents[path] for path in sorted(contents)}
 
-    def size_bytes(self, name: str) -> int | None:
+    def read_size_bytes(self, name: str) -> int | None:
         """The file's size; None when there is no such file."""
-        with self._using("read"):
+        with self._translate_errors("read"):
             self._fs.invalidate_cache()
             try:
-                return int(self._fs.info(self._at(name))["size"])
+                return int(self._fs.info(self._build_path(name))["size"])
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     @contextmanager
-    def scan(self, name: str) -> Iterator[tuple[int, pl.LazyFrame]]:
+    def scan_file(self, name: str) -> Iterator[tuple[int, pl.LazyFrame]]:
         """Size and rows of a Parquet file as it is now. A local file stays the same one in the block, also when it is replaced meanwhile.
 
         Raises FileNotFoundError when it is not there, Polars' errors when it is no Parquet.
         """
-        if self.local:
-            with Path(self._at(name)).open("rb") as file:
+        if self.is_local:
+            with Path(self._build_path(name)).open("rb") as file:
                 yield os.fstat(file.fileno()).st_size, pl.scan_parquet(file, hive_partitioning=False)
             return
-        size = self.size_bytes(name)
+        size = self.read_size_bytes(name)
         if size is None:
             raise FileNotFoundError(name)
-        yield size, pl.scan_parquet(f"{self.address}/{name}", hive_partitioning=False, storage_options=self._polars_options())
+        yield size, pl.scan_parquet(f"{self.address}/{name}", hive_partitioning=False, storage_options=self._build_polars_options())
 
     def scan_days(self, files: Sequence[str]) -> pl.LazyFrame:
         """Return the rows of Parquet files, opened when they are collected, with the `date` that is in their paths."""
-        options = None if self.local else self._polars_options()
+        options = None if self.is_local else self._build_polars_options()
         return pl.scan_parquet([f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options)
 
     @contextmanager
-    def workspace(self, name: str) -> Iterator[Path]:
+    def open_workspace(self, name: str) -> Iterator[Path]:
         """A local folder of that name for unfinished files, empty; of a local root on its own file system. Gone afterwards."""
-        with self._using("write to"):
-            above = Path(self._path) / UNFINISHED if self.local else None
+        with self._translate_errors("write to"):
+            above = Path(self._path) / UNFINISHED_FOLDER if self.is_local else None
             if above is not None:
                 make_folder(above)
             folder = tempfile.TemporaryDirectory(dir=above, prefix=f"{name}-", ignore_cleanup_errors=True)
@@ -106,52 +106,52 @@ class Store:
 
     def publish(self, source: Path, name: str) -> None:
         """Put a finished local file in its place: readers see what was there before, or all of the new one. `source` may be gone afterwards."""
-        with self._using("write to"):
-            if not self.local:
-                self._fs.put_file(str(source), self._at(name))
-                if (size := int(self._fs.info(self._at(name), refresh=True)["size"])) != source.stat().st_size:
+        with self._translate_errors("write to"):
+            if not self.is_local:
+                self._fs.put_file(str(source), self._build_path(name))
+                if (size := int(self._fs.info(self._build_path(name), refresh=True)["size"])) != source.stat().st_size:
                     raise OSError(f"{size} bytes of {source.stat().st_size} arrived at {name}")
                 return
             # A day leaves Postgres on the word of these files: their names, and those of their folders, must outlive a power cut too.
-            move_into_place(source, Path(self._at(name)))
+            move_into_place(source, Path(self._build_path(name)))
 
     def remove(self, folder: str) -> None:
         """Remove a folder with all that is in it; there may be none."""
-        with self._using("write to"), suppress(FileNotFoundError, NotADirectoryError):
+        with self._translate_errors("write to"), suppress(FileNotFoundError, NotADirectoryError):
             self._fs.invalidate_cache()
-            self._fs.rm(self._at(folder), recursive=True)
+            self._fs.rm(self._build_path(folder), recursive=True)
 
-    def names(self, folder: str, suffix: str) -> list[str]:
+    def list_names(self, folder: str, suffix: str) -> list[str]:
         """Paths below the root of the files of a folder that end in `suffix`, in order. No folder: none."""
-        with self._using("read"):
+        with self._translate_errors("read"):
             self._fs.invalidate_cache()  # fsspec caches listings; other processes write here too
             try:
-                found = self._fs.ls(self._at(folder), detail=False)
+                found = self._fs.ls(self._build_path(folder), detail=False)
             except (FileNotFoundError, NotADirectoryError):
-                self._demand_root()
+                self._require_root()
                 return []
         return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in found if path.endswith(suffix))
 
-    def _at(self, name: str) -> str:
+    def _build_path(self, name: str) -> str:
         return f"{self._path}/{name}"
 
-    def _demand_root(self) -> None:
+    def _require_root(self) -> None:
         """What is not there on an object store may be in a bucket that is not there: then nothing can be said."""
-        if not self.local:
+        if not self.is_local:
             self._fs.ls(self._path.partition("/")[0])
 
-    def _polars_options(self) -> dict[str, Any] | None:
+    def _build_polars_options(self) -> dict[str, Any] | None:
         """What Polars does not take from the environment as fsspec does: the endpoint of a store of one's own."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") if self._s3 else None
         return {"aws_endpoint_url": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()} if endpoint else None
 
     @contextmanager
-    def _using(self, verb: str) -> Iterator[None]:
+    def _translate_errors(self, verb: str) -> Iterator[None]:
         try:
             yield
         except Exception as error:  # each store's package has errors of its own
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-            remedy = "Make it readable and writable" if self.local else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials"
+            remedy = "Make it readable and writable" if self.is_local else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials"
             raise ArchiveError(
                 f"cannot {verb} the export at {self.address}: {reason}. {remedy}, or set PALIMPSEST_EXPORT_URL to another place."
             ) from error

@@ -1,4 +1,4 @@
-"""The export under names, as one lazy frame: for Polars what the view `prices` of open.sql is for DuckDB. Columns and rows are the same.
+"""The export under names, as one lazy frame: for Polars what the view `scan_prices` of open.sql is for DuckDB. Columns and rows are the same.
 
 Belongs here: joining the files. Does not: folding changes to a state at an instant (`exported`).
 """
@@ -13,10 +13,10 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .catalogue import ExportedDay
 from .day_shapes import Schema
-from .dimensions import Numbers
-from .file_store import Store
+from .dimensions import Dimensions
+from .file_store import FileStore
 
-PRICES: Final[Schema] = {
+NAMED_PRICES_SCHEMA: Final[Schema] = {
     "date": pl.Date,
     "observed_at": INSTANT,
     "platform": pl.String,
@@ -45,7 +45,7 @@ changed. `is_primary`: its listing speaks for the platform, as of several listin
 holds until the outcome's next row; the captures in between confirm it."""
 
 
-def prices(store: Store, numbers: Numbers, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
+def scan_prices(store: FileStore, numbers: Dimensions, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
     """Rows of these exported days (PRICES), of the fixtures that are given or of everything. Filters on date and listing_id reach the files."""
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
     wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
@@ -63,5 +63,5 @@ def prices(store: Store, numbers: Numbers, days: Sequence[ExportedDay], sr_ids: 
     decimal = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
     speaks = pl.col("is_primary").fill_null(value=False)
     return rows.with_columns(outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can, is_primary=speaks).select(
-        pl.col(name).cast(kind) for name, kind in PRICES.items()
+        pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items()
     )

@@ -7,29 +7,29 @@ from pathlib import Path
 from typing import Final
 
 from .errors import ArchiveError
-from .file_store import Store
+from .file_store import FileStore
 
-NAME: Final = "palimpsest-export.txt"
-CONTENT: Final = b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"
+MARKER_FILE: Final = "palimpsest-export.txt"
+MARKER_CONTENT: Final = b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"
 
 
-def is_marked(store: Store) -> bool:
+def is_marked(store: FileStore) -> bool:
     """Return whether the marker is there. Raises ArchiveError when the store cannot be looked at."""
-    return store.read(NAME) is not None
+    return store.read(MARKER_FILE) is not None
 
 
-def write_marker(store: Store) -> None:
+def write_marker(store: FileStore) -> None:
     """Mark the root as the place of the export. Raises ArchiveError when it cannot be written."""
-    with store.workspace("marker") as workspace:
-        file = Path(workspace) / NAME
-        file.write_bytes(CONTENT)
-        store.publish(file, NAME)
+    with store.open_workspace("marker") as workspace:
+        file = Path(workspace) / MARKER_FILE
+        file.write_bytes(MARKER_CONTENT)
+        store.publish(file, MARKER_FILE)
 
 
-def demand_marker(store: Store) -> None:
+def require_marker(store: FileStore) -> None:
     """Raise ArchiveError unless the root is marked."""
     if not is_marked(store):
         raise ArchiveError(
-            f"the export cannot be seen at {store.address}: the file {NAME} is missing there. The folder may not be mounted, or "
+            f"the export cannot be seen at {store.address}: the file {MARKER_FILE} is missing there. The folder may not be mounted, or "
             "PALIMPSEST_EXPORT_URL may name another place than before. `palimpsest doctor` says what to do."
         )

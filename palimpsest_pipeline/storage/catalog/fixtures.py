@@ -12,14 +12,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ..db.copy_frames import read_frame, stage
+from ..db.copy_frames import copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
 from ..tables import metadata
-from .universe import LISTINGS
+from .universe import LISTINGS_SCHEMA
 
 
-def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
+def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
     """Every match that matching must see along with these listings (`LISTINGS`), sorted by platform and external id.
 
     That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through others: so what
@@ -39,19 +39,21 @@ def touched_for_matching(conn: psycopg.Connection, listing_ids: Sequence[int]) -
         if found.rowcount <= 0:
             break
         step += 1
-    return read_frame(conn, MATCHES_SQL, None, LISTINGS).sort("platform", "external_id")
+    return read_frame(conn, LISTINGS_TO_MATCH_SQL, None, LISTINGS_SCHEMA).sort("platform", "external_id")
 
 
 def write_matching(
-    conn: psycopg.Connection, identified: pl.DataFrame, fixtures: pl.DataFrame, tournaments: pl.DataFrame, links: pl.DataFrame
+    conn: psycopg.Connection, identified_listings: pl.DataFrame, fixtures: pl.DataFrame, tournaments: pl.DataFrame, links: pl.DataFrame
 ) -> set[int]:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
     Returns the fixtures that a listing left or joined, for which another one speaks now, or that are of another tournament now. Fixtures, links and
     tournaments that no listing stands behind any more are removed. Rows that stay as they are are not written. In the transaction of
-    `touched_for_matching`, whose lock it needs.
+    `read_listings_to_match`, whose lock it needs.
     """
-    stage(conn, "identified", "core.event_listings", identified.select("listing_id", "fixture_sr_id", "match_method", "is_primary"))
+    copy_to_temp_table(
+        conn, "identified", "core.event_listings", identified_listings.select("listing_id", "fixture_sr_id", "match_method", "is_primary")
+    )
     changed = conn.execute(
         """
         update core.event_listings e
@@ -62,11 +64,11 @@ def write_matching(
         returning before.fixture_sr_id, e.fixture_sr_id, before.is_primary, e.is_primary
         """
     ).fetchall()
-    _upsert(conn, "core.tournaments", tournaments)
-    _upsert(conn, "core.tournament_links", links)
+    _upsert_rows(conn, "core.tournaments", tournaments)
+    _upsert_rows(conn, "core.tournament_links", links)
     keys = {"sr_ids": fixtures["sr_id"].to_list(), "keys": fixtures["tournament_key"].to_list()}
-    rekeyed = {sr_id for (sr_id,) in conn.execute(REKEYED_SQL, keys)}
-    _upsert(conn, "core.fixtures", fixtures)
+    rekeyed = {sr_id for (sr_id,) in conn.execute(REKEYED_FIXTURES_SQL, keys)}
+    _upsert_rows(conn, "core.fixtures", fixtures)
     conn.execute("delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)")
     conn.execute(
         """
@@ -90,7 +92,7 @@ def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
         ).fetchone()
 
 
-def seen_between(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime] | None:
+def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime] | None:
     """When listings of these fixtures were first and last seen; None when there are none."""
     query = "select min(first_seen_at), max(last_seen_at) from core.event_listings where fixture_sr_id = any(%s)"
     row = conn.execute(query, [list(sr_ids)]).fetchone()
@@ -121,10 +123,10 @@ def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame
     return tournaments.sort("tournament_key"), links.sort("platform", "external_id")
 
 
-def _upsert(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
+def _upsert_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
     """Insert or bring up to date, by primary key; a row that is there as it is stays untouched."""
     key = [column.name for column in metadata.tables[table].primary_key.columns]
-    stage(conn, "found", table, frame)
+    copy_to_temp_table(conn, "found", table, frame)
     conn.execute(build_upsert(table, frame.columns, key, sql.Identifier("pg_temp", "found")))
 
 
@@ -147,13 +149,13 @@ select platform, tournament_external_id, %(step)s + 1
 from neighbours n
 where not exists (select from reached x where x.platform = n.platform and x.tournament_external_id = n.tournament_external_id)
 """
-REKEYED_SQL: Final = """
+REKEYED_FIXTURES_SQL: Final = """
 select f.sr_id
 from core.fixtures f
 join unnest(%(sr_ids)s::bigint[], %(keys)s::text[]) as n (sr_id, tournament_key) using (sr_id)
 where f.tournament_key is distinct from n.tournament_key
 """
-MATCHES_SQL: Final = """
+LISTINGS_TO_MATCH_SQL: Final = """
 select
     e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name, e.country_raw, t.country_iso,
     e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,

@@ -9,7 +9,7 @@ import psycopg
 from palimpsest_pipeline.domain.enums import ListingKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import Listing
 
-KNOWN_SQL: Final = """
+UPCOMING_LISTINGS_SQL: Final = """
     select e.platform, e.external_id, e.kind, e.sport, e.tournament_external_id, e.tournament_name, e.country_raw, e.home_team, e.away_team,
            coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id, e.n_markets_priced
     from core.event_listings e
@@ -19,7 +19,7 @@ KNOWN_SQL: Final = """
         and (e.kickoff_at > %(now)s or e.kickoff_at is null and f.effective_kickoff > %(now)s)
     order by e.platform, e.external_id
 """
-OF_CYCLE_SQL: Final = """
+LISTINGS_OF_CYCLE_SQL: Final = """
     select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
     union
     select e.listing_id
@@ -29,15 +29,15 @@ OF_CYCLE_SQL: Final = """
 """
 
 
-def listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
+def read_listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
     """Ids of the listings that a cycle bears on: those seen in it, and those upcoming ones that were last seen before it."""
-    return [listing_id for (listing_id,) in conn.execute(OF_CYCLE_SQL, {"cycle_id": cycle_id})]
+    return [listing_id for (listing_id,) in conn.execute(LISTINGS_OF_CYCLE_SQL, {"cycle_id": cycle_id})]
 
 
-def current_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
+def read_upcoming_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
     """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture each belongs to, whose kickoff
     stands in for one that was refused."""
-    rows = conn.execute(KNOWN_SQL, {"now": now, "all": not sr_ids, "sr_ids": list(sr_ids)}).fetchall()
+    rows = conn.execute(UPCOMING_LISTINGS_SQL, {"now": now, "all": not sr_ids, "sr_ids": list(sr_ids)}).fetchall()
     return [
         Listing(
             platform=Platform(platform),

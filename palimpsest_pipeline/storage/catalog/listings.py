@@ -16,12 +16,12 @@ import psycopg
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import copy_rows, read_frame, stage
+from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 
-Types = dict[str, pl.DataType | type[pl.DataType]]
+FrameSchema = dict[str, pl.DataType | type[pl.DataType]]
 
-CLAIM_SCHEMA: Final[Types] = {
+CLAIM_SCHEMA: Final[FrameSchema] = {
     "sport": pl.String,
     "kind": pl.String,
     "tournament_external_id": pl.String,
@@ -34,7 +34,7 @@ CLAIM_SCHEMA: Final[Types] = {
     "sr_id": pl.Int64,
     "genius_id": pl.Int64,
 }
-LISTING_SCHEMA: Final[Types] = {
+LISTING_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
     "external_id": pl.String,
     **CLAIM_SCHEMA,
@@ -43,7 +43,7 @@ LISTING_SCHEMA: Final[Types] = {
     "seen_in": pl.String,
 }
 """Input of `write_listings`: one row per listing and answer that shows it; `seen_in` is listing or detail."""
-MANIFEST_SCHEMA: Final[Types] = {
+MANIFEST_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
     "external_id": pl.String,
     "declared": pl.Int32,
@@ -52,7 +52,7 @@ MANIFEST_SCHEMA: Final[Types] = {
     "missing": pl.String,
 }
 """Input of `write_discovery`: one row per platform and tournament, and one with external_id '*' per platform."""
-TOURNAMENT_SCHEMA: Final[Types] = {
+TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "platform": pl.String,
     "external_id": pl.String,
     "sport": pl.String,
@@ -64,7 +64,7 @@ TOURNAMENT_SCHEMA: Final[Types] = {
 }
 """Input of `write_discovery`: tournaments that the cycle's answers show, and when."""
 
-NULLABLE: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
+NULLABLE_CLAIM_COLUMNS: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
 """Parts of a claim that an answer may leave out. Within a cycle the last answer that gives one counts: silence is no claim."""
 
 
@@ -102,10 +102,10 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
     return as_of
 
 
-def listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
+def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they keep for ever."""
     keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
-    stage(conn, "asked_keys", "ops.listing_ids", keys)
+    copy_to_temp_table(conn, "asked_keys", "ops.listing_ids", keys)
     conn.execute(
         """
         insert into ops.listing_ids (platform, external_id)
@@ -133,7 +133,7 @@ def write_discovery(
 ) -> int:
     """Replace what the cycle's discovery of `platforms` was promised and got (`MANIFEST_SCHEMA`), and bring its tournaments
     (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
-    _lock(conn)
+    _lock_listings(conn)
     write_cycle(conn, cycle)
     conn.execute("delete from core.discovery_manifest where cycle_id = %s and platform = any(%s)", [cycle.cycle_id, list(platforms)])
     rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
@@ -147,7 +147,7 @@ def write_discovery(
         """,
         [cycle.cycle_id, list(platforms)],
     ).fetchall()
-    _refresh_deleted(conn, cycle.cycle_id, [platform for (platform,) in ready])
+    _refresh_deletions(conn, cycle.cycle_id, [platform for (platform,) in ready])
     return rows.height
 
 
@@ -161,18 +161,18 @@ def write_listings(conn: psycopg.Connection, cycle_id: int, listings: pl.DataFra
         raise ValueError(f"cycle {cycle_id} is unknown: its facts are written before its listings")
     if foreign := set(listings["platform"].unique()) - {str(platform) for platform in platforms}:
         raise ValueError(f"listings of {', '.join(sorted(foreign))} in a write of {', '.join(platforms)}")
-    _lock(conn)
-    seen = with_claim_hash(one_per_listing(listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
+    _lock_listings(conn)
+    seen = add_claim_hash(merge_claims(add_listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
     _replace_observations(conn, cycle_id, seen, platforms)
     _derive_event_listings(conn)
     _derive_kickoffs(conn)
-    _refresh_deleted(conn, cycle_id, platforms)
+    _refresh_deletions(conn, cycle_id, platforms)
     return seen.select("listing_id", "platform", "external_id", "claim_hash")
 
 
-def refresh_priced(conn: psycopg.Connection, ids: Sequence[int]) -> None:
+def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) -> None:
     """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there is none."""
-    _lock(conn)
+    _lock_listings(conn)
     conn.execute(
         """
         update core.event_listings e set n_markets_priced = c.n_markets_priced
@@ -182,11 +182,11 @@ def refresh_priced(conn: psycopg.Connection, ids: Sequence[int]) -> None:
         ) c on true
         where e.listing_id = asked.listing_id and e.n_markets_priced is distinct from c.n_markets_priced
         """,
-        [list(ids)],
+        [list(listing_ids)],
     )
 
 
-def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
+def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
     """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them.
 
     A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell: lists bear the instant of their
@@ -194,7 +194,7 @@ def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
     """
     is_detail = pl.col("seen_in") == "detail"
     ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
-    parts = [(pl.col(c).drop_nulls().last() if c in NULLABLE else pl.col(c).last()) for c in CLAIM_SCHEMA]
+    parts = [(pl.col(c).drop_nulls().last() if c in NULLABLE_CLAIM_COLUMNS else pl.col(c).last()) for c in CLAIM_SCHEMA]
     return (
         ordered.group_by("listing_id", maintain_order=True)
         .agg(
@@ -209,19 +209,19 @@ def one_per_listing(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
+def add_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
     """`claims` plus `claim_hash` Int64 of their content: the same in every process, on every machine."""
     columns = claims.select("platform", *CLAIM_SCHEMA).with_columns(pl.col("kickoff_at").dt.epoch("us"))
-    hashes = [_hash(row) for row in columns.iter_rows()]
+    hashes = [_hash_parts(row) for row in columns.iter_rows()]
     return claims.with_columns(claim_hash=pl.Series(hashes, dtype=pl.Int64))
 
 
-def _hash(parts: Sequence[Any]) -> int:
+def _hash_parts(parts: Sequence[Any]) -> int:
     text = "\x1f".join("\x00" if part is None else str(part) for part in parts)
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _lock(conn: psycopg.Connection) -> None:
+def _lock_listings(conn: psycopg.Connection) -> None:
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
 
 
@@ -240,7 +240,7 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
             last_seen_at=pl.col("seen_at").max(),
         )
     )
-    stage(conn, "seen_tournaments", "core.tournament_listings", rows)
+    copy_to_temp_table(conn, "seen_tournaments", "core.tournament_listings", rows)
     conn.execute(
         """
         insert into core.tournament_listings as t
@@ -277,7 +277,7 @@ def _replace_observations(conn: psycopg.Connection, cycle_id: int, seen: pl.Data
         """,
         [cycle_id, list(platforms)],
     )
-    stage(conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA))
+    copy_to_temp_table(conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA))
     conn.execute("insert into core.listing_claims select * from seen_claims on conflict (listing_id, claim_hash) do nothing")
     conn.execute("insert into touched select listing_id from seen_claims on conflict (listing_id) do nothing")
     observations = seen.select(
@@ -372,15 +372,15 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
     conn.execute("insert into core.kickoff_versions select * from kickoffs on conflict (listing_id, observed_from) do nothing")
 
 
-def _refresh_deleted(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
+def _refresh_deletions(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
     """Derive deleted_at of what the cycle may bear on: the first complete discovery after its last sighting that lacks it."""
     conn.execute("create temporary table if not exists touched (listing_id integer primary key) on commit drop")
     params = {"cycle_id": cycle_id, "platforms": list(platforms)}
-    conn.execute(EVENTS_DELETED_SQL, params)
-    conn.execute(TOURNAMENTS_DELETED_SQL, params)
+    conn.execute(REFRESH_EVENT_DELETIONS_SQL, params)
+    conn.execute(REFRESH_TOURNAMENT_DELETIONS_SQL, params)
 
 
-FIRST_LACKING_SQL: Final = """
+FIRST_ABSENCE_SQL: Final = """
     select c.as_of
     from core.cycles c
     join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
@@ -394,10 +394,10 @@ FIRST_LACKING_SQL: Final = """
     limit 1
 """
 """Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that lacks it."""
-EVENTS_DELETED_SQL: Final = f"""
+REFRESH_EVENT_DELETIONS_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at
     from (
-        select l.listing_id, ({FIRST_LACKING_SQL}) as deleted_at
+        select l.listing_id, ({FIRST_ABSENCE_SQL}) as deleted_at
         from core.event_listings l
         where l.platform = any(%(platforms)s) and (
             l.kickoff_at > (select as_of from core.cycles where cycle_id = %(cycle_id)s)
@@ -407,7 +407,7 @@ EVENTS_DELETED_SQL: Final = f"""
     ) n
     where e.listing_id = n.listing_id and e.deleted_at is distinct from n.deleted_at
 """
-TOURNAMENTS_DELETED_SQL: Final = """
+REFRESH_TOURNAMENT_DELETIONS_SQL: Final = """
     update core.tournament_listings e set deleted_at = n.deleted_at
     from (
         select l.platform, l.external_id, (

@@ -13,12 +13,12 @@ import psycopg
 from palimpsest_pipeline.domain.schemas import NAMED_PLAYERS
 from palimpsest_pipeline.domain.text_limits import cut_key
 
-from ..db.copy_frames import Schema, copy_rows, read_frame, stage
+from ..db.copy_frames import Schema, copy_rows, copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 
 PLAYER_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "external_player_id": pl.String, "name": pl.String, "team": pl.String}
 """Input of `write_players`: a row per listing, player and spelling of his name; `team` may be null."""
-NAMED_SQL: Final = """
+NAMED_PLAYERS_SQL: Final = """
     select distinct e.fixture_sr_id, e.platform, p.external_player_id, p.name
     from core.event_listings e join core.player_lists p using (listing_id)
     where e.fixture_sr_id = any(%s)
@@ -29,7 +29,7 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
     """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that name any. Lists no cycle speaks
     of go."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])  # a list must not go while another cycle comes to speak of it
-    lists = _with_hash(players.select(PLAYER_SCHEMA.keys()))
+    lists = _add_list_hash(players.select(PLAYER_SCHEMA.keys()))
     observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(maintain_order=True)
     before = conn.execute(
         """
@@ -38,7 +38,7 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
         """,
         [cycle_id, platform],
     ).fetchall()
-    stage(conn, "named_players", "core.player_lists", lists)
+    copy_to_temp_table(conn, "named_players", "core.player_lists", lists)
     conn.execute(
         "insert into core.player_lists (listing_id, external_player_id, name, team, list_hash) select * from named_players on conflict do nothing"
     )
@@ -55,14 +55,14 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
     return observed.height
 
 
-def players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[int]) -> pl.DataFrame:
+def read_players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[int]) -> pl.DataFrame:
     """Every player that a listing of these fixtures has named (`NAMED_PLAYERS`)."""
-    return read_frame(conn, NAMED_SQL, [list(fixture_sr_ids)], NAMED_PLAYERS)
+    return read_frame(conn, NAMED_PLAYERS_SQL, [list(fixture_sr_ids)], NAMED_PLAYERS)
 
 
-def write_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:
+def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:
     """Make `links` (columns of core.player_links) those of the fixtures, which are there. Rows that stay as they are are not written."""
-    stage(conn, "found_links", "core.player_links", links)
+    copy_to_temp_table(conn, "found_links", "core.player_links", links)
     conn.execute(
         """
         delete from core.player_links l
@@ -78,7 +78,7 @@ def write_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: 
     conn.execute("insert into core.player_links select * from found_links on conflict do nothing")
 
 
-def _with_hash(players: pl.DataFrame) -> pl.DataFrame:
+def _add_list_hash(players: pl.DataFrame) -> pl.DataFrame:
     """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every process, in any order.
 
     Names and teams are part of the table's key, and cut as one.

@@ -10,6 +10,6 @@ from palimpsest_pipeline.domain.enums import SuspectCode
 SUSPECTS_SQL: Final = "select sr_id from core.fixtures where sr_id = any(%s) and suspect_code = any(%s) order by sr_id"
 
 
-def suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
+def find_suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
     """Those of these fixtures whose prices are not to be compared, as matching sees it today."""
     return [sr_id for (sr_id,) in conn.execute(SUSPECTS_SQL, [list(sr_ids), [code.value for code in SuspectCode if code.may_be_two_bets]]).fetchall()]

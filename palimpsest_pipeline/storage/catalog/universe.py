@@ -13,12 +13,12 @@ from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.domain.schemas import INSTANT, LOOKED_TOURNAMENTS
 
 from ..db.copy_frames import read_frame
-from .listings import Types
+from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
 """How long a complete discovery speaks for a tournament that later cycles could not or did not look at."""
 
-LISTINGS: Final[Types] = {
+LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
     "platform": pl.String,
     "external_id": pl.String,
@@ -36,15 +36,15 @@ LISTINGS: Final[Types] = {
     "genius_id": pl.Int64,
     "is_deleted": pl.Boolean,
 }
-UNIVERSE: Final[Types] = {**LISTINGS, "evidence": pl.String, "stale_since": INSTANT}
+UNIVERSE_SCHEMA: Final[FrameSchema] = {**LISTINGS_SCHEMA, "evidence": pl.String, "stale_since": INSTANT}
 
 
 class UnknownCycleError(LookupError):
     """Core has not read this cycle from the landing."""
 
 
-def universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Listings as of the cycle (`UNIVERSE`) and where was looked (`LOOKED_TOURNAMENTS`), sorted by their keys.
+def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Listings as of the cycle (`UNIVERSE_SCHEMA`) and where was looked (`LOOKED_TOURNAMENTS`), sorted by their keys.
 
     For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence `complete` when it is this
     cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT), and whatever this cycle itself saw (`partial` where
@@ -63,14 +63,14 @@ def universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.
         on commit drop
         """
     )
-    conn.execute(LOOKED_SQL, params)
+    conn.execute(EVIDENCE_SQL, params)
     conn.execute("analyze looked")
-    listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE).sort("platform", "external_id")
+    listings = read_frame(conn, LISTINGS_SQL, params, UNIVERSE_SCHEMA).sort("platform", "external_id")
     looked = read_frame(conn, "select platform, tournament_external_id, evidence, stale_since from looked", None, LOOKED_TOURNAMENTS)
     return listings, looked.sort("platform", "tournament_external_id")
 
 
-LOOKED_SQL: Final = """
+EVIDENCE_SQL: Final = """
 insert into looked
 with this as (
     select * from core.cycles where cycle_id = %(cycle_id)s

@@ -5,19 +5,19 @@ from typing import Final
 
 import psycopg
 
-LISTED: Final = """
+LISTED_FIXTURES_SQL: Final = """
     select f.sr_id, f.effective_kickoff
     from core.fixtures f
     where exists (select from core.event_listings l where l.fixture_sr_id = f.sr_id and l.kind = 'match' and l.deleted_at is null)
 """
 KICKOFFS_SQL: Final = f"""
-    {LISTED} and f.effective_kickoff > %(after)s and f.effective_kickoff <= %(until)s order by f.effective_kickoff, f.sr_id
+    {LISTED_FIXTURES_SQL} and f.effective_kickoff > %(after)s and f.effective_kickoff <= %(until)s order by f.effective_kickoff, f.sr_id
 """
 KICKOFFS_AND_NEXT_SQL: Final = f"""
-    ({KICKOFFS_SQL}) union all ({LISTED} and f.effective_kickoff > %(until)s order by f.effective_kickoff limit 1)
+    ({KICKOFFS_SQL}) union all ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(until)s order by f.effective_kickoff limit 1)
 """
-REMEMBER_SQL: Final = f"""
-    with listed as materialized ({LISTED} and f.effective_kickoff > %(now)s),
+RECORD_KICKOFFS_SQL: Final = f"""
+    with listed as materialized ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(now)s),
     stood as materialized (
         select distinct on (k.sr_id) k.sr_id, k.kickoff_at
         from ops.known_kickoffs k
@@ -32,27 +32,27 @@ REMEMBER_SQL: Final = f"""
 """
 
 
-def kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) -> list[tuple[int, datetime]]:
+def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) -> list[tuple[int, datetime]]:
     """SportRadar id and kickoff of the fixtures that somebody lists and that kick off after `after`, at `until` at the latest; soonest first."""
     return conn.execute(KICKOFFS_SQL, {"after": after, "until": until}).fetchall()
 
 
-def kickoffs_and_next(conn: psycopg.Connection, after: datetime, until: datetime) -> tuple[list[tuple[int, datetime]], datetime | None]:
-    """`kickoffs`, and the first kickoff after `until`: None when none is known. One query."""
+def read_kickoffs_and_next(conn: psycopg.Connection, after: datetime, until: datetime) -> tuple[list[tuple[int, datetime]], datetime | None]:
+    """`read_kickoffs`, and the first kickoff after `until`: None when none is known. One query."""
     found = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
     beyond = found.pop()[1] if found and found[-1][1] > until else None
     return found, beyond
 
 
-def remember(conn: psycopg.Connection, now: datetime) -> int:
+def record_kickoffs(conn: psycopg.Connection, now: datetime) -> int:
     """Write down what has changed in what is known of kickoffs after `now`; returns the number of fixtures.
 
     Belongs at the end of every transaction that changes fixtures or who lists them. The lock of such transactions keeps the instants in order.
     """
-    return conn.execute(REMEMBER_SQL, {"now": now}).rowcount
+    return conn.execute(RECORD_KICKOFFS_SQL, {"now": now}).rowcount
 
 
-def forget(conn: psycopg.Connection, before: datetime) -> int:
+def delete_old_kickoffs(conn: psycopg.Connection, before: datetime) -> int:
     """Delete what was known of fixtures whose last known kickoff was before that instant, or that nobody has listed since; returns the rows."""
     return conn.execute(
         """

@@ -18,14 +18,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.secrets import PLAIN_PARAMETERS, address_secrets, redact
+from palimpsest_pipeline.domain.secrets import PUBLIC_QUERY_PARAMETERS, list_address_secrets, redact
 
-SCHEME: Final = "postgresql+psycopg"
+URL_SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
-GIVE_UP_AFTER_S: Final = 8.5
+LOSS_TIMEOUT_S: Final = 8.5
 """A restart of a server takes less."""
-LIVELY: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+KEEPALIVE_PARAMETERS: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
 """libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
 
 
@@ -48,33 +48,33 @@ def parse_url(url: str) -> URL:
     return parsed
 
 
-def shown_url(parsed: URL) -> str:
-    """Return the address as people may see it: without its password, and with only `PLAIN_PARAMETERS` of its query."""
-    query = {name: value for name, value in parsed.query.items() if name in PLAIN_PARAMETERS}
+def redact_url(parsed: URL) -> str:
+    """Return the address as people may see it: without its password, and with only `PUBLIC_QUERY_PARAMETERS` of its query."""
+    query = {name: value for name, value in parsed.query.items() if name in PUBLIC_QUERY_PARAMETERS}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
 
-def reason_of(error: Exception, parsed: URL) -> str:
+def explain_connection_error(error: Exception, parsed: URL) -> str:
     """Return the first line of libpq's error about a connection to `parsed`, without any secret of the address."""
     line = str(error).strip().partition("\n")[0].strip()
-    return redact(line, *address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
+    return redact(line, *list_address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
 
 
 def normalise_url(url: str) -> str:
     """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
     parsed = parse_url(url)
-    if parsed.drivername not in {"postgresql", SCHEME}:
+    if parsed.drivername not in {"postgresql", URL_SCHEME}:
         raise DatabaseUrlError(f"{parsed.drivername}:// is not supported: write postgresql+psycopg://user:password@host:5432/database")
     if not parsed.database:
-        raise DatabaseUrlError(f"the address names no database: {shown_url(parsed)}")
-    return parsed.set(drivername=SCHEME).render_as_string(hide_password=False)
+        raise DatabaseUrlError(f"the address names no database: {redact_url(parsed)}")
+    return parsed.set(drivername=URL_SCHEME).render_as_string(hide_password=False)
 
 
-DISK_FULL: Final = "53100"
-CONNECTION_LOST: Final = ("08", "57P")
+DISK_FULL_SQLSTATE: Final = "53100"
+CONNECTION_LOST_SQLSTATES: Final = ("08", "57P")
 """How SQLSTATEs begin of a server that is stopping, starting, or gone."""
-DRIVERS: Final = ("psycopg", "psycopg2")
-WRAPPERS: Final = (*DRIVERS, "sqlalchemy", "dagster", "palimpsest_pipeline")
+DRIVER_PACKAGES: Final = ("psycopg", "psycopg2")
+WRAPPER_PACKAGES: Final = (*DRIVER_PACKAGES, "sqlalchemy", "dagster", "palimpsest_pipeline")
 """Packages whose errors say what befell them when they are raised while another error is handled. Any other error there is a bug of its own."""
 
 
@@ -83,14 +83,14 @@ def explain_loss(error: BaseException) -> str | None:
 
     Looks at the causes of the error too, and at errors of SQLAlchemy and of either psycopg.
     """
-    for each in _causes(error):
+    for each in _walk_causes(error):
         state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
         reason = str(each).strip().partition("\n")[0].strip()
-        if state == DISK_FULL or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
+        if state == DISK_FULL_SQLSTATE or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
             return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
         is_loss = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
-        is_loss |= type(each).__name__ == "DatabaseError" and _package_of(each) == "psycopg2" and state is None  # the server closed the connection
-        if is_loss and _package_of(each) in DRIVERS and (state is None or state.startswith(CONNECTION_LOST)):
+        is_loss |= type(each).__name__ == "DatabaseError" and _get_package(each) == "psycopg2" and state is None  # the server closed the connection
+        if is_loss and _get_package(each) in DRIVER_PACKAGES and (state is None or state.startswith(CONNECTION_LOST_SQLSTATES)):
             return (
                 f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "
                 "again: what had arrived is kept"
@@ -98,7 +98,7 @@ def explain_loss(error: BaseException) -> str | None:
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _walk_causes(error: BaseException) -> Iterator[BaseException]:
     """The error, and what it was raised from, step by step: what was only being handled at the time counts where WRAPPERS say so."""
     seen: set[int] = set()
     following: BaseException | None = error
@@ -106,11 +106,11 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(following))
         yield following
         original: BaseException | None = getattr(following, "orig", None)  # SQLAlchemy's name for the driver's error
-        follows_context = not following.__suppress_context__ and _package_of(following) in WRAPPERS
+        follows_context = not following.__suppress_context__ and _get_package(following) in WRAPPER_PACKAGES
         following = original or following.__cause__ or (following.__context__ if follows_context else None)
 
 
-def _package_of(error: BaseException) -> str:
+def _get_package(error: BaseException) -> str:
     return type(error).__module__.partition(".")[0]
 
 
@@ -119,7 +119,7 @@ class DatabaseGone(ConnectionError):
 
 
 @contextmanager
-def give_up_on_loss(limit_s: float = GIVE_UP_AFTER_S) -> Iterator[None]:
+def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
     """Inside the block, a connection of SQLAlchemy that fails raises DatabaseGone once none could be made for `limit_s` seconds.
 
     Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not try again after an error that
@@ -147,7 +147,7 @@ def give_up_on_loss(limit_s: float = GIVE_UP_AFTER_S) -> Iterator[None]:
         sa.event.remove(sa.Engine, "do_connect", connect)
 
 
-def libpq_environment(conninfo: str) -> dict[str, str]:
+def build_libpq_environment(conninfo: str) -> dict[str, str]:
     """Return the address as the variables that every libpq client reads."""
     told = conninfo_to_dict(conninfo)
     variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
@@ -168,7 +168,7 @@ class Database:
         object.__setattr__(self, "url", normalise_url(self.url))
 
     def __repr__(self) -> str:
-        return f"Database({shown_url(self._parsed)!r})"
+        return f"Database({redact_url(self._parsed)!r})"
 
     @property
     def _parsed(self) -> URL:
@@ -188,7 +188,7 @@ class Database:
         given = str(address.get("options") or "")
         try:
             return psycopg.connect(
-                make_conninfo(self.conninfo, **{name: value for name, value in LIVELY.items() if name not in address}),
+                make_conninfo(self.conninfo, **{name: value for name, value in KEEPALIVE_PARAMETERS.items() if name not in address}),
                 autocommit=autocommit,
                 options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(),
                 application_name=APPLICATION_NAME,
@@ -196,7 +196,7 @@ class Database:
             )
         except psycopg.OperationalError as error:
             raise DatabaseUnreachable(
-                f"cannot reach {shown_url(self._parsed)}: {reason_of(error, self._parsed)}. Check the address (PALIMPSEST_DATABASE_URL) and that the "
+                f"cannot reach {redact_url(self._parsed)}: {explain_connection_error(error, self._parsed)}. Check the address (PALIMPSEST_DATABASE_URL) and that the "
                 "server runs."
             ) from None  # its own text may show a secret of the address
 

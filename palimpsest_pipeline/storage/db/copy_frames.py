@@ -12,14 +12,14 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-Params = Sequence[Any] | Mapping[str, Any] | None
+QueryParams = Sequence[Any] | Mapping[str, Any] | None
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 CHUNK_ROWS: Final = 200_000
 """Rows per CSV buffer: bounds the memory of a large copy."""
 
 
-def identifier(table: str) -> sql.Identifier:
+def quote_identifier(table: str) -> sql.Identifier:
     """`schema.table` or `table` as a quoted identifier."""
     return sql.Identifier(*table.split("."))
 
@@ -30,10 +30,12 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     Lists become arrays; structs and Python dicts become JSON (a struct's null fields are left out, since Polars adds them to rows that lack
     the key); null stays null and '' stays ''. Raises TypeError for a column without a text form, psycopg's errors for what Postgres refuses.
     """
-    texts = [_as_text(name, dtype) for name, dtype in frame.schema.items()]
+    texts = [_build_text_expr(name, dtype) for name, dtype in frame.schema.items()]
     if frame.is_empty():
         return 0
-    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns)))
+    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
+        quote_identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+    )
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         for chunk in frame.iter_slices(CHUNK_ROWS):
             buffer = io.BytesIO()
@@ -42,26 +44,26 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     return frame.height
 
 
-def stage(conn: psycopg.Connection, name: str, like: str, frame: pl.DataFrame) -> None:
+def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame: pl.DataFrame) -> None:
     """Copy `frame` into a fresh temporary table `name` whose columns have the types they have in table `like`; gone with the transaction.
 
     `like` may be given column definitions instead, in parentheses: "(platform text, external_id text)".
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
-    if like.startswith("("):
-        conn.execute(sql.SQL("create temporary table {} {} on commit drop").format(sql.Identifier(name), sql.SQL(like)))
+    if template.startswith("("):
+        conn.execute(sql.SQL("create temporary table {} {} on commit drop").format(sql.Identifier(name), sql.SQL(template)))
     else:
         conn.execute(
             sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
-                sql.Identifier(name), columns, identifier(like)
+                sql.Identifier(name), columns, quote_identifier(template)
             )
         )
     copy_rows(conn, name, frame)
     conn.execute(sql.SQL("analyze {}").format(sql.Identifier(name)))
 
 
-def read_frame(conn: psycopg.Connection, query: str, params: Params, schema: Schema) -> pl.DataFrame:
+def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema: Schema) -> pl.DataFrame:
     """Result of a SELECT as a frame with exactly the columns and types of `schema`, in that order; the query must name them so.
 
     Instants are Datetime("us", "UTC"); arrays of integers or text are lists; JSON comes as text. Raises when a value does not fit its type.
@@ -76,14 +78,14 @@ def read_frame(conn: psycopg.Connection, query: str, params: Params, schema: Sch
         statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(selected, sql.SQL(bound))
         with cursor.copy(statement) as copy:
             body = b"".join(bytes(block) for block in copy)
-    textual = {**{name: _csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}
+    textual = {**{name: _choose_csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}
     if not body:
         return pl.DataFrame(schema=dict(schema))
     rows = pl.read_csv(io.BytesIO(body), has_header=False, schema=textual)
-    return rows.select(_from_text(name, dtype) for name, dtype in schema.items())
+    return rows.select(_parse_text_expr(name, dtype) for name, dtype in schema.items())
 
 
-def array_text(name: str, inner: pl.DataType) -> pl.Expr:
+def build_array_text(name: str, inner: pl.DataType) -> pl.Expr:
     """A list column (elements of type `inner`) as Postgres prints arrays: of numbers exactly so."""
     column = pl.col(name)
     element = pl.element().cast(pl.String)
@@ -95,14 +97,14 @@ def array_text(name: str, inner: pl.DataType) -> pl.Expr:
     return pl.when(column.is_not_null()).then(pl.lit("{") + body + pl.lit("}")).alias(name)
 
 
-def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
+def _build_text_expr(name: str, dtype: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     if isinstance(dtype, pl.List):
-        return array_text(name, dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner())
+        return build_array_text(name, dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner())
     if isinstance(dtype, pl.Struct):
-        return column.map_batches(lambda values: _json_of(values, drop_nulls=True), return_dtype=pl.String).alias(name)
+        return column.map_batches(lambda values: _encode_json(values, drop_nulls=True), return_dtype=pl.String).alias(name)
     if dtype == pl.Object:
-        return column.map_batches(lambda values: _json_of(values, drop_nulls=False), return_dtype=pl.String).alias(name)
+        return column.map_batches(lambda values: _encode_json(values, drop_nulls=False), return_dtype=pl.String).alias(name)
     if dtype == pl.Binary:
         raise TypeError(f"column {name}: bytes are kept in the landing, not in Postgres")
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
@@ -110,7 +112,7 @@ def _as_text(name: str, dtype: pl.DataType) -> pl.Expr:
     return column
 
 
-def _json_of(values: pl.Series, *, drop_nulls: bool) -> pl.Series:
+def _encode_json(values: pl.Series, *, drop_nulls: bool) -> pl.Series:
     def text(value: Any) -> str | None:
         if value is None:
             return None
@@ -124,13 +126,13 @@ def _is_text_list(dtype: Any) -> bool:
     return isinstance(dtype, pl.List) and dtype.inner == pl.String
 
 
-def _csv_type(dtype: Any) -> pl.DataType:
+def _choose_csv_type(dtype: Any) -> pl.DataType:
     """How the CSV reader takes a column: numbers as they are, everything else as text first."""
     kind: pl.DataType = dtype() if isinstance(dtype, type) else dtype
     return kind if kind.is_numeric() and not kind.is_decimal() else pl.String()
 
 
-def _from_text(name: str, dtype: Any) -> pl.Expr:
+def _parse_text_expr(name: str, dtype: Any) -> pl.Expr:
     column = pl.col(name)
     if dtype == pl.Boolean:
         return column == "t"

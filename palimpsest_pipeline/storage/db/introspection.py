@@ -19,7 +19,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from .copy_frames import Schema, read_frame
 
-SCHEMAS: Final = ("palimpsest", "mart")
+READABLE_SCHEMAS: Final = ("palimpsest", "mart")
 """Where people look, first place first: a view stands for the table of its name."""
 
 RELATIONS_SQL: Final = """
@@ -51,7 +51,7 @@ join pg_namespace n on n.oid = p.pronamespace
 where n.nspname = any(%(schemas)s) and p.proretset and has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')
 """
 
-TYPES: Final[Mapping[str, Any]] = {
+FRAME_TYPES: Final[Mapping[str, Any]] = {
     "bool": pl.Boolean,
     "int2": pl.Int16,
     "int4": pl.Int32,
@@ -86,7 +86,7 @@ class Relation:
     name: str
     kind: str
     """table, view, function."""
-    about: str
+    comment: str
     arguments: tuple[str, ...]
     """Of a function, by name."""
     columns: Mapping[str, tuple[str, str]]
@@ -97,7 +97,7 @@ class Relation:
         return f"{self.schema}.{self.name}"
 
 
-def relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = SCHEMAS) -> list[Relation]:
+def read_relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = READABLE_SCHEMAS) -> list[Relation]:
     """Everything in these schemas that the session may read, by schema in their order, and name."""
     schema: Schema = dict.fromkeys(("schema", "name", "kind", "about", "arguments", "columns"), pl.String)
     rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)}, schema)
@@ -115,20 +115,20 @@ def relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = SCHEMAS) -
     return sorted(found, key=lambda relation: (schemas.index(relation.schema), relation.name))
 
 
-def question(
-    relation: Relation, given: Mapping[str, Any], where: str | None = None, columns: Sequence[str] | None = None, limit: int | None = None
+def build_select(
+    relation: Relation, filters: Mapping[str, Any], where: str | None = None, columns: Sequence[str] | None = None, limit: int | None = None
 ) -> sql.Composed:
     """The SELECT that reads `relation`, or `columns` of it. `given`: arguments of a function by name, and columns with the value, or the values (a
     list, a set, a series), that their rows shall have; None: null. `where`: a condition in SQL. Raises UnknownName, ValueError on a naive instant."""
-    if strange := [name for name in (*given, *(columns or ())) if name not in relation.columns and name not in relation.arguments]:
+    if strange := [name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments]:
         known = f"its columns: {', '.join(relation.columns)}" + (f"; its arguments: {', '.join(relation.arguments)}" if relation.arguments else "")
         raise UnknownName(f"{relation.full_name} has no {', '.join(strange)}; {known}")
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
     source: sql.Composable = sql.Identifier(relation.schema, relation.name)
     if relation.kind == "function":
-        named = [sql.SQL("{} => {}").format(sql.Identifier(name), _literal(given[name])) for name in relation.arguments if name in given]
+        named = [sql.SQL("{} => {}").format(sql.Identifier(name), _build_literal(filters[name])) for name in relation.arguments if name in filters]
         source = sql.SQL("{}({})").format(source, sql.SQL(", ").join(named))
-    conditions = [_condition(name, value) for name, value in given.items() if name not in relation.arguments]
+    conditions = [_build_condition(name, value) for name, value in filters.items() if name not in relation.arguments]
     if where:
         conditions.append(sql.SQL("(") + sql.SQL(where) + sql.SQL("\n)"))
     text = sql.SQL("select {} from {}").format(selected, source)
@@ -137,7 +137,7 @@ def question(
     return text if limit is None else text + sql.SQL(" limit {}").format(sql.Literal(limit))
 
 
-def read_any(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
+def read_query(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
     """The result of a SELECT under its own names and TYPES. Raises what Postgres raises; ValueError when two columns have one name."""
     text = query.as_string(conn).rstrip("; \n\t")  # a statement of a file ends with one; within another it may not
     described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
@@ -146,25 +146,25 @@ def read_any(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFra
         raise ValueError(f"two columns have one name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
     oids = sorted({column.type_code for column in described})
     kinds = dict(read_frame(conn, TYPE_NAMES_SQL, {"oids": oids}, {"oid": pl.Int64, "name": pl.String}).iter_rows())
-    return read_frame(conn, text, None, {column.name: TYPES.get(kinds[column.type_code], pl.String) for column in described})
+    return read_frame(conn, text, None, {column.name: FRAME_TYPES.get(kinds[column.type_code], pl.String) for column in described})
 
 
-def _condition(name: str, value: Any) -> sql.Composed:
+def _build_condition(name: str, value: Any) -> sql.Composed:
     column = sql.Identifier(name)
     if value is None:
         return sql.SQL("{} is null").format(column)
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return sql.SQL("{} = any({})").format(column, _literal(list(value)))
-    return sql.SQL("{} = {}").format(column, _literal(value))
+        return sql.SQL("{} = any({})").format(column, _build_literal(list(value)))
+    return sql.SQL("{} = {}").format(column, _build_literal(value))
 
 
-def _literal(value: Any) -> sql.Literal:
+def _build_literal(value: Any) -> sql.Literal:
     if isinstance(value, list):
-        return sql.Literal([_plain(item) for item in value])
-    return sql.Literal(_plain(value))
+        return sql.Literal([_to_plain_value(item) for item in value])
+    return sql.Literal(_to_plain_value(value))
 
 
-def _plain(value: Any) -> Any:
+def _to_plain_value(value: Any) -> Any:
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ValueError(f"naive datetime {value!r}: instants carry a time zone here")
     return value.value if isinstance(value, Enum) else value

@@ -48,23 +48,23 @@ class Busy(RuntimeError):
 
 
 @contextmanager
-def alone(conn: psycopg.Connection, lock: int, *, wait: bool = True) -> Iterator[None]:
+def hold_lock(conn: psycopg.Connection, lock_key: int, *, wait: bool = True) -> Iterator[None]:
     """Nobody else who takes the advisory lock is inside the block. Raises Busy when somebody is and the caller does not `wait`."""
     if not conn.autocommit:
         raise ValueError("the lock is taken before a transaction begins: give a connection in autocommit")
     if wait:
-        conn.execute("select pg_advisory_lock(%s)", [lock])
-    elif conn.execute("select from (select pg_try_advisory_lock(%s) as had) l where had", [lock]).rowcount == 0:
-        raise Busy(f"somebody else has the lock {lock}")
+        conn.execute("select pg_advisory_lock(%s)", [lock_key])
+    elif conn.execute("select from (select pg_try_advisory_lock(%s) as had) l where had", [lock_key]).rowcount == 0:
+        raise Busy(f"somebody else has the lock {lock_key}")
     try:
         yield
     finally:
         if not conn.closed:
-            conn.execute("select pg_advisory_unlock(%s)", [lock])
+            conn.execute("select pg_advisory_unlock(%s)", [lock_key])
 
 
 @contextmanager
-def snapshot(conn: psycopg.Connection) -> Iterator[None]:
+def open_snapshot(conn: psycopg.Connection) -> Iterator[None]:
     """One transaction, which sees the database as it is at its first question. A row that somebody else changes after that can only be read."""
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read")

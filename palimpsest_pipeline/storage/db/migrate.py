@@ -20,12 +20,33 @@ from palimpsest_pipeline.domain.errors import PalimpsestError
 
 from ..tables import SCHEMAS
 from .connection import Database
-from .drift import check
+from .drift import find_drift
 from .locks import AdvisoryLock
-from .reference_rows import Reference, seed
-from .revisions import VERSION_SCHEMA, VIEWS_PRESENT_SQL, alembic_config, alembic_options, current, head, sql_dir, view_files, view_name
+from .reference_rows import ReferenceRows, write_reference_rows
+from .revisions import (
+    VERSION_SCHEMA,
+    VIEWS_PRESENT_SQL,
+    alembic_options,
+    build_alembic_config,
+    list_view_files,
+    parse_view_name,
+    read_current_revision,
+    read_head_revision,
+    sql_dir,
+)
 
-__all__ = ["MigrationLockError", "alembic_options", "check", "current", "downgrade", "guarded", "head", "sql_dir", "upgrade", "view_files"]
+__all__ = [
+    "MigrationLockError",
+    "alembic_options",
+    "downgrade",
+    "find_drift",
+    "guarded",
+    "list_view_files",
+    "read_current_revision",
+    "read_head_revision",
+    "sql_dir",
+    "upgrade",
+]
 
 """Advisory lock that every migration of a database holds, whoever starts it."""
 LOCK_TIMEOUT_S: Final = 60
@@ -37,7 +58,7 @@ class MigrationLockError(PalimpsestError, RuntimeError):
 
 STAMPED_TABLE: Final = f"{VERSION_SCHEMA}.alembic_version"
 """Its comment is the stamp of the views (`_stamp_views`) when they were created."""
-VIEWS_SQL: Final = """
+VIEW_DEFINITIONS_SQL: Final = """
 with ours as (
     select c.oid, 'pg_class'::regclass as catalog, c.relname as name, pg_get_viewdef(c.oid) as definition from pg_class c
     where c.relnamespace = to_regnamespace('palimpsest') and c.relkind = 'v' and c.relname = any(%(names)s)
@@ -52,38 +73,38 @@ from ours order by name, definition
 """
 
 
-def upgrade(url: str, revision: str = "head", reference: Reference | None = None) -> None:
+def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = None) -> None:
     """Bring the database to `revision`, create the views unless they stand, and write `reference` rows; all or nothing, and safe to repeat.
 
     Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows would change an id's meaning.
     """
-    with Database(url).sqlalchemy_engine().begin() as connection, locked(connection):
+    with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection):
         if revision != "head" or not is_newest(connection):
             with guarded(connection):
-                command.upgrade(alembic_config(connection), revision)
+                command.upgrade(build_alembic_config(connection), revision)
         if reference is not None:
-            seed(_psycopg(connection), reference)
+            write_reference_rows(_get_psycopg_connection(connection), reference)
 
 
 def downgrade(url: str, revision: str = "base") -> None:
     """Take the database back to `revision`; `base` leaves nothing of ours in it. Raises when objects of others depend on ours."""
     with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
-        command.downgrade(alembic_config(connection), revision)
+        command.downgrade(build_alembic_config(connection), revision)
 
 
 def is_newest(connection: sa.Connection) -> bool:
     """Return whether the database is at the newest revision, with every view as its file has it."""
-    if current(connection) != head():
+    if read_current_revision(connection) != read_head_revision():
         return False
-    conn = _psycopg(connection)
+    conn = _get_psycopg_connection(connection)
     stamp = conn.execute("select obj_description(to_regclass(%s), 'pg_class')", [STAMPED_TABLE]).fetchone()
     return stamp == (_stamp_views(conn),)
 
 
 @contextmanager
-def locked(connection: sa.Connection) -> Iterator[None]:
+def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
     """Hold the lock of migrations until the caller's transaction ends. Raises MigrationLockError when it, or a table, cannot be had in time."""
-    raw = _psycopg(connection)
+    raw = _get_psycopg_connection(connection)
     try:
         raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
         raw.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])
@@ -102,14 +123,14 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
 
     `connection` must be in a transaction, which the caller commits.
     """
-    raw = _psycopg(connection)
-    with locked(connection):
+    raw = _get_psycopg_connection(connection)
+    with hold_migration_lock(connection):
         raw.execute(f"create schema if not exists {VERSION_SCHEMA}")
-        grants = _view_grants(raw)
+        grants = _read_view_grants(raw)
         drop_views(raw)
         yield
-        revision = current(connection)
-        if revision == head():
+        revision = read_current_revision(connection)
+        if revision == read_head_revision():
             create_views(raw)
             for grant in grants:
                 raw.execute(grant)
@@ -119,7 +140,7 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
 
 def create_views(conn: psycopg.Connection) -> None:
     """Create every view, and function that is used like one, with its comments, and stamp them. They must not be there yet."""
-    for file in view_files():
+    for file in list_view_files():
         conn.execute(file.read_bytes())
     conn.execute(f"comment on table {STAMPED_TABLE} is '{_stamp_views(conn)}'".encode())
 
@@ -127,17 +148,17 @@ def create_views(conn: psycopg.Connection) -> None:
 def drop_views(conn: psycopg.Connection) -> None:
     """Drop every view and function of ours. A view of somebody else's that uses one stops it with Postgres's own words."""
     present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
-    for name in reversed([view_name(file) for file in view_files()]):
+    for name in reversed([parse_view_name(file) for file in list_view_files()]):
         if name in present:
             conn.execute(f"drop {present[name]} palimpsest.{name}".encode())
 
 
-def _view_grants(conn: psycopg.Connection) -> list[bytes]:
+def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
     """Statements that give others again what they may do with our views and functions, which is lost with what is dropped.
 
     Everybody may call a new function: where that was forbidden, it is forbidden again first.
     """
-    names = [view_name(file) for file in view_files()]
+    names = [parse_view_name(file) for file in list_view_files()]
     query = """
         select format('grant %%s on palimpsest.%%I to %%s', a.privilege_type, c.relname, coalesce(quote_ident(r.rolname), 'public'))
         from pg_class c
@@ -161,14 +182,14 @@ def _view_grants(conn: psycopg.Connection) -> list[bytes]:
 def _stamp_views(conn: psycopg.Connection) -> str:
     """Return a digest of the views' files and of what stands in the database: it changes with either."""
     digest = md5(usedforsecurity=False)
-    for file in view_files():
+    for file in list_view_files():
         digest.update(file.read_bytes())
-    for row in conn.execute(VIEWS_SQL, {"names": [view_name(file) for file in view_files()]}):
+    for row in conn.execute(VIEW_DEFINITIONS_SQL, {"names": [parse_view_name(file) for file in list_view_files()]}):
         digest.update(repr(row).encode())
     return digest.hexdigest()
 
 
-def _psycopg(connection: sa.Connection) -> psycopg.Connection:
+def _get_psycopg_connection(connection: sa.Connection) -> psycopg.Connection:
     """The psycopg connection under SQLAlchemy's, in the same transaction."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)

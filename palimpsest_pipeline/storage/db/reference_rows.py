@@ -12,7 +12,7 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
 
-from .copy_frames import identifier, stage
+from .copy_frames import copy_to_temp_table, quote_identifier
 
 
 class ReferenceConflictError(PalimpsestError, ValueError):
@@ -20,7 +20,7 @@ class ReferenceConflictError(PalimpsestError, ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ReferenceRows:
     """Rows to write, one frame a table, columns those of the table; None leaves a table as it is."""
 
     sports: pl.DataFrame | None = None
@@ -30,22 +30,22 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _TableKind:
     table: str
     key: tuple[str, ...]
     meaning: tuple[str, ...]
     """Columns that an existing key may never change."""
 
 
-KINDS: Final = {
-    "sports": _Kind("core.sports", ("sport",), ()),
-    "bookmakers": _Kind("core.bookmakers", ("platform",), ()),
-    "markets": _Kind("core.markets", ("market_id",), ("market_key", "sport")),
-    "outcomes": _Kind("core.market_outcomes", ("market_id", "ordinal"), ("outcome_key",)),
+TABLE_KINDS: Final = {
+    "sports": _TableKind("core.sports", ("sport",), ()),
+    "bookmakers": _TableKind("core.bookmakers", ("platform",), ()),
+    "markets": _TableKind("core.markets", ("market_id",), ("market_key", "sport")),
+    "outcomes": _TableKind("core.market_outcomes", ("market_id", "ordinal"), ("outcome_key",)),
 }
 
 
-def seed(conn: psycopg.Connection, reference: Reference) -> dict[str, int]:
+def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> dict[str, int]:
     """Insert or correct the rows; returns how many changed per table. Rows that are missing in the frame stay: ids are append-only.
 
     Raises ReferenceConflictError when a market id or an outcome ordinal would change its meaning.
@@ -54,13 +54,13 @@ def seed(conn: psycopg.Connection, reference: Reference) -> dict[str, int]:
     for entry in fields(reference):
         frame: pl.DataFrame | None = getattr(reference, entry.name)
         if frame is not None:
-            changed[entry.name] = _upsert(conn, KINDS[entry.name], frame)
+            changed[entry.name] = _upsert_rows(conn, TABLE_KINDS[entry.name], frame)
     return changed
 
 
-def _upsert(conn: psycopg.Connection, kind: _Kind, frame: pl.DataFrame) -> int:
-    stage(conn, "reference_rows", kind.table, frame)
-    table = identifier(kind.table)
+def _upsert_rows(conn: psycopg.Connection, kind: _TableKind, frame: pl.DataFrame) -> int:
+    copy_to_temp_table(conn, "reference_rows", kind.table, frame)
+    table = quote_identifier(kind.table)
     same_key = sql.SQL(" and ").join(sql.SQL("t.{0} = r.{0}").format(sql.Identifier(c)) for c in kind.key)
     if kind.meaning:
         other = sql.SQL(" or ").join(sql.SQL("t.{0} <> r.{0}").format(sql.Identifier(c)) for c in kind.meaning)
@@ -75,8 +75,8 @@ def _upsert(conn: psycopg.Connection, kind: _Kind, frame: pl.DataFrame) -> int:
     cursor = conn.execute(
         statement.format(
             table=table,
-            columns=_names(frame.columns),
-            key=_names(kind.key),
+            columns=_join_names(frame.columns),
+            key=_join_names(kind.key),
             set=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c)) for c in values),
             differs=sql.SQL(" or ").join(sql.SQL("t.{0} is distinct from excluded.{0}").format(sql.Identifier(c)) for c in values),
         )
@@ -84,5 +84,5 @@ def _upsert(conn: psycopg.Connection, kind: _Kind, frame: pl.DataFrame) -> int:
     return cursor.rowcount
 
 
-def _names(columns: tuple[str, ...] | list[str]) -> sql.Composed:
+def _join_names(columns: tuple[str, ...] | list[str]) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, columns))

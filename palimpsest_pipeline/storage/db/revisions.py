@@ -18,7 +18,7 @@ from ..tables import SCHEMAS, metadata
 VERSION_SCHEMA: Final = "ops"
 MigrationRefused = CommandError
 """What a migration raises that knows no way from the revision it found, ours or another package's."""
-DAY_PARTITION: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
+DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 
 
 def sql_dir() -> Path:
@@ -34,19 +34,19 @@ def alembic_options() -> dict[str, Any]:
         "target_metadata": metadata,
         "version_table_schema": VERSION_SCHEMA,
         "include_schemas": True,
-        "include_name": _ours,
+        "include_name": _is_ours,
         "compare_type": True,
     }
 
 
-def head() -> str:
+def read_head_revision() -> str:
     """The newest revision that this version of the package knows."""
-    revision = ScriptDirectory.from_config(alembic_config(None)).get_current_head()
+    revision = ScriptDirectory.from_config(build_alembic_config(None)).get_current_head()
     assert revision is not None
     return revision
 
 
-def current(connection: sa.Connection) -> str | None:
+def read_current_revision(connection: sa.Connection) -> str | None:
     """Revision of the database; None when it holds nothing of ours."""
     return MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA}).get_current_revision()
 
@@ -58,17 +58,17 @@ VIEWS_PRESENT_SQL: Final = """
 """
 
 
-def view_files() -> list[Path]:
+def list_view_files() -> list[Path]:
     """The files of views, and of the functions that analysts use like views, in order of creation: later ones may use earlier ones."""
     return sorted((sql_dir() / "views").glob("*.sql"))
 
 
-def view_name(file: Path) -> str:
+def parse_view_name(file: Path) -> str:
     """`010_tournaments.sql` holds the view or function `tournaments`, and nothing else."""
     return file.stem.partition("_")[2]
 
 
-def alembic_config(connection: sa.Connection | None) -> Config:
+def build_alembic_config(connection: sa.Connection | None) -> Config:
     """Alembic's configuration for a run inside this process; `connection` is what env.py will use."""
     config = Config()
     config.set_main_option("script_location", str(sql_dir() / "migrations").replace("%", "%%"))
@@ -76,10 +76,10 @@ def alembic_config(connection: sa.Connection | None) -> Config:
     return config
 
 
-def _ours(name: str | None, kind: str, _parents: Any) -> bool:
+def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     """Alembic's filter: our schemas, without day partitions (made at run time) and its own table."""
     if kind == "schema":
         return name in SCHEMAS
     if kind == "table":
-        return name is not None and name != "alembic_version" and not DAY_PARTITION.match(name)
+        return name is not None and name != "alembic_version" and not DAY_PARTITION_PATTERN.match(name)
     return True

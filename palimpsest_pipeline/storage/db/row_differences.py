@@ -12,10 +12,10 @@ import psycopg
 from psycopg import sql
 
 from ..tables import metadata
-from .copy_frames import copy_rows, identifier
+from .copy_frames import copy_rows, quote_identifier
 
 # Made once a session and not analyzed: each new temporary table, and what is known of it, would leave dead rows in the catalog.
-STAGE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
+CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
 DELETE_SQL: Final = """
 delete from {table} t where t.sr_id = any(%(sr_ids)s) and not exists (select from pg_temp.{staged} n where {same_key})
 """
@@ -32,18 +32,18 @@ order by {key}
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
+class WriteCounts:
     """How many rows of a table were written."""
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
 
-    def __add__(self, other: "Differences") -> "Differences":
-        return Differences(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
+    def __add__(self, other: "WriteCounts") -> "WriteCounts":
+        return WriteCounts(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
 
 
-def write_differences(conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]) -> Differences:
+def write_differences(conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]) -> WriteCounts:
     """Make `frame` the rows of these fixtures in a table whose key begins with sr_id, and write only rows that differ.
 
     Raises ValueError when the frame lacks or invents columns.
@@ -55,22 +55,22 @@ def write_differences(conn: psycopg.Connection[Any], table: str, frame: pl.DataF
     key = [column.name for column in declared.primary_key.columns]
     others = [column.name for column in declared.columns if column.name not in key]
     parts = {
-        "table": identifier(table),
+        "table": quote_identifier(table),
         "staged": sql.Identifier(staged),
-        "columns": _listed("{}", (*key, *others)),
-        "key": _listed("n.{}", key),
-        "same_key": _listed("t.{0} = n.{0}", key, " and "),
-        "assignments": _listed("{0} = n.{0}", others),
-        "stored": _listed("t.{}", others),
-        "given": _listed("n.{}", others),
+        "columns": _join_names("{}", (*key, *others)),
+        "key": _join_names("n.{}", key),
+        "same_key": _join_names("t.{0} = n.{0}", key, " and "),
+        "assignments": _join_names("{0} = n.{0}", others),
+        "stored": _join_names("t.{}", others),
+        "given": _join_names("n.{}", others),
     }
-    for statement in (STAGE_SQL, "delete from pg_temp.{staged}"):
+    for statement in (CREATE_TEMP_TABLE_SQL, "delete from pg_temp.{staged}"):
         conn.execute(sql.SQL(statement).format(**parts))
     copy_rows(conn, f"pg_temp.{staged}", frame)
     params = {"sr_ids": list(sr_ids)}
     deleted, updated, inserted = (conn.execute(sql.SQL(text).format(**parts), params).rowcount for text in (DELETE_SQL, UPDATE_SQL, INSERT_SQL))
-    return Differences(inserted, updated, deleted)
+    return WriteCounts(inserted, updated, deleted)
 
 
-def _listed(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:
+def _join_names(form: str, names: Sequence[str], separator: str = ", ") -> sql.Composed:
     return sql.SQL(separator).join(sql.SQL(form).format(sql.Identifier(name)) for name in names)

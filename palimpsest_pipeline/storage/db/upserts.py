@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from psycopg import sql
 
-from .copy_frames import identifier
+from .copy_frames import quote_identifier
 
 
 def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source: sql.Composable) -> sql.Composed:
@@ -26,7 +26,7 @@ def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source:
         on conflict ({key}) do update set {set} where ({old}) is distinct from ({new})
         """
     ).format(
-        table=identifier(table),
+        table=quote_identifier(table),
         columns=listed("{0}", columns),
         source=source,
         key=listed("{0}", key),

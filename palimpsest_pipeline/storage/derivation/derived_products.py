@@ -12,28 +12,28 @@ from psycopg import sql
 
 from ..db.locks import AdvisoryLock
 
-Schema = Literal["core", "mart"]
+ProductSchema = Literal["core", "mart"]
 
-ODDS: Final = "odds_snapshots"
-"""Product that stands platform by platform: see `of_platforms`."""
+ODDS_PRODUCT: Final = "odds_snapshots"
+"""Product that stands platform by platform: see `list_platform_products`."""
 
-COVERAGE: Final = "coverage"
-"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see `unmark_resting_on_books`."""
+COVERAGE_PRODUCT: Final = "coverage"
+"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see `mark_due_by_book_sizes`."""
 
 
-def of_platforms(product: str, platforms: Iterable[str]) -> list[str]:
+def list_platform_products(product: str, platforms: Iterable[str]) -> list[str]:
     """The products of which one that is derived platform by platform consists, e.g. odds_snapshots/bet9ja."""
     return [f"{product}/{platform}" for platform in platforms]
 
 
-def claim(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
+def claim_product(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
     """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends. Before any other lock."""
     conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"])
 
 
-def mark(
+def mark_derived(
     conn: psycopg.Connection,
-    schema: Schema,
+    schema: ProductSchema,
     product: str,
     cycle_id: int,
     *,
@@ -58,19 +58,19 @@ def mark(
     conn.execute(query, [cycle_id, product, landing_digest, parser_version, mapping_version, n_rows])
 
 
-def unmark(conn: psycopg.Connection, schema: Schema, product: str, cycle_ids: Sequence[int]) -> None:
+def mark_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> None:
     """Make products due again."""
     query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products"))
     conn.execute(query, [product, list(cycle_ids)])
 
 
-def unmark_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
+def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
     """Make every product of these cycles due again, in core and mart. Their rows stay until they are replaced."""
-    for schema in get_args(Schema):
+    for schema in get_args(ProductSchema):
         conn.execute(sql.SQL("delete from {} where cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products")), [list(cycle_ids)])
 
 
-def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta) -> list[int]:
+def mark_carrying_cycles_due(conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta) -> list[int]:
     """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered; returns their ids."""
     query = """
         delete from mart.cycle_products p using core.cycles late, core.cycles this
@@ -81,7 +81,7 @@ def unmark_carrying(conn: psycopg.Connection, product: str, cycle_id: int, carry
     return [late for (late,) in conn.execute(query, [cycle_id, product, carry_limit]).fetchall()]
 
 
-def unmark_resting_on_books(
+def mark_due_by_book_sizes(
     conn: psycopg.Connection, product: str, cycle_id: int, listing_ids: Sequence[int], since: datetime, carry_limit: timedelta
 ) -> list[int]:
     """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return the ids of these cycles.
@@ -102,13 +102,13 @@ def unmark_resting_on_books(
     return [late for (late,) in conn.execute(query, params).fetchall()]
 
 
-def marks(conn: psycopg.Connection, schema: Schema, cycle_id: int) -> dict[str, int]:
-    """Products that stand for a cycle, with their rows (`mark`)."""
+def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -> dict[str, int]:
+    """Products that stand for a cycle, with their rows (`mark_derived`)."""
     query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(sql.Identifier(schema, "cycle_products"))
     return dict(conn.execute(query, [cycle_id]).fetchall())
 
 
-def standing_rows(conn: psycopg.Connection, schema: Schema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
+def count_rows(conn: psycopg.Connection, schema: ProductSchema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
     """Return how many rows the products of these names have for these cycles, by their marks."""
     query = sql.SQL("select coalesce(sum(n_rows), 0)::bigint from {} where product = any(%s) and cycle_id = any(%s)")
     row = conn.execute(query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]).fetchone()

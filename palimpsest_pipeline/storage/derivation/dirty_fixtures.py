@@ -16,9 +16,9 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema, read_frame
 
-MARKS: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
+MARKS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "marked_at": INSTANT}
 
-BEARS_ON_SQL: Final = """
+AFFECTED_FIXTURES_SQL: Final = """
 looked_at as (
     select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
     union
@@ -46,12 +46,12 @@ bears_on as (
 joined or that are of another tournament now (`moved`). A full cycle looks at everything that had not begun at the full cycle before it."""
 
 MARK_SQL: Final = f"""
-with {BEARS_ON_SQL}
+with {AFFECTED_FIXTURES_SQL}
 insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
 select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
 on conflict (product, sr_id) do update set marked_at = excluded.marked_at
 """
-MARK_OF_OTHER_HOME_SQL: Final = """
+MARK_OTHER_HOME_SQL: Final = """
 with of_other_home as materialized (
     select f.sr_id
     from core.fixtures f
@@ -85,42 +85,42 @@ MARKS_SQL: Final = """
 select sr_id, marked_at from mart.dirty_fixtures
 where product = %(product)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
 """
-WAITING_SQL: Final = """
+COUNT_DUE_SQL: Final = """
 select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures where product = %s
 """
 
 
-def mark(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int]) -> None:
+def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int]) -> None:
     """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no more by the time that they are
     derived lose their marks then."""
-    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved), "products": [product.value for product in FixtureProduct]})
+    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids), "products": [product.value for product in FixtureProduct]})
 
 
-def mark_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
+def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
     """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked; returns how many marks were set.
 
     While there is any such fixture, those without rows are marked with it.
     """
     params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
-    return conn.execute(MARK_OF_OTHER_HOME_SQL, params).rowcount
+    return conn.execute(MARK_OTHER_HOME_SQL, params).rowcount
 
 
-def marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
+def read_marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
     """Fixtures that are due, of these or all (MARKS), by sr_id."""
     params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
-    return read_frame(conn, MARKS_SQL, params, MARKS).sort("sr_id")
+    return read_frame(conn, MARKS_SQL, params, MARKS_SCHEMA).sort("sr_id")
 
 
-def unmark(conn: psycopg.Connection, product: FixtureProduct, seen: pl.DataFrame) -> None:
+def unmark_fixtures(conn: psycopg.Connection, product: FixtureProduct, marks: pl.DataFrame) -> None:
     """Take away the marks that were `seen` (MARKS). One that was set again since stays, and nobody is waited for.
 
     Not in the snapshot in which they were seen, but after it: there one that was set again could not be left alone, only be an error.
     """
-    conn.execute(UNMARK_SQL, {"product": product.value, **{name: seen[name].to_list() for name in MARKS}})
+    conn.execute(UNMARK_SQL, {"product": product.value, **{name: marks[name].to_list() for name in MARKS_SCHEMA}})
 
 
-def waiting(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
+def count_due_fixtures(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
     """How many fixtures are due, and how long the first of them has been waiting, seconds; nought when there are none."""
-    row = conn.execute(WAITING_SQL, [product.value]).fetchone()
+    row = conn.execute(COUNT_DUE_SQL, [product.value]).fetchone()
     n, waits_s = row or (0, None)
     return n, waits_s or 0.0

@@ -15,10 +15,10 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope
 
-from .derived_products import Schema
+from .derived_products import ProductSchema
 
 DUE_SQL: Final = "ops.due_products(%(parser)s, %(mapping)s, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
-"""The function, for a from clause; its parameters are those of `DueQuery.params`."""
+"""The function, for a from clause; its parameters are those of `DueQuery.build_params`."""
 
 
 class DueReason(StrEnum):
@@ -30,7 +30,7 @@ class DueReason(StrEnum):
     MAPPING = "another mapping version"
 
 
-UNDERIVED: Final = (DueReason.MISSING, DueReason.CONTENT)
+NEW_CONTENT_REASONS: Final = (DueReason.MISSING, DueReason.CONTENT)
 """Reasons that say that something landed is not in core or mart in any version."""
 
 
@@ -38,7 +38,7 @@ UNDERIVED: Final = (DueReason.MISSING, DueReason.CONTENT)
 class Product:
     """A product that is derived from each cycle of these scopes, under the name by which it is marked; `scopes` None: from every cycle."""
 
-    schema: Schema
+    schema: ProductSchema
     name: str
     scopes: tuple[Scope, ...] | None = None
 
@@ -51,7 +51,7 @@ class DueQuery:
     mapping_version: str
     products: tuple[Product, ...]
 
-    def params(self, first: datetime | None = None, end: datetime | None = None, cycle_ids: Iterable[int] | None = None) -> dict[str, Any]:
+    def build_params(self, first: datetime | None = None, end: datetime | None = None, cycle_ids: Iterable[int] | None = None) -> dict[str, Any]:
         """Return the parameters of `DUE_SQL` for the hours in [first, end), or for these cycles alone."""
         wanted = [{"schema": each.schema, "product": each.name, "scopes": each.scopes} for each in self.products]
         return {
@@ -65,14 +65,14 @@ class DueQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class DueProduct:
     """A product of a cycle that is due."""
 
     cycle_id: int
     partition_hour: datetime
-    schema: Schema
+    schema: ProductSchema
     product: str
-    why: DueReason
+    reason: DueReason
     can_be_derived: bool
     """The cycle is in the landing, and whole."""
     is_gone: bool
@@ -81,24 +81,24 @@ class Due:
     """It was tried with this content and these versions, and failed."""
 
 
-def due_products(
+def read_due_products(
     conn: psycopg.Connection,
     query: DueQuery,
     *,
     first: datetime | None = None,
     end: datetime | None = None,
     cycle_ids: Iterable[int] | None = None,
-) -> list[Due]:
+) -> list[DueProduct]:
     """Return what is due in the hours in [first, end), or of these cycles, by cycle; also of cycles that are gone or not whole."""
     statement = f"""
         select cycle_id, partition_hour, schema, product, reason, can_be_derived, is_gone, has_failed from {DUE_SQL}
         order by cycle_id, schema, product
     """
-    rows = conn.execute(statement.encode(), query.params(first, end, cycle_ids)).fetchall()
-    return [Due(cycle_id, hour, schema, product, DueReason(why), *flags) for cycle_id, hour, schema, product, why, *flags in rows]
+    rows = conn.execute(statement.encode(), query.build_params(first, end, cycle_ids)).fetchall()
+    return [DueProduct(cycle_id, hour, schema, product, DueReason(why), *flags) for cycle_id, hour, schema, product, why, *flags in rows]
 
 
-def unfinished_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
+def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
     """Return the hours with a cycle that asked platforms, got answers, ended before `before`, is not gone, and has a product that is due."""
     statement = f"""
         select d.partition_hour
@@ -107,12 +107,12 @@ def unfinished_hours(conn: psycopg.Connection, query: DueQuery, before: datetime
             and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id and r.bytes > 0)
         group by d.partition_hour order by d.partition_hour
     """
-    rows = conn.execute(statement.encode(), {**query.params(), "before": before}).fetchall()
+    rows = conn.execute(statement.encode(), {**query.build_params(), "before": before}).fetchall()
     return [hour for (hour,) in rows]
 
 
 @dataclass(frozen=True, slots=True)
-class Underived:
+class DueCycle:
     """A cycle that has ended and was not derived from what is landed now. `run_id`: the Dagster run that scraped it."""
 
     cycle_id: int
@@ -123,7 +123,7 @@ class Underived:
     """It was interrupted or cancelled, or it failed."""
 
 
-def underived_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[Underived]:
+def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[DueCycle]:
     """Return the scraped cycles of the hours from `first` on that have ended, are whole in the landing, and have a product that is due from what is
     landed now, by cycle.
 
@@ -137,8 +137,8 @@ def underived_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime)
         having bool_or(d.reason = any(%(reasons)s)) and not bool_or(d.has_failed)
         order by d.cycle_id
     """
-    params = {**query.params(first), "reasons": [str(why) for why in UNDERIVED]}
-    return [Underived(*row) for row in conn.execute(statement.encode(), params).fetchall()]
+    params = {**query.build_params(first), "reasons": [str(why) for why in NEW_CONTENT_REASONS]}
+    return [DueCycle(*row) for row in conn.execute(statement.encode(), params).fetchall()]
 
 
 def record_failure(
@@ -156,12 +156,12 @@ def record_failure(
     )
 
 
-def forget_failure(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
+def delete_failure(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
     """Delete the failure of a product of a cycle, which has been derived since."""
     conn.execute("delete from ops.cycle_failures where cycle_id = %s and product = %s", [cycle_id, product])
 
 
-def forget_failures(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
+def delete_failures(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
     """Delete the failures of these cycles."""
     conn.execute("delete from ops.cycle_failures where cycle_id = any(%s)", [list(cycle_ids)])
 
@@ -176,10 +176,10 @@ class CycleFailure:
     failed_at: datetime
 
 
-def all_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
+def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
     """Return the failures whose products are still due, by cycle and product."""
     # The cycles are values, not a subquery: only then does Postgres inline the function and find them by its index (3.7 ms, not 20 ms, of 100,000).
-    params = query.params(cycle_ids=[cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()])
+    params = query.build_params(cycle_ids=[cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()])
     statement = f"""
         select f.cycle_id, f.product, f.error, f.failed_at from ops.cycle_failures f join {DUE_SQL} d using (cycle_id, product)
         order by f.cycle_id, f.product
@@ -187,12 +187,12 @@ def all_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure
     return [CycleFailure(*row) for row in conn.execute(statement.encode(), params).fetchall()]
 
 
-def failures(conn: psycopg.Connection, cycle_ids: Sequence[int], *, of_runs: Sequence[str] | None = None) -> dict[tuple[int, str], str]:
+def read_failures(conn: psycopg.Connection, cycle_ids: Sequence[int], *, run_ids: Sequence[str] | None = None) -> dict[tuple[int, str], str]:
     """Return the errors of these cycles by cycle and product, in that order; with `of_runs` those since the first of these Dagster runs began."""
     statement = """
         select cycle_id, product, error from ops.cycle_failures
         where cycle_id = any(%s) and (%s or failed_at >= (select min(started_at) from ops.run_heartbeats where run_id = any(%s)))
         order by cycle_id, product
     """
-    found = conn.execute(statement, [list(cycle_ids), of_runs is None, list(of_runs or ())]).fetchall()
+    found = conn.execute(statement, [list(cycle_ids), run_ids is None, list(run_ids or ())]).fetchall()
     return {(cycle_id, product): error for cycle_id, product, error in found}

@@ -12,8 +12,8 @@ import psycopg
 
 from palimpsest_pipeline.domain.enums import Scope
 
-COLUMNS: Final = "cycle_id, partition_hour, scope, digest, is_whole, is_gone, problem"
-KNOWN_SQL: Final = """
+LANDED_COLUMNS: Final = "cycle_id, partition_hour, scope, digest, is_whole, is_gone, problem"
+KNOWN_CYCLES_SQL: Final = """
     select distinct on (cycle_id) cycle_id, partition_hour, scope
     from (
         select cycle_id, partition_hour, scope from core.cycles
@@ -39,34 +39,34 @@ class LandedCycle:
     problem: str = ""
 
 
-def read(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
+def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
     """Return the rows of the hours in [first, end), by cycle."""
-    query = f"select {COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s order by cycle_id"
-    return _cycles(conn.execute(query.encode(), [first, end]).fetchall())
+    query = f"select {LANDED_COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s order by cycle_id"
+    return _build_cycles(conn.execute(query.encode(), [first, end]).fetchall())
 
 
 def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
     """Return the row of one cycle; None when it has none."""
-    rows = conn.execute(f"select {COLUMNS} from ops.landed_cycles where cycle_id = %s".encode(), [cycle_id]).fetchall()
-    return next(iter(_cycles(rows)), None)
+    rows = conn.execute(f"select {LANDED_COLUMNS} from ops.landed_cycles where cycle_id = %s".encode(), [cycle_id]).fetchall()
+    return next(iter(_build_cycles(rows)), None)
 
 
 def is_complete(conn: psycopg.Connection) -> bool:
-    """Return whether the table has rows, and one for every cycle that `known_cycles` returns."""
+    """Return whether the table has rows, and one for every cycle that `read_known_cycles` returns."""
     query = f"""
         select exists (select from ops.landed_cycles) and not exists (
-            select from ({KNOWN_SQL}) known where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
+            select from ({KNOWN_CYCLES_SQL}) known where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
         )
     """
     row = conn.execute(query.encode(), ["-infinity", "infinity"]).fetchone()
     return row is not None and bool(row[0])
 
 
-def write(conn: psycopg.Connection, cycle: LandedCycle) -> None:
+def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
     """Write the row of one cycle over the one that is there."""
     conn.execute(
         f"""
-        insert into ops.landed_cycles ({COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s)
+        insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s)
         on conflict (cycle_id) do update set partition_hour = excluded.partition_hour, scope = excluded.scope, digest = excluded.digest,
             is_whole = excluded.is_whole, is_gone = excluded.is_gone, problem = excluded.problem
         """.encode(),
@@ -74,48 +74,48 @@ def write(conn: psycopg.Connection, cycle: LandedCycle) -> None:
     )
 
 
-def mark_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
+def mark_hour_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
     """Record of all cycles of an hour that they are no longer in the landing. Return their ids."""
     query = "update ops.landed_cycles set digest = null, is_whole = false, is_gone = true, problem = '' where partition_hour = %s returning cycle_id"
     return [cycle_id for (cycle_id,) in conn.execute(query, [hour]).fetchall()]
 
 
-def known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
+def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
     """Return the cycles of the hours in [first, end) that are in core, or that the ledger knows as ended with answers.
 
     Each is returned as gone, since the landing is not read here.
     """
     return [
         LandedCycle(cycle_id, hour, Scope(scope), None, is_whole=False, is_gone=True)
-        for cycle_id, hour, scope in conn.execute(KNOWN_SQL, [first, end]).fetchall()
+        for cycle_id, hour, scope in conn.execute(KNOWN_CYCLES_SQL, [first, end]).fetchall()
     ]
 
 
-def replace(conn: psycopg.Connection, before: Sequence[LandedCycle], now: Iterable[LandedCycle]) -> int:
+def replace_cycles(conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]) -> int:
     """Replace the rows `before` by `now`; return how many differ. A row that another process has written since `before` was read stays."""
-    old, new = {cycle.cycle_id: cycle for cycle in before}, {cycle.cycle_id: cycle for cycle in now}
+    old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]
     changed = [cycle for cycle_id, cycle in new.items() if cycle_id in old and old[cycle_id] != cycle]
     added = [cycle for cycle_id, cycle in new.items() if cycle_id not in old]
     same = "(cycle_id, digest, is_whole, is_gone, problem) is not distinct from (%s, %s, %s, %s, %s)"
     with conn.cursor() as cursor:
-        cursor.executemany(f"delete from ops.landed_cycles where {same}".encode(), [_version(cycle) for cycle in vanished])
+        cursor.executemany(f"delete from ops.landed_cycles where {same}".encode(), [_get_version(cycle) for cycle in vanished])
         cursor.executemany(
             f"""
             update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem) = (%s, %s, %s, %s, %s, %s) where {same}
             """.encode(),
-            [(*astuple(cycle)[1:], *_version(old[cycle.cycle_id])) for cycle in changed],
+            [(*astuple(cycle)[1:], *_get_version(old[cycle.cycle_id])) for cycle in changed],
         )
         cursor.executemany(
-            f"insert into ops.landed_cycles ({COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing".encode(),
+            f"insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing".encode(),
             [astuple(cycle) for cycle in added],
         )
     return len(vanished) + len(changed) + len(added)
 
 
-def _version(cycle: LandedCycle) -> tuple[int, str | None, bool, bool, str]:
+def _get_version(cycle: LandedCycle) -> tuple[int, str | None, bool, bool, str]:
     return cycle.cycle_id, cycle.digest, cycle.is_whole, cycle.is_gone, cycle.problem
 
 
-def _cycles(rows: Iterable[tuple[int, datetime, str | None, str | None, bool, bool, str]]) -> list[LandedCycle]:
+def _build_cycles(rows: Iterable[tuple[int, datetime, str | None, str | None, bool, bool, str]]) -> list[LandedCycle]:
     return [LandedCycle(row[0], row[1], None if row[2] is None else Scope(row[2]), row[3], row[4], row[5], row[6]) for row in rows]

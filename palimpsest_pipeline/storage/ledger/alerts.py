@@ -12,83 +12,85 @@ from palimpsest_pipeline.domain.enums import Severity
 
 from ..db.locks import AdvisoryLock
 
-KEPT: Final = timedelta(days=90)
+CLOSED_ALERT_RETENTION: Final = timedelta(days=90)
 """How long alerts are kept that are over."""
-COLUMNS: Final = tuple(field.name for field in fields(Alert))
-IDENTITY: Final = ("alert_key", "opened_at")
-LATEST_SQL: Final = f"select distinct on (alert_key) {', '.join(COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
-UNTOLD_SQL: Final = f"select {', '.join(COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null order by opened_at, alert_key"
-RECENT_SQL: Final = f"""
-    select {", ".join(COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s
+ALERT_COLUMNS: Final = tuple(field.name for field in fields(Alert))
+KEY_COLUMNS: Final = ("alert_key", "opened_at")
+LATEST_ALERTS_SQL: Final = f"select distinct on (alert_key) {', '.join(ALERT_COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
+UNNOTIFIED_ALERTS_SQL: Final = (
+    f"select {', '.join(ALERT_COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null order by opened_at, alert_key"
+)
+RECENT_ALERTS_SQL: Final = f"""
+    select {", ".join(ALERT_COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s
     order by closed_at desc nulls first, opened_at desc, alert_key
 """
-TOLD: Final = ("told_by", "told_at", "closing_told_by", "closing_told_at")
-WRITE_TOLD_SQL: Final = f"""
-    update ops.alerts set {", ".join(f"{name} = %({name})s" for name in TOLD)}
-    where {" and ".join(f"{name} = %({name})s" for name in (*IDENTITY, "severity"))}
+NOTIFICATION_COLUMNS: Final = ("told_by", "told_at", "closing_told_by", "closing_told_at")
+WRITE_NOTIFICATIONS_SQL: Final = f"""
+    update ops.alerts set {", ".join(f"{name} = %({name})s" for name in NOTIFICATION_COLUMNS)}
+    where {" and ".join(f"{name} = %({name})s" for name in (*KEY_COLUMNS, "severity"))}
         and (%(closing_told_by)s::text[] = '{{}}' or closed_at = %(closed_at)s)
 """
-WRITE_SQL: Final = f"""
-    insert into ops.alerts ({", ".join(COLUMNS)}) values ({", ".join(["%s"] * len(COLUMNS))})
-    on conflict ({", ".join(IDENTITY)}) do update set {", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in IDENTITY)}
+WRITE_ALERTS_SQL: Final = f"""
+    insert into ops.alerts ({", ".join(ALERT_COLUMNS)}) values ({", ".join(["%s"] * len(ALERT_COLUMNS))})
+    on conflict ({", ".join(KEY_COLUMNS)}) do update set {", ".join(f"{name} = excluded.{name}" for name in ALERT_COLUMNS if name not in KEY_COLUMNS)}
 """
 
 
-def lock(conn: psycopg.Connection) -> None:
+def lock_alerts(conn: psycopg.Connection) -> None:
     """Keep others from looking until the transaction ends."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ALERTS])
 
 
-def latest(conn: psycopg.Connection) -> list[Alert]:
+def read_latest_alerts(conn: psycopg.Connection) -> list[Alert]:
     """The newest alert of each key, over or not."""
-    return _alerts(conn, LATEST_SQL)
+    return _read_alerts(conn, LATEST_ALERTS_SQL)
 
 
-def untold(conn: psycopg.Connection) -> list[Alert]:
+def read_unnotified_alerts(conn: psycopg.Connection) -> list[Alert]:
     """Alerts of whose begin or end some channel may not have told, oldest first."""
-    return _alerts(conn, UNTOLD_SQL)
+    return _read_alerts(conn, UNNOTIFIED_ALERTS_SQL)
 
 
-def recent(conn: psycopg.Connection, since: datetime) -> list[Alert]:
+def read_recent_alerts(conn: psycopg.Connection, since: datetime) -> list[Alert]:
     """Alerts that last, newest first; then those that were over at `since` or later."""
-    return _alerts(conn, RECENT_SQL, since)
+    return _read_alerts(conn, RECENT_ALERTS_SQL, since)
 
 
-def write(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
+def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
     """Write these alerts, new or changed. Those that are over are written first, since one of a key may be open."""
-    rows = [[_storable(value) for value in astuple(alert)] for alert in sorted(alerts, key=lambda alert: alert.closed_at is None)]
+    rows = [[_to_storable(value) for value in astuple(alert)] for alert in sorted(alerts, key=lambda alert: alert.closed_at is None)]
     if rows:
         with conn.cursor() as cursor:
-            cursor.executemany(WRITE_SQL, rows)
+            cursor.executemany(WRITE_ALERTS_SQL, rows)
 
 
-def write_told(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
+def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
     """Write which channels have told of these alerts, and nothing else of them: another look may have changed the rest meanwhile.
 
     An alert that is worse by now, or whose told end was none, stays untold.
     """
-    rows = [{name: _storable(getattr(alert, name)) for name in COLUMNS} for alert in alerts]
+    rows = [{name: _to_storable(getattr(alert, name)) for name in ALERT_COLUMNS} for alert in alerts]
     if rows:
         with conn.cursor() as cursor:
-            cursor.executemany(WRITE_TOLD_SQL, rows)
+            cursor.executemany(WRITE_NOTIFICATIONS_SQL, rows)
 
 
-def _storable(value: object) -> object:
+def _to_storable(value: object) -> object:
     """Return `value` as Postgres takes it. Its text holds neither NUL nor lone surrogates: an error's message that has them shows them as escapes."""
     if isinstance(value, str):
         return value.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
     return list(value) if isinstance(value, tuple) else value
 
 
-def forget(conn: psycopg.Connection, now: datetime) -> int:
-    """Delete what has been over for `KEPT`; returns how many."""
-    return conn.execute("delete from ops.alerts where closed_at < %s", [now - KEPT]).rowcount
+def delete_old_alerts(conn: psycopg.Connection, now: datetime) -> int:
+    """Delete what has been over for `CLOSED_ALERT_RETENTION`; returns how many."""
+    return conn.execute("delete from ops.alerts where closed_at < %s", [now - CLOSED_ALERT_RETENTION]).rowcount
 
 
-def _alerts(conn: psycopg.Connection, query: str, *params: object) -> list[Alert]:
+def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[Alert]:
     found = []
     for row in conn.execute(query.encode(), params or None).fetchall():
-        values = dict(zip(COLUMNS, row, strict=True))
+        values = dict(zip(ALERT_COLUMNS, row, strict=True))
         values |= {"severity": Severity(values["severity"]), "told_by": tuple(values["told_by"]), "closing_told_by": tuple(values["closing_told_by"])}
         found.append(Alert(**values))
     return found

@@ -13,9 +13,9 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import Severity
 
-from ..derivation.derived_products import Schema
+from ..derivation.derived_products import ProductSchema
 
-UNJUDGED_SQL: Final = """
+UNJUDGED_CYCLES_SQL: Final = """
     select c.cycle_id from unnest(%(cycles)s::bigint[]) as c (cycle_id)
     left join ops.cycle_checks v on v.check_name = %(check)s and v.cycle_id = c.cycle_id
     where v.cycle_id is null or v.violations > 0 or exists (
@@ -24,22 +24,22 @@ UNJUDGED_SQL: Final = """
     )
     order by c.cycle_id
 """
-WRITE_SQL: Final = """
+WRITE_VERDICTS_SQL: Final = """
     insert into ops.cycle_checks (check_name, cycle_id, severity, violations, description, judged_at)
     values (%s, %s, %s, %s, %s, clock_timestamp())
     on conflict (check_name, cycle_id) do update
     set severity = excluded.severity, violations = excluded.violations, description = excluded.description, judged_at = excluded.judged_at
 """
-BAD_SQL: Final = """
+BAD_VERDICTS_SQL: Final = """
     select v.cycle_id, v.severity, v.violations, v.description
     from ops.landed_cycles c join ops.cycle_checks v on v.cycle_id = c.cycle_id and v.check_name = %s and v.violations > 0
     where c.partition_hour >= %s and c.partition_hour < %s order by v.cycle_id
 """
-BAD_CYCLES_SQL: Final = """
+BAD_VERDICTS_BY_CHECK_SQL: Final = """
     select check_name, judged_at, cycle_id, severity, violations, description from ops.cycle_checks
     where violations > 0 and check_name = any(%s) order by check_name, cycle_id
 """
-NEWEST_SQL: Final = """
+NEWEST_VERDICTS_SQL: Final = """
     select v.check_name, v.judged_at, v.cycle_id, v.severity, v.violations, v.description
     from unnest(%s::text[]) as c (check_name) cross join lateral (
         select * from ops.cycle_checks v where v.check_name = c.check_name order by v.judged_at desc, v.cycle_id desc limit 1
@@ -58,45 +58,45 @@ class Verdict:
     description: str = ""
 
     @property
-    def passed(self) -> bool:
+    def has_passed(self) -> bool:
         return self.violations == 0
 
 
-def list_unjudged_cycles(conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: Schema, product: str) -> list[int]:
+def list_unjudged_cycles(conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str) -> list[int]:
     """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last derived, ascending."""
-    query = sql.SQL(UNJUDGED_SQL).format(sql.Identifier(schema, "cycle_products"))
+    query = sql.SQL(UNJUDGED_CYCLES_SQL).format(sql.Identifier(schema, "cycle_products"))
     return [cycle_id for (cycle_id,) in conn.execute(query, {"cycles": list(cycle_ids), "check": check, "product": product}).fetchall()]
 
 
-def write(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
+def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
     """Write verdicts of a check; a later verdict on the same cycle replaces an earlier one."""
     rows = [(check, one.cycle_id, one.severity.value, one.violations, one.description) for one in verdicts]
     if rows:
         with conn.cursor() as cursor:
-            cursor.executemany(WRITE_SQL, rows)
+            cursor.executemany(WRITE_VERDICTS_SQL, rows)
 
 
 def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[Verdict]:
     """Return the verdicts with violations on cycles of the hours in [first, end), in order."""
-    rows = conn.execute(BAD_SQL, [check, first, end]).fetchall()
+    rows = conn.execute(BAD_VERDICTS_SQL, [check, first, end]).fetchall()
     return [Verdict(cycle_id, Severity(severity), violations, description) for cycle_id, severity, violations, description in rows]
 
 
 def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
     """Return the verdicts with violations of these checks, by check and cycle: the check, when it judged, the verdict."""
-    return _read_by_check(conn, BAD_CYCLES_SQL, checks)
+    return _read_verdicts_by_check(conn, BAD_VERDICTS_BY_CHECK_SQL, checks)
 
 
 def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
     """Return the verdict that each of these checks has made last: the check, when it judged, the verdict."""
-    return _read_by_check(conn, NEWEST_SQL, checks)
+    return _read_verdicts_by_check(conn, NEWEST_VERDICTS_SQL, checks)
 
 
-def _read_by_check(conn: psycopg.Connection, query: str, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def _read_verdicts_by_check(conn: psycopg.Connection, query: str, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
     rows = conn.execute(query.encode(), [list(checks)]).fetchall()
     return [(check, at, Verdict(cycle_id, Severity(severity), *what)) for check, at, cycle_id, severity, *what in rows]
 
 
-def forget_verdicts(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
+def delete_verdicts(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
     """Delete the verdicts on these cycles."""
     conn.execute("delete from ops.cycle_checks where cycle_id = any(%s)", [list(cycle_ids)])

@@ -15,21 +15,21 @@ from psycopg import sql
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
-from ..db.copy_frames import identifier
+from ..db.copy_frames import quote_identifier
 from ..db.locks import AdvisoryLock
 from ..db.upserts import build_upsert
-from .run_heartbeats import IS_SILENT, SILENT_SINCE
+from .run_heartbeats import IS_SILENT_SQL, SILENT_SINCE_SQL
 
-BATCH_COLUMNS: Final = (
+CYCLE_COLUMNS: Final = (
     "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, "
-    f"finished_at, {SILENT_SINCE}, extract(epoch from clock_timestamp() - {SILENT_SINCE})::float8"
+    f"finished_at, {SILENT_SINCE_SQL}, extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
 )
 
 """Advisory lock of whoever opens a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class CycleRecord:
     """One row of the ledger: the cycle and how it stands."""
 
     cycle: Cycle
@@ -42,7 +42,7 @@ class Batch:
     """Seconds since then, by the server's clock, when the row was read."""
 
 
-def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
+def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
     """Write the batch as running. Opening it again (for its next stage, by a run that is resumed) makes it and its platforms' parts run again."""
     conn.execute(
         """
@@ -67,7 +67,7 @@ def open_batch(conn: psycopg.Connection, cycle: Cycle) -> None:
     conn.execute("update ops.scrape_runs set status = 'running' where cycle_id = %s", [cycle.cycle_id])
 
 
-def heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
+def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
     """Record a sign of life of the cycle that `run_id` executes, by the server's clock, which also measures silence.
 
     Reopens a batch that was closed as interrupted while its run was alive. Returns False when the batch has ended otherwise, or when another run
@@ -89,7 +89,7 @@ def heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bo
     return row is not None
 
 
-def record(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
+def record_progress(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
     """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows are there to read meanwhile.
 
     A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then False. Raises ValueError when it
@@ -102,11 +102,11 @@ def record(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], 
         raise ValueError(f"cycle {cycle_id} cannot be recorded: it was never opened in the ledger")
     if row != (RunStatus.RUNNING, cycle.run_id):
         return False
-    _write(conn, cycle_id, runs, outcomes)
+    _write_progress(conn, cycle_id, runs, outcomes)
     return True
 
 
-def close_batch(conn: psycopg.Connection, result: CycleResult) -> bool:
+def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
     """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not speak of stays.
 
     Closing it again with the same result changes nothing. A batch that another run than the cycle's has taken up stays as it is: then False.
@@ -121,10 +121,10 @@ def close_batch(conn: psycopg.Connection, result: CycleResult) -> bool:
         [result.status, result.finished_at, cycle_id, result.cycle.run_id],
     )
     if closed.rowcount == 0:
-        if batch(conn, cycle_id) is None:
+        if read_cycle(conn, cycle_id) is None:
             raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
         return False
-    _write(conn, cycle_id, result.runs, result.outcomes)
+    _write_progress(conn, cycle_id, result.runs, result.outcomes)
     # A platform that nobody speaks of at the end has not completed, whatever the others have.
     _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
     return True
@@ -134,7 +134,7 @@ MIN_READ_SHARE: Final = 0.05
 """Share of a platform's answers that core must be able to read: with fewer, the platform's part of the cycle has failed."""
 
 
-def note_refusals(
+def record_refusals(
     conn: psycopg.Connection, cycle_id: int, platform: Platform, *, n_read: int, n_refused: int, example: str, max_refused_share: float
 ) -> None:
     """Write how many answers of a platform core refused, and let the status of its run and of the batch follow.
@@ -155,7 +155,7 @@ def note_refusals(
     refusal = ""
     n_answers = n_read + n_refused
     if status in (RunStatus.COMPLETED, RunStatus.PARTIAL) and n_refused > max_refused_share * n_answers:
-        refusal = _text(f"{n_refused} of {n_answers} answers were refused, e.g. {example}")
+        refusal = _replace_nul(f"{n_refused} of {n_answers} answers were refused, e.g. {example}")
         message = f"{message}; {refusal}" if message else refusal
         status = RunStatus.FAILED if n_read < MIN_READ_SHARE * n_answers else RunStatus.PARTIAL
     after = (str(status), message, n_refused, refusal)
@@ -180,12 +180,12 @@ def note_refusals(
         )
 
 
-def runs_at_work(conn: psycopg.Connection) -> list[str]:
+def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
     """Return the Dagster runs whose batches are running, dead or alive."""
     return [run_id for (run_id,) in conn.execute("select distinct run_id from ops.scrape_batches where status = 'running' and run_id is not null")]
 
 
-def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
+def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
     """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of life.
 
     Listings recorded with requests that the landing does not know are `interrupted`: their answers were lost with the process. A batch that
@@ -200,7 +200,7 @@ def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> b
     )
     if ended.rowcount == 0:
         return False
-    _write(conn, cycle_id, result.runs, result.outcomes)
+    _write_progress(conn, cycle_id, result.runs, result.outcomes)
     conn.execute(
         """
         update ops.event_scrape_status set status = 'interrupted', observed_at = null, error_detail = 'the process died before the answer was landed'
@@ -213,25 +213,25 @@ def interrupt(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> b
     return True
 
 
-def batch(conn: psycopg.Connection, cycle_id: int) -> Batch | None:
+def read_cycle(conn: psycopg.Connection, cycle_id: int) -> CycleRecord | None:
     """The batch of a cycle, or None."""
-    return _one(_batches(conn, "where cycle_id = %s", [cycle_id]))
+    return _take_first(_read_cycles(conn, "where cycle_id = %s", [cycle_id]))
 
 
-def batch_of_run(conn: psycopg.Connection, run_id: str) -> Batch | None:
+def read_cycle_of_run(conn: psycopg.Connection, run_id: str) -> CycleRecord | None:
     """The newest batch that a Dagster run has opened, or None."""
-    return _one(_batches(conn, "where run_id = %s order by cycle_id desc limit 1", [run_id]))
+    return _take_first(_read_cycles(conn, "where run_id = %s order by cycle_id desc limit 1", [run_id]))
 
 
-def cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
+def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
     """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has taken up, only under that run."""
     rows = conn.execute("select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]).fetchall()
     return [cycle_id for (cycle_id,) in rows]
 
 
-def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[Batch]:
+def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[CycleRecord]:
     """The newest batches, newest first."""
-    return _batches(conn, "order by cycle_id desc limit %s", [limit])
+    return _read_cycles(conn, "order by cycle_id desc limit %s", [limit])
 
 
 def has_cycles(conn: psycopg.Connection) -> bool:
@@ -241,24 +241,24 @@ def has_cycles(conn: psycopg.Connection) -> bool:
     return bool(row[0])
 
 
-def running_batches(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[Batch]:
+def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[CycleRecord]:
     """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead process), oldest first."""
-    return _batches(
+    return _read_cycles(
         conn,
-        f"where status = 'running' and (%(silent_s)s::float8 is null or not {IS_SILENT}) order by cycle_id",
+        f"where status = 'running' and (%(silent_s)s::float8 is null or not {IS_SILENT_SQL}) order by cycle_id",
         {"silent_s": alive_within_s},
     )
 
 
-def silent_batches(conn: psycopg.Connection, silent_after_s: float) -> list[Batch]:
+def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[CycleRecord]:
     """Batches that should run and have given no sign of life for so many seconds, oldest first. How long they have run says nothing."""
-    return _batches(conn, f"where status = 'running' and {IS_SILENT} order by cycle_id", {"silent_s": silent_after_s})
+    return _read_cycles(conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s})
 
 
-def overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> Batch | None:
+def find_overlapping_cycle(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> CycleRecord | None:
     """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and `sr_ids` (none given: all) are not
     disjoint. None when nobody is at it."""
-    return next(iter(_overlapping(conn, scope, sr_ids, silent_after_s)), None)
+    return next(iter(_read_overlapping_cycles(conn, scope, sr_ids, silent_after_s)), None)
 
 
 def lock_opening(conn: psycopg.Connection) -> None:
@@ -266,35 +266,35 @@ def lock_opening(conn: psycopg.Connection) -> None:
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.CYCLE_OPENING])
 
 
-def open_alone(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> Batch | None:
-    """`open_batch`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
+def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> CycleRecord | None:
+    """`open_cycle`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
     one comes after the other, once it has committed."""
     lock_opening(conn)
-    others = [other for other in _overlapping(conn, cycle.scope, cycle.sr_ids, silent_after_s) if other.cycle.cycle_id != cycle.cycle_id]
+    others = [other for other in _read_overlapping_cycles(conn, cycle.scope, cycle.sr_ids, silent_after_s) if other.cycle.cycle_id != cycle.cycle_id]
     if others:
         return others[0]
-    open_batch(conn, cycle)
+    open_cycle(conn, cycle)
     return None
 
 
-def claim_dead(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[Batch]:
+def claim_dead_cycles(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[CycleRecord]:
     """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They are the caller's until the
     transaction ends: whoever else asks meanwhile does not get them."""
-    return _batches(
+    return _read_cycles(
         conn,
         f"""
-        where status = 'running' and ({IS_SILENT} or run_id = any(%(run_ids)s::text[]))
+        where status = 'running' and ({IS_SILENT_SQL} or run_id = any(%(run_ids)s::text[]))
         order by cycle_id for update skip locked
         """,
         {"silent_s": silent_after_s, "run_ids": list(run_ids)},
     )
 
 
-def _overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> list[Batch]:
-    return _batches(
+def _read_overlapping_cycles(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> list[CycleRecord]:
+    return _read_cycles(
         conn,
         f"""
-        where status = 'running' and scope = %(scope)s and not {IS_SILENT}
+        where status = 'running' and scope = %(scope)s and not {IS_SILENT_SQL}
             and (sr_ids is null or %(sr_ids)s::bigint[] = '{{}}' or sr_ids && %(sr_ids)s::bigint[])
         order by cycle_id
         """,
@@ -302,18 +302,20 @@ def _overlapping(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], 
     )
 
 
-def _write(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> None:
-    _upsert(conn, "ops.scrape_runs", ("cycle_id", "platform"), [_run_row(cycle_id, run) for run in runs])
-    _upsert(conn, "ops.event_scrape_status", ("cycle_id", "platform", "external_id"), [_outcome_row(cycle_id, outcome) for outcome in outcomes])
+def _write_progress(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> None:
+    _upsert_rows(conn, "ops.scrape_runs", ("cycle_id", "platform"), [_build_run_row(cycle_id, run) for run in runs])
+    _upsert_rows(
+        conn, "ops.event_scrape_status", ("cycle_id", "platform", "external_id"), [_build_outcome_row(cycle_id, outcome) for outcome in outcomes]
+    )
 
 
-def _upsert(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+def _upsert_rows(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
     """Rows (column to value, all alike) in one statement. Of two with one key the later counts; a row that is there as it is stays untouched."""
     last = {tuple(row[name] for name in key): row for row in rows}
     if not last:
         return
     # The end of a cycle speaks of every listing again, nearly all of which were written while it ran.
-    source = sql.SQL("json_populate_recordset(null::{}, %s::json)").format(identifier(table))
+    source = sql.SQL("json_populate_recordset(null::{}, %s::json)").format(quote_identifier(table))
     conn.execute(build_upsert(table, list(rows[0]), key, source), [msgspec.json.encode(list(last.values())).decode()])
 
 
@@ -328,7 +330,7 @@ def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> Non
     )
 
 
-def _run_row(cycle_id: int, run: PlatformRun) -> dict[str, Any]:
+def _build_run_row(cycle_id: int, run: PlatformRun) -> dict[str, Any]:
     return {
         "cycle_id": cycle_id,
         "platform": run.platform,
@@ -343,14 +345,14 @@ def _run_row(cycle_id: int, run: PlatformRun) -> dict[str, Any]:
         "errors_by_class": dict(run.errors_by_class),
         "p50_ms": run.p50_ms,
         "p95_ms": run.p95_ms,
-        "message": _text(run.message),
+        "message": _replace_nul(run.message),
         "clock_offset_s": run.clock_offset_s,
         "capture_s": run.capture_s,
         "floor_s": run.floor_s,
     }
 
 
-def _outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
+def _build_outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
     return {
         "cycle_id": cycle_id,
         "platform": outcome.platform,
@@ -359,7 +361,7 @@ def _outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
         "status": outcome.status,
         "attempts": outcome.attempts,
         "error_class": outcome.failure,
-        "error_detail": _text(outcome.failure_detail),
+        "error_detail": _replace_nul(outcome.failure_detail),
         "http_status": outcome.http_status,
         "requested_at": outcome.requested_at,
         "received_at": outcome.received_at,
@@ -369,15 +371,15 @@ def _outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
     }
 
 
-def _text(words: str) -> str:
+def _replace_nul(words: str) -> str:
     """Postgres refuses a NUL, and what is wrong with an answer may quote one."""
     return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mapping[str, Any]) -> list[Batch]:
-    rows = conn.execute(f"select {BATCH_COLUMNS} from ops.scrape_batches {tail}".encode(), params).fetchall()
+def _read_cycles(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mapping[str, Any]) -> list[CycleRecord]:
+    rows = conn.execute(f"select {CYCLE_COLUMNS} from ops.scrape_batches {tail}".encode(), params).fetchall()
     return [
-        Batch(
+        CycleRecord(
             cycle=Cycle(
                 cycle_id=cycle_id,
                 trigger=Trigger(trigger),
@@ -402,5 +404,5 @@ def _batches(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mappin
     ]
 
 
-def _one(batches: list[Batch]) -> Batch | None:
+def _take_first(batches: list[CycleRecord]) -> CycleRecord | None:
     return batches[0] if batches else None

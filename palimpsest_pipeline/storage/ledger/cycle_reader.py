@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform, RunStatus
 
 from ..db.copy_frames import read_frame
-from .cycle_ledger import Batch
+from .cycle_ledger import CycleRecord
 
 RUNS_SQL: Final = """
     select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, p50_ms, p95_ms, message,
@@ -24,7 +24,7 @@ RUNS_OF_DAGSTER_RUN_SQL: Final = """
            r.capture_s, r.message
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s order by r.cycle_id, r.platform
 """
-RUNS_OF_DAGSTER_RUN: Final = {
+RUNS_OF_DAGSTER_RUN_SCHEMA: Final = {
     "cycle_id": pl.Int64,
     "platform": pl.String,
     "status": pl.String,
@@ -44,21 +44,21 @@ REFUSALS_SQL: Final = """
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id)
     where b.cycle_id = any(%s) and r.refused > 0 order by r.cycle_id, r.platform
 """
-REFUSALS: Final = {"cycle_id": pl.Int64, "platform": pl.String, "fetched": pl.Int32, "refused": pl.Int32, "refusal": pl.String}
+REFUSALS_SCHEMA: Final = {"cycle_id": pl.Int64, "platform": pl.String, "fetched": pl.Int32, "refused": pl.Int32, "refusal": pl.String}
 FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
     select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
     where b.run_id = %s and s.sr_id is not null order by s.sr_id
 """
-UNENDED_STATUSES: Final = "'running', 'cancelled', 'interrupted'"
-UNENDED: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES})"
+UNENDED_STATUSES_SQL: Final = "'running', 'cancelled', 'interrupted'"
+UNENDED_CYCLES_SQL: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES_SQL})"
 """Cycles that have not come to their own end. What they lack shows no fault of a platform."""
-FAILED_SQL: Final = f"""
+FAILED_PLATFORMS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
-    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES}) order by r.cycle_id, r.platform
+    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL}) order by r.cycle_id, r.platform
 """
-OFFSETS_SQL: Final = f"""
+CLOCK_OFFSETS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.clock_offset_s from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
-    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES}) order by r.cycle_id, r.platform
+    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL}) order by r.cycle_id, r.platform
 """
 SKEW_SQL: Final = """
     select cycle_id, 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
@@ -96,7 +96,7 @@ NULLS: Final[Mapping[str, Mapping[str, str]]] = {
 """The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in SQL."""
 
 
-def result_of(conn: psycopg.Connection, batch: Batch) -> CycleResult:
+def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
     """What the cycle has come to so far: its platforms' runs, without the ledger lines of single listings."""
     runs = [
         PlatformRun(Platform(platform), RunStatus(status), *rest)
@@ -105,46 +105,51 @@ def result_of(conn: psycopg.Connection, batch: Batch) -> CycleResult:
     return CycleResult(batch.cycle, batch.status, batch.finished_at or batch.heartbeat_at, runs)
 
 
-def runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
-    """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN`); empty when it scraped none."""
-    return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN)
+def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
+    """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN_SCHEMA`); empty when it scraped none."""
+    return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN_SCHEMA)
 
 
-def fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
+def read_fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
     """SportRadar ids of the fixtures that a Dagster run asked any platform for."""
     return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
 
 
-def failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, str]]:
+def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, str]]:
     """Return (cycle id, sentence) for each platform that failed in one of these cycles. Running, cancelled and interrupted cycles are left out."""
-    return [(cycle_id, f"{platform} failed: {message}") for cycle_id, platform, message in conn.execute(FAILED_SQL, [list(cycle_ids)]).fetchall()]
+    return [
+        (cycle_id, f"{platform} failed: {message}")
+        for cycle_id, platform, message in conn.execute(FAILED_PLATFORMS_SQL, [list(cycle_ids)]).fetchall()
+    ]
 
 
-def refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the platforms' parts of these cycles of which core refused answers (columns `REFUSALS`)."""
-    return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS)
+def read_refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Return the platforms' parts of these cycles of which core refused answers (columns `REFUSALS_SCHEMA`)."""
+    return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS_SCHEMA)
 
 
-def clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
+def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
     """Return (cycle id, platform, seconds by which the host's clock was ahead of ours).
 
     Left out are hosts that do not tell their clock, and running, cancelled and interrupted cycles.
     """
-    return [(cycle_id, Platform(platform), offset_s) for cycle_id, platform, offset_s in conn.execute(OFFSETS_SQL, [list(cycle_ids)]).fetchall()]
+    return [
+        (cycle_id, Platform(platform), offset_s) for cycle_id, platform, offset_s in conn.execute(CLOCK_OFFSETS_SQL, [list(cycle_ids)]).fetchall()
+    ]
 
 
-def unended(conn: psycopg.Connection) -> list[int]:
-    """Cycles that have not come to their own end (see `UNENDED`)."""
-    return [cycle_id for (cycle_id,) in conn.execute(UNENDED).fetchall()]
+def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
+    """Cycles that have not come to their own end (see `UNENDED_CYCLES_SQL`)."""
+    return [cycle_id for (cycle_id,) in conn.execute(UNENDED_CYCLES_SQL).fetchall()]
 
 
-def skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
+def read_skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
     """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good answers show."""
     return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
 
 
-def skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Median and 95th percentile of `skew_ms` by cycle: cycle_id, p50_ms, p95_ms. A cycle without such a fixture has no row."""
+def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
+    """Median and 95th percentile of `read_skew_ms` by cycle: cycle_id, p50_ms, p95_ms. A cycle without such a fixture has no row."""
     schema = {"cycle_id": pl.Int64, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
     return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
 
@@ -161,19 +166,19 @@ def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
     return found
 
 
-def asked_at(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
+def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
     """Fixtures for which a cycle was begun at this instant of the kickoff cadence, however it ended."""
     found = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
     return {sr_id for (sr_id,) in found}
 
 
-def answered_in(conn: psycopg.Connection, sr_ids: Sequence[int], since: int) -> dict[tuple[int, Platform], int]:
+def find_last_answering_cycles(conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int) -> dict[tuple[int, Platform], int]:
     """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of their listings."""
     rows = conn.execute(
         """
         select sr_id, platform, max(cycle_id) from ops.event_scrape_status
         where sr_id = any(%s) and cycle_id >= %s and http_status is not null group by sr_id, platform
         """,
-        [list(sr_ids), since],
+        [list(sr_ids), since_cycle_id],
     )
     return {(sr_id, Platform(platform)): cycle_id for sr_id, platform, cycle_id in rows}

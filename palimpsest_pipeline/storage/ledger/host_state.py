@@ -10,9 +10,9 @@ from typing import Final
 
 import psycopg
 
-REMEMBERED_S: Final = 120.0
+TROUBLE_MEMORY_S: Final = 120.0
 """For how long after its end a trouble that nobody has seen end is told of: the next scrape asks one thing first."""
-LONGEST_S: Final = 3600.0
+MAX_BLOCK_S: Final = 3600.0
 """No host is left alone for longer by the word of one answer."""
 
 
@@ -25,7 +25,7 @@ class Trouble:
     cycle_id: int
 
 
-def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, Trouble]:
+def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, Trouble]:
     """Return the trouble of each host that is in any. The longest time counts."""
     rows = conn.execute(
         """
@@ -33,12 +33,12 @@ def troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> d
         where host = any(%s) and blocked_until > %s
         order by host, blocked_until desc, cycle_id
         """,
-        [list(hosts), now - timedelta(seconds=REMEMBERED_S)],
+        [list(hosts), now - timedelta(seconds=TROUBLE_MEMORY_S)],
     ).fetchall()
     return {host: Trouble(reason, max(0.0, (until - now).total_seconds()), cycle_id) for host, reason, until, cycle_id in rows}
 
 
-def block(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, for_s: float) -> None:
+def block_host(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, duration_s: float) -> None:
     """Record that this cycle wants nobody to ask the host for `for_s` seconds from `now`. Of its own records the later end counts."""
     conn.execute(
         """
@@ -48,11 +48,11 @@ def block(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: 
             set blocked_until = excluded.blocked_until, reason = excluded.reason, updated_at = excluded.updated_at
             where excluded.blocked_until >= host_state.blocked_until
         """,
-        [host, cycle_id, now + timedelta(seconds=min(for_s, LONGEST_S)), reason, now],
+        [host, cycle_id, now + timedelta(seconds=min(duration_s, MAX_BLOCK_S)), reason, now],
     )
-    conn.execute("delete from ops.host_state where blocked_until <= %s", [now - timedelta(seconds=REMEMBERED_S)])
+    conn.execute("delete from ops.host_state where blocked_until <= %s", [now - timedelta(seconds=TROUBLE_MEMORY_S)])
 
 
-def clear(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
+def clear_host(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
     """Record that the host answers this cycle as usual: delete the cycle's own record, and records of others whose time has passed."""
     conn.execute("delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now])

@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.schemas import ASKED_SLOTS, KNOWN_KICKOFFS
 
 from ..db.copy_frames import read_frame
 
-KNOWN_SQL: Final = """
+KNOWN_KICKOFFS_SQL: Final = """
     select sr_id, known_from, known_until, kickoff_at
     from (
         select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id order by known_from) as known_until
@@ -22,7 +22,7 @@ KNOWN_SQL: Final = """
     ) as versions
     where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s and (known_until is null or known_until > %(begin)s)
 """
-ASKED_SQL: Final = """
+ASKED_SLOTS_SQL: Final = """
     with asked as (
         select unnest(sr_ids) as sr_id, slot_at, cycle_id, status from ops.scrape_batches
         where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
@@ -48,15 +48,15 @@ ASKED_SQL: Final = """
 """
 
 
-def known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
+def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
     """Return what was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end` (`KNOWN_KICKOFFS`), in no order.
 
     `known_until` is null for what is known still; a stretch in which nobody listed the fixture has no row.
     """
-    return read_frame(conn, KNOWN_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN_KICKOFFS)
+    return read_frame(conn, KNOWN_KICKOFFS_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN_KICKOFFS)
 
 
-def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
+def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
     """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED_SLOTS`), in no order.
 
     `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
@@ -64,10 +64,10 @@ def asked(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFr
     several, its interface has moved rather. Where core refused nearly all answers of a platform in the cycle, they count as none. `silent`: the
     platforms that were asked and did neither.
     """
-    return read_frame(conn, ASKED_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
+    return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
 
 
-def first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
+def read_first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
     """The first slot from `since` on that a cycle was begun for: None when there is none."""
     row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at >= %s", [since]).fetchone()
     return None if row is None else row[0]

@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.text_limits import cut_key
 
 from ..db.copy_frames import copy_rows, read_frame
 
-SCHEMA = {
+REJECTS_SCHEMA = {
     "cycle_id": pl.Int64,
     "platform": pl.String,
     "kind": pl.String,
@@ -22,7 +22,7 @@ SCHEMA = {
     "whole_answer": pl.Boolean,
     "occurrences": pl.Int32,
 }
-COUNTS_SQL = """
+REJECT_COUNTS_SQL = """
     select platform, kind, coalesce(sum(occurrences) filter (where whole_answer), 0) as n_answers,
            coalesce(sum(occurrences) filter (where not whole_answer), 0) as n_entries
     from core.rejects where cycle_id = %s group by platform, kind
@@ -48,10 +48,10 @@ def replace_rejects(
         (cycle_id, str(r.platform), str(kind), cut_key(r.external_id or ""), cut_key(r.path), cut_key(r.reason), whole, 1)
         for kind, r, whole in rejects
     ]
-    frame = pl.DataFrame(rows, schema=SCHEMA, orient="row")
-    return copy_rows(conn, "core.rejects", frame.group_by(pl.exclude("occurrences")).agg(pl.col("occurrences").sum()).select(SCHEMA.keys()))
+    frame = pl.DataFrame(rows, schema=REJECTS_SCHEMA, orient="row")
+    return copy_rows(conn, "core.rejects", frame.group_by(pl.exclude("occurrences")).agg(pl.col("occurrences").sum()).select(REJECTS_SCHEMA.keys()))
 
 
-def reject_counts(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def count_rejects(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform and kind: `n_answers` refused whole, `n_entries` refused inside readable answers."""
-    return read_frame(conn, COUNTS_SQL, [cycle_id], REJECT_COUNTS)
+    return read_frame(conn, REJECT_COUNTS_SQL, [cycle_id], REJECT_COUNTS)

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 import psycopg
 
-SILENT_SINCE: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
+SILENT_SINCE_SQL: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
 """SQL of any table with `heartbeat_at`: since when nothing is heard. While the server is down nobody can give a sign of life, so silence counts from
 its start at the earliest."""
-IS_SILENT: Final = f"{SILENT_SINCE} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
+IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
 """SQL condition: nothing is heard for `silent_s` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Executed:
+class RunProcess:
     """A run and the process that executes it.
 
     `machine`: identifies the machine on which `pid` names one process. `first_day`: the first day of the partitions that the process has loaded.
@@ -34,15 +34,15 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class RunHeartbeat:
     """A run of which nothing is heard, and what its process last said: that it is at work, or with `finished` that it was done."""
 
-    run: Executed
+    run: RunProcess
     last_sign_at: datetime
-    finished: bool
+    has_finished: bool
 
 
-def beat(conn: psycopg.Connection, run: Executed) -> None:
+def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
     """Say that the run is alive. The first time is its begin; a process that takes it up goes on in the same row."""
     conn.execute(
         """
@@ -56,38 +56,38 @@ def beat(conn: psycopg.Connection, run: Executed) -> None:
     )
 
 
-def end(conn: psycopg.Connection, run_id: str) -> None:
+def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
     """Say that the process is done with the run, well or not."""
     conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp(), finished_at = clock_timestamp() where run_id = %s", [run_id])
 
 
-def silent(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None) -> list[Silent]:
+def read_silent_runs(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None) -> list[RunHeartbeat]:
     """Runs without a sign of life for so many seconds, longest first: of `run_ids`, whatever they said last; without them those that have not ended.
 
     A run that never gave a sign of life is not here.
     """
-    return _read(
+    return _read_heartbeats(
         conn,
         f"""
-        {IS_SILENT}
+        {IS_SILENT_SQL}
             and case when %(run_ids)s::text[] is null then finished_at is null else run_id = any(%(run_ids)s::text[]) end
         """,
         {"silent_s": silent_after_s, "run_ids": None if run_ids is None else list(run_ids)},
     )
 
 
-def last_signs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[Silent]:
+def read_last_heartbeats(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[RunHeartbeat]:
     """Return the last sign of life of each of these runs that ever gave one, oldest first."""
-    return _read(conn, "run_id = any(%(run_ids)s::text[])", {"run_ids": list(run_ids)})
+    return _read_heartbeats(conn, "run_id = any(%(run_ids)s::text[])", {"run_ids": list(run_ids)})
 
 
-def _read(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -> list[Silent]:
+def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -> list[RunHeartbeat]:
     columns = "run_id, job, host, pid, machine, heartbeat_at, finished_at is not null"
     rows = conn.execute(f"select {columns} from ops.run_heartbeats where {condition} order by heartbeat_at".encode(), params).fetchall()
-    return [Silent(Executed(run_id, job, host, pid, machine), at, finished) for run_id, job, host, pid, machine, at, finished in rows]
+    return [RunHeartbeat(RunProcess(run_id, job, host, pid, machine), at, finished) for run_id, job, host, pid, machine, at, finished in rows]
 
 
-def first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
+def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
     """Return the last run of each machine that executed one in the last `age`: the machine, the first day that the run had loaded, when it began."""
     rows = conn.execute(
         """
@@ -100,7 +100,7 @@ def first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date
     return rows.fetchall()
 
 
-def known(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
+def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
     """Those of the runs that ever gave a sign of life."""
     rows = conn.execute("select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]).fetchall()
     return {run_id for (run_id,) in rows}
@@ -114,6 +114,6 @@ def server_started_at(conn: psycopg.Connection) -> datetime:
     return started_at
 
 
-def delete_older(conn: psycopg.Connection, age: timedelta) -> int:
+def delete_old_heartbeats(conn: psycopg.Connection, age: timedelta) -> int:
     """Delete the rows of runs without a sign of life for so long. Returns how many."""
     return conn.execute("delete from ops.run_heartbeats where heartbeat_at < clock_timestamp() - %s", [age]).rowcount

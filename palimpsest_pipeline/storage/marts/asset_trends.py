@@ -4,61 +4,61 @@ from typing import Final
 
 import psycopg
 
-LAST: Final = 30
+MAX_CYCLES: Final = 30
 """Cycles that are looked back on."""
-CYCLES: Final = f"""
+LAST_CYCLES_SQL: Final = f"""
     with last as (
-        select cycle_id from core.cycles where cycle_id <= %s and scope in ('full', 'recorded') order by cycle_id desc limit {LAST}
+        select cycle_id from core.cycles where cycle_id <= %s and scope in ('full', 'recorded') order by cycle_id desc limit {MAX_CYCLES}
     )
 """
 MATCH_RATE_SQL: Final = f"""
-    {CYCLES}
+    {LAST_CYCLES_SQL}
     select m.overall_match_rate::float8
     from last left join mart.match_rate_platform m on m.cycle_id = last.cycle_id and m.platform = 'all' and not m.include_started
     order by last.cycle_id
 """
 MAPPED_RATE_SQL: Final = f"""
-    {CYCLES}
+    {LAST_CYCLES_SQL}
     select sum(m.n_mapped)::float8 / nullif(sum(m.n_markets_seen), 0)
     from last left join mart.mapping_coverage m using (cycle_id)
     group by last.cycle_id order by last.cycle_id
 """
-CHANGED_SQL: Final = f"""
-    {CYCLES}
+MARKETS_CHANGED_SQL: Final = f"""
+    {LAST_CYCLES_SQL}
     select (select sum(c.n_changed) from core.captures c where c.cycle_id = last.cycle_id and not c.keyframe)
     from last order by last.cycle_id
 """
-SCRAPED_SQL: Final = f"""
+SCRAPE_FIGURES_SQL: Final = f"""
     with last as (
         select b.cycle_id from ops.scrape_batches b
         where b.cycle_id <= %s and b.scope = (select scope from ops.scrape_batches where cycle_id = %s)
-        order by b.cycle_id desc limit {LAST}
+        order by b.cycle_id desc limit {MAX_CYCLES}
     )
     select sum(r.fetched), max(r.capture_s), max(r.floor_s)
     from last left join ops.scrape_runs r using (cycle_id)
     group by last.cycle_id order by last.cycle_id
 """
 
-Series = list[float | None]
+TrendValues = list[float | None]
 """A value a cycle; None where the cycle has none."""
 
 
-def match_rates(conn: psycopg.Connection, cycle_id: int) -> Series:
+def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
     """Share of all upcoming fixtures that home and a competitor list, in full cycles up to `cycle_id`."""
     return [value for (value,) in conn.execute(MATCH_RATE_SQL, [cycle_id])]
 
 
-def mapped_rates(conn: psycopg.Connection, cycle_id: int) -> Series:
+def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
     """Share of the markets seen on all platforms that the vocabulary knows, in full cycles up to `cycle_id`."""
     return [value for (value,) in conn.execute(MAPPED_RATE_SQL, [cycle_id])]
 
 
-def markets_changed(conn: psycopg.Connection, cycle_id: int) -> Series:
+def count_markets_changed(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
     """Markets that changed since the answer before, in full cycles up to `cycle_id`; first answers of a day do not count."""
-    return [value for (value,) in conn.execute(CHANGED_SQL, [cycle_id])]
+    return [value for (value,) in conn.execute(MARKETS_CHANGED_SQL, [cycle_id])]
 
 
-def scraped(conn: psycopg.Connection, cycle_id: int) -> tuple[Series, Series, Series]:
+def read_scrape_figures(conn: psycopg.Connection, cycle_id: int) -> tuple[TrendValues, TrendValues, TrendValues]:
     """Listings fetched, seconds that the capture took, and the least that the budgets allow, in cycles of the same scope up to this one."""
-    rows = conn.execute(SCRAPED_SQL, [cycle_id, cycle_id]).fetchall()
+    rows = conn.execute(SCRAPE_FIGURES_SQL, [cycle_id, cycle_id]).fetchall()
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

@@ -9,17 +9,17 @@ from typing import Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.schemas import VIOLATIONS
+from palimpsest_pipeline.domain.schemas import VIOLATIONS_SCHEMA
 
-from .current_prices import COMPARISON, GAP, ROWS
+from .current_prices import COMPARISON_TABLE, GAP_TABLE, TABLE_VIEWS
 
-COMMON: Final = {
+COMMON_LAWS: Final = {
     "home is no competitor of its own": "platform <> home_platform",
     "nothing is from after the kickoff": "coalesce(as_of < f.effective_kickoff, true)",
 }
 LAWS: Final[Mapping[str, Mapping[str, str]]] = {
-    COMPARISON: {
-        **COMMON,
+    COMPARISON_TABLE: {
+        **COMMON_LAWS,
         "answers are no later than as_of": "home_last_confirmed_at <= as_of and platform_last_confirmed_at <= as_of",
         "a price is above evens": "coalesce(home_odds > 1, true) and coalesce(platform_odds > 1, true)",
         "probabilities are ratios": "coalesce(fair_home_prob between 0 and 1, true) and coalesce(fair_platform_prob between 0 and 1, true)",
@@ -35,8 +35,8 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         "an arbitrage has its sum": "(arb is null) = (cross_book_sum_inverse is null) and coalesce(cross_book_sum_inverse > 0, true)",
     },
-    GAP: {
-        **COMMON,
+    GAP_TABLE: {
+        **COMMON_LAWS,
         "the type is what the states say": """
             case gap_type
                 when 'home_missing' then platform_state = 'offered' and coalesce(home_state, 'withdrawn') in ('withdrawn', 'event_dropped')
@@ -55,10 +55,10 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 
 
-def violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
+def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     """Laws that rows of the table break (VIOLATIONS), each with how many do and one of them; empty when lawful."""
     laws = LAWS[table]
-    view, names, _ = ROWS[table]
+    view, names, _ = TABLE_VIEWS[table]
     key = f"concat_ws(' ', {', '.join(names)})"
     broken = ", ".join(f"({law}) is not true as breaks_{place}" for place, law in enumerate(laws.values()))
     lawful = " and ".join(f"({law})" for law in laws.values())
@@ -68,4 +68,4 @@ def violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     row = conn.execute(f"with broken as materialized ({rows}) select {counted} from broken").fetchone()
     assert row is not None
     found = [(law, n, first) for law, (n, first) in zip(laws, zip(row[::2], row[1::2], strict=True), strict=True) if n]
-    return pl.DataFrame([(law, first, f"{law}: {n} rows, e.g. {first}") for law, n, first in found], schema=VIOLATIONS, orient="row")
+    return pl.DataFrame([(law, first, f"{law}: {n} rows, e.g. {first}") for law, n, first in found], schema=VIOLATIONS_SCHEMA, orient="row")

@@ -18,26 +18,26 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.enums import MarketState, Platform
-from palimpsest_pipeline.domain.platform_trust import trust_order
+from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import COMPARED_LISTINGS, INSTANT
 
-from ..catalog.listings import FIRST_LACKING_SQL
-from ..db.copy_frames import Schema, identifier, read_frame
+from ..catalog.listings import FIRST_ABSENCE_SQL
+from ..db.copy_frames import Schema, quote_identifier, read_frame
 from ..db.locks import AdvisoryLock
-from ..db.row_differences import Differences, write_differences
-from ..odds.market_lines import named, numbered
-from .lifecycle import History
+from ..db.row_differences import WriteCounts, write_differences
+from ..odds.market_lines import name_lines, number_lines
+from .lifecycle import HistoryReader
 
-COMPARISON, GAP = TABLES = ("mart.price_comparison", "mart.availability_gap")
-LISTING: Final = "mart.compared_listing"
-STORED: Final = (LISTING, *TABLES)
+COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.availability_gap")
+LISTING_TABLE: Final = "mart.compared_listing"
+STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
 """What TABLES hold under ids, with names and instants. Whoever reads TABLES, reads these."""
-LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
+FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
 """Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
 written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
 
-BOOKS: Final[Schema] = {
+BOOKS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "line_id": pl.Int32,
@@ -46,7 +46,7 @@ BOOKS: Final[Schema] = {
     "odds_milli": pl.List(pl.Int32),
     "state_since": INSTANT,
 }
-THEN: Final[Schema] = {
+LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
     "platform": pl.String,
@@ -58,12 +58,12 @@ THEN: Final[Schema] = {
     "kickoff_in_force": INSTANT,
 }
 """`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that was not."""
-COMPARABLE: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
-MARKETS: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
+COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
+MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
 
-STAMPS: Final[Schema] = {"home_platform": pl.String, "mapping_version": pl.String, "computed_at": INSTANT}
-ROWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
-    COMPARISON: (
+STAMPS_SCHEMA: Final[Schema] = {"home_platform": pl.String, "mapping_version": pl.String, "computed_at": INSTANT}
+TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
+    COMPARISON_TABLE: (
         PRICES_VIEW,
         ("sr_id", "market_key", "specifier", "outcome_key", "platform"),
         {
@@ -85,10 +85,10 @@ ROWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
             "rank_home": pl.Int16,
             **dict.fromkeys(("home_margin", "platform_margin", "margin_diff", "cross_book_sum_inverse"), pl.Float64),
             "arb": pl.Boolean,
-            **STAMPS,
+            **STAMPS_SCHEMA,
         },
     ),
-    GAP: (
+    GAP_TABLE: (
         GAPS_VIEW,
         ("sr_id", "market_key", "specifier", "platform"),
         {
@@ -103,19 +103,19 @@ ROWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
             **dict.fromkeys(("never_offered_home", "never_offered_platform"), pl.Boolean),
             "minutes_to_kickoff": pl.Float64,
             "market_priority": pl.Int16,
-            **STAMPS,
+            **STAMPS_SCHEMA,
         },
     ),
 }
 """Of each of TABLES: the view that shows its rows, their key, and their columns."""
 
 
-Choose = Callable[[pl.DataFrame], pl.DataFrame]
+PrimaryChooser = Callable[[pl.DataFrame], pl.DataFrame]
 """A function that keeps the primary ones of listings: `matching.primary_listings`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class FixtureState:
     """How fixtures stand at an instant, in the shapes of `metrics.comparison_frames`."""
 
     markets: pl.DataFrame
@@ -123,55 +123,59 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """What was written of fixtures."""
 
-    rows: dict[str, Differences]
+    rows: dict[str, WriteCounts]
     """By table, of STORED."""
     n_flips: int = 0
     """Listings that were comparable with home's and are not any more, or the other way round."""
 
 
-def upcoming(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
+def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
     """Fixtures that have not begun, of these or all, soonest first."""
     params = {"now": now, "sr_ids": None if sr_ids is None else list(sr_ids)}
     return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
 
 
-def standing(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Standing:
+def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int]) -> FixtureState:
     """How these fixtures stand now."""
     params = {"sr_ids": list(sr_ids)}
-    return Standing(_name_lines(conn, read_frame(conn, BOOKS_SQL, params, BOOKS)), read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS))
+    return FixtureState(
+        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA)), read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS)
+    )
 
 
-def standing_as_of(conn: psycopg.Connection, history: History, sr_ids: Sequence[int], home: Platform, instant: datetime, choose: Choose) -> Standing:
+def read_state_as_of(
+    conn: psycopg.Connection, history: HistoryReader, sr_ids: Sequence[int], home: Platform, instant: datetime, choose_primary: PrimaryChooser
+) -> FixtureState:
     """Return how these fixtures stood at an instant, from the whole of their history.
 
-    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as `storage.odds.reader.Layers` does.
+    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as `storage.odds.reader.OddsHistoryReader` does.
     """
-    found = read_frame(conn, LISTINGS_THEN_SQL, {"sr_ids": list(sr_ids), "instant": instant}, THEN)
+    found = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA)
     if found.is_empty():
-        return Standing(_name_lines(conn, pl.DataFrame(schema=dict(BOOKS))), pl.DataFrame(schema=dict(COMPARED_LISTINGS)))
+        return FixtureState(_name_markets(conn, pl.DataFrame(schema=dict(BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS)))
     ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
-    answers = history.captures(ids, *days).filter(pl.col("observed_at") <= instant)
+    answers = history.read_captures(ids, *days).filter(pl.col("observed_at") <= instant)
     sizes = answers.group_by("listing_id").agg(n_markets=pl.col("n_markets_priced").max())
     as_seen = found.join(sizes, on="listing_id", how="left")
-    found = choose(as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())).select(*THEN)
-    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in trust_order(home)]))
+    found = choose_primary(as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())).select(*LISTINGS_AS_OF_SCHEMA)
+    trust = pl.col("platform").cast(pl.Enum([platform.value for platform in order_by_trust(home)]))
     claimed = found.filter(pl.col("kickoff_in_force").is_not_null())
     by_trust = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first")
     in_force = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
     answers = answers.join(found, on="listing_id", how="semi")
-    books = folded(history.changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
+    books = fold_changes(history.read_changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
     listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
-    named_books = _name_lines(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS.keys()))
-    return Standing(named_books, listings.select(COMPARED_LISTINGS.keys()))
+    named_books = _name_markets(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS_SCHEMA.keys()))
+    return FixtureState(named_books, listings.select(COMPARED_LISTINGS.keys()))
 
 
-def folded(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """How each market of each listing stands after all of this history (`storage.odds.change_rows.CHANGE_SCHEMA`, CAPTURE_SCHEMA, whole days but the
     last one):
     listing_id, line_id, state, off_mask, odds_milli, state_since.
@@ -200,24 +204,29 @@ def folded(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def replace(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> Written:
+def replace_rows(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> WriteResult:
     """Make these frames, one for each of STORED, the rows of these fixtures, and write only what differs.
 
     Frames name their lines by market_key, specifier and outcome. Raises ValueError when one lacks or invents columns.
     """
-    before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE)
-    pairs = before.join(frames[LISTING], on=("sr_id", "platform"))
+    before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE_SCHEMA)
+    pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
     n_flips = pairs.filter(pl.col("comparable") != pl.col("comparable_right")).height
-    markets = read_frame(conn, MARKETS_SQL, None, MARKETS)
-    rows = {table: _number_lines(conn, frames[table], markets) for table in TABLES}
-    return Written({table: write_differences(conn, table, frame, sr_ids) for table, frame in {LISTING: frames[LISTING], **rows}.items()}, n_flips)
+    markets = read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA)
+    rows = {table: _number_markets(conn, frames[table], markets) for table in COMPARED_TABLES}
+    return WriteResult(
+        {table: write_differences(conn, table, frame, sr_ids) for table, frame in {LISTING_TABLE: frames[LISTING_TABLE], **rows}.items()}, n_flips
+    )
 
 
-def remove(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Written:
+def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
     """Remove the rows of these fixtures."""
     statement = "delete from {} where sr_id = any(%s)"
-    return Written(
-        {table: Differences(deleted=conn.execute(sql.SQL(statement).format(identifier(table)), [list(sr_ids)]).rowcount) for table in STORED}
+    return WriteResult(
+        {
+            table: WriteCounts(deleted=conn.execute(sql.SQL(statement).format(quote_identifier(table)), [list(sr_ids)]).rowcount)
+            for table in STORED_TABLES
+        }
     )
 
 
@@ -228,12 +237,12 @@ def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
 
 def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
     """Return what one of TABLES says of these fixtures or all, outcome by outcome and with its instants (ROWS), by its key."""
-    view, key, schema = ROWS[table]
+    view, key, schema = TABLE_VIEWS[table]
     query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
     return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
 
 
-def figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
+def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
     """Return the key figures of one of TABLES by name, `rows` among them, and one figure for each day of kickoff; null where nothing is to count.
 
     By day: the share of compared outcomes on which home alone offers most; markets that a competitor offers and home lacks, per fixture with any gap.
@@ -244,12 +253,12 @@ def figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | Non
     return dict(zip(names, total, strict=True)), [by_day for by_day, *_ in days]
 
 
-def _name_lines(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
-    return named(conn, books).join(read_frame(conn, MARKETS_SQL, None, MARKETS), on="market_id", how="left").drop("market_id")
+def _name_markets(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
+    return name_lines(conn, books).join(read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA), on="market_id", how="left").drop("market_id")
 
 
-def _number_lines(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
-    return numbered(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
+def _number_markets(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:
+    return number_lines(conn, rows.join(markets, on="market_key", how="left").drop("market_key"))
 
 
 MARKETS_SQL: Final = "select market_id, market_key from core.markets"
@@ -273,12 +282,12 @@ join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
 left join lateral (select observed_at from core.captures where listing_id = e.listing_id order by observed_at desc limit 1) a on true
 where f.sr_id = any(%(sr_ids)s::bigint[])
 """
-LISTINGS_THEN_SQL: Final = f"""
+LISTINGS_AS_OF_SQL: Final = f"""
 select
     listing_id, sr_id, platform, external_id, is_source, first_seen_at, kickoff_at, kickoff_in_force,
     case when lacked_at <= %(instant)s then lacked_at end as dropped_at
 from (
-    select l.*, ({FIRST_LACKING_SQL}) as lacked_at
+    select l.*, ({FIRST_ABSENCE_SQL}) as lacked_at
     from (
         select e.listing_id, f.sr_id, e.platform, e.external_id, e.platform = f.metadata_source as is_source, e.tournament_external_id,
             s.first_seen_at, s.last_seen_at, o.kickoff_at, k.kickoff_at as kickoff_in_force
@@ -303,7 +312,7 @@ from (
 """
 # First a row of everything, then one of each day of kickoff. A fixture that is no more has none.
 FIGURES_SQL: Final = {
-    COMPARISON: """
+    COMPARISON_TABLE: """
     with outcomes as (
         select (f.effective_kickoff at time zone 'UTC')::date as day, c.comparable, c.home_is_best, c.home_tied_best
         from palimpsest.compared_prices c left join core.fixtures f using (sr_id)
@@ -321,7 +330,7 @@ FIGURES_SQL: Final = {
     having grouping(o.day) = 1 or (o.day is not null and bool_or(o.comparable))
     order by grouping(o.day) desc, o.day
     """,
-    GAP: """
+    GAP_TABLE: """
     with gaps as (
         select (f.effective_kickoff at time zone 'UTC')::date as day, g.sr_id, g.gap_type
         from mart.availability_gap g left join core.fixtures f using (sr_id)

@@ -14,11 +14,11 @@ from sqlalchemy.dialects import postgresql as pg
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import copy_rows, identifier, read_frame
+from ..db.copy_frames import copy_rows, quote_identifier, read_frame
 from ..tables import metadata
 
 
-def replace(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None) -> int:
+def replace_rows(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None) -> int:
     """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns how many. `computed_at` is
     filled in where it is missing.
 
@@ -36,27 +36,27 @@ def replace(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataF
     if platform is not None and not frame.is_empty() and frame["platform"].unique().to_list() != [platform]:
         raise ValueError(f"{table}: the frame holds rows of other platforms than {platform}")
     whose = sql.SQL("") if platform is None else sql.SQL(" and platform = {}").format(sql.Literal(str(platform)))
-    conn.execute(sql.SQL("delete from {} where cycle_id = %s").format(identifier(table)) + whose, [cycle_id])
+    conn.execute(sql.SQL("delete from {} where cycle_id = %s").format(quote_identifier(table)) + whose, [cycle_id])
     return copy_rows(conn, table, frame)
 
 
-def read(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
+def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
     """Rows of the cycle in `table`, in the order of its key; ratios are Float64, JSON is text."""
     declared = metadata.tables[table]
     order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.columns)
-    query = sql.SQL("select {} from {} where cycle_id = %s order by {}").format(columns, identifier(table), order).as_string(conn)
-    return read_frame(conn, query, [cycle_id], frame_schema(table))
+    query = sql.SQL("select {} from {} where cycle_id = %s order by {}").format(columns, quote_identifier(table), order).as_string(conn)
+    return read_frame(conn, query, [cycle_id], get_frame_schema(table))
 
 
-def frame_schema(table: str) -> dict[str, Any]:
+def get_frame_schema(table: str) -> dict[str, Any]:
     """Column types of a table as a frame holds them."""
-    return {column.name: _frame_type(column.type) for column in metadata.tables[table].columns}
+    return {column.name: _find_frame_type(column.type) for column in metadata.tables[table].columns}
 
 
-def _frame_type(kind: sa.types.TypeEngine[Any]) -> Any:
+def _find_frame_type(kind: sa.types.TypeEngine[Any]) -> Any:
     if isinstance(kind, pg.ARRAY):
-        return pl.List(_frame_type(kind.item_type))
+        return pl.List(_find_frame_type(kind.item_type))
     for sql_kind, frame_kind in FRAME_TYPES:
         if isinstance(kind, sql_kind):
             return frame_kind

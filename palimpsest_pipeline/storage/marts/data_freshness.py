@@ -45,7 +45,7 @@ ODDS_SQL: Final = """
     ) stored on true
 """
 COVERAGE_SQL: Final = "select max(as_of) from mart.match_rate_platform"
-FIXTURE_LIFE_SQL: Final = """
+LIFECYCLE_SQL: Final = """
     select coalesce(
         (select max(as_of) from mart.listing_lead_time where kickoff_date between %(today)s - 1 and %(today)s + 1),
         (select max(as_of) from mart.listing_lead_time)
@@ -53,38 +53,38 @@ FIXTURE_LIFE_SQL: Final = """
 """
 
 
-def first_hour(conn: psycopg.Connection) -> datetime | None:
+def read_first_hour(conn: psycopg.Connection) -> datetime | None:
     """Return the earliest partition hour of any cycle that is stored; None when there is none."""
     row = conn.execute(FIRST_HOUR_SQL).fetchone()
     return row[0] if row else None
 
 
-def first_cycle_at(conn: psycopg.Connection) -> datetime | None:
+def read_first_cycle_start(conn: psycopg.Connection) -> datetime | None:
     """Begin of the first cycle that the ledger knows; None when there never was one."""
-    return _one(conn, FIRST_CYCLE_SQL)
+    return _read_instant(conn, FIRST_CYCLE_SQL)
 
 
-def discovery(conn: psycopg.Connection, platform: Platform) -> datetime | None:
+def read_last_discovery(conn: psycopg.Connection, platform: Platform) -> datetime | None:
     """The last full cycle in which the platform's offer was discovered, if only in part."""
-    return _one(conn, DISCOVERY_SQL, [platform])
+    return _read_instant(conn, DISCOVERY_SQL, [platform])
 
 
-def odds(conn: psycopg.Connection, platform: Platform) -> datetime | None:
+def read_last_odds(conn: psycopg.Connection, platform: Platform) -> datetime | None:
     """The newest answer of the platform that stands in the history (observed_at)."""
-    (product,) = derived_products.of_platforms(derived_products.ODDS, [platform])
-    return _one(conn, ODDS_SQL, {"product": product, "platform": str(platform)})
+    (product,) = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, [platform])
+    return _read_instant(conn, ODDS_SQL, {"product": product, "platform": str(platform)})
 
 
-def coverage(conn: psycopg.Connection) -> datetime | None:
+def read_last_coverage(conn: psycopg.Connection) -> datetime | None:
     """The newest cycle that coverage speaks of."""
-    return _one(conn, COVERAGE_SQL)
+    return _read_instant(conn, COVERAGE_SQL)
 
 
-def fixture_life(conn: psycopg.Connection, today: date) -> datetime | None:
+def read_last_lifecycle(conn: psycopg.Connection, today: date) -> datetime | None:
     """Up to when the lives of the fixtures around today are told; of all fixtures, when there are none around today."""
-    return _one(conn, FIXTURE_LIFE_SQL, {"today": today})
+    return _read_instant(conn, LIFECYCLE_SQL, {"today": today})
 
 
-def _one(conn: psycopg.Connection, query: str, params: object = None) -> datetime | None:
+def _read_instant(conn: psycopg.Connection, query: str, params: object = None) -> datetime | None:
     row = conn.execute(query, params).fetchone()  # type: ignore[call-overload]
     return row[0] if row else None

@@ -13,16 +13,16 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
-from palimpsest_pipeline.domain.enums import Look, Platform
+from palimpsest_pipeline.domain.enums import LookResult, Platform
 from palimpsest_pipeline.domain.schemas import INSTANT, LISTING_LOOKS
 
-from ..db.copy_frames import Schema, copy_rows, identifier, read_frame, stage
-from ..derivation.dirty_fixtures import BEARS_ON_SQL
-from ..odds.market_lines import lines_of_markets, named
+from ..db.copy_frames import Schema, copy_rows, copy_to_temp_table, quote_identifier, read_frame
+from ..derivation.dirty_fixtures import AFFECTED_FIXTURES_SQL
+from ..odds.market_lines import name_lines, read_lines_of_markets
 from ..tables import metadata
-from .cycle_marts import frame_schema
+from .cycle_marts import get_frame_schema
 
-TABLES: Final = (
+LIFECYCLE_TABLES: Final = (
     "mart.availability_interval",
     "mart.open_close",
     "mart.listing_lead_time",
@@ -31,14 +31,14 @@ TABLES: Final = (
     "mart.gap_count",
 )
 """Tables that are replaced by kickoff date."""
-BY_FIXTURE: Final = tuple(table for table in TABLES if "sr_id" in metadata.tables[table].columns)
+FIXTURE_TABLES: Final = tuple(table for table in LIFECYCLE_TABLES if "sr_id" in metadata.tables[table].columns)
 """Those that have rows of fixtures, which may move to another date; others have rows of tournaments."""
 
-KICKOFF_DATES: Final[Schema] = {"sr_id": pl.Int64, "kickoff_date": pl.Date}
-MARKS: Final[Schema] = {"kickoff_date": pl.Date, "cycle_id": pl.Int64, "marked_at": INSTANT}
-STRAYS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_date": pl.Date, "table": pl.String}
-WAITING: Final[Schema] = {"kickoff_date": pl.Date, "waits_s": pl.Float64}
-LIVES: Final[Schema] = {
+KICKOFF_DATES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_date": pl.Date}
+MARKS_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "cycle_id": pl.Int64, "marked_at": INSTANT}
+STRAYS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_date": pl.Date, "table": pl.String}
+DUE_DATES_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "waits_s": pl.Float64}
+LIFECYCLE_LISTINGS_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "sr_id": pl.Int64,
     "platform": pl.String,
@@ -51,7 +51,7 @@ LIVES: Final[Schema] = {
     "effective_kickoff": INSTANT,
     "speaks": pl.Boolean,
 }
-DISCOVERED: Final[Schema] = {
+DISCOVERIES_SCHEMA: Final[Schema] = {
     "cycle_id": pl.Int64,
     "as_of": INSTANT,
     "platform": pl.String,
@@ -59,19 +59,19 @@ DISCOVERED: Final[Schema] = {
     "complete": pl.Boolean,
     "missing": pl.String,
 }
-VERSIONS: Final[Schema] = {"listing_id": pl.Int32, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
+KICKOFF_VERSIONS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
 
 
-class History(Protocol):
-    """The odds history over all its days (`storage.odds.reader.Layers`)."""
+class HistoryReader(Protocol):
+    """The odds history over all its days (`storage.odds.reader.OddsHistoryReader`)."""
 
-    def changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame: ...
+    def read_changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame: ...
 
-    def captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame: ...
+    def read_captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Lives:
+class LifecycleInputs:
     """What is known of a kickoff date's listings, but for their books. Shapes as the metrics take them.
 
     `as_of` is the latest instant that it rests on; None when the date has no fixture. `n_rows`: rows of history per listing (listing_id, n_rows).
@@ -86,9 +86,9 @@ class Lives:
     as_of: datetime | None
 
 
-def lives(
-    conn: psycopg.Connection, history: History, day: date, home: Platform, sr_ids: Sequence[int] | None = None, since: date | None = None
-) -> Lives:
+def read_lifecycle_inputs(
+    conn: psycopg.Connection, history: HistoryReader, day: date, home: Platform, sr_ids: Sequence[int] | None = None, since: date | None = None
+) -> LifecycleInputs:
     """Everything known of the listings that speak for their platforms on fixtures whose effective kickoff is on the UTC date `day`; of these fixtures
     only, or all. With `since` at least everything of that UTC day and later ones.
 
@@ -97,20 +97,20 @@ def lives(
     answers do not.
     """
     asked = {"day": day, "sr_ids": None if sr_ids is None else list(sr_ids)}
-    found = read_frame(conn, LIVES_SQL, asked, LIVES).sort("listing_id")
+    found = read_frame(conn, LIFECYCLE_LISTINGS_SQL, asked, LIFECYCLE_LISTINGS_SCHEMA).sort("listing_id")
     ids = found["listing_id"].to_list()
-    columns = ", ".join(f"{name} {kind}" for name, kind in STAGED.items())
-    stage(conn, "lives", f"({columns})", found.select(STAGED.keys()))
-    versions = read_frame(conn, VERSIONS_SQL, {"listings": ids}, VERSIONS).sort("listing_id", "observed_from")
-    captures = _captures(history, found, day, since)
-    begun = {"since": None if since is None else since - LONGEST_CYCLE}
-    failed, rejected, listed = (read_frame(conn, query, begun, LISTING_LOOKS) for query in (FAILED_SQL, REJECTED_SQL, LISTED_SQL))
-    discovered = discovery_looks(found, read_frame(conn, DISCOVERED_SQL, begun, DISCOVERED), listed)
+    columns = ", ".join(f"{name} {kind}" for name, kind in TEMP_TABLE_COLUMNS.items())
+    copy_to_temp_table(conn, "lives", f"({columns})", found.select(TEMP_TABLE_COLUMNS.keys()))
+    versions = read_frame(conn, KICKOFF_VERSIONS_SQL, {"listings": ids}, KICKOFF_VERSIONS_SCHEMA).sort("listing_id", "observed_from")
+    captures = _read_capture_looks(history, found, day, since)
+    begun = {"since": None if since is None else since - MAX_CYCLE_DURATION}
+    failed, rejected, listed = (read_frame(conn, query, begun, LISTING_LOOKS) for query in (FAILED_LOOKS_SQL, REJECTED_LOOKS_SQL, LISTED_LOOKS_SQL))
+    discovered = derive_discovery_looks(found, read_frame(conn, DISCOVERIES_SQL, begun, DISCOVERIES_SCHEMA), listed)
     seen = listed.join(found.select("listing_id", "effective_kickoff"), on="listing_id").filter(pl.col("at") < pl.col("effective_kickoff"))
     others = pl.concat([failed, rejected, seen.select(LISTING_LOOKS.keys()), discovered])
-    looks = one_look_per_cycle(captures.select(LISTING_LOOKS.keys()), others)
+    looks = keep_one_look_per_cycle(captures.select(LISTING_LOOKS.keys()), others)
     speaking = found.filter("speaks").select("listing_id", "sr_id")
-    return Lives(
+    return LifecycleInputs(
         listings=found.select(
             "listing_id", "sr_id", "platform", (pl.col("platform") == home.value).alias("is_home"), "first_listed_at", "last_seen_at"
         ),
@@ -119,29 +119,29 @@ def lives(
         kickoffs=speaking.join(versions, on="listing_id").select("sr_id", "version", "observed_from", "kickoff_at").sort("sr_id", "observed_from"),
         listed_kickoffs=versions.select("listing_id", "observed_from", "kickoff_at"),
         n_rows=captures.group_by("listing_id").agg(n_rows=pl.col("n_changed").sum()).sort("listing_id"),
-        as_of=_as_of(conn, found, looks),
+        as_of=_find_as_of(conn, found, looks),
     )
 
 
-def changes(
+def read_lifecycle_changes(
     conn: psycopg.Connection,
-    history: History,
+    history: HistoryReader,
     listings: pl.DataFrame,
     day: date,
     since: date | None = None,
     market_keys: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names (`metrics.lifecycle_frames.CHANGES`).
+    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names (`metrics.lifecycle_frames.CHANGES_SCHEMA`).
 
     Of the markets `market_keys` only, or of all.
     """
-    line_ids = None if market_keys is None else lines_of_markets(conn, market_keys)
-    rows = named(conn, history.changes(listings["listing_id"].to_list(), *_days(listings, day, since), line_ids))
+    line_ids = None if market_keys is None else read_lines_of_markets(conn, market_keys)
+    rows = name_lines(conn, history.read_changes(listings["listing_id"].to_list(), *_find_day_range(listings, day, since), line_ids))
     keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
     return rows.join(keys, on="market_id", how="left").drop("market_id")
 
 
-def discovery_looks(found: pl.DataFrame, discovered: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
+def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
     """What discoveries (DISCOVERED) tell of listings (LIVES) that they do not show: absent, or unknown where they could not look. Shape LOOKS.
 
     `listed`: listing_id and cycle_id of those that they show. A platform that takes a match off at the kickoff that it claims itself has not dropped
@@ -149,7 +149,7 @@ def discovery_looks(found: pl.DataFrame, discovered: pl.DataFrame, listed: pl.Da
     """
     before = pl.col("at") < pl.col("first_listed_at")
     lacking = (
-        found.join(discovered.rename({"as_of": "at"}), on=["platform", "tournament_external_id"])
+        listings.join(discoveries.rename({"as_of": "at"}), on=["platform", "tournament_external_id"])
         .filter(pl.col("at") < pl.min_horizontal("effective_kickoff", "own_kickoff"))
         .join(listed, on=["listing_id", "cycle_id"], how="anti")
         .with_columns(since=pl.col("at").filter(before & pl.col("complete")).max().over("listing_id"))
@@ -159,98 +159,102 @@ def discovery_looks(found: pl.DataFrame, discovered: pl.DataFrame, listed: pl.Da
         "listing_id",
         "cycle_id",
         "at",
-        look=pl.when("complete").then(pl.lit(Look.ABSENT.value)).otherwise(pl.lit(Look.UNKNOWN.value)),
+        look=pl.when("complete").then(pl.lit(LookResult.ABSENT.value)).otherwise(pl.lit(LookResult.UNKNOWN.value)),
         detail=pl.when("complete").then(pl.lit("")).otherwise(pl.col("missing")),
         n_markets_priced=pl.lit(None, dtype=pl.Int32),
     )
 
 
-def one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
+def keep_one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
     """All answers, and of what else a cycle tells of a listing the first by precedence where the cycle has no answer of it. Shape LOOKS."""
-    rank = pl.col("look").cast(pl.Enum(Look))
+    rank = pl.col("look").cast(pl.Enum(LookResult))
     silent = others.join(answers, on=["listing_id", "cycle_id"], how="anti")
     first = silent.sort("listing_id", "cycle_id", rank, "at", "detail").unique(["listing_id", "cycle_id"], keep="first", maintain_order=True)
     return pl.concat([answers, first]).sort("listing_id", "at", "cycle_id")
 
 
-def replace(conn: psycopg.Connection, day: date, sr_ids: Sequence[int]) -> None:
+def delete_rows_of_date(conn: psycopg.Connection, day: date, sr_ids: Sequence[int]) -> None:
     """Remove the date's rows, and rows that other dates still hold of its fixtures, which have moved here."""
-    for table in TABLES:
-        moved = sql.SQL(" or sr_id = any(%(sr_ids)s)" if table in BY_FIXTURE else "")
-        statement = sql.SQL("delete from {} where kickoff_date = %(day)s{}").format(identifier(table), moved)
+    for table in LIFECYCLE_TABLES:
+        moved = sql.SQL(" or sr_id = any(%(sr_ids)s)" if table in FIXTURE_TABLES else "")
+        statement = sql.SQL("delete from {} where kickoff_date = %(day)s{}").format(quote_identifier(table), moved)
         conn.execute(statement, {"day": day, "sr_ids": list(sr_ids)})
 
 
-def write(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
+def append_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     """Append rows to one of TABLES; returns how many. Raises ValueError when the frame lacks or invents columns."""
     if unlike := sorted(set(frame.columns) ^ {column.name for column in metadata.tables[table].columns}):
         raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
     return copy_rows(conn, table, frame)
 
 
-def of_date(conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_rows_of_date(conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
     """The date's rows of one of TABLES, in the order of its key; all columns, or those named."""
-    schema = {name: kind for name, kind in frame_schema(table).items() if columns is None or name in columns}
+    schema = {name: kind for name, kind in get_frame_schema(table).items() if columns is None or name in columns}
     order = (column.name for column in metadata.tables[table].primary_key.columns)
     named_, ordered = (sql.SQL(", ").join(map(sql.Identifier, names)) for names in (schema, order))
-    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(named_, identifier(table), ordered)
+    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(named_, quote_identifier(table), ordered)
     return read_frame(conn, query.as_string(conn), [day], schema)
 
 
-def strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
+def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
     """Fixtures and platforms of the date (or of its fixtures on another) that a table has rows of and listing_lead_time has not: STRAYS."""
     return pl.concat(
-        [read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS) for table in BY_FIXTURE if table != "mart.listing_lead_time"]
+        [
+            read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS_SCHEMA)
+            for table in FIXTURE_TABLES
+            if table != "mart.listing_lead_time"
+        ]
     )
 
 
-def waiting(conn: psycopg.Connection) -> pl.DataFrame:
+def read_due_dates(conn: psycopg.Connection) -> pl.DataFrame:
     """Dirty dates, each with how long its oldest mark has been waiting, seconds (WAITING)."""
-    return read_frame(conn, WAITING_SQL, None, WAITING)
+    return read_frame(conn, DUE_DATES_SQL, None, DUE_DATES_SCHEMA)
 
 
-def kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
+def read_kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
     """Fixtures that these listings belong to, with their date (KICKOFF_DATES)."""
-    return read_frame(conn, DATES_SQL, {"listings": list(listing_ids)}, KICKOFF_DATES)
+    return read_frame(conn, KICKOFF_DATES_SQL, {"listings": list(listing_ids)}, KICKOFF_DATES_SCHEMA)
 
 
-def mark_dirty(conn: psycopg.Connection, cycle_id: int, moved: Sequence[int], before: pl.DataFrame) -> None:
+def mark_dates(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int], dates_before: pl.DataFrame) -> None:
     """Mark the dates on which the cycle changed something: those of the fixtures that it looked at or whose kickoff has passed by it, those of
-    `moved` fixtures, and those that fixtures of `before` (`kickoff_dates`, from before they were matched anew) were on and are no more.
+    `moved` fixtures, and those that fixtures of `before` (`read_kickoff_dates`, from before they were matched anew) were on and are no more.
 
     A full cycle looks at everything that had not begun at the full cycle before it. In the transaction that matches.
     """
-    stage(conn, "stood", "(sr_id bigint, kickoff_date date)", before)
-    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved)})
+    copy_to_temp_table(conn, "stood", "(sr_id bigint, kickoff_date date)", dates_before)
+    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids)})
 
 
-def marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
+def read_marks(conn: psycopg.Connection, day: date | None = None) -> pl.DataFrame:
     """Marks of a date, or all (MARKS), oldest first."""
     query = "select kickoff_date, cycle_id, marked_at from mart.dirty_kickoff_dates where %(day)s::date is null or kickoff_date = %(day)s"
-    return read_frame(conn, query, {"day": day}, MARKS).sort("marked_at", "kickoff_date", "cycle_id")
+    return read_frame(conn, query, {"day": day}, MARKS_SCHEMA).sort("marked_at", "kickoff_date", "cycle_id")
 
 
-def unmark(conn: psycopg.Connection, seen: pl.DataFrame) -> None:
+def unmark_dates(conn: psycopg.Connection, marks: pl.DataFrame) -> None:
     """Take away the marks that were `seen` (MARKS). One that was set again since stays."""
-    conn.execute(UNMARK_SQL, {name: seen[name].to_list() for name in MARKS})
+    conn.execute(UNMARK_SQL, {name: marks[name].to_list() for name in MARKS_SCHEMA})
 
 
-def _days(listings: pl.DataFrame, day: date, since: date | None = None) -> tuple[date, date]:
+def _find_day_range(listings: pl.DataFrame, day: date, since: date | None = None) -> tuple[date, date]:
     """First and last UTC day on which these listings may have been answered; the first is `since` at the earliest."""
     first, last = listings["first_listed_at"].min(), listings["last_seen_at"].max()
     begin = first.date() if isinstance(first, datetime) else day
     return max(begin, since or begin), (last.date() if isinstance(last, datetime) else day)
 
 
-def _captures(history: History, found: pl.DataFrame, day: date, since: date | None) -> pl.DataFrame:
+def _read_capture_looks(history: HistoryReader, found: pl.DataFrame, day: date, since: date | None) -> pl.DataFrame:
     """Answers as looks, with n_changed."""
-    rows = history.captures(found["listing_id"].to_list(), *_days(found, day, since))
+    rows = history.read_captures(found["listing_id"].to_list(), *_find_day_range(found, day, since))
     return rows.select(
-        "listing_id", "cycle_id", "n_markets_priced", "n_changed", at="observed_at", look=pl.lit(Look.ANSWERED.value), detail=pl.lit("")
+        "listing_id", "cycle_id", "n_markets_priced", "n_changed", at="observed_at", look=pl.lit(LookResult.ANSWERED.value), detail=pl.lit("")
     )
 
 
-def _as_of(conn: psycopg.Connection, found: pl.DataFrame, looks: pl.DataFrame) -> datetime | None:
+def _find_as_of(conn: psycopg.Connection, found: pl.DataFrame, looks: pl.DataFrame) -> datetime | None:
     """The latest full cycle up to the first one that saw every kickoff of the date pass, or a later look."""
     if found.is_empty():
         return None
@@ -259,7 +263,7 @@ def _as_of(conn: psycopg.Connection, found: pl.DataFrame, looks: pl.DataFrame) -
     return max(known)
 
 
-STAGED: Final = {
+TEMP_TABLE_COLUMNS: Final = {
     "listing_id": "integer",
     "sr_id": "bigint",
     "platform": "text",
@@ -268,14 +272,14 @@ STAGED: Final = {
     "effective_kickoff": "timestamptz",
 }
 """What the queries below need of LIVES, as a temporary table."""
-IN_CORE: Final = "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
+IS_IN_CORE_SQL: Final = "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
 """Of a cycle `c`: everything that core derives from it stands."""
-NOT_BEFORE: Final = "(%(since)s::date is null or c.as_of >= %(since)s::date::timestamp at time zone 'UTC')"
+IS_NOT_BEFORE_SQL: Final = "(%(since)s::date is null or c.as_of >= %(since)s::date::timestamp at time zone 'UTC')"
 """Of a cycle `c`: it began on that UTC day or later."""
-LONGEST_CYCLE: Final = timedelta(days=1)
+MAX_CYCLE_DURATION: Final = timedelta(days=1)
 """What a cycle saw is no older than its beginning, and not so much later."""
 
-LIVES_SQL: Final = """
+LIFECYCLE_LISTINGS_SQL: Final = """
 select e.listing_id, f.sr_id, e.platform, e.external_id, e.tournament_external_id, f.tournament_key, e.first_seen_at as first_listed_at,
     e.last_seen_at, e.kickoff_at as own_kickoff, f.effective_kickoff, e.platform = f.metadata_source as speaks
 from core.fixtures f
@@ -283,33 +287,33 @@ join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
 where f.effective_kickoff >= %(day)s::date::timestamp at time zone 'UTC' and f.effective_kickoff < (%(day)s::date + 1)::timestamp at time zone 'UTC'
     and (%(sr_ids)s::bigint[] is null or f.sr_id = any(%(sr_ids)s::bigint[]))
 """
-VERSIONS_SQL: Final = """
+KICKOFF_VERSIONS_SQL: Final = """
 select listing_id, version, observed_from, kickoff_at from core.kickoff_versions where listing_id = any(%(listings)s)
 """
-FAILED_SQL: Final = f"""
+FAILED_LOOKS_SQL: Final = f"""
 select l.listing_id, c.cycle_id, s.received_at as at, 'failed' as look, concat_ws(': ', s.error_class, nullif(s.error_detail, '')) as detail,
     null::integer as n_markets_priced
 from lives l
 join ops.event_scrape_status s on s.platform = l.platform and s.external_id = l.external_id and s.status = 'failed'
-join core.cycles c on c.cycle_id = s.cycle_id and {IN_CORE} and {NOT_BEFORE}
+join core.cycles c on c.cycle_id = s.cycle_id and {IS_IN_CORE_SQL} and {IS_NOT_BEFORE_SQL}
 where s.received_at < l.effective_kickoff
 """
-REJECTED_SQL: Final = f"""
+REJECTED_LOOKS_SQL: Final = f"""
 select l.listing_id, c.cycle_id, coalesce(s.received_at, c.as_of) as at, 'failed' as look, min(r.reason) as detail, null::integer as n_markets_priced
 from lives l
 join core.rejects r on r.platform = l.platform and r.external_id = l.external_id and r.kind = 'detail' and r.whole_answer
-join core.cycles c on c.cycle_id = r.cycle_id and {IN_CORE} and {NOT_BEFORE}
+join core.cycles c on c.cycle_id = r.cycle_id and {IS_IN_CORE_SQL} and {IS_NOT_BEFORE_SQL}
 left join ops.event_scrape_status s on s.cycle_id = c.cycle_id and s.platform = l.platform and s.external_id = l.external_id
 where coalesce(s.received_at, c.as_of) < l.effective_kickoff
 group by l.listing_id, c.cycle_id, s.received_at, c.as_of
 """
-LISTED_SQL: Final = f"""
+LISTED_LOOKS_SQL: Final = f"""
 select l.listing_id, c.cycle_id, o.observed_at as at, 'listed' as look, '' as detail, null::integer as n_markets_priced
 from lives l
 join core.listing_observations o on o.listing_id = l.listing_id
-join core.cycles c on c.cycle_id = o.cycle_id and {IN_CORE} and {NOT_BEFORE}
+join core.cycles c on c.cycle_id = o.cycle_id and {IS_IN_CORE_SQL} and {IS_NOT_BEFORE_SQL}
 """
-DISCOVERED_SQL: Final = f"""
+DISCOVERIES_SQL: Final = f"""
 select c.cycle_id, c.as_of, t.platform, t.tournament_external_id, coalesce(m.completeness, d.completeness) = 'complete' as complete,
     coalesce(m.missing, d.missing) as missing
 from core.cycles c
@@ -317,11 +321,11 @@ cross join (select distinct platform, tournament_external_id from lives) t
 join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = t.platform and d.external_id = '*'
 -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
 left join core.discovery_manifest m on m.cycle_id = c.cycle_id and m.platform = t.platform and m.external_id = t.tournament_external_id
-where c.scope = 'full' and {IN_CORE} and {NOT_BEFORE} and c.as_of < (select max(effective_kickoff) from lives)
+where c.scope = 'full' and {IS_IN_CORE_SQL} and {IS_NOT_BEFORE_SQL} and c.as_of < (select max(effective_kickoff) from lives)
 """
 AS_OF_SQL: Final = f"""
 with discoveries as (
-    select c.as_of from core.cycles c where c.scope = 'full' and {IN_CORE}
+    select c.as_of from core.cycles c where c.scope = 'full' and {IS_IN_CORE_SQL}
 )
 select greatest(
     (
@@ -331,14 +335,14 @@ select greatest(
     (select max(as_of) from core.cycles where cycle_id = any(%(cycles)s))
 )
 """
-DATES_SQL: Final = """
+KICKOFF_DATES_SQL: Final = """
 select distinct f.sr_id, (f.effective_kickoff at time zone 'UTC')::date as kickoff_date
 from core.event_listings e join core.fixtures f on f.sr_id = e.fixture_sr_id
 where e.listing_id = any(%(listings)s)
 """
 MARK_SQL: Final = f"""
 insert into mart.dirty_kickoff_dates as d (kickoff_date, cycle_id, marked_at)
-with {BEARS_ON_SQL}
+with {AFFECTED_FIXTURES_SQL}
 select kickoff_date, %(cycle_id)s, clock_timestamp()
 from (
     select (effective_kickoff at time zone 'UTC')::date as kickoff_date from bears_on
@@ -361,6 +365,6 @@ where (t.kickoff_date = %(day)s or t.sr_id in (select sr_id from mart.listing_le
         select from mart.listing_lead_time l where l.sr_id = t.sr_id and l.platform = t.platform and l.kickoff_date = t.kickoff_date
     )
 """
-WAITING_SQL: Final = """
+DUE_DATES_SQL: Final = """
 select kickoff_date, extract(epoch from clock_timestamp() - min(marked_at)) as waits_s from mart.dirty_kickoff_dates group by kickoff_date
 """

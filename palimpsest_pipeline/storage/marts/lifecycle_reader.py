@@ -14,25 +14,31 @@ from palimpsest_pipeline.domain.enums import Platform
 
 from ..db.copy_frames import Schema, read_frame
 
-OFFERED: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
-OF_OTHER_SETTINGS: Final[Schema] = {"kickoff_date": pl.Date, "why": pl.String, "named": pl.String}
-OTHER_HOME, DROPPED, LACKING = "another home platform", "named no longer", "without margins yet"
+OFFERED_COUNTS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
+DATES_OF_OTHER_SETTINGS_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "why": pl.String, "named": pl.String}
+OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = "another home platform", "named no longer", "without margins yet"
 """What a date says that the settings of now do not."""
 
 
-def offered(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
+def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
     """Markets of each fixture of a date that a platform offered up to so many hours before kickoff (OFFERED); nought has no row."""
-    return read_frame(conn, OFFERED_SQL, {"day": day, "hours": list(hours_before)}, OFFERED)
+    return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)}, OFFERED_COUNTS_SCHEMA)
 
 
-def of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
+def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
     """Dates derived under other settings than these (OF_OTHER_SETTINGS), in order. `why` is OTHER_HOME, which is `named`; DROPPED: with margins of a
     market that is not among these; or LACKING: one of these was offered before kickoff and has no margin."""
-    params = {"home": home.value, "markets": list(main_markets), "other_home": OTHER_HOME, "dropped": DROPPED, "lacking": LACKING}
-    return read_frame(conn, OF_OTHER_SETTINGS_SQL, params, OF_OTHER_SETTINGS).sort(*OF_OTHER_SETTINGS)
+    params = {
+        "home": home.value,
+        "markets": list(main_markets),
+        "other_home": OTHER_HOME_REASON,
+        "dropped": DROPPED_MARKET_REASON,
+        "lacking": MISSING_MARGIN_REASON,
+    }
+    return read_frame(conn, DATES_OF_OTHER_SETTINGS_SQL, params, DATES_OF_OTHER_SETTINGS_SCHEMA).sort(*DATES_OF_OTHER_SETTINGS_SCHEMA)
 
 
-OFFERED_SQL: Final = """
+OFFERED_COUNTS_SQL: Final = """
 select i.sr_id, i.platform, h.hours as hours_before, count(*)::integer as n_offered
 from mart.availability_interval i
 join mart.listing_lead_time l using (sr_id, platform, kickoff_date)
@@ -43,7 +49,7 @@ where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
 group by i.sr_id, i.platform, h.hours
 """
 # What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
-OF_OTHER_SETTINGS_SQL: Final = """
+DATES_OF_OTHER_SETTINGS_SQL: Final = """
 select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
 union
 select kickoff_date, %(other_home)s, home_platform from mart.margin_ttk_bucket where home_platform <> %(home)s

@@ -10,10 +10,10 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import copy_rows, read_frame
 from ..db.locks import AdvisoryLock
-from ..ledger.cycle_reader import UNENDED
-from .cycle_marts import frame_schema
+from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
+from .cycle_marts import get_frame_schema
 
-LEDGER: Final[dict[str, Any]] = {
+UNMAPPED_MARKETS_SCHEMA: Final[dict[str, Any]] = {
     "platform": pl.String,
     "sport": pl.String,
     "external_market_id": pl.String,
@@ -28,7 +28,7 @@ LEDGER: Final[dict[str, Any]] = {
     "first_seen": INSTANT,
     "last_seen": INSTANT,
 }
-LEDGER_SQL: Final = """
+UNMAPPED_MARKETS_SQL: Final = """
     with seen as (
         select platform, sport, external_market_id, specifier_schema,
                array_agg(distinct error_class order by error_class) as error_classes,
@@ -54,13 +54,13 @@ MATCHES_SQL: Final = """
     from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
     where o.cycle_id = %s
 """
-RATES_SQL: Final = f"""
+MAPPED_RATES_SQL: Final = f"""
     select m.cycle_id, m.platform, sum(m.n_mapped)::float8 / sum(m.n_markets_seen) as mapped_rate
     from mart.mapping_coverage m
     where m.cycle_id in (
         select c.cycle_id from core.cycles c
         where c.scope = 'full' and c.cycle_id <= %s
-            and c.cycle_id not in ({UNENDED}) and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
+            and c.cycle_id not in ({UNENDED_CYCLES_SQL}) and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
         order by c.cycle_id desc limit 2
     )
     group by m.cycle_id, m.platform
@@ -68,34 +68,34 @@ RATES_SQL: Final = f"""
 """
 
 
-def matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def read_matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """listing_id, match: listings seen in the cycle that state the same id then are one match. What other cycles learn changes nothing."""
     return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
 
 
-def lock_ledger(conn: psycopg.Connection) -> None:
-    """Wait for others who replace the ledger, and keep others waiting until the transaction ends. Before `ledger`."""
+def lock_unmapped_markets(conn: psycopg.Connection) -> None:
+    """Wait for others who replace the ledger, and keep others waiting until the transaction ends. Before `read_unmapped_markets`."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MAPPING_LEDGER])
 
 
-def ledger(conn: psycopg.Connection) -> pl.DataFrame:
-    """Every market of core.unmapped_markets once, over all cycles (columns `LEDGER`). n_fixtures rests on what the listings are known to be now."""
-    selected = ", ".join(LEDGER)
-    return read_frame(conn, f"select {selected} from ({LEDGER_SQL}) q", None, LEDGER)
+def read_unmapped_markets(conn: psycopg.Connection) -> pl.DataFrame:
+    """Every market of core.unmapped_markets once, over all cycles (columns `UNMAPPED_MARKETS_SCHEMA`). n_fixtures rests on what the listings are known to be now."""
+    selected = ", ".join(UNMAPPED_MARKETS_SCHEMA)
+    return read_frame(conn, f"select {selected} from ({UNMAPPED_MARKETS_SQL}) q", None, UNMAPPED_MARKETS_SCHEMA)
 
 
-def replace_ledger(conn: psycopg.Connection, frame: pl.DataFrame) -> int:
+def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> int:
     """Make `frame` (the table's columns, `computed_at` aside) the rows of mart.unmapped_market; returns how many."""
     conn.execute("delete from mart.unmapped_market")
     return copy_rows(conn, "mart.unmapped_market", frame.with_columns(computed_at=pl.lit(datetime.now(UTC), INSTANT)))
 
 
-def ranking(conn: psycopg.Connection) -> pl.DataFrame:
+def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
     """mart.unmapped_market, by platform and rank."""
-    schema = frame_schema("mart.unmapped_market")
+    schema = get_frame_schema("mart.unmapped_market")
     return read_frame(conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema)
 
 
-def mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the one before it, oldest first."""
-    return read_frame(conn, RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64})
+    return read_frame(conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64})

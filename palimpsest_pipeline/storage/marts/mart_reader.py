@@ -9,11 +9,11 @@ from psycopg import sql
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import identifier, read_frame
-from .cycle_marts import frame_schema, read
+from ..db.copy_frames import quote_identifier, read_frame
+from .cycle_marts import get_frame_schema, read_rows
 
-LATEST_SQL: Final = "select cycle_id from palimpsest.coverage_cycles where is_latest"
-TOURNAMENTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+LATEST_CYCLE_SQL: Final = "select cycle_id from palimpsest.coverage_cycles where is_latest"
+TOURNAMENTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "tournament": pl.String,
     "country": pl.String,
     "n_home": pl.Int32,
@@ -39,57 +39,57 @@ TOTALS_SQL: Final = """
 """
 
 
-def latest_cycle(conn: psycopg.Connection) -> int | None:
+def read_latest_cycle(conn: psycopg.Connection) -> int | None:
     """The cycle that coverage now is that of, as for whoever asks the views: the newest full one, or the newest recorded one where there is none."""
-    row = conn.execute(LATEST_SQL).fetchone()
+    row = conn.execute(LATEST_CYCLE_SQL).fetchone()
     return row[0] if row else None
 
 
-def latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
+def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
     """Upcoming fixtures' rows of mart.match_rate_platform of the latest cycle; 'all' comes last."""
-    cycle_id = latest_cycle(conn)
-    rows = read(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
+    cycle_id = read_latest_cycle(conn)
+    rows = read_rows(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
     return rows.sort(pl.col("platform") == "all", "platform")
 
 
-def latest_tournaments(conn: psycopg.Connection, most: int | None) -> pl.DataFrame:
-    """Upcoming fixtures per tournament, all competitors together (columns `TOURNAMENTS`), largest first; `most` None: all of them."""
-    return read_frame(conn, TOURNAMENTS_SQL, [latest_cycle(conn) or 0, most], TOURNAMENTS)
+def read_latest_tournaments(conn: psycopg.Connection, limit: int | None) -> pl.DataFrame:
+    """Upcoming fixtures per tournament, all competitors together (columns `TOURNAMENTS_SCHEMA`), largest first; `most` None: all of them."""
+    return read_frame(conn, TOURNAMENTS_SQL, [read_latest_cycle(conn) or 0, limit], TOURNAMENTS_SCHEMA)
 
 
-def totals(conn: psycopg.Connection) -> dict[str, int]:
+def read_totals(conn: psycopg.Connection) -> dict[str, int]:
     """`n_cycles` finished, `last_cycle_id`, and `n_prices` that the last cycle captured."""
     row = conn.execute(TOTALS_SQL).fetchone()
     return dict(zip(("n_cycles", "last_cycle_id", "n_prices"), (int(v or 0) for v in row or (0, 0, 0)), strict=True))
 
 
-def of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> pl.DataFrame:
+def read_rows_of_cycles(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> pl.DataFrame:
     """Return the rows of a table for these cycles."""
-    schema = frame_schema(table)
+    schema = get_frame_schema(table)
     columns = sql.SQL(", ").join(map(sql.Identifier, schema))
     query = sql.SQL("select {} from {} where cycle_id = any(%s)")
-    return read_frame(conn, query.format(columns, identifier(table)).as_string(conn), [list(cycle_ids)], schema)
+    return read_frame(conn, query.format(columns, quote_identifier(table)).as_string(conn), [list(cycle_ids)], schema)
 
 
-def newest(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
+def read_newest_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
     """Return the rows of a table for the last cycle up to `cycle_id` that has any."""
-    return before(conn, table, cycle_id + 1)
+    return read_rows_before(conn, table, cycle_id + 1)
 
 
-def count(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
+def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
     """Return how many rows of a table these cycles have."""
-    row = conn.execute(sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(identifier(table)), [list(cycle_ids)]).fetchone()
+    row = conn.execute(sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(quote_identifier(table)), [list(cycle_ids)]).fetchone()
     return row[0] if row else 0
 
 
-def before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
+def read_rows_before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
     """Rows of a mart table for the last cycle before `cycle_id` that has any."""
-    query = sql.SQL("select coalesce(max(cycle_id), 0) from {} where cycle_id < %s").format(identifier(table))
+    query = sql.SQL("select coalesce(max(cycle_id), 0) from {} where cycle_id < %s").format(quote_identifier(table))
     row = conn.execute(query, [cycle_id]).fetchone()
-    return read(conn, table, row[0] if row else 0)
+    return read_rows(conn, table, row[0] if row else 0)
 
 
-def headline(rates: pl.DataFrame) -> dict[str, Any]:
+def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
     """The figures people ask for first, from rows of match_rate_platform: upcoming fixtures of the newest cycle among them."""
     union = rates.filter((pl.col("platform") == "all") & ~pl.col("include_started")).sort("cycle_id").tail(1)
     if union.is_empty():
@@ -99,7 +99,7 @@ def headline(rates: pl.DataFrame) -> dict[str, Any]:
     return {name: row[name] for name in names}
 
 
-def mapped_rates(coverage: pl.DataFrame) -> dict[str, float]:
+def compute_mapped_rates(coverage: pl.DataFrame) -> dict[str, float]:
     """`mapped_rate_<platform>` of the newest cycle of each platform, from rows of mapping_coverage."""
     newest = coverage.filter(pl.col("cycle_id") == pl.col("cycle_id").max().over("platform"))
     rates = newest.group_by("platform").agg(pl.col("n_mapped").sum() / pl.col("n_markets_seen").sum()).sort("platform")

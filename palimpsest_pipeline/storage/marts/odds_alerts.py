@@ -19,39 +19,41 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from ..db.copy_frames import Schema, copy_rows, read_frame
 from ..db.locks import AdvisoryLock
 from ..tables import metadata
-from .cycle_marts import frame_schema
-from .lifecycle import IN_CORE
+from .cycle_marts import get_frame_schema
+from .lifecycle import IS_IN_CORE_SQL
 
-TABLE: Final = "mart.odds_alert"
+ODDS_ALERT_TABLE: Final = "mart.odds_alert"
 """Advisory lock of whoever replaces fixtures' rows: no fixture is written by two at once."""
-DUE: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
-STATUS: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
+DUE_FIXTURES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
+ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
 
 
 class NoSuchAlert(PalimpsestError, LookupError):
     """There is no episode of that id."""
 
 
-def known_until(conn: psycopg.Connection[Any]) -> datetime | None:
+def read_known_until(conn: psycopg.Connection[Any]) -> datetime | None:
     """When the latest cycle of which everything is in core began: kickoffs until then have happened. None without one."""
     row = conn.execute(KNOWN_UNTIL_SQL).fetchone()
     return row[0] if row else None
 
 
-def due(conn: psycopg.Connection[Any], marked: Sequence[int], known_until: datetime, among: Sequence[int] | None = None) -> pl.DataFrame:
+def read_due_fixtures(
+    conn: psycopg.Connection[Any], marked_sr_ids: Sequence[int], known_until: datetime, sr_ids: Sequence[int] | None = None
+) -> pl.DataFrame:
     """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE), soonest first. One that is no
     more has no kickoff, and comes last."""
-    params = {"marked": list(marked), "known_until": known_until, "among": None if among is None else list(among)}
-    return read_frame(conn, DUE_SQL, params, DUE).sort("kickoff_at", "sr_id", nulls_last=True)
+    params = {"marked": list(marked_sr_ids), "known_until": known_until, "among": None if sr_ids is None else list(sr_ids)}
+    return read_frame(conn, DUE_FIXTURES_SQL, params, DUE_FIXTURES_SCHEMA).sort("kickoff_at", "sr_id", nulls_last=True)
 
 
-def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
+def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
     """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An open one that somebody has
     acknowledged is so again. Under AdvisoryLock.ODDS_ALERTS.
 
     Raises ValueError when the frame lacks or invents columns.
     """
-    seen = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, STATUS)
+    seen = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
     rows = (
         alerts.join(seen, on="alert_id", how="left")
@@ -64,10 +66,10 @@ def replace(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.Dat
         )
         .drop("is_acknowledged")
     )
-    if unlike := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[TABLE].columns}):
-        raise ValueError(f"{TABLE}: the frame's columns and the table's differ in {', '.join(unlike)}")
+    if unlike := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[ODDS_ALERT_TABLE].columns}):
+        raise ValueError(f"{ODDS_ALERT_TABLE}: the frame's columns and the table's differ in {', '.join(unlike)}")
     conn.execute("delete from mart.odds_alert where sr_id = any(%s)", [list(sr_ids)])
-    return copy_rows(conn, TABLE, rows)
+    return copy_rows(conn, ODDS_ALERT_TABLE, rows)
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
@@ -75,37 +77,39 @@ def remove_orphans(conn: psycopg.Connection[Any]) -> None:
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
-def rows_of(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
+def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
     """Rows of TABLE, of fixtures that kick off on the UTC date `first` or later, or all, by id."""
     query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
-    return read_frame(conn, query, {"first": first}, frame_schema(TABLE)).sort("alert_id")
+    return read_frame(conn, query, {"first": first}, get_frame_schema(ODDS_ALERT_TABLE)).sort("alert_id")
 
 
-def begun(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
+def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
     """Fixtures whose kickoff has been, on that UTC date or later (sr_id)."""
-    return read_frame(conn, BEGUN_SQL, {"first": first, "known_until": known_until(conn)}, {"sr_id": pl.Int64})
+    return read_frame(conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)}, {"sr_id": pl.Int64})
 
 
-def open_though_begun(conn: psycopg.Connection[Any]) -> pl.DataFrame:
+def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     """Rows of TABLE that are open, of fixtures that had begun at the last full cycle and that are not due, by id: as one moment has it.
 
     Kickoffs that have passed since are known by cycles that bore on other fixtures alone.
     """
-    return read_frame(conn, OPEN_THOUGH_BEGUN_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, frame_schema(TABLE)).sort("alert_id")
+    return read_frame(conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)).sort(
+        "alert_id"
+    )
 
 
-def counts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
+def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
     """Rows of TABLE, and episodes that are not over by severity."""
     found = conn.execute(COUNTS_SQL).fetchall()
     return sum(n for _, n, _ in found), {severity: n_open for severity, _, n_open in found}
 
 
-def opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
+def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
     """How many episodes opened in each of the last 48 hours up to the last that did, oldest first."""
-    return [float(n) for (n,) in conn.execute(OPENED_SQL).fetchall()]
+    return [float(n) for (n,) in conn.execute(OPENED_BY_HOUR_SQL).fetchall()]
 
 
-def acknowledge(conn: psycopg.Connection[Any], alert_id: int, by: str, at: datetime) -> None:
+def acknowledge_alert(conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime) -> None:
     """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert.
 
     Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that changes under him.
@@ -115,17 +119,17 @@ def acknowledge(conn: psycopg.Connection[Any], alert_id: int, by: str, at: datet
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
     conn.execute(
         "insert into ops.acknowledged_odds_alerts (alert_id, acknowledged_at, acknowledged_by) values (%s, %s, %s) on conflict do nothing",
-        [alert_id, at, by],
+        [alert_id, acknowledged_at, acknowledged_by],
     )
     conn.execute("update mart.odds_alert set status = 'acknowledged' where alert_id = %s and status = 'open'", [alert_id])
 
 
-def forget(conn: psycopg.Connection[Any], before: date) -> None:
+def delete_orphan_acknowledgements(conn: psycopg.Connection[Any], before: date) -> None:
     """Remove what was said before that UTC date of episodes that are no more."""
-    conn.execute(FORGET_SQL, {"before": before})
+    conn.execute(DELETE_ACKNOWLEDGEMENTS_SQL, {"before": before})
 
 
-def listed(
+def list_alerts(
     conn: psycopg.Connection[Any],
     *,
     only_open: bool,
@@ -139,17 +143,17 @@ def listed(
     keys = None if market_keys is None else list(market_keys)
     params = {"only_open": only_open, "severities": list(severities), "market_keys": keys, "sr_id": sr_id, "limit": limit}
     with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(LISTED_SQL, params).fetchall()
+        rows = cursor.execute(LIST_ALERTS_SQL, params).fetchall()
     total = rows[0]["n_all"] if rows else 0
     return [{name: value for name, value in row.items() if name != "n_all"} for row in rows], total
 
 
-def frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    """Return rows of `listed` as a frame, with all its columns when there are none."""
-    return pl.DataFrame(rows, schema=LISTED, orient="row")
+def build_alert_frame(rows: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    """Return rows of `list_alerts` as a frame, with all its columns when there are none."""
+    return pl.DataFrame(rows, schema=LISTED_ALERTS_SCHEMA, orient="row")
 
 
-LISTED: Final[Schema] = {
+LISTED_ALERTS_SCHEMA: Final[Schema] = {
     "alert_id": pl.Int64,
     **dict.fromkeys(("status", "severity", "alert_type", "platform", "competitor"), pl.String),
     "sr_id": pl.Int64,
@@ -160,9 +164,9 @@ LISTED: Final[Schema] = {
     **dict.fromkeys(("opened_at", "peak_at", "closed_at", "acknowledged_at"), INSTANT),
     "acknowledged_by": pl.String,
 }
-"""Columns of `listed`."""
-KNOWN_UNTIL_SQL: Final = f"select max(c.as_of) from core.cycles c where {IN_CORE}"
-DUE_SQL: Final = """
+"""Columns of `list_alerts`."""
+KNOWN_UNTIL_SQL: Final = f"select max(c.as_of) from core.cycles c where {IS_IN_CORE_SQL}"
+DUE_FIXTURES_SQL: Final = """
 select sr_id, f.effective_kickoff as kickoff_at
 from (
     select unnest(%(marked)s::bigint[]) as sr_id
@@ -172,17 +176,17 @@ from (
 ) asked
 left join core.fixtures f using (sr_id)
 """
-BEGUN_SQL: Final = """
+BEGUN_FIXTURES_SQL: Final = """
 select sr_id from core.fixtures
 where effective_kickoff >= %(first)s::date::timestamp at time zone 'UTC' and effective_kickoff <= %(known_until)s::timestamptz
 """
-OPEN_THOUGH_BEGUN_SQL: Final = f"""
+OPEN_AFTER_KICKOFF_SQL: Final = f"""
 select a.* from mart.odds_alert a join core.fixtures f using (sr_id)
-where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c where c.scope = 'full' and {IN_CORE})
+where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c where c.scope = 'full' and {IS_IN_CORE_SQL})
     and not exists (select from mart.dirty_fixtures d where d.product = %(product)s and d.sr_id = a.sr_id)
 """
 COUNTS_SQL: Final = "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"
-OPENED_SQL: Final = """
+OPENED_BY_HOUR_SQL: Final = """
 select count(a.alert_id)
 from (select date_trunc('hour', max(opened_at), 'UTC') as last_hour from mart.odds_alert) l
 cross join generate_series(l.last_hour - interval '47 hours', l.last_hour, interval '1 hour') as h (hour)
@@ -191,12 +195,12 @@ group by h.hour
 order by h.hour
 """
 ACKNOWLEDGED_SQL: Final = "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
-FORGET_SQL: Final = """
+DELETE_ACKNOWLEDGEMENTS_SQL: Final = """
 delete from ops.acknowledged_odds_alerts x
 where x.acknowledged_at < %(before)s::date::timestamp at time zone 'UTC'
     and not exists (select from mart.odds_alert a where a.alert_id = x.alert_id)
 """
-LISTED_SQL: Final = """
+LIST_ALERTS_SQL: Final = """
 select a.alert_id, a.status, a.severity, a.alert_type, a.platform, a.competitor, a.sr_id, a.home_team, a.away_team, a.kickoff as kickoff_at,
     a.market_key, a.specifier, a.outcome_key, a.baseline_odds, a.current_odds, a.peak_change_rel, a.competitor_odds, a.competitor_change_rel,
     a.opened_at, a.peak_at, a.closed_at, a.acknowledged_at, a.acknowledged_by, count(*) over () as n_all

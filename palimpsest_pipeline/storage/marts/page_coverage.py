@@ -12,10 +12,10 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..catalog.universe import CARRY_LIMIT
 from ..db.copy_frames import Schema, read_frame
-from .cycle_marts import read
+from .cycle_marts import read_rows
 
 CYCLE_SQL: Final = "select as_of, scope, trigger, home_platform from core.cycles where cycle_id = %s"
-PLATFORMS: Final[Schema] = {
+PLATFORMS_SCHEMA: Final[Schema] = {
     "platform": pl.String,
     "name": pl.String,
     "status": pl.String,
@@ -39,14 +39,14 @@ PLATFORMS_SQL: Final = """
     left join ops.scrape_runs r on r.platform = b.platform and r.cycle_id = %(cycle_id)s
     order by b.trust_rank
 """
-LISTINGS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_at": INSTANT, "n_markets_priced": pl.Int32}
+LISTINGS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_at": INSTANT, "n_markets_priced": pl.Int32}
 LISTINGS_SQL: Final = """
     select e.fixture_sr_id as sr_id, e.platform, e.kickoff_at, e.n_markets_priced
     from mart.coverage_fixture f
     join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary and e.platform = any(f.platforms)
     where f.cycle_id = %s
 """
-LEADS: Final[Schema] = {
+LEADS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
     "first_listed_at": INSTANT,
@@ -60,7 +60,13 @@ LEADS_SQL: Final = """
     where f.cycle_id = %s and f.fixture_class = 'competitor_only'
 """
 
-GAPS: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "n_home_missing": pl.Int32, "n_platform_missing": pl.Int32, "n_unknown": pl.Int32}
+GAPS_SCHEMA: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "n_home_missing": pl.Int32,
+    "n_platform_missing": pl.Int32,
+    "n_unknown": pl.Int32,
+}
 """`n_unknown`: markets that were not compared, since home and the platform were not looked at together, or since
 the settings have another home platform than the cycle."""
 GAPS_SQL: Final = """
@@ -74,7 +80,7 @@ GAPS_SQL: Final = """
 """
 
 
-COUNTRIES: Final[Schema] = {"tournament_key": pl.String, "platform": pl.String, "country": pl.String, "country_iso": pl.String}
+COUNTRIES_SCHEMA: Final[Schema] = {"tournament_key": pl.String, "platform": pl.String, "country": pl.String, "country_iso": pl.String}
 """Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no country."""
 COUNTRIES_SQL: Final = """
     select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
@@ -110,10 +116,10 @@ class Coverage:
     listings: pl.DataFrame
     leads: pl.DataFrame
     gaps: pl.DataFrame
-    countries: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTRIES))
+    countries: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=COUNTRIES_SCHEMA))
 
 
-def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
+def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
     """Everything about the coverage as of a cycle. Raises NoCoverageError for None, and for a cycle that has none."""
     found = None if cycle_id is None else conn.execute(CYCLE_SQL, [cycle_id]).fetchone()
     if cycle_id is None or found is None:
@@ -125,12 +131,12 @@ def coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
         scope,
         trigger,
         home_platform,
-        platforms=read_frame(conn, PLATFORMS_SQL, {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT}, PLATFORMS),
-        rates=read(conn, "mart.match_rate_platform", cycle_id),
-        tournaments=read(conn, "mart.coverage_tournament", cycle_id),
-        fixtures=read(conn, "mart.coverage_fixture", cycle_id),
-        listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS),
-        leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS),
-        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}, GAPS),
-        countries=read_frame(conn, COUNTRIES_SQL, [cycle_id], COUNTRIES),
+        platforms=read_frame(conn, PLATFORMS_SQL, {"cycle_id": cycle_id, "carry_limit": CARRY_LIMIT}, PLATFORMS_SCHEMA),
+        rates=read_rows(conn, "mart.match_rate_platform", cycle_id),
+        tournaments=read_rows(conn, "mart.coverage_tournament", cycle_id),
+        fixtures=read_rows(conn, "mart.coverage_fixture", cycle_id),
+        listings=read_frame(conn, LISTINGS_SQL, [cycle_id], LISTINGS_SCHEMA),
+        leads=read_frame(conn, LEADS_SQL, [cycle_id], LEADS_SCHEMA),
+        gaps=read_frame(conn, GAPS_SQL, {"home": home_platform}, GAPS_SCHEMA),
+        countries=read_frame(conn, COUNTRIES_SQL, [cycle_id], COUNTRIES_SCHEMA),
     )

@@ -1,6 +1,6 @@
 """How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads only.
 
-Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known. `current` is of the last cycle.
+Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known. `read_current_prices` is of the last cycle.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema, read_frame
 
-STRETCHES: Final[Schema] = {
+STRETCHES_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "market_key": pl.String,
     "specifier": pl.String,
@@ -43,7 +43,7 @@ STRETCHES_SQL: Final = """
         order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
     )
 """
-STATES: Final[Schema] = {
+STATES_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "market_key": pl.String,
     "specifier": pl.String,
@@ -61,7 +61,7 @@ STATES_SQL: Final = """
     where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
         and (a.valid_to is null or a.valid_to > %(since)s)
 """
-CURRENT: Final[Schema] = {
+CURRENT_PRICES_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
     "market_key": pl.String,
     "specifier": pl.String,
@@ -75,7 +75,7 @@ CURRENT: Final[Schema] = {
 }
 """One row per outcome of a market in its current state: the price at which it can be backed (null: it cannot), the market's state
 (AvailabilityState), and since when each holds; `last_confirmed_at` is the last look."""
-CURRENT_SQL: Final = """
+CURRENT_PRICES_SQL: Final = """
     select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
         case
             when c.state = 'offered' and e.deleted_at is null and (coalesce(c.off_mask, 0) >> (o.ordinal - 1)::integer) & 1 = 0
@@ -94,8 +94,8 @@ CURRENT_SQL: Final = """
     cross join lateral (select max(x.observed_at) as observed_at from core.captures x where x.listing_id = e.listing_id) a
     where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = '' and a.observed_at is not null
 """
-NAMES: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
-NAMES_SQL: Final = """
+MARKET_NAMES_SCHEMA: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
+MARKET_NAMES_SQL: Final = """
     select k.market_key, k.name as market_name, o.outcome_key, o.name as outcome_name
     from core.markets k
     join core.market_outcomes o using (market_id)
@@ -104,27 +104,27 @@ NAMES_SQL: Final = """
 """
 
 
-def stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
+def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
     """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES): what reaches beyond `since`,
     and of each outcome the last one before."""
-    return read_frame(conn, STRETCHES_SQL, _asked(market, sr_ids, since), STRETCHES)
+    return read_frame(conn, STRETCHES_SQL, _build_params(market, sr_ids, since), STRETCHES_SCHEMA)
 
 
-def states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
+def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
     """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond `since`."""
-    return read_frame(conn, STATES_SQL, _asked(market, sr_ids, since), STATES)
+    return read_frame(conn, STATES_SQL, _build_params(market, sr_ids, since), STATES_SCHEMA)
 
 
-def current(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
+def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
     """Return how a market of these fixtures stands by the last answer of each platform's primary listing (CURRENT)."""
-    return read_frame(conn, CURRENT_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT)
+    return read_frame(conn, CURRENT_PRICES_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT_PRICES_SCHEMA)
 
 
-def names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
+def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
     """Markets in the order given, with their outcomes in the vocabulary's order, and their names for people (NAMES)."""
-    return read_frame(conn, NAMES_SQL, [list(markets), list(markets)], NAMES)
+    return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)], MARKET_NAMES_SCHEMA)
 
 
-def _asked(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
+def _build_params(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
     """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred markets besides this one."""
     return {"sr_ids": list(sr_ids), "platforms": [platform.value for platform in Platform], "market": market, "since": since}

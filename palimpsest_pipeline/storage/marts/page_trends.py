@@ -10,11 +10,11 @@ import psycopg
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema, read_frame
-from ..ledger.cycle_reader import skew_quantiles_ms
+from ..ledger.cycle_reader import read_skew_quantiles_ms
 
-MOST_SKEWS: Final = 60
+MAX_SKEW_CYCLES: Final = 60
 """Cycles whose skew is worked out: it is counted from every answer of a cycle, some 10,000 rows of the ledger. Of more, one in so many."""
-RATES: Final[Schema] = {
+RATES_SCHEMA: Final[Schema] = {
     "cycle_id": pl.Int64,
     "as_of": INSTANT,
     "platform": pl.String,
@@ -38,8 +38,8 @@ RATES_SQL: Final = """
 CYCLES_SQL: Final = (
     "select cycle_id, as_of from core.cycles where scope = 'full' and as_of > %(since)s and as_of <= %(until)s order by as_of, cycle_id"
 )
-SKEWS: Final[Schema] = {"as_of": INSTANT, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
-MARGINS: Final[Schema] = {
+SKEWS_SCHEMA: Final[Schema] = {"as_of": INSTANT, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
+MARGINS_SCHEMA: Final[Schema] = {
     "kickoff_date": pl.Date,
     "platform": pl.String,
     "market_key": pl.String,
@@ -54,7 +54,7 @@ MARGINS_SQL: Final = """
     group by kickoff_date, platform, market_key, ttk_bucket
     order by kickoff_date, platform, market_key, ttk_bucket
 """
-GAPS: Final[Schema] = {
+GAPS_SCHEMA: Final[Schema] = {
     "kickoff_date": pl.Date,
     "platform": pl.String,
     "hours_before": pl.Int16,
@@ -91,21 +91,21 @@ class Trends:
     gaps: pl.DataFrame
 
 
-def trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
+def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
     """Figures of cycles as of after `since` and up to `until`, and of kickoffs on UTC dates after that of `since`, those to come included.
 
     `home`: what was computed for another home platform is left out.
     """
     span = {"since": since, "until": until, "home": home}
     cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
-    every = max(1, -(-cycles.height // MOST_SKEWS))
+    every = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
     chosen = cycles.reverse().gather_every(every).reverse()  # the newest is always among them
-    skews = chosen.join(skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left")
+    skews = chosen.join(read_skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left")
     return Trends(
         since,
-        rates=read_frame(conn, RATES_SQL, span, RATES),
-        skews=skews.select(SKEWS.keys()),
+        rates=read_frame(conn, RATES_SQL, span, RATES_SCHEMA),
+        skews=skews.select(SKEWS_SCHEMA.keys()),
         skew_every=every,
-        margins=read_frame(conn, MARGINS_SQL, span, MARGINS),
-        gaps=read_frame(conn, GAPS_SQL, span, GAPS),
+        margins=read_frame(conn, MARGINS_SQL, span, MARGINS_SCHEMA),
+        gaps=read_frame(conn, GAPS_SQL, span, GAPS_SCHEMA),
     )

@@ -10,10 +10,10 @@ import psycopg
 from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..catalog.listings import Types
+from ..catalog.listings import FrameSchema
 from ..db.copy_frames import read_frame
-from ..ledger.cycle_reader import UNENDED
-from ..odds.book_sizes import with_largest_books
+from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
+from ..odds.book_sizes import add_largest_books
 
 TRAILING_CYCLES: Final = 20
 """How many earlier cycles the trailing median is taken over, per platform and stage."""
@@ -41,7 +41,7 @@ MEDIANS_SQL: Final = """
     from earlier where nth <= %s group by platform, stage
 """
 
-MEASURED_SQL: Final = """
+AFFECTED_CYCLES_SQL: Final = """
     select late.cycle_id
     from core.cycles this
     join core.cycles late on late.scope = this.scope and late.cycle_id > this.cycle_id
@@ -59,16 +59,16 @@ MEASURED_SQL: Final = """
     )
 """
 
-ENDED_SQL: Final = f"""
+ENDED_CYCLES_SQL: Final = f"""
     select c.cycle_id from core.cycles c
-    where c.cycle_id = any(%s) and c.scope = any(%s) and c.cycle_id not in ({UNENDED}) order by c.cycle_id
+    where c.cycle_id = any(%s) and c.scope = any(%s) and c.cycle_id not in ({UNENDED_CYCLES_SQL}) order by c.cycle_id
 """
-INCOMPLETE_SQL: Final = """
+INCOMPLETE_DISCOVERY_SQL: Final = """
     select platform, external_id, completeness, missing from core.discovery_manifest
     where cycle_id = %s and completeness <> 'complete' order by platform, external_id
 """
-INCOMPLETE: Final = {"platform": pl.String, "external_id": pl.String, "completeness": pl.String, "missing": pl.String}
-CLAIMED_SQL: Final = """
+INCOMPLETE_DISCOVERY_SCHEMA: Final = {"platform": pl.String, "external_id": pl.String, "completeness": pl.String, "missing": pl.String}
+KICKOFF_CLAIMS_SQL: Final = """
     select o.listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at, false as is_deleted, c.as_of, c.home_platform
     from core.cycles c
     join core.listing_observations o using (cycle_id)
@@ -76,7 +76,7 @@ CLAIMED_SQL: Final = """
     join ops.listing_ids i using (listing_id)
     where c.cycle_id = %s and k.sr_id is not null and k.kickoff_at is not null and k.kind = 'match'
 """
-CLAIMED: Final[Types] = {
+KICKOFF_CLAIMS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
     "platform": pl.String,
     "external_id": pl.String,
@@ -86,70 +86,70 @@ CLAIMED: Final[Types] = {
     "as_of": INSTANT,
     "home_platform": pl.String,
 }
-RATES_SQL: Final = f"""
+MATCH_RATES_SQL: Final = f"""
     select r.cycle_id, r.platform, r.completeness, case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
     from mart.match_rate_platform r
     where not r.include_started and r.cycle_id in (
         select c.cycle_id from core.cycles c
-        where c.scope = 'full' and c.cycle_id <= %s and c.cycle_id not in ({UNENDED})
+        where c.scope = 'full' and c.cycle_id <= %s and c.cycle_id not in ({UNENDED_CYCLES_SQL})
             and exists (select from mart.match_rate_platform x where x.cycle_id = c.cycle_id)
         order by c.cycle_id desc limit %s
     )
 """
-RATES: Final = {"cycle_id": pl.Int64, "platform": pl.String, "completeness": pl.String, "match_rate": pl.Float64}
+MATCH_RATES_SCHEMA: Final = {"cycle_id": pl.Int64, "platform": pl.String, "completeness": pl.String, "match_rate": pl.Float64}
 
 
-def discovered(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform, what discovery showed in the cycle: `n_matches`, and `n_listings` of any kind."""
     return read_frame(conn, DISCOVERED_SQL, [cycle_id], {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32})
 
 
-def captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """One row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
     schema = {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32, "n_markets_mapped": pl.Int32}
     return read_frame(conn, CAPTURES_SQL, [cycle_id], schema)
 
 
-def fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to their own end and were complete
     in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure. A cycle that
     asked for given fixtures has none: it asks for others, and another number of them, each time."""
     return read_frame(conn, MEDIANS_SQL, [cycle_id, TRAILING_CYCLES], {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64})
 
 
-def measured_by(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
+def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
     """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this cycle's count in, or would."""
     params = {"cycle_id": cycle_id, "platforms": [p for p, _ in parts], "stages": [s for _, s in parts], "trailing": TRAILING_CYCLES}
-    return [late for (late,) in conn.execute(MEASURED_SQL, params).fetchall()]
+    return [late for (late,) in conn.execute(AFFECTED_CYCLES_SQL, params).fetchall()]
 
 
-def ended(conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)) -> list[int]:
+def filter_ended_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)) -> list[int]:
     """Return the ids of the cycles of these scopes that core has read, without running, cancelled and interrupted ones, ascending."""
-    return [cycle_id for (cycle_id,) in conn.execute(ENDED_SQL, [list(cycle_ids), [str(scope) for scope in scopes]]).fetchall()]
+    return [cycle_id for (cycle_id,) in conn.execute(ENDED_CYCLES_SQL, [list(cycle_ids), [str(scope) for scope in scopes]]).fetchall()]
 
 
-def incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of core.discovery_manifest that are not complete in the cycle (`INCOMPLETE`); external_id '*' is a platform's tree."""
-    return read_frame(conn, INCOMPLETE_SQL, [cycle_id], INCOMPLETE)
+def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Return the rows of core.discovery_manifest that are not complete in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`); external_id '*' is a platform's tree."""
+    return read_frame(conn, INCOMPLETE_DISCOVERY_SQL, [cycle_id], INCOMPLETE_DISCOVERY_SCHEMA)
 
 
-def kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the kickoffs that the listings of the cycle claimed with a SportRadar id of their own (`CLAIMED`), as they were claimed.
+def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
+    """Return the kickoffs that the listings of the cycle claimed with a SportRadar id of their own (`KICKOFF_CLAIMS_SCHEMA`), as they were claimed.
 
     What matching made of them since is not asked. With n_markets, the largest book of each as of the cycle.
     """
-    claims = read_frame(conn, CLAIMED_SQL, [cycle_id], CLAIMED)
+    claims = read_frame(conn, KICKOFF_CLAIMS_SQL, [cycle_id], KICKOFF_CLAIMS_SCHEMA)
     rivals = claims.filter(pl.struct("platform", "fixture_sr_id").is_duplicated())["listing_id"].to_list()
     as_of = claims["as_of"].first()
     assert as_of is None or isinstance(as_of, datetime)
-    return with_largest_books(conn, claims, rivals, until=as_of, cycle_id=cycle_id)
+    return add_largest_books(conn, claims, rivals, until=as_of, cycle_id=cycle_id)
 
 
-def match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the match rates of upcoming fixtures in the cycle, and those in up to TRAILING_CYCLES full cycles before it (both `RATES`).
+def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the match rates of upcoming fixtures in the cycle, and those in up to TRAILING_CYCLES full cycles before it (both `MATCH_RATES_SCHEMA`).
 
     Each cycle has a row per platform and one for all; `match_rate` is null where there was nothing to match.
     """
-    rates = read_frame(conn, RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], RATES)
+    rates = read_frame(conn, MATCH_RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], MATCH_RATES_SCHEMA)
     of_the_cycle = pl.col("cycle_id") == cycle_id
     return rates.filter(of_the_cycle), rates.filter(~of_the_cycle)

@@ -11,20 +11,20 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..db.copy_frames import Schema, read_frame
 
-LARGEST: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
-SIZES: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}
+LARGEST_BOOKS_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "n_markets": pl.Int32}
+BOOK_SIZES_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "observed_at": INSTANT, "n_markets": pl.Int32}
 
-OF_CYCLE_SQL: Final = """
+CYCLE_BOOK_SIZES_SQL: Final = """
 select c.listing_id, c.observed_at, c.n_markets_priced as n_markets
 from core.captures c join ops.listing_ids i using (listing_id)
 where c.cycle_id = %s and i.platform = %s
 """
-LARGEST_SQL: Final = """
+LARGEST_BOOKS_SQL: Final = """
 select listing_id, max(n_markets_priced) as n_markets
 from (
     select listing_id, n_markets_priced from core.captures
@@ -37,7 +37,7 @@ from (
 ) books
 group by listing_id
 """
-REMEMBER_SQL: Final = """
+SAVE_LARGEST_BOOKS_SQL: Final = """
 with answers as (
     select c.listing_id, c.observed_at, c.cycle_id, c.n_markets_priced, coalesce(k.as_of, c.observed_at) as as_of
     from core.captures c left join core.cycles k using (cycle_id)
@@ -61,36 +61,36 @@ on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id
 # not later than that cycle's instant.
 
 
-def of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
-    """Return how many markets each stored answer of a platform in a cycle priced (`SIZES`)."""
-    return read_frame(conn, OF_CYCLE_SQL, [cycle_id, platform], SIZES)
+def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+    """Return how many markets each stored answer of a platform in a cycle priced (`BOOK_SIZES_SCHEMA`)."""
+    return read_frame(conn, CYCLE_BOOK_SIZES_SQL, [cycle_id, platform], BOOK_SIZES_SCHEMA)
 
 
-def with_largest_books(
-    conn: psycopg.Connection[Any], listings: pl.DataFrame, wanted: Sequence[int], *, until: datetime | None = None, cycle_id: int | None = None
+def add_largest_books(
+    conn: psycopg.Connection[Any], listings: pl.DataFrame, wanted_ids: Sequence[int], *, until: datetime | None = None, cycle_id: int | None = None
 ) -> pl.DataFrame:
     """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the `wanted` listings.
 
     Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without such an answer, and for others.
     """
-    params = {"listings": list(wanted), "until": until, "cycle_id": cycle_id}
-    largest = read_frame(conn, LARGEST_SQL, params, LARGEST) if wanted else pl.DataFrame(schema=LARGEST)
+    params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
+    largest = read_frame(conn, LARGEST_BOOKS_SQL, params, LARGEST_BOOKS_SCHEMA) if wanted_ids else pl.DataFrame(schema=LARGEST_BOOKS_SCHEMA)
     return listings.join(largest, on="listing_id", how="left", maintain_order="left")
 
 
-def remember(conn: psycopg.Connection[Any], day: date) -> None:
+def save_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
     """Keep the answers of a UTC day that priced more markets than any earlier answer of their listing.
 
     Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is not kept: it would only
     be needed again if old payloads were imported.
     """
-    conn.execute(REMEMBER_SQL, _span(day))
+    conn.execute(SAVE_LARGEST_BOOKS_SQL, _build_day_bounds(day))
 
 
-def forget(conn: psycopg.Connection[Any], day: date) -> None:
+def delete_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
     """Drop what was kept of a UTC day, whose answers are in Postgres again."""
-    conn.execute("delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s", _span(day))
+    conn.execute("delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s", _build_day_bounds(day))
 
 
-def _span(day: date) -> dict[str, datetime]:
-    return {"from_at": begin_of_day(day), "until": begin_of_day(day + timedelta(days=1))}
+def _build_day_bounds(day: date) -> dict[str, datetime]:
+    return {"from_at": get_day_start(day), "until": get_day_start(day + timedelta(days=1))}

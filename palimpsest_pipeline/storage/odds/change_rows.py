@@ -14,11 +14,11 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import array_text
-from ..marts.cycle_marts import frame_schema
+from ..db.copy_frames import build_array_text
+from ..marts.cycle_marts import get_frame_schema
 
-ANSWER: Final = ("listing_id", "observed_at")
-LINE: Final = ("listing_id", "line_id")
+ANSWER_KEY: Final = ("listing_id", "observed_at")
+LINE_KEY: Final = ("listing_id", "line_id")
 """Key of a market in a frame that holds one book of each listing."""
 
 FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.List(pl.Int32)}
@@ -41,29 +41,29 @@ CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 }
 """Rows of core.market_changes, as they are given to readers: a mask is never null, 0 says that no outcome is off."""
 
-CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(frame_schema("core.captures"))
+CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(get_frame_schema("core.captures"))
 """Rows of core.captures."""
 
-STORED_FACTS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.String}
-BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "line_id": pl.Int32, **STORED_FACTS}
+STORED_FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.String}
+BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "line_id": pl.Int32, **STORED_FACTS_SCHEMA}
 """One book of each of several listings; withdrawn markets are in no book."""
 
 ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
     "line_id": pl.Int32,
-    **STORED_FACTS,
+    **STORED_FACTS_SCHEMA,
     "keyframe": pl.Boolean,
 }
 """Rows of core.market_changes as they are written."""
 
 
-def stored_facts(frame: pl.DataFrame) -> pl.DataFrame:
+def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` (columns of FACTS_SCHEMA) with its facts as they are stored."""
-    return frame.with_columns(off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"), odds_milli=array_text("odds_milli", pl.Int32()))
+    return frame.with_columns(off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"), odds_milli=build_array_text("odds_milli", pl.Int32()))
 
 
-def withdrawn(books: pl.DataFrame) -> pl.DataFrame:
+def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
     """The same markets as no longer in the answer: nothing off, no price, arrays as long as before."""
     return books.with_columns(
         state=pl.lit(MarketState.WITHDRAWN.value),
@@ -72,32 +72,32 @@ def withdrawn(books: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def difference(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Rows (BOOK_SCHEMA) by which books differ from those before, listing by listing: markets that are new or stand otherwise, and withdrawn those
     that are gone. A listing without rows has an empty book."""
     moved = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
-    gone = before.join(after, on=LINE, how="anti")
-    return pl.concat([moved, withdrawn(gone)])
+    gone = before.join(after, on=LINE_KEY, how="anti")
+    return pl.concat([moved, withdraw_markets(gone)])
 
 
-def history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+def build_history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Rows of history (ROW_SCHEMA) of answers, one of each listing.
 
     `answers`: ANSWER and keyframe. `after`: their books; of a keyframe all of it is written. `before`: the books of the answers before them, of
     those that are no keyframe.
     """
     whole, rest = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
-    moved = difference(of(before, rest), of(after, rest))
-    return pl.concat([of(after, whole), moved]).join(answers, on="listing_id").select(list(ROW_SCHEMA))
+    moved = diff_books(select_listings(before, rest), select_listings(after, rest))
+    return pl.concat([select_listings(after, whole), moved]).join(answers, on="listing_id").select(list(ROW_SCHEMA))
 
 
-def of(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
+def select_listings(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
     """The rows that are about these listings (`listing_id`)."""
     return books.join(listings, on="listing_id", how="semi")
 
 
-def differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
+def find_differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
     """ANSWER keys for which two frames of ROW_SCHEMA do not hold the same rows."""
     on = list(ROW_SCHEMA)
     one, other = left.join(right, on=on, how="anti", nulls_equal=True), right.join(left, on=on, how="anti", nulls_equal=True)
-    return pl.concat([one.select(ANSWER), other.select(ANSWER)]).unique()
+    return pl.concat([one.select(ANSWER_KEY), other.select(ANSWER_KEY)]).unique()

@@ -19,14 +19,14 @@ import psycopg
 from palimpsest_pipeline.domain.enums import MarketState
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from ..db.copy_frames import copy_rows, read_frame, stage
-from .change_rows import BOOK_SCHEMA, LINE, withdrawn
+from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
+from .change_rows import BOOK_SCHEMA, LINE_KEY, withdraw_markets
 
 LISTINGS_PER_REBUILD: Final = 500
 """Bounds what Postgres sorts at a time when many listings are rebuilt."""
 
 # A market that moves on keeps the begin of its state while the state is the same.
-MOVE_SQL: Final = """
+ADVANCE_MARKETS_SQL: Final = """
 insert into core.current_markets as c (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
 select listing_id, line_id, changed_at, off_mask, state, odds_milli, changed_at from pg_temp.history_moves order by listing_id, line_id
 on conflict (listing_id, line_id) do update
@@ -34,12 +34,12 @@ set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excl
     state_since = case when c.state = excluded.state then c.state_since else excluded.state_since end
 """
 
-KNOWN_SQL: Final = """
+LISTINGS_WITH_MARKETS_SQL: Final = """
 select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
 where exists (select from core.current_markets c where c.listing_id = asked.listing_id)
 """
 
-UPSERT_SQL: Final = """
+UPSERT_MARKETS_SQL: Final = """
 insert into core.current_markets (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
 select listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since from pg_temp.{source} order by listing_id, line_id
 on conflict (listing_id, line_id) do update
@@ -54,7 +54,7 @@ from core.current_markets where listing_id = any(%(listings)s::int[]) and state 
 group by listing_id, state, off_mask
 """
 
-HELD_SQL: Final = """
+CURRENT_MARKETS_SQL: Final = """
 select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets where listing_id = any(%(listings)s::int[])
 """
 
@@ -107,7 +107,7 @@ left join core.current_markets c using (listing_id, line_id)
 """
 
 # Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers are all expired.
-FORGET_SQL: Final = """
+DELETE_ABSENT_MARKETS_SQL: Final = """
 delete from core.current_markets c
 using (
     select listing_id, min(observed_at) as first_at from core.captures
@@ -121,7 +121,7 @@ where c.listing_id = d.listing_id and (%(lines)s::int[] is null or c.line_id = a
     )
 """
 
-UNSEEN_SQL: Final = """
+UNANSWERED_LISTINGS_SQL: Final = """
 select listing_id from unnest(%(listings)s::int[]) as asked (listing_id)
 where not exists (select from core.captures k where k.listing_id = asked.listing_id and k.observed_at >= %(since)s)
 """
@@ -157,7 +157,7 @@ where h.listing_id is null
 
 # Of listings whose last answer is one of the cycles': what their answers wrote since the first of them, or, when their day began meanwhile, since
 # then and all of it.
-STEP_SQL: Final = """
+CHECK_CYCLES_SQL: Final = """
 with touched as (
     select listing_id, min(observed_at) as since from core.captures where cycle_id = any(%(cycles)s::bigint[]) group by listing_id
 ), bounded as (
@@ -194,7 +194,7 @@ from compared
 
 
 @dataclass(frozen=True, slots=True)
-class StepChecked:
+class CurrentMarketsCheck:
     """How the present state and the history agree on what cycles wrote."""
 
     n_listings: int
@@ -204,21 +204,21 @@ class StepChecked:
     violations: int
 
 
-def books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered: Sequence[int]) -> pl.DataFrame:
+def read_current_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered_ids: Sequence[int]) -> pl.DataFrame:
     """What the last answers of the listings said (BOOK_SCHEMA).
 
     `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its days may have been dropped,
     forgotten and brought back.
     """
-    found = _held(conn, listing_ids)
-    lost = sorted(set(answered) - set(found.get_column("listing_id").unique()))
+    found = _read_stored_books(conn, listing_ids)
+    lost = sorted(set(answered_ids) - set(found.get_column("listing_id").unique()))
     if not lost:
         return found
-    rebuild(conn, lost)
-    return pl.concat([found, _held(conn, lost)])
+    rebuild_current_markets(conn, lost)
+    return pl.concat([found, _read_stored_books(conn, lost)])
 
 
-def _held(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
+def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
     """Markets that are not withdrawn, as the table holds them (BOOK_SCHEMA)."""
     schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
     markets = read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema).with_columns(pl.col("markets").str.split(";")).explode("markets")
@@ -227,47 +227,47 @@ def _held(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataF
     return markets.with_columns(line_id=line_id, odds_milli=odds).select(list(BOOK_SCHEMA))
 
 
-def move(conn: psycopg.Connection[Any], moved: pl.DataFrame) -> None:
+def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame) -> None:
     """Write how markets stand (BOOK_SCHEMA) from their newest answer on, which is `changed_at`."""
-    if moved.is_empty():
+    if changed_markets.is_empty():
         return
-    asked = moved.get_column("listing_id").unique().to_list()
-    known = [listing for (listing,) in conn.execute(KNOWN_SQL, {"listings": asked}).fetchall()]
+    asked = changed_markets.get_column("listing_id").unique().to_list()
+    known = [listing for (listing,) in conn.execute(LISTINGS_WITH_MARKETS_SQL, {"listings": asked}).fetchall()]
     is_known = pl.col("listing_id").is_in(known)
     # New listings have nothing to be compared with: a plain copy takes 0.7 times as long, and they are all there is in a first cycle.
-    new = moved.filter(~is_known).with_columns(state_since="changed_at").sort(LINE)
+    new = changed_markets.filter(~is_known).with_columns(state_since="changed_at").sort(LINE_KEY)
     copy_rows(conn, "core.current_markets", new)
     if known:
-        stage(conn, "history_moves", "core.current_markets", moved.filter(is_known))
-        conn.execute(MOVE_SQL)
+        copy_to_temp_table(conn, "history_moves", "core.current_markets", changed_markets.filter(is_known))
+        conn.execute(ADVANCE_MARKETS_SQL)
 
 
-def follow_late(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
+def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
     """Bring the present state in line with answers that `history` has just put among others, one of each listing.
 
-    `answers`: as `history.neighbours` gives them; `books`: what they say. How a market stands now is another answer's word unless the newest one
+    `answers`: as `history.read_neighbours` gives them; `read_current_books`: what they say. How a market stands now is another answer's word unless the newest one
     was replaced; what may move is since when. Where an answer says what the market says now, right before the stretch in which it stands so, the
     stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
-    held = read_frame(conn, HELD_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT})
-    both = held.join(books, on=LINE, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
+    held = read_frame(conn, CURRENT_MARKETS_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT})
+    both = held.join(books, on=LINE_KEY, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
     stands, says = (pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said"))
     facts = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_said")) for name in ("off_mask", "odds_milli"))
     is_newest, same_state = pl.col("next_at").is_null(), stands == says
     same = {"changed_at": same_state & ((says == MarketState.WITHDRAWN.value) | facts), "state_since": same_state}
-    moved = both.with_columns(_since(name, told).alias(f"{name}_now") for name, told in same.items())
+    moved = both.with_columns(_shift_begin(name, told).alias(f"{name}_now") for name, told in same.items())
     differs = pl.any_horizontal(pl.col(f"{name}_now").ne_missing(pl.col(name)) for name in same)
     rows = moved.filter(differs).with_columns(pl.col(f"{name}_now").alias(name) for name in same)
     columns = [*BOOK_SCHEMA, *same]
     unknown = rows.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said")
-    _put(conn, pl.concat([rows.drop_nulls("state").select(columns), withdrawn(unknown.select(columns))]))
+    _upsert_markets(conn, pl.concat([rows.drop_nulls("state").select(columns), withdraw_markets(unknown.select(columns))]))
     again = pl.any_horizontal(_is_right_before(name, told) for name, told in same.items()) & pl.col("stored")
     unsure = both.filter((is_newest & ~same["changed_at"]) | again)
-    rebuild(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
+    rebuild_current_markets(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
 
 
-def _since(begin: str, same: pl.Expr) -> pl.Expr:
+def _shift_begin(begin: str, same: pl.Expr) -> pl.Expr:
     """The column `begin` of a stretch after an answer has come within or right before it; `same`: it says what the stretch says."""
     in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
     longer = _is_right_before(begin, same) & ~pl.col("stored")
@@ -278,44 +278,42 @@ def _is_right_before(begin: str, same: pl.Expr) -> pl.Expr:
     return (pl.col(begin) == pl.col("next_at")).fill_null(False) & same
 
 
-def _put(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
+def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
     """Write how markets stand (BOOK_SCHEMA), and since when (changed_at, state_since)."""
     if rows.height:
-        stage(conn, "history_moves", "core.current_markets", rows)
-        conn.execute(UPSERT_SQL.format(source="history_moves"))
+        copy_to_temp_table(conn, "history_moves", "core.current_markets", rows)
+        conn.execute(UPSERT_MARKETS_SQL.format(source="history_moves"))
 
 
-def rebuild(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None) -> None:
+def rebuild_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None) -> None:
     """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not matter what came when."""
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), LISTINGS_PER_REBUILD):
         params = {"listings": ids[start : start + LISTINGS_PER_REBUILD], "lines": None if line_ids is None else sorted(set(line_ids))}
         conn.execute("drop table if exists pg_temp.history_present")
         conn.execute(REBUILD_SQL, params)
-        conn.execute(FORGET_SQL, params)
-        conn.execute(UPSERT_SQL.format(source="history_present"))
+        conn.execute(DELETE_ABSENT_MARKETS_SQL, params)
+        conn.execute(UPSERT_MARKETS_SQL.format(source="history_present"))
 
 
-def renew(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
-    """As `rebuild`, but nothing that the stored history does not say is kept: it may be from answers that are no longer believed."""
+def reset_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
+    """As `rebuild_current_markets`, but nothing that the stored history does not say is kept: it may be from answers that are no longer believed."""
     conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
-    rebuild(conn, listing_ids)
+    rebuild_current_markets(conn, listing_ids)
 
 
-def forget(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
+def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
     """Let go of what is known only from answers that have left Postgres: of those of the listings that no stored answer since then speaks of.
 
     For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers say, where any are kept,
     is the present state again. A listing that comes back begins anew: its first answer is a change. Returns how many listings it was.
     """
-    unseen = [listing for (listing,) in conn.execute(UNSEEN_SQL, {"listings": sorted(set(listing_ids)), "since": since}).fetchall()]
-    renew(conn, unseen)
+    unseen = [listing for (listing,) in conn.execute(UNANSWERED_LISTINGS_SQL, {"listings": sorted(set(listing_ids)), "since": since}).fetchall()]
+    reset_current_markets(conn, unseen)
     return len(unseen)
 
 
-def violations_current_vs_history(
-    conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
-) -> int:
+def count_violations(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None) -> int:
     """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
 
     Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks must be withdrawn no
@@ -327,8 +325,8 @@ def violations_current_vs_history(
     return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
 
 
-def check_step(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> StepChecked:
+def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
     """Compare the present state with what these cycles wrote, both ways: each market that they changed, and each that the present state says
     changed then. With the first answer of a listing's day every market of it is compared, so that each is at least once a day."""
     schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
-    return StepChecked(*read_frame(conn, STEP_SQL, {"cycles": list(cycle_ids)}, schema).row(0))
+    return CurrentMarketsCheck(*read_frame(conn, CHECK_CYCLES_SQL, {"cycles": list(cycle_ids)}, schema).row(0))

@@ -10,7 +10,7 @@ from typing import Any, Final
 import polars as pl
 import psycopg
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 from ..archive import Archive
@@ -20,7 +20,7 @@ from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 
 DAY: Final = timedelta(days=1)
 
-Ids = Sequence[int] | None
+IdFilter = Sequence[int] | None
 """Ids of listings, or numbers of lines; None: all."""
 
 CHANGES_SQL: Final = """
@@ -68,42 +68,42 @@ BOOKS_SCHEMA: Final[Schema] = {
 }
 
 
-class HotDays:
+class PostgresDays:
     """Days in Postgres. Everything between two instants of days that are hot: other days have no rows there."""
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
 
-    def days(self, asked: Sequence[date]) -> list[date]:
+    def list_days(self, asked: Sequence[date]) -> list[date]:
         """Those of the days that have rows here. Raises MissingPartitionError for one that has only one of its tables."""
-        found = partitions.written(self._conn, asked)
-        partitions.require(self._conn, found)
+        found = partitions.find_days_with_rows(self._conn, asked)
+        partitions.require_partitions(self._conn, found)
         return found
 
-    def changes(self, days: Sequence[date], ids: Ids, lines: Ids = None) -> pl.DataFrame:
-        return read_frame(self._conn, CHANGES_SQL, {**_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
+    def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
+        return read_frame(self._conn, CHANGES_SQL, {**_build_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
 
-    def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return read_frame(self._conn, CAPTURES_SQL, _span(days, ids), CAPTURE_SCHEMA)
+    def read_captures(self, days: Sequence[date], ids: IdFilter) -> pl.DataFrame:
+        return read_frame(self._conn, CAPTURES_SQL, _build_span(days, ids), CAPTURE_SCHEMA)
 
-    def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
+    def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         """Each listing's last answer from one instant to another of a day, both included (ANSWERS_SCHEMA)."""
         return read_frame(self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA)
 
-    def books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
+    def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         """Every market at these answers of a day (ANSWERS_SCHEMA), each with the row in force (BOOKS_SCHEMA)."""
         if answers.is_empty():
             return pl.DataFrame(schema=BOOKS_SCHEMA)
         params = {
             "listings": answers["listing_id"].to_list(),
             "answers": answers["answered_at"].to_list(),
-            "from_at": begin_of_day(day),
+            "from_at": get_day_start(day),
             "until": answers["answered_at"].max(),
         }
         return read_frame(self._conn, BOOKS_SQL, params, BOOKS_SCHEMA)
 
 
-class ColdDays:
+class ArchivedDays:
     """Days in the archive; the same questions."""
 
     def __init__(self, archive: Archive) -> None:
@@ -113,25 +113,25 @@ class ColdDays:
     def address(self) -> str:
         return self._archive.address
 
-    def days(self, asked: Sequence[date]) -> list[date]:
-        there = self._archive.days()
+    def list_days(self, asked: Sequence[date]) -> list[date]:
+        there = self._archive.read_catalogue()
         return sorted(day for day in asked if day in there)
 
-    def changes(self, days: Sequence[date], ids: Ids, lines: Ids = None) -> pl.DataFrame:
-        rows = self._archive.changes(days, ids)
+    def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
+        rows = self._archive.scan_changes(days, ids)
         return (rows if lines is None else rows.filter(pl.col("line_id").is_in(list(lines)))).select(*CHANGE_SCHEMA).collect()
 
-    def captures(self, days: Sequence[date], ids: Ids) -> pl.DataFrame:
-        return self._archive.captures(days, ids).select(*CAPTURE_SCHEMA).collect()
+    def read_captures(self, days: Sequence[date], ids: IdFilter) -> pl.DataFrame:
+        return self._archive.scan_captures(days, ids).select(*CAPTURE_SCHEMA).collect()
 
-    def last_answers(self, from_at: datetime, until: datetime, ids: Ids) -> pl.DataFrame:
-        rows = self._archive.captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))
+    def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
+        rows = self._archive.scan_captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))
         return rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(*ANSWERS_SCHEMA).collect()
 
-    def books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
+    def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         if answers.is_empty():
             return pl.DataFrame(schema=BOOKS_SCHEMA)
-        rows = self._archive.changes([day], answers["listing_id"].to_list()).filter(pl.col("observed_at") <= answers["answered_at"].max())
+        rows = self._archive.scan_changes([day], answers["listing_id"].to_list()).filter(pl.col("observed_at") <= answers["answered_at"].max())
         return (
             rows.join(answers.lazy(), on="listing_id")
             .filter(pl.col("observed_at") <= pl.col("answered_at"))
@@ -142,8 +142,8 @@ class ColdDays:
         )
 
 
-Side = HotDays | ColdDays
+DaySource = PostgresDays | ArchivedDays
 
 
-def _span(days: Sequence[date], ids: Ids) -> dict[str, Any]:
-    return {"from_at": begin_of_day(days[0]), "until": begin_of_day(days[-1] + DAY), "listings": ids}
+def _build_span(days: Sequence[date], ids: IdFilter) -> dict[str, Any]:
+    return {"from_at": get_day_start(days[0]), "until": get_day_start(days[-1] + DAY), "listings": ids}

@@ -1,6 +1,6 @@
 """The odds history: taking answers in, so that captures and market_changes are a function of the answers alone.
 
-Belongs here: what `ingest` reads, compares and writes. Does not: the comparison itself (`change_rows`), the present state (`current_markets`),
+Belongs here: what `ingest_answers` reads, compares and writes. Does not: the comparison itself (`change_rows`), the present state (`current_markets`),
 questions
 of others (`reader`), partitions (`partitions`).
 
@@ -25,10 +25,20 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from ..db.copy_frames import copy_rows, read_frame
 from ..db.locks import AdvisoryLock
 from . import current_markets, partitions
-from .change_rows import ANSWER, BOOK_SCHEMA, CONTENT_SCHEMA, ROW_SCHEMA, difference, differing_answers, history_rows, of, stored_facts
-from .market_lines import MARKET, numbered
+from .change_rows import (
+    ANSWER_KEY,
+    BOOK_SCHEMA,
+    CONTENT_SCHEMA,
+    ROW_SCHEMA,
+    build_history_rows,
+    diff_books,
+    encode_facts,
+    find_differing_answers,
+    select_listings,
+)
+from .market_lines import LINE_KEY_SCHEMA, number_lines
 
-CAPTURE_INPUT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+CAPTURE_INPUT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
     "n_markets_listed": pl.Int32,
@@ -38,16 +48,16 @@ CAPTURE_INPUT: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "n_prices_merged": pl.Int32,
 }
 NEWEST_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "newest_at": INSTANT}
-AROUND_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+NEIGHBOURS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
     "stored": pl.Boolean,
     "previous_at": INSTANT,
     "next_at": INSTANT,
 }
-ANSWERABLE: Final = [state.value for state in MarketState if state is not MarketState.WITHDRAWN]
+ANSWERABLE_STATES: Final = [state.value for state in MarketState if state is not MarketState.WITHDRAWN]
 
-OF_CYCLE_SQL: Final = """
+ANSWERS_OF_CYCLE_SQL: Final = """
 select c.listing_id, c.observed_at from core.captures c join ops.listing_ids i using (listing_id)
 where c.cycle_id = %(cycle_id)s and i.platform = %(platform)s
 """
@@ -65,7 +75,7 @@ cross join lateral (
 ) c
 """
 
-AROUND_SQL: Final = """
+NEIGHBOURS_SQL: Final = """
 select asked.listing_id, asked.observed_at, same.observed_at is not null as stored, before.observed_at as previous_at, after.observed_at as next_at
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 left join lateral (
@@ -107,7 +117,7 @@ delete from core.{table} t using unnest(%(listings)s::int[], %(instants)s::times
 where t.listing_id = gone.listing_id and t.observed_at = gone.observed_at and t.observed_at >= %(first)s and t.observed_at <= %(last)s
 """
 
-REPAIR_SQL: Final = """
+REPAIR_CAPTURES_SQL: Final = """
 update core.captures c set keyframe = r.keyframe, n_changed = r.n_changed
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[], %(keyframes)s::boolean[], %(changes)s::int[])
     as r (listing_id, observed_at, keyframe, n_changed)
@@ -138,7 +148,7 @@ class IngestStats:
         )
 
 
-def ingest(
+def ingest_answers(
     conn: psycopg.Connection[Any],
     captures: pl.DataFrame,
     rows: pl.DataFrame,
@@ -155,70 +165,70 @@ def ingest(
     not committed here; with `lock_key` (one per platform) concurrent callers wait for each other until it ends.
     Raises ValueError when a frame breaks its keys, MissingPartitionError when a day has no partition.
     """
-    captures, rows = checked(captures, rows)
+    captures, rows = validate_input(captures, rows)
     stats = IngestStats(0, 0, 0, 0)
     if captures.is_empty():
         return stats
-    lock(conn, lock_key)
-    partitions.require(conn, captures.get_column("observed_at").dt.date().unique().to_list())
-    books = stored_facts(numbered(conn, rows))
+    lock_platform(conn, lock_key)
+    partitions.require_partitions(conn, captures.get_column("observed_at").dt.date().unique().to_list())
+    books = encode_facts(number_lines(conn, rows))
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
-    for turn in turns(captures):
-        said = books if turn.height == captures.height else books.join(turn, on=ANSWER, how="semi")
-        stats += _take(conn, turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}), said.select(list(BOOK_SCHEMA)))
+    for turn in split_into_arrival_rounds(captures):
+        said = books if turn.height == captures.height else books.join(turn, on=ANSWER_KEY, how="semi")
+        stats += _ingest_round(conn, turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}), said.select(list(BOOK_SCHEMA)))
     return stats
 
 
-def answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
+def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
     """Stored answers (ANSWER) of a platform that a cycle brought, in no order."""
-    return read_frame(conn, OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}, {"listing_id": pl.Int32, "observed_at": INSTANT})
+    return read_frame(conn, ANSWERS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}, {"listing_id": pl.Int32, "observed_at": INSTANT})
 
 
-def rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
+def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
     """Rows of history that stand for the answers of a platform that a cycle brought, whenever they were written: each answer, and what it changed."""
     (n_rows,) = conn.execute(ROWS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}).fetchone() or (0,)
     return int(n_rows)
 
 
-def remove(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
-    """Take stored answers (ANSWER) out of the history: what is left is as if they had never come. Transaction and lock as for `ingest`.
+def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
+    """Take stored answers (ANSWER) out of the history: what is left is as if they had never come. Transaction and lock as for `ingest_answers`.
 
     The present state of their listings is derived anew from what is stored.
     """
     if answers.is_empty():
         return
-    lock(conn, lock_key)
-    for turn in turns(answers.select(ANSWER)):
-        around = neighbours(conn, turn)
+    lock_platform(conn, lock_key)
+    for turn in split_into_arrival_rounds(answers.select(ANSWER_KEY)):
+        around = read_neighbours(conn, turn)
         followers = around.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
-        before = books_at(conn, followers.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at"))
-        rows = history_rows(followers.select(*ANSWER, "keyframe"), before, books_at(conn, followers))
+        before = read_books_at(conn, followers.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at"))
+        rows = build_history_rows(followers.select(*ANSWER_KEY, "keyframe"), before, read_books_at(conn, followers))
         for table in ("market_changes", "captures"):
-            conn.execute(DELETE_SQL.format(table=table), answer_params(turn))
-        rewrite(conn, followers, rows)
-        repair_captures(conn, with_counts(followers, rows))
-    current_markets.renew(conn, answers.get_column("listing_id").to_list())
+            conn.execute(DELETE_SQL.format(table=table), build_answer_params(turn))
+        rewrite_changes(conn, followers, rows)
+        repair_captures(conn, add_change_counts(followers, rows))
+    current_markets.reset_current_markets(conn, answers.get_column("listing_id").to_list())
 
 
-def lock(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
+def lock_platform(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
     """Keep other writers with this key waiting until the transaction ends; None: nobody."""
     if lock_key is not None:
         conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.PLATFORM_HISTORY, lock_key])
 
 
-def checked(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def validate_input(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Both frames in their schema. Raises ValueError naming the first offending key on a null, a duplicate, a stray row or a foreign state."""
-    captures = captures.select(pl.col(name).cast(kind) for name, kind in CAPTURE_INPUT.items())
+    captures = captures.select(pl.col(name).cast(kind) for name, kind in CAPTURE_INPUT_SCHEMA.items())
     rows = rows.select(pl.col(name).cast(kind) for name, kind in CONTENT_SCHEMA.items())
     for frame in (captures, rows):
         nulls = [name for name, n in frame.null_count().row(0, named=True).items() if n] if frame.height else []
         if nulls:
             raise ValueError(f"null in {', '.join(nulls)}: history is keyed by these columns and compares them")
     offences = {
-        "answers given twice": captures.filter(captures.select(ANSWER).is_duplicated()),
-        "markets given twice for one answer": rows.filter(rows.select(*ANSWER, *MARKET).is_duplicated()),
-        "rows without their answer": rows.join(captures, on=ANSWER, how="anti"),
-        f"states other than {', '.join(ANSWERABLE)}": rows.filter(~pl.col("state").is_in(ANSWERABLE)),
+        "answers given twice": captures.filter(captures.select(ANSWER_KEY).is_duplicated()),
+        "markets given twice for one answer": rows.filter(rows.select(*ANSWER_KEY, *LINE_KEY_SCHEMA).is_duplicated()),
+        "rows without their answer": rows.join(captures, on=ANSWER_KEY, how="anti"),
+        f"states other than {', '.join(ANSWERABLE_STATES)}": rows.filter(~pl.col("state").is_in(ANSWERABLE_STATES)),
     }
     for what, found in offences.items():
         if found.height:
@@ -226,29 +236,31 @@ def checked(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, p
     return captures, rows
 
 
-def turns(answers: pl.DataFrame) -> Iterator[pl.DataFrame]:
+def split_into_arrival_rounds(answers: pl.DataFrame) -> Iterator[pl.DataFrame]:
     """The answers (ANSWER and more) in order of time, one of each listing at a time."""
     numbered_ = answers.with_columns(turn=pl.col("observed_at").rank("ordinal").over("listing_id"))
     for number in range(1, int(numbered_.select(pl.col("turn").max()).item()) + 1):
         yield numbered_.filter(pl.col("turn") == number).drop("turn")
 
 
-def _take(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: pl.DataFrame) -> IngestStats:
+def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: pl.DataFrame) -> IngestStats:
     """Take in answers, one of each listing: `captures` as they are to be stored but for keyframe and n_changed, and their books."""
     newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()}, NEWEST_SCHEMA)
-    answers = captures.select(ANSWER).join(newest, on="listing_id", how="left")
+    answers = captures.select(ANSWER_KEY).join(newest, on="listing_id", how="left")
     is_ahead = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
-    before = current_markets.books(conn, answers.get_column("listing_id").to_list(), answered=newest.get_column("listing_id").to_list())
+    before = current_markets.read_current_books(
+        conn, answers.get_column("listing_id").to_list(), answered_ids=newest.get_column("listing_id").to_list()
+    )
     ahead, behind = answers.filter(is_ahead), answers.filter(~is_ahead)
-    written, n_rows = go_ahead(conn, captures, ahead, of(before, ahead), of(books, ahead))
+    written, n_rows = append_newest(conn, captures, ahead, select_listings(before, ahead), select_listings(books, ahead))
     if behind.height:
-        others, n_others = fall_in(conn, captures, behind.select(ANSWER), of(books, behind))
+        others, n_others = insert_late(conn, captures, behind.select(ANSWER_KEY), select_listings(books, behind))
         written, n_rows = pl.concat([written, others]), n_rows + n_others
     changed = written.filter(~pl.col("keyframe")).get_column("n_changed").sum()
     return IngestStats(written.height, int(written.get_column("keyframe").sum()), int(changed), n_rows)
 
 
-def go_ahead(
+def append_newest(
     conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame
 ) -> tuple[pl.DataFrame, int]:
     """Write answers newer than all of their listing (ANSWER and newest_at), and what they change. `before`: the present state of their listings.
@@ -256,52 +268,52 @@ def go_ahead(
     Returns the captures written, and how many rows of history.
     """
     is_first = (pl.col("newest_at").dt.date() < pl.col("observed_at").dt.date()).fill_null(True)
-    answers = answers.select(*ANSWER, keyframe=is_first)
-    moved = difference(before, after).join(answers, on="listing_id")
-    whole = of(after, answers.filter("keyframe")).join(answers, on="listing_id")
+    answers = answers.select(*ANSWER_KEY, keyframe=is_first)
+    moved = diff_books(before, after).join(answers, on="listing_id")
+    whole = select_listings(after, answers.filter("keyframe")).join(answers, on="listing_id")
     rows = pl.concat([moved.filter(~pl.col("keyframe")), whole]).select(list(ROW_SCHEMA))
-    copy_rows(conn, "core.market_changes", rows.sort(*ANSWER, "line_id"))
-    current_markets.move(conn, moved.drop("keyframe").rename({"observed_at": "changed_at"}))
-    return write_captures(conn, captures, with_counts(answers, rows)), rows.height
+    copy_rows(conn, "core.market_changes", rows.sort(*ANSWER_KEY, "line_id"))
+    current_markets.advance_markets(conn, moved.drop("keyframe").rename({"observed_at": "changed_at"}))
+    return write_captures(conn, captures, add_change_counts(answers, rows)), rows.height
 
 
-def fall_in(conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Write answers that came late or come again, each between its neighbours, and what they change. Returns as `go_ahead`."""
-    around = neighbours(conn, answers)
+def insert_late(conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Write answers that came late or come again, each between its neighbours, and what they change. Returns as `append_newest`."""
+    around = read_neighbours(conn, answers)
     followers = around.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
     previous = around.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
-    own = history_rows(around.select(*ANSWER, "keyframe"), books_at(conn, previous), books)
-    theirs = history_rows(followers, of(books, followers), books_at(conn, followers))
-    fresh = own.join(around.filter(~pl.col("stored")), on=ANSWER, how="semi")
-    copy_rows(conn, "core.market_changes", fresh.sort(*ANSWER, "line_id"))
+    own = build_history_rows(around.select(*ANSWER_KEY, "keyframe"), read_books_at(conn, previous), books)
+    theirs = build_history_rows(followers, select_listings(books, followers), read_books_at(conn, followers))
+    fresh = own.join(around.filter(~pl.col("stored")), on=ANSWER_KEY, how="semi")
+    copy_rows(conn, "core.market_changes", fresh.sort(*ANSWER_KEY, "line_id"))
     again = around.filter("stored")
-    n_rows = fresh.height + rewrite(conn, pl.concat([again.select(ANSWER), followers.select(ANSWER)]), pl.concat([own, theirs]))
-    repair_captures(conn, with_counts(followers, theirs))
+    n_rows = fresh.height + rewrite_changes(conn, pl.concat([again.select(ANSWER_KEY), followers.select(ANSWER_KEY)]), pl.concat([own, theirs]))
+    repair_captures(conn, add_change_counts(followers, theirs))
     if again.height:
-        conn.execute(DELETE_SQL.format(table="captures"), answer_params(again))
-    written = write_captures(conn, captures, with_counts(around, own))
-    current_markets.follow_late(conn, around, books)
+        conn.execute(DELETE_SQL.format(table="captures"), build_answer_params(again))
+    written = write_captures(conn, captures, add_change_counts(around, own))
+    current_markets.apply_late_answers(conn, around, books)
     return written, n_rows
 
 
-def neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
+def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
     """The answers with what is stored around them: AROUND_SCHEMA (previous_at, next_at: the stored answers before and after, on any day), and
     keyframe (there is none before it on its day), followed (there is one after it on its day)."""
     day = pl.col("observed_at").dt.date()
-    return read_frame(conn, AROUND_SQL, answer_params(answers), AROUND_SCHEMA).with_columns(
+    return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(
         keyframe=(pl.col("previous_at").dt.date() < day).fill_null(True),
         followed=(pl.col("next_at").dt.date() == day).fill_null(False),
     )
 
 
-def books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
+def read_books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
     """Books (BOOK_SCHEMA) of stored answers, one of each listing at most."""
     if answers.is_empty():
         return pl.DataFrame(schema=BOOK_SCHEMA)
-    return read_frame(conn, BOOKS_SQL, answer_params(answers), BOOK_SCHEMA)
+    return read_frame(conn, BOOKS_SQL, build_answer_params(answers), BOOK_SCHEMA)
 
 
-def answer_params(answers: pl.DataFrame) -> dict[str, Any]:
+def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
     """ANSWER keys as statement parameters, with their range, which lets Postgres leave other days alone."""
     return {
         "listings": answers.get_column("listing_id").to_list(),
@@ -311,36 +323,36 @@ def answer_params(answers: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def rewrite(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: pl.DataFrame) -> int:
+def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: pl.DataFrame) -> int:
     """Bring the history of stored answers (ANSWER) in line with `rows` (ROW_SCHEMA, of others too); returns the rows written.
 
     What stands already as it should is left alone.
     """
     if answers.is_empty():
         return 0
-    wanted = rows.join(answers, on=ANSWER, how="semi")
-    stale = differing_answers(read_frame(conn, ROWS_SQL, answer_params(answers), ROW_SCHEMA), wanted)
+    wanted = rows.join(answers, on=ANSWER_KEY, how="semi")
+    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers), ROW_SCHEMA), wanted)
     if stale.is_empty():
         return 0
-    conn.execute(DELETE_SQL.format(table="market_changes"), answer_params(stale))
-    return copy_rows(conn, "core.market_changes", wanted.join(stale, on=ANSWER, how="semi").sort(*ANSWER, "line_id"))
+    conn.execute(DELETE_SQL.format(table="market_changes"), build_answer_params(stale))
+    return copy_rows(conn, "core.market_changes", wanted.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id"))
 
 
-def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, counted: pl.DataFrame) -> pl.DataFrame:
+def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, change_counts: pl.DataFrame) -> pl.DataFrame:
     """Append those of the captures that `counted` (ANSWER, keyframe, n_changed) is about, and return them."""
-    written = captures.join(counted, on=ANSWER)
-    copy_rows(conn, "core.captures", written.sort(ANSWER))
+    written = captures.join(change_counts, on=ANSWER_KEY)
+    copy_rows(conn, "core.captures", written.sort(ANSWER_KEY))
     return written
 
 
-def with_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def add_change_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """The answers (ANSWER, keyframe) with n_changed, the number of their rows."""
-    counts = rows.group_by(ANSWER).agg(n_changed=pl.len().cast(pl.Int32))
-    return answers.select(*ANSWER, "keyframe").join(counts, on=ANSWER, how="left").with_columns(pl.col("n_changed").fill_null(0))
+    counts = rows.group_by(ANSWER_KEY).agg(n_changed=pl.len().cast(pl.Int32))
+    return answers.select(*ANSWER_KEY, "keyframe").join(counts, on=ANSWER_KEY, how="left").with_columns(pl.col("n_changed").fill_null(0))
 
 
-def repair_captures(conn: psycopg.Connection[Any], counted: pl.DataFrame) -> None:
+def repair_captures(conn: psycopg.Connection[Any], change_counts: pl.DataFrame) -> None:
     """Bring keyframe and n_changed of stored captures in line with `counted`."""
-    if counted.height:
-        repair = {"keyframes": counted.get_column("keyframe").to_list(), "changes": counted.get_column("n_changed").to_list()}
-        conn.execute(REPAIR_SQL, {**answer_params(counted), **repair})
+    if change_counts.height:
+        repair = {"keyframes": change_counts.get_column("keyframe").to_list(), "changes": change_counts.get_column("n_changed").to_list()}
+        conn.execute(REPAIR_CAPTURES_SQL, {**build_answer_params(change_counts), **repair})

@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.schemas import OUTCOME_NAMES
 from ..db.copy_frames import Schema, read_frame
 from . import market_lines
 
-ASKED_SQL: Final = """
+LISTING_IDS_SQL: Final = """
 select e.listing_id
 from core.event_listings e
 left join core.fixtures f on f.sr_id = e.fixture_sr_id
@@ -48,54 +48,54 @@ LISTINGS_SCHEMA: Final[Schema] = {
     "is_primary": pl.Boolean,
 }
 
-Ids = Sequence[int] | None
+IdFilter = Sequence[int] | None
 """Numbers asked for; None: all."""
 
 
-class Names(Protocol):
+class HistoryNames(Protocol):
     """Where names come from."""
 
-    listings_in: str
+    listings_source: str
     """Where it looks listings, markets and outcomes up, for messages."""
-    markets_in: str
-    outcomes_in: str
+    markets_source: str
+    outcomes_source: str
     remedy: str
     """What to do when a name is not there."""
 
-    def asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> list[int]:
+    def find_listing_ids(self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter) -> list[int]:
         """Listings of these fixtures, of these tournaments, and among these listings."""
 
-    def with_markets(self, rows: pl.DataFrame) -> pl.DataFrame:
+    def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` with market_key (null when it has no name), specifier, outcome in place of line_id. LookupError on a line never given."""
 
-    def listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
+    def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         """Those of the listings that are known (LISTINGS_SCHEMA)."""
 
-    def outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
+    def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         """The vocabulary's outcomes of the markets (OUTCOME_NAMES)."""
 
 
-class StoredNames:
+class PostgresNames:
     """By the database that holds the history."""
 
-    listings_in, markets_in, outcomes_in = "ops.listing_ids", "core.markets", "core.market_outcomes"
+    listings_source, markets_source, outcomes_source = "ops.listing_ids", "core.markets", "core.market_outcomes"
     remedy = "run `palimpsest db upgrade`, which writes the vocabulary"
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
 
-    def asked(self, sr_ids: Ids, tournament_keys: Sequence[str] | None, listing_ids: Ids) -> list[int]:
+    def find_listing_ids(self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter) -> list[int]:
         params = {"sr_ids": sr_ids, "tournament_keys": tournament_keys, "listing_ids": listing_ids}
-        return read_frame(self._conn, ASKED_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
+        return read_frame(self._conn, LISTING_IDS_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
 
-    def with_markets(self, rows: pl.DataFrame) -> pl.DataFrame:
-        named = market_lines.named(self._conn, rows)
+    def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
+        named = market_lines.name_lines(self._conn, rows)
         schema: Schema = {"market_id": pl.Int16, "market_key": pl.String}
         keys = read_frame(self._conn, MARKETS_SQL, {"markets": named["market_id"].unique().to_list()}, schema)
         return named.join(keys, on="market_id", how="left").drop("market_id")
 
-    def listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
+    def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         return read_frame(self._conn, LISTINGS_SQL, {"listings": list(listing_ids)}, LISTINGS_SCHEMA)
 
-    def outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
+    def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         return read_frame(self._conn, OUTCOMES_SQL, {"markets": list(market_keys)}, OUTCOME_NAMES)

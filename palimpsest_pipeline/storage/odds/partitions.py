@@ -15,19 +15,19 @@ import psycopg
 from psycopg import sql
 
 from palimpsest_pipeline.domain.errors import PalimpsestError
-from palimpsest_pipeline.domain.instants import hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour
 
 from ..db.copy_frames import read_frame
 from ..db.locks import AdvisoryLock
 
-PARTITIONED: Final = ("captures", "market_changes")
+PARTITIONED_TABLES: Final = ("captures", "market_changes")
 """Tables of `core` with one partition per UTC day of observed_at."""
 
 
 LOCK_WAIT_MS: Final = 200
 """Longest wait for a table that shall be had alone: well below the second after which Postgres looks for a deadlock."""
 
-EXISTING_SQL: Final = r"""
+PARTITIONS_SQL: Final = r"""
 select parent.relname::text as "table", right(child.relname::text, 8) as "day"
 from pg_inherits
 join pg_class parent on parent.oid = inhparent
@@ -43,7 +43,7 @@ class InUse(Exception):
 
 
 class MissingPartitionError(PalimpsestError, LookupError):
-    """Rows of a day that has no partition. `days` are the UTC days."""
+    """Rows of a day that has no partition. `day_partitions` are the UTC days."""
 
     def __init__(self, days: Iterable[date]) -> None:
         self.days = tuple(sorted(set(days)))
@@ -54,90 +54,90 @@ class MissingPartitionError(PalimpsestError, LookupError):
         )
 
 
-def partition_name(table: str, day: date) -> str:
+def build_partition_name(table: str, day: date) -> str:
     """Name, without schema, of a table's partition of a UTC day."""
     return f"{table}_{day:%Y%m%d}"
 
 
-def existing(conn: psycopg.Connection[Any]) -> pl.DataFrame:
+def read_partitions(conn: psycopg.Connection[Any]) -> pl.DataFrame:
     """Attached partitions: `table` String (without schema), `day` Date; sorted by both."""
-    found = read_frame(conn, EXISTING_SQL, None, {"table": pl.String, "day": pl.String})
+    found = read_frame(conn, PARTITIONS_SQL, None, {"table": pl.String, "day": pl.String})
     return found.with_columns(pl.col("day").str.to_date("%Y%m%d"))
 
 
-def hold(conn: psycopg.Connection[Any]) -> None:
+def hold_partitions(conn: psycopg.Connection[Any]) -> None:
     """From here to the end of the transaction no day is dropped. Readers, writers and those who make partitions are not in the way."""
     conn.execute("lock table only core.captures, only core.market_changes in access share mode")
 
 
-def require(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
+def require_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
     """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them; those that are there are held."""
-    hold(conn)
-    lacking = missing(conn, days)
+    hold_partitions(conn)
+    lacking = find_missing_partitions(conn, days)
     if lacking:
         raise MissingPartitionError(day for _, day in lacking)
 
 
-def ensure(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
+def ensure_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
     """Create what is missing for these UTC days and return the names of what was created. Idempotent, and safe beside other callers.
 
     The lock is held until the caller's transaction ends, so call it in a short transaction of its own.
     """
     wanted = sorted(set(days))
-    if not missing(conn, wanted):
+    if not find_missing_partitions(conn, wanted):
         return []
-    lock_making(conn)
-    lacking = missing(conn, wanted)  # again: another session may have made them while this one waited
+    lock_partition_creation(conn)
+    lacking = find_missing_partitions(conn, wanted)  # again: another session may have made them while this one waited
     for table, day in lacking:
-        create(conn, table, day)
-    return [partition_name(table, day) for table, day in lacking]
+        create_partition(conn, table, day)
+    return [build_partition_name(table, day) for table, day in lacking]
 
 
-def lock_making(conn: psycopg.Connection[Any]) -> None:
+def lock_partition_creation(conn: psycopg.Connection[Any]) -> None:
     """Nobody else makes partitions until the transaction ends."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.HISTORY_PARTITIONS])
 
 
-def ahead(conn: psycopg.Connection[Any], now: datetime, days: int = 7) -> list[str]:
-    """Ensure the UTC day of `now` (aware) and the `days` after it; returns what was created. Raises ValueError on a naive `now`."""
-    today = hour_of(now).date()
-    return ensure(conn, [today + timedelta(days=n) for n in range(days + 1)])
+def ensure_days_ahead(conn: psycopg.Connection[Any], now: datetime, n_days: int = 7) -> list[str]:
+    """Ensure the UTC day of `now` (aware) and the `day_partitions` after it; returns what was created. Raises ValueError on a naive `now`."""
+    today = floor_to_hour(now).date()
+    return ensure_partitions(conn, [today + timedelta(days=n) for n in range(n_days + 1)])
 
 
-def missing(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[str, date]]:
+def find_missing_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[str, date]]:
     """(table, day) pairs without a partition, by day and table."""
-    there = set(existing(conn).iter_rows())
-    return [(table, day) for day in sorted(set(days)) for table in PARTITIONED if (table, day) not in there]
+    there = set(read_partitions(conn).iter_rows())
+    return [(table, day) for day in sorted(set(days)) for table in PARTITIONED_TABLES if (table, day) not in there]
 
 
-def written(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[date]:
+def find_days_with_rows(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[date]:
     """Those of the UTC days that have a row in either table, sorted. The others have no partitions, or empty ones."""
     wanted = set(days)
-    there = [(table, day) for table, day in existing(conn).iter_rows() if day in wanted]
+    there = [(table, day) for table, day in read_partitions(conn).iter_rows() if day in wanted]
     if not there:
         return []
     looks = [
-        sql.SQL("select {}::date where exists (select from {})").format(sql.Literal(day), sql.Identifier("core", partition_name(table, day)))
+        sql.SQL("select {}::date where exists (select from {})").format(sql.Literal(day), sql.Identifier("core", build_partition_name(table, day)))
         for table, day in there
     ]
     return sorted({day for (day,) in conn.execute(sql.SQL(" union all ").join(looks)).fetchall()})
 
 
-def create(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+def create_partition(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     """Make one partition. Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them."""
-    make(conn, table, day)
-    attach(conn, table, day)
+    create_day_table(conn, table, day)
+    attach_day_table(conn, table, day)
 
 
-def make(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+def create_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     """Make the table of a day without attaching it, so that it can be filled first."""
-    parent, name = sql.Identifier("core", table), sql.Identifier("core", partition_name(table, day))
+    parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(sql.SQL("create table {} (like {} including all)").format(name, parent))
 
 
-def attach(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     """Make the table of a day a partition. Raises psycopg's CheckViolation when it holds rows of another day."""
-    parent, name = sql.Identifier("core", table), sql.Identifier("core", partition_name(table, day))
+    parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(
         sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
             parent, name, sql.Literal(f"{day.isoformat()} 00:00:00+00"), sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00")
@@ -145,15 +145,15 @@ def attach(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     )
 
 
-def lock_alone(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
+def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
     """Have the day's partitions for the caller alone until the transaction ends. Raises InUse when they cannot be had within `patience_s`.
 
     Dropping a partition takes the parents too, so whoever reads or writes any day of the history is waited for. Never for long at a time: others
     queue behind whoever waits for a table, and two who wait for each other would cost one of them its transaction. Call it first in a
     transaction: between two tries it is rolled back.
     """
-    names = [sql.Identifier("core", partition_name(table, day)) for table in PARTITIONED]
-    parents = [sql.SQL("only ") + sql.Identifier("core", table) for table in PARTITIONED]
+    names = [sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES]
+    parents = [sql.SQL("only ") + sql.Identifier("core", table) for table in PARTITIONED_TABLES]
     statement = sql.SQL("lock table {} in access exclusive mode").format(sql.SQL(", ").join([*parents, *names]))
     until = time.monotonic() + patience_s
     while True:
@@ -170,13 +170,13 @@ def lock_alone(conn: psycopg.Connection[Any], day: date, patience_s: float) -> N
             return
 
 
-def lock_writing(conn: psycopg.Connection[Any], table: str, day: date) -> None:
+def lock_day_against_writes(conn: psycopg.Connection[Any], table: str, day: date) -> None:
     """Nobody else writes to the partition until the transaction ends; readers are not in the way."""
-    name = sql.Identifier("core", partition_name(table, day))
+    name = sql.Identifier("core", build_partition_name(table, day))
     conn.execute(sql.SQL("lock table {} in share row exclusive mode").format(name))
 
 
-def pack(conn: psycopg.Connection[Any], day: date) -> int | None:
+def reindex_day(conn: psycopg.Connection[Any], day: date) -> int | None:
     """Rebuild the indexes of a day that is over; returns the bytes that gives back, None when the day is in use and was left as it is.
 
     Rows come listing by listing all day long, so pages split in the middle and stay half empty. In a transaction of its own: writers of the day
@@ -186,23 +186,23 @@ def pack(conn: psycopg.Connection[Any], day: date) -> int | None:
     try:
         with conn.transaction():
             conn.execute("select set_config('lock_timeout', %s, true)", [f"{LOCK_WAIT_MS}ms"])
-            for table in PARTITIONED:
-                name = f"core.{partition_name(table, day)}"
-                freed += _index_bytes(conn, name)
+            for table in PARTITIONED_TABLES:
+                name = f"core.{build_partition_name(table, day)}"
+                freed += _read_index_bytes(conn, name)
                 conn.execute(sql.SQL("reindex table {}").format(sql.Identifier(*name.split("."))))
-                freed -= _index_bytes(conn, name)
+                freed -= _read_index_bytes(conn, name)
     except psycopg.errors.LockNotAvailable:
         return None
     return freed
 
 
-def _index_bytes(conn: psycopg.Connection[Any], table: str) -> int:
+def _read_index_bytes(conn: psycopg.Connection[Any], table: str) -> int:
     row = conn.execute("select pg_indexes_size(%s::regclass)", [table]).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def drop(conn: psycopg.Connection[Any], day: date) -> None:
-    """Drop both partitions of a day, with their rows. In the transaction of `lock_alone`."""
-    names = sql.SQL(", ").join(sql.Identifier("core", partition_name(table, day)) for table in PARTITIONED)
+def drop_day(conn: psycopg.Connection[Any], day: date) -> None:
+    """Drop both partitions of a day, with their rows. In the transaction of `lock_day_exclusively`."""
+    names = sql.SQL(", ").join(sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES)
     conn.execute(sql.SQL("drop table {}").format(names))

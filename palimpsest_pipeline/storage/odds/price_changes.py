@@ -13,7 +13,7 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from ..db.copy_frames import Schema
 from .change_rows import CHANGE_SCHEMA
 
-EACH_SCHEMA: Final[Schema] = {
+OUTCOME_CHANGES_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "line_id": pl.Int32,
     "place": pl.Int16,
@@ -26,11 +26,11 @@ EACH_SCHEMA: Final[Schema] = {
 """One row each time an outcome came to stand otherwise. `place`: of its price in the row's array, from 1. `previous_odds_milli`: null without a price
 before, and in an outcome's first row."""
 
-_LINE: Final = ("listing_id", "line_id")
-_OUTCOME: Final = (*_LINE, "place")
+_LINE_KEY: Final = ("listing_id", "line_id")
+_OUTCOME_KEY: Final = (*_LINE_KEY, "place")
 
 
-def outcomes_of(markets: pl.DataFrame) -> pl.DataFrame:
+def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
     """Rows with an array `odds_milli`, a `state` and an `off_mask` as one row an outcome, with `place` and `is_active` (it could be backed)."""
     price = pl.col("odds_milli")
     off = pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) != 0
@@ -41,7 +41,7 @@ def outcomes_of(markets: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def each_change(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
+def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
     """Each change once (EACH_SCHEMA), by listing, line, place and instant.
 
     `changes`: rows of history (CHANGE_SCHEMA). `captures`: all answers of their listings on their days (listing_id, observed_at, keyframe). Nothing
@@ -53,8 +53,8 @@ def each_change(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
         changes.unique(["listing_id", "line_id", "observed_at"])
         .with_columns(day=pl.col("observed_at").dt.date())
         .join(days, on=["listing_id", "day"], how="left")
-        .sort(*_LINE, "observed_at")
-        .with_columns(following_at=pl.col("observed_at").shift(-1).over(_LINE))
+        .sort(*_LINE_KEY, "observed_at")
+        .with_columns(following_at=pl.col("observed_at").shift(-1).over(_LINE_KEY))
     )
     goes = (
         (pl.col("state") != MarketState.WITHDRAWN.value)
@@ -68,8 +68,8 @@ def each_change(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
         odds_milli=pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len()),
     )
     told = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, gone)])
-    before = {name: pl.col(name).shift().over(_OUTCOME, order_by="observed_at") for name in ("state", "odds_milli", "is_active")}
+    before = {name: pl.col(name).shift().over(_OUTCOME_KEY, order_by="observed_at") for name in ("state", "odds_milli", "is_active")}
     repeats = pl.all_horizontal(pl.col(name).eq_missing(value) for name, value in before.items())
-    first = pl.col("observed_at").shift().over(_OUTCOME, order_by="observed_at").is_null()
-    rows = outcomes_of(told).with_columns(repeats=repeats & ~first, previous_odds_milli=before["odds_milli"]).filter(~pl.col("repeats"))
-    return rows.select(pl.col(name).cast(kind) for name, kind in EACH_SCHEMA.items()).sort(*_OUTCOME, "observed_at")
+    first = pl.col("observed_at").shift().over(_OUTCOME_KEY, order_by="observed_at").is_null()
+    rows = explode_outcomes(told).with_columns(repeats=repeats & ~first, previous_odds_milli=before["odds_milli"]).filter(~pl.col("repeats"))
+    return rows.select(pl.col(name).cast(kind) for name, kind in OUTCOME_CHANGES_SCHEMA.items()).sort(*_OUTCOME_KEY, "observed_at")

@@ -13,21 +13,21 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 
-from ..archive import Archive, ArchiveDamaged, EntryUnreadable, day_version, record_days, recorded_day_of
-from ..db.copy_frames import identifier
+from ..archive import Archive, ArchiveDamaged, EntryUnreadable, build_recorded_day, compute_day_version, record_days
+from ..db.copy_frames import quote_identifier
 from ..marts import lifecycle, odds_alerts
 from . import book_sizes, current_markets, partitions
 
 PATIENCE_S: Final = 30.0
 """How long a day is tried to be had alone; whoever reads or writes the history goes first."""
 
-LIFE: Final = (*lifecycle.TABLES, odds_alerts.TABLE)
+KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE)
 """Tables by kickoff_date."""
 
 
-class Standing(StrEnum):
+class DayStatus(StrEnum):
     """Where a UTC day of the odds history can be read. Where both have it, what matters is whether they say the same."""
 
     NOTHING = "nothing was observed on it"
@@ -40,12 +40,12 @@ class Standing(StrEnum):
     DAMAGED = "its files in the archive are not as they were written"
 
     @property
-    def to_export(self) -> bool:
-        return self in (Standing.MISSING, Standing.CHANGED, Standing.DAMAGED)
+    def needs_export(self) -> bool:
+        return self in (DayStatus.MISSING, DayStatus.CHANGED, DayStatus.DAMAGED)
 
 
 @dataclass(slots=True)
-class Retired:
+class RetentionResult:
     """What retention did. Days are UTC days of the odds history."""
 
     dropped: list[date] = field(default_factory=list)
@@ -58,18 +58,18 @@ class Retired:
     """Listings that no answer of that day or later speaks of any more: the present state knows them no more."""
 
 
-def stored_days(conn: psycopg.Connection[Any]) -> list[date]:
+def read_stored_days(conn: psycopg.Connection[Any]) -> list[date]:
     """Days with a partition, in order; also those that have only one of the two."""
-    return sorted(set(partitions.existing(conn).get_column("day").to_list()))
+    return sorted(set(partitions.read_partitions(conn).get_column("day").to_list()))
 
 
-def days_that_left(conn: psycopg.Connection[Any], today: date) -> list[date]:
+def read_departed_days(conn: psycopg.Connection[Any], today: date) -> list[date]:
     """Days before `today` that core has cycles of and no partition holds, in order: they were exported, or had no row of the history."""
     query = "select distinct (partition_hour at time zone 'UTC')::date from core.cycles"
-    return sorted({day for (day,) in conn.execute(query).fetchall() if day < today}.difference(stored_days(conn)))
+    return sorted({day for (day,) in conn.execute(query).fetchall() if day < today}.difference(read_stored_days(conn)))
 
 
-def hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[datetime]:
+def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[datetime]:
     """Hours of the cycles that have answers on these days, in order."""
     if not days:
         return []
@@ -78,47 +78,47 @@ def hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[d
         where k.observed_at >= %s and k.observed_at < %s and (k.observed_at at time zone 'UTC')::date = any(%s)
         order by c.partition_hour
     """
-    span = begin_of_day(min(days)), begin_of_day(max(days) + timedelta(days=1))
+    span = get_day_start(min(days)), get_day_start(max(days) + timedelta(days=1))
     return [hour for (hour,) in conn.execute(query, [*span, list(days)]).fetchall()]
 
 
-def standing(conn: psycopg.Connection[Any], archive: Archive, day: date) -> Standing:
+def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) -> DayStatus:
     """Where the day can be read: by the cycles it rests on and the rows of it that Postgres has, the catalogue, and the sizes of its files.
 
     Raises ArchiveError when the archive, or the day's entry in it, cannot be looked at, MissingPartitionError when only one of the day's tables is
     there.
     """
-    entry = archive.day(day)
-    if day not in stored_days(conn):
-        return Standing.NOTHING if entry is None else Standing.ARCHIVED
-    version = day_version(conn, day)
-    rows = [_count(conn, table, day) for table in partitions.PARTITIONED]
+    entry = archive.read_entry(day)
+    if day not in read_stored_days(conn):
+        return DayStatus.NOTHING if entry is None else DayStatus.ARCHIVED
+    version = compute_day_version(conn, day)
+    rows = [_count_rows(conn, table, day) for table in partitions.PARTITIONED_TABLES]
     if entry is None:
-        return Standing.MISSING if any(rows) else Standing.NOTHING
+        return DayStatus.MISSING if any(rows) else DayStatus.NOTHING
     if not any(rows) and entry.n_captures:
-        return Standing.ARCHIVED  # an empty place for it says nothing against what was exported
+        return DayStatus.ARCHIVED  # an empty place for it says nothing against what was exported
     if entry.version != version or rows != [entry.n_captures, entry.n_rows]:
-        return Standing.CHANGED
+        return DayStatus.CHANGED
     try:
-        archive.check(day)
+        archive.check_day(day)
     except ArchiveDamaged:
-        return Standing.DAMAGED
-    return Standing.EXPORTED
+        return DayStatus.DAMAGED
+    return DayStatus.EXPORTED
 
 
-def retire(conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S) -> Retired:
+def drop_exported_days(conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S) -> RetentionResult:
     """Drop the days older than `before` that the archive has as Postgres has them, and those without a row; commits day by day.
 
     `conn` must be outside a transaction. A day is looked at once as it is, and again when nobody else can write to it: then it goes, together
     with the present state of listings that no answer in Postgres speaks of. One that is in use for `patience_s` stays until the next time.
     Raises ArchiveError when the archive cannot be looked at.
     """
-    done = Retired()
-    days = stored_days(conn)
+    done = RetentionResult()
+    days = read_stored_days(conn)
     conn.rollback()
     for day in (day for day in days if day < before):
         try:
-            _retire_day(conn, archive, day, patience_s, done)
+            _drop_day(conn, archive, day, patience_s, done)
         except partitions.InUse as error:
             done.kept[day] = str(error)
             patience_s = 0.0  # whoever it is needs long: not to wait as long for every day again
@@ -131,48 +131,51 @@ def retire(conn: psycopg.Connection[Any], archive: Archive, before: date, patien
     return done
 
 
-def delete_life(conn: psycopg.Connection[Any], before: date) -> int:
+def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
     """Delete the life of fixtures that kicked off before that UTC date; returns the rows. Callers commit."""
     statement = sql.SQL("delete from {} where kickoff_date < %s")
-    n_deleted = sum(conn.execute(statement.format(identifier(table)), [before]).rowcount for table in LIFE)
-    odds_alerts.forget(conn, before)
+    n_deleted = sum(conn.execute(statement.format(quote_identifier(table)), [before]).rowcount for table in KICKOFF_DATE_TABLES)
+    odds_alerts.delete_orphan_acknowledgements(conn, before)
     return n_deleted
 
 
-def mend(day: date, found: Standing) -> str:
+def explain_day_status(day: date, status: DayStatus) -> str:
     """Why a day that should be in the archive only is not, and what to do."""
-    return f"{found}: run `palimpsest export {day} {day}`"
+    return f"{status}: run `palimpsest export {day} {day}`"
 
 
-def _retire_day(conn: psycopg.Connection[Any], archive: Archive, day: date, patience_s: float, done: Retired) -> None:
+def _drop_day(conn: psycopg.Connection[Any], archive: Archive, day: date, patience_s: float, done: RetentionResult) -> None:
     for alone in (False, True):
         if alone:
             conn.rollback()
-            partitions.lock_alone(conn, day, patience_s)
-        found = standing(conn, archive, day)
-        if found.to_export:
-            done.kept[day] = mend(day, found)
+            partitions.lock_day_exclusively(conn, day, patience_s)
+        found = read_day_status(conn, archive, day)
+        if found.needs_export:
+            done.kept[day] = explain_day_status(day, found)
             return
-    listings = _listings(conn, day)
-    if found is Standing.EXPORTED and (entry := archive.day(day)) is not None:
-        record_days(conn, [recorded_day_of(entry)])  # from here on only this tells that the day is missing where the archive cannot be seen
-    book_sizes.remember(conn, day)
-    partitions.drop(conn, day)
-    n_forgotten = current_markets.forget(conn, listings, begin_of_day(day + timedelta(days=1)))
+    listings = _read_listings(conn, day)
+    if found is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
+        record_days(conn, [build_recorded_day(entry)])  # from here on only this tells that the day is missing where the archive cannot be seen
+    book_sizes.save_largest_books(conn, day)
+    partitions.drop_day(conn, day)
+    n_forgotten = current_markets.drop_expired_listings(conn, listings, get_day_start(day + timedelta(days=1)))
     conn.commit()
-    (done.dropped if found is Standing.EXPORTED else done.unused).append(day)
+    (done.dropped if found is DayStatus.EXPORTED else done.unused).append(day)
     done.n_forgotten += n_forgotten
 
 
-def _count(conn: psycopg.Connection[Any], table: str, day: date) -> int:
-    row = conn.execute(sql.SQL("select count(*) from {}").format(_partition(table, day))).fetchone()
+def _count_rows(conn: psycopg.Connection[Any], table: str, day: date) -> int:
+    row = conn.execute(sql.SQL("select count(*) from {}").format(_build_partition_identifier(table, day))).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _listings(conn: psycopg.Connection[Any], day: date) -> list[int]:
-    return [listing for (listing,) in conn.execute(sql.SQL("select distinct listing_id from {}").format(_partition("captures", day))).fetchall()]
+def _read_listings(conn: psycopg.Connection[Any], day: date) -> list[int]:
+    return [
+        listing
+        for (listing,) in conn.execute(sql.SQL("select distinct listing_id from {}").format(_build_partition_identifier("captures", day))).fetchall()
+    ]
 
 
-def _partition(table: str, day: date) -> sql.Identifier:
-    return sql.Identifier("core", partitions.partition_name(table, day))
+def _build_partition_identifier(table: str, day: date) -> sql.Identifier:
+    return sql.Identifier("core", partitions.build_partition_name(table, day))

@@ -49,21 +49,21 @@ def key(comment: str, **options: Any) -> MappedColumn[Any]:
     return column(comment, primary_key=True, **{"autoincrement": False, **options})
 
 
-def one_of(words: type[StrEnum], name: str | None = None) -> sa.Enum:
+def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
     """Text restricted to a closed vocabulary by a check constraint. `name` tells a table's second column of the same words apart."""
     return sa.Enum(
-        words,
+        vocabulary,
         values_callable=lambda members: [m.value for m in members],
         native_enum=False,
         create_constraint=True,
         length=24,
-        name=name or words.__name__.lower(),
+        name=name or vocabulary.__name__.lower(),
     )
 
 
-def native_enum(words: type[StrEnum], name: str, schema: str) -> sa.Enum:
+def native_enum(vocabulary: type[StrEnum], name: str, schema: str) -> sa.Enum:
     """A type of its own for a closed vocabulary: four bytes a value in large tables, and still a word in plain SQL."""
-    return sa.Enum(words, values_callable=lambda members: [m.value for m in members], name=name, schema=schema)
+    return sa.Enum(vocabulary, values_callable=lambda members: [m.value for m in members], name=name, schema=schema)
 
 
 def ratio_checks(*columns: str) -> tuple[sa.CheckConstraint, ...]:

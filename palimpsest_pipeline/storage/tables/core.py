@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import Completeness, ListingKind, MarketState, PayloadKind, Platform, Scope, Sport, Trigger
 
-from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, native_enum, one_of
+from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, native_enum, text_enum
 
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
 
@@ -24,7 +24,7 @@ class SportRow(Base):
     __tablename__ = "sports"
     __table_args__ = ({"schema": "core", "comment": "Sports of the market vocabulary."},)
 
-    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Name for people.")
 
 
@@ -32,7 +32,7 @@ class Bookmaker(Base):
     __tablename__ = "bookmakers"
     __table_args__ = ({"schema": "core", "comment": "The platforms, in order of trust in names, country and kickoff (after the home platform)."},)
 
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     name: Mapped[Text] = column("Name for people.")
     trust_rank: Mapped[SmallInt] = column("1 is trusted first.")
 
@@ -46,7 +46,7 @@ class Market(Base):
 
     market_id: Mapped[SmallInt] = key("Canonical market, as history rows hold it.")
     market_key: Mapped[Text] = column("Canonical market key.")
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     period: Mapped[Text] = column("Part of the match it settles on: ft, 1h, 2h, ...")
     family: Mapped[Text] = column("Kind of bet: result, total, handicap, ...")
     name: Mapped[Text] = column("Name for people: the home vocabulary's where it sells the market.")
@@ -79,9 +79,9 @@ class CycleRow(Base):
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) it belongs to.")
-    trigger: Mapped[Trigger] = column("What started it.", type_=one_of(Trigger))
-    scope: Mapped[Scope] = column("What it covers.", type_=one_of(Scope))
-    home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=one_of(Platform))
+    trigger: Mapped[Trigger] = column("What started it.", type_=text_enum(Trigger))
+    scope: Mapped[Scope] = column("What it covers.", type_=text_enum(Scope))
+    home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=text_enum(Platform))
     as_of: Mapped[Instant] = column("Instant its statements are about: the last discovery answer, or the last answer where nothing was discovered.")
 
 
@@ -105,11 +105,11 @@ class DiscoveryManifest(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = key("The platform's own tournament id; '*' is the platform's tree as a whole.")
     declared: Mapped[int | None] = column("Listings the platform declares; null when it declares none.")
     received: Mapped[int] = column("Listings received.")
-    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=one_of(Completeness))
+    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
     missing: Mapped[Text] = column("What is missing, in words; empty when complete.")
 
 
@@ -123,9 +123,9 @@ class TournamentListing(Base):
         },
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = key("The platform's own tournament id.")
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
     country_iso: Mapped[Text | None] = column("ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when it is no country.")
@@ -146,9 +146,9 @@ class ListingClaim(Base):
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
-    platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
-    kind: Mapped[ListingKind] = column("match; or simulated, antepost: counted and left out of coverage.", type_=one_of(ListingKind))
+    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    kind: Mapped[ListingKind] = column("match; or simulated, antepost: counted and left out of coverage.", type_=text_enum(ListingKind))
     tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
     tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
@@ -175,7 +175,7 @@ class ListingObservation(Base):
     listing_id: Mapped[int] = key("Listing.")
     claim_hash: Mapped[BigInt] = column("The claim it made.")
     observed_at: Mapped[Instant] = column("When the answer that showed it last in this cycle was received.")
-    seen_in: Mapped[PayloadKind] = column("listing: discovery showed it; detail: only its own answer did.", type_=one_of(PayloadKind))
+    seen_in: Mapped[PayloadKind] = column("listing: discovery showed it; detail: only its own answer did.", type_=text_enum(PayloadKind))
     n_markets_declared: Mapped[int | None] = column("Markets the platform declares for it; null when it declares none.")
 
 
@@ -195,10 +195,10 @@ class EventListing(Base):
     )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
-    platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = column("The platform's own event id.")
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
-    kind: Mapped[ListingKind] = column("match, simulated or antepost.", type_=one_of(ListingKind))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
+    kind: Mapped[ListingKind] = column("match, simulated or antepost.", type_=text_enum(ListingKind))
     tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
     tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
@@ -238,7 +238,7 @@ class Tournament(Base):
     __table_args__ = ({"schema": "core", "comment": "Tournaments across platforms. The key never rests on a name."},)
 
     tournament_key: Mapped[Text] = key("sr:<SportRadar tournament id> where one is known, else <platform>:<external id>.")
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     country: Mapped[Text | None] = column("Country of the most trusted platform's claim.")
     display_name: Mapped[Text] = column("Name of the most trusted platform's claim.")
 
@@ -247,7 +247,7 @@ class TournamentLink(Base):
     __tablename__ = "tournament_links"
     __table_args__ = ({"schema": "core", "comment": "Which platform tournament belongs to which tournament, and by what evidence."},)
 
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
     method: Mapped[Text] = column("sportradar: own id; votes: shared fixtures; alone: nothing links it.")
@@ -263,13 +263,13 @@ class Fixture(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     tournament_key: Mapped[Text] = column("Tournament.")
     country: Mapped[Text | None] = column("Country of the claim that was chosen.")
     tournament_name: Mapped[Text] = column("Tournament name of the claim that was chosen.")
     home_team: Mapped[Text] = column("Home side of the claim that was chosen.")
     away_team: Mapped[Text] = column("Away side of the claim that was chosen.")
-    metadata_source: Mapped[Platform] = column("Whose claim was chosen: home, else by trust.", type_=one_of(Platform))
+    metadata_source: Mapped[Platform] = column("Whose claim was chosen: home, else by trust.", type_=text_enum(Platform))
     effective_kickoff: Mapped[Instant] = column("Kickoff of the claim that was chosen; one for all uses.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     platforms: Mapped[TextArray] = column("Platforms that list it, in order of trust.")
@@ -378,8 +378,8 @@ class UnmappedMarket(Base):
     __table_args__ = ({"schema": "core", "comment": "Per cycle: markets seen that the vocabulary does not know. Their prices wait in the landing."},)
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key("Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.")
     error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes.")
@@ -399,8 +399,8 @@ class MappingCount(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Family of the market; '' when the market is unknown.")
     error_class: Mapped[Text] = key("'' when mapped, else unknown_market, unknown_param or no_matching_outcomes.")
     n_markets: Mapped[int] = column("Triples.")
@@ -418,8 +418,8 @@ class RejectRow(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    kind: Mapped[PayloadKind] = key("Kind of answer.", type_=one_of(PayloadKind))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    kind: Mapped[PayloadKind] = key("Kind of answer.", type_=text_enum(PayloadKind))
     external_id: Mapped[Text] = key("Listing it is about; '' when unknown.")
     path: Mapped[Text] = key("Where in the JSON.")
     reason: Mapped[Text] = key("Why, in words.")

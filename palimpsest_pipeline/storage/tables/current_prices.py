@@ -23,7 +23,7 @@ from palimpsest_pipeline.domain.enums import (
     Platform,
 )
 
-from .base import Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, one_of
+from .base import Base, BigInt, Instant, IntArray, Odds, SmallInt, Text, column, key, native_enum, text_enum
 from .core import MARKET_STATE
 from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 
@@ -42,7 +42,7 @@ class DirtyFixture(Base):
     __tablename__ = "dirty_fixtures"
     __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle touched since what is derived of them was last derived."},)
 
-    product: Mapped[FixtureProduct] = key("What is due: prices (comparisons and gaps), odds_alerts.", type_=one_of(FixtureProduct, "product"))
+    product: Mapped[FixtureProduct] = key("What is due: prices (comparisons and gaps), odds_alerts.", type_=text_enum(FixtureProduct, "product"))
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     marked_at: Mapped[Instant] = column("When it was marked last.")
 
@@ -169,14 +169,14 @@ class OddsAlert(Base):
         "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the competitor's moved apart. "
         "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an answer lacks it. "
         "market_returned: is offered again after that. event_dropped: a complete discovery lacks the listing.",
-        type_=one_of(OddsAlertType),
+        type_=text_enum(OddsAlertType),
     )
     severity: Mapped[OddsAlertLevel] = column(
         "How large the change of the implied probability (1 / odds) was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. What has no size: event_dropped "
         "is high, market_disappeared medium in PALIMPSEST_MAIN_MARKETS, all else low.",
-        type_=one_of(OddsAlertLevel),
+        type_=text_enum(OddsAlertLevel),
     )
-    platform: Mapped[Platform] = column("Platform it is about.", type_=one_of(Platform))
+    platform: Mapped[Platform] = column("Platform it is about.", type_=text_enum(Platform))
     sr_id: Mapped[BigInt] = column("SportRadar id.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     market_key: Mapped[Text] = column("Market of the vocabulary; '*' for the listing as a whole.")
@@ -190,7 +190,7 @@ class OddsAlert(Base):
     current_odds: Mapped[Odds | None] = column("The outcome's price at the peak.")
     change_rel: Mapped[float | None] = column("What peak_change_rel was when it opened, of the outcome that was furthest off then.", type_=sa.Double)
     window_minutes: Mapped[float | None] = column("Window over which prices moved, minutes; null where none is compared over time.", type_=sa.Double)
-    competitor: Mapped[Platform | None] = column("Competitor that moved the other way; null but for it.", type_=one_of(Platform, "competitor"))
+    competitor: Mapped[Platform | None] = column("Competitor that moved the other way; null but for it.", type_=text_enum(Platform, "competitor"))
     competitor_odds: Mapped[Odds | None] = column("Its price at the peak.")
     competitor_change_rel: Mapped[float | None] = column("Its change over the window, at the peak.", type_=sa.Double)
     opened_at: Mapped[Instant] = column("Answer that passed the threshold; event_dropped: discovery that lacked the listing.")
@@ -201,7 +201,7 @@ class OddsAlert(Base):
     closed_at: Mapped[Instant | None] = column(
         "Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), or the kickoff; null while open."
     )
-    status: Mapped[OddsAlertStatus] = column("open, acknowledged, closed.", type_=one_of(OddsAlertStatus))
+    status: Mapped[OddsAlertStatus] = column("open, acknowledged, closed.", type_=text_enum(OddsAlertStatus))
     minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.", type_=sa.Double)
     as_of: Mapped[Instant] = column("Latest look at the fixture before its kickoff: nothing later was known.")
     mapping_version: Mapped[Text] = column(VERSION)

@@ -8,9 +8,9 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from palimpsest_pipeline.domain.enums import AvailabilityState, BucketScheme, CloseQuality, EndedBy, MarginStatus, OpenQuality, Platform
+from palimpsest_pipeline.domain.enums import AvailabilityState, BucketScheme, CloseQuality, ListingEnd, MarginStatus, OpenQuality, Platform
 
-from .base import Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, one_of
+from .base import Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
 
 KICKOFF_DATE = "UTC date of the effective kickoff."
 AS_OF = "Latest cycle it rests on: nothing later was known."
@@ -38,13 +38,13 @@ class AvailabilityInterval(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     valid_from: Mapped[Instant] = key("Since when: the answer or discovery that shows it, the kickoff, or when the last look grew too old.")
     valid_to: Mapped[Instant | None] = column("Until when, not included: valid_from of the next interval; null: it still holds.")
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
-    state: Mapped[AvailabilityState] = column("What it was, or why nothing is known.", type_=one_of(AvailabilityState))
+    state: Mapped[AvailabilityState] = column("What it was, or why nothing is known.", type_=text_enum(AvailabilityState))
     n_outcomes_active: Mapped[int | None] = column("Outcomes that could be backed at its begin; null when not observed, and for the listing.")
     n_outcomes: Mapped[int | None] = column("Outcomes listed at its begin; null when not observed, and for the listing.")
     first_cycle: Mapped[BigInt | None] = column("Cycle that showed it first; null when no cycle did (kickoff, silence).")
@@ -66,7 +66,7 @@ class OpenClose(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     outcome_key: Mapped[Text] = key("Outcome of the vocabulary, or the outcome's own name where a market has open outcomes.")
@@ -74,14 +74,14 @@ class OpenClose(Base):
     open_odds: Mapped[Odds | None] = column("First price that could be backed before kickoff; null without one.")
     open_observed_at: Mapped[Instant | None] = column("Answer that showed it.")
     open_minutes_to_kickoff: Mapped[float | None] = column("From open_observed_at to the effective kickoff, minutes.", type_=sa.Double)
-    open_quality: Mapped[OpenQuality | None] = column("How near it is to the first price there was; null without one.", type_=one_of(OpenQuality))
+    open_quality: Mapped[OpenQuality | None] = column("How near it is to the first price there was; null without one.", type_=text_enum(OpenQuality))
     prev_absent_cycle: Mapped[BigInt | None] = column("Last cycle before it that proved that there was no price; null when none did.")
     close_odds: Mapped[Odds | None] = column("Last price that could be backed before kickoff; null without one, and while kickoff is to come.")
     close_observed_at: Mapped[Instant | None] = column("Answer since which it stood.")
     close_last_confirmed_at: Mapped[Instant | None] = column("Last answer before kickoff that showed it.")
     close_lag_s: Mapped[float | None] = column("From close_last_confirmed_at to the effective kickoff, seconds.", type_=sa.Double)
     close_quality: Mapped[CloseQuality | None] = column(
-        "How near it is to the price at kickoff; null while kickoff is to come.", type_=one_of(CloseQuality)
+        "How near it is to the price at kickoff; null while kickoff is to come.", type_=text_enum(CloseQuality)
     )
     effective_kickoff: Mapped[Instant] = column("Kickoff that open and close refer to.")
     kickoff_version: Mapped[SmallInt] = column("Number of that kickoff among those claimed, from 1.")
@@ -104,7 +104,7 @@ class ListingLeadTime(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     first_listed_at: Mapped[Instant] = column("First time an answer showed the listing.")
     first_priced_at: Mapped[Instant | None] = column("First answer with a price; null without one.")
@@ -121,7 +121,9 @@ class ListingLeadTime(Base):
     n_markets_at_24h: Mapped[int | None] = column("... up to 24 h before kickoff.")
     n_markets_at_1h: Mapped[int | None] = column("... up to 1 h before kickoff.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed the listing.")
-    ended_by: Mapped[EndedBy | None] = column("What ended it: kickoff, dropped before it, unknown; null while it is listed.", type_=one_of(EndedBy))
+    ended_by: Mapped[ListingEnd | None] = column(
+        "What ended it: kickoff, dropped before it, unknown; null while it is listed.", type_=text_enum(ListingEnd)
+    )
     as_of: Mapped[Instant] = column(AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
@@ -139,7 +141,7 @@ class MarketMargin(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
     observed_from: Mapped[Instant] = key("Answer that first showed these prices, or showed them again after they had ceased to stand.")
@@ -155,7 +157,7 @@ class MarketMargin(Base):
     sum_inverse: Mapped[float | None] = column("Sum of the inverse odds of what can be backed; null when nothing can.", type_=sa.Double)
     margin: Mapped[float | None] = column("sum_inverse / winners_k - 1; null unless margin_status is ok or negative.", type_=sa.Double)
     payout: Mapped[float | None] = column("winners_k / sum_inverse; null like margin.", type_=sa.Double)
-    margin_status: Mapped[MarginStatus] = column("What can be said of the margin.", type_=one_of(MarginStatus))
+    margin_status: Mapped[MarginStatus] = column("What can be said of the margin.", type_=text_enum(MarginStatus))
     margin_reference_pct: Mapped[float | None] = column(
         "(sum of inverse odds - 1) x 100 over every price whatever its state and winners_k: for reconciliation with figures of that kind only.",
         type_=sa.Double,
@@ -180,14 +182,14 @@ class MarginTtkBucket(Base):
 
     kickoff_date: Mapped[date] = key(KICKOFF_DATE)
     tournament_key: Mapped[Text] = key("Tournament.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary, all its lines together.")
-    bucket_scheme: Mapped[BucketScheme] = key("reference4: four buckets; trader10: ten.", type_=one_of(BucketScheme))
+    bucket_scheme: Mapped[BucketScheme] = key("reference4: four buckets; trader10: ten.", type_=text_enum(BucketScheme))
     ttk_bucket: Mapped[Text] = key(
         "Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, 1-3h, 15-60m, <15m. In-play has no "
         "rows: nothing after kickoff is used."
     )
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform, "home_platform"))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform, "home_platform"))
     n_fixtures: Mapped[int] = column("Fixtures with a margin in the bucket.")
     n_observed_minutes: Mapped[float] = column("Minutes in which a margin stood, over all fixtures and lines.", type_=sa.Double)
     margin_tw_mean: Mapped[float] = column("Mean margin, weighted by minutes.", type_=sa.Double)
@@ -224,14 +226,14 @@ class GapCount(Base):
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
-    platform: Mapped[Platform] = key("Competitor compared with home.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Competitor compared with home.", type_=text_enum(Platform))
     hours_before: Mapped[SmallInt] = key(
         "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come have no row, nor those at "
         "which one of the two had not listed the fixture yet."
     )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     tournament_key: Mapped[Text] = column("Tournament.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform, "home_platform"))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform, "home_platform"))
     n_both: Mapped[int] = column("Markets that both offered (each line counts).")
     n_home_missing: Mapped[int] = column("Markets that the competitor offered and home lacked.")
     n_platform_missing: Mapped[int] = column("Markets that home offered and the competitor lacked.")

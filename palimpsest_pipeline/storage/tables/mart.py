@@ -3,9 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from palimpsest_pipeline.domain.enums import Completeness, Evidence, FixtureClass, Platform, Sport, Triage
+from palimpsest_pipeline.domain.enums import Completeness, FixtureClass, Platform, PresenceEvidence, Sport, TriageStatus
 
-from .base import Base, BigInt, BigIntArray, Instant, Json, Ratio, SmallInt, Text, TextArray, column, key, one_of, ratio_checks
+from .base import Base, BigInt, BigIntArray, Instant, Json, Ratio, SmallInt, Text, TextArray, column, key, ratio_checks, text_enum
 
 
 class CycleProduct(Base):
@@ -32,28 +32,28 @@ class CoverageFixture(Base):
     cycle_id: Mapped[BigInt] = key("Cycle.")
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     as_of: Mapped[Instant] = column("Instant the row is about.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform))
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     tournament_key: Mapped[Text] = column("Tournament.")
     country: Mapped[Text | None] = column("Country of the chosen claim.")
     tournament_name: Mapped[Text] = column("Tournament name of the chosen claim.")
     home_team: Mapped[Text] = column("Home side of the chosen claim.")
     away_team: Mapped[Text] = column("Away side of the chosen claim.")
     effective_kickoff: Mapped[Instant] = column("Kickoff: home's claim, else by trust.")
-    kickoff_source: Mapped[Platform] = column("Whose claim that is.", type_=one_of(Platform, "kickoff_source"))
+    kickoff_source: Mapped[Platform] = column("Whose claim that is.", type_=text_enum(Platform, "kickoff_source"))
     started: Mapped[bool] = column("effective_kickoff is not after as_of.")
     platforms: Mapped[TextArray] = column("Platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
     fixture_class: Mapped[FixtureClass] = column(
-        "matched: home and a competitor; home_only; competitor_only; undetermined: a platform could not be looked at.", type_=one_of(FixtureClass)
+        "matched: home and a competitor; home_only; competitor_only; undetermined: a platform could not be looked at.", type_=text_enum(FixtureClass)
     )
     n_competitors: Mapped[SmallInt] = column("Competitors that list it.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     rotated: Mapped[bool] = column("Some platform has home and away swapped.")
     suspect_code: Mapped[Text | None] = column("kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.")
-    evidence: Mapped[Evidence] = column(
+    evidence: Mapped[PresenceEvidence] = column(
         "complete: every platform's discovery of this cycle; carried: some platform's earlier one; partial: some platform could not be looked at.",
-        type_=one_of(Evidence),
+        type_=text_enum(PresenceEvidence),
     )
     stale_since: Mapped[Instant | None] = column("Oldest discovery it rests on, when carried.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
@@ -76,8 +76,8 @@ class CoverageTournament(Base):
     platform: Mapped[Text] = key("Competitor compared with home; 'any' is all of them together.")
     include_started: Mapped[bool] = key("Universe: true counts started fixtures too.")
     as_of: Mapped[Instant] = column("Instant the row is about.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform))
-    sport: Mapped[Sport] = column("Sport.", type_=one_of(Sport))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     country: Mapped[Text | None] = column("Country.")
     display_name: Mapped[Text] = column("Tournament name.")
     n_home: Mapped[int] = column("Fixtures on home.")
@@ -109,7 +109,7 @@ class MatchRatePlatform(Base):
     platform: Mapped[Text] = key("Platform; 'all' is the union.")
     include_started: Mapped[bool] = key("Universe: true counts started fixtures too.")
     as_of: Mapped[Instant] = column("Instant the row is about.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=one_of(Platform))
+    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform))
     n_listings: Mapped[int] = column("Match listings.")
     n_listings_with_sr: Mapped[int] = column("... that belong to a fixture.")
     n_fixtures: Mapped[int] = column("Distinct fixtures.")
@@ -126,8 +126,8 @@ class MatchRatePlatform(Base):
     n_undetermined: Mapped[int] = column("Fixtures whose class is unknown since a platform could not be looked at.")
     n_union: Mapped[int] = column("Row 'all': all fixtures. Platform row: fixtures on home or here.")
     dup_ratio: Mapped[Ratio | None] = column("n_listings_with_sr / n_fixtures (1 or more).")
-    completeness: Mapped[Completeness] = column("Of this cycle's discovery: complete, partial or failed.", type_=one_of(Completeness))
-    evidence: Mapped[Evidence] = column("What the row rests on.", type_=one_of(Evidence))
+    completeness: Mapped[Completeness] = column("Of this cycle's discovery: complete, partial or failed.", type_=text_enum(Completeness))
+    evidence: Mapped[PresenceEvidence] = column("What the row rests on.", type_=text_enum(PresenceEvidence))
     delta_vs_prev: Mapped[Ratio | None] = column("Change of n_fixtures against the cycle before, as a share of it; null for the first.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     computed_at: Mapped[Instant] = column("When it was computed.")
@@ -141,7 +141,7 @@ class RunQuality(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     stage: Mapped[Text] = key("discovery, capture or storage.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
     declared: Mapped[int | None] = column("Entries promised: declared listings, targets, or parsed answers; null when none is declared.")
@@ -165,7 +165,7 @@ class RunQuality(Base):
     drop_vs_median: Mapped[Ratio | None] = column(
         "1 - fetched / trailing median of earlier cycles of the same scope that were complete in this stage; null without a history."
     )
-    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=one_of(Completeness))
+    completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
     blocked_downstream: Mapped[bool] = column("The stage failed, so nothing of this platform was derived from the cycle.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     computed_at: Mapped[Instant] = column("When it was computed.")
@@ -179,8 +179,8 @@ class MappingCoverage(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     family: Mapped[Text] = key("Market family of the vocabulary; unknown: markets that it does not have.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
     n_markets_seen: Mapped[int] = column("(answer, market, specifier) triples seen.")
@@ -201,15 +201,15 @@ class UnmappedMarket(Base):
         {"schema": "mart", "comment": "Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that carry them."},
     )
 
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    sport: Mapped[Sport] = key("Sport.", type_=one_of(Sport))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
     specifier_schema: Mapped[Text] = key("Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.")
     impact_rank: Mapped[int] = column("1 is carried by most matches of its platform, then by most occurrences.")
-    status: Mapped[Triage] = column(
+    status: Mapped[TriageStatus] = column(
         "new; acknowledged, ignored: as the vocabulary's triage says; mapped: the vocabulary knows the market now, and a replay of the hours from "
         "first_seen to last_seen brings its prices in.",
-        type_=one_of(Triage),
+        type_=text_enum(TriageStatus),
     )
     reason: Mapped[Text | None] = column("Why it is acknowledged or ignored.")
     error_classes: Mapped[TextArray] = column("What the vocabulary said: unknown_market, unknown_param, no_matching_outcomes.")

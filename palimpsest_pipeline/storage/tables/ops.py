@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import FailureClass, Platform, RunStatus, Scope, Severity, Trigger
 
-from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, one_of
+from .base import Base, BigInt, BigIntArray, Instant, Json, SmallInt, Text, TextArray, column, key, text_enum
 
 
 class ScrapeBatch(Base):
@@ -21,16 +21,16 @@ class ScrapeBatch(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle: UTC digits of its begin down to the millisecond, so ids sort by time.")
-    trigger: Mapped[Trigger] = column("What started it.", type_=one_of(Trigger))
-    scope: Mapped[Scope] = column("What it covers. Only full cycles discover.", type_=one_of(Scope))
+    trigger: Mapped[Trigger] = column("What started it.", type_=text_enum(Trigger))
+    scope: Mapped[Scope] = column("What it covers. Only full cycles discover.", type_=text_enum(Scope))
     sr_ids: Mapped[BigIntArray | None] = column("SportRadar ids asked for, when the scope is kickoff or events.")
     slot_at: Mapped[Instant | None] = column("Slot of the kickoff cadence that it was begun for; null in other scopes.")
-    home_platform: Mapped[Platform] = column("Home platform in force.", type_=one_of(Platform))
+    home_platform: Mapped[Platform] = column("Home platform in force.", type_=text_enum(Platform))
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) the cycle belongs to.")
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
     status: Mapped[RunStatus] = column(
         "running; completed: all platforms; partial: some; failed: none; cancelled: somebody ended it; interrupted: its process died.",
-        type_=one_of(RunStatus),
+        type_=text_enum(RunStatus),
     )
     started_at: Mapped[Instant] = column("Begin of the cycle.")
     heartbeat_at: Mapped[Instant] = column("Last sign of life of the process that runs it.")
@@ -42,8 +42,8 @@ class ScrapeRun(Base):
     __table_args__ = ({"schema": "ops", "comment": "One row per cycle and platform: that platform's part of the batch."},)
 
     cycle_id: Mapped[BigInt] = key("Cycle (batch) the run belongs to.", foreign_key="ops.scrape_batches.cycle_id")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
-    status: Mapped[RunStatus] = column("As of the batch; running until the platform's part is over.", type_=one_of(RunStatus))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
+    status: Mapped[RunStatus] = column("As of the batch; running until the platform's part is over.", type_=text_enum(RunStatus))
     started_at: Mapped[Instant] = column("First request.")
     finished_at: Mapped[Instant] = column("Last answer; while it runs, the last one so far.")
     discovered: Mapped[int] = column("Match listings that discovery found (0 in a cycle that does not discover).")
@@ -80,16 +80,16 @@ class EventScrapeStatus(Base):
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.", foreign_key="ops.scrape_batches.cycle_id")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = key("The platform's own event id.")
     sr_id: Mapped[BigInt | None] = column("SportRadar id of the fixture, where known.")
     status: Mapped[RunStatus] = column(
         "completed; failed; cancelled: the cycle was ended before the verdict; interrupted: its process died before the verdict was landed.",
-        type_=one_of(RunStatus),
+        type_=text_enum(RunStatus),
     )
     attempts: Mapped[int] = column("Requests sent for it.")
     error_class: Mapped[FailureClass | None] = column(
-        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed.", type_=one_of(FailureClass)
+        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed.", type_=text_enum(FailureClass)
     )
     error_detail: Mapped[Text] = column("What was wrong, in words; empty when completed.")
     http_status: Mapped[int | None] = column("HTTP status of the last attempt; null when no answer came.")
@@ -114,7 +114,7 @@ class LandedCycle(Base):
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     partition_hour: Mapped[Instant] = column("UTC hour it belongs to: its folder in the landing.")
-    scope: Mapped[Scope | None] = column("What it covers; null when its manifest cannot be read.", type_=one_of(Scope))
+    scope: Mapped[Scope | None] = column("What it covers; null when its manifest cannot be read.", type_=text_enum(Scope))
     digest: Mapped[Text | None] = column("Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read.")
     is_whole: Mapped[bool] = column("Its manifest and every segment that it names are there, so that it can be derived.")
     is_gone: Mapped[bool] = column("It is no longer in the landing: its hour has expired, or somebody removed it.")
@@ -144,7 +144,7 @@ class ListingId(Base):
     )
 
     listing_id: Mapped[int] = key("Listing.", autoincrement=True)
-    platform: Mapped[Platform] = column("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = column("The platform's own event id.")
 
 
@@ -238,7 +238,7 @@ class Alert(Base):
 
     alert_key: Mapped[Text] = key("What the trouble is, without its occurrences: <kind>/<subject>/<error class>.")
     opened_at: Mapped[Instant] = key("When it was first seen.")
-    severity: Mapped[Severity] = column("How bad it was at its worst.", type_=one_of(Severity))
+    severity: Mapped[Severity] = column("How bad it was at its worst.", type_=text_enum(Severity))
     subject: Mapped[Text] = column("What has it: a job, the asset of a product, or a check with its asset.")
     error_class: Mapped[Text] = column("Class of the error.")
     message: Mapped[Text] = column("What is wrong and what to do, in words: of the last occurrence.")
@@ -264,7 +264,7 @@ class CycleCheck(Base):
 
     check_name: Mapped[Text] = key("Asset and check, such as core/odds_snapshots:history_equals_current.")
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    severity: Mapped[Severity] = column("Severity of the violations; without violations it means nothing.", type_=one_of(Severity))
+    severity: Mapped[Severity] = column("Severity of the violations; without violations it means nothing.", type_=text_enum(Severity))
     violations: Mapped[int] = column("Number of violations; 0: the cycle has passed.")
     description: Mapped[Text] = column("The problem and what to do about it; empty when the cycle has passed.")
     judged_at: Mapped[Instant] = column("When the check last judged the cycle.")

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import Platform, PlayerEvidence, PlayerStatus
 
-from .base import Base, BigInt, Text, column, key, one_of
+from .base import Base, BigInt, Text, column, key, text_enum
 
 
 class PlayerList(Base):
@@ -47,14 +47,14 @@ class PlayerLink(Base):
     )
 
     fixture_sr_id: Mapped[BigInt] = key("Fixture.")
-    platform: Mapped[Platform] = key("Platform.", type_=one_of(Platform))
+    platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     external_player_id: Mapped[Text] = key("The platform's own id of the player.")
     player_name: Mapped[Text] = column("One name of his, as the platform writes it.")
     sr_player_id: Mapped[BigInt | None] = column("SportRadar id of the player; null when none is proposed.")
     evidence: Mapped[PlayerEvidence | None] = column(
         "sportradar_id: the platform's own id; same_name: equal names; name_contained: a weaker proposal, all words of one name are in the other; "
         "null when none is proposed.",
-        type_=one_of(PlayerEvidence),
+        type_=text_enum(PlayerEvidence),
     )
-    status: Mapped[PlayerStatus] = column("proposed; ambiguous: several fit, none is chosen; none: nobody fits.", type_=one_of(PlayerStatus))
+    status: Mapped[PlayerStatus] = column("proposed; ambiguous: several fit, none is chosen; none: nobody fits.", type_=text_enum(PlayerStatus))
     n_candidates: Mapped[int] = column("SportRadar players of the fixture that fit by id or name.")

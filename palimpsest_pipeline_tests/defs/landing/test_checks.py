@@ -9,7 +9,7 @@ import dagster as dg
 from palimpsest_pipeline.defs.monitoring.checks import nothing_is_stuck
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, Scope, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.operate import doctor
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -24,8 +24,8 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
     start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
 ):
     simulator = start_simulator(40, 3)
-    simulator.fault(Platform.BET9JA, "clock", offset_s=3600)
-    simulator.fault(Platform.SPORTYBET, "kickoffs", offset_s=3600)
+    simulator.set_fault(Platform.BET9JA, "clock", offset_s=3600)
+    simulator.set_fault(Platform.SPORTYBET, "kickoffs", offset_s=3600)
     pipeline = make_pipeline(simulator)
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
@@ -46,14 +46,14 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
         assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("completed",)]
         now = pipeline.clock.now()
         remembered = conn.execute("select sr_id, kickoff_at from ops.known_kickoffs where kickoff_at > %s", [now]).fetchall()
-        assert sorted(remembered) == sorted(upcoming_fixtures.kickoffs(conn, now, now + timedelta(days=365)))
+        assert sorted(remembered) == sorted(upcoming_fixtures.read_kickoffs(conn, now, now + timedelta(days=365)))
         assert len(remembered) > 10
 
 
 def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     now = pipeline.clock.now()
-    cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(now), now)
+    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(now), now)
 
     def check() -> dg.AssetCheckResult:
         told = nothing_is_stuck(dg.build_asset_check_context(), pipeline)
@@ -61,7 +61,7 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
         return told
 
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle)
+        cycle_ledger.open_cycle(conn, cycle)
     assert check().passed
     with pipeline.connect() as conn:
         conn.execute("update ops.scrape_batches set heartbeat_at = %s", [now - timedelta(minutes=1)])
@@ -69,8 +69,8 @@ def test_a_cycle_that_is_silent_fails_a_check_until_the_doctor_closes_it(make_pi
     silent = check()
     assert (silent.passed, silent.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert str(cycle.cycle_id) in str(silent.description)
-    found = doctor.cycles(pipeline.settings)
+    found = doctor.check_cycles(pipeline.settings)
     assert found.ok
     assert f"cycle {cycle.cycle_id} of {now.date()}: its process died; closed" in found.detail
     assert check().passed
-    assert doctor.cycles(pipeline.settings).detail == "none runs, and none has died unnoticed"
+    assert doctor.check_cycles(pipeline.settings).detail == "none runs, and none has died unnoticed"

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads, odds_payloads
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import Scope, Trigger
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle
@@ -26,10 +26,10 @@ def at(make: MakePipeline, now: datetime) -> Pipeline:
 
 def test_a_cycle_that_begins_within_the_grace_after_midnight_belongs_to_the_last_hour_of_its_day(make_pipeline: MakePipeline) -> None:
     pipeline = at(make_pipeline, MIDNIGHT + timedelta(minutes=4))
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(BEFORE, Trigger.SCHEDULED, "run"), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(BEFORE, Trigger.SCHEDULED, "run"), Scope.FULL)
     assert cycle.started_at - MIDNIGHT >= timedelta(minutes=4)
     assert cycle.partition_hour == MIDNIGHT - timedelta(hours=1)
-    own = live_cycle.begin(pipeline, live_cycle.Begun(MIDNIGHT.date(), Trigger.SCHEDULED, "other", (7,)), Scope.EVENTS)
+    own = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(MIDNIGHT.date(), Trigger.SCHEDULED, "other", (7,)), Scope.EVENTS)
     assert own.partition_hour == MIDNIGHT
 
 
@@ -37,7 +37,7 @@ def test_a_cycle_that_begins_within_the_grace_after_midnight_belongs_to_the_last
 def test_after_the_grace_and_before_the_day_nothing_is_scraped(now: datetime, make_pipeline: MakePipeline) -> None:
     pipeline = at(make_pipeline, now)
     with pytest.raises(live_cycle.NotLive, match=rf"{BEFORE} cannot be scraped: only today \({now.date()}, UTC\) is live.*palimpsest backfill"):
-        live_cycle.begin(pipeline, live_cycle.Begun(BEFORE, Trigger.MANUAL, "run"), Scope.FULL)
+        live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(BEFORE, Trigger.MANUAL, "run"), Scope.FULL)
     with pipeline.connect() as conn:
         assert cycle_ledger.last_batches(conn) == []
 
@@ -48,15 +48,15 @@ def test_another_try_of_a_run_of_today_asks_the_platforms_again_and_says_so_once
 ) -> None:
     simulator = start_simulator(5, 3)
     pipeline = make_pipeline(simulator)
-    day = day_key(pipeline.clock.now().date())
+    day = format_day_key(pipeline.clock.now().date())
     given = {"instance": instance, "partition_key": day, "resources": {"pipeline": pipeline}}
     first = dg.materialize([discovery_payloads, odds_payloads], **given)
     assert first.success
-    asked = len(simulator.requests())
+    asked = len(simulator.list_requests())
     again = dg.materialize(assets, selection=assets, tags={FOLLOWS_TAG: first.run_id}, **given)
     assert again.success
     # Without a discovery only fixtures that core knows are asked for, and core of the first try is not derived.
-    assert (len(simulator.requests()) > asked) is (discovery_payloads in assets)
+    assert (len(simulator.list_requests()) > asked) is (discovery_payloads in assets)
     said = [entry.user_message for entry in instance.all_logs(again.run_id) if "asks the platforms again" in entry.user_message]
     assert len(said) == 1
     assert f"this run repeats run {first.run_id} " in said[0]

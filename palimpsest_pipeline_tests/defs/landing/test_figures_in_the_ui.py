@@ -5,7 +5,7 @@ from base64 import b64decode
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.plots import INLINE_BELOW
+from palimpsest_pipeline.defs.plots import INLINE_LIMIT_CHARACTERS
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.storage.marts import asset_trends
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
@@ -34,12 +34,12 @@ def test_two_cycles_are_plotted_beside_their_figures(start_simulator, make_pipel
             assert sorted(name for name in found if name.endswith("_plot")) == names, asset
             for name in names:
                 text = found[name].value
-                assert len(text) < INLINE_BELOW
+                assert len(text) < INLINE_LIMIT_CHARACTERS
                 svg = b64decode(text.partition("base64,")[2].partition(")")[0]).decode()
                 assert svg.count("L") == (2 if name == "capture_s_plot" else 0 if name == "markets_changed_plot" else 1), (name, svg)
     with pipeline.connect() as conn:
         newest = conn.execute("select max(cycle_id) from ops.scrape_batches").fetchone()[0]
-        assert len(asset_trends.match_rates(conn, newest)) == 2
-        fetched, took_s, least_s = asset_trends.scraped(conn, newest)
+        assert len(asset_trends.read_match_rates(conn, newest)) == 2
+        fetched, took_s, least_s = asset_trends.read_scrape_figures(conn, newest)
     assert fetched[0] == fetched[1] > 0
     assert all(took >= least > 0 for took, least in zip(took_s, least_s, strict=True))

@@ -7,16 +7,16 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.cycle_jobs import cycle_marts
-from palimpsest_pipeline.defs.mart.current_price_jobs import present_job
-from palimpsest_pipeline.defs.mart.late_marts_sensor import late_runs
+from palimpsest_pipeline.defs.cycle_jobs import cycle_marts_job
+from palimpsest_pipeline.defs.mart.current_price_jobs import current_prices_job
+from palimpsest_pipeline.defs.mart.late_marts_sensor import request_late_runs
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Severity, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at
+from palimpsest_pipeline.domain.instants import make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.core_products import PRODUCTS, marks_of
+from palimpsest_pipeline.pipeline.ingest.core_products import CORE_PRODUCTS, list_marks
 from palimpsest_pipeline.pipeline.marts import derive_marts
-from palimpsest_pipeline.pipeline.marts.late_marts import HISTORY_CHECK, LOOK_BACK, late_days
+from palimpsest_pipeline.pipeline.marts.late_marts import HISTORY_CHECK, LOOK_BACK, find_late_days
 from palimpsest_pipeline.storage.derivation import derived_products, due_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 from palimpsest_pipeline.storage.ledger import check_verdicts, cycle_ledger
@@ -25,7 +25,7 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 
 HOUR = datetime(2026, 5, 1, 12, tzinfo=UTC)
 NOW = HOUR + timedelta(minutes=30)
-MART_PRODUCTS = {derive_marts.COVERAGE, derive_marts.RUN_QUALITY, derive_marts.MAPPING_COVERAGE}
+MART_PRODUCTS = {derive_marts.COVERAGE_PRODUCT, derive_marts.RUN_QUALITY_PRODUCT, derive_marts.MAPPING_COVERAGE_PRODUCT}
 At = Callable[[datetime], Pipeline]
 
 
@@ -40,29 +40,29 @@ def pipeline(at: At) -> Pipeline:
     return at(NOW)
 
 
-def mark(pipeline: Pipeline, schema: derived_products.Schema, names: set[str], cycle_id: int, digest: str = "a") -> None:
+def mark(pipeline: Pipeline, schema: derived_products.ProductSchema, names: set[str], cycle_id: int, digest: str = "a") -> None:
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     with pipeline.connect() as conn:
         for name in names:
-            derived_products.mark(conn, schema, name, cycle_id, landing_digest=digest, n_rows=1, **versions)
+            derived_products.mark_derived(conn, schema, name, cycle_id, landing_digest=digest, n_rows=1, **versions)
 
 
 def core_stands(pipeline: Pipeline, minute: int = 0, scope: Scope = Scope.FULL, digest: str = "a") -> int:
     """Write core of a cycle, and no mart of it; return its id."""
     started_at = HOUR + timedelta(minutes=minute)
-    cycle_id = cycle_id_at(started_at)
+    cycle_id = make_cycle_id(started_at)
     with pipeline.connect() as conn:
         conn.execute(
             "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s) on conflict do nothing", [cycle_id, HOUR, scope, started_at]
         )
-        landed_cycles.write(conn, LandedCycle(cycle_id, HOUR, scope, digest, is_whole=True))
-    mark(pipeline, "core", set(marks_of(PRODUCTS, pipeline.platforms)), cycle_id, digest)
+        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, scope, digest, is_whole=True))
+    mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id, digest)
     return cycle_id
 
 
 def requests(pipeline: Pipeline, instance: dg.DagsterInstance) -> list[dg.RunRequest]:
     """Return the runs that a tick asks for. A tick that asks for none says why."""
-    found = late_runs(pipeline, instance)
+    found = request_late_runs(pipeline, instance)
     assert found
     assert all(each.skip_message for each in found if isinstance(each, dg.SkipReason))
     return [each for each in found if isinstance(each, dg.RunRequest)]
@@ -73,7 +73,7 @@ def run_keys(pipeline: Pipeline, instance: dg.DagsterInstance) -> list[str | Non
 
 
 def late(pipeline: Pipeline, *live_runs: str) -> set[tuple[int, str]]:
-    return {(each.cycle_id, each.product) for day in late_days(pipeline, pipeline.clock.now(), live_runs) for each in day.due}
+    return {(each.cycle_id, each.product) for day in find_late_days(pipeline, pipeline.clock.now(), live_runs) for each in day.due_products}
 
 
 def test_marts_that_were_derived_in_the_run_of_their_cycle_are_not_asked_for(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
@@ -84,7 +84,7 @@ def test_marts_that_were_derived_in_the_run_of_their_cycle_are_not_asked_for(pip
 def test_late_marts_of_a_day_are_asked_for_by_one_run_and_once(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     first, second = core_stands(pipeline), core_stands(pipeline, 20)
     (request,) = requests(pipeline, instance)
-    assert (request.job_name, request.partition_key) == (cycle_marts.name, "2026-05-01")
+    assert (request.job_name, request.partition_key) == (cycle_marts_job.name, "2026-05-01")
     assert late(pipeline) == {(cycle_id, name) for cycle_id in (first, second) for name in MART_PRODUCTS}
     assert run_keys(pipeline, instance) == [request.run_key], "Dagster runs a key once: the run that was asked for may have failed"
     mark(pipeline, "mart", MART_PRODUCTS, first)
@@ -101,37 +101,37 @@ def test_late_marts_of_two_days_are_asked_for_by_a_run_each(pipeline: Pipeline, 
     core_stands(pipeline)
     with pipeline.connect() as conn:
         before = HOUR - timedelta(days=1)
-        cycle_id = cycle_id_at(before)
+        cycle_id = make_cycle_id(before)
         conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, before, before])
-        landed_cycles.write(conn, LandedCycle(cycle_id, before, Scope.FULL, "a", is_whole=True))
-    mark(pipeline, "core", set(marks_of(PRODUCTS, pipeline.platforms)), cycle_id)
+        landed_cycles.write_cycle(conn, LandedCycle(cycle_id, before, Scope.FULL, "a", is_whole=True))
+    mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id)
     assert [request.partition_key for request in requests(pipeline, instance)] == ["2026-04-30", "2026-05-01"]
 
 
 def test_coverage_is_not_asked_for_after_a_cycle_of_given_fixtures(pipeline: Pipeline) -> None:
     cycle_id = core_stands(pipeline, scope=Scope.KICKOFF)
-    assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.COVERAGE}}
+    assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.COVERAGE_PRODUCT}}
 
 
 def test_coverage_alone_is_asked_for_when_an_earlier_cycle_makes_it_due(pipeline: Pipeline) -> None:
     cycle_id = core_stands(pipeline)
     mark(pipeline, "mart", MART_PRODUCTS, cycle_id)
     with pipeline.connect() as conn:
-        derived_products.unmark(conn, "mart", derive_marts.COVERAGE, [cycle_id])
-    assert late(pipeline) == {(cycle_id, derive_marts.COVERAGE)}
+        derived_products.mark_due(conn, "mart", derive_marts.COVERAGE_PRODUCT, [cycle_id])
+    assert late(pipeline) == {(cycle_id, derive_marts.COVERAGE_PRODUCT)}
 
 
 def test_a_cycle_of_which_core_is_due_asks_for_nothing_and_keeps_no_other_from_it(pipeline: Pipeline) -> None:
     waiting, whole = core_stands(pipeline), core_stands(pipeline, 20)
     with pipeline.connect() as conn:
-        derived_products.unmark(conn, "core", "matched_events", [waiting])
+        derived_products.mark_due(conn, "core", "matched_events", [waiting])
     assert late(pipeline) == {(whole, name) for name in MART_PRODUCTS}
 
 
 def test_a_cycle_that_is_being_scraped_asks_for_nothing(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     cycle_id = core_stands(pipeline)
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, HOUR, HOUR, "run"))
+        cycle_ledger.open_cycle(conn, Cycle(cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, HOUR, HOUR, "run"))
     assert requests(pipeline, instance) == []
 
 
@@ -144,10 +144,10 @@ def test_a_cycle_that_is_backfilled_later_than_two_days_is_not_asked_for(at: At,
 def test_a_cycle_of_which_core_contradicts_itself_is_left_out_until_the_check_passes(pipeline: Pipeline) -> None:
     bad, good = core_stands(pipeline), core_stands(pipeline, 20)
     with pipeline.connect() as conn:
-        check_verdicts.write(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR, 2, "two prices differ"), Verdict(good, Severity.ERROR)])
+        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR, 2, "two prices differ"), Verdict(good, Severity.ERROR)])
     assert late(pipeline) == {(good, name) for name in MART_PRODUCTS}
     with pipeline.connect() as conn:
-        check_verdicts.write(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR)])
+        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR)])
     assert late(pipeline) == {(cycle_id, name) for cycle_id in (bad, good) for name in MART_PRODUCTS}
 
 
@@ -155,17 +155,17 @@ def test_a_product_that_has_failed_is_left_out_until_its_content_or_the_code_cha
     cycle_id = core_stands(pipeline)
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     with pipeline.connect() as conn:
-        due_products.record_failure(conn, derive_marts.RUN_QUALITY, cycle_id, landing_digest="a", **versions, error="division by zero")
-    assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.RUN_QUALITY}}
+        due_products.record_failure(conn, derive_marts.RUN_QUALITY_PRODUCT, cycle_id, landing_digest="a", **versions, error="division by zero")
+    assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.RUN_QUALITY_PRODUCT}}
     pipeline.__dict__["parser_version"] = "mended"
-    mark(pipeline, "core", set(marks_of(PRODUCTS, pipeline.platforms)), cycle_id)
+    mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id)
     assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS}
 
 
 def test_nothing_is_asked_for_while_a_run_may_derive_it(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     core_stands(pipeline)
     run = instance.create_run_for_job(defs.resolve_job_def("replay"), tags={"dagster/partition": "2026-05-01"}, status=dg.DagsterRunStatus.STARTED)
-    (skipped,) = late_runs(pipeline, instance)
+    (skipped,) = request_late_runs(pipeline, instance)
     assert isinstance(skipped, dg.SkipReason)
     assert run.run_id in str(skipped.skip_message)
     instance.report_run_failed(run, "Its process died.")
@@ -178,8 +178,8 @@ def test_a_live_run_leaves_the_late_marts_of_other_cycles_to_the_sensor(pipeline
     run = instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), tags=tags, status=dg.DagsterRunStatus.STARTED)
     with pipeline.connect() as conn:
         batch = Cycle(own, Trigger.SENSOR, Scope.FULL, Platform.BETPAWA, HOUR, HOUR, run.run_id)
-        cycle_ledger.open_batch(conn, batch)
-        cycle_ledger.close_batch(conn, CycleResult(batch, RunStatus.COMPLETED, HOUR, ()))
+        cycle_ledger.open_cycle(conn, batch)
+        cycle_ledger.close_cycle(conn, CycleResult(batch, RunStatus.COMPLETED, HOUR, ()))
     assert {cycle_id for cycle_id, _ in late(pipeline, run.run_id)} == {other}
     assert len(requests(pipeline, instance)) == 1
     mark(pipeline, "mart", MART_PRODUCTS, other)
@@ -193,11 +193,11 @@ def test_prices_are_not_derived_while_the_newest_cycle_of_core_contradicts_itsel
     mark(pipeline, "mart", MART_PRODUCTS, cycle_id)
     with pipeline.connect() as conn:
         conn.execute("insert into mart.dirty_fixtures values ('prices', 1, clock_timestamp())")
-        check_verdicts.write(conn, HISTORY_CHECK, [Verdict(cycle_id, Severity.ERROR, 2, "two prices differ")])
+        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(cycle_id, Severity.ERROR, 2, "two prices differ")])
     assert requests(pipeline, instance) == []
     with pipeline.connect() as conn:
-        check_verdicts.write(conn, HISTORY_CHECK, [Verdict(cycle_id, Severity.ERROR)])
-    assert [request.job_name for request in requests(pipeline, instance)] == [present_job.name]
+        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(cycle_id, Severity.ERROR)])
+    assert [request.job_name for request in requests(pipeline, instance)] == [current_prices_job.name]
 
 
 @pytest.mark.parametrize("product", ["prices", "odds_alerts"])
@@ -211,7 +211,7 @@ def test_fixtures_that_are_due_are_asked_for_once_each_time(product: str, pipeli
     assert requests(pipeline, instance) == []
     is_due(7)
     (request,) = requests(pipeline, instance)
-    assert (request.job_name, request.partition_key) == (present_job.name, None)
+    assert (request.job_name, request.partition_key) == (current_prices_job.name, None)
     assert run_keys(pipeline, instance) == [request.run_key], "the run that was asked for may have failed: a check tells of it"
     is_due(8)
     (key,) = run_keys(pipeline, instance)

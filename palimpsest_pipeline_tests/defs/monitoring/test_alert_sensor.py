@@ -19,12 +19,12 @@ from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.derive_run import RunHasFailedCycles
 from palimpsest_pipeline.defs.monitoring import alert_sensor as monitoring
 from palimpsest_pipeline.defs.monitoring import run_events
-from palimpsest_pipeline.domain.alerts import Alert, Kind, Occurrence
+from palimpsest_pipeline.domain.alerts import Alert, AlertKind, Occurrence
 from palimpsest_pipeline.domain.enums import Scope, Severity
 from palimpsest_pipeline.landing import LandingIncomplete
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed
-from palimpsest_pipeline.pipeline.monitoring.alert_channels import Message, channels
+from palimpsest_pipeline.pipeline.monitoring.alert_channels import Message, make_channels
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, SKIPPED_TAG
 from palimpsest_pipeline.settings import Settings
@@ -84,7 +84,7 @@ DEFS = dg.Definitions(
     ],
     executor=dg.in_process_executor,
 )
-SUBJECTS = monitoring.Subjects(
+SUBJECTS = monitoring.AlertSubjects(
     frozenset(["derive", "refresh", "export", "replay", "full_cycle", "fixture_life"]),
     tuple(dg.AssetCheckKey(dg.AssetKey("odds"), name) for name in ("looks_right", "adds_up")),
 )
@@ -166,35 +166,37 @@ class World:
         DEFS.resolve_job_def(job).execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, **given)
         FAILS.clear()
 
-    def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None, subjects: monitoring.Subjects = SUBJECTS) -> str:
+    def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None, subjects: monitoring.AlertSubjects = SUBJECTS) -> str:
         on = pipeline or self.pipeline
         now = datetime.now(UTC) + later
-        sentence, self.cursor = monitoring.look(on, self.instance, subjects, channels(on.settings, self.log), self.cursor, self.log, now)
+        sentence, self.cursor = monitoring.process_alerts(
+            on, self.instance, subjects, make_channels(on.settings, self.log), self.cursor, self.log, now
+        )
         return sentence
 
     def open(self) -> set[str]:
         with self.pipeline.connect() as conn:
-            return {alert.alert_key for alert in stored.latest(conn) if alert.closed_at is None}
+            return {alert.alert_key for alert in stored.read_latest_alerts(conn) if alert.closed_at is None}
 
     def look_at_cycles(self) -> dict[str, str]:
         """Look once; the open alerts and where they are."""
         self.look(subjects=OF_CYCLES)
         with self.pipeline.connect() as conn:
-            return {alert.alert_key: alert.place for alert in stored.latest(conn) if alert.closed_at is None}
+            return {alert.alert_key: alert.partition_label for alert in stored.read_latest_alerts(conn) if alert.closed_at is None}
 
     def fail(self, cycle_id: int, product: str, error: str) -> None:
         with self.pipeline.connect() as conn:
-            landed_cycles.write(conn, LandedCycle(cycle_id, HOUR, Scope.FULL, "d", is_whole=True))
+            landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, Scope.FULL, "d", is_whole=True))
             due_products.record_failure(conn, product, cycle_id, landing_digest="d", parser_version="1", mapping_version="1", error=error)
 
     def mend(self, cycle_id: int, product: str) -> None:
         with self.pipeline.connect() as conn:
-            due_products.forget_failure(conn, product, cycle_id)
+            due_products.delete_failure(conn, product, cycle_id)
 
     def judge(self, check: str, cycle_id: int, violations: int, severity: Severity = Severity.ERROR) -> None:
         with self.pipeline.connect() as conn:
             description = f"{violations} rows are odd" if violations else ""
-            check_verdicts.write(conn, check, [check_verdicts.Verdict(cycle_id, severity, violations, description)])
+            check_verdicts.write_verdicts(conn, check, [check_verdicts.Verdict(cycle_id, severity, violations, description)])
 
 
 @pytest.fixture
@@ -243,7 +245,7 @@ def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World
     assert again == begun
     assert hook.came[1]["over"][0]["lasted_s"] > 0
     with world.pipeline.connect() as conn:
-        assert [a.n_seen for a in stored.recent(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
+        assert [a.n_seen for a in stored.read_recent_alerts(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
         view = conn.execute("select alert_key, closed_at is null, lasted > '0'::interval from palimpsest.alerts order by opened_at").fetchall()
     assert view == [("run/derive/LandingIncomplete", False, True), ("run/derive/LandingIncomplete", True, True)]
 
@@ -287,20 +289,20 @@ def test_a_run_whose_record_cannot_be_read_is_told_and_the_others_all_the_same(
     assert world.open() == {"run/derive/UnreadableRecord", "run/refresh/LandingIncomplete"}
     assert f"run {run_id} of derive ended, and its record cannot be read" in caplog.text
     with world.pipeline.connect() as conn:
-        (message,) = [alert.message for alert in stored.latest(conn) if alert.error_class == "UnreadableRecord"]
+        (message,) = [alert.message for alert in stored.read_latest_alerts(conn) if alert.error_class == "UnreadableRecord"]
     assert message.startswith(f"run {run_id} cannot be read (AttributeError: an event of another version)")
 
 
 def test_a_check_whose_evaluation_cannot_be_read_is_told_and_the_others_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch):
     world.run(check=dg.AssetCheckSeverity.WARN, blocking=True)
-    last_verdict = run_events.last_verdict
+    last_verdict = run_events.find_last_evaluation
 
     def unreadable(instance: dg.DagsterInstance, key: dg.AssetCheckKey, date: str | None = None) -> object:
         if key.name == "adds_up":
             raise TypeError("no such field")
         return last_verdict(instance, key, date)
 
-    monkeypatch.setattr(run_events, "last_verdict", unreadable)
+    monkeypatch.setattr(run_events, "find_last_evaluation", unreadable)
     world.look()
     assert {"check/odds:adds_up/UnreadableRecord", "check/odds:looks_right/CheckFailed"} <= world.open()
     monkeypatch.undo()
@@ -459,7 +461,7 @@ def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_a
     """An upgrade writes the cycles of a failed hour as bad since the alert was last seen."""
     at = datetime.now(UTC) - timedelta(hours=1)
     with world.pipeline.connect() as conn:
-        stored.write(conn, [Alert.of(Occurrence(Kind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9"))])
+        stored.write_alerts(conn, [Alert.from_occurrence(Occurrence(AlertKind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9"))])
         for cycle_id in (7, 9):
             conn.execute("insert into ops.cycle_checks values (%s, %s, 'error', 1, 'no', %s)", [BLOCKING, cycle_id, at])
     key = f"check/{BLOCKING}/CheckFailed"
@@ -498,29 +500,29 @@ def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
 
         def send(self, _: object) -> None:
             with world.pipeline.connect() as conn:
-                stored.lock(conn)
-                stored.write(conn, [replace(alert, n_seen=7, message="again", closed_at=over_at) for alert in stored.latest(conn)])
+                stored.lock_alerts(conn)
+                stored.write_alerts(conn, [replace(alert, n_seen=7, message="again", closed_at=over_at) for alert in stored.read_latest_alerts(conn)])
 
-    sentence, _ = monitoring.look(world.pipeline, world.instance, SUBJECTS, [Meanwhile()], None, world.log)
+    sentence, _ = monitoring.process_alerts(world.pipeline, world.instance, SUBJECTS, [Meanwhile()], None, world.log)
     assert sentence == "told 1 beginnings and ends"
     with world.pipeline.connect() as conn:
-        (alert,) = stored.latest(conn)
+        (alert,) = stored.read_latest_alerts(conn)
     assert (alert.n_seen, alert.message, alert.closed_at) == (7, "again", over_at)
     assert (alert.told_by, alert.told_at is None, alert.closing_told_by) == (("meanwhile",), False, ())
 
 
 def test_only_what_was_told_counts_as_told(world: World):
     at = datetime.now(UTC)
-    seen = Alert.of(Occurrence(Kind.RUN, "derive", "Failed", Severity.WARN, "slow", at))
+    seen = Alert.from_occurrence(Occurrence(AlertKind.RUN, "derive", "Failed", Severity.WARN, "slow", at))
     ended = replace(seen, closed_at=at, told_by=("log",), closing_told_by=("log",))
     with world.pipeline.connect() as conn:
         for now, said in ((replace(seen, severity=Severity.ERROR), replace(seen, told_by=("log",))), (seen, ended)):
-            stored.write(conn, [now])
-            stored.write_told(conn, [said])
-            assert stored.latest(conn) == [now], "it is worse by now, or goes on"
-        stored.write(conn, [replace(seen, closed_at=at)])
-        stored.write_told(conn, [ended])
-        assert stored.latest(conn) == [ended]
+            stored.write_alerts(conn, [now])
+            stored.write_notifications(conn, [said])
+            assert stored.read_latest_alerts(conn) == [now], "it is worse by now, or goes on"
+        stored.write_alerts(conn, [replace(seen, closed_at=at)])
+        stored.write_notifications(conn, [ended])
+        assert stored.read_latest_alerts(conn) == [ended]
 
 
 @pytest.mark.parametrize("cursor", ["garbage", "[]", '{"version": 0}', '{"version": 1, "looked_until": "yesterday"}', '{"version": 1}'])
@@ -595,7 +597,7 @@ def test_a_message_is_bounded_and_counts_the_rest(world: World, hook: Hook):
 
 
 def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("palimpsest_pipeline.defs.monitoring.run_events.MOST_RUNS", 2)
+    monkeypatch.setattr("palimpsest_pipeline.defs.monitoring.run_events.MAX_RUNS", 2)
     for n in range(5):
         world.run(error=type(f"Broken{n}", (Exception,), {})("no"))
     seen = []
@@ -691,7 +693,7 @@ def test_the_newest_verdict_of_another_check_decides(world: World, hook: Hook):
 
 
 def test_a_run_that_a_check_of_cycles_stopped_is_told_by_its_cycles_alone(world: World):
-    of_cycles = monitoring.Subjects(SUBJECTS.jobs, SUBJECTS.checks[:1], {"odds:adds_up": True})
+    of_cycles = monitoring.AlertSubjects(SUBJECTS.jobs, SUBJECTS.checks[:1], {"odds:adds_up": True})
     world.run(blocking=True)
     world.look(subjects=of_cycles)
     assert world.open() == set()
@@ -716,19 +718,19 @@ def test_an_alert_of_what_is_no_more_ends(world: World):
     world.run(check=dg.AssetCheckSeverity.WARN)
     world.look()
     assert len(world.open()) == 1
-    gone = monitoring.Subjects(SUBJECTS.jobs, ())
-    monitoring.look(world.pipeline, world.instance, gone, [], world.cursor, world.log, datetime.now(UTC))
+    gone = monitoring.AlertSubjects(SUBJECTS.jobs, ())
+    monitoring.process_alerts(world.pipeline, world.instance, gone, [], world.cursor, world.log, datetime.now(UTC))
     assert world.open() == set()
 
 
 def test_what_has_been_over_for_long_is_forgotten_and_what_lasts_is_not(world: World):
-    old = datetime.now(UTC) - stored.KEPT - timedelta(days=1)
-    lasts, over = (Alert.of(Occurrence(Kind.RUN, job, "Broken", Severity.ERROR, "no", old)) for job in ("derive", "refresh"))
+    old = datetime.now(UTC) - stored.CLOSED_ALERT_RETENTION - timedelta(days=1)
+    lasts, over = (Alert.from_occurrence(Occurrence(AlertKind.RUN, job, "Broken", Severity.ERROR, "no", old)) for job in ("derive", "refresh"))
     with world.pipeline.connect() as conn:
-        stored.write(conn, [lasts, replace(over, closed_at=old + timedelta(hours=1))])
+        stored.write_alerts(conn, [lasts, replace(over, closed_at=old + timedelta(hours=1))])
     world.look()
     with world.pipeline.connect() as conn:
-        assert [alert.alert_key for alert in stored.latest(conn)] == ["run/derive/Broken"]
+        assert [alert.alert_key for alert in stored.read_latest_alerts(conn)] == ["run/derive/Broken"]
 
 
 def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: World, hook: Hook):

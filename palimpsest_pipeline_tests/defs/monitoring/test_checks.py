@@ -11,25 +11,25 @@ import pytest
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.check_results import name_check
-from palimpsest_pipeline.defs.monitoring.alert_sensor import Subjects, look
-from palimpsest_pipeline.defs.monitoring.checks import DAILY, FRESH, fresh
-from palimpsest_pipeline.defs.monitoring.stuck_runs import stuck_runs
-from palimpsest_pipeline.defs.monitoring.unfinished_work import unfinished
-from palimpsest_pipeline.defs.partitions import day_key, days
-from palimpsest_pipeline.domain.alerts import Kind
+from palimpsest_pipeline.defs.monitoring.alert_sensor import AlertSubjects, process_alerts
+from palimpsest_pipeline.defs.monitoring.checks import DAILY_ASSETS, FRESHNESS_SPECS, judge_freshness
+from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_stuck_runs
+from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
+from palimpsest_pipeline.defs.partitions import day_partitions, format_day_key
+from palimpsest_pipeline.domain.alerts import AlertKind
 from palimpsest_pipeline.domain.cycles import CycleResult, PlatformRun
-from palimpsest_pipeline.domain.enums import Family, Platform, RunStatus
-from palimpsest_pipeline.domain.instants import begin_of_day, hour_key, hour_of
+from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, RunStatus
+from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key, get_day_start
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import all_products, due_now
+from palimpsest_pipeline.pipeline.due_products import list_due_products, list_products
 from palimpsest_pipeline.pipeline.landed_cycles import record_closed
 from palimpsest_pipeline.pipeline.monitoring import freshness
-from palimpsest_pipeline.pipeline.monitoring.freshness import Age, ages
+from palimpsest_pipeline.pipeline.monitoring.freshness import FamilyAge, measure_ages
 from palimpsest_pipeline.storage.catalog import listings
 from palimpsest_pipeline.storage.db import drift
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.derivation.due_products import failures
+from palimpsest_pipeline.storage.derivation.due_products import read_failures
 from palimpsest_pipeline.storage.ledger import alerts, cycle_ledger, run_heartbeats
 from palimpsest_pipeline.storage.marts.data_freshness import ODDS_SQL
 from palimpsest_pipeline.storage.odds import partitions
@@ -39,7 +39,7 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
 NOW = datetime.now(UTC).replace(microsecond=0)
 EVENING = datetime(2026, 6, 26, 21, 15, tzinfo=UTC)
 LIMITS = (100, 190)
-ODDS = FRESH[Family.ODDS, Platform.BET9JA]
+ODDS = FRESHNESS_SPECS[FreshnessFamily.ODDS, Platform.BET9JA]
 
 
 def ago(minutes: float) -> datetime:
@@ -51,10 +51,10 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
     cycle = make_cycle(at)
     cycle_id = cycle.cycle_id
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle)
-        cycle_ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
-        conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, hour_of(at), at])
-        partitions.ensure(conn, sorted({at.date(), (at + timedelta(minutes=5)).date()}))
+        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
+        conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, floor_to_hour(at), at])
+        partitions.ensure_partitions(conn, sorted({at.date(), (at + timedelta(minutes=5)).date()}))
         for number, platform in enumerate(platforms):
             conn.execute("insert into core.discovery_manifest values (%s, %s, '*', null, 1, 'complete', '')", [cycle_id, platform])
             conn.execute("insert into ops.listing_ids values (%s, %s, 'x') on conflict do nothing", [number, platform])
@@ -63,8 +63,8 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
                 " n_markets_priced, n_prices, n_changed, keyframe, mapping_version) values (%s, %s, %s, %s, 1, 1, 1, 1, 1, true, '1')",
                 [number, at + timedelta(minutes=5), cycle_id, NOW],
             )
-            (product,) = derived_products.of_platforms(derived_products.ODDS, [platform])
-            derived_products.mark(conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1)
+            (product,) = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, [platform])
+            derived_products.mark_derived(conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1)
         conn.execute(
             "insert into mart.match_rate_platform (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr,"
             " n_fixtures, n_matched_fixtures, n_matched_listings, n_home, n_home_only, n_competitor_only, n_undetermined, n_union,"
@@ -76,19 +76,19 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
 
 
 def newest(pipeline: Pipeline) -> dict[str, datetime | None]:
-    return {age.subject: age.newest_at for age in ages(pipeline)}
+    return {age.subject: age.newest_at for age in measure_ages(pipeline)}
 
 
 def test_a_pipeline_that_never_began_a_cycle_is_healthy_and_says_so(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        partitions.ensure(conn, [(NOW + timedelta(days=n)).date() for n in range(9)])
+        partitions.ensure_partitions(conn, [(NOW + timedelta(days=n)).date() for n in range(9)])
         conn.execute("insert into ops.storage_samples values (now(), 'core.captures', current_date, 0, null, 1, 1)")
     with dg.DagsterInstance.ephemeral() as instance:
         result = defs.resolve_job_def("health").execute_in_process(instance=instance, resources={"pipeline": pipeline})
     told = {name_check(e.asset_check_key): e for e in result.get_asset_check_evaluations()}
     assert [name for name, e in told.items() if not e.passed] == []
-    assert len(told) == len(FRESH) + 4 + 21 + 2
+    assert len(told) == len(FRESHNESS_SPECS) + 4 + 21 + 2
     assert told["mart/match_rate_platform:coverage_is_fresh"].description == "No cycle was ever begun: nothing is expected yet."
 
 
@@ -106,7 +106,7 @@ def test_a_family_is_as_old_as_its_newest_row_and_a_backfill_of_the_past_makes_n
     assert newest(pipeline) == expected
     stored(pipeline, ago(60 * 24 * 3))
     assert newest(pipeline) == expected
-    (life,) = (age for age in ages(pipeline) if age.family is Family.FIXTURE_LIFE)
+    (life,) = (age for age in measure_ages(pipeline) if age.family is FreshnessFamily.FIXTURE_LIFE)
     assert life.minutes > 60 * 24 * 3  # nothing of it was ever there: since the first cycle
 
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_looked_at_is_no_age(make_pipeline: MakePipeline, monkeyp
     with pipeline.connect() as conn:
         conn.execute("alter table mart.match_rate_platform rename to elsewhere")
     with pytest.raises(Exception, match="match_rate_platform"):
-        ages(pipeline)
+        measure_ages(pipeline)
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_what_cannot_be_looked_at_is_no_age(make_pipeline: MakePipeline, monkeyp
 def test_a_family_warns_then_fails_and_only_warns_while_the_cadence_is_off(
     minutes: float, cadence_on: bool, passed: bool, severity: dg.AssetCheckSeverity | None
 ) -> None:
-    age = Age(Family.ODDS, Platform.BET9JA, ago(minutes), timedelta(minutes=minutes))
-    told = fresh(ODDS, [age], LIMITS, cadence_on=cadence_on)
+    age = FamilyAge(FreshnessFamily.ODDS, Platform.BET9JA, ago(minutes), timedelta(minutes=minutes))
+    told = judge_freshness(ODDS, [age], LIMITS, cadence_on=cadence_on)
     assert told.passed is passed
     assert severity in (None, told.severity)
     assert passed or "odds of bet9ja" in str(told.description)
@@ -152,7 +152,7 @@ def test_the_newest_odds_are_found_by_index_on_the_days_of_the_newest_cycles_alo
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
         days = [(EVENING - timedelta(days=n)).date() for n in range(6)]
-        partitions.ensure(conn, days)
+        partitions.ensure_partitions(conn, days)
         conn.execute(
             "insert into core.cycles select n, date_trunc('hour', at), 'manual', 'full', 'betpawa', at"
             " from generate_series(1, 240) n cross join lateral (select %s - make_interval(mins => (240 - n)::int * 30) as at) x",
@@ -186,10 +186,10 @@ def _nodes(plan: dict) -> list[dict]:
 def test_a_column_that_somebody_changed_fails_the_check_of_the_assets_that_write_it(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        assert not any(drift.columns(conn).values())
+        assert not any(drift.find_column_drift(conn).values())
         conn.execute("alter table mart.run_quality alter column fetched type bigint, add column mine text, drop column stored")
         conn.execute("alter table mart.coverage_fixture alter column rotated drop not null")
-        found = {table: said for table, said in drift.columns(conn).items() if said}
+        found = {table: said for table, said in drift.find_column_drift(conn).items() if said}
         assert found == {
             "mart.run_quality": [
                 "column mart.run_quality.fetched: bigint not null in the database, declared integer not null",
@@ -224,19 +224,19 @@ def test_a_run_is_stuck_by_its_silence_and_not_by_its_age(
     pipeline = make_pipeline(heartbeat_s=0.01, silent_after_s=0.05)
     later = datetime.now(UTC) + timedelta(hours=2)
     with dg.DagsterInstance.ephemeral() as instance:
-        assert stuck_runs(instance, pipeline, later) == []
+        assert describe_stuck_runs(instance, pipeline, later) == []
         run_id = begun(instance, dg.DagsterRunStatus.STARTED)
-        assert stuck_runs(instance, pipeline) == []
-        (said,) = stuck_runs(instance, pipeline, later)
+        assert describe_stuck_runs(instance, pipeline) == []
+        (said,) = describe_stuck_runs(instance, pipeline, later)
         assert f"run {run_id} of health" in said
         assert "never gave a sign of life" in said
         alive = make_pipeline()  # half a minute of silence is nothing
         with pipeline.connect() as conn:
-            run_heartbeats.beat(conn, run_heartbeats.Executed(run_id, "health", "here", 1))
-        assert stuck_runs(instance, alive, later) == []
+            run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run_id, "health", "here", 1))
+        assert describe_stuck_runs(instance, alive, later) == []
         with pipeline.connect() as conn:
             conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp() - interval '1 minute'")
-        (said,) = stuck_runs(instance, pipeline)
+        (said,) = describe_stuck_runs(instance, pipeline)
         assert "is silent since" in said
         assert "dead_runs" in said
 
@@ -248,9 +248,9 @@ def test_a_run_that_could_give_no_sign_before_the_server_was_started_is_not_stuc
     later = datetime.now(UTC) + timedelta(hours=2)
     with dg.DagsterInstance.ephemeral() as instance:
         begun(instance, dg.DagsterRunStatus.STARTED)
-        assert len(stuck_runs(instance, pipeline, later)) == 1
+        assert len(describe_stuck_runs(instance, pipeline, later)) == 1
         monkeypatch.setattr(run_heartbeats, "server_started_at", lambda _: later - timedelta(minutes=1), raising=False)
-        assert stuck_runs(instance, pipeline, later) == []
+        assert describe_stuck_runs(instance, pipeline, later) == []
 
 
 def test_runs_that_wait_are_stuck_when_nothing_goes_on(
@@ -260,13 +260,13 @@ def test_runs_that_wait_are_stuck_when_nothing_goes_on(
     later = datetime.now(UTC) + timedelta(hours=2)
     with dg.DagsterInstance.ephemeral() as instance:
         begun(instance, dg.DagsterRunStatus.NOT_STARTED)
-        assert stuck_runs(instance, pipeline) == []
-        (said,) = stuck_runs(instance, pipeline, later)
+        assert describe_stuck_runs(instance, pipeline) == []
+        (said,) = describe_stuck_runs(instance, pipeline, later)
         assert "1 runs wait" in said
         at_work = begun(instance, dg.DagsterRunStatus.STARTED)
         with pipeline.connect() as conn:
-            run_heartbeats.beat(conn, run_heartbeats.Executed(at_work, "health", "here", 1))
-        assert stuck_runs(instance, pipeline, later) == []
+            run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(at_work, "health", "here", 1))
+        assert describe_stuck_runs(instance, pipeline, later) == []
 
 
 def landed(pipeline: Pipeline, at: datetime) -> int:
@@ -276,9 +276,9 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
     counts = {"discovered": 0, "targets": 0, "fetched": 0, "requests": 1, "bytes": 2, "errors_by_class": {}, "p50_ms": 1.0, "p95_ms": 1.0}
     run = PlatformRun(Platform.BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle)
+        cycle_ledger.open_cycle(conn, cycle)
         record_closed(conn, manifest)
-        cycle_ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [run], []))
+        cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [run], []))
     return cycle.cycle_id
 
 
@@ -287,20 +287,22 @@ def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_sta
     first, second = landed(pipeline, ago(200)), landed(pipeline, ago(100))
     landed(pipeline, datetime.now(UTC))  # its run may still be at it
     with dg.DagsterInstance.ephemeral() as instance:
-        left = unfinished(instance, pipeline, DAILY)
-        assert set(left.due) == {hour_key(ago(200)), hour_key(ago(100))}
+        left = find_unfinished_work(instance, pipeline, DAILY_ASSETS)
+        assert set(left.due_hours) == {format_hour_key(ago(200)), format_hour_key(ago(100))}
         assert "run `palimpsest backfill --stale`" in left.sentence
         (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={second}/**/*.parquet")
         segment.unlink()
-        left = unfinished(instance, pipeline, DAILY)
-        assert (set(left.due), set(left.refused)) == ({hour_key(ago(200))}, {hour_key(ago(100))})
+        left = find_unfinished_work(instance, pipeline, DAILY_ASSETS)
+        assert (set(left.due_hours), set(left.refused_hours)) == ({format_hour_key(ago(200))}, {format_hour_key(ago(100))})
         assert "Restore the segments" in left.sentence
         with pipeline.connect() as conn:
-            for manifest in pipeline.landing.cycles():
-                for product in all_products(pipeline) if manifest.cycle_id in (first, second) else ():
+            for manifest in pipeline.landing.list_cycles():
+                for product in list_products(pipeline) if manifest.cycle_id in (first, second) else ():
                     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
-                    derived_products.mark(conn, product.schema, product.name, manifest.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
-        assert not unfinished(instance, pipeline, DAILY)
+                    derived_products.mark_derived(
+                        conn, product.schema, product.name, manifest.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions
+                    )
+        assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS)
 
 
 def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(make_pipeline: MakePipeline) -> None:
@@ -311,25 +313,29 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
     segment.unlink()
     with dg.DagsterInstance.ephemeral() as instance:
         assert not run_job(instance, pipeline, "replay", ago(100).date()).success
-        left = unfinished(instance, pipeline, DAILY)
-        assert "core/tournaments" in left.failed[day_key(ago(100).date())]
+        left = find_unfinished_work(instance, pipeline, DAILY_ASSETS)
+        assert "core/tournaments" in left.failed_days[format_day_key(ago(100).date())]
         segment.write_bytes(content)
         outcome = run_job(instance, pipeline, "replay", ago(100).date())
         assert outcome.success, outcome.error
-        assert not unfinished(instance, pipeline, DAILY), unfinished(instance, pipeline, DAILY).sentence
+        assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS), find_unfinished_work(instance, pipeline, DAILY_ASSETS).sentence
 
 
 def open_alerts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, str]:
     """Look for troubles once; the open alerts of runs and cycles, and where they are."""
-    look(pipeline, instance, Subjects.of(defs.get_repository_def()), [], None, logging.getLogger(__name__))
+    process_alerts(pipeline, instance, AlertSubjects.from_repository(defs.get_repository_def()), [], None, logging.getLogger(__name__))
     with pipeline.connect() as conn:
-        return {alert.alert_key: alert.place for alert in alerts.latest(conn) if alert.closed_at is None and alert.kind is not Kind.CHECK}
+        return {
+            alert.alert_key: alert.partition_label
+            for alert in alerts.read_latest_alerts(conn)
+            if alert.closed_at is None and alert.kind is not AlertKind.CHECK
+        }
 
 
 @pytest.mark.parametrize("damaged", ["**/*.parquet", "manifest.json"])
 def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(make_pipeline: MakePipeline, damaged: str) -> None:
     pipeline = make_pipeline()
-    hour = hour_of(ago(100))
+    hour = floor_to_hour(ago(100))
     bad, good = landed(pipeline, hour + timedelta(minutes=1)), landed(pipeline, hour + timedelta(minutes=2))
     (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={bad}/{damaged}")
     content = segment.read_bytes()
@@ -344,31 +350,33 @@ def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(make_p
         assert {key.partition("/")[0] for key in told} == {"cycle"}, "its run is not told again"
         assert set(told.values()) == {f"cycle {bad}"}
         with pipeline.connect() as conn:
-            assert {each.cycle_id for each in due_now(pipeline, conn) if each.schema == "core"} == {bad}, "all of core of the other cycle stands"
+            assert {each.cycle_id for each in list_due_products(pipeline, conn) if each.schema == "core"} == {bad}, (
+                "all of core of the other cycle stands"
+            )
         run_job(instance, pipeline, "cycle_marts", hour.date())
         with pipeline.connect() as conn:
-            assert {each.cycle_id for each in due_now(pipeline, conn)} == {bad}, "all of the other cycle stands, core and mart"
+            assert {each.cycle_id for each in list_due_products(pipeline, conn)} == {bad}, "all of the other cycle stands, core and mart"
         segment.write_bytes(content)
         outcome = run_job(instance, pipeline, "replay", hour.date())
         assert outcome.success, outcome.error
         assert open_alerts(pipeline, instance) == {}
     with pipeline.connect() as conn:
-        assert (due_now(pipeline, conn), failures(conn, [bad, good])) == ([], {})
+        assert (list_due_products(pipeline, conn), read_failures(conn, [bad, good])) == ([], {})
 
 
 def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = make_pipeline()
     at = datetime.now(UTC)
     landed(pipeline, at)
-    day = day_key(at.date())
+    day = format_day_key(at.date())
     with dg.DagsterInstance.ephemeral() as instance:
-        assert not unfinished(instance, pipeline, DAILY)
+        assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS)
         with monkeypatch.context() as broken:
             broken.setattr(listings, "write_discovery", None)
             assert not run_job(instance, pipeline, "replay", at.date()).success
-        left = unfinished(instance, pipeline, DAILY)
-        assert (list(left.due), list(left.failed)) == ([hour_key(at)], [day])
-        assert len(set(left.failed[day])) == len(left.failed[day]), "each asset once"
+        left = find_unfinished_work(instance, pipeline, DAILY_ASSETS)
+        assert (list(left.due_hours), list(left.failed_days)) == ([format_hour_key(at)], [day])
+        assert len(set(left.failed_days[day])) == len(left.failed_days[day]), "each asset once"
         assert "1 hours are due" in left.sentence
         assert "`palimpsest backfill --stale`" in left.sentence
         assert "stand" not in left.sentence
@@ -379,22 +387,22 @@ def test_the_newest_exported_day_is_found_however_old(make_pipeline: MakePipelin
     days = {(NOW - timedelta(days=n)).date(): object() for n in (3, 30)}
 
     class Exported:
-        def day(self, day: object) -> object | None:
+        def read_entry(self, day: object) -> object | None:
             return days.get(day)
 
-        def days(self) -> dict:
+        def read_catalogue(self) -> dict:
             return days
 
     pipeline.__dict__["archive"] = Exported()
-    assert freshness._exported_until(pipeline) == begin_of_day(NOW.date()) - timedelta(days=2)
+    assert freshness._find_export_end(pipeline) == get_day_start(NOW.date()) - timedelta(days=2)
     del days[(NOW - timedelta(days=3)).date()]
-    assert freshness._exported_until(pipeline) == begin_of_day(NOW.date()) - timedelta(days=29)
+    assert freshness._find_export_end(pipeline) == get_day_start(NOW.date()) - timedelta(days=29)
 
 
 def test_alerts_know_which_checks_judge_cycles_and_which_of_them_block() -> None:
     graph = defs.get_repository_def().asset_graph
-    by_day = {key for key in graph.asset_check_keys if graph.get(key).partitions_def == days}
-    subjects = Subjects.of(defs.get_repository_def())
+    by_day = {key for key in graph.asset_check_keys if graph.get(key).partitions_def == day_partitions}
+    subjects = AlertSubjects.from_repository(defs.get_repository_def())
     assert subjects.cycle_checks == {name_check(key): graph.get(key).blocking for key in by_day}
     assert set(subjects.cycle_checks.values()) == {True, False}
     assert set(subjects.checks) == set(graph.asset_check_keys) - by_day

@@ -13,13 +13,13 @@ from palimpsest_pipeline.defs.upkeep import jobs
 from palimpsest_pipeline.defs.upkeep.checks import partitions_are_ahead, storage_is_within_its_limit
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_key, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key, make_cycle_id
 from palimpsest_pipeline.operate import export_days
-from palimpsest_pipeline.operate.databases import prepare
+from palimpsest_pipeline.operate.databases import prepare_schema
 from palimpsest_pipeline.operate.export_days import ExportReport
 from palimpsest_pipeline.operate.run_job import RunOutcome, run_ended_day
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.landed_cycles import rescan
+from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 from palimpsest_pipeline.pipeline.upkeep import export_day
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.catalog.listings import CycleFacts, write_cycle
@@ -57,7 +57,7 @@ def ago(days: int) -> date:
 
 def answer(pipeline: Pipeline, *days_ago: int) -> None:
     with pipeline.connect() as conn:
-        partitions.ensure(conn, map(ago, days_ago))
+        partitions.ensure_partitions(conn, map(ago, days_ago))
         for days in days_ago:
             answered(conn, ago(days), 1, 2)
 
@@ -90,11 +90,11 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
 
 def cycle(at: datetime) -> Cycle:
     return Cycle(
-        cycle_id=cycle_id_at(at),
+        cycle_id=make_cycle_id(at),
         trigger=Trigger.MANUAL,
         scope=Scope.FULL,
         home_platform=Platform.BETPAWA,
-        partition_hour=hour_of(at),
+        partition_hour=floor_to_hour(at),
         started_at=at,
         run_id=None,
         sr_ids=(),
@@ -112,7 +112,7 @@ def test_a_night_makes_days_ahead_drops_old_ones_that_are_exported_and_measures_
     pipeline, result = kept
     assert result.success
     with pipeline.connect() as conn:
-        there = retention.stored_days(conn)
+        there = retention.read_stored_days(conn)
     assert there == [*map(ago, (4, 2, 1)), *(ago(-n) for n in range(15))]
     dropped = metadata(result, "upkeep", "history_retention")
     assert (dropped["days_dropped"], dropped["days_kept"], dropped["dropped"]) == (2, 1, f"{ago(5)}, {ago(3)}")
@@ -159,7 +159,7 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     answer(pipeline, 1)
     bogus = date(1994, 10, 18)
     with pipeline.connect() as conn:
-        partitions.ensure(conn, [bogus])
+        partitions.ensure_partitions(conn, [bogus])
         answered(conn, bogus, 1)
         write_cycle(conn, CycleFacts(cycle_at(bogus), NOON, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, NOON))
     assert [request.partition_key for request in requested(pipeline)] == [str(ago(1))]
@@ -167,7 +167,7 @@ def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other
     named = found["days_to_export_have_partitions"]
     assert (named.passed, named.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert f"{bogus} (1 days)" in (named.description or "")
-    assert f"`palimpsest backfill {hour_key(NOON)} {hour_key(NOON)} --again`" in (named.description or "")
+    assert f"`palimpsest backfill {format_hour_key(NOON)} {format_hour_key(NOON)} --again`" in (named.description or "")
     assert str(bogus) not in (found["old_days_have_left"].description or "")
 
 
@@ -177,11 +177,11 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
     assert exported(pipeline, 8).success
     (tmp_path / "export/catalogue" / f"{entry}.json").write_text("{")
     noon = datetime.combine(manifest, time(12), UTC)
-    pipeline.landing.writer(cycle(noon)).close(RunStatus.COMPLETED, noon, ("capture",))
+    pipeline.landing.open_writer(cycle(noon)).close(RunStatus.COMPLETED, noon, ("capture",))
     next((tmp_path / "landing").rglob("manifest.json")).write_text("{")
-    rescan(pipeline)
+    rescan_landing(pipeline)
     with pipeline.connect() as conn:
-        conn.execute(f"drop table core.{partitions.partition_name('market_changes', half)}")  # type: ignore[arg-type]
+        conn.execute(f"drop table core.{partitions.build_partition_name('market_changes', half)}")  # type: ignore[arg-type]
     assert [request.partition_key for request in requested(pipeline)] == [str(whole)]
     named = checks(upkeep(pipeline))["days_to_export_have_partitions"]
     assert not named.passed
@@ -204,18 +204,18 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
 def test_a_day_whose_entry_in_the_archive_is_damaged_is_exported_again_by_force(pipeline: Pipeline, tmp_path: Path) -> None:
     answer(pipeline, 1)
     assert exported(pipeline, 1).success
-    before = pipeline.archive.day(ago(1))
+    before = pipeline.archive.read_entry(ago(1))
     (tmp_path / "export/catalogue" / f"{ago(1)}.json").write_text("{")
     report = exporting(pipeline, (ago(1), ago(1)), force=True)
     assert (list(report.exported), report.failed) == ([str(ago(1))], {})
-    after = pipeline.archive.check(ago(1))
+    after = pipeline.archive.check_day(ago(1))
     assert before is not None
     assert after.digest == before.digest
 
 
 def test_days_that_have_no_place_yet_fail_the_check_by_name_until_they_are_made(pipeline: Pipeline) -> None:
     with pipeline.connect() as conn:
-        partitions.ahead(conn, pipeline.clock.now(), 5)
+        partitions.ensure_days_ahead(conn, pipeline.clock.now(), 5)
     with dg.DagsterInstance.ephemeral() as instance:
         keys = dg.AssetSelection.checks_for_assets(dg.AssetKey(["core", "history_partitions"]))
         only = dg.define_asset_job("only_the_check", selection=keys)
@@ -235,7 +235,7 @@ def test_a_day_that_may_still_change_is_refused_with_the_reason(pipeline: Pipeli
             export_day.export_day(pipeline, ago(days))
     running = cycle(datetime.combine(ago(2), time(23, 50), UTC))  # goes on past midnight
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, running)
+        cycle_ledger.open_cycle(conn, running)
     outcome = exported(pipeline, 1)
     assert not outcome.success
     assert f"cycle {running.cycle_id} is running" in (outcome.error or "")
@@ -245,27 +245,27 @@ def test_a_day_that_may_still_change_is_refused_with_the_reason(pipeline: Pipeli
 def test_a_day_with_a_cycle_that_is_landed_and_not_derived_is_refused_until_it_is(pipeline: Pipeline) -> None:
     answer(pipeline, 1)
     landed = cycle(datetime.combine(ago(1), time(8, 30), UTC))
-    manifest = pipeline.landing.writer(landed).close(RunStatus.COMPLETED, landed.started_at)
-    rescan(pipeline)
+    manifest = pipeline.landing.open_writer(landed).close(RunStatus.COMPLETED, landed.started_at)
+    rescan_landing(pipeline)
     with pytest.raises(export_day.DayIsOpen, match=rf"e\.g\. {landed.cycle_id}: run `palimpsest backfill {ago(1)}-08:00 {ago(1)}-08:00`"):
         export_day.export_day(pipeline, ago(1))
     versions = {"landing_digest": manifest.digest, "parser_version": "old", "mapping_version": "old"}
     with pipeline.connect() as conn:
         for platform in Platform:
-            derived_products.mark(conn, "core", f"odds_snapshots/{platform}", landed.cycle_id, **versions, n_rows=0)
+            derived_products.mark_derived(conn, "core", f"odds_snapshots/{platform}", landed.cycle_id, **versions, n_rows=0)
     assert export_day.export_day(pipeline, ago(1)).seconds is not None
 
 
 def test_an_export_whose_file_is_gone_fails_its_check_and_is_written_again(pipeline: Pipeline) -> None:
     answer(pipeline, 1)
     assert exported(pipeline, 1).success
-    entry = pipeline.archive.day(ago(1))
+    entry = pipeline.archive.read_entry(ago(1))
     assert entry is not None
     for name in entry.files:
         (Path(pipeline.archive.address) / name).unlink()
     assert [request.partition_key for request in requested(pipeline)] == [str(ago(1))]
     assert exported(pipeline, 1).success
-    assert pipeline.archive.check(ago(1)).n_captures == 2
+    assert pipeline.archive.check_day(ago(1)).n_captures == 2
 
 
 @pytest.mark.parametrize(("share", "severity"), [(0.9, dg.AssetCheckSeverity.WARN), (1.1, dg.AssetCheckSeverity.ERROR)])
@@ -282,11 +282,11 @@ def test_a_store_that_fills_up_is_a_warning_and_a_full_one_an_error(
 
 def test_a_young_site_is_in_order_and_one_that_was_never_measured_is_told_of(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
-    prepare(pipeline)
+    prepare_schema(pipeline)
     assert partitions_are_ahead(pipeline).passed
     young = storage_is_within_its_limit(pipeline)
     assert (young.passed, "nothing was measured yet" in (young.description or "")) == (True, True)
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle(pipeline.clock.now() - timedelta(days=3)))
+        cycle_ledger.open_cycle(conn, cycle(pipeline.clock.now() - timedelta(days=3)))
     old = storage_is_within_its_limit(pipeline)
     assert (old.passed, old.severity) == (False, dg.AssetCheckSeverity.WARN)

@@ -176,7 +176,7 @@ def reversed_preference(words: Vocabulary) -> Vocabulary:
     """The vocabulary with the rows of keys.csv and of feeds.csv from last to first."""
     last = words.keys["key_id"].max()
     feeds = words.feeds.with_columns(-pl.col("place"))
-    frames = {"keys": words.keys, "parts": words.parts, "added": words.added, "outcome_keys": words.outcome_keys, "feeds": feeds}
+    frames = {"keys": words.keys, "parts": words.parts, "added": words.added_parts, "outcome_keys": words.outcome_keys, "feeds": feeds}
     turned = {
         name: frame.with_columns((pl.lit(last) - pl.col("key_id")).cast(pl.UInt32).alias("key_id")).sort("key_id", maintain_order=True)
         for name, frame in frames.items()

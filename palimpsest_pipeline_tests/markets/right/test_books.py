@@ -5,7 +5,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.markets import load_vocabulary
 
 from ..captures import FOOTBALL, canonical
 from . import laws
@@ -15,7 +15,7 @@ from .facts import FACTS, misread
 
 @pytest.fixture(scope="module")
 def reading(samples: Path) -> Reading:
-    return Reading(canonical(samples), vocabulary(), samples)
+    return Reading(canonical(samples), load_vocabulary(), samples)
 
 
 @pytest.mark.parametrize("name", CHECKS)

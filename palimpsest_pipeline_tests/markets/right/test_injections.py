@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import load, vocabulary
-from palimpsest_pipeline.markets.vocabulary import FOLDER
+from palimpsest_pipeline.markets import load_vocabulary, read_vocabulary
+from palimpsest_pipeline.markets.vocabulary import VOCABULARY_FOLDER
 
 from ..captures import FOOTBALL, canonical
 from .checks import CHECKS, Reading
@@ -23,16 +23,16 @@ LEAST_SEEN = 0.7
 @pytest.mark.parametrize("name", INJECTIONS)
 def test_a_mistake_in_the_vocabulary_is_noticed(name: str, samples: Path, tmp_path: Path) -> None:
     mistake, checks = INJECTIONS[name]
-    files = Files(shutil.copytree(FOLDER, tmp_path / "vocabulary"))
+    files = Files(shutil.copytree(VOCABULARY_FOLDER, tmp_path / "vocabulary"))
     mistake(files)
-    words = load(files.folder)
+    words = read_vocabulary(files.folder)
     reading = Reading(canonical(samples, words), words, samples)
     assert checks
     assert [check for check in checks if not CHECKS[check](reading)] == []
 
 
 def test_outcomes_exchanged_at_random_are_noticed_by_prices(samples: Path) -> None:
-    words = vocabulary()
+    words = load_vocabulary()
     prices = canonical(samples)
     football = prices.filter(pl.col("capture").is_in(FOOTBALL) & pl.col("backable"))
     exclusive = words.markets.filter(pl.col("fair_sum") == "1").select("market_key")

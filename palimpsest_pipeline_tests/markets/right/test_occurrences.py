@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import normalise, vocabulary
+from palimpsest_pipeline.markets import load_vocabulary, normalise
 
 from ..captures import CAPTURES, INDEX, captured_books
 
 
 def _occurrences(samples: Path, capture: str) -> int:
-    coverage = normalise(captured_books(samples), vocabulary()).coverage
+    coverage = normalise(captured_books(samples), load_vocabulary()).coverage
     return int(coverage.filter(pl.col("capture") == INDEX[capture])["n_markets"].sum())
 
 

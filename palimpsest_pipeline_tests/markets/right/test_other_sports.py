@@ -14,9 +14,9 @@ import pytest
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.observations import Detail
-from palimpsest_pipeline.markets import normalise, raw_books, vocabulary
-from palimpsest_pipeline.metrics import market_margins, outcome_sets
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.markets import collect_raw_books, load_vocabulary, normalise
+from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins
+from palimpsest_pipeline.platforms.registry import build_adapters
 
 FILES: Final = {
     "betpawa_tennis": "samples_more/betpawa/tennis.json",
@@ -41,16 +41,16 @@ def _answer(folder: Path, book: str) -> dict[str, Any]:
 
 def _read(platform: Platform, answer: dict[str, Any]) -> Detail:
     request = Request(platform, PayloadKind.DETAIL, "/")
-    return adapters()[platform].read_detail(Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode()))
+    return build_adapters()[platform].read_detail(Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode()))
 
 
 @cache
 def _prices(folder: Path) -> pl.DataFrame:
     """book, market_key, specifier, outcome, odds_milli, state; and market_id, ordinal."""
     details = [_read(Platform(book.split("_")[0]), _answer(folder, book)) for book in FILES]
-    words = vocabulary()
+    words = load_vocabulary()
     return (
-        normalise(raw_books(details), words)
+        normalise(collect_raw_books(details), words)
         .prices.join(words.markets.select("market_id", "market_key"), on="market_id")
         .join(words.outcomes, on=("market_id", "ordinal"))
         .with_columns(book=pl.col("capture").replace_strict(dict(enumerate(FILES)), return_dtype=pl.String))
@@ -121,7 +121,7 @@ def _labels(book: str, answer: dict[str, Any]) -> Iterator[tuple[str, str, str]]
 
 @pytest.mark.parametrize("book", FILES)
 def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) -> None:
-    answer, words = _answer(samples.parent, book), vocabulary()
+    answer, words = _answer(samples.parent, book), load_vocabulary()
     platform, sport = book.split("_")
     keys = words.keys.filter(platform=platform, sport=sport).join(words.outcome_keys, on="key_id").join(words.outcomes, on=("market_id", "ordinal"))
     leads = {(market, code): outcome for market, code, outcome in keys.select("external_market_id", "external_outcome_id", "outcome_key").iter_rows()}
@@ -134,7 +134,7 @@ def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) ->
 
 def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_probabilities_say(samples: Path) -> None:
     """SportyBet sends a fair probability with every outcome; here it stands in the place of the odds."""
-    words = vocabulary()
+    words = load_vocabulary()
     assert words.markets.filter(pl.col("sport").is_in(SPORTS) & (pl.col("fair_sum") != "1").fill_null(value=True)).is_empty()
     details = []
     for book in ("sportybet_tennis", "sportybet_basketball"):
@@ -144,7 +144,7 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_
                 outcome["odds"] = f"{2 + float(outcome['probability']):.3f}"
         details.append(_read(Platform.SPORTYBET, answer))
     sums = (
-        normalise(raw_books(details), words)
+        normalise(collect_raw_books(details), words)
         .prices.group_by("capture", "market_id", "specifier")
         .agg(n=pl.len(), total=(pl.col("odds_milli").cast(pl.Float64) / 1000 - 2).sum())
         .join(words.outcomes.group_by("market_id").agg(n_listed=pl.len()), on="market_id")
@@ -157,10 +157,10 @@ def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_
 
 
 def test_margins_of_recorded_tennis_and_basketball_are_margins(prices: pl.DataFrame) -> None:
-    words = vocabulary()
+    words = load_vocabulary()
     by = ("book", "market_key", "specifier", "market_id")
     outcomes = prices.with_columns(outcome=pl.lit(""))
-    found = market_margins(outcomes, by, outcome_sets(words.markets, words.outcomes, words.complete_sets))
+    found = compute_market_margins(outcomes, by, build_outcome_sets(words.markets, words.outcomes, words.complete_sets))
     assert set(found["margin_status"]) <= {"ok", "incomplete_outcomes", "suspended_outcome"}
     complete = found.filter(margin_status="ok")
     assert complete.height > 350

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import KEY, ODDS_ALERTS, Rules, odds_alerts
+from palimpsest_pipeline.metrics.alerts.odds_alerts import EPISODE_KEY, ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
 from palimpsest_pipeline.storage.tables.current_prices import OddsAlert
 
 from ..life_worlds import (
@@ -43,13 +43,13 @@ LATER: Final = at(9, 0)
 MORNING: Final = at(5, 9)
 LOW, MEDIUM, HIGH = (round(1 / 2.0 - 1 / odds, 9) for odds in (2.14, 2.2, 2.3))
 """By how much the implied probability changes when 2.00 becomes that."""
-RULES: Final = Rules(
+RULES: Final = OddsAlertRules(
     levels=(LOW, MEDIUM, HIGH),
-    calm=0.7,
+    calm_share=0.7,
     window=timedelta(minutes=60),
     max_skew=timedelta(seconds=120),
     silence_limit=timedelta(minutes=90),
-    watched=timedelta(days=3),
+    watch_before_kickoff=timedelta(days=3),
     max_odds=10,
     main_markets=("match_result",),
 )
@@ -59,12 +59,12 @@ FROM_OUTSIDE: Final = {"status", "mapping_version", "computed_at"}
 """Columns that the caller adds."""
 
 
-def told(looks: Sequence[Looked], *, kickoff: datetime = KICKOFF, as_of: datetime = LATER, rules: Rules = RULES) -> list[dict[str, Any]]:
+def told(looks: Sequence[Looked], *, kickoff: datetime = KICKOFF, as_of: datetime = LATER, rules: OddsAlertRules = RULES) -> list[dict[str, Any]]:
     return of(Life(looks, {1: [(at(1, 0), kickoff)]}, HOLDERS).frames(), as_of, rules).to_dicts()
 
 
-def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER, rules: Rules = RULES, suspects: Sequence[int] = ()) -> pl.DataFrame:
-    return odds_alerts(**frames, outcomes=outcomes_frame(), rules=rules, as_of=as_of, suspects=suspects)
+def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER, rules: OddsAlertRules = RULES, suspects: Sequence[int] = ()) -> pl.DataFrame:
+    return find_odds_alerts(**frames, outcomes=outcomes_frame(), rules=rules, as_of=as_of, suspects=suspects)
 
 
 def brief(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
@@ -82,7 +82,7 @@ def half_hourly(prices: Sequence[int | Book | None], listing_id: int = PAWA, beg
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(ODDS_ALERTS) == {column.name for column in OddsAlert.__table__.columns} - FROM_OUTSIDE
+    assert set(ODDS_ALERTS_SCHEMA) == {column.name for column in OddsAlert.__table__.columns} - FROM_OUTSIDE
 
 
 def test_a_price_that_moves_is_told_once_with_its_peak() -> None:
@@ -317,7 +317,7 @@ def test_ids_are_of_what_it_is_about_and_when_it_opened() -> None:
 
 def test_no_rows_give_no_rows() -> None:
     frames = Life((), {}).frames()
-    assert_frame_equal(of(frames), pl.DataFrame(schema=ODDS_ALERTS))
+    assert_frame_equal(of(frames), pl.DataFrame(schema=ODDS_ALERTS_SCHEMA))
 
 
 PRICES: Final = (2000, 2000, 2060, 2150, 2300, 1900)
@@ -355,19 +355,19 @@ def lives(draw: st.DrawFn) -> Life:
     return Life(looks, {1: [(at(1, 0), now + timedelta(minutes=draw(st.sampled_from([-40, 20, 60, 2880]))))]}, HOLDERS)
 
 
-SHORT: Final = replace(RULES, watched=timedelta(hours=4))
-FINE: Final = replace(RULES, levels=(0.01, 0.025, 0.05), calm=0.5)
+SHORT: Final = replace(RULES, watch_before_kickoff=timedelta(hours=4))
+FINE: Final = replace(RULES, levels=(0.01, 0.025, 0.05), calm_share=0.5)
 NARROW: Final = replace(FINE, max_odds=2.05, markets=("match_result", "anytime_goalscorer"))
 
 
 @settings(max_examples=40)
 @given(lives(), st.sampled_from([RULES, SHORT, FINE, NARROW]), st.booleans())
-def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: Rules, begun: bool) -> None:
+def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlertRules, begun: bool) -> None:
     as_of = LATER if begun else at(3, 22)
     expected = Walk(life, rules, as_of).alerts()
     told_of = of(life.frames(), as_of, rules)
     assert told_of["alert_id"].is_unique().all()
-    ends = told_of.sort(*KEY, "opened_at").select(apart=pl.col("closed_at") <= pl.col("opened_at").shift(-1).over(KEY)).drop_nulls()
+    ends = told_of.sort(*EPISODE_KEY, "opened_at").select(apart=pl.col("closed_at") <= pl.col("opened_at").shift(-1).over(EPISODE_KEY)).drop_nulls()
     assert ends["apart"].all()
     assert (told_of["opened_at"] < told_of["closed_at"]).all()
     rows = told_of.with_columns(market=pl.struct("market_key", "specifier")).to_dicts()
@@ -390,7 +390,7 @@ def test_order_and_duplicates_change_nothing(life: Life, random: Random) -> None
 def test_what_comes_later_changes_nothing_of_what_is_over(life: Life, cycles: int) -> None:
     until = max((look.at for look in life.looks if look.cycle_id <= cycles), default=at(1, 0))
     earlier = replace(life, looks=[look for look in life.looks if look.at <= until])
-    names = [name for name in ODDS_ALERTS if name != "as_of"]
+    names = [name for name in ODDS_ALERTS_SCHEMA if name != "as_of"]
     before, after = (of(part.frames(), at(3, 22)).select(names) for part in (earlier, life))
     over = before.filter(pl.col("closed_at").is_not_null())
     assert over.join(after, on=names, how="semi", nulls_equal=True).height == over.height

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.metrics import Universe, coverage_fixture, coverage_tournament, match_rate_platform
+from palimpsest_pipeline.metrics import CoverageUniverse, build_coverage_fixture, build_coverage_tournament, build_match_rate_platform
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline_tests.matching.world import PLATFORMS, listing, random_listings, random_worlds
 
@@ -23,8 +23,8 @@ def sightings(draw: st.DrawFn, min_size: int = 0) -> Rows:
     return [row | {"evidence": draw(st.sampled_from(["complete", "complete", "carried", "partial"]))} for row in draw(random_listings(min_size))]
 
 
-def lawful(universe: Universe) -> None:
-    fixtures, tournaments, rates = coverage_fixture(universe), coverage_tournament(universe), match_rate_platform(universe)
+def lawful(universe: CoverageUniverse) -> None:
+    fixtures, tournaments, rates = build_coverage_fixture(universe), build_coverage_tournament(universe), build_match_rate_platform(universe)
     for violations in (
         coverage_laws.classes_add_up(rates),
         coverage_laws.fixtures_add_up(fixtures, rates),
@@ -42,7 +42,7 @@ def lawful(universe: Universe) -> None:
 def test_the_laws_hold_in_every_world(rows: Rows, looked: list[Look], home: str) -> None:
     universe = universe_of(rows, looked, home=home)
     lawful(universe)
-    assert (match_rate_platform(universe)["link_accuracy"].drop_nulls() == 1).all()
+    assert (build_match_rate_platform(universe)["link_accuracy"].drop_nulls() == 1).all()
 
 
 @random_worlds
@@ -62,7 +62,7 @@ def test_the_order_of_rows_changes_nothing(rows: Rows, looked: list[Look], rando
     random.shuffle(shuffled_rows)
     random.shuffle(shuffled_looked)
     again = universe_of(shuffled_rows, shuffled_looked)
-    for table in (coverage_fixture, coverage_tournament, match_rate_platform):
+    for table in (build_coverage_fixture, build_coverage_tournament, build_match_rate_platform):
         assert table(universe).equals(table(again))
 
 
@@ -74,11 +74,11 @@ def test_further_listings_of_fixtures_change_only_numbers_of_listings(rows: Rows
     doubled = [r | {"external_id": f"zz-{i}", "n_markets": None} for i, r in enumerate(picked)]
     before, after = universe_of(rows, looked), universe_of(rows + doubled, looked)
     of_listings = ["n_listings", "n_listings_with_sr", "n_matched_listings", "listing_match_rate", "dup_ratio"]
-    assert coverage_fixture(after).drop("n_listings_by_platform").equals(coverage_fixture(before).drop("n_listings_by_platform"))
-    assert coverage_tournament(after).equals(coverage_tournament(before))
-    assert match_rate_platform(after).drop(of_listings).equals(match_rate_platform(before).drop(of_listings))
+    assert build_coverage_fixture(after).drop("n_listings_by_platform").equals(build_coverage_fixture(before).drop("n_listings_by_platform"))
+    assert build_coverage_tournament(after).equals(build_coverage_tournament(before))
+    assert build_match_rate_platform(after).drop(of_listings).equals(build_match_rate_platform(before).drop(of_listings))
     kinds = [r["kind"] for r in doubled]
-    n_before, n_after = (match_rate_platform(u).filter(platform="all", include_started=True)["n_listings"].item() for u in (before, after))
+    n_before, n_after = (build_match_rate_platform(u).filter(platform="all", include_started=True)["n_listings"].item() for u in (before, after))
     assert n_after - n_before == kinds.count("match")
 
 
@@ -86,9 +86,9 @@ def test_further_listings_of_fixtures_change_only_numbers_of_listings(rows: Rows
 @given(rows=sightings(), looked=random_looked())
 def test_the_universe_without_started_fixtures_is_a_selection_and_changes_no_class(rows: Rows, looked: list[Look]) -> None:
     universe = universe_of(rows, looked)
-    fixtures = coverage_fixture(universe)
+    fixtures = build_coverage_fixture(universe)
     upcoming = fixtures.filter(~pl.col("started"))
-    row = match_rate_platform(universe).filter(platform="all", include_started=False)
+    row = build_match_rate_platform(universe).filter(platform="all", include_started=False)
     assert row["n_union"].item() == upcoming.height
     for name, column in (("matched", "n_matched_fixtures"), ("home_only", "n_home_only"), ("competitor_only", "n_competitor_only")):
         assert row[column].item() == upcoming.filter(fixture_class=name).height
@@ -98,7 +98,7 @@ def test_the_universe_without_started_fixtures_is_a_selection_and_changes_no_cla
 @given(rows=sightings(), looked=random_looked(), down=st.sampled_from(PLATFORMS))
 def test_a_platform_that_cannot_be_looked_at_is_never_called_lacking(rows: Rows, looked: list[Look], down: str) -> None:
     universe = universe_of(rows, [look for look in looked if look[0] != down])
-    fixtures = coverage_fixture(universe)
+    fixtures = build_coverage_fixture(universe)
     if down == "betpawa":
         assert "competitor_only" not in set(fixtures["fixture_class"])
     else:
@@ -128,7 +128,8 @@ def one_more(frame: pl.DataFrame, column: str) -> pl.DataFrame:
 def test_a_broken_frame_is_seen_and_named_in_a_sentence(broken: Callable[..., pl.DataFrame]) -> None:
     universe = universe_of(WORLD)
     stamped = [
-        frame.with_columns(cycle_id=pl.lit(1)) for frame in (coverage_fixture(universe), coverage_tournament(universe), match_rate_platform(universe))
+        frame.with_columns(cycle_id=pl.lit(1))
+        for frame in (build_coverage_fixture(universe), build_coverage_tournament(universe), build_match_rate_platform(universe))
     ]
     violations = broken(*stamped)
     assert not violations.is_empty()
@@ -140,9 +141,9 @@ def test_several_cycles_are_told_apart() -> None:
     small, large = universe_of(WORLD[:1]), universe_of(WORLD)
     tables = [
         pl.concat([table(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))])
-        for table in (coverage_fixture, coverage_tournament)
+        for table in (build_coverage_fixture, build_coverage_tournament)
     ]
-    rates = pl.concat([match_rate_platform(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))])
+    rates = pl.concat([build_match_rate_platform(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))])
     assert coverage_laws.fixtures_add_up(tables[0], rates).is_empty()
     assert coverage_laws.tournaments_add_up(tables[1], rates).is_empty()
     assert "cycle 1" in coverage_laws.fixtures_add_up(tables[0].filter(pl.col("cycle_id") == 0), rates)["violation"][0]
@@ -150,7 +151,7 @@ def test_several_cycles_are_told_apart() -> None:
 
 def test_a_lost_listing_is_seen() -> None:
     universe = universe_of(WORLD)
-    assert coverage_laws.no_listing_is_lost(universe, match_rate_platform(universe_of(WORLD[:3])))["subject"].to_list() == [
+    assert coverage_laws.no_listing_is_lost(universe, build_match_rate_platform(universe_of(WORLD[:3])))["subject"].to_list() == [
         "bet9ja, with started fixtures"
     ]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.metrics import Universe, coverage_fixture, coverage_tournament
-from palimpsest_pipeline.metrics.coverage.fixture_coverage import COVERAGE_FIXTURE, COVERAGE_TOURNAMENT
+from palimpsest_pipeline.metrics import CoverageUniverse, build_coverage_fixture, build_coverage_tournament
+from palimpsest_pipeline.metrics.coverage.fixture_coverage import COVERAGE_FIXTURE_SCHEMA, COVERAGE_TOURNAMENT_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.matching.world import NOON, listing
 
@@ -16,12 +16,12 @@ from ..world import ALL_SEEN, STAMPS, Look, universe_of
 EARLIER, LONG_AGO = NOON - timedelta(hours=1), NOON - timedelta(hours=9)
 
 
-def classes(universe: Universe) -> dict[int, str]:
-    return dict(coverage_fixture(universe).select("sr_id", "fixture_class").iter_rows())
+def classes(universe: CoverageUniverse) -> dict[int, str]:
+    return dict(build_coverage_fixture(universe).select("sr_id", "fixture_class").iter_rows())
 
 
-def evidence(universe: Universe) -> dict[int, tuple[Any, ...]]:
-    return {row[0]: row[1:] for row in coverage_fixture(universe).select("sr_id", "fixture_class", "evidence", "stale_since").iter_rows()}
+def evidence(universe: CoverageUniverse) -> dict[int, tuple[Any, ...]]:
+    return {row[0]: row[1:] for row in build_coverage_fixture(universe).select("sr_id", "fixture_class", "evidence", "stale_since").iter_rows()}
 
 
 def test_a_fixture_is_matched_when_home_and_any_competitor_list_it() -> None:
@@ -33,7 +33,7 @@ def test_a_fixture_is_matched_when_home_and_any_competitor_list_it() -> None:
     expected = {1: "home_only", 2: "matched", 3: "matched", 4: "competitor_only", 5: "competitor_only"}
     assert classes(universe_of(rows)) == expected
     assert classes(universe_of(rows[::-1])) == expected
-    n_competitors = coverage_fixture(universe_of(rows))["n_competitors"].to_list()
+    n_competitors = build_coverage_fixture(universe_of(rows))["n_competitors"].to_list()
     assert n_competitors == [0, 1, 1, 2, 1]
 
 
@@ -45,13 +45,13 @@ def test_any_platform_may_be_home() -> None:
 
 def test_started_fixtures_have_rows_too_and_the_kickoff_instant_itself_is_started() -> None:
     rows = [listing("betpawa", "p1", 1, in_h=-1), listing("betpawa", "p2", 2, in_h=0), listing("betpawa", "p3", 3, in_h=1)]
-    assert coverage_fixture(universe_of(rows))["started"].to_list() == [True, True, False]
+    assert build_coverage_fixture(universe_of(rows))["started"].to_list() == [True, True, False]
 
 
 def test_homes_kickoff_decides_for_all_whether_a_fixture_has_started() -> None:
     rows = [listing("betpawa", "p", 1, in_h=1), listing("bet9ja", "b", 1, in_h=-1)]
-    assert coverage_fixture(universe_of(rows))["started"].to_list() == [False]
-    assert coverage_fixture(universe_of(rows, home="bet9ja"))["started"].to_list() == [True]
+    assert build_coverage_fixture(universe_of(rows))["started"].to_list() == [False]
+    assert build_coverage_fixture(universe_of(rows, home="bet9ja"))["started"].to_list() == [True]
 
 
 def test_a_platform_that_was_never_looked_at_leaves_fixtures_undetermined_never_missing() -> None:
@@ -120,8 +120,8 @@ def test_a_partial_sighting_proves_presence_and_says_that_it_is_partial() -> Non
     assert evidence(universe_of(seen_twice)) == {1: ("matched", "complete", None)}
 
 
-def tournament_rows(universe: Universe, *columns: str, include_started: bool = True) -> dict[tuple[str, str], tuple[Any, ...]]:
-    counted = coverage_tournament(universe)
+def tournament_rows(universe: CoverageUniverse, *columns: str, include_started: bool = True) -> dict[tuple[str, str], tuple[Any, ...]]:
+    counted = build_coverage_tournament(universe)
     rows = counted.filter(counted["include_started"] == include_started).select("tournament_key", "platform", *columns)
     return {row[:2]: row[2:] for row in rows.iter_rows()}
 
@@ -182,15 +182,15 @@ def test_a_tournament_shows_the_most_trusted_platforms_name() -> None:
 
 def test_listings_per_platform_are_json_in_order_of_trust() -> None:
     rows = [listing("bet9ja", "b", 1), listing("betpawa", "p", 1), listing("betpawa", "q", 1)]
-    (row,) = coverage_fixture(universe_of(rows)).iter_rows(named=True)
+    (row,) = build_coverage_fixture(universe_of(rows)).iter_rows(named=True)
     assert list(json.loads(row["n_listings_by_platform"]).items()) == [("betpawa", 2), ("bet9ja", 1)]
 
 
 def test_the_columns_are_those_of_the_tables_also_without_listings() -> None:
     nothing = universe_of([], [])
     for frame, schema, table in (
-        (coverage_fixture(nothing), COVERAGE_FIXTURE, "mart.coverage_fixture"),
-        (coverage_tournament(nothing), COVERAGE_TOURNAMENT, "mart.coverage_tournament"),
+        (build_coverage_fixture(nothing), COVERAGE_FIXTURE_SCHEMA, "mart.coverage_fixture"),
+        (build_coverage_tournament(nothing), COVERAGE_TOURNAMENT_SCHEMA, "mart.coverage_tournament"),
     ):
         assert frame.is_empty()
         assert dict(frame.schema) == schema
@@ -206,8 +206,10 @@ def test_a_universe_that_cannot_be_counted_is_refused() -> None:
     claims = found.listings.drop("tournament_key", "started")
     fixtures = found.fixtures.drop("started")
     with pytest.raises(ValueError, match="not given"):
-        Universe.of(claims, fixtures.clear(), found.looked, links, found.tournaments, **given)
+        CoverageUniverse.build(claims, fixtures.clear(), found.looked_tournaments, links, found.tournaments, **given)
     with pytest.raises(ValueError, match="naive"):
-        Universe.of(claims, fixtures, found.looked, links, found.tournaments, **given | {"as_of": NOON.replace(tzinfo=None)})
+        CoverageUniverse.build(claims, fixtures, found.looked_tournaments, links, found.tournaments, **given | {"as_of": NOON.replace(tzinfo=None)})
     with pytest.raises(ValueError, match="not compared"):
-        Universe.of(claims, fixtures, found.looked, links, found.tournaments, **given | {"home": "bet9ja", "platforms": ["bet9ja", "sportybet"]})
+        CoverageUniverse.build(
+            claims, fixtures, found.looked_tournaments, links, found.tournaments, **given | {"home": "bet9ja", "platforms": ["bet9ja", "sportybet"]}
+        )

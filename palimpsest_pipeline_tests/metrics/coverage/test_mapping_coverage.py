@@ -7,10 +7,10 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.metrics import mapping_coverage, unmapped_market
+from palimpsest_pipeline.metrics import build_mapping_coverage, build_unmapped_market
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.metrics.coverage.mapping_coverage import COUNTS, UNMAPPED_KEY
-from palimpsest_pipeline.storage.marts.mapping_ledger import LEDGER
+from palimpsest_pipeline.metrics.coverage.mapping_coverage import MAPPING_COUNTS_SCHEMA, UNMAPPED_KEY
+from palimpsest_pipeline.storage.marts.mapping_ledger import UNMAPPED_MARKETS_SCHEMA
 
 AS_OF = datetime(2026, 6, 26, 10, tzinfo=UTC)
 FIRST = datetime(2026, 6, 25, 9, tzinfo=UTC)
@@ -20,7 +20,7 @@ ERRORS = ("", "unknown_market", "unknown_param", "no_matching_outcomes")
 
 def counts(*rows: tuple[str, str, str, int, list[int]]) -> pl.DataFrame:
     """(platform, family, error class, markets, listings)."""
-    return pl.DataFrame([(p, "football", f, e, n, ids) for p, f, e, n, ids in rows], schema=COUNTS, orient="row")
+    return pl.DataFrame([(p, "football", f, e, n, ids) for p, f, e, n, ids in rows], schema=MAPPING_COUNTS_SCHEMA, orient="row")
 
 
 def matches(**of_listing: str) -> pl.DataFrame:
@@ -53,8 +53,8 @@ def ranked(
     *entries: dict[str, object], known: tuple[str, ...] = (), triaged: tuple[tuple[str, str], ...] = (), proposed: tuple[tuple[str, str], ...] = ()
 ) -> pl.DataFrame:
     market = ("bet9ja", "football")
-    return unmapped_market(
-        pl.DataFrame(list(entries), schema=LEDGER),
+    return build_unmapped_market(
+        pl.DataFrame(list(entries), schema=UNMAPPED_MARKETS_SCHEMA),
         pl.DataFrame([(*market, m) for m in known], schema=KNOWN, orient="row"),
         pl.DataFrame([(*market, m, s, "why") for m, s in triaged], schema={**KNOWN, "status": pl.String, "reason": pl.String}, orient="row"),
         pl.DataFrame(
@@ -66,7 +66,7 @@ def ranked(
 
 
 def test_rates_and_matches_are_counted_per_family_and_what_is_unknown_has_a_family_of_its_own():
-    found = mapping_coverage(
+    found = build_mapping_coverage(
         counts(
             ("bet9ja", "total", "", 6, []),
             ("bet9ja", "total", "unknown_param", 1, [1, 2]),
@@ -86,7 +86,7 @@ def test_rates_and_matches_are_counted_per_family_and_what_is_unknown_has_a_fami
 
 
 def test_a_cycle_without_markets_has_no_rows():
-    assert mapping_coverage(counts(), matches(), AS_OF).is_empty()
+    assert build_mapping_coverage(counts(), matches(), AS_OF).is_empty()
 
 
 COUNTED = st.dictionaries(
@@ -99,8 +99,8 @@ COUNTED = st.dictionaries(
 def test_coverage_adds_up_whatever_was_seen_and_in_whatever_order(world: dict[tuple[str, str, str], tuple[int, list[int]]], same: list[str]):
     rows = [(p, "" if e == "unknown_market" else f, e, n, ids if e else []) for (p, f, e), (n, ids) in world.items()]
     frame = counts(*rows)
-    found = mapping_coverage(frame, matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF)
-    assert found.equals(mapping_coverage(frame.reverse(), matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF))
+    found = build_mapping_coverage(frame, matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF)
+    assert found.equals(build_mapping_coverage(frame.reverse(), matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF))
     assert found["n_markets_seen"].sum() == sum(n for n, _ in world.values())
     affected = defaultdict(set)
     for platform, family, error, _, ids in rows:
@@ -114,7 +114,7 @@ def test_coverage_adds_up_whatever_was_seen_and_in_whatever_order(world: dict[tu
 
 def test_an_occurrence_that_is_lost_on_the_way_breaks_the_law():
     seen = counts(("bet9ja", "total", "", 6, []), ("bet9ja", "total", "unknown_param", 2, [1]))
-    coverage = mapping_coverage(seen, matches(l1="a"), AS_OF).with_columns(cycle_id=pl.lit(1, pl.Int64))
+    coverage = build_mapping_coverage(seen, matches(l1="a"), AS_OF).with_columns(cycle_id=pl.lit(1, pl.Int64))
     ledger = seen.filter(pl.col("error_class") != "").with_columns(cycle_id=pl.lit(1, pl.Int64), occurrences=pl.lit(1, pl.Int32))
     (told,) = coverage_laws.mapping_adds_up(coverage, ledger)["violation"]
     assert told == "cycle 1, bet9ja football unknown_param: 2 occurrences counted, 1 in core.unmapped_markets"

@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.domain.enums import Completeness, Platform
-from palimpsest_pipeline.metrics import Universe, match_rate_platform
-from palimpsest_pipeline.metrics.coverage.match_rates import MATCH_RATE_PLATFORM
+from palimpsest_pipeline.metrics import CoverageUniverse, build_match_rate_platform
+from palimpsest_pipeline.metrics.coverage.match_rates import MATCH_RATE_PLATFORM_SCHEMA
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS, listing
 
@@ -16,8 +16,8 @@ from ..world import ALL_SEEN, STAMPS, universe_of
 COUNTS = ("n_fixtures", "n_matched_fixtures", "n_home", "n_home_only", "n_competitor_only", "n_undetermined", "n_union")
 
 
-def rates(universe: Universe, *columns: str, include_started: bool = True, **given: Any) -> dict[str, tuple[Any, ...]]:
-    frame = match_rate_platform(universe, **given)
+def rates(universe: CoverageUniverse, *columns: str, include_started: bool = True, **given: Any) -> dict[str, tuple[Any, ...]]:
+    frame = build_match_rate_platform(universe, **given)
     rows = frame.filter(pl.col("include_started") == include_started).select("platform", *columns)
     return {row[0]: row[1:] for row in rows.iter_rows()}
 
@@ -92,7 +92,7 @@ def test_link_accuracy_is_one_on_what_matching_has_linked_and_less_when_a_link_i
     universe = universe_of(rows)
     assert rates(universe, "link_accuracy")["bet9ja"] == (1.0,)
     lost = pl.when(pl.col("external_id") != "b2").then(pl.col("fixture_sr_id"))
-    broken = Universe(**{**vars(universe), "listings": universe.listings.with_columns(fixture_sr_id=lost)})
+    broken = CoverageUniverse(**{**vars(universe), "listings": universe.listings.with_columns(fixture_sr_id=lost)})
     assert rates(broken, "link_accuracy")["bet9ja"] == (0.5,)
 
 
@@ -109,7 +109,7 @@ def test_completeness_is_this_cycles_own_and_an_unnamed_platform_has_failed() ->
 
 
 def test_the_change_against_the_cycle_before_is_a_share_of_it() -> None:
-    before = match_rate_platform(universe_of([listing("bet9ja", f"b{i}", i) for i in range(4)]))
+    before = build_match_rate_platform(universe_of([listing("bet9ja", f"b{i}", i) for i in range(4)]))
     now = universe_of([listing("bet9ja", "b1", 1), listing("sportybet", "s1", 1)])
     found = rates(now, "delta_vs_prev", previous=before)
     assert found == {"all": (-0.75,), "bet9ja": (-0.75,), "sportybet": (None,), "betpawa": (None,)}
@@ -119,10 +119,10 @@ def test_the_change_against_the_cycle_before_is_a_share_of_it() -> None:
 
 @pytest.mark.parametrize("home", PLATFORMS)
 def test_every_platform_and_universe_has_a_row_also_without_listings(home: str) -> None:
-    frame = match_rate_platform(universe_of([], [], home=home))
+    frame = build_match_rate_platform(universe_of([], [], home=home))
     assert frame.select("platform", "include_started").rows() == [(p, s) for p in sorted([*PLATFORMS, "all"]) for s in (False, True)]
-    assert dict(frame.schema) == MATCH_RATE_PLATFORM
-    assert set(MATCH_RATE_PLATFORM) == set(metadata.tables["mart.match_rate_platform"].columns.keys()) - STAMPS
+    assert dict(frame.schema) == MATCH_RATE_PLATFORM_SCHEMA
+    assert set(MATCH_RATE_PLATFORM_SCHEMA) == set(metadata.tables["mart.match_rate_platform"].columns.keys()) - STAMPS
     assert frame["n_union"].sum() == 0
     assert set(frame["home_platform"]) == {home}
     assert set(frame["as_of"]) == {NOON}

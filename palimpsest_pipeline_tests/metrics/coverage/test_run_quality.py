@@ -10,15 +10,28 @@ from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.domain.schemas import REJECT_COUNTS
-from palimpsest_pipeline.metrics import run_quality
+from palimpsest_pipeline.metrics import build_run_quality
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.metrics.coverage.run_quality import ANSWERS, DISCOVERED, HISTORY, MANIFESTS, MEDIANS, RUN_QUALITY
+from palimpsest_pipeline.metrics.coverage.run_quality import (
+    ANSWERS_SCHEMA,
+    DISCOVERED_SCHEMA,
+    HISTORY_SCHEMA,
+    MANIFESTS_SCHEMA,
+    MEDIANS_SCHEMA,
+    RUN_QUALITY_SCHEMA,
+)
 from palimpsest_pipeline.storage.tables import metadata
 from palimpsest_pipeline_tests.matching.world import NOON, PLATFORMS
 
 from ..world import STAMPS
 
-SCHEMAS = {"manifests": MANIFESTS, "discovered": DISCOVERED, "history": HISTORY, "rejects": REJECT_COUNTS, "medians": MEDIANS}
+SCHEMAS = {
+    "manifests": MANIFESTS_SCHEMA,
+    "discovered": DISCOVERED_SCHEMA,
+    "history": HISTORY_SCHEMA,
+    "rejects": REJECT_COUNTS,
+    "medians": MEDIANS_SCHEMA,
+}
 
 
 def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0, ms: float = 100, **said: Any) -> dict[str, Any]:
@@ -37,9 +50,9 @@ def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0
 
 def quality(scope: Scope = Scope.FULL, platforms: list[str] = PLATFORMS, **rows: list[Any]) -> dict[tuple[str, str], dict[str, Any]]:
     given = {name: pl.DataFrame(rows.get(name, []), schema=schema, orient="row") for name, schema in SCHEMAS.items()}
-    answers = pl.DataFrame(rows.get("answers", []), schema=ANSWERS)
-    frame = run_quality(answers, as_of=NOON, scope=scope, platforms=platforms, **given)  # type: ignore[arg-type]
-    assert dict(frame.schema) == RUN_QUALITY
+    answers = pl.DataFrame(rows.get("answers", []), schema=ANSWERS_SCHEMA)
+    frame = build_run_quality(answers, as_of=NOON, scope=scope, platforms=platforms, **given)  # type: ignore[arg-type]
+    assert dict(frame.schema) == RUN_QUALITY_SCHEMA
     return {(row["platform"], row["stage"]): row for row in frame.iter_rows(named=True)}
 
 
@@ -98,12 +111,12 @@ def test_answers_whose_age_was_ignored_are_counted_in_their_stage() -> None:
 def test_times_are_the_same_however_the_answers_lie_in_files(first: int) -> None:
     """Polars divides by a number through its inverse, but truly where it meets a row alone: 72.064 and 72.06400000000001 of the same microseconds."""
     answers = pl.DataFrame(
-        [answer("betpawa", "detail", str(n), at_s=n, ms=ms) for n, ms in enumerate([72.064, 51.352, 24.339, 82.043, 93.531])], schema=ANSWERS
+        [answer("betpawa", "detail", str(n), at_s=n, ms=ms) for n, ms in enumerate([72.064, 51.352, 24.339, 82.043, 93.531])], schema=ANSWERS_SCHEMA
     )
     none = {name: pl.DataFrame(schema=schema) for name, schema in SCHEMAS.items()}
 
     def times(lying: pl.DataFrame) -> pl.DataFrame:
-        rows = run_quality(lying, as_of=NOON, scope=Scope.FULL, platforms=["betpawa"], **none)  # type: ignore[arg-type]
+        rows = build_run_quality(lying, as_of=NOON, scope=Scope.FULL, platforms=["betpawa"], **none)  # type: ignore[arg-type]
         return rows.select("stage", "p50_ms", "p95_ms", "wall_s")
 
     assert_frame_equal(times(pl.concat([answers[:first], answers[first:]], rechunk=False)), times(answers.rechunk()), check_exact=True)
@@ -183,14 +196,14 @@ def test_recorded_discovery_without_a_manifest_is_partial() -> None:
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(RUN_QUALITY) == set(metadata.tables["mart.run_quality"].columns.keys()) - STAMPS
+    assert set(RUN_QUALITY_SCHEMA) == set(metadata.tables["mart.run_quality"].columns.keys()) - STAMPS
     assert quality(Scope.EVENTS) == {}
     assert len(quality()) == 9
 
 
 def test_an_empty_stage_and_a_sudden_drop_break_the_law() -> None:
     def frame(**rows: list[Any]) -> pl.DataFrame:
-        return pl.DataFrame(list(quality(**rows).values()), schema=RUN_QUALITY)  # type: ignore[arg-type]
+        return pl.DataFrame(list(quality(**rows).values()), schema=RUN_QUALITY_SCHEMA)  # type: ignore[arg-type]
 
     assert coverage_laws.no_stage_is_empty(frame(platforms=["betpawa"], **GOOD)).is_empty()
     assert coverage_laws.no_stage_is_empty(frame(platforms=["betpawa", "bet9ja"], **GOOD))["subject"].to_list() == [
@@ -222,6 +235,6 @@ def test_an_answer_of_which_more_changed_than_it_has_changed_as_a_whole() -> Non
 )
 def test_all_or_none_of_many_markets_changing_breaks_the_law(n_changed: list[int], told: list[str]) -> None:
     rows = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, n, 113) for n in n_changed]})
-    frame = pl.DataFrame(list(rows.values()), schema=RUN_QUALITY)
+    frame = pl.DataFrame(list(rows.values()), schema=RUN_QUALITY_SCHEMA)
     assert coverage_laws.changes_are_plausible(frame)["violation"].to_list() == told
     assert coverage_laws.rates_are_ratios(frame).is_empty()

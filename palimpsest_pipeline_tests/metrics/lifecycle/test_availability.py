@@ -14,8 +14,8 @@ from polars.testing import assert_frame_equal
 from palimpsest_pipeline.domain.enums import AvailabilityState
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.lifecycle import availability
-from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY, availability_intervals
-from palimpsest_pipeline.metrics.lifecycle_frames import LISTINGS
+from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
+from palimpsest_pipeline.metrics.lifecycle_frames import LISTINGS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import AvailabilityInterval
 from palimpsest_pipeline_tests.matching.world import random_worlds
 
@@ -152,7 +152,7 @@ def life(*looks: Looked, kickoff: datetime = KICKOFF) -> Life:
 
 
 def told(world: Life, as_of: datetime = AFTERWARDS) -> pl.DataFrame:
-    found = availability_intervals(**world.frames(), as_of=as_of, silence_limit=SILENCE)
+    found = build_availability_intervals(**world.frames(), as_of=as_of, silence_limit=SILENCE)
     lawful(found)
     return found
 
@@ -182,8 +182,8 @@ def test_a_story_of_eighteen_cycles_gives_the_exact_table() -> None:
 
 def test_columns_and_types_are_those_of_the_table_but_for_the_stamps() -> None:
     found = told(life(*STORY))
-    assert dict(found.schema) == {name: kind() if isinstance(kind, type) else kind for name, kind in AVAILABILITY.items()}
-    assert set(AVAILABILITY) == {column.name for column in AvailabilityInterval.__table__.columns} - STAMPS
+    assert dict(found.schema) == {name: kind() if isinstance(kind, type) else kind for name, kind in AVAILABILITY_SCHEMA.items()}
+    assert set(AVAILABILITY_SCHEMA) == {column.name for column in AvailabilityInterval.__table__.columns} - STAMPS
     required = [column.name for column in AvailabilityInterval.__table__.columns if not column.nullable and column.name not in STAMPS]
     assert found.select(required).null_count().row(0) == (0,) * len(required)
 
@@ -288,14 +288,14 @@ def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
 def test_bad_input_is_refused_in_words(change: dict[str, Any], message: str) -> None:
     given_frames: dict[str, Any] = {**life(*STORY).frames(), "as_of": AFTERWARDS, "silence_limit": SILENCE}
     with pytest.raises(ValueError, match=message):
-        availability_intervals(**{**given_frames, **change})
+        build_availability_intervals(**{**given_frames, **change})
 
 
 def test_rows_of_other_listings_are_left_out() -> None:
     frames = life(*STORY).frames()
     other = Life([replace(look, listing_id=12) for look in STORY], {7: [(at(1, 0), KICKOFF)]}, {12: (7, "sportybet")}).frames()
     both = {name: frame if name == "listings" else pl.concat([frame, other[name]]) for name, frame in frames.items()}
-    assert_frame_equal(availability_intervals(**both, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
+    assert_frame_equal(build_availability_intervals(**both, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
 
 
 instants = st.integers(0, 96).map(lambda hours: at(1, 20) + timedelta(hours=hours))
@@ -304,7 +304,7 @@ instants = st.integers(0, 96).map(lambda hours: at(1, 20) + timedelta(hours=hour
 @random_worlds
 @given(world=random_lives(), as_of=instants, random=st.randoms(use_true_random=False))
 def test_a_walk_through_the_looks_comes_to_the_same_intervals_whatever_the_order_of_rows(world: Life, as_of: datetime, random: Random) -> None:
-    found = availability_intervals(**disordered(world.frames(), random), as_of=as_of, silence_limit=SILENCE)
+    found = build_availability_intervals(**disordered(world.frames(), random), as_of=as_of, silence_limit=SILENCE)
     lawful(found)
     assert found.drop("minutes_to_kickoff_at_start", "reason_detail").rows() == availability_oracle.intervals(world, as_of, SILENCE)
     unsaid = found.filter(pl.col("state").is_in(["not_observed", "event_dropped", "closed_at_kickoff"]), pl.col("reason_detail") == "")
@@ -314,7 +314,7 @@ def test_a_walk_through_the_looks_comes_to_the_same_intervals_whatever_the_order
 @pytest.mark.parametrize("seed", range(5))
 def test_order_and_repetition_of_rows_change_nothing(seed: int) -> None:
     frames = disordered(life(*STORY).frames(), Random(seed))
-    assert_frame_equal(availability_intervals(**frames, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
+    assert_frame_equal(build_availability_intervals(**frames, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
 
 
 def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,4 +354,4 @@ def test_markets_are_told_apart_by_the_laws() -> None:
     found = told(life(*STORY))
     other = found.with_columns(platform=pl.lit("sportybet"))
     lawful(pl.concat([found, other]).reverse())
-    lawful(pl.DataFrame(schema=LISTINGS | AVAILABILITY))
+    lawful(pl.DataFrame(schema=LISTINGS_SCHEMA | AVAILABILITY_SCHEMA))

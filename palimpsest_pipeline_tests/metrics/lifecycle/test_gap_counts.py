@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
-from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY, availability_intervals
-from palimpsest_pipeline.metrics.lifecycle.gap_counts import GAP_COUNT, HOURS_BEFORE, KEY, gap_counts
-from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENTS
+from palimpsest_pipeline.metrics.lifecycle.availability import AVAILABILITY_SCHEMA, build_availability_intervals
+from palimpsest_pipeline.metrics.lifecycle.gap_counts import GAP_COUNT_KEY, GAP_COUNT_SCHEMA, HOURS_BEFORE, count_gaps
+from palimpsest_pipeline.metrics.lifecycle_frames import TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import GapCount
 
 from ..life_worlds import (
@@ -49,19 +49,19 @@ def counts(*looks: Looked, as_of: datetime = AFTERWARDS) -> dict[int, dict[str, 
     """By hours before kickoff, what is not nought, of home and SportyBet on one fixture."""
     life = Life(looks, {1: [(at(1, 0), KICKOFF)]}, {HOME: HOLDERS[HOME], THEM: HOLDERS[THEM]})
     frames = life.frames()
-    intervals = availability_intervals(**frames, as_of=as_of, silence_limit=SILENCE)
-    rows = gap_counts(intervals, frames["listings"], frames["kickoffs"], tournaments(life), as_of=as_of)
+    intervals = build_availability_intervals(**frames, as_of=as_of, silence_limit=SILENCE)
+    rows = count_gaps(intervals, frames["listings"], frames["kickoffs"], tournaments(life), as_of=as_of)
     assert set(rows["platform"]) <= {"sportybet"}
     return {row["hours_before"]: {name.removeprefix("n_"): n for name, n in row.items() if name.startswith("n_") and n} for row in rows.to_dicts()}
 
 
 def tournaments(life: Life) -> pl.DataFrame:
-    return pl.DataFrame([(sr_id, f"t{sr_id}") for sr_id in life.kickoffs], schema=TOURNAMENTS, orient="row")
+    return pl.DataFrame([(sr_id, f"t{sr_id}") for sr_id in life.kickoffs], schema=TOURNAMENTS_SCHEMA, orient="row")
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(GAP_COUNT) == {column.name for column in GapCount.__table__.columns} - STAMPS
-    assert {column.name for column in GapCount.__table__.primary_key} == set(KEY)
+    assert set(GAP_COUNT_SCHEMA) == {column.name for column in GapCount.__table__.columns} - STAMPS
+    assert {column.name for column in GapCount.__table__.primary_key} == set(GAP_COUNT_KEY)
 
 
 def test_each_market_is_counted_for_what_it_is_on_both() -> None:
@@ -107,13 +107,21 @@ def test_a_fixture_that_one_of_them_does_not_list_has_no_row() -> None:
 def test_a_fixture_without_a_tournament_is_refused() -> None:
     frames = Life([answered(1, at(5, 16), ON)], {1: [(at(1, 0), KICKOFF)]}).frames()
     with pytest.raises(ValueError, match="1 fixtures have no tournament, first sr_id 1"):
-        gap_counts(pl.DataFrame(schema=AVAILABILITY), frames["listings"], frames["kickoffs"], pl.DataFrame(schema=TOURNAMENTS), as_of=AFTERWARDS)
+        count_gaps(
+            pl.DataFrame(schema=AVAILABILITY_SCHEMA),
+            frames["listings"],
+            frames["kickoffs"],
+            pl.DataFrame(schema=TOURNAMENTS_SCHEMA),
+            as_of=AFTERWARDS,
+        )
 
 
 def test_nothing_gives_nothing() -> None:
     frames = Life((), {}).frames()
-    empty = gap_counts(pl.DataFrame(schema=AVAILABILITY), frames["listings"], frames["kickoffs"], pl.DataFrame(schema=TOURNAMENTS), as_of=AFTERWARDS)
-    assert (empty.height, empty.schema) == (0, pl.Schema(GAP_COUNT))
+    empty = count_gaps(
+        pl.DataFrame(schema=AVAILABILITY_SCHEMA), frames["listings"], frames["kickoffs"], pl.DataFrame(schema=TOURNAMENTS_SCHEMA), as_of=AFTERWARDS
+    )
+    assert (empty.height, empty.schema) == (0, pl.Schema(GAP_COUNT_SCHEMA))
 
 
 # --- against a walk through the intervals
@@ -148,7 +156,7 @@ def walked(intervals: pl.DataFrame, life: Life, as_of: datetime) -> list[dict[st
             pairs = [(home.get(key, lacks[0]), theirs.get(key, lacks[1])) for key in {*home, *theirs} if key != ("*", "")]
             found = Counter(names.get(kinds[one] + kinds[other]) for one, other in pairs)
             row = {"sr_id": sr_id, "platform": platform, "hours_before": hours, "tournament_key": f"t{sr_id}"}
-            rows.append(row | {name: found[name.removeprefix("n_")] for name in GAP_COUNT if name.startswith("n_")})
+            rows.append(row | {name: found[name.removeprefix("n_")] for name in GAP_COUNT_SCHEMA if name.startswith("n_")})
     return rows
 
 
@@ -157,10 +165,10 @@ def walked(intervals: pl.DataFrame, life: Life, as_of: datetime) -> list[dict[st
 def test_the_table_is_that_of_a_walk_whatever_the_order_and_repetition_of_rows(life: Life, minutes: int, random: Random) -> None:
     as_of = max(look.at for look in life.looks) + timedelta(minutes=minutes)
     frames = life.frames()
-    intervals = availability_intervals(**frames, as_of=as_of, silence_limit=SILENCE)
+    intervals = build_availability_intervals(**frames, as_of=as_of, silence_limit=SILENCE)
     given_ = {"intervals": intervals, "tournaments": tournaments(life), "listings": frames["listings"], "kickoffs": frames["kickoffs"]}
-    found = gap_counts(**disordered(given_, random), as_of=as_of)
-    assert_frame_equal(found, pl.DataFrame(walked(intervals, life, as_of), schema=GAP_COUNT), check_exact=True)
+    found = count_gaps(**disordered(given_, random), as_of=as_of)
+    assert_frame_equal(found, pl.DataFrame(walked(intervals, life, as_of), schema=GAP_COUNT_SCHEMA), check_exact=True)
     offered = [
         (sr_id, platform, hours, n_offered(intervals, sr_id, platform, life.kickoffs[sr_id][-1][1] - timedelta(hours=hours)))
         for sr_id, platform in life.holders.values()

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.enums import EndedBy
-from palimpsest_pipeline.metrics.lifecycle.lead_time import DEPTHS_H, LEAD_TIME, lead_times
-from palimpsest_pipeline.metrics.lifecycle_frames import LISTED_KICKOFFS
+from palimpsest_pipeline.domain.enums import ListingEnd
+from palimpsest_pipeline.metrics.lifecycle.lead_time import DEPTH_HOURS, LEAD_TIME_SCHEMA, compute_lead_times
+from palimpsest_pipeline.metrics.lifecycle_frames import LISTED_KICKOFFS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import ListingLeadTime
 
 from ..life_worlds import (
@@ -44,18 +44,18 @@ Claims = Mapping[int, Sequence[tuple[datetime, datetime]]]
 
 
 def lead(life: Life, claims: Claims, as_of: datetime = LATER) -> pl.DataFrame:
-    return lead_times(**lead_frames(life, claims), as_of=as_of)
+    return compute_lead_times(**lead_frames(life, claims), as_of=as_of)
 
 
 def lead_frames(life: Life, claims: Claims) -> dict[str, pl.DataFrame]:
     frames = life.frames()
     del frames["changes"]
     rows = [(listing_id, *claim) for listing_id, versions in claims.items() for claim in versions]
-    return frames | {"listed_kickoffs": pl.DataFrame(rows, schema=LISTED_KICKOFFS, orient="row")}
+    return frames | {"listed_kickoffs": pl.DataFrame(rows, schema=LISTED_KICKOFFS_SCHEMA, orient="row")}
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(LEAD_TIME) == {column.name for column in ListingLeadTime.__table__.columns} - {
+    assert set(LEAD_TIME_SCHEMA) == {column.name for column in ListingLeadTime.__table__.columns} - {
         "kickoff_date",
         "as_of",
         "mapping_version",
@@ -166,13 +166,13 @@ def test_what_ended_a_listing(example: str) -> None:
 
 
 def test_every_end_has_an_example() -> None:
-    assert {ended_by for _, ended_by in ENDS.values()} == {end.value for end in EndedBy}
+    assert {ended_by for _, ended_by in ENDS.values()} == {end.value for end in ListingEnd}
 
 
 def test_markets_are_counted_at_instants_that_have_come() -> None:
     life = Life([answered(1, at(6, 18), ONE), answered(2, at(8, 19), TWO)], {1: [(at(6, 18), KICKOFF)]})
     claims = {11: [(at(6, 18), KICKOFF)]}
-    depths = [f"n_markets_at_{hours}h" for hours in DEPTHS_H]
+    depths = [f"n_markets_at_{hours}h" for hours in DEPTH_HOURS]
     assert lead(life, claims, at(6, 18)).select(depths).row(0) == (1, None, None)
     assert lead(life, claims, at(9, 16, 59)).select(depths).row(0) == (1, 1, None)
     assert lead(life, claims, at(9, 17)).select(depths).row(0) == (1, 1, 2)
@@ -205,7 +205,7 @@ def test_what_cannot_be_told_is_refused() -> None:
 
 def test_no_listings_give_no_rows() -> None:
     rows = lead(Life([], {}), {})
-    assert (rows.height, rows.schema) == (0, pl.Schema(LEAD_TIME))
+    assert (rows.height, rows.schema) == (0, pl.Schema(LEAD_TIME_SCHEMA))
 
 
 def walked(life: Life, claims: Claims, as_of: datetime) -> list[dict[str, Any]]:
@@ -238,7 +238,7 @@ def walked(life: Life, claims: Claims, as_of: datetime) -> list[dict[str, Any]]:
             "last_seen_at": shown[-1],
             "ended_by": "dropped" if words and words[-1] == "absent" else ended_by,
         }
-        for hours in DEPTHS_H:
+        for hours in DEPTH_HOURS:
             until = kickoff - timedelta(hours=hours)
             depths = [n for when, n in answers if when <= until <= as_of]
             row[f"n_markets_at_{hours}h"] = depths[-1] if depths else None
@@ -266,6 +266,6 @@ def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_re
     drawn: tuple[Life, Claims, datetime], random: Random
 ) -> None:
     life, claims, as_of = drawn
-    expected = pl.DataFrame(walked(life, claims, as_of), schema=LEAD_TIME)
+    expected = pl.DataFrame(walked(life, claims, as_of), schema=LEAD_TIME_SCHEMA)
     given_ = disordered(lead_frames(life, claims), random)
-    assert_frame_equal(lead_times(**given_, as_of=as_of), expected, check_exact=False, rel_tol=1e-12)
+    assert_frame_equal(compute_lead_times(**given_, as_of=as_of), expected, check_exact=False, rel_tol=1e-12)

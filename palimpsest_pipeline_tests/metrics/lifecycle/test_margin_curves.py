@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.domain.buckets import BUCKETS
+from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.domain.enums import BucketScheme
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
-from palimpsest_pipeline.metrics.lifecycle.margin_curves import KEY, MARGIN_TTK_BUCKET, STANDING, margin_curves
-from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS, LISTINGS, TOURNAMENTS
+from palimpsest_pipeline.metrics.lifecycle.margin_curves import BUCKET_KEY, MARGIN_INPUT_SCHEMA, MARGIN_TTK_BUCKET_SCHEMA, build_margin_curves
+from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS_SCHEMA, LISTINGS_SCHEMA, TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import MarginTtkBucket
 
 from ..life_worlds import at, disordered
@@ -45,14 +45,14 @@ class World:
         platforms = sorted({stretch[:2] for stretch in self.stretches})
         listings = [(n, sr_id, platform, platform == "betpawa", LISTED, LISTED) for n, (sr_id, platform) in enumerate(platforms)]
         return {
-            "margins": pl.DataFrame(self.stretches, schema=STANDING, orient="row"),
-            "listings": pl.DataFrame(listings, schema=LISTINGS, orient="row"),
-            "kickoffs": pl.DataFrame([(sr_id, 1, LISTED, kickoff) for sr_id, kickoff in self.kickoffs.items()], schema=KICKOFFS, orient="row"),
-            "tournaments": pl.DataFrame([(sr_id, self.tournaments[sr_id]) for sr_id in self.kickoffs], schema=TOURNAMENTS, orient="row"),
+            "margins": pl.DataFrame(self.stretches, schema=MARGIN_INPUT_SCHEMA, orient="row"),
+            "listings": pl.DataFrame(listings, schema=LISTINGS_SCHEMA, orient="row"),
+            "kickoffs": pl.DataFrame([(sr_id, 1, LISTED, kickoff) for sr_id, kickoff in self.kickoffs.items()], schema=KICKOFFS_SCHEMA, orient="row"),
+            "tournaments": pl.DataFrame([(sr_id, self.tournaments[sr_id]) for sr_id in self.kickoffs], schema=TOURNAMENTS_SCHEMA, orient="row"),
         }
 
     def curves(self) -> pl.DataFrame:
-        return margin_curves(**self.frames(), as_of=self.as_of)
+        return build_margin_curves(**self.frames(), as_of=self.as_of)
 
 
 def one(world: World, bucket: str, platform: str = "betpawa", scheme: str = "trader10") -> dict[str, Any]:
@@ -64,19 +64,19 @@ def result(since: datetime, until: datetime | None, margin: float | None, platfo
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(MARGIN_TTK_BUCKET) == {column.name for column in MarginTtkBucket.__table__.columns} - STAMPS
-    assert {column.name for column in MarginTtkBucket.__table__.primary_key} - STAMPS == set(KEY)
+    assert set(MARGIN_TTK_BUCKET_SCHEMA) == {column.name for column in MarginTtkBucket.__table__.columns} - STAMPS
+    assert {column.name for column in MarginTtkBucket.__table__.primary_key} - STAMPS == set(BUCKET_KEY)
 
 
 def test_the_schemes_are_the_two_that_are_promised_each_without_a_hole() -> None:
-    names = {scheme: [bucket.name for bucket in buckets] for scheme, buckets in BUCKETS.items()}
+    names = {scheme: [bucket.name for bucket in buckets] for scheme, buckets in BUCKETS_BY_SCHEME.items()}
     assert names == {
         BucketScheme.REFERENCE4: ["7d+", "3-7d", "24-72h", "<24h"],
         BucketScheme.TRADER10: ["7d+", "3-7d", "1-3d", "12-24h", "6-12h", "3-6h", "1-3h", "15-60m", "<15m", "in-play"],
     }
-    for buckets in BUCKETS.values():
+    for buckets in BUCKETS_BY_SCHEME.values():
         assert buckets[0].below_minutes is None
-        assert [bucket.least_minutes for bucket in buckets[:-1]] == [bucket.below_minutes for bucket in buckets[1:]]
+        assert [bucket.min_minutes for bucket in buckets[:-1]] == [bucket.below_minutes for bucket in buckets[1:]]
 
 
 KICKOFF: Final = at(10, 12)
@@ -152,14 +152,14 @@ def test_lines_of_a_market_count_together_but_overlap_in_time() -> None:
 def test_margins_of_strangers_are_refused() -> None:
     frames = STORY.frames()
     with pytest.raises(ValueError, match="without kickoff or tournament"):
-        margin_curves(**frames | {"tournaments": frames["tournaments"].clear()}, as_of=STORY.as_of)
+        build_margin_curves(**frames | {"tournaments": frames["tournaments"].clear()}, as_of=STORY.as_of)
     with pytest.raises(ValueError, match="without kickoff or tournament"):
-        margin_curves(**frames | {"listings": frames["listings"].filter(platform="betpawa")}, as_of=STORY.as_of)
+        build_margin_curves(**frames | {"listings": frames["listings"].filter(platform="betpawa")}, as_of=STORY.as_of)
 
 
 def test_nothing_gives_nothing() -> None:
     empty = World([], {}, at(11, 0)).curves()
-    assert (empty.height, empty.schema) == (0, pl.Schema(MARGIN_TTK_BUCKET))
+    assert (empty.height, empty.schema) == (0, pl.Schema(MARGIN_TTK_BUCKET_SCHEMA))
     assert World([result(at(10, 6), at(10, 8), None)], {1: KICKOFF}, at(11, 0)).curves().is_empty()
 
 
@@ -195,15 +195,15 @@ def counted(world: World) -> list[dict[str, Any]]:
     for sr_id, platform, market, specifier, since, until, margin in world.stretches:
         t = since
         while margin is not None and t < (until or world.as_of):
-            for scheme, buckets in BUCKETS.items():
+            for scheme, buckets in BUCKETS_BY_SCHEME.items():
                 left = (world.kickoffs[sr_id] - t) / timedelta(minutes=1)
                 # A bucket has the quarters that end in it: at its lesser end it still is that one.
-                (bucket,) = (b for b in buckets if (b.least_minutes or 0) < left and (b.below_minutes is None or left <= b.below_minutes))
+                (bucket,) = (b for b in buckets if (b.min_minutes or 0) < left and (b.below_minutes is None or left <= b.below_minutes))
                 stood[world.tournaments[sr_id], platform, market, scheme.value, bucket.name].append((sr_id, specifier, t, margin))
             t += QUARTER
     rows = []
     for key, quarters in stood.items():
-        bucket = next(b for b in BUCKETS[BucketScheme(key[3])] if b.name == key[4])
+        bucket = next(b for b in BUCKETS_BY_SCHEME[BucketScheme(key[3])] if b.name == key[4])
         fixtures = sorted({sr_id for sr_id, *_ in quarters}, key=lambda sr_id: (world.kickoffs[sr_id], sr_id))
         margins = sorted(margin for *_, margin in quarters)
         at_home = {quarter[:3]: quarter[3] for quarter in stood.get((key[0], "betpawa", *key[2:]), ())}
@@ -211,7 +211,7 @@ def counted(world: World) -> list[dict[str, Any]]:
         means = [mean(margin for other, *_, margin in quarters if other == sr_id) for sr_id in fixtures]
         half = len(fixtures) // 2
         rows.append(
-            dict(zip(KEY, key, strict=True))
+            dict(zip(BUCKET_KEY, key, strict=True))
             | {
                 "n_fixtures": len(fixtures),
                 "n_observed_minutes": 15.0 * len(quarters),
@@ -224,7 +224,7 @@ def counted(world: World) -> list[dict[str, Any]]:
                 "trend_pp": 100 * (mean(means[half:]) - mean(means[:half])) if len(fixtures) >= 4 else None,
             }
         )
-    return sorted(rows, key=lambda row: [row[name] for name in KEY])
+    return sorted(rows, key=lambda row: [row[name] for name in BUCKET_KEY])
 
 
 def quarters_of(world: World, sr_id: int, bucket: Any) -> float:
@@ -242,8 +242,8 @@ def mean(values: Any) -> float:
 @settings(max_examples=25)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_table_is_what_counting_quarters_of_an_hour_gives_whatever_the_order_and_repetition_of_rows(world: World, random: Random) -> None:
-    expected = pl.DataFrame(counted(world), schema=MARGIN_TTK_BUCKET)
-    found = margin_curves(**disordered(world.frames(), random), as_of=world.as_of)
+    expected = pl.DataFrame(counted(world), schema=MARGIN_TTK_BUCKET_SCHEMA)
+    found = build_margin_curves(**disordered(world.frames(), random), as_of=world.as_of)
     assert_frame_equal(found, expected, check_exact=False, rel_tol=1e-9, abs_tol=1e-12)
     assert_frame_equal(world.curves(), found, check_exact=True)
 
@@ -270,5 +270,5 @@ def test_a_tournament_does_not_depend_on_the_others(world: World) -> None:
     frames = world.frames()
     for tournament in set(world.tournaments.values()):
         alone = frames["margins"].join(frames["tournaments"].filter(tournament_key=tournament), on="sr_id", how="semi")
-        of_it = margin_curves(**frames | {"margins": alone}, as_of=world.as_of)
+        of_it = build_margin_curves(**frames | {"margins": alone}, as_of=world.as_of)
         assert_frame_equal(of_it, world.curves().filter(tournament_key=tournament), check_exact=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
-from palimpsest_pipeline.metrics.lifecycle.margin_history import KEY, MARKET_MARGIN, margin_stretches
+from palimpsest_pipeline.metrics.lifecycle.margin_history import MARKET_MARGIN_SCHEMA, STRETCH_KEY, build_margin_stretches
 from palimpsest_pipeline.storage.tables.lifecycle import MarketMargin
 
 from ..availability_oracle import witness
@@ -60,7 +60,7 @@ def stretches(life: Life, as_of: datetime = AFTERWARDS) -> pl.DataFrame:
 
 
 def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = AFTERWARDS) -> pl.DataFrame:
-    return margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=as_of, silence_limit=SILENCE)
+    return build_margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=as_of, silence_limit=SILENCE)
 
 
 def stood(*looks: Looked, as_of: datetime = AFTERWARDS) -> list[tuple[Any, ...]]:
@@ -72,8 +72,8 @@ def stood(*looks: Looked, as_of: datetime = AFTERWARDS) -> list[tuple[Any, ...]]
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(MARKET_MARGIN) == {column.name for column in MarketMargin.__table__.columns} - STAMPS
-    assert {column.name for column in MarketMargin.__table__.primary_key} == set(KEY)
+    assert set(MARKET_MARGIN_SCHEMA) == {column.name for column in MarketMargin.__table__.columns} - STAMPS
+    assert {column.name for column in MarketMargin.__table__.primary_key} == set(STRETCH_KEY)
 
 
 def test_a_stretch_lasts_until_an_answer_shows_other_prices_and_the_last_one_until_kickoff() -> None:
@@ -178,7 +178,7 @@ def test_the_bucket_is_that_of_the_time_left(before: timedelta, bucket: str) -> 
 def test_a_market_that_takes_a_row_an_outcome_is_refused() -> None:
     life = Life([answered(1, at(5, 6), {SCORER_ANN: priced(2500)})], {1: [(at(1, 0), KICKOFF)]})
     with pytest.raises(ValueError, match="takes a row an outcome"):
-        margin_stretches(
+        build_margin_stretches(
             **life.frames(), outcomes=outcomes_frame(), sets=SETS, market_keys=["anytime_goalscorer"], as_of=AFTERWARDS, silence_limit=SILENCE
         )
 
@@ -188,16 +188,16 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="no answer among the looks"):
         of(frames | {"looks": frames["looks"].clear()})
     with pytest.raises(ValueError, match="no complete set is given for corners"):
-        margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=["corners"], as_of=AFTERWARDS, silence_limit=SILENCE)
+        build_margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=["corners"], as_of=AFTERWARDS, silence_limit=SILENCE)
     with pytest.raises(ValueError, match="outcome without a name"):
-        margin_stretches(**frames, outcomes=outcomes_frame().clear(), sets=SETS, market_keys=MARKETS, as_of=AFTERWARDS, silence_limit=SILENCE)
+        build_margin_stretches(**frames, outcomes=outcomes_frame().clear(), sets=SETS, market_keys=MARKETS, as_of=AFTERWARDS, silence_limit=SILENCE)
     with pytest.raises(ValueError, match="must be positive"):
-        margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=AFTERWARDS, silence_limit=timedelta(0))
+        build_margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=AFTERWARDS, silence_limit=timedelta(0))
 
 
 def test_empty_frames_give_an_empty_table() -> None:
     empty = stretches(Life((), {}))
-    assert (empty.height, empty.schema) == (0, pl.Schema(MARKET_MARGIN))
+    assert (empty.height, empty.schema) == (0, pl.Schema(MARKET_MARGIN_SCHEMA))
 
 
 # --- against a walk through the looks
@@ -249,7 +249,7 @@ def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_re
     life, as_of = drawn
     found = of(disordered(life.frames(), random), as_of)
     expected = walked(life, as_of)
-    told = found.select(*KEY, "last_confirmed_at", "observed_to").rows()
+    told = found.select(*STRETCH_KEY, "last_confirmed_at", "observed_to").rows()
     assert told == [row[:7] for row in expected]
     assert [json.loads(odds) for odds in found["odds_vector"]] == [row[8] for row in expected]
     assert found["margin"].to_list() == [None if row[7] is None else pytest.approx(row[7], abs=1e-12) for row in expected]

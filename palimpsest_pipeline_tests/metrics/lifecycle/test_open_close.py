@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import CloseQuality, OpenQuality
-from palimpsest_pipeline.metrics.lifecycle.open_close import KEY, OPEN_CLOSE, open_close
+from palimpsest_pipeline.metrics.lifecycle.open_close import OPEN_CLOSE_KEY, OPEN_CLOSE_SCHEMA, find_open_close
 from palimpsest_pipeline.storage.tables.lifecycle import OpenClose
 
 from ..life_worlds import (
@@ -57,7 +57,7 @@ def closed(life: Life, as_of: datetime = LATER) -> pl.DataFrame:
 
 
 def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER) -> pl.DataFrame:
-    return open_close(**frames, outcomes=outcomes_frame(), sets=SETS, as_of=as_of, exact_s=EXACT_S, silence_limit=SILENCE)
+    return find_open_close(**frames, outcomes=outcomes_frame(), sets=SETS, as_of=as_of, exact_s=EXACT_S, silence_limit=SILENCE)
 
 
 def one(*looks: Looked, kickoffs: Sequence[tuple[datetime, datetime]] = ((at(1, 0), KICKOFF),), as_of: datetime = LATER) -> dict[str, Any]:
@@ -68,8 +68,8 @@ def one(*looks: Looked, kickoffs: Sequence[tuple[datetime, datetime]] = ((at(1, 
 
 
 def test_the_columns_are_those_of_the_table() -> None:
-    assert set(OPEN_CLOSE) == {column.name for column in OpenClose.__table__.columns} - SOURCE
-    assert {column.name for column in OpenClose.__table__.primary_key} == set(KEY)
+    assert set(OPEN_CLOSE_SCHEMA) == {column.name for column in OpenClose.__table__.columns} - SOURCE
+    assert {column.name for column in OpenClose.__table__.primary_key} == set(OPEN_CLOSE_KEY)
 
 
 def test_each_quality_of_a_close_arises_once() -> None:
@@ -105,7 +105,7 @@ def test_each_quality_of_a_close_arises_once() -> None:
         same | {"close_quality": "withdrawn_before_close", "close_last_confirmed_at": at(5, 17), "close_lag_s": 3600.0, "n_changes": 1},
         same
         | {"close_quality": "anchor_stale", "close_last_confirmed_at": at(5, 17, 30), "close_lag_s": 1800.0, "n_changes": 0, "kickoff_version": 2},
-        dict.fromkeys(OPEN_CLOSE) | {"close_quality": "missing", "n_changes": 0, "kickoff_version": 1, "min_odds": None},
+        dict.fromkeys(OPEN_CLOSE_SCHEMA) | {"close_quality": "missing", "n_changes": 0, "kickoff_version": 1, "min_odds": None},
     ]
     never = expected.pop()
     whole = [common | opened | row | {"sr_id": n} for n, row in enumerate(expected, start=1)] + [never | common | {"sr_id": 6}]
@@ -273,7 +273,13 @@ def test_a_kickoff_advanced_leaves_out_what_was_seen_after_it() -> None:
     row = one(*looks, kickoffs=((at(1, 0), KICKOFF), earlier))
     assert (row["close_odds"], row["max_odds"], row["n_changes"], row["close_lag_s"], row["close_quality"]) == (2.5, 2.5, 0, 7200.0, "anchor_stale")
     row = one(*looks, kickoffs=((at(1, 0), KICKOFF), before_all))
-    assert {name for name, value in row.items() if value is not None} == {*KEY, "effective_kickoff", "kickoff_version", "n_changes", "close_quality"}
+    assert {name for name, value in row.items() if value is not None} == {
+        *OPEN_CLOSE_KEY,
+        "effective_kickoff",
+        "kickoff_version",
+        "n_changes",
+        "close_quality",
+    }
     assert (row["close_quality"], row["effective_kickoff"], row["n_changes"]) == ("missing", at(5, 11), 0)
 
 
@@ -283,7 +289,7 @@ def test_a_first_claim_seen_after_the_last_answer_has_not_moved() -> None:
 
 def test_nothing_seen_gives_no_rows() -> None:
     rows = closed(Life([], {1: [(at(1, 0), KICKOFF)]}))
-    assert (rows.height, rows.schema) == (0, pl.Schema(OPEN_CLOSE))
+    assert (rows.height, rows.schema) == (0, pl.Schema(OPEN_CLOSE_SCHEMA))
     assert closed(Life([listed(1, at(5, 10))], {1: [(at(1, 0), KICKOFF)]})).height == 0
 
 
@@ -316,7 +322,7 @@ def test_what_cannot_be_told_is_refused(example: str) -> None:
     frames: dict[str, Any] = Life(looks, {1: [(at(1, 0), KICKOFF)]}).frames()
     usual = {"outcomes": outcomes_frame(), "sets": SETS, "as_of": LATER, "exact_s": EXACT_S, "silence_limit": SILENCE}
     with pytest.raises(ValueError, match=words):
-        open_close(**change(frames | usual))
+        find_open_close(**change(frames | usual))
 
 
 # --- against a walk through the answers
@@ -351,8 +357,8 @@ def walked(life: Life, as_of: datetime) -> list[dict[str, Any]]:
         answers = [look for look in before if look.book is not None]
         keys = {key for look in looks for key, (_, shown) in outcomes_in(look.book or {}).items() if shown}
         for key in keys:
-            row: dict[str, Any] = dict.fromkeys(OPEN_CLOSE)
-            row |= dict(zip(KEY, (sr_id, platform, *key), strict=True))
+            row: dict[str, Any] = dict.fromkeys(OPEN_CLOSE_SCHEMA)
+            row |= dict(zip(OPEN_CLOSE_KEY, (sr_id, platform, *key), strict=True))
             row |= {"effective_kickoff": kickoff, "kickoff_version": len(life.kickoffs[sr_id]), "n_changes": 0}
             prices = [outcomes_in(look.book or {}).get(key, (None, False))[0] for look in answers]
             backable = [i for i, price in enumerate(prices) if price is not None]
@@ -400,7 +406,7 @@ def walked(life: Life, as_of: datetime) -> list[dict[str, Any]]:
                 else:
                     row["close_quality"] = "late" if lag_s > EXACT_S else "exact"
             rows.append(row)
-    return sorted(rows, key=lambda row: [row[name] for name in KEY])
+    return sorted(rows, key=lambda row: [row[name] for name in OPEN_CLOSE_KEY])
 
 
 @st.composite
@@ -421,7 +427,7 @@ def test_the_table_is_that_of_a_walk_through_the_answers_whatever_the_order_and_
     drawn: tuple[Life, datetime], random: Random
 ) -> None:
     life, as_of = drawn
-    expected = pl.DataFrame(walked(life, as_of), schema=OPEN_CLOSE)
+    expected = pl.DataFrame(walked(life, as_of), schema=OPEN_CLOSE_SCHEMA)
     assert_frame_equal(of(disordered(life.frames(), random), as_of), expected, check_exact=False, rel_tol=1e-12)
 
 
@@ -433,10 +439,10 @@ def test_nothing_seen_at_or_after_kickoff_is_used(drawn: tuple[Life, datetime]) 
     whole = closed(life)
     early = replace(life, looks=[look for look in life.looks if look.at < kickoff_of[look.listing_id]])
     alone = closed(early)
-    seen_late_only = whole.join(alone, on=KEY, how="anti")
+    seen_late_only = whole.join(alone, on=OPEN_CLOSE_KEY, how="anti")
     assert seen_late_only["close_quality"].is_in(["missing"]).all()
     assert seen_late_only["open_odds"].is_null().all()
-    assert_frame_equal(whole.join(alone, on=KEY, how="semi"), alone, check_exact=True)
+    assert_frame_equal(whole.join(alone, on=OPEN_CLOSE_KEY, how="semi"), alone, check_exact=True)
     for name in ("open_observed_at", "close_observed_at", "close_last_confirmed_at"):
         assert (whole[name].drop_nulls() < whole.filter(pl.col(name).is_not_null())["effective_kickoff"]).all()
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.metrics import fair_probabilities, market_margins, outcome_sets
-from palimpsest_pipeline.metrics.prices.fair_prices import FAIR
+from palimpsest_pipeline.metrics import build_outcome_sets, compute_fair_probabilities, compute_market_margins
+from palimpsest_pipeline.metrics.prices.fair_prices import FAIR_SCHEMA
 
 from ..books import BY, DOUBLE, EARLY, MANY, OUTCOMES, RESULT, SETS, complete_odds, prices
 
 METHODS = ("fair_multiplicative", "fair_power", "fair_shin")
 PAIR = 8
-PAIR_SETS = outcome_sets(
+PAIR_SETS = build_outcome_sets(
     pl.DataFrame({"market_id": [PAIR], "fair_sum": ["1"]}, schema_overrides={"market_id": pl.Int16}),
     pl.DataFrame({"market_id": [PAIR, PAIR], "ordinal": [1, 2]}, schema=SETS.select("market_id").schema | {"ordinal": pl.Int16}),
     pl.DataFrame(schema={"market_id": pl.Int16, "set": pl.String, "ordinal": pl.Int16}),
@@ -24,7 +24,7 @@ EVERY_SET = pl.concat([SETS, PAIR_SETS])
 
 
 def fair(market_id: int, odds: Sequence[float]) -> dict[str, list[float | None]]:
-    rows = fair_probabilities(market_margins(prices(market_id, odds), BY, EVERY_SET), BY)
+    rows = compute_fair_probabilities(compute_market_margins(prices(market_id, odds), BY, EVERY_SET), BY)
     return rows.select(METHODS).to_dict(as_series=False)
 
 
@@ -112,8 +112,8 @@ MARKETS = st.one_of(
 @given(st.lists(MARKETS, min_size=1, max_size=20))
 def test_fair_probabilities_are_exact_probabilities_in_the_order_of_the_odds(markets: list[tuple[int, list[int]]]) -> None:
     books = [prices(market_id, [price / 1000 for price in odds], book=n) for n, (market_id, odds) in enumerate(markets)]
-    margins = market_margins(pl.concat(books), BY, EVERY_SET)
-    rows = fair_probabilities(margins, BY)
+    margins = compute_market_margins(pl.concat(books), BY, EVERY_SET)
+    rows = compute_fair_probabilities(margins, BY)
     assert set(rows["book"]) == set(margins.filter(pl.col("margin").is_not_null())["book"])
     for (n,), market in rows.group_by("book"):
         assert isinstance(n, int)
@@ -161,9 +161,9 @@ def test_the_even_share_is_null_where_it_would_make_an_outcome_certain() -> None
 
 def test_only_a_market_with_a_margin_has_fair_probabilities() -> None:
     books = [prices(RESULT, [2.7, 2.3, 4.4], "oso"), prices(EARLY, [2.7, 2.3, 4.4]), prices(DOUBLE, [1.3, 1.3])]
-    assert fair_probabilities(market_margins(pl.concat(books), BY, EVERY_SET), BY).is_empty()
+    assert compute_fair_probabilities(compute_market_margins(pl.concat(books), BY, EVERY_SET), BY).is_empty()
 
 
 def test_no_markets_give_no_probabilities() -> None:
-    empty = fair_probabilities(market_margins(pl.DataFrame(schema=OUTCOMES), BY, EVERY_SET), BY)
-    assert (empty.height, empty.schema) == (0, pl.Schema({"book": pl.Int32, "market_id": pl.Int16, **FAIR}))
+    empty = compute_fair_probabilities(compute_market_margins(pl.DataFrame(schema=OUTCOMES), BY, EVERY_SET), BY)
+    assert (empty.height, empty.schema) == (0, pl.Schema({"book": pl.Int32, "market_id": pl.Int16, **FAIR_SCHEMA}))

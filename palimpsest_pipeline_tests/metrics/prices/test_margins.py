@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.domain.enums import MarginStatus
-from palimpsest_pipeline.metrics import market_margins, outcome_sets, outcomes_of
-from palimpsest_pipeline.metrics.prices.margins import MARGINS
+from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins, expand_outcomes
+from palimpsest_pipeline.metrics.prices.margins import MARGINS_SCHEMA
 
 from ..books import BY, DOUBLE, EARLY, GOALS, OUTCOMES, RESULT, SCORER, SETS, SIZES, complete_odds, margin_of, prices, random_outcomes
 
@@ -41,7 +41,7 @@ def test_double_chance_priced_from_1x2_has_the_margin_of_1x2(odds: list[int]) ->
     exact = pl.concat([prices(RESULT, [price / 1000 for price in odds]), prices(DOUBLE, [1.5] * 3)]).with_columns(
         odds_milli=pl.Series([*odds, *pairs], dtype=pl.Float64)
     )
-    one, two = market_margins(exact, BY, SETS).with_columns(unbounded=pl.col("sum_inverse") / pl.col("winners_k") - 1)["unbounded"]
+    one, two = compute_market_margins(exact, BY, SETS).with_columns(unbounded=pl.col("sum_inverse") / pl.col("winners_k") - 1)["unbounded"]
     assert two == pytest.approx(one, abs=1e-12)
 
     rounded = margin_of(prices(DOUBLE, [pair / 1000 for pair in pairs]))["sum_inverse"] / 2 - 1
@@ -132,12 +132,12 @@ def test_open_outcomes_share_a_place_and_are_not_twice_the_same() -> None:
 def test_the_order_of_outcomes_does_not_matter(outcomes: pl.DataFrame, random: Random) -> None:
     order = list(range(outcomes.height))
     random.shuffle(order)
-    assert_frame_equal(market_margins(outcomes[order], BY, SETS), market_margins(outcomes, BY, SETS), check_exact=True)
+    assert_frame_equal(compute_market_margins(outcomes[order], BY, SETS), compute_market_margins(outcomes, BY, SETS), check_exact=True)
 
 
 @given(random_outcomes())
 def test_a_margin_stands_only_on_a_complete_set_of_open_prices(outcomes: pl.DataFrame) -> None:
-    rows = market_margins(outcomes, BY, SETS)
+    rows = compute_market_margins(outcomes, BY, SETS)
     standing = rows.filter(pl.col("margin").is_not_null())
     assert (standing["n_outcomes"] == standing["n_expected"]).all()
     assert standing["margin_status"].is_in(["ok", "negative"]).all()
@@ -160,7 +160,7 @@ def test_market_rows_of_the_history_give_the_same(outcomes: pl.DataFrame) -> Non
     arrays = pl.DataFrame(rows, schema=schema, orient="row")
     # The array keeps no price of an outcome that is not listed as one.
     listed = outcomes.with_columns(odds_milli=pl.when(pl.col("state") != "no_price").then("odds_milli"))
-    assert_frame_equal(market_margins(outcomes_of(arrays, BY), BY, SETS), market_margins(listed, BY, SETS), check_exact=True)
+    assert_frame_equal(compute_market_margins(expand_outcomes(arrays, BY), BY, SETS), compute_market_margins(listed, BY, SETS), check_exact=True)
 
 
 def test_the_mask_has_a_bit_for_each_of_63_outcomes() -> None:
@@ -169,7 +169,7 @@ def test_the_mask_has_a_bit_for_each_of_63_outcomes() -> None:
         schema={"book": pl.Int32, "market_id": pl.Int16, "outcome": pl.String, "odds_milli": pl.List(pl.Int32), "off_mask": pl.Int64},
         orient="row",
     )
-    states = outcomes_of(rows, BY)
+    states = expand_outcomes(rows, BY)
     assert states.filter(pl.col("state") == "suspended", pl.col("book") == 1)["ordinal"].to_list() == [63]
     assert states.filter(pl.col("state") == "offered", pl.col("book") == 2)["ordinal"].to_list() == [63]
     assert states.filter(pl.col("book") == 3)["state"].to_list() == ["no_price"]
@@ -179,16 +179,16 @@ def test_only_a_number_of_winners_is_a_divisor() -> None:
     markets = pl.DataFrame({"market_id": [1, 2, 3, 4], "fair_sum": ["1", "2", "overlap(2.14)", None]})
     outcomes = pl.DataFrame({"market_id": [1, 1, 2], "ordinal": [1, 2, 1]})
     none = pl.DataFrame(schema={"market_id": pl.Int64, "set": pl.String, "ordinal": pl.Int64})
-    assert outcome_sets(markets, outcomes, none).rows() == [(1, 1, 2, 3), (2, 2, 1, 1), (3, None, None, None), (4, None, None, None)]
+    assert build_outcome_sets(markets, outcomes, none).rows() == [(1, 1, 2, 3), (2, 2, 1, 1), (3, None, None, None), (4, None, None, None)]
 
 
 def test_one_set_under_two_names_is_one_set() -> None:
     markets = pl.DataFrame({"market_id": [1], "fair_sum": ["1"]})
     outcomes = pl.DataFrame({"market_id": [1, 1, 1], "ordinal": [1, 2, 3]})
     grids = pl.DataFrame({"market_id": [1] * 4, "set": ["a", "a", "b", "b"], "ordinal": [1, 2, 2, 1]})
-    assert outcome_sets(markets, outcomes, grids).rows() == [(1, 1, 2, 3)]
+    assert build_outcome_sets(markets, outcomes, grids).rows() == [(1, 1, 2, 3)]
 
 
 def test_no_outcomes_give_no_markets() -> None:
-    empty = market_margins(pl.DataFrame(schema=OUTCOMES), BY, SETS)
-    assert (empty.height, empty.schema) == (0, pl.Schema({"book": pl.Int32, "market_id": pl.Int16, **MARGINS}))
+    empty = compute_market_margins(pl.DataFrame(schema=OUTCOMES), BY, SETS)
+    assert (empty.height, empty.schema) == (0, pl.Schema({"book": pl.Int32, "market_id": pl.Int16, **MARGINS_SCHEMA}))

@@ -7,8 +7,8 @@ from typing import Final
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.markets import vocabulary
-from palimpsest_pipeline.metrics import fair_probabilities, market_margins, outcome_sets
+from palimpsest_pipeline.markets import load_vocabulary
+from palimpsest_pipeline.metrics import build_outcome_sets, compute_fair_probabilities, compute_market_margins
 from palimpsest_pipeline_tests.markets.captures import FOOTBALL, canonical
 
 BY: Final = ("capture", "market_key", "specifier", "market_id")
@@ -20,7 +20,7 @@ WRONG_PRICES: Final = {("betpawa_norway_france", "double_chance_and_total_goals"
 
 @pytest.fixture(scope="module")
 def margins(samples: Path) -> pl.DataFrame:
-    words = vocabulary()
+    words = load_vocabulary()
     priced = pl.col("odds_milli").is_not_null()
     outcomes = (
         canonical(samples)
@@ -33,7 +33,7 @@ def margins(samples: Path) -> pl.DataFrame:
             state=pl.when("backable").then(pl.lit("offered")).when(priced).then(pl.lit("suspended")).otherwise(pl.lit("no_price")),
         )
     )
-    return market_margins(outcomes, BY, outcome_sets(words.markets, words.outcomes, words.complete_sets))
+    return compute_market_margins(outcomes, BY, build_outcome_sets(words.markets, words.outcomes, words.complete_sets))
 
 
 def margin(margins: pl.DataFrame, capture: str, market_key: str, specifier: str = "") -> float:
@@ -101,7 +101,7 @@ def test_markets_of_overlapping_outcomes_have_no_margin(margins: pl.DataFrame) -
 
 
 def test_books_agree_on_the_fair_chances_of_the_common_fixture(margins: pl.DataFrame) -> None:
-    fair = fair_probabilities(margins.filter(pl.col("capture").is_in(COMMON)), BY)
+    fair = compute_fair_probabilities(margins.filter(pl.col("capture").is_in(COMMON)), BY)
     main = pl.DataFrame(list(MAIN), schema=["market_key", "specifier"], orient="row")
     of_main = fair.join(main, on=("market_key", "specifier"))
     for method in ("fair_multiplicative", "fair_power", "fair_shin"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.prices.market_gaps import GAPS, KEY, availability_gaps
+from palimpsest_pipeline.metrics.prices.market_gaps import GAP_KEY, GAPS_SCHEMA, find_availability_gaps
 from palimpsest_pipeline.storage.marts import current_prices
 
 from ..standing_worlds import (
@@ -36,7 +36,7 @@ MAIN = ("match_result", "total_goals")
 
 
 def gaps(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:
-    return availability_gaps(*frames(world), platforms=platforms, max_skew_s=max_skew_s, main_markets=MAIN).sort(KEY)
+    return find_availability_gaps(*frames(world), platforms=platforms, max_skew_s=max_skew_s, main_markets=MAIN).sort(GAP_KEY)
 
 
 def only(home: Market | None, theirs: Market | None, **listing: Any) -> dict[str, Any] | None:
@@ -151,8 +151,8 @@ def test_fixtures_that_only_one_of_both_lists_have_none():
 
 
 def test_the_columns_are_those_that_are_read_from_the_table():
-    _, _, columns = current_prices.ROWS[current_prices.GAP]
-    assert dict(columns) == {**GAPS, **current_prices.STAMPS}
+    _, _, columns = current_prices.TABLE_VIEWS[current_prices.GAP_TABLE]
+    assert dict(columns) == {**GAPS_SCHEMA, **current_prices.STAMPS_SCHEMA}
 
 
 RANKS = ("offered", "suspended", "no_price", "withdrawn")
@@ -199,7 +199,7 @@ def walked(world: World) -> dict[tuple[int, str, str, str], tuple[str, Any, Any]
 @given(world=worlds(), seed=st.integers(0, 99))
 def test_a_plain_walk_comes_to_the_same_whatever_the_order_and_repetition_of_rows(world: World, seed: int):
     markets, listings = frames(world)
-    found = availability_gaps(disordered(markets, seed), disordered(listings, seed), platforms=PLATFORMS, max_skew_s=SKEW_S, main_markets=MAIN)
+    found = find_availability_gaps(disordered(markets, seed), disordered(listings, seed), platforms=PLATFORMS, max_skew_s=SKEW_S, main_markets=MAIN)
     told = {
         (r["sr_id"], r["market_key"], r["specifier"], r["platform"]): (r["gap_type"], r["gap_open_since"], (r["home_state"], r["platform_state"]))
         for r in found.iter_rows(named=True)
@@ -218,6 +218,6 @@ def test_fixtures_and_competitors_that_are_left_out_change_no_row_of_the_others(
 
 def test_nothing_comes_of_nothing():
     found = gaps({})
-    assert found.schema == pl.Schema(GAPS)
+    assert found.schema == pl.Schema(GAPS_SCHEMA)
     assert found.is_empty()
     assert KICKOFF > NOON

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.metrics.prices.price_comparison import (
-    COMPARED_LINES,
-    COMPARED_LISTINGS,
-    COMPARISON,
-    KEY,
+    COMPARED_LINES_SCHEMA,
+    COMPARED_LISTINGS_SCHEMA,
+    COMPARISON_KEY,
+    COMPARISON_SCHEMA,
+    build_price_comparison,
     compare_lines,
     compare_listings,
-    price_comparison,
 )
 from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.tables.current_prices import ComparedListing, PriceComparison
@@ -49,7 +49,7 @@ Row = dict[str, Any]
 
 
 def compare(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:
-    return price_comparison(*frames(world), OUTCOMES, SETS, platforms=platforms, max_skew_s=max_skew_s).sort(KEY)
+    return build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=platforms, max_skew_s=max_skew_s).sort(COMPARISON_KEY)
 
 
 def row(found: pl.DataFrame, outcome: str, platform: str = "sportybet", market: str = "match_result") -> Row:
@@ -71,7 +71,7 @@ def golden() -> pl.DataFrame:
 
 
 def test_every_outcome_of_what_both_list_has_a_row_and_no_other(golden: pl.DataFrame):
-    assert golden.schema == pl.Schema(COMPARISON)
+    assert golden.schema == pl.Schema(COMPARISON_SCHEMA)
     assert golden.select("market_key", "outcome_key", "platform").rows() == [
         ("match_result", "away", "bet9ja"),
         ("match_result", "away", "sportybet"),
@@ -130,9 +130,9 @@ def test_the_best_of_all_books_may_be_an_arbitrage(golden: pl.DataFrame):
 def test_where_the_listings_may_not_offer_the_same_bets_nothing_is_compared():
     """One book has the sides the other way round: a sure win in appearance."""
     world = {(7, HOME): Listing({RESULT: offered(1500, 4000, 6000)}), (7, "bet9ja"): Listing({RESULT: offered(6000, 4000, 1500)})}
-    seen = price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+    seen = build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
     assert set(seen["arb"]) == {True}
-    found = price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S, suspects=[7])
+    found = build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S, suspects=[7])
     assert found.height == seen.height
     assert set(found["comparable"]) == {False}
     assert set(found["arb"]) == {False}
@@ -263,7 +263,7 @@ def test_two_listings_that_speak_for_one_platform_are_refused():
     markets, listings = frames({(1, HOME): Listing()})
     twice = pl.concat([listings, listings.with_columns(answered_at=pl.lit(ago(5)))])
     with pytest.raises(ValueError, match="2 listings that speak for one platform"):
-        price_comparison(markets, twice, OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+        build_price_comparison(markets, twice, OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
 
 
 def test_an_array_from_before_the_vocabulary_grew_ends_earlier():
@@ -274,11 +274,11 @@ def test_an_array_from_before_the_vocabulary_grew_ends_earlier():
 
 
 def test_the_columns_are_those_of_the_tables_and_those_that_are_read_from_them():
-    _, _, columns = current_prices.ROWS[current_prices.COMPARISON]
-    assert dict(columns) == {**COMPARISON, **current_prices.STAMPS}
+    _, _, columns = current_prices.TABLE_VIEWS[current_prices.COMPARISON_TABLE]
+    assert dict(columns) == {**COMPARISON_SCHEMA, **current_prices.STAMPS_SCHEMA}
     named = {"market_key", "specifier", "outcome"}
-    assert {column.name for column in PriceComparison.__table__.columns} == (set(COMPARED_LINES) - named) | {"line_id"}
-    assert {column.name for column in ComparedListing.__table__.columns} == set(COMPARED_LISTINGS) | set(current_prices.STAMPS)
+    assert {column.name for column in PriceComparison.__table__.columns} == (set(COMPARED_LINES_SCHEMA) - named) | {"line_id"}
+    assert {column.name for column in ComparedListing.__table__.columns} == set(COMPARED_LISTINGS_SCHEMA) | set(current_prices.STAMPS_SCHEMA)
 
 
 def place_in(values: list[Any] | None, place: int) -> Any:
@@ -343,14 +343,14 @@ def shown(world: World) -> list[Row]:
 
 @given(world=worlds())
 def test_what_is_stored_of_a_line_says_all_that_a_comparison_shows_of_its_outcomes(world: World):
-    found = pl.DataFrame(shown(world), schema=COMPARISON).sort(KEY)
+    found = pl.DataFrame(shown(world), schema=COMPARISON_SCHEMA).sort(COMPARISON_KEY)
     assert_frame_equal(found, compare(world), check_exact=True)
 
 
 @given(world=worlds())
 def test_a_line_is_stored_when_it_shows_an_outcome_and_once(world: World):
     stored = compare_lines(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
-    assert stored.schema == pl.Schema(COMPARED_LINES)
+    assert stored.schema == pl.Schema(COMPARED_LINES_SCHEMA)
     assert not stored.select("sr_id", "market_key", "specifier", "outcome", "platform").is_duplicated().any()
     markets = ["sr_id", "market_key", "specifier", "platform"]
     assert_frame_equal(stored.select(markets).unique().sort(markets), compare(world).select(markets).unique().sort(markets))
@@ -367,7 +367,7 @@ def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
     }
     _, listings = frames(world)
     found = compare_listings(listings, platforms=PLATFORMS, max_skew_s=SKEW_S).sort("sr_id", "platform")
-    assert found.schema == pl.Schema(COMPARED_LISTINGS)
+    assert found.schema == pl.Schema(COMPARED_LISTINGS_SCHEMA)
     assert found.select("sr_id", "platform", "comparable", "answered_at", "home_answered_at", "skew_s", "dropped_at", "as_of").rows() == [
         (7, "bet9ja", True, ago(130), ago(10), 120, None, ago(10)),
         (7, HOME, False, ago(10), ago(10), None, None, ago(10)),
@@ -382,8 +382,8 @@ def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
 @given(world=worlds(), seed=st.integers(0, 99))
 def test_order_and_repetition_of_rows_change_nothing(world: World, seed: int):
     markets, listings = frames(world)
-    found = price_comparison(disordered(markets, seed), disordered(listings, seed), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
-    assert_frame_equal(found.sort(KEY), compare(world), check_exact=True)
+    found = build_price_comparison(disordered(markets, seed), disordered(listings, seed), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+    assert_frame_equal(found.sort(COMPARISON_KEY), compare(world), check_exact=True)
 
 
 @given(world=worlds())
@@ -399,7 +399,7 @@ def test_fixtures_and_competitors_that_are_left_out_change_no_row_of_the_others(
 @given(world=worlds())
 def test_what_must_hold_of_any_rows(world: World):
     found = compare(world)
-    assert not found.select(KEY).is_duplicated().any()
+    assert not found.select(COMPARISON_KEY).is_duplicated().any()
     comparable = found.filter("comparable")
     assert comparable.select("home_odds", "platform_odds", "diff_abs", "best_odds", "rank_home").null_count().sum_horizontal().item() == 0
     assert (comparable["best_odds"] >= comparable["home_odds"]).all()
@@ -426,8 +426,8 @@ def test_all_legs_of_a_market_are_within_the_limit_of_each_other(first_s: int, s
 
 def test_nothing_comes_of_nothing():
     markets, listings = frames({})
-    found = price_comparison(markets, listings, OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
-    assert found.schema == pl.Schema(COMPARISON)
+    found = build_price_comparison(markets, listings, OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+    assert found.schema == pl.Schema(COMPARISON_SCHEMA)
     assert found.is_empty()
     assert compare({(1, HOME): Listing({TOTAL: offered(1900, 1900)})}).is_empty()
     assert compare({(1, HOME): Listing({}, age_s=None), (1, "bet9ja"): Listing({}, age_s=None)}).is_empty()

@@ -15,17 +15,17 @@ import pytest
 from rich.console import Console
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.cycle_jobs import BY_CYCLES
-from palimpsest_pipeline.defs.monitoring.unfinished_work import unfinished
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.cycle_jobs import CYCLE_ASSETS
+from palimpsest_pipeline.defs.monitoring.unfinished_work import find_unfinished_work
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import Scope
-from palimpsest_pipeline.domain.instants import hour_key
-from palimpsest_pipeline.operate.backfill.backfill import Report, backfill, lost, make_due
-from palimpsest_pipeline.operate.backfill.hour_spans import spans
+from palimpsest_pipeline.domain.instants import format_hour_key
+from palimpsest_pipeline.operate.backfill.backfill import BackfillReport, list_lost_cycles, mark_due, run_backfill
+from palimpsest_pipeline.operate.backfill.hour_spans import split_into_spans
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import all_products
-from palimpsest_pipeline.pipeline.replay_plan import Hour, plan
+from palimpsest_pipeline.pipeline.due_products import list_products
+from palimpsest_pipeline.pipeline.replay_plan import PlannedHour, plan_hours
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
@@ -53,9 +53,9 @@ class World:
 
     @property
     def keys(self) -> list[str]:
-        return [hour_key(hour) for hour in self.hours]
+        return [format_hour_key(hour) for hour in self.hours]
 
-    def again(self, pipeline: Pipeline | None = None, first: datetime | None = None, last: datetime | None = None, **options: Any) -> Report:
+    def again(self, pipeline: Pipeline | None = None, first: datetime | None = None, last: datetime | None = None, **options: Any) -> BackfillReport:
         return run(pipeline or self.pipeline, first or self.first, last or self.last, **options)
 
     def other(self, **replaced: Any) -> Pipeline:
@@ -78,9 +78,9 @@ class World:
         return Path(self.pipeline.settings.landing_root) / f"date={hour:%Y-%m-%d}" / f"hour={hour:%H}"
 
 
-def run(pipeline: Pipeline, first: datetime | None, last: datetime | None, **options: Any) -> Report:
+def run(pipeline: Pipeline, first: datetime | None, last: datetime | None, **options: Any) -> BackfillReport:
     with dg.DagsterInstance.ephemeral() as instance:
-        report = backfill(pipeline, instance, plan(pipeline, first, last), Console(file=io.StringIO()), **options)
+        report = run_backfill(pipeline, instance, plan_hours(pipeline, first, last), Console(file=io.StringIO()), **options)
         runs = instance.get_runs()
     assert {run.status for run in runs} <= {dg.DagsterRunStatus.SUCCESS} or report.failed
     return report
@@ -99,7 +99,7 @@ def marks(pipeline: Pipeline) -> dict[tuple[Any, ...], Any]:
     return {row[:-1]: row[-1] for row in rows}
 
 
-def due_keys(hours: list[Hour]) -> dict[str, set[DueReason]]:
+def due_keys(hours: list[PlannedHour]) -> dict[str, set[DueReason]]:
     return {hour.key: set(hour.due.values()) for hour in hours if hour.due}
 
 
@@ -109,17 +109,17 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
     with SimulatorProcess(3, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
         pipeline = land_hours(make, simulator, HOURS)
-        hours = sorted({m.partition_hour for m in pipeline.landing.cycles()})
+        hours = sorted({m.partition_hour for m in pipeline.landing.list_cycles()})
         assert len(hours) == HOURS
         report = run(pipeline, hours[0], hours[-1])
-        assert (report.done, report.whole) == ([hour_key(hour) for hour in hours], True), report
+        assert (report.done, report.is_complete) == ([format_hour_key(hour) for hour in hours], True), report
         yield World(pipeline, hours[0], hours[-1], content_hashes(pipeline))
 
 
 def test_what_is_marked_is_what_the_plan_expects(world: World):
-    products = all_products(world.pipeline)
-    assert len({m.scope for m in world.pipeline.landing.cycles()} | {Scope.FULL}) == 1
-    expected = {(p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.cycles() for p in products}
+    products = list_products(world.pipeline)
+    assert len({m.scope for m in world.pipeline.landing.list_cycles()} | {Scope.FULL}) == 1
+    expected = {(p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.list_cycles() for p in products}
     assert marks(world.pipeline).keys() == expected
 
 
@@ -138,11 +138,11 @@ def test_core_and_mart_of_a_day_in_one_run_are_those_of_single_runs_and_each_che
         for day in days:
             outcome = run_job(instance, world.pipeline, "replay", day)
             assert outcome.success, outcome.error
-        told = {key: figures_by_day(instance, key) for key in BY_CYCLES.resolve(defs.resolve_asset_graph())}
+        told = {key: figures_by_day(instance, key) for key in CYCLE_ASSETS.resolve(defs.resolve_asset_graph())}
         checked = [checks_of_run(instance, run.run_id) for run in reversed(instance.get_runs())]
     assert world.again().done == [], "only what rests on all days was left"
     assert content_hashes(world.pipeline) == world.content
-    keys = [day_key(day) for day in days]
+    keys = [format_day_key(day) for day in days]
     assert all(list(by_day) == keys for by_day in told.values()), told
     with world.pipeline.connect() as conn:
         query = "select partition_hour::date::text, count(f) from core.cycles left join mart.coverage_fixture f using (cycle_id) group by 1"
@@ -171,7 +171,7 @@ def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World
     drop_derived(world.pipeline)
     last = world.hours[-1]
     same_day = [hour for hour in world.hours[:-1] if hour.date() == last.date()]
-    (bad,) = world.pipeline.landing.cycles(hour=last)
+    (bad,) = world.pipeline.landing.list_cycles(hour=last)
     segment = next(world.folder(last).glob("**/platform=betpawa/*.parquet"))
     with dg.DagsterInstance.ephemeral() as instance:
         with world.moved_away(segment):
@@ -185,16 +185,16 @@ def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World
         assert outcome.success, outcome.error
     after = marks(world.pipeline)
     assert all(after[mark] == at for mark, at in before.items()), "what stood was not derived again"
-    assert world.again().whole
+    assert world.again().is_complete
     assert content_hashes(world.pipeline) == world.content
 
 
 def test_hours_that_stand_are_left_alone_without_a_run(world: World):
     before = marks(world.pipeline)
     with dg.DagsterInstance.ephemeral() as instance:
-        report = backfill(world.pipeline, instance, plan(world.pipeline, world.first, world.last), Console(file=io.StringIO()))
+        report = run_backfill(world.pipeline, instance, plan_hours(world.pipeline, world.first, world.last), Console(file=io.StringIO()))
         assert instance.get_runs() == []
-    assert (report.done, report.up_to_date, report.whole) == ([], world.keys, True)
+    assert (report.done, report.up_to_date, report.is_complete) == ([], world.keys, True)
     assert marks(world.pipeline) == before
 
 
@@ -208,9 +208,9 @@ def test_rows_that_somebody_changed_come_back_when_their_hour_is_asked_for_again
         ).rowcount
     assert n > 0
     assert world.again().done == [], "what is marked as up to date is not looked at"
-    make_due(world.pipeline, plan(world.pipeline, changed, changed))
-    assert world.again(first=changed, last=changed).done == [hour_key(changed)]
-    assert world.again().whole, "and later hours that rest on it"
+    mark_due(world.pipeline, plan_hours(world.pipeline, changed, changed))
+    assert world.again(first=changed, last=changed).done == [format_hour_key(changed)]
+    assert world.again().is_complete, "and later hours that rest on it"
     assert content_hashes(world.pipeline) == world.content
     after = marks(world.pipeline)
     assert all(after[mark] > at for mark, at in before.items() if mark[1] == changed), "all of the hour, core and mart"
@@ -222,13 +222,13 @@ def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothi
         with world.pipeline.connect() as conn:
             rows = conn.execute("select cycle_id, product, n_rows from core.cycle_products order by 1, 2").fetchall()
             newest = conn.execute("select max(observed_at) from core.captures join ops.listing_ids using (listing_id) group by platform").fetchall()
-            fresh = [data_freshness.odds(conn, platform) for platform in world.pipeline.platforms]
+            fresh = [data_freshness.read_last_odds(conn, platform) for platform in world.pipeline.platforms]
         assert set(fresh) == {at for (at,) in newest}
         return rows, fresh
 
     before = standing()
-    make_due(world.pipeline, plan(world.pipeline, world.last, world.last))
-    assert world.again(first=world.last, last=world.last).done == [hour_key(world.last)]
+    mark_due(world.pipeline, plan_hours(world.pipeline, world.last, world.last))
+    assert world.again(first=world.last, last=world.last).done == [format_hour_key(world.last)]
     assert standing() == before
 
 
@@ -236,9 +236,9 @@ def test_an_hour_that_cannot_be_derived_keeps_its_rows_when_asked_for_again(worl
     segment = next(world.folder(world.hours[1]).glob("**/platform=betpawa/*.parquet"))
     before = marks(world.pipeline)
     with world.moved_away(segment):
-        make_due(world.pipeline, plan(world.pipeline, world.hours[1], world.hours[1]))
+        mark_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
     with world.moved_away(world.folder(world.hours[1])):
-        make_due(world.pipeline, plan(world.pipeline, world.hours[1], world.hours[1]))
+        mark_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
     assert marks(world.pipeline) == before
 
 
@@ -249,14 +249,14 @@ def test_hours_in_any_order_come_to_the_same(world: World):
     Random(3).shuffle(hours)
     for hour in hours:
         report = world.again(first=hour, last=hour)
-        assert (report.done, report.failed) == ([hour_key(hour)], {})
-    assert run(world.pipeline, None, None).whole, "marts that carry what an earlier hour discovered later"
+        assert (report.done, report.failed) == ([format_hour_key(hour)], {})
+    assert run(world.pipeline, None, None).is_complete, "marts that carry what an earlier hour discovered later"
     assert plan_is_empty(world)
     assert content_hashes(world.pipeline) == world.content
 
 
 def plan_is_empty(world: World) -> bool:
-    return not any(hour.due for hour in plan(world.pipeline))
+    return not any(hour.due for hour in plan_hours(world.pipeline))
 
 
 @pytest.mark.slow
@@ -264,18 +264,18 @@ def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(wo
     newer = world.other(parser_version="newer")
     lost_hour = world.hours[1]
     before = marks(world.pipeline)
-    (manifest,) = world.pipeline.landing.cycles(hour=lost_hour)
+    (manifest,) = world.pipeline.landing.list_cycles(hour=lost_hour)
     with world.moved_away(world.folder(lost_hour)):
         report = world.again(newer)
-    assert report.refused == {hour_key(lost_hour): f"cycle {manifest.cycle_id} is no longer in the landing; its rows stay as they are"}
-    assert report.done == [key for key in world.keys if key != hour_key(lost_hour)]
-    assert not report.whole
-    assert not report.nothing
+    assert report.refused == {format_hour_key(lost_hour): f"cycle {manifest.cycle_id} is no longer in the landing; its rows stay as they are"}
+    assert report.done == [key for key in world.keys if key != format_hour_key(lost_hour)]
+    assert not report.is_complete
+    assert not report.is_empty_handed
     after = marks(world.pipeline)
     untouched = {mark for mark in before if before[mark] == after.get(mark)}
     assert {mark[1] for mark in untouched} == {lost_hour}
     assert {mark[-1] for mark in before if mark[1] == lost_hour and mark not in untouched} <= {"coverage"}, "it rests on earlier hours too"
-    assert world.again().whole, "back to this parser"
+    assert world.again().is_complete, "back to this parser"
     assert content_hashes(world.pipeline) == world.content
 
 
@@ -285,17 +285,17 @@ def test_an_hour_that_only_the_ledger_knows_is_refused_too(world: World):
     with world.moved_away(world.folder(world.hours[1])):
         report = world.again()
         assert list(report.refused) == [world.keys[1]]
-        (hour,) = [hour for hour in plan(world.pipeline) if hour.gone]
-        assert [gone.stale for gone in hour.gone] == [True]
-    assert world.again().whole
+        (hour,) = [hour for hour in plan_hours(world.pipeline) if hour.gone_cycles]
+        assert [gone.is_stale for gone in hour.gone_cycles] == [True]
+    assert world.again().is_complete
     assert content_hashes(world.pipeline) == world.content
 
 
 def test_gone_cycles_whose_rows_stand_are_refused_but_not_stale(world: World):
     with world.moved_away(world.folder(world.hours[1])):
-        (hour,) = [hour for hour in plan(world.pipeline) if hour.lost]
-        assert (len(lost(hour, stale_only=False)), lost(hour, stale_only=True)) == (1, [])
-        assert world.again(stale_only=True).whole
+        (hour,) = [hour for hour in plan_hours(world.pipeline) if hour.lost_cycles]
+        assert (len(list_lost_cycles(hour, stale_only=False)), list_lost_cycles(hour, stale_only=True)) == (1, [])
+        assert world.again(stale_only=True).is_complete
 
 
 @pytest.mark.slow
@@ -313,23 +313,27 @@ def test_an_hour_that_lacks_segments_is_refused_and_the_others_are_derived(world
 
 def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_derived(world: World):
     damaged = world.hours[1]
-    (manifest,) = world.pipeline.landing.cycles(hour=damaged)
+    (manifest,) = world.pipeline.landing.list_cycles(hour=damaged)
     path = world.folder(damaged) / f"cycle={manifest.cycle_id}" / "manifest.json"
     drop_derived(world.pipeline)
     with world.moved_away(path):
         path.write_text("{")
         report = world.again()
-        (hour,) = [hour for hour in plan(world.pipeline) if hour.lost]
-        assert (hour.at, hour.gone, [(found.cycle_id, found.stale) for found in hour.torn]) == (damaged, (), [(manifest.cycle_id, True)])
+        (hour,) = [hour for hour in plan_hours(world.pipeline) if hour.lost_cycles]
+        assert (hour.begins_at, hour.gone_cycles, [(found.cycle_id, found.is_stale) for found in hour.damaged_cycles]) == (
+            damaged,
+            (),
+            [(manifest.cycle_id, True)],
+        )
         with dg.DagsterInstance.ephemeral() as instance:
-            assert list(unfinished(instance, world.pipeline, []).refused) == [hour_key(damaged)]
+            assert list(find_unfinished_work(instance, world.pipeline, []).refused_hours) == [format_hour_key(damaged)]
         path.unlink()
-    assert list(report.refused) == [hour_key(damaged)]
-    assert f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest" in report.refused[hour_key(damaged)]
-    assert "Its rows stay as they are" in report.refused[hour_key(damaged)]
-    assert (report.done, report.empty, report.failed) == ([key for key in world.keys if key != hour_key(damaged)], [], {})
-    assert not report.whole
-    assert not report.nothing, "the command ends with 3"
+    assert list(report.refused) == [format_hour_key(damaged)]
+    assert f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest" in report.refused[format_hour_key(damaged)]
+    assert "Its rows stay as they are" in report.refused[format_hour_key(damaged)]
+    assert (report.done, report.empty, report.failed) == ([key for key in world.keys if key != format_hour_key(damaged)], [], {})
+    assert not report.is_complete
+    assert not report.is_empty_handed, "the command ends with 3"
     assert world.again().done == world.keys[1:], "and the marts after it, which carry what it discovered"
     assert content_hashes(world.pipeline) == world.content
 
@@ -339,12 +343,12 @@ def test_an_hour_whose_manifest_cannot_be_read_and_whose_rows_stand_is_refused_b
     before = marks(world.pipeline)
     with world.moved_away(path):
         path.write_text("{")
-        make_due(world.pipeline, plan(world.pipeline, world.hours[1], world.hours[1]))
+        mark_due(world.pipeline, plan_hours(world.pipeline, world.hours[1], world.hours[1]))
         stale, asked = world.again(stale_only=True), world.again()
         with dg.DagsterInstance.ephemeral() as instance:
-            assert unfinished(instance, world.pipeline, []).refused == {}
+            assert find_unfinished_work(instance, world.pipeline, []).refused_hours == {}
         path.unlink()
-    assert (stale.whole, stale.empty, stale.up_to_date) == (True, [], world.keys)
+    assert (stale.is_complete, stale.empty, stale.up_to_date) == (True, [], world.keys)
     assert list(asked.refused) == [world.keys[1]]
     assert marks(world.pipeline) == before
 
@@ -360,7 +364,7 @@ def test_a_failure_is_that_hours_alone_and_only_that_hour_is_tried_again(world: 
     assert "is not as it was written" in report.failed[world.keys[-2]]
     assert report.done == [key for key in world.keys if key != world.keys[-2]]
     before = marks(world.pipeline)
-    assert world.again().whole
+    assert world.again().is_complete
     after = marks(world.pipeline)
     again = {mark[1] for mark in before if before[mark] != after[mark]}
     assert again <= {world.hours[-1]}, "its marts carry what the failed hour discovered"
@@ -370,30 +374,33 @@ def test_a_failure_is_that_hours_alone_and_only_that_hour_is_tried_again(world: 
 def test_nothing_that_could_be_done_is_said(world: World):
     with world.moved_away(world.folder(world.first)):
         report = world.again(world.other(parser_version="newer"), last=world.first)
-    assert report.nothing
-    assert world.keys[0] in report.trouble()
+    assert report.is_empty_handed
+    assert world.keys[0] in report.describe_failures()
 
 
 @pytest.mark.slow
 def test_another_vocabulary_makes_exactly_what_rests_on_the_old_one_stale(world: World, tmp_path: Path):
     assert plan_is_empty(world)
     edited = world.other(vocabulary=without({"total_goals"}, tmp_path / "vocabulary"))
-    assert due_keys(plan(edited)) == {key: {DueReason.MAPPING} for key in world.keys}
+    assert due_keys(plan_hours(edited)) == {key: {DueReason.MAPPING} for key in world.keys}
     assert world.again(edited, first=world.hours[1], last=world.hours[1]).done == [world.keys[1]]
-    found = {hour.key: {product.stage for product in hour.due} for hour in plan(edited)}
+    found = {hour.key: {product.stage for product in hour.due} for hour in plan_hours(edited)}
     assert found[world.keys[1]] == set(), "what was derived with the edit stands"
     assert all(found[key] == {"core", "mart"} for key in world.keys if key != world.keys[1])
-    assert world.again(edited, first=None, last=None, stale_only=True).whole
-    assert not any(hour.due for hour in plan(edited))
-    assert run(world.pipeline, None, None, stale_only=True).whole
+    assert world.again(edited, first=None, last=None, stale_only=True).is_complete
+    assert not any(hour.due for hour in plan_hours(edited))
+    assert run(world.pipeline, None, None, stale_only=True).is_complete
     assert content_hashes(world.pipeline) == world.content
 
 
 def test_spans_are_of_one_day_and_of_equal_size_and_hold_every_hour_once():
     begin = datetime(2026, 5, 1, tzinfo=UTC)
     hours = [begin + timedelta(hours=n) for n in (*range(30), *range(40, 43))]
-    cut = spans("core", hours, most=12)
+    cut = split_into_spans("core", hours, max_hours=12)
     assert [len(span.hours) for span in cut] == [12, 12, 9]
     assert [hour for span in cut for hour in span.hours] == hours
-    assert [span.hours[0] for span in spans("core", hours[:6], without=[hours[0] - timedelta(hours=1), hours[3]])] == [hours[0], hours[3]]
-    assert spans("core", []) == []
+    assert [span.hours[0] for span in split_into_spans("core", hours[:6], excluded_hours=[hours[0] - timedelta(hours=1), hours[3]])] == [
+        hours[0],
+        hours[3],
+    ]
+    assert split_into_spans("core", []) == []

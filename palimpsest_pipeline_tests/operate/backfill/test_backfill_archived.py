@@ -15,8 +15,8 @@ from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.odds import retention
-from palimpsest_pipeline.storage.odds.reader import Layers
-from palimpsest_pipeline.storage.odds.retention import Standing
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
+from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_at
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
@@ -41,23 +41,23 @@ class World:
         found.__dict__["vocabulary"] = without({"total_goals"}, folder)
         return found
 
-    def standing(self) -> Standing:
+    def standing(self) -> DayStatus:
         with self.pipeline.connect() as conn:
-            return retention.standing(conn, self.pipeline.archive, DAY)
+            return retention.read_day_status(conn, self.pipeline.archive, DAY)
 
     def leave(self) -> None:
         """The day is exported, and dropped from Postgres."""
         with dg.DagsterInstance.ephemeral() as instance:
             exported = run_ended_day(instance, self.pipeline, "export", DAY)
         assert exported.success, exported.error
-        assert self.standing() is Standing.EXPORTED
+        assert self.standing() is DayStatus.EXPORTED
         with self.pipeline.connect() as conn:
-            assert retention.retire(conn, self.pipeline.archive, DAY + timedelta(days=1)).dropped == [DAY]
+            assert retention.drop_exported_days(conn, self.pipeline.archive, DAY + timedelta(days=1)).dropped == [DAY]
 
     def changes(self) -> pl.DataFrame:
         """The day's history, wherever it lies."""
         with self.pipeline.connect() as conn:
-            return Layers(conn, self.pipeline.archive).changes(None, DAY, DAY)
+            return OddsHistoryReader(conn, self.pipeline.archive).read_changes(None, DAY, DAY)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             for hour in HOURS:
                 land_at(make, simulator, (hour + timedelta(minutes=20) - datetime.now(UTC)).total_seconds())
         pipeline = make()
-        assert run(pipeline, HOURS[0], HOURS[-1]).whole
+        assert run(pipeline, HOURS[0], HOURS[-1]).is_complete
         yield World(pipeline, content_hashes(pipeline))
 
 
@@ -76,25 +76,25 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 def test_an_archived_day_comes_back_whole_is_derived_anew_exported_again_and_leaves_again(world: World, tmp_path: Path):
     before = world.changes()
     world.leave()
-    assert world.standing() is Standing.ARCHIVED
+    assert world.standing() is DayStatus.ARCHIVED
     assert_frame_equal(world.changes(), before)
-    first = world.pipeline.archive.day(DAY)
+    first = world.pipeline.archive.read_entry(DAY)
 
-    assert run(world.edited(tmp_path / "edited"), HOURS[0], HOURS[0]).whole
-    assert world.standing() is Standing.CHANGED
+    assert run(world.edited(tmp_path / "edited"), HOURS[0], HOURS[0]).is_complete
+    assert world.standing() is DayStatus.CHANGED
     derived = world.changes()
     assert derived.height < before.height, "a market of the first hour's answers is no longer known"
     of_the_other = pl.col("observed_at") >= HOURS[1]
     assert derived.filter(of_the_other).height, "the other hour of the day is there too"
 
     world.leave()
-    second = world.pipeline.archive.day(DAY)
+    second = world.pipeline.archive.read_entry(DAY)
     assert first is not None
     assert second is not None
     assert first.version != second.version
     assert_frame_equal(world.changes(), derived)
 
-    assert run(world.pipeline, HOURS[0], HOURS[-1]).whole, "with the vocabulary of before all is what it was"
+    assert run(world.pipeline, HOURS[0], HOURS[-1]).is_complete, "with the vocabulary of before all is what it was"
     assert content_hashes(world.pipeline) == world.content
     assert_frame_equal(world.changes(), before)
 
@@ -105,9 +105,9 @@ def test_an_empty_place_for_an_archived_day_says_nothing_of_it_and_is_filled_bef
     with dg.DagsterInstance.ephemeral() as instance:
         assert run_ended_day(instance, world.pipeline, "export", DAY).success
     drop_derived(world.pipeline)
-    assert world.standing() is Standing.ARCHIVED
+    assert world.standing() is DayStatus.ARCHIVED
     assert_frame_equal(world.changes(), before)
-    assert run(world.pipeline, HOURS[1], HOURS[1]).whole
+    assert run(world.pipeline, HOURS[1], HOURS[1]).is_complete
     assert_frame_equal(world.changes(), before)
-    assert run(world.pipeline, HOURS[0], HOURS[-1]).whole
+    assert run(world.pipeline, HOURS[0], HOURS[-1]).is_complete
     assert content_hashes(world.pipeline) == world.content

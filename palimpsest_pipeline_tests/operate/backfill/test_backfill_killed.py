@@ -21,9 +21,9 @@ import pytest
 from pydantic import SecretStr
 
 from palimpsest_pipeline.defs.instance import open_instance
-from palimpsest_pipeline.defs.run_heartbeat import report_dead
-from palimpsest_pipeline.domain.instants import hour_key
-from palimpsest_pipeline.operate.backfill.hour_spans import Span, run_span
+from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
+from palimpsest_pipeline.domain.instants import format_hour_key
+from palimpsest_pipeline.operate.backfill.hour_spans import HourSpan, run_span
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.replay_plan import HOUR
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -52,8 +52,8 @@ class World:
     content: dict[str, tuple[int, str]]
 
     def begin(self, *words: str) -> subprocess.Popen[str]:
-        command = [*PALIMPSEST, "backfill", hour_key(self.first), hour_key(self.last), "--json", *words]
-        settings = self.pipeline.settings.environment()
+        command = [*PALIMPSEST, "backfill", format_hour_key(self.first), format_hour_key(self.last), "--json", *words]
+        settings = self.pipeline.settings.to_environment()
         return subprocess.Popen(
             command, cwd=self.folder, env=environment(self.folder, **settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -88,12 +88,12 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with pipelines(postgres, folder / "home") as make:
         with SimulatorProcess(3, 5, epoch=epoch) as simulator:
             landed = land_hours(make, simulator, HOURS)
-        hours = sorted({m.partition_hour for m in landed.landing.cycles()})
+        hours = sorted({m.partition_hour for m in landed.landing.list_cycles()})
         assert len(hours) == HOURS
         report = run(landed, hours[0], hours[-1])
-        assert (len(report.done), report.whole) == (HOURS, True), report.trouble()
+        assert (len(report.done), report.is_complete) == (HOURS, True), report.describe_failures()
         settings = landed.settings.model_copy(
-            update={"heartbeat_s": 1.0, "silent_after_s": 5.0, "dagster_database_url": SecretStr(postgres.url("backfill_dagster"))}
+            update={"heartbeat_s": 1.0, "silent_after_s": 5.0, "dagster_database_url": SecretStr(postgres.build_url("backfill_dagster"))}
         )
         yield World(Pipeline(settings), folder, hours[0], hours[-1], content_hashes(landed))
     postgres.drop_database("backfill_dagster")
@@ -106,7 +106,7 @@ def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was
     print("seed", os.getpid())
     with dg.DagsterInstance.ephemeral() as instance:
         for number in rng.sample(range(HOURS), HOURS // 6):
-            (outcome,) = run_span(instance, world.pipeline, Span("core", (world.first + number * HOUR,)))
+            (outcome,) = run_span(instance, world.pipeline, HourSpan("core", (world.first + number * HOUR,)))
             assert outcome.error is None
 
     def begun_and_hit(number: int, *, worker: bool) -> int:
@@ -127,7 +127,7 @@ def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was
     assert begun_and_hit(signal.SIGKILL, worker=True) == 3
     before = marks(world.pipeline)
     report = run(world.pipeline, world.first, world.last)
-    assert (report.whole, bool(report.done)) == (True, True), "the hours of the worker that died were left"
+    assert (report.is_complete, bool(report.done)) == (True, True), "the hours of the worker that died were left"
     after = marks(world.pipeline)
     assert len(after) == everything
     assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core")
@@ -139,7 +139,7 @@ def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was
     with open_instance(world.pipeline.settings) as instance:
 
         def none_runs_on() -> bool:
-            report_dead(instance, world.pipeline)  # as the next command does
+            report_dead_runs(instance, world.pipeline)  # as the next command does
             return {run.status for run in instance.get_runs()} <= over
 
         until(none_runs_on)

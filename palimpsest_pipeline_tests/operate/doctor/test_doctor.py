@@ -23,9 +23,9 @@ from palimpsest_pipeline.defs.monitoring.checks import last_ticks_succeeded
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.operate.doctor import orchestration, platform_hosts, stores
-from palimpsest_pipeline.operate.doctor.findings import Finding, look_at_all
-from palimpsest_pipeline.operate.doctor.machine import markets, settings_known, unwritable
-from palimpsest_pipeline.operate.unknown_settings import SERVER_USER
+from palimpsest_pipeline.operate.doctor.findings import Finding, run_checks
+from palimpsest_pipeline.operate.doctor.machine import check_market_settings, check_settings, explain_unwritable
+from palimpsest_pipeline.operate.unknown_settings import SERVER_USER_VARIABLE
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.monitoring.alert_message import Message
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -52,14 +52,14 @@ NO_MARGIN = "match_result_1up"
     ],
 )
 def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: str, says: str, tmp_path: Path):
-    found = settings_known(SETTINGS, {name: "x"}, tmp_path / ".env")
+    found = check_settings(SETTINGS, {name: "x"}, tmp_path / ".env")
     assert not found.ok
     assert says in found.detail
 
 
 @pytest.mark.parametrize("name", ["PALIMPSEST_BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_BETPAWA", "PALIMPSEST_PG_USER", "HOME"])
 def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_path: Path):
-    assert settings_known(SETTINGS, {name: "x"}, tmp_path / ".env").ok
+    assert check_settings(SETTINGS, {name: "x"}, tmp_path / ".env").ok
 
 
 def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path):
@@ -76,28 +76,28 @@ def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path
         "PALIMPSEST_WEB_SERVICE_HOST": "10.0.0.1",
         "PALIMPSEST_UI_PORT": address,
     }
-    found = settings_known(SETTINGS, set_by_it, tmp_path / ".env")
+    found = check_settings(SETTINGS, set_by_it, tmp_path / ".env")
     assert found.ok
     assert found.detail.startswith("warning: ")
     assert all(f"{name} (environment) is set by Kubernetes" in found.detail for name in set_by_it)
-    assert not settings_known(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, "somebody meant PALIMPSEST_UI_PORT"
+    assert not check_settings(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, "somebody meant PALIMPSEST_UI_PORT"
 
 
 @pytest.mark.parametrize(("max_concurrent_runs", "warned"), [(1, True), (3, True), (4, False)])
 def test_so_few_runs_at_a_time_that_a_scrape_may_wait_are_told_and_no_fault(max_concurrent_runs: int, warned: bool, tmp_path: Path):
     few = SETTINGS.model_copy(update={"max_concurrent_runs": max_concurrent_runs})
-    found = settings_known(few, {}, tmp_path / ".env")
+    found = check_settings(few, {}, tmp_path / ".env")
     assert found.ok
     assert ("PALIMPSEST_MAX_CONCURRENT_RUNS" in found.detail) is warned
 
 
 def test_the_variable_of_the_servers_user_is_known():
-    assert SERVER_USER == USER_VARIABLE
+    assert SERVER_USER_VARIABLE == USER_VARIABLE
 
 
 def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
-    assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in settings_known(SETTINGS, {}, tmp_path / ".env").detail
+    assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in check_settings(SETTINGS, {}, tmp_path / ".env").detail
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     ],
 )
 def test_a_main_market_that_every_run_would_fail_of_is_told_before(main_markets: list[str], says: str):
-    found = markets(load_settings(main_markets=main_markets))
+    found = check_market_settings(load_settings(main_markets=main_markets))
     assert not found.ok
     assert says in found.detail
-    assert markets(SETTINGS).ok
+    assert check_market_settings(SETTINGS).ok
 
 
 class Pager:
@@ -133,7 +133,7 @@ class Mute:
 
 def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[Pipeline, dg.DagsterInstance]):
     def look(*channels: str) -> Finding:
-        return stores.alerts(world[0].settings.model_copy(update={"alert_channels": list(channels)}))
+        return stores.check_alerts(world[0].settings.model_copy(update={"alert_channels": list(channels)}))
 
     assert look().detail.startswith("told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted; ")
     fine = look(f"{__name__}:Pager")
@@ -148,12 +148,12 @@ def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[P
 
 
 def test_a_folder_that_cannot_be_written_is_told_also_when_it_is_not_there_yet(tmp_path: Path):
-    assert unwritable(str(tmp_path)) is None
-    assert unwritable(str(tmp_path / "not" / "yet")) is None
+    assert explain_unwritable(str(tmp_path)) is None
+    assert explain_unwritable(str(tmp_path / "not" / "yet")) is None
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
-    assert f"{tmp_path / 'file'} cannot be written" in (unwritable(str(tmp_path / "file" / "folder")) or "")
-    assert "nosuchstore://x cannot be written" in (unwritable("nosuchstore://x") or "")
+    assert f"{tmp_path / 'file'} cannot be written" in (explain_unwritable(str(tmp_path / "file" / "folder")) or "")
+    assert "nosuchstore://x cannot be written" in (explain_unwritable("nosuchstore://x") or "")
 
 
 def test_what_hangs_and_what_breaks_keeps_nothing_else_from_being_seen():
@@ -167,7 +167,7 @@ def test_what_hangs_and_what_breaks_keeps_nothing_else_from_being_seen():
         raise RuntimeError("of\nno use")
 
     looks = {"slow": hangs, "broken": breaks, "fine": lambda _: [Finding("fine", True, "1"), Finding("fine too", True, "2")]}
-    found = look_at_all(SETTINGS, looks, limit_s=2)
+    found = run_checks(SETTINGS, looks, timeout_s=2)
     release.set()
     assert [(f.name, f.ok) for f in found] == [("slow", False), ("broken", False), ("fine", True), ("fine too", True)]
     assert found[0].detail.startswith("no answer within 2 s")
@@ -182,11 +182,13 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     """A pipeline with a schema, and an instance with tables of its own on the same server."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make, pytest.MonkeyPatch.context() as patched:
         patched.setenv("DAGSTER_HOME", "")
-        patched.setenv("PALIMPSEST_DATABASE_URL", postgres.url("ours"))
-        patched.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", postgres.url("doctor_dagster"))  # an instance is opened by its address in the environment
+        patched.setenv("PALIMPSEST_DATABASE_URL", postgres.build_url("ours"))
+        patched.setenv(
+            "PALIMPSEST_DAGSTER_DATABASE_URL", postgres.build_url("doctor_dagster")
+        )  # an instance is opened by its address in the environment
         postgres.create_database("doctor_dagster")
         pipeline = make()
-        settings = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.url("doctor_dagster"))})
+        settings = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.build_url("doctor_dagster"))})
         with open_instance(settings) as instance:
             yield replace(pipeline, settings=settings), instance
         postgres.drop_database("doctor_dagster")
@@ -198,9 +200,9 @@ def named(findings: list[Finding]) -> dict[str, Finding]:
 
 def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg.DagsterInstance]):
     settings = world[0].settings
-    assert stores.database(settings).detail.startswith("Postgres 18, schema up to date at revision 00")
-    assert stores.clock(settings).ok
-    found = named(orchestration.dagster(settings))
+    assert stores.check_database(settings).detail.startswith("Postgres 18, schema up to date at revision 00")
+    assert stores.check_clock(settings).ok
+    found = named(orchestration.check_dagster(settings))
     assert {name: f.ok for name, f in found.items()} == dict.fromkeys(("dagster", "daemons", "schedules", "ticks", "runs"), True)
     assert "storage at revision" in found["dagster"].detail
     assert "`palimpsest up`" in found["daemons"].detail
@@ -210,7 +212,7 @@ def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg
 def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
     url = "postgresql://me:hunter2@127.0.0.1:1/x"
     settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster")
-    found = named([stores.database(settings), stores.clock(settings), *orchestration.dagster(settings)])
+    found = named([stores.check_database(settings), stores.check_clock(settings), *orchestration.check_dagster(settings)])
     assert {name for name, f in found.items() if not f.ok} == {"database", "dagster"}
     assert "PALIMPSEST_DAGSTER_DATABASE_URL" in found["dagster"].detail
     assert all("hunter2" not in f.detail for f in found.values())
@@ -218,32 +220,40 @@ def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
 
 def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path / "home", database_url=None, dagster_database_url=None)
-    assert all(f.ok for f in [stores.database(settings), stores.clock(settings), stores.cycles(settings), *orchestration.dagster(settings)])
+    assert all(
+        f.ok
+        for f in [
+            stores.check_database(settings),
+            stores.check_clock(settings),
+            stores.check_cycles(settings),
+            *orchestration.check_dagster(settings),
+        ]
+    )
     assert not (tmp_path / "home").exists()
 
 
 def test_dagsters_tables_are_not_made_by_looking(world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path):
     postgres.create_database("doctor_empty")
-    url = postgres.url("doctor_empty")
-    found = named(orchestration.dagster(load_settings(home_dir=tmp_path, database_url=postgres.url("ours"), dagster_database_url=url)))
+    url = postgres.build_url("doctor_empty")
+    found = named(orchestration.check_dagster(load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)))
     assert "holds no tables of Dagster's" in found["dagster"].detail
-    with psycopg.connect(postgres.libpq_url("doctor_empty")) as conn:
+    with psycopg.connect(postgres.build_libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
     postgres.drop_database("doctor_empty")
 
 
 def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
     pipeline, _ = world
-    assert stores.derived(pipeline.settings) == Finding("derived", True, "all that was landed")
+    assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "all that was landed")
     hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with pipeline.connect() as conn:
-        landed_cycles.write(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
+        landed_cycles.write_cycle(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
         ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
         insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
         insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
         record_failure(conn, "tournaments", 7, landing_digest="digest", parser_version="p", mapping_version="m", error="ValueError: no such name")
         conn.commit()
-        found = stores.derived(pipeline.settings)
+        found = stores.check_derived_products(pipeline.settings)
         for table in ("ops.scrape_runs", "ops.scrape_batches", "ops.landed_cycles", "ops.cycle_failures"):
             conn.execute(f"delete from {table} where cycle_id = 7".encode())
     assert not found.ok
@@ -260,7 +270,7 @@ def test_a_clock_that_is_off_is_told(world: tuple[Pipeline, dg.DagsterInstance],
             return datetime.now(UTC) - timedelta(seconds=90)
 
     monkeypatch.setattr(stores, "datetime", Late)
-    found = stores.clock(world[0].settings)
+    found = stores.check_clock(world[0].settings)
     assert not found.ok
     assert found.detail.startswith("the database's clock is +90.0 s from this machine's")
 
@@ -284,14 +294,14 @@ def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_fai
         made.instigator_origin_id, "dead_runs", InstigatorType.SENSOR, TickStatus.FAILURE, 1_700_000_000.0, error=error, selector_id=made.selector_id
     )
     instance.create_tick(tick)
-    found = named(orchestration.dagster(pipeline.settings))
+    found = named(orchestration.check_dagster(pipeline.settings))
     assert not found["schedules"].ok
     assert "switched off, and should be on: dead_runs" in found["schedules"].detail
     assert found["ticks"].ok  # who is off fails at nothing
     instance.update_instigator_state(made.with_status(InstigatorStatus.RUNNING))
-    assert orchestration.schedules(instance).ok
+    assert orchestration.check_schedules(instance).ok
     failing = "the last tick of the sensor dead_runs, at 2023-11-14 22:13:20 UTC, failed: no luck"
-    assert orchestration.ticks(instance) == Finding("ticks", False, failing)
+    assert orchestration.check_ticks(instance) == Finding("ticks", False, failing)
     under_way = tick._replace(status=TickStatus.STARTED, timestamp=tick.timestamp + 60, error=None)
     instance.create_tick(under_way)
     told = last_ticks_succeeded(dg.build_asset_check_context(instance=instance))
@@ -309,7 +319,7 @@ def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.Da
     def beats(age_s: float, errors: list[SerializableErrorInfo]) -> Finding:
         for name in instance.get_required_daemon_types():
             instance.add_daemon_heartbeat(DaemonHeartbeat(now - (age_s if name == "SENSOR" else 0), name, None, errors if name == "SENSOR" else []))
-        return orchestration.daemons(pipeline.settings, instance)
+        return orchestration.check_daemons(pipeline.settings, instance)
 
     assert beats(10, []).ok
     silent = beats(1000, [])
@@ -328,18 +338,18 @@ def test_a_run_whose_process_died_is_told(world: tuple[Pipeline, dg.DagsterInsta
     pipeline, instance = world
     run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
     with pipeline.connect() as conn:
-        run_heartbeats.beat(conn, run_heartbeats.Executed(run.run_id, "some_job", "a-host", 42))
-    assert orchestration.runs(pipeline.settings, instance) == Finding("runs", True, "1 under way, 0 queued, none dead")
+        run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run.run_id, "some_job", "a-host", 42))
+    assert orchestration.check_runs(pipeline.settings, instance) == Finding("runs", True, "1 under way, 0 queued, none dead")
     with pipeline.connect() as conn:
         conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '1 hour'")
     asked = pipeline.settings.model_copy(update={"silent_after_s": 0})  # the server may have been started a moment ago
-    found = orchestration.runs(asked, instance)
+    found = orchestration.check_runs(asked, instance)
     assert not found.ok
     assert f"{run.run_id[:8]} (some_job, a-host pid 42)" in found.detail
 
 
 def test_definitions_can_be_loaded():
-    found = orchestration.definitions(SETTINGS)
+    found = orchestration.check_definitions(SETTINGS)
     assert found.ok
     assert "can be loaded" in found.detail
 
@@ -360,7 +370,7 @@ def test_definitions_can_be_loaded():
 def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None, ok: bool, says: str):
     now = datetime.now(UTC)
     answer = Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route")
-    found = platform_hosts.judged(Platform.BETPAWA, "https://x", answer)
+    found = platform_hosts.judge_answer(Platform.BETPAWA, "https://x", answer)
     assert (found.name, found.ok) == ("platform betpawa", ok)
     assert says in found.detail
 
@@ -368,7 +378,7 @@ def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None,
 async def test_platforms_are_asked_once_each():
     async with Loopback() as host:
         settings = load_settings(**{platform.value: {"base_url": host.base_url} for platform in Platform})
-        found = await asyncio.to_thread(platform_hosts.platforms_reachable, settings)
+        found = await asyncio.to_thread(platform_hosts.check_platforms, settings)
         assert host.asked("/") == len(host.requests) == 3
     assert [f.name for f in found] == ["platform betpawa", "platform sportybet", "platform bet9ja"]
     assert json.dumps([f.as_dict() for f in found])

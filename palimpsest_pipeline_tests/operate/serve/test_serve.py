@@ -22,25 +22,25 @@ from dagster._core.storage.tags import GRPC_INFO_TAG
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.operate.databases import databases
+from palimpsest_pipeline.operate.databases import open_databases
 from palimpsest_pipeline.operate.doctor import machine
 from palimpsest_pipeline.operate.serve import children, end_services, readiness, service_record, up
-from palimpsest_pipeline.operate.serve.down import Stopped, stop_home
-from palimpsest_pipeline.pipeline.context import embedded_server
-from palimpsest_pipeline.runtime.processes import Known
-from palimpsest_pipeline.runtime.server_sharing import in_use
+from palimpsest_pipeline.operate.serve.down import StopResult, stop_home
+from palimpsest_pipeline.pipeline.context import make_embedded_server
+from palimpsest_pipeline.runtime.processes import KnownProcess
+from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.settings import load_settings
 
 SOCKET = "/somewhere/code.sock"
 AT_WORK = """
 import sys
 from pathlib import Path
-from palimpsest_pipeline.operate.databases import databases
-from palimpsest_pipeline.runtime.server_sharing import in_use
+from palimpsest_pipeline.operate.databases import open_databases
+from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.settings import load_settings
 _, home, url = sys.argv[1:]
 settings = load_settings(home_dir=home, database_url=url or None, dagster_database_url=url + "_dagster" if url else None)
-with databases(settings) if url else in_use(Path(home)):
+with open_databases(settings) if url else mark_in_use(Path(home)):
     print("at work", flush=True)
     sys.stdin.readline()
 """
@@ -54,42 +54,42 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-def served(known: Known, tmp_path: Path) -> service_record.Serving:
-    return service_record.Serving(known, {service_record.DAEMON: known}, "http://127.0.0.1:3000", str(tmp_path / "private"))
+def served(known: KnownProcess, tmp_path: Path) -> service_record.ServiceRecord:
+    return service_record.ServiceRecord(known, {service_record.DAEMON: known}, "http://127.0.0.1:3000", str(tmp_path / "private"))
 
 
 # --- what is written down ----------------------------------------------------------------------------------------------------------------
 
 
 def test_what_serves_is_remembered_until_its_processes_are_gone(tmp_path: Path, sleeper: subprocess.Popen[bytes]):
-    serving = served(Known.of(sleeper.pid), tmp_path)
-    service_record.remember(tmp_path, serving)
-    assert service_record.recall(tmp_path) == serving
+    serving = served(KnownProcess.from_pid(sleeper.pid), tmp_path)
+    service_record.write_record(tmp_path, serving)
+    assert service_record.read_record(tmp_path) == serving
     with pytest.raises(service_record.ServeError, match="already up at http"):
         service_record.check_not_serving(tmp_path)
     sleeper.kill()
     sleeper.wait(10)
-    assert service_record.recall(tmp_path) is None
+    assert service_record.read_record(tmp_path) is None
     service_record.check_not_serving(tmp_path)
 
 
 def test_children_of_a_dead_supervisor_are_remembered_and_do_not_forbid_a_new_one(tmp_path: Path, sleeper: subprocess.Popen[bytes]):
-    dead = Known(sleeper.pid, Known.of(sleeper.pid).created_at - 3600)
-    serving = served(dead, tmp_path).with_child(service_record.CODE, Known.of(sleeper.pid))
-    service_record.remember(tmp_path, serving)
-    assert service_record.recall(tmp_path) == serving
+    dead = KnownProcess(sleeper.pid, KnownProcess.from_pid(sleeper.pid).created_at - 3600)
+    serving = served(dead, tmp_path).with_child(service_record.CODE_SERVER, KnownProcess.from_pid(sleeper.pid))
+    service_record.write_record(tmp_path, serving)
+    assert service_record.read_record(tmp_path) == serving
     service_record.check_not_serving(tmp_path)
 
 
 @pytest.mark.parametrize("written", ["", "[]", "{", '{"supervisor": 1, "children": [], "url": "x"}'])
 def test_a_file_that_cannot_be_read_names_no_process(tmp_path: Path, written: str):
-    (tmp_path / service_record.PID_FILE).write_text(written)
-    assert service_record.recall(tmp_path) is None
+    (tmp_path / service_record.RECORD_FILE).write_text(written)
+    assert service_record.read_record(tmp_path) is None
 
 
 def test_how_long_to_wait_is_asked_once(tmp_path: Path):
-    service_record.ask_to_stop(tmp_path, 7)
-    assert [service_record.asked_wait_s(tmp_path, 30), service_record.asked_wait_s(tmp_path, 30)] == [7, 30]
+    service_record.request_stop(tmp_path, 7)
+    assert [service_record.take_requested_wait_s(tmp_path, 30), service_record.take_requested_wait_s(tmp_path, 30)] == [7, 30]
 
 
 # --- children ----------------------------------------------------------------------------------------------------------------------------
@@ -99,10 +99,10 @@ def test_how_long_to_wait_is_asked_once(tmp_path: Path):
 def test_pauses_grow_with_recent_deaths_up_to_the_longest_and_then_there_are_none(deaths: list[float]):
     now = deaths[-1]
     recent = [died for died in deaths if died > now - children.DEATHS_WINDOW_S]
-    pause = children.pause_s(deaths, now)
-    assert (pause is None) == (len(recent) >= children.MOST_DEATHS)
+    pause = children.compute_pause_s(deaths, now)
+    assert (pause is None) == (len(recent) >= children.MAX_DEATHS)
     if pause is not None:
-        assert pause == min(children.LONGEST_PAUSE_S, children.FIRST_PAUSE_S * 2 ** (len(recent) - 1))
+        assert pause == min(children.MAX_PAUSE_S, children.FIRST_PAUSE_S * 2 ** (len(recent) - 1))
 
 
 def install_command(folder: Path, name: str, code: str) -> None:
@@ -116,10 +116,10 @@ def install_command(folder: Path, name: str, code: str) -> None:
 
 def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(children, "FIRST_PAUSE_S", 0.0)
-    monkeypatch.setattr(children, "MOST_DEATHS", 2)
+    monkeypatch.setattr(children, "MAX_DEATHS", 2)
     install_command(tmp_path, "dying", "def main():\n    raise SystemExit('no such luck')\n")
     said: list[str] = []
-    found = children.Children(tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append)
+    found = children.ChildProcesses(tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append)
     (tmp_path / "code.sock").touch()
     listener = listening(tmp_path)
     with (
@@ -140,10 +140,10 @@ def listening(folder: Path) -> Any:
     return listener
 
 
-def until_dead(found: children.Children) -> None:
+def until_dead(found: children.ChildProcesses) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        found.check()
+        found.start_due()
 
 
 PARENT = """
@@ -173,7 +173,7 @@ def test_a_child_of_a_background_job_ends_when_it_is_asked_to_and_when_its_paren
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 - no threads here
         )
         assert parent.stdout is not None
-        child = Known.of(int(parent.stdout.readline()))
+        child = KnownProcess.from_pid(int(parent.stdout.readline()))
         assert parent.stdout.readline() == "at work\n"
         process = child.find()
         assert process is not None
@@ -191,10 +191,10 @@ def test_the_last_words_of_a_log_are_those_since_its_process_began(tmp_path: Pat
     log = tmp_path / "a.log"
     log.write_text("of an earlier one\n")
     start = log.stat().st_size
-    assert children.last_words(log, start) == ""
+    assert children.read_log_tail(log, start) == ""
     with log.open("a") as file:
         file.write("one\n\ntwo\nthree\nfour\n")
-    assert children.last_words(log, start) == "two / three / four"
+    assert children.read_log_tail(log, start) == "two / three / four"
 
 
 # --- what counts as up -------------------------------------------------------------------------------------------------------------------
@@ -228,13 +228,13 @@ def told(location: dict[str, Any] | None, beat: float | None) -> dict[str, Any]:
     ],
 )
 def test_definitions_are_loaded_when_there_are_some_and_none_has_an_error(location: dict[str, Any] | None, loaded: bool, error: str | None):
-    answer = readiness.read(told(location, 1000.0))
-    assert (answer.loaded, answer.error) == (loaded, error)
+    answer = readiness.parse_readiness(told(location, 1000.0))
+    assert (answer.is_loaded, answer.error) == (loaded, error)
 
 
 @pytest.mark.parametrize(("beat", "alive"), [(None, False), (999.0, False), (1000.0, True)])
 def test_a_daemon_is_alive_by_a_sign_of_this_start_and_not_of_one_before(beat: float | None, alive: bool):
-    assert readiness.read(told(None, beat)).daemon_alive_since(1000.0) is alive
+    assert readiness.parse_readiness(told(None, beat)).is_daemon_alive_since(1000.0) is alive
 
 
 # --- the end -----------------------------------------------------------------------------------------------------------------------------
@@ -252,8 +252,8 @@ def under_way(instance: dg.DagsterInstance, socket: str | None, status: dg.Dagst
 
 def end(instance: dg.DagsterInstance, wait_s: float, tmp_path: Path) -> list[str]:
     said: list[str] = []
-    serving = service_record.Serving(Known(1, 0.0), {}, "", str(Path(SOCKET).parent))
-    end_services.end_serving(serving, instance, wait_s, said.append, cancel_wait_s=0)
+    serving = service_record.ServiceRecord(KnownProcess(1, 0.0), {}, "", str(Path(SOCKET).parent))
+    end_services.stop_services(serving, instance, wait_s, said.append, cancel_wait_s=0)
     return said
 
 
@@ -327,43 +327,43 @@ def test_however_often_it_is_asked_it_comes_to_its_end(n_signals: int, by_down: 
         if len(waits) < n_signals:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(up, "end_serving", interrupted)
-    serving = served(Known(1, 0.0), tmp_path)
+    monkeypatch.setattr(up, "stop_services", interrupted)
+    serving = served(KnownProcess(1, 0.0), tmp_path)
     Path(serving.folder).mkdir()
-    service_record.remember(tmp_path, serving)
+    service_record.write_record(tmp_path, serving)
     if by_down:
-        service_record.ask_to_stop(tmp_path, 7)
+        service_record.request_stop(tmp_path, 7)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     said: list[str] = []
     try:
         with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt) if n_signals == 4 else nullcontext():
-            up._end(tmp_path, serving, instance, said.append)
+            up._stop_on_request(tmp_path, serving, instance, said.append)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert waits == [(7 if by_down else up.WAIT_S, 30), (0, 30), (0, 0)][:n_signals]
-    assert not (tmp_path / service_record.PID_FILE).exists()
+    assert waits == [(7 if by_down else up.DEFAULT_WAIT_S, 30), (0, 30), (0, 0)][:n_signals]
+    assert not (tmp_path / service_record.RECORD_FILE).exists()
     assert not Path(serving.folder).exists()
-    assert (tmp_path / service_record.STOPPING_LOG).exists() is (by_down and n_signals > 1), "for who waits for it"
+    assert (tmp_path / service_record.STOPPING_LOG_FILE).exists() is (by_down and n_signals > 1), "for who waits for it"
     assert len(said) == min(n_signals, 3) - 1
 
 
 def test_what_a_dead_supervisor_left_is_told_and_tidied_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    serving = served(Known(1, 0.0), tmp_path)
+    serving = served(KnownProcess(1, 0.0), tmp_path)
     Path(serving.folder).mkdir()
     settings = load_settings(home_dir=tmp_path, database_url=None, dagster_database_url=None)
-    service_record.remember(tmp_path, serving)
-    found = machine.ui_port(settings)
+    service_record.write_record(tmp_path, serving)
+    found = machine.check_ui_port(settings)
     assert (found.ok, "`palimpsest down` tidies up" in found.detail) == (False, True)
-    assert not stop_home(settings, tmp_path, 0, [].append).anything
-    assert not (tmp_path / service_record.PID_FILE).exists()
+    assert not stop_home(settings, tmp_path, 0, [].append).was_running
+    assert not (tmp_path / service_record.RECORD_FILE).exists()
     assert not Path(serving.folder).exists()
-    assert "did not come to its end" not in machine.ui_port(settings).detail
-    monkeypatch.setattr(machine, "embedded_server", lambda _: SimpleNamespace(status=lambda: SimpleNamespace(running=True)))
+    assert "did not come to its end" not in machine.check_ui_port(settings).detail
+    monkeypatch.setattr(machine, "make_embedded_server", lambda _: SimpleNamespace(status=lambda: SimpleNamespace(running=True)))
     for stops in (True, False):  # which a server does not that was started to stay
-        with in_use(tmp_path) as use:
-            use.stop_when_last(stops)
-            assert "still runs" not in machine.ui_port(settings).detail
-        assert ("still runs: `palimpsest down` stops it" in machine.ui_port(settings).detail) is stops
+        with mark_in_use(tmp_path) as use:
+            use.set_stop_when_last(stops)
+            assert "still runs" not in machine.check_ui_port(settings).detail
+        assert ("still runs: `palimpsest down` stops it" in machine.check_ui_port(settings).detail) is stops
 
 
 def test_a_command_in_another_terminal_is_left_alone_and_named_and_so_is_its_server():
@@ -371,14 +371,14 @@ def test_a_command_in_another_terminal_is_left_alone_and_named_and_so_is_its_ser
         Path(folder).chmod(0o711)
         own = load_settings(home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False)
         said: list[str] = []
-        with databases(own, keep_running=True):
-            assert stop_home(own, own.home, 0, said.append) == Stopped(anything=False, in_use=True)
-            assert embedded_server(own).status().running
-        assert not embedded_server(own).status().running, "it was told to stop when the last one leaves"
+        with open_databases(own, keep_running=True):
+            assert stop_home(own, own.home, 0, said.append) == StopResult(was_running=False, is_in_use=True)
+            assert make_embedded_server(own).status().running
+        assert not make_embedded_server(own).status().running, "it was told to stop when the last one leaves"
         assert len(said) == 1
         assert said[0].startswith(f"still at work in {own.home}: another command. Press Ctrl-C")
-        assert stop_home(own, own.home, 0, said.append) == Stopped(anything=False, in_use=False)
-        embedded_server(own).remove()
+        assert stop_home(own, own.home, 0, said.append) == StopResult(was_running=False, is_in_use=False)
+        make_embedded_server(own).remove()
 
 
 @pytest.mark.parametrize("database_url", [None, "postgresql+psycopg://nobody@127.0.0.1:1/none"], ids=["embedded", "own_database"])
@@ -391,17 +391,17 @@ def test_a_command_that_works_in_the_home_is_named_with_its_process(database_url
     assert at_work.stdout.readline() == "at work\n"
     own = load_settings(home_dir=tmp_path, database_url=database_url, dagster_database_url=database_url and f"{database_url}_dagster")
     said: list[str] = []
-    assert stop_home(own, tmp_path, 0, said.append) == Stopped(anything=False, in_use=True)
+    assert stop_home(own, tmp_path, 0, said.append) == StopResult(was_running=False, is_in_use=True)
     assert f" scrape {tmp_path} {database_url or ''} (pid {at_work.pid}). Press Ctrl-C" in said[0]
     at_work.communicate("end\n", timeout=60)
-    assert stop_home(own, tmp_path, 0, said.append) == Stopped(anything=False, in_use=False)
+    assert stop_home(own, tmp_path, 0, said.append) == StopResult(was_running=False, is_in_use=False)
 
 
 def test_two_ctrl_c_while_the_embedded_server_starts_leave_none_running():
     with tempfile.TemporaryDirectory(prefix="palimpsest-serve-") as folder:
         Path(folder).chmod(0o711)
         own = load_settings(home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False)
-        server = embedded_server(own)
+        server = make_embedded_server(own)
         pid_file = server.data_dir / "cluster" / "postmaster.pid"
 
         def press_ctrl_c_twice() -> None:
@@ -418,7 +418,7 @@ def test_two_ctrl_c_while_the_embedded_server_starts_leave_none_running():
         try:
             pressing.start()
             try:
-                with databases(own):
+                with open_databases(own):
                     pressing.join()
             finally:
                 pressing.join()

@@ -18,17 +18,17 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope, Trigg
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Listing
 from palimpsest_pipeline.landing import Segment
-from palimpsest_pipeline.landing.schema import frame_of
-from palimpsest_pipeline.markets import vocabulary
+from palimpsest_pipeline.landing.schema import build_frame
+from palimpsest_pipeline.markets import load_vocabulary
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest import books
 from palimpsest_pipeline.pipeline.ingest.books import (
-    FRAMES,
-    NO_BOOKS,
+    EMPTY_BOOKS,
+    FRAME_FIELDS,
     Books,
-    Decoded,
+    DecodedAnswers,
     EarlyBooks,
-    SeenListings,
+    ListingCache,
     concat_books,
     decode_books,
     frame_listings,
@@ -37,7 +37,7 @@ from palimpsest_pipeline.pipeline.ingest.books import (
     read_listings,
 )
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
-from palimpsest_pipeline.platforms.registry import adapters
+from palimpsest_pipeline.platforms.registry import build_adapters
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
@@ -46,7 +46,7 @@ from palimpsest_pipeline_tests.platforms.test_damaged_answers import damage
 from palimpsest_pipeline_tests.platforms.test_details_in_two_ways import DETAILS, OTHERS
 
 AT = datetime(2026, 6, 26, 10, tzinfo=UTC)
-ADAPTERS = adapters()
+ADAPTERS = build_adapters()
 MANY = 1000
 """Room for all segments of a test, however slow the machine is."""
 
@@ -105,7 +105,7 @@ def test_where_there_is_no_room_the_landing_is_read(start_simulator, make_pipeli
     simulator = start_simulator(24, 3)
     small = make_pipeline(simulator)
     small.__dict__["early_books"] = EarlyBooks(small.decode_books, small.normalise_books, max_bytes=1)
-    small.__dict__["seen_listings"] = SeenListings(max_rows=1)
+    small.__dict__["seen_listings"] = ListingCache(max_rows=1)
     cycle_id = land_cycle(small)
     ingest_cycle(small, cycle_id)
     derived = content_hashes(small)
@@ -128,64 +128,64 @@ def given_answer(samples: Path, n: int = 0) -> Answer:
     return answer(platform, PayloadKind.DETAIL, loaded(samples, platform, name))
 
 
-def decode(platform: Platform, answers: Iterable[Answer]) -> Decoded:
+def decode(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
     return decode_books(answers, ADAPTERS[platform])
 
 
-def normalise(parts: Sequence[Decoded]) -> Books:
-    return normalise_books(parts, vocabulary())
+def normalise(parts: Sequence[DecodedAnswers]) -> Books:
+    return normalise_books(parts, load_vocabulary())
 
 
 def read(platform: Platform, answers: Iterable[Answer]) -> Books:
-    return read_books(answers, ADAPTERS[platform], vocabulary())
+    return read_books(answers, ADAPTERS[platform], load_vocabulary())
 
 
 def offer(early: EarlyBooks, number: int, answers: Sequence[Answer], scope: Scope = Scope.FULL) -> None:
     """Offer a segment with these answers of one platform."""
-    early.offer(cycle_of(scope), segment_of(answers[0].request.platform, number), frame_of(1, answers))
+    early.offer(cycle_of(scope), segment_of(answers[0].request.platform, number), build_frame(1, answers))
 
 
 def assert_same(left: Books, right: Books) -> None:
-    for name in FRAMES:
+    for name in FRAME_FIELDS:
         assert_frame_equal(getattr(left, name), getattr(right, name))
     assert (left.refused, left.without_price) == (right.refused, right.without_price)
 
 
 def test_books_of_landed_segments_are_those_that_reading_them_gives(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(books, "ENOUGH_ANSWERS", 2)
+    monkeypatch.setattr(books, "ANSWERS_PER_PART", 2)
     early, answers = EarlyBooks(decode, normalise, max_waiting=MANY), [given_answer(samples), given_answer(samples, 1), given_answer(samples)]
     for number, each in enumerate(answers):
         offer(early, number, [each])
     offer(early, 0, [given_answer(samples, 5)])
-    found = early.find(1, Platform.BETPAWA)
+    found = early.find_parts(1, Platform.BETPAWA)
     assert [part.segments for part in found] == [tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))]
     for part, given in zip(found, (answers[:2], answers[2:]), strict=True):
         assert part.books is not None
         assert_same(part.books, read(Platform.BETPAWA, given))
-    assert early.find(2, Platform.BETPAWA) == early.find(1, Platform.SPORTYBET) == []
-    assert early.take(1, Platform.SPORTYBET) == []
-    assert early.take(1, Platform.BETPAWA) == found
-    assert early.find(1, Platform.BETPAWA) == []
-    assert len(early.find(1, Platform.BET9JA)) == 1
+    assert early.find_parts(2, Platform.BETPAWA) == early.find_parts(1, Platform.SPORTYBET) == []
+    assert early.take_parts(1, Platform.SPORTYBET) == []
+    assert early.take_parts(1, Platform.BETPAWA) == found
+    assert early.find_parts(1, Platform.BETPAWA) == []
+    assert len(early.find_parts(1, Platform.BET9JA)) == 1
 
 
 def test_recorded_answers_are_not_read_before_anybody_derives_them(samples: Path) -> None:
     early = EarlyBooks(decode, normalise)
     offer(early, 0, [given_answer(samples)], Scope.RECORDED)
-    assert early.find(1, Platform.BETPAWA) == []
+    assert early.find_parts(1, Platform.BETPAWA) == []
 
 
 @pytest.mark.parametrize("limits", [{"max_bytes": 1}, {"max_waiting": 0}])
 def test_what_is_kept_has_bounds(samples: Path, limits: dict[str, int]) -> None:
     early = EarlyBooks(decode, normalise, **limits)
     offer(early, 0, [given_answer(samples)])
-    assert early.find(1, Platform.BETPAWA) == []
+    assert early.find_parts(1, Platform.BETPAWA) == []
 
 
 def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Path) -> None:
     good, bad = given_answer(samples), given_answer(samples, 1)
 
-    def broken(platform: Platform, answers: Iterable[Answer]) -> Decoded:
+    def broken(platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
         given = list(answers)
         if given[0].body == bad.body:
             raise RuntimeError("a defect")
@@ -194,7 +194,10 @@ def test_an_error_of_reading_is_left_to_who_derives_and_ends_a_part(samples: Pat
     early = EarlyBooks(broken, normalise, max_waiting=MANY)
     for number, each in enumerate((good, bad, good)):
         offer(early, number, [each])
-    assert [part.segments for part in early.find(1, Platform.BETPAWA)] == [(segment_of(Platform.BETPAWA, 0),), (segment_of(Platform.BETPAWA, 2),)]
+    assert [part.segments for part in early.find_parts(1, Platform.BETPAWA)] == [
+        (segment_of(Platform.BETPAWA, 0),),
+        (segment_of(Platform.BETPAWA, 2),),
+    ]
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS + OTHERS)
@@ -219,14 +222,14 @@ def test_books_put_together_are_those_of_one_batch(samples: Path) -> None:
 
 def test_no_books_have_the_columns_of_books(samples: Path) -> None:
     found = read(Platform.BETPAWA, [given_answer(samples)])
-    assert {field.name for field in fields(Books)} - set(FRAMES) == {"refused", "without_price"}
-    for name in FRAMES:
-        assert getattr(NO_BOOKS, name).schema == getattr(found, name).schema, name
+    assert {field.name for field in fields(Books)} - set(FRAME_FIELDS) == {"refused", "without_price"}
+    for name in FRAME_FIELDS:
+        assert getattr(EMPTY_BOOKS, name).schema == getattr(found, name).schema, name
 
 
 def test_seen_listings_are_taken_once_and_the_oldest_go_first() -> None:
     seen = pl.DataFrame({"platform": ["betpawa", "bet9ja", "bet9ja"], "external_id": ["1", "2", "3"]})
-    kept = SeenListings(max_rows=4)
+    kept = ListingCache(max_rows=4)
     kept.keep(1, "a", Platform, seen)
     kept.keep(2, "b", Platform, seen)
     assert kept.take(1, "a", [Platform.BETPAWA]) is None

@@ -10,7 +10,7 @@ import pytest
 from palimpsest_pipeline.domain.enums import Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, PayloadRejected
-from palimpsest_pipeline.operate.run_due import refresh_due
+from palimpsest_pipeline.operate.run_due import derive_due_fixtures
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
@@ -55,11 +55,11 @@ def counts(pipeline: Pipeline, platform: Platform) -> dict[str, int]:
 
 
 def replayed(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
-    for day in sorted({m.partition_hour.date() for m in pipeline.landing.cycles()}):
+    for day in sorted({m.partition_hour.date() for m in pipeline.landing.list_cycles()}):
         outcome = run_here(pipeline, "replay", day)
         assert outcome.success, outcome.error
     with dg.DagsterInstance.ephemeral() as instance:
-        assert refresh_due(pipeline, instance, print) is None
+        assert derive_due_fixtures(pipeline, instance, print) is None
     return {table: content for table, content in content_hashes(pipeline).items() if table not in REMEMBERING}
 
 

@@ -2,22 +2,22 @@
 
 from palimpsest_pipeline.domain.enums import PayloadKind
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.cycle_frames import discoveries
-from palimpsest_pipeline.scrape import targets
+from palimpsest_pipeline.pipeline.ingest.cycle_frames import read_discoveries
+from palimpsest_pipeline.scrape import build_targets
 
 
 def answered(pipeline: Pipeline) -> set[tuple[str, str]]:
     """Listings of which a good answer is landed."""
-    (manifest,) = pipeline.landing.cycles()
-    found = pipeline.landing.read(manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"])
+    (manifest,) = pipeline.landing.list_cycles()
+    found = pipeline.landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"])
     return {(platform, external_id) for platform, external_id, failure in found.iter_rows() if failure is None}
 
 
 def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
     """Listings that the cycle's discovery makes targets of."""
-    (manifest,) = pipeline.landing.cycles()
-    found = discoveries(pipeline, manifest, pipeline.platforms)
-    wanted = targets([x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now())
+    (manifest,) = pipeline.landing.list_cycles()
+    found = read_discoveries(pipeline, manifest, pipeline.platforms)
+    wanted = build_targets([x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now())
     return {(platform, external_id) for target in wanted for platform, ids in target.listings.items() for external_id in ids}
 
 

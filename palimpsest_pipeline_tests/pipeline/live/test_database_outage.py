@@ -15,10 +15,10 @@ from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import RunStatus, Scope, Trigger
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle
-from palimpsest_pipeline.pipeline.live.ledger_writer import Keeper
-from palimpsest_pipeline.pipeline.live.recovery import close_dead
+from palimpsest_pipeline.pipeline.live.ledger_writer import LedgerWriter
+from palimpsest_pipeline.pipeline.live.recovery import recover_dead_cycles
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.scrape.sinks import Watch, Watches
+from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -46,7 +46,7 @@ def own_pipeline(own_server: EmbeddedPostgres, tmp_path: Path) -> Iterator[MakeP
         yield make
 
 
-class Outage(Watch):
+class Outage(ScrapeObserver):
     """A Watch: at the first answer Postgres stops and starts again; then other processes look for the dead."""
 
     def __init__(self, pipeline: Pipeline, server: EmbeddedPostgres, outage_s: float) -> None:
@@ -54,18 +54,18 @@ class Outage(Watch):
         self.closed_after_restart: list[int] | None = None
         self.status_after_reopening: RunStatus | None = None
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         if self.closed_after_restart is not None:
             return
         self.server.stop()
         threading.Event().wait(self.outage_s)
         self.server.start()
-        self.closed_after_restart = [cycle.cycle_id for cycle in close_dead(self.pipeline)]
-        close_dead(self.pipeline, ["run"])  # somebody who is wrong about the run
+        self.closed_after_restart = [cycle.cycle_id for cycle in recover_dead_cycles(self.pipeline)]
+        recover_dead_cycles(self.pipeline, ["run"])  # somebody who is wrong about the run
         deadline = time.monotonic() + PATIENCE_S
         while self.status_after_reopening is not RunStatus.RUNNING and time.monotonic() < deadline:
             with self.pipeline.connect() as conn:
-                batch = cycle_ledger.batch_of_run(conn, "run")
+                batch = cycle_ledger.read_cycle_of_run(conn, "run")
                 self.status_after_reopening = None if batch is None else batch.status
 
 
@@ -82,9 +82,9 @@ def test_a_capture_outlives_a_database_that_is_stopped_for_longer_than_the_silen
     own_server: EmbeddedPostgres,
 ) -> None:
     pipeline = own_pipeline(start_simulator(20, 3), **limits)
-    begun = live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run")
-    cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
-    live_cycle.run_discovery(pipeline, cycle, Watches(), goes_on=True)
+    begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "run")
+    cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
+    live_cycle.run_discovery(pipeline, cycle, ObserverGroup(), has_capture_next=True)
     outage = Outage(pipeline, own_server, outage_s)
     result = live_cycle.run_capture(pipeline, begun, outage)
     assert outage.closed_after_restart == [], "nobody could give a sign of life while the server was down"
@@ -101,7 +101,7 @@ def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_fo
     own_pipeline: MakePipeline, own_server: EmbeddedPostgres
 ) -> None:
     pipeline = own_pipeline(heartbeat_s=1.0, silent_after_s=2.0)
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run"), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "run"), Scope.FULL)
     with pipeline.connect() as conn:
         before = conn.execute("select pg_postmaster_start_time()").fetchone()
         conn.commit()
@@ -122,9 +122,9 @@ def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_fo
             break
         except (DatabaseUnreachable, psycopg.OperationalError):
             assert time.monotonic() < deadline
-    with Keeper(pipeline.connect, cycle, beat_s=1.0):
-        assert close_dead(pipeline) == []
-    assert close_dead(pipeline) == []
+    with LedgerWriter(pipeline.connect, cycle, heartbeat_interval_s=1.0):
+        assert recover_dead_cycles(pipeline) == []
+    assert recover_dead_cycles(pipeline) == []
     with pipeline.connect() as conn:
         conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
-    assert close_dead(pipeline) == [cycle], "one that gives no sign is dead"
+    assert recover_dead_cycles(pipeline) == [cycle], "one that gives no sign is dead"

@@ -12,16 +12,16 @@ import pytest
 from palimpsest_pipeline.defs.landing.assets import SLOT_ASSETS
 from palimpsest_pipeline.domain.cycles import Cycle, CycleResult
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.domain.instants import Clock, hour_of
+from palimpsest_pipeline.domain.instants import Clock, floor_to_hour
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import derive_cycles
-from palimpsest_pipeline.pipeline.ingest.core_products import PRODUCTS, derive, ingest_cycle
+from palimpsest_pipeline.pipeline.ingest.core_products import CORE_PRODUCTS, derive_product, ingest_cycle
 from palimpsest_pipeline.pipeline.live import kickoff_minutes, live_cycle, stage
 from palimpsest_pipeline.pipeline.live.kickoff_minutes import SlotRun, run_slot
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.runtime.run_tags import is_resting
-from palimpsest_pipeline.scrape.sinks import Watches
+from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products, dirty_fixtures
@@ -66,18 +66,18 @@ class World:
             self.put(at)
 
     def run(self, slot_at: datetime, wait: Any = None, run_id: str = "run-1", **options: Any) -> SlotRun:
-        begun = live_cycle.Begun(slot_at.date(), Trigger.SENSOR, run_id, **options)
-        return run_slot(self.pipeline, begun, slot_at, Watches(), wait=wait or self.wait)
+        begun = live_cycle.ScrapeRequest(slot_at.date(), Trigger.SENSOR, run_id, **options)
+        return run_slot(self.pipeline, begun, slot_at, ObserverGroup(), wait=wait or self.wait)
 
     def take_slot(self) -> datetime:
         """A slot that no other test has; it begins now."""
-        self.simulator.fault(Platform.SPORTYBET, "none")
+        self.simulator.set_fault(Platform.SPORTYBET, "none")
         with self.pipeline.connect() as conn:
             conn.execute("delete from ops.host_state")
         while True:
             _, (sr_id, slot_at) = self.slots.popitem()
             self.put(slot_at)
-            stands = {f["sr_id"]: f for f in self.simulator.truth()["fixtures"]}.get(sr_id)  # worlds move and drop fixtures
+            stands = {f["sr_id"]: f for f in self.simulator.fetch_truth()["fixtures"]}.get(sr_id)  # worlds move and drop fixtures
             if (
                 stands
                 and len(stands["platforms"]) == 3
@@ -94,7 +94,7 @@ class World:
     def asked(self, slot_at: datetime) -> list[tuple[datetime, set[int]]]:
         with self.pipeline.connect() as conn:
             cycles = [batch.cycle for batch in cycle_ledger.last_batches(conn, 100)]
-        mine = [cycle for cycle in reversed(cycles) if cycle.scope is Scope.KICKOFF and cycle.partition_hour == hour_of(slot_at)]
+        mine = [cycle for cycle in reversed(cycles) if cycle.scope is Scope.KICKOFF and cycle.partition_hour == floor_to_hour(slot_at)]
         return [(cycle.slot_at, set(cycle.sr_ids)) for cycle in mine if cycle.slot_at is not None]
 
     def due(self, at: datetime) -> set[int]:
@@ -107,18 +107,18 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         pipeline = make(simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=30, heartbeat_s=0.2)
         clock = MovedClock()
         vars(pipeline)["clock"] = clock
-        begun = live_cycle.Begun(clock.now().date(), Trigger.MANUAL, "full")
-        cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
-        live_cycle.run_discovery(pipeline, cycle, Watches(), goes_on=True)
-        live_cycle.run_capture(pipeline, begun, Watches())
+        begun = live_cycle.ScrapeRequest(clock.now().date(), Trigger.MANUAL, "full")
+        cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
+        live_cycle.run_discovery(pipeline, cycle, ObserverGroup(), has_capture_next=True)
+        live_cycle.run_capture(pipeline, begun, ObserverGroup())
         kickoff_minutes.ingest_cycle(pipeline, cycle.cycle_id)
         with pipeline.connect() as conn:
             known = dict(
                 conn.execute("select sr_id, effective_kickoff from core.fixtures where effective_kickoff > now() + interval '3 h'").fetchall()
             )
-        everywhere = [f["sr_id"] for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3 and f["sr_id"] in known]
-        slots = {sr_id: pipeline.cadence.slot_of(known[sr_id] - 10 * MINUTE) for sr_id in everywhere}
-        yield World(simulator, pipeline, clock, known, {hour_of(slot_at): (sr_id, slot_at) for sr_id, slot_at in slots.items()})
+        everywhere = [f["sr_id"] for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3 and f["sr_id"] in known]
+        slots = {sr_id: pipeline.cadence.find_slot_start(known[sr_id] - 10 * MINUTE) for sr_id in everywhere}
+        yield World(simulator, pipeline, clock, known, {floor_to_hour(slot_at): (sr_id, slot_at) for sr_id, slot_at in slots.items()})
 
 
 def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_next(world: World) -> None:
@@ -128,7 +128,7 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     def wait(clock: Clock, at: datetime) -> None:
         with world.pipeline.connect() as conn:
             query = "select count(*) from core.cycles where scope = 'kickoff' and partition_hour = %s"
-            derived.append(conn.execute(query, [hour_of(slot_at)]).fetchone()[0])
+            derived.append(conn.execute(query, [floor_to_hour(slot_at)]).fetchone()[0])
         world.wait(clock, at)
 
     run = world.run(slot_at, wait)
@@ -144,22 +144,22 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     with world.pipeline.connect() as conn:
         answered = dict(conn.execute(LAST_ANSWER_SQL, [last.cycle_id]).fetchall())
         shown = dict(conn.execute("select sr_id, max(as_of) from mart.compared_listing group by sr_id").fetchall())
-        prices_due, alerts_due = (set(dirty_fixtures.marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct)
+        prices_due, alerts_due = (set(dirty_fixtures.read_marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct)
     assert answered.keys() == set(last.sr_ids)
     assert {sr_id: shown.get(sr_id) for sr_id in compared(world, last.sr_ids)} == {sr_id: answered[sr_id] for sr_id in compared(world, last.sr_ids)}
     assert (prices_due, alerts_due) == (set(), set(last.sr_ids)), "alerts are told at the end of the slot's run"
-    everywhere = next(f["sr_id"] for f in world.simulator.truth()["fixtures"] if f["sr_id"] in last.sr_ids and len(f["platforms"]) == 3)
+    everywhere = next(f["sr_id"] for f in world.simulator.fetch_truth()["fixtures"] if f["sr_id"] in last.sr_ids and len(f["platforms"]) == 3)
     with world.pipeline.connect() as conn:
-        assert cycle_reader.answered_in(conn, [everywhere], first.cycle_id) == {(everywhere, p): last.cycle_id for p in Platform}
+        assert cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id) == {(everywhere, p): last.cycle_id for p in Platform}
         conn.execute("update ops.event_scrape_status set http_status = null where cycle_id = %s and platform = 'sportybet'", [last.cycle_id])
-        found = cycle_reader.answered_in(conn, [everywhere], first.cycle_id)
+        found = cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id)
         conn.rollback()
     assert found[everywhere, Platform.SPORTYBET] == before.cycle_id, "a host that has not answered since is the one to ask first"
 
 
 def compared(world: World, sr_ids: Sequence[int]) -> set[int]:
     """Fixtures that home and a competitor list."""
-    listed = {f["sr_id"]: set(f["platforms"]) for f in world.simulator.truth()["fixtures"]}
+    listed = {f["sr_id"]: set(f["platforms"]) for f in world.simulator.fetch_truth()["fixtures"]}
     return {sr_id for sr_id in sr_ids if "betpawa" in listed[sr_id] and len(listed[sr_id]) > 1}
 
 
@@ -168,7 +168,7 @@ def test_a_platform_that_stops_costs_no_minute_and_the_others_nothing(world: Wor
     hasty = replace(world.pipeline, settings=world.pipeline.settings.model_copy(update={"kickoff_ingest_s": 45}))  # it is waited for
     vars(hasty)["clock"] = world.clock
     slot_at = world.take_slot()
-    world.simulator.fault(Platform.SPORTYBET, "hang")
+    world.simulator.set_fault(Platform.SPORTYBET, "hang")
     run = replace(world, pipeline=hasty).run(slot_at)
     assert len(run.results) == 5
     for result in run.results:
@@ -194,7 +194,7 @@ def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left
         world.run(slot_at, lambda clock, at: world.put(slot_at + 5 * MINUTE))
     world.put(slot_at)
     run = world.run(slot_at, wait)
-    assert list(run.left_out) == [slot_at]
+    assert list(run.left_out_minutes) == [slot_at]
     asked = dict(world.asked(slot_at))
     assert asked.pop(slot_at + MINUTE) == world.due(slot_at + MINUTE)
     assert not any(gone & sr_ids for sr_ids in asked.values())
@@ -204,7 +204,9 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
     slot_at = world.take_slot()
     last, tries = slot_at + 4 * MINUTE, []
     world.put(last)
-    other = live_cycle.begin(world.pipeline, live_cycle.Begun(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
+    other = live_cycle.open_cycle(
+        world.pipeline, live_cycle.ScrapeRequest(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF
+    )
 
     def wait(clock: Clock, at: datetime) -> None:
         if at > last:
@@ -215,9 +217,11 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
 
     run = world.run(slot_at, wait)
     assert (len(tries), [r.cycle.slot_at for r in run.results]) == (2, [last])
-    assert last not in run.left_out
+    assert last not in run.left_out_minutes
     world.put(last)
-    other = live_cycle.begin(world.pipeline, live_cycle.Begun(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF)
+    other = live_cycle.open_cycle(
+        world.pipeline, live_cycle.ScrapeRequest(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF
+    )
     forget_asked(world.pipeline, last)
     with pytest.raises(
         live_cycle.Skipped, match=rf"was left out: it was over when its turn came.*cycle {other.cycle_id} of scope kickoff asks for the same"
@@ -228,14 +232,14 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
 
 def test_a_slot_of_fixtures_that_nobody_is_known_to_list_any_more_is_no_success(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slot_at = world.take_slot()
-    monkeypatch.setattr(live_cycle, "current_listings", lambda *_: [])
+    monkeypatch.setattr(live_cycle, "read_upcoming_listings", lambda *_: [])
     with pytest.raises(kickoff_minutes.NothingAsked, match=r"was left out: no upcoming listing is known"):
         world.run(slot_at)
 
 
 def closed(pipeline: Pipeline, cycle: Cycle) -> None:
     with pipeline.connect() as conn:
-        cycle_ledger.close_batch(conn, CycleResult(cycle, RunStatus.COMPLETED, pipeline.clock.now(), ()))
+        cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, pipeline.clock.now(), ()))
 
 
 def forget_asked(pipeline: Pipeline, slot_at: datetime) -> None:
@@ -254,12 +258,12 @@ def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_t
 
     monkeypatch.setattr(kickoff_minutes, "ingest_cycle", ingest)
     run = world.run(slot_at)
-    assert (len(run.results), run.left_out) == (5, {})
+    assert (len(run.results), run.left_out_minutes) == (5, {})
     with world.pipeline.connect() as conn:
-        left = [r.cycle.cycle_id for r in run.results if not derived_products.marks(conn, "core", r.cycle.cycle_id)]
+        left = [r.cycle.cycle_id for r in run.results if not derived_products.read_marks(conn, "core", r.cycle.cycle_id)]
     assert left == [run.results[0].cycle.cycle_id]
-    manifests = world.pipeline.landing.cycles(hour=hour_of(slot_at))
-    assert derive(world.pipeline, "tournaments", manifests).cycles == left
+    manifests = world.pipeline.landing.list_cycles(hour=floor_to_hour(slot_at))
+    assert derive_product(world.pipeline, "tournaments", manifests).cycles == left
 
 
 def test_a_minute_without_an_answer_fails_its_cycle_and_a_slot_without_one_the_run(world: World) -> None:
@@ -267,7 +271,7 @@ def test_a_minute_without_an_answer_fails_its_cycle_and_a_slot_without_one_the_r
 
     def block(mode: str) -> None:
         for platform in Platform:
-            world.simulator.fault(platform, mode)
+            world.simulator.set_fault(platform, mode)
         with world.pipeline.connect() as conn:
             conn.execute("delete from ops.host_state")
 
@@ -301,9 +305,9 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
         had = [
             batch
             for batch in cycle_ledger.last_batches(conn, 100)
-            if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == hour_of(slot_at)
+            if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == floor_to_hour(slot_at)
         ]
-        assert [(batch.status, bool(derived_products.marks(conn, "core", batch.cycle.cycle_id))) for batch in had] == [
+        assert [(batch.status, bool(derived_products.read_marks(conn, "core", batch.cycle.cycle_id))) for batch in had] == [
             (RunStatus.COMPLETED, True)
         ] * 2
     run = world.run(slot_at, run_id="run-2", repeats=("run-1",))
@@ -314,7 +318,7 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
 
 def test_a_run_that_waits_for_a_minute_says_so_and_is_ended_at_once(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     now = datetime.now(UTC)
-    slot_at = hour_of(now) + 30 * MINUTE
+    slot_at = floor_to_hour(now) + 30 * MINUTE
     pipeline = make_pipeline(clock_offset_s=(slot_at - 3 * MINUTE - now).total_seconds())
     waits: list[datetime] = []
 
@@ -341,7 +345,7 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
     pipeline = make_pipeline(simulator, clock_offset_s=offset_s, kickoff_ingest_s=0, **ALWAYS)
     assert run_here(pipeline, "full_cycle").success
     pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
-    slot_at = pipeline.cadence.slot_of(pipeline.clock.now())
+    slot_at = pipeline.cadence.find_slot_start(pipeline.clock.now())
     with dg.DagsterInstance.ephemeral() as instance:
         asked = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         assert asked.success, asked.error
@@ -370,22 +374,22 @@ def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
     simulator = start_simulator(3, 5)
     simulator.set_clock(offset_s)
     pipeline = make_pipeline(simulator, clock_offset_s=offset_s, kickoff_ingest_s=0, **ALWAYS)
-    begun = live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "full")
-    cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
-    live_cycle.run_discovery(pipeline, cycle, Watches(), goes_on=True)
-    live_cycle.run_capture(pipeline, begun, Watches())
+    begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "full")
+    cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
+    live_cycle.run_discovery(pipeline, cycle, ObserverGroup(), has_capture_next=True)
+    live_cycle.run_capture(pipeline, begun, ObserverGroup())
     ingest_cycle(pipeline, cycle.cycle_id)
     pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
-    slot_at = pipeline.cadence.slot_of(pipeline.clock.now())
+    slot_at = pipeline.cadence.find_slot_start(pipeline.clock.now())
     run_minute = kickoff_minutes._run_minute
 
     def ingest(pipeline: Pipeline, cycle_id: int) -> None:
         if fails == "odds of a platform":
-            manifest, of_platform = pipeline.landing.manifest(cycle_id), PRODUCTS[derived_products.ODDS].of_platform
+            manifest, of_platform = pipeline.landing.read_manifest(cycle_id), CORE_PRODUCTS[derived_products.ODDS_PRODUCT].make_platform_derivation
             assert of_platform is not None
             for name in ("tournaments", "home_events", "competitor_events"):
-                derive(pipeline, name, [manifest])
-            derive_cycles(pipeline, [manifest], "core", f"{derived_products.ODDS}/betpawa", of_platform(Platform.BETPAWA))
+                derive_product(pipeline, name, [manifest])
+            derive_cycles(pipeline, [manifest], "core", f"{derived_products.ODDS_PRODUCT}/betpawa", of_platform(Platform.BETPAWA))
         raise OSError("no space left on device")
 
     def run_and_fail(*args: Any) -> bool:
@@ -408,7 +412,7 @@ def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
 def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(20, 5))
     now = pipeline.clock.now()
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(now.date(), Trigger.MANUAL, "run-1"), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(now.date(), Trigger.MANUAL, "run-1"), Scope.FULL)
     outcome = run_here(pipeline, "full_cycle")
     assert not outcome.success
     assert f"cycle {cycle.cycle_id} of scope full asks for the same" in (outcome.error or "")
@@ -433,13 +437,13 @@ def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
 
 def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_clears(world: World) -> None:
     slot_at = world.take_slot()
-    world.simulator.fault(Platform.SPORTYBET, "ratelimit", retry_after_s=600)
+    world.simulator.set_fault(Platform.SPORTYBET, "ratelimit", retry_after_s=600)
     run = world.run(slot_at, lambda clock, at: world.put(at))
     asked = [{r.platform: r.requests > 0 for r in result.runs} for result in run.results]
     assert [minute.get(Platform.SPORTYBET) for minute in asked] == [True, False, False, False, False]
     assert all(minute[Platform.BETPAWA] for minute in asked)
     with world.pipeline.connect() as conn:
-        found = host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)], world.clock.now())
+        found = host_state.read_troubles(conn, [world.pipeline.find_host_name(Platform.SPORTYBET)], world.clock.now())
         (trouble,) = found.values()
         assert trouble.reason == "asked to wait 600 s"
         assert 300 < trouble.for_s <= 600, "four of its ten minutes are over"
@@ -448,12 +452,12 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
         conn.execute("update ops.host_state set blocked_until = %s, reason = 'asked to wait'", [world.clock.now() - timedelta(seconds=1)])
     world.run(slot_at)
     with world.pipeline.connect() as conn:
-        assert host_state.troubles(conn, [world.pipeline.host_name(Platform.SPORTYBET)], world.clock.now()) == {}
+        assert host_state.read_troubles(conn, [world.pipeline.find_host_name(Platform.SPORTYBET)], world.clock.now()) == {}
         assert conn.execute("select count(*) from ops.host_state").fetchone() == (0,)
 
 
 def test_what_others_found_of_hosts_is_found_out_anew_when_it_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     nowhere = "postgresql://127.0.0.1:1/away"
     pipeline = Pipeline(load_settings(database_url=nowhere, dagster_database_url=f"{nowhere}_dagster"))
-    assert stage._held(pipeline, 1) == {}
+    assert stage._read_host_holds(pipeline, 1) == {}
     assert "what other scrapes found of the hosts cannot be read: cannot reach" in caplog.text

@@ -12,7 +12,7 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, S
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle, recovery, stage
-from palimpsest_pipeline.scrape.sinks import Watch, Watches
+from palimpsest_pipeline.scrape.sinks import ObserverGroup, ScrapeObserver
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, host_state
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
@@ -36,17 +36,17 @@ def slow_world(start: Start) -> SimulatorProcess:
     simulator = start(40, 3)
     simulator.set_clock(0, stopped=True)
     for endpoint in ("tree", "listing"):
-        simulator.latency(f"{LATE}.{endpoint}", SLOW_MS, SLOW_MS)
+        simulator.set_latency(f"{LATE}.{endpoint}", SLOW_MS, SLOW_MS)
     return simulator
 
 
-def begun(pipeline: Pipeline, run_id: str = "run-1", *repeats: str) -> live_cycle.Begun:
-    return live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=repeats)
+def begun(pipeline: Pipeline, run_id: str = "run-1", *repeats: str) -> live_cycle.ScrapeRequest:
+    return live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=repeats)
 
 
 def discovered(pipeline: Pipeline) -> CycleResult:
     """The discovery of a cycle whose capture is to follow in the same run."""
-    return live_cycle.run_discovery(pipeline, live_cycle.begin(pipeline, begun(pipeline), Scope.FULL), Watches(), goes_on=True)
+    return live_cycle.run_discovery(pipeline, live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL), ObserverGroup(), has_capture_next=True)
 
 
 def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
@@ -56,7 +56,7 @@ def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
 
 def details_of(simulator: SimulatorProcess, platform: Platform) -> list[float]:
     """When the platform's details were asked for, Unix seconds."""
-    return [asked.arrived_at for asked in simulator.requests() if asked.platform == platform and asked.endpoint == "detail"]
+    return [asked.arrived_at for asked in simulator.list_requests() if asked.platform == platform and asked.endpoint == "detail"]
 
 
 def rows(pipeline: Pipeline, query: str) -> list[tuple[object, ...]]:
@@ -75,21 +75,21 @@ def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(mode: str, st
     simulator.set_clock(0, stopped=True)
     pipeline = make_pipeline(simulator, **IMPATIENT, discovery_limit_s=4)
     assert run_here(pipeline, "full_cycle").success
-    simulator.forget()
-    simulator.fault(LATE, mode)
+    simulator.clear_log()
+    simulator.set_fault(LATE, mode)
 
     result = discovered(pipeline)
     assert run_of(result, LATE).status is RunStatus.RUNNING
     assert "late" in run_of(result, LATE).message
     assert [run_of(result, platform).status for platform in OTHERS] == [RunStatus.COMPLETED] * 2
-    assert pipeline.landing.manifest(result.cycle.cycle_id).late == (LATE,)
-    result = live_cycle.run_capture(pipeline, begun(pipeline), Watches())
+    assert pipeline.landing.read_manifest(result.cycle.cycle_id).late == (LATE,)
+    result = live_cycle.run_capture(pipeline, begun(pipeline), ObserverGroup())
     assert (run_of(result, LATE).status, run_of(result, LATE).discovered) == (RunStatus.FAILED, 0)
     assert "tree" in run_of(result, LATE).message
     assert [run_of(result, platform).status for platform in OTHERS] == [RunStatus.COMPLETED] * 2
     assert all(details_of(simulator, platform) for platform in OTHERS)
     assert not details_of(simulator, LATE)
-    assert sum(asked.platform == LATE for asked in simulator.requests()) > 1, "it was asked beside the capture, too"
+    assert sum(asked.platform == LATE for asked in simulator.list_requests()) > 1, "it was asked beside the capture, too"
 
     outcome = run_here(pipeline, "replay")
     assert outcome.success, outcome.error
@@ -97,7 +97,7 @@ def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(mode: str, st
     assert rows(pipeline, "select distinct platform from core.tournament_listings where deleted_at is not null") == []
     last = f"cycle_id = {result.cycle.cycle_id}"
     assert rows(pipeline, f"select distinct completeness from core.discovery_manifest where platform = '{LATE}' and {last}") == [("failed",)]
-    landed = pipeline.landing.landed_listings(result.cycle.cycle_id)
+    landed = pipeline.landing.read_landed_listings(result.cycle.cycle_id)
     good = landed.filter(landed["failure"].is_null(), landed["kind"] != PayloadKind.DETAIL)["received_at"].max()
     assert rows(pipeline, f"select as_of from core.cycles where {last}") == [(good,)], "what came later says nothing of the lists"
 
@@ -121,11 +121,11 @@ def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_
     with pipeline.connect() as conn:
         (batch,) = cycle_ledger.last_batches(conn)
         assert cycle_reader.unfilled(conn, batch.cycle.cycle_id) == []
-        (run,) = [run for run in cycle_reader.result_of(conn, batch).runs if run.platform is LATE]
-    n_landed = pipeline.landing.landed_listings(batch.cycle.cycle_id).filter(platform=LATE).height
+        (run,) = [run for run in cycle_reader.read_result(conn, batch).runs if run.platform is LATE]
+    n_landed = pipeline.landing.read_landed_listings(batch.cycle.cycle_id).filter(platform=LATE).height
     assert (run.requests, run.discovered, run.targets) == (n_landed, run.discovered, run.fetched)
     assert run.discovered > 0
-    check_against_truth(pipeline, simulator.truth())
+    check_against_truth(pipeline, simulator.fetch_truth())
 
     content = content_of_cycles(pipeline)
     assert content["core.listing_observations"][0] > 0
@@ -141,14 +141,14 @@ def test_a_run_that_dies_between_its_stages_is_taken_up_with_its_late_platform(
 ) -> None:
     pipeline = make_pipeline(slow_world(start_simulator), **IMPATIENT, discovery_limit_s=limit_s)
     cycle = discovered(pipeline).cycle
-    assert recovery.close_dead(pipeline, ["run-1"]) == [cycle]
-    result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), Watches())
+    assert recovery.recover_dead_cycles(pipeline, ["run-1"]) == [cycle]
+    result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), ObserverGroup())
     assert result.cycle.cycle_id == cycle.cycle_id
     assert [run_of(result, platform).status for platform in OTHERS] == [RunStatus.COMPLETED] * 2
     assert run_of(result, LATE).status is status
     assert {Platform(platform) for platform, _ in answered(pipeline)} == {*OTHERS, *([LATE] if limit_s else [])}
     assert answered(pipeline) >= every_listing(pipeline)
-    manifest = pipeline.landing.manifest(cycle.cycle_id)
+    manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert (manifest.stages, manifest.late) == (("discovery", "capture"), (LATE,))
 
 
@@ -156,20 +156,20 @@ def test_a_late_platform_is_waited_for_when_its_own_discovery_found_the_trouble_
     start_simulator: Start, make_pipeline: MakePipeline
 ) -> None:
     pipeline, own, other = make_pipeline(start_simulator(4, 3)), 2, 1
-    host, now = pipeline.host_name(LATE), pipeline.clock.now()
+    host, now = pipeline.find_host_name(LATE), pipeline.clock.now()
 
     def is_blocked(cycle_id: int, for_s: float) -> bool:
         with pipeline.connect() as conn:
-            host_state.block(conn, host, cycle_id, "no answer", now, for_s)
-        return stage._held(pipeline, own, [LATE])[LATE].blocked
+            host_state.block_host(conn, host, cycle_id, "no answer", now, for_s)
+        return stage._read_host_holds(pipeline, own, [LATE])[LATE].is_blocked
 
     assert [is_blocked(own, 60), is_blocked(other, 30), is_blocked(other, 90)] == [False, False, True]
 
 
-class InterruptsWhenListed(Watch):
+class InterruptsWhenListed(ScrapeObserver):
     """A Watch: presses Ctrl-C as soon as something of the late platform's discovery has been answered."""
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         if any(outcome.platform is LATE and not outcome.external_id for outcome in outcomes):
             signal.raise_signal(signal.SIGINT)
 
@@ -183,24 +183,24 @@ def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking
     with pytest.raises(KeyboardInterrupt):
         live_cycle.run_capture(pipeline, begun(pipeline), InterruptsWhenListed())
     with pipeline.connect() as conn:
-        batch = cycle_ledger.batch(conn, cycle.cycle_id)
+        batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
     assert batch is not None
     assert batch.status is RunStatus.CANCELLED
-    assert pipeline.landing.landed_listings(cycle.cycle_id).filter(platform=LATE)["kind"].to_list() == [PayloadKind.TREE]
+    assert pipeline.landing.read_landed_listings(cycle.cycle_id).filter(platform=LATE)["kind"].to_list() == [PayloadKind.TREE]
     good = answered(pipeline)
-    simulator.forget()
-    result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), Watches())
+    simulator.clear_log()
+    result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), ObserverGroup())
     assert result.status is RunStatus.COMPLETED
     assert answered(pipeline) >= every_listing(pipeline)
     assert set(lines_of(pipeline).values()) == {"completed"}
-    asked = simulator.requests()
+    asked = simulator.list_requests()
     assert good.isdisjoint((request.platform, request.external_id) for request in asked)
     assert "tree" not in {request.endpoint for request in asked}
 
 
 def test_a_discovery_that_no_capture_follows_waits_for_every_platform(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(slow_world(start_simulator), **IMPATIENT)
-    cycle = live_cycle.begin(pipeline, begun(pipeline), Scope.FULL)
-    result = live_cycle.run_discovery(pipeline, cycle, Watches())
+    cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
+    result = live_cycle.run_discovery(pipeline, cycle, ObserverGroup())
     assert result.status is RunStatus.COMPLETED
-    assert pipeline.landing.manifest(cycle.cycle_id).late == ()
+    assert pipeline.landing.read_manifest(cycle.cycle_id).late == ()

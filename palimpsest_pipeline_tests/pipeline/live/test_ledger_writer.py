@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest_pipeline.domain.cycles import Cycle, EventOutcome, PlatformRun
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
-from palimpsest_pipeline.pipeline.live.ledger_writer import Keeper
+from palimpsest_pipeline.pipeline.live.ledger_writer import LedgerWriter
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
@@ -44,18 +44,18 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
 ):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, CYCLE)
+        cycle_ledger.open_cycle(conn, CYCLE)
         conn.execute("update ops.scrape_batches set heartbeat_at = %s", [AT])
     away = Away(pipeline.connect, tries)
-    with caplog.at_level(logging.WARNING), Keeper(away, CYCLE, 0.01, lambda: [PART]) as keeper:
-        keeper.settled([line("1"), line("2"), line("")])
+    with caplog.at_level(logging.WARNING), LedgerWriter(away, CYCLE, 0.01, lambda: [PART]) as keeper:
+        keeper.on_outcomes([line("1"), line("2"), line("")])
         assert away.back.wait(30)
-        keeper.settled([line("3")])
+        keeper.on_outcomes([line("3")])
         with pipeline.connect() as conn:
             conn.autocommit = True
             while conn.execute(LINES).fetchall() != [("1",), ("2",), ("3",)]:
                 pass
-            assert cycle_ledger.running_batches(conn, 60)
+            assert cycle_ledger.read_running_cycles(conn, 60)
             assert conn.execute("select platform, status, fetched from ops.scrape_runs").fetchall() == [("betpawa", "running", 3)]
     assert [record.getMessage() for record in caplog.records] == [f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"] * (tries > 0)
 
@@ -63,10 +63,10 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
 def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, CYCLE)
+        cycle_ledger.open_cycle(conn, CYCLE)
         conn.execute("update ops.scrape_batches set status = 'interrupted', finished_at = now()")
-    with Keeper(pipeline.connect, CYCLE, beat_s=0.01) as keeper:
-        keeper.settled([line("1")])
+    with LedgerWriter(pipeline.connect, CYCLE, heartbeat_interval_s=0.01) as keeper:
+        keeper.on_outcomes([line("1")])
         with pipeline.connect() as conn:
             conn.autocommit = True
             while conn.execute(LINES).fetchall() != [("1",)]:
@@ -77,10 +77,10 @@ def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(m
 def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, CYCLE)
+        cycle_ledger.open_cycle(conn, CYCLE)
         conn.execute("update ops.scrape_batches set status = 'completed', finished_at = now()")
-    with caplog.at_level(logging.WARNING), Keeper(pipeline.connect, CYCLE, beat_s=0.01) as keeper:
-        keeper.settled([line("1")])
+    with caplog.at_level(logging.WARNING), LedgerWriter(pipeline.connect, CYCLE, heartbeat_interval_s=0.01) as keeper:
+        keeper.on_outcomes([line("1")])
         while not caplog.records:
             pass
     assert "was closed or taken up by another run" in caplog.messages[0]

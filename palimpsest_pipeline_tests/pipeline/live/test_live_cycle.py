@@ -16,17 +16,17 @@ from psycopg.conninfo import conninfo_to_dict
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.landing.assets import discovery_payloads
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import EventOutcome
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import LandingError
-from palimpsest_pipeline.operate.run_job import CANCELLED
+from palimpsest_pipeline.operate.run_job import CANCELLED_MESSAGE
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle
-from palimpsest_pipeline.pipeline.live.recovery import close_dead
+from palimpsest_pipeline.pipeline.live.recovery import recover_dead_cycles
 from palimpsest_pipeline.runtime import heartbeat
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.scrape.sinks import Watch
+from palimpsest_pipeline.scrape.sinks import ScrapeObserver
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader
@@ -49,14 +49,14 @@ TOTALS_SQL = """
 """Totals that can be backed on BetPawa now, outcome by outcome."""
 
 
-class InterruptedAfter(Watch):
+class InterruptedAfter(ScrapeObserver):
     """A Watch: presses Ctrl-C when so many askings are over, and once more with every one after that."""
 
     def __init__(self, n: int | None = None) -> None:
         self.n = n
         self.over = 0
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         for _ in outcomes:
             self.over += 1
             if self.n is not None and self.over >= self.n:
@@ -74,10 +74,10 @@ class DatabaseAway(InterruptedAfter):
         self.warnings = logging.Handler(logging.WARNING)
         self.warnings.emit = lambda record: self.noticed.set()  # type: ignore[method-assign]
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.left += n
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         before, self.over = self.over, self.over + len(outcomes)
         self.left -= len(outcomes)
         if before < 5 <= self.over:
@@ -89,19 +89,19 @@ class DatabaseAway(InterruptedAfter):
             self.let_in(True)
 
     def let_in(self, anybody: bool) -> None:
-        with psycopg.connect(self.server.libpq_url("postgres"), autocommit=True) as conn:
+        with psycopg.connect(self.server.build_libpq_url("postgres"), autocommit=True) as conn:
             conn.execute(f"alter database {self.name} allow_connections {anybody}".encode())
             if not anybody:
                 conn.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [self.name])
 
 
-def begun(pipeline: Pipeline, *sr_ids: int) -> live_cycle.Begun:
-    return live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "run-1", sr_ids)
+def begun(pipeline: Pipeline, *sr_ids: int) -> live_cycle.ScrapeRequest:
+    return live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "run-1", sr_ids)
 
 
 def landed(pipeline: Pipeline, kind: PayloadKind) -> int:
-    (manifest,) = pipeline.landing.cycles()
-    return pipeline.landing.read(manifest, kinds=[kind], columns=["kind"]).height
+    (manifest,) = pipeline.landing.list_cycles()
+    return pipeline.landing.read_answers(manifest, kinds=[kind], columns=["kind"]).height
 
 
 def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
@@ -115,7 +115,7 @@ def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
 
 def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
-    cycle = live_cycle.begin(pipeline, begun(pipeline), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     live_cycle.run_discovery(pipeline, cycle, InterruptedAfter())
     progress = InterruptedAfter(20)
     with pytest.raises(KeyboardInterrupt):
@@ -124,7 +124,7 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_sim
     status, runs, messages = ledger_of(pipeline)
     assert (status, set(runs)) == (RunStatus.CANCELLED, set(Platform))
     assert "capture cancelled" in messages
-    (manifest,) = pipeline.landing.cycles()
+    (manifest,) = pipeline.landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.CANCELLED, ("discovery",))
     lines = lines_of(pipeline)
     assert every_listing(pipeline) <= lines.keys()
@@ -134,14 +134,14 @@ def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_sim
 def test_a_run_that_is_interrupted_says_so_in_plain_words(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     outcome = run_here(replace(pipeline, progress=InterruptedAfter(50)), "full_cycle")
-    assert (outcome.success, outcome.error) == (False, CANCELLED)
+    assert (outcome.success, outcome.error) == (False, CANCELLED_MESSAGE)
     assert ledger_of(pipeline)[0] is RunStatus.CANCELLED
     assert landed(pipeline, PayloadKind.TREE) == len(Platform)
 
 
 def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
-    cycle = live_cycle.begin(pipeline, begun(pipeline), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     progress = InterruptedAfter(8)
     with pytest.raises(KeyboardInterrupt):
         live_cycle.run_discovery(pipeline, cycle, progress)
@@ -159,7 +159,7 @@ def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_s
 def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(start_simulator: Start, make_pipeline: MakePipeline, tmp_path: Path) -> None:
     (tmp_path / "occupied").write_text("a file where the landing should be")
     pipeline = make_pipeline(start_simulator(40, 3), landing_url=str(tmp_path / "occupied"))
-    cycle = live_cycle.begin(pipeline, begun(pipeline), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     with pytest.raises(LandingError, match="cannot write to the landing"):
         live_cycle.run_discovery(pipeline, cycle, InterruptedAfter())
     assert ledger_of(pipeline)[0] is RunStatus.FAILED
@@ -170,17 +170,17 @@ def test_a_database_that_goes_away_stops_no_fetching(
     comes_back: bool, start_simulator: Start, make_pipeline: MakePipeline, postgres: EmbeddedPostgres
 ) -> None:
     pipeline = make_pipeline(start_simulator(20, 3), heartbeat_s=0.05, silent_after_s=0.1)
-    cycle = live_cycle.begin(pipeline, begun(pipeline), Scope.FULL)
+    cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     live_cycle.run_discovery(pipeline, cycle, InterruptedAfter())
     away = DatabaseAway(pipeline, postgres, comes_back=comes_back)
     with nullcontext() if comes_back else pytest.raises(DatabaseUnreachable):
         live_cycle.run_capture(pipeline, begun(pipeline), away)
     assert (away.noticed.is_set(), away.left) == (True, 0)
-    (manifest,) = pipeline.landing.cycles()
+    (manifest,) = pipeline.landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.COMPLETED, ("discovery", "capture"))
     if not comes_back:
         away.let_in(True)
-        assert close_dead(pipeline) == [cycle]
+        assert recover_dead_cycles(pipeline) == [cycle]
     assert ledger_of(pipeline)[0] is (RunStatus.COMPLETED if comes_back else RunStatus.INTERRUPTED)
     assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
 
@@ -199,14 +199,14 @@ def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(start_
     pipeline = make_pipeline(simulator, betpawa={"api_version": "v3"})
     outcome = run_here(pipeline, "full_cycle")
     assert outcome.success, outcome.error
-    check_against_truth(pipeline, simulator.truth())
+    check_against_truth(pipeline, simulator.fetch_truth())
     with pipeline.connect() as conn:
         found = set(conn.execute(TOTALS_SQL).fetchall())
-    listed = [external_id for fixture in simulator.truth()["fixtures"] for external_id in fixture["platforms"].get("betpawa", ())]
+    listed = [external_id for fixture in simulator.fetch_truth()["fixtures"] for external_id in fixture["platforms"].get("betpawa", ())]
     assert found == {
         (external_id, f"total={line['line']}", outcome, round(odds * 1000))
         for external_id in listed
-        for line in simulator.book(Platform.BETPAWA, external_id)
+        for line in simulator.fetch_book(Platform.BETPAWA, external_id)
         if line["key"] == "total_goals" and not line["suspended"]
         for outcome, odds in line["odds"].items()
         if odds is not None
@@ -226,9 +226,9 @@ def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_ne
     with pipeline.connect() as conn:
         (batch,) = cycle_ledger.last_batches(conn)
         runs = conn.execute("select distinct status, requests > 0 from ops.scrape_runs").fetchall()
-        assert cycle_reader.unended(conn) == [batch.cycle.cycle_id]
+        assert cycle_reader.read_unended_cycles(conn) == [batch.cycle.cycle_id]
     assert (batch.status, runs) == (RunStatus.RUNNING, [("running", True)])
-    while not (closed := close_dead(pipeline)):
+    while not (closed := recover_dead_cycles(pipeline)):
         pass
     assert closed == [batch.cycle]
     assert ledger_of(pipeline)[:2] == (RunStatus.INTERRUPTED, dict.fromkeys(Platform, "interrupted"))
@@ -236,7 +236,7 @@ def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_ne
 
 def test_a_discovery_without_a_capture_after_it_completes_its_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(20, 3))
-    today = day_key(pipeline.clock.now().date())
+    today = format_day_key(pipeline.clock.now().date())
     assert dg.materialize([discovery_payloads], partition_key=today, resources={"pipeline": pipeline}).success
     assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(Platform, "completed"), {""})
 
@@ -260,11 +260,11 @@ def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_plat
 def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(pipeline, "full_cycle").success
-    live_cycle.run_discovery(pipeline, live_cycle.begin(pipeline, begun(pipeline), Scope.FULL), InterruptedAfter(), goes_on=True)
+    live_cycle.run_discovery(pipeline, live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL), InterruptedAfter(), has_capture_next=True)
     with dg.DagsterInstance.ephemeral() as instance:
         checked = defs.resolve_job_def("replay").execute_in_process(
             instance=instance,
-            partition_key=day_key(pipeline.clock.now().date()),
+            partition_key=format_day_key(pipeline.clock.now().date()),
             resources={"pipeline": pipeline},
             op_selection=["mart__coverage_fixture_kickoffs_of_the_platforms_agree", "mart__mapping_coverage_markets_are_mapped"],
         )
@@ -279,4 +279,4 @@ def test_a_landing_that_cannot_be_written_is_noticed_before_the_first_request(
     outcome = run_here(make_pipeline(simulator, landing_url=str(tmp_path / "file" / "landing")), "full_cycle")
     assert not outcome.success
     assert "cannot write to the landing at" in (outcome.error or "")
-    assert simulator.requests() == []
+    assert simulator.list_requests() == []

@@ -16,15 +16,15 @@ import pytest
 import palimpsest_pipeline_tests
 from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.monitoring.dead_run_sensor import dead_runs
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import all_products
+from palimpsest_pipeline.pipeline.due_products import list_products
 from palimpsest_pipeline.pipeline.live import live_cycle, recovery
-from palimpsest_pipeline.scrape.sinks import Watches
+from palimpsest_pipeline.scrape.sinks import ObserverGroup
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.ledger import cycle_ledger, cycle_reader, run_heartbeats
@@ -39,7 +39,7 @@ ROOT = Path(palimpsest_pipeline_tests.__file__).parents[1]
 
 
 def killed_in_its_capture(pipeline: Pipeline, run_id: str) -> None:
-    environment = {**os.environ, **pipeline.settings.environment(), "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **pipeline.settings.to_environment(), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, "-m", dying.__name__, run_id], env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
@@ -50,7 +50,7 @@ def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]
 
 
 def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:
-    return Counter((asked.platform, asked.external_id) for asked in simulator.requests() if asked.endpoint == "detail")
+    return Counter((asked.platform, asked.external_id) for asked in simulator.list_requests() if asked.endpoint == "detail")
 
 
 @pytest.mark.slow
@@ -64,12 +64,12 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
 
     while not (asked_for := replays_asked_for(pipeline)):
         pass  # it has not been silent for long enough
-    assert asked_for == [(str(dead.cycle.cycle_id), day_key(dead.cycle.partition_hour.date()))]
+    assert asked_for == [(str(dead.cycle.cycle_id), format_day_key(dead.cycle.partition_hour.date()))]
     with pipeline.connect() as conn:
         (closed,) = cycle_ledger.last_batches(conn)
         assert cycle_reader.unfilled(conn, dead.cycle.cycle_id) == []
     assert closed.status is RunStatus.INTERRUPTED
-    (manifest,) = pipeline.landing.cycles()
+    (manifest,) = pipeline.landing.list_cycles()
     assert (manifest.status, manifest.stages) == (RunStatus.INTERRUPTED, ("discovery",))
     landed = answered(pipeline)
     lines = lines_of(pipeline)
@@ -85,13 +85,13 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     before = details_asked(simulator)
     assert landed <= before.keys()
     result = live_cycle.run_capture(
-        pipeline, live_cycle.Begun(dead.cycle.partition_hour.date(), Trigger.MANUAL, "second", repeats=("first",)), Watches()
+        pipeline, live_cycle.ScrapeRequest(dead.cycle.partition_hour.date(), Trigger.MANUAL, "second", repeats=("first",)), ObserverGroup()
     )
     assert (result.cycle, result.status) == (replace(dead.cycle, run_id="second"), RunStatus.COMPLETED)
     assert set((details_asked(simulator) - before).keys()).isdisjoint(landed)
     assert answered(pipeline) == set(lines_of(pipeline)) >= every_listing(pipeline) | landed
     assert set(lines_of(pipeline).values()) == {"completed"}
-    assert pipeline.landing.cycles()[0].stages == ("discovery", "capture")
+    assert pipeline.landing.list_cycles()[0].stages == ("discovery", "capture")
     with pipeline.connect() as conn:
         assert cycle_ledger.last_batches(conn)[0].status is RunStatus.COMPLETED
         assert cycle_reader.unfilled(conn, dead.cycle.cycle_id) == []
@@ -105,49 +105,49 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
 def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(start_simulator: Start, make_pipeline: MakePipeline):
     pipeline = make_pipeline(start_simulator(20, 3), silent_after_s=600)
     killed_in_its_capture(pipeline, "first")
-    begun = live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "second")
-    cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
+    begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "second")
+    cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
     with pipeline.connect() as conn:
         assert [(b.cycle.run_id, b.status) for b in cycle_ledger.last_batches(conn)] == [
             ("second", RunStatus.RUNNING),
             ("first", RunStatus.INTERRUPTED),
         ]
     with (
-        run_heartbeat.alive(pipeline, "second", "full_cycle"),
+        run_heartbeat.start_run_heartbeat(pipeline, "second", "full_cycle"),
         pytest.raises(live_cycle.Overlaps, match=f"cycle {cycle.cycle_id} .*wait until it is over"),
     ):
-        live_cycle.begin(pipeline, replace(begun, run_id="third"), Scope.FULL)
+        live_cycle.open_cycle(pipeline, replace(begun, run_id="third"), Scope.FULL)
 
 
 @pytest.mark.parametrize("machine", ["another boot or pid namespace", None])
 def test_of_a_silent_cycle_of_another_machine_a_refusal_says_when_it_will_be_closed(machine: str | None, make_pipeline: MakePipeline):
     pipeline = make_pipeline(silent_after_s=600, heartbeat_s=0.01)
-    begun = live_cycle.Begun(pipeline.clock.now().date(), Trigger.MANUAL, "first")
-    cycle = live_cycle.begin(pipeline, begun, Scope.FULL)
+    begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "first")
+    cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
     gone = subprocess.Popen(["true"])
     gone.wait()
     with pipeline.connect() as conn:
-        run_heartbeats.beat(conn, run_heartbeats.Executed("first", "full_cycle", "here or far", gone.pid, machine))
+        run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess("first", "full_cycle", "here or far", gone.pid, machine))
         conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '100 s'")
-        batch = cycle_ledger.batch(conn, cycle.cycle_id)
+        batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
     assert batch is not None
     closed_at = batch.silent_since + timedelta(seconds=600)
     with pytest.raises(live_cycle.Overlaps, match=f"it is silent for \\d+ s; .*closes it from {closed_at:%H:%M:%S} UTC on"):
-        live_cycle.begin(pipeline, replace(begun, run_id="second"), Scope.FULL)
+        live_cycle.open_cycle(pipeline, replace(begun, run_id="second"), Scope.FULL)
 
 
 @pytest.mark.parametrize("scope", [Scope.EVENTS, Scope.FULL])
 def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_derived(scope: Scope, make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     day = pipeline.clock.now().date()
-    cycle = live_cycle.begin(pipeline, live_cycle.Begun(day, Trigger.MANUAL, "first"), scope)
-    assert recovery.close_dead(pipeline) == []  # it gave a sign of life just now
-    later, again = make_pipeline(clock_offset_s=25 * 3600), live_cycle.Begun(day, Trigger.MANUAL, "second", repeats=("first",))
+    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(day, Trigger.MANUAL, "first"), scope)
+    assert recovery.recover_dead_cycles(pipeline) == []  # it gave a sign of life just now
+    later, again = make_pipeline(clock_offset_s=25 * 3600), live_cycle.ScrapeRequest(day, Trigger.MANUAL, "second", repeats=("first",))
     with pytest.raises(live_cycle.NotLive, match=f"{day} cannot be scraped.*palimpsest backfill"):
         if scope is Scope.FULL:
-            live_cycle.begin(later, again, scope)
+            live_cycle.open_cycle(later, again, scope)
         else:
-            live_cycle.run_capture(later, again, Watches())
+            live_cycle.run_capture(later, again, ObserverGroup())
     with pipeline.connect() as conn:
         (closed,) = cycle_ledger.last_batches(conn)
     assert (closed.cycle, closed.status) == (cycle, RunStatus.INTERRUPTED)
@@ -160,27 +160,27 @@ def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_deri
 def dies(pipeline: Pipeline, cycle: Cycle) -> None:
     """A process takes the cycle up, lands one more answer, and dies before it has closed anything."""
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, cycle)
-    writer = pipeline.landing.writer(cycle)
+        cycle_ledger.open_cycle(conn, cycle)
+    writer = pipeline.landing.open_writer(cycle)
     request = Request(Platform.BETPAWA, PayloadKind.TREE, "/tree")
     writer.append(Answer(request, 1, cycle.started_at, cycle.started_at, cycle.started_at, 200, {}, b"{}"))
     writer.flush()
     assert cycle.run_id is not None
-    assert recovery.close_dead(pipeline, [cycle.run_id]) == [cycle]
+    assert recovery.recover_dead_cycles(pipeline, [cycle.run_id]) == [cycle]
 
 
 def test_a_second_death_after_a_replay_is_replayed_too(make_pipeline: MakePipeline):
     pipeline = make_pipeline()
     now = pipeline.clock.now()
-    cycle = Cycle(cycle_id_at(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(now), now, "first")
-    asked_for = [(str(cycle.cycle_id), day_key(now.date()))]
+    cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(now), now, "first")
+    asked_for = [(str(cycle.cycle_id), format_day_key(now.date()))]
     dies(pipeline, cycle)
     assert replays_asked_for(pipeline) == asked_for
-    manifest = pipeline.landing.manifest(cycle.cycle_id)
+    manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     with pipeline.connect() as conn:
-        for product in all_products(pipeline):
-            derived_products.mark(conn, product.schema, product.name, cycle.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
+        for product in list_products(pipeline):
+            derived_products.mark_derived(conn, product.schema, product.name, cycle.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
     assert replays_asked_for(pipeline) == []
     dies(pipeline, replace(cycle, run_id="second"))
     assert replays_asked_for(pipeline) == asked_for

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.domain.enums import Platform, Trigger
-from palimpsest_pipeline.operate.run_job import refreshed, run_job
+from palimpsest_pipeline.operate.run_job import read_refresh_result, run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -28,7 +28,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(world: World):
     pipeline, simulator = world
-    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
+    fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3)
     outcome = run_here(pipeline, "refresh", trigger=Trigger.ON_DEMAND, sr_ids=[fixture["sr_id"]])
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
@@ -56,13 +56,13 @@ def test_a_fixture_nobody_lists_is_refused_with_its_id(world: World):
 
 def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
     pipeline, simulator = world
-    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 2)
+    fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 2)
     asked = [2, fixture["sr_id"], 1]
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, pipeline, "refresh", pipeline.clock.now().date(), sr_ids=asked)
         assert outcome.success, outcome.error
         told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
-    platforms, unknown = refreshed(pipeline, outcome.run_id, asked)
+    platforms, unknown = read_refresh_result(pipeline, outcome.run_id, asked)
     assert unknown == [1, 2]
     assert told["unknown_sr_ids"].value == "1, 2"
     listed = {platform: len(ids) for platform, ids in fixture["platforms"].items()}
@@ -81,7 +81,7 @@ def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simula
     simulator.fault(Platform.SPORTYBET, "block")
     outcome = run_here(pipeline, "refresh", sr_ids=[fixture["sr_id"]])
     assert outcome.success, outcome.error
-    platforms, unknown = refreshed(pipeline, outcome.run_id, [fixture["sr_id"]])
+    platforms, unknown = read_refresh_result(pipeline, outcome.run_id, [fixture["sr_id"]])
     assert unknown == []
     assert {p["platform"]: p["status"] for p in platforms} == {"betpawa": "completed", "sportybet": "failed", "bet9ja": "completed"}
     failure = next(p["failure"] for p in platforms if p["platform"] == "sportybet")

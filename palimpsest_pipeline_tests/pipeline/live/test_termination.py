@@ -15,9 +15,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.enums import RunStatus, Scope
-from palimpsest_pipeline.pipeline.context import Pipeline, embedded_server
+from palimpsest_pipeline.pipeline.context import Pipeline, make_embedded_server
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -69,7 +69,9 @@ def dagster_database(pipeline: Pipeline) -> str:
 
 
 def own_environment(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path) -> dict[str, str]:
-    return environment(folder, **{**pipeline.settings.environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.url(dagster_database(pipeline))})
+    return environment(
+        folder, **{**pipeline.settings.to_environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.build_url(dagster_database(pipeline))}
+    )
 
 
 def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
@@ -84,8 +86,8 @@ def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
 
 def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
     """A host is asked for more than may be under way at a time only when an answer of it is kept. That one was sent does not say so."""
-    asked = Counter(asked.platform for asked in simulator.requests() if asked.endpoint == "detail")
-    return any(asked[platform] > budget.max_in_flight for platform, budget in pipeline.budgets(Scope.FULL).items())
+    asked = Counter(asked.platform for asked in simulator.list_requests() if asked.endpoint == "detail")
+    return any(asked[platform] > budget.max_in_flight for platform, budget in pipeline.split_budgets(Scope.FULL).items())
 
 
 def check_cancelled(pipeline: Pipeline) -> None:
@@ -140,11 +142,11 @@ def test_when_postgres_dies_one_error_line_says_what_to_do(start_simulator: Call
     small_world = start_simulator(12, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
     urls = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in small_world.base_urls.items()}
     folder.chmod(0o711)  # as root the server's user must pass through
-    server = embedded_server(load_settings(home_dir=folder / "home", database_url=None, dagster_database_url=None))
+    server = make_embedded_server(load_settings(home_dir=folder / "home", database_url=None, dagster_database_url=None))
     with (folder / "said").open("w") as said:
         process = subprocess.Popen([*PALIMPSEST, "scrape"], cwd=folder, env=environment(folder, **urls), stdout=said, stderr=said)
     try:
-        until(lambda: any(asked.endpoint == "detail" for asked in small_world.requests()), process)
+        until(lambda: any(asked.endpoint == "detail" for asked in small_world.list_requests()), process)
         pid = server.status().pid
         assert pid is not None
         os.kill(pid, signal.SIGQUIT)
@@ -181,7 +183,7 @@ class Dagster:
 
     def launch(self, pipeline: Pipeline) -> str | None:
         """Launch a full cycle now. Its run; None when that cannot be done yet."""
-        partition = {"key": "dagster/partition", "value": day_key(pipeline.clock.now().date())}
+        partition = {"key": "dagster/partition", "value": format_day_key(pipeline.clock.now().date())}
         job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
         told = self.ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
         return told["launchRun"]["run"]["runId"] if told and told["launchRun"]["__typename"] == "LaunchRunSuccess" else None
@@ -226,7 +228,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
         assert asked.startswith("asking to end: run ") and asked.endswith("; what had arrived is kept")
         assert f"run {run_id[:8]} (full_cycle)" in asked
         assert others == [f"stopped Dagster at http://127.0.0.1:{port}"]
-        with psycopg.connect(Database(postgres.url(dagster_database(pipeline))).conninfo) as conn:
+        with psycopg.connect(Database(postgres.build_url(dagster_database(pipeline))).conninfo) as conn:
             assert conn.execute("select status from runs where run_id = %s", [run_id]).fetchone() == ("CANCELED",)
     assert ours(tmp_path) == []
     check_cancelled(pipeline)

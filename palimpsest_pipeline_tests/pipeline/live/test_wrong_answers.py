@@ -11,13 +11,13 @@ import dagster as dg
 import pytest
 
 from palimpsest_pipeline.cli import __main__
-from palimpsest_pipeline.defs.check_results import last_verdict
-from palimpsest_pipeline.defs.partitions import day_key
+from palimpsest_pipeline.defs.check_results import find_last_evaluation
+from palimpsest_pipeline.defs.partitions import format_day_key
 from palimpsest_pipeline.domain.cycles import CycleResult, Target
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.live import live_cycle
-from palimpsest_pipeline.scrape import capture
+from palimpsest_pipeline.scrape import capture_targets
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline_tests.fixtures.in_process import CommandHere
@@ -30,7 +30,7 @@ Start = Callable[..., SimulatorProcess]
 READABLE = dg.AssetCheckKey(dg.AssetKey(["core", "odds_snapshots"]), "answers_are_readable")
 
 
-def newest_batch(pipeline: Pipeline) -> cycle_ledger.Batch:
+def newest_batch(pipeline: Pipeline) -> cycle_ledger.CycleRecord:
     with pipeline.connect() as conn:
         return cycle_ledger.last_batches(conn)[0]
 
@@ -42,7 +42,7 @@ def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed
     simulator = start_simulator(10, 3)
     pipeline = make_pipeline(simulator, **{platform.value: {"give_up_s": 0.5} for platform in Platform})
     for platform in Platform:
-        simulator.fault(platform, "down", endpoint=endpoint)
+        simulator.set_fault(platform, "down", endpoint=endpoint)
     scraped = command_here(pipeline, "scrape")
     assert scraped.exit_code == 1
     batch = newest_batch(pipeline)
@@ -59,7 +59,7 @@ async def of_details(n_fixtures: int, *there: str) -> CycleResult:
         for platform, (external_id,) in ((platform, ids) for target in wanted for platform, ids in target.listings.items()):
             world.hosts[platform].script(f"/detail/{external_id}", answering() if external_id in there else answering(404))
         async with world.engine() as engine:
-            return await capture(cycle(Scope.EVENTS), wanted, world.adapters, engine, clock=world.clock)
+            return await capture_targets(cycle(Scope.EVENTS), wanted, world.adapters, engine, clock=world.clock)
 
 
 async def test_a_cycle_in_which_every_platform_says_404_of_all_fixtures_has_no_answer() -> None:
@@ -79,7 +79,7 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     with repeating_proxy(simulator.base_urls[Platform.BETPAWA]) as url:
         pipeline = make_pipeline(simulator, betpawa={"base_url": url})
         scraped = command_here(pipeline, "scrape", "--json")
-    assert scraped.exit_code == __main__.PARTIAL, scraped.stderr
+    assert scraped.exit_code == __main__.EXIT_PARTIAL, scraped.stderr
     runs = {run["platform"]: run for run in json.loads(scraped.stdout)["platforms"]}
     betpawa = runs.pop("betpawa")
     assert {run["status"] for run in runs.values()} == {"completed"}
@@ -88,7 +88,7 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     assert betpawa["message"].startswith(refusal)
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.PARTIAL
-    verdict = last_verdict(instance, READABLE, day_key(batch.cycle.partition_hour.date()))
+    verdict = find_last_evaluation(instance, READABLE, format_day_key(batch.cycle.partition_hour.date()))
     assert verdict is not None
     assert verdict.event is not None
     assert verdict.event.dagster_event is not None
@@ -136,7 +136,7 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     assert " prices cannot be read, e.g. '" in runs["bet9ja"]["message"]
     batch = newest_batch(pipeline)
     assert batch.status is RunStatus.FAILED
-    verdict = last_verdict(instance, READABLE, day_key(batch.cycle.partition_hour.date()))
+    verdict = find_last_evaluation(instance, READABLE, format_day_key(batch.cycle.partition_hour.date()))
     assert verdict is not None
     assert verdict.event is not None
     assert verdict.event.dagster_event is not None

@@ -17,8 +17,8 @@ from palimpsest_pipeline.cli import console
 from palimpsest_pipeline.cli.__main__ import app
 from palimpsest_pipeline.defs.mart.current_prices import no_fixture_is_due_for_long
 from palimpsest_pipeline.domain.enums import FixtureProduct, Platform
-from palimpsest_pipeline.operate.databases import upgrade
-from palimpsest_pipeline.operate.run_job import run_whole
+from palimpsest_pipeline.operate.databases import upgrade_schema
+from palimpsest_pipeline.operate.run_job import run_unpartitioned
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import current_prices
@@ -27,7 +27,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.copy_frames import copy_rows
-from palimpsest_pipeline.storage.db.row_differences import Differences
+from palimpsest_pipeline.storage.db.row_differences import WriteCounts
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_price_laws
 from palimpsest_pipeline.storage.marts import current_prices as stored
@@ -59,12 +59,12 @@ class World:
 
 def rows(pipeline: Pipeline) -> dict[str, pl.DataFrame]:
     with pipeline.connect() as conn:
-        return {table: stored.read_rows(conn, table).drop("computed_at") for table in stored.TABLES}
+        return {table: stored.read_rows(conn, table).drop("computed_at") for table in stored.COMPARED_TABLES}
 
 
 def marked(pipeline: Pipeline) -> list[int]:
     with pipeline.connect() as conn:
-        return dirty_fixtures.marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
+        return dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list()
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +72,11 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
     with SimulatorProcess(14, 11, clock_offset_s=OFFSETS_S[0]) as simulator, pipelines(postgres, tmp_path_factory.mktemp("present")) as make:
         found = World(make(simulator))
         for number, offset_s in enumerate(OFFSETS_S):
-            simulator.fault(Platform.BET9JA, "block" if number == 1 else "none")
+            simulator.set_fault(Platform.BET9JA, "block" if number == 1 else "none")
             if number == 2:
-                both = [f["sr_id"] for f in simulator.truth()["fixtures"] if {"betpawa", "sportybet"} <= set(f["platforms"])]
+                both = [f["sr_id"] for f in simulator.fetch_truth()["fixtures"] if {"betpawa", "sportybet"} <= set(f["platforms"])]
                 found.dropped = both[-1]
-                simulator.script("drop", found.dropped, platform="sportybet")
+                simulator.run_script("drop", found.dropped, platform="sportybet")
             pipeline = make(simulator, clock_offset_s=offset_s)
             found.cycles.append(land_at(make, simulator, offset_s))
             ingest_cycle(pipeline, found.cycles[-1])
@@ -87,7 +87,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def same(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFrame]) -> None:
-    for table in stored.TABLES:
+    for table in stored.COMPARED_TABLES:
         order = [column for column in ("sr_id", "market_key", "specifier", "outcome_key", "platform") if column in left[table].columns]
         assert_frame_equal(left[table].sort(order), right[table].sort(order).select(left[table].columns), abs_tol=1e-9)
 
@@ -99,48 +99,50 @@ def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itse
     assert set(prices["platform"]) == {"sportybet", "bet9ja"}
     assert prices["comparable"].mean() > 0.5
     with world.pipeline.connect() as conn:
-        for table in stored.TABLES:
-            assert current_price_laws.violations(conn, table).is_empty()
+        for table in stored.COMPARED_TABLES:
+            assert current_price_laws.find_violations(conn, table).is_empty()
 
 
 BROKEN: Final = {
-    stored.COMPARISON: {
-        "home is no competitor of its own": {stored.COMPARISON: "platform = 'betpawa'"},
-        "nothing is from after the kickoff": {stored.LISTING: "as_of = as_of + interval '1 year'"},
-        "answers are no later than as_of": {stored.LISTING: "as_of = as_of - interval '1 year'"},
-        "a price is above evens": {stored.COMPARISON: "home_odds_milli[1] = 1000"},
-        "probabilities are ratios": {stored.COMPARISON: "platform_share = 100"},
-        "the best is no worse than home, and somebody's": {stored.COMPARISON: "best_odds_milli[1] = 1001"},
-        "home is first when it is best or as good": {stored.COMPARISON: "rank_home[1] = null"},
-        "an arbitrage has its sum": {stored.COMPARISON: "arb = true, cross_book_sum_inverse = null"},
+    stored.COMPARISON_TABLE: {
+        "home is no competitor of its own": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
+        "nothing is from after the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
+        "answers are no later than as_of": {stored.LISTING_TABLE: "as_of = as_of - interval '1 year'"},
+        "a price is above evens": {stored.COMPARISON_TABLE: "home_odds_milli[1] = 1000"},
+        "probabilities are ratios": {stored.COMPARISON_TABLE: "platform_share = 100"},
+        "the best is no worse than home, and somebody's": {stored.COMPARISON_TABLE: "best_odds_milli[1] = 1001"},
+        "home is first when it is best or as good": {stored.COMPARISON_TABLE: "rank_home[1] = null"},
+        "an arbitrage has its sum": {stored.COMPARISON_TABLE: "arb = true, cross_book_sum_inverse = null"},
     },
-    stored.GAP: {
-        "home is no competitor of its own": {stored.GAP: "platform = 'betpawa'"},
-        "nothing is from after the kickoff": {stored.LISTING: "as_of = as_of + interval '1 year'"},
-        "the type is what the states say": {stored.GAP: "home_state = 'offered', platform_state = 'offered'"},
-        "one of the two lists it": {stored.GAP: "home_state = 'withdrawn', platform_state = 'event_dropped'"},
-        "a state has its begin": {stored.GAP: "home_state = 'withdrawn', home_state_since = null"},
-        "a gap is open since before as_of": {stored.GAP: "home_state_since = home_state_since + interval '1 year'"},
-        "the kickoff is to come": {stored.LISTING: "kickoff_at = as_of"},
+    stored.GAP_TABLE: {
+        "home is no competitor of its own": {stored.GAP_TABLE: "platform = 'betpawa'"},
+        "nothing is from after the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
+        "the type is what the states say": {stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"},
+        "one of the two lists it": {stored.GAP_TABLE: "home_state = 'withdrawn', platform_state = 'event_dropped'"},
+        "a state has its begin": {stored.GAP_TABLE: "home_state = 'withdrawn', home_state_since = null"},
+        "a gap is open since before as_of": {stored.GAP_TABLE: "home_state_since = home_state_since + interval '1 year'"},
+        "the kickoff is to come": {stored.LISTING_TABLE: "kickoff_at = as_of"},
     },
 }
 """What makes good rows break each law, by table."""
 
 
-@pytest.mark.parametrize("table", stored.TABLES)
+@pytest.mark.parametrize("table", stored.COMPARED_TABLES)
 def test_each_law_is_broken_by_a_row_that_breaks_it(world: World, table: str):
     assert set(BROKEN[table]) == set(current_price_laws.LAWS[table])
     good = (
-        "rank_home[1] is not null and home_margin is not null" if table == stored.COMPARISON else "gap_type <> 'unknown' and home_state is not null"
+        "rank_home[1] is not null and home_margin is not null"
+        if table == stored.COMPARISON_TABLE
+        else "gap_type <> 'unknown' and home_state is not null"
     )
     with world.pipeline.connect() as conn:
-        assert current_price_laws.violations(conn, table).is_empty()
+        assert current_price_laws.find_violations(conn, table).is_empty()
         for law, updates in BROKEN[table].items():
             with conn.transaction(force_rollback=True):
                 for broken, assignments in updates.items():
-                    chosen = "" if broken == stored.LISTING else f" where ctid = (select ctid from {table} where {good} limit 1)"
+                    chosen = "" if broken == stored.LISTING_TABLE else f" where ctid = (select ctid from {table} where {good} limit 1)"
                     assert conn.execute(f"update {broken} set {assignments}{chosen}").rowcount > 0
-                assert law in set(current_price_laws.violations(conn, table)["law"]), law
+                assert law in set(current_price_laws.find_violations(conn, table)["law"]), law
 
 
 @pytest.mark.parametrize("table", present_by_sql.TABLES)
@@ -152,7 +154,7 @@ def test_every_row_is_what_sql_makes_of_the_history(world: World, table: str):
 def test_as_of_an_instant_is_what_stood_then_row_for_row(world: World, cycle: int):
     known = world.kept[cycle]
     asked = sorted(set(world.table("price_comparison")["sr_id"]) | set(known["mart.price_comparison"]["sr_id"]))
-    then = current_prices.prices_as_of(world.pipeline, asked, world.instants[cycle])
+    then = current_prices.compute_prices_as_of(world.pipeline, asked, world.instants[cycle])
     only = {table: frame.filter(pl.col("sr_id").is_in(asked)) for table, frame in known.items()}
     same({table: frame.drop("computed_at") for table, frame in then.items()}, only)
 
@@ -184,7 +186,7 @@ def test_a_listing_that_is_dropped_lists_nothing_and_has_gaps_wherever_home_has_
 def palimpsest(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """The command line on this world."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH)  # else as wide as the terminal of whoever runs the tests
+    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH_COLUMNS)  # else as wide as the terminal of whoever runs the tests
     settings = world.pipeline.settings
     assert settings.database_url is not None
     urls = {"DATABASE_URL": settings.database_url.get_secret_value(), "DAGSTER_DATABASE_URL": "postgresql://unused/dagster"}
@@ -246,7 +248,9 @@ def test_everything_anew_in_another_order_is_the_same(world: World):
 def versions(world: World) -> set[tuple[str, str]]:
     """Stored versions of the rows of prices and gaps: a row that is written again has a new one."""
     with world.pipeline.connect() as conn:
-        return {row for table in stored.TABLES for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()}
+        return {
+            row for table in stored.COMPARED_TABLES for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()
+        }
 
 
 def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room(world: World):
@@ -254,18 +258,18 @@ def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room
 
     def read_bytes() -> int:
         with pipeline.connect() as conn:
-            tables = [list(stored.STORED)]
+            tables = [list(stored.STORED_TABLES)]
             return conn.execute("select sum(pg_total_relation_size(to_regclass(t)))::bigint from unnest(%s::text[]) as t", tables).fetchone()[0]
 
     with pipeline.connect() as conn:
-        of_old_shape = {table: stored.read_rows(conn, table) for table in stored.TABLES}
+        of_old_shape = {table: stored.read_rows(conn, table) for table in stored.COMPARED_TABLES}
     migrate.downgrade(pipeline.database.url, "0023")
     with pipeline.connect() as conn:
         for table, frame in of_old_shape.items():
             assert copy_rows(conn, table, frame) == before[table].height > 0
         conn.execute("delete from mart.dirty_fixtures")
     old_bytes = read_bytes()
-    upgrade(pipeline)
+    upgrade_schema(pipeline)
     same(rows(pipeline), before)
     assert marked(pipeline) == []
     assert read_bytes() < 0.6 * old_bytes
@@ -274,11 +278,11 @@ def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room
 def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: World):
     before, seen = versions(world), rows(world.pipeline)
     with world.pipeline.connect() as conn:
-        dirty_fixtures.mark(conn, world.cycles[2], [])
+        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
     done = current_prices.derive_prices(world.pipeline)
     assert done.n_fixtures > 0
-    assert {table: done.rows[table] for table in stored.TABLES} == dict.fromkeys(stored.TABLES, Differences())
-    assert done.rows[stored.LISTING].updated > 0
+    assert {table: done.rows_by_table[table] for table in stored.COMPARED_TABLES} == dict.fromkeys(stored.COMPARED_TABLES, WriteCounts())
+    assert done.rows_by_table[stored.LISTING_TABLE].updated > 0
     assert done.n_flips == 0
     assert versions(world) == before
     same(rows(world.pipeline), seen)
@@ -296,17 +300,17 @@ def test_what_changed_is_written_and_nothing_else(world: World):
             f"insert into mart.availability_gap (sr_id, line_id, {columns}) select sr_id, -1, {columns} from mart.availability_gap limit 1".encode()
         )
         flipped = conn.execute("update mart.compared_listing set comparable = not comparable where platform = 'bet9ja'").rowcount
-        dirty_fixtures.mark(conn, world.cycles[2], [])
+        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
     done = current_prices.derive_prices(world.pipeline)
-    assert done.rows[stored.COMPARISON] == Differences(inserted=1, updated=1)
-    assert done.rows[stored.GAP] == Differences(deleted=1)
+    assert done.rows_by_table[stored.COMPARISON_TABLE] == WriteCounts(inserted=1, updated=1)
+    assert done.rows_by_table[stored.GAP_TABLE] == WriteCounts(deleted=1)
     assert done.n_flips == flipped > 0
     same(rows(world.pipeline), before)
 
 
 def test_fixtures_that_have_begun_are_taken_out(world: World):
     with world.pipeline.connect() as conn:
-        some = stored.upcoming(conn, datetime.now(UTC))[0]
+        some = stored.read_upcoming_fixtures(conn, datetime.now(UTC))[0]
         (kickoff,) = conn.execute("select effective_kickoff from core.fixtures where sr_id = %s", [some]).fetchone()
         conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = %s", [some])
     try:
@@ -315,34 +319,35 @@ def test_fixtures_that_have_begun_are_taken_out(world: World):
     finally:
         with world.pipeline.connect() as conn:
             conn.execute("update core.fixtures set effective_kickoff = %s where sr_id = %s", [kickoff, some])
-            dirty_fixtures.mark(conn, world.cycles[2], [some])
+            dirty_fixtures.mark_fixtures(conn, world.cycles[2], [some])
         current_prices.derive_prices(world.pipeline)
 
 
 def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World):
     with world.pipeline.connect() as conn:
-        dirty_fixtures.mark(conn, world.cycles[2], [])
+        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
     n_due = len(marked(world.pipeline))
     with dg.DagsterInstance.ephemeral() as instance:
-        outcome = run_whole(instance, world.pipeline, "present")
+        outcome = run_unpartitioned(instance, world.pipeline, "present")
         assert outcome.success, outcome.error
         made = {
-            table: instance.get_latest_materialization_event(dg.AssetKey(table.split("."))).asset_materialization.metadata for table in stored.TABLES
+            table: instance.get_latest_materialization_event(dg.AssetKey(table.split("."))).asset_materialization.metadata
+            for table in stored.COMPARED_TABLES
         }
     assert marked(world.pipeline) == []
-    assert made[stored.COMPARISON]["fixtures_derived"].value == n_due > 0
-    assert 0 < made[stored.COMPARISON]["home_is_best_share"].value < 1
-    assert made[stored.GAP]["home_missing"].value == world.table("availability_gap").filter(gap_type="home_missing").height
-    assert "home_is_best_by_day_plot" in made[stored.COMPARISON]
+    assert made[stored.COMPARISON_TABLE]["fixtures_derived"].value == n_due > 0
+    assert 0 < made[stored.COMPARISON_TABLE]["home_is_best_share"].value < 1
+    assert made[stored.GAP_TABLE]["home_missing"].value == world.table("availability_gap").filter(gap_type="home_missing").height
+    assert "home_is_best_by_day_plot" in made[stored.COMPARISON_TABLE]
 
 
 def test_a_mark_that_is_set_meanwhile_stays_and_one_that_waits_long_is_named(world: World):
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        dirty_fixtures.mark(conn, world.cycles[2], [])
-        seen = dirty_fixtures.marks(conn, FixtureProduct.PRICES)
-        dirty_fixtures.mark(conn, world.cycles[2], [])
-        dirty_fixtures.unmark(conn, FixtureProduct.PRICES, seen)
-        assert dirty_fixtures.marks(conn, FixtureProduct.PRICES)["sr_id"].to_list() == seen["sr_id"].to_list() != []
+        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
+        seen = dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)
+        dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
+        dirty_fixtures.unmark_fixtures(conn, FixtureProduct.PRICES, seen)
+        assert dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list() == seen["sr_id"].to_list() != []
     assert no_fixture_is_due_for_long(world.pipeline).passed
     with world.pipeline.connect() as conn:
         conn.execute("insert into mart.dirty_fixtures values ('prices', 1, now() - interval '2 hours')")

@@ -15,12 +15,12 @@ import pytest
 
 from palimpsest_pipeline.defs.mart.odds_alerts import begun_fixtures_have_no_open_alert
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.operate.run_job import run_whole
+from palimpsest_pipeline.operate.run_job import run_unpartitioned
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.marts import current_prices, odds_alerts
 from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
-from palimpsest_pipeline.storage.db.locks import alone
+from palimpsest_pipeline.storage.db.locks import hold_lock
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_prices as stored_prices
 from palimpsest_pipeline.storage.marts import odds_alerts as stored_alerts
@@ -92,7 +92,7 @@ def postpone(pipeline: Pipeline, sr_id: int, kickoff_at: datetime) -> None:
 
 def marked(pipeline: Pipeline, product: FixtureProduct) -> list[int]:
     with pipeline.connect() as conn:
-        return dirty_fixtures.marks(conn, product)["sr_id"].to_list()
+        return dirty_fixtures.read_marks(conn, product)["sr_id"].to_list()
 
 
 def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) -> None:
@@ -104,7 +104,7 @@ def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) 
 
 def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
     with pipeline.connect() as conn:
-        return stored_prices.read_fixture_ids(conn) if product is PRICES else set(stored_alerts.rows_of(conn)["sr_id"])
+        return stored_prices.read_fixture_ids(conn) if product is PRICES else set(stored_alerts.read_alerts(conn)["sr_id"])
 
 
 def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[], None]) -> None:
@@ -116,16 +116,16 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
         if acts and (product is PRICES or removed):
             acts.pop()()
         removed.append(lock)
-        with alone(conn, lock, wait=wait):
+        with hold_lock(conn, lock, wait=wait):
             yield
 
     removed: list[int] = []  # alerts take the lock for what fixtures that are no more have left, before anything is decided
-    monkeypatch.setattr(MODULE[product], "alone", late)
+    monkeypatch.setattr(MODULE[product], "hold_lock", late)
 
 
 def within_a_batch(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[list[int]], None]) -> None:
     """`act` is told the fixtures of each batch, when it has read what is due."""
-    module, name, place = (stored_prices, "standing", 1) if product is PRICES else (odds_alerts, "_told", 3)
+    module, name, place = (stored_prices, "standing", 1) if product is PRICES else (odds_alerts, "_compute_alerts", 3)
     real = getattr(module, name)
 
     def told(*args: Any) -> Any:
@@ -151,10 +151,10 @@ def test_a_mark_that_is_set_while_its_fixture_is_derived_fails_nothing_and_stays
 def test_a_mark_that_somebody_is_just_setting_is_not_waited_for(pipeline: Pipeline):
     mark(pipeline, SOON, LATER)
     with pipeline.connect() as conn, pipeline.connect() as cycle:
-        seen = dirty_fixtures.marks(conn, PRICES)
+        seen = dirty_fixtures.read_marks(conn, PRICES)
         set_marks(cycle, SOON)
         conn.execute("set lock_timeout = '5s'")
-        dirty_fixtures.unmark(conn, PRICES, seen)
+        dirty_fixtures.unmark_fixtures(conn, PRICES, seen)
     assert marked(pipeline, PRICES) == [SOON]
 
 
@@ -176,8 +176,8 @@ def test_a_fixture_that_begins_before_it_is_derived_is_removed(pipeline: Pipelin
 
 def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
     told: list[tuple[date, list[int]]] = []
-    real = odds_alerts._told
-    monkeypatch.setattr(odds_alerts, "_told", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1])
+    real = odds_alerts._compute_alerts
+    monkeypatch.setattr(odds_alerts, "_compute_alerts", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1])
     mark(pipeline, SOON)
     moved = now + timedelta(days=2)
     before_the_lock(monkeypatch, ALERTS, lambda: postpone(pipeline, SOON, moved))
@@ -207,7 +207,7 @@ def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(pipeline: Pipe
         if SOON in sr_ids:
             raise LookupError("no such day")
 
-    monkeypatch.setattr(MODULE[product], "FIXTURES_AT_ONCE", 1)
+    monkeypatch.setattr(MODULE[product], "FIXTURES_PER_BATCH", 1)
     within_a_batch(monkeypatch, product, fail)
     hold(pipeline, SOON)
     mark(pipeline, SOON, LATER)
@@ -231,7 +231,7 @@ def test_a_fixture_that_is_no_more_leaves_neither_a_mark_nor_a_row(pipeline: Pip
 
 def test_who_does_not_wait_leaves_what_is_due_to_whoever_comes_next(pipeline: Pipeline):
     mark(pipeline, SOON, LATER)
-    with pipeline.database.connect(autocommit=True) as cycle, alone(cycle, stored_prices.LOCKS[SOON % 2]):
+    with pipeline.database.connect(autocommit=True) as cycle, hold_lock(cycle, stored_prices.FIXTURE_LOCKS[SOON % 2]):
         assert current_prices.derive_prices(pipeline, [SOON, LATER], wait=False).n_fixtures == 0
         assert marked(pipeline, PRICES) == [SOON, LATER]
     assert current_prices.derive_prices(pipeline, [SOON], wait=False).n_fixtures == 1
@@ -247,7 +247,7 @@ def test_who_acknowledges_waits_for_whoever_replaces_the_row(pipeline: Pipeline,
         with pipeline.connect() as conn:
             conn.execute("set lock_timeout = '50ms'")
             with pytest.raises(psycopg.errors.LockNotAvailable):
-                stored_alerts.acknowledge(conn, SOON, "Ada", now)
+                stored_alerts.acknowledge_alert(conn, SOON, "Ada", now)
             refused.append(SOON)
 
     mark(pipeline, SOON)
@@ -256,9 +256,9 @@ def test_who_acknowledges_waits_for_whoever_replaces_the_row(pipeline: Pipeline,
     with pipeline.connect() as conn:
         assert refused == [SOON]
         with pytest.raises(stored_alerts.NoSuchAlert):
-            stored_alerts.acknowledge(conn, SOON, "Ada", now)  # it is over: there was no price to tell of
-        stored_alerts.acknowledge(conn, LATER, "Ada", now)
-        assert stored_alerts.rows_of(conn)["status"].to_list() == ["acknowledged"]
+            stored_alerts.acknowledge_alert(conn, SOON, "Ada", now)  # it is over: there was no price to tell of
+        stored_alerts.acknowledge_alert(conn, LATER, "Ada", now)
+        assert stored_alerts.read_alerts(conn)["status"].to_list() == ["acknowledged"]
 
 
 def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has_seen_it_and_nothing_is_due(pipeline: Pipeline, now: datetime):
@@ -284,11 +284,11 @@ def test_a_law_that_rows_of_late_break_fails_the_run_and_older_rows_are_not_look
     with dg.DagsterInstance.ephemeral() as instance:
         with pipeline.connect() as conn:
             insert(conn, "mart.odds_alert", {"alert_id": 1, "kickoff_date": now.date() - timedelta(days=3), **wrong})
-        outcome = run_whole(instance, pipeline, "present")
+        outcome = run_unpartitioned(instance, pipeline, "present")
         assert outcome.success, outcome.error
         with pipeline.connect() as conn:
             insert(conn, "mart.odds_alert", {"alert_id": 2, "kickoff_date": now.date(), **wrong})
-        outcome = run_whole(instance, pipeline, "present")
+        outcome = run_unpartitioned(instance, pipeline, "present")
     assert not outcome.success
     assert "episodes_are_apart" in (outcome.error or "")
     assert f"2 of sr_id {SOON}" in (outcome.error or "")

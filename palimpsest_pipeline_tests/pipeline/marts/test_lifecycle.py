@@ -13,10 +13,10 @@ import pytest
 
 from palimpsest_pipeline.definitions import defs
 from palimpsest_pipeline.defs.life.checks import no_kickoff_date_is_dirty_for_long
-from palimpsest_pipeline.defs.life.jobs import due_dates, due_runs
+from palimpsest_pipeline.defs.life.jobs import list_due_dates, request_due_runs
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.metrics.coverage import coverage_laws
-from palimpsest_pipeline.operate.run_due import rebuild_dirty
+from palimpsest_pipeline.operate.run_due import rebuild_dirty_dates
 from palimpsest_pipeline.operate.run_job import run_job
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
@@ -35,7 +35,7 @@ MINUTES: Final = (0, 30, 60, 90, 120, 150, 47 * 60 + 30, 47 * 60 + 57, 48 * 60 +
 BLOCKED, UNANSWERED, BEFORE_PAUSE, LAST_BEFORE_PEAK = 3, 4, 5, 7
 """Cycles: Bet9ja blocks us; SportyBet answers discovery only; the one after which nobody looks for two days; the one minutes before the peak."""
 OPEN_STATES: Final = ("offered", "suspended", "no_price")
-LASTING: Final = tuple(table for table in stored.BY_FIXTURE if table != "mart.gap_count")
+LASTING: Final = tuple(table for table in stored.FIXTURE_TABLES if table != "mart.gap_count")
 """Tables with rows of every fixture; hours before kickoff that are to come have none."""
 Key = tuple[int, str]
 
@@ -69,7 +69,7 @@ class World:
 
     def table(self, name: str, day: date | None = None) -> pl.DataFrame:
         with self.pipeline.connect() as conn:
-            return stored.of_date(conn, f"mart.{name}", day or self.peak.date())
+            return stored.read_rows_of_date(conn, f"mart.{name}", day or self.peak.date())
 
     def listed(self, cycle: int) -> dict[Key, datetime]:
         """What was listed in the world at a cycle, with the fixture's kickoff."""
@@ -79,14 +79,14 @@ class World:
 
 def derive_core(pipeline: Pipeline, instance: dg.DagsterInstance, cycles: Sequence[int]) -> None:
     """Core of the days of these cycles."""
-    for day in sorted({m.partition_hour.date() for m in pipeline.landing.cycles() if m.cycle_id in cycles}):
+    for day in sorted({m.partition_hour.date() for m in pipeline.landing.list_cycles() if m.cycle_id in cycles}):
         outcome = run_job(instance, pipeline, "replay", day, group="core")
         assert outcome.success, outcome.error
 
 
 def rebuild(pipeline: Pipeline, instance: dg.DagsterInstance) -> list[str]:
     said: list[str] = []
-    assert rebuild_dirty(pipeline, instance, said.append) == {}, said
+    assert rebuild_dirty_dates(pipeline, instance, said.append) == {}, said
     return said
 
 
@@ -121,7 +121,7 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, 
             offset_s = (began + timedelta(minutes=minutes, seconds=5) - datetime.now(UTC)).total_seconds()
             simulator.set_clock(offset_s, stopped=True)
             SCRIPT.get(number, lambda *_: None)(world, simulator)
-            world.truths.append(simulator.truth())
+            world.truths.append(simulator.fetch_truth())
             world.cycles.append(land_cycle(make(simulator, clock_offset_s=offset_s)))
             if number == LAST_BEFORE_PEAK:
                 world.books = books(world, simulator)
@@ -139,18 +139,18 @@ def at_the_peak(world: World) -> list[dict[str, Any]]:
 
 def drop_one(world: World, simulator: SimulatorProcess) -> None:
     world.dropped, world.postponed = [f["sr_id"] for f in at_the_peak(world) if len(f["platforms"]) == len(Platform)][:2]
-    simulator.script("drop", world.dropped, platform="bet9ja")
+    simulator.run_script("drop", world.dropped, platform="bet9ja")
 
 
 def list_one(world: World, simulator: SimulatorProcess) -> None:
     world.late = next(f["sr_id"] for f in at_the_peak(world) if "betpawa" in f["platforms"] and "bet9ja" not in f["platforms"])
-    simulator.script("list", world.late, platform="bet9ja")
+    simulator.run_script("list", world.late, platform="bet9ja")
 
 
 def postpone_one(world: World, simulator: SimulatorProcess) -> None:
-    simulator.script("postpone", world.postponed, minutes=24 * 60)
+    simulator.run_script("postpone", world.postponed, minutes=24 * 60)
     for platform in Platform:
-        simulator.fault(platform, "none")
+        simulator.set_fault(platform, "none")
 
 
 def books(world: World, simulator: SimulatorProcess) -> dict[Key, list[dict[str, Any]]]:
@@ -159,19 +159,19 @@ def books(world: World, simulator: SimulatorProcess) -> dict[Key, list[dict[str,
         if datetime.fromisoformat(fixture["kickoff_at"]) == world.peak:
             for platform, ids in fixture["platforms"].items():
                 if len(ids) == 1:
-                    found[fixture["sr_id"], platform] = simulator.book(Platform(platform), ids[0])
+                    found[fixture["sr_id"], platform] = simulator.fetch_book(Platform(platform), ids[0])
     return found
 
 
 SCRIPT: Final[dict[int, Callable[[World, SimulatorProcess], None]]] = {
     1: drop_one,
     2: list_one,
-    BLOCKED: lambda _, simulator: simulator.fault(Platform.BET9JA, "block"),
+    BLOCKED: lambda _, simulator: simulator.set_fault(Platform.BET9JA, "block"),
     UNANSWERED: lambda _, simulator: (
-        simulator.fault(Platform.BET9JA, "none"),
-        simulator.fault(Platform.SPORTYBET, "error", endpoint="detail"),
+        simulator.set_fault(Platform.BET9JA, "none"),
+        simulator.set_fault(Platform.SPORTYBET, "error", endpoint="detail"),
     ),
-    BEFORE_PAUSE: lambda _, simulator: simulator.fault(Platform.SPORTYBET, "none"),
+    BEFORE_PAUSE: lambda _, simulator: simulator.set_fault(Platform.SPORTYBET, "none"),
     BEFORE_PAUSE + 1: postpone_one,
 }
 
@@ -277,7 +277,7 @@ def test_a_postponed_fixture_leaves_its_date_and_is_open_again(world: World):
 
 def test_when_all_is_derived_nothing_is_due(world: World, instance: dg.DagsterInstance):
     with world.pipeline.connect() as conn:
-        assert stored.marks(conn).is_empty()
+        assert stored.read_marks(conn).is_empty()
     assert rebuild(world.pipeline, instance) == []
 
 
@@ -295,22 +295,22 @@ def test_core_and_mart_dropped_and_derived_again_in_another_order_are_the_same(w
 def test_a_mark_that_is_set_while_its_date_is_derived_stays(world: World):
     day = world.peak.date()
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        dates = stored.kickoff_dates(conn, [])
-        stored.mark_dirty(conn, world.cycles[0], [], dates)
-        seen = stored.marks(conn, day)
+        dates = stored.read_kickoff_dates(conn, [])
+        stored.mark_dates(conn, world.cycles[0], [], dates)
+        seen = stored.read_marks(conn, day)
         assert seen.height == 1
-        stored.mark_dirty(conn, world.cycles[0], [], dates)  # the cycle is derived anew meanwhile
-        stored.mark_dirty(conn, world.cycles[1], [], dates)
-        stored.unmark(conn, seen)
-        left = stored.marks(conn, day)
+        stored.mark_dates(conn, world.cycles[0], [], dates)  # the cycle is derived anew meanwhile
+        stored.mark_dates(conn, world.cycles[1], [], dates)
+        stored.unmark_dates(conn, seen)
+        left = stored.read_marks(conn, day)
     assert left["cycle_id"].to_list() == world.cycles[:2]
 
 
 def test_a_cycle_marks_the_dates_that_it_bears_on_and_no_others(world: World):
     """The last full cycle saw the kickoffs of the peak pass; what had begun before the cycle before it is none of its business."""
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        stored.mark_dirty(conn, world.cycles[-1], [], stored.kickoff_dates(conn, []))
-        marked = set(stored.marks(conn)["kickoff_date"])
+        stored.mark_dates(conn, world.cycles[-1], [], stored.read_kickoff_dates(conn, []))
+        marked = set(stored.read_marks(conn)["kickoff_date"])
         kickoffs = [k for (k,) in conn.execute("select effective_kickoff from core.fixtures")]
     assert marked == {k.date() for k in kickoffs if k > world.at(LAST_BEFORE_PEAK)}
     assert marked < {k.date() for k in kickoffs}
@@ -319,9 +319,9 @@ def test_a_cycle_marks_the_dates_that_it_bears_on_and_no_others(world: World):
 def test_a_life_whose_rows_do_not_belong_together_is_found(world: World):
     day = world.peak.date()
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
-        assert stored.strays(conn, day).is_empty()
+        assert stored.find_strays(conn, day).is_empty()
         conn.execute("update mart.open_close set kickoff_date = kickoff_date + 1 where sr_id = %s and platform = 'betpawa'", [world.dropped])
-        strays = stored.strays(conn, day)
+        strays = stored.find_strays(conn, day)
     assert strays.rows() == [(world.dropped, "betpawa", day + timedelta(days=1), "mart.open_close")]
 
 
@@ -329,9 +329,9 @@ def test_what_is_near_is_due_each_hour_and_what_is_far_when_it_has_waited_a_day(
     today = world.pipeline.clock.now().date()
     dates = [today + timedelta(days=n) for n in (-3, 0, 1, 2, 3, 400)]
     with marked(world, dates):
-        near, every = due_dates(world.pipeline, at_once=False), due_dates(world.pipeline, at_once=True)
+        near, every = list_due_dates(world.pipeline, include_far=False), list_due_dates(world.pipeline, include_far=True)
     with marked(world, dates, hours_ago=25):
-        waited = due_dates(world.pipeline, at_once=False)
+        waited = list_due_dates(world.pipeline, include_far=False)
     assert near == dates[:3]
     assert every == waited == dates[:5]  # one too far ahead has no partition yet, and waits
 
@@ -355,7 +355,7 @@ def test_the_schedule_asks_for_a_run_per_date_and_not_while_one_is_at_it(world: 
 
     def asked(runs: dg.DagsterInstance) -> list[str | None]:
         """The partition of each run that a tick asks for."""
-        return [told.partition_key for told in due_runs(world.pipeline, runs, noon) if isinstance(told, dg.RunRequest)]
+        return [told.partition_key for told in request_due_runs(world.pipeline, runs, noon) if isinstance(told, dg.RunRequest)]
 
     noon = datetime.combine(today, time(12, 40), UTC)
     near = [str(today + timedelta(days=n)) for n in (-3, 0, 1)]

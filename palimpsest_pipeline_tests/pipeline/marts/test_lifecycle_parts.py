@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from palimpsest_pipeline.domain.schemas import LISTING_LOOKS
-from palimpsest_pipeline.pipeline.marts.listing_batches import batches
+from palimpsest_pipeline.pipeline.marts.listing_batches import batch_listings
 from palimpsest_pipeline.storage.marts import lifecycle as stored
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -17,7 +17,7 @@ def test_batches_hold_every_listing_once_no_more_rows_than_asked_whole_fixtures_
     listings = pl.DataFrame([(n, n // 2) for n in range(12)], schema={"listing_id": pl.Int32, "sr_id": pl.Int64}, orient="row")
     n_rows = pl.DataFrame({"listing_id": range(10), "n_rows": [7] * 10}, schema={"listing_id": pl.Int32, "n_rows": pl.Int32})
     tournaments = pl.DataFrame({"sr_id": range(6), "tournament_key": ["b", "a"] * 3}, schema={"sr_id": pl.Int64, "tournament_key": pl.String})
-    found = [batch["listing_id"].to_list() for batch in batches(listings.sample(fraction=1, shuffle=True, seed=1), n_rows, tournaments, most)]
+    found = [batch["listing_id"].to_list() for batch in batch_listings(listings.sample(fraction=1, shuffle=True, seed=1), n_rows, tournaments, most)]
     assert [i for batch in found for i in batch] == [2, 3, 6, 7, 10, 11, 0, 1, 4, 5, 8, 9]
     assert all(len(batch) % 2 == 0 for batch in found)
     assert all(7 * sum(i < 10 for i in batch) <= max(most, 14) for batch in found)
@@ -27,18 +27,18 @@ def test_batches_hold_every_listing_once_no_more_rows_than_asked_whole_fixtures_
 def discovered(*told: tuple[int, int, bool]) -> pl.DataFrame:
     """(cycle, hours after noon, complete) of discoveries of one tournament."""
     rows = [(cycle, NOON + timedelta(hours=hour), "bet9ja", "t", complete, "" if complete else "page 2") for cycle, hour, complete in told]
-    return pl.DataFrame(rows, schema=stored.DISCOVERED, orient="row")
+    return pl.DataFrame(rows, schema=stored.DISCOVERIES_SCHEMA, orient="row")
 
 
 def found(first_listed_h: float, own_kickoff_h: float, effective_kickoff_h: float) -> pl.DataFrame:
     hours = {name: NOON + timedelta(hours=h) for name, h in (("first", first_listed_h), ("own", own_kickoff_h), ("effective", effective_kickoff_h))}
     row = (7, 1, "bet9ja", "x", "t", "sr:3", hours["first"], hours["first"], hours["own"], hours["effective"], False)
-    return pl.DataFrame([row], schema=stored.LIVES, orient="row")
+    return pl.DataFrame([row], schema=stored.LIFECYCLE_LISTINGS_SCHEMA, orient="row")
 
 
 def looks(lives: pl.DataFrame, told: pl.DataFrame, *listed: int) -> list[tuple[int, str, str]]:
     shown = pl.DataFrame({"listing_id": [7] * len(listed), "cycle_id": listed}, schema={"listing_id": pl.Int32, "cycle_id": pl.Int64})
-    return stored.discovery_looks(lives, told, shown).sort("cycle_id").select("cycle_id", "look", "detail").rows()
+    return stored.derive_discovery_looks(lives, told, shown).sort("cycle_id").select("cycle_id", "look", "detail").rows()
 
 
 def test_before_the_first_sighting_only_what_follows_the_last_proof_of_absence_is_told():
@@ -68,5 +68,5 @@ def test_of_what_a_cycle_tells_of_a_listing_an_answer_counts_and_then_the_strong
 
     answers = told((1, 5, "answered"), (1, 6, "answered"))
     others = told((1, 1, "listed"), (1, 7, "failed"), (2, 10, "listed"), (2, 12, "failed"), (3, 20, "listed"), (4, 30, "absent"), (4, 30, "unknown"))
-    merged = stored.one_look_per_cycle(answers, others.sample(fraction=1, shuffle=True, seed=1))
+    merged = stored.keep_one_look_per_cycle(answers, others.sample(fraction=1, shuffle=True, seed=1))
     assert merged.select("cycle_id", "look").rows() == [(1, "answered"), (1, "answered"), (2, "failed"), (3, "listed"), (4, "absent")]

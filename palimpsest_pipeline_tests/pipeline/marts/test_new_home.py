@@ -6,11 +6,11 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from palimpsest_pipeline.defs.life.jobs import due_dates
-from palimpsest_pipeline.defs.mart.current_price_jobs import present_job
-from palimpsest_pipeline.defs.mart.late_marts_sensor import late_runs
+from palimpsest_pipeline.defs.life.jobs import list_due_dates
+from palimpsest_pipeline.defs.mart.current_price_jobs import current_prices_job
+from palimpsest_pipeline.defs.mart.late_marts_sensor import request_late_runs
 from palimpsest_pipeline.domain.enums import FixtureProduct
-from palimpsest_pipeline.operate.run_due import rebuild_dirty, refresh_due
+from palimpsest_pipeline.operate.run_due import derive_due_fixtures, rebuild_dirty_dates
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
 from palimpsest_pipeline.pipeline.marts import current_prices, lifecycle, odds_alerts
@@ -35,7 +35,7 @@ def life_hashes(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
 def homes(pipeline: Pipeline) -> dict[str, set[str]]:
     """The home platforms that the rows of each derived table name."""
     with pipeline.connect() as conn:
-        tables = [table for table in derived_tables() if table in (stored.LISTING, *lifecycle.AGAINST_HOME)]
+        tables = [table for table in derived_tables() if table in (stored.LISTING_TABLE, *lifecycle.HOME_RELATIVE_TABLES)]
         return {table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())} for table in tables}
 
 
@@ -49,12 +49,12 @@ def derive_all(pipeline: Pipeline) -> None:
     current_prices.derive_prices(pipeline)
     odds_alerts.derive_alerts(pipeline)
     for day in kickoff_days(pipeline):
-        lifecycle.derive_date(pipeline, day)
+        lifecycle.derive_kickoff_date(pipeline, day)
 
 
 def due(pipeline: Pipeline, product: FixtureProduct = FixtureProduct.PRICES) -> set[int]:
     with pipeline.connect() as conn:
-        return set(dirty_fixtures.marks(conn, product)["sr_id"])
+        return set(dirty_fixtures.read_marks(conn, product)["sr_id"])
 
 
 @pytest.fixture
@@ -74,22 +74,22 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
     pipelines_, simulator = make
     after = pipelines_(simulator, home_platform=NEW_HOME)
     with dg.DagsterInstance.ephemeral() as instance:
-        asked = {request.job_name for request in late_runs(after, instance) if isinstance(request, dg.RunRequest)}
-        assert present_job.name in asked
+        asked = {request.job_name for request in request_late_runs(after, instance) if isinstance(request, dg.RunRequest)}
+        assert current_prices_job.name in asked
         assert len(due(after)) > 5
         said: list[str] = []
-        assert refresh_due(after, instance, said.append) is None
+        assert derive_due_fixtures(after, instance, said.append) is None
         assert said == ["prices as they stand, and alerts to traders: derived"]
         assert due(after) == set()
         # Prices of the old home mark alerts too when they are replaced, perhaps after the alerts were derived: then these are due once more.
-        assert refresh_due(after, instance, said.append) is None
+        assert derive_due_fixtures(after, instance, said.append) is None
         said.clear()
-        assert refresh_due(after, instance, said.append) is None
+        assert derive_due_fixtures(after, instance, said.append) is None
     assert said == [], "nothing is due any more"
     found_rows = rows(after)
-    assert homes(after)[stored.LISTING] == {NEW_HOME}
+    assert homes(after)[stored.LISTING_TABLE] == {NEW_HOME}
     with after.connect() as conn:
-        upcoming = stored.upcoming(conn, after.clock.now())
+        upcoming = stored.read_upcoming_fixtures(conn, after.clock.now())
         conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming])
     current_prices.derive_prices(after)
     same(found_rows, rows(after))
@@ -101,13 +101,13 @@ def test_dates_derived_for_another_home_platform_are_derived_anew(make: tuple[Ma
     after = pipelines_(simulator, home_platform=NEW_HOME)
     said: list[str] = []
     with dg.DagsterInstance.ephemeral() as instance:
-        assert rebuild_dirty(after, instance, said.append) == {}
+        assert rebuild_dirty_dates(after, instance, said.append) == {}
         assert said, "also of dates without a row that names its home"
-        assert {home for table in lifecycle.AGAINST_HOME for home in homes(after)[table]} == {NEW_HOME}
+        assert {home for table in lifecycle.HOME_RELATIVE_TABLES for home in homes(after)[table]} == {NEW_HOME}
         anew = life_hashes(after)
         for day in kickoff_days(after):
-            lifecycle.derive_date(after, day)
+            lifecycle.derive_kickoff_date(after, day)
         assert life_hashes(after) == anew != before
-        assert due_dates(after, at_once=True) == []
-        assert rebuild_dirty(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}
+        assert list_due_dates(after, include_far=True) == []
+        assert rebuild_dirty_dates(pipelines_(simulator, home_platform=OLD_HOME), instance, said.append) == {}
     assert life_hashes(after) == before

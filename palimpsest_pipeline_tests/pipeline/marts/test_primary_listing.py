@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import cycle_id_at, hour_of
-from palimpsest_pipeline.matching import primary_listings
+from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
+from palimpsest_pipeline.matching import select_primary_listings
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.pipeline.derive_hour import derive_cycles
 from palimpsest_pipeline.pipeline.ingest.core_products import ingest_cycle
@@ -68,8 +68,8 @@ def sportybet(samples: Path, sr_id: int, kickoff: datetime) -> tuple[Any, ...]:
 
 def land(pipeline: Pipeline, at: datetime, bodies: Sequence[tuple[Platform, str, Any]]) -> int:
     """A full cycle that began at `at`, of which detail answers came and no discovery did."""
-    cycle = Cycle(cycle_id_at(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, hour_of(at), at)
-    writer = pipeline.landing.writer(cycle)
+    cycle = Cycle(make_cycle_id(at), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(at), at)
+    writer = pipeline.landing.open_writer(cycle)
     for number, (platform, external_id, body) in enumerate(bodies, 1):
         request = Request(platform, PayloadKind.DETAIL, f"/{external_id}", external_id=external_id)
         received_at = at + timedelta(seconds=number)
@@ -99,13 +99,20 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
     for cycle in cycles:
         ingest_cycle(pipeline, cycle)
         derive_cycles(
-            pipeline, [pipeline.landing.manifest(cycle)], "mart", derive_marts.COVERAGE, derive_marts.derive_coverage, needs=["matched_events"]
+            pipeline,
+            [pipeline.landing.read_manifest(cycle)],
+            "mart",
+            derive_marts.COVERAGE_PRODUCT,
+            derive_marts.derive_coverage,
+            needs=["matched_events"],
         )
-    derive_cycles(pipeline, pipeline.landing.cycles(), "mart", derive_marts.COVERAGE, derive_marts.derive_coverage, needs=["matched_events"])
+    derive_cycles(
+        pipeline, pipeline.landing.list_cycles(), "mart", derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, needs=["matched_events"]
+    )
     current_prices.derive_prices(pipeline)
     odds_alerts.derive_alerts(pipeline)
     for day in days:
-        lifecycle.derive_date(pipeline, day)
+        lifecycle.derive_kickoff_date(pipeline, day)
 
 
 def kickoff_days(now: datetime) -> list[Any]:
@@ -139,7 +146,7 @@ def test_a_match_listed_anew_after_it_was_postponed_has_the_new_kickoff_and_its_
     assert world.primaries()[POSTPONED] == NEW
     assert world.rows("select effective_kickoff, suspect_code from core.fixtures where sr_id = %s", POSTPONED) == [(anew, None)]
     with world.pipeline.connect() as conn:
-        assert upcoming_fixtures.kickoffs(conn, world.now, anew) == [(POSTPONED, anew)]
+        assert upcoming_fixtures.read_kickoffs(conn, world.now, anew) == [(POSTPONED, anew)]
 
 
 def test_a_match_listed_anew_after_it_was_postponed_is_compared_and_watched(world: World) -> None:
@@ -161,7 +168,7 @@ def test_coverage_as_of_each_cycle_goes_by_what_was_known_then(world: World) -> 
 def test_a_copy_does_not_take_over_when_the_main_listing_is_suspended_before_kickoff(world: World) -> None:
     assert world.primaries()[SUSPENDED] == MAIN
     # Before the kickoff, in the table of present prices and as of then.
-    then = current_prices.prices_as_of(world.pipeline, [SUSPENDED], world.now + AT[3] + timedelta(minutes=1))
+    then = current_prices.compute_prices_as_of(world.pipeline, [SUSPENDED], world.now + AT[3] + timedelta(minutes=1))
     home = then["mart.price_comparison"]["home_state"].drop_nulls().unique().to_list()
     assert home == ["suspended"]
 
@@ -179,13 +186,13 @@ def test_the_life_of_a_fixture_is_that_of_the_main_listing_though_it_ends_suspen
 
 
 def test_prices_as_of_an_instant_before_the_postponement_are_those_of_the_old_listing(world: World) -> None:
-    then = current_prices.prices_as_of(world.pipeline, [POSTPONED], world.now + AT[1] + timedelta(minutes=1))["mart.price_comparison"]
+    then = current_prices.compute_prices_as_of(world.pipeline, [POSTPONED], world.now + AT[1] + timedelta(minutes=1))["mart.price_comparison"]
     assert then.filter(pl.col("home_odds").is_not_null()).height > 5
 
 
 def test_the_kickoffs_that_platforms_are_judged_by_are_those_of_their_primary_listings(world: World) -> None:
     with world.pipeline.connect() as conn:
-        speaking = primary_listings(quality_inputs.kickoff_claims(conn, world.cycles[1]))
+        speaking = select_primary_listings(quality_inputs.read_kickoff_claims(conn, world.cycles[1]))
     told = {(sr_id, name) for sr_id, name in speaking.select("fixture_sr_id", "external_id").iter_rows()}
     assert {(SUSPENDED, MAIN), (SUSPENDED, f"sr:match:{SUSPENDED}")} <= told
     assert (SUSPENDED, COPY) not in told

@@ -54,14 +54,14 @@ def derive(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[date]) -> N
         ingest_cycle(pipeline, cycle)
     current_prices.derive_prices(pipeline)
     for day in days:
-        lifecycle.derive_date(pipeline, day)
+        lifecycle.derive_kickoff_date(pipeline, day)
 
 
 def life_rows(pipeline: Pipeline, days: Sequence[date]) -> dict[str, pl.DataFrame]:
     """Rows of the life tables, without ids that the database chose, and without when they were derived and up to when anybody had looked."""
     own = ("listing_id", "listing_ids", "line_id", "computed_at", "as_of")
     with pipeline.connect() as conn:
-        found = {table: pl.concat([stored.of_date(conn, table, day) for day in days]).drop(own, strict=False) for table in lifecycle.TABLES}
+        found = {table: pl.concat([stored.read_rows_of_date(conn, table, day) for day in days]).drop(own, strict=False) for table in lifecycle.TABLES}
     return {table: frame.sort(*(name for name, dtype in frame.schema.items() if not dtype.is_nested())) for table, frame in found.items()}
 
 
@@ -134,7 +134,7 @@ def test_prices_as_of_each_cycle_are_those_of_the_listing_whose_last_claim_was_g
         ingest_cycle(world.pipeline, world.cycles[n])
     markets = []
     for n, at in enumerate(AT):
-        then = current_prices.prices_as_of(world.pipeline, [RELISTED, COPIED], world.now + at + timedelta(minutes=1))
+        then = current_prices.compute_prices_as_of(world.pipeline, [RELISTED, COPIED], world.now + at + timedelta(minutes=1))
         same(world.kept[n], {table: frame.drop("computed_at") for table, frame in then.items()})
         offered = then["mart.price_comparison"].filter(pl.col("sr_id") == COPIED, pl.col("home_odds").is_not_null())
         markets.append(offered.select("market_key", "specifier").n_unique())

@@ -10,16 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from palimpsest_pipeline.cli.__main__ import app
-from palimpsest_pipeline.cli.console import PARTIAL
+from palimpsest_pipeline.cli.console import EXIT_PARTIAL
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, RunStatus
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.domain.instants import hour_key, hour_of
+from palimpsest_pipeline.domain.instants import floor_to_hour, format_hour_key
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.operate import doctor
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.due_products import all_products
-from palimpsest_pipeline.pipeline.landed_cycles import EVER
-from palimpsest_pipeline.pipeline.replay_plan import plan
+from palimpsest_pipeline.pipeline.due_products import list_products
+from palimpsest_pipeline.pipeline.landed_cycles import ALL_HOURS
+from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 from palimpsest_pipeline.pipeline.upkeep import export_day, landing_retention
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -28,7 +28,7 @@ from palimpsest_pipeline.storage.derivation import derived_products, landed_cycl
 from palimpsest_pipeline.storage.derivation.due_products import DueReason
 from palimpsest_pipeline.storage.ledger import cycle_ledger
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline.storage.odds.retention import Standing
+from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.defs.upkeep.test_assets import NOON, ago, checks, cycle, metadata, upkeep
 from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_derived
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
@@ -45,13 +45,13 @@ def at(days_ago: int) -> datetime:
 
 
 def key(days_ago: int) -> str:
-    return hour_key(at(days_ago))
+    return format_hour_key(at(days_ago))
 
 
 def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
     """A full cycle of small segments, an answer each."""
     made = cycle(when)
-    writer = pipeline.landing.writer(made)
+    writer = pipeline.landing.open_writer(made)
     for number in range(n):
         request = Request(list(Platform)[number % 3], PayloadKind.DETAIL, f"/event/{number}", external_id=str(number))
         writer.append(Answer(request, 1, when, when, when, 200, {}, f'{{"n": {number}}}'.encode()))
@@ -62,8 +62,8 @@ def landed(pipeline: Pipeline, when: datetime, n: int = 20) -> Manifest:
 def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> None:
     marked = {"landing_digest": manifest.digest, "parser_version": versions, "mapping_version": versions}
     with pipeline.connect() as conn:
-        for product in all_products(pipeline):
-            derived_products.mark(conn, product.schema, product.name, manifest.cycle_id, **marked, n_rows=0)
+        for product in list_products(pipeline):
+            derived_products.mark_derived(conn, product.schema, product.name, manifest.cycle_id, **marked, n_rows=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=(NOON - datetime.now(UTC)).total_seconds(), history_hot_days=20)
         with pipeline.connect() as conn:
-            partitions.ensure(conn, [ago(EXPORTED), ago(UNEXPORTED)])
+            partitions.ensure_partitions(conn, [ago(EXPORTED), ago(UNEXPORTED)])
             for days in (EXPORTED, UNEXPORTED):
                 answered(conn, ago(days), 1, 2)
         for days in (EXPORTED, UNEXPORTED, UNDERIVED, YOUNG):
@@ -88,21 +88,24 @@ def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.mark.parametrize(
     ("claims", "says"),
     [
-        (landing_retention.Claims(), None),
-        (landing_retention.Claims(days={ago(1): Standing.EXPORTED, ago(2): Standing.ARCHIVED, ago(3): Standing.NOTHING}), None),
-        (landing_retention.Claims(running=[7], unclosed=[7]), "cycle 7 is running"),
-        (landing_retention.Claims(unclosed=[7], underived=[8]), "cycle 7 is not closed: run `palimpsest doctor`"),
+        (landing_retention.HourClaims(), None),
+        (landing_retention.HourClaims(day_states={ago(1): DayStatus.EXPORTED, ago(2): DayStatus.ARCHIVED, ago(3): DayStatus.NOTHING}), None),
+        (landing_retention.HourClaims(running_ids=[7], unclosed_ids=[7]), "cycle 7 is running"),
+        (landing_retention.HourClaims(unclosed_ids=[7], underived_ids=[8]), "cycle 7 is not closed: run `palimpsest doctor`"),
         (
-            landing_retention.Claims(underived=[8, 9]),
+            landing_retention.HourClaims(underived_ids=[8, 9]),
             "2 cycles are not fully derived, e.g. 8: run `palimpsest backfill 2026-06-26-10:00 2026-06-26-10:00`",
         ),
-        (landing_retention.Claims(days={ago(1): Standing.EXPORTED, ago(2): Standing.MISSING}), f"run `palimpsest export {ago(2)} {ago(2)}`"),
-        (landing_retention.Claims(days={ago(2): Standing.CHANGED}), "it has changed since it was exported"),
-        (landing_retention.Claims(days={ago(2): Standing.DAMAGED}), "its files in the archive are not as they were written"),
+        (
+            landing_retention.HourClaims(day_states={ago(1): DayStatus.EXPORTED, ago(2): DayStatus.MISSING}),
+            f"run `palimpsest export {ago(2)} {ago(2)}`",
+        ),
+        (landing_retention.HourClaims(day_states={ago(2): DayStatus.CHANGED}), "it has changed since it was exported"),
+        (landing_retention.HourClaims(day_states={ago(2): DayStatus.DAMAGED}), "its files in the archive are not as they were written"),
     ],
 )
-def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(claims: landing_retention.Claims, says: str | None) -> None:
-    why = landing_retention.why_needed(HOUR, claims)
+def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(claims: landing_retention.HourClaims, says: str | None) -> None:
+    why = landing_retention.explain_need(HOUR, claims)
     assert why is None if says is None else says in (why or "")
 
 
@@ -114,13 +117,13 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pip
     assert 0 < told["bytes_after"] < told["bytes_before"]
     assert told["bytes_expired"] > 0
     with pipeline.connect() as conn:
-        gone = [cycle.partition_hour for cycle in landed_cycles.read(conn, *EVER) if cycle.is_gone]
-    assert gone == [hour_of(at(EXPORTED))]
+        gone = [cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, *ALL_HOURS) if cycle.is_gone]
+    assert gone == [floor_to_hour(at(EXPORTED))]
     assert f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive" in told["kept"]
     assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in told["kept"]
-    there = {m.partition_hour: m for m in pipeline.landing.cycles()}
-    assert set(there) == {hour_of(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {hour_of(NOON - timedelta(minutes=5))}
-    assert all(pipeline.landing.read(manifest).height == 20 for manifest in there.values())
+    there = {m.partition_hour: m for m in pipeline.landing.list_cycles()}
+    assert set(there) == {floor_to_hour(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {floor_to_hour(NOON - timedelta(minutes=5))}
+    assert all(pipeline.landing.read_answers(manifest).height == 20 for manifest in there.values())
     sized = metadata(result, "upkeep", "storage_report")
     assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in Platform)
     parquet = sum(path.stat().st_size for path in (pipeline.settings.home / "landing").rglob("*.parquet"))
@@ -129,8 +132,8 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pip
 
 def test_what_was_derived_from_compacted_answers_stands(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
     pipeline, _ = kept
-    [hour] = plan(pipeline, hour_of(at(YOUNG)), hour_of(at(YOUNG)))
-    assert (hour.torn, hour.gone) == ((), ())
+    [hour] = plan_hours(pipeline, floor_to_hour(at(YOUNG)), floor_to_hour(at(YOUNG)))
+    assert (hour.damaged_cycles, hour.gone_cycles) == ((), ())
     assert set(hour.due.values()) <= {DueReason.PARSER, DueReason.MAPPING}
 
 
@@ -149,7 +152,7 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
     pipeline = make_pipeline()
     manifest = landed(pipeline, at(YOUNG))
     with pipeline.connect() as conn:
-        cycle_ledger.open_batch(conn, manifest.cycle)
+        cycle_ledger.open_cycle(conn, manifest.cycle)
     [left] = landing_retention.compact_landing(pipeline)
     assert left.left_alone == f"cycle {manifest.cycle_id} is running"
     assert landing_retention.expire_landing(pipeline, 1).kept == {manifest.partition_hour: f"cycle {manifest.cycle_id} is running"}
@@ -158,7 +161,7 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
 def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline()
     damaged, young, old = (landed(pipeline, at(days), n=3).partition_hour for days in (UNDERIVED, YOUNG, UNEXPORTED))
-    [manifest] = pipeline.landing.cycles(hour=old)
+    [manifest] = pipeline.landing.list_cycles(hour=old)
     derived(pipeline, manifest)
     for path in (pipeline.settings.home / "landing").glob(f"date={damaged:%Y-%m-%d}/*/*/manifest.json"):
         path.write_text("{")
@@ -185,7 +188,7 @@ def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakeP
 
 def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = make_pipeline()
-    for name, value in pipeline.settings.environment().items():
+    for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     derived(pipeline, landed(pipeline, at(EXPORTED)))
     derived(pipeline, landed(pipeline, at(YOUNG)))
@@ -199,8 +202,8 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
     before = told("ls")
     assert [row["answers"] for row in before["cycles"]] == [20, 20, 20]
     assert {row["platform"]: row["n_answers"] for row in before["platforms"]} == {"bet9ja": 18, "betpawa": 21, "sportybet": 21}
-    assert "like the 3 that are landed" in doctor.landing(pipeline.settings).detail
-    due = [key(EXPORTED), key(YOUNG), hour_key(at(YOUNG) + timedelta(hours=1))]
+    assert "like the 3 that are landed" in doctor.check_landing(pipeline.settings).detail
+    due = [key(EXPORTED), key(YOUNG), format_hour_key(at(YOUNG) + timedelta(hours=1))]
     assert told("compact", "--dry-run") == {"compacted": {}, "to_compact": due, "left_alone": {}}
     assert list(told("compact")["compacted"]) == due
     assert told("compact") == {"compacted": {}, "to_compact": [], "left_alone": {}}
@@ -219,7 +222,7 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
 
 def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = make_pipeline()
-    for name, value in pipeline.settings.environment().items():
+    for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     unreadable, unsized, good = (landed(pipeline, at(days), n=3) for days in (UNDERIVED, YOUNG, NOW))
     folders = [pipeline.landing._hour_folder(manifest.partition_hour) for manifest in (unreadable, unsized, good)]
@@ -231,19 +234,19 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(mak
         assert done.exit_code == code, done.stderr
         return json.loads(done.stdout), done.stderr
 
-    listed, said = told("landing", "ls", code=PARTIAL)
+    listed, said = told("landing", "ls", code=EXIT_PARTIAL)
     rows = {row["cycle_id"]: (row["answers"], row["bytes"]) for row in listed["cycles"]}
     assert rows == {unsized.cycle_id: (3, None), good.cycle_id: (3, good.bytes)}
     assert [(row["hour"], row["cycle_id"]) for row in listed["unreadable"]] == [
-        (hour_key(manifest.partition_hour), manifest.cycle_id) for manifest in (unreadable, unsized)
+        (format_hour_key(manifest.partition_hour), manifest.cycle_id) for manifest in (unreadable, unsized)
     ]
     assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
     for sentence in (f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest", f"{folders[1]}/compacted.json does not say"):
         assert sentence in said
     shown = CliRunner().invoke(app, ["landing", "ls"])
-    assert (shown.exit_code, "Landing" in shown.stdout) == (PARTIAL, True)  # a narrow table breaks longer words
+    assert (shown.exit_code, "Landing" in shown.stdout) == (EXIT_PARTIAL, True)  # a narrow table breaks longer words
 
-    sized, said = told("storage", code=PARTIAL)
+    sized, said = told("storage", code=EXIT_PARTIAL)
     assert sized["figures"]["landing_bytes"] == good.bytes
     assert sized["unreadable"] == listed["unreadable"]
     assert f"cycle {unreadable.cycle_id} cannot be read" in said
@@ -252,7 +255,7 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(mak
 
     (folders[1] / "compacted.json").unlink()
     for manifest in (unsized, good):
-        (pipeline.landing._folder(manifest.partition_hour, manifest.cycle_id) / "manifest.json").write_text("{")
+        (pipeline.landing._cycle_folder(manifest.partition_hour, manifest.cycle_id) / "manifest.json").write_text("{")
     nothing, said = told("landing", "ls", code=1)
     assert (nothing["cycles"], len(nothing["unreadable"])) == ([], 3)
 
@@ -261,13 +264,13 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(mak
 def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
     make_pipeline: MakePipeline, start_simulator: Callable[..., SimulatorProcess]
 ) -> None:
-    began_s = (hour_of(datetime.now(UTC)) - timedelta(hours=3) - datetime.now(UTC)).total_seconds()
+    began_s = (floor_to_hour(datetime.now(UTC)) - timedelta(hours=3) - datetime.now(UTC)).total_seconds()
     simulator = start_simulator(40, 5, clock_offset_s=began_s)
     for offset_s in (began_s, began_s + 600):
         simulator.set_clock(offset_s)
         pipeline = make_pipeline(simulator, clock_offset_s=offset_s)
         land_cycle(pipeline)
-    hour = hour_of(pipeline.clock.now())
+    hour = floor_to_hour(pipeline.clock.now())
     pipeline = make_pipeline(simulator)
     first = run_here(pipeline, "replay", hour.date())
     assert first.success, first.error
@@ -275,7 +278,7 @@ def test_what_is_derived_from_a_compacted_hour_is_what_its_segments_gave(
     [done] = landing_retention.compact_landing(pipeline)
     assert done.left_alone is None
     assert done.bytes_after < 0.9 * done.bytes_before
-    [stands] = plan(pipeline, hour, hour)
+    [stands] = plan_hours(pipeline, hour, hour)
     assert not stands.due
     drop_derived(pipeline)
     again = run_here(pipeline, "replay", hour.date())

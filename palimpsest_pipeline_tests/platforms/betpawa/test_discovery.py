@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.platforms.base import Later
+from palimpsest_pipeline.platforms.base import DelayedBatch
 from palimpsest_pipeline.platforms.betpawa import BetpawaAdapter
 
 from ..support import AT, HTML, Reply, answer, answer_to, crawl, ids, judged, loaded, reply
@@ -154,9 +154,9 @@ def test_a_page_that_failed_or_was_short_before_others_is_asked_for_again_when_t
     answers, batches = at_first(Site(template, {"1": 250}), p100=first)
     last = batches[-1]
     assert skips(last) == [100]
-    assert isinstance(last, Later)
+    assert isinstance(last, DelayedBatch)
     assert last.pause_s >= 5
-    assert not any(isinstance(batch, Later) for batch in batches[:-1])
+    assert not any(isinstance(batch, DelayedBatch) for batch in batches[:-1])
     assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 250)
 
 

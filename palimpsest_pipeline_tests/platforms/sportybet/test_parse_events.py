@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import FailureClass, ListingKind, PayloadKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import PayloadRejected
 from palimpsest_pipeline.platforms.sportybet import SportybetAdapter
-from palimpsest_pipeline.platforms.sportybet.parse_events import match_ids, sr_tournament_id
+from palimpsest_pipeline.platforms.sportybet.parse_events import parse_sr_tournament_id, read_match_ids
 
 from ..support import answer, answer_to, columns, ids, loaded, milli, reply
 
@@ -120,11 +120,11 @@ def source(pre: tuple[str, str] | None, live: tuple[str, str] | None = None) -> 
     ],
 )
 def test_ids_of_both_providers_are_told_apart(event_id: str, event_source: Any, sr_id: int | None, genius_id: int | None) -> None:
-    assert match_ids(event_id, event_source) == (sr_id, genius_id)
+    assert read_match_ids(event_id, event_source) == (sr_id, genius_id)
 
 
 def test_a_simple_tournament_has_no_sportradar_number() -> None:
-    assert [sr_tournament_id(t) for t in ("sr:tournament:17", "sr:simple_tournament:191116", "sr:season:5", "17")] == [17, None, None, None]
+    assert [parse_sr_tournament_id(t) for t in ("sr:tournament:17", "sr:simple_tournament:191116", "sr:season:5", "17")] == [17, None, None, None]
 
 
 @pytest.mark.parametrize(("name", "n"), LISTS.items())
@@ -299,7 +299,7 @@ def test_every_known_error_body_is_judged(samples: Path) -> None:
         body = case.get("body", case.get("body_text", "").encode())
         sent = reply(body, case["http_status"], case["headers"])
         if case["case"].startswith("unknown or closed event id"):
-            verdict = ADAPTER.judge(answer_to(ADAPTER.detail_request("sr:match:1", None), sent))
+            verdict = ADAPTER.judge(answer_to(ADAPTER.build_detail_request("sr:match:1", None), sent))
             assert verdict is not None
             assert verdict[0] is FailureClass.NOT_FOUND
             continue

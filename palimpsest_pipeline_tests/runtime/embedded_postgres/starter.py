@@ -25,15 +25,15 @@ def main() -> None:
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
         os.environ.pop("XDG_RUNTIME_DIR", None)
-    server = EmbeddedPostgres(options.data_dir, durable=False, elsewhere=())
+    server = EmbeddedPostgres(options.data_dir, durable=False, fallback_dirs=())
     try:
         server.start()
     except EmbeddedPostgresError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return
-    with psycopg.connect(server.libpq_url("palimpsest")) as connection:
+    with psycopg.connect(server.build_libpq_url("palimpsest")) as connection:
         answer = connection.execute("SELECT 40 + 2").fetchone()
-    print(json.dumps({"pid": server.status().pid, "answer": answer, "url": server.url("palimpsest")}), flush=True)
+    print(json.dumps({"pid": server.status().pid, "answer": answer, "url": server.build_url("palimpsest")}), flush=True)
     if options.hold:
         sys.stdin.read()
     if options.stop:

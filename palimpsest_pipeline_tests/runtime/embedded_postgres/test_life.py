@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, file_places, postmaster
-from palimpsest_pipeline.runtime.embedded_postgres.privilege import server_user
+from palimpsest_pipeline.runtime.embedded_postgres.privilege import find_server_user
 from palimpsest_pipeline_tests.fixtures.commands import free_port
 
 MakeServer = Callable[..., EmbeddedPostgres]
@@ -33,7 +33,7 @@ def said(process: "subprocess.Popen[str]") -> dict[str, object]:
 
 
 def scalar(server: EmbeddedPostgres, statement: str, database: str = "palimpsest") -> object:
-    with psycopg.connect(server.libpq_url(database)) as connection:
+    with psycopg.connect(server.build_libpq_url(database)) as connection:
         row = connection.execute(statement).fetchone()  # type: ignore[call-overload]
     assert row is not None
     return row[0]
@@ -52,7 +52,7 @@ def test_a_first_start_makes_the_databases_and_both_drivers_reach_them(make_serv
     server.start()
     for database in ("palimpsest", "dagster"):
         for driver in ("psycopg", "psycopg2"):
-            engine = sa.create_engine(server.url(database, driver))
+            engine = sa.create_engine(server.build_url(database, driver))
             assert engine.driver == driver
             with engine.connect() as connection:
                 assert connection.execute(sa.text("SELECT current_database()")).scalar_one() == database
@@ -79,7 +79,7 @@ def test_nobody_else_can_reach_the_server(make_server: MakeServer) -> None:
     cluster = server.status().cluster
     for directory in (connection.socket_dir, cluster, server.status().log.parent):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-        assert directory.stat().st_uid == server_user(cluster.stat().st_uid).uid
+        assert directory.stat().st_uid == find_server_user(cluster.stat().st_uid).uid
     assert (cluster / "postmaster.pid").read_text().splitlines()[5] == ""  # the address it listens on, as the server noted it
 
 
@@ -87,7 +87,7 @@ def test_a_port_that_is_asked_for_is_on_loopback_and_takes_roles_with_a_password
     port = free_port()
     server = make_server(databases=("palimpsest",), tcp_port=port)
     server.start()
-    with psycopg.connect(server.libpq_url("palimpsest"), autocommit=True) as connection:
+    with psycopg.connect(server.build_libpq_url("palimpsest"), autocommit=True) as connection:
         assert connection.execute("show listen_addresses").fetchone() == ("127.0.0.1",)
         connection.execute("create role reader login password 'reads'")
     with psycopg.connect(f"host=127.0.0.1 port={port} dbname=palimpsest user=reader password=reads") as connection:
@@ -101,7 +101,7 @@ def test_a_second_process_attaches_to_the_running_server(make_server: MakeServer
     server = make_server()
     server.start()
     process = start_process(server)
-    assert said(process) == {"pid": server.status().pid, "answer": [42], "url": server.url("palimpsest")}
+    assert said(process) == {"pid": server.status().pid, "answer": [42], "url": server.build_url("palimpsest")}
     assert process.wait() == 0
     assert server.status().running
 
@@ -117,7 +117,7 @@ def test_a_server_that_is_starting_is_told_from_its_pid_file_and_can_be_stopped(
     status = server.status()
     assert (status.running, status.pid, status.version) == (True, int(written[0]), None)
     with pytest.raises(EmbeddedPostgresError, match=rf"the server \(pid {written[0]}\) is starting.*try again"):
-        server.url("palimpsest")
+        server.build_url("palimpsest")
     server.stop()
     assert not server.status().running
 
@@ -145,7 +145,7 @@ def test_the_server_outlives_a_killed_starter(make_server: MakeServer) -> None:
 def test_a_killed_server_starts_again_with_its_data(make_server: MakeServer) -> None:
     server = make_server(durable=True)
     server.start()
-    with psycopg.connect(server.libpq_url("palimpsest")) as connection:
+    with psycopg.connect(server.build_libpq_url("palimpsest")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
     pid = server.status().pid
     assert pid is not None
@@ -162,7 +162,7 @@ def test_a_server_process_that_survives_a_crash_is_ended_before_the_next_start(m
     server.start()
     pid = server.status().pid
     assert pid is not None
-    connection = psycopg.connect(server.libpq_url("palimpsest"))
+    connection = psycopg.connect(server.build_libpq_url("palimpsest"))
     survivor = psutil.Process(connection.info.backend_pid)
     # Busy for hours without ever waiting, so it does not notice the end of its parent.
     connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c")
@@ -184,8 +184,8 @@ def test_a_pid_file_from_before_a_reboot_does_not_stop_a_start(make_server: Make
     pid_file = cluster / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     server.stop()
-    user = server_user(cluster.stat().st_uid)
-    switch = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.drop else {}
+    user = find_server_user(cluster.stat().st_uid)
+    switch = {"user": user.uid, "group": user.gid, "extra_groups": []} if user.needs_switch else {}
     # An unrelated process of the server's user got the number that the server had.
     stranger = subprocess.Popen(["/bin/sleep", "600"], cwd="/", **switch)
     try:
@@ -215,7 +215,7 @@ def test_a_clean_stop_ends_open_connections_and_leaves_no_process(make_server: M
     pid = server.status().pid
     assert pid is not None
     processes = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    with psycopg.connect(server.libpq_url("dagster")) as connection:
+    with psycopg.connect(server.build_libpq_url("dagster")) as connection:
         server.stop()
         with pytest.raises(psycopg.OperationalError):
             connection.execute("SELECT 1")
@@ -226,15 +226,15 @@ def test_a_clean_stop_ends_open_connections_and_leaves_no_process(make_server: M
     assert server.status().version is None
     server.stop()
     with pytest.raises(EmbeddedPostgresError, match="is not running: start it first"):
-        server.url("palimpsest")
+        server.build_url("palimpsest")
 
 
 def test_data_survives_a_stop_and_a_start(make_server: MakeServer) -> None:
     server = make_server()
     server.start()
-    with psycopg.connect(server.libpq_url("palimpsest")) as connection:
+    with psycopg.connect(server.build_libpq_url("palimpsest")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
-    address = server.connection()
+    address = server.get_address()
     server.stop()
     assert server.start() == address
     assert scalar(server, "SELECT n FROM kept") == 7
@@ -254,7 +254,7 @@ def test_an_interrupted_first_start_leaves_nothing_in_the_way(make_server: MakeS
 def test_creating_a_database_twice_keeps_it_and_dropping_it_ends_its_connections(postgres: EmbeddedPostgres) -> None:
     name = 'odd "name" of 100%'
     postgres.create_database(name)
-    with psycopg.connect(postgres.libpq_url(name), autocommit=True) as connection:
+    with psycopg.connect(postgres.build_libpq_url(name), autocommit=True) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 7 AS n")
         postgres.create_database(name)
         assert scalar(postgres, "SELECT n FROM kept", name) == 7
@@ -277,7 +277,7 @@ def test_the_fresh_database_of_a_test_is_empty(database_url: str) -> None:
 def test_a_folder_whose_path_no_socket_can_have_gets_a_short_private_one(make_server: MakeServer, folder: Path, name: str) -> None:
     server = make_server(folder / name / "postgres")
     address = server.start()
-    assert file_places.fits(address.socket_dir)
+    assert file_places.can_hold_socket(address.socket_dir)
     assert not address.socket_dir.is_relative_to(folder)
     assert stat.S_IMODE(address.socket_dir.stat().st_mode) == 0o700
     assert scalar(server, "SELECT 1") == 1
@@ -375,8 +375,8 @@ def test_removing_deletes_the_database_and_nothing_else(make_server: MakeServer,
 
 
 def test_a_pid_that_belongs_to_no_process_is_no_server(folder: Path) -> None:
-    assert postmaster.find(folder) is None
+    assert postmaster.find_postmaster(folder) is None
     (folder / "postmaster.pid").write_text("4194305\n/nowhere\n1\n5432\n/nowhere\n\n1 1\nready\n")
-    assert postmaster.find(folder) is None
+    assert postmaster.find_postmaster(folder) is None
     (folder / "postmaster.pid").write_text("12\n")
-    assert postmaster.find(folder) is None
+    assert postmaster.find_postmaster(folder) is None

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, binaries, file_places
-from palimpsest_pipeline.runtime.embedded_postgres.privilege import USER_VARIABLE, ServerUser, candidates, clean_environment, server_user
+from palimpsest_pipeline.runtime.embedded_postgres.privilege import USER_VARIABLE, ServerUser, clean_environment, find_server_user, rank_candidates
 
 MakeServer = Callable[..., EmbeddedPostgres]
 
@@ -25,7 +25,7 @@ def entry(name: str, uid: int) -> pwd.struct_passwd:
 
 
 def works(server: EmbeddedPostgres) -> bool:
-    with psycopg.connect(server.libpq_url("palimpsest")) as connection:
+    with psycopg.connect(server.build_libpq_url("palimpsest")) as connection:
         return connection.execute("SELECT 1").fetchone() == (1,)
 
 
@@ -35,16 +35,16 @@ def modes(path: Path) -> dict[Path, int]:
 
 def test_the_users_to_try_are_postgres_then_nobody_then_any_other_but_never_root() -> None:
     entries = [entry("root", 0), entry("toor", 0), entry("daemon", 1), entry("nobody", 65534), entry("postgres", 101), entry("app", 1000)]
-    assert [user.pw_name for user in candidates(entries, None)] == ["postgres", "nobody", "app", "daemon"]
-    assert [user.pw_name for user in candidates(entries[:3], None)] == ["daemon"]
-    assert [user.pw_name for user in candidates(entries, "app")] == ["app"]
-    assert candidates(entries[:2], None) == []
+    assert [user.pw_name for user in rank_candidates(entries, None)] == ["postgres", "nobody", "app", "daemon"]
+    assert [user.pw_name for user in rank_candidates(entries[:3], None)] == ["daemon"]
+    assert [user.pw_name for user in rank_candidates(entries, "app")] == ["app"]
+    assert rank_candidates(entries[:2], None) == []
 
 
 @pytest.mark.parametrize("wished", ["root", "missing"])
 def test_a_wished_user_that_is_root_or_missing_is_refused(wished: str) -> None:
     with pytest.raises(EmbeddedPostgresError, match=rf"{USER_VARIABLE}={wished} is no existing unprivileged user"):
-        candidates([entry("root", 0), entry("postgres", 101)], wished)
+        rank_candidates([entry("root", 0), entry("postgres", 101)], wished)
 
 
 def test_settings_of_other_postgres_clients_do_not_reach_the_server() -> None:
@@ -56,7 +56,7 @@ def test_root_without_any_unprivileged_user_is_told_what_to_do(as_root: None, mo
     monkeypatch.delenv(USER_VARIABLE, raising=False)
     monkeypatch.setattr(pwd, "getpwall", lambda: [entry("root", 0)])
     with pytest.raises(EmbeddedPostgresError, match="name one in PALIMPSEST_PG_USER, or start as a normal user") as caught:
-        server_user()
+        find_server_user()
     assert "\n" not in str(caught.value)
 
 
@@ -66,7 +66,7 @@ def test_as_root_the_server_runs_as_an_unprivileged_user(as_root: None, make_ser
     process = psutil.Process(server.status().pid)
     assert process.uids().effective != 0
     assert process.gids().effective != 0
-    assert process.uids().effective == server_user().uid
+    assert process.uids().effective == find_server_user().uid
 
 
 def test_as_root_without_a_postgres_user_the_server_runs_as_nobody(
@@ -103,7 +103,7 @@ def test_as_root_below_a_closed_parent_the_cluster_lives_elsewhere_and_is_found_
     assert stat.S_IMODE(server.status().cluster.stat().st_mode) == 0o700
     assert modes(closed) == before
     server.stop()
-    again = EmbeddedPostgres(server.data_dir, durable=False, elsewhere=())
+    again = EmbeddedPostgres(server.data_dir, durable=False, fallback_dirs=())
     again.start()
     assert again.status().cluster.parent == home
     assert works(again)
@@ -133,17 +133,17 @@ def test_a_place_elsewhere_that_others_can_write_is_not_used(folder: Path) -> No
     (folder / "open").mkdir()
     (folder / "open").chmod(0o777)
     (folder / "link").symlink_to(folder)
-    assert list(file_places.shared_roots(server_user(), (folder / "open", folder / "link", folder / "fresh"))) == [folder / "fresh"]
+    assert list(file_places.make_shared_roots(find_server_user(), (folder / "open", folder / "link", folder / "fresh"))) == [folder / "fresh"]
 
 
 def test_as_root_binaries_out_of_reach_are_copied_once(as_root: None, make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    installed = binaries.wheel_installation()
+    installed = binaries.find_wheel_installation()
     site = folder / "closed" / "site-packages"
     (folder / "closed").mkdir(mode=0o700)
-    for name in (f"{binaries.PACKAGE}/{installed.name}", f"{binaries.PACKAGE}.libs"):
+    for name in (f"{binaries.WHEEL_PACKAGE}/{installed.name}", f"{binaries.WHEEL_PACKAGE}.libs"):
         if (installed.parents[1] / name).is_dir():
             shutil.copytree(installed.parents[1] / name, site / name, copy_function=os.link)
-    monkeypatch.setattr(binaries, "wheel_installation", lambda: site / binaries.PACKAGE / installed.name)
+    monkeypatch.setattr(binaries, "find_wheel_installation", lambda: site / binaries.WHEEL_PACKAGE / installed.name)
     server = make_server()
     server.start()
     assert works(server)
@@ -167,8 +167,8 @@ def run_as(user: str, *arguments: str) -> list[dict[str, object]]:
 
 def reachable_as_nobody() -> None:
     entry_of_nobody = pwd.getpwnam("nobody")
-    user = ServerUser("nobody", entry_of_nobody.pw_uid, entry_of_nobody.pw_gid, drop=True)
-    if binaries.version_as(user, binaries.wheel_installation() / "bin") is None:
+    user = ServerUser("nobody", entry_of_nobody.pw_uid, entry_of_nobody.pw_gid, needs_switch=True)
+    if binaries.read_version(user, binaries.find_wheel_installation() / "bin") is None:
         pytest.skip("a normal user cannot run the binaries where this environment is installed")
 
 

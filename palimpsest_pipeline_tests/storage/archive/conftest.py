@@ -23,9 +23,9 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Name of a database with the world in it, which nobody changes."""
     name = f"world_{uuid4().hex[:12]}"
     postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    with Database(postgres.url(name)).connect() as conn:
-        partitions.ensure(conn, DAYS)
+    migrate.upgrade(postgres.build_url(name))
+    with Database(postgres.build_url(name)).connect() as conn:
+        partitions.ensure_partitions(conn, DAYS)
         layer_worlds.tell(conn, layer_worlds.answers())
     yield name
     postgres.drop_database(name)
@@ -35,9 +35,9 @@ def world_template(postgres: EmbeddedPostgres) -> Iterator[str]:
 def database(postgres: EmbeddedPostgres, world_template: str) -> Iterator[Database]:
     """A copy of the world."""
     name = f"test_{uuid4().hex[:12]}"
-    with Database(postgres.url("postgres")).connect(autocommit=True) as admin:
+    with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
         admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template)))
-    yield Database(postgres.url(name))
+    yield Database(postgres.build_url(name))
     postgres.drop_database(name)
 
 

@@ -24,7 +24,7 @@ def main(root: str, day: date) -> None:
     with open(f"{root}/open.sql") as views:  # noqa: PTH123
         asked.execute(views.read())
     while not done.is_set():
-        rows = archive.changes([day]).collect()
+        rows = archive.scan_changes([day]).collect()
         print("rows", rows.height, rows["observed_at"].sort()[0].isoformat(), flush=True)
         try:
             print("odds", *asked.execute(COUNT, {"day": day}).fetchall()[0], flush=True)

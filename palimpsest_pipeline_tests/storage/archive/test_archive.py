@@ -10,7 +10,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage.archive import Archive, ArchiveError, ExportMismatch, day_reader, day_version, export_day
+from palimpsest_pipeline.storage.archive import Archive, ArchiveError, ExportMismatch, compute_day_version, day_reader, export_day
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.derivation import derived_products
@@ -36,21 +36,21 @@ def test_rows_read_from_files_are_those_of_postgres(conn: psycopg.Connection, ar
     monkeypatch.setattr(day_reader, "CHUNK_ROWS", 10)
     for day in DAYS:
         exported(archive, conn, day)
-    assert archive.changes(DAYS[:1]).collect().equals(in_postgres(conn))
-    assert archive.changes([DAY], [2, 5]).collect().equals(in_postgres(conn).filter(pl.col("listing_id").is_in([2, 5])))
-    assert archive.changes(reversed(DAYS)).collect().equals(pl.concat(in_postgres(conn, day) for day in DAYS))
-    captures = archive.captures(DAYS[:1]).collect()
+    assert archive.scan_changes(DAYS[:1]).collect().equals(in_postgres(conn))
+    assert archive.scan_changes([DAY], [2, 5]).collect().equals(in_postgres(conn).filter(pl.col("listing_id").is_in([2, 5])))
+    assert archive.scan_changes(reversed(DAYS)).collect().equals(pl.concat(in_postgres(conn, day) for day in DAYS))
+    captures = archive.scan_captures(DAYS[:1]).collect()
     names = ", ".join(captures.columns)
     stored = f"select {names} from core.captures where observed_at < %s order by listing_id, observed_at".encode()
     assert captures.rows() == conn.execute(stored, [DAYS[1]]).fetchall()
     assert set(captures.columns) == {column.name for column in metadata.tables["core.captures"].columns}
-    assert archive.captures([DAY], [99]).collect().is_empty()
+    assert archive.scan_captures([DAY], [99]).collect().is_empty()
 
 
 def test_a_question_on_the_rows_is_answered_as_on_the_frame(conn: psycopg.Connection, archive: Archive) -> None:
     exported(archive, conn)
     rows = in_postgres(conn)
-    asked = archive.changes([DAY])
+    asked = archive.scan_changes([DAY])
     late = pl.col("observed_at") > rows["observed_at"].median()
     assert (
         asked.filter(late & (pl.col("state") == "offered"))
@@ -63,17 +63,17 @@ def test_a_question_on_the_rows_is_answered_as_on_the_frame(conn: psycopg.Connec
 
 
 def test_the_catalogue_tells_what_was_exported(conn: psycopg.Connection, archive: Archive) -> None:
-    assert archive.days() == {}
-    assert archive.day(DAY) is None
+    assert archive.read_catalogue() == {}
+    assert archive.read_entry(DAY) is None
     entries = [exported(archive, conn, day) for day in DAYS]
-    assert archive.days() == {entry.day: entry for entry in entries}
+    assert archive.read_catalogue() == {entry.day: entry for entry in entries}
     first = entries[0]
-    assert archive.check(DAY) == archive.day(DAY) == first
+    assert archive.check_day(DAY) == archive.read_entry(DAY) == first
     rows = in_postgres(conn)
     assert (first.n_rows, first.n_captures) == (rows.height, len(stored(conn, "captures", DAY)))
     assert first.n_prices == sum(price is not None for odds in rows["odds_milli"] for price in odds)
     assert first.bytes == sum(first.files.values()) > 0
-    assert (first.version, first.exported_at) == (day_version(conn, DAY), EXPORTED_AT)
+    assert (first.version, first.exported_at) == (compute_day_version(conn, DAY), EXPORTED_AT)
 
 
 def test_equal_facts_have_equal_digests(conn: psycopg.Connection, archive: Archive) -> None:
@@ -134,18 +134,18 @@ def test_named_prices_say_which_listing_speaks_for_its_platform(conn: psycopg.Co
 
 def test_a_day_comes_back_as_it_was(conn: psycopg.Connection, archive: Archive) -> None:
     entry = exported(archive, conn)
-    before = {table: stored(conn, table) for table in partitions.PARTITIONED}
-    partitions.drop(conn, DAY)
+    before = {table: stored(conn, table) for table in partitions.PARTITIONED_TABLES}
+    partitions.drop_day(conn, DAY)
     assert not stored(conn, "captures", DAY)
     assert archive.restore(conn, DAY) == entry.n_rows + entry.n_captures
-    assert {table: stored(conn, table) for table in partitions.PARTITIONED} == before
-    assert day_version(conn, DAY) == entry.version
+    assert {table: stored(conn, table) for table in partitions.PARTITIONED_TABLES} == before
+    assert compute_day_version(conn, DAY) == entry.version
     assert archive.restore(conn, DAY) == 0
 
 
 def test_of_two_who_bring_a_day_back_one_does(conn: psycopg.Connection, database: Database, archive: Archive) -> None:
     entry = exported(archive, conn)
-    partitions.drop(conn, DAY)
+    partitions.drop_day(conn, DAY)
     conn.commit()
     written: list[int] = []
 
@@ -163,14 +163,14 @@ def test_of_two_who_bring_a_day_back_one_does(conn: psycopg.Connection, database
 
 def test_nobody_sees_a_day_before_all_of_it_is_back(conn: psycopg.Connection, database: Database, archive: Archive) -> None:
     exported(archive, conn)
-    partitions.drop(conn, DAY)
+    partitions.drop_day(conn, DAY)
     conn.commit()
     archive.restore(conn, DAY)
     with database.connect() as other:
-        assert partitions.missing(other, [DAY])
+        assert partitions.find_missing_partitions(other, [DAY])
         assert not stored(other, "captures", DAY)
         conn.commit()
-        assert not partitions.missing(other, [DAY])
+        assert not partitions.find_missing_partitions(other, [DAY])
 
 
 def test_what_differs_is_named_and_nothing_is_switched(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,12 +182,12 @@ def test_what_differs_is_named_and_nothing_is_switched(conn: psycopg.Connection,
             odds_milli=pl.when((pl.col("listing_id") == 5) & (pl.col("odds_milli") == 1800)).then(1801).otherwise("odds_milli").cast(pl.Int32)
         )
 
-    monkeypatch.setattr(export_day, "odds_rows", wrongly(export_day.odds_rows))
+    monkeypatch.setattr(export_day, "build_odds_rows", wrongly(export_day.build_odds_rows))
     with pytest.raises(ExportMismatch, match=r"2026-03-01.*listing 5\. Nothing was switched") as raised:
         exported(archive, conn)
     assert raised.value.listing_ids == (5,)
-    assert archive.check(DAY) == entry
-    assert archive.changes([DAY]).filter(pl.col("observed_at") == LATE).collect().is_empty()
+    assert archive.check_day(DAY) == entry
+    assert archive.scan_changes([DAY]).filter(pl.col("observed_at") == LATE).collect().is_empty()
 
 
 def test_rows_without_an_answer_are_no_day_to_export(conn: psycopg.Connection, archive: Archive) -> None:
@@ -207,7 +207,7 @@ def test_days_that_nobody_has_are_refused(conn: psycopg.Connection, archive: Arc
     with pytest.raises(partitions.MissingPartitionError, match="2026-04-10"):
         exported(archive, conn, absent)
     with pytest.raises(ArchiveError, match=r"2026-04-10 is not in the export"):
-        archive.changes([absent])
+        archive.scan_changes([absent])
     with pytest.raises(ArchiveError, match=r"2026-04-10 is not in the export"):
         archive.restore(conn, absent)
     conn.rollback()
@@ -216,19 +216,19 @@ def test_days_that_nobody_has_are_refused(conn: psycopg.Connection, archive: Arc
 
 def test_an_empty_day_does_not_replace_a_full_one(conn: psycopg.Connection, archive: Archive) -> None:
     entry = exported(archive, conn)
-    for table in partitions.PARTITIONED:
-        conn.execute(f"truncate core.{partitions.partition_name(table, DAY)}".encode())
+    for table in partitions.PARTITIONED_TABLES:
+        conn.execute(f"truncate core.{partitions.build_partition_name(table, DAY)}".encode())
     with pytest.raises(ArchiveError, match=f"the export at .* has {entry.n_captures}"):
         exported(archive, conn)
-    assert archive.check(DAY) == entry
+    assert archive.check_day(DAY) == entry
 
 
 def test_a_day_without_answers_can_be_exported(conn: psycopg.Connection, archive: Archive) -> None:
     empty = date(2026, 3, 3)
-    partitions.ensure(conn, [empty])
+    partitions.ensure_partitions(conn, [empty])
     assert exported(archive, conn, empty).n_captures == 0
-    assert archive.changes([empty]).collect().is_empty()
-    assert archive.captures([empty]).collect().is_empty()
+    assert archive.scan_changes([empty]).collect().is_empty()
+    assert archive.scan_captures([empty]).collect().is_empty()
 
 
 def test_the_archive_of_another_database_is_refused(conn: psycopg.Connection, archive: Archive) -> None:
@@ -240,7 +240,7 @@ def test_the_archive_of_another_database_is_refused(conn: psycopg.Connection, ar
     conn.execute("update ops.market_lines set specifier = 'total=9' where specifier = 'total=3.5'")
     with pytest.raises(ArchiveError, match=r"lines\.parquet"):
         exported(archive, conn)
-    partitions.drop(conn, DAY)
+    partitions.drop_day(conn, DAY)
     with pytest.raises(ArchiveError, match="another database"):
         archive.restore(conn, DAY)
 
@@ -276,35 +276,37 @@ class TestVersion:
     @staticmethod
     def mark(conn: psycopg.Connection, **changed: str) -> None:
         versions = {"landing_digest": "one", "parser_version": "1", "mapping_version": "1", **changed}
-        derived_products.mark(conn, "core", "odds_snapshots/betpawa", CYCLE_ID, **versions, n_rows=1)
+        derived_products.mark_derived(conn, "core", "odds_snapshots/betpawa", CYCLE_ID, **versions, n_rows=1)
 
     def test_deriving_the_same_again_changes_nothing(self, conn: psycopg.Connection) -> None:
         self.mark(conn)
-        before = day_version(conn, DAY)
+        before = compute_day_version(conn, DAY)
         self.mark(conn)
-        derived_products.mark(conn, "core", "odds_snapshots/betpawa", 1, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
-        derived_products.mark(conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
-        assert day_version(conn, DAY) == before
+        derived_products.mark_derived(
+            conn, "core", "odds_snapshots/betpawa", 1, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1
+        )
+        derived_products.mark_derived(conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
+        assert compute_day_version(conn, DAY) == before
 
     @pytest.mark.parametrize("what", ["landing_digest", "parser_version", "mapping_version"])
     def test_deriving_from_something_else_changes_it(self, conn: psycopg.Connection, what: str) -> None:
         self.mark(conn)
-        before = day_version(conn, DAY)
+        before = compute_day_version(conn, DAY)
         self.mark(conn, **{what: "other"})
-        assert day_version(conn, DAY) != before
+        assert compute_day_version(conn, DAY) != before
 
     def test_a_cycle_that_joins_or_leaves_changes_it(self, conn: psycopg.Connection) -> None:
-        unmarked = day_version(conn, DAY)
+        unmarked = compute_day_version(conn, DAY)
         self.mark(conn)
-        marked = day_version(conn, DAY)
-        others = day_version(conn, DAYS[1])
+        marked = compute_day_version(conn, DAY)
+        others = compute_day_version(conn, DAYS[1])
         answer_late(conn)
-        joined = day_version(conn, DAY)
+        joined = compute_day_version(conn, DAY)
         assert len({unmarked, marked, joined}) == 3
-        assert day_version(conn, DAYS[1]) == others
+        assert compute_day_version(conn, DAYS[1]) == others
         conn.execute("delete from core.captures where observed_at = %s", [LATE])
-        assert day_version(conn, DAY) == marked
+        assert compute_day_version(conn, DAY) == marked
 
     def test_of_a_day_that_is_not_there_nothing_is_said(self, conn: psycopg.Connection) -> None:
         with pytest.raises(partitions.MissingPartitionError):
-            day_version(conn, date(2026, 4, 10))
+            compute_day_version(conn, date(2026, 4, 10))

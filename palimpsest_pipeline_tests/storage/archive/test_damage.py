@@ -27,17 +27,17 @@ def test_a_damaged_file_is_named_with_its_day(conn: psycopg.Connection, archive:
     else:
         path.write_bytes(whole[:-10] if harm == "cut" else bytes(len(whole)))
     with pytest.raises(ArchiveDamaged, match=f"export of 2026-03-01: .*{file}.*palimpsest export 2026-03-01 2026-03-01"):
-        archive.changes(DAYS[:2]).collect()
+        archive.scan_changes(DAYS[:2]).collect()
     if harm != "garbled":
         with pytest.raises(ArchiveDamaged, match=f"2026-03-01: {file}"):
-            archive.check(DAY)
-    partitions.drop(conn, DAY)
+            archive.check_day(DAY)
+    partitions.drop_day(conn, DAY)
     with pytest.raises(ArchiveDamaged, match=file):
         archive.restore(conn, DAY)
     conn.rollback()
-    assert archive.changes([DAYS[1]]).collect().height > 0
-    assert export(archive, conn) == archive.check(DAY)  # exporting again mends it
-    assert archive.changes([DAY]).collect().height > 0
+    assert archive.scan_changes([DAYS[1]]).collect().height > 0
+    assert export(archive, conn) == archive.check_day(DAY)  # exporting again mends it
+    assert archive.scan_changes([DAY]).collect().height > 0
 
 
 def test_what_was_swapped_for_another_day_does_not_come_back(conn: psycopg.Connection, archive: Archive) -> None:
@@ -46,7 +46,7 @@ def test_what_was_swapped_for_another_day_does_not_come_back(conn: psycopg.Conne
     other = export(archive, conn)
     catalogue = Path(archive.address) / "catalogue/2026-03-01.json"
     catalogue.write_text(catalogue.read_text().replace(other.digest, entry.digest))
-    partitions.drop(conn, DAY)
+    partitions.drop_day(conn, DAY)
     with pytest.raises(ArchiveDamaged, match="not what was exported"):
         archive.restore(conn, DAY)
 
@@ -57,7 +57,7 @@ def test_a_day_whose_entry_is_damaged_is_replaced_by_force_and_not_by_nothing(co
     entry.write_text("{")
     with pytest.raises(EntryUnreadable, match="palimpsest export --force 2026-03-01"):
         export(archive, conn)
-    assert archive.export(conn, DAY, exported_at=before.exported_at, force=True) == archive.check(DAY) == before
+    assert archive.export(conn, DAY, exported_at=before.exported_at, force=True) == archive.check_day(DAY) == before
     entry.write_text("{")
     conn.execute("delete from core.market_changes")
     conn.execute("delete from core.captures")
@@ -69,17 +69,17 @@ def test_a_day_whose_entry_is_damaged_is_replaced_by_force_and_not_by_nothing(co
 def test_an_entry_that_is_none_is_named(conn: psycopg.Connection, archive: Archive) -> None:
     export(archive, conn)
     (Path(archive.address) / "catalogue/2026-03-01.json").write_text('{"day": 1}')
-    for ask in (archive.days, lambda: archive.day(DAY), lambda: archive.changes([DAY]), lambda: archive.check(DAY)):
+    for ask in (archive.read_catalogue, lambda: archive.read_entry(DAY), lambda: archive.scan_changes([DAY]), lambda: archive.check_day(DAY)):
         with pytest.raises(ArchiveError, match=r"catalogue/2026-03-01\.json is no entry of the catalogue"):
             ask()
 
 
 def test_a_catalogue_with_a_file_that_is_no_day_is_named(conn: psycopg.Connection, archive: Archive) -> None:
     export(archive, conn)
-    assert archive.catalogued_days() == [DAYS[0]]
+    assert archive.list_catalogued_days() == [DAYS[0]]
     (Path(archive.address) / "catalogue/2026-03-01 copy.json").write_text("{}")
     with pytest.raises(ArchiveError, match="2026-03-01 copy"):
-        archive.catalogued_days()
+        archive.list_catalogued_days()
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.archive import day_shapes
-from palimpsest_pipeline.storage.archive.day_reader import ranges
+from palimpsest_pipeline.storage.archive.day_reader import split_listing_ranges
 from palimpsest_pipeline.storage.odds.change_rows import CHANGE_SCHEMA
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -36,14 +36,14 @@ def numbers_of(changes: pl.DataFrame) -> pl.DataFrame:
 @given(histories())
 def test_rows_of_history_survive_the_file(changes: pl.DataFrame) -> None:
     numbers = numbers_of(changes)
-    filed = day_shapes.odds_rows(changes, numbers.drop("keyframe"))
+    filed = day_shapes.build_odds_rows(changes, numbers.drop("keyframe"))
     assert filed["answer"].null_count() == 0
-    assert day_shapes.change_rows_of(filed, numbers).equals(changes.sort("listing_id", "line_id", "observed_at"))
+    assert day_shapes.build_change_rows(filed, numbers).equals(changes.sort("listing_id", "line_id", "observed_at"))
 
 
 def test_rows_that_no_answer_speaks_of_are_told_apart() -> None:
     changes = pl.DataFrame([(1, BEGIN, 7, "offered", 0, [2000], True)], schema=dict(CHANGE_SCHEMA), orient="row")
-    assert day_shapes.odds_rows(changes, pl.DataFrame(schema=day_shapes.NUMBERS))["answer"].to_list() == [None]
+    assert day_shapes.build_odds_rows(changes, pl.DataFrame(schema=day_shapes.ANSWER_NUMBERS_SCHEMA))["answer"].to_list() == [None]
 
 
 instants = st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9)), unique=True)
@@ -56,9 +56,9 @@ def answers(keys: list[tuple[int, int]]) -> pl.DataFrame:
 
 @given(st.lists(instants, min_size=1, max_size=4))
 def test_a_number_stays_with_its_answer_and_is_given_once(exports: list[list[tuple[int, int]]]) -> None:
-    before = pl.DataFrame(schema=day_shapes.NUMBERS)
+    before = pl.DataFrame(schema=day_shapes.ANSWER_NUMBERS_SCHEMA)
     for keys in exports:
-        now = day_shapes.numbered(answers(keys), before)
+        now = day_shapes.number_answers(answers(keys), before)
         assert now.select("listing_id", "answer").is_duplicated().sum() == 0
         both = before.join(now, on=["listing_id", "answer"], suffix="_now")
         assert (both["observed_at"] == both["observed_at_now"]).all()
@@ -69,7 +69,9 @@ def test_a_number_stays_with_its_answer_and_is_given_once(exports: list[list[tup
 
 @given(st.dictionaries(st.integers(1, 1000), st.integers(0, 50)), st.integers(1, 100))
 def test_ranges_follow_each_other_from_end_to_end(weights: dict[int, int], most: int) -> None:
-    found = ranges(pl.DataFrame({"listing_id": list(weights), "n": list(weights.values())}, schema={"listing_id": pl.Int32, "n": pl.Int64}), most)
+    found = split_listing_ranges(
+        pl.DataFrame({"listing_id": list(weights), "n": list(weights.values())}, schema={"listing_id": pl.Int32, "n": pl.Int64}), most
+    )
     assert [first for first, _ in found[1:]] == [last + 1 for _, last in found[:-1]]
     assert (found[0][0], found[-1][1]) == (-(2**31), 2**31 - 1)
     for first, last in found:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from palimpsest_pipeline.storage.archive.file_store import Store
+from palimpsest_pipeline.storage.archive.file_store import FileStore
 
 NAME = "odds/date=2026-03-01/odds.parquet"
 
 
 def publish(root: Path) -> None:
-    store = Store(root)
-    with store.workspace("day") as workspace:
+    store = FileStore(root)
+    with store.open_workspace("day") as workspace:
         (workspace / "odds").write_bytes(b"odds")
         store.publish(workspace / "odds", NAME)
 

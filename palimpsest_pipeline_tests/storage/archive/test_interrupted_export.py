@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, CyclesMissing, day_reader, named_export
-from palimpsest_pipeline.storage.archive.export_record import recorded_days
-from palimpsest_pipeline.storage.archive.file_store import Store
+from palimpsest_pipeline.storage.archive.export_record import read_recorded_days
+from palimpsest_pipeline.storage.archive.file_store import FileStore
 from palimpsest_pipeline.storage.odds import partitions, retention
 
 from ..history_worlds import CYCLE_ID, DAYS, RESULT, Said, offered, take_in
@@ -28,16 +28,16 @@ class KilledError(BaseException):
 
 def die_at_publication(patch: pytest.MonkeyPatch, number: int) -> None:
     """Let the process die when it is about to put the file of that number in place."""
-    publish, n_published = Store.publish, 0
+    publish, n_published = FileStore.publish, 0
 
-    def publish_or_die(store: Store, source: Path, name: str) -> None:
+    def publish_or_die(store: FileStore, source: Path, name: str) -> None:
         nonlocal n_published
         n_published += 1
         if n_published == number:
             raise KilledError
         publish(store, source, name)
 
-    patch.setattr(Store, "publish", publish_or_die)
+    patch.setattr(FileStore, "publish", publish_or_die)
 
 
 def take_in_other_cycle(conn: psycopg.Connection) -> None:
@@ -55,15 +55,15 @@ def test_a_killed_export_leaves_the_day_readable(conn: psycopg.Connection, archi
         with pytest.raises(KilledError):
             export(archive, conn)
     conn.rollback()
-    assert archive.changes([DAY]).collect().height in {before.n_rows, n_rows_after}
-    assert archive.captures([DAY]).collect().height in {before.n_captures, before.n_captures + 1}
+    assert archive.scan_changes([DAY]).collect().height in {before.n_rows, n_rows_after}
+    assert archive.scan_captures([DAY]).collect().height in {before.n_captures, before.n_captures + 1}
     assert archive.prices().collect().height > 0
     assert pl.scan_parquet(f"{archive.address}/captures").select(pl.len()).collect().item() in {before.n_captures, before.n_captures + 1}
-    if retention.standing(conn, archive, DAY) is not retention.Standing.EXPORTED:
+    if retention.read_day_status(conn, archive, DAY) is not retention.DayStatus.EXPORTED:
         conn.rollback()
         after = export(archive, conn)  # the next export finishes what broke off
-        assert archive.check(DAY) == after
-    assert archive.changes([DAY]).collect().height == n_rows_after
+        assert archive.check_day(DAY) == after
+    assert archive.scan_changes([DAY]).collect().height == n_rows_after
     assert not list(Path(archive.address, "staged").rglob("*.parquet"))
 
 
@@ -76,22 +76,22 @@ def test_a_replacing_export_publishes_as_many_files_as_are_tried(conn: psycopg.C
 def test_a_day_restored_from_a_broken_off_export_is_whole(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     export(archive, conn)
     answer_late(conn)
-    rows = {table: stored(conn, table, DAY) for table in partitions.PARTITIONED}
+    rows = {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES}
     with monkeypatch.context() as patch:
         die_at_publication(patch, 8)  # the answers have their fixed name already, the odds do not
         with pytest.raises(KilledError):
             export(archive, conn)
     conn.rollback()
     with pytest.raises(ArchiveDamaged, match="broke off"):
-        archive.check(DAY)
-    partitions.drop(conn, DAY)
+        archive.check_day(DAY)
+    partitions.drop_day(conn, DAY)
     archive.restore(conn, DAY)
-    assert {table: stored(conn, table, DAY) for table in partitions.PARTITIONED} == rows
+    assert {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES} == rows
 
 
 def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = export(archive, conn)
-    changes_in, n_reads = day_reader.changes_in, 0
+    changes_in, n_reads = day_reader.read_changes, 0
 
     def panic_once(captures: pl.LazyFrame, odds: pl.LazyFrame, **given: Any) -> Iterator[pl.DataFrame]:
         nonlocal n_reads
@@ -100,14 +100,14 @@ def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Conne
             raise pl.exceptions.PanicException("the file was replaced under the scan")
         yield from changes_in(captures, odds, **given)
 
-    monkeypatch.setattr("palimpsest_pipeline.storage.archive.archive.changes_in", panic_once)
-    assert archive.changes([DAY]).collect().height == entry.n_rows
+    monkeypatch.setattr("palimpsest_pipeline.storage.archive.archive.read_changes", panic_once)
+    assert archive.scan_changes([DAY]).collect().height == entry.n_rows
     assert n_reads == 2
 
 
 def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = export(archive, conn)
-    prices, n_panics = named_export.prices, 0
+    prices, n_panics = named_export.scan_prices, 0
 
     def panic(_: pl.DataFrame) -> pl.DataFrame:
         raise pl.exceptions.PanicException("the file was replaced under the scan")
@@ -118,18 +118,18 @@ def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Con
         n_panics += 1
         return rows.map_batches(panic) if n_panics == 1 else rows
 
-    monkeypatch.setattr(named_export, "prices", panic_once)
+    monkeypatch.setattr(named_export, "scan_prices", panic_once)
     assert archive.prices().select("odds").collect()["odds"].count() == entry.n_prices
     assert n_panics > 1
 
 
 @pytest.mark.parametrize("kind", ["head", "filter", "select", "nothing"])
 def test_prices_answer_as_a_plain_frame_does(conn: psycopg.Connection, archive: Archive, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palimpsest_pipeline.storage.archive.archive.PART_PRICES", 1)  # every day is a part of its own
+    monkeypatch.setattr("palimpsest_pipeline.storage.archive.archive.PRICES_PER_PART", 1)  # every day is a part of its own
     for day in DAYS:
         export(archive, conn, day)
     every = archive.prices().collect()
-    assert every["date"].n_unique() == len([day for day in DAYS if (entry := archive.day(day)) and entry.n_rows])
+    assert every["date"].n_unique() == len([day for day in DAYS if (entry := archive.read_entry(day)) and entry.n_rows])
     late = (pl.col("date") == DAY) & (pl.col("odds") > 2)
     asked = {
         "head": (lambda rows: rows.head(every.height - 1), every.height - 1),
@@ -151,10 +151,10 @@ def test_an_export_without_cycles_that_were_exported_is_refused(conn: psycopg.Co
     with pytest.raises(CyclesMissing, match=f"{OTHER_CYCLE}.*palimpsest export --force {DAY}") as raised:
         export(archive, conn)
     assert raised.value.cycle_ids == (OTHER_CYCLE,)
-    assert archive.check(DAY) == entry
+    assert archive.check_day(DAY) == entry
     conn.rollback()
     forced = export(archive, conn, force=True)
-    assert archive.check(DAY) == forced
+    assert archive.check_day(DAY) == forced
     assert forced.n_captures == entry.n_captures - 1
 
 
@@ -176,22 +176,22 @@ class TestMarker:
         return Archive(tmp_path / "export", requires_marker=True)
 
     def test_without_its_marker_a_root_says_nothing_of_days(self, conn: psycopg.Connection, archive: Archive) -> None:
-        for ask in (archive.days, lambda: archive.day(DAY), lambda: export(archive, conn)):
+        for ask in (archive.read_catalogue, lambda: archive.read_entry(DAY), lambda: export(archive, conn)):
             with pytest.raises(ArchiveError, match=r"palimpsest-export\.txt is missing there"):
                 ask()
             conn.rollback()
         assert not Path(archive.address, "odds").exists()
 
     def test_a_marked_root_without_days_is_an_empty_export(self, conn: psycopg.Connection, archive: Archive) -> None:
-        archive.mark()
+        archive.write_marker()
         assert archive.is_marked()
-        assert archive.days() == {}
-        assert archive.day(DAY) is None
+        assert archive.read_catalogue() == {}
+        assert archive.read_entry(DAY) is None
         entry = export(archive, conn)
-        assert recorded_days(conn)[DAY].n_captures == entry.n_captures
+        assert read_recorded_days(conn)[DAY].n_captures == entry.n_captures
 
     def test_a_recorded_day_that_the_root_lost_is_not_replaced_by_a_part_of_it(self, conn: psycopg.Connection, archive: Archive) -> None:
-        archive.mark()
+        archive.write_marker()
         take_in_other_cycle(conn)
         entry = export(archive, conn)
         Path(archive.address, "catalogue", f"{DAY}.json").unlink()
@@ -203,10 +203,10 @@ class TestMarker:
         assert export(archive, conn, force=True).n_captures == entry.n_captures - 1
 
     def test_a_root_that_lacks_recorded_days_is_not_exported_to(self, conn: psycopg.Connection, archive: Archive, tmp_path: Path) -> None:
-        archive.mark()
+        archive.write_marker()
         export(archive, conn)
         other = Archive(tmp_path / "other", requires_marker=True)
-        other.mark()
+        other.write_marker()
         with pytest.raises(ArchiveError, match=rf"lacks 1 days that were exported, e\.g\. {DAY}"):
             export(other, conn, DAYS[1])
-        assert other.days() == {}
+        assert other.read_catalogue() == {}

@@ -67,6 +67,6 @@ def test_days_can_be_exported_at_the_same_time(database: Database, archive: Arch
         thread.start()
     for thread in threads:
         thread.join()
-    assert list(archive.days()) == list(DAYS)
-    assert all(archive.check(day) for day in DAYS)
-    assert archive.changes(DAYS).collect().height == sum(entry.n_rows for entry in archive.days().values())
+    assert list(archive.read_catalogue()) == list(DAYS)
+    assert all(archive.check_day(day) for day in DAYS)
+    assert archive.scan_changes(DAYS).collect().height == sum(entry.n_rows for entry in archive.read_catalogue().values())

@@ -198,7 +198,7 @@ def test_a_cycle_bears_on_what_it_saw_and_on_what_it_could_have_seen(conn: psyco
     write(conn, cycle(40, Scope.EVENTS), [listing("1", seen_in="detail")])
 
     def borne(minutes: int) -> set[str]:
-        ids = known_listings.listings_of_cycle(conn, cycle(minutes).cycle_id)
+        ids = known_listings.read_listings_of_cycle(conn, cycle(minutes).cycle_id)
         return {name for (name,) in conn.execute("select external_id from core.event_listings where listing_id = any(%s)", [ids])}
 
     assert (borne(0), borne(30), borne(40)) == ({"1", "2", "begun"}, {"1", "2"}, {"1"})
@@ -231,8 +231,8 @@ def test_one_platform_is_written_without_touching_another(conn: psycopg.Connecti
 
 def test_ids_are_kept_and_new_keys_get_new_ones(conn: psycopg.Connection) -> None:
     asked = pl.DataFrame({"platform": ["betpawa", "bet9ja"], "external_id": ["1", "1"]})
-    first = store.listing_ids(conn, asked)
-    again = store.listing_ids(conn, pl.concat([asked.reverse(), pl.DataFrame({"platform": ["betpawa"], "external_id": ["Ñ"]})]))
+    first = store.add_listing_ids(conn, asked)
+    again = store.add_listing_ids(conn, pl.concat([asked.reverse(), pl.DataFrame({"platform": ["betpawa"], "external_id": ["Ñ"]})]))
     assert again["listing_id"].to_list()[:2] == first["listing_id"].to_list()[::-1]
     assert again["listing_id"].n_unique() == 3
 
@@ -267,9 +267,9 @@ def test_a_listings_own_answer_overrules_a_list_that_ends_after_it(conn: psycopg
 
 def test_the_hash_of_a_claim_is_the_same_in_every_process() -> None:
     claim = pl.DataFrame([listing("1", observed_at=KICKOFF)], schema={"listing_id": pl.Int64, **store.LISTING_SCHEMA})
-    hashes = [store.with_claim_hash(frame)["claim_hash"].item() for frame in (claim, claim.with_columns(n_markets_declared=1))]
+    hashes = [store.add_claim_hash(frame)["claim_hash"].item() for frame in (claim, claim.with_columns(n_markets_declared=1))]
     assert hashes == [HASH, HASH]
-    assert store.with_claim_hash(claim.with_columns(country_raw=pl.lit(None, dtype=pl.String)))["claim_hash"].item() != HASH
+    assert store.add_claim_hash(claim.with_columns(country_raw=pl.lit(None, dtype=pl.String)))["claim_hash"].item() != HASH
 
 
 HASH = -3202673928785911905

@@ -67,7 +67,7 @@ def link(conn: psycopg.Connection, *links: Link, fixtures: Sequence[int] = (7, 8
     }
     frame = pl.DataFrame(list(links), schema=schema, orient="row").with_columns(player_name=pl.lit("A Name"), n_candidates=pl.lit(1, pl.Int32))
     columns = ["fixture_sr_id", "platform", "external_player_id", "player_name", "sr_player_id", "evidence", "status", "n_candidates"]
-    players.write_links(conn, fixtures, frame.select(columns))
+    players.write_player_links(conn, fixtures, frame.select(columns))
 
 
 def content(conn: psycopg.Connection) -> list[list[tuple[object, ...]]]:
@@ -102,7 +102,7 @@ def test_a_list_is_written_once_and_goes_with_the_last_cycle_that_speaks_of_it(c
 def test_the_players_of_a_fixture_are_those_of_its_listings(conn: psycopg.Connection) -> None:
     name_players(conn, 1, [*NAMED[1], ("s8", "sr:player:2", "Somebody Else", None)])
     name_players(conn, 2, NAMED[2])
-    found = players.players_of_fixtures(conn, [7])
+    found = players.read_players_of_fixtures(conn, [7])
     assert found.schema == pl.Schema(NAMED_PLAYERS)
     assert sorted(found.rows()) == [
         (7, "betpawa", "30330150", "Erling Braut Haaland"),

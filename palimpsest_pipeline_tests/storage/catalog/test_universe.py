@@ -8,10 +8,10 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.domain.enums import Platform, Scope
-from palimpsest_pipeline.matching.crosswalk import LINKS, TOURNAMENTS
-from palimpsest_pipeline.matching.fixtures import FIXTURES
+from palimpsest_pipeline.matching.crosswalk import LINKS_SCHEMA, TOURNAMENTS_SCHEMA
+from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.storage.catalog import fixtures
-from palimpsest_pipeline.storage.catalog.universe import LISTINGS, UNIVERSE, UnknownCycleError, universe
+from palimpsest_pipeline.storage.catalog.universe import LISTINGS_SCHEMA, UNIVERSE_SCHEMA, UnknownCycleError, read_universe
 
 from ..listing_worlds import KICKOFF, cycle, listing, write
 
@@ -23,8 +23,8 @@ T2_BROKEN = [("betpawa", "*", "partial"), ("betpawa", "t1", "complete"), ("betpa
 
 def seen(conn: psycopg.Connection, minutes: int) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
     """(evidence, stale_since) by listing and by betpawa tournament."""
-    listings, looked = universe(conn, cycle(minutes).cycle_id)
-    assert listings.schema == pl.Schema(UNIVERSE)
+    listings, looked = read_universe(conn, cycle(minutes).cycle_id)
+    assert listings.schema == pl.Schema(UNIVERSE_SCHEMA)
     assert looked.filter(tournament_external_id="*").height == len(Platform)
     mine = looked.filter(platform="betpawa")
     return (
@@ -93,7 +93,7 @@ def test_a_listing_that_moved_is_carried_once_where_it_was_last(conn: psycopg.Co
     write(conn, cycle(0), [T1, T2], WHOLE)
     write(conn, cycle(10), [moved, T2], [("betpawa", "*", "partial"), ("betpawa", "t1", "partial"), ("betpawa", "t2", "complete")])
     write(conn, cycle(20), [], [("betpawa", "*", "failed")])
-    listings, _ = universe(conn, cycle(20).cycle_id)
+    listings, _ = read_universe(conn, cycle(20).cycle_id)
     told = listings.select("external_id", "tournament_external_id", "evidence", "stale_since").rows()
     assert told == [(name, "t2", "carried", cycle(10).as_of) for name in ("1", "2")]
 
@@ -112,19 +112,19 @@ def test_a_carried_listing_makes_its_latest_claim_before_the_cycle(conn: psycopg
     write(conn, cycle(10, Scope.EVENTS), [listing("1", kickoff_at=moved, seen_in="detail")])
     write(conn, cycle(20, Scope.EVENTS), [])
     write(conn, cycle(30, Scope.EVENTS), [listing("1", kickoff_at=moved + timedelta(hours=1), seen_in="detail")])
-    listings, _ = universe(conn, cycle(20).cycle_id)
+    listings, _ = read_universe(conn, cycle(20).cycle_id)
     assert listings["kickoff_at"].to_list() == [moved]
     assert listings["country_iso"].to_list() == ["GB-ENG"]
 
 
 def test_an_unknown_cycle_is_an_error_and_not_an_empty_universe(conn: psycopg.Connection) -> None:
     with pytest.raises(UnknownCycleError):
-        universe(conn, 1)
+        read_universe(conn, 1)
 
 
 def found(conn: psycopg.Connection, external_ids: Sequence[str]) -> pl.DataFrame:
     ids = [i for (i,) in conn.execute("select listing_id from core.event_listings where external_id = any(%s)", [list(external_ids)])]
-    return fixtures.touched_for_matching(conn, ids)
+    return fixtures.read_listings_to_match(conn, ids)
 
 
 def test_matching_sees_every_tournament_that_fixtures_lead_to_and_no_other(conn: psycopg.Connection) -> None:
@@ -141,7 +141,7 @@ def test_matching_sees_every_tournament_that_fixtures_lead_to_and_no_other(conn:
             listing("srl", kind="simulated", sr_id=8),
         ],
     )
-    assert found(conn, ["1"]).schema == pl.Schema(LISTINGS)
+    assert found(conn, ["1"]).schema == pl.Schema(LISTINGS_SCHEMA)
     assert set(found(conn, ["1"])["external_id"]) == {"1", "2", "s1", "b1", "b2"}
     assert set(found(conn, ["x"])["external_id"]) == {"x"}
     assert found(conn, []).is_empty()
@@ -175,7 +175,7 @@ def test_what_matching_found_is_written_and_what_nothing_belongs_to_goes(conn: p
     assert links.rows() == [("betpawa", "t1", "sr:17", "alone", 0, 0.0)]
 
     write(conn, cycle(0), [listing("1", sr_id=7, tournament_external_id="t2")])
-    nothing = [pl.DataFrame(schema=schema) for schema in (MATCHED, FIXTURES, TOURNAMENTS, LINKS)]
+    nothing = [pl.DataFrame(schema=schema) for schema in (MATCHED, FIXTURES_SCHEMA, TOURNAMENTS_SCHEMA, LINKS_SCHEMA)]
     fixtures.write_matching(conn, *nothing)
     assert fixtures.read_crosswalk(conn)[1].is_empty(), "no listing is in t1 any more"
     write(conn, cycle(0), [])

@@ -9,7 +9,7 @@ import pytest
 
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.db.copy_frames import copy_rows, read_frame, stage
+from palimpsest_pipeline.storage.db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 
 SCHEMA = {
     "n": pl.Int64,
@@ -95,6 +95,6 @@ def test_what_postgres_refuses_is_raised(conn: psycopg.Connection) -> None:
 
 
 def test_a_staged_frame_has_the_types_of_its_table_and_replaces_the_one_before(conn: psycopg.Connection) -> None:
-    stage(conn, "staged", "public.t", pl.DataFrame({"n": [1], "numbers": [[1, 2]]}))
-    stage(conn, "staged", "public.t", pl.DataFrame({"n": [2], "numbers": [[3]]}))
+    copy_to_temp_table(conn, "staged", "public.t", pl.DataFrame({"n": [1], "numbers": [[1, 2]]}))
+    copy_to_temp_table(conn, "staged", "public.t", pl.DataFrame({"n": [2], "numbers": [[3]]}))
     assert conn.execute("select n, numbers, pg_typeof(numbers)::text from staged").fetchall() == [(2, [3], "integer[]")]

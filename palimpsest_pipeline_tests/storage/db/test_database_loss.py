@@ -105,7 +105,7 @@ def test_a_connection_that_fails_for_too_long_raises_an_error_that_dagster_does_
 def test_a_database_that_is_back_in_time_is_not_lost(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 0.0
     monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now_s))
-    engine = sa.create_engine(postgres.url("postgres", "psycopg2"), poolclass=sa.NullPool)
+    engine = sa.create_engine(postgres.build_url("postgres", "psycopg2"), poolclass=sa.NullPool)
     with give_up_on_loss(limit_s=8):
         for seconds in (0.0, 7.0):
             now_s = seconds

@@ -15,12 +15,12 @@ import pytest
 from alembic.script import ScriptDirectory
 
 import palimpsest_pipeline
-from palimpsest_pipeline.domain.alerts import due
+from palimpsest_pipeline.domain.alerts import select_notices
 from palimpsest_pipeline.domain.enums import Platform, Severity
 from palimpsest_pipeline.storage.db import migrate, reference_rows
 from palimpsest_pipeline.storage.db.connection import Database, DatabaseUrlError, normalise_url
 from palimpsest_pipeline.storage.db.locks import AdvisoryLock
-from palimpsest_pipeline.storage.db.revisions import alembic_config
+from palimpsest_pipeline.storage.db.revisions import build_alembic_config
 from palimpsest_pipeline.storage.ledger import alerts, check_verdicts, cycle_ledger
 from palimpsest_pipeline.storage.odds import book_sizes, partitions
 from palimpsest_pipeline.storage.tables import metadata
@@ -67,26 +67,26 @@ def markets(**changes: object) -> pl.DataFrame:
 
 def test_up_then_down_then_up_leaves_nothing_behind_and_nothing_missing(database_url: str) -> None:
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         conn.execute("create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z')")
         conn.execute("create table core.market_changes_20260501 (like core.market_changes)")
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     migrate.downgrade(database_url)
     with Database(database_url).connect() as conn:
         assert conn.execute(OBJECTS).fetchall() == []
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
 
 
 def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) -> None:
     migrate.upgrade(database_url)
-    newest, *older = [script.revision for script in ScriptDirectory.from_config(alembic_config(None)).walk_revisions()]
+    newest, *older = [script.revision for script in ScriptDirectory.from_config(build_alembic_config(None)).walk_revisions()]
     for revision in older:
         migrate.downgrade(database_url, revision)
-        assert any(newest in line for line in migrate.check(database_url))
+        assert any(newest in line for line in migrate.find_drift(database_url))
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
 
 
 def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_the_markets(database_url: str) -> None:
@@ -96,8 +96,8 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
         conn.execute("insert into core.unmapped_markets values (1, 'bet9ja', 'football', 'S_X', 'unknown_market', 'X', '', '{}', 2, 1)")
         for mark in ("core.cycle_products values (1, 'tournaments'", "core.cycle_products values (1, 'odds_snapshots'"):
             conn.execute(f"insert into {mark}, 'digest', '1', '1', 0, now())".encode())
-    migrate.upgrade(database_url, reference=reference_rows.Reference(markets=markets()))
-    assert migrate.check(database_url) == []
+    migrate.upgrade(database_url, reference=reference_rows.ReferenceRows(markets=markets()))
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute("select market_key, family from core.markets").fetchall() == [("match_result", "result")]
         assert conn.execute("select count(*) from core.unmapped_markets").fetchone() == (0,)
@@ -105,10 +105,10 @@ def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_th
 
 
 def test_an_upgrade_brings_notes_to_markets_that_are_there_and_a_downgrade_keeps_the_markets(database_url: str) -> None:
-    seeded = reference_rows.Reference(markets=markets())
+    seeded = reference_rows.ReferenceRows(markets=markets())
     migrate.upgrade(database_url, "0011", reference=seeded)
     note = "Rules differ."
-    migrate.upgrade(database_url, reference=reference_rows.Reference(markets=markets(note=note)))
+    migrate.upgrade(database_url, reference=reference_rows.ReferenceRows(markets=markets(note=note)))
     query = "select market_key, fair_sum, betpawa_market_id from core.markets"
     with Database(database_url).connect() as conn:
         assert conn.execute("select note from palimpsest.markets").fetchall() == [(note,)]
@@ -117,7 +117,7 @@ def test_an_upgrade_brings_notes_to_markets_that_are_there_and_a_downgrade_keeps
     with Database(database_url).connect() as conn:
         assert conn.execute(query).fetchall() == stood == [("match_result", "1", "3743")]
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute("select note from core.markets").fetchall() == [(None,)]
 
@@ -157,12 +157,12 @@ def test_the_odds_history_says_the_same_after_its_markets_are_numbered_and_when_
         before, marks = conn.execute(FACTS.format(lines="").encode()).fetchall(), conn.execute(MARKS).fetchall()
     assert len(before) == 7
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute(NUMBERED).fetchall() == before
         platforms = [f"odds_snapshots/{p}" for p in ("bet9ja", "betpawa", "sportybet")]
         assert conn.execute(MARKS).fetchall() == [(product, "digest", "1", "1") for product in (*platforms, "tournaments")]
-        assert partitions.ensure(conn, [date(2026, 5, 1), date(2026, 5, 3)]) == [
+        assert partitions.ensure_partitions(conn, [date(2026, 5, 1), date(2026, 5, 3)]) == [
             "captures_20260501",
             "captures_20260503",
             "market_changes_20260503",
@@ -173,7 +173,7 @@ def test_the_odds_history_says_the_same_after_its_markets_are_numbered_and_when_
         assert conn.execute(FACTS.format(lines="").encode()).fetchall() == before
         assert conn.execute(MARKS).fetchall() == marks
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute(NUMBERED).fetchall() == before
 
@@ -235,9 +235,9 @@ def test_an_upgrade_knows_the_largest_books_by_the_captures_that_are_stored_and_
     migrate.upgrade(database_url)
     asked = pl.DataFrame({"listing_id": [1, 2, 4]})
     with Database(database_url).connect() as conn:
-        assert book_sizes.with_largest_books(conn, asked, [1, 2, 4]).rows() == [(1, 9), (2, 9), (4, None)]
+        assert book_sizes.add_largest_books(conn, asked, [1, 2, 4]).rows() == [(1, 9), (2, 9), (4, None)]
         assert conn.execute("select distinct ages_ignored from mart.run_quality").fetchall() == [(None,)]
-        book_sizes.remember(conn, date(2026, 5, 1))
+        book_sizes.save_largest_books(conn, date(2026, 5, 1))
     migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         assert conn.execute(COUNTED).fetchall() == before
@@ -259,7 +259,7 @@ def test_an_upgrade_knows_the_books_of_days_that_left_postgres_by_the_last_one(d
     migrate.upgrade(database_url)
     asked = pl.DataFrame({"listing_id": [ids["7"], ids["8"], ids["1"]]})
     with Database(database_url).connect() as conn:
-        known = book_sizes.with_largest_books(conn, asked, list(ids.values()))
+        known = book_sizes.add_largest_books(conn, asked, list(ids.values()))
         assert known["n_markets"].to_list() == [30, None, 9], "where there are captures they say it"
         assert conn.execute("select listing_id, observed_at, cycle_id from core.largest_books").fetchall() == [(ids["7"], seen_at, 1)]
 
@@ -290,7 +290,7 @@ def test_a_ledger_of_any_older_revision_is_kept_on_the_way_up_and_back(database_
         conn.execute(LEDGER)
         before = conn.execute(STATUSES).fetchone()
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute(STATUSES).fetchone() == before
         assert conn.execute("select count(*) from palimpsest.event_scrape_status where observed_at is null").fetchone() == (2,)
@@ -311,7 +311,7 @@ def test_what_older_words_cannot_say_of_a_cycle_is_failed_after_a_downgrade(data
     with Database(database_url).connect() as conn:
         assert conn.execute(STATUSES).fetchone() == (["failed", "running"], ["failed", "running"], ["completed", "failed"])
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
 
 
 def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(database_url: str) -> None:
@@ -319,13 +319,13 @@ def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(
     with Database(database_url).connect() as conn:
         conn.execute(LEDGER)
         assert conn.execute("select distinct refused, refusal from ops.scrape_runs").fetchall() == [(0, "")]
-        cycle_ledger.note_refusals(conn, 1, Platform.BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05)
+        cycle_ledger.record_refusals(conn, 1, Platform.BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05)
     migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         row = conn.execute("select status, message from ops.scrape_runs where cycle_id = 1").fetchone()
         assert row == ("partial", "1 of 2 answers were refused, e.g. $.id")
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
 
 
 def test_signs_of_life_of_runs_are_kept_when_machine_and_first_day_are_added_and_taken_away(database_url: str) -> None:
@@ -384,7 +384,7 @@ def test_a_refused_kickoff_and_a_great_difference_survive_and_the_step_down_give
         midnight = datetime(2026, 5, 1, tzinfo=UTC)
         assert conn.execute(KICKOFFS).fetchall() == [(midnight, midnight, 2**31 - 1)]
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
 
 
 CLAIMED: Final = """
@@ -498,12 +498,12 @@ def test_an_upgrade_puts_views_right_that_somebody_has_changed(database_url: str
 def test_an_upgrade_follows_the_files_of_the_views(
     database_url: str, conn: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for file in migrate.view_files():
+    for file in migrate.list_view_files():
         shutil.copy(file, tmp_path)
     files = sorted(tmp_path.iterdir())
     files[-1].write_text(files[-1].read_text() + "\n-- The newest words.")
     before = conn.execute(VIEW_IDS).fetchall()
-    monkeypatch.setattr(migrate, "view_files", lambda: files)
+    monkeypatch.setattr(migrate, "list_view_files", lambda: files)
     migrate.upgrade(database_url)
     after = conn.execute(VIEW_IDS).fetchall()
     assert set(after).isdisjoint(before)
@@ -515,7 +515,7 @@ def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) 
     environment = {**os.environ, "PALIMPSEST_DATABASE_URL": database_url}
     command = [sys.executable, "-m", "alembic", "upgrade", "head"]
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True, timeout=60)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     command = [sys.executable, "-m", "alembic", "-x", f"url={database_url}", "downgrade", "base"]
     subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=60)
     with Database(database_url).connect() as conn:
@@ -542,13 +542,13 @@ def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) 
 )
 def test_a_change_by_hand_is_named(database_url: str, conn: psycopg.Connection, change: str, told: str) -> None:
     conn.execute(change.encode())
-    found = migrate.check(database_url)
+    found = migrate.find_drift(database_url)
     assert len(found) == 1
     assert told in found[0]
 
 
 def test_an_empty_database_is_told_apart_from_an_old_one(database_url: str) -> None:
-    assert migrate.check(database_url) == ["the database holds no tables of ours: run palimpsest db upgrade"]
+    assert migrate.find_drift(database_url) == ["the database holds no tables of ours: run palimpsest db upgrade"]
 
 
 def test_every_schema_table_view_and_column_says_what_it_means(conn: psycopg.Connection) -> None:
@@ -577,7 +577,7 @@ def test_a_migration_waits_for_no_other_for_ever(database_url: str, conn: psycop
 
 
 def test_reference_rows_are_written_once_and_corrected_in_place(database_url: str, conn: psycopg.Connection) -> None:
-    given = reference_rows.Reference(
+    given = reference_rows.ReferenceRows(
         sports=pl.DataFrame({"sport": ["football"], "name": ["Football"]}),
         bookmakers=pl.DataFrame({"platform": ["betpawa"], "name": ["BetPawa"], "trust_rank": [1]}),
         markets=markets(),
@@ -585,26 +585,28 @@ def test_reference_rows_are_written_once_and_corrected_in_place(database_url: st
     )
     migrate.upgrade(database_url, reference=given)
     with Database(database_url).connect() as other:
-        assert reference_rows.seed(other, given) == {"sports": 0, "bookmakers": 0, "markets": 0, "outcomes": 0}
-        assert reference_rows.seed(other, reference_rows.Reference(markets=markets(name="Match result", fair_sum=None))) == {"markets": 1}
+        assert reference_rows.write_reference_rows(other, given) == {"sports": 0, "bookmakers": 0, "markets": 0, "outcomes": 0}
+        assert reference_rows.write_reference_rows(other, reference_rows.ReferenceRows(markets=markets(name="Match result", fair_sum=None))) == {
+            "markets": 1
+        }
     assert conn.execute("select name, fair_sum from core.markets").fetchall() == [("Match result", None)]
 
 
 @pytest.mark.parametrize("change", [{"market_key": "other"}, {"sport": "tennis"}])
 def test_a_market_id_never_changes_its_meaning(database_url: str, conn: psycopg.Connection, change: dict[str, str]) -> None:
     with conn.transaction():
-        reference_rows.seed(conn, reference_rows.Reference(markets=markets()))
+        reference_rows.write_reference_rows(conn, reference_rows.ReferenceRows(markets=markets()))
     with pytest.raises(reference_rows.ReferenceConflictError, match="append-only"):
-        migrate.upgrade(database_url, reference=reference_rows.Reference(markets=markets(**change)))
+        migrate.upgrade(database_url, reference=reference_rows.ReferenceRows(markets=markets(**change)))
     assert conn.execute("select market_key, sport from core.markets").fetchall() == [("match_result", "football")]
 
 
 def test_an_outcome_ordinal_never_changes_its_meaning(conn: psycopg.Connection) -> None:
     outcome = pl.DataFrame({"market_id": [1], "ordinal": [1], "outcome_key": ["1"], "name": ["1"]})
     with conn.transaction():
-        reference_rows.seed(conn, reference_rows.Reference(markets=markets(), outcomes=outcome))
+        reference_rows.write_reference_rows(conn, reference_rows.ReferenceRows(markets=markets(), outcomes=outcome))
     with pytest.raises(reference_rows.ReferenceConflictError, match="ordinal"), conn.transaction():
-        reference_rows.seed(conn, reference_rows.Reference(outcomes=outcome.with_columns(outcome_key=pl.lit("2"))))
+        reference_rows.write_reference_rows(conn, reference_rows.ReferenceRows(outcomes=outcome.with_columns(outcome_key=pl.lit("2"))))
 
 
 def test_a_plain_postgres_address_gets_the_driver_and_another_is_refused_without_its_password() -> None:
@@ -644,7 +646,7 @@ def test_an_upgrade_takes_credentials_out_of_every_message_and_keeps_the_rest(da
             conn.execute("insert into ops.host_state values (%s, now(), %s, now())", [host, LEAKED])
         conn.execute("insert into core.discovery_manifest values (1, 'bet9ja', '*', null, 0, 'failed', %s)", [f"tree: transient: {LEAKED}"])
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         messages = dict(conn.execute("select platform, message from ops.scrape_runs").fetchall())
         assert messages == {**runs, "betpawa": f"twice {HIDDEN}; {HIDDEN}"}
@@ -660,7 +662,7 @@ def test_the_record_of_exported_days_comes_and_goes_with_its_rows(conn: psycopg.
     conn.close()
     migrate.downgrade(database_url, "0011")
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as again:
         assert again.execute("select count(*) from ops.exported_days").fetchone() == (0,)
 
@@ -677,7 +679,7 @@ def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(c
     with Database(database_url).connect() as before:
         assert before.execute("select to_regclass('ops.landed_cycles'), to_regproc('ops.due_products')").fetchone() == (None, None)
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as again:
         assert again.execute(query, [wanted]).fetchall() == []
         assert again.execute("select product from core.cycle_products").fetchall() == [("home_events",)]
@@ -704,7 +706,7 @@ def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_
     with Database(database_url).connect() as conn:
         conn.execute(PRESENT)
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute(DUE).fetchall() == [
             ("odds_alerts", 7, True),
@@ -722,7 +724,7 @@ def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_
         assert conn.execute(DUE).fetchall() == [(product, sr_id, True) for product in ("odds_alerts", "prices") for sr_id in (7, 8)]
         conn.execute(PRESENT.rpartition("insert")[0])
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
 
 
 def write_alert(conn: psycopg.Connection, key: str, partition: str | None) -> None:
@@ -736,7 +738,7 @@ def write_alert(conn: psycopg.Connection, key: str, partition: str | None) -> No
 
 def open_alerts(database_url: str) -> dict[str, str | None]:
     with Database(database_url).connect() as conn:
-        return {alert.alert_key: alert.partition_key for alert in alerts.latest(conn) if alert.closed_at is None}
+        return {alert.alert_key: alert.partition_key for alert in alerts.read_latest_alerts(conn) if alert.closed_at is None}
 
 
 BAD_CHECK = "core/odds_snapshots:history_equals_current"
@@ -770,7 +772,7 @@ def test_what_is_wrong_in_hours_stays_open_and_names_days_and_cycles_after_an_up
         for key, partition in OLDER_ALERTS.items():
             write_alert(conn, key, partition)
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     assert open_alerts(database_url) == {
         **{key: partition for key, partition in OLDER_ALERTS.items() if "run_quality" not in key},
         "run/__ASSET_JOB:core__odds_snapshots/Broken": "2026-06-25, 2026-06-26",
@@ -787,9 +789,11 @@ def test_what_is_wrong_in_hours_stays_open_and_names_days_and_cycles_after_an_up
         assert check_verdicts.list_unjudged_cycles(conn, BAD_CHECK, [7, 9, 12], "core", "odds_snapshots") == [7, 9, 12], (
             "the next replay judges the bad ones again"
         )
-        (closed,) = [alert for alert in alerts.latest(conn) if alert.closed_at is not None]
+        (closed,) = [alert for alert in alerts.read_latest_alerts(conn) if alert.closed_at is not None]
         assert closed.message == "no [closed when checks of hours became checks of cycles: if the trouble lasts, a new alert tells of it]"
-        assert not due([closed], "log", datetime.now(UTC) + timedelta(hours=1), timedelta(0), Severity.WARN), "no end is told that was none"
+        assert not select_notices([closed], "log", datetime.now(UTC) + timedelta(hours=1), timedelta(0), Severity.WARN), (
+            "no end is told that was none"
+        )
 
 
 def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(database_url: str) -> None:
@@ -815,9 +819,9 @@ def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(
         "run/full_cycle/RunFailure": None,
     }
     with Database(database_url).connect() as conn:
-        found = {alert.alert_key for alert in alerts.latest(conn) if alert.closed_at is not None}
+        found = {alert.alert_key for alert in alerts.read_latest_alerts(conn) if alert.closed_at is not None}
         assert "cycle/core/odds_snapshots/Broken" not in found, "the older code does not know such alerts"
         assert len(found) == 3
     migrate.upgrade(database_url)
-    assert migrate.check(database_url) == []
+    assert migrate.find_drift(database_url) == []
     assert open_alerts(database_url)[f"check/{BAD_CHECK}/CheckFailed"] == "12"

@@ -32,13 +32,13 @@ def admitted_url(postgres: EmbeddedPostgres, elsewhere: str) -> Iterator[str]:
     """A migrated database that analysts were let into."""
     name = f"test_{uuid4().hex[:12]}"
     postgres.create_database(name)
-    migrate.upgrade(postgres.url(name))
-    with Database(postgres.url(name)).connect() as conn:
-        roles.ensure(conn)
+    migrate.upgrade(postgres.build_url(name))
+    with Database(postgres.build_url(name)).connect() as conn:
+        roles.ensure_role(conn)
         roles.forbid_writing(conn)
         roles.forbid_locking(conn)
         roles.forbid_entering(conn, [elsewhere])
-    yield postgres.url(name)
+    yield postgres.build_url(name)
     postgres.drop_database(name)
 
 
@@ -162,7 +162,7 @@ def test_what_is_made_later_is_read_too_and_an_upgrade_takes_nothing_away(
 def test_a_downgrade_takes_its_grants_away_and_leaves_nothing_of_them(database_url: str) -> None:
     migrate.upgrade(database_url)
     with Database(database_url).connect(autocommit=True) as conn:
-        roles.ensure(conn)
+        roles.ensure_role(conn)
         migrate.downgrade(database_url, "0010")
         migrate.upgrade(database_url)
         for table in ("mart.odds_alert", "mart.coverage_fixture", "palimpsest.gaps"):
@@ -172,7 +172,7 @@ def test_a_downgrade_takes_its_grants_away_and_leaves_nothing_of_them(database_u
 
 
 def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: psycopg.Connection, elsewhere: str) -> None:
-    assert roles.beyond_reading(owner, [elsewhere]) == []
+    assert roles.find_excess_rights(owner, [elsewhere]) == []
     more = {
         "grant insert on mart.odds_alert to palimpsest_analyst": "it may write to mart.odds_alert",
         "grant usage on schema core to palimpsest_analyst": "it may use the schema core",
@@ -184,7 +184,7 @@ def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: 
     for grant, said in more.items():
         owner.execute(grant.encode())
         try:
-            assert roles.beyond_reading(owner, [elsewhere]) == [said]
+            assert roles.find_excess_rights(owner, [elsewhere]) == [said]
         finally:
             owner.execute(grant.replace("grant", "revoke", 1).replace(" to ", " from ").encode())
 
@@ -209,7 +209,7 @@ def test_what_an_administrator_has_set_for_the_role_stays(owner: psycopg.Connect
     owner.execute("alter role palimpsest_analyst set statement_timeout = '7min'")
     try:
         with Database(admitted_url).connect() as conn:
-            roles.ensure(conn)
+            roles.ensure_role(conn)
         with psycopg.connect(make_conninfo(Database(admitted_url).conninfo, user=roles.ANALYST)) as conn:
             assert conn.execute("show statement_timeout").fetchone() == ("7min",)
     finally:
@@ -222,7 +222,7 @@ def test_who_may_not_make_roles_is_told_what_an_administrator_has_to_run(owner: 
         owner.execute("create role modest")
         owner.execute("set local role modest")
         with pytest.raises(roles.RoleMissing, match=r"let an administrator of the server run `psql -f .*roles\.sql`, then run `palimpsest db roles`"):
-            roles.ensure(owner)
+            roles.ensure_role(owner)
 
 
 def test_databases_and_schemas_of_others_stay_open(owner: psycopg.Connection, elsewhere: str) -> None:

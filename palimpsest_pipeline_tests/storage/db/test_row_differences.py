@@ -6,8 +6,8 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage.db.row_differences import Differences, write_differences
-from palimpsest_pipeline.storage.marts.cycle_marts import frame_schema
+from palimpsest_pipeline.storage.db.row_differences import WriteCounts, write_differences
+from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 
 from ..table_rows import insert
 
@@ -16,7 +16,7 @@ LINE: Final = {"sr_id": 7, "line_id": 1, "platform": "bet9ja", "home_state": "of
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
-    schema = frame_schema(TABLE)
+    schema = get_frame_schema(TABLE)
     return pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema, orient="row")
 
 
@@ -29,12 +29,12 @@ def test_only_rows_that_differ_are_written(conn: psycopg.Connection) -> None:
     prices = {"home_odds_milli": [2100, None], "best_platform": ["betpawa", None], "home_margin": 0.05}
     first = frame({**LINE, **prices}, {**LINE, "line_id": 2}, {**LINE, "line_id": 3})
     insert(conn, TABLE, {**LINE, "sr_id": 8})
-    assert write_differences(conn, TABLE, first, [7]) == Differences(inserted=3)
+    assert write_differences(conn, TABLE, first, [7]) == WriteCounts(inserted=3)
     before = versions(conn)
-    assert write_differences(conn, TABLE, first, [7]) == Differences()
+    assert write_differences(conn, TABLE, first, [7]) == WriteCounts()
     assert versions(conn) == before
     second = frame({**LINE, **prices, "home_odds_milli": [2100, 3000]}, {**LINE, "line_id": 2}, {**LINE, "line_id": 4})
-    assert write_differences(conn, TABLE, second, [7]) == Differences(inserted=1, updated=1, deleted=1)
+    assert write_differences(conn, TABLE, second, [7]) == WriteCounts(inserted=1, updated=1, deleted=1)
     after = versions(conn)
     assert after.keys() == {(7, 1), (7, 2), (7, 4), (8, 1)}
     assert {key for key in before if after.get(key) == before[key]} == {(7, 2), (8, 1)}
@@ -44,13 +44,13 @@ def test_only_rows_that_differ_are_written(conn: psycopg.Connection) -> None:
 
 def test_what_was_a_value_and_is_none_any_more_differs(conn: psycopg.Connection) -> None:
     write_differences(conn, TABLE, frame({**LINE, "arb": False}), [7])
-    assert write_differences(conn, TABLE, frame(LINE), [7]) == Differences(updated=1)
+    assert write_differences(conn, TABLE, frame(LINE), [7]) == WriteCounts(updated=1)
     assert conn.execute(f"select arb from {TABLE}".encode()).fetchall() == [(None,)]
 
 
 def test_fixtures_without_rows_lose_theirs(conn: psycopg.Connection) -> None:
     write_differences(conn, TABLE, frame(LINE, {**LINE, "sr_id": 8}), [7, 8])
-    assert write_differences(conn, TABLE, frame(LINE), [7, 8]) == Differences(deleted=1)
+    assert write_differences(conn, TABLE, frame(LINE), [7, 8]) == WriteCounts(deleted=1)
 
 
 def test_a_frame_with_other_columns_than_the_table_is_refused(conn: psycopg.Connection) -> None:

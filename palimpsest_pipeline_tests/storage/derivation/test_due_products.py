@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from palimpsest_pipeline.domain.enums import Scope
 from palimpsest_pipeline.storage.derivation import derived_products, landed_cycles
 from palimpsest_pipeline.storage.derivation.due_products import (
-    Due,
+    DueCycle,
+    DueProduct,
     DueQuery,
     DueReason,
     Product,
-    Underived,
-    all_failures,
-    due_products,
-    failures,
-    forget_failure,
-    forget_failures,
+    delete_failure,
+    delete_failures,
+    read_due_cycles,
+    read_due_failures,
+    read_due_hours,
+    read_due_products,
+    read_failures,
     record_failure,
-    underived_cycles,
-    unfinished_hours,
 )
 from palimpsest_pipeline.storage.derivation.landed_cycles import LandedCycle
 
@@ -80,44 +80,44 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
     with conn.transaction(force_rollback=True):
         for cycle_id, (scope, state, digest, of_products, failed) in enumerate(world):
             cycle = landed_cycle(cycle_id, scope, state, digest)
-            landed_cycles.write(conn, cycle)
+            landed_cycles.write_cycle(conn, cycle)
             for product, mark, failure in zip(PRODUCTS, of_products, failed, strict=True):
                 if mark is not None:
                     versions = {"landing_digest": mark[0], "parser_version": mark[1], "mapping_version": mark[2]}
-                    derived_products.mark(conn, product.schema, product.name, cycle_id, n_rows=1, **versions)
+                    derived_products.mark_derived(conn, product.schema, product.name, cycle_id, n_rows=1, **versions)
                 if failure is not None:
                     versions = {"landing_digest": failure[0], "parser_version": failure[1], "mapping_version": failure[2]}
                     record_failure(conn, product.name, cycle_id, error="no", **versions)
                 why = why_due(mark, digest)
                 if why is not None and (product.scopes is None or scope in product.scopes):
                     flags = (state == "whole", state == "gone", failure == (digest, "p2", "m2"))
-                    expected.append(Due(cycle_id, cycle.partition_hour, product.schema, product.name, why, *flags))
+                    expected.append(DueProduct(cycle_id, cycle.partition_hour, product.schema, product.name, why, *flags))
         expected.sort(key=lambda due: (due.cycle_id, due.schema, due.product))
-        assert due_products(conn, ASKED) == expected
-        assert due_products(conn, ASKED, cycle_ids=[1, 3]) == [due for due in expected if due.cycle_id in (1, 3)]
+        assert read_due_products(conn, ASKED) == expected
+        assert read_due_products(conn, ASKED, cycle_ids=[1, 3]) == [due for due in expected if due.cycle_id in (1, 3)]
         first, end = HOUR + timedelta(hours=1), HOUR + timedelta(hours=3)
-        assert due_products(conn, ASKED, first=first, end=end) == [due for due in expected if due.cycle_id in (1, 2)]
+        assert read_due_products(conn, ASKED, first=first, end=end) == [due for due in expected if due.cycle_id in (1, 2)]
 
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_it_is_unmarked(conn: psycopg.Connection) -> None:
-    landed_cycles.write(conn, landed_cycle(1))
+    landed_cycles.write_cycle(conn, landed_cycle(1))
     asked = DueQuery(**NOW, products=(Product("core", "tournaments"),))
-    assert [due.why for due in due_products(conn, asked)] == [DueReason.MISSING]
-    derived_products.mark(conn, "core", "tournaments", 1, landing_digest="a", n_rows=5, **NOW)
-    assert (due_products(conn, asked), derived_products.marks(conn, "core", 1)) == ([], {"tournaments": 5})
-    landed_cycles.write(conn, landed_cycle(1, digest="b"))
-    assert [due.why for due in due_products(conn, asked)] == [DueReason.CONTENT]
-    derived_products.mark(conn, "core", "tournaments", 1, landing_digest="b", n_rows=6, **NOW)
-    derived_products.unmark(conn, "core", "tournaments", [1])
-    assert [due.why for due in due_products(conn, asked)] == [DueReason.MISSING]
+    assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
+    derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=5, **NOW)
+    assert (read_due_products(conn, asked), derived_products.read_marks(conn, "core", 1)) == ([], {"tournaments": 5})
+    landed_cycles.write_cycle(conn, landed_cycle(1, digest="b"))
+    assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.CONTENT]
+    derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="b", n_rows=6, **NOW)
+    derived_products.mark_due(conn, "core", "tournaments", [1])
+    assert [due.reason for due in read_due_products(conn, asked)] == [DueReason.MISSING]
 
 
 def test_a_failure_is_remembered_with_its_last_error_until_the_product_is_derived(conn: psycopg.Connection) -> None:
     for error in ("first", "with a \0 in it"):
         record_failure(conn, "tournaments", 1, landing_digest="a", error=error, **NOW)
-    assert failures(conn, [1, 2]) == {(1, "tournaments"): "with a \N{REPLACEMENT CHARACTER} in it"}
-    forget_failure(conn, "tournaments", 1)
-    assert failures(conn, [1, 2]) == {}
+    assert read_failures(conn, [1, 2]) == {(1, "tournaments"): "with a \N{REPLACEMENT CHARACTER} in it"}
+    delete_failure(conn, "tournaments", 1)
+    assert read_failures(conn, [1, 2]) == {}
 
 
 def batch(conn: psycopg.Connection, cycle_id: int, status: str, n_bytes: int = 1) -> datetime:
@@ -135,50 +135,50 @@ def batch(conn: psycopg.Connection, cycle_id: int, status: str, n_bytes: int = 1
 def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_parser_nor_after_it_failed(conn: psycopg.Connection) -> None:
     asked = DueQuery(**NOW, products=(Product("core", "tournaments"), Product("core", "matched_events")))
     for cycle_id in range(1, 8):
-        landed_cycles.write(conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole")))
+        landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole")))
         batch(conn, cycle_id, {4: "completed", 7: "running"}.get(cycle_id, "interrupted"))
         for name in ("tournaments", "matched_events") if cycle_id in (1, 2, 4) else ():
-            derived_products.mark(conn, "core", name, cycle_id, landing_digest="a", n_rows=1, parser_version="p1", mapping_version="m2")
+            derived_products.mark_derived(conn, "core", name, cycle_id, landing_digest="a", n_rows=1, parser_version="p1", mapping_version="m2")
     record_failure(conn, "tournaments", 3, landing_digest="a", error="no", **NOW)
-    assert underived_cycles(conn, asked, HOUR) == []
+    assert read_due_cycles(conn, asked, HOUR) == []
     for cycle_id in (2, 4):
-        landed_cycles.write(conn, landed_cycle(cycle_id, digest="more was landed"))
+        landed_cycles.write_cycle(conn, landed_cycle(cycle_id, digest="more was landed"))
     hours = {cycle_id: HOUR + timedelta(hours=cycle_id) for cycle_id in (2, 4)}
     ended_at = {cycle_id: hour + timedelta(minutes=5) for cycle_id, hour in hours.items()}
-    second, fourth = Underived(2, hours[2], ended_at[2], None, ended_early=True), Underived(4, hours[4], ended_at[4], None, ended_early=False)
-    assert underived_cycles(conn, asked, HOUR) == [second, fourth]
-    assert underived_cycles(conn, asked, HOUR + timedelta(hours=3)) == [fourth]
+    second, fourth = DueCycle(2, hours[2], ended_at[2], None, ended_early=True), DueCycle(4, hours[4], ended_at[4], None, ended_early=False)
+    assert read_due_cycles(conn, asked, HOUR) == [second, fourth]
+    assert read_due_cycles(conn, asked, HOUR + timedelta(hours=3)) == [fourth]
 
 
 def test_a_failure_counts_while_its_product_is_due(conn: psycopg.Connection) -> None:
-    landed_cycles.write(conn, landed_cycle(1))
-    derived_products.mark(conn, "core", "tournaments", 1, landing_digest="a", n_rows=1, **NOW)
+    landed_cycles.write_cycle(conn, landed_cycle(1))
+    derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=1, **NOW)
     record_failure(conn, "tournaments", 1, landing_digest="a", error="no", parser_version="p2", mapping_version="edited")
-    assert all_failures(conn, DueQuery("p2", "edited", PRODUCTS)) != []
-    assert all_failures(conn, ASKED) == [], "the vocabulary is as it was: the product is up to date"
-    assert failures(conn, [1]) != {}
-    forget_failures(conn, [1])
-    assert failures(conn, [1]) == {}
+    assert read_due_failures(conn, DueQuery("p2", "edited", PRODUCTS)) != []
+    assert read_due_failures(conn, ASKED) == [], "the vocabulary is as it was: the product is up to date"
+    assert read_failures(conn, [1]) != {}
+    delete_failures(conn, [1])
+    assert read_failures(conn, [1]) == {}
 
 
 def test_hours_are_unfinished_while_a_cycle_that_got_answers_and_ended_long_enough_ago_has_something_due(conn: psycopg.Connection) -> None:
     for cycle_id, (status, n_bytes) in enumerate([("completed", 1), ("completed", 0), ("running", 1), ("failed", 1), ("completed", 1)]):
-        landed_cycles.write(conn, landed_cycle(cycle_id, state="gone" if cycle_id == 3 else "whole"))
+        landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state="gone" if cycle_id == 3 else "whole"))
         batch(conn, cycle_id, status, n_bytes)
-    assert unfinished_hours(conn, ASKED, HOUR + timedelta(days=1)) == [HOUR, HOUR + timedelta(hours=4)]
-    assert unfinished_hours(conn, ASKED, HOUR + timedelta(hours=2)) == [HOUR]
+    assert read_due_hours(conn, ASKED, HOUR + timedelta(days=1)) == [HOUR, HOUR + timedelta(hours=4)]
+    assert read_due_hours(conn, ASKED, HOUR + timedelta(hours=2)) == [HOUR]
 
 
 def test_a_rescan_corrects_only_rows_that_nobody_has_written_since_they_were_read(conn: psycopg.Connection) -> None:
     for cycle_id in (1, 2, 3):
-        landed_cycles.write(conn, landed_cycle(cycle_id))
-    before = landed_cycles.read(conn, HOUR, HOUR + timedelta(days=1))
-    landed_cycles.write(conn, landed_cycle(1, digest="written meanwhile"))
-    landed_cycles.write(conn, landed_cycle(2, digest="written meanwhile"))
-    landed_cycles.write(conn, landed_cycle(4, digest="written meanwhile"))
+        landed_cycles.write_cycle(conn, landed_cycle(cycle_id))
+    before = landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1))
+    landed_cycles.write_cycle(conn, landed_cycle(1, digest="written meanwhile"))
+    landed_cycles.write_cycle(conn, landed_cycle(2, digest="written meanwhile"))
+    landed_cycles.write_cycle(conn, landed_cycle(4, digest="written meanwhile"))
     now = [landed_cycle(1, state="gone", digest=None), landed_cycle(3, digest="corrected"), landed_cycle(4, digest="old")]
-    landed_cycles.replace(conn, before, now)
-    found = {cycle.cycle_id: cycle.digest for cycle in landed_cycles.read(conn, HOUR, HOUR + timedelta(days=1))}
+    landed_cycles.replace_cycles(conn, before, now)
+    found = {cycle.cycle_id: cycle.digest for cycle in landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1))}
     assert found == {1: "written meanwhile", 2: "written meanwhile", 3: "corrected", 4: "written meanwhile"}
-    landed_cycles.replace(conn, landed_cycles.read(conn, HOUR, HOUR + timedelta(days=1)), [landed_cycle(3)])
-    assert landed_cycles.read(conn, HOUR, HOUR + timedelta(days=1)) == [landed_cycle(3)]
+    landed_cycles.replace_cycles(conn, landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1)), [landed_cycle(3)])
+    assert landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1)) == [landed_cycle(3)]

@@ -58,16 +58,16 @@ def result(**changes: object) -> CycleResult:
 
 
 def test_a_batch_is_found_by_its_run_and_reads_as_it_was_opened(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    found = cycle_ledger.batch_of_run(conn, "run-1")
+    cycle_ledger.open_cycle(conn, CYCLE)
+    found = cycle_ledger.read_cycle_of_run(conn, "run-1")
     assert found is not None
     assert (found.cycle, found.status, found.finished_at) == (CYCLE, RunStatus.RUNNING, None)
-    assert cycle_ledger.batch_of_run(conn, "run-2") is None
-    assert cycle_ledger.batch(conn, 1) is None
+    assert cycle_ledger.read_cycle_of_run(conn, "run-2") is None
+    assert cycle_ledger.read_cycle(conn, 1) is None
 
 
 def refused(conn: psycopg.Connection, platform: Platform, n_read: int, n_refused: int, reason: str = "$.id: another's") -> None:
-    cycle_ledger.note_refusals(conn, CYCLE.cycle_id, platform, n_read=n_read, n_refused=n_refused, example=reason, max_refused_share=0.05)
+    cycle_ledger.record_refusals(conn, CYCLE.cycle_id, platform, n_read=n_read, n_refused=n_refused, example=reason, max_refused_share=0.05)
 
 
 def batch_status(conn: psycopg.Connection) -> str:
@@ -82,8 +82,8 @@ def batch_status(conn: psycopg.Connection) -> str:
 def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_and_a_later_reading_counts(
     n_read: int, n_refused: int, status: str, conn: psycopg.Connection
 ) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.close_batch(conn, result(status=RunStatus.COMPLETED, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.close_cycle(conn, result(status=RunStatus.COMPLETED, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
     message = "" if status == "completed" else f"{n_refused} of {n_read + n_refused} answers were refused, e.g. $.id: another's"
     for _ in range(2):
         refused(conn, Platform.BETPAWA, n_read, n_refused)
@@ -97,8 +97,8 @@ def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_an
 
 def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platform_that_did_not_come_to_its_end(conn: psycopg.Connection) -> None:
     runs = [run(Platform.BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"), run(Platform.BETPAWA, RunStatus.CANCELLED, "capture cancelled")]
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.close_batch(conn, result(runs=runs))
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.close_cycle(conn, result(runs=runs))
     before = conn.execute(RUNS).fetchall()
     for platform in (Platform.BET9JA, Platform.BETPAWA, Platform.SPORTYBET):
         refused(conn, platform, 0, 9, "$: NUL \0")
@@ -111,9 +111,9 @@ def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platf
 
 
 def test_closing_twice_leaves_what_closing_once_left(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     for _ in range(2):
-        cycle_ledger.close_batch(conn, result())
+        cycle_ledger.close_cycle(conn, result())
     assert conn.execute("select count(*) from ops.scrape_runs").fetchone() == (3,)
     assert conn.execute("select platform, error_class, sr_id, http_status from ops.event_scrape_status order by 1").fetchall() == [
         ("bet9ja", "blocked", None, None),
@@ -125,49 +125,49 @@ def test_closing_twice_leaves_what_closing_once_left(conn: psycopg.Connection) -
 
 def test_a_batch_that_was_never_opened_cannot_be_closed(conn: psycopg.Connection) -> None:
     with pytest.raises(ValueError, match="never opened"):
-        cycle_ledger.close_batch(conn, result())
+        cycle_ledger.close_cycle(conn, result())
 
 
 def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_changes_nothing(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     for _ in range(2):
-        assert cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")])
+        assert cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")])
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 1, "")]
     assert conn.execute(LINES).fetchall() == [
         ("bet9ja", "9", "failed", 3, "HTML, not JSON", None),
         ("betpawa", "1", "completed", 1, "", AT),
     ]
-    assert cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("2")])
+    assert cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("2")])
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 2, "")]
-    found = cycle_ledger.batch(conn, CYCLE.cycle_id)
+    found = cycle_ledger.read_cycle(conn, CYCLE.cycle_id)
     assert found is not None
     assert found.status is RunStatus.RUNNING
-    assert cycle_reader.result_of(conn, found).runs == [run(Platform.BETPAWA, RunStatus.RUNNING)]
+    assert cycle_reader.read_result(conn, found).runs == [run(Platform.BETPAWA, RunStatus.RUNNING)]
 
 
 def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psycopg.Connection) -> None:
     versions = "select external_id, ctid from ops.event_scrape_status order by external_id"
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
     recorded = conn.execute(versions).fetchall()
-    cycle_ledger.close_batch(conn, result(outcomes=[good("1"), good("2"), bad("9")]))
+    cycle_ledger.close_cycle(conn, result(outcomes=[good("1"), good("2"), bad("9")]))
     closed = conn.execute(versions).fetchall()
     assert closed[:2] == recorded[:2]
     assert closed[2] != recorded[2]
 
 
 def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    assert cycle_ledger.record(conn, CYCLE, [], [])
-    assert cycle_ledger.record(conn, CYCLE, [], [bad("9", attempts=1), bad("9", attempts=2)])
+    cycle_ledger.open_cycle(conn, CYCLE)
+    assert cycle_ledger.record_progress(conn, CYCLE, [], [])
+    assert cycle_ledger.record_progress(conn, CYCLE, [], [bad("9", attempts=1), bad("9", attempts=2)])
     assert conn.execute(LINES).fetchall() == [("bet9ja", "9", "failed", 2, "HTML, not JSON", None)]
 
 
 def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
     for _ in range(2):
-        cycle_ledger.close_batch(conn, result(outcomes=[bad("9"), good("3")]))
+        cycle_ledger.close_cycle(conn, result(outcomes=[bad("9"), good("3")]))
     assert [(row[1], row[3]) for row in conn.execute(LINES)] == [("9", 3), ("1", 1), ("2", 1), ("3", 1)]
     assert [row[:2] for row in conn.execute(RUNS)] == [("bet9ja", "failed"), ("betpawa", "completed"), ("sportybet", "completed")]
 
@@ -177,9 +177,9 @@ def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn:
     [(RunStatus.COMPLETED, "failed"), (RunStatus.PARTIAL, "failed"), (RunStatus.FAILED, "failed"), (RunStatus.CANCELLED, "cancelled")],
 )
 def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(conn: psycopg.Connection, ended: RunStatus, left: str) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], [])
-    cycle_ledger.close_batch(conn, result(status=ended, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], [])
+    cycle_ledger.close_cycle(conn, result(status=ended, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
     assert conn.execute(RUNS).fetchall() == [
         ("bet9ja", left, 2, "the cycle ended before this platform's part had"),
         ("betpawa", "completed", 2, ""),
@@ -187,30 +187,30 @@ def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(conn: psy
 
 
 def test_a_late_record_or_heartbeat_leaves_a_closed_batch_as_it_is(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.close_batch(conn, result())
-    before = cycle_ledger.batch(conn, CYCLE.cycle_id)
-    assert not cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
-    assert not cycle_ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
-    assert cycle_ledger.batch(conn, CYCLE.cycle_id) == before
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.close_cycle(conn, result())
+    before = cycle_ledger.read_cycle(conn, CYCLE.cycle_id)
+    assert not cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("late")])
+    assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
+    assert cycle_ledger.read_cycle(conn, CYCLE.cycle_id) == before
     assert [row[1] for row in conn.execute(RUNS)] == ["failed", "completed", "completed"]
     assert [row[1] for row in conn.execute(LINES)] == ["9", "1"]
 
 
 def test_a_batch_that_was_never_opened_cannot_be_recorded(conn: psycopg.Connection) -> None:
     with pytest.raises(ValueError, match="never opened"):
-        cycle_ledger.record(conn, replace(CYCLE, cycle_id=1), [], [])
+        cycle_ledger.record_progress(conn, replace(CYCLE, cycle_id=1), [], [])
 
 
 def test_what_is_wrong_with_an_answer_may_quote_a_nul(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
     assert conn.execute("select error_detail from ops.event_scrape_status").fetchone() == ('no JSON: "\ufffd\\u0000, caf\u00e9"',)
 
 
 def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(
         conn,
         CYCLE,
         [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)],
@@ -224,7 +224,7 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
         runs=[replace(run(Platform.BETPAWA, RunStatus.INTERRUPTED), finished_at=LATER)],
         outcomes=[good("1"), bad("9", attempts=1), good("not yet recorded")],
     )
-    assert cycle_ledger.interrupt(conn, CYCLE.cycle_id, landed)
+    assert cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, landed)
     batch = cycle_ledger.last_batches(conn)[0]
     assert (batch.status, batch.heartbeat_at, batch.finished_at) == (RunStatus.INTERRUPTED, beat, LATER)
     assert [row[:2] for row in conn.execute(RUNS)] == [("bet9ja", "interrupted"), ("betpawa", "interrupted")]
@@ -237,50 +237,50 @@ def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(
         ("betpawa", "not yet recorded", "completed", 1, "", AT),
     ]
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
-    assert not cycle_ledger.interrupt(conn, CYCLE.cycle_id, landed)
+    assert not cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, landed)
 
 
 def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.close_batch(conn, result())
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.close_cycle(conn, result())
     before = [conn.execute(query).fetchall() for query in (RUNS, LINES)]
-    assert not cycle_ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, outcomes=[]))
+    assert not cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, outcomes=[]))
     assert cycle_ledger.last_batches(conn)[0].status is RunStatus.PARTIAL
     assert [conn.execute(query).fetchall() for query in (RUNS, LINES)] == before
 
 
 def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartbeat(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
-    assert cycle_ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    assert cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
     batch = cycle_ledger.last_batches(conn)[0]
     assert batch.finished_at == batch.heartbeat_at
     assert [row[2] for row in conn.execute(LINES)] == ["interrupted"]
 
 
 def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
-    cycle_ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")]))
-    cycle_ledger.open_batch(conn, replace(CYCLE, run_id="run-2"))
-    found = cycle_ledger.batch_of_run(conn, "run-2")
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")]))
+    cycle_ledger.open_cycle(conn, replace(CYCLE, run_id="run-2"))
+    found = cycle_ledger.read_cycle_of_run(conn, "run-2")
     assert found is not None
     assert (found.status, found.finished_at) == (RunStatus.RUNNING, None)
-    assert cycle_ledger.record(conn, replace(CYCLE, run_id="run-2"), [], [good("2")])
+    assert cycle_ledger.record_progress(conn, replace(CYCLE, run_id="run-2"), [], [good("2")])
     assert [row[1] for row in conn.execute(LINES)] == ["1", "2"]
 
 
 def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     second = replace(CYCLE, run_id="run-2")
-    cycle_ledger.open_batch(conn, second)
-    assert cycle_ledger.record(conn, second, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
-    before = (cycle_ledger.batch_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall())
-    assert not cycle_ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
-    assert not cycle_ledger.record(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=Platform.BETPAWA)])
-    assert not cycle_ledger.close_batch(conn, result(status=RunStatus.FAILED))
-    assert (cycle_ledger.batch_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall()) == before
-    assert cycle_ledger.close_batch(conn, result(cycle=second))
+    cycle_ledger.open_cycle(conn, second)
+    assert cycle_ledger.record_progress(conn, second, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
+    before = (cycle_ledger.read_cycle_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall())
+    assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
+    assert not cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=Platform.BETPAWA)])
+    assert not cycle_ledger.close_cycle(conn, result(status=RunStatus.FAILED))
+    assert (cycle_ledger.read_cycle_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall()) == before
+    assert cycle_ledger.close_cycle(conn, result(cycle=second))
 
 
 def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
@@ -289,13 +289,13 @@ def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
 
 
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    cycle_ledger.record(conn, CYCLE, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")])
+    cycle_ledger.open_cycle(conn, CYCLE)
+    cycle_ledger.record_progress(conn, CYCLE, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")])
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
-    cycle_ledger.close_batch(conn, result())
+    cycle_ledger.close_cycle(conn, result())
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
     silent = replace(run(Platform.BETPAWA, RunStatus.COMPLETED), p50_ms=None, capture_s=None)
-    cycle_ledger.close_batch(conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)]))
+    cycle_ledger.close_cycle(conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)]))
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == [
         "ops.scrape_runs.p50_ms is null in 1 rows",
         "ops.scrape_runs.capture_s is null in 1 rows",
@@ -308,16 +308,16 @@ def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connectio
 def test_no_platform_has_failed_in_a_cycle_without_its_own_end(conn: psycopg.Connection, status: RunStatus) -> None:
     later = replace(CYCLE, cycle_id=CYCLE.cycle_id + 1)
     for cycle in (CYCLE, later):
-        cycle_ledger.open_batch(conn, cycle)
-        cycle_ledger.close_batch(conn, result(cycle=cycle))
+        cycle_ledger.open_cycle(conn, cycle)
+        cycle_ledger.close_cycle(conn, result(cycle=cycle))
     both, first = [CYCLE.cycle_id, later.cycle_id], (CYCLE.cycle_id, "bet9ja failed: 403")
-    assert cycle_reader.failed_platforms(conn, both) == [first, (later.cycle_id, "bet9ja failed: 403")]
+    assert cycle_reader.read_failed_platforms(conn, both) == [first, (later.cycle_id, "bet9ja failed: 403")]
     conn.execute("update ops.scrape_batches set status = %s where cycle_id = %s", [status, later.cycle_id])
-    assert cycle_reader.failed_platforms(conn, both) == [first]
+    assert cycle_reader.read_failed_platforms(conn, both) == [first]
 
 
 def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were_received(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     outcomes = [
         replace(good("1"), received_at=AT + timedelta(seconds=4), observed_at=AT),
         replace(good("a", Platform.SPORTYBET), observed_at=AT + timedelta(seconds=1)),
@@ -327,8 +327,8 @@ def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were
         replace(good("3"), sr_id=9, observed_at=None),
         good("d", Platform.SPORTYBET, 9),
     ]
-    cycle_ledger.close_batch(conn, result(outcomes=outcomes))
-    assert cycle_reader.skew_ms(conn, CYCLE.cycle_id).to_list() == [1000.0]
+    cycle_ledger.close_cycle(conn, result(outcomes=outcomes))
+    assert cycle_reader.read_skew_ms(conn, CYCLE.cycle_id).to_list() == [1000.0]
 
 
 def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_own_end(conn: psycopg.Connection) -> None:
@@ -345,61 +345,61 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
     insert = "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s)"
     for cycle_id, (status, completeness, n) in fetched.items():
         conn.execute(insert, [cycle_id, AT, "full", AT])
-        cycle_ledger.open_batch(conn, replace(CYCLE, cycle_id=cycle_id))
-        cycle_ledger.close_batch(conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[]))
+        cycle_ledger.open_cycle(conn, replace(CYCLE, cycle_id=cycle_id))
+        cycle_ledger.close_cycle(conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[]))
         conn.execute(QUALITY, {"cycle_id": cycle_id, "at": AT, "fetched": n, "completeness": completeness})
     conn.execute(insert, [8, AT, "full", AT])
-    assert quality_inputs.fetched_medians(conn, 8).rows() == [("betpawa", "capture", 105.0)]
+    assert quality_inputs.read_fetched_medians(conn, 8).rows() == [("betpawa", "capture", 105.0)]
     conn.execute(insert, [10, AT, "events", AT])
-    assert quality_inputs.fetched_medians(conn, 10).is_empty()
+    assert quality_inputs.read_fetched_medians(conn, 10).is_empty()
 
 
 def test_the_summary_names_home_first_and_what_failed(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)")
     query = "select summary, trigger from palimpsest.scrape_batches where id = %s"
     assert conn.execute(query, [CYCLE.cycle_id]).fetchone() == ("running", "sensor")
-    cycle_ledger.close_batch(conn, result())
+    cycle_ledger.close_cycle(conn, result())
     assert conn.execute(query, [CYCLE.cycle_id]).fetchone() == ("betpawa ok, sportybet ok, bet9ja failed", "sensor")
 
 
 def test_silence_is_judged_by_the_last_sign_of_life_and_not_by_the_start(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
-    assert [b.cycle.cycle_id for b in cycle_ledger.running_batches(conn, 60)] == [CYCLE.cycle_id]
-    assert cycle_ledger.silent_batches(conn, 60) == []
+    cycle_ledger.open_cycle(conn, CYCLE)
+    assert [b.cycle.cycle_id for b in cycle_ledger.read_running_cycles(conn, 60)] == [CYCLE.cycle_id]
+    assert cycle_ledger.read_silent_cycles(conn, 60) == []
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '2 minutes'")
-    assert cycle_ledger.running_batches(conn, 0) == []  # 0 s: the server may have been started a moment ago
-    assert len(cycle_ledger.silent_batches(conn, 0)) == 1
-    assert cycle_ledger.heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
-    assert cycle_ledger.silent_batches(conn, 60) == []
+    assert cycle_ledger.read_running_cycles(conn, 0) == []  # 0 s: the server may have been started a moment ago
+    assert len(cycle_ledger.read_silent_cycles(conn, 0)) == 1
+    assert cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
+    assert cycle_ledger.read_silent_cycles(conn, 60) == []
 
 
 def test_while_the_server_is_down_no_cycle_falls_silent(conn: psycopg.Connection) -> None:
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '30 days'")
     ((up_s,),) = conn.execute("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8").fetchall()
     for limit_s, is_silent in ((0, True), (up_s + 3600, False)):
-        assert (len(cycle_ledger.claim_dead(conn, limit_s)) == 1) is is_silent
-        assert (len(cycle_ledger.silent_batches(conn, limit_s)) == 1) is is_silent
-        assert (cycle_ledger.running_batches(conn, limit_s) == []) is is_silent
-        assert (cycle_ledger.overlapping(conn, CYCLE.scope, CYCLE.sr_ids, limit_s) is None) is is_silent
+        assert (len(cycle_ledger.claim_dead_cycles(conn, limit_s)) == 1) is is_silent
+        assert (len(cycle_ledger.read_silent_cycles(conn, limit_s)) == 1) is is_silent
+        assert (cycle_ledger.read_running_cycles(conn, limit_s) == []) is is_silent
+        assert (cycle_ledger.find_overlapping_cycle(conn, CYCLE.scope, CYCLE.sr_ids, limit_s) is None) is is_silent
 
 
 def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_only(conn: psycopg.Connection) -> None:
     of_run = replace(CYCLE, run_id="one")
-    cycle_ledger.open_batch(conn, of_run)
-    cycle_ledger.record(conn, of_run, [replace(part, status=RunStatus.RUNNING) for part in result().runs], [])
-    cycle_ledger.interrupt(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
-    assert not cycle_ledger.heartbeat(conn, CYCLE.cycle_id, "another")
-    assert cycle_ledger.running_batches(conn) == []
-    assert cycle_ledger.heartbeat(conn, CYCLE.cycle_id, "one")
-    (batch,) = cycle_ledger.running_batches(conn)
+    cycle_ledger.open_cycle(conn, of_run)
+    cycle_ledger.record_progress(conn, of_run, [replace(part, status=RunStatus.RUNNING) for part in result().runs], [])
+    cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
+    assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "another")
+    assert cycle_ledger.read_running_cycles(conn) == []
+    assert cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "one")
+    (batch,) = cycle_ledger.read_running_cycles(conn)
     assert (batch.cycle, batch.finished_at) == (of_run, None)
     assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("running",)]
-    cycle_ledger.close_batch(conn, result(cycle=of_run))
-    assert not cycle_ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "what has ended otherwise stays so"
-    cycle_ledger.open_batch(conn, replace(CYCLE, run_id="two"))
-    assert not cycle_ledger.heartbeat(conn, CYCLE.cycle_id, "one"), "another run has taken it up"
+    cycle_ledger.close_cycle(conn, result(cycle=of_run))
+    assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "one"), "what has ended otherwise stays so"
+    cycle_ledger.open_cycle(conn, replace(CYCLE, run_id="two"))
+    assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, "one"), "another run has taken it up"
 
 
 @pytest.mark.parametrize(
@@ -413,33 +413,33 @@ def test_a_sign_of_life_reopens_what_was_closed_as_interrupted_of_its_own_run_on
     ],
 )
 def test_cycles_of_one_scope_overlap_unless_their_fixtures_are_disjoint(conn, scope, sr_ids, is_at_it):
-    cycle_ledger.open_batch(conn, CYCLE)  # events 7 and 8
-    found = cycle_ledger.overlapping(conn, scope, sr_ids, 30)
+    cycle_ledger.open_cycle(conn, CYCLE)  # events 7 and 8
+    found = cycle_ledger.find_overlapping_cycle(conn, scope, sr_ids, 30)
     assert (found.cycle if found else None) == (CYCLE if is_at_it else None)
 
 
 def test_a_cycle_of_all_overlaps_every_one_of_its_scope(conn):
-    cycle_ledger.open_batch(conn, replace(CYCLE, scope=Scope.FULL, sr_ids=()))
-    assert cycle_ledger.overlapping(conn, Scope.FULL, (), 30) is not None
-    assert cycle_ledger.overlapping(conn, Scope.FULL, (1,), 30) is not None
+    cycle_ledger.open_cycle(conn, replace(CYCLE, scope=Scope.FULL, sr_ids=()))
+    assert cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (), 30) is not None
+    assert cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (1,), 30) is not None
 
 
 def test_neither_a_dead_cycle_nor_one_that_is_over_overlaps(conn):
-    cycle_ledger.open_batch(conn, CYCLE)
+    cycle_ledger.open_cycle(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
-    assert cycle_ledger.overlapping(conn, Scope.EVENTS, (7,), 0) is None  # 0 s: the server may have been started a moment ago
+    assert cycle_ledger.find_overlapping_cycle(conn, Scope.EVENTS, (7,), 0) is None  # 0 s: the server may have been started a moment ago
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp(), status = 'completed', finished_at = clock_timestamp()")
-    assert cycle_ledger.overlapping(conn, Scope.EVENTS, (7,), 30) is None
+    assert cycle_ledger.find_overlapping_cycle(conn, Scope.EVENTS, (7,), 30) is None
 
 
 def test_a_cycle_that_overlaps_is_not_opened_and_one_that_runs_is_opened_again(conn):
-    assert cycle_ledger.open_alone(conn, CYCLE, 30) is None
-    assert cycle_ledger.open_alone(conn, CYCLE, 30) is None, "its next stage"
-    at_it = cycle_ledger.open_alone(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 1, sr_ids=(8,)), 30)
+    assert cycle_ledger.open_unless_overlapping(conn, CYCLE, 30) is None
+    assert cycle_ledger.open_unless_overlapping(conn, CYCLE, 30) is None, "its next stage"
+    at_it = cycle_ledger.open_unless_overlapping(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 1, sr_ids=(8,)), 30)
     assert at_it is not None
     assert at_it.cycle == CYCLE
-    assert cycle_ledger.open_alone(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 2, sr_ids=(9,)), 30) is None
-    assert [b.cycle.sr_ids for b in cycle_ledger.running_batches(conn)] == [(7, 8), (9,)]
+    assert cycle_ledger.open_unless_overlapping(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 2, sr_ids=(9,)), 30) is None
+    assert [b.cycle.sr_ids for b in cycle_ledger.read_running_cycles(conn)] == [(7, 8), (9,)]
 
 
 def test_of_cycles_opened_at_the_same_instant_exactly_one_is(migrated_database_url):
@@ -448,7 +448,7 @@ def test_of_cycles_opened_at_the_same_instant_exactly_one_is(migrated_database_u
     def opens(n: int) -> bool:
         with Database(migrated_database_url).connect() as mine:
             together.wait()
-            return cycle_ledger.open_alone(mine, replace(CYCLE, cycle_id=CYCLE.cycle_id + n), 30) is None
+            return cycle_ledger.open_unless_overlapping(mine, replace(CYCLE, cycle_id=CYCLE.cycle_id + n), 30) is None
 
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(opens, range(6))) == 1

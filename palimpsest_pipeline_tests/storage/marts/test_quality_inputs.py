@@ -51,7 +51,7 @@ def test_rates_are_those_of_the_cycle_beside_those_before_it(conn: psycopg.Conne
     )
     rated(conn, 40, Scope.EVENTS, all=0.9)
     rated(conn, 60, all=0.7)
-    rates, earlier = quality_inputs.match_rates(conn, last)
+    rates, earlier = quality_inputs.read_match_rates(conn, last)
     assert told(rates) == [(last, "all", "partial", 0.6), (last, "bet9ja", "partial", None)], "of upcoming fixtures alone"
     assert told(earlier) == [(before, "all", "complete", 0.4), (before, "bet9ja", "complete", 0.3), (first, "all", "complete", 0.5)]
 
@@ -62,8 +62,8 @@ def test_a_cycle_that_did_not_come_to_its_own_end_is_neither_judged_nor_a_measur
     batch(conn, -60, status)
     batch(conn, 0, "completed")
     batch(conn, 30, status)
-    assert quality_inputs.ended(conn, [last, whole, broken]) == [whole]
-    rates, earlier = quality_inputs.match_rates(conn, whole)
+    assert quality_inputs.filter_ended_cycles(conn, [last, whole, broken]) == [whole]
+    rates, earlier = quality_inputs.read_match_rates(conn, whole)
     assert told(rates) == [(whole, "all", "complete", 0.5)]
     assert earlier.is_empty()
 
@@ -71,7 +71,7 @@ def test_a_cycle_that_did_not_come_to_its_own_end_is_neither_judged_nor_a_measur
 def test_no_more_cycles_are_looked_back_on_than_the_median_takes_and_those_without_rates_do_not_count(conn: psycopg.Connection) -> None:
     ids = [rated(conn, minutes, all=0.5) for minutes in range(-60 * (quality_inputs.TRAILING_CYCLES + 2), 1, 60)]
     write(conn, cycle(-30), [])
-    rates, earlier = quality_inputs.match_rates(conn, ids[-1])
+    rates, earlier = quality_inputs.read_match_rates(conn, ids[-1])
     assert rates["cycle_id"].to_list() == ids[-1:]
     assert sorted(earlier["cycle_id"]) == ids[-1 - quality_inputs.TRAILING_CYCLES : -1]
 
@@ -80,8 +80,8 @@ def test_a_cycle_of_given_fixtures_has_no_rates_and_is_not_judged(conn: psycopg.
     rated(conn, -60, all=0.5)
     asked = cycle(0, Scope.EVENTS)
     write(conn, asked, [], [("betpawa", "*", "failed")])
-    assert quality_inputs.match_rates(conn, asked.cycle_id)[0].is_empty()
-    assert quality_inputs.ended(conn, [asked.cycle_id]) == []
+    assert quality_inputs.read_match_rates(conn, asked.cycle_id)[0].is_empty()
+    assert quality_inputs.filter_ended_cycles(conn, [asked.cycle_id]) == []
 
 
 def test_what_a_cycle_lacks_is_named(conn: psycopg.Connection) -> None:
@@ -90,8 +90,8 @@ def test_what_a_cycle_lacks_is_named(conn: psycopg.Connection) -> None:
     write(conn, cycle(30), [listing("1")], shown)
     write(conn, cycle(40, Scope.EVENTS), [], [("sportybet", "*", "failed")])
     write(conn, cycle(60), [], [(platform, "*", "complete") for platform in Platform])
-    assert quality_inputs.incomplete_discovery(conn, cycle(30).cycle_id).drop("missing").rows() == [
+    assert quality_inputs.read_incomplete_discovery(conn, cycle(30).cycle_id).drop("missing").rows() == [
         ("bet9ja", "*", "failed"),
         ("betpawa", "t1", "partial"),
     ]
-    assert quality_inputs.incomplete_discovery(conn, cycle(60).cycle_id).is_empty()
+    assert quality_inputs.read_incomplete_discovery(conn, cycle(60).cycle_id).is_empty()

@@ -34,7 +34,7 @@ def write(conn: psycopg.Connection, rows: list[Answer], cycle_id: int = 1) -> No
 
 
 def largest(conn: psycopg.Connection, until: datetime | None = None, cycle_id: int | None = None) -> dict[int, int | None]:
-    return dict(book_sizes.with_largest_books(conn, LISTINGS, [1, 2], until=until, cycle_id=cycle_id).iter_rows())
+    return dict(book_sizes.add_largest_books(conn, LISTINGS, [1, 2], until=until, cycle_id=cycle_id).iter_rows())
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -45,7 +45,7 @@ def test_the_largest_book_up_to_an_instant_is_that_of_the_answers_whichever_days
     with history_conn.transaction(force_rollback=True):
         write(history_conn, rows)
         for day in (DAYS[number] for number in order[:n_gone]):
-            book_sizes.remember(history_conn, day)
+            book_sizes.save_largest_books(history_conn, day)
             history_conn.execute("delete from core.captures where observed_at >= %s and observed_at < %s + interval '1 day'", [day, day])
         for until in [*INSTANTS, None]:
             sizes = {
@@ -71,11 +71,11 @@ def test_the_answers_of_a_cycle_count_as_of_it_whichever_days_have_left_postgres
     write(history_conn, [(1, at(0, 10), 9), (2, at(0, 10), 9)], cycle_id=3)
     write(history_conn, [(1, at(0, 11), 7), (2, at(0, 11), 2)], cycle_id=2)
     before = largest(history_conn, as_of, cycle_id=2)
-    book_sizes.remember(history_conn, DAYS[0])
+    book_sizes.save_largest_books(history_conn, DAYS[0])
     history_conn.execute("delete from core.captures")
     assert largest(history_conn, as_of, cycle_id=2) == before == {1: 7, 2: 3}
 
 
 def test_only_listings_that_are_asked_for_are_looked_up(history_conn: psycopg.Connection) -> None:
     write(history_conn, [(1, at(0, 9), 3), (2, at(0, 9), 3)])
-    assert book_sizes.with_largest_books(history_conn, LISTINGS, [2]).rows() == [(1, None), (2, 3)]
+    assert book_sizes.add_largest_books(history_conn, LISTINGS, [2]).rows() == [(1, None), (2, 3)]

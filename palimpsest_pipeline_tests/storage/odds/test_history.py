@@ -83,7 +83,7 @@ def test_a_market_missing_from_the_next_days_keyframe_is_withdrawn_since_that_an
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
     take_in(history_conn, [Said(11, at(1, 9), {RESULT: BOOK[RESULT]})])
     assert since(history_conn)[TOTAL] == ("withdrawn", at(1, 9))
-    assert current_markets.violations_current_vs_history(history_conn) == 0
+    assert current_markets.count_violations(history_conn) == 0
 
 
 def test_a_late_answer_takes_its_rows_and_repairs_its_successor_and_nothing_else(history_conn: psycopg.Connection) -> None:
@@ -164,9 +164,9 @@ def test_the_answers_of_a_cycle_are_those_it_brought_of_the_platform(history_con
     history_conn.execute("insert into ops.listing_ids values (11, 'betpawa', '11'), (12, 'betpawa', '12'), (13, 'bet9ja', '13')")
     take_in(history_conn, [Said(listing, at(0, 9), BOOK) for listing in (11, 12, 13)])
     take_in(history_conn, [Said(11, at(0, 10), BOOK)], cycle_id=CYCLE_ID + 1)
-    assert sorted(history.answers_of_cycle(history_conn, CYCLE_ID, "betpawa").rows()) == [(11, at(0, 9)), (12, at(0, 9))]
-    assert history.answers_of_cycle(history_conn, CYCLE_ID + 1, "betpawa").rows() == [(11, at(0, 10))]
-    assert history.answers_of_cycle(history_conn, CYCLE_ID + 1, "bet9ja").is_empty()
+    assert sorted(history.read_answers_of_cycle(history_conn, CYCLE_ID, "betpawa").rows()) == [(11, at(0, 9)), (12, at(0, 9))]
+    assert history.read_answers_of_cycle(history_conn, CYCLE_ID + 1, "betpawa").rows() == [(11, at(0, 10))]
+    assert history.read_answers_of_cycle(history_conn, CYCLE_ID + 1, "bet9ja").is_empty()
 
 
 def test_as_of_reads_nothing_of_an_earlier_day(history_conn: psycopg.Connection) -> None:
@@ -180,12 +180,12 @@ def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(histo
     before = since(history_conn)
     for table in ("captures", "market_changes"):
         history_conn.execute(f"drop table core.{table}_20260301".encode())
-    assert current_markets.violations_current_vs_history(history_conn) == 0
+    assert current_markets.count_violations(history_conn) == 0
     take_in(history_conn, [Said(11, at(2, 9), BOOK)])
     assert since(history_conn) == before
     take_in(history_conn, [Said(11, at(1, 10), BOOK)])
     assert since(history_conn) == before
-    assert current_markets.violations_current_vs_history(history_conn) == 0
+    assert current_markets.count_violations(history_conn) == 0
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(histo
 )
 def test_the_check_counts_each_market_where_present_and_history_disagree(history_conn: psycopg.Connection, damage: str) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), {TOTAL: BOOK[TOTAL]})])
-    assert current_markets.violations_current_vs_history(history_conn) == 0
+    assert current_markets.count_violations(history_conn) == 0
     history_conn.execute(damage.replace("{line}", "line_id = (select line_id from ops.market_lines where market_id = 1)").encode())
-    assert current_markets.violations_current_vs_history(history_conn) == 1
-    assert current_markets.violations_current_vs_history(history_conn, [11]) == 1
-    assert current_markets.violations_current_vs_history(history_conn, [12]) == 0
+    assert current_markets.count_violations(history_conn) == 1
+    assert current_markets.count_violations(history_conn, [11]) == 1
+    assert current_markets.count_violations(history_conn, [12]) == 0
 
 
 @pytest.mark.parametrize(
@@ -222,12 +222,12 @@ def test_the_check_counts_each_market_where_present_and_history_disagree(history
 def test_the_check_of_a_step_compares_what_its_cycles_wrote(history_conn: psycopg.Connection, damage: str, violations: int) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), BOOK)])
     take_in(history_conn, [Said(11, at(0, 10), {**BOOK, RESULT: offered(2200, 3400, 3000)})], cycle_id=CYCLE_ID + 1)
-    assert current_markets.check_step(history_conn, [CYCLE_ID + 1]) == current_markets.StepChecked(n_listings=1, n_markets=1, violations=0)
-    assert current_markets.check_step(history_conn, [CYCLE_ID]) == current_markets.StepChecked(n_listings=1, n_markets=3, violations=0)
+    assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]) == current_markets.CurrentMarketsCheck(n_listings=1, n_markets=1, violations=0)
+    assert current_markets.check_cycles(history_conn, [CYCLE_ID]) == current_markets.CurrentMarketsCheck(n_listings=1, n_markets=3, violations=0)
     of_market = "listing_id = 11 and line_id = (select line_id from ops.market_lines where market_id = {})"
     history_conn.execute(damage.replace("{line}", of_market.format(1)).replace("{other}", of_market.format(3)).encode())
-    assert current_markets.check_step(history_conn, [CYCLE_ID + 1]).violations == violations
-    assert current_markets.check_step(history_conn, [CYCLE_ID]).violations == 0
+    assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]).violations == violations
+    assert current_markets.check_cycles(history_conn, [CYCLE_ID]).violations == 0
 
 
 def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked_up_in_them(history_conn: psycopg.Connection) -> None:
@@ -241,8 +241,8 @@ def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked
 def test_a_listing_that_is_forgotten_with_its_days_begins_anew(history_conn: psycopg.Connection) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(1, 9), BOOK)])
     for table in ("captures", "market_changes"):
-        history_conn.execute(f"truncate core.{partitions.partition_name(table, DAYS[0])}")
-    assert current_markets.forget(history_conn, [11, 12], at(1, 0)) == 1
+        history_conn.execute(f"truncate core.{partitions.build_partition_name(table, DAYS[0])}")
+    assert current_markets.drop_expired_listings(history_conn, [11, 12], at(1, 0)) == 1
     back = Said(11, at(2, 9), BOOK)
     take_in(history_conn, [back])
     assert stored(history_conn) == expected([Said(12, at(1, 9), BOOK), back])
@@ -281,7 +281,7 @@ def test_bad_frames_are_refused_with_the_offending_key(history_conn: psycopg.Con
     ]
     for bad_captures, bad_rows, words in refusals:
         with pytest.raises(ValueError, match=words):
-            history.ingest(history_conn, bad_captures, bad_rows, **stamp)
+            history.ingest_answers(history_conn, bad_captures, bad_rows, **stamp)
     assert stored(history_conn) == expected([])
 
 
@@ -302,4 +302,4 @@ def test_two_sessions_taking_in_answers_of_one_listing_at_once_come_to_the_same_
         for done in [pool.submit(session, answers[::2]), pool.submit(session, answers[:0:-2])]:
             done.result()
     assert stored(history_conn) == expected(answers)
-    assert current_markets.violations_current_vs_history(history_conn) == 0
+    assert current_markets.count_violations(history_conn) == 0

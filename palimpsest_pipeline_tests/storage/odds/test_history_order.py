@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.pq import TransactionStatus
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, history, partitions
 
@@ -29,8 +29,8 @@ FACTS: dict[tuple[int, str, str], list[Facts]] = {
     TOTAL: [("offered", 0, (1800, 2000)), ("no_price", 0, (None, None))],
     SCORER: [("offered", 0, (5000,)), ("suspended", 1, (5000,))],
 }
-ANSWER_SCHEMA = {name: history.CAPTURE_INPUT[name] for name in ("listing_id", "observed_at")}
-INSTANTS = [begin_of_day(day) + since for day in DAYS for since in (timedelta(0), timedelta(hours=9), timedelta(days=1, microseconds=-1))]
+ANSWER_SCHEMA = {name: history.CAPTURE_INPUT_SCHEMA[name] for name in ("listing_id", "observed_at")}
+INSTANTS = [get_day_start(day) + since for day in DAYS for since in (timedelta(0), timedelta(hours=9), timedelta(days=1, microseconds=-1))]
 """The first and the last of each day among them."""
 
 
@@ -87,7 +87,7 @@ def mortal_conn(migrated_database_url: str) -> Iterator[MortalConnection]:
     """As `history_conn`, but it can fail."""
     database = Database(migrated_database_url)
     with database.connect() as conn:
-        partitions.ensure(conn, DAYS)
+        partitions.ensure_partitions(conn, DAYS)
     with MortalConnection.connect(database.conninfo, options="-c TimeZone=UTC -c DateStyle=ISO") as conn:
         yield conn
         conn.rollback()
@@ -124,7 +124,7 @@ def tales(draw: st.DrawFn) -> list[Step]:
 def take_step(conn: psycopg.Connection[Any], step: Step) -> None:
     if step.removes:
         keys = [(a.listing_id, a.observed_at) for a in step.answers]
-        history.remove(conn, pl.DataFrame(keys, schema=ANSWER_SCHEMA, orient="row"), lock_key=1)
+        history.remove_answers(conn, pl.DataFrame(keys, schema=ANSWER_SCHEMA, orient="row"), lock_key=1)
     else:
         take_in(conn, step.answers)
 
@@ -151,6 +151,6 @@ def test_the_history_says_what_the_answers_say_whatever_their_order_removals_rep
             else:
                 there[a.listing_id, a.observed_at] = a
         assert stored(conn) == expected(there.values())
-        assert current_markets.violations_current_vs_history(conn) == 0
-        assert current_markets.check_step(conn, [CYCLE_ID]).violations == 0
+        assert current_markets.count_violations(conn) == 0
+        assert current_markets.check_cycles(conn, [CYCLE_ID]).violations == 0
     assert as_of(conn, instant, [11, 12, 99]) == expected_as_of(there.values(), instant, [11, 12])

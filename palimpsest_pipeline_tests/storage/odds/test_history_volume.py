@@ -44,14 +44,14 @@ def test_a_cold_start_of_300_000_prices_and_the_cycles_after_it_are_taken_in(
     history_conn: psycopg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stamp = {"cycle_id": CYCLE_ID, "mapping_version": "1", "ingested_at": INGESTED_AT, "lock_key": 1}
-    cold = history.ingest(history_conn, *world(0, moved=0), **stamp)
+    cold = history.ingest_answers(history_conn, *world(0, moved=0), **stamp)
     assert cold == history.IngestStats(LISTINGS, LISTINGS, 0, LISTINGS * MARKETS)
     assert history_conn.execute("select sum(cardinality(odds_milli)) from core.current_markets").fetchone() == (300_000,)
-    moved = history.ingest(history_conn, *world(30, moved=5), **stamp)
+    moved = history.ingest_answers(history_conn, *world(30, moved=5), **stamp)
     assert moved == history.IngestStats(LISTINGS, 0, LISTINGS * 5, LISTINGS * 5)
-    again = history.ingest(history_conn, *world(0, moved=0), **stamp)
+    again = history.ingest_answers(history_conn, *world(0, moved=0), **stamp)
     assert again == history.IngestStats(LISTINGS, LISTINGS, 0, 0)
-    late = history.ingest(history_conn, *world(10, moved=10), **stamp)
+    late = history.ingest_answers(history_conn, *world(10, moved=10), **stamp)
     assert late == history.IngestStats(LISTINGS, 0, LISTINGS * 10, LISTINGS * 20)
-    assert current_markets.violations_current_vs_history(history_conn) == 0
+    assert current_markets.count_violations(history_conn) == 0
     assert capsys.readouterr() == ("", "")

@@ -8,14 +8,14 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.storage.db.connection import Database
-from palimpsest_pipeline.storage.db.locks import snapshot
+from palimpsest_pipeline.storage.db.locks import open_snapshot
 from palimpsest_pipeline.storage.odds import market_lines
 
 HARD = 'O\'Neil, "Al" {x} \\ NULL, é'
 
 
 def keys(*rows: tuple[int, str, str]) -> pl.DataFrame:
-    return pl.DataFrame(list(rows), schema=market_lines.MARKET, orient="row")
+    return pl.DataFrame(list(rows), schema=market_lines.LINE_KEY_SCHEMA, orient="row")
 
 
 ASKED = keys((2, "total=2.5", ""), (1, "", ""), (2, "total=2.5", ""), (3, "", HARD), (3, "", ""))
@@ -23,37 +23,37 @@ ASKED = keys((2, "total=2.5", ""), (1, "", ""), (2, "total=2.5", ""), (3, "", HA
 
 def test_a_number_is_given_once_and_names_come_back_in_the_order_of_the_rows(history_conn: psycopg.Connection) -> None:
     asked = ASKED.with_columns(price=pl.Series([1, 2, 3, 4, 5]))
-    first = market_lines.numbered(history_conn, asked)
+    first = market_lines.number_lines(history_conn, asked)
     assert first.columns == ["price", "line_id"]
     assert first.schema["line_id"] == pl.Int32
     assert first["price"].to_list() == [1, 2, 3, 4, 5]
     assert first["line_id"][0] == first["line_id"][2]
     assert first["line_id"].n_unique() == 4
-    assert market_lines.numbered(history_conn, asked).equals(first)
-    assert market_lines.named(history_conn, first).equals(asked.select("price", *market_lines.MARKET))
+    assert market_lines.number_lines(history_conn, asked).equals(first)
+    assert market_lines.name_lines(history_conn, first).equals(asked.select("price", *market_lines.LINE_KEY_SCHEMA))
 
 
 def test_numbers_stay_when_the_transaction_that_asked_for_them_fails(history_conn: psycopg.Connection) -> None:
-    given = market_lines.numbered(history_conn, ASKED)
+    given = market_lines.number_lines(history_conn, ASKED)
     history_conn.rollback()
-    assert market_lines.numbered(history_conn, ASKED).equals(given)
+    assert market_lines.number_lines(history_conn, ASKED).equals(given)
 
 
 def test_who_sees_the_database_as_it_was_gets_numbers_that_are_given_since(migrated_database_url: str) -> None:
-    with Database(migrated_database_url).connect(autocommit=True) as conn, snapshot(conn):
+    with Database(migrated_database_url).connect(autocommit=True) as conn, open_snapshot(conn):
         conn.execute("select from ops.market_lines")
-        given = market_lines.numbered(conn, ASKED)
+        given = market_lines.number_lines(conn, ASKED)
     assert given["line_id"].null_count() == 0
     assert given["line_id"].n_unique() == 4
 
 
 def test_nothing_asked_is_nothing_given(history_conn: psycopg.Connection) -> None:
-    assert market_lines.named(history_conn, market_lines.numbered(history_conn, ASKED.clear())).is_empty()
+    assert market_lines.name_lines(history_conn, market_lines.number_lines(history_conn, ASKED.clear())).is_empty()
 
 
 def test_a_number_that_was_never_given_is_refused(history_conn: psycopg.Connection) -> None:
     with pytest.raises(LookupError, match="no market line 77"):
-        market_lines.named(history_conn, pl.DataFrame({"line_id": [77]}, schema={"line_id": pl.Int32}))
+        market_lines.name_lines(history_conn, pl.DataFrame({"line_id": [77]}, schema={"line_id": pl.Int32}))
 
 
 def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_other(
@@ -65,9 +65,9 @@ def test_long_transactions_that_need_each_others_new_lines_do_not_wait_for_each_
     def session(first: pl.DataFrame, second: pl.DataFrame) -> list[int]:
         with Database(migrated_database_url).connect() as conn:
             conn.execute("set lock_timeout = '5s'")
-            numbers = market_lines.numbered(conn, first)
+            numbers = market_lines.number_lines(conn, first)
             both_asked.wait()
-            return pl.concat([numbers, market_lines.numbered(conn, second)])["line_id"].to_list()
+            return pl.concat([numbers, market_lines.number_lines(conn, second)])["line_id"].to_list()
 
     with ThreadPoolExecutor(2) as pool:
         there, back = pool.submit(session, one, other), pool.submit(session, other, one)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import partitions
-from palimpsest_pipeline.storage.odds.reader import Layers
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
 from ..history_worlds import DAYS, Key, Said, gone
@@ -22,8 +22,8 @@ from ..layer_worlds import LISTINGS, MARKETS, OUTCOMES, answers, tell
 
 WORLD = answers()
 DAY = timedelta(days=1)
-FIRST = begin_of_day(DAYS[0])
-LATE = begin_of_day(DAYS[-1]) + timedelta(hours=23, minutes=59)
+FIRST = get_day_start(DAYS[0])
+LATE = get_day_start(DAYS[-1]) + timedelta(hours=23, minutes=59)
 COLUMNS = "platform, sr_id, market_key, specifier, outcome_key, odds::float, state, is_active, observed_at, last_confirmed_at"
 
 
@@ -31,7 +31,7 @@ COLUMNS = "platform, sr_id, market_key, specifier, outcome_key, odds::float, sta
 def told(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection[Any]]:
     """The world, in a transaction for each test."""
     with migrated_database(postgres) as url, Database(url).connect() as conn:
-        partitions.ensure(conn, [*DAYS, DAYS[-1] + DAY])
+        partitions.ensure_partitions(conn, [*DAYS, DAYS[-1] + DAY])
         tell(conn, WORLD)
         conn.execute("analyze")
         conn.commit()
@@ -52,7 +52,7 @@ def test_prices_as_of_an_instant_are_those_that_python_readers_give(
 ) -> None:
     told.rollback()
     instant = FIRST + after
-    frame = Layers(told, Archive(tmp_path_factory.getbasetemp() / "nothing")).prices_as_of(instant, **asked)
+    frame = OddsHistoryReader(told, Archive(tmp_path_factory.getbasetemp() / "nothing")).read_prices_as_of(instant, **asked)
     columns = [column.removesuffix("::float") for column in COLUMNS.split(", ")]
     wanted = frame.filter("is_primary").select(columns).rows()
     sr_id, tournament = next(iter(asked.get("sr_ids", [])), None), next(iter(asked.get("tournament_keys", [])), None)
@@ -136,7 +136,7 @@ def test_a_day_to_come_or_never_observed_is_empty(conn: psycopg.Connection[Any],
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
 def test_a_day_that_is_no_longer_here_is_an_error_that_says_where_it_is(conn: psycopg.Connection[Any], instant: str, named: str, zone: str) -> None:
     for day in DAYS[:2]:
-        partitions.drop(conn, day)
+        partitions.drop_day(conn, day)
     conn.execute("select set_config('TimeZone', %s, true)", [zone])
     with pytest.raises(psycopg.errors.UndefinedTable, match=f"prices of {named} are no longer in Postgres") as refused:
         conn.execute("select * from palimpsest.prices_as_of(%s, 404)", [instant])
@@ -145,7 +145,7 @@ def test_a_day_that_is_no_longer_here_is_an_error_that_says_where_it_is(conn: ps
 
 
 def test_a_day_that_went_from_between_others_is_an_error_when_a_cycle_saw_it(conn: psycopg.Connection[Any]) -> None:
-    partitions.drop(conn, DAYS[1])
+    partitions.drop_day(conn, DAYS[1])
     noon = datetime.combine(DAYS[1], time(12), UTC)
     assert conn.execute("select count(*) from palimpsest.prices_as_of(%s)", [noon]).fetchone() == (0,)
     conn.execute("insert into core.cycles values (1, %s, 'manual', 'full', 'betpawa', %s)", [noon - timedelta(hours=12, minutes=30), noon])

@@ -13,22 +13,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.instants import begin_of_day
+from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive, ArchiveError
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.derivation import derived_products
 from palimpsest_pipeline.storage.odds import partitions, reader
-from palimpsest_pipeline.storage.odds.day_sources import HotDays
-from palimpsest_pipeline.storage.odds.reader import Layers
+from palimpsest_pipeline.storage.odds.day_sources import PostgresDays
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
 from ..history_worlds import CYCLE_ID, DAYS, INGESTED_AT, Said, capture_frame, stored
 from ..layer_worlds import LISTINGS, answers, as_set, expected_markets, tell
 
 WORLD = answers()
 DAY = timedelta(days=1)
-FIRST, LAST = begin_of_day(DAYS[0]), begin_of_day(DAYS[-1])
+FIRST, LAST = get_day_start(DAYS[0]), get_day_start(DAYS[-1])
 INSTANTS = st.one_of(
     st.sampled_from([a.observed_at for a in WORLD]),
     st.timedeltas(-DAY, 6 * DAY).map(lambda after: FIRST + after),
@@ -39,27 +39,27 @@ LAYOUTS = {"hot": (), "half": DAYS[:1], "early": DAYS[1:2], "cold": DAYS}
 
 
 @pytest.fixture(scope="module")
-def worlds(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Layers]]:
+def worlds(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, OddsHistoryReader]]:
     """The world once all hot, once all cold, and in between. Every day is exported, those of LAYOUTS are dropped."""
     archive = Archive(tmp_path_factory.mktemp("export"))
     told = f"layers_{uuid4().hex[:12]}"
     postgres.create_database(told)
-    migrate.upgrade(postgres.url(told))
-    with Database(postgres.url(told)).connect() as conn:
-        partitions.ensure(conn, DAYS)
+    migrate.upgrade(postgres.build_url(told))
+    with Database(postgres.build_url(told)).connect() as conn:
+        partitions.ensure_partitions(conn, DAYS)
         tell(conn, WORLD)
-    with Database(postgres.url(told)).connect(autocommit=True) as conn:
+    with Database(postgres.build_url(told)).connect(autocommit=True) as conn:
         for day in DAYS:
             archive.export(conn, day, exported_at=INGESTED_AT)
     opened: dict[str, psycopg.Connection] = {}
     for layout, dropped in LAYOUTS.items():
-        with Database(postgres.url("postgres")).connect(autocommit=True) as admin:
+        with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
             admin.execute(f"create database {told}_{layout} template {told}".encode())
-        opened[layout] = Database(postgres.url(f"{told}_{layout}")).connect(autocommit=True)
+        opened[layout] = Database(postgres.build_url(f"{told}_{layout}")).connect(autocommit=True)
         for day in dropped:
             with opened[layout].transaction():
-                partitions.drop(opened[layout], day)
-    yield {layout: Layers(conn, archive) for layout, conn in opened.items()}
+                partitions.drop_day(opened[layout], day)
+    yield {layout: OddsHistoryReader(conn, archive) for layout, conn in opened.items()}
     for layout, conn in opened.items():
         conn.close()
         postgres.drop_database(f"{told}_{layout}")
@@ -67,21 +67,21 @@ def worlds(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="module")
-def hot(worlds: dict[str, Layers]) -> Layers:
+def hot(worlds: dict[str, OddsHistoryReader]) -> OddsHistoryReader:
     return worlds["hot"]
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(instant=INSTANTS, max_age=AGES)
 def test_as_of_any_instant_says_what_had_been_observed_by_then_wherever_the_days_lie(
-    worlds: dict[str, Layers], instant: datetime, max_age: timedelta | None
+    worlds: dict[str, OddsHistoryReader], instant: datetime, max_age: timedelta | None
 ) -> None:
     wanted = expected_markets(WORLD, instant, LISTINGS, max_age)
-    first = worlds["hot"].prices_as_of(instant, max_age=max_age)
+    first = worlds["hot"].read_prices_as_of(instant, max_age=max_age)
     for layout, asked in worlds.items():
-        found = asked.markets_as_of(instant, max_age=max_age)
+        found = asked.read_markets_as_of(instant, max_age=max_age)
         assert as_set(found) == wanted, layout
-        assert asked.prices_as_of(instant, max_age=max_age).equals(first), layout
+        assert asked.read_prices_as_of(instant, max_age=max_age).equals(first), layout
 
 
 @pytest.mark.parametrize(
@@ -96,24 +96,24 @@ def test_as_of_any_instant_says_what_had_been_observed_by_then_wherever_the_days
         ({"listing_ids": []}, set()),
     ],
 )
-def test_what_is_given_narrows(worlds: dict[str, Layers], given_: dict[str, Any], listings: set[int]) -> None:
+def test_what_is_given_narrows(worlds: dict[str, OddsHistoryReader], given_: dict[str, Any], listings: set[int]) -> None:
     instant = LAST + DAY - timedelta(seconds=1)
     for layout, asked in worlds.items():
-        assert as_set(asked.markets_as_of(instant, max_age=9 * DAY, **given_)) == expected_markets(WORLD, instant, listings, 9 * DAY), layout
+        assert as_set(asked.read_markets_as_of(instant, max_age=9 * DAY, **given_)) == expected_markets(WORLD, instant, listings, 9 * DAY), layout
 
 
-def test_rows_carry_their_names(hot: Layers) -> None:
-    found = hot.markets_as_of(LAST + DAY, max_age=9 * DAY)
+def test_rows_carry_their_names(hot: OddsHistoryReader) -> None:
+    found = hot.read_markets_as_of(LAST + DAY, max_age=9 * DAY)
     assert found.schema == pl.Schema(reader.MARKETS_SCHEMA)
     names = found.select("listing_id", "platform", "external_id", "sr_id", "is_primary").unique()
     assert {row[0]: row[1:] for row in names.rows()} == {k: v for k, v in LISTINGS.items() if k in set(names["listing_id"])}
     assert names.height > 3
 
 
-def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something_is_off(worlds: dict[str, Layers]) -> None:
+def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something_is_off(worlds: dict[str, OddsHistoryReader]) -> None:
     instant = LAST + DAY - timedelta(seconds=1)
     for layout, asked in worlds.items():
-        prices = asked.prices_as_of(instant, max_age=9 * DAY)
+        prices = asked.read_prices_as_of(instant, max_age=9 * DAY)
         assert prices.schema == pl.Schema(reader.PRICES_SCHEMA)
         wanted = set()
         for listing, market, specifier, outcome, state, off, odds, _, _ in expected_markets(WORLD, instant, LISTINGS, 9 * DAY):
@@ -128,30 +128,32 @@ def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something
         assert prices.height == len(wanted)
 
 
-def test_every_past_answer_is_there_whole(worlds: dict[str, Layers]) -> None:
+def test_every_past_answer_is_there_whole(worlds: dict[str, OddsHistoryReader]) -> None:
     for said in WORLD[::7]:
         book = {(key[0], *key[1:], *facts) for key, facts in said.book.items()}
         for layout, asked in worlds.items():
-            found = asked.snapshot(said.listing_id, said.observed_at)
+            found = asked.read_book(said.listing_id, said.observed_at)
             names = {"match_result": 1, "total_goals": 2, "scorer": 3, "correct_score": 4}
             rows = found.select("market_key", "specifier", "outcome", "state", "off_mask", "odds_milli").iter_rows()
             assert {(names[key], *rest, tuple(odds)) for key, *rest, odds in rows} == book, layout
             assert set(found["last_confirmed_at"]) <= {said.observed_at}
 
 
-def test_an_answer_that_never_was_is_told_apart_from_an_empty_one(worlds: dict[str, Layers]) -> None:
+def test_an_answer_that_never_was_is_told_apart_from_an_empty_one(worlds: dict[str, OddsHistoryReader]) -> None:
     empty = next(a for a in WORLD if not a.book)
     for asked in worlds.values():
-        assert asked.snapshot(empty.listing_id, empty.observed_at).is_empty()
+        assert asked.read_book(empty.listing_id, empty.observed_at).is_empty()
         for instant in (empty.observed_at + timedelta(microseconds=1), FIRST - 9 * DAY):
             with pytest.raises(LookupError, match=f"listing {empty.listing_id} has no answer at 20"):
-                asked.snapshot(empty.listing_id, instant)
+                asked.read_book(empty.listing_id, instant)
 
 
 @pytest.mark.parametrize("days", [(DAYS[0], DAYS[-1]), (DAYS[0], DAYS[0]), (DAYS[1], DAYS[-1]), (date(2026, 1, 1), date(2026, 2, 1))])
 @pytest.mark.parametrize("listings", [None, [1, 4], []])
-def test_rows_of_any_range_of_days_are_the_same_hot_and_cold(worlds: dict[str, Layers], days: tuple[date, date], listings: list[int] | None) -> None:
-    for kind in ("changes", "captures"):
+def test_rows_of_any_range_of_days_are_the_same_hot_and_cold(
+    worlds: dict[str, OddsHistoryReader], days: tuple[date, date], listings: list[int] | None
+) -> None:
+    for kind in ("read_changes", "read_captures"):
         first = getattr(worlds["hot"], kind)(listings, *days)
         among = [a for a in WORLD if days[0] <= a.observed_at.date() <= days[1] and (listings is None or a.listing_id in listings)]
         assert set(first.select("listing_id", "observed_at").iter_rows()) <= {(a.listing_id, a.observed_at) for a in among}
@@ -163,15 +165,15 @@ def test_rows_of_any_range_of_days_are_the_same_hot_and_cold(worlds: dict[str, L
     assert set(first["cycle_id"]) <= {CYCLE_ID}
 
 
-def test_an_instant_without_zone_is_refused(hot: Layers) -> None:
-    for ask in (hot.markets_as_of, hot.prices_as_of, lambda at: hot.snapshot(1, at)):
+def test_an_instant_without_zone_is_refused(hot: OddsHistoryReader) -> None:
+    for ask in (hot.read_markets_as_of, hot.read_prices_as_of, lambda at: hot.read_book(1, at)):
         with pytest.raises(ValueError, match="carry a time zone"):
             ask(FIRST.replace(tzinfo=None))
     in_lagos = (FIRST + timedelta(minutes=30)).astimezone(ZoneInfo("Africa/Lagos"))
     assert in_lagos.date() == FIRST.date()
     in_new_york = in_lagos.astimezone(ZoneInfo("America/New_York"))
     assert in_new_york.date() < FIRST.date()
-    assert as_set(hot.markets_as_of(in_new_york)) == expected_markets(WORLD, FIRST + timedelta(minutes=30), LISTINGS)
+    assert as_set(hot.read_markets_as_of(in_new_york)) == expected_markets(WORLD, FIRST + timedelta(minutes=30), LISTINGS)
 
 
 def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_and_is_cold_then(
@@ -180,15 +182,15 @@ def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_
     world = [a for a in WORLD if a.observed_at.date() == DAYS[0]]
     tell(history_conn, world)
     history_conn.commit()
-    archive, looked = Archive(tmp_path), HotDays.days
+    archive, looked = Archive(tmp_path), PostgresDays.list_days
     tried: list[bool] = []
 
     def drop() -> None:
         with Database(migrated_database_url).connect() as other:
-            partitions.lock_alone(other, DAYS[0], patience_s=0)
-            partitions.drop(other, DAYS[0])
+            partitions.lock_day_exclusively(other, DAYS[0], patience_s=0)
+            partitions.drop_day(other, DAYS[0])
 
-    def look(self: HotDays, asked: Sequence[date]) -> list[date]:
+    def look(self: PostgresDays, asked: Sequence[date]) -> list[date]:
         found = looked(self, asked)
         if not tried:
             with pytest.raises(partitions.InUse):
@@ -198,21 +200,21 @@ def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_
 
     with Database(migrated_database_url).connect(autocommit=True) as other:
         archive.export(other, DAYS[0], exported_at=INGESTED_AT)
-    monkeypatch.setattr(HotDays, "days", look)
-    asked, instant = Layers(history_conn, archive), FIRST + DAY - timedelta(seconds=1)
-    whole = asked.markets_as_of(instant)
+    monkeypatch.setattr(PostgresDays, "list_days", look)
+    asked, instant = OddsHistoryReader(history_conn, archive), FIRST + DAY - timedelta(seconds=1)
+    whole = asked.read_markets_as_of(instant)
     assert tried
     assert as_set(whole) == expected_markets(world, instant, LISTINGS)
     drop()  # nothing is held once the question is answered
-    assert partitions.existing(history_conn).filter(pl.col("day") == DAYS[0]).is_empty()
-    assert asked.markets_as_of(instant).equals(whole)
+    assert partitions.read_partitions(history_conn).filter(pl.col("day") == DAYS[0]).is_empty()
+    assert asked.read_markets_as_of(instant).equals(whole)
 
 
 def test_half_a_day_in_postgres_is_an_error_and_no_answer(history_conn: psycopg.Connection, tmp_path: Path) -> None:
     tell(history_conn, WORLD[:5])
-    history_conn.execute(f"drop table core.{partitions.partition_name('market_changes', DAYS[0])}".encode())
+    history_conn.execute(f"drop table core.{partitions.build_partition_name('market_changes', DAYS[0])}".encode())
     with pytest.raises(partitions.MissingPartitionError, match="2026-03-01"):
-        Layers(history_conn, Archive(tmp_path)).markets_as_of(FIRST)
+        OddsHistoryReader(history_conn, Archive(tmp_path)).read_markets_as_of(FIRST)
 
 
 @pytest.mark.parametrize(
@@ -224,14 +226,14 @@ def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
     at = datetime(2026, 2, 1, hour, tzinfo=UTC)
     history_conn.execute("insert into core.cycles values (1, %s, 'manual', %s, 'betpawa', %s)", [at, scope, at])
     versions = {"landing_digest": "", "parser_version": "1", "mapping_version": "1"}
-    derived_products.mark(history_conn, "core", "odds_snapshots/betpawa", 1, **versions, n_rows=n_rows)
-    asked = Layers(history_conn, Archive(tmp_path / "elsewhere"))
+    derived_products.mark_derived(history_conn, "core", "odds_snapshots/betpawa", 1, **versions, n_rows=n_rows)
+    asked = OddsHistoryReader(history_conn, Archive(tmp_path / "elsewhere"))
     if lost:
         with pytest.raises(ArchiveError, match=r"odds of 2026-02-01 were stored, and are neither in Postgres nor in the export at .*elsewhere"):
-            asked.markets_as_of(at + timedelta(minutes=30))
+            asked.read_markets_as_of(at + timedelta(minutes=30))
     else:
-        assert asked.markets_as_of(at + timedelta(minutes=30)).is_empty()
-    assert asked.markets_as_of(at + DAY).is_empty()
+        assert asked.read_markets_as_of(at + timedelta(minutes=30)).is_empty()
+    assert asked.read_markets_as_of(at + DAY).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -245,10 +247,10 @@ def test_a_market_without_its_name_is_an_error(history_conn: psycopg.Connection,
     tell(history_conn, WORLD)
     history_conn.execute(forget.encode())
     with pytest.raises(LookupError, match=told):
-        Layers(history_conn, Archive(tmp_path)).prices_as_of(LAST + DAY, max_age=9 * DAY)
+        OddsHistoryReader(history_conn, Archive(tmp_path)).read_prices_as_of(LAST + DAY, max_age=9 * DAY)
 
 
-def test_the_world_is_told_as_it_was_meant(hot: Layers, history_conn: psycopg.Connection) -> None:
+def test_the_world_is_told_as_it_was_meant(hot: OddsHistoryReader, history_conn: psycopg.Connection) -> None:
     """What the tests above rest on: every state, every layout and empty books occur."""
     tell(history_conn, WORLD)
     found = stored(history_conn)
@@ -258,11 +260,13 @@ def test_the_world_is_told_as_it_was_meant(hot: Layers, history_conn: psycopg.Co
     assert any(not said.book for said in WORLD if isinstance(said, Said))
 
 
-def test_changes_of_some_lines_are_those_of_all_without_the_others_wherever_the_days_lie(worlds: dict[str, Layers], hot: Layers) -> None:
-    every = hot.changes(None, DAYS[0], DAYS[-1])
+def test_changes_of_some_lines_are_those_of_all_without_the_others_wherever_the_days_lie(
+    worlds: dict[str, OddsHistoryReader], hot: OddsHistoryReader
+) -> None:
+    every = hot.read_changes(None, DAYS[0], DAYS[-1])
     wanted = every["line_id"].unique().sort()[::2].to_list()
     for layout, asked in worlds.items():
-        found = asked.changes(None, DAYS[0], DAYS[-1], wanted)
+        found = asked.read_changes(None, DAYS[0], DAYS[-1], wanted)
         assert found.equals(every.filter(pl.col("line_id").is_in(wanted))), layout
         assert 0 < found.height < every.height
-        assert asked.changes(None, DAYS[0], DAYS[-1], []).is_empty()
+        assert asked.read_changes(None, DAYS[0], DAYS[-1], []).is_empty()

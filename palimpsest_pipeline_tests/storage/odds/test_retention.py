@@ -13,7 +13,7 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.archive import Archive
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import book_sizes, current_markets, partitions, retention
-from palimpsest_pipeline.storage.odds.retention import Standing
+from palimpsest_pipeline.storage.odds.retention import DayStatus
 from palimpsest_pipeline_tests.fixtures.postgres import migrated_database
 
 from ..answered_days import answered, noon
@@ -35,8 +35,8 @@ def migrated(postgres: EmbeddedPostgres) -> Iterator[Database]:
 def database(migrated: Database) -> Database:
     """Nothing was ever observed in it."""
     with migrated.connect() as conn:
-        for day in retention.stored_days(conn):
-            partitions.drop(conn, day)
+        for day in retention.read_stored_days(conn):
+            partitions.drop_day(conn, day)
         conn.execute("truncate core.current_markets, core.cycle_products, core.largest_books, mart.listing_lead_time")
     return migrated
 
@@ -54,7 +54,7 @@ def days(database: Database, count: int) -> Iterator[list[date]]:
     """So many days from FIRST on, each with an answer of listing 1."""
     found = [FIRST + timedelta(days=n) for n in range(count)]
     with database.connect() as conn:
-        partitions.ensure(conn, found)
+        partitions.ensure_partitions(conn, found)
         for n, day in enumerate(found):
             answered(conn, day, 1, odds=2000 + n)
     yield found
@@ -66,14 +66,14 @@ def export(database: Database, archive: Archive, *wanted: date) -> None:
             archive.export(conn, day, exported_at=EXPORTED_AT)
 
 
-def retire(database: Database, archive: Archive, patience_s: float = 5) -> retention.Retired:
+def retire(database: Database, archive: Archive, patience_s: float = 5) -> retention.RetentionResult:
     with database.connect() as conn:
-        return retention.retire(conn, archive, BEFORE, patience_s)
+        return retention.drop_exported_days(conn, archive, BEFORE, patience_s)
 
 
 def stored(database: Database) -> list[date]:
     with database.connect() as conn:
-        return retention.stored_days(conn)
+        return retention.read_stored_days(conn)
 
 
 def largest_books(database: Database) -> list[tuple[int, date, int]]:
@@ -81,9 +81,9 @@ def largest_books(database: Database) -> list[tuple[int, date, int]]:
         return conn.execute("select listing_id, observed_at::date, n_markets_priced from core.largest_books order by 2").fetchall()
 
 
-def found(database: Database, archive: Archive, day: date) -> Standing:
+def found(database: Database, archive: Archive, day: date) -> DayStatus:
     with database.connect() as conn:
-        return retention.standing(conn, archive, day)
+        return retention.read_day_status(conn, archive, day)
 
 
 def test_the_largest_book_of_a_listing_is_known_when_its_days_have_left_and_no_longer_kept_when_they_are_back(
@@ -94,7 +94,7 @@ def test_the_largest_book_of_a_listing_is_known_when_its_days_have_left_and_no_l
         assert retire(database, archive).dropped == found
         assert largest_books(database) == [(1, FIRST, 2)], "of equal books the first one"
         with database.connect() as conn:
-            known = book_sizes.with_largest_books(conn, pl.DataFrame({"listing_id": [1, 2]}), [1, 2])
+            known = book_sizes.add_largest_books(conn, pl.DataFrame({"listing_id": [1, 2]}), [1, 2])
             archive.restore(conn, FIRST)
         assert known.rows() == [(1, 2), (2, None)]
         assert largest_books(database) == []
@@ -107,15 +107,15 @@ def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_
         assert done.dropped == [first, third]
         assert done.kept == {day: f"it was not exported: run `palimpsest export {day} {day}`" for day in (second, fourth)}
         assert stored(database) == [second, fourth, *hot]
-        assert [found(database, archive, day) for day in (first, second, hot[0])] == [Standing.ARCHIVED, Standing.MISSING, Standing.EXPORTED]
-        assert archive.captures([first]).collect().height == 1
+        assert [found(database, archive, day) for day in (first, second, hot[0])] == [DayStatus.ARCHIVED, DayStatus.MISSING, DayStatus.EXPORTED]
+        assert archive.scan_captures([first]).collect().height == 1
 
 
 def test_again_there_is_nothing_to_drop(database: Database, archive: Archive) -> None:
     with days(database, 1) as (first,):
         export(database, archive, first)
         assert retire(database, archive).dropped == [first]
-        assert retire(database, archive) == retention.Retired()
+        assert retire(database, archive) == retention.RetentionResult()
 
 
 @pytest.mark.parametrize("change", ["another answer", "another derivation"])
@@ -139,14 +139,14 @@ def test_rows_that_no_cycle_explains_keep_a_day(database: Database, archive: Arc
             conn.execute(
                 "delete from core.market_changes where observed_at = %s and line_id = (select min(line_id) from ops.market_lines)", [noon(first)]
             )
-        assert found(database, archive, first) is Standing.CHANGED
+        assert found(database, archive, first) is DayStatus.CHANGED
         assert list(retire(database, archive).kept) == [first]
 
 
 def test_a_day_whose_files_are_damaged_stays(database: Database, archive: Archive, tmp_path: Path) -> None:
     with days(database, 1) as (first,):
         export(database, archive, first)
-        entry = archive.day(first)
+        entry = archive.read_entry(first)
         assert entry is not None
         victim = tmp_path / "export" / next(name for name in entry.files if "odds" in name)
         victim.write_bytes(victim.read_bytes()[:-1])
@@ -157,7 +157,7 @@ def test_a_day_whose_files_are_damaged_stays(database: Database, archive: Archiv
 
 def test_days_without_a_row_go_unexported(database: Database, archive: Archive) -> None:
     with database.connect() as conn:
-        partitions.ensure(conn, [FIRST, BEFORE])
+        partitions.ensure_partitions(conn, [FIRST, BEFORE])
     assert retire(database, archive).unused == [FIRST]
     assert stored(database) == [BEFORE]
 
@@ -167,10 +167,10 @@ def test_an_empty_place_of_an_archived_day_goes_and_the_archive_stays(database: 
         export(database, archive, first)
         retire(database, archive)
         with database.connect() as conn:
-            partitions.ensure(conn, [first])
-        assert found(database, archive, first) is Standing.ARCHIVED
+            partitions.ensure_partitions(conn, [first])
+        assert found(database, archive, first) is DayStatus.ARCHIVED
         assert retire(database, archive).unused == [first]
-        assert archive.captures([first]).collect().height == 1
+        assert archive.scan_captures([first]).collect().height == 1
 
 
 def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(database: Database, archive: Archive) -> None:
@@ -182,10 +182,10 @@ def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
         done = retire(database, archive)
         assert done.n_forgotten == 1
         assert {listing for (listing,) in conn.execute("select distinct listing_id from core.current_markets")} == {1, 3}
-        assert current_markets.violations_current_vs_history(conn) == 0
+        assert current_markets.count_violations(conn) == 0
         answered(conn, BEFORE, 2, minute=20)
         assert conn.execute("select distinct changed_at from core.current_markets where listing_id = 2").fetchall() == [(noon(BEFORE, 20),)]
-        assert current_markets.violations_current_vs_history(conn) == 0
+        assert current_markets.count_violations(conn) == 0
 
 
 def test_a_listing_that_was_forgotten_and_whose_day_came_back_needs_no_present_state_until_it_answers_again(
@@ -197,13 +197,13 @@ def test_a_listing_that_was_forgotten_and_whose_day_came_back_needs_no_present_s
         export(database, archive, first, *rest)
         assert retire(database, archive).n_forgotten == 1
         archive.restore(conn, first)
-        assert current_markets.violations_current_vs_history(conn) == 2
-        assert current_markets.violations_current_vs_history(conn, known_since=noon(BEFORE)) == 0
+        assert current_markets.count_violations(conn) == 2
+        assert current_markets.count_violations(conn, known_since=noon(BEFORE)) == 0
         answered(conn, first, 2, minute=30)
-        assert current_markets.violations_current_vs_history(conn) == 0
+        assert current_markets.count_violations(conn) == 0
         conn.execute("delete from core.current_markets where listing_id = 2 and line_id = (select min(line_id) from ops.market_lines)")
         conn.execute("delete from core.current_markets where listing_id = 1")
-        assert current_markets.violations_current_vs_history(conn, known_since=noon(BEFORE)) == 3
+        assert current_markets.count_violations(conn, known_since=noon(BEFORE)) == 3
         conn.rollback()
 
 
@@ -215,7 +215,7 @@ def test_a_listing_whose_last_days_have_left_is_known_by_what_is_kept_of_it(data
         export(database, archive, second)
         assert retire(database, archive).dropped == [second]
         assert conn.execute("select max(odds_milli[1]) from core.current_markets where listing_id = 4").fetchone() == (2100,)
-        assert current_markets.violations_current_vs_history(conn) == 0
+        assert current_markets.count_violations(conn) == 0
 
 
 def test_a_day_that_is_read_or_written_stays_and_whoever_does_goes_on(database: Database, archive: Archive) -> None:
@@ -230,7 +230,7 @@ def test_a_day_that_is_read_or_written_stays_and_whoever_does_goes_on(database: 
             assert "in use" in retire(database, archive, patience_s=0.3).kept[second]
             writer.commit()
         assert retire(database, archive).dropped == [second]
-        assert found(database, archive, first) is Standing.CHANGED
+        assert found(database, archive, first) is DayStatus.CHANGED
 
 
 def test_what_is_written_between_two_looks_keeps_the_day(database: Database, archive: Archive) -> None:
@@ -267,7 +267,7 @@ def test_a_writer_that_comes_while_a_day_is_dropped_is_told_so(database: Databas
         with database.connect() as conn:
             archive.restore(conn, first)
         late_answer(database, first)
-        assert found(database, archive, first) is Standing.CHANGED
+        assert found(database, archive, first) is DayStatus.CHANGED
 
 
 def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(database: Database, archive: Archive) -> None:
@@ -289,8 +289,8 @@ def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(d
                 for minute in range(12):
                     day = wanted[minute % len(wanted)]
                     with database.connect() as conn:
-                        partitions.hold(conn)
-                        if archive.day(day) is not None:
+                        partitions.hold_partitions(conn)
+                        if archive.read_entry(day) is not None:
                             with database.connect() as own:
                                 archive.restore(own, day)
                         answered(conn, day, listing, minute=listing + minute)
@@ -300,7 +300,7 @@ def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(d
         def drop() -> None:
             for _ in range(15):
                 for day in wanted:
-                    if found(database, archive, day).to_export:
+                    if found(database, archive, day).needs_export:
                         export(database, archive, day)
                 retire(database, archive, patience_s=0.3)
 
@@ -313,7 +313,7 @@ def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(d
         there = stored(database)
         with database.connect() as conn:
             hot = conn.execute("select count(*) from core.captures").fetchone()
-        cold = archive.captures([day for day in wanted if day not in there]).collect().height
+        cold = archive.scan_captures([day for day in wanted if day not in there]).collect().height
         assert hot is not None
         assert hot[0] + cold == 3 + 2 * 12
 
@@ -329,7 +329,7 @@ def test_life_is_deleted_by_the_date_of_kickoff(database: Database) -> None:
                 """,
                 [day.day, day],
             )
-        assert retention.delete_life(conn, BEFORE) == 1
+        assert retention.delete_lifecycle(conn, BEFORE) == 1
         assert conn.execute("select kickoff_date from mart.listing_lead_time").fetchall() == [(BEFORE,)]
 
 
@@ -346,8 +346,8 @@ class Hooked(Archive):
         self.n_looks = 0
         self._before, self._at_look = before, at_look
 
-    def check(self, day: date):  # type: ignore[no-untyped-def]
+    def check_day(self, day: date):  # type: ignore[no-untyped-def]
         self.n_looks += 1
         if self.n_looks == self._at_look:
             self._before()
-        return super().check(day)
+        return super().check_day(day)

@@ -18,7 +18,7 @@ from palimpsest_pipeline.storage.archive import Archive, ExportedDay
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, partitions, retention
-from palimpsest_pipeline.storage.odds.reader import Layers
+from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 from palimpsest_pipeline_tests.fixtures.postgres import PREFIX
 
 from .. import layer_worlds
@@ -46,7 +46,7 @@ class Crashing(Archive):
         super().__init__(archive.address)
         self._server, self._left = server, after_looks
 
-    def check(self, day: date) -> ExportedDay:
+    def check_day(self, day: date) -> ExportedDay:
         self._left -= 1
         if self._left == 0:
             pid = self._server.status().pid
@@ -54,7 +54,7 @@ class Crashing(Archive):
             process = psutil.Process(pid)
             os.kill(pid, signal.SIGQUIT)
             psutil.wait_procs([process], timeout=20)
-        return super().check(day)
+        return super().check_day(day)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def write_year(conn: psycopg.Connection) -> None:
     layer_worlds.name(conn)
     for start in range(0, len(YEAR), DAYS_AT_ONCE):
         days = YEAR[start : start + DAYS_AT_ONCE]
-        partitions.ensure(conn, days)
+        partitions.ensure_partitions(conn, days)
         used = [(n, day) for n, day in enumerate(days, start) if day not in UNUSED]
         answered_together(conn, [a for n, day in used for a in said(day, 1 + n % 6, 1 + (n + 1) % 6, 1000 + n // 3, odds=2000 + n)])
         conn.commit()
@@ -83,8 +83,8 @@ def write_year(conn: psycopg.Connection) -> None:
 @pytest.mark.slow
 def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(server: EmbeddedPostgres, tmp_path: Path) -> None:
     archive = Archive(tmp_path / "export")
-    migrate.upgrade(server.url("palimpsest"))
-    database = Database(server.url("palimpsest"))
+    migrate.upgrade(server.build_url("palimpsest"))
+    database = Database(server.build_url("palimpsest"))
     with database.connect() as conn:
         write_year(conn)
     for day in sorted(set(YEAR) - {*UNEXPORTED, *UNUSED, *HOT[1:]}):
@@ -94,9 +94,9 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(serv
         for day in CHANGED:
             answered(conn, day, 1, 2, 3, odds=4000)
         conn.commit()
-        layers = Layers(conn, archive)
-        rows = (layers.changes(None, YEAR[0], YEAR[-1]), layers.captures(None, YEAR[0], YEAR[-1]))
-        asked = [layers.markets_as_of(instant, listing_ids=range(1, 7)) for instant in ASKED]
+        layers = OddsHistoryReader(conn, archive)
+        rows = (layers.read_changes(None, YEAR[0], YEAR[-1]), layers.read_captures(None, YEAR[0], YEAR[-1]))
+        asked = [layers.read_markets_as_of(instant, listing_ids=range(1, 7)) for instant in ASKED]
     assert rows[1].height > 3 * 355
     assert all(frame.height for frame in asked)
 
@@ -104,33 +104,33 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(serv
     server.durable = True
     server.start()
     with pytest.raises(psycopg.OperationalError), database.connect() as conn:
-        retention.retire(conn, Crashing(archive, server, after_looks=301), HOT[0])
+        retention.drop_exported_days(conn, Crashing(archive, server, after_looks=301), HOT[0])
     assert not server.status().running
     server.start()
     with database.connect() as conn:
-        left = retention.stored_days(conn)
+        left = retention.read_stored_days(conn)
         assert 100 < len(left) < 300
-        assert set(YEAR) - set(left) <= {*archive.days(), *UNUSED}
-        assert_frame_equal(Layers(conn, archive).captures(None, YEAR[0], YEAR[-1]), rows[1])
+        assert set(YEAR) - set(left) <= {*archive.read_catalogue(), *UNUSED}
+        assert_frame_equal(OddsHistoryReader(conn, archive).read_captures(None, YEAR[0], YEAR[-1]), rows[1])
         conn.commit()
-        done = retention.retire(conn, archive, HOT[0])
+        done = retention.drop_exported_days(conn, archive, HOT[0])
     assert list(done.kept) == sorted([*UNEXPORTED, *CHANGED])
     assert len(done.dropped) + len(done.unused) == len(left) - len(HOT) - len(done.kept)
 
     with database.connect() as conn:
-        assert retention.stored_days(conn) == sorted([*UNEXPORTED, *CHANGED, *HOT])
-        assert partitions.missing(conn, [*UNEXPORTED, *CHANGED, *HOT]) == []
+        assert retention.read_stored_days(conn) == sorted([*UNEXPORTED, *CHANGED, *HOT])
+        assert partitions.find_missing_partitions(conn, [*UNEXPORTED, *CHANGED, *HOT]) == []
         assert conn.execute(ORPHANS_SQL).fetchone() == (0,)
         forgotten = "select count(*) from core.current_markets c where not exists (select from core.captures k where k.listing_id = c.listing_id)"
         assert conn.execute(forgotten).fetchone() == (0,)
-        assert current_markets.violations_current_vs_history(conn) == 0
-        layers = Layers(conn, archive)
-        assert_frame_equal(layers.changes(None, YEAR[0], YEAR[-1]), rows[0])
-        assert_frame_equal(layers.captures(None, YEAR[0], YEAR[-1]), rows[1])
+        assert current_markets.count_violations(conn) == 0
+        layers = OddsHistoryReader(conn, archive)
+        assert_frame_equal(layers.read_changes(None, YEAR[0], YEAR[-1]), rows[0])
+        assert_frame_equal(layers.read_captures(None, YEAR[0], YEAR[-1]), rows[1])
         for instant, before in zip(ASKED, asked, strict=True):
-            assert_frame_equal(layers.markets_as_of(instant, listing_ids=range(1, 7)), before)
+            assert_frame_equal(layers.read_markets_as_of(instant, listing_ids=range(1, 7)), before)
         conn.rollback()
         for day in CHANGED:
             archive.export(conn, day, exported_at=EXPORTED_AT)
-        assert retention.retire(conn, archive, HOT[0]).dropped == CHANGED
-        assert_frame_equal(Layers(conn, archive).changes(None, YEAR[0], YEAR[-1]), rows[0])
+        assert retention.drop_exported_days(conn, archive, HOT[0]).dropped == CHANGED
+        assert_frame_equal(OddsHistoryReader(conn, archive).read_changes(None, YEAR[0], YEAR[-1]), rows[0])

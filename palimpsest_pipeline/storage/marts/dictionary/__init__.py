@@ -4,7 +4,7 @@ Belongs here: what Postgres's own catalogue says of them, and how it is written 
 `sql/views` are), what guards a table (who calls knows checks and tests), where the file lies.
 """
 
-from .entries import Column, Entry, entries, unit
-from .text import Guards, render
+from .entries import Column, Entry, find_unit, read_entries
+from .text import Guards, render_dictionary
 
-__all__ = ["Column", "Entry", "Guards", "entries", "render", "unit"]
+__all__ = ["Column", "Entry", "Guards", "find_unit", "read_entries", "render_dictionary"]
