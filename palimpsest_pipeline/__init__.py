@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
 
 
-def connect(place: "str | Path | None" = None, *, export: "str | Path | None" = None, settings: "Settings | None" = None) -> "Data":
+def connect(
+    place: "str | Path | None" = None, *, export: "str | Path | None" = None, settings: "Settings | None" = None
+) -> "Data":
     """Open what the pipeline holds for reading in a notebook: `notebook.connect`."""
     from .notebook import connect as opened  # noqa: PLC0415 - who does not read frames does not load Polars
 

@@ -34,7 +34,9 @@ def _set_owner(spec: dg.AssetSpec) -> dg.AssetSpec:
 defs = dg.Definitions(
     assets=[
         a.map_asset_specs(_set_owner)
-        for a in dg.load_assets_from_modules([landing, core, mart, life_assets, current_prices, odds_alerts, report, upkeep])
+        for a in dg.load_assets_from_modules(
+            [landing, core, mart, life_assets, current_prices, odds_alerts, report, upkeep]
+        )
         if isinstance(a, dg.AssetsDefinition)
     ],
     asset_checks=dg.load_asset_checks_from_modules(
@@ -56,7 +58,12 @@ defs = dg.Definitions(
         *(cycle_triggers.full_cycle_schedule, life_jobs.fixture_life_schedule),
         *(upkeep_jobs.nightly_export, upkeep_jobs.nightly_upkeep, monitoring_jobs.health_schedule),
     ],
-    sensors=[cycle_triggers.kickoff_sensor, dead_run_sensor.dead_runs, alert_sensor.alerts, late_marts_sensor.late_marts],
+    sensors=[
+        cycle_triggers.kickoff_sensor,
+        dead_run_sensor.dead_runs,
+        alert_sensor.alerts,
+        late_marts_sensor.late_marts,
+    ],
     resources={"pipeline": PipelineResource()},
     # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.
     executor=dg.in_process_executor,

@@ -55,7 +55,9 @@ class TooManyRows(PalimpsestError, ValueError):
     """More rows than are read unasked. The message says how to narrow them, and how to read them all."""
 
 
-def connect(place: str | Path | None = None, *, export: str | Path | None = None, settings: Settings | None = None) -> "Data":
+def connect(
+    place: str | Path | None = None, *, export: str | Path | None = None, settings: Settings | None = None
+) -> "Data":
     """Open what the pipeline holds for reading.
 
     `place`: a Postgres URL (of any role: it sees what the role may read), or the folder or URL of an export, which is read without Postgres. None:
@@ -103,14 +105,23 @@ class Data:
     def tables(self) -> pl.DataFrame:
         """What can be read by name: name, schema, kind (table, view, function), what it is. Of an export alone: nothing, it has `export()`."""
         schema = {"name": pl.String, "schema": pl.String, "kind": pl.String, "about": pl.String}
-        return pl.DataFrame([(r.name, r.schema, r.kind, r.comment) for r in self._relations.values()], schema=schema, orient="row")
+        return pl.DataFrame(
+            [(r.name, r.schema, r.kind, r.comment) for r in self._relations.values()], schema=schema, orient="row"
+        )
 
     def sql(self, query: str) -> Rows:
         """The result of any SELECT, as a file of `sql/queries` holds one. Raises what Postgres raises."""
         with self._open_session() as conn:
             return Rows(read_query(conn, sql.SQL(query)))
 
-    def prices(self, sr_id: Ids, at: datetime | str | None = None, *, max_age: timedelta = MAX_ANSWER_AGE, all_listings: bool = False) -> Rows:
+    def prices(
+        self,
+        sr_id: Ids,
+        at: datetime | str | None = None,
+        *,
+        max_age: timedelta = MAX_ANSWER_AGE,
+        all_listings: bool = False,
+    ) -> Rows:
         """Every price of fixtures as it stood at an instant (`storage.odds.reader.PRICES_SCHEMA`), by each platform's last answer up to then.
 
         `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose last answer is older than
@@ -122,7 +133,9 @@ class Data:
             rows = layers.read_prices_as_of(instant, sr_ids=_list_ids(sr_id), max_age=max_age)
         return Rows(rows if all_listings else rows.filter("is_primary"))
 
-    def changes(self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False) -> Rows:
+    def changes(
+        self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False
+    ) -> Rows:
         """Each change of a price or state of fixtures, once (`storage.odds.reader.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export
         alike.
 
@@ -137,7 +150,9 @@ class Data:
             rows = layers.read_price_changes(first_day, last_day, sr_ids=ids)
         return Rows(rows if all_listings else rows.filter("is_primary"))
 
-    def export(self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
+    def export(
+        self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None
+    ) -> pl.LazyFrame:
         """The exported days, lazily (`storage.archive.named_export.NAMED_PRICES_SCHEMA`): one row an outcome and change, with names. Of some fixtures, or
         everything.
 
@@ -217,7 +232,11 @@ class Data:
             ) from error
 
     def _find_last_instant(self) -> datetime:
-        return self._clock.now() if self._database is not None else get_day_start(max(self._archive.read_catalogue()) + DAY) - INSTANT_RESOLUTION
+        return (
+            self._clock.now()
+            if self._database is not None
+            else get_day_start(max(self._archive.read_catalogue()) + DAY) - INSTANT_RESOLUTION
+        )
 
     def _find_days(self, ids: Sequence[int]) -> tuple[date, date]:
         """The first and the last UTC day on which these fixtures may have been answered."""
@@ -227,14 +246,20 @@ class Data:
         with self._open_history_session() as conn:
             seen = read_seen_span(conn, ids)
         if seen is None:
-            raise LookupError(f"no fixture with SportRadar id {', '.join(map(str, ids))} is known: check the id, or run a full cycle first")
+            raise LookupError(
+                f"no fixture with SportRadar id {', '.join(map(str, ids))} is known: check the id, or run a full cycle first"
+            )
         return seen[0].date(), seen[1].date()
 
     def _raise_unknown_name(self, name: str, kind: type[Exception]) -> NoReturn:
         if self._database is None:
             raise kind(f"{name}: {self._explain_no_tables()}")
         near = get_close_matches(name, self._relations, n=3, cutoff=0.5)
-        raise kind(f"no table or view {name!r}" + (f"; nearest: {', '.join(near)}" if near else "") + ". `tables` names them all")
+        raise kind(
+            f"no table or view {name!r}"
+            + (f"; nearest: {', '.join(near)}" if near else "")
+            + ". `tables` names them all"
+        )
 
     def _explain_no_tables(self) -> str:
         return f"the export at {self._archive.address} is read without Postgres: it has prices(), changes() and export(), no tables"
@@ -248,7 +273,13 @@ class Readable:
         self.__doc__ = self._describe()
 
     def __call__(
-        self, where: str | None = None, *, columns: Sequence[str] | None = None, limit: int | None = None, whole: bool = False, **given: Any
+        self,
+        where: str | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        whole: bool = False,
+        **given: Any,
     ) -> Rows:
         """Its rows, all of them unless they are narrowed; Postgres does the narrowing. More than MOST_ROWS are read only with `whole`.
 
@@ -259,7 +290,9 @@ class Readable:
         bounded = limit is None and not whole
         with self._data._open_session() as conn:
             self._refuse_unknown_markets(conn, given)
-            rows = read_query(conn, build_select(self._relation, given, where, columns, MAX_ROWS + 1 if bounded else limit))
+            rows = read_query(
+                conn, build_select(self._relation, given, where, columns, MAX_ROWS + 1 if bounded else limit)
+            )
         if bounded and rows.height > MAX_ROWS:
             raise TooManyRows(
                 f"{self._relation.full_name} has more than {MAX_ROWS:,} rows here: narrow them (where=..., sr_id=[...]), take the first "
@@ -285,15 +318,22 @@ class Readable:
     def columns(self) -> pl.DataFrame:
         """Its columns: name, type in Postgres, meaning."""
         schema = {"column": pl.String, "type": pl.String, "about": pl.String}
-        return pl.DataFrame([(name, *told) for name, told in self._relation.columns.items()], schema=schema, orient="row")
+        return pl.DataFrame(
+            [(name, *told) for name, told in self._relation.columns.items()], schema=schema, orient="row"
+        )
 
     def __repr__(self) -> str:
         return self._describe()
 
     def _describe(self) -> str:
         r = self._relation
-        lines = [f"{r.full_name}({', '.join(r.arguments)})" if r.kind == "function" else f"{r.full_name} ({r.kind})", r.comment]
-        return "\n".join([*lines, *(f"  {name}: {kind}  {about}".rstrip() for name, (kind, about) in r.columns.items())])
+        lines = [
+            f"{r.full_name}({', '.join(r.arguments)})" if r.kind == "function" else f"{r.full_name} ({r.kind})",
+            r.comment,
+        ]
+        return "\n".join(
+            [*lines, *(f"  {name}: {kind}  {about}".rstrip() for name, (kind, about) in r.columns.items())]
+        )
 
 
 def _suggest_markets(asked: str, known: Vocabulary) -> str:

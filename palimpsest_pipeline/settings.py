@@ -16,7 +16,17 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 import pydantic_settings
 from dotenv.parser import Binding, parse_stream
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from palimpsest_pipeline.domain.enums import FreshnessFamily, Platform, Severity, Sport
@@ -51,7 +61,9 @@ def _validate_http_url(url: str) -> str:
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
         # The address is shown in many places, and kept with what is known of the host.
-        raise ValueError("write scheme and host only, e.g. https://www.betpawa.ng; what the site wants to know of you goes into __HEADERS")
+        raise ValueError(
+            "write scheme and host only, e.g. https://www.betpawa.ng; what the site wants to know of you goes into __HEADERS"
+        )
     return url.rstrip("/")
 
 
@@ -63,7 +75,9 @@ def _validate_proxy_url(url: SecretStr) -> SecretStr:
 def _validate_store_url(url: str) -> str:
     scheme, found, rest = url.partition("://")
     info = rest.partition("/")[0].rpartition("@")[0]
-    if found and (":" in info or "?" in rest or (info and not scheme.lower().startswith(("abfs", "az", "sftp", "ssh")))):
+    if found and (
+        ":" in info or "?" in rest or (info and not scheme.lower().startswith(("abfs", "az", "sftp", "ssh")))
+    ):
         raise ValueError(
             "write no password, key or query into this URL, which is shown in many places: give them in the environment, as the store's package "
             "reads them (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://; for any other FSSPEC_<SCHEME>_<ARGUMENT>, e.g. FSSPEC_SFTP_PASSWORD)"
@@ -112,8 +126,12 @@ class PlatformSettings(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True)
 
     base_url: HttpUrl
-    headers: dict[str, SecretStr] = Field(default={}, description="Headers added to the platform's own, or replacing them")
-    user_agent: str | None = Field(default=None, description="How we name ourselves to the platform; unset: the platform's own default")
+    headers: dict[str, SecretStr] = Field(
+        default={}, description="Headers added to the platform's own, or replacing them"
+    )
+    user_agent: str | None = Field(
+        default=None, description="How we name ourselves to the platform; unset: the platform's own default"
+    )
     proxy: Annotated[SecretStr, AfterValidator(_validate_proxy_url)] | None = Field(
         default=None, description="Proxy URL: the sites block data-centre addresses"
     )
@@ -125,12 +143,26 @@ class PlatformSettings(BaseModel):
     read_timeout_s: float = Field(default=20, gt=0, description="Between two pieces of an answer, seconds")
     total_timeout_s: float = Field(default=45, gt=0, description="For a whole answer, seconds")
     max_attempts: int = Field(default=3, ge=1, description="Tries per request, the first included")
-    backoff_initial_s: float = Field(default=0.5, ge=0, description="Longest wait before the second try; doubles with each further one ...")
-    backoff_max_s: float = Field(default=10, ge=0, description="... up to this. Each wait is drawn at random up to its bound, seconds")
-    stall_s: float = Field(default=10, gt=0, description="A request under way for so long, and nothing answered: the host is left alone for a while")
-    give_up_s: float = Field(default=60, gt=0, description="Left alone for so long without one good answer: not asked any more in this scrape")
+    backoff_initial_s: float = Field(
+        default=0.5, ge=0, description="Longest wait before the second try; doubles with each further one ..."
+    )
+    backoff_max_s: float = Field(
+        default=10, ge=0, description="... up to this. Each wait is drawn at random up to its bound, seconds"
+    )
+    stall_s: float = Field(
+        default=10,
+        gt=0,
+        description="A request under way for so long, and nothing answered: the host is left alone for a while",
+    )
+    give_up_s: float = Field(
+        default=60,
+        gt=0,
+        description="Left alone for so long without one good answer: not asked any more in this scrape",
+    )
     max_discovery_lists: int = Field(
-        default=200, ge=1, description="Most lists (pages; for Bet9ja competitions) that one discovery asks for; with more on offer it is partial"
+        default=200,
+        ge=1,
+        description="Most lists (pages; for Bet9ja competitions) that one discovery asks for; with more on offer it is partial",
     )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest body taken, after decompression")
 
@@ -183,11 +215,18 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # it may be a secret, and a traceback shows it
     )
 
-    home_dir: Path = Field(default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live")
-    database_url: SecretStr | None = Field(default=None, description="Your own Postgres 15 or newer; unset: the embedded one")
-    dagster_database_url: SecretStr | None = Field(default=None, description="Dagster's storage; required when database_url is set, its own database")
+    home_dir: Path = Field(
+        default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live"
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="Your own Postgres 15 or newer; unset: the embedded one"
+    )
+    dagster_database_url: SecretStr | None = Field(
+        default=None, description="Dagster's storage; required when database_url is set, its own database"
+    )
     celery_broker_url: Annotated[SecretStr, AfterValidator(_validate_broker_url)] | None = Field(
-        default=None, description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine"
+        default=None,
+        description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine",
     )
     max_concurrent_runs: int = Field(
         default=4,
@@ -195,18 +234,28 @@ class Settings(BaseSettings):
         description="Runs at the same time; others wait in the queue. From 4 on two are kept for scrapes, one for a backfill, the rest for "
         "derivations; with fewer a scrape may wait for these",
     )
-    landing_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing")
-    export_url: StoreUrl | None = Field(default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export")
+    landing_url: StoreUrl | None = Field(
+        default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing"
+    )
+    export_url: StoreUrl | None = Field(
+        default=None, description="Folder or object-store URL of the exported odds history; unset: <home_dir>/export"
+    )
     home_platform: Platform = Platform.BETPAWA
     sport: Sport = Sport.FOOTBALL
     betpawa: BetpawaSettings = BetpawaSettings()
     sportybet: SportybetSettings = SportybetSettings()
     bet9ja: Bet9jaSettings = Bet9jaSettings()
-    full_cycle_minutes: int = Field(default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60")
-    kickoff_tiers: dict[int, int] = Field(
-        default={120: 5, 30: 1}, min_length=1, description="Minutes before kickoff: from then on a fixture is asked every so many minutes"
+    full_cycle_minutes: int = Field(
+        default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60"
     )
-    kickoff_slot_minutes: int = Field(default=5, ge=1, le=60, description="How many minutes of the kickoff cadence one run covers; divides 60")
+    kickoff_tiers: dict[int, int] = Field(
+        default={120: 5, 30: 1},
+        min_length=1,
+        description="Minutes before kickoff: from then on a fixture is asked every so many minutes",
+    )
+    kickoff_slot_minutes: int = Field(
+        default=5, ge=1, le=60, description="How many minutes of the kickoff cadence one run covers; divides 60"
+    )
     kickoff_ingest_s: float = Field(
         default=10,
         ge=0,
@@ -220,13 +269,17 @@ class Settings(BaseSettings):
         description="Share of each host's limits that a kickoff cycle has for itself, and so has one on demand, also beside it; full cycles have "
         "the rest. 0: each has all",
     )
-    grace_minutes: int = Field(default=10, ge=0, lt=60, description="How long after midnight UTC a live run may still belong to the day before")
+    grace_minutes: int = Field(
+        default=10, ge=0, lt=60, description="How long after midnight UTC a live run may still belong to the day before"
+    )
     first_day: date | None = Field(
         default=None,
         description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home folder. Set the same day on all "
         "machines when each has its own home folder",
     )
-    patience: int = Field(default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it")
+    patience: int = Field(
+        default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it"
+    )
     discovery_patience_s: float = Field(
         default=5,
         ge=0,
@@ -238,58 +291,118 @@ class Settings(BaseSettings):
         le=3600,
         description="So long after the cycle's begin the discovery of such a platform, which goes on beside the capture, ends incomplete, seconds",
     )
-    heartbeat_s: float = Field(default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over")
-    silent_after_s: float = Field(default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats")
-    landing_retention_days: int = Field(default=7, ge=1, description="How long raw answers are kept that are derived and exported, days")
-    history_hot_days: int = Field(default=7, ge=1, description="Whole days of odds history kept in Postgres, besides today; older ones in Parquet")
-    run_retention_days: int = Field(default=30, ge=2, description="How long Dagster keeps the logs of runs that are over, days")
-    partitions_ahead_days: int = Field(default=14, ge=8, description="For how many days ahead places for the odds history are made")
-    fixture_life_retention_days: int = Field(default=30, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days")
+    heartbeat_s: float = Field(
+        default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over"
+    )
+    silent_after_s: float = Field(
+        default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats"
+    )
+    landing_retention_days: int = Field(
+        default=7, ge=1, description="How long raw answers are kept that are derived and exported, days"
+    )
+    history_hot_days: int = Field(
+        default=7, ge=1, description="Whole days of odds history kept in Postgres, besides today; older ones in Parquet"
+    )
+    run_retention_days: int = Field(
+        default=30, ge=2, description="How long Dagster keeps the logs of runs that are over, days"
+    )
+    partitions_ahead_days: int = Field(
+        default=14, ge=8, description="For how many days ahead places for the odds history are made"
+    )
+    fixture_life_retention_days: int = Field(
+        default=30, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days"
+    )
     not_observed_after_minutes: float = Field(
-        default=90, gt=0, description="How long the last look at a listing holds; after that it counts as not observed, minutes"
+        default=90,
+        gt=0,
+        description="How long the last look at a listing holds; after that it counts as not observed, minutes",
     )
-    close_exact_minutes: float = Field(default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes")
-    life_overdue_hours: float = Field(default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours")
+    close_exact_minutes: float = Field(
+        default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes"
+    )
+    life_overdue_hours: float = Field(
+        default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours"
+    )
     fixtures_overdue_minutes: float = Field(
-        default=90, gt=0, description="A check warns when a fixture waits longer for what is derived of it after a cycle, minutes"
+        default=90,
+        gt=0,
+        description="A check warns when a fixture waits longer for what is derived of it after a cycle, minutes",
     )
-    storage_limit_gb: float = Field(default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes")
+    storage_limit_gb: float = Field(
+        default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes"
+    )
     stale_after_minutes: dict[FreshnessFamily, tuple[int, int]] = Field(
         default={},
         validate_default=True,
         description="How old the newest of a family of data may be before a check warns, and before it fails, minutes; those left out: the default",
     )
-    stuck_after_minutes: float = Field(default=30, gt=0, description="A check fails when a run waits so long and nothing goes on, minutes")
-    match_rate_tolerance: float = Field(
-        default=0.1, gt=0, le=1, description="A check warns when a match rate is further from the median of earlier full cycles, share of 1"
+    stuck_after_minutes: float = Field(
+        default=30, gt=0, description="A check fails when a run waits so long and nothing goes on, minutes"
     )
-    min_mapped_rate: float = Field(default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1")
+    match_rate_tolerance: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="A check warns when a match rate is further from the median of earlier full cycles, share of 1",
+    )
+    min_mapped_rate: float = Field(
+        default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1"
+    )
     max_refused_share: float = Field(
-        default=0.05, ge=0, lt=1, description="A platform's part of a cycle is partial when more of its answers cannot be read, share of 1"
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="A platform's part of a cycle is partial when more of its answers cannot be read, share of 1",
     )
     main_markets: list[str] = Field(
-        default=["match_result", "total_goals", "both_teams_to_score", "double_chance", "draw_no_bet", "asian_handicap"],
+        default=[
+            "match_result",
+            "total_goals",
+            "both_teams_to_score",
+            "double_chance",
+            "draw_no_bet",
+            "asian_handicap",
+        ],
         min_length=1,
         description="Markets whose margins are kept over time, most important first, as keys of the vocabulary",
     )
-    max_skew_s: float = Field(default=120, gt=0, description="Prices of two platforms are compared when seen no further apart, seconds")
+    max_skew_s: float = Field(
+        default=120, gt=0, description="Prices of two platforms are compared when seen no further apart, seconds"
+    )
     odds_alert_levels: tuple[float, float, float] = Field(
         default=(0.05, 0.08, 0.12),
         description="Changes of a price's implied probability (1 / odds) from which an alert to traders is low, medium and high, shares of 1",
     )
     odds_alert_max_odds: float = Field(
-        default=10, gt=1, description="Outcomes whose compared prices are both above these odds cause no alert to traders"
+        default=10,
+        gt=1,
+        description="Outcomes whose compared prices are both above these odds cause no alert to traders",
     )
     odds_alert_markets: list[str] = Field(
-        default=[], description='Markets that alerts to traders look at; none: those of PALIMPSEST_MAIN_MARKETS; ["*"]: every market'
+        default=[],
+        description='Markets that alerts to traders look at; none: those of PALIMPSEST_MAIN_MARKETS; ["*"]: every market',
     )
-    odds_alert_window_minutes: float = Field(default=60, gt=0, description="Against how old a price changes are measured, minutes")
-    odds_alert_days: float = Field(default=3, gt=0, description="For how long before kickoff alerts to traders are looked for, days")
-    odds_alert_calm: float = Field(default=0.7, gt=0, lt=1, description="An alert is over when the change is below this share of the lowest level")
-    alert_webhook_url: SecretStr | None = Field(default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it")
-    alert_channels: list[str] = Field(default=[], description="Further channels of alerts, each a class as package.module:Class")
-    alert_least_severity: Severity = Field(default=Severity.WARN, description="Alerts below it are kept and not told: warn or error")
-    alert_settle_minutes: float = Field(default=5, ge=0, description="What begins again so soon after its end goes on as one alert, minutes")
+    odds_alert_window_minutes: float = Field(
+        default=60, gt=0, description="Against how old a price changes are measured, minutes"
+    )
+    odds_alert_days: float = Field(
+        default=3, gt=0, description="For how long before kickoff alerts to traders are looked for, days"
+    )
+    odds_alert_calm: float = Field(
+        default=0.7, gt=0, lt=1, description="An alert is over when the change is below this share of the lowest level"
+    )
+    alert_webhook_url: SecretStr | None = Field(
+        default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it"
+    )
+    alert_channels: list[str] = Field(
+        default=[], description="Further channels of alerts, each a class as package.module:Class"
+    )
+    alert_least_severity: Severity = Field(
+        default=Severity.WARN, description="Alerts below it are kept and not told: warn or error"
+    )
+    alert_settle_minutes: float = Field(
+        default=5, ge=0, description="What begins again so soon after its end goes on as one alert, minutes"
+    )
     report_days: int = Field(default=7, ge=1, description="How far back the coverage page looks: trends, prices, days")
     ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
     umask: str = Field(
@@ -304,11 +417,15 @@ class Settings(BaseSettings):
         le=65535,
         description="Port on loopback (127.0.0.1) at which the embedded Postgres takes connections too, of roles with a password; unset: none",
     )
-    embedded_durable: bool = Field(default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests")
+    embedded_durable: bool = Field(
+        default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests"
+    )
 
     @field_validator("stale_after_minutes")
     @classmethod
-    def _check_stale_limits(cls, given: dict[FreshnessFamily, tuple[int, int]]) -> dict[FreshnessFamily, tuple[int, int]]:
+    def _check_stale_limits(
+        cls, given: dict[FreshnessFamily, tuple[int, int]]
+    ) -> dict[FreshnessFamily, tuple[int, int]]:
         for family, (warn, fail) in given.items():
             if not 0 < warn <= fail:
                 raise ValueError(
@@ -327,7 +444,9 @@ class Settings(BaseSettings):
     @classmethod
     def _check_divides_hour(cls, minutes: int) -> int:
         if 60 % minutes:
-            raise ValueError(f"{minutes} does not divide the hour: take one of {', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}")
+            raise ValueError(
+                f"{minutes} does not divide the hour: take one of {', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}"
+            )
         return minutes
 
     @field_validator("kickoff_tiers")
@@ -383,9 +502,13 @@ class Settings(BaseSettings):
                 "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server"
             )
         if self.database_url is not None and self.dagster_database_url is not None:
-            ours, dagsters = (_identify_database(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url))
+            ours, dagsters = (
+                _identify_database(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url)
+            )
             if ours == dagsters:
-                raise ValueError("PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name one database: make Dagster one of its own")
+                raise ValueError(
+                    "PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name one database: make Dagster one of its own"
+                )
         return self
 
     @model_validator(mode="after")
@@ -431,7 +554,9 @@ class Settings(BaseSettings):
 
     def list_secrets(self) -> list[str]:
         """Return what no text for people may show: secrets of these settings, and credentials of object stores in the environment."""
-        databases = [url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None]
+        databases = [
+            url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None
+        ]
         brokers = [url.get_secret_value() for url in (self.celery_broker_url,) if url is not None]
         links = [url.get_secret_value() for url in (self.alert_webhook_url,) if url is not None]
         found = [secret for url in databases for secret in list_address_secrets(url, user_is_secret=False)]
@@ -460,7 +585,11 @@ def _iterate_values(prefix: str, model: BaseModel, separator: str = "_") -> Iter
 def _mask_value(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
         # Who knows the path of a webhook may post to it.
-        return "***" if name.endswith("WEBHOOK_URL") else mask_url(value.get_secret_value(), show_user=not name.endswith("PROXY"))
+        return (
+            "***"
+            if name.endswith("WEBHOOK_URL")
+            else mask_url(value.get_secret_value(), show_user=not name.endswith("PROXY"))
+        )
     if isinstance(value, list | tuple):
         return json.dumps(value)
     if isinstance(value, dict):
@@ -485,13 +614,16 @@ def mask_url(url: str, *, show_user: bool = True) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "***"
-    if not parts.scheme or "@" in parts.path:  # an unescaped / in the password: what would be shown as host and path is part of it
+    if (
+        not parts.scheme or "@" in parts.path
+    ):  # an unescaped / in the password: what would be shown as host and path is part of it
         return "***"
     info, at, place = parts.netloc.rpartition("@")
     name, colon, _ = info.partition(":")
     shown = f"{name}:***" if show_user and colon else "***"
     query = "&".join(
-        f"{k}={v if k.lower() in PUBLIC_QUERY_PARAMETERS else '***'}" for k, _, v in (p.partition("=") for p in parts.query.split("&") if p)
+        f"{k}={v if k.lower() in PUBLIC_QUERY_PARAMETERS else '***'}"
+        for k, _, v in (p.partition("=") for p in parts.query.split("&") if p)
     )
     return urlunsplit((parts.scheme, f"{shown}{at}{place}" if at else place, parts.path, query, ""))
 
@@ -515,23 +647,33 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
-            parts = [str(part).upper() for part in item["loc"] if part != "[key]"]  # pydantic's word for a key that is wrong itself
+            parts = [
+                str(part).upper() for part in item["loc"] if part != "[key]"
+            ]  # pydantic's word for a key that is wrong itself
             name = ENV_PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from None  # the cause holds the values
     except pydantic_settings.SettingsError as error:
         # Its message names the field, not the variable, and its cause shows the value, which may be secret.
-        raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings that cannot be read: {error}") from None
+        raise SettingsError(
+            "; ".join(_list_settings_not_json(dotenv)) or f"settings that cannot be read: {error}"
+        ) from None
 
 
 def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
     """Name the settings that must hold JSON and do not, each with its line in the file, and an example."""
     unset = Settings.model_construct()
     whole_platforms: dict[str, Any] = {
-        f"{ENV_PREFIX}{name.upper()}": {} for name in Settings.model_fields if isinstance(getattr(unset, name), BaseModel)
+        f"{ENV_PREFIX}{name.upper()}": {}
+        for name in Settings.model_fields
+        if isinstance(getattr(unset, name), BaseModel)
     }
     defaults = whole_platforms | dict(_iterate_values("PALIMPSEST", unset))
-    in_file = {binding.key: (f"{DOTENV_FILE}, line {_find_line(binding)}: ", binding.value) for binding in dotenv if binding.key}
+    in_file = {
+        binding.key: (f"{DOTENV_FILE}, line {_find_line(binding)}: ", binding.value)
+        for binding in dotenv
+        if binding.key
+    }
     places = {**in_file, **{name: ("", value) for name, value in os.environ.items()}}
     lines = []
     for name, (place, value) in places.items():
@@ -541,7 +683,13 @@ def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
         try:
             json.loads(value)
         except ValueError:
-            example = json.dumps(default) if default else '["first", "second"]' if isinstance(default, list) else '{"name": "value"}'
+            example = (
+                json.dumps(default)
+                if default
+                else '["first", "second"]'
+                if isinstance(default, list)
+                else '{"name": "value"}'
+            )
             lines.append(f"{place}{name} is not JSON; write it like {example}")
     return lines
 
@@ -554,7 +702,9 @@ def _parse_dotenv(file: Path) -> list[Binding]:
         content = file.read_bytes()
         text = content.decode(DOTENV_ENCODING)
     except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror or error}. Make it readable, or move it away.") from error
+        raise SettingsError(
+            f"{file} cannot be read: {error.strerror or error}. Make it readable, or move it away."
+        ) from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{file}, line {line}: this is not UTF-8. Save the file as UTF-8.") from error

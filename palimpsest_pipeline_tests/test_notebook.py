@@ -79,7 +79,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
             partitions.drop_day(conn, day)
         conn.execute(sql.SQL("grant usage on schema mart, palimpsest to {}").format(sql.Identifier(role)))
         conn.execute(sql.SQL("grant select on mart.odds_alert to {}").format(sql.Identifier(role)))
-    analyst = make_url(postgres.build_url(half)).set(username=role, password="reads").render_as_string(hide_password=False)
+    analyst = (
+        make_url(postgres.build_url(half)).set(username=role, password="reads").render_as_string(hide_password=False)
+    )
     yield World(postgres.build_url(hot), postgres.build_url(half), export, analyst)
     with Database(postgres.build_url(half)).connect() as conn:
         conn.execute(sql.SQL("drop owned by {}").format(sql.Identifier(role)))
@@ -106,7 +108,12 @@ def test_a_table_comes_with_the_types_it_has(data: Data) -> None:
 def test_what_is_asked_for_is_narrowed_in_postgres(data: Data) -> None:
     assert data.odds_alert(columns=["alert_id"], platform="bet9ja").columns == ["alert_id"]
     assert sorted(data.odds_alert(platform="bet9ja")["alert_id"]) == [2, 4, 6]
-    assert sorted(data.odds_alert("change_rel > 0.05 and market_key like 'match%'", sr_id=[7, 8])["alert_id"]) == [1, 3, 4, 6]
+    assert sorted(data.odds_alert("change_rel > 0.05 and market_key like 'match%'", sr_id=[7, 8])["alert_id"]) == [
+        1,
+        3,
+        4,
+        6,
+    ]
     assert sorted(data.odds_alert(sr_id=pl.Series([9]))["alert_id"]) == [2, 5]
     assert data.odds_alert(sr_id=[]).is_empty()
     assert data.odds_alert(closed_at=None).height == 6
@@ -115,7 +122,9 @@ def test_what_is_asked_for_is_narrowed_in_postgres(data: Data) -> None:
 
 
 def test_what_is_read_can_be_written_as_csv_and_for_excel(data: Data, tmp_path: Path) -> None:
-    lists = data.sql("select array['betpawa', 'bet9ja'] as platforms, array[1, 2]::bigint[] as ids, now() as at, 'match_result' as market_key")
+    lists = data.sql(
+        "select array['betpawa', 'bet9ja'] as platforms, array[1, 2]::bigint[] as ids, now() as at, 'match_result' as market_key"
+    )
     for name, rows in {"alerts": data.odds_alert(), "lists": lists, "prices": data.prices(7, ANSWERED)}.items():
         rows.write_csv(tmp_path / f"{name}.csv")
         assert pl.read_csv(tmp_path / f"{name}.csv").height == rows.height > 0
@@ -130,13 +139,17 @@ def test_a_market_that_there_is_not_is_refused_and_its_key_named(data: Data) -> 
         data.odds_alert(market_key="1x2")
     with pytest.raises(UnknownName, match=r"'match_reslt'.*nearest: .*match_result"):
         data.odds_alert(market_key=["match_result", "match_reslt"])
-    assert data.odds_alert(market_key="asian_handicap", sr_id=[1]).is_empty(), "a market that nobody offers is no mistake"
+    assert data.odds_alert(market_key="asian_handicap", sr_id=[1]).is_empty(), (
+        "a market that nobody offers is no mistake"
+    )
     assert data.odds_alert(market_key=["match_result"]).height > 0
 
 
 def test_a_large_table_is_not_read_whole_unasked(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notebook, "MAX_ROWS", 5)
-    with pytest.raises(TooManyRows, match=r"mart.odds_alert has more than 5 rows here: narrow them .* or read them all with whole=True"):
+    with pytest.raises(
+        TooManyRows, match=r"mart.odds_alert has more than 5 rows here: narrow them .* or read them all with whole=True"
+    ):
         data.odds_alert()
     assert data.odds_alert(whole=True).height == 6
     assert data.odds_alert(limit=6).height == 6
@@ -145,7 +158,10 @@ def test_a_large_table_is_not_read_whole_unasked(data: Data, monkeypatch: pytest
 
 def test_views_functions_and_tables_of_the_same_name(data: Data) -> None:
     told = {(row["name"], row["schema"]): row for row in data.tables.iter_rows(named=True)}
-    assert {(name.partition(".")[2] or name, schema) for name, schema in told} >= {("open_close", "mart"), ("open_close", "palimpsest")}
+    assert {(name.partition(".")[2] or name, schema) for name, schema in told} >= {
+        ("open_close", "mart"),
+        ("open_close", "palimpsest"),
+    }
     assert told["prices_as_of", "palimpsest"]["kind"] == "function"
     assert "decimal" in told["prices_as_of", "palimpsest"]["about"]
     assert "tournament" in data.open_close().columns or "home_team" in data.open_close().columns
@@ -185,13 +201,16 @@ def test_what_is_not_there_is_named_with_what_is_near(data: Data) -> None:
 def test_it_cannot_write(data: Data) -> None:
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         data.sql("select nextval(pg_get_serial_sequence('ops.listing_ids', 'listing_id'))")
-    assert data.sql("select 1::int2 as one, null::numeric as nothing, array['a', null] as texts, '{\"k\": 1}'::jsonb as json").rows() == [
-        (1, None, ["a", None], '{"k": 1}')
-    ]
+    assert data.sql(
+        "select 1::int2 as one, null::numeric as nothing, array['a', null] as texts, '{\"k\": 1}'::jsonb as json"
+    ).rows() == [(1, None, ["a", None], '{"k": 1}')]
 
 
 def test_prices_of_an_instant_wherever_its_day_lies(world: World, data: Data) -> None:
-    with palimpsest_pipeline.connect(world.hot, export=world.export) as hot, palimpsest_pipeline.connect(world.export) as alone:
+    with (
+        palimpsest_pipeline.connect(world.hot, export=world.export) as hot,
+        palimpsest_pipeline.connect(world.export) as alone,
+    ):
         whole = hot.prices(7, ANSWERED, all_listings=True)
         assert whole.schema == pl.Schema(PRICES_SCHEMA)
         assert whole["platform"].n_unique() == 3
@@ -199,7 +218,9 @@ def test_prices_of_an_instant_wherever_its_day_lies(world: World, data: Data) ->
             assert_frame_equal(other.prices(7, ANSWERED, all_listings=True), whole)
         assert data.prices([7], ANSWERED.isoformat())["is_primary"].all()
         assert alone.prices(7, max_age=timedelta(days=3))["last_confirmed_at"].max() == max(
-            said.observed_at for said in WORLD if said.observed_at.date() in DAYS[:2] and LISTINGS[said.listing_id][2] == 7
+            said.observed_at
+            for said in WORLD
+            if said.observed_at.date() in DAYS[:2] and LISTINGS[said.listing_id][2] == 7
         )
     with pytest.raises(ValueError, match="says no time zone"):
         data.prices(7, datetime(2026, 3, 1))  # noqa: DTZ001
@@ -228,7 +249,11 @@ def test_the_export_is_a_lazy_frame_that_says_what_duckdb_says(world: World) -> 
         asked.execute((world.export / "open.sql").read_text())
         asked.execute("set timezone = 'UTC'")
         theirs = asked.sql(f"select {', '.join(NAMED_PRICES_SCHEMA)} from prices").pl()
-        assert_frame_equal(theirs.select(pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items()), rows, check_row_order=False)
+        assert_frame_equal(
+            theirs.select(pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items()),
+            rows,
+            check_row_order=False,
+        )
         one = alone.export(8, DAYS[1], DAYS[1]).filter(pl.col("market_key") == "match_result").collect()
         assert_frame_equal(one, rows.filter(sr_id=8, date=DAYS[1], market_key="match_result"), check_row_order=False)
         assert one.height
@@ -238,31 +263,45 @@ def test_the_export_is_a_lazy_frame_that_says_what_duckdb_says(world: World) -> 
 def test_an_export_alone_says_what_it_lacks(world: World, tmp_path: Path) -> None:
     with palimpsest_pipeline.connect(world.export) as alone:
         assert alone.tables.is_empty()
-        with pytest.raises(AttributeError, match=r"is read without Postgres: it has prices\(\), changes\(\) and export\(\), no tables"):
+        with pytest.raises(
+            AttributeError, match=r"is read without Postgres: it has prices\(\), changes\(\) and export\(\), no tables"
+        ):
             alone.price_comparison()
-        with pytest.raises(ArchiveError, match=f"does not have 2026-05-01: it holds 2 days from {DAYS[0]} to {DAYS[1]}"):
+        with pytest.raises(
+            ArchiveError, match=f"does not have 2026-05-01: it holds 2 days from {DAYS[0]} to {DAYS[1]}"
+        ):
             alone.prices(7, "2026-05-01T12:00Z", max_age=timedelta(0))
     with pytest.raises(ArchiveError, match="nothing was exported to"):
         palimpsest_pipeline.connect(tmp_path / "nothing")
 
 
-def test_an_export_that_lacks_a_day_of_those_asked_for_does_not_answer_as_if_it_had_it(world: World, tmp_path: Path) -> None:
+def test_an_export_that_lacks_a_day_of_those_asked_for_does_not_answer_as_if_it_had_it(
+    world: World, tmp_path: Path
+) -> None:
     noon = [datetime.combine(day, time(12), UTC) for day in DAYS]
-    with palimpsest_pipeline.connect(world.export) as alone:  # the first two of three days; the day after them nothing was observed
-        with pytest.raises(ArchiveError, match=r"does not have 2026-03-03: it holds 2 days .* \(first_day, last_day; at, max_age\)"):
+    with palimpsest_pipeline.connect(
+        world.export
+    ) as alone:  # the first two of three days; the day after them nothing was observed
+        with pytest.raises(
+            ArchiveError, match=r"does not have 2026-03-03: it holds 2 days .* \(first_day, last_day; at, max_age\)"
+        ):
             alone.prices(7, noon[1] + timedelta(days=1), max_age=timedelta(days=2))
         with pytest.raises(ArchiveError, match="does not have 2026-03-03, 2026-03-04"):
             alone.changes(7, DAYS[0], DAYS[2])
         with pytest.raises(ArchiveError, match="does not have 2026-02-28"):
             alone.changes(7, DAYS[0] - timedelta(days=1), DAYS[1])
         with palimpsest_pipeline.connect(world.hot) as hot:
-            assert alone.prices(7, noon[0]).height, "what an export has of its first day it says, though the age reaches further back"
+            assert alone.prices(7, noon[0]).height, (
+                "what an export has of its first day it says, though the age reaches further back"
+            )
             assert_frame_equal(alone.prices(7, noon[0]), hot.prices(7, noon[0]))
     with Database(world.hot).connect(autocommit=True) as conn:
         for day in (DAYS[0], DAYS[2]):
             Archive(tmp_path).export(conn, day, exported_at=INGESTED_AT)
     with palimpsest_pipeline.connect(tmp_path) as holed:
-        with pytest.raises(ArchiveError, match="does not have 2026-03-02, 2026-03-03: it holds 2 days from 2026-03-01 to 2026-03-04"):
+        with pytest.raises(
+            ArchiveError, match="does not have 2026-03-02, 2026-03-03: it holds 2 days from 2026-03-01 to 2026-03-04"
+        ):
             holed.changes(7)
         with pytest.raises(ArchiveError, match="does not have 2026-03-03"):
             holed.prices(7, noon[2])
@@ -274,7 +313,10 @@ def test_who_has_an_export_alone_is_told_what_he_can_do_when_a_name_is_missing(w
     shutil.copytree(world.export, tmp_path / "old")
     file = tmp_path / "old" / "outcomes.parquet"
     pl.read_parquet(file).clear().write_parquet(file)
-    with palimpsest_pipeline.connect(tmp_path / "old") as alone, pytest.raises(LookupError, match=r"^outcomes\.parquet has no name .* copy it again"):
+    with (
+        palimpsest_pipeline.connect(tmp_path / "old") as alone,
+        pytest.raises(LookupError, match=r"^outcomes\.parquet has no name .* copy it again"),
+    ):
         alone.changes(7)
 
 
@@ -288,7 +330,9 @@ def test_a_day_that_the_catalogue_knows_as_empty_is_no_hole(world: World, tmp_pa
         assert_frame_equal(alone.changes(7), hot.changes(7))
 
 
-def test_a_folder_whose_name_begins_like_a_url_is_a_folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_whose_name_begins_like_a_url_is_a_folder(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(world.export, tmp_path / "postgres_export")
     monkeypatch.chdir(tmp_path)
     with palimpsest_pipeline.connect("postgres_export") as alone:
@@ -305,7 +349,11 @@ def test_every_example_query_is_read_as_it_is_written(world: World, file: Path) 
 
 
 def test_names_need_no_schema_as_for_the_analysts_role(data: Data) -> None:
-    assert data.sql("select * from odds_alert").height == data.odds_alert(where="sr_id in (select sr_id from odds_alert)").height == 6
+    assert (
+        data.sql("select * from odds_alert").height
+        == data.odds_alert(where="sr_id in (select sr_id from odds_alert)").height
+        == 6
+    )
 
 
 def test_a_query_may_end_as_statements_end_or_with_a_comment(data: Data) -> None:
@@ -315,7 +363,10 @@ def test_a_query_may_end_as_statements_end_or_with_a_comment(data: Data) -> None
 
 def test_the_export_of_another_database_is_refused(world: World, database_url: str) -> None:
     migrate.upgrade(database_url)
-    with palimpsest_pipeline.connect(database_url, export=world.export) as other, pytest.raises(ArchiveError, match="from another database"):
+    with (
+        palimpsest_pipeline.connect(database_url, export=world.export) as other,
+        pytest.raises(ArchiveError, match="from another database"),
+    ):
         other.prices(7, ANSWERED)
 
 
@@ -324,8 +375,15 @@ def test_a_role_for_marts_and_views_sees_these_and_is_told_where_the_history_is(
         assert "odds_alert" in dir(analyst)
         assert "availability_gap" not in dir(analyst)
         assert analyst.odds_alert().height == 6
-        for ask in (lambda: analyst.prices(7, ANSWERED), lambda: analyst.changes(7), lambda: analyst.changes(7, DAYS[0], DAYS[1])):
-            with pytest.raises(PermissionError, match=r"this role may not read the history itself .* ask the views \(prices_as_of, price_changes\)"):
+        for ask in (
+            lambda: analyst.prices(7, ANSWERED),
+            lambda: analyst.changes(7),
+            lambda: analyst.changes(7, DAYS[0], DAYS[1]),
+        ):
+            with pytest.raises(
+                PermissionError,
+                match=r"this role may not read the history itself .* ask the views \(prices_as_of, price_changes\)",
+            ):
                 ask()
 
 
@@ -344,7 +402,9 @@ def test_the_embedded_server_is_started_for_it_and_stopped_after_it(tmp_path: Pa
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
     from palimpsest_pipeline.pipeline.context import make_embedded_server
 
-    settings = load_settings(home_dir=tmp_path / "home", embedded_durable=False, database_url=None, dagster_database_url=None)
+    settings = load_settings(
+        home_dir=tmp_path / "home", embedded_durable=False, database_url=None, dagster_database_url=None
+    )
     with open_databases(settings) as pipeline:
         prepare_schema(pipeline)
     with palimpsest_pipeline.connect(settings=settings) as data:

@@ -67,10 +67,18 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "https://[secret/T1", "is not an http(s) URL"),
         ("PALIMPSEST_ALERT_CHANNELS", '["pager"]', "names no class"),
         ("PALIMPSEST_ALERT_LEAST_SEVERITY", "loud", "'warn' or 'error'"),
-        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [190, 100]}', "odds: [190, 100] are no two ages in minutes, first to warn"),
+        (
+            "PALIMPSEST_STALE_AFTER_MINUTES",
+            '{"odds": [190, 100]}',
+            "odds: [190, 100] are no two ages in minutes, first to warn",
+        ),
         ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are no two ages"),
         ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [100]}', "PALIMPSEST_STALE_AFTER_MINUTES"),
-        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"weather": [1, 2]}', "PALIMPSEST_STALE_AFTER_MINUTES__WEATHER: Input should be 'discovery', 'odds'"),
+        (
+            "PALIMPSEST_STALE_AFTER_MINUTES",
+            '{"weather": [1, 2]}',
+            "PALIMPSEST_STALE_AFTER_MINUTES__WEATHER: Input should be 'discovery', 'odds'",
+        ),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(monkeypatch, name, value, says):
@@ -89,14 +97,24 @@ def test_one_database_url_without_the_other_is_refused(monkeypatch):
         load_settings()
 
 
-@pytest.mark.parametrize("dagsters", ["postgresql://v@h/db", "postgresql+psycopg2://u:q@H:5432/db?sslmode=require", "postgresql:///db?host=h"])
+@pytest.mark.parametrize(
+    "dagsters",
+    ["postgresql://v@h/db", "postgresql+psycopg2://u:q@H:5432/db?sslmode=require", "postgresql:///db?host=h"],
+)
 def test_dagster_s_database_is_another_than_ours(monkeypatch, dagsters):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "postgresql://u:hunter2@h/db")
     monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", dagsters)
-    with pytest.raises(SettingsError, match="DAGSTER_DATABASE_URL name one database: make Dagster one of its own") as told:
+    with pytest.raises(
+        SettingsError, match="DAGSTER_DATABASE_URL name one database: make Dagster one of its own"
+    ) as told:
         load_settings()
     assert "hunter2" not in str(told.value)
-    for other in ("postgresql://u:p@h/dagster", "postgresql://u:p@h:5433/db", "postgresql://u:p@g/db", "postgresql://u:p@h:port/db"):
+    for other in (
+        "postgresql://u:p@h/dagster",
+        "postgresql://u:p@h:5433/db",
+        "postgresql://u:p@g/db",
+        "postgresql://u:p@h:port/db",
+    ):
         monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", other)
         assert not load_settings().is_embedded
 
@@ -131,15 +149,23 @@ def test_settings_handed_to_another_process_arrive_whole(monkeypatch):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("PALIMPSEST_SPORT=football\n".encode("utf-16"), r"^\.env, line 1: this is not UTF-8\. Save the file as UTF-8\.$"),
+        (
+            "PALIMPSEST_SPORT=football\n".encode("utf-16"),
+            r"^\.env, line 1: this is not UTF-8\. Save the file as UTF-8\.$",
+        ),
         (b"PALIMPSEST_SPORT=football\nA=\xff\n", r"^\.env, line 2: this is not UTF-8"),
-        (b'# ours\n\nPALIMPSEST_HOME_DIR="abc\nPALIMPSEST_SPORT=football\n', r"^\.env, line 3: this is not NAME=value\. Is a quote not closed\?$"),
+        (
+            b'# ours\n\nPALIMPSEST_HOME_DIR="abc\nPALIMPSEST_SPORT=football\n',
+            r"^\.env, line 3: this is not NAME=value\. Is a quote not closed\?$",
+        ),
         (b'A=1\nPALIMPSEST_BETPAWA={"base_url": \n', r"^\.env, line 2: PALIMPSEST_BETPAWA is not JSON; write it like"),
         (b"PALIMPSEST_KICKOFF_TIERS=often\n", r"^\.env, line 1: PALIMPSEST_KICKOFF_TIERS is not JSON"),
         (b"\nPALIMPSEST_BETPAWA__HEADERS={\n", r"^\.env, line 2: PALIMPSEST_BETPAWA__HEADERS is not JSON"),
     ],
 )
-def test_a_broken_dotenv_is_one_line_that_names_file_and_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str) -> None:
+def test_a_broken_dotenv_is_one_line_that_names_file_and_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / ".env").write_bytes(content)
     with pytest.raises(SettingsError, match=message) as raised:

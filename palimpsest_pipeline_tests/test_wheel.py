@@ -36,9 +36,17 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A command of the installed package, with the dependencies of this environment and none of the checkout's files."""
-    settings = {name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_", "PYTHON"))}
-    settings |= {"PYTHONPATH": str(installed), "PALIMPSEST_HOME_DIR": str(folder / "home"), "PALIMPSEST_EMBEDDED_DURABLE": "false"}
-    return subprocess.run([sys.executable, *words], cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False)
+    settings = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_", "PYTHON"))
+    }
+    settings |= {
+        "PYTHONPATH": str(installed),
+        "PALIMPSEST_HOME_DIR": str(folder / "home"),
+        "PALIMPSEST_EMBEDDED_DURABLE": "false",
+    }
+    return subprocess.run(
+        [sys.executable, *words], cwd=folder, env=settings, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 def test_it_holds_migrations_views_vocabulary_and_page_and_no_tests(wheel: Path):

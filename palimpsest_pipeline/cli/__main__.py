@@ -101,7 +101,10 @@ RUN_MODULES = ("dagster", "dagster_postgres")
 """What commands that execute runs need when the database is up: it takes seconds to import. Our definitions cannot be among it: see `run_live_job`."""
 
 DayOption = Annotated[
-    str | None, typer.Option(help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today.")
+    str | None,
+    typer.Option(
+        help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today."
+    ),
 ]
 
 
@@ -164,12 +167,17 @@ def demo(
         else:
             print_coverage(Pipeline(demo_settings))
             out.print(
-                "  ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}" for name, value in summary.as_dict().items())
+                "  ".join(
+                    f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+                    for name, value in summary.as_dict().items()
+                )
             )
         if ui:
             # Nothing of the user's own settings, nor of a `.env` beside them, may reach the demo's UI.
             serve_until_stopped(demo_settings, demo_settings.to_environment(), demo_settings.home)
-    say(f"The demo's data stay in {world.locate_demo_home(chosen)}; look again with: {format_command('coverage', world.locate_demo_home(chosen))}")
+    say(
+        f"The demo's data stay in {world.locate_demo_home(chosen)}; look again with: {format_command('coverage', world.locate_demo_home(chosen))}"
+    )
 
 
 def close_dead_cycles(pipeline: Any) -> None:
@@ -190,7 +198,9 @@ def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Pa
         err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
         say(f"definitions loaded, daemon alive after {supervisor.startup_s:.1f} s")
         if off := [switch.name for switch in list_switches(settings.home) if not switch.is_on]:
-            say(f"off, so that no platform is asked: {', '.join(off)}. To switch them on: {format_command('cadence on', settings.home)}")
+            say(
+                f"off, so that no platform is asked: {', '.join(off)}. To switch them on: {format_command('cadence on', settings.home)}"
+            )
         supervisor.wait()
 
 
@@ -213,7 +223,9 @@ def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None)
 
 @app.command()
 def down(
-    wait_s: Annotated[float, typer.Option(min=0, help="How long runs under way are waited for before they are asked to end, seconds.")] = 30,
+    wait_s: Annotated[
+        float, typer.Option(min=0, help="How long runs under way are waited for before they are asked to end, seconds.")
+    ] = 30,
     now: Annotated[bool, typer.Option("--now", help="Ask runs under way to end at once.")] = False,
 ) -> None:
     """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled: what had arrived is kept.
@@ -236,7 +248,9 @@ def down(
 
 
 @app.command()
-def worker(concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time, each in a process of its own.")] = 2) -> None:
+def worker(
+    concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time, each in a process of its own.")] = 2,
+) -> None:
     """Execute runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out. Ctrl-C or SIGTERM: no new ones; a second one ends those under way."""
     from palimpsest_pipeline.defs.instance import prepare_instance
     from palimpsest_pipeline.operate import celery_workers
@@ -269,7 +283,9 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
     with open_instance(pipeline.settings) as instance, open_terminal() as console, show_bars(board, console):
         report_dead_runs(instance, pipeline)
         watched = replace(pipeline, progress=board)
-        outcome = run_job(instance, watched, job, day or pipeline.clock.now().date(), trigger=Trigger(trigger), sr_ids=sr_ids)
+        outcome = run_job(
+            instance, watched, job, day or pipeline.clock.now().date(), trigger=Trigger(trigger), sr_ids=sr_ids
+        )
     if outcome.success:
         say(f"start-up {outcome.startup_s:.1f} s, scrape {outcome.scrape_s:.1f} s, derivation {outcome.derive_s:.1f} s")
     return outcome
@@ -284,10 +300,18 @@ def require_home_data_source(pipeline: Any) -> None:
         require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
 
 
-def print_report(outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **extra_fields: Any) -> None:
+def print_report(
+    outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **extra_fields: Any
+) -> None:
     """How each platform fared; then the exit code."""
     if as_json:
-        told = {"run_id": outcome.run_id, "success": outcome.success, "error": outcome.error, "timing": outcome.timing, **extra_fields}
+        told = {
+            "run_id": outcome.run_id,
+            "success": outcome.success,
+            "error": outcome.error,
+            "timing": outcome.timing,
+            **extra_fields,
+        }
         out.print_json(json.dumps({**told, "platforms": platforms}, default=str))
     elif platforms:
         shown = [(heading, name) for heading, name in REPORT_COLUMNS if name in platforms[0]]
@@ -338,23 +362,45 @@ def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")]
 
     with open_pipeline(modules_to_preload=RUN_MODULES) as found:
         outcome = run_live_job(found, "refresh", "on_demand", tuple(sr_ids))
-        from palimpsest_pipeline.operate.run_job import NOT_LISTED_STATUS, read_refresh_result  # not before `run_live_job` has settled the first day
+        from palimpsest_pipeline.operate.run_job import (
+            NOT_LISTED_STATUS,
+            read_refresh_result,
+        )  # not before `run_live_job` has settled the first day
 
         platforms, unknown = read_refresh_result(found, outcome.run_id, sr_ids)
         if unknown and outcome.success:
-            say(f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: run a full cycle first, or check the id")
+            say(
+                f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: run a full cycle first, or check the id"
+            )
         done = all(p["status"] in (RunStatus.COMPLETED, NOT_LISTED_STATUS) for p in platforms)
-        print_report(outcome, "Refresh", platforms, complete=done and not unknown, as_json=as_json, unknown_sr_ids=unknown)
+        print_report(
+            outcome, "Refresh", platforms, complete=done and not unknown, as_json=as_json, unknown_sr_ids=unknown
+        )
 
 
 @app.command()
 def backfill(
-    start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00, or day.")] = None,
+    start: Annotated[
+        str | None, typer.Argument(metavar="FROM", help="First UTC hour, e.g. 2026-06-26-10:00, or day.")
+    ] = None,
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, or day, included.")] = None,
-    stale: Annotated[bool, typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour.")] = False,
-    again: Annotated[bool, typer.Option("--again", help="Derive anew what is up to date, too: rows were changed by somebody, or are wrong.")] = False,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour."),
+    ] = False,
+    again: Annotated[
+        bool,
+        typer.Option(
+            "--again", help="Derive anew what is up to date, too: rows were changed by somebody, or are wrong."
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes that derive core at the same time: for many hours, and more than two cores.")] = 1,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Processes that derive core at the same time: for many hours, and more than two cores."
+        ),
+    ] = 1,
     as_json: JsonOption = False,
 ) -> None:
     """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
@@ -366,7 +412,11 @@ def backfill(
         raise typer.BadParameter("give FROM and TO, or --stale for all hours")
     if again and (stale or dry_run):
         raise typer.BadParameter("--again goes without --stale and --dry-run")
-    first, last = (None, None) if start is None or end is None else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
+    first, last = (
+        (None, None)
+        if start is None or end is None
+        else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
+    )
     with open_pipeline(modules_to_preload=RUN_MODULES) as found, open_terminal() as console:
         upgrade_schema(found)
         # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
@@ -398,11 +448,20 @@ def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, co
     """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as lines."""
     from palimpsest_pipeline.operate.backfill.backfill import list_lost_cycles
 
-    told = {hour.key: (hour.why(), [gone.sentence for gone in list_lost_cycles(hour, stale_only=stale_only)]) for hour in hours}
+    told = {
+        hour.key: (hour.why(), [gone.sentence for gone in list_lost_cycles(hour, stale_only=stale_only)])
+        for hour in hours
+    }
     if as_json:
-        out.print_json(json.dumps({key: {"due": why, "refused": refused} for key, (why, refused) in told.items() if why or refused}))
+        out.print_json(
+            json.dumps(
+                {key: {"due": why, "refused": refused} for key, (why, refused) in told.items() if why or refused}
+            )
+        )
         return
-    for (why, refused), alike in groupby(told, key=lambda key: told[key]):  # hours one after the other are often due for the same reason
+    for (why, refused), alike in groupby(
+        told, key=lambda key: told[key]
+    ):  # hours one after the other are often due for the same reason
         keys = list(alike)
         named = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
         for line in filter(None, (why, *refused)):
@@ -416,14 +475,28 @@ def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
     from palimpsest_pipeline.storage.marts import mart_reader
 
     with pipeline.connect() as conn:
-        rates, by_tournament = mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, max_tournaments)
+        rates, by_tournament = (
+            mart_reader.read_latest_rates(conn),
+            mart_reader.read_latest_tournaments(conn, max_tournaments),
+        )
     if rates.is_empty():
         out.print("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
         return
     as_of = rates["as_of"][0]
-    columns = ("platform", "n_listings", "n_fixtures", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
+    columns = (
+        "platform",
+        "n_listings",
+        "n_fixtures",
+        "n_matched_fixtures",
+        "n_home_only",
+        "n_competitor_only",
+        "n_undetermined",
+    )
     also = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
-    print_frame(f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC", _format_headings(rates.select(*columns, *also)))
+    print_frame(
+        f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC",
+        _format_headings(rates.select(*columns, *also)),
+    )
     print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", _format_headings(by_tournament))
 
 
@@ -448,7 +521,10 @@ def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOptio
     write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx)
     if as_json:
         out.print_json(
-            json.dumps({"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()}, default=_encode_json_value)
+            json.dumps(
+                {"match_rate_platform": rates.to_dicts(), "coverage_tournament": by_tournament.to_dicts()},
+                default=_encode_json_value,
+            )
         )
 
 
@@ -492,7 +568,9 @@ def simulate(
         for platform, url in simulator.base_urls.items():
             out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
         say("paste these lines into another terminal; commands there ask the simulator")
-        say(f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; mode none switches all off')
+        say(
+            f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; mode none switches all off'
+        )
         psutil.Process(simulator.pid).wait()
 
 

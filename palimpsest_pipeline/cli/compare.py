@@ -21,13 +21,21 @@ compare_app = typer.Typer()
 
 SrIdArgument = Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")]
 AtOption = Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")]
-MarketOption = Annotated[str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")]
+MarketOption = Annotated[
+    str | None,
+    typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1)."),
+]
 BEST_PRICE_MARK: Final = "<"
 
 
 @compare_app.command()
 def compare(
-    sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None
+    sr_id: SrIdArgument,
+    at: AtOption = None,
+    market: MarketOption = None,
+    as_json: JsonOption = False,
+    csv: CsvOption = None,
+    xlsx: XlsxOption = None,
 ) -> None:
     """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all together are an arbitrage.
 
@@ -49,10 +57,16 @@ def compare(
         lines = []
         for (outcome,), sides in outcomes.group_by("outcome_key", maintain_order=True):
             cells = {side["platform"]: _format_price(side, "platform") for side in sides.iter_rows(named=True)}
-            lines.append([outcome, _format_price(sides.row(0, named=True), "home"), *(cells.get(name) for name in sellers)])
+            lines.append(
+                [outcome, _format_price(sides.row(0, named=True), "home"), *(cells.get(name) for name in sellers)]
+            )
         print_table(" ".join(part for part in (key, specifier, _format_margins(outcomes)) if part), headings, lines)
     if rows.height:
-        out.print(f"{BEST_PRICE_MARK} best   * cannot be backed   (of a competitor: home's price against it)", highlight=False, markup=False)
+        out.print(
+            f"{BEST_PRICE_MARK} best   * cannot be backed   (of a competitor: home's price against it)",
+            highlight=False,
+            markup=False,
+        )
 
 
 @compare_app.command()
@@ -62,12 +76,23 @@ def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, 
     In `--json` the columns of palimpsest.compared_gaps, without names for people.
     """
     fixture, instant, tables = _read_compared_tables(sr_id, at)
-    rows = _filter_market(tables["mart.availability_gap"], market).sort("market_priority", "market_key", "specifier", "platform", nulls_last=True)
+    rows = _filter_market(tables["mart.availability_gap"], market).sort(
+        "market_priority", "market_key", "specifier", "platform", nulls_last=True
+    )
     if as_json:
         _print_json(fixture, instant, "gaps", rows)
         return
     _print_head(fixture, instant, rows, "no gap")
-    columns = ("market_key", "specifier", "platform", "gap_type", "home_state", "platform_state", "gap_open_since", "gap_minutes")
+    columns = (
+        "market_key",
+        "specifier",
+        "platform",
+        "gap_type",
+        "home_state",
+        "platform_state",
+        "gap_open_since",
+        "gap_minutes",
+    )
     if rows.height:
         print_table("", [(name, name == "gap_minutes") for name in columns], rows.select(columns).iter_rows())
 
@@ -87,7 +112,9 @@ def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], 
         with found.connect() as conn:
             fixture = read_fixture(conn, sr_id)
         if fixture is None:
-            raise fail(f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)")
+            raise fail(
+                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)"
+            )
         return fixture, instant, compute_prices_as_of(found, [sr_id], instant)
 
 
@@ -117,7 +144,9 @@ def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFram
     out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     if rows.is_empty():
         begun = fixture["kickoff_at"] <= instant
-        out.print("it has begun: ask for an instant before the kickoff with --at" if begun else empty_message, highlight=False)
+        out.print(
+            "it has begun: ask for an instant before the kickoff with --at" if begun else empty_message, highlight=False
+        )
 
 
 def _format_price(row: "dict[str, Any]", side: str) -> str:
@@ -127,7 +156,10 @@ def _format_price(row: "dict[str, Any]", side: str) -> str:
     off = "*" if row[f"{side}_state"] != "offered" else ""
     best = (
         f" {BEST_PRICE_MARK}"
-        if row["best_platform"] is not None and not off and odds == row["best_odds"] and (side == "home" or row["comparable"])
+        if row["best_platform"] is not None
+        and not off
+        and odds == row["best_odds"]
+        and (side == "home" or row["comparable"])
         else ""
     )
     lead = f" ({row['diff_rel']:+.1%})" if side == "platform" and row["comparable"] else ""
@@ -137,7 +169,10 @@ def _format_price(row: "dict[str, Any]", side: str) -> str:
 def _format_margins(outcomes: "pl.DataFrame") -> str:
     """Margins in words; empty where none can be computed."""
     first = outcomes.unique("platform", keep="first", maintain_order=True)
-    told = {first["home_platform"][0]: first["home_margin"][0], **dict(first.select("platform", "platform_margin").iter_rows())}
+    told = {
+        first["home_platform"][0]: first["home_margin"][0],
+        **dict(first.select("platform", "platform_margin").iter_rows()),
+    }
     said = ", ".join(f"{name} {margin:.1%}" for name, margin in told.items() if margin is not None)
     arbitrage = f"; best of all {first['cross_book_sum_inverse'][0]:.4f}: an arbitrage" if first["arb"].any() else ""
     return f"(margins: {said}{arbitrage})" if said else ""

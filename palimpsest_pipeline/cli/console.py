@@ -32,7 +32,9 @@ def say(message: str) -> None:
 
 def format_command(arguments: str, home: Path) -> str:
     """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
-    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"  # uv sets UV for what it runs; elsewhere the command is not on the PATH
+    command = (
+        "uv run palimpsest" if "UV" in os.environ else "palimpsest"
+    )  # uv sets UV for what it runs; elsewhere the command is not on the PATH
     return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {arguments}"
 
 
@@ -78,7 +80,9 @@ def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetim
     if end < begin:
         raise typer.BadParameter("TO lies before FROM")
     if end > current:
-        raise typer.BadParameter(f"{end:%Y-%m-%d-%H:%M} has not begun: the current hour is {current:%Y-%m-%d-%H:%M}, in UTC")
+        raise typer.BadParameter(
+            f"{end:%Y-%m-%d-%H:%M} has not begun: the current hour is {current:%Y-%m-%d-%H:%M}, in UTC"
+        )
     return begin, end
 
 
@@ -89,7 +93,9 @@ def parse_instant(text: str) -> datetime:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-06-26T19:00Z") from None
     if instant.tzinfo is None:
-        raise typer.BadParameter(f"{text!r} says no time zone: write {instant.isoformat()}Z for UTC, or an offset such as +01:00 at its end")
+        raise typer.BadParameter(
+            f"{text!r} says no time zone: write {instant.isoformat()}Z for UTC, or an offset such as +01:00 at its end"
+        )
     return instant.astimezone(UTC)
 
 

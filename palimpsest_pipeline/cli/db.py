@@ -38,8 +38,14 @@ def upgrade() -> None:
         prepare_schema(found)
         with open_instance(chosen):
             pass
-        say(f"upgraded in {time.monotonic() - began_s:.1f} s; our database takes {measure_mb(found):.1f} MB, {before_mb:.1f} MB before")
-        out.print(f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}", soft_wrap=True, highlight=False)
+        say(
+            f"upgraded in {time.monotonic() - began_s:.1f} s; our database takes {measure_mb(found):.1f} MB, {before_mb:.1f} MB before"
+        )
+        out.print(
+            f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}",
+            soft_wrap=True,
+            highlight=False,
+        )
 
 
 @db_app.command()
@@ -69,23 +75,35 @@ def check() -> None:
     if differences:
         for line in differences:
             out.print(line, markup=False)
-        raise fail(f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or add a migration")
+        raise fail(
+            f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or add a migration"
+        )
     out.print("models and database agree")
 
 
 @db_app.command()
-def url(analyst: Annotated[bool, typer.Option("--analyst", help="That of the read-only role, whose password is not known here.")] = False) -> None:
+def url(
+    analyst: Annotated[
+        bool, typer.Option("--analyst", help="That of the read-only role, whose password is not known here.")
+    ] = False,
+) -> None:
     """Print the database's address, password included, for psql and other clients. An embedded server must be running."""
     from palimpsest_pipeline.pipeline import analyst_role
     from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 
     chosen = load_settings()
     if chosen.is_embedded and not make_embedded_server(chosen).status().running:
-        raise fail("the embedded server is not running; `palimpsest up` starts it, and so does `palimpsest db upgrade`, until `palimpsest down`")
+        raise fail(
+            "the embedded server is not running; `palimpsest up` starts it, and so does `palimpsest db upgrade`, until `palimpsest down`"
+        )
     if analyst:
         address = analyst_role.build_analyst_url(chosen)
     else:
-        address = make_embedded_server(chosen).build_libpq_url(DATABASE_NAMES[0]) if chosen.is_embedded else Pipeline(chosen).database.conninfo
+        address = (
+            make_embedded_server(chosen).build_libpq_url(DATABASE_NAMES[0])
+            if chosen.is_embedded
+            else Pipeline(chosen).database.conninfo
+        )
     out.print(address, soft_wrap=True, highlight=False, markup=False)
 
 
@@ -106,7 +124,11 @@ def roles() -> None:
         left = enforce_analyst_access(found)
         with found.connect() as conn:
             locks = may_lock(conn)
-    out.print(f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address", highlight=False, soft_wrap=True)
+    out.print(
+        f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address",
+        highlight=False,
+        soft_wrap=True,
+    )
     if not chosen.is_embedded:
         say(f"its password is yours to set, where the server asks for one: alter role {ANALYST} password '...'")
     for line in left:
@@ -125,7 +147,11 @@ def roles() -> None:
 
 
 @db_app.command()
-def dictionary(only_check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when the file is out of date.")] = False) -> None:
+def dictionary(
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 when the file is out of date.")
+    ] = False,
+) -> None:
     """Write `sql/DICTIONARY.md` of this checkout, from the comments of tables, views and columns. Makes a database of its own meanwhile."""
     from palimpsest_pipeline.operate.data_dictionary import build_dictionary, locate_dictionary
 

@@ -11,8 +11,12 @@ from .console import fail, say
 if TYPE_CHECKING:
     import polars as pl
 
-CsvOption = Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows, with all columns, to this CSV file.")]
-XlsxOption = Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")]
+CsvOption = Annotated[
+    Path | None, typer.Option("--csv", metavar="FILE", help="Write the rows, with all columns, to this CSV file.")
+]
+XlsxOption = Annotated[
+    Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")
+]
 MAX_EXCEL_ROWS: Final = 1_048_575
 """Rows of a worksheet, less the headings."""
 
@@ -48,8 +52,13 @@ def _write_xlsx(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
     from palimpsest_pipeline.report.spreadsheet import prepare_for_excel
 
     if long := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
-        raise ValueError(f"{', '.join(long)} has more rows than a worksheet ({MAX_EXCEL_ROWS}): narrow them, or write CSV")
-    with path.open("wb") as file, xlsxwriter.Workbook(file, {"strings_to_formulas": False, "strings_to_urls": False}) as workbook:
+        raise ValueError(
+            f"{', '.join(long)} has more rows than a worksheet ({MAX_EXCEL_ROWS}): narrow them, or write CSV"
+        )
+    with (
+        path.open("wb") as file,
+        xlsxwriter.Workbook(file, {"strings_to_formulas": False, "strings_to_urls": False}) as workbook,
+    ):
         for name, frame in tables.items():
             prepare_for_excel(frame).write_excel(workbook, worksheet=name, autofit=True)
     return sum(frame.height for frame in tables.values())

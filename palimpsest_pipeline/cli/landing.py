@@ -22,7 +22,8 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what wou
 
 @landing_app.command("import")
 def landing_import(
-    folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")], as_json: JsonOption = False
+    folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")],
+    as_json: JsonOption = False,
 ) -> None:
     """Add recorded payloads to the landing. What is there already is not added twice.
 
@@ -43,7 +44,14 @@ def landing_import(
         if manifests:
             lower_first_day(found.settings, min(manifest.partition_hour.date() for manifest in manifests), say)
     if as_json:
-        out.print_json(json.dumps([{"hour": format_hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows} for m in manifests]))
+        out.print_json(
+            json.dumps(
+                [
+                    {"hour": format_hour_key(m.partition_hour), "cycle_id": m.cycle_id, "payloads": m.rows}
+                    for m in manifests
+                ]
+            )
+        )
         return
     for m in manifests:
         out.print(f"{format_hour_key(m.partition_hour)}  cycle {m.cycle_id}  {m.rows} payloads", highlight=False)
@@ -79,7 +87,9 @@ def landing_ls(as_json: JsonOption = False) -> None:
     ]
     if as_json:
         named = [cycle.as_dict() for cycle in unreadable]
-        out.print_json(json.dumps({"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": named}))
+        out.print_json(
+            json.dumps({"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": named})
+        )
     elif rows:
         import polars as pl
 
@@ -109,7 +119,10 @@ def landing_rescan(as_json: JsonOption = False) -> None:
         told = {"whole": done.n_whole, "gone": done.n_gone, "corrected": done.n_corrected, "damaged": done.damaged}
         out.print_json(json.dumps(told))
     else:
-        out.print(f"{done.n_whole} cycles are landed, {done.n_gone} are gone; {done.n_corrected} rows corrected", highlight=False)
+        out.print(
+            f"{done.n_whole} cycles are landed, {done.n_gone} are gone; {done.n_corrected} rows corrected",
+            highlight=False,
+        )
     if done.damaged:
         named = "; ".join(f"cycle {cycle_id}: {problem}" for cycle_id, problem in done.damaged.items())
         raise fail(f"{len(done.damaged)} cycles cannot be derived: {named}", EXIT_PARTIAL)
@@ -125,10 +138,22 @@ def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) 
     with open_databases(load_settings()) as found:
         require_schema(found)
         done = compact_landing(found, dry_run=dry_run)
-    hours = {format_hour_key(one.hour): {"bytes_before": one.bytes_before, "bytes_after": one.bytes_after} for one in done if one.left_alone is None}
+    hours = {
+        format_hour_key(one.hour): {"bytes_before": one.bytes_before, "bytes_after": one.bytes_after}
+        for one in done
+        if one.left_alone is None
+    }
     left = {format_hour_key(one.hour): one.left_alone for one in done if one.left_alone is not None}
     if as_json:
-        out.print_json(json.dumps({"compacted": {} if dry_run else hours, "to_compact": list(hours) if dry_run else [], "left_alone": left}))
+        out.print_json(
+            json.dumps(
+                {
+                    "compacted": {} if dry_run else hours,
+                    "to_compact": list(hours) if dry_run else [],
+                    "left_alone": left,
+                }
+            )
+        )
         return
     for key, why in left.items():
         say(f"{key} stays as it is: {why}")
@@ -136,14 +161,22 @@ def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) 
     if not hours:
         out.print("nothing to compact")
     elif dry_run:
-        out.print(f"{len(hours)} hours to compact, {_format_mb(before)} MB: {', '.join(hours)}", highlight=False, soft_wrap=True)
+        out.print(
+            f"{len(hours)} hours to compact, {_format_mb(before)} MB: {', '.join(hours)}",
+            highlight=False,
+            soft_wrap=True,
+        )
     else:
-        out.print(f"{len(hours)} hours compacted: {_format_mb(before)} MB before, {_format_mb(after)} MB now", highlight=False)
+        out.print(
+            f"{len(hours)} hours compacted: {_format_mb(before)} MB before, {_format_mb(after)} MB now", highlight=False
+        )
 
 
 @landing_app.command("expire")
 def landing_expire(
-    days: Annotated[int | None, typer.Option(min=1, help="Keep so many days. Default: PALIMPSEST_LANDING_RETENTION_DAYS.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Keep so many days. Default: PALIMPSEST_LANDING_RETENTION_DAYS.")
+    ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -156,7 +189,12 @@ def landing_expire(
         done = expire_landing(found, days, dry_run=dry_run)
     removed, kept = _format_hours(done.removed), dict(zip(_format_hours(done.kept), done.kept.values(), strict=True))
     if as_json:
-        told = {"removed": [] if dry_run else removed, "to_remove": removed if dry_run else [], "bytes": done.bytes_removed, "kept": kept}
+        told = {
+            "removed": [] if dry_run else removed,
+            "to_remove": removed if dry_run else [],
+            "bytes": done.bytes_removed,
+            "kept": kept,
+        }
         out.print_json(json.dumps(told))
         return
     for key, why in kept.items():
@@ -165,7 +203,11 @@ def landing_expire(
         out.print("nothing to remove")
         return
     verb = "to remove" if dry_run else "removed"
-    out.print(f"{len(removed)} hours {verb}, {_format_mb(done.bytes_removed)} MB: {', '.join(removed)}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{len(removed)} hours {verb}, {_format_mb(done.bytes_removed)} MB: {', '.join(removed)}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _format_hours(hours: Iterable[datetime]) -> list[str]:

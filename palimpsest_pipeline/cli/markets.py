@@ -30,7 +30,10 @@ PlatformOption = Annotated[Platform | None, typer.Option(help="Only this platfor
 
 @markets_app.command("show")
 def show(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A market's key, or a platform's own id: total_goals, sportybet:18, S_OU.")],
+    key: Annotated[
+        str,
+        typer.Argument(metavar="KEY", help="A market's key, or a platform's own id: total_goals, sportybet:18, S_OU."),
+    ],
     as_json: JsonOption = False,
 ) -> None:
     """One market across platforms: what it is, its ids and outcomes on each, and how their specifiers are read."""
@@ -55,25 +58,40 @@ def _print_market(market: "Market") -> None:
     line = "none" if market.line_kind == "none" else market.line_kind
     parts = f" ({', '.join(market.specifier)})" if market.specifier else ""
     out.print(f"\n[bold]{market.market_key}[/]  {escape_markup(market.name)}", highlight=False)
-    out.print(f"family {market.family}, sport {market.sport}, period {market.period}, line: {line}{parts}", highlight=False)
+    out.print(
+        f"family {market.family}, sport {market.sport}, period {market.period}, line: {line}{parts}", highlight=False
+    )
     out.print(f"fair sum {market.fair_sum or '?'}: {market.margin}", highlight=False)
     if market.note:
         out.print(f"note: {escape_markup(market.note)}", highlight=False)
     if market.complete_sets:
-        out.print(f"complete sets: {', '.join(f'{name} ({n} outcomes)' for name, n in market.complete_sets.items())}", highlight=False)
+        out.print(
+            f"complete sets: {', '.join(f'{name} ({n} outcomes)' for name, n in market.complete_sets.items())}",
+            highlight=False,
+        )
     for platform in Platform:
-        feeds = sorted((k.feed, k.external_market_id) for k in market.keys if k.platform == platform and k.feed is not None)
+        feeds = sorted(
+            (k.feed, k.external_market_id) for k in market.keys if k.platform == platform and k.feed is not None
+        )
         if feeds:
             in_order = ", ".join(market_id for _, market_id in feeds)
-            out.print(f"{platform.value} has it from several feeds; the first that an answer lists counts: {in_order}", highlight=False)
+            out.print(
+                f"{platform.value} has it from several feeds; the first that an answer lists counts: {in_order}",
+                highlight=False,
+            )
     keys = [(k.platform, k.external_market_id, "\n".join(k.specifier) or "none", k.open_outcomes) for k in market.keys]
     opened = any(k.open_outcomes for k in market.keys)
     headings = ["platform", "market id", "specifier", *(["open outcome ids"] if opened else [])]
     print_table("Sold as", [(name, False) for name in headings], [row[: len(headings)] for row in keys])
     sellers = [p.value for p in Platform if any(k.platform == p for k in market.keys)]
-    rows = [(o.ordinal, o.outcome_key, o.name, *(_format_outcome_ids(o.ids.get(p, {})) for p in sellers)) for o in market.outcomes]
+    rows = [
+        (o.ordinal, o.outcome_key, o.name, *(_format_outcome_ids(o.ids.get(p, {})) for p in sellers))
+        for o in market.outcomes
+    ]
     if rows:
-        print_table("Outcomes, with their ids", [("#", True), *((name, False) for name in ("outcome", "name", *sellers))], rows)
+        print_table(
+            "Outcomes, with their ids", [("#", True), *((name, False) for name in ("outcome", "name", *sellers))], rows
+        )
 
 
 def _format_outcome_ids(ids: dict[str, list[str]]) -> str:
@@ -118,11 +136,14 @@ def audit(
             show_default=False,
         ),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="Of a CSV, only the rows with this value in the column `source`.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Of a CSV, only the rows with this value in the column `source`.")
+    ] = None,
     platform: PlatformOption = None,
     hour: Annotated[str | None, typer.Option(help="Of a landing, only this UTC hour, e.g. 2026-06-26-19:00.")] = None,
     top: Annotated[
-        int | None, typer.Option(min=0, help="How many unmapped markets to name per platform. Default: 15 in tables, all in JSON.")
+        int | None,
+        typer.Option(min=0, help="How many unmapped markets to name per platform. Default: 15 in tables, all in JSON."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -149,7 +170,14 @@ def audit(
     if as_json:
         missing = missing if top is None else missing.group_by("platform", maintain_order=True).head(top)
         found_on = {row.pop("platform"): row for row in shares.to_dicts()}
-        out.print_json(json.dumps({p: {**row, "unmapped": missing.filter(platform=p).drop("platform").to_dicts()} for p, row in found_on.items()}))
+        out.print_json(
+            json.dumps(
+                {
+                    p: {**row, "unmapped": missing.filter(platform=p).drop("platform").to_dicts()}
+                    for p, row in found_on.items()
+                }
+            )
+        )
     else:
         _print_audit(shares, missing, MAX_UNMAPPED_ROWS if top is None else top)
     if not all(x.is_in_play for x in result.left_out):
@@ -165,13 +193,27 @@ def _print_left_out(left_out: "list[LeftOutInput]") -> None:
 
 def _print_audit(shares: "pl.DataFrame", missing: "pl.DataFrame", top: int) -> None:
     print_frame("Occurrences (event, market, line) and how many of them the vocabulary knows", shares)
-    headings = [("market id", False), ("name", False), ("occurrences", True), ("reason", False), ("specifier", False), ("outcomes", False)]
+    headings = [
+        ("market id", False),
+        ("name", False),
+        ("occurrences", True),
+        ("reason", False),
+        ("specifier", False),
+        ("outcomes", False),
+    ]
     for platform in shares["platform"]:
         rows = missing.filter(platform=platform)
         if rows.is_empty() or not top:
             continue
         ranked = (
-            (r["external_market_id"], r["name"], r["occurrences"], r["triage"] or r["error_class"], r["specifier"], ", ".join(r["sample_outcomes"]))
+            (
+                r["external_market_id"],
+                r["name"],
+                r["occurrences"],
+                r["triage"] or r["error_class"],
+                r["specifier"],
+                ", ".join(r["sample_outcomes"]),
+            )
             for r in rows.head(top).to_dicts()
         )
         print_table(f"Not mapped on {platform}: {min(top, rows.height)} of {rows.height}", headings, ranked)

@@ -15,18 +15,30 @@ from palimpsest_pipeline.settings import load_settings
 from .console import JsonOption, escape_markup, fail, out, print_table
 from .files import CsvOption, XlsxOption, write_files
 
-odds_alerts_app = typer.Typer(help="What traders are told of: prices that move, books that disagree, markets and listings that go.")
+odds_alerts_app = typer.Typer(
+    help="What traders are told of: prices that move, books that disagree, markets and listings that go."
+)
 DEFAULT_ALERT_LIMIT: Final = 40
 
 
 @odds_alerts_app.callback(invoke_without_command=True)
 def odds_alerts(
     context: typer.Context,
-    only_open: Annotated[bool, typer.Option("--open", help="Only those that are not over, and that nobody has acknowledged.")] = False,
-    least: Annotated[OddsAlertLevel, typer.Option("--severity", help="Only those at least so severe.")] = OddsAlertLevel.LOW,
-    main: Annotated[bool, typer.Option("--main", help="Only markets in PALIMPSEST_MAIN_MARKETS, and whole listings.")] = False,
-    sr_id: Annotated[int | None, typer.Option("--fixture", metavar="SR_ID", help="Only this fixture's, by SportRadar id.")] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help=f"At most so many; 0: all. Default: {DEFAULT_ALERT_LIMIT}, in files all.")] = None,
+    only_open: Annotated[
+        bool, typer.Option("--open", help="Only those that are not over, and that nobody has acknowledged.")
+    ] = False,
+    least: Annotated[
+        OddsAlertLevel, typer.Option("--severity", help="Only those at least so severe.")
+    ] = OddsAlertLevel.LOW,
+    main: Annotated[
+        bool, typer.Option("--main", help="Only markets in PALIMPSEST_MAIN_MARKETS, and whole listings.")
+    ] = False,
+    sr_id: Annotated[
+        int | None, typer.Option("--fixture", metavar="SR_ID", help="Only this fixture's, by SportRadar id.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"At most so many; 0: all. Default: {DEFAULT_ALERT_LIMIT}, in files all.")
+    ] = None,
     as_json: JsonOption = False,
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
@@ -45,7 +57,9 @@ def odds_alerts(
         require_schema(found)
         keys = [WHOLE_LISTING_KEY, *found.main_markets] if main else None
         with found.connect() as conn:
-            rows, total = stored.list_alerts(conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None)
+            rows, total = stored.list_alerts(
+                conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None
+            )
     written = bool(csv or xlsx) and write_files({"odds_alerts": stored.build_alert_frame(rows)}, csv, xlsx)
     if as_json:
         out.print_json(json.dumps({"alerts": rows, "total": total}, default=_encode_json_value))
@@ -54,7 +68,9 @@ def odds_alerts(
     if not rows:
         out.print("no alerts" if not only_open else "no open alerts")
         return
-    headings = [(name, False) for name in ("id", "severity", "what", "fixture", "kickoff", "market", "opened", "status")]
+    headings = [
+        (name, False) for name in ("id", "severity", "what", "fixture", "kickoff", "market", "opened", "status")
+    ]
     print_table(f"{len(rows)} of {total} alerts", headings, [_format_row(row) for row in rows])
 
 
@@ -88,7 +104,16 @@ def _format_row(row: dict[str, Any]) -> list[str]:
     kickoff = f"{row['kickoff_at']:%m-%d %H:%M}" if row["kickoff_at"] else ""
     market = " ".join(filter(None, (row["market_key"], row["specifier"], row["outcome_key"])))
     status = f"closed {row['closed_at']:%m-%d %H:%M}" if row["closed_at"] else row["status"]
-    return [str(row["alert_id"]), row["severity"], _describe_change(row), names, kickoff, market, f"{row['opened_at']:%m-%d %H:%M}", status]
+    return [
+        str(row["alert_id"]),
+        row["severity"],
+        _describe_change(row),
+        names,
+        kickoff,
+        market,
+        f"{row['opened_at']:%m-%d %H:%M}",
+        status,
+    ]
 
 
 def _describe_change(row: dict[str, Any]) -> str:

@@ -26,7 +26,10 @@ class SwitchState(StrEnum):
 
 @orchestration_app.command()
 def cadence(
-    state: Annotated[SwitchState | None, typer.Argument(metavar="[on|off]", help="Switch them on or off; left out: say how they stand.")] = None,
+    state: Annotated[
+        SwitchState | None,
+        typer.Argument(metavar="[on|off]", help="Switch them on or off; left out: say how they stand."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Switch on, or off, what asks platforms by itself: the schedule of full cycles and the sensor of those before kickoff. Needs `palimpsest up`.
@@ -42,10 +45,20 @@ def cadence(
         out.print_json(json.dumps(told, default=datetime.isoformat))
         return
     for one in found:
-        stands = "off" if not one.is_on else "on" if one.next_at is None else f"on, next at {one.next_at:%Y-%m-%d %H:%M:%S} UTC"
-        out.print(f"{one.kind} {one.name}: {stands}\n  {one.description}", highlight=False, markup=False, soft_wrap=True)
+        stands = (
+            "off"
+            if not one.is_on
+            else "on"
+            if one.next_at is None
+            else f"on, next at {one.next_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        out.print(
+            f"{one.kind} {one.name}: {stands}\n  {one.description}", highlight=False, markup=False, soft_wrap=True
+        )
     if state is SwitchState.ON and not _has_upcoming_fixture():
-        soonest = min((one.next_at for one in found if one.kind == "schedule" and one.next_at is not None), default=None)
+        soonest = min(
+            (one.next_at for one in found if one.kind == "schedule" and one.next_at is not None), default=None
+        )
         at = "" if soonest is None else f" at {soonest:%H:%M} UTC"
         first = f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at}; `palimpsest scrape` runs one now"
         out.print(first, highlight=False, markup=False, soft_wrap=True)
@@ -93,10 +106,18 @@ def slots(
         return
     span = f"from {found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
     if found.begin == found.end:
-        out.print(f"the first slot of the kickoff cadence, of {found.begin:%Y-%m-%d %H:%M} UTC, is not over yet", highlight=False, soft_wrap=True)
+        out.print(
+            f"the first slot of the kickoff cadence, of {found.begin:%Y-%m-%d %H:%M} UTC, is not over yet",
+            highlight=False,
+            soft_wrap=True,
+        )
     elif not found.is_in_use:
         why = "it was off or nothing ran (`palimpsest cadence` says how it stands), or no fixture was due"
-        out.print(f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}", highlight=False, soft_wrap=True)
+        out.print(
+            f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}",
+            highlight=False,
+            soft_wrap=True,
+        )
     elif stretches.is_empty():
         out.print(f"all {found.slots.height} slots {span} were kept", highlight=False)
     else:
@@ -133,7 +154,9 @@ def alerts(
             found = read_recent_alerts(conn, now - timedelta(hours=hours))
     if as_json:
         lasting = [to_fields(alert) for alert in found if alert.closed_at is None]
-        out.print_json(json.dumps({"open": lasting, "over": [to_fields(alert) for alert in found if alert.closed_at is not None]}))
+        out.print_json(
+            json.dumps({"open": lasting, "over": [to_fields(alert) for alert in found if alert.closed_at is not None]})
+        )
         return
     for alert in found:
         state = (
@@ -146,4 +169,7 @@ def alerts(
         line = f"{alert.severity.upper()} {alert.subject}{where}: {alert.error_class}, {state}, seen {seen}"
         out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)
     if not found:
-        out.print(f"nothing is wrong, and nothing was in the last {hours:g} hours, as far as the sensor `alerts` has looked", highlight=False)
+        out.print(
+            f"nothing is wrong, and nothing was in the last {hours:g} hours, as far as the sensor `alerts` has looked",
+            highlight=False,
+        )

@@ -32,7 +32,10 @@ def prices(
     sr_id: Annotated[int, typer.Argument(metavar="SR_ID", help="SportRadar id of the fixture.")],
     at: Annotated[str | None, typer.Option(help="Instant with its zone, e.g. 2026-06-26T19:00Z. Default: now.")] = None,
     market: Annotated[
-        str | None, typer.Option(help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1).")
+        str | None,
+        typer.Option(
+            help="Only this market: its key (match_result), its name (1x2), or a platform's id (sportybet:1)."
+        ),
     ] = None,
     platform: Annotated[Platform | None, typer.Option(help="Only this platform.")] = None,
     as_json: JsonOption = False,
@@ -83,8 +86,12 @@ def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[
     with pipeline.connect() as conn:
         fixture = read_fixture(conn, sr_id)
         if fixture is None:
-            raise fail(f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)")
-        rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(instant, sr_ids=[sr_id], max_age=MAX_ANSWER_AGE)
+            raise fail(
+                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)"
+            )
+        rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
+            instant, sr_ids=[sr_id], max_age=MAX_ANSWER_AGE
+        )
     return fixture, rows.filter(rows["is_primary"]).drop("is_primary")
 
 
@@ -104,7 +111,11 @@ def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFr
         for row in outcomes.sort("ordinal", "outcome_key", nulls_last=True).iter_rows(named=True):
             cells.setdefault(row["outcome_key"], {})[row["platform"]] = _format_price(row)
         headings = [("outcome", False), *((name, True) for name in sellers)]
-        print_table(f"{key} {specifier}".rstrip(), headings, [[outcome, *(on.get(name) for name in sellers)] for outcome, on in cells.items()])
+        print_table(
+            f"{key} {specifier}".rstrip(),
+            headings,
+            [[outcome, *(on.get(name) for name in sellers)] for outcome, on in cells.items()],
+        )
     out.print(f"{INACTIVE_MARK} cannot be backed", highlight=False)
 
 

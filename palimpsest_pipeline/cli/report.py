@@ -16,7 +16,10 @@ report_app = typer.Typer()
 
 @report_app.command("report")
 def report(
-    file: Annotated[Path | None, typer.Option("--out", help="Where to write it. Default: report/coverage.html in PALIMPSEST_HOME_DIR.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--out", help="Where to write it. Default: report/coverage.html in PALIMPSEST_HOME_DIR."),
+    ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:

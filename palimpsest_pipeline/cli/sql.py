@@ -24,7 +24,9 @@ SEARCH_PATH_OPTION: Final = "-c search_path=palimpsest,mart,public"
 @sql_app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def sql(
     context: typer.Context,
-    analyst: Annotated[bool, typer.Option("--analyst", help="Connect as the read-only role, which cannot change anything.")] = False,
+    analyst: Annotated[
+        bool, typer.Option("--analyst", help="Connect as the read-only role, which cannot change anything.")
+    ] = False,
 ) -> None:
     """Open psql on the database. psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5" --csv`.
 
@@ -67,5 +69,7 @@ def _find_shipped_psql() -> Path | None:
 def _find_psql() -> Path:
     found = _find_shipped_psql() or shutil.which("psql")
     if found is None:
-        raise fail("there is no psql on this machine: install PostgreSQL's client (Debian: apt-get install postgresql-client)")
+        raise fail(
+            "there is no psql on this machine: install PostgreSQL's client (Debian: apt-get install postgresql-client)"
+        )
     return Path(found)

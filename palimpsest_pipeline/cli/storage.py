@@ -26,9 +26,18 @@ storage_app = typer.Typer()
 def export(
     start: Annotated[str | None, typer.Argument(metavar="FROM", help="First UTC day, e.g. 2026-06-26.")] = None,
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC day, included. Default: FROM.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace exported days even if Postgres lacks some of their cycles; name the days.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Replace exported days even if Postgres lacks some of their cycles; name the days."
+        ),
+    ] = False,
     adopt_root: Annotated[
-        bool, typer.Option("--adopt-root", help="Accept the export's folder as it is; exported days that it lacks then count as never exported.")
+        bool,
+        typer.Option(
+            "--adopt-root",
+            help="Accept the export's folder as it is; exported days that it lacks then count as never exported.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,7 +71,11 @@ def export(
         ]
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
-        out.print("nothing to export: no day that is over is missing from the archive or has changed", highlight=False, soft_wrap=True)
+        out.print(
+            "nothing to export: no day that is over is missing from the archive or has changed",
+            highlight=False,
+            soft_wrap=True,
+        )
     for day, why in report.left.items():
         say(f"{day}: {why}")
     if report.failed:
@@ -115,8 +128,14 @@ def storage(as_json: JsonOption = False) -> None:
 
 def _print_tables(tables: "pl.DataFrame") -> None:
     headings = [("table", False), ("rows", True), ("heap MB", True), ("index MB", True)]
-    rows = [(r["table_name"], r["n_rows"], _format_mb(r["heap_bytes"]), _format_mb(r["index_bytes"])) for r in tables.to_dicts() if r["n_rows"]]
-    print_table("Tables, largest first (rows as the planner estimates; those of the odds history counted)", headings, rows)
+    rows = [
+        (r["table_name"], r["n_rows"], _format_mb(r["heap_bytes"]), _format_mb(r["index_bytes"]))
+        for r in tables.to_dicts()
+        if r["n_rows"]
+    ]
+    print_table(
+        "Tables, largest first (rows as the planner estimates; those of the odds history counted)", headings, rows
+    )
 
 
 def _print_days(days: "pl.DataFrame") -> None:
@@ -134,13 +153,22 @@ def _print_days(days: "pl.DataFrame") -> None:
         for r in days.to_dicts()
     ]
     if rows:
-        print_table("Odds history by day", [("day", False), *((name.replace(" ", "\n", 1), True) for name in names)], rows)
+        print_table(
+            "Odds history by day", [("day", False), *((name.replace(" ", "\n", 1), True) for name in names)], rows
+        )
 
 
 def _print_payloads(payloads: "pl.DataFrame") -> None:
-    rows = [(r["platform"], r["n_answers"], _format_mb(r["bytes"]), f"{r['bytes_per_answer']:.0f}") for r in payloads.to_dicts()]
+    rows = [
+        (r["platform"], r["n_answers"], _format_mb(r["bytes"]), f"{r['bytes_per_answer']:.0f}")
+        for r in payloads.to_dicts()
+    ]
     if rows:
-        print_table("Landing by platform", [("platform", False), *((name, True) for name in ("answers", "MB", "bytes an answer"))], rows)
+        print_table(
+            "Landing by platform",
+            [("platform", False), *((name, True) for name in ("answers", "MB", "bytes an answer"))],
+            rows,
+        )
 
 
 def _print_figures(sizes: "Sizes") -> None:
@@ -148,7 +176,10 @@ def _print_figures(sizes: "Sizes") -> None:
     out.print(f"{_format_gb(sizes.total_bytes)} of {_format_gb(sizes.limit_bytes)} GB: {parts} GB", highlight=False)
     if sizes.bytes_per_price is not None or sizes.export_bytes_per_price is not None:
         each = [(sizes.bytes_per_price, "Postgres"), (sizes.export_bytes_per_price, "the export")]
-        out.print("; ".join(f"{_format_ratio(value)} bytes a price in {where}" for value, where in each if value is not None), highlight=False)
+        out.print(
+            "; ".join(f"{_format_ratio(value)} bytes a price in {where}" for value, where in each if value is not None),
+            highlight=False,
+        )
     if sizes.growth_bytes_per_day is None:
         out.print("growth: not known until upkeep/storage_report has run for some days", highlight=False)
         return

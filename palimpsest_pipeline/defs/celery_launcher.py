@@ -29,14 +29,25 @@ CELERY_CONFIG: Final = {
     "worker_max_tasks_per_child": 200,
     "broker_connection_retry_on_startup": True,
     "broker_connection_timeout": CONNECT_TIMEOUT_S,
-    "broker_transport_options": {"socket_connect_timeout": CONNECT_TIMEOUT_S, "max_retries": 3, "interval_start": 0, "interval_max": 0.5},
+    "broker_transport_options": {
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "max_retries": 3,
+        "interval_start": 0,
+        "interval_max": 0.5,
+    },
 }
 
 
 def build_application(broker_url: str) -> Celery:
     """The application that both sides know, with the one task that executes a run."""
     app = make_app(
-        {"broker": broker_url, "backend": DISABLED_BACKEND_URL, "include": [], "config_source": CELERY_CONFIG, "task_default_queue": QUEUE_NAME}
+        {
+            "broker": broker_url,
+            "backend": DISABLED_BACKEND_URL,
+            "include": [],
+            "config_source": CELERY_CONFIG,
+            "task_default_queue": QUEUE_NAME,
+        }
     )
     create_execute_job_task(app)
     return app
@@ -47,11 +58,21 @@ class Launcher(CeleryRunLauncher):
     one that was started anew has forgotten the runs that go on."""
 
     def __init__(self, broker: str, inst_data: Any = None) -> None:
-        super().__init__(default_queue=QUEUE_NAME, broker=broker, backend=DISABLED_BACKEND_URL, config_source=CELERY_CONFIG, inst_data=inst_data)
+        super().__init__(
+            default_queue=QUEUE_NAME,
+            broker=broker,
+            backend=DISABLED_BACKEND_URL,
+            config_source=CELERY_CONFIG,
+            inst_data=inst_data,
+        )
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        return {"broker": dg.Field(dg.StringSource, description="URL of the broker, with its password: name an environment variable")}
+        return {
+            "broker": dg.Field(
+                dg.StringSource, description="URL of the broker, with its password: name an environment variable"
+            )
+        }
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> Self:

@@ -19,17 +19,29 @@ def name_check(key: dg.AssetCheckKey) -> str:
 def list_blocking_failures(instance: dg.DagsterInstance, run_id: str) -> list[tuple[dg.AssetCheckEvaluation, float]]:
     """Return the failed evaluations of blocking checks in a run, of any severity, each with its Unix time."""
     entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    evaluations = [(entry.dagster_event.asset_check_evaluation_data, entry.timestamp) for entry in entries if entry.dagster_event is not None]
-    return [(evaluation, timestamp_s) for evaluation, timestamp_s in evaluations if evaluation.blocking and not evaluation.passed]
+    evaluations = [
+        (entry.dagster_event.asset_check_evaluation_data, entry.timestamp)
+        for entry in entries
+        if entry.dagster_event is not None
+    ]
+    return [
+        (evaluation, timestamp_s)
+        for evaluation, timestamp_s in evaluations
+        if evaluation.blocking and not evaluation.passed
+    ]
 
 
-def find_last_evaluation(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str | None = None) -> AssetCheckExecutionRecord | None:
+def find_last_evaluation(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str | None = None
+) -> AssetCheckExecutionRecord | None:
     """Return the newest evaluation of a check in any run, of a partition when one is given.
 
     Dagster sorts evaluations by when their run planned them. A long run plans its evaluation before a short one, and makes it after that.
     """
     of = None if partition_key is None else PartitionKeyFilter(key=partition_key)
-    found = instance.event_log_storage.get_asset_check_execution_history(check, limit=MAX_PARALLEL_RUNS, status=COMPLETED, partition_filter=of)
+    found = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=MAX_PARALLEL_RUNS, status=COMPLETED, partition_filter=of
+    )
     return max((record for record in found if record.event is not None), key=_read_evaluation_time, default=None)
 
 

@@ -38,7 +38,11 @@ CHECK_SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity
 
 
 def make_cycle_check(
-    *, asset: Sequence[str], product: tuple[ProductSchema, str], blocking: bool = False, additional_deps: Sequence[Sequence[str]] = ()
+    *,
+    asset: Sequence[str],
+    product: tuple[ProductSchema, str],
+    blocking: bool = False,
+    additional_deps: Sequence[Sequence[str]] = (),
 ) -> Callable[[Judge], dg.AssetChecksDefinition]:
     """Return a decorator that makes an asset check of a function that judges cycles.
 
@@ -74,7 +78,9 @@ def _judge_day(
     day = parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
         cycles = find_run_cycles(conn, context.run, day)
-        to_judge = cycles.cycle_ids if cycles.is_own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *of)
+        to_judge = (
+            cycles.cycle_ids if cycles.is_own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *of)
+        )
         judged: list[Verdict] = []
         for begin in range(0, len(to_judge), CYCLES_PER_BATCH):
             some = to_judge[begin : begin + CYCLES_PER_BATCH]
@@ -92,13 +98,24 @@ def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict
     mine = {verdict.cycle_id for verdict in verdicts}
     earlier = [verdict for verdict in bad_verdicts if verdict.cycle_id not in mine]
     worst = Severity.ERROR if any(verdict.severity is Severity.ERROR for verdict in now) else Severity.WARN
-    told = [*_describe_verdicts(now), *(f"still bad from an earlier run: {text}" for text in _describe_verdicts(earlier))]
-    numbers = {"cycles_judged": len(verdicts), "cycles_bad": len(now) + len(earlier), "violations": sum(verdict.violations for verdict in now)}
+    told = [
+        *_describe_verdicts(now),
+        *(f"still bad from an earlier run: {text}" for text in _describe_verdicts(earlier)),
+    ]
+    numbers = {
+        "cycles_judged": len(verdicts),
+        "cycles_bad": len(now) + len(earlier),
+        "violations": sum(verdict.violations for verdict in now),
+    }
     if not told:
         return dg.AssetCheckResult(passed=True, metadata=numbers)
-    return dg.AssetCheckResult(passed=False, severity=CHECK_SEVERITIES[worst], description="; ".join(told), metadata=numbers)
+    return dg.AssetCheckResult(
+        passed=False, severity=CHECK_SEVERITIES[worst], description="; ".join(told), metadata=numbers
+    )
 
 
 def _describe_verdicts(verdicts: Sequence[Verdict]) -> list[str]:
     named = [f"cycle {verdict.cycle_id}: {verdict.description}" for verdict in verdicts[:MAX_NAMED_CYCLES]]
-    return [*named, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else named
+    return (
+        [*named, f"and {len(verdicts) - MAX_NAMED_CYCLES} cycles more"] if len(verdicts) > MAX_NAMED_CYCLES else named
+    )

@@ -22,12 +22,17 @@ COVERAGE_PAGE_ASSET = dg.AssetSelection.assets(coverage_report)
 
 full_cycle_job = dg.define_asset_job(
     "full_cycle",
-    selection=(dg.AssetSelection.groups("landing") - PRESENT_STATE_CHECKS) | DERIVED_ASSETS | DIRTY_DATES_CHECK | COVERAGE_PAGE_ASSET,
+    selection=(dg.AssetSelection.groups("landing") - PRESENT_STATE_CHECKS)
+    | DERIVED_ASSETS
+    | DIRTY_DATES_CHECK
+    | COVERAGE_PAGE_ASSET,
     tags={**run_priorities.SCRAPING_TAGS, **run_priorities.NO_RETRY_TAGS},
     description="Discover and capture everything now, then derive core and mart of it, and write the coverage page.",
 )
 
-ALL_FIXTURES_ASSETS = dg.AssetSelection.assets(["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"])
+ALL_FIXTURES_ASSETS = dg.AssetSelection.assets(
+    ["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"]
+)
 """What a cycle that asked for given fixtures can say nothing about."""
 
 # Without the checks of the mart, which take as long as the rest: the next replay of the day makes them on these rows too.

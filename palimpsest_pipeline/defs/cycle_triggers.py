@@ -42,20 +42,30 @@ def _build_cron(minutes: int) -> str:
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES; none while one is at it. Off until switched on.",
 )
-def full_cycle_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.RunRequest | dg.SkipReason:
+def full_cycle_schedule(
+    context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.RunRequest | dg.SkipReason:
     """One run per tick, in the partition of the tick's day."""
     return request_full_cycle(pipeline, context.instance, context.scheduled_execution_time)
 
 
-def request_full_cycle(pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime) -> dg.RunRequest | dg.SkipReason:
+def request_full_cycle(
+    pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
+) -> dg.RunRequest | dg.SkipReason:
     """What the tick `at` asks for."""
     if at_it := _describe_unfinished_run(instance, full_cycle_job.name):
         return dg.SkipReason(at_it)
     with pipeline.connect() as conn:
         batch = cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
     if batch is not None:
-        return dg.SkipReason(f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC")
-    return dg.RunRequest(run_key=tick_at.isoformat(), partition_key=format_day_key(tick_at.date()), tags={TRIGGER_TAG: Trigger.SCHEDULED.value})
+        return dg.SkipReason(
+            f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        )
+    return dg.RunRequest(
+        run_key=tick_at.isoformat(),
+        partition_key=format_day_key(tick_at.date()),
+        tags={TRIGGER_TAG: Trigger.SCHEDULED.value},
+    )
 
 
 @dg.sensor(
@@ -65,27 +75,48 @@ def request_full_cycle(pipeline: Pipeline, instance: dg.DagsterInstance, tick_at
     default_status=dg.DefaultSensorStatus.STOPPED,
     description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
 )
-def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult | dg.SkipReason:
+def kickoff_sensor(
+    context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.SensorResult | dg.SkipReason:
     """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or was ended with its server,
     while minutes of it are left. The cursor is the last slot asked for."""
-    moment = CadenceMoment(pipeline.cadence, pipeline.clock.now(), _read_last_slot(context), timedelta(minutes=pipeline.settings.grace_minutes))
+    moment = CadenceMoment(
+        pipeline.cadence,
+        pipeline.clock.now(),
+        _read_last_slot(context),
+        timedelta(minutes=pipeline.settings.grace_minutes),
+    )
     with pipeline.connect() as conn:
         fixtures, later = upcoming_fixtures.read_kickoffs_and_next(conn, *moment.kickoff_span)
     kickoffs = [kickoff_at for _, kickoff_at in fixtures]
     due = [slot_at for slot_at in moment.slots if moment.list_due_minutes(slot_at, kickoffs)]
-    runs = context.instance.get_run_records(dg.RunsFilter(job_name=kickoff_window_job.name), limit=MAX_RECENT_RUNS) if due else []
-    broken_off = {slot_at: run_id for slot_at in due if slot_at not in moment.unrequested_slots and (run_id := _find_broken_off_run(runs, slot_at))}
+    runs = (
+        context.instance.get_run_records(dg.RunsFilter(job_name=kickoff_window_job.name), limit=MAX_RECENT_RUNS)
+        if due
+        else []
+    )
+    broken_off = {
+        slot_at: run_id
+        for slot_at in due
+        if slot_at not in moment.unrequested_slots and (run_id := _find_broken_off_run(runs, slot_at))
+    }
     slot_at = next((slot_at for slot_at in due if slot_at in moment.unrequested_slots or slot_at in broken_off), None)
     if slot_at is None and not moment.unrequested_slots:
         return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
     if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
-        known = "no upcoming fixture is known" if following is None else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
+        known = (
+            "no upcoming fixture is known"
+            if following is None
+            else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
+        )
         return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {known}")
     at_it = [record for record in runs if record.dagster_run.status in UNFINISHED_STATUSES]
     if len(at_it) >= MAX_UNFINISHED_RUNS:
         told = _describe_run(at_it[MAX_UNFINISHED_RUNS - 1])
-        return dg.SkipReason(f"{told}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MAX_UNFINISHED_RUNS} is over")
+        return dg.SkipReason(
+            f"{told}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MAX_UNFINISHED_RUNS} is over"
+        )
     if passed_over := moment.list_missed_slots(kickoffs):
         context.log.warning(
             f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
@@ -94,10 +125,13 @@ def kickoff_sensor(context: dg.SensorEvaluationContext, pipeline: dg.ResourcePar
     follows = broken_off.get(slot_at)
     run_key = f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min"
     request = dg.RunRequest(
-        run_key=f"{run_key} after {follows}" if follows else run_key,  # a key is spent for good, also when its run has failed
+        run_key=f"{run_key} after {follows}"
+        if follows
+        else run_key,  # a key is spent for good, also when its run has failed
         partition_key=format_day_key(moment.now.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
-        tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()} | ({FOLLOWS_TAG: follows} if follows else {}),
+        tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()}
+        | ({FOLLOWS_TAG: follows} if follows else {}),
     )
     return dg.SensorResult(run_requests=[request], cursor=context.cursor if follows else write_cursor(slot_at))
 
@@ -113,7 +147,9 @@ def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
 
 def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
     """The slot's newest run when it has failed, or was ended with its server. What somebody has cancelled otherwise stays so."""
-    newest = next((record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None)
+    newest = next(
+        (record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None
+    )
     if newest is None:
         return None
     was_stopped = newest.status is dg.DagsterRunStatus.CANCELED and ENDED_WITH_SERVER_TAG in newest.tags

@@ -16,7 +16,10 @@ from dagster._core.scheduler.instigation import InstigatorState, SensorInstigato
 
 # The newest evaluation of a check, of one partition too. The public query for events knows neither the check nor the partition of an evaluation.
 # Ends with the interface of partitioned checks, https://github.com/dagster-io/dagster/issues/17005.
-from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES, AssetCheckExecutionRecord
+from dagster._core.storage.asset_check_execution_record import (
+    COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
+    AssetCheckExecutionRecord,
+)
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 # Old logs are deleted and the state of partitions is kept. Dagster deletes a run with its materializations only.

@@ -20,7 +20,13 @@ from palimpsest_pipeline.pipeline.landed_cycles import record_gone, record_unrea
 from palimpsest_pipeline.runtime.run_tags import LEAVES_FAILED_TAG
 from palimpsest_pipeline.storage.derivation import landed_cycles
 from palimpsest_pipeline.storage.derivation.derived_products import count_rows
-from palimpsest_pipeline.storage.derivation.due_products import DueProduct, Product, read_due_products, read_failures, record_failure
+from palimpsest_pipeline.storage.derivation.due_products import (
+    DueProduct,
+    Product,
+    read_due_products,
+    read_failures,
+    record_failure,
+)
 
 from .run_cycles import RunCycles, list_repeated_runs
 
@@ -63,7 +69,9 @@ class RunDerivation:
 
     @property
     def n_up_to_date(self) -> int:
-        return len(self.cycle_ids) - len(self.derived_ids | self.waiting_ids | self.failed_ids | self.untried_ids | self.gone_ids)
+        return len(self.cycle_ids) - len(
+            self.derived_ids | self.waiting_ids | self.failed_ids | self.untried_ids | self.gone_ids
+        )
 
     def raise_errors(self) -> None:
         """Raise the first error where a cycle has failed."""
@@ -83,7 +91,11 @@ def find_products(pipeline: Pipeline, name: str) -> list[Product]:
 
 
 def derive_run(
-    pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles, products: Sequence[Product], derive: Callable[[Sequence[Manifest]], DerivedCycles]
+    pipeline: Pipeline,
+    run: dg.DagsterRun,
+    cycles: RunCycles,
+    products: Sequence[Product],
+    derive: Callable[[Sequence[Manifest]], DerivedCycles],
 ) -> RunDerivation:
     """Call `derive` for the run's cycles for which one of the `products` is due, oldest first.
 
@@ -105,8 +117,12 @@ def derive_run(
             due = due_of(cycles.cycle_ids)
             if LEAVES_FAILED_TAG in run.tags:
                 done.untried_ids |= {each.cycle_id for each in due if each.has_failed} - tried
-            undone |= to_do.keys() & {each.cycle_id for each in due}  # the oldest first: what is due now was not made due by another of them
-            to_do = {each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.untried_ids}
+            undone |= to_do.keys() & {
+                each.cycle_id for each in due
+            }  # the oldest first: what is due now was not made due by another of them
+            to_do = {
+                each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.untried_ids
+            }
             if not to_do:
                 break
             tried |= to_do.keys()
@@ -135,10 +151,16 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
     """
     with pipeline.connect() as conn:
         found = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
-        hours = sorted({cycle.partition_hour for cycle_id, _ in found if (cycle := landed_cycles.read_cycle(conn, cycle_id))})
+        hours = sorted(
+            {cycle.partition_hour for cycle_id, _ in found if (cycle := landed_cycles.read_cycle(conn, cycle_id))}
+        )
     if found:
         told = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in found.items())
-        again = f". When the cause is fixed, run `palimpsest backfill {format_hour_key(hours[0])} {format_hour_key(hours[-1])}`" if hours else ""
+        again = (
+            f". When the cause is fixed, run `palimpsest backfill {format_hour_key(hours[0])} {format_hour_key(hours[-1])}`"
+            if hours
+            else ""
+        )
         raise RunHasFailedCycles(told + again)
 
 

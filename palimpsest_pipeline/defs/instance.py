@@ -121,7 +121,9 @@ def build_storage_url(settings: Settings) -> str:
     url = settings.dagster_database_url.get_secret_value()
     scheme, found, rest = url.partition("://")
     if not found or scheme.partition("+")[0] not in ("postgresql", "postgres"):
-        raise SettingsError(f"{STORAGE_URL_VARIABLE}: not a PostgreSQL URL; write postgresql+psycopg2://USER:PASSWORD@HOST:5432/dagster")
+        raise SettingsError(
+            f"{STORAGE_URL_VARIABLE}: not a PostgreSQL URL; write postgresql+psycopg2://USER:PASSWORD@HOST:5432/dagster"
+        )
     try:
         parse_url(url)
     except DatabaseUrlError as error:
@@ -144,7 +146,9 @@ def prepare_instance(settings: Settings) -> Path:
     if settings.celery_broker_url is not None:
         os.environ[BROKER_VARIABLE] = require_broker_url(settings)
     celery = settings.celery_broker_url is not None
-    text = render_instance_yaml(url if settings.is_embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs)
+    text = render_instance_yaml(
+        url if settings.is_embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs
+    )
     replace_text(home / "dagster.yaml", text)  # every command does this, also while runs read the file
     replace_text(home / COMMAND_FILE, text + COMMAND_TEMPLATE)
     os.environ["DAGSTER_HOME"] = str(home)
@@ -157,7 +161,9 @@ def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInsta
     Raises SettingsError when its database cannot be reached, or is newer than this Dagster.
     """
     home = prepare_instance(settings)
-    with _lock_storage(settings) as connection:  # tables are made when the instance is, and two processes that do so at once collide
+    with _lock_storage(
+        settings
+    ) as connection:  # tables are made when the instance is, and two processes that do so at once collide
         instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
         _hide_credentials(instance, connection)
@@ -172,14 +178,18 @@ def pool_connections(instance: dg.DagsterInstance) -> None:
     Without this Dagster opens a connection for each statement. Not for a process that waits for hours: a connection that the server closed meanwhile
     fails the next statement.
     """
-    instance.optimize_for_webserver(statement_timeout=NO_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=MAX_OVERFLOW)
+    instance.optimize_for_webserver(
+        statement_timeout=NO_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=MAX_OVERFLOW
+    )
 
 
 @contextmanager
 def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
     """Yield a connection to Dagster's storage. Inside the block no other process makes or upgrades its tables."""
     url = make_url(build_storage_url(settings))
-    engine = sa.create_engine(url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    engine = sa.create_engine(
+        url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
+    )
     shown = redact_url(url)
     try:
         connection = engine.connect()  # Dagster itself tries for minutes before it says that it cannot

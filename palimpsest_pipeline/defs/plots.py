@@ -40,14 +40,20 @@ def draw_plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | 
         return None
     words = f"{_format_number(min(known))} to {_format_number(max(known))}, last {_format_number(known[-1])}"
     points = min(max(len(values), len(floor)), MAX_POINTS)
-    while len(text := _format_markdown(words, *(_thin_values(each, points) for each in (values, floor) if len(each)))) >= INLINE_LIMIT_CHARACTERS:
+    while (
+        len(text := _format_markdown(words, *(_thin_values(each, points) for each in (values, floor) if len(each))))
+        >= INLINE_LIMIT_CHARACTERS
+    ):
         points //= 2
     return dg.MetadataValue.md(text)
 
 
 def draw_plots(**series: Values | tuple[Values, Values]) -> dict[str, dg.MarkdownMetadataValue]:
     """Metadata `<name>_plot` of each series, or series and floor, that has a value."""
-    plots = {f"{name}_plot": draw_plot(*each) if isinstance(each, tuple) else draw_plot(each) for name, each in series.items()}
+    plots = {
+        f"{name}_plot": draw_plot(*each) if isinstance(each, tuple) else draw_plot(each)
+        for name, each in series.items()
+    }
     return {name: found for name, found in plots.items() if found is not None}
 
 

@@ -53,7 +53,10 @@ def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> 
         if run_ids and (own := cycle_ledger.read_cycles_of_runs(conn, run_ids)):
             return RunCycles(own, is_own=True)
     first, last = find_run_hours(run, day)
-    return RunCycles([cycle.cycle_id for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone], is_own=False)
+    return RunCycles(
+        [cycle.cycle_id for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone],
+        is_own=False,
+    )
 
 
 def is_scraping_run(run: dg.DagsterRun) -> bool:
@@ -92,7 +95,9 @@ def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         if not cycles.cycle_ids and cycles.is_own:
             return _mark_skipped(context, "another run has taken up the cycle of this run, and derives it")
         first, last = find_run_hours(context.run, day)
-        there = {cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone}
+        there = {
+            cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone
+        }
     empty = [hour for hour in list_hours(first, last) if hour not in there]
     named = f"{day}" if len(empty) == 24 else ", ".join(format_hour_ranges(empty))
     reason = f"nothing is landed of {named}: never scraped, or its raw answers have expired. {RESCAN_ADVICE}"

@@ -24,7 +24,9 @@ log = logging.getLogger(__name__)
 RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
 
 
-def start_run_heartbeat(pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None) -> AbstractContextManager[PeriodicWriter]:
+def start_run_heartbeat(
+    pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None
+) -> AbstractContextManager[PeriodicWriter]:
     """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on.
 
     `first_day` is the first day of the partitions that this process has loaded; None when it is not known.
@@ -39,7 +41,9 @@ def start_run_heartbeat(pipeline: Pipeline, run_id: str, job: str, first_day: da
         with conn.transaction():
             run_heartbeats.finish_heartbeat(conn, run_id)
 
-    return PeriodicWriter(f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, write_at_start=True, write_at_end=end)
+    return PeriodicWriter(
+        f"run {run_id}", pipeline.connect, pipeline.settings.heartbeat_s, write, write_at_start=True, write_at_end=end
+    )
 
 
 def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
@@ -52,7 +56,9 @@ def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
     if not ids:
         return []
     with pipeline.connect() as conn:
-        silent_runs = {sign.run.run_id for sign in run_heartbeats.read_silent_runs(conn, pipeline.settings.silent_after_s, ids)}
+        silent_runs = {
+            sign.run.run_id for sign in run_heartbeats.read_silent_runs(conn, pipeline.settings.silent_after_s, ids)
+        }
         return [
             sign
             for sign in run_heartbeats.read_last_heartbeats(conn, ids)
@@ -72,7 +78,11 @@ def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
             run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
             if run is None or run.status not in RUNNING_STATUSES:
                 continue
-            report = instance.report_run_canceled if run.status is dg.DagsterRunStatus.CANCELING else instance.report_run_failed
+            report = (
+                instance.report_run_canceled
+                if run.status is dg.DagsterRunStatus.CANCELING
+                else instance.report_run_failed
+            )
             report(run, describe_dead_run(dead))
         except Exception as error:
             raise_if_storage_failed(error)

@@ -146,7 +146,9 @@ class PendingNotices:
         return bool(self.openings or self.closings)
 
 
-def apply_events(latest_alerts: Iterable[Alert], events: Sequence[Occurrence | Recovery], settle_period: timedelta) -> list[Alert]:
+def apply_events(
+    latest_alerts: Iterable[Alert], events: Sequence[Occurrence | Recovery], settle_period: timedelta
+) -> list[Alert]:
     """The alerts that `events` open or change, given the latest alert of each key. In any order; events already taken in change nothing.
 
     What begins again within `settle` of its end, and whose end was not told, goes on as if it had not ended.
@@ -174,7 +176,11 @@ def apply_events(latest_alerts: Iterable[Alert], events: Sequence[Occurrence | R
 
 
 def _ends_alert(event: Recovery, alert: Alert) -> bool:
-    return alert.closed_at is None and (alert.kind, alert.subject) == (event.kind, event.subject) and event.at > alert.last_seen_at
+    return (
+        alert.closed_at is None
+        and (alert.kind, alert.subject) == (event.kind, event.subject)
+        and event.at > alert.last_seen_at
+    )
 
 
 def _remove_partitions(alert: Alert, event: Recovery) -> Alert:
@@ -210,7 +216,9 @@ def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
     return replace(again, told_by=(), told_at=None) if worse else again
 
 
-def select_notices(alerts: Iterable[Alert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity) -> PendingNotices:
+def select_notices(
+    alerts: Iterable[Alert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity
+) -> PendingNotices:
     """What `channel` has to tell of `alerts`. An end is told when it has lasted for `settle`; when the begin was not told, then it alone."""
     begun, over = [], []
     for alert in alerts:
@@ -220,7 +228,11 @@ def select_notices(alerts: Iterable[Alert], channel: str, now: datetime, settle_
         if alert.closed_at is None or now - alert.closed_at < settle_period:
             if untold:
                 begun.append(alert)
-        elif alert.closing_told_at is None and channel not in alert.closing_told_by and not (untold and now - alert.closed_at > STALE_AFTER):
+        elif (
+            alert.closing_told_at is None
+            and channel not in alert.closing_told_by
+            and not (untold and now - alert.closed_at > STALE_AFTER)
+        ):
             over.append(alert)
     return PendingNotices(tuple(begun), tuple(over))
 

@@ -28,7 +28,9 @@ def _build_scheme(*named: tuple[str, int | None]) -> tuple[Bucket, ...]:
 
 
 BUCKETS_BY_SCHEME: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
-    BucketScheme.REFERENCE4: _build_scheme(("7d+", 7 * MINUTES_PER_DAY), ("3-7d", 3 * MINUTES_PER_DAY), ("24-72h", MINUTES_PER_DAY), ("<24h", 0)),
+    BucketScheme.REFERENCE4: _build_scheme(
+        ("7d+", 7 * MINUTES_PER_DAY), ("3-7d", 3 * MINUTES_PER_DAY), ("24-72h", MINUTES_PER_DAY), ("<24h", 0)
+    ),
     BucketScheme.TRADER10: _build_scheme(
         ("7d+", 7 * MINUTES_PER_DAY),
         ("3-7d", 3 * MINUTES_PER_DAY),

@@ -9,4 +9,6 @@ CONTROL_CHARACTERS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u
 
 def escape_controls(text: str, kept_characters: str = "") -> str:
     """Return `text` with every control character but those of `keep` as `\\uXXXX`, which JSON reads as well."""
-    return CONTROL_CHARACTERS.sub(lambda found: found[0] if found[0] in kept_characters else f"\\u{ord(found[0]):04x}", text)
+    return CONTROL_CHARACTERS.sub(
+        lambda found: found[0] if found[0] in kept_characters else f"\\u{ord(found[0]):04x}", text
+    )

@@ -28,7 +28,13 @@ class Proxy:
         except ValueError:
             parts = urlsplit("")
         info, _, place = parts.netloc.rpartition("@")
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
+        if (
+            parts.scheme not in ("http", "https")
+            or not parts.hostname
+            or parts.path not in ("", "/")
+            or parts.query
+            or parts.fragment
+        ):
             raise ValueError(
                 "is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with a number for PORT, and @ : / ? # % in "
                 "USER and PASSWORD percent-encoded (@ is %40)"

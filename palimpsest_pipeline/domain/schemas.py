@@ -55,10 +55,19 @@ COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
 the fixture's effective kickoff, which is after everything else here.
 """
 
-OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {"market_key": pl.String(), "ordinal": pl.Int16(), "outcome_key": pl.String()}
+OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {
+    "market_key": pl.String(),
+    "ordinal": pl.Int16(),
+    "outcome_key": pl.String(),
+}
 """Names of the outcomes of a whole market by their place, from 1, in odds_milli."""
 
-KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {"sr_id": pl.Int64(), "known_from": INSTANT, "known_until": INSTANT, "kickoff_at": INSTANT}
+KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {
+    "sr_id": pl.Int64(),
+    "known_from": INSTANT,
+    "known_until": INSTANT,
+    "kickoff_at": INSTANT,
+}
 """Kickoffs as they were known, one row per fixture and stretch of time. `known_until` is null for a kickoff that is still known."""
 
 ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
@@ -77,5 +86,9 @@ REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
 }
 """How much of a cycle was refused, per platform and kind of answer."""
 
-VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {"law": pl.String(), "subject": pl.String(), "violation": pl.String()}
+VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "law": pl.String(),
+    "subject": pl.String(),
+    "violation": pl.String(),
+}
 """Rows that break a law which derived rows obey: one sentence per row."""

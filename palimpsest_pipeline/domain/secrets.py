@@ -25,14 +25,29 @@ of our own messages, and a password shown as *** is hidden already. Apart from t
 what it took out of the rows.
 """
 PUBLIC_QUERY_PARAMETERS: Final = frozenset(
-    {"application_name", "connect_timeout", "dbname", "host", "hostaddr", "options", "port", "sslcert", "sslmode", "sslrootcert", "user"}
+    {
+        "application_name",
+        "connect_timeout",
+        "dbname",
+        "host",
+        "hostaddr",
+        "options",
+        "port",
+        "sslcert",
+        "sslmode",
+        "sslrootcert",
+        "user",
+    }
 )
 """Parameters of an address's query that are no secret. Any other may be one."""
 STORE_ADDRESS_VARIABLES: Final = re.compile(r"(AWS|FSSPEC)_.*ENDPOINT_URL", re.IGNORECASE)
 STORE_CREDENTIAL_VARIABLES: Final = re.compile(
-    r"(AWS|AZURE|GOOGLE|GCS|FSSPEC)_.*(KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|CONNECTION_STRING)", re.IGNORECASE
+    r"(AWS|AZURE|GOOGLE|GCS|FSSPEC)_.*(KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|CONNECTION_STRING)",
+    re.IGNORECASE,
 )
-PUBLIC_HEADERS: Final = frozenset({"accept", "accept-encoding", "accept-language", "content-type", "origin", "referer", "user-agent"})
+PUBLIC_HEADERS: Final = frozenset(
+    {"accept", "accept-encoding", "accept-language", "content-type", "origin", "referer", "user-agent"}
+)
 """Headers that are no secret."""
 
 
@@ -62,12 +77,21 @@ def build_bytes_redactor(secrets: Iterable[str]) -> Callable[[bytes], bytes]:
 
 
 def _build_pattern(secrets: Iterable[str], min_chars: int) -> re.Pattern[str] | None:
-    forms = {form for secret in secrets for form in (secret, unquote(secret), quote(secret, safe=""), quote(secret)) if len(form) >= min_chars}
+    forms = {
+        form
+        for secret in secrets
+        for form in (secret, unquote(secret), quote(secret, safe=""), quote(secret))
+        if len(form) >= min_chars
+    }
     if not forms:
         return None
     by_length = sorted(forms, key=lambda form: (-len(form), form))
     return re.compile(
-        "|".join(re.escape(form) if len(form) >= MIN_SUBSTRING_CHARS else rf"(?<!\w){re.escape(form)}(?!\w)" for form in by_length), re.IGNORECASE
+        "|".join(
+            re.escape(form) if len(form) >= MIN_SUBSTRING_CHARS else rf"(?<!\w){re.escape(form)}(?!\w)"
+            for form in by_length
+        ),
+        re.IGNORECASE,
     )
 
 
@@ -81,7 +105,11 @@ def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
     info = rest.rpartition("@")[0]
     user, _, password = info.partition(":")
     parts = [info, password, *re.split(r"[:@/?#]", password)]
-    return [*parts, *([user] if user_is_secret else []), *(value for name, value in _parse_query(url) if name.lower() not in PUBLIC_QUERY_PARAMETERS)]
+    return [
+        *parts,
+        *([user] if user_is_secret else []),
+        *(value for name, value in _parse_query(url) if name.lower() not in PUBLIC_QUERY_PARAMETERS),
+    ]
 
 
 def list_link_secrets(url: str) -> list[str]:
@@ -89,20 +117,28 @@ def list_link_secrets(url: str) -> list[str]:
     parts = _split_url(url)
     info = parts.netloc.rpartition("@")[0]
     pieces = [url, info, *info.split(":", 1), f"{parts.path}?{parts.query}", parts.path, parts.query, parts.fragment]
-    return [piece for piece in [*pieces, *parts.path.split("/"), *(value for _, value in _parse_query(url))] if piece.strip("/?")]
+    return [
+        piece
+        for piece in [*pieces, *parts.path.split("/"), *(value for _, value in _parse_query(url))]
+        if piece.strip("/?")
+    ]
 
 
 def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
     """Credentials that packages of object stores read from the environment, some of which repeat them in errors."""
     addresses = [value for name, value in environment.items() if STORE_ADDRESS_VARIABLES.match(name)]
     credentials = [value for name, value in environment.items() if STORE_CREDENTIAL_VARIABLES.match(name)]
-    return credentials + [secret for address in addresses for secret in list_address_secrets(address, user_is_secret=False)]
+    return credentials + [
+        secret for address in addresses for secret in list_address_secrets(address, user_is_secret=False)
+    ]
 
 
 def list_header_secrets(headers: Mapping[str, str]) -> list[str]:
     """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
     values = [value for name, value in headers.items() if name.lower() not in PUBLIC_HEADERS]
-    return values + [part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= MIN_SUBSTRING_CHARS]
+    return values + [
+        part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= MIN_SUBSTRING_CHARS
+    ]
 
 
 def _parse_query(url: str) -> list[tuple[str, str]]:

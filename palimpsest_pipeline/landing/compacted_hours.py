@@ -65,7 +65,9 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         rows = n = 0
         for name in segments:
             found = self.places.get((cycle_id, name))
-            if found is None or (first is not None and (found[0] is not first[0] or found[1].first_row != first[1].first_row + rows)):
+            if found is None or (
+                first is not None and (found[0] is not first[0] or found[1].first_row != first[1].first_row + rows)
+            ):
                 break
             first = first or found
             rows += found[1].rows

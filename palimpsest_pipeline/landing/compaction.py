@@ -69,7 +69,9 @@ def _is_compactable(landing: Landing, hour: datetime) -> bool:
         index = landing._read_index(landing._hour_folder(hour)) if manifests else HourIndex()
     except LandingUnreadable:
         return True
-    return any((m.cycle_id, s.name) not in index.places for m in manifests for s in m.segments) or bool(manifests and not index.swept)
+    return any((m.cycle_id, s.name) not in index.places for m in manifests for s in m.segments) or bool(
+        manifests and not index.swept
+    )
 
 
 def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> Compaction:
@@ -85,7 +87,10 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
     if reason is not None or dry_run:
         return Compaction(hour, before, before, reason)
     index = landing._read_index(folder)
-    files = [_build_hour_file(landing, hour, platform, parts, index) for platform, parts in _group_by_platform(manifests).items()]
+    files = [
+        _build_hour_file(landing, hour, platform, parts, index)
+        for platform, parts in _group_by_platform(manifests).items()
+    ]
     if not index.swept or tuple(files) != index.files:
         landing._replace_file(folder / INDEX_FILE, encode_index(HourIndex(tuple(files), swept=False)))
         _remove_replaced_files(landing, hour, manifests, files)
@@ -111,11 +116,15 @@ def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Pa
     found: dict[Platform, list[_Part]] = {}
     for manifest in manifests:
         for platform in dict.fromkeys(segment.platform for segment in manifest.segments):
-            found.setdefault(platform, []).append(_Part(manifest, [s for s in manifest.segments if s.platform is platform]))
+            found.setdefault(platform, []).append(
+                _Part(manifest, [s for s in manifest.segments if s.platform is platform])
+            )
     return dict(sorted(found.items()))
 
 
-def _build_hour_file(landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex) -> HourFile:
+def _build_hour_file(
+    landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex
+) -> HourFile:
     """The platform's file: the one that is there when it holds these segments and no others, else a new one, written and read back."""
     wanted = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
     for file in index.files:
@@ -131,7 +140,9 @@ def _build_hour_file(landing: Landing, hour: datetime, platform: Platform, parts
             platform=platform,
             bytes=size,
             sha=sha,
-            places=tuple(place_segments(((part.manifest.cycle_id, segment) for part in parts for segment in part.segments), size)),
+            places=tuple(
+                place_segments(((part.manifest.cycle_id, segment) for part in parts for segment in part.segments), size)
+            ),
         )
         target = landing._hour_folder(hour) / file.name
         landing._publish(path, target)
@@ -142,7 +153,9 @@ def _build_hour_file(landing: Landing, hour: datetime, platform: Platform, parts
         for _ in read:
             pass  # one after the other: their bodies are not in memory together
     if (read.rows, read.hex) != (n_rows, written):
-        raise LandingError(f"{target} does not say what its segments say, and is not used. The segments stay; please report it.")
+        raise LandingError(
+            f"{target} does not say what its segments say, and is not used. The segments stay; please report it."
+        )
     return file
 
 
@@ -161,7 +174,10 @@ def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
         frame.select(list(ANSWER_SCHEMA))
         for part in parts
         for frame in landing._read_pieces(
-            landing._cycle_folder(part.manifest.partition_hour, part.manifest.cycle_id), part.manifest.cycle_id, part.segments, list(ANSWER_SCHEMA)
+            landing._cycle_folder(part.manifest.partition_hour, part.manifest.cycle_id),
+            part.manifest.cycle_id,
+            part.segments,
+            list(ANSWER_SCHEMA),
         )
     )
 
@@ -202,7 +218,9 @@ class _Digest:
         return self._lines.hexdigest() + self._bodies.hexdigest()
 
 
-def _remove_replaced_files(landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]) -> None:
+def _remove_replaced_files(
+    landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]
+) -> None:
     """Remove what readers of the index do not need any more: the segments that its files hold, and files that it does not name."""
     folder = landing._hour_folder(hour)
     for manifest in manifests:

@@ -56,7 +56,11 @@ def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dr
 
 def list_expired_hours(landing: Landing, before: datetime) -> list[datetime]:
     """Hours that were over at that instant and are there, also those with cycles that are not closed and those half removed, in order."""
-    return [hour for hour, folder in landing._list_hour_folders() if hour + HOUR <= before and landing._list_children(folder)]
+    return [
+        hour
+        for hour, folder in landing._list_hour_folders()
+        if hour + HOUR <= before and landing._list_children(folder)
+    ]
 
 
 def _remove_hour(landing: Landing, hour: datetime) -> None:

@@ -41,8 +41,13 @@ class LandingFiles:
         try:
             self.root = UPath(root)
             _ = self.root.fs  # made when it is first asked for
-        except (ImportError, ValueError) as error:  # of a store that fsspec does not know, or whose package is not installed
-            raise LandingError(f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another URL.") from error
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # of a store that fsspec does not know, or whose package is not installed
+            raise LandingError(
+                f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another URL."
+            ) from error
         self._local = self.root.protocol in ("", "file", "local")
         self._copies = HashedFiles(self._local)
 
@@ -124,8 +129,14 @@ class LandingFiles:
     def _build_error(self, verb: str, path: UPath, error: Exception) -> LandingError:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
         able = "writable" if verb == "write to" else "readable"
-        remedy = f"Make it {able}" if self._local else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
-        return LandingError(f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another folder or URL.")
+        remedy = (
+            f"Make it {able}"
+            if self._local
+            else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
+        )
+        return LandingError(
+            f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another folder or URL."
+        )
 
     def _hour_folder(self, hour: datetime) -> UPath:
         at = floor_to_hour(hour)
@@ -134,7 +145,9 @@ class LandingFiles:
     def _cycle_folder(self, hour: datetime, cycle_id: int) -> UPath:
         return self._hour_folder(hour) / f"cycle={cycle_id}"
 
-    def _list_hour_folders(self, start: datetime | None = None, end: datetime | None = None) -> Iterator[tuple[datetime, UPath]]:
+    def _list_hour_folders(
+        self, start: datetime | None = None, end: datetime | None = None
+    ) -> Iterator[tuple[datetime, UPath]]:
         """The hours in [start, end), or all, with their folders."""
         for day in self._list_children(self.root):
             for hour in self._list_children(day) if day.name.startswith("date=") else ():
@@ -150,7 +163,11 @@ class LandingFiles:
     def _list_cycles_in_hour(self, hour: UPath) -> list[UPath]:
         """Folders of cycles; none of an hour that is being removed."""
         children = self._list_children(hour)
-        return [] if any(path.name == EXPIRING_FILE for path in children) else [path for path in children if path.name.startswith("cycle=")]
+        return (
+            []
+            if any(path.name == EXPIRING_FILE for path in children)
+            else [path for path in children if path.name.startswith("cycle=")]
+        )
 
     def _is_expiring(self, hour: UPath) -> bool:
         if not self._local:

@@ -63,7 +63,9 @@ class HashedFiles:
         if sha in self._fetched:
             self._fetched.move_to_end(sha)
             return self._fetched[sha]
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="palimpsest-landing-", ignore_cleanup_errors=True)
+        self._folder = self._folder or tempfile.TemporaryDirectory(
+            prefix="palimpsest-landing-", ignore_cleanup_errors=True
+        )
         target = Path(self._folder.name) / sha
         path.fs.get_file(path.path, str(target))
         with target.open("rb") as file:

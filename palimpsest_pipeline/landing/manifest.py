@@ -49,7 +49,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """Identity of the landed content: changes with the segments' numbers, rows or bytes, and with nothing else: not with who wrote them."""
-        lines = sorted(f"{WRITER_TAG_PATTERN.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments)
+        lines = sorted(
+            f"{WRITER_TAG_PATTERN.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments
+        )
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     @property

@@ -72,12 +72,16 @@ def describe_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
 class LandingReader(LandingFiles):
     """The raw answers of all cycles under one root, for reading."""
 
-    def list_cycles(self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None) -> list[Manifest]:
+    def list_cycles(
+        self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
+    ) -> list[Manifest]:
         """Closed cycles by id: of one hour, or of the hours in [start, end), or all. Cycles without manifest are not there.
 
         Raises LandingUnreadable when the manifest of one of them cannot be read.
         """
-        folders = [self._hour_folder(hour)] if hour is not None else [path for _, path in self._list_hour_folders(start, end)]
+        folders = (
+            [self._hour_folder(hour)] if hour is not None else [path for _, path in self._list_hour_folders(start, end)]
+        )
         found = [self._read_manifest_in(cycle) for folder in folders for cycle in self._list_cycles_in_hour(folder)]
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
 
@@ -98,7 +102,9 @@ class LandingReader(LandingFiles):
     def iterate_newest_first(self) -> Iterator[Manifest]:
         """Closed cycles, the newest hour and cycle first, each read when it is asked for. One that cannot be read is left out, with a warning."""
         for _, hour in sorted(self._list_hour_folders(), key=lambda found: found[0], reverse=True):
-            for folder in sorted(self._list_cycles_in_hour(hour), key=lambda path: int(path.name.removeprefix("cycle=")), reverse=True):
+            for folder in sorted(
+                self._list_cycles_in_hour(hour), key=lambda path: int(path.name.removeprefix("cycle=")), reverse=True
+            ):
                 try:
                     manifest = self._read_manifest_in(folder)
                 except LandingUnreadable as error:
@@ -127,19 +133,27 @@ class LandingReader(LandingFiles):
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         found = self._read_manifest_in(folder)
         if found is None or self._is_expiring(folder.parent):
-            raise LandingIncomplete(f"cycle {manifest.cycle_id}: its manifest is no longer in the landing at {self.root}")
+            raise LandingIncomplete(
+                f"cycle {manifest.cycle_id}: its manifest is no longer in the landing at {self.root}"
+            )
         return found
 
     def find_missing_segments(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
         """Names of the manifest's segments whose answers are not there (any more). What lies in the files that are there is not looked at."""
-        there = {name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))}
+        there = {
+            name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))
+        }
         wanted = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
         if there.issuperset(wanted):
             return []
         # Asked after the segments: a segment is removed only when the index has it.
         folder = self._hour_folder(manifest.partition_hour)
         places, files = self._read_index(folder).places, self._list_hour_files(folder)
-        there |= {name for (cycle_id, name), (file, _) in places.items() if cycle_id == manifest.cycle_id and file.name in files}
+        there |= {
+            name
+            for (cycle_id, name), (file, _) in places.items()
+            if cycle_id == manifest.cycle_id and file.name in files
+        }
         return [name for name in wanted if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
@@ -147,7 +161,9 @@ class LandingReader(LandingFiles):
         folders = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._list_hour_folders()]
         cycles = [cycle for folder in folders for cycle in self._list_cycles_in_hour(folder)]
         return sorted(
-            int(cycle.name.removeprefix("cycle=")) for cycle in cycles if self._list_segments(cycle) and self._read_manifest_in(cycle) is None
+            int(cycle.name.removeprefix("cycle="))
+            for cycle in cycles
+            if self._list_segments(cycle) and self._read_manifest_in(cycle) is None
         )
 
     def measure_usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
@@ -180,7 +196,9 @@ class LandingReader(LandingFiles):
                 size = segment.bytes if held is None else held[1].bytes
                 rows.append((hour, manifest.cycle_id, manifest.scope.value, segment.platform.value, segment.rows, size))
         listed = pl.DataFrame(rows, schema=USAGE_SCHEMA, orient="row")
-        return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(pl.col("n_answers", "bytes").sum()), unreadable
+        return listed.group_by("hour", "cycle_id", "scope", "platform", maintain_order=True).agg(
+            pl.col("n_answers", "bytes").sum()
+        ), unreadable
 
     def read_answers(
         self,
@@ -207,11 +225,18 @@ class LandingReader(LandingFiles):
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
         if missing := self.find_missing_segments(manifest, platforms):
-            raise LandingIncomplete(f"cycle {manifest.cycle_id}: missing in the landing at {folder}: {', '.join(missing)}")
+            raise LandingIncomplete(
+                f"cycle {manifest.cycle_id}: missing in the landing at {folder}: {', '.join(missing)}"
+            )
         return self._read_frames(folder, manifest.cycle_id, segments, kinds, columns)
 
     def _read_frames(
-        self, folder: UPath, cycle_id: int, segments: Sequence[Segment], kinds: Collection[PayloadKind] | None, columns: Sequence[str]
+        self,
+        folder: UPath,
+        cycle_id: int,
+        segments: Sequence[Segment],
+        kinds: Collection[PayloadKind] | None,
+        columns: Sequence[str],
     ) -> Iterator[pl.DataFrame]:
         wanted = EVERY_ROW if kinds is None else pl.col("kind").is_in([kind.value for kind in kinds])
         needed = dict.fromkeys([*columns, "kind", "received_at", "observed_at"])
@@ -237,7 +262,9 @@ class LandingReader(LandingFiles):
             yield frame
         yield from self._read_compacted(folder, cycle_id, held, columns)
 
-    def _read_segment(self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr) -> pl.DataFrame | None:
+    def _read_segment(
+        self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr
+    ) -> pl.DataFrame | None:
         """Columns of a segment from its own file, at least of the rows that are `wanted`; None when it has none (any more). Raises LandingIncomplete
         when it is not as it was written."""
         path = folder / segment.name
@@ -254,9 +281,13 @@ class LandingReader(LandingFiles):
         except (FileNotFoundError, NotADirectoryError):
             return None
         except NotAsWritten:
-            raise LandingIncomplete(f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written") from None
+            raise LandingIncomplete(
+                f"cycle {cycle_id}: {segment.name} in the landing at {folder} is not as it was written"
+            ) from None
 
-    def _read_compacted(self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]) -> Iterator[pl.DataFrame]:
+    def _read_compacted(
+        self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]
+    ) -> Iterator[pl.DataFrame]:
         """Rows of segments that lie in the hour's files."""
         done = 0
         while done < len(segments):
@@ -265,7 +296,9 @@ class LandingReader(LandingFiles):
                 yield from _rows(file, span, columns)
             done += span.segments
 
-    def _open_hour_file(self, folder: UPath, cycle_id: int, segments: Sequence[str]) -> tuple[RowSpan, io.BufferedReader]:
+    def _open_hour_file(
+        self, folder: UPath, cycle_id: int, segments: Sequence[str]
+    ) -> tuple[RowSpan, io.BufferedReader]:
         """The file with the first of the segments, and which rows of it. One that is gone was compacted again: then the index names another."""
         trouble = ""
         for _ in range(2):
@@ -278,7 +311,9 @@ class LandingReader(LandingFiles):
             except FileNotFoundError:
                 trouble = f"missing in the landing at {folder.parent}: {span.file.name}"
             except NotAsWritten:
-                raise LandingIncomplete(f"cycle {cycle_id}: {span.file.name} in the landing at {folder.parent} is not as it was written") from None
+                raise LandingIncomplete(
+                    f"cycle {cycle_id}: {span.file.name} in the landing at {folder.parent} is not as it was written"
+                ) from None
         raise LandingIncomplete(f"cycle {cycle_id}: {trouble}")
 
     def read_landed_listings(self, cycle_id: int) -> pl.DataFrame:
@@ -300,7 +335,11 @@ class LandingReader(LandingFiles):
                     frames += self._read_compacted(folder, cycle_id, [name], columns)
                 elif (frame := self._read_columns(folder / name, content, columns)) is not None:
                     frames.append(frame)
-        listings = pl.concat(frames).with_columns(OBSERVED_AT_EXPR).select(pl.col(source).alias(column) for column, source in LISTING_COLUMNS.items())
+        listings = (
+            pl.concat(frames)
+            .with_columns(OBSERVED_AT_EXPR)
+            .select(pl.col(source).alias(column) for column, source in LISTING_COLUMNS.items())
+        )
         return listings.with_columns(pl.col("failure_detail").map_elements(redact_detail, return_dtype=pl.String))
 
     @staticmethod
@@ -315,7 +354,9 @@ class LandingReader(LandingFiles):
             content = self._read_record(path)
             return HourIndex() if content is None else compacted_hours.decode_index(content)
         except msgspec.DecodeError as error:
-            raise LandingUnreadable(f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy.") from error
+            raise LandingUnreadable(
+                f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy."
+            ) from error
 
     def _read_manifest_in(self, folder: UPath) -> Manifest | None:
         path = folder / MANIFEST
@@ -323,7 +364,9 @@ class LandingReader(LandingFiles):
             content = self._read_record(path)
             return None if content is None else decode_manifest(content)
         except msgspec.DecodeError as error:
-            raise LandingUnreadable(f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again.") from error
+            raise LandingUnreadable(
+                f"{path} is not a manifest: {error}. Restore it, or remove it and close the cycle again."
+            ) from error
 
     def _examine_segment(self, folder: UPath, platform: Platform, name: str) -> Segment | None:
         """The segment as it is there, or None when it is torn."""
@@ -331,7 +374,9 @@ class LandingReader(LandingFiles):
         frame = self._read_columns(folder / name, content, ["kind"])
         if frame is None:
             return None
-        return Segment(name=name, platform=platform, rows=frame.height, bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+        return Segment(
+            name=name, platform=platform, rows=frame.height, bytes=len(content), sha=hashlib.sha256(content).hexdigest()
+        )
 
     @staticmethod
     def _read_columns(path: UPath, content: bytes, columns: list[str]) -> pl.DataFrame | None:
@@ -339,7 +384,9 @@ class LandingReader(LandingFiles):
         try:
             return pl.read_parquet(io.BytesIO(content), columns=columns)
         except pl.exceptions.PolarsError as error:
-            log.warning("%s cannot be read and is left out: writing it broke off (%s)", path, str(error).partition("\n")[0])
+            log.warning(
+                "%s cannot be read and is left out: writing it broke off (%s)", path, str(error).partition("\n")[0]
+            )
             return None
 
 

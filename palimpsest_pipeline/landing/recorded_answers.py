@@ -76,7 +76,9 @@ def _read_entries(directory: Path) -> list[msgspec.Raw]:
         return msgspec.json.decode(path.read_bytes(), type=list[msgspec.Raw])
     except OSError as error:
         reason = error.strerror or str(error)
-        raise RecordedPayloadError(f"{path}: cannot be read ({reason}). Put a manifest.json into the folder that describes each file.") from error
+        raise RecordedPayloadError(
+            f"{path}: cannot be read ({reason}). Put a manifest.json into the folder that describes each file."
+        ) from error
     except JSON_ERRORS as error:
         raise RecordedPayloadError(f"{path}: not a JSON list of entries ({error}). Correct it.") from error
 
@@ -92,13 +94,21 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
     for field in ("received_at", "observed_at"):
         instant = getattr(entry, field)
         if instant is not None and instant.tzinfo is None:
-            raise RecordedPayloadError(f"{where}: {field} {instant.isoformat()} has no time zone. Write it with one, e.g. {instant.isoformat()}Z.")
+            raise RecordedPayloadError(
+                f"{where}: {field} {instant.isoformat()} has no time zone. Write it with one, e.g. {instant.isoformat()}Z."
+            )
     if entry.received_at > now:
-        raise RecordedPayloadError(f"{where}: received_at {entry.received_at.isoformat()} lies in the future. Correct it.")
+        raise RecordedPayloadError(
+            f"{where}: received_at {entry.received_at.isoformat()} lies in the future. Correct it."
+        )
     if entry.kind is PayloadKind.DETAIL and entry.external_id is None:
-        raise RecordedPayloadError(f"{where}: a detail needs external_id, the platform's own id of the listing. Add it.")
+        raise RecordedPayloadError(
+            f"{where}: a detail needs external_id, the platform's own id of the listing. Add it."
+        )
     if entry.status != 200:
-        raise RecordedPayloadError(f"{where}: status {entry.status}; a recorded failure proves nothing. Leave the entry out.")
+        raise RecordedPayloadError(
+            f"{where}: status {entry.status}; a recorded failure proves nothing. Leave the entry out."
+        )
     if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_CACHE_AGE:
         raise RecordedPayloadError(
             f"{where}: observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at {entry.received_at.isoformat()}."
@@ -109,7 +119,9 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
     request = Request(
         platform=entry.platform,
         kind=entry.kind,
-        path=entry.path if entry.path is not None else f"/recorded/{entry.kind.value}/{entry.external_id or entry.file}",
+        path=entry.path
+        if entry.path is not None
+        else f"/recorded/{entry.kind.value}/{entry.external_id or entry.file}",
         params=entry.params,
         method=entry.method,
         json_body=None if entry.json_body is None else entry.json_body.encode(),
@@ -135,11 +147,15 @@ def _read_body(where: str, path: Path) -> bytes:
         body = path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise RecordedPayloadError(f"{where}: {path} cannot be read ({reason}). Add the file or remove the entry.") from error
+        raise RecordedPayloadError(
+            f"{where}: {path} cannot be read ({reason}). Add the file or remove the entry."
+        ) from error
     try:
         msgspec.json.decode(body, type=msgspec.Raw)
     except JSON_ERRORS as error:
-        raise RecordedPayloadError(f"{where}: {path} is not JSON ({error}). Record the answer again or remove the entry.") from error
+        raise RecordedPayloadError(
+            f"{where}: {path} is not JSON ({error}). Record the answer again or remove the entry."
+        ) from error
     return body
 
 
@@ -152,7 +168,9 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
         # An import of these answers died before its manifest: what it wrote counts, so that nothing is written twice.
-        landing.close_interrupted(Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun)
+        landing.close_interrupted(
+            Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
+        )
         return _import_hour(landing, hour, answers, home_platform)
     known = {identity for manifest in there for identity in _read_identities(landing, manifest)}
     new: list[Answer] = []
@@ -163,7 +181,9 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
             new.append(answer)
     if not new:
         return None
-    writer = landing.open_writer(Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, new[0].received_at))
+    writer = landing.open_writer(
+        Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, new[0].received_at)
+    )
     for answer in new:
         writer.append(answer)
     return writer.close(RunStatus.COMPLETED, new[-1].received_at, (RECORDED_STAGE,))

@@ -37,12 +37,18 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 """One row per answer. `params` and `headers` are JSON objects, `hash_body` is the SHA-256 of the body in hex, `bytes` its length (0 without one)."""
 OBSERVED_AT_EXPR: Final = (
-    pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE).then("observed_at").otherwise("received_at").alias("observed_at")
+    pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE)
+    .then("observed_at")
+    .otherwise("received_at")
+    .alias("observed_at")
 )
 """The `observed_at` of a landed answer. Earlier versions believed any `FamilyAge` header: where that put it more than MAX_AGE from the arrival, the answer
 counts as observed when it arrived."""
 LISTING_COLUMNS: Final[dict[str, str]] = {
-    **{name: name for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")},
+    **{
+        name: name
+        for name in ("platform", "kind", "external_id", "sr_id", "attempt", "status", "failure", "failure_detail")
+    },
     **{name: name for name in ("requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }

@@ -63,7 +63,9 @@ class Landing(LandingReader):
         self._remove(probe)
         return CycleWriter(self, cycle)
 
-    def close_interrupted(self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED) -> Manifest:
+    def close_interrupted(
+        self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED
+    ) -> Manifest:
         """Closes a cycle whose writer died: its manifest names every segment that was written whole. A cycle closed before keeps its stages."""
         return self._close_cycle(cycle, status, finished_at, (), (), {})
 
@@ -108,7 +110,9 @@ class Landing(LandingReader):
                 known[name] = segment
         stages = (*(before.stages if before else ()), *stages)
         late = (*(before.late if before else ()), *late)
-        manifest = build_manifest(before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late)
+        manifest = build_manifest(
+            before.cycle if before else cycle, status, finished_at, stages, known.values(), torn, late
+        )
         self._replace_file(folder / MANIFEST, encode_manifest(manifest))
         return manifest
 
@@ -132,7 +136,12 @@ class CycleWriter:
     """
 
     def __init__(
-        self, landing: Landing, cycle: Cycle, flush_answers: int = FLUSH_ANSWERS, flush_bytes: int = FLUSH_BYTES, flush_age_s: float = FLUSH_AGE_S
+        self,
+        landing: Landing,
+        cycle: Cycle,
+        flush_answers: int = FLUSH_ANSWERS,
+        flush_bytes: int = FLUSH_BYTES,
+        flush_age_s: float = FLUSH_AGE_S,
     ) -> None:
         self._landing = landing
         self._cycle = cycle
@@ -158,7 +167,10 @@ class CycleWriter:
         Another writer of the cycle may continue from the same number. The tag in the name keeps the two files apart.
         """
         manifest = self._landing._read_manifest_in(self._folder)
-        names = [*self._landing._list_segments(self._folder), *((s.platform, s.name) for s in (manifest.segments if manifest else ()))]
+        names = [
+            *self._landing._list_segments(self._folder),
+            *((s.platform, s.name) for s in (manifest.segments if manifest else ())),
+        ]
         free: dict[Platform, int] = {}
         for platform, name in names:
             number = SEGMENT_NAME_PATTERN.search(name)
@@ -191,7 +203,9 @@ class CycleWriter:
             self._changed.wait_for(lambda: not self._pending and not self._busy)
             self._raise_error()
 
-    def close(self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()) -> Manifest:
+    def close(
+        self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()
+    ) -> Manifest:
         """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names what could be written.
 
         `stages` and platforms that are `late` are added to those of the manifest that is there.
@@ -239,7 +253,9 @@ class CycleWriter:
                 if self._closing:
                     return None
                 oldest = min(self._waiting, key=lambda platform: self._waiting[platform].since_s, default=None)
-                left_s = None if oldest is None else self._waiting[oldest].since_s + self._flush_age_s - time.monotonic()
+                left_s = (
+                    None if oldest is None else self._waiting[oldest].since_s + self._flush_age_s - time.monotonic()
+                )
                 if oldest is not None and left_s is not None and left_s <= 0:
                     self._start_segment(oldest)
                 else:
@@ -258,7 +274,9 @@ class CycleWriter:
         frame.write_parquet(buffer, compression="zstd", compression_level=ZSTD_LEVEL, statistics=False)
         content = buffer.getvalue()
         self._landing._create(self._folder / name, content)
-        segment = Segment(name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest())
+        segment = Segment(
+            name=name, platform=platform, rows=len(answers), bytes=len(content), sha=hashlib.sha256(content).hexdigest()
+        )
         if self._landing._on_segment is not None:
             try:
                 self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT_EXPR))

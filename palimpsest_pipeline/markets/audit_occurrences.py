@@ -36,15 +36,25 @@ def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -
     Several answers about one event are one book here: what they repeat is counted once.
     """
     rows = raw.markets.with_columns(events.cast(pl.String).alias("event"), pl.col(pl.String).fill_null(""))
-    single = rows.group_by(_OCCURRENCE_KEY).agg(pl.col("market_name").min().alias("name")).sort(_OCCURRENCE_KEY).with_row_index("occurrence")
+    single = (
+        rows.group_by(_OCCURRENCE_KEY)
+        .agg(pl.col("market_name").min().alias("name"))
+        .sort(_OCCURRENCE_KEY)
+        .with_row_index("occurrence")
+    )
     # Each occurrence goes through the normaliser as a book of its own, so that what comes back says which occurrence it is of.
     numbers = rows.join(single, on=_OCCURRENCE_KEY, how="left", maintain_order="left")["occurrence"]
     found = normalise(replace(raw, markets=raw.markets.with_columns(numbers.alias("capture"))), vocabulary)
     mapped_to = found.prices.join(_select_shared_markets(vocabulary), on="market_id", how="semi")["capture"].unique()
-    reasons = found.unmapped.unique("capture", keep="first", maintain_order=True).select("capture", "error_class", "sample_outcomes")
+    reasons = found.unmapped.unique("capture", keep="first", maintain_order=True).select(
+        "capture", "error_class", "sample_outcomes"
+    )
     return (
         single.join(reasons, left_on="occurrence", right_on="capture", how="left", maintain_order="left")
-        .with_columns(pl.col("error_class").fill_null(""), pl.col("sample_outcomes").fill_null(pl.lit([], dtype=pl.List(pl.String))))
+        .with_columns(
+            pl.col("error_class").fill_null(""),
+            pl.col("sample_outcomes").fill_null(pl.lit([], dtype=pl.List(pl.String))),
+        )
         .with_columns(
             comparable=(pl.col("error_class") == "") & pl.col("occurrence").is_in(mapped_to.implode()),
             occurrences=pl.lit(1, pl.Int64),
@@ -54,7 +64,9 @@ def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -
     )
 
 
-def expand_counted_markets(counted_markets: pl.DataFrame, vocabulary: Vocabulary, sport: Sport = Sport.FOOTBALL) -> pl.DataFrame:
+def expand_counted_markets(
+    counted_markets: pl.DataFrame, vocabulary: Vocabulary, sport: Sport = Sport.FOOTBALL
+) -> pl.DataFrame:
     """Rows of `OCCURRENCES_SCHEMA` for counted market ids (columns `COUNTED_COLUMNS`).
 
     Their lines are not known, so an id is mapped when the vocabulary has a key for it.
@@ -69,7 +81,9 @@ def expand_counted_markets(counted_markets: pl.DataFrame, vocabulary: Vocabulary
         .with_columns(
             sport=pl.lit(sport.value),
             specifier=pl.lit(""),
-            error_class=pl.when(pl.col("comparable").is_null()).then(pl.lit(MappingError.UNKNOWN_MARKET.value)).otherwise(pl.lit("")),
+            error_class=pl.when(pl.col("comparable").is_null())
+            .then(pl.lit(MappingError.UNKNOWN_MARKET.value))
+            .otherwise(pl.lit("")),
             comparable=pl.col("comparable").fill_null(value=False),
         )
         .select(pl.col(name).cast(kind) for name, kind in OCCURRENCES_SCHEMA.items())
@@ -78,7 +92,12 @@ def expand_counted_markets(counted_markets: pl.DataFrame, vocabulary: Vocabulary
 
 def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
     """market_id of the markets that at least two platforms sell."""
-    return vocabulary.keys.group_by("market_id").agg(pl.col("platform").n_unique()).filter(pl.col("platform") >= 2).select("market_id")
+    return (
+        vocabulary.keys.group_by("market_id")
+        .agg(pl.col("platform").n_unique())
+        .filter(pl.col("platform") >= 2)
+        .select("market_id")
+    )
 
 
 def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:

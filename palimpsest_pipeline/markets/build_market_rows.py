@@ -23,7 +23,9 @@ MARKET_ROWS_SCHEMA: Final[dict[str, pl.DataType]] = {
 _ROW_KEY: Final = ("capture", "market_id", "specifier", "outcome")
 _BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
 """A table, since a power would go through floats, which cannot hold the highest bits."""
-_STATES: Final = pl.Series("state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value])
+_STATES: Final = pl.Series(
+    "state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value]
+)
 """In order of precedence: a row has the last one of those of its outcomes."""
 
 
@@ -37,7 +39,12 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
     sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
     given = (
         _split_large(prices, sizes, vocabulary)
-        .select(*_ROW_KEY, "odds_milli", place=pl.col("ordinal").cast(pl.Int64) - 1, off=pl.col("state") == MarketState.SUSPENDED)
+        .select(
+            *_ROW_KEY,
+            "odds_milli",
+            place=pl.col("ordinal").cast(pl.Int64) - 1,
+            off=pl.col("state") == MarketState.SUSPENDED,
+        )
         .sort(*_ROW_KEY)
         .with_columns(begins=pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift(1)) for name in _ROW_KEY))
         .with_columns(row=pl.col("begins").cum_sum() - 1)
@@ -45,7 +52,11 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
     offers = pl.col("odds_milli").is_not_null() & ~pl.col("off")
     rows = given.filter("begins").select(_ROW_KEY)
     facts = (
-        given.select("row", off_mask=pl.when("off").then(_BITS.gather(given["place"])).otherwise(0), state=pl.when(offers).then(2).otherwise("off"))
+        given.select(
+            "row",
+            off_mask=pl.when("off").then(_BITS.gather(given["place"])).otherwise(0),
+            state=pl.when(offers).then(2).otherwise("off"),
+        )
         .group_by("row")
         .agg(pl.col("off_mask").sum(), pl.col("state").max())
         .sort("row")
@@ -57,8 +68,14 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
     starts = n_places.cum_sum() - n_places
     odds = pl.Series([None], dtype=pl.Int32).new_from_index(0, int(n_places.sum()))
     odds = odds.scatter(starts.gather(given["row"]) + given["place"], given["odds_milli"])
-    arrays = pl.DataFrame({"row": repeat_places(n_places), "odds_milli": odds}).group_by("row", maintain_order=True).agg("odds_milli")
-    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(*MARKET_ROWS_SCHEMA)
+    arrays = (
+        pl.DataFrame({"row": repeat_places(n_places), "odds_milli": odds})
+        .group_by("row", maintain_order=True)
+        .agg("odds_milli")
+    )
+    return rows.hstack([_STATES.gather(facts["state"]), facts["off_mask"], arrays["odds_milli"]]).select(
+        *MARKET_ROWS_SCHEMA
+    )
 
 
 def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
@@ -69,5 +86,6 @@ def _split_large(prices: pl.DataFrame, sizes: pl.DataFrame, vocabulary: Vocabula
     names = vocabulary.outcomes.join(large, on="market_id", how="semi").select("market_id", "ordinal", "outcome_key")
     is_large = pl.col("outcome_key").is_not_null()
     return prices.join(names, on=("market_id", "ordinal"), how="left").with_columns(
-        outcome=pl.when(is_large).then("outcome_key").otherwise("outcome"), ordinal=pl.when(is_large).then(1).otherwise("ordinal")
+        outcome=pl.when(is_large).then("outcome_key").otherwise("outcome"),
+        ordinal=pl.when(is_large).then(1).otherwise("ordinal"),
     )

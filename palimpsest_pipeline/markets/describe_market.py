@@ -17,7 +17,12 @@ MIN_LIKENESS_PERCENT: Final = 50
 FULL_TIME_SUFFIX: Final = " - ft"
 """How names say that a market is of the whole match."""
 
-CONVERSION_EXAMPLES: Final = {"quarters": ("10", "2.5"), "score": ("0:1", "-1"), "text": ("2:1", "2:1"), "top": ("sr:exact_goals:6+", "6")}
+CONVERSION_EXAMPLES: Final = {
+    "quarters": ("10", "2.5"),
+    "score": ("0:1", "-1"),
+    "text": ("2:1", "2:1"),
+    "top": ("sr:exact_goals:6+", "6"),
+}
 HALF_STEP_PARTS: Final = {"total", "hcp"}
 """Canonical parts whose numbers are usually halves; the others count things."""
 
@@ -81,12 +86,16 @@ def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
         return [_describe_market(exact.row(0, named=True), vocabulary)]
     platform, colon, external_id = query.partition(":")
     its = pl.col("external_market_id") == (external_id if colon else query)
-    ids = vocabulary.keys.filter(its & (pl.col("platform") == platform) if colon else its)["market_id"].unique(maintain_order=True)
+    ids = vocabulary.keys.filter(its & (pl.col("platform") == platform) if colon else its)["market_id"].unique(
+        maintain_order=True
+    )
     if ids.is_empty():
         ids = vocabulary.markets.filter(_simplify_name(pl.col("name")) == query.strip().lower())["market_id"]
     if ids.is_empty():
         nearest = _suggest_nearest(query, vocabulary)
-        raise UnknownMarket(f"{query!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}")
+        raise UnknownMarket(
+            f"{query!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}"
+        )
     by_id = {row["market_id"]: row for row in vocabulary.markets.iter_rows(named=True)}
     return [_describe_market(by_id[i], vocabulary) for i in ids]
 
@@ -97,14 +106,23 @@ def _simplify_name(name: pl.Expr) -> pl.Expr:
 
 
 def select_markets(
-    vocabulary: Vocabulary, sport: Sport | None = None, platform: Platform | None = None, family: str | None = None, search: str | None = None
+    vocabulary: Vocabulary,
+    sport: Sport | None = None,
+    platform: Platform | None = None,
+    family: str | None = None,
+    search: str | None = None,
 ) -> pl.DataFrame:
     """The markets that fit: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when not sold).
 
     `search` is looked for in keys, names and ids, whatever the case.
     """
     sold = vocabulary.keys.group_by("market_id").agg(
-        pl.col("external_market_id").filter(pl.col("platform") == p).unique(maintain_order=True).str.join(" ").alias(p.value) for p in Platform
+        pl.col("external_market_id")
+        .filter(pl.col("platform") == p)
+        .unique(maintain_order=True)
+        .str.join(" ")
+        .alias(p.value)
+        for p in Platform
     )
     found = vocabulary.markets.join(sold, on="market_id", how="left", maintain_order="left").with_columns(
         pl.col(p.value).fill_null("") for p in Platform
@@ -124,10 +142,19 @@ def select_markets(
 
 def _suggest_nearest(query: str, vocabulary: Vocabulary) -> list[str]:
     keys = vocabulary.keys
-    ids = keys.select(pl.col("platform") + ":" + pl.col("external_market_id")).to_series() if ":" in query else keys["external_market_id"]
+    ids = (
+        keys.select(pl.col("platform") + ":" + pl.col("external_market_id")).to_series()
+        if ":" in query
+        else keys["external_market_id"]
+    )
     choices = [*vocabulary.markets["market_key"], *ids.unique(maintain_order=True)]
     found = process.extract(
-        query, choices, scorer=fuzz.token_sort_ratio, processor=_split_words, limit=MAX_SUGGESTIONS, score_cutoff=MIN_LIKENESS_PERCENT
+        query,
+        choices,
+        scorer=fuzz.token_sort_ratio,
+        processor=_split_words,
+        limit=MAX_SUGGESTIONS,
+        score_cutoff=MIN_LIKENESS_PERCENT,
     )
     return [choice for choice, _, _ in found]
 
@@ -151,7 +178,10 @@ def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
     ]
     sets = vocabulary.complete_sets.filter(pl.col("market_id") == row["market_id"])
     return Market(
-        **{name: row[name] for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum", "note")},
+        **{
+            name: row[name]
+            for name in ("market_key", "name", "family", "sport", "period", "line_kind", "fair_sum", "note")
+        },
         specifier=sorted(SPECIFIER_PARTS[row["line_kind"]]),
         margin=_describe_margin(row["fair_sum"]),
         complete_sets=dict(sets.group_by("set", maintain_order=True).len().iter_rows()),
@@ -172,7 +202,10 @@ def _describe_margin(fair_sum: str | None) -> str:
 
 def _describe_specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary) -> list[str]:
     parts = vocabulary.parts.filter(pl.col("key_id") == key_id).iter_rows(named=True)
-    words = [_describe_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")}) for part in parts]
+    words = [
+        _describe_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")})
+        for part in parts
+    ]
     words += [f"always {text}" for text in vocabulary.added_parts.filter(pl.col("key_id") == key_id)["text"]]
     return [*words, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else words
 
@@ -199,7 +232,12 @@ def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabular
     )
     outcomes = vocabulary.outcomes.filter(pl.col("market_id") == market_id).sort("ordinal")
     return [
-        Outcome(row["ordinal"], row["outcome_key"], row["name"], _group_by_platform(ids.filter(pl.col("ordinal") == row["ordinal"])))
+        Outcome(
+            row["ordinal"],
+            row["outcome_key"],
+            row["name"],
+            _group_by_platform(ids.filter(pl.col("ordinal") == row["ordinal"])),
+        )
         for row in outcomes.iter_rows(named=True)
     ]
 
@@ -207,5 +245,7 @@ def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabular
 def _group_by_platform(ids: pl.DataFrame) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
     for row in ids.iter_rows(named=True):
-        found.setdefault(row["platform"], {}).setdefault(row["external_market_id"], []).append(row["external_outcome_id"])
+        found.setdefault(row["platform"], {}).setdefault(row["external_market_id"], []).append(
+            row["external_outcome_id"]
+        )
     return found

@@ -28,7 +28,9 @@ PRICES_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 MERGED_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_prices": pl.Int32()}
 
-STATE_NAMES: Final = pl.Series("state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value])
+STATE_NAMES: Final = pl.Series(
+    "state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value]
+)
 """By the numbers that a batch has for them."""
 
 
@@ -59,9 +61,13 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
     verdicts = specifiers.judge_instances(batch.instances, candidates, vocabulary)
     choices, places, people = outcome_targets.resolve_outcomes(batch, candidates, vocabulary)
     target = choices["target"].gather(batch.outcomes["distinct"])
-    missed = batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
+    missed = (
+        batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
+    )
     occurrences = unmapped_markets.classify_occurrences(batch, verdicts, missed)
-    prices, merged = _build_prices(batch, target, places, choices.with_columns(feed=_find_feed_places(choices["key_id"], vocabulary)))
+    prices, merged = _build_prices(
+        batch, target, places, choices.with_columns(feed=_find_feed_places(choices["key_id"], vocabulary))
+    )
     return NormalisedBatch(
         prices=prices,
         unmapped=unmapped_markets.report_unmapped(raw, batch, occurrences, missed, given),
@@ -71,7 +77,9 @@ def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
     )
 
 
-def _build_prices(batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _build_prices(
+    batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The frames `prices` and `merged`."""
     order = _order_outcomes(batch.outcomes["capture"], target, places.height)
     other_feeds = _find_other_feeds(batch, target, places, choices)
@@ -139,6 +147,14 @@ def _find_displaced(contested: pl.DataFrame, batch: EncodedBatch, choices: pl.Da
         .join(batch.distinct_outcomes.select("distinct", "code", choices["key_id"]), on="distinct", how="left")
         .join(batch.outcome_ids, on="code", how="left")
         .join(batch.instances.select("instance", "market_id", "specifier"), on="instance", how="left")
-        .sort("bet", "key_id", pl.col("odds_milli").is_null(), pl.col("state") == SUSPENDED, *ids, "odds_milli", "position")
+        .sort(
+            "bet",
+            "key_id",
+            pl.col("odds_milli").is_null(),
+            pl.col("state") == SUSPENDED,
+            *ids,
+            "odds_milli",
+            "position",
+        )
         .filter(~pl.col("bet").is_first_distinct())["position"]
     )

@@ -45,7 +45,9 @@ def encode_books(raw: RawBooks) -> EncodedBatch:
     """The batch in numbers. A null text is the same as an empty one: it would fall out of every join."""
     coded = raw.markets.with_columns(pl.col("market_id", "specifier").fill_null("").cast(_make_text_categories()))
     instances = coded.select(INSTANCE_COLUMNS).unique().with_row_index("instance")
-    rows = coded.join(instances, on=INSTANCE_COLUMNS, how="left", maintain_order="left").select("capture", "instance", "market_name", "n_outcomes")
+    rows = coded.join(instances, on=INSTANCE_COLUMNS, how="left", maintain_order="left").select(
+        "capture", "instance", "market_name", "n_outcomes"
+    )
     outcomes = rows.select("capture", "instance")[repeat_places(rows["n_outcomes"])].hstack(
         raw.outcomes.select(
             code=pl.col("outcome_id").fill_null("").cast(_make_text_categories()).to_physical(),
@@ -64,10 +66,17 @@ def encode_books(raw: RawBooks) -> EncodedBatch:
             "instance",
             keys.join(distinct, on="key", how="left", maintain_order="left")["distinct"],
             "odds_milli",
-            state=pl.when("off").then(SUSPENDED).when(pl.col("odds_milli").is_null()).then(NO_PRICE).otherwise(OFFERED).cast(pl.UInt8),
+            state=pl.when("off")
+            .then(SUSPENDED)
+            .when(pl.col("odds_milli").is_null())
+            .then(NO_PRICE)
+            .otherwise(OFFERED)
+            .cast(pl.UInt8),
         ),
         distinct_outcomes=distinct.select("distinct", instance=instance, code=code),
-        outcome_ids=pl.DataFrame([outcomes["code"], raw.outcomes["outcome_id"].fill_null("")])[outcomes["code"].arg_unique()],
+        outcome_ids=pl.DataFrame([outcomes["code"], raw.outcomes["outcome_id"].fill_null("")])[
+            outcomes["code"].arg_unique()
+        ],
     )
 
 

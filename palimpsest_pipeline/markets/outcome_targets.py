@@ -21,7 +21,12 @@ PLAYER_PREFIX: Final = {Platform.SPORTYBET: "sr:player:"}
 """What makes a platform's number of a player the text under which all its markets name the player; BetPawa's number is that text."""
 
 TARGET_COLUMNS: Final = ("market_id", "specifier", "outcome", "ordinal")
-_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"ordinal": pl.Int16(), "outcome": pl.String(), "player": pl.String(), "total": pl.String()}
+_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "ordinal": pl.Int16(),
+    "outcome": pl.String(),
+    "player": pl.String(),
+    "total": pl.String(),
+}
 """What an id says: the number of an outcome, or an open one's text (then of ordinal 1); that text again if it is a player; the total of "n or more".
 Texts are '' where it says nothing."""
 _RULE_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"said": pl.UInt64(), **_MEANING_SCHEMA}
@@ -30,14 +35,21 @@ _MIN_FORM_RULE: Final = 2**31
 """Rules below it are keys, whose ids are listed; from it on, forms of ids that are not listed."""
 
 
-def resolve_outcomes(batch: EncodedBatch, candidates: pl.DataFrame, vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def resolve_outcomes(
+    batch: EncodedBatch, candidates: pl.DataFrame, vocabulary: Vocabulary
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return where each of the distinct outcomes of the batch leads.
 
     choices: key_id, target and player (null: the outcome is no player), one row for each distinct outcome, at its place, null where it leads nowhere.
     targets: target, the columns of TARGET, in whose order they are numbered, and line.
     players: player, outcome (the text that names the player).
     """
-    forms = candidates.select("platform", "open_pattern").drop_nulls().unique().with_row_index("rule", offset=_MIN_FORM_RULE)
+    forms = (
+        candidates.select("platform", "open_pattern")
+        .drop_nulls()
+        .unique()
+        .with_row_index("rule", offset=_MIN_FORM_RULE)
+    )
     bets = candidates.select("market_id", "text").unique().with_row_index("bet")
     ways = _list_rules(candidates, forms, bets, vocabulary)
     offered = batch.distinct_outcomes.join(ways.select("instance", "way", "rule", "told_later"), on="instance").select(
@@ -54,13 +66,17 @@ def resolve_outcomes(batch: EncodedBatch, candidates: pl.DataFrame, vocabulary: 
     told = meanings.select("said", "meaning", tells=pl.col("total") != "").explode("said")
     found = offered.join(told, on="said").filter(pl.col("tells") | ~pl.col("told_later"))
     first = (
-        found.select("meaning", choice=pack_numbers("distinct", "way")).sort("choice").select("meaning", *_split_number("choice", "distinct", "way"))
+        found.select("meaning", choice=pack_numbers("distinct", "way"))
+        .sort("choice")
+        .select("meaning", *_split_number("choice", "distinct", "way"))
     )
     first = first.filter(pl.col("distinct") != pl.col("distinct").shift(1, fill_value=2**32 - 1))
     return _number_targets(batch, first, ways, bets, meanings)
 
 
-def _list_rules(candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
+def _list_rules(
+    candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFrame, vocabulary: Vocabulary
+) -> pl.DataFrame:
     """way, instance, key_id, rule, bet, told_later: all rules by which outcomes of an instance are read, in order of preference.
 
     `bet` is the place of market_id and text in `bets`; told_later: the text waits for the total that an id tells.
@@ -79,16 +95,28 @@ def _list_rules(candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFram
 def _read_listed_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """What ids say under the keys that list them; rows of `_RULE_MEANING_SCHEMA`."""
     listed = vocabulary.outcome_keys.join(ids, left_on="external_outcome_id", right_on="outcome_id")
-    return listed.select(pack_numbers("key_id", "code").alias("said"), "ordinal", outcome=pl.lit(""), player=pl.lit(""), total=pl.lit(""))
+    return listed.select(
+        pack_numbers("key_id", "code").alias("said"), "ordinal", outcome=pl.lit(""), player=pl.lit(""), total=pl.lit("")
+    )
 
 
 def _read_ladder_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """What the ids of ladders say, where a team's "n or more" is listed once, for every n; rows of `_RULE_MEANING_SCHEMA`."""
-    rungs = ids.select("code", pl.col("outcome_id").str.extract_groups(LADDER_OUTCOME_PATTERN).alias("rung")).unnest("rung").drop_nulls("1")
+    rungs = (
+        ids.select("code", pl.col("outcome_id").str.extract_groups(LADDER_OUTCOME_PATTERN).alias("rung"))
+        .unnest("rung")
+        .drop_nulls("1")
+    )
     return (
         vocabulary.outcome_keys.join(vocabulary.keys.filter("ladder"), on="key_id", how="semi")
         .join(rungs.with_columns(team=pl.col("1") + "+"), left_on="external_outcome_id", right_on="team")
-        .select(pack_numbers("key_id", "code").alias("said"), "ordinal", outcome=pl.lit(""), player=pl.lit(""), total=_convert_total(pl.col("2")))
+        .select(
+            pack_numbers("key_id", "code").alias("said"),
+            "ordinal",
+            outcome=pl.lit(""),
+            player=pl.lit(""),
+            total=_convert_total(pl.col("2")),
+        )
         .filter(pl.col("total") != "")
     )
 
@@ -101,7 +129,9 @@ def _read_open_ids(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame
     fits = [pl.DataFrame(schema=_RULE_MEANING_SCHEMA)]
     for number, platform, pattern in forms.select("rule", "platform", "open_pattern").iter_rows():
         groups = re.compile(pattern).groupindex
-        player = pl.lit(PLAYER_PREFIX.get(Platform(platform), "")) + pl.col("player") if "player" in groups else pl.lit("")
+        player = (
+            pl.lit(PLAYER_PREFIX.get(Platform(platform), "")) + pl.col("player") if "player" in groups else pl.lit("")
+        )
         fits.append(
             asked.filter(pl.col("rule") == number)
             .select("said", pl.col("outcome_id").str.extract_groups(pattern).alias("groups"))
@@ -149,4 +179,8 @@ def _number_targets(
     numbers = targets.select("target", "pair", "player").explode("pair", "player")
     led = chosen.select("distinct", "key_id", "pair").join(numbers, on="pair").drop("pair")
     choices = batch.distinct_outcomes.select("distinct").join(led, on="distinct", how="left", maintain_order="left")
-    return choices.drop("distinct"), targets.select("target", *TARGET_COLUMNS, line=extract_line(pl.col("specifier"))), players
+    return (
+        choices.drop("distinct"),
+        targets.select("target", *TARGET_COLUMNS, line=extract_line(pl.col("specifier"))),
+        players,
+    )

@@ -7,7 +7,12 @@ import polars as pl
 from .numbered_texts import EncodedBatch, pack_numbers, unpack_numbers
 from .platform_books import RawBooks
 
-PLAYERS_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "outcome": pl.String(), "name": pl.String(), "team": pl.String()}
+PLAYERS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "outcome": pl.String(),
+    "name": pl.String(),
+    "team": pl.String(),
+}
 
 THRESHOLD_PATTERN: Final = r"\s+\d+\+$"
 """What "n or more" adds to a player's name."""
@@ -22,13 +27,18 @@ def list_named_players(raw: RawBooks, batch: EncodedBatch, choices: pl.DataFrame
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS_SCHEMA)
     told = _select_naming_outcomes(batch, choices)
-    told = told.select("capture", "player", raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("written"))
+    told = told.select(
+        "capture", "player", raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("written")
+    )
     full = pl.col("written").str.replace(THRESHOLD_PATTERN, "").str.strip_chars()
     people = (
         told.select("player", "written")
         .unique()
         .join(texts, on="player")
-        .with_columns(name=pl.coalesce(full.str.extract(TEAM_SUFFIX_PATTERN, 1), full), team=full.str.extract(TEAM_SUFFIX_PATTERN, 2))
+        .with_columns(
+            name=pl.coalesce(full.str.extract(TEAM_SUFFIX_PATTERN, 1), full),
+            team=full.str.extract(TEAM_SUFFIX_PATTERN, 2),
+        )
         .sort("outcome", "team", "name", nulls_last=True)
         .with_row_index("rank")
     )
@@ -47,7 +57,9 @@ def _select_naming_outcomes(batch: EncodedBatch, choices: pl.DataFrame) -> pl.Da
     """
     distinct = batch.outcomes["distinct"]
     said = (
-        pl.DataFrame([batch.outcomes["capture"], choices["key_id"].gather(distinct), choices["player"].gather(distinct)])
+        pl.DataFrame(
+            [batch.outcomes["capture"], choices["key_id"].gather(distinct), choices["player"].gather(distinct)]
+        )
         .with_row_index("position")
         .filter(pl.col("player").is_not_null())
         .select("position", "key_id", naming=pack_numbers("capture", "player"))

@@ -14,7 +14,9 @@ from rapidfuzz import fuzz, process
 from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
 UNMAPPED_KEY: Final = ["platform", "sport", "external_market_id", "specifier_schema"]
-PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {**dict.fromkeys([*UNMAPPED_KEY, "proposed_market_key", "proposal_evidence"], pl.String())}
+PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    **dict.fromkeys([*UNMAPPED_KEY, "proposed_market_key", "proposal_evidence"], pl.String())
+}
 
 MIN_LIKENESS: Final = 88.0
 """Least likeness of two names, 0 to 100. Chosen on the names that three platforms give to bets known to be the same."""
@@ -55,12 +57,22 @@ def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
     """
     asked = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")
-    first_keys = vocabulary.keys.sort("key_id").unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True).join(markets, on="market_id")
+    first_keys = (
+        vocabulary.keys.sort("key_id")
+        .unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True)
+        .join(markets, on="market_id")
+    )
     by_id = asked.join(first_keys, on=UNMAPPED_KEY[:3]).select(
-        *UNMAPPED_KEY, pl.col("market_key").alias("proposed_market_key"), proposal_evidence=pl.lit("the vocabulary has this id")
+        *UNMAPPED_KEY,
+        pl.col("market_key").alias("proposed_market_key"),
+        proposal_evidence=pl.lit("the vocabulary has this id"),
     )
     rest = asked.join(by_id, on=UNMAPPED_KEY, how="anti")
-    rows = [(*row[:-1], *found) for row in rest.iter_rows() if (found := _propose_by_name(row[1], row[3], row[4], vocabulary))]
+    rows = [
+        (*row[:-1], *found)
+        for row in rest.iter_rows()
+        if (found := _propose_by_name(row[1], row[3], row[4], vocabulary))
+    ]
     return pl.concat([by_id, pl.DataFrame(rows, schema=PROPOSALS_SCHEMA, orient="row")]).sort(UNMAPPED_KEY)
 
 
@@ -70,13 +82,17 @@ def _propose_by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary)
     query = _normalise_name(name)
     names = {
         key: own
-        for key, own, of_sport, line_kind in vocabulary.markets.select("market_key", "name", "sport", "line_kind").iter_rows()
+        for key, own, of_sport, line_kind in vocabulary.markets.select(
+            "market_key", "name", "sport", "line_kind"
+        ).iter_rows()
         if of_sport == sport
         and bool(SPECIFIER_PARTS[line_kind]) == has_line
         and _find_decisive_words(_normalise_name(own)) == _find_decisive_words(query)
     }
     choices = {key: _normalise_name(own) for key, own in names.items()}
-    alike = process.extract(query, choices, scorer=fuzz.token_sort_ratio, score_cutoff=MIN_LIKENESS - MIN_LIKENESS_LEAD, limit=2)
+    alike = process.extract(
+        query, choices, scorer=fuzz.token_sort_ratio, score_cutoff=MIN_LIKENESS - MIN_LIKENESS_LEAD, limit=2
+    )
     if not alike or alike[0][1] < MIN_LIKENESS or (len(alike) > 1 and alike[0][1] - alike[1][1] < MIN_LIKENESS_LEAD):
         return None
     _, score, key = alike[0]

@@ -36,7 +36,9 @@ def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
         given.filter(named)
         .select("instance", pl.col("specifier").str.split("|"))
         .explode("specifier")
-        .select("instance", pl.col("specifier").str.splitn("=", 2).struct.rename_fields(["part", "value"]).alias("piece"))
+        .select(
+            "instance", pl.col("specifier").str.splitn("=", 2).struct.rename_fields(["part", "value"]).alias("piece")
+        )
         .unnest("piece")
     )
     return pl.concat([lines, pieces])
@@ -56,9 +58,17 @@ def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, voca
     once = pl.struct("instance", "part").is_unique()
     used = _apply_keys(keyed, given_parts.with_columns(value=pl.when(once).then("value")), vocabulary)
     n_met = used.group_by(_INSTANCE_KEY_COLUMNS).agg(n_met=pl.col("counts").sum())
-    satisfied = keyed.join(n_met, on=_INSTANCE_KEY_COLUMNS, how="left").filter(pl.col("n_met").fill_null(0) == pl.col("n_needed"))
+    satisfied = keyed.join(n_met, on=_INSTANCE_KEY_COLUMNS, how="left").filter(
+        pl.col("n_met").fill_null(0) == pl.col("n_needed")
+    )
     return satisfied.join(_build_texts(satisfied, used, vocabulary), on=_INSTANCE_KEY_COLUMNS, how="left").select(
-        *_INSTANCE_KEY_COLUMNS, "platform", "market_id", "ladder", "open_pattern", "family", pl.col("text").fill_null("")
+        *_INSTANCE_KEY_COLUMNS,
+        "platform",
+        "market_id",
+        "ladder",
+        "open_pattern",
+        "family",
+        pl.col("text").fill_null(""),
     )
 
 
@@ -66,7 +76,9 @@ def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, voca
 def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
     """The keys with their market's family, `n_needed` raw parts, and `told_later`: the outcome's id tells the total."""
     needed = (
-        vocabulary.parts.filter((pl.col("role") != "ignore") & (pl.col("conversion").is_null() | (pl.col("conversion") != "ladder")))
+        vocabulary.parts.filter(
+            (pl.col("role") != "ignore") & (pl.col("conversion").is_null() | (pl.col("conversion") != "ladder"))
+        )
         .group_by("key_id")
         .agg(n_needed=pl.len().cast(pl.Int64))
     )
@@ -75,7 +87,8 @@ def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
         .join(vocabulary.markets.select("market_id", "family"), on="market_id")
         .with_columns(
             pl.col("n_needed").fill_null(0),
-            told_later=pl.col("ladder") | pl.col("open_pattern").str.contains("(?P<at_least>", literal=True).fill_null(value=False),
+            told_later=pl.col("ladder")
+            | pl.col("open_pattern").str.contains("(?P<at_least>", literal=True).fill_null(value=False),
         )
         .sort("key_id")
     )
@@ -84,7 +97,9 @@ def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
 @lru_cache(maxsize=8)
 def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
     """The family of the first key of each platform market."""
-    first = _load_keys(vocabulary).unique(("platform", "sport", "external_market_id"), keep="first", maintain_order=True)
+    first = _load_keys(vocabulary).unique(
+        ("platform", "sport", "external_market_id"), keep="first", maintain_order=True
+    )
     return first.select("platform", "sport", market_id="external_market_id", market_family="family")
 
 
@@ -94,8 +109,14 @@ def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Voca
     A part that a key requires or reads and that is as it must be counts 1, one that it ignores 0; any other is far below 0: the key is refused.
     """
     role = pl.col("role")
-    met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | ((role == "read") & pl.col("converted").is_not_null())
-    pieces = keyed.select(_INSTANCE_KEY_COLUMNS).join(given_parts, on="instance").join(vocabulary.parts, on=("key_id", "part"), how="left")
+    met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | (
+        (role == "read") & pl.col("converted").is_not_null()
+    )
+    pieces = (
+        keyed.select(_INSTANCE_KEY_COLUMNS)
+        .join(given_parts, on="instance")
+        .join(vocabulary.parts, on=("key_id", "part"), how="left")
+    )
     # Converting text is slow, and lines repeat over a batch.
     conversion = ("value", "conversion")
     texts = pieces.filter(role == "read").select(conversion).unique().with_columns(converted=_convert_value())
@@ -127,7 +148,9 @@ def _convert_value() -> pl.Expr:
 def _convert_number(value: pl.Expr) -> pl.Expr:
     """Decimal text without sign of plus, without zeros that say nothing. Text throughout: a line is never a float."""
     unsigned = value.str.replace(r"^\+([0-9])", "$1")
-    plain = unsigned.str.extract(r"^(-?[0-9]+(?:\.[0-9]+)?)$").str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
+    plain = (
+        unsigned.str.extract(r"^(-?[0-9]+(?:\.[0-9]+)?)$").str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
+    )
     trimmed = plain.str.replace(r"^(-?)0+([0-9])", "$1$2")
     return pl.when(trimmed == "-0").then(pl.lit("0")).otherwise(trimmed)
 
@@ -152,9 +175,14 @@ def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: 
         *_INSTANCE_KEY_COLUMNS, "canonical", text=pl.col("canonical") + "=" + pl.col("converted")
     )
     added = satisfied.select(_INSTANCE_KEY_COLUMNS).join(vocabulary.added_parts, on="key_id").select(part)
-    told_later = satisfied.filter("told_later").select(*_INSTANCE_KEY_COLUMNS, canonical=pl.lit("total"), text=pl.lit(f"total={OUTCOME_VALUE_MARK}"))
+    told_later = satisfied.filter("told_later").select(
+        *_INSTANCE_KEY_COLUMNS, canonical=pl.lit("total"), text=pl.lit(f"total={OUTCOME_VALUE_MARK}")
+    )
     return (
-        pl.concat([read, added, told_later]).sort("canonical").group_by(_INSTANCE_KEY_COLUMNS, maintain_order=True).agg(pl.col("text").str.join("|"))
+        pl.concat([read, added, told_later])
+        .sort("canonical")
+        .group_by(_INSTANCE_KEY_COLUMNS, maintain_order=True)
+        .agg(pl.col("text").str.join("|"))
     )
 
 

@@ -23,7 +23,12 @@ UNMAPPED_SCHEMA: Final[dict[str, pl.DataType]] = {
     "error_class": pl.String(),
     "sample_outcomes": pl.List(pl.String()),
 }
-COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "family": pl.String(), "error_class": pl.String(), "n_markets": pl.Int32()}
+COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "capture": pl.UInt32(),
+    "family": pl.String(),
+    "error_class": pl.String(),
+    "n_markets": pl.Int32(),
+}
 
 _OCCURRENCE_KEY: Final = ("capture", "instance")
 
@@ -57,7 +62,9 @@ def count_coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
     return counted.with_columns(pl.col("family", "error_class").cast(pl.String)).sort(key)
 
 
-def report_unmapped(raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame) -> pl.DataFrame:
+def report_unmapped(
+    raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame
+) -> pl.DataFrame:
     """Rows of `UNMAPPED_SCHEMA`, one per occurrence that is not mapped, in order.
 
     `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `given`: the parts of the instances' specifiers.
@@ -65,7 +72,11 @@ def report_unmapped(raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFram
     found = occurrences.filter(pl.col("error_class") != "")
     if found.is_empty():
         return pl.DataFrame(schema=UNMAPPED_SCHEMA)
-    names = batch.rows.join(found, on=_OCCURRENCE_KEY, how="semi").group_by(_OCCURRENCE_KEY).agg(name=pl.col("market_name").min())
+    names = (
+        batch.rows.join(found, on=_OCCURRENCE_KEY, how="semi")
+        .group_by(_OCCURRENCE_KEY)
+        .agg(name=pl.col("market_name").min())
+    )
     return (
         found.join(names, on=_OCCURRENCE_KEY, how="left")
         .join(batch.instances, on="instance", how="left")
@@ -96,7 +107,10 @@ def _sample_outcomes(raw: RawBooks, batch: EncodedBatch, missed: pl.DataFrame) -
         .unique()
         .sort("occurrence", "rank")
         .filter(pl.int_range(pl.len()).over("occurrence") < MAX_SAMPLE_OUTCOMES)
-        .select(*(number.alias(name) for number, name in zip(unpack_numbers("occurrence"), _OCCURRENCE_KEY, strict=True)), "rank")
+        .select(
+            *(number.alias(name) for number, name in zip(unpack_numbers("occurrence"), _OCCURRENCE_KEY, strict=True)),
+            "rank",
+        )
     )
     told = ranked.join(shown, on=(*_OCCURRENCE_KEY, "rank"))
     outcome_id, name = pl.col("outcome_id"), pl.col("name")
@@ -106,7 +120,9 @@ def _sample_outcomes(raw: RawBooks, batch: EncodedBatch, missed: pl.DataFrame) -
         .agg(name.min())
         .join(ids.unique("rank").select("rank", "outcome_id"), on="rank")
         .sort(*_OCCURRENCE_KEY, "rank")
-        .with_columns(sample=pl.when((name != "") & (name != outcome_id)).then(outcome_id + "=" + name).otherwise(outcome_id))
+        .with_columns(
+            sample=pl.when((name != "") & (name != outcome_id)).then(outcome_id + "=" + name).otherwise(outcome_id)
+        )
         .group_by(_OCCURRENCE_KEY, maintain_order=True)
         .agg(sample_outcomes="sample")
     )

@@ -23,7 +23,17 @@ VOCABULARY_FOLDER: Final = Path(__file__).parent / "vocabulary"
 FILE_COLUMNS: Final = {
     "markets.csv": ("market_id", "market_key", "sport", "period", "family", "name", "line_kind", "fair_sum"),
     "outcomes.csv": ("market_key", "ordinal", "outcome_key", "name"),
-    "keys.csv": ("platform", "sport", "external_market_id", "requires", "reads", "adds", "ignores", "market_key", "open_outcomes"),
+    "keys.csv": (
+        "platform",
+        "sport",
+        "external_market_id",
+        "requires",
+        "reads",
+        "adds",
+        "ignores",
+        "market_key",
+        "open_outcomes",
+    ),
     "outcome_keys.csv": ("platform", "sport", "external_market_id", "external_outcome_id", "market_key", "outcome_key"),
     "complete_sets.csv": ("market_key", "set", "outcome_keys"),
     "feeds.csv": ("platform", "sport", "market_key", "external_market_id"),
@@ -80,7 +90,12 @@ SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
 CONVERSIONS: Final = frozenset({"number", "quarters", "score", "text", "top", "ladder"})
 READ_PATTERN: Final = re.compile(r"(?P<canonical>\w+)=(?P<conversion>\w+)\((?P<raw>\w+)\)")
 PLACEHOLDER_PATTERN: Final = re.compile(r"\{(\w+)\}")
-PLACEHOLDER_REGEXES: Final = {"outcome": r"(?P<outcome>.+)", "player": r"(?P<player>[0-9]{1,18})", "at_least": r"(?P<at_least>\d+)", "_": r"[^:]*"}
+PLACEHOLDER_REGEXES: Final = {
+    "outcome": r"(?P<outcome>.+)",
+    "player": r"(?P<player>[0-9]{1,18})",
+    "at_least": r"(?P<at_least>\d+)",
+    "_": r"[^:]*",
+}
 """Placeholders of a template of outcome ids, and the regex of each."""
 TRIAGE_STATUSES: Final = frozenset({"acknowledged", "ignored"})
 FAIR_SUM_PATTERN: Final = re.compile(r"|[12]|overlap\(\d+(\.\d+)?\)")
@@ -186,7 +201,9 @@ class _Key:
         if not self.open_outcomes:
             return None
         texts = PLACEHOLDER_PATTERN.split(self.open_outcomes)
-        return "^" + "".join(PLACEHOLDER_REGEXES[text] if n % 2 else re.escape(text) for n, text in enumerate(texts)) + "$"
+        return (
+            "^" + "".join(PLACEHOLDER_REGEXES[text] if n % 2 else re.escape(text) for n, text in enumerate(texts)) + "$"
+        )
 
 
 def _read_rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -208,7 +225,12 @@ def _require(is_valid: bool, name: str, line: int, message: str) -> None:
 
 
 def _parse_number(name: str, line: int, text: str) -> int:
-    _require(text.isdecimal() and 0 < int(text) <= SMALLINT_MAX, name, line, f"{text!r} is not a number from 1 to {SMALLINT_MAX}")
+    _require(
+        text.isdecimal() and 0 < int(text) <= SMALLINT_MAX,
+        name,
+        line,
+        f"{text!r} is not a number from 1 to {SMALLINT_MAX}",
+    )
     return int(text)
 
 
@@ -224,9 +246,17 @@ def _read_markets(folder: Path) -> dict[str, _Market]:
         _require(market.line_kind in SPECIFIER_PARTS, name, line, f"unknown line_kind {market.line_kind!r}")
         _require(market.family in FAMILIES, name, line, f"unknown family {market.family!r}")
         _require(
-            FAIR_SUM_PATTERN.fullmatch(market.fair_sum) is not None, name, line, f"fair_sum {market.fair_sum!r} is not 1, 2, overlap(x) or empty"
+            FAIR_SUM_PATTERN.fullmatch(market.fair_sum) is not None,
+            name,
+            line,
+            f"fair_sum {market.fair_sum!r} is not 1, 2, overlap(x) or empty",
         )
-        _require(bool(market.market_key and market.name and market.period), name, line, "market_key, name and period must not be empty")
+        _require(
+            bool(market.market_key and market.name and market.period),
+            name,
+            line,
+            "market_key, name and period must not be empty",
+        )
         ids.add(market.market_id)
         markets[market.market_key] = market
     return markets
@@ -240,11 +270,21 @@ def _read_outcomes(folder: Path, markets: dict[str, _Market]) -> dict[tuple[str,
     for line, row in _read_rows(folder, name):
         market_key, outcome_key = row["market_key"], row["outcome_key"]
         _require(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
-        _require((market_key, outcome_key) not in outcomes, name, line, f"outcome {outcome_key} of {market_key} is there twice")
+        _require(
+            (market_key, outcome_key) not in outcomes,
+            name,
+            line,
+            f"outcome {outcome_key} of {market_key} is there twice",
+        )
         _require(bool(outcome_key and row["name"]), name, line, "outcome_key and name must not be empty")
         count[market_key] += 1
         ordinal = _parse_number(name, line, row["ordinal"])
-        _require(ordinal == count[market_key], name, line, f"ordinal {ordinal} of {market_key}: {count[market_key]} comes next")
+        _require(
+            ordinal == count[market_key],
+            name,
+            line,
+            f"ordinal {ordinal} of {market_key}: {count[market_key]} comes next",
+        )
         outcomes[market_key, outcome_key] = (ordinal, row["name"])
     return outcomes
 
@@ -253,7 +293,12 @@ def _parse_pairs(name: str, line: int, text: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for item in filter(None, text.split("|")):
         part, equals, value = item.partition("=")
-        _require(bool(part and equals and value) and part not in pairs, name, line, f"{item!r} in {text!r} is not part=value, each part once")
+        _require(
+            bool(part and equals and value) and part not in pairs,
+            name,
+            line,
+            f"{item!r} in {text!r} is not part=value, each part once",
+        )
         pairs[part] = value
     return pairs
 
@@ -295,7 +340,12 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
         _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
         _require(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
         market = markets[row["market_key"]]
-        _require(row["sport"] == market.sport, name, line, f"{market.market_key} is a market of {market.sport}, not of {row['sport']}")
+        _require(
+            row["sport"] == market.sport,
+            name,
+            line,
+            f"{market.market_key} is a market of {market.sport}, not of {row['sport']}",
+        )
         _check_template(name, line, row["open_outcomes"])
         message = f"the outcomes of {market.market_key} are not all listed, so no fair_sum is known"
         _require(not (row["open_outcomes"] and market.fair_sum), name, line, message)
@@ -329,7 +379,9 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
     return keys
 
 
-def _read_outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[int, int, str, int]]:
+def _read_outcome_keys(
+    folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]
+) -> list[tuple[int, int, str, int]]:
     """(line, key_id, external outcome id, ordinal): each outcome of a key once for every row of keys.csv that it serves."""
     name = "outcome_keys.csv"
     by_identity: dict[tuple[str, str, str, str], list[_Key]] = defaultdict(list)
@@ -342,9 +394,19 @@ def _read_outcome_keys(folder: Path, keys: list[_Key], outcomes: dict[tuple[str,
         code = row["external_outcome_id"]
         _require(identity in by_identity, name, line, f"{' '.join(identity)} is not in keys.csv")
         outcome = outcomes.get((row["market_key"], row["outcome_key"]))
-        _require(outcome is not None, name, line, f"outcome {row['outcome_key']!r} of {row['market_key']} is not in outcomes.csv")
+        _require(
+            outcome is not None,
+            name,
+            line,
+            f"outcome {row['outcome_key']!r} of {row['market_key']} is not in outcomes.csv",
+        )
         assert outcome is not None
-        _require(bool(code) and (identity, code) not in seen, name, line, f"outcome id {code!r} of {' '.join(identity)} is empty or there twice")
+        _require(
+            bool(code) and (identity, code) not in seen,
+            name,
+            line,
+            f"outcome id {code!r} of {' '.join(identity)} is empty or there twice",
+        )
         seen.add((identity, code))
         found.extend((line, key.key_id, code, outcome[0]) for key in by_identity[identity])
     return found
@@ -375,10 +437,17 @@ def _read_complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int,
     seen: set[tuple[str, str]] = set()
     for line, row in _read_rows(folder, name):
         market_key, outcome_keys = row["market_key"], row["outcome_keys"].split("|")
-        _require(bool(row["set"]) and (market_key, row["set"]) not in seen, name, line, f"set {row['set']!r} of {market_key} is empty or there twice")
+        _require(
+            bool(row["set"]) and (market_key, row["set"]) not in seen,
+            name,
+            line,
+            f"set {row['set']!r} of {market_key} is empty or there twice",
+        )
         seen.add((market_key, row["set"]))
         for key in outcome_keys:
-            _require((market_key, key) in outcomes, name, line, f"outcome {key!r} of {market_key} is not in outcomes.csv")
+            _require(
+                (market_key, key) in outcomes, name, line, f"outcome {key!r} of {market_key} is not in outcomes.csv"
+            )
             _require(outcome_keys.count(key) == 1, name, line, f"outcome {key!r} of {market_key} is there twice")
             found.append((market_key, row["set"], outcomes[market_key, key][0]))
     return found
@@ -393,14 +462,29 @@ def _read_feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
     lines: dict[tuple[str, str, str], dict[str, int]] = defaultdict(dict)
     for line, row in _read_rows(folder, name):
         market, feed = (row["platform"], row["sport"], row["market_key"]), row["external_market_id"]
-        _require(feed in key_ids.get(market, {}), name, line, f"{market[0]} {market[1]} {feed} {market[2]} is not in keys.csv")
+        _require(
+            feed in key_ids.get(market, {}),
+            name,
+            line,
+            f"{market[0]} {market[1]} {feed} {market[2]} is not in keys.csv",
+        )
         _require(feed not in lines[market], name, line, f"feed {feed} of {' '.join(market)} is there twice")
         lines[market][feed] = line
     for market, feeds in lines.items():
         missing = sorted(key_ids[market].keys() - feeds.keys())
-        _require(not missing, name, max(feeds.values()), f"{' '.join(market)} has the feed {', '.join(missing)} in keys.csv too: give its place")
+        _require(
+            not missing,
+            name,
+            max(feeds.values()),
+            f"{' '.join(market)} has the feed {', '.join(missing)} in keys.csv too: give its place",
+        )
         _require(len(feeds) > 1, name, max(feeds.values()), f"{' '.join(market)} has one feed only: it needs no order")
-    return [(key_id, place) for market, feeds in lines.items() for place, feed in enumerate(feeds) for key_id in key_ids[market][feed]]
+    return [
+        (key_id, place)
+        for market, feeds in lines.items()
+        for place, feed in enumerate(feeds)
+        for key_id in key_ids[market][feed]
+    ]
 
 
 def _read_notes(folder: Path, markets: dict[str, _Market]) -> dict[str, str]:
@@ -410,7 +494,12 @@ def _read_notes(folder: Path, markets: dict[str, _Market]) -> dict[str, str]:
     for line, row in _read_rows(folder, name):
         market_key = row["market_key"]
         _require(market_key in markets, name, line, f"market_key {market_key!r} is not in markets.csv")
-        _require(bool(row["note"]) and market_key not in notes, name, line, f"the note of {market_key} is empty or there twice")
+        _require(
+            bool(row["note"]) and market_key not in notes,
+            name,
+            line,
+            f"the note of {market_key} is empty or there twice",
+        )
         notes[market_key] = row["note"]
     return notes
 
@@ -423,8 +512,18 @@ def _read_triage(folder: Path, keys: list[_Key]) -> list[tuple[str, ...]]:
         identity = (row["platform"], row["sport"], row["external_market_id"])
         _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
         _require(row["sport"] in set(Sport), name, line, f"unknown sport {row['sport']!r}")
-        _require(row["status"] in TRIAGE_STATUSES, name, line, f"status {row['status']!r} is not one of {', '.join(sorted(TRIAGE_STATUSES))}")
-        _require(bool(row["external_market_id"] and row["reason"]), name, line, "external_market_id and reason must not be empty")
+        _require(
+            row["status"] in TRIAGE_STATUSES,
+            name,
+            line,
+            f"status {row['status']!r} is not one of {', '.join(sorted(TRIAGE_STATUSES))}",
+        )
+        _require(
+            bool(row["external_market_id"] and row["reason"]),
+            name,
+            line,
+            "external_market_id and reason must not be empty",
+        )
         _require(identity not in triage, name, line, f"{' '.join(identity)} is there twice")
         _require(identity not in mapped, name, line, f"{' '.join(identity)} is mapped in keys.csv")
         triage[identity] = tuple(row.values())
@@ -448,7 +547,10 @@ def _build_vocabulary(
         if key.platform == Platform.BETPAWA:
             betpawa.setdefault(key.market.market_key, key.external_market_id)
         parts += [(key.key_id, part, "require", value, None, None) for part, value in key.requires.items()]
-        parts += [(key.key_id, part, "read", None, canonical, conversion) for part, (canonical, conversion) in key.reads.items()]
+        parts += [
+            (key.key_id, part, "read", None, canonical, conversion)
+            for part, (canonical, conversion) in key.reads.items()
+        ]
         parts += [(key.key_id, part, "ignore", None, None, None) for part in key.ignores]
     text = pl.String
     return Vocabulary(
@@ -462,17 +564,45 @@ def _build_vocabulary(
             ],
             schema={
                 "market_id": pl.Int16,
-                **dict.fromkeys(("market_key", "sport", "period", "family", "name", "line_kind", "fair_sum", "note", "betpawa_market_id"), text),
+                **dict.fromkeys(
+                    (
+                        "market_key",
+                        "sport",
+                        "period",
+                        "family",
+                        "name",
+                        "line_kind",
+                        "fair_sum",
+                        "note",
+                        "betpawa_market_id",
+                    ),
+                    text,
+                ),
             },
             orient="row",
         ),
         outcomes=pl.DataFrame(
-            [(markets[market_key].market_id, ordinal, outcome_key, name) for (market_key, outcome_key), (ordinal, name) in outcomes.items()],
+            [
+                (markets[market_key].market_id, ordinal, outcome_key, name)
+                for (market_key, outcome_key), (ordinal, name) in outcomes.items()
+            ],
             schema={"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_key": text, "name": text},
             orient="row",
         ),
         keys=pl.DataFrame(
-            [(k.key_id, k.platform, k.sport, k.external_market_id, k.market.market_id, k.open_outcomes, k.open_pattern, k.has_ladder) for k in keys],
+            [
+                (
+                    k.key_id,
+                    k.platform,
+                    k.sport,
+                    k.external_market_id,
+                    k.market.market_id,
+                    k.open_outcomes,
+                    k.open_pattern,
+                    k.has_ladder,
+                )
+                for k in keys
+            ],
             schema={
                 "key_id": pl.UInt32,
                 **dict.fromkeys(("platform", "sport", "external_market_id"), text),
@@ -484,7 +614,12 @@ def _build_vocabulary(
             orient="row",
         ),
         parts=pl.DataFrame(
-            parts, schema={"key_id": pl.UInt32, **dict.fromkeys(("part", "role", "expected", "canonical", "conversion"), text)}, orient="row"
+            parts,
+            schema={
+                "key_id": pl.UInt32,
+                **dict.fromkeys(("part", "role", "expected", "canonical", "conversion"), text),
+            },
+            orient="row",
         ),
         added_parts=pl.DataFrame(
             [(key.key_id, canonical, f"{canonical}={value}") for key in keys for canonical, value in key.adds.items()],

@@ -27,7 +27,9 @@ LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
 _TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 
 
-def build_crosswalk(identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)) -> tuple[pl.DataFrame, pl.DataFrame]:
+def build_crosswalk(
+    identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core.
 
     A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that most of its fixtures are in on other
@@ -36,12 +38,16 @@ def build_crosswalk(identified: pl.DataFrame, trust: Sequence[Platform | str] = 
     counts fixtures shared with other platforms under the same key, `confidence` is their share of the fixtures shared at all; 1 for an own id
     and where nothing is shared, so a low value is a conflict.
     """
-    listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(external_id="tournament_external_id", listing="external_id")
+    listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(
+        external_id="tournament_external_id", listing="external_id"
+    )
     known = _collect_platform_tournaments(listings)
     shared = _find_shared_fixtures(listings, known)
     mixed = _find_mixed_groups(shared)
     others = mixed.rename({"platform": "platform_other", "external_id": "external_id_other"})
-    votes = shared.join(mixed, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(others, on=["platform_other", "external_id_other"], how="anti")
+    votes = shared.join(mixed, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
+        others, on=["platform_other", "external_id_other"], how="anti"
+    )
     keys = _assign_keys(known, votes)
     return _build_tournaments(known, keys, trust), _build_links(known, shared, keys)
 
@@ -66,10 +72,14 @@ def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
 def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """One row per platform tournament, fixture of it, and tournament of another platform that has the fixture too; `foreign` when both name a country
     and these differ."""
-    members = listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
+    members = (
+        listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
+    )
     members = members.join(known.select(*_TOURNAMENT_ID_COLUMNS, "country_iso"), on=_TOURNAMENT_ID_COLUMNS, how="left")
     one, other = pl.col("country_iso"), pl.col("country_iso_other")
-    same_country = one.str.starts_with(other.str.slice(0, 2)) & ((one == other) | (one.str.len_bytes() == 2) | (other.str.len_bytes() == 2))
+    same_country = one.str.starts_with(other.str.slice(0, 2)) & (
+        (one == other) | (one.str.len_bytes() == 2) | (other.str.len_bytes() == 2)
+    )
     return (
         members.join(members, on="fixture_sr_id", suffix="_other")
         .filter(pl.col("platform") != pl.col("platform_other"))
@@ -83,7 +93,9 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
     more than half of those. Such a group is nobody's tournament and has no vote."""
     fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
-    largest = shared.group_by(*other, "external_id_other").agg(fixture.alias("n")).group_by(other).agg(pl.col("n").max())
+    largest = (
+        shared.group_by(*other, "external_id_other").agg(fixture.alias("n")).group_by(other).agg(pl.col("n").max())
+    )
     return (
         shared.group_by(other)
         .agg(fixture.alias("n_shared"))
@@ -97,13 +109,17 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
 
 def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
     """Key of every platform tournament. Votes go round by round, all of a round at once, so that row order cannot matter."""
-    own = known.select(*_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String))
+    own = known.select(
+        *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
+    )
     keys = own.filter(pl.col("tournament_key").is_not_null())
     for platform in (None, *_list_platforms(known)):
         open_ones = own.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
         if platform is not None:  # nothing links these to a SportRadar id: their own id is the key that others may join
             alone = open_ones.filter(pl.col("platform") == platform)
-            keys = pl.concat([keys, alone.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))])
+            keys = pl.concat(
+                [keys, alone.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]
+            )
         while True:
             elected = _elect_keys(open_ones.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti"), shared, keys)
             if elected.is_empty():
@@ -119,7 +135,10 @@ def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.D
     total = shared.group_by(_TOURNAMENT_ID_COLUMNS).agg(fixture.n_unique().alias("n_shared"))
     votes = (
         shared.join(open_tournaments, on=_TOURNAMENT_ID_COLUMNS)
-        .join(keys.rename({"platform": "platform_other", "external_id": "external_id_other"}), on=["platform_other", "external_id_other"])
+        .join(
+            keys.rename({"platform": "platform_other", "external_id": "external_id_other"}),
+            on=["platform_other", "external_id_other"],
+        )
         .group_by(*_TOURNAMENT_ID_COLUMNS, "tournament_key")
         .agg(fixture.n_unique().alias("n_votes"), fixture.filter(~pl.col("foreign")).n_unique().alias("n_domestic"))
         .join(total, on=_TOURNAMENT_ID_COLUMNS)
@@ -134,7 +153,9 @@ def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.D
 
 def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
     fixture = pl.col("fixture_sr_id")
-    others = keys.rename({"platform": "platform_other", "external_id": "external_id_other", "tournament_key": "key_other"})
+    others = keys.rename(
+        {"platform": "platform_other", "external_id": "external_id_other", "tournament_key": "key_other"}
+    )
     agreed = pl.col("tournament_key") == pl.col("key_other")
     votes = (
         shared.join(keys, on=_TOURNAMENT_ID_COLUMNS)
@@ -148,21 +169,36 @@ def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) 
         .join(votes, on=_TOURNAMENT_ID_COLUMNS, how="left")
         .with_columns(pl.col("n_votes", "n_shared").fill_null(0))
         .with_columns(
-            method=pl.when(own_id).then(pl.lit("sportradar")).when(pl.col("n_votes") > 0).then(pl.lit("votes")).otherwise(pl.lit("alone")),
-            confidence=pl.when(own_id | (pl.col("n_shared") == 0)).then(1.0).otherwise(pl.col("n_votes") / pl.col("n_shared")),
+            method=pl.when(own_id)
+            .then(pl.lit("sportradar"))
+            .when(pl.col("n_votes") > 0)
+            .then(pl.lit("votes"))
+            .otherwise(pl.lit("alone")),
+            confidence=pl.when(own_id | (pl.col("n_shared") == 0))
+            .then(1.0)
+            .otherwise(pl.col("n_votes") / pl.col("n_shared")),
         )
     )
-    return linked.sort("platform", *make_id_sort_keys("external_id")).select(pl.col(name).cast(dtype) for name, dtype in LINKS_SCHEMA.items())
+    return linked.sort("platform", *make_id_sort_keys("external_id")).select(
+        pl.col(name).cast(dtype) for name, dtype in LINKS_SCHEMA.items()
+    )
 
 
 def _build_tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Name of the most trusted platform's claim, and country of the most trusted one that names any; the larger of a platform's own two first."""
-    ranks = pl.DataFrame({"platform": [str(p) for p in trust], "rank": range(len(trust))}, schema={"platform": pl.String, "rank": pl.Int32})
+    ranks = pl.DataFrame(
+        {"platform": [str(p) for p in trust], "rank": range(len(trust))},
+        schema={"platform": pl.String, "rank": pl.Int32},
+    )
     rows = (
         known.join(keys, on=_TOURNAMENT_ID_COLUMNS)
         .join(ranks, on="platform", how="left")
         .sort(
-            "tournament_key", pl.col("rank").fill_null(len(trust)), "platform", -pl.col("n_matches").cast(pl.Int64), *make_id_sort_keys("external_id")
+            "tournament_key",
+            pl.col("rank").fill_null(len(trust)),
+            "platform",
+            -pl.col("n_matches").cast(pl.Int64),
+            *make_id_sort_keys("external_id"),
         )
         .group_by("tournament_key", maintain_order=True)
         .agg(

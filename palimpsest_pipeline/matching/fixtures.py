@@ -44,7 +44,8 @@ def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequenc
     `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
-        {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))}, schema={"platform": pl.String, "trust_rank": pl.Int32}
+        {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))},
+        schema={"platform": pl.String, "trust_rank": pl.Int32},
     )
     listed = identified.filter(pl.col("fixture_sr_id").is_not_null()).join(ranks, on="platform", how="left")
     strangers = listed.filter(pl.col("trust_rank").is_null())["platform"].unique().sort().to_list()
@@ -81,9 +82,19 @@ def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequenc
 
 def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
     names = pl.concat([claims["home_team"], claims["away_team"]]).unique().to_list()
-    spelling = pl.DataFrame({"name": names, "folded": [fold_name(n) for n in names]}, schema={"name": pl.String, "folded": pl.String})
-    return claims.join(spelling.rename({"name": "home_team", "folded": "home_folded"}), on="home_team", how="left", maintain_order="left").join(
-        spelling.rename({"name": "away_team", "folded": "away_folded"}), on="away_team", how="left", maintain_order="left"
+    spelling = pl.DataFrame(
+        {"name": names, "folded": [fold_name(n) for n in names]}, schema={"name": pl.String, "folded": pl.String}
+    )
+    return claims.join(
+        spelling.rename({"name": "home_team", "folded": "home_folded"}),
+        on="home_team",
+        how="left",
+        maintain_order="left",
+    ).join(
+        spelling.rename({"name": "away_team", "folded": "away_folded"}),
+        on="away_team",
+        how="left",
+        maintain_order="left",
     )
 
 
@@ -103,7 +114,9 @@ def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFram
 
 def _measure_kickoff_spread(claims: pl.DataFrame) -> pl.DataFrame:
     kickoff = pl.col("kickoff_at")
-    return claims.group_by("fixture_sr_id").agg((kickoff.max() - kickoff.min()).dt.total_seconds().alias("kickoff_max_delta_s"))
+    return claims.group_by("fixture_sr_id").agg(
+        (kickoff.max() - kickoff.min()).dt.total_seconds().alias("kickoff_max_delta_s")
+    )
 
 
 def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
@@ -126,14 +139,22 @@ def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
 def _find_rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
     """Fixtures on which some platform's sides read better crossed over than straight against the chosen claim's."""
     pairs = claims.join(
-        chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"), on="fixture_sr_id", how="left", suffix="_chosen"
+        chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
+        on="fixture_sr_id",
+        how="left",
+        suffix="_chosen",
     )
     # The same spelling on either side is most of them, and settles it without comparing.
     doubtful = pairs.filter(
-        pl.col("platform") != pl.col("platform_chosen"), pl.col("home_folded") != pl.col("h"), pl.col("away_folded") != pl.col("a")
+        pl.col("platform") != pl.col("platform_chosen"),
+        pl.col("home_folded") != pl.col("h"),
+        pl.col("away_folded") != pl.col("a"),
     )
     crossed = [
-        fuzz.token_set_ratio(home, a) + fuzz.token_set_ratio(away, h) - fuzz.token_set_ratio(home, h) - fuzz.token_set_ratio(away, a)
+        fuzz.token_set_ratio(home, a)
+        + fuzz.token_set_ratio(away, h)
+        - fuzz.token_set_ratio(home, h)
+        - fuzz.token_set_ratio(away, a)
         for home, away, h, a in doubtful.select("home_folded", "away_folded", "h", "a").iter_rows()
     ]
     return (
@@ -148,7 +169,9 @@ def _find_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
     pair = ["platform", "sport", "kickoff_at", "one", "other"]
     return (
         claims.filter(pl.col("home_folded") != "", pl.col("away_folded") != "", pl.col("kickoff_at").is_not_null())
-        .with_columns(one=pl.min_horizontal("home_folded", "away_folded"), other=pl.max_horizontal("home_folded", "away_folded"))
+        .with_columns(
+            one=pl.min_horizontal("home_folded", "away_folded"), other=pl.max_horizontal("home_folded", "away_folded")
+        )
         .filter(pl.col("fixture_sr_id").n_unique().over(pair) > 1)
         .select("fixture_sr_id", doubled=pl.lit(True))
         .unique()

@@ -78,7 +78,12 @@ def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
         .with_columns(pl.col("is_deleted").fill_null(value=False), pl.col("n_markets").fill_null(0))
         .filter(pl.col("is_deleted") == pl.col("is_deleted").min().over(_PLATFORM_FIXTURE_KEY))
         .filter((pl.col("kickoff_at") >= latest_priced - MIN_RELISTING_GAP).fill_null(value=True))
-        .sort(pl.col("kickoff_at").is_null(), "n_markets", *make_id_sort_keys("external_id"), descending=[False, True, False, False, False])
+        .sort(
+            pl.col("kickoff_at").is_null(),
+            "n_markets",
+            *make_id_sort_keys("external_id"),
+            descending=[False, True, False, False, False],
+        )
         .unique(subset=_PLATFORM_FIXTURE_KEY, keep="first", maintain_order=True)
     )
 

@@ -4,7 +4,9 @@ import re
 import unicodedata
 
 _NON_WORD_PATTERN = re.compile(r"[^\w]+")
-_STROKED_LETTERS = str.maketrans({"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"})
+_STROKED_LETTERS = str.maketrans(
+    {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
+)
 """Letters that Unicode does not take apart into a letter and an accent."""
 
 

@@ -44,17 +44,24 @@ def link_players(players: pl.DataFrame) -> pl.DataFrame:
     same candidate. An equal name counts before a contained one; a contained one only where it is the only fit on both sides.
     """
     named = _add_words(players.select(pl.col(name).cast(kind) for name, kind in NAMED_PLAYERS.items()))
-    pairs = _match_names(named.filter(pl.col("sr_player_id").is_null()), named.filter(pl.col("sr_player_id").is_not_null()))
+    pairs = _match_names(
+        named.filter(pl.col("sr_player_id").is_null()), named.filter(pl.col("sr_player_id").is_not_null())
+    )
     chosen = _select_unambiguous(pairs)
     fitting = pairs.group_by(_PLAYER_KEY).agg(n_fitting=pl.len())
     return (
         named.group_by(_PLAYER_KEY)
-        .agg(player_name=pl.col("name").sort_by(pl.col("name").str.contains(",", literal=True), "name").first(), own=pl.col("sr_player_id").first())
+        .agg(
+            player_name=pl.col("name").sort_by(pl.col("name").str.contains(",", literal=True), "name").first(),
+            own=pl.col("sr_player_id").first(),
+        )
         .join(chosen, on=_PLAYER_KEY, how="left")
         .join(fitting, on=_PLAYER_KEY, how="left")
         .with_columns(
             sr_player_id=pl.coalesce("own", "sr_player_id"),
-            evidence=pl.when(pl.col("own").is_not_null()).then(pl.lit(PlayerEvidence.SPORTRADAR_ID.value)).otherwise(pl.col("evidence")),
+            evidence=pl.when(pl.col("own").is_not_null())
+            .then(pl.lit(PlayerEvidence.SPORTRADAR_ID.value))
+            .otherwise(pl.col("evidence")),
             n_candidates=pl.when(pl.col("own").is_not_null()).then(1).otherwise(pl.col("n_fitting").fill_null(0)),
         )
         .with_columns(
@@ -87,7 +94,9 @@ def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.Dat
         frame.filter(pl.col("plain") != "").select(*key, "plain", "words").unique()
         for frame, key in ((open_players, _PLAYER_KEY), (candidates, _CANDIDATE_KEY))
     )
-    same = ours.join(theirs, on=["fixture_sr_id", "plain"]).select(*_PLAYER_KEY, "sr_player_id", same=pl.lit(value=True))
+    same = ours.join(theirs, on=["fixture_sr_id", "plain"]).select(
+        *_PLAYER_KEY, "sr_player_id", same=pl.lit(value=True)
+    )
     one, other = (frame.with_columns(n_words=pl.col("words").list.len()).explode("words") for frame in (ours, theirs))
     contained = (
         one.join(other, on=["fixture_sr_id", "words"], suffix="_other")

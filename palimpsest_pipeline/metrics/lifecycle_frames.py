@@ -37,7 +37,12 @@ CHANGES_SCHEMA: Final[FrameSchema] = {
 """Rows of the odds history: an answer's markets that differ from the answer before on its UTC day, all of them where `keyframe`. A market that a
 keyframe lacks is not in that answer. `outcome` is '' for a whole market; bit i-1 of `off_mask`: outcome i cannot be backed; no mask is 0."""
 
-KICKOFFS_SCHEMA: Final[FrameSchema] = {"sr_id": pl.Int64, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
+KICKOFFS_SCHEMA: Final[FrameSchema] = {
+    "sr_id": pl.Int64,
+    "version": pl.Int16,
+    "observed_from": INSTANT,
+    "kickoff_at": INSTANT,
+}
 """Versions of a fixture's effective kickoff, from 1, each since the answer that first showed it. The last one is in force."""
 
 LISTED_KICKOFFS_SCHEMA: Final[FrameSchema] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}

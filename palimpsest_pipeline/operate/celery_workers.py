@@ -35,7 +35,9 @@ def connect_to_broker(settings: Settings) -> Any:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CONNECT_TIMEOUT_S)
     except (OSError, KombuError, OperationalError) as error:
         reason = redact(str(error), *list_address_secrets(url))
-        raise SettingsError(f"cannot reach the broker {mask_url(url)}: {reason}. Check {BROKER_VARIABLE} and that the broker runs.") from None
+        raise SettingsError(
+            f"cannot reach the broker {mask_url(url)}: {reason}. Check {BROKER_VARIABLE} and that the broker runs."
+        ) from None
     return app
 
 
@@ -48,7 +50,9 @@ def describe_broker_state(settings: Settings) -> tuple[bool, str]:
     except SettingsError as error:
         return False, str(error)
     shown = mask_url(require_broker_url(settings))
-    names = sorted(name for name in app.control.inspect(timeout=PING_TIMEOUT_S).ping() or {} if name.startswith(WORKER_NAME_PREFIX))
+    names = sorted(
+        name for name in app.control.inspect(timeout=PING_TIMEOUT_S).ping() or {} if name.startswith(WORKER_NAME_PREFIX)
+    )
     if not names:
         return False, f"{shown}: reachable, and no worker answers: runs wait until one is started (`palimpsest worker`)"
     return True, f"{shown}: workers {', '.join(names)}"
@@ -64,7 +68,16 @@ def run_worker(settings: Settings, concurrency: int) -> None:
     signals.task_prerun.connect(_make_run_interruptible, weak=False)
     signals.worker_shutting_down.connect(_end_runs_on_next_signal, weak=False)
     name = f"{WORKER_NAME_PREFIX}-{os.getpid()}@{socket.gethostname()}"
-    app.worker_main(["worker", "--pool=prefork", f"--concurrency={concurrency}", "--queues=dagster", f"--hostname={name}", "--loglevel=INFO"])
+    app.worker_main(
+        [
+            "worker",
+            "--pool=prefork",
+            f"--concurrency={concurrency}",
+            "--queues=dagster",
+            f"--hostname={name}",
+            "--loglevel=INFO",
+        ]
+    )
 
 
 def _initialise_process(**_: object) -> None:

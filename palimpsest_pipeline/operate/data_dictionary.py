@@ -37,7 +37,9 @@ def locate_dictionary() -> Path:
     """Where the dictionary of this checkout lies. Raises NoCheckout."""
     file = sql_dir() / DICTIONARY_FILE
     if not (sql_dir().parent / TESTS_PACKAGE).is_dir():
-        raise NoCheckout(f"the dictionary is made in a checkout, where the tests are; the one of this version is {file}")
+        raise NoCheckout(
+            f"the dictionary is made in a checkout, where the tests are; the one of this version is {file}"
+        )
     return file
 
 
@@ -75,7 +77,9 @@ def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
         checks[key.asset_key, graph.get_check_spec(key).blocking].add(key.name)
     root = sql_dir().parent
     tests = _find_mentions(
-        relations, sorted(f for f in (root / TESTS_PACKAGE).rglob("*") if f.suffix == ".sql" or f.match("test_*.py")), root / TESTS_PACKAGE
+        relations,
+        sorted(f for f in (root / TESTS_PACKAGE).rglob("*") if f.suffix == ".sql" or f.match("test_*.py")),
+        root / TESTS_PACKAGE,
     )
     asked = _find_mentions(relations, sorted((sql_dir() / "queries").glob("*.sql")), sql_dir())
     return {
@@ -94,7 +98,9 @@ def _find_mentions(found: Iterable[Entry], files: Iterable[Path], below: Path) -
     """By full name, the files that name it."""
     patterns = {
         entry.full_name: re.compile(
-            rf"\b({entry.schema}\.)?{entry.name}\b" if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name else rf"\b{entry.full_name}\b"
+            rf"\b({entry.schema}\.)?{entry.name}\b"
+            if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name
+            else rf"\b{entry.full_name}\b"
         )
         for entry in found
     }

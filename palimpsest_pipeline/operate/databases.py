@@ -38,7 +38,9 @@ def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterato
     with `keep_running` it stays until `palimpsest down`."""
     if not settings.is_embedded:
         with ExitStack() as stack:
-            with suppress(SettingsError, OSError):  # only for `palimpsest down` to see: who cannot write there can still read a database
+            with suppress(
+                SettingsError, OSError
+            ):  # only for `palimpsest down` to see: who cannot write there can still read a database
                 stack.enter_context(mark_in_use(make_home(settings)))
             yield Pipeline(settings)
         return
@@ -91,7 +93,9 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
     Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures stay due.
     """
     with pipeline.connect() as conn:
-        is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[0] > 0 and not current_prices.read_fixture_ids(conn)
+        is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[
+            0
+        ] > 0 and not current_prices.read_fixture_ids(conn)
     if is_emptied:
         from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices  # noqa: PLC0415
         from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415 - hardly any command gets here, and these load all of matching and metrics
@@ -117,5 +121,11 @@ def require_schema(pipeline: Pipeline) -> None:
     with pipeline.database.sqlalchemy_engine().connect() as connection:
         found = migrate.read_current_revision(connection)
     if found != migrate.read_head_revision():
-        state = "has no tables of ours" if found is None else f"is at revision {found}, not at {migrate.read_head_revision()}"
-        raise SchemaOutOfDate(f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)")
+        state = (
+            "has no tables of ours"
+            if found is None
+            else f"is at revision {found}, not at {migrate.read_head_revision()}"
+        )
+        raise SchemaOutOfDate(
+            f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)"
+        )

@@ -58,7 +58,10 @@ def locate_demo_home(settings: Settings) -> Path:
 
 def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
     """Embedded defaults with the platforms at the simulator and no politeness towards it."""
-    platforms = {p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0} for p, url in base_urls.items()}
+    platforms = {
+        p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
+        for p, url in base_urls.items()
+    }
     return load_settings(
         home_dir=home,
         database_url=None,
@@ -83,7 +86,9 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
     home = locate_demo_home(settings)
     reset_demo(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
     now = Pipeline(settings).clock.now()
-    offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)  # both cycles are of today
+    offset_s = -min(
+        60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second
+    )  # both cycles are of today
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
     with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
         first = build_demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
@@ -91,7 +96,9 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
         say("Embedded Postgres and its schema")
         with open_databases(first) as found:
             prepare_schema(found)
-            os.environ.update(first.to_environment())  # the definitions read the first day there, once they are imported
+            os.environ.update(
+                first.to_environment()
+            )  # the definitions read the first day there, once they are imported
             from .run_due import rebuild_dirty_dates  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
 

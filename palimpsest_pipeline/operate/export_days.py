@@ -47,7 +47,9 @@ class ExportReport:
         return asdict(self)
 
 
-def export_days(pipeline: Pipeline, day_range: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False) -> ExportReport:
+def export_days(
+    pipeline: Pipeline, day_range: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False
+) -> ExportReport:
     """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since.
 
     `force`: also days that lack cycles which the exported day has.
@@ -67,7 +69,9 @@ def export_days(pipeline: Pipeline, day_range: tuple[date, date] | None, say: Ca
     instance = open_instance(pipeline.settings)
     for day in wanted:
         began = time.monotonic()
-        outcome = run_ended_day(instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None)
+        outcome = run_ended_day(
+            instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None
+        )
         took_s = time.monotonic() - began
         entry = pipeline.archive.read_entry(day) if outcome.success else None
         if entry is None:

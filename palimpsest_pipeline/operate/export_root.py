@@ -11,7 +11,13 @@ import psycopg
 
 from palimpsest_pipeline.pipeline.context import Pipeline
 from palimpsest_pipeline.settings import SettingsError
-from palimpsest_pipeline.storage.archive import ArchiveError, build_recorded_day, delete_recorded_days, read_recorded_days, record_days
+from palimpsest_pipeline.storage.archive import (
+    ArchiveError,
+    build_recorded_day,
+    delete_recorded_days,
+    read_recorded_days,
+    record_days,
+)
 from palimpsest_pipeline.storage.odds.retention import read_departed_days
 
 log = logging.getLogger(__name__)
@@ -42,7 +48,10 @@ def mark_complete_root(pipeline: Pipeline) -> None:
         if set(archive.list_catalogued_days()) == recorded and not memory_is_lost:
             archive.write_marker()
         else:
-            log.info("the export at %s does not have the days that were exported: `palimpsest doctor` says what to do", archive.address)
+            log.info(
+                "the export at %s does not have the days that were exported: `palimpsest doctor` says what to do",
+                archive.address,
+            )
     except (ArchiveError, SettingsError) as error:
         log.info("the export is not marked: %s", error)
 

@@ -37,7 +37,9 @@ def _read_days(instance: dg.DagsterInstance) -> Iterator[RecordedDay]:
             if "path" in event.metadata:
                 n_captures = event.metadata["captures"].value
                 assert isinstance(n_captures, int)
-                yield RecordedDay(date.fromisoformat(event.partition), datetime.fromtimestamp(record.timestamp, UTC), n_captures)
+                yield RecordedDay(
+                    date.fromisoformat(event.partition), datetime.fromtimestamp(record.timestamp, UTC), n_captures
+                )
         if not page.has_more:
             return
         cursor = page.cursor

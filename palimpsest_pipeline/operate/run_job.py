@@ -13,7 +13,13 @@ import dagster as dg
 import psutil
 
 from palimpsest_pipeline.defs import run_heartbeat
-from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, format_day_key, kickoff_date_partitions
+from palimpsest_pipeline.defs.partitions import (
+    FIRST_DAY,
+    day_partitions,
+    ended_day_partitions,
+    format_day_key,
+    kickoff_date_partitions,
+)
 from palimpsest_pipeline.defs.repository_origin import REPOSITORY_TAGS, assign_repository
 from palimpsest_pipeline.defs.run_cycles import build_hours_tag
 from palimpsest_pipeline.defs.step_failures import CHECK_FAILED_CLASS, INTERRUPTION_CLASSES, find_innermost_error
@@ -51,7 +57,11 @@ class RunOutcome:
 
     @property
     def timing(self) -> dict[str, float]:
-        return {"startup_s": round(self.startup_s, 3), "scrape_s": round(self.scrape_s, 3), "derive_s": round(self.derive_s, 3)}
+        return {
+            "startup_s": round(self.startup_s, 3),
+            "scrape_s": round(self.scrape_s, 3),
+            "derive_s": round(self.derive_s, 3),
+        }
 
 
 def run_job(
@@ -77,7 +87,9 @@ def run_job(
         (day_partitions, day),
         group=group,
         tags={TRIGGER_TAG: trigger.value, **(build_hours_tag(*hours) if hours else {})},
-        op_config={SCRAPING_OPS[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}} if sr_ids or slot_at else None,
+        op_config={SCRAPING_OPS[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}}
+        if sr_ids or slot_at
+        else None,
     )
 
 
@@ -87,7 +99,12 @@ def run_kickoff_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str,
 
 
 def run_ended_day(
-    instance: dg.DagsterInstance, pipeline: Pipeline, job: str, day: date, *, op_config: Mapping[str, Mapping[str, object]] | None = None
+    instance: dg.DagsterInstance,
+    pipeline: Pipeline,
+    job: str,
+    day: date,
+    *,
+    op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
     """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day. `op_config`: of an asset, by its op's name."""
     return _execute_run(instance, pipeline, job, (ended_day_partitions, day), op_config=op_config)
@@ -114,7 +131,9 @@ def _execute_run(
     key = None if partition is None else format_day_key(partition[1])
     if partition is not None and key is not None and not partition[0].has_partition_key(key):
         known = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
-        return RunOutcome("", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {known} (UTC)")
+        return RunOutcome(
+            "", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {known} (UTC)"
+        )
     config: dict[str, object] = {
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
     }  # the instance keeps the log; a terminal shows progress
@@ -145,7 +164,11 @@ def _execute_run(
         )
     took_s, scrape_s = time.monotonic() - began, measure_scrape_s(result)
     run = instance.get_run_by_id(result.run_id)
-    error = run.tags.get(SKIPPED_TAG) if result.success and run else redact(find_first_error(result), *pipeline.settings.list_secrets())
+    error = (
+        run.tags.get(SKIPPED_TAG)
+        if result.success and run
+        else redact(find_first_error(result), *pipeline.settings.list_secrets())
+    )
     return RunOutcome(result.run_id, key or "", error is None, error, startup_s, scrape_s, took_s - scrape_s)
 
 
@@ -160,7 +183,9 @@ def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
     return sum(step.step_success_data.duration_ms for step in steps) / 1000
 
 
-def read_refresh_result(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) -> tuple[list[dict[str, Any]], list[int]]:
+def read_refresh_result(
+    pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]
+) -> tuple[list[dict[str, Any]], list[int]]:
     """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure`
     (None when there is none); and the ids that no platform is known to list. A platform that lists none of the fixtures is `not_listed`."""
     with pipeline.connect() as conn:
@@ -171,7 +196,12 @@ def read_refresh_result(pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]) 
     for platform in pipeline.platforms:
         run = runs.get(platform.value, nothing)
         ms = None if run["capture_s"] is None else round(run["capture_s"] * 1000)
-        found = {"platform": platform.value, "status": run["status"], "listings": run["targets"], "fetched": run["fetched"]}
+        found = {
+            "platform": platform.value,
+            "status": run["status"],
+            "listings": run["targets"],
+            "fetched": run["fetched"],
+        }
         rows.append({**found, "ms": ms, "failure": run["message"] or None})
     return rows, sorted(set(sr_ids) - set(known))
 
@@ -196,4 +226,7 @@ def find_first_error(result: dg.ExecuteInProcessResult) -> str:
 def describe_failed_checks(result: dg.ExecuteInProcessResult) -> str:
     """Each failed blocking check by name, with what it says."""
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
-    return "; ".join(f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it says no more'}" for c in failed)
+    return "; ".join(
+        f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it says no more'}"
+        for c in failed
+    )

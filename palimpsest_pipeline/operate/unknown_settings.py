@@ -19,7 +19,9 @@ SERVER_USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
 """Read by the embedded Postgres itself, so it is no field of the settings."""
 MIN_SIMILARITY: Final = 60
 """Similarity (0 to 100) from which a known name is suggested for an unknown one."""
-SERVICE_VARIABLE_PATTERN: Final = re.compile(rf"{ENV_PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+SERVICE_VARIABLE_PATTERN: Final = re.compile(
+    rf"{ENV_PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 """What Kubernetes sets in every container for a service whose name begins with `palimpsest`."""
 SERVICE_PORT_PATTERN: Final = re.compile(r".*_(SERVICE|TCP|UDP|SCTP)_PORT")
 
@@ -41,7 +43,9 @@ class UnknownSetting:
         return f"{self.name} ({self.place}) is no setting{meant}"
 
 
-def find_unknown_settings(environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None) -> list[UnknownSetting]:
+def find_unknown_settings(
+    environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
+) -> list[UnknownSetting]:
     """Return the variables of the environment and the `.env` file that begin like a setting and are none, in the order found."""
     file = dotenv or Path(DOTENV_FILE)
     places: dict[str, Mapping[str, str | None]] = {
@@ -53,7 +57,8 @@ def find_unknown_settings(environment: Mapping[str, str | None] | None = None, d
         _describe(name, value, place, is_known.names)
         for place, values in places.items()
         for name, value in values.items()
-        if name.upper().startswith(ENV_PREFIX) and (not is_known(name.upper()) or SERVICE_ADDRESS_PATTERN.fullmatch(value or ""))
+        if name.upper().startswith(ENV_PREFIX)
+        and (not is_known(name.upper()) or SERVICE_ADDRESS_PATTERN.fullmatch(value or ""))
     ]
 
 
@@ -62,7 +67,9 @@ def _describe(name: str, value: str | None, place: str, known: set[str]) -> Unkn
     is_bare_port = name.endswith("_PORT") and SERVICE_PORT_PATTERN.fullmatch(name) is None
     has_address = SERVICE_ADDRESS_PATTERN.fullmatch(value or "") is not None
     is_service_variable = SERVICE_VARIABLE_PATTERN.fullmatch(name) is not None and (has_address or not is_bare_port)
-    return UnknownSetting(name, place, None if is_service_variable else _find_nearest(name.upper(), known), is_service_variable)
+    return UnknownSetting(
+        name, place, None if is_service_variable else _find_nearest(name.upper(), known), is_service_variable
+    )
 
 
 class _KnownNames:
@@ -73,7 +80,9 @@ class _KnownNames:
         fields = {f"{ENV_PREFIX}{name.upper()}": getattr(unset, name) for name in Settings.model_fields}
         self.names = set(unset.to_masked_dict()) | {SERVER_USER_VARIABLE}
         self._models = {name for name, value in fields.items() if isinstance(value, BaseModel)}
-        mappings = {name for name, value in fields.items() if isinstance(value, dict)} | {name for name in self.names if name.endswith("__HEADERS")}
+        mappings = {name for name, value in fields.items() if isinstance(value, dict)} | {
+            name for name in self.names if name.endswith("__HEADERS")
+        }
         self._entries = tuple(f"{name}__" for name in mappings)
 
     def __call__(self, name: str) -> bool:
@@ -84,5 +93,7 @@ def _find_nearest(name: str, known: set[str]) -> str | None:
     from rapidfuzz import fuzz, process  # noqa: PLC0415 - only needed when there is something to tell
 
     own = {one.removeprefix(ENV_PREFIX): one for one in sorted(known)}
-    match = process.extractOne(name.removeprefix(ENV_PREFIX), own.keys(), scorer=fuzz.ratio, score_cutoff=MIN_SIMILARITY)
+    match = process.extractOne(
+        name.removeprefix(ENV_PREFIX), own.keys(), scorer=fuzz.ratio, score_cutoff=MIN_SIMILARITY
+    )
     return own[match[0]] if match else None

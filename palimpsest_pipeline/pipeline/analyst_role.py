@@ -55,7 +55,9 @@ def build_analyst_url(settings: Settings) -> str:
     """URL at which analysts log in, for psql and other clients; without a password on a server of one's own. Raises EmbeddedPostgresError when the
     embedded server is not running."""
     if settings.database_url is None:
-        return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(DATABASE_NAMES[0])
+        return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(
+            DATABASE_NAMES[0]
+        )
     ours = make_url(Database(settings.database_url.get_secret_value()).conninfo)
     way = {name: value for name, value in ours.query.items() if name in CONNECTION_PARAMETERS}
     theirs = URL.create("postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=way)

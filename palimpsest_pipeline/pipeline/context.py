@@ -51,13 +51,20 @@ def make_home(settings: Settings) -> Path:
         if (home / LOCK_FILE).exists() and home.stat().st_uid == os.geteuid():
             home.chmod(mode)  # an earlier version left it open
     except OSError as error:
-        raise SettingsError(f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)") from error
+        raise SettingsError(
+            f"cannot make the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"
+        ) from error
     return home
 
 
 def make_embedded_server(settings: Settings) -> EmbeddedPostgres:
     """The embedded server of these settings, started or not."""
-    return EmbeddedPostgres(settings.home / "postgres", databases=DATABASE_NAMES, durable=settings.embedded_durable, tcp_port=settings.embedded_port)
+    return EmbeddedPostgres(
+        settings.home / "postgres",
+        databases=DATABASE_NAMES,
+        durable=settings.embedded_durable,
+        tcp_port=settings.embedded_port,
+    )
 
 
 @dataclass(frozen=True)
@@ -180,11 +187,22 @@ class Pipeline:
         from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
 
         async with AsyncExitStack() as stack:
-            clients = {p: await stack.enter_async_context(PlatformClient(self.build_host_config(p), self.clock)) for p in self.platforms}
+            clients = {
+                p: await stack.enter_async_context(PlatformClient(self.build_host_config(p), self.clock))
+                for p in self.platforms
+            }
             asked = build_host_setups(self.adapters, clients, self.split_budgets(scope))
             patience = self.settings.patience
             yield await stack.enter_async_context(
-                ScrapeEngine(asked, sink, clock=self.clock, observer=observer, max_passes=patience, host_holds=host_holds, ends_at=ends_at)
+                ScrapeEngine(
+                    asked,
+                    sink,
+                    clock=self.clock,
+                    observer=observer,
+                    max_passes=patience,
+                    host_holds=host_holds,
+                    ends_at=ends_at,
+                )
             )
 
     def split_budgets(self, scope: Scope) -> Mapping[Platform, HostBudget]:
@@ -193,7 +211,9 @@ class Pipeline:
         Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a minute before a kickoff, a host
         is asked for its limits and once more the urgent share of them. Were one to wait for the other, minutes would be lost for good.
         """
-        parts = {platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms}
+        parts = {
+            platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms
+        }
         return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
 
     def find_host_name(self, platform: Platform) -> str:

@@ -81,7 +81,10 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
         names = page_prices.read_market_names(conn, pipeline.main_markets)
         histories = _read_histories(conn, found, names, since)
         made = PageOrigin(
-            pipeline.clock.now(), importlib.metadata.version("palimpsest-pipeline"), pipeline.parser_version, pipeline.vocabulary.version
+            pipeline.clock.now(),
+            importlib.metadata.version("palimpsest-pipeline"),
+            pipeline.parser_version,
+            pipeline.vocabulary.version,
         )
         text = render_page(made, found, over_time, histories, names)
         with replace_file(target) as file:
@@ -107,9 +110,14 @@ def _read_histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFra
             if histories.is_full:
                 histories.record_left_out(str(market), len(sr_ids))
             else:
-                stretches, states = (read(conn, str(market), sr_ids, since) for read in (page_prices.read_stretches, page_prices.read_states))
+                stretches, states = (
+                    read(conn, str(market), sr_ids, since)
+                    for read in (page_prices.read_stretches, page_prices.read_states)
+                )
                 current = page_prices.read_current_prices(conn, str(market), sr_ids)
-                histories.add(str(market), *append_current(stretches, states, current), outcomes["outcome_key"].to_list())
+                histories.add(
+                    str(market), *append_current(stretches, states, current), outcomes["outcome_key"].to_list()
+                )
     return histories
 
 

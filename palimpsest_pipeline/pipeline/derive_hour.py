@@ -14,7 +14,13 @@ from palimpsest_pipeline.domain.secrets import redact
 from palimpsest_pipeline.landing import LandingError, LandingIncomplete, LandingUnreadable, Manifest
 from palimpsest_pipeline.storage.archive import ArchiveError
 from palimpsest_pipeline.storage.derivation import derived_products
-from palimpsest_pipeline.storage.derivation.due_products import DueQuery, Product, delete_failure, read_due_products, record_failure
+from palimpsest_pipeline.storage.derivation.due_products import (
+    DueQuery,
+    Product,
+    delete_failure,
+    read_due_products,
+    record_failure,
+)
 from palimpsest_pipeline.storage.odds import partitions
 
 from .context import Pipeline
@@ -60,7 +66,12 @@ class DerivedCycles:
 
 
 def derive_platforms(
-    pipeline: Pipeline, manifests: Sequence[Manifest], product: str, derive: Callable[[Platform], DeriveProduct], *, needs: Sequence[str] = ()
+    pipeline: Pipeline,
+    manifests: Sequence[Manifest],
+    product: str,
+    derive: Callable[[Platform], DeriveProduct],
+    *,
+    needs: Sequence[str] = (),
 ) -> DerivedCycles:
     """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
 
@@ -78,9 +89,12 @@ def derive_platforms(
         return go
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_PLATFORMS) as pool:
-        names = dict(zip(pipeline.platforms, derived_products.list_platform_products(product, pipeline.platforms), strict=True))
+        names = dict(
+            zip(pipeline.platforms, derived_products.list_platform_products(product, pipeline.platforms), strict=True)
+        )
         running = [
-            pool.submit(derive_cycles, pipeline, manifests, "core", name, begun(derive(platform)), needs=needs) for platform, name in names.items()
+            pool.submit(derive_cycles, pipeline, manifests, "core", name, begun(derive(platform)), needs=needs)
+            for platform, name in names.items()
         ]
         try:
             wait(running)
@@ -113,7 +127,9 @@ def derive_cycles(
     done = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
-        for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):  # one by one: deriving a cycle may make a later one due
+        for manifest in sorted(
+            manifests, key=lambda manifest: manifest.cycle_id
+        ):  # one by one: deriving a cycle may make a later one due
             try:
                 _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, done)
             except Exception as error:
@@ -159,17 +175,23 @@ def _derive_cycle(
             done.waiting.append(cycle_id)
             return
         rows = derive(pipeline, conn, manifest)
-        derived_products.mark_derived(conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions)
+        derived_products.mark_derived(
+            conn, schema, product, cycle_id, landing_digest=manifest.digest, n_rows=rows, **versions
+        )
         delete_failure(conn, product, cycle_id)
     done.cycles.append(cycle_id)
     done.n_rows += rows
 
 
 def _is_outage(error: Exception) -> bool:
-    return isinstance(error, OUTAGE_ERRORS) or (isinstance(error, LandingError) and not isinstance(error, (LandingIncomplete, LandingUnreadable)))
+    return isinstance(error, OUTAGE_ERRORS) or (
+        isinstance(error, LandingError) and not isinstance(error, (LandingIncomplete, LandingUnreadable))
+    )
 
 
-def _record_failure(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception) -> None:
+def _record_failure(
+    pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
+) -> None:
     """Record the error of a cycle with the digest of its landed content, and whether the cycle is whole in the landing."""
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:

@@ -18,14 +18,23 @@ from .marts import derive_marts
 
 def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
     """Return the input of `read_due_products` for the `wanted` products (default: all), with the versions of this pipeline."""
-    return DueQuery(pipeline.parser_version, pipeline.vocabulary.version, tuple(list_products(pipeline) if products is None else products))
+    return DueQuery(
+        pipeline.parser_version,
+        pipeline.vocabulary.version,
+        tuple(list_products(pipeline) if products is None else products),
+    )
 
 
 def list_products(pipeline: Pipeline) -> list[Product]:
     """Return every product that is derived from a cycle and marked; a product that is marked platform by platform gives one per platform."""
     core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
     coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)
-    return [*core, coverage, Product("mart", derive_marts.RUN_QUALITY_PRODUCT), Product("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)]
+    return [
+        *core,
+        coverage,
+        Product("mart", derive_marts.RUN_QUALITY_PRODUCT),
+        Product("mart", derive_marts.MAPPING_COVERAGE_PRODUCT),
+    ]
 
 
 def name_asset(product: Product) -> str:

@@ -26,7 +26,9 @@ def read_first_day(settings: Settings) -> date:
     """
     today = datetime.now(UTC).date()
     if settings.first_day is not None and settings.first_day > today:
-        raise SettingsError(f"PALIMPSEST_FIRST_DAY: {settings.first_day} lies in the future; give today ({today}, UTC) or an earlier day")
+        raise SettingsError(
+            f"PALIMPSEST_FIRST_DAY: {settings.first_day} lies in the future; give today ({today}, UTC) or an earlier day"
+        )
     return settings.first_day or read_noted_day(settings.home) or today
 
 
@@ -64,9 +66,13 @@ def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -
     before = read_first_day(settings)
     noted = note_day(settings, day)
     if settings.first_day is not None and day < settings.first_day:
-        say(f"PALIMPSEST_FIRST_DAY is {settings.first_day}: days before it have no partition in Dagster. To derive them set it to {day}")
+        say(
+            f"PALIMPSEST_FIRST_DAY is {settings.first_day}: days before it have no partition in Dagster. To derive them set it to {day}"
+        )
     elif noted and day < before:
-        say(f"the first day is now {day} (before: {before}): restart running servers with `palimpsest down` and `palimpsest up`")
+        say(
+            f"the first day is now {day} (before: {before}): restart running servers with `palimpsest down` and `palimpsest up`"
+        )
 
 
 def settle_first_day(pipeline: Pipeline) -> None:

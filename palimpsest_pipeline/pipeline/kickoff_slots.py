@@ -87,16 +87,24 @@ class CadenceMoment:
     @property
     def kickoff_span(self) -> tuple[datetime, datetime]:
         """After and until when kickoffs matter: for the slots since the last one asked for, and for those to ask for."""
-        return min(self._first_missed_slot, self.now), self.slots[-1] + self.cadence.slot_length + self.cadence.first_tier_length
+        return min(self._first_missed_slot, self.now), self.slots[
+            -1
+        ] + self.cadence.slot_length + self.cadence.first_tier_length
 
     def list_due_minutes(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
         """The minutes of the slot that are not over and at which some fixture is due; `kickoffs` in order."""
-        return [at for at in self.cadence.list_instants(slot_at) if at + MINUTE > self.now and self._is_any_due(kickoffs, at)]
+        return [
+            at
+            for at in self.cadence.list_instants(slot_at)
+            if at + MINUTE > self.now and self._is_any_due(kickoffs, at)
+        ]
 
     def list_missed_slots(self, kickoffs: Sequence[datetime]) -> list[datetime]:
         """Slots after the last one asked for and before this one at which some fixture was due, by what is known now."""
         return [
-            slot_at for slot_at in self._iterate_missed_slots() if any(self._is_any_due(kickoffs, at) for at in self.cadence.list_instants(slot_at))
+            slot_at
+            for slot_at in self._iterate_missed_slots()
+            if any(self._is_any_due(kickoffs, at) for at in self.cadence.list_instants(slot_at))
         ]
 
     @property
@@ -157,10 +165,14 @@ class SlotReport:
         unanswered = lost.filter("asked")
         causes = []
         if unanswered.height < lost.height:
-            causes.append("Of those not asked for, Dagster's daemon was down, the sensor kickoff was off, or its runs came too late")
+            causes.append(
+                "Of those not asked for, Dagster's daemon was down, the sensor kickoff was off, or its runs came too late"
+            )
         if unanswered.height:
             platforms = unanswered["silent"].explode(empty_as_null=False).unique().sort().to_list()
-            causes.append(f"{unanswered.height} were asked for and no platform answered ({', '.join(platforms) or 'the cycle was broken off'})")
+            causes.append(
+                f"{unanswered.height} were asked for and no platform answered ({', '.join(platforms) or 'the cycle was broken off'})"
+            )
         return f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not kept: {', '.join(told)}. {'. '.join(causes)}"
 
     @property
@@ -170,7 +182,10 @@ class SlotReport:
 
     def describe_silences(self) -> str:
         """Return which platforms did not answer at slots that others answered; empty when all did."""
-        return ", ".join(f"{platform} did not answer at {n_slots} of the kept slots" for platform, n_slots in self.silent_platforms.items())
+        return ", ".join(
+            f"{platform} did not answer at {n_slots} of the kept slots"
+            for platform, n_slots in self.silent_platforms.items()
+        )
 
 
 def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:

@@ -36,10 +36,14 @@ class RescanResult:
 
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
     """Record a cycle whose segments and manifest have just been written, so that they need not be looked for. The caller commits."""
-    landed_cycles.write_cycle(conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True))
+    landed_cycles.write_cycle(
+        conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True)
+    )
 
 
-def record_landed(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, list_segments: bool = False) -> None:
+def record_landed(
+    pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, list_segments: bool = False
+) -> None:
     """Record a cycle whose manifest has just been read. The caller commits. Raises LandingError when its segments cannot be listed.
 
     When the row says that this manifest is whole, the segments are listed only if `look` is set. A row that does not change is not written: another
@@ -105,7 +109,10 @@ def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
 
 def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
     found = landing.list_readable_cycles(first, end)
-    unreadable = (LandedCycle(cycle.cycle_id, cycle.hour, None, None, is_whole=False, problem=cycle.sentence) for cycle in found.unreadable)
+    unreadable = (
+        LandedCycle(cycle.cycle_id, cycle.hour, None, None, is_whole=False, problem=cycle.sentence)
+        for cycle in found.unreadable
+    )
     return [*(_build_landed_cycle(landing, manifest) for manifest in found.manifests), *unreadable]
 
 
@@ -117,4 +124,11 @@ def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:
             problem = f"{', '.join(names[:MAX_NAMED_SEGMENTS])}{more} missing"
     except (LandingIncomplete, LandingUnreadable) as error:
         problem = str(error)
-    return LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=not problem, problem=problem)
+    return LandedCycle(
+        manifest.cycle_id,
+        manifest.partition_hour,
+        manifest.scope,
+        manifest.digest,
+        is_whole=not problem,
+        problem=problem,
+    )

@@ -57,7 +57,9 @@ class AuditFilter:
     hour: datetime | None = None
 
 
-def audit_markets(places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter) -> AuditResult:
+def audit_markets(
+    places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter
+) -> AuditResult:
     """Looks at everything in `places` (files, folders, roots of landings, URLs of landings), or at `landing` when there are none.
 
     What cannot be read is left out and named.
@@ -66,7 +68,9 @@ def audit_markets(places: Sequence[str], landing: Landing, adapters: Adapters, v
     books: list[pl.DataFrame] = []
     counts: list[pl.DataFrame] = []
     batch: list[Detail] = []
-    for found in _read_places(places, adapters, audit_filter) if places else read_landed_details(landing, adapters, audit_filter):
+    for found in (
+        _read_places(places, adapters, audit_filter) if places else read_landed_details(landing, adapters, audit_filter)
+    ):
         if isinstance(found, LeftOutInput):
             left_out.append(found)
         elif isinstance(found, pl.DataFrame):
@@ -100,7 +104,9 @@ def _deduplicate(books: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
     ]
 
 
-def _read_places(places: Iterable[str], adapters: Adapters, chosen: AuditFilter) -> Iterator[Detail | pl.DataFrame | LeftOutInput]:
+def _read_places(
+    places: Iterable[str], adapters: Adapters, chosen: AuditFilter
+) -> Iterator[Detail | pl.DataFrame | LeftOutInput]:
     for place in places:
         path = Path(place)
         if "://" in place or _is_landing(path):
@@ -125,7 +131,9 @@ def _is_landing(folder: Path) -> bool:
     return folder.is_dir() and any(child.name.startswith("date=") for child in folder.iterdir())
 
 
-def read_landed_details(landing: Landing, adapters: Adapters, audit_filter: AuditFilter) -> Iterator[Detail | LeftOutInput]:
+def read_landed_details(
+    landing: Landing, adapters: Adapters, audit_filter: AuditFilter
+) -> Iterator[Detail | LeftOutInput]:
     """The newest prematch book of every listing in the landing."""
     platforms = tuple(adapters) if audit_filter.platform is None else (audit_filter.platform,)
     try:
@@ -134,13 +142,18 @@ def read_landed_details(landing: Landing, adapters: Adapters, audit_filter: Audi
         yield LeftOutInput(str(landing.root), str(error))
         return
     if not manifests:
-        yield LeftOutInput(str(landing.root), "the landing is empty" if audit_filter.hour is None else "the landing has no cycle in this hour")
+        yield LeftOutInput(
+            str(landing.root),
+            "the landing is empty" if audit_filter.hour is None else "the landing has no cycle in this hour",
+        )
     seen: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
         # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment takes no other with it.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
-                frame = landing.read_answers(msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL])
+                frame = landing.read_answers(
+                    msgspec.structs.replace(manifest, segments=(segment,)), [PayloadKind.DETAIL]
+                )
             except LandingError as error:
                 yield LeftOutInput(str(landing.root), str(error))
                 continue
@@ -161,7 +174,9 @@ def _read_recorded_answer(file: Path, adapters: Adapters, chosen: AuditFilter) -
         return LeftOutInput(str(file), f"cannot be read: {error.strerror or error}")
     now = datetime.now(UTC)
     candidates = tuple(adapters) if chosen.platform is None else (chosen.platform,)
-    answers = {p: Answer(Request(p, PayloadKind.DETAIL, file.name), 1, now, now, now, 200, {}, body) for p in candidates}
+    answers = {
+        p: Answer(Request(p, PayloadKind.DETAIL, file.name), 1, now, now, now, 200, {}, body) for p in candidates
+    }
     verdicts = {p: adapters[p].judge(answer) for p, answer in answers.items()}
     accepted = [p for p, verdict in verdicts.items() if verdict is None]
     if accepted:
@@ -176,7 +191,9 @@ def _decode_answer(answer: Answer, adapters: Adapters, where: str) -> Detail | L
     try:
         detail = adapters[answer.request.platform].read_detail(answer)
     except PayloadRejected as rejected:
-        return LeftOutInput(where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}")
+        return LeftOutInput(
+            where, rejected.reason if rejected.reason.startswith("in play") else f"{rejected.path}: {rejected.reason}"
+        )
     return LeftOutInput(where, "in play") if detail.listing.is_in_play else detail
 
 
@@ -195,9 +212,14 @@ def _read_counts(file: Path, chosen: AuditFilter) -> pl.DataFrame | LeftOutInput
         frame = frame.filter(pl.col("source") == chosen.source)
         if frame.is_empty():
             return LeftOutInput(str(file), f"has no source {chosen.source!r}; it has {', '.join(there)}")
-    strange = frame.filter(~pl.col("platform").is_in([p.value for p in Platform]) | pl.col("occurrences").cast(pl.Int64, strict=False).is_null())
+    strange = frame.filter(
+        ~pl.col("platform").is_in([p.value for p in Platform])
+        | pl.col("occurrences").cast(pl.Int64, strict=False).is_null()
+    )
     if strange.height:
-        return LeftOutInput(str(file), f"neither a platform nor a count in a row: {', '.join(strange.select(list(CSV_COLUMNS)).row(0))}")
+        return LeftOutInput(
+            str(file), f"neither a platform nor a count in a row: {', '.join(strange.select(list(CSV_COLUMNS)).row(0))}"
+        )
     if chosen.platform is not None:
         frame = frame.filter(pl.col("platform") == chosen.platform)
     samples = pl.col("sample_outcomes") if "sample_outcomes" in frame.columns else pl.lit("")

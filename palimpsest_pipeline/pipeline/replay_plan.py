@@ -70,7 +70,9 @@ class PlannedHour:
         return "; ".join(f"{why}: {', '.join(names[why])}" for why in DueReason if names[why])
 
 
-def plan_hours(pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, rescan_first: bool = True) -> list[PlannedHour]:
+def plan_hours(
+    pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, rescan_first: bool = True
+) -> list[PlannedHour]:
     """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known cycles. Derives nothing.
 
     Unless `look` is false, the landing of these hours is read first, and `ops.landed_cycles` is corrected.
@@ -102,12 +104,18 @@ def plan_hours(pipeline: Pipeline, first: datetime | None = None, last: datetime
 
 
 def _build_gone_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
-    return LostCycle(cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale)
+    return LostCycle(
+        cycle.cycle_id, f"cycle {cycle.cycle_id} is no longer in the landing; its rows stay as they are", stale
+    )
 
 
 def _build_damaged_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
     if cycle.digest is None:
-        return LostCycle(cycle.cycle_id, f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are", stale)
+        return LostCycle(
+            cycle.cycle_id,
+            f"cycle {cycle.cycle_id} cannot be read in the landing: {cycle.problem} Its rows stay as they are",
+            stale,
+        )
     sentence = (
         f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the segments, or "
         "remove what is left of the cycle"

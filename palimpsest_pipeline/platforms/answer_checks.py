@@ -12,7 +12,16 @@ from palimpsest_pipeline.wire.failures import Verdict, classify_status, detect_c
 
 from .json_values import BROKEN_JSON, read_json_body
 
-__all__ = ["Verdict", "decode_answer", "detect_challenge", "is_html", "judge_http", "judge_json_error", "make_excerpt", "read_start"]
+__all__ = [
+    "Verdict",
+    "decode_answer",
+    "detect_challenge",
+    "is_html",
+    "judge_http",
+    "judge_json_error",
+    "make_excerpt",
+    "read_start",
+]
 
 T = TypeVar("T")
 
@@ -51,7 +60,9 @@ def judge_json_error(error: Exception, body: bytes) -> Verdict:
         return FailureClass.CONTRACT_BROKEN, str(error)
     if isinstance(error, msgspec.DecodeError) and _is_cut_off(str(error), body):
         return FailureClass.TRANSIENT, f"broken JSON: {error}"
-    what = "half of a surrogate pair" if "truncated" in str(error) else str(error)  # in a whole body the decoder means an escape
+    what = (
+        "half of a surrogate pair" if "truncated" in str(error) else str(error)
+    )  # in a whole body the decoder means an escape
     return FailureClass.CONTRACT_BROKEN, f"malformed JSON: {what}"
 
 

@@ -28,7 +28,9 @@ class LatestAnswer:
         return self.failure is None
 
 
-def select_latest_answers(answers: Iterable[Answer], kind: PayloadKind, judge: Callable[[Answer], Verdict | None]) -> list[LatestAnswer]:
+def select_latest_answers(
+    answers: Iterable[Answer], kind: PayloadKind, judge: Callable[[Answer], Verdict | None]
+) -> list[LatestAnswer]:
     """One Question per request key, in order of arrival (then of key). A failure never replaces a good answer, whatever their order."""
     best: dict[str, LatestAnswer] = {}
     for answer in answers:
@@ -44,8 +46,14 @@ def select_latest_answers(answers: Iterable[Answer], kind: PayloadKind, judge: C
 def list_retries(answers: Iterable[Answer]) -> list[Request]:
     """Questions without a good answer that are worth another try, going by the failures that the answers are marked with."""
     asked = list(answers)
-    of_all_kinds = [question for kind in PayloadKind for question in select_latest_answers(asked, kind, _read_recorded_verdict)]
-    return [question.answer.request for question in of_all_kinds if question.failure and FAILURE_RULES[question.failure[0]].is_retryable]
+    of_all_kinds = [
+        question for kind in PayloadKind for question in select_latest_answers(asked, kind, _read_recorded_verdict)
+    ]
+    return [
+        question.answer.request
+        for question in of_all_kinds
+        if question.failure and FAILURE_RULES[question.failure[0]].is_retryable
+    ]
 
 
 def _read_recorded_verdict(answer: Answer) -> Verdict | None:
@@ -97,7 +105,9 @@ class TournamentTree:
     def require_tournaments(self, path: str) -> "TournamentTree":
         """Itself. Raises UnreadableError when it shows no tournament though it does not say that there are no events."""
         if not self.tournaments and self.n_events != 0:
-            counts = "does not say how many events there are" if self.n_events is None else f"counts {self.n_events} events"
+            counts = (
+                "does not say how many events there are" if self.n_events is None else f"counts {self.n_events} events"
+            )
             raise UnreadableError(path, f"the sport {counts} and shows no tournament")
         return self
 
@@ -140,7 +150,11 @@ class ListingCollection:
 
     def list_doubtful_tournaments(self) -> set[str | None]:
         """Tournaments with an entry that was read nowhere."""
-        return {t for reject, t in self.tournament_by_reject.items() if reject.external_id is None or reject.external_id not in self.listings}
+        return {
+            t
+            for reject, t in self.tournament_by_reject.items()
+            if reject.external_id is None or reject.external_id not in self.listings
+        }
 
 
 def deduplicate_listings(listings: Iterable[Listing]) -> dict[str, Listing]:
@@ -187,7 +201,16 @@ def assemble_discovery(
             completeness, missing = Completeness.PARTIAL, "an entry could not be read"
         tournaments.append(
             TournamentManifest(
-                platform, key, sport, node.name, node.country_raw, node.sr_tournament_id, node.n_declared, received, completeness, missing
+                platform,
+                key,
+                sport,
+                node.name,
+                node.country_raw,
+                node.sr_tournament_id,
+                node.n_declared,
+                received,
+                completeness,
+                missing,
             )
         )
     reasons = [tree_reason] if tree is None else list(gaps)
@@ -200,10 +223,17 @@ def assemble_discovery(
     reasons.extend(_describe_incomplete(tournaments) if tree is not None else [])
     return Discovery(
         platform=platform,
-        completeness=Completeness.FAILED if tree is None else Completeness.PARTIAL if reasons else Completeness.COMPLETE,
+        completeness=Completeness.FAILED
+        if tree is None
+        else Completeness.PARTIAL
+        if reasons
+        else Completeness.COMPLETE,
         tournaments=tournaments,
         listings=sorted(listings, key=lambda listing: listing.external_id),
-        rejects=sorted({*collection.rejects, *(tree.rejects if tree else [])}, key=lambda r: (r.external_id or "", r.path, r.reason)),
+        rejects=sorted(
+            {*collection.rejects, *(tree.rejects if tree else [])},
+            key=lambda r: (r.external_id or "", r.path, r.reason),
+        ),
         reason=escape_controls("; ".join(reasons)),  # it names tournaments, and is logged
     )
 

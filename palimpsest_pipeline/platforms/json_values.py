@@ -69,7 +69,9 @@ def read_key_text(value: Any, path: str) -> str:
     if found is None:
         raise UnreadableError(path, "no id")
     if len(found) > MAX_KEY_CHARS:
-        raise UnreadableError(path, f"an id of {len(found)} characters, {found[:20]!r}...: at most {MAX_KEY_CHARS} are read")
+        raise UnreadableError(
+            path, f"an id of {len(found)} characters, {found[:20]!r}...: at most {MAX_KEY_CHARS} are read"
+        )
     return found
 
 
@@ -119,7 +121,9 @@ def _parse_milli_text(value: str) -> int | None:
     if not _DECIMAL_PATTERN.fullmatch(written_price := value.strip()):
         return None
     number = Decimal(written_price)
-    return _drop_non_price(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
+    return (
+        _drop_non_price(int(number.scaleb(3).to_integral_value(ROUND_HALF_EVEN))) if 1 < number < _MAX_MILLI else None
+    )
 
 
 def _drop_non_price(milli: int) -> int | None:
@@ -151,7 +155,11 @@ def describe_outcome_damage(outcome: str | None) -> str:
     """What makes the id of an outcome unusable, in words; '' when nothing does."""
     if outcome is None:
         return "no outcome id"
-    return f"an outcome id of {len(outcome)} characters: at most {MAX_KEY_CHARS} are read" if len(outcome) > MAX_KEY_CHARS else ""
+    return (
+        f"an outcome id of {len(outcome)} characters: at most {MAX_KEY_CHARS} are read"
+        if len(outcome) > MAX_KEY_CHARS
+        else ""
+    )
 
 
 MILLI_BY_ODDS: Final[Memo[Odds, int | None]] = Memo(parse_odds_milli, 1 << 16)
@@ -164,7 +172,11 @@ def read_odds(value: Any) -> Odds:
 
 
 def require_readable_odds(
-    platform: Platform, path: str, odds: Sequence[Odds], milli: Sequence[int | None], damage: Sequence[tuple[str, str]] = ()
+    platform: Platform,
+    path: str,
+    odds: Sequence[Odds],
+    milli: Sequence[int | None],
+    damage: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged book can be read.
 
@@ -178,10 +190,14 @@ def require_readable_odds(
     if n_none <= n_read:
         return
     unreadable = [
-        written_price for written_price in odds if isinstance(written_price, str) and not _PRICE_OR_NONE_PATTERN.fullmatch(written_price.strip())
+        written_price
+        for written_price in odds
+        if isinstance(written_price, str) and not _PRICE_OR_NONE_PATTERN.fullmatch(written_price.strip())
     ]
     if len(unreadable) > n_read:
-        raise PayloadRejected(platform, path, f"{len(unreadable)} of {len(milli)} prices cannot be read, e.g. {unreadable[0][:20]!r}")
+        raise PayloadRejected(
+            platform, path, f"{len(unreadable)} of {len(milli)} prices cannot be read, e.g. {unreadable[0][:20]!r}"
+        )
 
 
 def parse_iso_instant(value: Any, default_zone: Any = None) -> datetime | None:
@@ -265,7 +281,8 @@ def require_body(platform: Platform, answer: Answer, verdict: tuple[Any, str] | 
 
 
 _SIMULATED_PATTERN: Final = re.compile(
-    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b", re.IGNORECASE
+    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b",
+    re.IGNORECASE,
 )
 
 

@@ -31,14 +31,21 @@ def build_tournament_columns(coverage: Coverage, offers: Sequence[PlatformOffer]
         "name": named["display_name"].to_list(),
         "country": named["country"].to_list(),
         "elsewhere": _list_other_countries(coverage, named, offers),
-        "counts": [_build_counts(coverage.tournaments.filter(pl.col("include_started") == started), named, offers) for started in (False, True)],
+        "counts": [
+            _build_counts(coverage.tournaments.filter(pl.col("include_started") == started), named, offers)
+            for started in (False, True)
+        ],
     }
 
 
 def _list_tournaments(found: Coverage) -> pl.DataFrame:
     """A row a tournament, in the order of the page."""
     by_country = (pl.col("country").str.to_lowercase(), "display_name", "tournament_key")
-    told = found.tournaments.select("tournament_key", "display_name", "country").sort(pl.all()).unique("tournament_key", keep="first")
+    told = (
+        found.tournaments.select("tournament_key", "display_name", "country")
+        .sort(pl.all())
+        .unique("tournament_key", keep="first")
+    )
     return _unify_country_names(told, found).sort(*by_country, nulls_last=True)
 
 
@@ -61,7 +68,12 @@ def _unify_country_names(rows: pl.DataFrame, found: Coverage) -> pl.DataFrame:
 def _list_other_countries(found: Coverage, named: pl.DataFrame, seen: Sequence[PlatformOffer]) -> list[list[list[Any]]]:
     place = number_words([platform.key for platform in seen])
     own = dict(named.select("tournament_key", "country").iter_rows())
-    rows = _unify_country_names(found.countries, found).select("tournament_key", "country", "platform").unique().sort(pl.all())
+    rows = (
+        _unify_country_names(found.countries, found)
+        .select("tournament_key", "country", "platform")
+        .unique()
+        .sort(pl.all())
+    )
     elsewhere: dict[str, dict[str, list[int]]] = {}
     for key, country, platform in rows.iter_rows():
         if platform in place and own.get(key) != country:
@@ -74,7 +86,9 @@ def _build_counts(rows: pl.DataFrame, named: pl.DataFrame, seen: Sequence[Platfo
     home, *competitors = seen
 
     def of(platform: str) -> pl.DataFrame:
-        return named.select("tournament_key").join(rows.filter(platform=platform), on="tournament_key", how="left", maintain_order="left")
+        return named.select("tournament_key").join(
+            rows.filter(platform=platform), on="tournament_key", how="left", maintain_order="left"
+        )
 
     everyone = of(ANY_PLATFORM)
     each = [of(platform.key) for platform in competitors]
@@ -87,7 +101,9 @@ def _build_counts(rows: pl.DataFrame, named: pl.DataFrame, seen: Sequence[Platfo
             ),
         ],
         "gap": [frame.select(_classify_gap())["gap"].to_list() for frame in each],
-        **list_columns(everyone.select("n_matched", "n_home_only", "n_platform_only", "n_undetermined", "n_unidentified")),
+        **list_columns(
+            everyone.select("n_matched", "n_home_only", "n_platform_only", "n_undetermined", "n_unidentified")
+        ),
     }
 
 
@@ -140,7 +156,9 @@ def build_fixture_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -
         pl.col("fixture_class").replace_strict(number_words(FIXTURE_CLASSES), return_dtype=pl.Int8).alias("class"),
         _sum_bits({bit: listed[key] for key, bit in bits.items()}).alias("on"),
         _sum_bits({bits[key]: ~listed[key] & open_ for key in unseen}).alias("unknown"),
-        _sum_bits({bit: pl.col("n_listings").struct.field(key).fill_null(0) > 1 for key, bit in bits.items()}).alias("listings"),
+        _sum_bits({bit: pl.col("n_listings").struct.field(key).fill_null(0) > 1 for key, bit in bits.items()}).alias(
+            "listings"
+        ),
         "kickoff_max_delta_s",
         "rotated",
         "suspect_code",

@@ -35,13 +35,25 @@ class PageOrigin:
     mapping_version: str
 
 
-def render_page(origin: PageOrigin, coverage: Coverage, trends: Trends, histories: PriceHistories, market_names: pl.DataFrame) -> str:
+def render_page(
+    origin: PageOrigin, coverage: Coverage, trends: Trends, histories: PriceHistories, market_names: pl.DataFrame
+) -> str:
     """The whole page. `names`: `storage.marts.page_prices.MARKET_NAMES_SCHEMA` of the markets that `histories` and `trends` may speak of, most important first."""
     seen = list_offers(coverage)
-    script = "(() => {\n'use strict';\n" + "\n".join((PAGE_FOLDER / f"{name}.js").read_text() for name in SCRIPT_NAMES) + "\n})();\n"
+    script = (
+        "(() => {\n'use strict';\n"
+        + "\n".join((PAGE_FOLDER / f"{name}.js").read_text() for name in SCRIPT_NAMES)
+        + "\n})();\n"
+    )
     scripts = [(PAGE_FOLDER / "uplot" / "uPlot.iife.min.js").read_text(), script]
     styles = [(PAGE_FOLDER / "uplot" / "uPlot.min.css").read_text(), (PAGE_FOLDER / "style.css").read_text()]
-    environment = Environment(loader=FileSystemLoader(PAGE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=FileSystemLoader(PAGE_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     environment.filters |= {"thousands": format_thousands, "percent": format_percent, "instant": format_instant}
     return environment.get_template("page.html.jinja").render(
         made=origin,
@@ -67,12 +79,19 @@ def render_page(origin: PageOrigin, coverage: Coverage, trends: Trends, historie
 
 
 def _build_script_data(
-    made: PageOrigin, found: Coverage, trends: Trends, histories: PriceHistories, names: pl.DataFrame, seen: Sequence[PlatformOffer]
+    made: PageOrigin,
+    found: Coverage,
+    trends: Trends,
+    histories: PriceHistories,
+    names: pl.DataFrame,
+    seen: Sequence[PlatformOffer],
 ) -> dict[str, Any]:
     """What the scripts read."""
     markets: dict[str, dict[str, Any]] = {}
     for row in names.iter_rows(named=True):
-        market = markets.setdefault(row["market_key"], {"key": row["market_key"], "name": row["market_name"], "outcomes": []})
+        market = markets.setdefault(
+            row["market_key"], {"key": row["market_key"], "name": row["market_name"], "outcomes": []}
+        )
         market["outcomes"].append(row["outcome_name"])
     return {
         "madeAt": to_epoch_s(made.at),

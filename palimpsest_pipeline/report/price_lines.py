@@ -42,7 +42,9 @@ def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.D
     )
 
 
-def append_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def append_current(
+    stretches: pl.DataFrame, states: pl.DataFrame, current: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `stretches` and `states`, continued by `current` where it was seen after them.
 
     All frames are of one market, as `storage.marts.page_prices` reads them. The history of an offer ends at one look, and the current state may rest
@@ -58,10 +60,22 @@ def append_current(stretches: pl.DataFrame, states: pl.DataFrame, current: pl.Da
         .with_columns(pl.when(pl.col("unseen")).then("last_confirmed_at").otherwise("known_until").alias("known_until"))
     )
     of_offer = later.unique(OFFER_KEY).with_columns(begins_at=pl.max_horizontal("state_since", "known_until"))
-    of_price = later.with_columns(begins_at=pl.max_horizontal("changed_at", "known_until"), ends_at=pl.lit(None, INSTANT))
+    of_price = later.with_columns(
+        begins_at=pl.max_horizontal("changed_at", "known_until"), ends_at=pl.lit(None, INSTANT)
+    )
     return (
-        pl.concat([_close_stretches(stretches, of_price, (*OFFER_KEY, "outcome_key")), of_price.drop_nulls("odds_milli").select(stretches.columns)]),
-        pl.concat([_close_stretches(states, of_offer, OFFER_KEY), of_offer.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns)]),
+        pl.concat(
+            [
+                _close_stretches(stretches, of_price, (*OFFER_KEY, "outcome_key")),
+                of_price.drop_nulls("odds_milli").select(stretches.columns),
+            ]
+        ),
+        pl.concat(
+            [
+                _close_stretches(states, of_offer, OFFER_KEY),
+                of_offer.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns),
+            ]
+        ),
     )
 
 
@@ -75,7 +89,9 @@ def _close_stretches(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]
     )
 
 
-def compute_turning_points(stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime) -> pl.DataFrame:
+def compute_turning_points(
+    stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime
+) -> pl.DataFrame:
     """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
 
     Frames as `storage.marts.page_prices` reads them, of one market. What was before `since` begins there; an offer that is not priced since has no
@@ -94,7 +110,9 @@ def compute_turning_points(stretches: pl.DataFrame, states: pl.DataFrame, outcom
     )
     grid = instants.filter(pl.col("at") >= begin).unique().join(offers, on=OFFER_KEY, how="semi").sort("at")
     state = states.select(*OFFER_KEY, "begins_at", "state").sort("begins_at")
-    turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False).drop("begins_at")
+    turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False).drop(
+        "begins_at"
+    )
     price = stretches.select(*OFFER_KEY, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
     seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN_STATES)
     for outcome in outcomes:
@@ -109,8 +127,14 @@ def compute_turning_points(stretches: pl.DataFrame, states: pl.DataFrame, outcom
     named = [f"value:{outcome}" for outcome in outcomes]
     same_offer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in OFFER_KEY)
     is_last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in OFFER_KEY).fill_null(value=True)
-    repeats = (same_offer & pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in named)).fill_null(value=False)
-    return turned.sort(*OFFER_KEY, "at").filter(~repeats | is_last).select(*OFFER_KEY, "at", pl.concat_list(named).alias("values"))
+    repeats = (same_offer & pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in named)).fill_null(
+        value=False
+    )
+    return (
+        turned.sort(*OFFER_KEY, "at")
+        .filter(~repeats | is_last)
+        .select(*OFFER_KEY, "at", pl.concat_list(named).alias("values"))
+    )
 
 
 @dataclass
@@ -142,9 +166,9 @@ class PriceHistories:
         """Take up a market of some fixtures. Fixtures without a price in it get no line."""
         lines = rank_main_lines(filter_priced_since(stretches, self.since))
         chosen = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
-        turned = compute_turning_points(chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since).join(
-            lines, on=["sr_id", "specifier"], how="left"
-        )
+        turned = compute_turning_points(
+            chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since
+        ).join(lines, on=["sr_id", "specifier"], how="left")
         if turned.is_empty():
             return
         told = self._group_offers(turned)
@@ -164,14 +188,18 @@ class PriceHistories:
         """
         place = number_words(self.platforms)
         rows = (
-            turned.with_columns(at_s=to_epoch_s_column("at"), place=pl.col("platform").replace_strict(place, return_dtype=pl.Int8))
+            turned.with_columns(
+                at_s=to_epoch_s_column("at"), place=pl.col("platform").replace_strict(place, return_dtype=pl.Int8)
+            )
             .group_by("sr_id", "rank", "specifier", "place", maintain_order=True)
             .agg(pl.col("at_s").diff().fill_null(pl.col("at_s").first()), "values")
             .sort("sr_id", "rank", "place")
         )
         told: dict[int, list[list[Any]]] = {}
         for sr_id, _, specifier, at_place, steps, values in rows.iter_rows():
-            told.setdefault(sr_id, []).append([specifier, at_place, steps, [list(each) for each in zip(*values, strict=True)]])
+            told.setdefault(sr_id, []).append(
+                [specifier, at_place, steps, [list(each) for each in zip(*values, strict=True)]]
+            )
         return told
 
     @property

@@ -21,9 +21,15 @@ def join_lists(frame: pl.DataFrame) -> pl.DataFrame:
 def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
     """Return `frame` with single values, and with a quote before text that a spreadsheet would execute."""
     single = join_lists(frame)
-    text = [pl.col(name).cast(pl.String) for name, dtype in single.schema.items() if isinstance(dtype, pl.String | pl.Categorical | pl.Enum)]
+    text = [
+        pl.col(name).cast(pl.String)
+        for name, dtype in single.schema.items()
+        if isinstance(dtype, pl.String | pl.Categorical | pl.Enum)
+    ]
     return single.with_columns(
-        pl.when(~column.str.contains(FORMULA_PATTERN) | column.str.contains(NUMBER_PATTERN)).then(column).otherwise(pl.lit("'") + column)
+        pl.when(~column.str.contains(FORMULA_PATTERN) | column.str.contains(NUMBER_PATTERN))
+        .then(column)
+        .otherwise(pl.lit("'") + column)
         for column in text
     )
 

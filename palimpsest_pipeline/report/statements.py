@@ -81,7 +81,10 @@ def list_offers(coverage: Coverage) -> list[PlatformOffer]:
     """The platforms, home first, then by trust."""
     own = dict(coverage.rates.select("platform", "completeness").iter_rows())
     rows = {row["platform"]: row for row in coverage.platforms.iter_rows(named=True) if row["platform"] in own}
-    return [_build_offer(rows[key], coverage, own[key]) for key in map(str, order_by_trust(coverage.home_platform, list(rows)))]
+    return [
+        _build_offer(rows[key], coverage, own[key])
+        for key in map(str, order_by_trust(coverage.home_platform, list(rows)))
+    ]
 
 
 def _build_offer(row: dict[str, Any], found: Coverage, completeness: str) -> PlatformOffer:
@@ -96,7 +99,10 @@ def _build_offer(row: dict[str, Any], found: Coverage, completeness: str) -> Pla
     elif found.scope == Scope.RECORDED:
         seen, status = OfferStatus.PARTIAL, "imported payloads: they show what is there, never what is missing"
     elif completeness == Completeness.FAILED:
-        seen, status = OfferStatus.PARTIAL, f"could not be looked at{why}, nor could it in the day before: what it lists is not known"
+        seen, status = (
+            OfferStatus.PARTIAL,
+            f"could not be looked at{why}, nor could it in the day before: what it lists is not known",
+        )
     else:
         seen, status = OfferStatus.PARTIAL, f"looked at in part{why}: what was not seen may be there"
     return PlatformOffer(row["platform"], row["name"], row["platform"] == found.home_platform, seen, status)
@@ -104,10 +110,16 @@ def _build_offer(row: dict[str, Any], found: Coverage, completeness: str) -> Pla
 
 def build_figures(coverage: Coverage, include_started: bool) -> Figures:
     """Cards and rates by platform of one universe."""
-    rates = {row["platform"]: row for row in coverage.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)}
+    rates = {
+        row["platform"]: row
+        for row in coverage.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)
+    }
     seen = list_offers(coverage)
     by_platform = (
-        _build_platform_rates(rates[each.key], rates[ALL_PLATFORMS if each.is_home else each.key]["evidence"], each, seen[0]) for each in seen
+        _build_platform_rates(
+            rates[each.key], rates[ALL_PLATFORMS if each.is_home else each.key]["evidence"], each, seen[0]
+        )
+        for each in seen
     )
     return Figures(include_started, _build_cards(rates[ALL_PLATFORMS], seen), tuple(by_platform))
 
@@ -127,12 +139,24 @@ def _build_cards(union: dict[str, Any], seen: list[PlatformOffer]) -> tuple[Card
         Card("all", "Fixtures", of, "on any platform", at_least=is_partial),
         card("matched", "Matched", union["n_matched_fixtures"], f"on {home} and a competitor"),
         card("home_only", "Home only", union["n_home_only"], f"on {home}, and known to be on no competitor"),
-        card("competitor_only", "Competitors only", union["n_competitor_only"], f"on a competitor, and known not to be on {home}"),
-        card("undetermined", "Undetermined", union["n_undetermined"], "a platform that may list it could not be looked at"),
+        card(
+            "competitor_only",
+            "Competitors only",
+            union["n_competitor_only"],
+            f"on a competitor, and known not to be on {home}",
+        ),
+        card(
+            "undetermined",
+            "Undetermined",
+            union["n_undetermined"],
+            "a platform that may list it could not be looked at",
+        ),
     )
 
 
-def _build_platform_rates(row: dict[str, Any], evidence: str, platform: PlatformOffer, home: PlatformOffer) -> PlatformRates:
+def _build_platform_rates(
+    row: dict[str, Any], evidence: str, platform: PlatformOffer, home: PlatformOffer
+) -> PlatformRates:
     """`evidence`: what the row's rates rest on. Matches that nobody could look for may be there: of a known whole those found are the least."""
     partial = platform.seen is OfferStatus.PARTIAL
     unknown = partial and row["n_listings"] == 0
@@ -145,11 +169,35 @@ def _build_platform_rates(row: dict[str, Any], evidence: str, platform: Platform
             return Card(name, label, n, "", of, row[name], at_least=True)
         return Card(name, label, None, "")
 
-    rates = [rate("fixture_match_rate", f"of its fixtures {others}", row["n_matched_fixtures"], row["n_fixtures"], is_whole=not partial)]
+    rates = [
+        rate(
+            "fixture_match_rate",
+            f"of its fixtures {others}",
+            row["n_matched_fixtures"],
+            row["n_fixtures"],
+            is_whole=not partial,
+        )
+    ]
     if not platform.is_home:
         home_is_whole = home.seen is not OfferStatus.PARTIAL
-        rates.append(rate("home_covered_rate", "of home's fixtures here", row["n_matched_fixtures"], row["n_home"], is_whole=home_is_whole))
-    rates.append(rate("listing_match_rate", f"of its listings {others}", row["n_matched_listings"], row["n_listings"], is_whole=not partial))
+        rates.append(
+            rate(
+                "home_covered_rate",
+                "of home's fixtures here",
+                row["n_matched_fixtures"],
+                row["n_home"],
+                is_whole=home_is_whole,
+            )
+        )
+    rates.append(
+        rate(
+            "listing_match_rate",
+            f"of its listings {others}",
+            row["n_matched_listings"],
+            row["n_listings"],
+            is_whole=not partial,
+        )
+    )
     return PlatformRates(
         platform,
         partial,

@@ -22,13 +22,26 @@ def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict
     """`at`: seconds since 1970, a cycle each; `carried`: whether an earlier discovery had to do for some platform; `overall`: matched of all
     fixtures; `rate`, `covered`: a list a competitor, matched of its fixtures and of home's; and COUNTS. What rests on a platform that could not be
     looked at is null: of the counts all but the undetermined."""
-    resting = ("overall_match_rate", "fixture_match_rate", "home_covered_rate", *(name for name in COUNT_COLUMNS if name != "n_undetermined"))
-    known = trends.rates.with_columns(pl.when(pl.col("evidence") != PresenceEvidence.PARTIAL.value).then(name).alias(name) for name in resting)
+    resting = (
+        "overall_match_rate",
+        "fixture_match_rate",
+        "home_covered_rate",
+        *(name for name in COUNT_COLUMNS if name != "n_undetermined"),
+    )
+    known = trends.rates.with_columns(
+        pl.when(pl.col("evidence") != PresenceEvidence.PARTIAL.value).then(name).alias(name) for name in resting
+    )
     union = known.filter(platform=ALL_PLATFORMS)
 
     def by_competitor(name: str) -> list[list[float | None]]:
         own = (known.filter(platform=platform.key).select("cycle_id", own=name) for platform in offers[1:])
-        return [union.select("cycle_id").join(each, on="cycle_id", how="left", maintain_order="left")["own"].round(6).to_list() for each in own]
+        return [
+            union.select("cycle_id")
+            .join(each, on="cycle_id", how="left", maintain_order="left")["own"]
+            .round(6)
+            .to_list()
+            for each in own
+        ]
 
     return {
         "at": union.select(to_epoch_s_column("as_of"))["as_of"].to_list(),
@@ -51,7 +64,10 @@ def build_margin_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dic
     dates = trends.margins.select("kickoff_date").unique().sort("kickoff_date")
     of: dict[str, dict[str, list[Any]]] = {}
     for (market, bucket), rows in trends.margins.group_by("market_key", "ttk_bucket", maintain_order=True):
-        each = [_align_to_dates(dates, rows.filter(platform=platform.key), "margin").round(6).to_list() for platform in offers]
+        each = [
+            _align_to_dates(dates, rows.filter(platform=platform.key), "margin").round(6).to_list()
+            for platform in offers
+        ]
         of.setdefault(str(market), {})[str(bucket)] = each
     return {"date": _list_date_seconds(dates), "of": of}
 
@@ -63,7 +79,10 @@ def build_gap_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[s
     of: dict[int, list[dict[str, Any]]] = {}
     for (hours,), rows in trends.gaps.group_by("hours_before", maintain_order=True):
         each = [rows.filter(platform=platform) for platform in place]
-        of[int(str(hours))] = [{name: _align_to_dates(dates, frame, name).to_list() for name in ("n_fixtures", *GAP_COLUMNS)} for frame in each]
+        of[int(str(hours))] = [
+            {name: _align_to_dates(dates, frame, name).to_list() for name in ("n_fixtures", *GAP_COLUMNS)}
+            for frame in each
+        ]
     return {"date": _list_date_seconds(dates), "of": of}
 
 

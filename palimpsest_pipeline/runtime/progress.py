@@ -175,13 +175,18 @@ class Board:
         if not rows:
             return "nothing has been answered yet"
         phases = dict.fromkeys(phase for (phase, _), row in rows if not row.is_finished) or [rows[-1][0][0]]
-        parts = [f"{phase}: {'; '.join(f'{p} {self._describe_row(p, row)}' for p, row in self.select_phase(phase).items())}" for phase in phases]
+        parts = [
+            f"{phase}: {'; '.join(f'{p} {self._describe_row(p, row)}' for p, row in self.select_phase(phase).items())}"
+            for phase in phases
+        ]
         return "; ".join(filter(None, [*parts, self.describe_skew()]))
 
     def describe_skew(self) -> str:
         """Of the fixtures so far; empty before the first one."""
         skew = self.compute_skew_ms()
-        return f"skew p50 {compute_percentile(skew, 50):.0f} ms, p95 {compute_percentile(skew, 95):.0f} ms" if skew else ""
+        return (
+            f"skew p50 {compute_percentile(skew, 50):.0f} ms, p95 {compute_percentile(skew, 95):.0f} ms" if skew else ""
+        )
 
     def _describe_row(self, platform: Platform, row: ProgressRow) -> str:
         now = self.now()
@@ -224,7 +229,12 @@ class LogBoard(Board):
     Lines are written in a thread of their own, for a log may be a database; one that cannot be written is left out.
     """
 
-    def __init__(self, log: Callable[[str], object], interval_s: float = LOG_INTERVAL_S, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: Callable[[str], object],
+        interval_s: float = LOG_INTERVAL_S,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(now)
         self._log = log
         self._interval_s = interval_s
@@ -291,7 +301,9 @@ def draw_board(board: Board) -> RenderableType:
             "" if p50_ms is None else f"p50 {p50_ms:.0f} ms",
             Text(row.duration_text or f"{'-:--:--' if eta_s is None else format_duration(eta_s)} left", style="cyan"),
             Text.assemble(
-                (describe_failures(row), "yellow"), " ", ("" if row.is_finished else describe_host_state(board.hosts[platform]), "bold red")
+                (describe_failures(row), "yellow"),
+                " ",
+                ("" if row.is_finished else describe_host_state(board.hosts[platform]), "bold red"),
             ),
         )
     return Group(table, Text(board.describe_skew(), style="dim"))

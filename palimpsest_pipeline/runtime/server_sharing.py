@@ -74,7 +74,9 @@ def _open_lock_file(home: Path) -> int:
     try:
         return os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise SettingsError(f"cannot write to the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)") from error
+        raise SettingsError(
+            f"cannot write to the folder {home}: {error.strerror}; choose one that you can write (PALIMPSEST_HOME_DIR)"
+        ) from error
 
 
 def _try_lock_alone(descriptor: int) -> bool:

@@ -29,7 +29,11 @@ class PrintableConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(escape_controls(segment.text, kept_characters="\n\t"), segment.style)
+            yield (
+                segment
+                if segment.control
+                else Segment(escape_controls(segment.text, kept_characters="\n\t"), segment.style)
+            )
 
 
 class TerminalLog(logging.Handler):

@@ -4,7 +4,13 @@ from .capture import capture_targets
 from .cycle import Scraped, build_host_setups, run_cycle
 from .discovery import continue_discoveries, discover
 from .engine import HostSetup, ScrapeEngine
-from .outcomes import build_discovery_result, build_running_runs, build_unfinished_result, rebuild_outcomes, rebuild_tallies
+from .outcomes import (
+    build_discovery_result,
+    build_running_runs,
+    build_unfinished_result,
+    rebuild_outcomes,
+    rebuild_tallies,
+)
 from .stage_tally import StageTally
 from .targets import build_targets
 

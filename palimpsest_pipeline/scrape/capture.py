@@ -70,7 +70,9 @@ async def capture_targets(
 class _Capture:
     """The targets that are still open, and where each of them stands."""
 
-    def __init__(self, cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, clock: Clock) -> None:
+    def __init__(
+        self, cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, clock: Clock
+    ) -> None:
         self._home = cycle.home_platform
         self._adapters = adapters
         self._engine = engine
@@ -98,20 +100,34 @@ class _Capture:
     def _submit_targets(self, targets: Sequence[Target]) -> None:
         now = self._clock.now()
         for target in targets:
-            listings = {p: new for p, every in target.listings.items() if (new := tuple(i for i in every if (p, i) not in self._future_by_listing))}
+            listings = {
+                p: new
+                for p, every in target.listings.items()
+                if (new := tuple(i for i in every if (p, i) not in self._future_by_listing))
+            }
             if not listings:
                 continue
             requests = self._build_requests(replace(target, listings=listings))
             done = self._submit_target(target, replace(target, listings=listings), requests, now) if requests else None
-            self._future_by_listing.update(((platform, external_id), done) for platform, ids in listings.items() for external_id in ids)
+            self._future_by_listing.update(
+                ((platform, external_id), done) for platform, ids in listings.items() for external_id in ids
+            )
 
     def _submit_target(
         self, whole_target: Target, new_part: Target, requests: Sequence[Request], now: datetime
     ) -> asyncio.Future[list[RequestResult]]:
         """Ask for the `rest` of a target, together with what of it waits."""
         place = rank_target(whole_target, self._home, now)
-        for done in (self._future_by_listing.get((platform, external_id)) for platform, ids in whole_target.listings.items() for external_id in ids):
-            if done is not None and done in self._open_jobs and self._engine.extend_job(job := self._open_jobs[done][0], requests):
+        for done in (
+            self._future_by_listing.get((platform, external_id))
+            for platform, ids in whole_target.listings.items()
+            for external_id in ids
+        ):
+            if (
+                done is not None
+                and done in self._open_jobs
+                and self._engine.extend_job(job := self._open_jobs[done][0], requests)
+            ):
                 self._engine.rerank_job(job, place)
                 self._open_jobs[done] = job, whole_target, place
                 return done

@@ -78,7 +78,9 @@ class CircuitBreaker:
         if self.wants_probe:
             self._probe_key = key
 
-    def record_answer(self, key: int, signal: HostSignal, retry_after_s: float | None, now: float, detail: str = "") -> None:
+    def record_answer(
+        self, key: int, signal: HostSignal, retry_after_s: float | None, now: float, detail: str = ""
+    ) -> None:
         """It is answered; `told_s` is the host's Retry-After, `detail` what was wrong with the answer, in words."""
         self._started_at_by_key.pop(key, None)
         self._last_answer_at = now
@@ -109,10 +111,18 @@ class CircuitBreaker:
         if self.state is not BreakerState.CLOSED:
             return
         if (n := sum(self._recent_failures)) >= self._rule.max_failed_in_window:
-            self._open(f"{n} of the last {len(self._recent_failures)} answers failed{_describe_last(detail)}", self._pause_s, now)
+            self._open(
+                f"{n} of the last {len(self._recent_failures)} answers failed{_describe_last(detail)}",
+                self._pause_s,
+                now,
+            )
         elif again:
             # Where little is asked at a time, the share would be noticed too late: the first requests would have used up their tries.
-            self._open(f"failed twice for one request, and answered no other meanwhile{_describe_last(detail)}", self._pause_s, now)
+            self._open(
+                f"failed twice for one request, and answered no other meanwhile{_describe_last(detail)}",
+                self._pause_s,
+                now,
+            )
 
     def _record_block(self, probe: bool, now: float, detail: str) -> None:
         self._n_blocks_in_a_row += 1
@@ -120,7 +130,11 @@ class CircuitBreaker:
             self.shut(f"blocked, and still so when asked again{_describe_last(detail)}", now + self._rule.block_pause_s)
         elif self._n_blocks_in_a_row >= self._rule.blocks_in_a_row and not self.is_blocked:
             self.is_blocked = True
-            self._open(f"blocked {self._n_blocks_in_a_row} times in a row{_describe_last(detail)}", self._rule.block_pause_s, now)
+            self._open(
+                f"blocked {self._n_blocks_in_a_row} times in a row{_describe_last(detail)}",
+                self._rule.block_pause_s,
+                now,
+            )
         elif probe:
             self._record_failed_probe(now, detail)
 
@@ -129,13 +143,19 @@ class CircuitBreaker:
             self.shut(f"asked to wait {retry_after_s:g} s", now + retry_after_s)
         else:
             self._n_bad_probes += probe
-            self._open(f"asked to wait {retry_after_s:g} s" if retry_after_s else "asked too often", retry_after_s or self._pause_s, now)
+            self._open(
+                f"asked to wait {retry_after_s:g} s" if retry_after_s else "asked too often",
+                retry_after_s or self._pause_s,
+                now,
+            )
             self._held_until = self.until
 
     def _record_failed_probe(self, now: float, detail: str = "") -> None:
         self._n_bad_probes += 1
         known = not detail or detail[:MAX_DETAIL_CHARS] in self.reason
-        self._open(self.reason if known else f"failed when asked again: {detail[:MAX_DETAIL_CHARS]}", self._pause_s, now)
+        self._open(
+            self.reason if known else f"failed when asked again: {detail[:MAX_DETAIL_CHARS]}", self._pause_s, now
+        )
 
     def _open(self, reason: str, pause_s: float, now: float) -> None:
         self.opened_at = now if self.opened_at is None else self.opened_at
@@ -163,14 +183,20 @@ class CircuitBreaker:
             else:
                 self._open(f"no answer for {self._rule.stall_s:g} s", self._pause_s, now)
         if (gives_up_at := self._find_give_up_at()) is not None and gives_up_at <= now:
-            self.shut(self.reason, now + self._rule.pause_max_s, ending_reason=f"nothing better for {self._rule.give_up_s:g} s")
+            self.shut(
+                self.reason,
+                now + self._rule.pause_max_s,
+                ending_reason=f"nothing better for {self._rule.give_up_s:g} s",
+            )
         elif self.state is BreakerState.OPEN and self.until <= now:
             self.state = BreakerState.PROBING
 
     def find_next_tick_at(self) -> float | None:
         """When `tick` may do something; None: not by time alone."""
         ends_at = self.until if self.state is BreakerState.OPEN else None
-        return min((at for at in (self._find_stall_at(), self._find_give_up_at(), ends_at) if at is not None), default=None)
+        return min(
+            (at for at in (self._find_stall_at(), self._find_give_up_at(), ends_at) if at is not None), default=None
+        )
 
     def _find_stall_at(self) -> float | None:
         if self._probe_key is not None:
@@ -181,7 +207,9 @@ class CircuitBreaker:
 
     def _find_give_up_at(self) -> float | None:
         # Never before a probe has failed, however long the first pause: who is asked to wait is asked again once.
-        waits = self.state in (BreakerState.OPEN, BreakerState.PROBING) and self._probe_key is None and self._n_bad_probes
+        waits = (
+            self.state in (BreakerState.OPEN, BreakerState.PROBING) and self._probe_key is None and self._n_bad_probes
+        )
         return self.opened_at + self._rule.give_up_s if waits and self.opened_at is not None else None
 
 

@@ -33,13 +33,20 @@ class Scraped:
 
 
 def build_host_setups(
-    adapters: Mapping[Platform, PlatformAdapter], clients: "Mapping[Platform, PlatformClient]", budgets: Mapping[Platform, HostBudget]
+    adapters: Mapping[Platform, PlatformAdapter],
+    clients: "Mapping[Platform, PlatformClient]",
+    budgets: Mapping[Platform, HostBudget],
 ) -> dict[Platform, HostSetup]:
     """What an engine needs of each platform that has a client."""
-    return {platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform]) for platform, client in clients.items()}
+    return {
+        platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform])
+        for platform, client in clients.items()
+    }
 
 
-async def run_cycle(cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, *, sport: Sport, clock: Clock) -> Scraped:
+async def run_cycle(
+    cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, *, sport: Sport, clock: Clock
+) -> Scraped:
     """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends the engine ends the cycle.
 
     Every platform is waited for. Both through one engine: a host that was found blocking or slow in discovery is known as such to the capture.

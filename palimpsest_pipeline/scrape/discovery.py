@@ -37,7 +37,12 @@ class DiscoveryRound:
 
 
 async def discover(
-    adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, *, sport: Sport, tally: StageTally | None = None, patience_s: float = inf
+    adapters: Mapping[Platform, PlatformAdapter],
+    engine: ScrapeEngine,
+    *,
+    sport: Sport,
+    tally: StageTally | None = None,
+    patience_s: float = inf,
 ) -> DiscoveryRound:
     """Ask every platform that the engine has a host of what it lists. One platform's failure, of whatever kind, is its own FAILED Discovery.
 
@@ -49,7 +54,9 @@ async def discover(
     """
     turns = itertools.count()
     crawls = {p: _Crawl(adapter, engine, sport, turns) for p, adapter in adapters.items() if p in engine.hosts}
-    tasks = {platform: asyncio.create_task(crawl.run(), name=f"discover {platform}") for platform, crawl in crawls.items()}
+    tasks = {
+        platform: asyncio.create_task(crawl.run(), name=f"discover {platform}") for platform, crawl in crawls.items()
+    }
     with engine.observe(tally or StageTally()), engine.observe(_GoodAnswerObserver(crawls)):
         try:
             await _wait_for_crawls(crawls, tasks, patience_s)
@@ -67,7 +74,9 @@ async def discover(
     return DiscoveryRound(discoveries, late)
 
 
-async def _wait_for_crawls(crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[Platform, asyncio.Task[None]], patience_s: float) -> None:
+async def _wait_for_crawls(
+    crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[Platform, asyncio.Task[None]], patience_s: float
+) -> None:
     """Return when each platform is done or out of patience. Raises what ended the engine."""
     loop = asyncio.get_running_loop()
     while waiting := [platform for platform, task in tasks.items() if not task.done()]:
@@ -78,7 +87,9 @@ async def _wait_for_crawls(crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[P
         elif ends_at_s <= loop.time():
             return
         timeout_s = None if ends_at_s == inf else ends_at_s - loop.time()
-        over, _ = await asyncio.wait([tasks[platform] for platform in waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        over, _ = await asyncio.wait(
+            [tasks[platform] for platform in waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
         for task in over:
             task.result()
 
@@ -108,7 +119,8 @@ async def continue_discoveries(
         for platform, adapter in adapters.items():
             if platform in engine.hosts:
                 group.create_task(
-                    go_on(_Crawl(adapter, engine, sport, turns, landed_answers.get(platform, ()))), name=f"continue discovery of {platform}"
+                    go_on(_Crawl(adapter, engine, sport, turns, landed_answers.get(platform, ()))),
+                    name=f"continue discovery of {platform}",
                 )
 
 
@@ -192,7 +204,9 @@ class _Crawl:
 
     async def _ask(self, requests: Sequence[Request], ends_at_s: float) -> list[Answer]:
         """Return an answer to each of the requests, in their order; a failure for what has none at the end."""
-        self._submitted_requests = [(request, self.engine.submit((-1, next(self.turns)), [request], keeps_bodies=True)) for request in requests]
+        self._submitted_requests = [
+            (request, self.engine.submit((-1, next(self.turns)), [request], keeps_bodies=True)) for request in requests
+        ]
         futures = [submitted.results for _, submitted in self._submitted_requests]
         if futures and ends_at_s < inf:
             await asyncio.wait(futures, timeout=ends_at_s - asyncio.get_running_loop().time())
@@ -204,7 +218,9 @@ class _Crawl:
     def cancel_planned(self) -> None:
         """Tell those who look on that what is still asked for will not be answered here."""
         for request, submitted in self._submitted_requests:
-            if not self.engine.is_over(submitted.job_key):  # Its future may be cancelled, and its answer counted all the same.
+            if not self.engine.is_over(
+                submitted.job_key
+            ):  # Its future may be cancelled, and its answer counted all the same.
                 self.engine.observers.on_planned(request.platform, -1, request.kind)
 
     def read_discovery(self) -> Discovery:
@@ -216,7 +232,9 @@ class _Crawl:
                 self._discovery = self.adapter.read_discovery(self._answers, self.sport)
             except Exception as error:
                 log.exception("%s: discovery could not be read", self.adapter.platform)
-                self._discovery = _build_failed_discovery(self.adapter.platform, f"discovery could not be read: {describe_error(error)}")
+                self._discovery = _build_failed_discovery(
+                    self.adapter.platform, f"discovery could not be read: {describe_error(error)}"
+                )
         return self._discovery
 
 

@@ -150,13 +150,17 @@ class ScrapeEngine:
         self._loop = asyncio.get_running_loop()
         now_s = self._loop.time()
         for platform, held in self._host_holds.items():
-            self._scheduler.hold_host(platform, held.reason, now_s + held.remaining_s, now_s, is_blocked=held.is_blocked)
+            self._scheduler.hold_host(
+                platform, held.reason, now_s + held.remaining_s, now_s, is_blocked=held.is_blocked
+            )
         if self._ends_at is not None:
             self._ends_at_s = now_s + (self._ends_at - self._clock.now()).total_seconds()
             self._scheduler.set_end(self._ends_at_s, now_s)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._cancel_tasks(error or RuntimeError("the engine is closed"))
         for job in self._jobs.values():
             job.results.cancel()
@@ -243,7 +247,11 @@ class ScrapeEngine:
     def list_unfinished(self) -> list[EventOutcome]:
         """Ledger lines of the listings whose asking is not over, for a cycle that ends now: cancelled, with the attempts so far."""
         now = self._clock.now()
-        return [build_cancelled_outcome(q.request, q.n_attempts, q.outcome, now) for q, _ in self._requests_by_key.values() if q.request.external_id]
+        return [
+            build_cancelled_outcome(q.request, q.n_attempts, q.outcome, now)
+            for q, _ in self._requests_by_key.values()
+            if q.request.external_id
+        ]
 
     def _next_key(self) -> int:
         self._n_keys += 1
@@ -349,7 +357,9 @@ class ScrapeEngine:
 
     def _conclude_outcome(self, over: RequestFinished) -> EventOutcome:
         question, job = self._requests_by_key[over.request_key]
-        return question.outcome or self._update_outcome(question, self._append_unasked_answer(question, over.reason), job)
+        return question.outcome or self._update_outcome(
+            question, self._append_unasked_answer(question, over.reason), job
+        )
 
     def _close_request(self, ask: int) -> None:
         """Forgets a question that everyone has been told of; its job is done when it was the last one."""
@@ -359,7 +369,13 @@ class ScrapeEngine:
         if not job.n_unfinished:
             del self._jobs[job_key]
             if not job.results.done():
-                job.results.set_result([RequestResult(q.request, q.outcome, q.last_answer) for q in job.open_requests if q.outcome is not None])
+                job.results.set_result(
+                    [
+                        RequestResult(q.request, q.outcome, q.last_answer)
+                        for q in job.open_requests
+                        if q.outcome is not None
+                    ]
+                )
 
     def _append_unasked_answer(self, question: _OpenRequest, reason: str) -> Answer:
         """In place of an answer. The sink gets it too, for else nobody could tell that the host was to be asked."""
@@ -367,7 +383,11 @@ class ScrapeEngine:
         if question.is_withdrawn:
             return build_unasked_answer(request, FailureClass.NOT_FOUND, reason, now)
         # A host that is asked as usual is not why: then the time was over.
-        why = FailureClass.TRANSIENT if self.view_host(request.platform).state == "closed" else self._last_failure.get(request.platform)
+        why = (
+            FailureClass.TRANSIENT
+            if self.view_host(request.platform).state == "closed"
+            else self._last_failure.get(request.platform)
+        )
         answer = build_unasked_answer(request, why or FailureClass.TRANSIENT, reason, now)
         self._sink.append(answer)
         return answer

@@ -26,9 +26,15 @@ class BreakerRule:
     """Longest Retry-After taken on. Asked for more, the host is shut: nobody comes back early."""
 
     def __post_init__(self) -> None:
-        if min(self.blocks_in_a_row, self.window, self.max_failed_in_window) < 1 or self.max_failed_in_window > self.window:
+        if (
+            min(self.blocks_in_a_row, self.window, self.max_failed_in_window) < 1
+            or self.max_failed_in_window > self.window
+        ):
             raise ValueError(f"counts must be at least 1, and max_failed_in_window at most window: {self}")
-        if min(self.stall_s, self.pause_s, self.pause_max_s, self.give_up_s) <= 0 or min(self.block_pause_s, self.max_retry_after_s) < 0:
+        if (
+            min(self.stall_s, self.pause_s, self.pause_max_s, self.give_up_s) <= 0
+            or min(self.block_pause_s, self.max_retry_after_s) < 0
+        ):
             raise ValueError(f"waits must be greater than 0, block_pause_s and longest_told_s not negative: {self}")
 
 
@@ -70,7 +76,13 @@ class HostBudget:
 
     def _take_share(self, share: float, max_in_flight: int) -> "HostBudget":
         rate = None if self.max_per_s is None else self.max_per_s * share
-        return replace(self, max_in_flight=max_in_flight, min_gap_s=self.min_gap_s / share, jitter_s=self.jitter_s / share, max_per_s=rate)
+        return replace(
+            self,
+            max_in_flight=max_in_flight,
+            min_gap_s=self.min_gap_s / share,
+            jitter_s=self.jitter_s / share,
+            max_per_s=rate,
+        )
 
 
 MAX_PASSES: Final = 8

@@ -52,7 +52,12 @@ class Cadence:
         """The first minute after the minute `after` at which one of these is due; None when that is not before the coarsest step is over."""
         begin, end = after + MINUTE, after + MINUTE * (max(self.tiers.values()) + 1)
         return min(
-            (at for kickoff_at in set(kickoffs) for at in itertools.islice(self.iterate_due_instants(kickoff_at, begin, end), 1)), default=None
+            (
+                at
+                for kickoff_at in set(kickoffs)
+                for at in itertools.islice(self.iterate_due_instants(kickoff_at, begin, end), 1)
+            ),
+            default=None,
         )
 
     def iterate_due_instants(self, kickoff_at: datetime, begin: datetime, end: datetime) -> Iterator[datetime]:

@@ -19,7 +19,14 @@ from .shortest_duration import compute_floors_s
 from .stage_tally import RequestCounts, StageTally, compute_percentile
 
 LATE_MESSAGE: Final = "late: its discovery goes on beside the capture"
-_WORST_FIRST: Final = (RunStatus.RUNNING, RunStatus.INTERRUPTED, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.PARTIAL, RunStatus.COMPLETED)
+_WORST_FIRST: Final = (
+    RunStatus.RUNNING,
+    RunStatus.INTERRUPTED,
+    RunStatus.CANCELLED,
+    RunStatus.FAILED,
+    RunStatus.PARTIAL,
+    RunStatus.COMPLETED,
+)
 
 
 def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
@@ -46,11 +53,19 @@ def build_unasked_answer(request: Request, failure: FailureClass, reason: str, n
     return Answer(request, 0, now, now, now, None, {}, None, failure, reason)
 
 
-def build_cancelled_outcome(request: Request, attempts: int, latest_outcome: EventOutcome | None, now: datetime) -> EventOutcome:
+def build_cancelled_outcome(
+    request: Request, attempts: int, latest_outcome: EventOutcome | None, now: datetime
+) -> EventOutcome:
     """Ledger line of a listing whose asking was ended: `attempts` begun, `latest` after those that were answered. A good answer stays good."""
     if latest_outcome is None:
         latest_outcome = build_outcome(build_unasked_answer(request, FailureClass.TRANSIENT, "", now), now)
-        return replace(latest_outcome, status=RunStatus.CANCELLED, attempts=attempts, failure=None, failure_detail="ended before an answer came")
+        return replace(
+            latest_outcome,
+            status=RunStatus.CANCELLED,
+            attempts=attempts,
+            failure=None,
+            failure_detail="ended before an answer came",
+        )
     if latest_outcome.status is RunStatus.COMPLETED:
         return latest_outcome
     detail = f"ended before another try; last {latest_outcome.failure}: {latest_outcome.failure_detail}"
@@ -58,7 +73,11 @@ def build_cancelled_outcome(request: Request, attempts: int, latest_outcome: Eve
 
 
 def build_discovery_result(
-    cycle: Cycle, discoveries: Mapping[Platform, Discovery], tally: StageTally, finished_at: datetime, late_platforms: Collection[Platform] = ()
+    cycle: Cycle,
+    discoveries: Mapping[Platform, Discovery],
+    tally: StageTally,
+    finished_at: datetime,
+    late_platforms: Collection[Platform] = (),
 ) -> CycleResult:
     """The cycle after discovery: a run per platform, no outcomes yet. Of platforms that are `late` it still runs."""
     runs = [
@@ -80,21 +99,39 @@ def build_discovery_result(
 
 
 def build_capture_result(
-    cycle: Cycle, tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime, earlier_result: CycleResult | None = None
+    cycle: Cycle,
+    tally: StageTally,
+    budgets: Mapping[Platform, HostBudget],
+    finished_at: datetime,
+    earlier_result: CycleResult | None = None,
 ) -> CycleResult:
     """The cycle after its capture; `earlier` is what it came to before, and the runs returned are of both."""
     runs = merge_runs(earlier_result.runs if earlier_result else (), _build_capture_runs(tally, budgets, finished_at))
     outcomes = tuple(tally.outcomes)
-    return CycleResult(cycle, combine_statuses(run.status for run in runs), finished_at, runs, outcomes, tuple(compute_skews_ms(outcomes)))
+    return CycleResult(
+        cycle,
+        combine_statuses(run.status for run in runs),
+        finished_at,
+        runs,
+        outcomes,
+        tuple(compute_skews_ms(outcomes)),
+    )
 
 
-def build_running_runs(tally: StageTally, now: datetime, earlier_result: CycleResult | None = None) -> list[PlatformRun]:
+def build_running_runs(
+    tally: StageTally, now: datetime, earlier_result: CycleResult | None = None
+) -> list[PlatformRun]:
     """A run per platform that has been asked, as far as it is while the stage goes on; targets are the listings whose asking is over."""
     runs = []
     for platform, counts in tally.counts_by_platform.items():
         mine = [outcome for outcome in tally.outcomes if outcome.platform is platform]
-        runs.append(_build_run(platform, counts, now, status=RunStatus.RUNNING, targets=len(mine), fetched=_count_fetched(mine)))
-    return [replace(run, status=RunStatus.RUNNING) for run in merge_runs(earlier_result.runs if earlier_result else (), runs)]
+        runs.append(
+            _build_run(platform, counts, now, status=RunStatus.RUNNING, targets=len(mine), fetched=_count_fetched(mine))
+        )
+    return [
+        replace(run, status=RunStatus.RUNNING)
+        for run in merge_runs(earlier_result.runs if earlier_result else (), runs)
+    ]
 
 
 def build_unfinished_result(
@@ -113,7 +150,9 @@ def build_unfinished_result(
     `tally` and `unfinished` are those of the stage. A platform is through when it had listings to ask for and none is unfinished.
     """
     told = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
-    unfinished_outcomes = [outcome for outcome in unfinished_outcomes if (outcome.platform, outcome.external_id) not in told]
+    unfinished_outcomes = [
+        outcome for outcome in unfinished_outcomes if (outcome.platform, outcome.external_id) not in told
+    ]
     left = Counter(outcome.platform for outcome in unfinished_outcomes)
     runs = {run.platform: run for run in _build_capture_runs(tally, budgets, finished_at)}
     listing = [run.platform for run in earlier_result.runs if run.discovered] if earlier_result else []
@@ -122,14 +161,20 @@ def build_unfinished_result(
             runs[platform] = _build_run(platform, tally.counts_by_platform[platform], finished_at, status=status)
     for platform, run in runs.items():
         if left[platform] or not run.targets:
-            runs[platform] = replace(run, status=status, targets=run.targets + left[platform], message=_join_messages(run.message, message))
+            runs[platform] = replace(
+                run, status=status, targets=run.targets + left[platform], message=_join_messages(run.message, message)
+            )
     outcomes = (*tally.outcomes, *unfinished_outcomes)
     both = merge_runs(earlier_result.runs if earlier_result else (), list(runs.values()))
     return CycleResult(cycle, status, finished_at, both, outcomes, tuple(compute_skews_ms(outcomes)))
 
 
 def rebuild_outcomes(
-    landed_answers: pl.DataFrame, *, status: RunStatus = RunStatus.INTERRUPTED, message: str = "", n_discovered: Mapping[Platform, int] | None = None
+    landed_answers: pl.DataFrame,
+    *,
+    status: RunStatus = RunStatus.INTERRUPTED,
+    message: str = "",
+    n_discovered: Mapping[Platform, int] | None = None,
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
     """Ledger lines and runs of a cycle whose process is gone, from its landed answers of every kind; no bodies needed.
 
@@ -139,7 +184,9 @@ def rebuild_outcomes(
     """
     discovery, capture = rebuild_tallies(landed_answers)
     known, runs = n_discovered or {}, []
-    for platform in sorted(discovery.counts_by_platform.keys() | capture.counts_by_platform.keys(), key=list(Platform).index):
+    for platform in sorted(
+        discovery.counts_by_platform.keys() | capture.counts_by_platform.keys(), key=list(Platform).index
+    ):
         mine = [outcome for outcome in capture.outcomes if outcome.platform is platform]
         of_both = [
             _build_run(platform, tally.counts_by_platform[platform], landed_answers["received_at"].max(), status=status)  # type: ignore[arg-type]
@@ -147,7 +194,11 @@ def rebuild_outcomes(
             if platform in tally.counts_by_platform
         ]
         (run,) = merge_runs(of_both[:1], of_both[1:])
-        runs.append(replace(run, targets=len(mine), fetched=_count_fetched(mine), discovered=known.get(platform, 0), message=message))
+        runs.append(
+            replace(
+                run, targets=len(mine), fetched=_count_fetched(mine), discovered=known.get(platform, 0), message=message
+            )
+        )
     return capture.outcomes, runs
 
 
@@ -169,10 +220,21 @@ def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTall
 
 def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
     """A landed answer without its body, which was there if it did not fail."""
-    request = Request(Platform(row["platform"]), PayloadKind(row["kind"]), "", external_id=row["external_id"], sr_id=row["sr_id"])
+    request = Request(
+        Platform(row["platform"]), PayloadKind(row["kind"]), "", external_id=row["external_id"], sr_id=row["sr_id"]
+    )
     failure = None if row["failure"] is None else FailureClass(row["failure"])
     instants = row["requested_at"], row["received_at"], row["observed_at"]
-    return Answer(request, row["attempt"], *instants, row["status"], {}, b"" if failure is None else None, failure, row["failure_detail"])
+    return Answer(
+        request,
+        row["attempt"],
+        *instants,
+        row["status"],
+        {},
+        b"" if failure is None else None,
+        failure,
+        row["failure_detail"],
+    )
 
 
 def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
@@ -184,12 +246,16 @@ def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> E
     return replace(build_outcome(answer, first_at), attempts=attempts, bytes=n_bytes)
 
 
-def _build_capture_runs(tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime) -> list[PlatformRun]:
+def _build_capture_runs(
+    tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime
+) -> list[PlatformRun]:
     """A run per platform that has a listing in the tally."""
     by_platform: dict[Platform, list[EventOutcome]] = defaultdict(list)
     for outcome in tally.outcomes:
         by_platform[outcome.platform].append(outcome)
-    floors = compute_floors_s({platform: tally.counts_by_platform[platform].durations_s for platform in by_platform}, budgets)
+    floors = compute_floors_s(
+        {platform: tally.counts_by_platform[platform].durations_s for platform in by_platform}, budgets
+    )
     runs = []
     for platform, mine in by_platform.items():
         fetched = _count_fetched(mine)
@@ -267,7 +333,10 @@ def _build_run(
     fetched: int = 0,
 ) -> PlatformRun:
     """`finished_at` stands in for the instants of a platform that was never asked."""
-    p50_s, p95_s = compute_percentile(counts.answered_durations_s, 50), compute_percentile(counts.answered_durations_s, 95)
+    p50_s, p95_s = (
+        compute_percentile(counts.answered_durations_s, 50),
+        compute_percentile(counts.answered_durations_s, 95),
+    )
     return PlatformRun(
         platform=platform,
         status=status,

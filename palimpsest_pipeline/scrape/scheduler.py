@@ -210,7 +210,9 @@ class Scheduler:
             for ask in [ask for ask in known.open_requests.values() if ask.key not in self._requests_in_flight]:
                 self._finish_request(ask, reason)
 
-    def record_answer(self, request_key: int, failure: FailureClass | None, retry_after_s: float | None, now: float, detail: str = "") -> None:
+    def record_answer(
+        self, request_key: int, failure: FailureClass | None, retry_after_s: float | None, now: float, detail: str = ""
+    ) -> None:
         """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in seconds, `detail` the
         failure in words. The next `due` says Over if that was the last attempt. Raises ValueError for an ask that is not under way."""
         if request_key not in self._requests_in_flight:
@@ -221,9 +223,19 @@ class Scheduler:
         known.host.in_flight -= 1
         in_time = now < self._ends_at and not known.job.is_timed_out
         known.host.breaker.record_answer(
-            request_key, rule.host_signal if rule and in_time else HostSignal.NOTHING if rule else HostSignal.GOOD, retry_after_s, now, detail
+            request_key,
+            rule.host_signal if rule and in_time else HostSignal.NOTHING if rule else HostSignal.GOOD,
+            retry_after_s,
+            now,
+            detail,
         )
-        if rule and rule.is_retryable and in_time and not known.job.is_withdrawn and known.n_attempts < known.host.budget.max_attempts:
+        if (
+            rule
+            and rule.is_retryable
+            and in_time
+            and not known.job.is_withdrawn
+            and known.n_attempts < known.host.budget.max_attempts
+        ):
             told = retry_after_s if rule.wait is RetryWait.RETRY_AFTER else None
             known.not_before = now + (told or known.host.draw_backoff_s(known.n_attempts, self._rng))
             self._add_waiting(known)
@@ -262,7 +274,11 @@ class Scheduler:
             if (host.pending_starts or (host.waiting and host.n_free_slots > 0)) and host.next_turn_at > self._now:
                 times.append(host.next_turn_at)
             if host.waiting or host.in_flight:
-                times.extend(at for at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host)) if at is not None and at > self._now)
+                times.extend(
+                    at
+                    for at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host))
+                    if at is not None and at > self._now
+                )
             if host.waiting or host.pending_starts:
                 times.extend(at for at in (self._split_at, self._ends_at) if self._now < at < inf)
         return min(times, default=None)
@@ -271,7 +287,9 @@ class Scheduler:
         """As of the last call."""
         it = self._hosts[platform]
         rest_s = 0.0 if it.breaker.state is BreakerState.CLOSED else max(0.0, it.breaker.until - self._now)
-        return HostView(it.in_flight, len(it.waiting) + len(it.pending_starts), it.breaker.state, it.breaker.reason, rest_s)
+        return HostView(
+            it.in_flight, len(it.waiting) + len(it.pending_starts), it.breaker.state, it.breaker.reason, rest_s
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -321,7 +339,11 @@ class Scheduler:
 
     def _give_up_all(self) -> None:
         for host in self._hosts.values():
-            reason = OUT_OF_TIME_REASON if host.breaker.state is BreakerState.CLOSED else f"{host.breaker.reason}; {OUT_OF_TIME_REASON}"
+            reason = (
+                OUT_OF_TIME_REASON
+                if host.breaker.state is BreakerState.CLOSED
+                else f"{host.breaker.reason}; {OUT_OF_TIME_REASON}"
+            )
             for ask in [*host.waiting.values(), *host.pending_starts]:
                 self._finish_request(ask, reason)
 
@@ -355,7 +377,9 @@ class Scheduler:
         passed: list[tuple[_WaitingJob, _Need]] = []
         while heads:
             (*_, job), whole = heappop(heads)
-            need = tuple([part for part in whole if not part[0].is_left_out and (part[0].is_closed or not self._splits_jobs)])
+            need = tuple(
+                [part for part in whole if not part[0].is_left_out and (part[0].is_closed or not self._splits_jobs)]
+            )
             if not need or not all(host.is_closed for host, _ in need):
                 continue  # It waits for a host, not for room: with room kept for it, one host that fails would hold up the others.
             if short := [part for part in need if part[0].n_startable < part[1]]:

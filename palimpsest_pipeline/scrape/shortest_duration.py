@@ -7,7 +7,9 @@ from palimpsest_pipeline.domain.enums import Platform
 from .host_budget import HostBudget
 
 
-def compute_floors_s(durations_s: Mapping[Platform, Sequence[float]], budgets: Mapping[Platform, HostBudget]) -> dict[Platform, float]:
+def compute_floors_s(
+    durations_s: Mapping[Platform, Sequence[float]], budgets: Mapping[Platform, HostBudget]
+) -> dict[Platform, float]:
     """Seconds below which no schedule gets through these requests, per host; a cycle's floor is the greatest.
 
     `durations_s` holds how long each request was under way. The greatest of: all of them on `max_in_flight` slots that never idle, and their

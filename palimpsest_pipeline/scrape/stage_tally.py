@@ -47,7 +47,9 @@ class RequestCounts:
             return
         self.requests += 1
         self.bytes += n_bytes
-        (self.unanswered_durations_s if answer.status is None else self.answered_durations_s).append(answer.duration_ms / 1000)
+        (self.unanswered_durations_s if answer.status is None else self.answered_durations_s).append(
+            answer.duration_ms / 1000
+        )
         if (offset := measure_offset_s(answer)) is not None:
             self.clock_offsets_s.append(offset)
         self.first_at = min(self.first_at or answer.requested_at, answer.requested_at)

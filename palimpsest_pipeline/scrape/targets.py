@@ -22,7 +22,11 @@ def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) ->
     than RELISTED before the latest of its platform: the match was listed anew, and the old listing is not asked any more once its kickoff has passed.
     The order of `listings` and repetitions among them change nothing.
     """
-    matches = [listing for listing in _deduplicate_listings(listings) if listing.kind is ListingKind.MATCH and not listing.is_in_play]
+    matches = [
+        listing
+        for listing in _deduplicate_listings(listings)
+        if listing.kind is ListingKind.MATCH and not listing.is_in_play
+    ]
     fixture_of_genius = _map_genius_ids(matches)
     groups: dict[tuple[int | None, str], list[Listing]] = defaultdict(list)
     for listing in matches:
@@ -34,7 +38,9 @@ def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) ->
 
 def order_targets(targets: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
     """Those that have not kicked off at `now`, in the order of `rank_target`."""
-    return sorted((target for target in targets if target.kickoff_at > now), key=lambda target: rank_target(target, home, now))
+    return sorted(
+        (target for target in targets if target.kickoff_at > now), key=lambda target: rank_target(target, home, now)
+    )
 
 
 def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
@@ -87,8 +93,14 @@ def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, n
         if listing not in outdated or listing.kickoff_at > now:
             by_platform[listing.platform].append(listing)
     trust = [home, *(p for p in Platform if p is not home)]
-    ids = {p: tuple(sorted((x.external_id for x in by_platform[p]), key=_make_id_sort_key)) for p in trust if p in by_platform}
-    leading = min(claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _make_id_sort_key(x.external_id)))
+    ids = {
+        p: tuple(sorted((x.external_id for x in by_platform[p]), key=_make_id_sort_key))
+        for p in trust
+        if p in by_platform
+    }
+    leading = min(
+        claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _make_id_sort_key(x.external_id))
+    )
     return Target(sr_id, leading.kickoff_at, ids)
 
 

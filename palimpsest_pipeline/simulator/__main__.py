@@ -25,11 +25,17 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=120, help="fixtures in the union of the three platforms")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--epoch", help="ISO instant at which the world begins; default: now, floored to the minute")
-    parser.add_argument("--clock-offset-s", type=float, default=0.0, help="shift of the simulated now against the machine's")
+    parser.add_argument(
+        "--clock-offset-s", type=float, default=0.0, help="shift of the simulated now against the machine's"
+    )
     parser.add_argument("--betpawa-version", choices=("v3", "v4"), default="v4")
     parser.add_argument("--strict", action="store_true", help="refuse requests without the headers a browser sends")
     parser.add_argument(
-        "--latency", action="append", default=[], metavar="AT=P50/P95", help="lognormal, in ms: '*=250/700', 'bet9ja.detail=200/900'; may be repeated"
+        "--latency",
+        action="append",
+        default=[],
+        metavar="AT=P50/P95",
+        help="lognormal, in ms: '*=250/700', 'bet9ja.detail=200/900'; may be repeated",
     )
     parser.add_argument(
         "--bodies",

@@ -44,7 +44,9 @@ def _accepts_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def _make_json_response(request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _make_json_response(
+    request: Request, body: Any, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
     raw = msgspec.json.encode(body)
     if len(raw) >= MIN_GZIP_BYTES and _accepts_gzip(request):
         return _make_packed_response(request, gzip.compress(raw, GZIP_LEVEL, mtime=0), headers)
@@ -54,7 +56,12 @@ def _make_json_response(request: Request, body: Any, status: int = 200, headers:
 def _make_packed_response(request: Request, compressed: bytes, headers: dict[str, str] | None = None) -> Response:
     if not _accepts_gzip(request):
         return Response(gzip.decompress(compressed), 200, headers, media_type="application/json")
-    return Response(compressed, 200, {**(headers or {}), "content-encoding": "gzip", "vary": "accept-encoding"}, media_type="application/json")
+    return Response(
+        compressed,
+        200,
+        {**(headers or {}), "content-encoding": "gzip", "vary": "accept-encoding"},
+        media_type="application/json",
+    )
 
 
 class Simulator:
@@ -87,11 +94,18 @@ class Simulator:
         self.bet9ja = Bet9jaRenderer(self.timeline, self.books)
         self.board = SimulatorControls(self.timeline, LatencyTable(seed, latency), FaultBoard(seed))
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
-        self._listing_by_id = {(one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries}
-        self._listing_by_id |= {
-            (one.platform, one.external_id): one for one in (*self.timeline.world.simulated_listings, *self.timeline.world.antepost_listings)
+        self._listing_by_id = {
+            (one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries
         }
-        self._packed_bodies = None if bodies == RENDERED_BODIES else self._build_real_bodies(seed, None if bodies == REAL_BODIES else Path(bodies))
+        self._listing_by_id |= {
+            (one.platform, one.external_id): one
+            for one in (*self.timeline.world.simulated_listings, *self.timeline.world.antepost_listings)
+        }
+        self._packed_bodies = (
+            None
+            if bodies == RENDERED_BODIES
+            else self._build_real_bodies(seed, None if bodies == REAL_BODIES else Path(bodies))
+        )
 
     def _build_real_bodies(self, seed: int, samples: Path | None) -> PackedDetails:
         """The details of everything that is up now, packed."""
@@ -99,7 +113,9 @@ class Simulator:
         if samples is not None:
             books = load_captured(samples)
         else:
-            books = {platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in Platform}
+            books = {
+                platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in Platform
+            }
         real = PackedDetails(seed, books)
         only_head: frozenset[str] = frozenset()
         for platform in Platform:
@@ -107,7 +123,11 @@ class Simulator:
                 *self.timeline.list_upcoming(platform, now),
                 *(self.timeline.list_simulated(now) if platform is Platform.SPORTYBET else ()),
             ]:
-                real.add_detail(listing, self.timeline.find_kickoff(listing.fixture, platform, now), self._render_detail(listing, now, only_head))
+                real.add_detail(
+                    listing,
+                    self.timeline.find_kickoff(listing.fixture, platform, now),
+                    self._render_detail(listing, now, only_head),
+                )
         return real
 
     def _render_richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
@@ -121,7 +141,9 @@ class Simulator:
             return self.betpawa.render_event(listing, now, only)
         if listing.platform is Platform.SPORTYBET:
             return self.sportybet.render_event(listing, now, only)
-        detail: dict[str, Any] = self.bet9ja.render_event(listing, now)["D"] if only is None else self.bet9ja.render_header(listing, now)
+        detail: dict[str, Any] = (
+            self.bet9ja.render_event(listing, now)["D"] if only is None else self.bet9ja.render_header(listing, now)
+        )
         return detail
 
     def now(self) -> datetime:
@@ -130,12 +152,23 @@ class Simulator:
     def find_listing(self, platform: Platform, external_id: str) -> Listing | None:
         """The entry with this id, whether it is up or not."""
         found = self._listing_by_id.get((platform, external_id))
-        return found or next((one for _, one in self.timeline.added_listings if (one.platform, one.external_id) == (platform, external_id)), None)
+        return found or next(
+            (
+                one
+                for _, one in self.timeline.added_listings
+                if (one.platform, one.external_id) == (platform, external_id)
+            ),
+            None,
+        )
 
     def _load_detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
         """The rendered and compressed detail; equal as long as neither prices, suspensions nor kickoff change."""
         kickoff = self.timeline.find_kickoff(listing.fixture, listing.platform, now)
-        real = self._packed_bodies and kickoff > now and self._packed_bodies.find_body(listing.platform, listing.external_id, kickoff)
+        real = (
+            self._packed_bodies
+            and kickoff > now
+            and self._packed_bodies.find_body(listing.platform, listing.external_id, kickoff)
+        )
         if real:
             return real
         steps = (self.timeline.find_price_step(listing, now), self.timeline.find_suspension_step(listing, now))
@@ -151,12 +184,18 @@ class Simulator:
     def _is_missing(self, request: Request, page: int) -> bool:
         """Whether a failure makes this page of a list empty."""
         fault = get_request_faults(request).faults.get("page_missing")
-        return fault is not None and fault.page == page and get_request_faults(request).meet_fault("page_missing") is not None
+        return (
+            fault is not None
+            and fault.page == page
+            and get_request_faults(request).meet_fault("page_missing") is not None
+        )
 
     def _remove_tournament(self, request: Request, platform: Platform, body: Any) -> Any:
         """A tree or a list, without the tournament that a failure takes away."""
         fault = get_request_faults(request).meet_fault("tournament_gone")
-        return remove_tournament(platform, body, self._find_gone_tournament(fault.tournament, platform)) if fault else body
+        return (
+            remove_tournament(platform, body, self._find_gone_tournament(fault.tournament, platform)) if fault else body
+        )
 
     def _find_gone_tournament(self, tournament: str, platform: Platform) -> str:
         return tournament or self.timeline.world.listings[platform][0].group_id
@@ -165,7 +204,9 @@ class Simulator:
 
     def _refuse_betpawa(self, request: Request) -> Response | None:
         if "x-pawa-brand" not in request.headers:
-            return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": "Header x-pawa-brand is required"}, 400)
+            return _make_json_response(
+                request, {"error": "BAD_REQUEST", "serverMessage": "Header x-pawa-brand is required"}, 400
+            )
         if not request.headers["x-pawa-brand"].startswith("betpawa-"):
             return HTMLResponse("<html><body>403 Forbidden</body></html>", 403)
         if request.path_params["version"] != self.betpawa_version:
@@ -184,7 +225,9 @@ class Simulator:
         category = request.path_params.get("category", "all")
         now = self.now()
         body = self.betpawa.render_sports(now) if category == "all" else self.betpawa.render_tree(now, category)
-        return _make_json_response(request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(5))
+        return _make_json_response(
+            request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(5)
+        )
 
     async def betpawa_list(self, request: Request) -> Response:
         refused = self._refuse_betpawa(request)
@@ -198,7 +241,9 @@ class Simulator:
         except (msgspec.DecodeError, QueryError) as refusal_words:
             return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
         return _make_json_response(
-            request, self._remove_tournament(request, Platform.BETPAWA, body), headers=self._build_betpawa_headers(LISTS_MAX_AGE_S)
+            request,
+            self._remove_tournament(request, Platform.BETPAWA, body),
+            headers=self._build_betpawa_headers(LISTS_MAX_AGE_S),
         )
 
     def _replace_missing_pages(self, request: Request, asked: Any) -> Any:
@@ -206,7 +251,12 @@ class Simulator:
         queries = asked.get("queries") if isinstance(asked, dict) else None
         for query in queries if isinstance(queries, list) else ():
             take, skip = query.get("take"), query.get("skip", 0)
-            if isinstance(take, int) and isinstance(skip, int) and take > 0 and self._is_missing(request, skip // take + 1):
+            if (
+                isinstance(take, int)
+                and isinstance(skip, int)
+                and take > 0
+                and self._is_missing(request, skip // take + 1)
+            ):
                 query["skip"] = FAR_PAGE
         return asked
 
@@ -247,10 +297,16 @@ class Simulator:
         asked = request.query_params
         markets = [one for one in asked.get("marketId", "").split(",") if one]
         sizes = (asked.get("pageNum", "1"), asked.get("pageSize", "100"))
-        if not markets or asked.get("sportId") != "sr:sport:1" or not all(size.isdigit() and int(size) for size in sizes):
+        if (
+            not markets
+            or asked.get("sportId") != "sr:sport:1"
+            or not all(size.isdigit() and int(size) for size in sizes)
+        ):
             return _make_json_response(request, build_refusal(19000, "Invalid"))
         page = FAR_PAGE if self._is_missing(request, int(sizes[0])) else int(sizes[0])
-        body = self.sportybet.render_upcoming(self.now(), markets, page, min(int(sizes[1]), 100), asked.get("option", "2"))
+        body = self.sportybet.render_upcoming(
+            self.now(), markets, page, min(int(sizes[1]), 100), asked.get("option", "2")
+        )
         return _make_json_response(request, self._remove_tournament(request, Platform.SPORTYBET, body))
 
     async def sportybet_events(self, request: Request) -> Response:
@@ -272,13 +328,24 @@ class Simulator:
         asked, now = request.query_params, self.now()
         listing = self.find_listing(Platform.SPORTYBET, asked.get("eventId", ""))
         product = int(asked.get("productId") or 3) if asked.get("productId", "3").isdigit() else 0
-        if listing is None or product not in {1, 3} or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now)):
+        if (
+            listing is None
+            or product not in {1, 3}
+            or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now))
+        ):
             return _make_json_response(request, build_refusal(19000, "Invalid"))
-        body = self._load_detail(listing, now, str(product), lambda: build_envelope(self.sportybet.render_event(listing, now, product=product)))
+        body = self._load_detail(
+            listing,
+            now,
+            str(product),
+            lambda: build_envelope(self.sportybet.render_event(listing, now, product=product)),
+        )
         return _make_packed_response(request, body)
 
     async def sportybet_unknown(self, request: Request) -> Response:
-        return self._refuse_sportybet(request) or _make_json_response(request, build_refusal(19001, "Resource not found"), 404)
+        return self._refuse_sportybet(request) or _make_json_response(
+            request, build_refusal(19001, "Resource not found"), 404
+        )
 
     # Bet9ja
 
@@ -322,7 +389,9 @@ class Simulator:
         listing = self.find_listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
         if listing is None or not self.timeline.is_up(listing, now):
             return _make_json_response(request, {"R": "E", "D": False})
-        return _make_packed_response(request, self._load_detail(listing, now, "", lambda: self.bet9ja.render_event(listing, now)))
+        return _make_packed_response(
+            request, self._load_detail(listing, now, "", lambda: self.bet9ja.render_event(listing, now))
+        )
 
     # Controls
 
@@ -336,7 +405,10 @@ class Simulator:
         if listing is None:
             return _make_json_response(request, {"error": "no such listing"}, 404)
         version = self.betpawa_version if platform is Platform.BETPAWA else ""
-        return _make_json_response(request, {"now": self.now().isoformat(), "lines": collect_book_truth(self.books, listing, self.now(), version)})
+        return _make_json_response(
+            request,
+            {"now": self.now().isoformat(), "lines": collect_book_truth(self.books, listing, self.now(), version)},
+        )
 
     async def control_clock(self, request: Request) -> Response:
         told = await request.json()
@@ -360,7 +432,9 @@ class Simulator:
     async def control_prices(self, request: Request) -> Response:
         asked = await request.json()
         if self._packed_bodies is None:
-            return _make_json_response(request, {"error": "rendered prices move with the clock: start the simulator with other bodies"}, 400)
+            return _make_json_response(
+                request, {"error": "rendered prices move with the clock: start the simulator with other bodies"}, 400
+            )
         try:
             return _make_json_response(request, {"markets": self._packed_bodies.move_prices(float(asked["share"]))})
         except (ValueError, TypeError, KeyError) as wrong:
@@ -392,7 +466,11 @@ class Simulator:
 
     def build_routes(self) -> list[Route]:
         """Every route, platforms under their prefixes."""
-        paws, sporty, nine = "/betpawa/api/sportsbook/{version}", "/sportybet/api/{country}/factsCenter", "/bet9ja/{site}/feapi/PalimpsestAjax"
+        paws, sporty, nine = (
+            "/betpawa/api/sportsbook/{version}",
+            "/sportybet/api/{country}/factsCenter",
+            "/bet9ja/{site}/feapi/PalimpsestAjax",
+        )
         platform_routes: list[tuple[Platform, str, str, Handler, str]] = [
             (Platform.BETPAWA, "tree", f"{paws}/categories/list", self.betpawa_tree, "GET"),
             (Platform.BETPAWA, "tree", f"{paws}/categories/list/{{category}}", self.betpawa_tree, "GET"),

@@ -20,9 +20,22 @@ from .latency import draw_share
 from .world import Listing
 
 IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
-    Platform.BETPAWA: frozenset(("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")),
+    Platform.BETPAWA: frozenset(
+        ("id", "name", "widgets", "participants", "startTime", "category", "region", "competition")
+    ),
     Platform.SPORTYBET: frozenset(
-        ("eventId", "estimateStartTime", "status", "matchStatus", "homeTeamId", "homeTeamName", "awayTeamId", "awayTeamName", "sport", "eventSource")
+        (
+            "eventId",
+            "estimateStartTime",
+            "status",
+            "matchStatus",
+            "homeTeamId",
+            "homeTeamName",
+            "awayTeamId",
+            "awayTeamName",
+            "sport",
+            "eventSource",
+        )
     ),
     Platform.BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
 }
@@ -106,7 +119,9 @@ class PackedDetails:
     def _pack_detail(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
         """Head, book and checksum of a gzip body."""
         tail, packed = self._choose_book(listing)
-        checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(4, "little")
+        checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(
+            4, "little"
+        )
         # After a full flush another stream can follow, so the shared book is compressed once for all.
         return GZIP_HEADER + deflate(head, zlib.Z_FULL_FLUSH), packed, checksum
 
@@ -162,7 +177,10 @@ def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
     for platform in Platform:
         answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
         found[platform] = [
-            detail for answer in answers if (detail := _extract_detail(platform, answer)) and len(_encode_book(platform, detail)) >= _MIN_SAMPLE_BYTES
+            detail
+            for answer in answers
+            if (detail := _extract_detail(platform, answer))
+            and len(_encode_book(platform, detail)) >= _MIN_SAMPLE_BYTES
         ]
         if not found[platform]:
             raise ValueError(f"no captured prematch detail of {platform} in {folder}")
@@ -171,11 +189,17 @@ def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
 
 def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
     """The detail of a prematch football event, out of its envelope; None for any other answer."""
-    detail = answer if platform is Platform.BETPAWA or not isinstance(answer, dict) else answer.get({"sportybet": "data", "bet9ja": "D"}[platform])
+    detail = (
+        answer
+        if platform is Platform.BETPAWA or not isinstance(answer, dict)
+        else answer.get({"sportybet": "data", "bet9ja": "D"}[platform])
+    )
     if not isinstance(detail, dict):
         return None
     if platform is Platform.BETPAWA:
-        wanted = bool(detail.get("markets")) and detail["category"]["id"] == "2" and not detail["additionalInfo"].get("live")
+        wanted = (
+            bool(detail.get("markets")) and detail["category"]["id"] == "2" and not detail["additionalInfo"].get("live")
+        )
     elif platform is Platform.SPORTYBET:
         markets = detail.get("markets") or [{}]
         wanted = markets[0].get("product") == 3 and detail["sport"]["id"] == "sr:sport:1"

@@ -26,7 +26,15 @@ SQUAD_SIZE = 9
 MAX_KEPT_MODELS = 1024
 STEPS_PER_REPRICING = 6
 """A book reprices a family of markets at a time: each market moves at every sixth step, so that a cycle finds a few per cent changed."""
-RESULT_MARKET_KEYS = ("match_result", "double_chance", "draw_no_bet", "home_no_bet", "away_no_bet", "correct_score", "winning_margin")
+RESULT_MARKET_KEYS = (
+    "match_result",
+    "double_chance",
+    "draw_no_bet",
+    "home_no_bet",
+    "away_no_bet",
+    "correct_score",
+    "winning_margin",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +88,14 @@ def build_squad(fixture: Fixture, is_rotated: bool = False) -> list[Player]:
         weights = [rng.uniform(0.3, 1.6) for _ in range(SQUAD_SIZE)]
         for number, weight in enumerate(weights):
             team = 3 - side if is_rotated else side
-            players.append(Player(1_000_000 + fixture.number * 20 + side * SQUAD_SIZE + number, invent_player_name(rng), team, weight / sum(weights)))
+            players.append(
+                Player(
+                    1_000_000 + fixture.number * 20 + side * SQUAD_SIZE + number,
+                    invent_player_name(rng),
+                    team,
+                    weight / sum(weights),
+                )
+            )
     return players
 
 
@@ -102,14 +117,18 @@ class BookGenerator:
             self._models.popitem(last=False)
         return found
 
-    def list_lines(self, listing: Listing, now: datetime, version: str = "", only: frozenset[str] | None = None) -> list[OfferedLine]:
+    def list_lines(
+        self, listing: Listing, now: datetime, version: str = "", only: frozenset[str] | None = None
+    ) -> list[OfferedLine]:
         """What the listing offers now, market by market; `only` limits the answer to these market ids without changing what is suspended."""
         rng = self.timeline.draw_suspensions(listing, now)
         step = self.timeline.find_price_step(listing, now)
         offered = []
         for market, line in list_first_pairs(listing.platform, listing.n_pairs, version):
             draw = rng.random()
-            if (only is not None and market.native_id not in only) or SUSPENDED_SHARE <= draw < SUSPENDED_SHARE + WITHDRAWN_SHARE:
+            if (
+                only is not None and market.native_id not in only
+            ) or SUSPENDED_SHARE <= draw < SUSPENDED_SHARE + WITHDRAWN_SHARE:
                 continue
             model = self.build_model(listing, step - (step + find_repricing_step(market)) % STEPS_PER_REPRICING)
             offered.append(self._build_line(listing, model, market, line, suspended=draw < SUSPENDED_SHARE))
@@ -125,21 +144,33 @@ class BookGenerator:
         ]
         return len(pairs), list({market.number: market for market in pairs}.values())
 
-    def _build_line(self, listing: Listing, model: MatchModel, market: Market, line: str, suspended: bool) -> OfferedLine:
+    def _build_line(
+        self, listing: Listing, model: MatchModel, market: Market, line: str, suspended: bool
+    ) -> OfferedLine:
         prices: list[PricedOutcome] = []
         for part in market.parts:
             canonical = part.lines[line]
             if part.key in OPEN_MARKET_KEYS:
                 prices += self._price_players(listing, model.expected, part.key)
             elif part.key:
-                chances = model.compute_chances(part.key, canonical, tuple(outcome.canonical_key for outcome in part.outcomes))
-                prices += [self._price_outcome(listing.platform, outcome, chances[outcome.canonical_key]) for outcome in part.outcomes]
+                chances = model.compute_chances(
+                    part.key, canonical, tuple(outcome.canonical_key for outcome in part.outcomes)
+                )
+                prices += [
+                    self._price_outcome(listing.platform, outcome, chances[outcome.canonical_key])
+                    for outcome in part.outcomes
+                ]
             else:
                 tilt = 0.9 + 0.2 * (model.expected.home_goals % 1)
-                prices += [self._price_outcome(listing.platform, outcome, Chance(min(outcome.chance * tilt, 0.97))) for outcome in part.outcomes]
+                prices += [
+                    self._price_outcome(listing.platform, outcome, Chance(min(outcome.chance * tilt, 0.97)))
+                    for outcome in part.outcomes
+                ]
         return OfferedLine(market, line, market.parts[0].lines[line], prices, suspended)
 
-    def _price_outcome(self, platform: Platform, outcome: Outcome, chance: Chance, player: Player | None = None) -> PricedOutcome:
+    def _price_outcome(
+        self, platform: Platform, outcome: Outcome, chance: Chance, player: Player | None = None
+    ) -> PricedOutcome:
         return PricedOutcome(outcome, chance, quote_odds(platform, chance), player)
 
     def _price_players(self, listing: Listing, expected: ExpectedCounts, key: str) -> list[PricedOutcome]:
@@ -151,20 +182,30 @@ class BookGenerator:
             if key == "anytime_goalscorer":
                 made.append(
                     self._price_outcome(
-                        listing.platform, Outcome("", str(player.number), player.name, display=player.name), Chance(1 - exp(-mean)), player
+                        listing.platform,
+                        Outcome("", str(player.number), player.name, display=player.name),
+                        Chance(1 - exp(-mean)),
+                        player,
                     )
                 )
             elif key == "nth_goalscorer":
                 first = mean / total * (1 - exp(-total))
                 made.append(
-                    self._price_outcome(listing.platform, Outcome("", str(player.number), player.name, display=player.name), Chance(first), player)
+                    self._price_outcome(
+                        listing.platform,
+                        Outcome("", str(player.number), player.name, display=player.name),
+                        Chance(first),
+                        player,
+                    )
                 )
             else:
                 for least in (1, 2):
                     fouls = mean * 4 + 0.4
                     chance = 1 - exp(-fouls) * (1 if least == 1 else 1 + fouls)
                     native = f"pre:playerprops:{fixture.sr_id}:{player.number}:{least}:2"
-                    made.append(self._price_outcome(listing.platform, Outcome("", native, f"{least}+"), Chance(chance), player))
+                    made.append(
+                        self._price_outcome(listing.platform, Outcome("", native, f"{least}+"), Chance(chance), player)
+                    )
         return made
 
 

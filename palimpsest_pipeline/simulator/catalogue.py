@@ -85,16 +85,47 @@ def _build_market(number: int, entry: dict[str, Any]) -> Market:
         outcomes = tuple(_build_outcome(item, labels) for item in raw["outcomes"])
         parts.append(Part(raw["key"], outcomes, dict(raw["lines"])))
     name = entry["name"] or entry.get("desc", "")
-    return Market(number, entry["id"], name, make_help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry)
+    return Market(
+        number, entry["id"], name, make_help_text(name, entry["text"]), tuple(parts[0].lines), tuple(parts), entry
+    )
 
 
 def _build_unknown_market(platform: Platform, number: int) -> Market:
     native, name = UNKNOWN_MARKETS[platform]
-    yes, no = ("Y", "N") if platform is Platform.BET9JA else ("74", "76") if platform is Platform.SPORTYBET else ("28001000", "28001001")
+    yes, no = (
+        ("Y", "N")
+        if platform is Platform.BET9JA
+        else ("74", "76")
+        if platform is Platform.SPORTYBET
+        else ("28001000", "28001001")
+    )
     outcomes = (Outcome("", yes, "Yes", 0.22, "Yes"), Outcome("", no, "No", 0.78, "No"))
-    facts: dict[str, Any] = {"rank": 12.0, "priority": 990, "tabs": ["all", "specials"], "kind": "", "columns": 2, "sorting": "PRICE_TYPE_ID"}
-    facts |= {"labels": [], "display": name, "desc": name, "title": "", "group": "Main", "groupId": "171121135724MGI11262166", "source": "BET_GENIUS"}
-    facts |= {"p": "990", "vw": "0", "gcat": "OTHER", "marketid": "19999", "cnt": "G", "label": "Goals", "signs": [["Y", "Yes"], ["N", "No"]]}
+    facts: dict[str, Any] = {
+        "rank": 12.0,
+        "priority": 990,
+        "tabs": ["all", "specials"],
+        "kind": "",
+        "columns": 2,
+        "sorting": "PRICE_TYPE_ID",
+    }
+    facts |= {
+        "labels": [],
+        "display": name,
+        "desc": name,
+        "title": "",
+        "group": "Main",
+        "groupId": "171121135724MGI11262166",
+        "source": "BET_GENIUS",
+    }
+    facts |= {
+        "p": "990",
+        "vw": "0",
+        "gcat": "OTHER",
+        "marketid": "19999",
+        "cnt": "G",
+        "label": "Goals",
+        "signs": [["Y", "Yes"], ["N", "No"]],
+    }
     return Market(number, native, name, make_help_text(name, 90), ("",), (Part("", outcomes, {"": ""}),), facts)
 
 
@@ -112,7 +143,10 @@ def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple
     for market in list_markets(platform):
         if market.facts.get("only", version) != version:
             continue
-        ranked += [(market.facts["rank"] + LINE_DISTANCE_PLACES * n, market.number, n, market, line) for n, line in enumerate(market.lines)]
+        ranked += [
+            (market.facts["rank"] + LINE_DISTANCE_PLACES * n, market.number, n, market, line)
+            for n, line in enumerate(market.lines)
+        ]
     ranked.sort(key=lambda item: item[:3])
     kept = sorted(ranked[:count], key=lambda item: item[1:3])
     return tuple((market, line) for _, _, _, market, line in kept)

@@ -60,7 +60,11 @@ def build_bomb(megabytes: int) -> bytes:
     """Valid gzip of valid JSON, about a thousand times smaller than what comes out of it."""
     pieces = (_BODY_START, *[_ONE_MB] * megabytes, _BODY_END)
     checksum = reduce(lambda so_far, piece: zlib.crc32(piece, so_far), pieces, 0)
-    packed = deflate(_BODY_START, zlib.Z_FULL_FLUSH) + deflate(_ONE_MB, zlib.Z_FULL_FLUSH) * megabytes + deflate(_BODY_END, zlib.Z_FINISH)
+    packed = (
+        deflate(_BODY_START, zlib.Z_FULL_FLUSH)
+        + deflate(_ONE_MB, zlib.Z_FULL_FLUSH) * megabytes
+        + deflate(_BODY_END, zlib.Z_FINISH)
+    )
     return GZIP_HEADER + packed + struct.pack("<II", checksum, sum(map(len, pieces)) & 0xFFFFFFFF)
 
 
@@ -72,20 +76,26 @@ def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -
         case "html":
             return HTMLResponse(BLOCK_PAGE, 200)
         case "challenge503":
-            return HTMLResponse(CHALLENGE_PAGE, 503, {"server": "cloudflare", "cf-mitigated": "challenge", "cache-control": "no-store"})
+            return HTMLResponse(
+                CHALLENGE_PAGE, 503, {"server": "cloudflare", "cf-mitigated": "challenge", "cache-control": "no-store"}
+            )
         case "empty202":
             return Response(b"", 202, {"x-amzn-waf-action": "challenge"})
         case "down":
             return Response(b"", 503, {"connection": "close"})
         case "ratelimit":
-            until = formatdate(ceil(date) + fault.retry_after_s, usegmt=True) if fault.as_date else str(fault.retry_after_s)
+            until = (
+                formatdate(ceil(date) + fault.retry_after_s, usegmt=True) if fault.as_date else str(fault.retry_after_s)
+            )
             return Response(b"", 429, {"retry-after": until})
         case "redirect":
             return Response(b"", 302, {"location": fault.to})
         case "huge":
             return HugeResponse(fault.size_mb or HUGE_MB)
         case "bomb":
-            return Response(build_bomb(fault.size_mb or BOMB_MB), 200, {"content-encoding": "gzip"}, media_type="application/json")
+            return Response(
+                build_bomb(fault.size_mb or BOMB_MB), 200, {"content-encoding": "gzip"}, media_type="application/json"
+            )
         case _:
             return Response(b'{"error":"INTERNAL_SERVER_ERROR"}', 500, media_type="application/json")
 
@@ -110,9 +120,11 @@ def cut_json_response(response: Response) -> Response:
 
 def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
     """A tree or a list without one tournament, all its counts as they were: what a platform's own mistake looks like."""
-    {Platform.BETPAWA: _remove_from_betpawa, Platform.SPORTYBET: _remove_from_sportybet, Platform.BET9JA: _remove_from_bet9ja}[platform](
-        body, tournament
-    )
+    {
+        Platform.BETPAWA: _remove_from_betpawa,
+        Platform.SPORTYBET: _remove_from_sportybet,
+        Platform.BET9JA: _remove_from_bet9ja,
+    }[platform](body, tournament)
     return body
 
 
@@ -129,7 +141,11 @@ def _remove_from_betpawa(body: Any, tournament: str) -> None:
 def _remove_from_sportybet(body: Any, tournament: str) -> None:
     data = body["data"]
     sports = data.get("sportList", ())
-    for holder in [data, *data.get("popularEvents", ()), *(category for sport in sports for category in sport["categories"])]:
+    for holder in [
+        data,
+        *data.get("popularEvents", ()),
+        *(category for sport in sports for category in sport["categories"]),
+    ]:
         if "tournaments" in holder:
             holder["tournaments"] = [one for one in holder["tournaments"] if one["id"] != tournament]
     for sport in sports:

@@ -89,7 +89,9 @@ def parse_fault(text: str) -> tuple[Platform, Fault]:
     platform, separator, asked = text.partition("=")
     mode, *settings = asked.split(",")
     if platform not in list(Platform) or not separator or not mode:
-        raise ValueError(f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are {', '.join(Platform)}")
+        raise ValueError(
+            f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are {', '.join(Platform)}"
+        )
     named = dict(setting.partition("=")[::2] for setting in settings)
     known = [field.name for field in fields(Fault) if field.name != "mode"]
     if unknown := [name for name in named if name not in known]:
@@ -97,7 +99,9 @@ def parse_fault(text: str) -> tuple[Platform, Fault]:
     named = {"mode": mode, **named}
     try:
         converted = msgspec.convert(named, Fault, strict=False)
-        return Platform(platform), Fault.from_json({name: getattr(converted, name, value) for name, value in named.items()})
+        return Platform(platform), Fault.from_json(
+            {name: getattr(converted, name, value) for name, value in named.items()}
+        )
     except (msgspec.ValidationError, ValueError) as error:
         raise ValueError(f"{text!r}: {error}") from None
 
@@ -128,7 +132,9 @@ class FaultBoard:
         modes.pop(fault.mode, None)
         modes[fault.mode] = _ActiveFault(fault)
 
-    def list_faults_met(self, platform: str, endpoint: str, question: str, attempt: int, now: float) -> dict[str, Fault]:
+    def list_faults_met(
+        self, platform: str, endpoint: str, question: str, attempt: int, now: float
+    ) -> dict[str, Fault]:
         """The failures that this request meets, by mode, the one that was switched on last first. `now` in monotonic seconds."""
         found = {}
         for mode, switched in reversed(self._active_faults.get(platform, {}).items()):

@@ -62,5 +62,7 @@ class LatencyTable:
         """Seconds for this asking of this question: by its key (a listing's id, or path and query) and by how often it was asked before."""
         for found in ((platform, endpoint), (platform, ANY_PLACE), (ANY_PLACE, endpoint), (ANY_PLACE, ANY_PLACE)):
             if found in self._latency_by_place:
-                return self._latency_by_place[found].compute_seconds(draw_share(self._seed, "latency", platform, key, attempt))
+                return self._latency_by_place[found].compute_seconds(
+                    draw_share(self._seed, "latency", platform, key, attempt)
+                )
         return 0.0

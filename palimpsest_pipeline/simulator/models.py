@@ -14,7 +14,19 @@ HalfShares = Callable[[int, int, int, int], tuple[float, float]]
 
 SIGN_BY_SIDE = {"home": 1, "draw": 0, "away": -1}
 SIGNS_BY_DOUBLE_CHANCE = {"home_or_draw": (1, 0), "draw_or_away": (0, -1), "home_or_away": (1, -1)}
-STATISTIC_NAMES = ("corners", "bookings", "shots_on_target", "shots", "fouls", "offsides", "saves", "tackles", "goal_kicks", "throw_ins", "woodwork")
+STATISTIC_NAMES = (
+    "corners",
+    "bookings",
+    "shots_on_target",
+    "shots",
+    "fouls",
+    "offsides",
+    "saves",
+    "tackles",
+    "goal_kicks",
+    "throw_ins",
+    "woodwork",
+)
 
 
 def _sign(difference: int) -> int:
@@ -165,11 +177,17 @@ def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  
     found = re.fullmatch(r"(home|draw|away)_or_(over|under|btts|no_btts)", base)
     if found:
         result, other = found.groups()
-        test = _parse_total(other, line) if other in {"over", "under"} else _parse_condition("btts" if other == "btts" else "no")
+        test = (
+            _parse_total(other, line)
+            if other in {"over", "under"}
+            else _parse_condition("btts" if other == "btts" else "no")
+        )
         return _share_if(outcome, lambda h, a: _parse_condition(result)(h, a) or test(h, a))
     if base == "btts_or_total_goals":
         both, _, total = outcome.rpartition("_or_")
-        return _share_where(lambda h, a: _parse_condition("btts" if both == "btts" else "no")(h, a) or _parse_total(total, line)(h, a))
+        return _share_where(
+            lambda h, a: _parse_condition("btts" if both == "btts" else "no")(h, a) or _parse_total(total, line)(h, a)
+        )
     return None
 
 
@@ -201,7 +219,9 @@ def _build_team_market(base: str, outcome: str, line: float) -> Shares | None:  
             return _share_fraction(outcome, lambda h, a: compute_lead_share(own(h, a), other(h, a), count))
         return _share_fraction(outcome, lambda h, a: _compute_run_share(h, a, count, side))
     if what == "win_from_behind":
-        return _share_fraction(outcome, lambda h, a: compute_lead_share(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0)
+        return _share_fraction(
+            outcome, lambda h, a: compute_lead_share(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0
+        )
     return None
 
 
@@ -249,7 +269,10 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
         if outcome == "no_goal":
             return _share_where(lambda h, a: h + a == 0)
         first, _, result = outcome.split("_")
-        return lambda h, a: ((h if first == "home" else a) / (h + a) if h + a and _sign(h - a) == SIGN_BY_SIDE[result] else 0.0, 0.0)
+        return lambda h, a: (
+            (h if first == "home" else a) / (h + a) if h + a and _sign(h - a) == SIGN_BY_SIDE[result] else 0.0,
+            0.0,
+        )
     if base in {"match_result_1up", "match_result_2up", "double_chance_1up"}:
         margin = 2 if base.endswith("2up") else 1
         if outcome == "draw":
@@ -258,19 +281,27 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
             return _share_where(lambda h, a: h != a)
         # Pays for the plain result as well as for the lead.
         if outcome in {"home", "home_or_draw"}:
-            return lambda h, a: (1.0 if h > a or (h == a and outcome != "home") else compute_lead_share(h, a, margin), 0.0)
+            return lambda h, a: (
+                1.0 if h > a or (h == a and outcome != "home") else compute_lead_share(h, a, margin),
+                0.0,
+            )
         return lambda h, a: (1.0 if a > h or (h == a and outcome != "away") else compute_lead_share(a, h, margin), 0.0)
     if base == "match_result_never_down":
         if outcome == "draw":
             return _share_where(lambda h, a: h == a)
         mine, theirs = (1, 0) if outcome == "home" else (0, 1)
-        return lambda h, a: (1.0 - compute_lead_share((h, a)[theirs], (h, a)[mine], 1) if (h, a)[mine] > (h, a)[theirs] else 0.0, 0.0)
+        return lambda h, a: (
+            1.0 - compute_lead_share((h, a)[theirs], (h, a)[mine], 1) if (h, a)[mine] > (h, a)[theirs] else 0.0,
+            0.0,
+        )
     found = re.fullmatch(r"any_team_(lead_by|score)_(\d)(_in_a_row)?", base)
     if found:
         count = int(found[2])
         return _share_fraction(
             outcome,
-            (lambda h, a: _compute_any_lead_share(h, a, count)) if found[1] == "lead_by" else (lambda h, a: _compute_run_share(h, a, count, "any")),
+            (lambda h, a: _compute_any_lead_share(h, a, count))
+            if found[1] == "lead_by"
+            else (lambda h, a: _compute_run_share(h, a, count, "any")),
         )
     if base == "any_team_win_from_behind":
         return _share_fraction(outcome, lambda h, a: compute_lead_share(min(h, a), max(h, a), 1) if h != a else 0.0)
@@ -281,7 +312,12 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
         test = _parse_range(by)
         return _share_where(lambda h, a: test((h - a) * SIGN_BY_SIDE[side]) and h != a)
     if base == "teams_to_score":
-        wanted = {"neither": (False, False), "home_only": (True, False), "away_only": (False, True), "both": (True, True)}[outcome]
+        wanted = {
+            "neither": (False, False),
+            "home_only": (True, False),
+            "away_only": (False, True),
+            "both": (True, True),
+        }[outcome]
         return _share_where(lambda h, a: (h > 0, a > 0) == wanted)
     return None
 
@@ -292,13 +328,20 @@ def build_score_shares(base: str, outcome: str, line: float, listed: Iterable[st
         found = _build_team_market(base, outcome, line)
         if found:
             return found
-    return _build_combination(base, outcome, line) or _build_simple(base, outcome, line, listed) or _build_order_market(base, outcome, line)
+    return (
+        _build_combination(base, outcome, line)
+        or _build_simple(base, outcome, line, listed)
+        or _build_order_market(base, outcome, line)
+    )
 
 
 def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
     if base == "half_time_full_time":
         first, second = outcome.split("_")
-        return lambda h, a, i, j: (float(_sign(h - a) == SIGN_BY_SIDE[first] and _sign(h + i - a - j) == SIGN_BY_SIDE[second]), 0.0)
+        return lambda h, a, i, j: (
+            float(_sign(h - a) == SIGN_BY_SIDE[first] and _sign(h + i - a - j) == SIGN_BY_SIDE[second]),
+            0.0,
+        )
     if base in {"half_time_full_time_and_total_goals", "half_time_full_time_and_total_goals_1h"}:
         first, second, word = outcome.split("_")
         over = word == "over"
@@ -316,7 +359,10 @@ def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
     if base == "half_time_full_time_correct_score":
         half, full = outcome.split("__")
         if full == "4plus":
-            return lambda h, a, i, j: (float((h + a >= 4 if half == "4plus" else f"{h}_{a}" == half) and h + i + a + j >= 4), 0.0)
+            return lambda h, a, i, j: (
+                float((h + a >= 4 if half == "4plus" else f"{h}_{a}" == half) and h + i + a + j >= 4),
+                0.0,
+            )
         return lambda h, a, i, j: (float(f"{h}_{a}" == half and f"{h + i}_{a + j}" == full), 0.0)
     return None
 

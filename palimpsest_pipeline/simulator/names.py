@@ -72,8 +72,37 @@ TEAM_STEMS = (
     "Nor", "Ash", "Elm", "Kings", "Stone", "Mar", "Wood", "Bar", "Cold", "Fen", "Harrow", "Lake", "Mill", "Oak", "Port",
     "Red", "Salt", "Thorn", "West", "Wind", "Alder", "Birch", "Crag", "Dun", "East", "Fair", "Glen", "Hazel", "Iron", "Long",
 )  # fmt: skip
-TEAM_ENDINGS = ["wick", "ton", "ham", "ford", "bury", "field", "gate", "mouth", "stead", "worth", "by", "ley", "dale", "bridge", "haven"]
-TEAM_SUFFIXES = ("United", "City", "Rovers", "Athletic", "Town", "Wanderers", "Albion", "Rangers", "Sporting", "Dynamo", "Olympic", "Stars")
+TEAM_ENDINGS = [
+    "wick",
+    "ton",
+    "ham",
+    "ford",
+    "bury",
+    "field",
+    "gate",
+    "mouth",
+    "stead",
+    "worth",
+    "by",
+    "ley",
+    "dale",
+    "bridge",
+    "haven",
+]
+TEAM_SUFFIXES = (
+    "United",
+    "City",
+    "Rovers",
+    "Athletic",
+    "Town",
+    "Wanderers",
+    "Albion",
+    "Rangers",
+    "Sporting",
+    "Dynamo",
+    "Olympic",
+    "Stars",
+)
 FIRST_NAMES = (
     "Adam", "Ben", "Carl", "Dele", "Emeka", "Felix", "Goran", "Hugo", "Ivan", "Jonas",
     "Kofi", "Luis", "Musa", "Nils", "Omar", "Pavel", "Quentin", "Rui", "Sadio", "Tomas",

@@ -16,8 +16,25 @@ FIRST_HALF_SHARE = 0.45
 MAX_GOALS = 8
 MAX_HALF_GOALS = 4
 COUNTS_PER_GOAL = {"shots": 8.6, "shots_on_target": 3.2}
-MEAN_COUNTS = {"fouls": 11.5, "offsides": 1.8, "saves": 3.0, "tackles": 16.0, "goal_kicks": 7.5, "throw_ins": 20.0, "woodwork": 0.3}
-MAX_COUNTS = {"corners": 14, "bookings": 9, "shots": 30, "shots_on_target": 14, "fouls": 26, "offsides": 8, "saves": 10, "tackles": 34}
+MEAN_COUNTS = {
+    "fouls": 11.5,
+    "offsides": 1.8,
+    "saves": 3.0,
+    "tackles": 16.0,
+    "goal_kicks": 7.5,
+    "throw_ins": 20.0,
+    "woodwork": 0.3,
+}
+MAX_COUNTS = {
+    "corners": 14,
+    "bookings": 9,
+    "shots": 30,
+    "shots_on_target": 14,
+    "fouls": 26,
+    "offsides": 8,
+    "saves": 10,
+    "tackles": 34,
+}
 MAX_COUNTS |= {"goal_kicks": 18, "throw_ins": 40, "woodwork": 3}
 
 
@@ -34,7 +51,9 @@ class ExpectedCounts:
 
     def swap_sides(self) -> "ExpectedCounts":
         """The same match seen with the teams the other way round."""
-        return ExpectedCounts(self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards)
+        return ExpectedCounts(
+            self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +118,9 @@ def _sum_cells(matrix: Sequence[float], cells: MatrixCells) -> float:
 
 
 @lru_cache(maxsize=1 << 13)
-def _find_cells(largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]) -> tuple[MatrixCells, MatrixCells]:
+def _find_cells(
+    largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]
+) -> tuple[MatrixCells, MatrixCells]:
     """Where in the flattened score matrix the outcome wins, and where the stake comes back."""
     shares = build_score_shares(base, outcome, line, listed)
     if shares is None:
@@ -131,7 +152,9 @@ def parse_market_key(key: str, line: str) -> tuple[CountedStatistic, str, float]
         return CountedStatistic("goals", share, f"{parts[0]}min"), base, float(parts[1]) if len(parts) > 1 else 0.0
     number = float(parts[-1]) if parts[-1] else 0.0
     if "early_payout" in key:
-        base = {"h": "home_total_goals", "a": "away_total_goals"}.get(key[0] if key.startswith(("home", "away")) else "", "total_goals")
+        base = {"h": "home_total_goals", "a": "away_total_goals"}.get(
+            key[0] if key.startswith(("home", "away")) else "", "total_goals"
+        )
         return CountedStatistic(), base, number
     period, share, base = "ft", 1.0, key
     if key.endswith("_1h"):
@@ -152,8 +175,16 @@ def _map_to_goals_key(base: str, statistic: str) -> str:
     """The key of the goals market that is settled alike, e.g. corners_asian_handicap -> asian_handicap."""
     if base.startswith(("home_total", "away_total", "total_")):
         return re.sub(rf"{statistic}$", "goals", base)
-    known = {f"{statistic}_result": "result", f"odd_even_{statistic}": "odd_even", f"{statistic}_range": "range", f"exact_{statistic}": "exact"}
-    known |= {f"{statistic}_asian_handicap": "asian_handicap", f"{statistic}_european_handicap_3way": "european_handicap_3way"}
+    known = {
+        f"{statistic}_result": "result",
+        f"odd_even_{statistic}": "odd_even",
+        f"{statistic}_range": "range",
+        f"exact_{statistic}": "exact",
+    }
+    known |= {
+        f"{statistic}_asian_handicap": "asian_handicap",
+        f"{statistic}_european_handicap_3way": "european_handicap_3way",
+    }
     known |= {f"first_{statistic[:-1]}": "first", f"last_{statistic[:-1]}": "last"}
     return known.get(base, base)
 
@@ -199,7 +230,11 @@ class MatchModel:
         number = float(line.rpartition("|")[2]) if line and "-" not in line[1:] else 0.0
         if _find_half_cells(key, names[0], number) is not None:
             states = self._build_half_matrix()
-            return {name: Chance(_sum_cells(states, where)) for name in names if (where := _find_half_cells(key, name, number)) is not None}
+            return {
+                name: Chance(_sum_cells(states, where))
+                for name in names
+                if (where := _find_half_cells(key, name, number)) is not None
+            }
         ground, base, number = parse_market_key(key, line)
         if ground.statistic != "goals" and base.endswith("total_goals"):
             return self._compute_count_totals(ground, base, number, names)
@@ -215,7 +250,9 @@ class MatchModel:
             return self._add_early_payout(chances, line, base, number)
         return chances
 
-    def _compute_count_totals(self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]) -> dict[str, Chance]:
+    def _compute_count_totals(
+        self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]
+    ) -> dict[str, Chance]:
         """Totals of large counts from the sums' own distribution: the two teams' counts are independent Poisson, so is their sum."""
         home, away = _compute_means(self.expected, ground)
         mean = {"home_total_goals": home, "away_total_goals": away}.get(base, home + away)
@@ -228,6 +265,11 @@ class MatchModel:
         """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to it."""
         minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
         matrix, largest = self.build_matrix(CountedStatistic())
-        exactly = _sum_cells(matrix, _find_cells(largest, base.replace("total_goals", "exact_goals"), str(needed), 0.0, ())[0])
+        exactly = _sum_cells(
+            matrix, _find_cells(largest, base.replace("total_goals", "exact_goals"), str(needed), 0.0, ())[0]
+        )
         early = exactly * (minute / 90) ** needed
-        return {name: Chance(chance.win + early if name == "over" else chance.win - early, 0.0) for name, chance in chances.items()}
+        return {
+            name: Chance(chance.win + early if name == "over" else chance.win - early, 0.0)
+            for name, chance in chances.items()
+        }

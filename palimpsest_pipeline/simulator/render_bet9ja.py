@@ -65,7 +65,11 @@ class Bet9jaRenderer:
             entry = {"SG_DESC": name, "SG_LANG": {"en": name, "es": name}, "NUM": 0, "G": {}}
             node = countries.setdefault(country.ids[PLATFORM], entry)
             earliest = min(self.timeline.find_kickoff(listing.fixture, PLATFORM, now) for listing in listings)
-            node["G"][group_id] = {"G_DESC": listings[0].group_name, "NUM": len(listings), "D": _format_instant(earliest)}
+            node["G"][group_id] = {
+                "G_DESC": listings[0].group_name,
+                "NUM": len(listings),
+                "D": _format_instant(earliest),
+            }
             node["NUM"] += len(listings)
             total += len(listings)
         sports: dict[str, Any] = {
@@ -74,7 +78,13 @@ class Bet9jaRenderer:
             "5": {"S_DESC": "Tennis", "S_KEY": "T", "NUM": 0, "SG": []},
         }
         for sport, (name, key, count) in PSEUDO_SPORTS.items():
-            group = {"990021": {"G_DESC": "Premier League Winner", "NUM": count, "D": _format_instant(self._find_season_end())}}
+            group = {
+                "990021": {
+                    "G_DESC": "Premier League Winner",
+                    "NUM": count,
+                    "D": _format_instant(self._find_season_end()),
+                }
+            }
             inside = {"990011": {"SG_DESC": "England", "SG_LANG": {"en": "England"}, "NUM": count, "G": group}}
             sports[sport] = {"S_DESC": name, "S_KEY": key, "NUM": count, "SG": inside if count else []}
         return build_envelope({"PAL": sports})
@@ -97,7 +107,11 @@ class Bet9jaRenderer:
         events = [self._render_entry(listing, now) for listing in listings]
         by_slot = int(group_id) % 29 == 0
         offered = [market for market in list_markets(PLATFORM) if market.native_id in LIST_MARKET_IDS]
-        labels = {name: value for name, value in load_bet9ja_labels().items() if name.partition("#")[2].partition("@")[0] in LIST_MARKET_IDS}
+        labels = {
+            name: value
+            for name, value in load_bet9ja_labels().items()
+            if name.partition("#")[2].partition("@")[0] in LIST_MARKET_IDS
+        }
         return build_envelope(
             {
                 "GID": int(group_id),
@@ -112,9 +126,16 @@ class Bet9jaRenderer:
         )
 
     def _render_entry(self, listing: Listing, now: datetime) -> dict[str, Any]:
-        lines = [] if listing.fixture.kickoff_at > now and self._is_antepost(listing) else self.books.list_lines(listing, now, only=LIST_MARKET_IDS)
+        lines = (
+            []
+            if listing.fixture.kickoff_at > now and self._is_antepost(listing)
+            else self.books.list_lines(listing, now, only=LIST_MARKET_IDS)
+        )
         event = self.render_header(listing, now, "SPORT")
-        event |= {"O": self._render_prices(listing, lines) or [], "AUX": _group_lines(lines, as_list=listing.quirk % 50 == 1) or []}
+        event |= {
+            "O": self._render_prices(listing, lines) or [],
+            "AUX": _group_lines(lines, as_list=listing.quirk % 50 == 1) or [],
+        }
         return event | {"EXCLUDED_BONUS": [], "BOOSTED_ODDS": [], "BOOSTED_MARKETS": []}
 
     @staticmethod
@@ -175,7 +196,10 @@ class Bet9jaRenderer:
         Random(listing.external_id).shuffle(offered)
         tabs = load_bet9ja_tabs()
         used = dict.fromkeys(market.facts["gcat"] for market in offered)
-        event |= {"O": self._render_prices(listing, lines) or [], "AUX": _group_lines(lines, as_list=listing.quirk % 50 == 1) or []}
+        event |= {
+            "O": self._render_prices(listing, lines) or [],
+            "AUX": _group_lines(lines, as_list=listing.quirk % 50 == 1) or [],
+        }
         event |= {"EXCLUDED_BONUS": [], "BOOSTED_ODDS": [], "BOOSTED_MARKETS": []}
         event |= {
             "MK": [_render_descriptor(market) for market in offered],
@@ -192,7 +216,12 @@ class Bet9jaRenderer:
             for price in offered.prices:
                 if price.chance.win < 0.002 and not offered.is_suspended:
                     continue
-                found.append((f"{offered.market.native_id}{at}_{price.outcome.native_id}", "1" if offered.is_suspended else format_price(price.odds)))
+                found.append(
+                    (
+                        f"{offered.market.native_id}{at}_{price.outcome.native_id}",
+                        "1" if offered.is_suspended else format_price(price.odds),
+                    )
+                )
         Random(listing.external_id).shuffle(found)
         return dict(found)
 
@@ -230,11 +259,24 @@ def _render_descriptor(market: Market) -> dict[str, Any]:
 
 def _render_list_descriptor(market: Market) -> dict[str, Any]:
     facts = market.facts
-    keys: dict[str, Any] = {"marketNameKey": f"M#{market.native_id}.NAME", "marketDescKey": f"M#{market.native_id}.DESC"}
+    keys: dict[str, Any] = {
+        "marketNameKey": f"M#{market.native_id}.NAME",
+        "marketDescKey": f"M#{market.native_id}.DESC",
+    }
     keys["signs"] = {native: f"MCU#{market.native_id}_{native}" for native, _ in _list_signs(market)}
-    made: dict[str, Any] = {"ID": market.native_id, "NAME": market.name, "P": facts["p"], "VW": facts["vw"], "CNT": facts["cnt"]}
+    made: dict[str, Any] = {
+        "ID": market.native_id,
+        "NAME": market.name,
+        "P": facts["p"],
+        "VW": facts["vw"],
+        "CNT": facts["cnt"],
+    }
     made |= {"CNTLABEL": facts["label"], "GCAT": facts["gcat"], "SV": None}
-    made |= {"SGN": [label for _, label in _list_signs(market)], "SGNK": [native for native, _ in _list_signs(market)], "transKeys": keys}
+    made |= {
+        "SGN": [label for _, label in _list_signs(market)],
+        "SGNK": [native for native, _ in _list_signs(market)],
+        "transKeys": keys,
+    }
     if market.lines != ("",):
         made["AUX"] = list(market.lines[:2])
         keys["marketHeaderLabelKey"] = f"MH#{market.native_id}"

@@ -29,7 +29,11 @@ class QueryError(Exception):
 def _drop_defaults(fields: dict[str, Any], keep: Iterable[str] = ()) -> dict[str, Any]:
     """The newer generation's habit: null, false, zero, empty text and empty lists are not sent."""
     kept = set(keep)
-    return {name: value for name, value in fields.items() if name in kept or not (value is None or value is False or value in (0, "", [], {}))}
+    return {
+        name: value
+        for name, value in fields.items()
+        if name in kept or not (value is None or value is False or value in (0, "", [], {}))
+    }
 
 
 def _format_line(line: float) -> str:
@@ -58,7 +62,8 @@ class BetPawaRenderer:
     def list_listings(self, now: datetime) -> list[Listing]:
         """Everything in the football lists now, by kickoff."""
         return sorted(
-            self.timeline.list_upcoming(PLATFORM, now), key=lambda one: (self.timeline.find_kickoff(one.fixture, PLATFORM, now), int(one.external_id))
+            self.timeline.list_upcoming(PLATFORM, now),
+            key=lambda one: (self.timeline.find_kickoff(one.fixture, PLATFORM, now), int(one.external_id)),
         )
 
     # Tree
@@ -83,7 +88,10 @@ class BetPawaRenderer:
 
     def render_sports(self, now: datetime) -> dict[str, Any]:
         """All sports without regions."""
-        football = {"category": {"id": "2", "name": "Football", "priority": 200}, **self._render_event_counts(self.list_listings(now), now)}
+        football = {
+            "category": {"id": "2", "name": "Football", "priority": 200},
+            **self._render_event_counts(self.list_listings(now), now),
+        }
         return {"onlyMeta": [football, *self._render_other_sports()]}
 
     def _render_other_sports(self) -> list[dict[str, Any]]:
@@ -91,7 +99,11 @@ class BetPawaRenderer:
         empty = self._render_counts([])
         day = {"day": self.timeline.world.epoch.date().isoformat(), "counts": empty}
         return [
-            {"category": {"id": number, "name": name, "priority": priority}, "eventCounts": empty, "week": {"days": [day]}}
+            {
+                "category": {"id": number, "name": name, "priority": priority},
+                "eventCounts": empty,
+                "week": {"days": [day]},
+            }
             for number, name, priority in OTHER_SPORTS
         ]
 
@@ -107,13 +119,24 @@ class BetPawaRenderer:
             country = next(iter(competitions.values()))[0].fixture.tournament.country
             name = country.names[PLATFORM]
             region = {"id": region_id, "name": name, "iso": country.iso, "slug": _make_slug(name)}
-            region |= {"parentId": str(10 + len(country.parent)) if country.parent else None, "parentSlug": country.parent or None}
+            region |= {
+                "parentId": str(10 + len(country.parent)) if country.parent else None,
+                "parentSlug": country.parent or None,
+            }
             inside = [one for entries in competitions.values() for one in entries]
             made = [self._render_competition(number, entries, now) for number, entries in competitions.items()]
             nodes.append(
-                {"region": region if self.is_old_version else _drop_defaults(region), "competitions": made, **self._render_event_counts(inside, now)}
+                {
+                    "region": region if self.is_old_version else _drop_defaults(region),
+                    "competitions": made,
+                    **self._render_event_counts(inside, now),
+                }
             )
-        football = {"category": {"id": "2", "name": "Football", "priority": 200}, "regions": nodes, **self._render_event_counts(listings, now)}
+        football = {
+            "category": {"id": "2", "name": "Football", "priority": 200},
+            "regions": nodes,
+            **self._render_event_counts(listings, now),
+        }
         return {"withRegions": [football], "onlyMeta": self._render_other_sports()}
 
     def _render_competition(self, number: str, entries: Sequence[Listing], now: datetime) -> dict[str, Any]:
@@ -124,7 +147,10 @@ class BetPawaRenderer:
             "slug": _make_slug(tournament.names[PLATFORM]),
             "priority": max(0, 100 - tournament.rank),
         }
-        return {"competition": fields if self.is_old_version else _drop_defaults(fields), **self._render_event_counts(entries, now)}
+        return {
+            "competition": fields if self.is_old_version else _drop_defaults(fields),
+            **self._render_event_counts(entries, now),
+        }
 
     # Lists
 
@@ -160,7 +186,9 @@ class BetPawaRenderer:
         return {"request": echo | {"take": take, "skip": skip}, "responses": events}
 
     def _filter_listings(self, query: dict[str, Any], now: datetime) -> list[Listing]:
-        if query.get("eventType", "UPCOMING") != "UPCOMING" or "2" not in [str(one) for one in query.get("categories") or ["2"]]:
+        if query.get("eventType", "UPCOMING") != "UPCOMING" or "2" not in [
+            str(one) for one in query.get("categories") or ["2"]
+        ]:
             return []
         zones = query.get("zones") or {}
         competitions = {str(one) for one in zones.get("competitions") or ()}
@@ -168,7 +196,9 @@ class BetPawaRenderer:
         window = query.get("startTime") or {}
         tests: list[Callable[[Listing], bool]] = []
         if competitions or regions:
-            tests.append(lambda one: one.group_id in competitions or one.fixture.tournament.country.ids[PLATFORM] in regions)
+            tests.append(
+                lambda one: one.group_id in competitions or one.fixture.tournament.country.ids[PLATFORM] in regions
+            )
         if query.get("boosted"):
             tests.append(_is_boosted)
         for name, sign in (("gte", 1), ("lt", -1)):
@@ -213,7 +243,11 @@ class BetPawaRenderer:
         if self.is_old_version and only is None and tournament.tier == "top":
             event["comboCards"] = _build_combo_cards(rendered)
         booked = bool(fixture.number % 4)
-        version = 10 + self.timeline.find_price_step(listing, now) % 100_000 + self.timeline.find_suspension_step(listing, now)
+        version = (
+            10
+            + self.timeline.find_price_step(listing, now) % 100_000
+            + self.timeline.find_suspension_step(listing, now)
+        )
         event |= {
             "totalMarketCount": count if self.is_old_version else str(count),
             "category": {"id": "2", "name": "Football"},
@@ -232,25 +266,38 @@ class BetPawaRenderer:
         info = {"live": live, "inplayBooked": booked, "inplayBookedActual": booked}
         if fixture.is_neutral:
             event["neutralVenue"] = True
-        event |= {"additionalInfo": _drop_defaults(info), "version": str(version), "marketCounters": _render_counters(offered)}
+        event |= {
+            "additionalInfo": _drop_defaults(info),
+            "version": str(version),
+            "marketCounters": _render_counters(offered),
+        }
         return _drop_defaults(event, keep=("additionalInfo",))
 
     def _render_widgets(self, listing: Listing) -> list[dict[str, Any]]:
         fixture = listing.fixture
         found: list[dict[str, Any]] = []
         if fixture.sr_id is not None:
-            found = [{"id": str(fixture.sr_id), "type": "SPORTRADAR", "retention": phase} for phase in ("PREMATCH", "INPLAY")]
+            found = [
+                {"id": str(fixture.sr_id), "type": "SPORTRADAR", "retention": phase} for phase in ("PREMATCH", "INPLAY")
+            ]
         elif fixture.number % 2:
             return []
         if fixture.genius_id is not None:
-            found.insert(listing.quirk % (len(found) + 1), {"id": str(fixture.genius_id), "type": "GENIUSSPORTS", "retention": None})
+            found.insert(
+                listing.quirk % (len(found) + 1),
+                {"id": str(fixture.genius_id), "type": "GENIUSSPORTS", "retention": None},
+            )
         return found if self.is_old_version else [_drop_defaults(widget) for widget in found]
 
     def _render_market(self, listing: Listing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
         market, facts = lines[0].market, lines[0].market.facts
         kind = {"id": market.native_id, "name": market.name, "displayName": facts["display"]}
         # A few market types come without an explanation.
-        kind |= {"explainer": None if market.number % 12 == 11 else market.line_template, "priority": facts["priority"], "tabs": facts["tabs"]}
+        kind |= {
+            "explainer": None if market.number % 12 == 11 else market.line_template,
+            "priority": facts["priority"],
+            "tabs": facts["tabs"],
+        }
         kind["handicapType"] = facts["kind"]
         up = any(outcome.early_payout != "NO_UP" for part in market.parts for outcome in part.outcomes)
         info: dict[str, Any] = {
@@ -265,9 +312,17 @@ class BetPawaRenderer:
         ]
         if self.is_old_version:
             kind |= {"priceColumnCount": facts["columns"], "priceSortingMethod": facts["sorting"]}
-            return {"marketType": kind, "row": rows, "displayNameRows": [], "displayNameColumns": facts["labels"], "additionalInfo": info}
+            return {
+                "marketType": kind,
+                "row": rows,
+                "displayNameRows": [],
+                "displayNameColumns": facts["labels"],
+                "additionalInfo": info,
+            }
         made = {"marketType": _drop_defaults(kind), "row": rows, "displayNameColumns": facts["labels"]}
-        return _drop_defaults(made) | {"additionalInfo": _drop_defaults({name: info[name] for name in ("boosted", "cashoutable")})}
+        return _drop_defaults(made) | {
+            "additionalInfo": _drop_defaults({name: info[name] for name in ("boosted", "cashoutable")})
+        }
 
     def _render_rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
         """The prices of one line in rows of as many prices as the market has columns; only a line in one row has a row id."""
@@ -277,19 +332,25 @@ class BetPawaRenderer:
         line = float(offered.canonical_line) if kind else None
         nothing = _choose_unpriced_form(listing, offered)
         prices = [
-            self._render_price(price, offered, number=base + n, place=n, line=line, nothing=nothing, listing=listing, listed=listed)
+            self._render_price(
+                price, offered, number=base + n, place=n, line=line, nothing=nothing, listing=listing, listed=listed
+            )
             for n, price in enumerate(offered.prices)
         ]
         chunks = [prices[at : at + size] for at in range(0, len(prices), size)]
         rows = []
         for chunk in chunks:
-            row: dict[str, Any] = {} if len(chunks) > 1 else {"id": str(390_000_000 + listing.fixture.number * 8_000 + first)}
+            row: dict[str, Any] = (
+                {} if len(chunks) > 1 else {"id": str(390_000_000 + listing.fixture.number * 8_000 + first)}
+            )
             row["handicap"] = None if line is None else round(line * 4)
             row["formattedHandicap"] = _format_row_label(kind, line, self.is_old_version)
             row["prices"] = chunk
             if line is not None:
                 row["specifier"] = self._render_row_specifier(kind, line)
-            rows.append(row if self.is_old_version else {name: value for name, value in row.items() if value is not None})
+            rows.append(
+                row if self.is_old_version else {name: value for name, value in row.items() if value is not None}
+            )
         return rows
 
     def _render_row_specifier(self, kind: str, line: float) -> dict[str, Any]:
@@ -300,7 +361,16 @@ class BetPawaRenderer:
         return dict.fromkeys(("hcp", "total", "player", "score", "number", "group")) | {field: value}
 
     def _render_price(
-        self, price: PricedOutcome, offered: OfferedLine, *, number: int, place: int, line: float | None, nothing: str, listing: Listing, listed: bool
+        self,
+        price: PricedOutcome,
+        offered: OfferedLine,
+        *,
+        number: int,
+        place: int,
+        line: float | None,
+        nothing: str,
+        listing: Listing,
+        listed: bool,
     ) -> dict[str, Any]:
         outcome, kind = price.outcome, offered.market.facts["kind"]
         odds: float | None = price.odds if price.odds is not None else 0.0
@@ -318,7 +388,10 @@ class BetPawaRenderer:
             text = _format_line(line) if kind == "NUMBER_SPECIFIER" and line is not None else side
             if text:
                 made["handicap"] = text
-            made |= {"displayName": outcome.display, "additionalInfo": {"anyUp": outcome.early_payout, **({"hot": True} if hot else {})}}
+            made |= {
+                "displayName": outcome.display,
+                "additionalInfo": {"anyUp": outcome.early_payout, **({"hot": True} if hot else {})},
+            }
             if nothing != "null":
                 made["probability"] = {"win": price.chance.win, "refund": price.chance.refund}
             if kind in {"EUROPEAN", "ASIAN"} and side:
@@ -352,7 +425,10 @@ def _render_counters(offered: Sequence[Any]) -> dict[str, Any]:
     for market in offered:
         for tab in market.facts["tabs"]:
             by_tab[tab] = by_tab.get(tab, 0) + 1
-    return {"totalMarketGroupCount": str(len(offered)), "marketGroupCountByTab": {tab: str(count) for tab, count in by_tab.items()}}
+    return {
+        "totalMarketGroupCount": str(len(offered)),
+        "marketGroupCountByTab": {tab: str(count) for tab, count in by_tab.items()},
+    }
 
 
 def _choose_unpriced_form(listing: Listing, offered: OfferedLine) -> str:
@@ -388,7 +464,13 @@ def _build_combo_cards(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:
     cards = []
     for at in range(0, len(firsts) - 2, 3):
         three = firsts[at : at + 3]
-        cards.append({"prices": [one["id"] for one in three], "price": 2.5 + at / 10, "probability": base64.b64encode(str(at).encode()).decode()})
+        cards.append(
+            {
+                "prices": [one["id"] for one in three],
+                "price": 2.5 + at / 10,
+                "probability": base64.b64encode(str(at).encode()).decode(),
+            }
+        )
     return cards
 
 

@@ -16,7 +16,11 @@ HIGHLIGHTS_PER_TOURNAMENT = 10
 UP_MARKETS = [{"name": "1UP", "rootMarketId": "1", "nodeMarketId": "60200", "notSupport": False}]
 UP_MARKETS += [{"name": "2UP", "rootMarketId": "1", "nodeMarketId": "60100", "notSupport": False}]
 EARLY_RESULT_MARKETS = (("1UP", "60200"), ("2UP", "60100"), ("one_x_two_never_down", "60210"))
-EARLY_TOTAL_SPECIFIERS = {"total=1.5": "minsnr=10|total=1.5", "total=2.5": "minsnr=30|total=2.5", "total=3.5": "minsnr=50|total=3.5"}
+EARLY_TOTAL_SPECIFIERS = {
+    "total=1.5": "minsnr=10|total=1.5",
+    "total=2.5": "minsnr=30|total=2.5",
+    "total=3.5": "minsnr=50|total=3.5",
+}
 
 
 def build_envelope(data: Any) -> dict[str, Any]:
@@ -73,10 +77,15 @@ class SportyBetRenderer:
         sport = {"id": "sr:sport:1", "name": "Football", "eventSize": total, "categories": list(categories.values())}
         size = sum(int(entry["eventSize"]) for entry in popular)
         return build_envelope(
-            {"popularEvents": [{"id": "sr:sport:1", "name": "Football", "eventSize": size, "tournaments": popular}], "sportList": [sport]}
+            {
+                "popularEvents": [{"id": "sr:sport:1", "name": "Football", "eventSize": size, "tournaments": popular}],
+                "sportList": [sport],
+            }
         )
 
-    def render_upcoming(self, now: datetime, market_ids: Sequence[str], page: int, page_size: int, option: str) -> dict[str, Any]:
+    def render_upcoming(
+        self, now: datetime, market_ids: Sequence[str], page: int, page_size: int, option: str
+    ) -> dict[str, Any]:
         """pcUpcomingEvents: whole tournaments packed into pages of at most `page_size` events; `option` 1 shows at most ten per tournament."""
         grouped = self.group_by_tournament(now)
         pages: list[list[list[Listing]]] = [[]]
@@ -90,19 +99,38 @@ class SportyBetRenderer:
             filled += len(shown)
         chosen = pages[page - 1] if 1 <= page <= len(pages) else []
         total = sum(map(len, grouped.values()))
-        return build_envelope({"totalNum": total, "tournaments": [self._render_tournament(listings, now, market_ids) for listings in chosen]})
+        return build_envelope(
+            {
+                "totalNum": total,
+                "tournaments": [self._render_tournament(listings, now, market_ids) for listings in chosen],
+            }
+        )
 
-    def render_tournaments(self, now: datetime, tournament_ids: Iterable[str], market_ids: Sequence[str]) -> dict[str, Any]:
+    def render_tournaments(
+        self, now: datetime, tournament_ids: Iterable[str], market_ids: Sequence[str]
+    ) -> dict[str, Any]:
         """pcEvents: one element per tournament that has events."""
         grouped = self.group_by_tournament(now)
-        return build_envelope([self._render_tournament(grouped[one], now, market_ids) for one in tournament_ids if one in grouped])
+        return build_envelope(
+            [self._render_tournament(grouped[one], now, market_ids) for one in tournament_ids if one in grouped]
+        )
 
-    def _render_tournament(self, listings: Sequence[Listing], now: datetime, market_ids: Sequence[str]) -> dict[str, Any]:
+    def _render_tournament(
+        self, listings: Sequence[Listing], now: datetime, market_ids: Sequence[str]
+    ) -> dict[str, Any]:
         of = find_category(listings[0])
         events = [self.render_event(listing, now, frozenset(market_ids)) for listing in listings]
-        return {"id": listings[0].group_id, "name": listings[0].group_name, "events": events, "categoryName": of["name"], "categoryId": of["id"]}
+        return {
+            "id": listings[0].group_id,
+            "name": listings[0].group_name,
+            "events": events,
+            "categoryName": of["name"],
+            "categoryId": of["id"],
+        }
 
-    def render_event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None, product: int = 3) -> dict[str, Any]:
+    def render_event(
+        self, listing: Listing, now: datetime, only: frozenset[str] | None = None, product: int = 3
+    ) -> dict[str, Any]:
         """One event; `only` None is the detail (all markets), otherwise the list form with these market ids. In play little is left of the book."""
         in_play = self.timeline.is_in_play(listing, now)
         home, away = listing.teams
@@ -121,7 +149,10 @@ class SportyBetRenderer:
             "sport": {
                 "id": "sr:sport:1",
                 "name": "Football",
-                "category": {**find_category(listing), "tournament": {"id": listing.group_id, "name": listing.group_name}},
+                "category": {
+                    **find_category(listing),
+                    "tournament": {"id": listing.group_id, "name": listing.group_name},
+                },
             },
         }
         if only is not None:
@@ -143,7 +174,10 @@ class SportyBetRenderer:
         rest |= {"bookingStatus": "Booked" if fixture.number % 5 else "Unavailable", "topTeam": top}
         if not in_list:
             icon = "https://s.sporty.net/common/main/res/{:032x}.png"
-            rest |= {"homeTeamIcon": icon.format(listing.teams[0].number), "awayTeamIcon": icon.format(listing.teams[1].number)}
+            rest |= {
+                "homeTeamIcon": icon.format(listing.teams[0].number),
+                "awayTeamIcon": icon.format(listing.teams[1].number),
+            }
         if not in_list or listing.quirk % 4 == 0:
             rest |= {"commentsNum": listing.quirk % 9, "topicId": 11_000_000 + fixture.number}
         if top and not in_list:
@@ -167,7 +201,9 @@ class SportyBetRenderer:
         genius = number.startswith("1111111") or not number.isdigit()
         return {"sourceType": "BET_GENIUS" if genius else "BET_RADAR", "sourceId": number}
 
-    def _render_markets(self, listing: Listing, lines: list[OfferedLine], changed_ms: int, product: int, in_list: bool) -> list[dict[str, Any]]:
+    def _render_markets(
+        self, listing: Listing, lines: list[OfferedLine], changed_ms: int, product: int, in_list: bool
+    ) -> list[dict[str, Any]]:
         middle: dict[str, str] = {}
         for offered in lines:
             if offered.line:
@@ -175,13 +211,27 @@ class SportyBetRenderer:
         home, away = (team.names[PLATFORM] for team in listing.teams)
         return [
             self._render_market(
-                offered, changed_ms=changed_ms, product=product, middle=middle.get(offered.market.native_id), home=home, away=away, in_list=in_list
+                offered,
+                changed_ms=changed_ms,
+                product=product,
+                middle=middle.get(offered.market.native_id),
+                home=home,
+                away=away,
+                in_list=in_list,
             )
             for offered in lines
         ]
 
     def _render_market(
-        self, offered: OfferedLine, *, changed_ms: int, product: int, middle: str | None, home: str, away: str, in_list: bool
+        self,
+        offered: OfferedLine,
+        *,
+        changed_ms: int,
+        product: int,
+        middle: str | None,
+        home: str,
+        away: str,
+        in_list: bool,
     ) -> dict[str, Any]:
         market, facts = offered.market, offered.market.facts
         words = _build_placeholders(offered, home, away)
@@ -189,7 +239,11 @@ class SportyBetRenderer:
         if offered.line:
             made["specifier"] = offered.line
         labelled = facts["group"] is not None
-        made |= {"product": product, "desc": _fill_template(facts["desc"], words), "status": 1 if offered.is_suspended or product == 1 else 0}
+        made |= {
+            "product": product,
+            "desc": _fill_template(facts["desc"], words),
+            "status": 1 if offered.is_suspended or product == 1 else 0,
+        }
         if labelled:
             made |= {
                 "group": facts["group"],
@@ -199,7 +253,10 @@ class SportyBetRenderer:
                 "name": market.name,
             }
         favourite = 1 if offered.line and offered.line == middle else 0
-        made |= {"favourite": favourite, "outcomes": [_render_outcome(price, words, market.native_id, in_list) for price in offered.prices]}
+        made |= {
+            "favourite": favourite,
+            "outcomes": [_render_outcome(price, words, market.native_id, in_list) for price in offered.prices],
+        }
         made["farNearOdds"] = 1 if favourite else (-1 if offered.line and market.lines.index(offered.line) > 4 else 0)
         if market.native_id in {"1", "60100", "60200"}:
             made["marketExtendVOS"] = [dict(entry) for entry in UP_MARKETS]

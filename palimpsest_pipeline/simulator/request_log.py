@@ -43,13 +43,22 @@ class RequestLog:
     _askings: Counter[tuple[str, str]] = field(default_factory=Counter)
     _unix_minus_monotonic: float = field(default_factory=lambda: time.time() - time.monotonic())
 
-    def add_request(self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float) -> RequestLine:
+    def add_request(
+        self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float
+    ) -> RequestLine:
         """The line of a request that came in at `arrived` (monotonic seconds)."""
         self.requests[f"{platform}.{endpoint}"] += 1
         self.in_flight[platform] += 1
         self.most_in_flight[platform] = max(self.most_in_flight[platform], self.in_flight[platform])
         self._askings[platform, question] += 1
-        line = RequestLine(platform, endpoint, external_id, question, self._askings[platform, question], arrived + self._unix_minus_monotonic)
+        line = RequestLine(
+            platform,
+            endpoint,
+            external_id,
+            question,
+            self._askings[platform, question],
+            arrived + self._unix_minus_monotonic,
+        )
         self.lines.append(line)
         return line
 

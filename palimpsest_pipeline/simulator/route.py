@@ -126,7 +126,9 @@ class Endpoint:
         line = board.log.add_request(self._platform, self._endpoint, external_id, question, arrived)
         faults = board.faults.list_faults_met(self._platform, self._endpoint, question, line.attempt, arrived)
         request.state.befallen = met = RequestFaults(faults, line)
-        line.drawn_s = board.latencies.draw_s(self._platform, self._endpoint, question, line.attempt) + _draw_added_s(met)
+        line.drawn_s = board.latencies.draw_s(self._platform, self._endpoint, question, line.attempt) + _draw_added_s(
+            met
+        )
         whole = False
         try:
             if met.meet_fault("outage") or met.meet_fault("reset"):
@@ -183,7 +185,9 @@ class Endpoint:
         """What is asked, and of which listing (a detail)."""
         if self._endpoint == "detail":
             params = request.query_params
-            external_id = request.path_params.get("event") or next((params[name] for name in _ID_PARAMS if name in params), None)
+            external_id = request.path_params.get("event") or next(
+                (params[name] for name in _ID_PARAMS if name in params), None
+            )
             if external_id:
                 return external_id, external_id
         return f"{request.scope['path']}?{request.scope['query_string'].decode()}", None

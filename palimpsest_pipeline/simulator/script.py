@@ -48,4 +48,6 @@ def _build_late_listing(fixture: Fixture, platform: Platform) -> Listing:
         Platform.BET9JA: str(880_000_000 + fixture.number),
     }
     tournament = fixture.tournament
-    return Listing(platform, ids[platform], fixture, tournament.ids[platform], tournament.names[platform], 40, quirk=5_000)
+    return Listing(
+        platform, ids[platform], fixture, tournament.ids[platform], tournament.names[platform], 40, quirk=5_000
+    )

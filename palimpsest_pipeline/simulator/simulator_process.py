@@ -54,11 +54,30 @@ class SimulatorProcess:
         latency: Mapping[str, tuple[float, float]] | None = None,
         bodies: str | Path = "rendered",
     ) -> None:
-        command = [sys.executable, "-m", "palimpsest_pipeline.simulator", "--port", str(port), "--size", str(size), "--seed", str(seed)]
-        command += ["--clock-offset-s", str(clock_offset_s), "--betpawa-version", betpawa_version, "--parent-pid", str(os.getpid())]
+        command = [
+            sys.executable,
+            "-m",
+            "palimpsest_pipeline.simulator",
+            "--port",
+            str(port),
+            "--size",
+            str(size),
+            "--seed",
+            str(seed),
+        ]
+        command += [
+            "--clock-offset-s",
+            str(clock_offset_s),
+            "--betpawa-version",
+            betpawa_version,
+            "--parent-pid",
+            str(os.getpid()),
+        ]
         command += ["--epoch", epoch.isoformat()] if epoch else []
         command += ["--strict"] if strict else []
-        command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [f"--bodies={bodies}"]
+        command += [f"--latency={at}={p50:g}/{p95:g}" for at, (p50, p95) in (latency or {}).items()] + [
+            f"--bodies={bodies}"
+        ]
         self._stderr: deque[str] = deque(maxlen=MAX_STDERR_LINES)
         self._log_path = log_path
         root = Path(__file__).parents[2]
@@ -120,7 +139,9 @@ class SimulatorProcess:
 
     def _request(self, path: str, body: dict[str, Any] | None = None) -> bytes:
         data = None if body is None else msgspec.json.encode(body)
-        request = urllib.request.Request(f"{self.url}/_sim/{path}", data=data, headers={"content-type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.url}/_sim/{path}", data=data, headers={"content-type": "application/json"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=CONTROL_TIMEOUT_S) as answer:
                 raw: bytes = answer.read()
@@ -136,7 +157,9 @@ class SimulatorProcess:
 
     def fetch_book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
         """The listing's book now in canonical words; see `truth.collect_book_truth`."""
-        lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")["lines"]
+        lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")[
+            "lines"
+        ]
         return lines
 
     def fetch_log(self) -> dict[str, Any]:
@@ -191,5 +214,7 @@ class SimulatorProcess:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

@@ -18,7 +18,11 @@ from .world import Fixture, Listing, World, is_only_genius_at_sportybet
 SUSPENDED_SHARE = 0.015
 SUSPENSION_WINDOW_S = 900
 MATCH_DURATION = timedelta(hours=2)
-PUBLISH_DELAY = {Platform.BETPAWA: timedelta(0), Platform.SPORTYBET: timedelta(minutes=2), Platform.BET9JA: timedelta(minutes=4)}
+PUBLISH_DELAY = {
+    Platform.BETPAWA: timedelta(0),
+    Platform.SPORTYBET: timedelta(minutes=2),
+    Platform.BET9JA: timedelta(minutes=4),
+}
 """How much later than the first platform each one publishes a new kickoff."""
 STEP_LENGTH_FACTORS = {Platform.BETPAWA: 1.0, Platform.SPORTYBET: 0.7, Platform.BET9JA: 1.4}
 GOALS_FACTORS = {Platform.BETPAWA: (1.0, 1.0), Platform.SPORTYBET: (1.02, 0.985), Platform.BET9JA: (0.985, 1.01)}
@@ -55,7 +59,11 @@ class Timeline:
         rng = Random(f"{self.world.seed}:{self.world.size}:timeline")
         later = self.world.epoch + timedelta(hours=3)
         # A match that SportyBet knows by its Genius id alone would lose its identity if BetPawa dropped it: those stay.
-        late = [f for f in self.world.fixtures if f.sr_id is not None and f.kickoff_at > later and not is_only_genius_at_sportybet(f)]
+        late = [
+            f
+            for f in self.world.fixtures
+            if f.sr_id is not None and f.kickoff_at > later and not is_only_genius_at_sportybet(f)
+        ]
         each = min(max(5, round(0.03 * len(late))), len(late) // 2)
         chosen = rng.sample(late, 2 * each)
         for turn, fixture in enumerate(chosen):
@@ -65,12 +73,16 @@ class Timeline:
             if turn % 2:
                 self.removals[fixture.number] = [Removal(at, rng.choice(sorted(fixture.platforms)))]
             else:
-                self.postponements[fixture.number] = [Postponement(at, timedelta(minutes=rng.choice((15, 30, 60, 120))))]
+                self.postponements[fixture.number] = [
+                    Postponement(at, timedelta(minutes=rng.choice((15, 30, 60, 120))))
+                ]
 
     def find_kickoff(self, fixture: Fixture, platform: Platform, now: datetime) -> datetime:
         """Kickoff as the platform shows it at `now`."""
         moves = self.postponements.get(fixture.number, ())
-        shown = fixture.kickoff_at + sum((move.delay for move in moves if now >= move.at + PUBLISH_DELAY[platform]), timedelta(0))
+        shown = fixture.kickoff_at + sum(
+            (move.delay for move in moves if now >= move.at + PUBLISH_DELAY[platform]), timedelta(0)
+        )
         return shown + self._kickoff_shift.get(platform, timedelta(0))
 
     @contextmanager
@@ -84,7 +96,10 @@ class Timeline:
 
     def is_dropped(self, listing: Listing, now: datetime) -> bool:
         """True once the platform has taken it off."""
-        return any(now >= drop.at and drop.platform in {None, listing.platform} for drop in self.removals.get(listing.fixture.number, ()))
+        return any(
+            now >= drop.at and drop.platform in {None, listing.platform}
+            for drop in self.removals.get(listing.fixture.number, ())
+        )
 
     def is_up(self, listing: Listing, now: datetime) -> bool:
         """True while the platform lists it: not dropped there, kickoff still to come."""

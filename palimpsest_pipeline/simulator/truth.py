@@ -34,22 +34,33 @@ def collect_truth(timeline: Timeline, now: datetime, home: Platform = Platform.B
         "home": home.value,
         "fixtures": fixtures,
         "unidentified": unidentified,
-        "excluded": {Platform.BETPAWA.value: 0, Platform.SPORTYBET.value: len(simulated), Platform.BET9JA.value: len(antepost)},
+        "excluded": {
+            Platform.BETPAWA.value: 0,
+            Platform.SPORTYBET.value: len(simulated),
+            Platform.BET9JA.value: len(antepost),
+        },
         "tournaments": tournaments,
         "counts": _count_classes(by_fixture, home),
-        "listings": {platform.value: sum(len(listings.get(platform.value, ())) for listings in by_fixture.values()) for platform in Platform},
+        "listings": {
+            platform.value: sum(len(listings.get(platform.value, ())) for listings in by_fixture.values())
+            for platform in Platform
+        },
     }
 
 
 def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_match: bool = True) -> None:
     """`declared` is what the platform's tree counts, `matches` what of it is a match."""
     country = listing.fixture.tournament.country.names[listing.platform]
-    node = tournaments.setdefault(listing.group_id, {"name": listing.group_name, "country": country, "declared": 0, "matches": 0})
+    node = tournaments.setdefault(
+        listing.group_id, {"name": listing.group_name, "country": country, "declared": 0, "matches": 0}
+    )
     node["declared"] += 1
     node["matches"] += is_match
 
 
-def _describe_fixture(timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform) -> dict[str, Any]:
+def _describe_fixture(
+    timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform
+) -> dict[str, Any]:
     """One fixture as the most trusted platform that lists it has it: home first, then the order of platforms."""
     trusted = next(platform for platform in [home, *Platform] if platform.value in listings)
     primary = listings[trusted.value][0]
@@ -73,11 +84,21 @@ def _describe_fixture(timeline: Timeline, listings: dict[str, list[Listing]], no
 def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platform) -> dict[str, int]:
     at_home = [listings for listings in by_fixture.values() if home.value in listings]
     matched = sum(len(listings) > 1 for listings in at_home)
-    counts = {"union": len(by_fixture), "matched": matched, "home_only": len(at_home) - matched, "competitor_only": len(by_fixture) - len(at_home)}
-    return counts | {f"on_{platform.value}": sum(platform.value in listings for listings in by_fixture.values()) for platform in Platform}
+    counts = {
+        "union": len(by_fixture),
+        "matched": matched,
+        "home_only": len(at_home) - matched,
+        "competitor_only": len(by_fixture) - len(at_home),
+    }
+    return counts | {
+        f"on_{platform.value}": sum(platform.value in listings for listings in by_fixture.values())
+        for platform in Platform
+    }
 
 
-def collect_book_truth(books: BookGenerator, listing: Listing, now: datetime, version: str = "") -> list[dict[str, Any]]:
+def collect_book_truth(
+    books: BookGenerator, listing: Listing, now: datetime, version: str = ""
+) -> list[dict[str, Any]]:
     """The book of one listing in canonical words: one entry per (market, line) that has a canonical key, `odds` None where nothing is quoted."""
     entries: list[dict[str, Any]] = []
     for offered in books.list_lines(listing, now, version):

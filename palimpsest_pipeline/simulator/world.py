@@ -184,7 +184,9 @@ def _draw_kickoff(rng: Random, epoch: datetime) -> datetime:
 def _draw_expected_counts(rng: Random) -> ExpectedCounts:
     home = min(max(rng.gauss(1.55, 0.45), 0.5), 3.4)
     away = min(max(rng.gauss(1.15, 0.40), 0.35), 3.0)
-    return ExpectedCounts(home, away, rng.uniform(4.6, 6.2), rng.uniform(3.6, 5.2), rng.uniform(1.6, 2.4), rng.uniform(1.8, 2.8))
+    return ExpectedCounts(
+        home, away, rng.uniform(4.6, 6.2), rng.uniform(3.6, 5.2), rng.uniform(1.6, 2.4), rng.uniform(1.8, 2.8)
+    )
 
 
 def _build_team(name: str, number: int, rng: Random) -> Team:
@@ -205,16 +207,25 @@ class _WorldBuilder:
 
     def build_world(self) -> World:
         world = self.world
-        world.tournaments = _build_tournaments(self.make_rng("tournaments"), max(1, -(-world.size // FIXTURES_PER_TOURNAMENT)))
+        world.tournaments = _build_tournaments(
+            self.make_rng("tournaments"), max(1, -(-world.size // FIXTURES_PER_TOURNAMENT))
+        )
         world.fixtures = self._build_fixtures()
-        world.listings = {platform: [self._build_listing(f, platform) for f in world.fixtures if platform in f.platforms] for platform in Platform}
+        world.listings = {
+            platform: [self._build_listing(f, platform) for f in world.fixtures if platform in f.platforms]
+            for platform in Platform
+        }
         self._add_duplicates()
         self._add_others()
         return world
 
     def _draw_platform_sets(self) -> list[frozenset[Platform]]:
         """One set of platforms per fixture, mostly alike inside a tournament, with a third of them dealt at random."""
-        sets = [group for (group, _), count in zip(FIXTURES_BY_PLATFORM_SET, apportion_fixtures(self.world.size), strict=True) for _ in range(count)]
+        sets = [
+            group
+            for (group, _), count in zip(FIXTURES_BY_PLATFORM_SET, apportion_fixtures(self.world.size), strict=True)
+            for _ in range(count)
+        ]
         rng = self.make_rng("coverage")
         moved = sorted(rng.sample(range(len(sets)), len(sets) // 3))
         dealt = [sets[i] for i in moved]
@@ -236,10 +247,19 @@ class _WorldBuilder:
         for number in range(len(sets) + len(lonely)):
             identified = number < len(sets)
             platforms = sets[number] if identified else frozenset({lonely[number - len(sets)]})
-            tournament = world.tournaments[number // FIXTURES_PER_TOURNAMENT if identified else rng.randrange(len(world.tournaments))]
-            home, away = _build_team(names[2 * number], 2 * number, rng), _build_team(names[2 * number + 1], 2 * number + 1, rng)
+            tournament = world.tournaments[
+                number // FIXTURES_PER_TOURNAMENT if identified else rng.randrange(len(world.tournaments))
+            ]
+            home, away = (
+                _build_team(names[2 * number], 2 * number, rng),
+                _build_team(names[2 * number + 1], 2 * number + 1, rng),
+            )
             genius = 13_000_000 + self.offset * 9_000 + number * 3 + rng.randrange(3) if rng.random() < 0.55 else None
-            rotated = Platform.BET9JA if identified and len(platforms) > 1 and Platform.BET9JA in platforms and number % 150 == 37 else None
+            rotated = (
+                Platform.BET9JA
+                if identified and len(platforms) > 1 and Platform.BET9JA in platforms and number % 150 == 37
+                else None
+            )
             fixtures.append(
                 Fixture(
                     number=number,
@@ -265,8 +285,16 @@ class _WorldBuilder:
             return str(782_000_000 + self.offset * 300_000 + fixture.number * 70 + step)
         if fixture.sr_id is None:
             # Nobody's id: either a match only Genius knows, or the platform's own text.
-            return f"sr:match:1111111{14_500_000 + fixture.number}" if fixture.number % 2 else f"sr:match:BAa{fixture.number:06d}Dswk7me6i4"
-        return f"sr:match:1111111{fixture.genius_id}" if is_only_genius_at_sportybet(fixture) else f"sr:match:{fixture.sr_id}"
+            return (
+                f"sr:match:1111111{14_500_000 + fixture.number}"
+                if fixture.number % 2
+                else f"sr:match:BAa{fixture.number:06d}Dswk7me6i4"
+            )
+        return (
+            f"sr:match:1111111{fixture.genius_id}"
+            if is_only_genius_at_sportybet(fixture)
+            else f"sr:match:{fixture.sr_id}"
+        )
 
     def _draw_pair_count(self, fixture: Fixture, platform: Platform) -> int:
         mean = PRICED_PAIRS_BY_TIER[platform][fixture.tournament.tier]
@@ -276,7 +304,15 @@ class _WorldBuilder:
         tournament = fixture.tournament
         external_id = self._make_external_id(fixture, platform)
         pairs = self._draw_pair_count(fixture, platform)
-        return Listing(platform, external_id, fixture, tournament.ids[platform], tournament.names[platform], pairs, quirk=self.ids.randrange(10_000))
+        return Listing(
+            platform,
+            external_id,
+            fixture,
+            tournament.ids[platform],
+            tournament.names[platform],
+            pairs,
+            quirk=self.ids.randrange(10_000),
+        )
 
     def _add_duplicates(self) -> None:
         """Bet9ja lists some fixtures a second time, in a group of the country's own, with fewer markets."""
@@ -312,14 +348,20 @@ class _WorldBuilder:
             is_srl = number < first + simulated
             platform = Platform.SPORTYBET if is_srl else Platform.BET9JA
             kickoff = _draw_kickoff(rng, world.epoch) if is_srl else world.epoch + timedelta(days=200)
-            fixture = Fixture(number, None, None, real, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng))
+            fixture = Fixture(
+                number, None, None, real, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng)
+            )
             if is_srl:
                 league = number % 2
                 group, name = f"sr:tournament:{36225 + league}", ("LaLiga SRL", "Premier League SRL")[league]
-                world.simulated_listings.append(Listing(platform, f"sr:match:{64_900_000 + number}", fixture, group, name, 40, quirk=5_000))
+                world.simulated_listings.append(
+                    Listing(platform, f"sr:match:{64_900_000 + number}", fixture, group, name, 40, quirk=5_000)
+                )
             else:
                 external_id = str(990_100_000 + number)
-                world.antepost_listings.append(Listing(platform, external_id, fixture, real.ids[platform], real.names[platform], 1, quirk=5_000))
+                world.antepost_listings.append(
+                    Listing(platform, external_id, fixture, real.ids[platform], real.names[platform], 1, quirk=5_000)
+                )
 
 
 def build_world(seed: int, size: int, epoch: datetime) -> World:

@@ -68,7 +68,9 @@ class PlatformClient:
         self._transport = AiohttpTransport(config.connect_timeout_s, config.read_timeout_s, config.proxy)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._transport is not None:
             await self._transport.aclose()
             self._transport = None
@@ -99,10 +101,17 @@ class PlatformClient:
         observed_at = received_at - timedelta(seconds=failures.parse_age_s(headers.get("age")))
         if status is not None and not (failures.is_success(status) and failures.is_json(body)):
             # A page of errors may repeat the headers that were sent. JSON stays as it came: it is data.
-            headers, body = {name: self._redact(value) for name, value in headers.items()}, body and self._redact_body(body)
+            headers, body = (
+                {name: self._redact(value) for name, value in headers.items()},
+                body and self._redact_body(body),
+            )
         answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)
         verdict = _judge_answer(answer, unread, judge)
-        return answer if verdict is None else replace(answer, failure=verdict[0], failure_detail=escape_controls(self._redact(verdict[1])))
+        return (
+            answer
+            if verdict is None
+            else replace(answer, failure=verdict[0], failure_detail=escape_controls(self._redact(verdict[1])))
+        )
 
     def _open_transport(self) -> httpx.AsyncBaseTransport:
         if self._transport is None:
@@ -122,7 +131,9 @@ class PlatformClient:
         # httpx parses an address once more for parameters that it is given apart.
         query = f"?{urlencode(request.params)}" if request.params else ""
         headers = self._headers if request.json_body is None else self._headers_with_json
-        return httpx.Request(request.method, f"{self._base_url}{request.path}{query}", headers=headers, content=request.json_body)
+        return httpx.Request(
+            request.method, f"{self._base_url}{request.path}{query}", headers=headers, content=request.json_body
+        )
 
 
 def select_stored_headers(headers: httpx.Headers) -> dict[str, str]:

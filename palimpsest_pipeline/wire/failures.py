@@ -33,7 +33,9 @@ def is_success(status: int) -> bool:
     return 200 <= status < 300
 
 
-def classify_status(status: int, headers: Mapping[str, str], kind: PayloadKind, start_of_body: bytes | None) -> Verdict | None:
+def classify_status(
+    status: int, headers: Mapping[str, str], kind: PayloadKind, start_of_body: bytes | None
+) -> Verdict | None:
     """Failure that an answer shows outside its JSON; None for a 2xx whose body begins like JSON, which the platform's own reading judges.
 
     `headers` by lower-case names. `start_of_body` may be the whole; None where it could not be read.
@@ -42,10 +44,15 @@ def classify_status(status: int, headers: Mapping[str, str], kind: PayloadKind, 
     if asked := detect_challenge(status, headers, start_of_body):
         return FailureClass.BLOCKED, f"{detail}: {asked}"
     if is_success(status):
-        return None if start_of_body is None else _classify_content(status, headers.get("content-type", ""), start_of_body)
+        return (
+            None if start_of_body is None else _classify_content(status, headers.get("content-type", ""), start_of_body)
+        )
     if status < 400:
         to = headers.get("location")
-        return FailureClass.CONTRACT_BROKEN, f"{detail}: redirect to {to!r} refused" if to else f"{detail}: not asked for"
+        return (
+            FailureClass.CONTRACT_BROKEN,
+            f"{detail}: redirect to {to!r} refused" if to else f"{detail}: not asked for",
+        )
     if status == 429 and "retry-after" in headers:
         detail += f", Retry-After {headers['retry-after']}"
     failure = FailureClass.TRANSIENT if status >= 500 else _FAILURE_BY_STATUS.get(status, FailureClass.PERMANENT)
@@ -82,7 +89,10 @@ def _classify_content(status: int, content_type: str, start_of_body: bytes) -> V
         return None
     if is_html(start_of_body):
         return FailureClass.BLOCKED, f"HTML in place of JSON: {make_excerpt(start_of_body)}"
-    return FailureClass.CONTRACT_BROKEN, f"not JSON (content type {content_type or 'not given'}): {make_excerpt(start_of_body)}"
+    return (
+        FailureClass.CONTRACT_BROKEN,
+        f"not JSON (content type {content_type or 'not given'}): {make_excerpt(start_of_body)}",
+    )
 
 
 def is_html(body: bytes) -> bool:
@@ -97,7 +107,9 @@ def is_json(body: bytes | None) -> bool:
 def make_excerpt(body: bytes) -> str:
     """The beginning of a body for an error message, on one line, control characters as escapes. A NUL is shown as what cannot be decoded: no table
     of texts takes it."""
-    return escape_controls(" ".join(body[: _EXCERPT_CHARS * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT_CHARS])
+    return escape_controls(
+        " ".join(body[: _EXCERPT_CHARS * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT_CHARS]
+    )
 
 
 def parse_retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:

@@ -13,7 +13,13 @@ from .failures import Verdict
 REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
 """What sending a request may raise. aiohttp's own and the socket's are here because the transport lets some of them through."""
 
-_RETRYABLE_ERRORS: Final = (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError, httpx.ProxyError, OSError)
+_RETRYABLE_ERRORS: Final = (
+    httpx.TimeoutException,
+    httpx.NetworkError,
+    httpx.RemoteProtocolError,
+    httpx.ProxyError,
+    OSError,
+)
 
 
 def classify_error(error: BaseException) -> Verdict:

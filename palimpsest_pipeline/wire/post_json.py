@@ -33,21 +33,27 @@ def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None
     except httpx.InvalidURL:
         raise PostError(f"{_extract_host(url)}: the address cannot be asked") from None
     except library_errors.REQUEST_ERRORS as error:
-        raise PostError(f"{_extract_host(url)}: {redact(library_errors.classify_error(error)[1], *list_link_secrets(url))}") from None
+        raise PostError(
+            f"{_extract_host(url)}: {redact(library_errors.classify_error(error)[1], *list_link_secrets(url))}"
+        ) from None
 
 
 async def _post(url: str, body: bytes, timeout_s: float) -> None:
     transport = AiohttpTransport(timeout_s, timeout_s, None)
     try:
         async with asyncio.timeout(timeout_s):
-            question = httpx.Request("POST", url, content=body, headers={"content-type": "application/json", "accept-encoding": "gzip"})
+            question = httpx.Request(
+                "POST", url, content=body, headers={"content-type": "application/json", "accept-encoding": "gzip"}
+            )
             response = await transport.handle_async_request(question)
             try:
                 if not failures.is_success(response.status_code):
                     said = await _describe_refusal(
                         response, build_bytes_redactor(list_link_secrets(url))
                     )  # before it is cut: half a secret would not be found
-                    raise PostError(f"{_extract_host(url)} answered HTTP {response.status_code}{redact(said, *list_link_secrets(url))}")
+                    raise PostError(
+                        f"{_extract_host(url)} answered HTTP {response.status_code}{redact(said, *list_link_secrets(url))}"
+                    )
             finally:
                 await response.aclose()
     finally:

@@ -44,7 +44,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: Proxy | None) -> None:
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s, sock_read=read_timeout_s)
         self._proxy = None if proxy is None else proxy.url
-        self._proxy_headers = {} if proxy is None or proxy.authorization is None else {"proxy-authorization": proxy.authorization}
+        self._proxy_headers = (
+            {} if proxy is None or proxy.authorization is None else {"proxy-authorization": proxy.authorization}
+        )
         # Certificates that the environment names are for whoever goes through a proxy.
         self._tls = httpx.create_ssl_context() if proxy else get_default_tls_context()
         self._session: aiohttp.ClientSession | None = None
@@ -52,7 +54,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ssl=self._tls)
-            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
             # Where a kept connection breaks aiohttp asks once more by itself, and has no public switch against it.
             self._session._retry_connection = False
         return self._session
@@ -75,7 +79,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             )
         except (aiohttp.ClientError, TimeoutError) as error:
             _raise_as_httpx(error)
-        return httpx.Response(response.status, headers=response.raw_headers, stream=_BodyStream(response), request=request)
+        return httpx.Response(
+            response.status, headers=response.raw_headers, stream=_BodyStream(response), request=request
+        )
 
     async def aclose(self) -> None:
         if self._session is not None:

@@ -76,7 +76,9 @@ def peak_rss_mb() -> float:
 
 def run(module: str, task: Order, told: type[Told]) -> Told:
     """Runs `module` as a program on the task. Raises RuntimeError with its error output when it fails."""
-    done = subprocess.run([sys.executable, "-m", module], input=msgspec.json.encode(task), capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", module], input=msgspec.json.encode(task), capture_output=True, check=False
+    )
     if done.returncode:
         raise RuntimeError(f"{module} {task.do} ended with {done.returncode}:\n{done.stderr.decode()}")
     return msgspec.json.decode(done.stdout, type=told)

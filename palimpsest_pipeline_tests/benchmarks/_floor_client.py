@@ -43,9 +43,13 @@ def questions(task: Task, platform: Platform) -> list[bytes]:
         **{name.lower(): value for name, value in adapter.build_headers().items()},
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    wanted = [(external_id, target.sr_id) for target in task.targets for external_id in target.listings.get(platform, ())]
+    wanted = [
+        (external_id, target.sr_id) for target in task.targets for external_id in target.listings.get(platform, ())
+    ]
     asked = [adapter.build_detail_request(*listing) for listing in wanted]
-    paths = [base.path + request.path + (f"?{urlencode(request.params)}" if request.params else "") for request in asked]
+    paths = [
+        base.path + request.path + (f"?{urlencode(request.params)}" if request.params else "") for request in asked
+    ]
     return [f"GET {path} HTTP/1.1\r\n{head}\r\n".encode() for path in paths]
 
 

@@ -23,7 +23,10 @@ MOVES: Final = 0.1
 """How often an answer shows a market otherwise than the one before."""
 PRICES_A_LISTING: Final = 390
 """About, of the lines below: what a listing's history comes to."""
-LINES: Final = {"total_goals": ("total=0.5", "total=1.5", "total=2.5", "total=3.5", "total=4.5"), "asian_handicap": ("handicap=-1", "handicap=0")}
+LINES: Final = {
+    "total_goals": ("total=0.5", "total=1.5", "total=2.5", "total=3.5", "total=4.5"),
+    "asian_handicap": ("handicap=-1", "handicap=0"),
+}
 """Specifiers of markets on several lines."""
 STATES: Final = (MarketState.OFFERED, MarketState.SUSPENDED, MarketState.NO_PRICE, MarketState.WITHDRAWN)
 SHARES: Final = (0.88, 0.05, 0.02, 0.05)
@@ -34,8 +37,15 @@ class HistoryWorld:
 
     def __init__(self, seed: int, partition_prices: int) -> None:
         words = load_vocabulary()
-        keys = words.markets.filter(pl.col("market_key").is_in(MAIN_MARKETS)).select("market_id", "market_key", "fair_sum")
-        sizes = words.outcomes.join(keys, on="market_id").group_by("market_key", "fair_sum").agg(n=pl.len()).sort("market_key")
+        keys = words.markets.filter(pl.col("market_key").is_in(MAIN_MARKETS)).select(
+            "market_id", "market_key", "fair_sum"
+        )
+        sizes = (
+            words.outcomes.join(keys, on="market_id")
+            .group_by("market_key", "fair_sum")
+            .agg(n=pl.len())
+            .sort("market_key")
+        )
         self._lines = [(key, line, n, int(k)) for key, k, n in sizes.iter_rows() for line in LINES.get(key, ("",))]
         self._seed, self.fixtures = seed, max(1, round(partition_prices / (len(HOME_FIRST) * PRICES_A_LISTING)))
 
@@ -47,16 +57,28 @@ class HistoryWorld:
         sr_ids = np.arange(1, self.fixtures + 1) + number * self.fixtures
         minutes = random.integers(-20 * 60, 4 * 60, self.fixtures)
         kickoffs = pl.DataFrame({"sr_id": sr_ids, "minutes": minutes}).select(
-            "sr_id", version=1, observed_from=pl.lit(began), kickoff_at=pl.lit(HISTORY_AS_OF) + pl.duration(minutes="minutes")
+            "sr_id",
+            version=1,
+            observed_from=pl.lit(began),
+            kickoff_at=pl.lit(HISTORY_AS_OF) + pl.duration(minutes="minutes"),
         )
-        lives = pl.DataFrame({"sr_id": np.repeat(sr_ids, len(HOME_FIRST)), "platform": list(HOME_FIRST) * self.fixtures}).with_columns(
-            listing_id=pl.int_range(pl.len()) + number * n, is_home=pl.col("platform") == HOME_FIRST[0], first_listed_at=pl.lit(began)
+        lives = pl.DataFrame(
+            {"sr_id": np.repeat(sr_ids, len(HOME_FIRST)), "platform": list(HOME_FIRST) * self.fixtures}
+        ).with_columns(
+            listing_id=pl.int_range(pl.len()) + number * n,
+            is_home=pl.col("platform") == HOME_FIRST[0],
+            first_listed_at=pl.lit(began),
         )
         looks = self._looks(random, lives)
         answered = looks.filter(look=LookResult.ANSWERED.value)
-        lives = lives.join(answered.group_by("listing_id").agg(last_seen_at=pl.col("at").max()), on="listing_id", maintain_order="left")
+        lives = lives.join(
+            answered.group_by("listing_id").agg(last_seen_at=pl.col("at").max()), on="listing_id", maintain_order="left"
+        )
         frames = {"lives": lives, "looks": looks, "changes": self._changes(random, answered), "kickoffs": kickoffs}
-        return {name: frame.select(pl.col(c).cast(kind) for c, kind in SCHEMAS[name].items()) for name, frame in frames.items()}
+        return {
+            name: frame.select(pl.col(c).cast(kind) for c, kind in SCHEMAS[name].items())
+            for name, frame in frames.items()
+        }
 
     def _looks(self, random: np.random.Generator, lives: pl.DataFrame) -> pl.DataFrame:
         """One row a cycle and listing, but for the five hours in which nobody looked at it."""
@@ -71,7 +93,12 @@ class HistoryWorld:
                 "quiet": quiet,
             }
         ).filter(~pl.col("cycle_id").is_between("quiet", pl.col("quiet") + 9))
-        other = pl.when(pl.col("luck") < 0.03).then(pl.lit(LookResult.FAILED.value)).when(pl.col("luck") < 0.05).then(pl.lit(LookResult.ABSENT.value))
+        other = (
+            pl.when(pl.col("luck") < 0.03)
+            .then(pl.lit(LookResult.FAILED.value))
+            .when(pl.col("luck") < 0.05)
+            .then(pl.lit(LookResult.ABSENT.value))
+        )
         minutes = pl.col("cycle_id") * (EVERY // timedelta(minutes=1))
         return rows.with_columns(
             at=pl.lit(HISTORY_AS_OF - ANSWERS * EVERY) + pl.duration(minutes=minutes, seconds="second"),
@@ -82,37 +109,67 @@ class HistoryWorld:
 
     def _changes(self, random: np.random.Generator, answered: pl.DataFrame) -> pl.DataFrame:
         day = pl.col("at").dt.date()
-        said = answered.select("listing_id", observed_at="at", keyframe=(day != day.shift().over("listing_id")).fill_null(value=True))
-        first = said.select(pl.col("listing_id") != pl.col("listing_id").shift()).to_series().fill_null(value=True).to_numpy()
+        said = answered.select(
+            "listing_id", observed_at="at", keyframe=(day != day.shift().over("listing_id")).fill_null(value=True)
+        )
+        first = (
+            said.select(pl.col("listing_id") != pl.col("listing_id").shift())
+            .to_series()
+            .fill_null(value=True)
+            .to_numpy()
+        )
         parts = [self._line(random, said, first, *line) for line in self._lines]
         return pl.concat(parts).sort("listing_id", "observed_at", maintain_order=True)
 
-    def _line(self, random: np.random.Generator, said: pl.DataFrame, first: np.ndarray, key: str, specifier: str, n: int, k: int) -> pl.DataFrame:
+    def _line(
+        self,
+        random: np.random.Generator,
+        said: pl.DataFrame,
+        first: np.ndarray,
+        key: str,
+        specifier: str,
+        n: int,
+        k: int,
+    ) -> pl.DataFrame:
         """The rows of a line: what moved, and in keyframes all that is not withdrawn."""
         moved = first | (random.random(said.height) < MOVES)
         version = moved.cumsum() - 1
         n_versions = int(version[-1]) + 1
         state = random.choice(len(STATES), n_versions, p=SHARES)
         chances = (
-            random.dirichlet(np.full(n, 4.0), n_versions) if k == 1 else np.full((n_versions, n), k / n) * random.uniform(0.9, 1.1, (n_versions, n))
+            random.dirichlet(np.full(n, 4.0), n_versions)
+            if k == 1
+            else np.full((n_versions, n), k / n) * random.uniform(0.9, 1.1, (n_versions, n))
         )
-        odds = np.maximum(np.rint(100 / (np.clip(chances, 0.002, 0.97) * random.uniform(1.01, 1.1, (n_versions, 1)))).astype(np.int32) * 10, 1010)
+        odds = np.maximum(
+            np.rint(100 / (np.clip(chances, 0.002, 0.97) * random.uniform(1.01, 1.1, (n_versions, 1)))).astype(np.int32)
+            * 10,
+            1010,
+        )
         odds[(state >= STATES.index(MarketState.NO_PRICE)) | (random.random(n_versions) < 0.01)] = 0
         spot = np.arange(n) == random.integers(0, n, n_versions)[:, None]
         odds[spot & (random.random(n_versions) < 0.02)[:, None]] = 0
-        masks = np.where(state == STATES.index(MarketState.SUSPENDED), (1 << n) - 1, np.where(random.random(n_versions) < 0.02, 1, 0))
+        masks = np.where(
+            state == STATES.index(MarketState.SUSPENDED), (1 << n) - 1, np.where(random.random(n_versions) < 0.02, 1, 0)
+        )
         rows = said.with_columns(
             market_key=pl.lit(key),
             specifier=pl.lit(specifier),
             outcome=pl.lit(""),
-            state=pl.Series(np.array([one.value for one in STATES], dtype=object)[state].tolist(), dtype=pl.String).gather(version),
+            state=pl.Series(
+                np.array([one.value for one in STATES], dtype=object)[state].tolist(), dtype=pl.String
+            ).gather(version),
             off_mask=pl.Series(masks).gather(version),
             odds=pl.Series(odds, dtype=pl.Array(pl.Int32, n)).gather(version),
             moved=pl.Series(moved),
         )
         gone = pl.col("state") == MarketState.WITHDRAWN.value
         prices = pl.col("odds").cast(pl.List(pl.Int32)).list.eval(pl.when(pl.element() > 0).then(pl.element()))
-        return rows.filter(pl.when("keyframe").then(~gone).otherwise("moved")).with_columns(odds_milli=prices).drop("odds", "moved")
+        return (
+            rows.filter(pl.when("keyframe").then(~gone).otherwise("moved"))
+            .with_columns(odds_milli=prices)
+            .drop("odds", "moved")
+        )
 
 
 SCHEMAS: Final = {

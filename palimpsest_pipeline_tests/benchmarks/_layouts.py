@@ -49,7 +49,11 @@ def reference_layouts(url: str, world: MarketWorld) -> dict[str, dict[str, float
             bookmaker_id=pl.lit(1), captured_at=pl.lit(BEGIN.replace(tzinfo=None)), scrape_run_id=pl.lit(1)
         )
         _copy(conn, "bench.odds_snapshots", snapshots)
-        _copy(conn, "bench.market_odds", full.select("betpawa_market_id", "betpawa_market_name", "line", "outcomes", snapshot_id="event_id"))
+        _copy(
+            conn,
+            "bench.market_odds",
+            full.select("betpawa_market_id", "betpawa_market_name", "line", "outcomes", snapshot_id="event_id"),
+        )
         _copy(
             conn,
             "bench.market_odds_current",
@@ -69,28 +73,42 @@ def reference_layouts(url: str, world: MarketWorld) -> dict[str, dict[str, float
                 "bench.market_odds_history",
                 changed.select("event_id", "bookmaker_slug", "betpawa_market_id", "line", "outcomes", "captured_at"),
             )
-        size = {name: _size(conn, name) for name in ("odds_snapshots", "market_odds", "market_odds_current", "market_odds_history")}
+        size = {
+            name: _size(conn, name)
+            for name in ("odds_snapshots", "market_odds", "market_odds_current", "market_odds_history")
+        }
     assert whole, "a world without markets measures nothing"
     return {
         "snapshots": {
             "bytes_per_price": (size["odds_snapshots"] + size["market_odds"]) / n_full,
             "rewritten_share": rewritten / SAMPLED_CYCLES / world.listings,
         },
-        "current_and_history": {"bytes_per_price": size["market_odds_history"] / n_changed, "current_bytes": size["market_odds_current"]},
+        "current_and_history": {
+            "bytes_per_price": size["market_odds_history"] / n_changed,
+            "current_bytes": size["market_odds_current"],
+        },
     }
 
 
 def _market_rows(world: MarketWorld, moved: np.ndarray | None) -> pl.DataFrame:
     rows = world.rows(world.instants(BEGIN + timedelta(days=1)), moved).join(world.lines, on="market")
     place = pl.int_range(1, pl.len() + 1).cast(pl.String)
-    outcome = pl.concat_str(pl.lit('{"name": "'), place, pl.lit('", "odds": '), (pl.element() / 1000).cast(pl.String), pl.lit(', "is_active": true}'))
+    outcome = pl.concat_str(
+        pl.lit('{"name": "'),
+        place,
+        pl.lit('", "odds": '),
+        (pl.element() / 1000).cast(pl.String),
+        pl.lit(', "is_active": true}'),
+    )
     outcomes = pl.concat_str(pl.lit("["), pl.col("odds_milli").list.eval(outcome).list.join(", "), pl.lit("]"))
     return rows.select(
         event_id="listing_id",
         bookmaker_slug=pl.lit("sportybet"),
         betpawa_market_id=(pl.col("market_id") + 3700).cast(pl.String),
         betpawa_market_name=pl.format("Total Goals Over/Under {} - FT", "market_id"),
-        line=pl.when(pl.col("specifier") != "").then(pl.col("specifier").str.strip_prefix("total=").cast(pl.Float64, strict=False)),
+        line=pl.when(pl.col("specifier") != "").then(
+            pl.col("specifier").str.strip_prefix("total=").cast(pl.Float64, strict=False)
+        ),
         outcomes=outcomes,
         captured_at=pl.col("observed_at").dt.replace_time_zone(None),
         n=pl.col("odds_milli").list.len(),
@@ -103,5 +121,7 @@ def _copy(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
 
 
 def _size(conn: psycopg.Connection, table: str) -> float:
-    (size,) = conn.execute("select pg_total_relation_size(%s::regclass)::float8", [f"bench.{table}"]).fetchone() or (0.0,)
+    (size,) = conn.execute("select pg_total_relation_size(%s::regclass)::float8", [f"bench.{table}"]).fetchone() or (
+        0.0,
+    )
     return float(size)

@@ -40,7 +40,10 @@ class MarketWorld:
             {
                 "market": numbers,
                 "market_id": [1 + number // LINES_PER_MARKET for number in numbers],
-                "specifier": ["" if number % LINES_PER_MARKET == 0 else f"total={number % LINES_PER_MARKET + 0.5}" for number in numbers],
+                "specifier": [
+                    "" if number % LINES_PER_MARKET == 0 else f"total={number % LINES_PER_MARKET + 0.5}"
+                    for number in numbers
+                ],
                 "size": sizes,
             },
             schema={"market": pl.Int32, "market_id": pl.Int16, "specifier": pl.String, "size": pl.Int16},
@@ -60,7 +63,9 @@ class MarketWorld:
         moved = self._random.random((self.listings, MARKETS)) < self._changed
         prices = moved[:, self._market_of_price]
         self._log_odds = np.where(
-            prices, np.clip(self._log_odds + self._random.normal(0, 0.04, prices.shape), np.log(1.02), np.log(900)), self._log_odds
+            prices,
+            np.clip(self._log_odds + self._random.normal(0, 0.04, prices.shape), np.log(1.02), np.log(900)),
+            self._log_odds,
         )
         self.odds = np.where(prices, self._milli(self._log_odds), before)
         return np.add.reduceat((self.odds != before).astype(np.int8), self._starts, axis=1) > 0
@@ -76,10 +81,16 @@ class MarketWorld:
 
     def captures(self, instants: np.ndarray) -> pl.DataFrame:
         """One answer per listing."""
-        counts = {"n_markets_listed": MARKETS, "n_markets_mapped": MARKETS, "n_markets_priced": MARKETS, "n_prices": PRICES, "n_prices_merged": 0}
-        return pl.DataFrame({"listing_id": np.arange(1, self.listings + 1, dtype=np.int32), "observed_at": instants}).with_columns(
-            pl.col("observed_at").cast(INSTANT), **{name: pl.lit(n, pl.Int32) for name, n in counts.items()}
-        )
+        counts = {
+            "n_markets_listed": MARKETS,
+            "n_markets_mapped": MARKETS,
+            "n_markets_priced": MARKETS,
+            "n_prices": PRICES,
+            "n_prices_merged": 0,
+        }
+        return pl.DataFrame(
+            {"listing_id": np.arange(1, self.listings + 1, dtype=np.int32), "observed_at": instants}
+        ).with_columns(pl.col("observed_at").cast(INSTANT), **{name: pl.lit(n, pl.Int32) for name, n in counts.items()})
 
     def rows(self, instants: np.ndarray, moved: np.ndarray | None = None) -> pl.DataFrame:
         """Market rows of the answers: all, or those in the mask. Columns listing_id, observed_at, market (place in `lines`), odds_milli."""

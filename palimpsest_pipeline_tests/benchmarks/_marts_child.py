@@ -102,7 +102,11 @@ class DuckDB:
     def __init__(self, task: Derive) -> None:
         import duckdb
 
-        self._folder, self._inputs, self._query = Path(task.folder), INPUTS[task.table], (SQL / f"{task.table}.sql").read_text()
+        self._folder, self._inputs, self._query = (
+            Path(task.folder),
+            INPUTS[task.table],
+            (SQL / f"{task.table}.sql").read_text(),
+        )
         self._conn = duckdb.connect()
         self._conn.execute("set timezone = 'UTC'")
         for name in WORDS:
@@ -110,7 +114,9 @@ class DuckDB:
 
     def derive(self, partition: int) -> int:
         for name in self._inputs:
-            self._conn.execute(f"create or replace view {name} as from read_parquet('{partition_file(self._folder, name, partition)}')")
+            self._conn.execute(
+                f"create or replace view {name} as from read_parquet('{partition_file(self._folder, name, partition)}')"
+            )
         self._conn.execute(f"create or replace temp table derived as {self._query}")
         return int((self._conn.execute("select count(*) from derived").fetchone() or (0,))[0])
 
@@ -130,9 +136,13 @@ class Postgres:
         from palimpsest_pipeline.storage.db.connection import Database
 
         self._query = (SQL / f"{task.table}.sql").read_text()
-        self._conn = psycopg.connect(Database(task.url).conninfo, autocommit=True, options="-c TimeZone=UTC -c DateStyle=ISO")
+        self._conn = psycopg.connect(
+            Database(task.url).conninfo, autocommit=True, options="-c TimeZone=UTC -c DateStyle=ISO"
+        )
         self._conn.execute(f"set work_mem = '{WORK_MEM}'".encode())
-        self._conn.execute("set enable_nestloop = off")  # it takes what a CTE comes to for a few rows, and would loop over them
+        self._conn.execute(
+            "set enable_nestloop = off"
+        )  # it takes what a CTE comes to for a few rows, and would loop over them
 
     def derive(self, partition: int) -> int:
         self._conn.execute("drop table if exists pg_temp.derived")

@@ -22,7 +22,14 @@ WORDS: Final = ("outcomes", "sets")
 HOME_FIRST: Final = ("betpawa", "sportybet", "bet9ja")
 """Home, and its competitors in order of trust. The SQL names them as well, and what is below."""
 MAX_SKEW_S: Final = 120.0
-MAIN_MARKETS: Final = ("match_result", "total_goals", "both_teams_to_score", "double_chance", "draw_no_bet", "asian_handicap")
+MAIN_MARKETS: Final = (
+    "match_result",
+    "total_goals",
+    "both_teams_to_score",
+    "double_chance",
+    "draw_no_bet",
+    "asian_handicap",
+)
 HISTORY_AS_OF: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SILENCE_LIMIT: Final = timedelta(minutes=150)
 

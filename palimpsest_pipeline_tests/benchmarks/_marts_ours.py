@@ -12,7 +12,17 @@ from palimpsest_pipeline.metrics.prices.market_gaps import find_availability_gap
 from palimpsest_pipeline.metrics.prices.price_comparison import build_price_comparison
 from palimpsest_pipeline.pipeline.marts.listing_batches import ROWS_PER_BATCH, batch_listings
 
-from ._marts_files import AS_THEY_STAND, HISTORY_AS_OF, HOME_FIRST, INPUTS, MAIN_MARKETS, MAX_SKEW_S, SILENCE_LIMIT, read_partition, read_words
+from ._marts_files import (
+    AS_THEY_STAND,
+    HISTORY_AS_OF,
+    HOME_FIRST,
+    INPUTS,
+    MAIN_MARKETS,
+    MAX_SKEW_S,
+    SILENCE_LIMIT,
+    read_partition,
+    read_words,
+)
 
 __all__ = ["derive", "read_partition", "read_words"]
 
@@ -21,33 +31,60 @@ HISTORY_ROWS_AT_ONCE: Final = ROWS_PER_BATCH // 5
 """The pipeline's batches hold the rows of all markets, of which at most a fifth are of main ones; the partitions here hold no others."""
 
 
-def comparison(markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+def comparison(
+    markets: pl.DataFrame, listings: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
     names = outcomes.select("market_key", "ordinal", "outcome_key")
     return build_price_comparison(markets, listings, names, sets, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S)
 
 
 def gaps(markets: pl.DataFrame, listings: pl.DataFrame, _outcomes: pl.DataFrame, _sets: pl.DataFrame) -> pl.DataFrame:
-    return find_availability_gaps(markets, listings, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S, main_markets=MAIN_MARKETS)
+    return find_availability_gaps(
+        markets, listings, platforms=HOME_FIRST, max_skew_s=MAX_SKEW_S, main_markets=MAIN_MARKETS
+    )
 
 
-def standing_margins(markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+def standing_margins(
+    markets: pl.DataFrame, _listings: pl.DataFrame, _outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
     """Of every market as it stands."""
     ids = sets.select("market_key", "market_id").unique()
-    listed = markets.filter(pl.col("outcome") == "", pl.col("state") != MarketState.WITHDRAWN.value).join(ids, on="market_key").with_row_index("row")
+    listed = (
+        markets.filter(pl.col("outcome") == "", pl.col("state") != MarketState.WITHDRAWN.value)
+        .join(ids, on="market_key")
+        .with_row_index("row")
+    )
     found = compute_market_margins(expand_outcomes(listed, MARKET), MARKET, sets)
     names = listed.select("sr_id", "platform", "market_key", "specifier")[found["row"]]
     return pl.concat([names, found.drop(MARKET)], how="horizontal")
 
 
 def market_margin(
-    lives: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, kickoffs: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
+    lives: pl.DataFrame,
+    looks: pl.DataFrame,
+    changes: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
 ) -> pl.DataFrame:
     """Of the main markets over time."""
-    n_rows, tournaments = changes.group_by("listing_id").agg(n_rows=pl.len()), kickoffs.select("sr_id", tournament_key=pl.lit("sr:17"))
+    n_rows, tournaments = (
+        changes.group_by("listing_id").agg(n_rows=pl.len()),
+        kickoffs.select("sr_id", tournament_key=pl.lit("sr:17")),
+    )
     parts = []
     for some in batch_listings(lives, n_rows, tournaments, HISTORY_ROWS_AT_ONCE):
-        told = (some, looks.join(some, on="listing_id", how="semi"), changes.join(some, on="listing_id", how="semi"), kickoffs)
-        parts.append(build_margin_stretches(*told, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT))
+        told = (
+            some,
+            looks.join(some, on="listing_id", how="semi"),
+            changes.join(some, on="listing_id", how="semi"),
+            kickoffs,
+        )
+        parts.append(
+            build_margin_stretches(
+                *told, outcomes, sets, market_keys=MAIN_MARKETS, as_of=HISTORY_AS_OF, silence_limit=SILENCE_LIMIT
+            )
+        )
     return pl.concat(parts)
 
 
@@ -59,7 +96,9 @@ TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {
 }
 
 
-def derive(table: str, fixtures_at_once: int, frames: Sequence[pl.DataFrame], outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+def derive(
+    table: str, fixtures_at_once: int, frames: Sequence[pl.DataFrame], outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
     """A partition's rows of one of TABLES, batch by batch as the pipeline does: memory is that of a batch, the partition and its rows."""
     if INPUTS[table] != AS_THEY_STAND:
         return TABLES[table](*frames, outcomes, sets)

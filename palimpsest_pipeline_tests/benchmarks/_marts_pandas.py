@@ -36,7 +36,9 @@ def _prices(markets: pd.DataFrame) -> pd.DataFrame:
     listed = markets[(markets["outcome"] == "") & (markets["state"] != "withdrawn")]
     counts = listed["odds_milli"].str.len().to_numpy()
     rows = listed.loc[np.repeat(listed.index, counts), [*BOOK, "off_mask"]].reset_index(drop=True)
-    milli = np.concatenate([np.asarray(odds, dtype=float) for odds in listed["odds_milli"]]) if len(listed) else np.empty(0)
+    milli = (
+        np.concatenate([np.asarray(odds, dtype=float) for odds in listed["odds_milli"]]) if len(listed) else np.empty(0)
+    )
     ordinal = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     rows["ordinal"], rows["bit"] = ordinal + 1, np.int64(1) << ordinal
     rows["price"] = np.where(milli > 1000, milli, np.nan)
@@ -68,7 +70,9 @@ def _judged(books: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
     """Books with winners_k, n_expected, margin_status, margin."""
     largest = sets.groupby("market_key", as_index=False)[["winners_k", "n_expected"]].max()
     found = books.merge(largest, on="market_key").merge(
-        sets[["market_key", "outcome_mask", "n_expected"]].rename(columns={"n_expected": "n_in_set"}), on=["market_key", "outcome_mask"], how="left"
+        sets[["market_key", "outcome_mask", "n_expected"]].rename(columns={"n_expected": "n_in_set"}),
+        on=["market_key", "outcome_mask"],
+        how="left",
     )
     sum_inverse = found["sum_inverse"].where(found["n_outcomes"] > 0)
     margin = sum_inverse / found["winners_k"] - 1
@@ -92,19 +96,33 @@ def _judged(books: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def standing_margins(markets: pd.DataFrame, _listings: pd.DataFrame, _outcomes: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+def standing_margins(
+    markets: pd.DataFrame, _listings: pd.DataFrame, _outcomes: pd.DataFrame, sets: pd.DataFrame
+) -> pd.DataFrame:
     prices = _prices(markets)
     rows = _judged(_books(prices), sets)
     backable = prices[prices["price"].notna() & ~prices["off"]].astype({"ordinal": "int16", "price": "int32"})
     lists = backable.groupby(BOOK, sort=False).agg(ordinals=("ordinal", list), odds_milli=("price", list)).reset_index()
     rows = rows.merge(lists, on=BOOK, how="left").assign(
-        payout=1 / (1 + rows["margin"]), margin_reference_pct=((rows["sum_priced"] - 1) * 100).where(rows["n_priced"] > 0)
+        payout=1 / (1 + rows["margin"]),
+        margin_reference_pct=((rows["sum_priced"] - 1) * 100).where(rows["n_priced"] > 0),
     )
-    columns = ["n_outcomes", "n_expected", "winners_k", "sum_inverse", "margin", "payout", "margin_status", "margin_reference_pct"]
+    columns = [
+        "n_outcomes",
+        "n_expected",
+        "winners_k",
+        "sum_inverse",
+        "margin",
+        "payout",
+        "margin_status",
+        "margin_reference_pct",
+    ]
     return rows[["sr_id", "platform", "market_key", "specifier", *columns, "ordinals", "odds_milli"]]
 
 
-def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd.DataFrame, sets: pd.DataFrame) -> pd.DataFrame:
+def price_comparison(
+    markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd.DataFrame, sets: pd.DataFrame
+) -> pd.DataFrame:
     listings = _as_of(listings)
     live = listings[listings["dropped_at"].isna() & listings["answered_at"].notna()]
     prices = _prices(markets.merge(live[["sr_id", "platform"]], on=["sr_id", "platform"]))
@@ -131,19 +149,32 @@ def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd
     on_line = pd.DataFrame(comparable).groupby([rows[name] for name in MARKET], sort=False).transform("any")
     far &= on_line[first] & on_line[second]
     first_stays = skew_s[first] <= skew_s[second]
-    offers = {HOME: counted[HOME], first: counted[first].where(~far | first_stays), second: counted[second].where(~far | ~first_stays)}
+    offers = {
+        HOME: counted[HOME],
+        first: counted[first].where(~far | first_stays),
+        second: counted[second].where(~far | ~first_stays),
+    }
     best = pd.concat(offers, axis=1).max(axis=1)
-    n_more, n_same = (sum(compare(p) for p in COMPETITORS) for compare in (lambda p: counted[p] > price[HOME], lambda p: counted[p] == price[HOME]))
+    n_more, n_same = (
+        sum(compare(p) for p in COMPETITORS)
+        for compare in (lambda p: counted[p] > price[HOME], lambda p: counted[p] == price[HOME])
+    )
     is_compared = comparable[COMPETITORS[0]] | comparable[COMPETITORS[1]]
     crossed = (
         rows.assign(inverse=1000 / best)[best.notna()]
         .groupby(MARKET, as_index=False)
         .agg(sum_inverse=("inverse", "sum"), outcome_mask=("bit", "sum"))
     )
-    crossed = crossed.merge(sets[sets["winners_k"].notna()][["market_key", "outcome_mask", "winners_k"]], on=["market_key", "outcome_mask"])
+    crossed = crossed.merge(
+        sets[sets["winners_k"].notna()][["market_key", "outcome_mask", "winners_k"]], on=["market_key", "outcome_mask"]
+    )
     crossed["arb"] = (crossed["sum_inverse"] / crossed["winners_k"] - 1 < -1e-12).astype("boolean")
-    crossed = crossed.rename(columns={"sum_inverse": "cross_book_sum_inverse"})[[*MARKET, "cross_book_sum_inverse", "arb"]]
-    rows = rows.merge(crossed, on=MARKET, how="left").merge(outcomes[["market_key", "ordinal", "outcome_key"]], on=["market_key", "ordinal"])
+    crossed = crossed.rename(columns={"sum_inverse": "cross_book_sum_inverse"})[
+        [*MARKET, "cross_book_sum_inverse", "arb"]
+    ]
+    rows = rows.merge(crossed, on=MARKET, how="left").merge(
+        outcomes[["market_key", "ordinal", "outcome_key"]], on=["market_key", "ordinal"]
+    )
 
     def state(platform: str) -> np.ndarray:
         return np.select([off[platform], price[platform].notna()], ["suspended", "offered"], "no_price")
@@ -183,14 +214,44 @@ def price_comparison(markets: pd.DataFrame, listings: pd.DataFrame, outcomes: pd
 
 
 COMPARISON: Final = [
-    *("sr_id", "market_key", "specifier", "outcome_key", "platform", "as_of", "home_odds", "platform_odds", "home_last_confirmed_at"),
-    *("platform_last_confirmed_at", "skew_s", "home_state", "platform_state", "comparable", "diff_abs", "diff_rel", "fair_home_prob"),
-    *("fair_platform_prob", "best_platform", "best_odds", "home_is_best", "home_tied_best", "rank_home", "home_margin", "platform_margin"),
+    *(
+        "sr_id",
+        "market_key",
+        "specifier",
+        "outcome_key",
+        "platform",
+        "as_of",
+        "home_odds",
+        "platform_odds",
+        "home_last_confirmed_at",
+    ),
+    *(
+        "platform_last_confirmed_at",
+        "skew_s",
+        "home_state",
+        "platform_state",
+        "comparable",
+        "diff_abs",
+        "diff_rel",
+        "fair_home_prob",
+    ),
+    *(
+        "fair_platform_prob",
+        "best_platform",
+        "best_odds",
+        "home_is_best",
+        "home_tied_best",
+        "rank_home",
+        "home_margin",
+        "platform_margin",
+    ),
     *("margin_diff", "cross_book_sum_inverse", "arb"),
 ]
 
 
-def availability_gap(markets: pd.DataFrame, listings: pd.DataFrame, _outcomes: pd.DataFrame, _sets: pd.DataFrame) -> pd.DataFrame:
+def availability_gap(
+    markets: pd.DataFrame, listings: pd.DataFrame, _outcomes: pd.DataFrame, _sets: pd.DataFrame
+) -> pd.DataFrame:
     listings = _as_of(listings)
     age_s = (listings["as_of"] - listings["answered_at"]).dt.total_seconds()
     listings["known"] = listings["dropped_at"].notna() | (age_s <= MAX_SKEW_S)
@@ -203,7 +264,9 @@ def availability_gap(markets: pd.DataFrame, listings: pd.DataFrame, _outcomes: p
     sides = []
     for p in COMPETITORS:
         theirs = listings[listings["platform"] == p][["sr_id", "known", "dropped_at"]]
-        rows = stands.merge(home.merge(theirs, on="sr_id", suffixes=("_home", "_platform")), on="sr_id").assign(platform=p)
+        rows = stands.merge(home.merge(theirs, on="sr_id", suffixes=("_home", "_platform")), on="sr_id").assign(
+            platform=p
+        )
         known = rows["known_home"] & rows["known_platform"]
         ends = {"home": HOME, "platform": p}
         rank = {side: pd.to_numeric(rows[f"rank_{q}"]) for side, q in ends.items()}
@@ -213,7 +276,13 @@ def availability_gap(markets: pd.DataFrame, listings: pd.DataFrame, _outcomes: p
         since = {side: pd.to_datetime(rows[f"state_since_{q}"], utc=True) for side, q in ends.items()}
         since = {side: rows[f"dropped_at_{side}"].fillna(since[side]).where(seen[side]) for side in ends}
         later = pd.concat(since, axis=1).max(axis=1).where(known)
-        words = {side: rank[side].map(dict(enumerate(STATES))).astype(object).where(~(dropped[side] & seen[side]), "event_dropped") for side in ends}
+        words = {
+            side: rank[side]
+            .map(dict(enumerate(STATES)))
+            .astype(object)
+            .where(~(dropped[side] & seen[side]), "event_dropped")
+            for side in ends
+        }
         rows = rows.assign(
             gap_type=np.select(
                 [
@@ -244,8 +313,25 @@ def availability_gap(markets: pd.DataFrame, listings: pd.DataFrame, _outcomes: p
 
 
 GAPS: Final = [
-    *("sr_id", "market_key", "specifier", "platform", "as_of", "gap_type", "home_state", "platform_state", "home_state_since"),
-    *("platform_state_since", "gap_open_since", "gap_minutes", "never_offered_home", "never_offered_platform", "minutes_to_kickoff"),
+    *(
+        "sr_id",
+        "market_key",
+        "specifier",
+        "platform",
+        "as_of",
+        "gap_type",
+        "home_state",
+        "platform_state",
+        "home_state_since",
+    ),
+    *(
+        "platform_state_since",
+        "gap_open_since",
+        "gap_minutes",
+        "never_offered_home",
+        "never_offered_platform",
+        "minutes_to_kickoff",
+    ),
     "market_priority",
 ]
 

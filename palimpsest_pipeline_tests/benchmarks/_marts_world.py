@@ -49,8 +49,17 @@ class Line:
 def lines(words: Vocabulary) -> list[Line]:
     """What every fixture has: MARKETS of the vocabulary in its order, totals on every line of TOTALS."""
     sizes = words.outcomes.group_by("market_id").agg(n=pl.len())
-    known = words.markets.filter(pl.col("sport") == "football", pl.col("line_kind").is_in(["none", "total"]), pl.col("fair_sum").is_in(["1", "2"]))
-    chosen = known.join(sizes, on="market_id").filter(pl.col("n").is_between(2, MOST_OUTCOMES)).sort("market_id").head(MARKETS)
+    known = words.markets.filter(
+        pl.col("sport") == "football",
+        pl.col("line_kind").is_in(["none", "total"]),
+        pl.col("fair_sum").is_in(["1", "2"]),
+    )
+    chosen = (
+        known.join(sizes, on="market_id")
+        .filter(pl.col("n").is_between(2, MOST_OUTCOMES))
+        .sort("market_id")
+        .head(MARKETS)
+    )
     found = []
     for key, kind, fair_sum, n in chosen.select("market_key", "line_kind", "fair_sum", "n").iter_rows():
         specifiers = [f"total={total}" for total in TOTALS] if kind == "total" else [""]
@@ -69,7 +78,9 @@ class MartsWorld:
     def __init__(self, seed: int, partition_prices: int = PARTITION_PRICES) -> None:
         words = load_vocabulary()
         self._lines, self._players, self._seed = lines(words), player_markets(words), seed
-        a_listing = sum(line.n_outcomes for line in self._lines) * (1 - SHARES[LACKS] - SHARES[WITHDRAWN] - SHARES[NO_PRICE])
+        a_listing = sum(line.n_outcomes for line in self._lines) * (
+            1 - SHARES[LACKS] - SHARES[WITHDRAWN] - SHARES[NO_PRICE]
+        )
         a_listing += len(self._players) * PLAYERS * PLAYER_THERE
         self.fixtures = max(1, round(partition_prices / (sum(THERE) * a_listing)))
         """In a partition."""
@@ -127,7 +138,11 @@ class MartsWorld:
             at_spot = np.arange(line.n_outcomes) == spot[..., None]
             unpriced = np.isin(fate, (WITHDRAWN, NO_PRICE))[..., None] | ((fate == ONE_UNPRICED)[..., None] & at_spot)
             states = np.full(shape, MarketState.OFFERED.value, dtype=object)
-            for which, state in ((WITHDRAWN, MarketState.WITHDRAWN), (SUSPENDED, MarketState.SUSPENDED), (NO_PRICE, MarketState.NO_PRICE)):
+            for which, state in (
+                (WITHDRAWN, MarketState.WITHDRAWN),
+                (SUSPENDED, MarketState.SUSPENDED),
+                (NO_PRICE, MarketState.NO_PRICE),
+            ):
                 states[fate == which] = state.value
             masks = np.where(fate == SUSPENDED, (1 << line.n_outcomes) - 1, np.where(fate == ONE_OFF, 1 << spot, 0))
             rows = pl.DataFrame(
@@ -136,7 +151,10 @@ class MartsWorld:
                     "platform": list(PLATFORMS) * self.fixtures,
                     "state": pl.Series(states.ravel().tolist(), dtype=pl.String),
                     "off_mask": masks.ravel(),
-                    "odds": pl.Series(np.where(unpriced, 0, odds).reshape(-1, line.n_outcomes), dtype=pl.Array(pl.Int32, line.n_outcomes)),
+                    "odds": pl.Series(
+                        np.where(unpriced, 0, odds).reshape(-1, line.n_outcomes),
+                        dtype=pl.Array(pl.Int32, line.n_outcomes),
+                    ),
                     "since_min": random.integers(0, 3000, sr_ids.size),
                     "there": fate.ravel() != LACKS,
                 }
@@ -160,8 +178,11 @@ class MartsWorld:
         for market_key in self._players:
             for player in range(PLAYERS):
                 there = random.random(sr_ids.size) < PLAYER_THERE
-                rows = pl.DataFrame({"sr_id": sr_ids, "platform": list(PLATFORMS) * self.fixtures, "there": there}).with_columns(
-                    odds=pl.Series(random.integers(110, 2000, sr_ids.size) * 10), since_min=pl.Series(random.integers(0, 3000, sr_ids.size))
+                rows = pl.DataFrame(
+                    {"sr_id": sr_ids, "platform": list(PLATFORMS) * self.fixtures, "there": there}
+                ).with_columns(
+                    odds=pl.Series(random.integers(110, 2000, sr_ids.size) * 10),
+                    since_min=pl.Series(random.integers(0, 3000, sr_ids.size)),
                 )
                 yield (
                     rows.filter("there")
@@ -191,4 +212,14 @@ class MartsWorld:
         return np.maximum(np.rint(odds * 100).astype(np.int32) * 10, 1010)
 
 
-BOOK: Final = ("sr_id", "platform", "market_key", "specifier", "outcome", "state", "off_mask", "odds_milli", "since_min")
+BOOK: Final = (
+    "sr_id",
+    "platform",
+    "market_key",
+    "specifier",
+    "outcome",
+    "state",
+    "off_mask",
+    "odds_milli",
+    "since_min",
+)

@@ -10,8 +10,14 @@ from palimpsest_pipeline.domain.enums import PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 
 CAPTURED: Final = {
-    Platform.BETPAWA: ("detail_football_113_markets_v3_2026-06-26.json", "detail_football_59_markets_v4_2026-08-21.json"),
-    Platform.SPORTYBET: ("event_prematch_football_norway_france_974_markets.json", "event_prematch_football_360_markets.json"),
+    Platform.BETPAWA: (
+        "detail_football_113_markets_v3_2026-06-26.json",
+        "detail_football_59_markets_v4_2026-08-21.json",
+    ),
+    Platform.SPORTYBET: (
+        "event_prematch_football_norway_france_974_markets.json",
+        "event_prematch_football_360_markets.json",
+    ),
     Platform.BET9JA: ("getevent_soccer_norway_france.json", "getevent_soccer_qatar_sudan_suspended_prices.json"),
 }
 """Prematch details of football."""

@@ -80,7 +80,9 @@ where c.relkind in ('r', 'm') and c.relpersistence = 'p' and n.nspname not in ('
 WRITTEN_SQL: Final = """
 select count(*), coalesce(sum(pg_column_size(t)), 0)::bigint, max(pg_xact_commit_timestamp(t.xmin)) from {} t where t.xmin::text::bigint >= %s
 """
-OTHERS_SQL: Final = "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+OTHERS_SQL: Final = (
+    "select count(*) from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
+)
 WAL_TOTAL: Final = re.compile(r"^Total\s+\d+\s+(\d+) \[.*?\]\s+(\d+) \[", re.MULTILINE)
 
 
@@ -148,17 +150,28 @@ class MeasuredServer:
     def mark(self) -> Mark:
         """Write a checkpoint, and return the point from which work is measured now: whatever a page's first change costs, it costs again."""
         self._query("checkpoint")
-        ((position, transaction),) = self._query("select pg_current_wal_insert_lsn()::text, pg_current_xact_id()::text::bigint")
+        ((position, transaction),) = self._query(
+            "select pg_current_wal_insert_lsn()::text, pg_current_xact_id()::text::bigint"
+        )
         return Mark(position, transaction)
 
     def read_wal(self, since: Mark) -> Wal:
         """Return the bytes of WAL written since a mark; no other one may have been set meanwhile."""
         ((end,),) = self._query("select pg_current_wal_flush_lsn()::text")
-        command = [find_wheel_installation() / "bin" / "pg_waldump", "--stats", "--path", self._server.status().cluster / "pg_wal"]
-        ended = subprocess.run([*command, "--start", since.wal_position, "--end", end], capture_output=True, text=True, check=False)
+        command = [
+            find_wheel_installation() / "bin" / "pg_waldump",
+            "--stats",
+            "--path",
+            self._server.status().cluster / "pg_wal",
+        ]
+        ended = subprocess.run(
+            [*command, "--start", since.wal_position, "--end", end], capture_output=True, text=True, check=False
+        )
         total = WAL_TOTAL.search(ended.stdout)
         if ended.returncode or total is None:
-            raise RuntimeError(f"pg_waldump ended with {ended.returncode}: {ended.stderr.strip() or ended.stdout[-500:]}")
+            raise RuntimeError(
+                f"pg_waldump ended with {ended.returncode}: {ended.stderr.strip() or ended.stdout[-500:]}"
+            )
         return Wal(int(total[1]), int(total[2]))
 
     def read_written(self, since: Mark) -> dict[str, Written]:
@@ -177,7 +190,9 @@ class MeasuredServer:
         names = []
         with self._connect() as conn:
             for schema, table, vacuum, analyze in conn.execute(DUE_SQL).fetchall():
-                command = sql.SQL("vacuum (analyze) {}" if vacuum and analyze else "vacuum {}" if vacuum else "analyze {}")
+                command = sql.SQL(
+                    "vacuum (analyze) {}" if vacuum and analyze else "vacuum {}" if vacuum else "analyze {}"
+                )
                 conn.execute(command.format(sql.Identifier(schema, table)))
                 names.append(f"{schema}.{table}")
         return names

@@ -84,10 +84,14 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
         layers, archive = OddsHistoryReader(conn, Archive(folder)), Archive(folder)
         asked = [(_instant(days, random), int(random.integers(1, world.events + 1))) for _ in range(ASKED)]
         layers.read_prices_as_of(asked[0][0], sr_ids=[asked[0][1]])
-        event_ms, n_prices = _each_ms([lambda at=at, sr_id=sr_id: layers.read_prices_as_of(at, sr_ids=[sr_id]).height for at, sr_id in asked])
+        event_ms, n_prices = _each_ms(
+            [lambda at=at, sr_id=sr_id: layers.read_prices_as_of(at, sr_ids=[sr_id]).height for at, sr_id in asked]
+        )
         sql = "select count(*), sum(odds) from palimpsest.prices_as_of(%s, %s)"
         conn.execute(sql, asked[0])
-        function_ms, counted = _each_ms([lambda at=at, sr_id=sr_id: (conn.execute(sql, [at, sr_id]).fetchone() or (0,))[0] for at, sr_id in asked])
+        function_ms, counted = _each_ms(
+            [lambda at=at, sr_id=sr_id: (conn.execute(sql, [at, sr_id]).fetchone() or (0,))[0] for at, sr_id in asked]
+        )
         assert counted == n_prices, "both ways of asking for an event find the same prices"
         now = {"now": get_day_start(days[-1])}
         latest_ms, _ = _each_ms([lambda: conn.execute(LATEST_SQL, now).fetchall()] * (TURNS + 1))
@@ -116,7 +120,12 @@ def questions(url: str, days: Sequence[date], world: MarketWorld, folder: Path) 
 def _name(conn: psycopg.Connection, days: Sequence[date], world: MarketWorld) -> None:
     """Names and kickoffs for what the history holds by number."""
     first = get_day_start(days[0])
-    bound = {"markets": int(world.lines["market_id"].max()), "tournament": TOURNAMENT, "kickoff": first + timedelta(days=60), "first": first}
+    bound = {
+        "markets": int(world.lines["market_id"].max()),
+        "tournament": TOURNAMENT,
+        "kickoff": first + timedelta(days=60),
+        "first": first,
+    }
     with psycopg.ClientCursor(conn) as cursor:
         cursor.execute("truncate core.market_outcomes, core.markets")
         cursor.execute(NAMES_SQL, bound)
@@ -139,23 +148,31 @@ def _each_ms(work: Sequence[Callable[[], Any]]) -> tuple[list[float], list[Any]]
     return took, found
 
 
-def _tournament(conn: psycopg.Connection, archive: Archive, layers: OddsHistoryReader, day: date, world: MarketWorld) -> dict[str, float]:
+def _tournament(
+    conn: psycopg.Connection, archive: Archive, layers: OddsHistoryReader, day: date, world: MarketWorld
+) -> dict[str, float]:
     """First and last prices of one tournament's events on an exported day: ours from Parquet and from Postgres, and DuckDB on the same files.
 
     Ours also tells how far each end can be trusted; DuckDB tells prices, counts and instants only.
     """
     ids = list(range(1, 3 * min(TOURNAMENT, world.events) + 1))
     listings = pl.DataFrame(
-        {"listing_id": ids, "sr_id": [(n - 1) // 3 + 1 for n in ids], "platform": [("betpawa", "sportybet", "bet9ja")[(n - 1) % 3] for n in ids]}
+        {
+            "listing_id": ids,
+            "sr_id": [(n - 1) // 3 + 1 for n in ids],
+            "platform": [("betpawa", "sportybet", "bet9ja")[(n - 1) % 3] for n in ids],
+        }
     )
     midnight = get_day_start(day)
-    known = listings.with_columns(is_home=pl.col("platform") == "betpawa", first_listed_at=pl.lit(midnight), last_seen_at=pl.lit(midnight)).select(
-        pl.col(name).cast(kind) for name, kind in lifecycle_frames.LISTINGS_SCHEMA.items()
-    )
+    known = listings.with_columns(
+        is_home=pl.col("platform") == "betpawa", first_listed_at=pl.lit(midnight), last_seen_at=pl.lit(midnight)
+    ).select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.LISTINGS_SCHEMA.items())
     kickoffs = (
         listings.select("sr_id")
         .unique()
-        .with_columns(version=pl.lit(1), observed_from=pl.lit(midnight), kickoff_at=pl.lit(midnight + timedelta(days=1)))
+        .with_columns(
+            version=pl.lit(1), observed_from=pl.lit(midnight), kickoff_at=pl.lit(midnight + timedelta(days=1))
+        )
         .select(pl.col(name).cast(kind) for name, kind in lifecycle_frames.KICKOFFS_SCHEMA.items())
     )
     outcomes = read_frame(
@@ -169,21 +186,39 @@ def _tournament(conn: psycopg.Connection, archive: Archive, layers: OddsHistoryR
     def ours(history: Any) -> int:
         captures = history.captures(ids, day, day)
         looks = captures.select(
-            "listing_id", "cycle_id", at="observed_at", look=pl.lit("answered"), detail=pl.lit(""), n_markets_priced="n_markets_priced"
+            "listing_id",
+            "cycle_id",
+            at="observed_at",
+            look=pl.lit("answered"),
+            detail=pl.lit(""),
+            n_markets_priced="n_markets_priced",
         )
         said = read_lifecycle_changes(conn, history, known, day)
         return find_open_close(
-            known, looks, said, kickoffs, outcomes, sets, as_of=midnight + timedelta(days=2), exact_s=300, silence_limit=timedelta(minutes=90)
+            known,
+            looks,
+            said,
+            kickoffs,
+            outcomes,
+            sets,
+            as_of=midnight + timedelta(days=2),
+            exact_s=300,
+            silence_limit=timedelta(minutes=90),
         ).height
 
     with duckdb.connect() as duck:
-        duck.execute(f"create view c as select * from read_parquet('{archive.address}/captures/date={day}/captures.parquet')")
+        duck.execute(
+            f"create view c as select * from read_parquet('{archive.address}/captures/date={day}/captures.parquet')"
+        )
         duck.execute(f"create view odds as select o.*, c.observed_at from read_parquet('{archive.address}/odds/date={day}/odds.parquet') o "
                      "join c using (listing_id, answer)")  # fmt: skip
         query = DUCKDB_SQL.format(listings=ids[-1])
         in_duckdb = [lambda: len(duck.execute(query).fetchnumpy()["listing_id"])]
         cold, hot = ColdDay(archive), layers
-        turns = [(_each_ms([lambda: ours(cold)]), _each_ms([lambda: ours(hot)]), _each_ms(in_duckdb)) for _ in range(TURNS + 1)][1:]
+        turns = [
+            (_each_ms([lambda: ours(cold)]), _each_ms([lambda: ours(hot)]), _each_ms(in_duckdb))
+            for _ in range(TURNS + 1)
+        ][1:]
     counts = {found[0] for turn in turns for _, found in turn}
     assert len(counts) == 1, f"the three do not find as many outcomes: {counts}"
     return {
@@ -200,7 +235,9 @@ class ColdDay:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
-    def read_changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame:
+    def read_changes(
+        self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None
+    ) -> pl.DataFrame:
         changes = self._archive.scan_changes([first_day], listing_ids)
         return (changes if line_ids is None else changes.filter(pl.col("line_id").is_in(list(line_ids)))).collect()
 

@@ -18,7 +18,15 @@ from palimpsest_pipeline.domain.exchange import Request
 from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import CycleWriter, Landing
 from palimpsest_pipeline.platforms.registry import build_adapters
-from palimpsest_pipeline.scrape import HostSetup, ScrapeEngine, StageTally, build_host_setups, build_targets, capture_targets, discover
+from palimpsest_pipeline.scrape import (
+    HostSetup,
+    ScrapeEngine,
+    StageTally,
+    build_host_setups,
+    build_targets,
+    capture_targets,
+    discover,
+)
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 from palimpsest_pipeline.wire import HostConfig
 from palimpsest_pipeline.wire.client import PlatformClient
@@ -68,7 +76,11 @@ class World:
 
     def requests(self, target: Target) -> list[Request]:
         spoken = build_adapters()
-        return [spoken[platform].build_detail_request(one, target.sr_id) for platform, ids in target.listings.items() for one in ids]
+        return [
+            spoken[platform].build_detail_request(one, target.sr_id)
+            for platform, ids in target.listings.items()
+            for one in ids
+        ]
 
     async def ours(self, wanted: Sequence[Target]) -> None:
         async with ScrapeEngine(self.hosts, self.writer, clock=self.clock) as engine:
@@ -76,7 +88,13 @@ class World:
 
     async def platform_by_platform(self, wanted: Sequence[Target]) -> None:
         for platform in Platform:
-            await self.ours([replace(one, listings={platform: one.listings[platform]}) for one in wanted if platform in one.listings])
+            await self.ours(
+                [
+                    replace(one, listings={platform: one.listings[platform]})
+                    for one in wanted
+                    if platform in one.listings
+                ]
+            )
 
     async def reference(self, wanted: Sequence[Target]) -> None:
         """Batches with a barrier, some fixtures at a time, a semaphore per platform, the gap as a pause after each request that keeps its slot."""
@@ -120,8 +138,12 @@ async def run(task: Task) -> Fetched:
     budgets = {platform: HostBudget(task.slots[platform], task.gaps_s[platform]) for platform in task.base_urls}
     found: list[Target] = []
     async with AsyncExitStack() as stack:
-        configs = [HostConfig(platform, url, spoken[platform].build_headers()) for platform, url in task.base_urls.items()]
-        clients = {config.platform: await stack.enter_async_context(PlatformClient(config, clock)) for config in configs}
+        configs = [
+            HostConfig(platform, url, spoken[platform].build_headers()) for platform, url in task.base_urls.items()
+        ]
+        clients = {
+            config.platform: await stack.enter_async_context(PlatformClient(config, clock)) for config in configs
+        }
         world = World(task, cycle, build_host_setups(spoken, clients, budgets), writer, clock)
         meter = Meter()
         if task.do == "discovery":
@@ -135,7 +157,8 @@ async def run(task: Task) -> Fetched:
     good = frame.filter(frame["failure"].is_null(), frame["external_id"].is_not_null()).sort("requested_at")
     usage.began_at = frame["requested_at"].min().timestamp()  # type: ignore[union-attr]
     landed = [
-        Landed(r["platform"], r["external_id"], r["requested_at"].timestamp(), r["received_at"].timestamp()) for r in good.iter_rows(named=True)
+        Landed(r["platform"], r["external_id"], r["requested_at"].timestamp(), r["received_at"].timestamp())
+        for r in good.iter_rows(named=True)
     ]
     return Fetched(usage, peak, frame.height, landed, found)
 

@@ -56,7 +56,13 @@ def ingest(task: Write) -> Callable[[], int]:
         with Database(task.url).connect() as conn:
             return sum(
                 history.ingest_answers(
-                    conn, own, said, cycle_id=task.cycle_id, mapping_version="1", ingested_at=datetime.now(UTC), lock_key=number
+                    conn,
+                    own,
+                    said,
+                    cycle_id=task.cycle_id,
+                    mapping_version="1",
+                    ingested_at=datetime.now(UTC),
+                    lock_key=number,
                 ).n_rows_written
                 for own, said in batches
             )

@@ -47,7 +47,14 @@ SETTLE_S: Final = 1.5
 """Postgres counts a session of another process within a second of its end."""
 UNTIL_UP_S: Final = 300.0
 USED_SQL: Final = "select sessions, xact_commit + xact_rollback from pg_stat_database where datname = %s"
-QUICK: Final = {"min_gap_s": 0, "jitter_s": 0, "max_in_flight": 16, "max_attempts": 2, "backoff_initial_s": 0, "backoff_max_s": 0}
+QUICK: Final = {
+    "min_gap_s": 0,
+    "jitter_s": 0,
+    "max_in_flight": 16,
+    "max_attempts": 2,
+    "backoff_initial_s": 0,
+    "backoff_max_s": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,10 @@ class World:
             conn.execute(f"create database {name} template landed")
         self.server.create_database(f"{name}_dagster")
         (self.folder / name).mkdir()
-        urls = {"database_url": self.server.build_url(name), "dagster_database_url": self.server.build_url(f"{name}_dagster")}
+        urls = {
+            "database_url": self.server.build_url(name),
+            "dagster_database_url": self.server.build_url(f"{name}_dagster"),
+        }
         shared = {f"{what}_url": str(self.folder / "home" / what) for what in ("landing", "export")}
         return load_settings(home_dir=self.folder / name, **shared, **urls)
 
@@ -117,13 +127,19 @@ def measure(
     fixtures: Annotated[int, typer.Option(min=10, help="Fixtures of the simulated world.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the simulated world.")] = 5,
     way: Annotated[Way | None, typer.Option(help="Only this way of launching it.")] = None,
-    idle_s: Annotated[float, typer.Option(min=1, help="Seconds that an idle daemon is watched, after as many in which it comes up.")] = 30.0,
+    idle_s: Annotated[
+        float, typer.Option(min=1, help="Seconds that an idle daemon is watched, after as many in which it comes up.")
+    ] = 30.0,
 ) -> dict[str, Any]:
     """Lands the hours, then derives them by hand and in each of the two ways, each on a copy of the same database."""
     load = os.getloadavg()[0]
     with landed(hours, cycles_per_hour, fixtures, seed) as world:
         own = by_hand(world)
-        ways = {name: by_command(world) if name is Way.COMMAND else by_daemon(world, idle_s) for name in Way if way in (None, name)}
+        ways = {
+            name: by_command(world) if name is Way.COMMAND else by_daemon(world, idle_s)
+            for name in Way
+            if way in (None, name)
+        }
     return {
         "hours": hours,
         "cycles": hours * cycles_per_hour,
@@ -165,7 +181,11 @@ def landed(hours: int, cycles_per_hour: int, fixtures: int, seed: int) -> Iterat
             instants = [end - timedelta(hours=hours) + (n + 0.5) * step for n in range(hours * cycles_per_hour)]
             with SimulatorProcess(fixtures, seed, epoch=instants[0] - timedelta(hours=1)) as simulator:
                 platforms = {p.value: {"base_url": url, **QUICK} for p, url in simulator.base_urls.items()}
-                own = {"home_dir": folder / "home", "database_url": server.build_url("landed"), "dagster_database_url": "postgresql://unused/dagster"}
+                own = {
+                    "home_dir": folder / "home",
+                    "database_url": server.build_url("landed"),
+                    "dagster_database_url": "postgresql://unused/dagster",
+                }
                 upgrade_schema(Pipeline(load_settings(**own)))
                 for at in instants:
                     offset_s = (at - datetime.now(UTC)).total_seconds()
@@ -205,7 +225,12 @@ def by_command(world: World) -> Launched:
     open_instance(settings).dispose()  # its tables are made once, not by a backfill
     words = ["backfill", format_hour_key(world.hours[0]), format_hour_key(world.hours[-1]), "--json"]
     before, cpu_s, began = world.used("by_command"), of_ended_children(), time.monotonic()
-    subprocess.run([sys.executable, "-m", "palimpsest_pipeline.cli", *words], env=environment(settings), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "palimpsest_pipeline.cli", *words],
+        env=environment(settings),
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
     took = Took(time.monotonic() - began, of_ended_children() - cpu_s)
     require_all_derived(Pipeline(settings), world)
     return counted(world, "by_command", took, before)
@@ -220,7 +245,10 @@ def of_ended_children() -> float:
 def by_daemon(world: World, idle_s: float) -> Launched:
     """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
     settings = world.fresh("by_daemon")
-    with open_instance(settings) as instance, run_children(settings, DAEMON, lambda: "BACKFILL" in instance.get_daemon_heartbeats()) as processes:
+    with (
+        open_instance(settings) as instance,
+        run_children(settings, DAEMON, lambda: "BACKFILL" in instance.get_daemon_heartbeats()) as processes,
+    ):
         time.sleep(idle_s)  # its first ticks are past
         idle = -of_trees(processes)
         time.sleep(idle_s)
@@ -261,7 +289,9 @@ def of_trees(processes: list[psutil.Process]) -> float:
 
 
 @contextmanager
-def run_children(settings: Settings, name: str, is_up: Callable[[], bool], port: int = 0) -> Iterator[list[psutil.Process]]:
+def run_children(
+    settings: Settings, name: str, is_up: Callable[[], bool], port: int = 0
+) -> Iterator[list[psutil.Process]]:
     """Start the code server and the child of that name as `palimpsest up` starts them, wait until it is up, and stop both at the end.
 
     A daemon that is given a module instead of a code server starts a code server anew each minute.
@@ -285,7 +315,12 @@ def run_children(settings: Settings, name: str, is_up: Callable[[], bool], port:
 def environment(settings: Settings) -> dict[str, str]:
     """Of a process with these settings and no others."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_"))}
-    return {**kept, **settings.to_environment(), STORAGE_URL_VARIABLE: build_storage_url(settings), "DAGSTER_HOME": str(settings.dagster_home)}
+    return {
+        **kept,
+        **settings.to_environment(),
+        STORAGE_URL_VARIABLE: build_storage_url(settings),
+        "DAGSTER_HOME": str(settings.dagster_home),
+    }
 
 
 def counted(world: World, name: str, took: Took, before: tuple[int, int], idle_cpu_s: float = 0.0) -> Launched:

@@ -54,7 +54,9 @@ class Took:
 
 
 def measure(
-    fixtures: Annotated[int, typer.Option(min=1, help="Fixtures that kick off within the reach of the cadence.")] = 5000,
+    fixtures: Annotated[
+        int, typer.Option(min=1, help="Fixtures that kick off within the reach of the cadence.")
+    ] = 5000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 15,
 ) -> dict[str, Any]:
     """Figures in milliseconds: a tick that asks for a slot, the same after a day without the daemon, the bare query of both, one tick that has
@@ -62,8 +64,14 @@ def measure(
     with TemporaryDirectory(prefix="palimpsest-cadence-") as folder, world(Path(folder), fixtures) as pipeline:
         took, n_requests = Took(), 0
         slot = pipeline.cadence.find_slot_start(AT)
-        cursors = {"tick": slot - timedelta(minutes=5), "tick_after_a_day": slot - timedelta(days=1), "tick_asked": slot}
-        moment = CadenceMoment(pipeline.cadence, AT, slot - timedelta(minutes=5), timedelta(minutes=pipeline.settings.grace_minutes))
+        cursors = {
+            "tick": slot - timedelta(minutes=5),
+            "tick_after_a_day": slot - timedelta(days=1),
+            "tick_asked": slot,
+        }
+        moment = CadenceMoment(
+            pipeline.cadence, AT, slot - timedelta(minutes=5), timedelta(minutes=pipeline.settings.grace_minutes)
+        )
         with dg.DagsterInstance.ephemeral() as instance:
             for _ in range(rounds):
                 took.time("query", lambda: query(pipeline, moment))
@@ -93,7 +101,9 @@ def remember(pipeline: Pipeline) -> None:
 
 
 def tick(pipeline: Pipeline, instance: dg.DagsterInstance, asked_at: datetime) -> object:
-    with dg.build_sensor_context(instance=instance, cursor=write_cursor(asked_at), resources={"pipeline": pipeline}) as context:
+    with dg.build_sensor_context(
+        instance=instance, cursor=write_cursor(asked_at), resources={"pipeline": pipeline}
+    ) as context:
         return kickoff_sensor(context)
 
 
@@ -106,7 +116,11 @@ def world(folder: Path, fixtures: int) -> Iterator[Pipeline]:
         postgres.create_database(DATABASE)
         migrate.upgrade(postgres.build_url(DATABASE))
         pipeline = Pipeline(
-            load_settings(home_dir=folder, database_url=postgres.build_url(DATABASE), dagster_database_url="postgresql://unused/dagster")
+            load_settings(
+                home_dir=folder,
+                database_url=postgres.build_url(DATABASE),
+                dagster_database_url="postgresql://unused/dagster",
+            )
         )
         pipeline.__dict__["clock"] = Standing()
         near = {n: AT + REACH * (n / fixtures) for n in range(1, fixtures + 1)}

@@ -69,7 +69,11 @@ class Command:
     def first_detail_s(self, platforms: Iterable[Platform]) -> float:
         """Return the seconds from the first request to the first one for odds of these platforms."""
         names = {platform.value for platform in platforms}
-        details = [request.arrived_at for request in self.requests if request.endpoint == "detail" and request.platform in names]
+        details = [
+            request.arrived_at
+            for request in self.requests
+            if request.endpoint == "detail" and request.platform in names
+        ]
         return min(details) - self.first_request_at
 
 
@@ -105,7 +109,9 @@ class Cycle:
     @property
     def marts_committed_at(self) -> float:
         """When the last row of a mart was committed, in Unix seconds."""
-        return max(table.committed_at.timestamp() for name, table in self.ours.written.items() if name.startswith("mart."))
+        return max(
+            table.committed_at.timestamp() for name, table in self.ours.written.items() if name.startswith("mart.")
+        )
 
     @property
     def tail_s(self) -> float:
@@ -121,16 +127,26 @@ class Cycle:
 class World:
     """A simulated world, a home that scrapes it, and the two servers that the home writes to."""
 
-    def __init__(self, folder: Path, simulator: SimulatorProcess, servers: Mapping[str, MeasuredServer], clock_offset_s: float) -> None:
+    def __init__(
+        self, folder: Path, simulator: SimulatorProcess, servers: Mapping[str, MeasuredServer], clock_offset_s: float
+    ) -> None:
         self._folder = folder
         self._simulator = simulator
         self._servers = servers
         platforms = {
             f"PALIMPSEST_{platform.upper()}__{name}": str(value)
             for platform, url in simulator.base_urls.items()
-            for name, value in {"BASE_URL": url, "MAX_IN_FLIGHT": SLOTS[platform], "MIN_GAP_S": GAPS_S[platform], "JITTER_S": 0}.items()
+            for name, value in {
+                "BASE_URL": url,
+                "MAX_IN_FLIGHT": SLOTS[platform],
+                "MIN_GAP_S": GAPS_S[platform],
+                "JITTER_S": 0,
+            }.items()
         }
-        urls = {"PALIMPSEST_DATABASE_URL": servers["ours"].url, "PALIMPSEST_DAGSTER_DATABASE_URL": servers["dagster"].url}
+        urls = {
+            "PALIMPSEST_DATABASE_URL": servers["ours"].url,
+            "PALIMPSEST_DAGSTER_DATABASE_URL": servers["dagster"].url,
+        }
         self._environment = environment(folder, **platforms, **urls, PALIMPSEST_CLOCK_OFFSET_S=str(clock_offset_s))
         self._palimpsest("db", "upgrade")
         self._sizes = self._settle()
@@ -144,7 +160,10 @@ class World:
         for server in self._servers.values():
             server.wait_until_alone()
         written = {name: server.read_written(begin[name]) for name, server in self._servers.items()}
-        dead = {name: {table: size.dead for table, size in server.read_sizes().items()} for name, server in self._servers.items()}
+        dead = {
+            name: {table: size.dead for table, size in server.read_sizes().items()}
+            for name, server in self._servers.items()
+        }
         vacuumed = {name: server.vacuum_due() for name, server in self._servers.items()}
         wal = {name: server.read_wal(begin[name]) for name, server in self._servers.items()}
         before, self._sizes = self._sizes, {name: server.read_sizes() for name, server in self._servers.items()}
@@ -153,7 +172,10 @@ class World:
                 compare_sizes(before[name], self._sizes[name]),
                 wal[name],
                 written[name],
-                {table: max(0, n - before[name][table].dead if table in before[name] else n) for table, n in dead[name].items()},
+                {
+                    table: max(0, n - before[name][table].dead if table in before[name] else n)
+                    for table, n in dead[name].items()
+                },
                 vacuumed[name],
             )
             for name in self._servers
@@ -181,9 +203,13 @@ class World:
         return {name: server.read_sizes() for name, server in self._servers.items()}
 
     def _palimpsest(self, *words: str) -> None:
-        ended = subprocess.run([*PALIMPSEST, *words], cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            [*PALIMPSEST, *words], cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False
+        )
         if ended.returncode not in (0, EXIT_PARTIAL):
-            raise RuntimeError(f"palimpsest {' '.join(words)} ended with {ended.returncode}:\n{ended.stderr[-2000:]}{ended.stdout[-2000:]}")
+            raise RuntimeError(
+                f"palimpsest {' '.join(words)} ended with {ended.returncode}:\n{ended.stderr[-2000:]}{ended.stdout[-2000:]}"
+            )
 
 
 @contextmanager
@@ -200,14 +226,21 @@ def start_world(fixtures: int, seed: int) -> Iterator[World]:
             "dagster": stack.enter_context(start_measured_server(folder / "postgres_of_dagster", "dagster")),
         }
         epoch = now + offset + UNTIL_FIRST_KICKOFF
-        simulator = stack.enter_context(SimulatorProcess(fixtures, seed, epoch=epoch, clock_offset_s=offset.total_seconds(), bodies="real"))
+        simulator = stack.enter_context(
+            SimulatorProcess(fixtures, seed, epoch=epoch, clock_offset_s=offset.total_seconds(), bodies="real")
+        )
         simulator.set_clock(offset.total_seconds(), stopped=True)
         yield World(folder, simulator, servers, offset.total_seconds())
 
 
 def measure(
-    fixtures: Annotated[list[int] | None, typer.Option(min=20, help="Fixtures of a world; may be given several times. Default: 300, 1000.")] = None,
-    cycles: Annotated[int, typer.Option(min=3, help="Cycles at most: after 1, 10 and 50 of them two are measured.")] = MARKS[-1] + 2,
+    fixtures: Annotated[
+        list[int] | None,
+        typer.Option(min=20, help="Fixtures of a world; may be given several times. Default: 300, 1000."),
+    ] = None,
+    cycles: Annotated[
+        int, typer.Option(min=3, help="Cycles at most: after 1, 10 and 50 of them two are measured.")
+    ] = MARKS[-1] + 2,
     seed: Annotated[int, typer.Option(help="Chooses the simulated worlds.")] = 7,
 ) -> dict[str, Any]:
     """Figures in megabytes (10^6 bytes) and seconds. Takes about an hour at the real sizes."""
@@ -306,7 +339,12 @@ def describe_tables(cycles: Sequence[Cycle]) -> dict[str, dict[str, float]]:
     for cycle in cycles:
         for prefix, cost in (("", cycle.ours), ("dagster:", cycle.dagster)):
             for name, size in cost.growth.items():
-                figures = {"heap_mb": size.heap / 1e6, "indexes_mb": size.indexes / 1e6, "toast_mb": size.toast / 1e6, "dead_rows": cost.dead[name]}
+                figures = {
+                    "heap_mb": size.heap / 1e6,
+                    "indexes_mb": size.indexes / 1e6,
+                    "toast_mb": size.toast / 1e6,
+                    "dead_rows": cost.dead[name],
+                }
                 if name in cost.written:
                     figures |= {"written_rows": cost.written[name].rows, "written_mb": cost.written[name].bytes / 1e6}
                 if any(figures.values()):
@@ -328,13 +366,22 @@ def grown_mb(figures: Mapping[str, float]) -> float:
 def table(found: dict[str, Any]) -> Table:
     """A row per size and kind of cycle with the tables that grew most; the command's seconds below."""
     box = found["box"]
-    seconds = {name: value for name, value in found.items() if name.startswith(("tail_s", "answer_to_marts_s")) or name == "dead_platform_delay_s"}
+    seconds = {
+        name: value
+        for name, value in found.items()
+        if name.startswith(("tail_s", "answer_to_marts_s")) or name == "dead_platform_delay_s"
+    }
     caption = (
         f"WAL of the 5 % is {found['wal_ratio_5pct']:.2f} times the rows written. "
         + ", ".join(f"{name.replace('_', ' ')} {value:.1f}" for name, value in seconds.items())
         + f". The box: {box['cores']} cores, load {box['load_before']:.1f} before and {box['load_after']:.1f} after."
     )
-    shown = Table(title="Megabytes by which a cycle makes Postgres grow", title_justify="left", caption=caption, caption_justify="left")
+    shown = Table(
+        title="Megabytes by which a cycle makes Postgres grow",
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+    )
     shown.add_column("fixtures: cycle")
     for heading in ("all", "tables that grew most"):
         shown.add_column(heading, justify="right" if heading == "all" else "left")

@@ -86,14 +86,18 @@ CHECKS: Final = """query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $ke
 OVERVIEW: Final = """query ($keys: [AssetKeyInput!]!) {
   assetsLatestInfo(assetKeys: $keys) { unstartedRunIds inProgressRunIds latestMaterialization { runId timestamp partition } latestRun { id } }
   assetNodes(assetKeys: $keys) { partitionStats { numMaterialized numMaterializing numPartitions numFailed } } }"""
-RUNS: Final = "{ runsOrError(limit: 26) { ... on Runs { results { id status jobName startTime endTime tags { key value } } } } }"
+RUNS: Final = (
+    "{ runsOrError(limit: 26) { ... on Runs { results { id status jobName startTime endTime tags { key value } } } } }"
+)
 
 
 def measure(
     years: Annotated[float, typer.Option(min=0.01, help="Years since the first day.")] = 10.0,
     events: Annotated[int, typer.Option(min=1000, help="Rows of Dagster's log at least.")] = 1_000_000,
     fixtures: Annotated[int, typer.Option(min=1, help="Fixtures that kick off within two hours.")] = 1000,
-    rounds: Annotated[int, typer.Option(min=2, help="Rounds: in each, every question is asked once of every partitioned asset.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=2, help="Rounds: in each, every question is asked once of every partitioned asset.")
+    ] = 5,
 ) -> dict[str, Any]:
     """Milliseconds of each page's question, the first time and then; and of ticks of two sensors."""
     today = datetime.now(UTC).date()
@@ -109,14 +113,26 @@ def measure(
             upgrade_schema(Pipeline(settings))
             keys = [key for key in defs.resolve_asset_graph().get_all_asset_keys() if is_partitioned(key)]
             with open_instance(settings) as instance:
-                n_events = fill(instance, server.build_url("dagsters"), keys, format_day_key(today), format_day_key(first), events)
+                n_events = fill(
+                    instance, server.build_url("dagsters"), keys, format_day_key(today), format_day_key(first), events
+                )
                 ticks = tick(settings, instance, fixtures, rounds)
             port = free_port()
             with run_children(settings, WEB_SERVER, lambda: has_definitions(port), port):
-                pages = {page: of_ms(took) for page, took in time_questions(port, keys, format_day_key(today), rounds).items()}
+                pages = {
+                    page: of_ms(took)
+                    for page, took in time_questions(port, keys, format_day_key(today), rounds).items()
+                }
         finally:
             server.remove()
-    return {"days": (today - first).days + 1, "assets": len(keys), "events": n_events, "rounds": rounds, "pages": pages, "ticks": ticks}
+    return {
+        "days": (today - first).days + 1,
+        "assets": len(keys),
+        "events": n_events,
+        "rounds": rounds,
+        "pages": pages,
+        "ticks": ticks,
+    }
 
 
 def is_partitioned(key: dg.AssetKey) -> bool:
@@ -128,13 +144,19 @@ def fill(instance: dg.DagsterInstance, url: str, keys: list[dg.AssetKey], day: s
     """Write what years of use leave; return the number of rows in Dagster's log."""
     graph = defs.resolve_asset_graph()
     for key in keys:
-        instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=day, metadata={"rows_written": 1000, "cycles": 1}))
+        instance.report_runless_asset_event(
+            dg.AssetMaterialization(key, partition=day, metadata={"rows_written": 1000, "cycles": 1})
+        )
         for check in graph.get(key).check_keys:
             instance.report_runless_asset_event(
-                dg.AssetCheckEvaluation(asset_key=key, check_name=check.name, passed=True, partition=day, metadata={"violations": 0})
+                dg.AssetCheckEvaluation(
+                    asset_key=key, check_name=check.name, passed=True, partition=day, metadata={"violations": 0}
+                )
             )
     job = defs.resolve_job_def(kickoff_window_job.name)
-    run = instance.create_run_for_job(job, tags={"dagster/partition": day, **job.tags}, status=dg.DagsterRunStatus.SUCCESS)
+    run = instance.create_run_for_job(
+        job, tags={"dagster/partition": day, **job.tags}, status=dg.DagsterRunStatus.SUCCESS
+    )
     instance.report_engine_event("nothing to say", run, step_key="kickoff_cycles")
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as conn:
         conn.execute(DAYS_SQL.encode(), {"day": day, "first": first})
@@ -148,7 +170,9 @@ def fill(instance: dg.DagsterInstance, url: str, keys: list[dg.AssetKey], day: s
 
 
 def n_rows(conn: psycopg.Connection[Any], run_id: str | None = None) -> int:
-    row = conn.execute("select count(*) from event_logs where %(run_id)s::text is null or run_id = %(run_id)s", {"run_id": run_id}).fetchone()
+    row = conn.execute(
+        "select count(*) from event_logs where %(run_id)s::text is null or run_id = %(run_id)s", {"run_id": run_id}
+    ).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -157,7 +181,11 @@ def tick(settings: Settings, instance: dg.DagsterInstance, fixtures: int, rounds
     """What a tick of a sensor takes that finds something to ask for."""
     pipeline, now = Pipeline(settings), datetime.now(UTC)
     with pipeline.connect() as conn:
-        put_kickoffs(conn, now - timedelta(days=1), {n: now + timedelta(hours=2) * (n / fixtures) for n in range(1, fixtures + 1)})
+        put_kickoffs(
+            conn,
+            now - timedelta(days=1),
+            {n: now + timedelta(hours=2) * (n / fixtures) for n in range(1, fixtures + 1)},
+        )
     took: dict[str, list[float]] = {}
     for _ in range(rounds):
         for sensor in (kickoff_sensor, late_marts):
@@ -212,5 +240,7 @@ def table(found: dict[str, Any]) -> Table:
     for heading in ("times", "p50 ms", "p95 ms", "max ms"):
         shown.add_column(heading, justify="right")
     for what, took in {**found["pages"], **found["ticks"]}.items():
-        shown.add_row(what.replace("_", " "), str(took["n"]), *(f"{took[name]:,.0f}" for name in ("p50_ms", "p95_ms", "max_ms")))
+        shown.add_row(
+            what.replace("_", " "), str(took["n"]), *(f"{took[name]:,.0f}" for name in ("p50_ms", "p95_ms", "max_ms"))
+        )
     return shown

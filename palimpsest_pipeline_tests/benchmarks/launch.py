@@ -17,18 +17,28 @@ from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline_tests.fixtures.deployed import Site, redis, site
 
 LAUNCHERS: Final = ("default", "celery")
-FIRST_REQUEST = "select min(scrape_runs.started_at) from ops.scrape_runs join ops.scrape_batches using (cycle_id) where run_id = %s"
+FIRST_REQUEST = (
+    "select min(scrape_runs.started_at) from ops.scrape_runs join ops.scrape_batches using (cycle_id) where run_id = %s"
+)
 LAST_ROW = """
     select max(computed_at) from (
         select cycle_id, computed_at from core.cycle_products union all select cycle_id, computed_at from mart.cycle_products
     ) marks join ops.scrape_batches using (cycle_id) where run_id = %s
 """
-SPANS: Final = ("launch_to_start_s", "launch_to_first_step_s", "launch_to_first_request_s", "last_row_to_end_s", "whole_s")
+SPANS: Final = (
+    "launch_to_start_s",
+    "launch_to_first_step_s",
+    "launch_to_first_request_s",
+    "last_row_to_end_s",
+    "whole_s",
+)
 
 
 def measure(
     size: Annotated[int, typer.Option(min=10, help="Fixtures in the simulated world.")] = 40,
-    runs: Annotated[int, typer.Option(min=2, help="Runs with each launcher; the first one warms a worker up and is told apart.")] = 4,
+    runs: Annotated[
+        int, typer.Option(min=2, help="Runs with each launcher; the first one warms a worker up and is told apart.")
+    ] = 4,
     seed: Annotated[int, typer.Option(help="Seed of the simulated world.")] = 7,
 ) -> dict[str, Any]:
     """Seconds per launcher: of the first run, and the median of the others."""
@@ -46,7 +56,11 @@ def measure(
             home = folder / launcher
             home.mkdir()
             ours = server.build_url(f"{launcher}_ours")
-            settings = {**asked, "PALIMPSEST_DATABASE_URL": ours, "PALIMPSEST_DAGSTER_DATABASE_URL": server.build_url(f"{launcher}_theirs")}
+            settings = {
+                **asked,
+                "PALIMPSEST_DATABASE_URL": ours,
+                "PALIMPSEST_DAGSTER_DATABASE_URL": server.build_url(f"{launcher}_theirs"),
+            }
             with ExitStack() as at_end:
                 if launcher == "celery":
                     settings["PALIMPSEST_CELERY_BROKER_URL"] = at_end.enter_context(redis(home))
@@ -64,19 +78,30 @@ def full_cycle(running: Site, database: Database) -> dict[str, float]:
     run_id = running.launch("full_cycle", format_day_key(datetime.now(UTC).date()))
     run = running.ended(run_id)
     if run["status"] != "SUCCESS":
-        raise RuntimeError(f"the run ended as {run['status']}: {[event['message'] for event in running.events(run_id)][-3:]}")
+        raise RuntimeError(
+            f"the run ended as {run['status']}: {[event['message'] for event in running.events(run_id)][-3:]}"
+        )
     at: dict[str, float] = {}
     for event in running.events(run_id):
         at.setdefault(event["eventType"], float(event["timestamp"]) / 1000)
     with database.connect() as conn:
         first, last = (conn.execute(query, [run_id]).fetchone()[0].timestamp() for query in (FIRST_REQUEST, LAST_ROW))
     begin, end = at["RUN_ENQUEUED"], at["RUN_SUCCESS"]
-    return dict(zip(SPANS, (at["RUN_START"] - begin, at["STEP_START"] - begin, first - begin, end - last, end - begin), strict=True))
+    return dict(
+        zip(
+            SPANS,
+            (at["RUN_START"] - begin, at["STEP_START"] - begin, first - begin, end - last, end - begin),
+            strict=True,
+        )
+    )
 
 
 def table(found: dict[str, Any]) -> Table:
     """One row per span, the launchers side by side."""
-    shown = Table(title=f"Full cycle of {found['size']} fixtures, median of {found['runs'] - 1} runs (first run)", title_justify="left")
+    shown = Table(
+        title=f"Full cycle of {found['size']} fixtures, median of {found['runs'] - 1} runs (first run)",
+        title_justify="left",
+    )
     shown.add_column("seconds")
     for launcher in LAUNCHERS:
         shown.add_column(launcher, justify="right")

@@ -60,11 +60,19 @@ Times = dict[str, list[Took]]
 
 
 def measure(
-    size: Annotated[list[int] | None, typer.Option(min=1, help="Partitions at once; may be given several times. Default: 1, 10, 30.")] = None,
+    size: Annotated[
+        list[int] | None,
+        typer.Option(min=1, help="Partitions at once; may be given several times. Default: 1, 10, 30."),
+    ] = None,
     partition_prices: Annotated[int, typer.Option(min=1000, help="Prices in a partition, about.")] = PARTITION_PRICES,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 5,
-    longest_s: Annotated[float, typer.Option(help="pandas and Postgres are left out where a run is expected to take longer, seconds.")] = 120,
-    engine: Annotated[list[str] | None, typer.Option(help="Beside ours; may be given several times. Default: duckdb, pandas, postgres.")] = None,
+    longest_s: Annotated[
+        float, typer.Option(help="pandas and Postgres are left out where a run is expected to take longer, seconds.")
+    ] = 120,
+    engine: Annotated[
+        list[str] | None,
+        typer.Option(help="Beside ours; may be given several times. Default: duckdb, pandas, postgres."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Chooses the books.")] = 1,
 ) -> dict[str, Any]:
     """All figures of this module."""
@@ -72,9 +80,16 @@ def measure(
     if unknown := sorted({*engines} - {*ENGINES}):
         raise typer.BadParameter(f"{', '.join(unknown)}: engines are {', '.join(ENGINES)}")
     if again := sorted({name for name in engines if engines.count(name) > 1}):
-        raise typer.BadParameter(f"{', '.join(again)} is there more than once: ours always is, the others are named once")
-    with TemporaryDirectory(prefix="palimpsest-marts-") as folder, _server(Path(folder), wanted="postgres" in engines) as url:
-        prices = _fill(MartsWorld(seed, partition_prices), HistoryWorld(seed, partition_prices), Path(folder), url, sizes[-1])
+        raise typer.BadParameter(
+            f"{', '.join(again)} is there more than once: ours always is, the others are named once"
+        )
+    with (
+        TemporaryDirectory(prefix="palimpsest-marts-") as folder,
+        _server(Path(folder), wanted="postgres" in engines) as url,
+    ):
+        prices = _fill(
+            MartsWorld(seed, partition_prices), HistoryWorld(seed, partition_prices), Path(folder), url, sizes[-1]
+        )
         rows = {table: _agreed(table, _able(table, engines), Path(folder), url) for table in TABLES}
         found: dict[str, dict[str, Any]] = {table: {} for table in TABLES}
         left_out: list[dict[str, Any]] = []
@@ -93,7 +108,9 @@ def measure(
         "fixtures_at_once": FIXTURES_PER_BATCH,
         "prices_per_partition": {table: round(sum(prices[INPUTS[table]]) / sizes[-1]) for table in TABLES},
         "rows_of_first_partition": rows,
-        "ratio_to_best": {table: {n: figures["ratio_to_best"] for n, figures in by_size.items()} for table, by_size in found.items()},
+        "ratio_to_best": {
+            table: {n: figures["ratio_to_best"] for n, figures in by_size.items()} for table, by_size in found.items()
+        },
         "peak_rss_mb": {str(n): max(found[table][str(n)]["peak_rss_mb"][OURS] for table in TABLES) for n in sizes},
         "idle_share": median(figures["idle_share"] for by_size in found.values() for figures in by_size.values()),
         "left_out": left_out,
@@ -120,7 +137,9 @@ def _able(table: str, engines: Sequence[str]) -> list[str]:
     return [engine for engine in engines if engine not in CANNOT.get(table, ())]
 
 
-def _fill(world: MartsWorld, histories: HistoryWorld, folder: Path, url: str, n: int) -> dict[tuple[str, ...], list[int]]:
+def _fill(
+    world: MartsWorld, histories: HistoryWorld, folder: Path, url: str, n: int
+) -> dict[tuple[str, ...], list[int]]:
     """Write the files, and load them into Postgres; returns the prices of each partition, by the kind of inputs."""
     words = {"outcomes": world.outcomes, "sets": world.sets}
     for name in WORDS:
@@ -190,7 +209,10 @@ def _worth_it(
     """The engines that are timed at a size, and what is left out, with the reason. Ours and DuckDB never are."""
     expected_s = {engine: n * a_partition_s.get(engine, 0.0) for engine in engines}
     slow = [engine for engine in engines if engine not in NEVER_LEFT_OUT and expected_s[engine] > longest_s]
-    left_out = [{"table": table, "engine": engine, "partitions": n, "expected_s": round(expected_s[engine], 1)} for engine in slow]
+    left_out = [
+        {"table": table, "engine": engine, "partitions": n, "expected_s": round(expected_s[engine], 1)}
+        for engine in slow
+    ]
     return [engine for engine in engines if engine not in slow], left_out
 
 
@@ -213,10 +235,15 @@ def _figures(took: Times) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "ratio_to_best": median(ratios),
-        "ratio_of_ours_to": {e: median(a.wall_s / b.wall_s for a, b in zip(took[OURS], took[e], strict=True)) for e in others},
+        "ratio_of_ours_to": {
+            e: median(a.wall_s / b.wall_s for a, b in zip(took[OURS], took[e], strict=True)) for e in others
+        },
         "wall_s": {engine: _wall(runs) for engine, runs in took.items()},
         "cpu_s": {engine: median(one.cpu_s for one in runs) for engine, runs in took.items() if engine != "postgres"},
-        "peak_rss_mb": {engine: max((one.peak_rss_mb for one in runs if one.peak_rss_mb), default=None) for engine, runs in took.items()},
+        "peak_rss_mb": {
+            engine: max((one.peak_rss_mb for one in runs if one.peak_rss_mb), default=None)
+            for engine, runs in took.items()
+        },
         "idle_share": median(one.idle_share for runs in took.values() for one in runs),
         "n_rows": took[OURS][0].n_rows,
     }
@@ -228,15 +255,29 @@ def _wall(runs: Sequence[Took]) -> float:
 
 def table(found: dict[str, Any]) -> Table:
     """One row per derived table, size and engine."""
-    shown = Table(title=f"{found['cores']} cores, {found['idle_share']:.0%} of them idle, medians of {found['rounds']} rounds", title_justify="left")
+    shown = Table(
+        title=f"{found['cores']} cores, {found['idle_share']:.0%} of them idle, medians of {found['rounds']} rounds",
+        title_justify="left",
+    )
     for heading in ("table", "prices", "engine", "s", "ours / it", "peak MB"):
         shown.add_column(heading, justify="left" if heading in {"table", "engine"} else "right")
     for name, by_size in found["tables"].items():
         for figures in by_size.values():
             for engine, wall_s in figures["wall_s"].items():
                 ratio, peak = figures["ratio_of_ours_to"].get(engine), figures["peak_rss_mb"][engine]
-                cells = (f"{wall_s:,.2f}", "" if ratio is None else f"{ratio:.2f}", "-" if peak is None else f"{peak:,.0f}")
+                cells = (
+                    f"{wall_s:,.2f}",
+                    "" if ratio is None else f"{ratio:.2f}",
+                    "-" if peak is None else f"{peak:,.0f}",
+                )
                 shown.add_row(name, f"{figures['n_prices']:,}", engine, *cells)
     for one in found["left_out"]:
-        shown.add_row(one["table"], f"{one['partitions']} partitions", one["engine"], "left out", f"about {one['expected_s']:,.0f} s a run", "")
+        shown.add_row(
+            one["table"],
+            f"{one['partitions']} partitions",
+            one["engine"],
+            "left out",
+            f"about {one['expected_s']:,.0f} s a run",
+            "",
+        )
     return shown

@@ -40,7 +40,9 @@ class Cost:
 
 def canonical_prices(adapter: PlatformAdapter, batch: Sequence[Answer]) -> int:
     """The production path of one platform's answers; returns the number of prices."""
-    return normalise(collect_raw_books(adapter.read_detail(answer) for answer in batch), load_vocabulary()).prices.height
+    return normalise(
+        collect_raw_books(adapter.read_detail(answer) for answer in batch), load_vocabulary()
+    ).prices.height
 
 
 def measure(
@@ -62,7 +64,9 @@ def measure(
             cost = costs[platform]
             seconds, _ = _timed(lambda batch=batch: [None for a in batch if orjson.loads(a.body or b"") is None])
             cost.orjson = min(cost.orjson, seconds)
-            seconds, cost.n_prices = _timed(lambda platform=platform, batch=batch: canonical_prices(spoken[platform], batch))
+            seconds, cost.n_prices = _timed(
+                lambda platform=platform, batch=batch: canonical_prices(spoken[platform], batch)
+            )
             cost.path = min(cost.path, seconds)
     names = ("n_bodies", "n_bytes", "n_prices", "path", "orjson")
     whole = Cost(**{name: sum(getattr(cost, name) for cost in costs.values()) for name in names})
@@ -87,5 +91,8 @@ def table(found: dict[str, Any]) -> Table:
     for heading in ("ratio to orjson", "MB/s", "ms per event", "orjson ms per event"):
         shown.add_column(heading, justify="right")
     for name, figures in [*found["platforms"].items(), ("all", found)]:
-        shown.add_row(name, *(f"{figures[key]:.2f}" for key in ("ratio_to_orjson", "mb_per_s", "ms_per_event", "orjson_ms_per_event")))
+        shown.add_row(
+            name,
+            *(f"{figures[key]:.2f}" for key in ("ratio_to_orjson", "mb_per_s", "ms_per_event", "orjson_ms_per_event")),
+        )
     return shown

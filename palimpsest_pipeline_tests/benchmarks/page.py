@@ -43,7 +43,14 @@ WATCHED: Final = """(isUsable) => {
 which it chooses is on the screen."""
 IS_READY: Final = "() => document.documentElement?.dataset.ready === 'yes'"
 IS_LOADED: Final = "() => document.readyState === 'complete'"
-CHOICES: Final = (("availability", "matched"), ("availability", ""), ("platform", "1"), ("platform", ""), ("country", "2"), ("country", ""))
+CHOICES: Final = (
+    ("availability", "matched"),
+    ("availability", ""),
+    ("platform", "1"),
+    ("platform", ""),
+    ("country", "2"),
+    ("country", ""),
+)
 KEYS: Final = ("l", "lo", "lod", "lodz", "")
 ANSWER: Final = """([id, value]) => answered(() => {
     const control = document.getElementById(id);
@@ -54,13 +61,17 @@ ANSWER: Final = """([id, value]) => answered(() => {
 
 def measure(
     fixtures: Annotated[int, typer.Option(min=50, help="Fixtures in the page; a tenth has begun.")] = 3000,
-    rounds: Annotated[int, typer.Option(min=1, help="Fresh loads of the page and of its floor, in turns; the median counts.")] = 5,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Fresh loads of the page and of its floor, in turns; the median counts.")
+    ] = 5,
     changes: Annotated[int, typer.Option(min=6, help="Price changes of each line.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the world.")] = 1,
 ) -> dict[str, Any]:
     """Milliseconds until the page can be used, and until a choice of a filter and a key of the search are on the screen; sizes in MB (10^6)."""
     found = worlds.coverage(fixtures, seed)
-    histories = worlds.histories(found, worlds.MAIN_MARKETS, budget_bytes=MAX_PRICE_BYTES, at_once=FIXTURES_PER_BATCH, n_changes=changes)
+    histories = worlds.histories(
+        found, worlds.MAIN_MARKETS, budget_bytes=MAX_PRICE_BYTES, at_once=FIXTURES_PER_BATCH, n_changes=changes
+    )
     made = PageOrigin(worlds.AS_OF + timedelta(minutes=4), "0.1.0", "3", "14+abc")
     text = page_text(made, found, worlds.trends(7 * 48), histories, worlds.names(worlds.MAIN_MARKETS))
     floor, n_scripts = OUR_SCRIPT.subn("", text)
@@ -73,7 +84,9 @@ def measure(
         files["floor"].write_text(floor)
         for _ in range(rounds):
             floors.append(open_ms(browser, files["floor"], IS_LOADED)[0])
-            took_ms, answered_ms = open_ms(browser, files["page"], IS_READY, [*CHOICES, *(("search", words) for words in KEYS)])
+            took_ms, answered_ms = open_ms(
+                browser, files["page"], IS_READY, [*CHOICES, *(("search", words) for words in KEYS)]
+            )
             opened.append(took_ms)
             choices += answered_ms[: len(CHOICES)]
             keys += answered_ms[len(CHOICES) :]
@@ -94,7 +107,9 @@ def measure(
     }
 
 
-def open_ms(browser: Browser, file: Path, is_usable: str, acts: list[tuple[str, str]] | None = None) -> tuple[float, list[float]]:
+def open_ms(
+    browser: Browser, file: Path, is_usable: str, acts: list[tuple[str, str]] | None = None
+) -> tuple[float, list[float]]:
     """How long a fresh load takes until `is_usable` holds and is painted; then how long each of the acts does (control, value)."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:

@@ -74,7 +74,9 @@ class Bench:
         simulator.set_clock(0.0, stopped=True)
         self.discovery = self.run("discovery")
         self.targets = self.discovery.fetched.targets
-        self.fixtures = {(p, one): n for n, target in enumerate(self.targets) for p, ids in target.listings.items() for one in ids}
+        self.fixtures = {
+            (p, one): n for n, target in enumerate(self.targets) for p, ids in target.listings.items() for one in ids
+        }
         """Which target a listing belongs to."""
 
     def _task(self, do: str, folder: str, targets: Sequence[Target]) -> Task:
@@ -85,7 +87,9 @@ class Bench:
         before = self._simulator.fetch_log()["cpu_s"]
         with TemporaryDirectory() as folder:
             fetched = run(schemes, self._task(scheme, folder, targets), Fetched)
-        return Run(fetched, self._simulator.list_requests(), self._simulator.fetch_log()["cpu_s"] - before, self._budgets)
+        return Run(
+            fetched, self._simulator.list_requests(), self._simulator.fetch_log()["cpu_s"] - before, self._budgets
+        )
 
     def floor_client(self, unpacker: str = "zlib") -> Floor:
         self._simulator.clear_log()
@@ -93,12 +97,18 @@ class Bench:
 
     def skews_ms(self, landed: Iterable[Landed]) -> list[float]:
         """How far apart the last bytes of a fixture's platforms came, the first good answer of each; of fixtures on two or more."""
-        return _spreads_ms((self.fixtures[one.platform, one.external_id], one.platform, one.received_at) for one in landed)
+        return _spreads_ms(
+            (self.fixtures[one.platform, one.external_id], one.platform, one.received_at) for one in landed
+        )
 
     def drawn_ms(self, log: Iterable[RequestLine], *, of_all: bool = False) -> list[float]:
         """How far apart the latencies drawn for them were; `of_all` their listings, not of the ones that answered first."""
         return _spreads_ms(
-            (self.fixtures[Platform(line.platform), line.external_id], line.external_id if of_all else line.platform, line.drawn_s)
+            (
+                self.fixtures[Platform(line.platform), line.external_id],
+                line.external_id if of_all else line.platform,
+                line.drawn_s,
+            )
             for line in log
             if line.status == 200 and line.external_id
         )
@@ -119,8 +129,12 @@ def _percentile(values: Sequence[float], percent: int) -> float:
 
 def measure(
     fixtures: Annotated[int, typer.Option(min=20, help="Fixtures in the union of the three platforms.")] = 1500,
-    scale: Annotated[float, typer.Option(min=0.001, help="Latencies and gaps times this: for a machine that is too slow for them.")] = 1.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of our run and the floor client in turn, of which the medians count.")] = 3,
+    scale: Annotated[
+        float, typer.Option(min=0.001, help="Latencies and gaps times this: for a machine that is too slow for them.")
+    ] = 1.0,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Rounds of our run and the floor client in turn, of which the medians count.")
+    ] = 3,
     seed: Annotated[int, typer.Option(help="Chooses the simulated world and its latencies.")] = 7,
     memory: Annotated[bool, typer.Option(help="Peak memory in a smaller and in a larger world, too.")] = True,
 ) -> dict[str, Any]:
@@ -158,7 +172,12 @@ def measure(
         "floor_client_cpu_ms_per_request": floor_cpu_ms,
         "mb_per_request": took_turns[0][1].bytes / took_turns[0][1].requests / 1e6,
         "simulator": _simulators_part(median_run),
-        "box": {"cores": os.cpu_count(), "load_before": load[0], "load_after": os.getloadavg()[0], "idle_share": median_run.fetched.usage.idle_share},
+        "box": {
+            "cores": os.cpu_count(),
+            "load_before": load[0],
+            "load_after": os.getloadavg()[0],
+            "idle_share": median_run.fetched.usage.idle_share,
+        },
     }
 
 
@@ -191,7 +210,8 @@ def _scheme(bench: Bench, run: Run) -> dict[str, float]:
         "skew_p95_ms": _percentile(skews_ms, 95),
         "skew_p99_ms": _percentile(skews_ms, 99),
         "skew_p95_ratio": _percentile(skews_ms, 95) / _percentile(drawn_ms, 95),
-        "skew_p95_ratio_to_all_drawn": _percentile(skews_ms, 95) / _percentile(bench.drawn_ms(run.log, of_all=True), 95),
+        "skew_p95_ratio_to_all_drawn": _percentile(skews_ms, 95)
+        / _percentile(bench.drawn_ms(run.log, of_all=True), 95),
         "failed": run.fetched.requests - len(run.fetched.landed),
     }
 
@@ -216,7 +236,11 @@ def _floors(run: Run) -> dict[str, dict[str, Any]]:
 
 def _simulators_part(run: Run) -> dict[str, float]:
     late_ms = [(line.sent_at - line.arrived_at - line.drawn_s) * 1000 for line in run.log if line.sent_at is not None]
-    return {"cpu_share_of_a_core": run.simulator_cpu_s / run.wall_s, "late_p50_ms": _percentile(late_ms, 50), "late_p95_ms": _percentile(late_ms, 95)}
+    return {
+        "cpu_share_of_a_core": run.simulator_cpu_s / run.wall_s,
+        "late_p50_ms": _percentile(late_ms, 50),
+        "late_p95_ms": _percentile(late_ms, 95),
+    }
 
 
 def table(found: dict[str, Any]) -> Table:

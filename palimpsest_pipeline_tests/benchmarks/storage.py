@@ -63,8 +63,12 @@ class Filled:
 
 def measure(
     events: Annotated[int, typer.Option(min=30, help="Events, each on three platforms.")] = 1500,
-    changed: Annotated[float, typer.Option(min=0.001, max=1, help="Share of the markets that change from one cycle to the next.")] = 0.05,
-    history_prices: Annotated[int, typer.Option(min=1, help="Prices of changes in the large history; the small one has a hundredth.")] = 50_000_000,
+    changed: Annotated[
+        float, typer.Option(min=0.001, max=1, help="Share of the markets that change from one cycle to the next.")
+    ] = 0.05,
+    history_prices: Annotated[
+        int, typer.Option(min=1, help="Prices of changes in the large history; the small one has a hundredth.")
+    ] = 50_000_000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 5,
     seed: Annotated[int, typer.Option(help="Chooses the prices.")] = 1,
 ) -> dict[str, Any]:
@@ -129,7 +133,11 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             instants = world.instants(at)
             changed_us = np.where(moved, instants[:, None], changed_us)
             keyframe, day = at.date() != day, at.date()
-            rows = world.rows(instants, None if keyframe else moved).join(lines, on="market").with_columns(keyframe=pl.lit(keyframe))
+            rows = (
+                world.rows(instants, None if keyframe else moved)
+                .join(lines, on="market")
+                .with_columns(keyframe=pl.lit(keyframe))
+            )
             counts = rows.group_by("listing_id").len("n_changed")
             captures = (
                 world.captures(instants)
@@ -151,7 +159,9 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             world.rows(np.zeros(world.listings, np.int64))
             .join(lines, on="market")
             .join(
-                pl.DataFrame({"listing_id": np.repeat(np.arange(1, world.listings + 1, dtype=np.int32), changed_us.shape[1])}).with_columns(
+                pl.DataFrame(
+                    {"listing_id": np.repeat(np.arange(1, world.listings + 1, dtype=np.int32), changed_us.shape[1])}
+                ).with_columns(
                     market=pl.Series(np.tile(np.arange(changed_us.shape[1], dtype=np.int32), world.listings)),
                     changed_at=pl.Series(changed_us.ravel()).cast(INSTANT),
                 ),
@@ -162,15 +172,22 @@ def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> dat
             copy_rows(
                 conn,
                 "core.current_markets",
-                held.select("listing_id", "line_id", "changed_at", state=pl.lit("offered"), state_since="changed_at", odds_milli="odds_milli").sort(
-                    "listing_id", "line_id"
-                ),
+                held.select(
+                    "listing_id",
+                    "line_id",
+                    "changed_at",
+                    state=pl.lit("offered"),
+                    state_since="changed_at",
+                    odds_milli="odds_milli",
+                ).sort("listing_id", "line_id"),
             )
             conn.commit()
             conn.autocommit = True
             conn.execute("vacuum analyze")
             wrong = current_markets.count_violations(conn, list(range(1, 1 + min(60, world.listings))))
-            assert not wrong, f"{wrong} markets of what was filled in contradict themselves: the measurement would be of nothing"
+            assert not wrong, (
+                f"{wrong} markets of what was filled in contradict themselves: the measurement would be of nothing"
+            )
     return at
 
 
@@ -186,7 +203,9 @@ def _prepare(world: MarketWorld, filled: Filled, first: datetime, last: datetime
 
 def _append(conn: psycopg.Connection, filled: Filled, captures: pl.DataFrame, rows: pl.DataFrame) -> None:
     copy_rows(conn, "core.captures", captures)
-    written = rows.select("listing_id", "observed_at", "line_id", "keyframe", state=pl.lit("offered"), odds_milli="odds_milli")
+    written = rows.select(
+        "listing_id", "observed_at", "line_id", "keyframe", state=pl.lit("offered"), odds_milli="odds_milli"
+    )
     copy_rows(conn, "core.market_changes", written.sort("listing_id", "line_id"))
     filled.n_rows += rows.height
     filled.n_prices += int(rows["odds_milli"].list.len().sum())
@@ -196,7 +215,9 @@ def _cycle_id(at: datetime) -> int:
     return int(at.strftime("%Y%m%d%H%M%S")) * 1000
 
 
-def timed_rounds(world: MarketWorld, filled: Sequence[Filled], last: datetime, rounds: int, folder: Path) -> dict[str, list[Took]]:
+def timed_rounds(
+    world: MarketWorld, filled: Sequence[Filled], last: datetime, rounds: int, folder: Path
+) -> dict[str, list[Took]]:
     """Each round is one more cycle: taken in by both histories, copied raw, and written over all current prices, in turns."""
     small, large = filled
     took: dict[str, list[Took]] = {"small": [], "large": [], "copy": [], "upsert": []}
@@ -211,7 +232,12 @@ def timed_rounds(world: MarketWorld, filled: Sequence[Filled], last: datetime, r
         world.captures(instants).write_parquet(files / "captures.parquet")
         world.contents(instants).write_parquet(files / "contents.parquet")
         _price_rows(world, instants, lines).write_csv(files / "prices.csv", include_header=False)
-        turns = [("small", small, "ingest"), ("large", large, "ingest"), ("copy", large, "copy"), ("upsert", large, "upsert")]
+        turns = [
+            ("small", small, "ingest"),
+            ("large", large, "ingest"),
+            ("copy", large, "copy"),
+            ("upsert", large, "upsert"),
+        ]
         for name, database, do in turns[number % 4 :] + turns[: number % 4]:
             with Database(database.url).connect(autocommit=True) as conn:
                 conn.execute("truncate bench.raw_prices")
@@ -223,7 +249,9 @@ def timed_rounds(world: MarketWorld, filled: Sequence[Filled], last: datetime, r
 
 
 def _price_rows(world: MarketWorld, instants: np.ndarray, lines: pl.DataFrame) -> pl.DataFrame:
-    rows = world.rows(instants).join(lines, on="market").select("listing_id", "line_id", "observed_at", odds="odds_milli")
+    rows = (
+        world.rows(instants).join(lines, on="market").select("listing_id", "line_id", "observed_at", odds="odds_milli")
+    )
     return (
         rows.with_columns(ordinal=pl.int_ranges(1, pl.col("odds").list.len() + 1))
         .explode("ordinal", "odds")
@@ -254,7 +282,9 @@ def bytes_per_price(filled: Filled) -> dict[str, float]:
         for day in over:
             partitions.reindex_day(conn, day)
             for name in partitions.PARTITIONED_TABLES:
-                heap, index = conn.execute(sizes, {"name": f"core.{partitions.build_partition_name(name, day)}"}).fetchone() or (0, 0)
+                heap, index = conn.execute(
+                    sizes, {"name": f"core.{partitions.build_partition_name(name, day)}"}
+                ).fetchone() or (0, 0)
                 by_table[name] += heap + index
                 index_bytes += index if name == "market_changes" else 0
         (current,) = conn.execute("select pg_total_relation_size('core.current_markets')::float8").fetchone() or (0,)
@@ -268,7 +298,9 @@ def bytes_per_price(filled: Filled) -> dict[str, float]:
     }
 
 
-def gigabytes(world: MarketWorld, changed: float, found: Mapping[str, Any], reference: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def gigabytes(
+    world: MarketWorld, changed: float, found: Mapping[str, Any], reference: Mapping[str, Mapping[str, float]]
+) -> dict[str, float]:
     """GB for 90 days of a cycle every ten minutes: ours with its hot days in Postgres and the rest in Parquet, and the reference's two layouts."""
     cycles = DAYS * timedelta(days=1) / EVERY
     changes = cycles * changed * world.n_prices
@@ -277,14 +309,21 @@ def gigabytes(world: MarketWorld, changed: float, found: Mapping[str, Any], refe
     cold = (DAYS - HOT_DAYS) * a_day * found["parquet_bytes_per_price_with_captures"]
     layouts = {"ours": hot + cold, "ours_hot": hot, "ours_cold": cold}
     snapshots, current_and_history = reference["snapshots"], reference["current_and_history"]
-    layouts["reference_snapshots"] = cycles * snapshots["rewritten_share"] * world.n_prices * snapshots["bytes_per_price"]
-    layouts["reference_current_and_history"] = changes * current_and_history["bytes_per_price"] + current_and_history["current_bytes"]
+    layouts["reference_snapshots"] = (
+        cycles * snapshots["rewritten_share"] * world.n_prices * snapshots["bytes_per_price"]
+    )
+    layouts["reference_current_and_history"] = (
+        changes * current_and_history["bytes_per_price"] + current_and_history["current_bytes"]
+    )
     return {name: size / 1e9 for name, size in layouts.items()}
 
 
 def table(found: dict[str, Any]) -> Table:
     """One row per figure."""
-    shown = Table(title=f"{found['n_current_prices']:,} current prices, {found['n_history_prices']['large']:,} in the history", title_justify="left")
+    shown = Table(
+        title=f"{found['n_current_prices']:,} current prices, {found['n_history_prices']['large']:,} in the history",
+        title_justify="left",
+    )
     shown.add_column("figure")
     shown.add_column("value", justify="right")
     for name, value in found.items():

@@ -22,7 +22,9 @@ def test_the_figures_are_of_the_whole_path_over_every_platform(samples: Path) ->
     found = benchmark.measure(bodies=6, repetitions=1)
     spoken = build_adapters()
     assert found["n_bodies"] == 6
-    assert found["n_prices"] == sum(benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in Platform)
+    assert found["n_prices"] == sum(
+        benchmark.canonical_prices(spoken[one], answers(samples, one, 2, seed=1)) for one in Platform
+    )
     assert found["n_prices"] > 6_000
     assert found["platforms"].keys() == {"betpawa", "sportybet", "bet9ja"}
     for figures in (found, *found["platforms"].values()):
@@ -61,7 +63,9 @@ def as_captured(samples: Path, platform: Platform, name: str, like: Answer) -> A
 
 def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples: Path) -> None:
     assert samples.is_dir()
-    assert {"backfill", "cadence", "cycle_cost", "marts", "normalise", "page", "scrape", "storage"} <= set(CliRunner().invoke(app, []).output.split())
+    assert {"backfill", "cadence", "cycle_cost", "marts", "normalise", "page", "scrape", "storage"} <= set(
+        CliRunner().invoke(app, []).output.split()
+    )
     assert CliRunner().invoke(app, ["nothing"]).exit_code != 0
     ran = CliRunner().invoke(app, ["normalise", "--json", "--bodies", "3", "--repetitions", "1"])
     found = json.loads(ran.output)
@@ -69,7 +73,9 @@ def test_a_benchmark_is_chosen_by_name_and_names_are_listed_without_one(samples:
     assert {"ratio_to_orjson", "mb_per_s", "n_prices", "platforms"} <= found.keys()
 
 
-def test_without_the_captured_answers_the_command_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_the_captured_answers_the_command_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("palimpsest_pipeline_tests.fixtures.samples.SHARED", tmp_path)
     ran = CliRunner().invoke(app, ["normalise", "--json"])
     assert ran.exit_code == 1
@@ -78,10 +84,19 @@ def test_without_the_captured_answers_the_command_says_what_is_missing(monkeypat
 
 @pytest.mark.slow
 def test_the_scrape_is_measured_beside_other_schemes_and_the_floor_client() -> None:
-    ran = CliRunner().invoke(app, ["scrape", "--json", "--fixtures", "20", "--scale", "0.05", "--rounds", "1", "--no-memory"])
+    ran = CliRunner().invoke(
+        app, ["scrape", "--json", "--fixtures", "20", "--scale", "0.05", "--rounds", "1", "--no-memory"]
+    )
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.output)
-    figures = ("wall_ratio_to_floor", "events_per_s", "skew_p95_ratio", "cpu_ms_per_request", "cpu_ratio_to_floor", "peak_rss_mb")
+    figures = (
+        "wall_ratio_to_floor",
+        "events_per_s",
+        "skew_p95_ratio",
+        "cpu_ms_per_request",
+        "cpu_ratio_to_floor",
+        "peak_rss_mb",
+    )
     assert all(found[name] > 0 for name in figures)
     assert all(found["skew_p95_ms_by_scheme"][scheme] > 0 for scheme in ("ours", "platform_by_platform", "reference"))
     assert all(scheme["wall_ratio_to_floor"] >= 1 for scheme in found["schemes"].values()), "a floor is a floor"
@@ -96,7 +111,12 @@ def test_storage_is_measured_beside_a_raw_copy_and_the_layouts_that_went_before(
     ran = CliRunner().invoke(app, ["storage", "--json", "--events", "30", "--history-prices", "20000", "--rounds", "1"])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.output)
-    ratios = ("ingest_ratio_to_copy", "ingest_speedup_vs_upsert_all", "ingest_growth_100x", "open_close_ratio_to_duckdb")
+    ratios = (
+        "ingest_ratio_to_copy",
+        "ingest_speedup_vs_upsert_all",
+        "ingest_growth_100x",
+        "open_close_ratio_to_duckdb",
+    )
     figures = ("pg_bytes_per_price", "parquet_bytes_per_price", "asof_event_ms", "latest_all_ms", "gb_90d")
     assert all(found[name] > 0 for name in (*ratios, *figures))
     assert found["asof_event_prices"] == 3 * 328, "every price of an event on three platforms"
@@ -113,19 +133,29 @@ def test_derived_tables_are_measured_beside_engines_that_come_to_the_same_rows()
     ran = CliRunner().invoke(app, ["marts", "--json", *options])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.output)
-    assert found["ratio_to_best"].keys() == found["tables"].keys() == {"price_comparison", "standing_margins", "availability_gap", "market_margin"}
+    assert (
+        found["ratio_to_best"].keys()
+        == found["tables"].keys()
+        == {"price_comparison", "standing_margins", "availability_gap", "market_margin"}
+    )
     for name, by_size in found["tables"].items():
         assert all(found["ratio_to_best"][name][size] > 0 for size in ("1", "2"))
-        assert by_size["1"]["wall_s"].keys() == {"ours", "duckdb", "pandas", "postgres"} - set(marts.CANNOT.get(name, ()))
+        assert by_size["1"]["wall_s"].keys() == {"ours", "duckdb", "pandas", "postgres"} - set(
+            marts.CANNOT.get(name, ())
+        )
         assert by_size["2"]["wall_s"].keys() == {"ours", "duckdb"}, "what takes too long is left out ..."
         assert by_size["1"]["n_rows"] == found["rows_of_first_partition"][name] < by_size["2"]["n_rows"]
-    assert {(one["engine"], one["partitions"]) for one in found["left_out"]} == {("pandas", 2), ("postgres", 2)}, "... and that is said"
+    assert {(one["engine"], one["partitions"]) for one in found["left_out"]} == {("pandas", 2), ("postgres", 2)}, (
+        "... and that is said"
+    )
     assert all(0 < found["peak_rss_mb"][size] < 500 for size in ("1", "2"))
     assert marts.table(found).row_count == 3 * (4 + 2 + 2) + (3 + 2 + 1)
 
 
 @pytest.mark.parametrize("engines", [["ours"], ["duckdb", "duckdb"]])
-def test_an_engine_that_is_named_twice_is_refused_before_anything_runs(engines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_named_twice_is_refused_before_anything_runs(
+    engines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(marts, "MartsWorld", None)
     ran = CliRunner().invoke(app, ["marts", "--json", *(word for name in engines for word in ("--engine", name))])
     assert ran.exit_code == 2, ran.output
@@ -145,7 +175,15 @@ def test_a_tick_of_the_kickoff_sensor_is_measured_beside_its_bare_query() -> Non
     ran = CliRunner().invoke(app, ["cadence", "--json", "--fixtures", "50", "--rounds", "2"])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout.splitlines()[-1])
-    figures = ("query_ms", "tick_ms", "tick_after_a_day_ms", "tick_asked_ms", "remember_ms", "judge_ms", "tick_ratio_to_query")
+    figures = (
+        "query_ms",
+        "tick_ms",
+        "tick_after_a_day_ms",
+        "tick_asked_ms",
+        "remember_ms",
+        "judge_ms",
+        "tick_ratio_to_query",
+    )
     assert all(found[name] > 0 for name in figures)
     assert found["requests_per_tick_that_asks"] == 1
     assert cadence.table(found).row_count == len(found)
@@ -153,7 +191,9 @@ def test_a_tick_of_the_kickoff_sensor_is_measured_beside_its_bare_query() -> Non
 
 @pytest.mark.slow
 def test_dagsters_pages_and_the_sensors_ticks_are_measured_on_an_instance_that_has_been_used() -> None:
-    ran = CliRunner().invoke(app, ["instance", "--json", "--years", "0.02", "--events", "2000", "--fixtures", "20", "--rounds", "2"])
+    ran = CliRunner().invoke(
+        app, ["instance", "--json", "--years", "0.02", "--events", "2000", "--fixtures", "20", "--rounds", "2"]
+    )
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout.splitlines()[-1])
     assert (found["days"], found["events"] >= 2000) == (7, True)
@@ -166,7 +206,9 @@ def test_dagsters_pages_and_the_sensors_ticks_are_measured_on_an_instance_that_h
 
 @pytest.mark.slow
 def test_a_backfill_is_measured_beside_the_same_work_without_dagster() -> None:
-    ran = CliRunner().invoke(app, ["backfill", "--json", "--hours", "2", "--cycles-per-hour", "2", "--fixtures", "10", "--idle-s", "1"])
+    ran = CliRunner().invoke(
+        app, ["backfill", "--json", "--hours", "2", "--cycles-per-hour", "2", "--fixtures", "10", "--idle-s", "1"]
+    )
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout.splitlines()[-1])
     assert found["cycles"] == 4
@@ -200,13 +242,15 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
     assert found["dead_platform_delay_s"] == dead_s - healthy_s
     tables = found["worlds"]["20"]["tables"]
     assert tables.keys() == {"first", "5pct_at_1", "idle_at_1"}
-    assert {"core.captures", "core.current_markets", "core.market_changes", "dagster:public.event_logs"} <= tables["first"].keys()
+    assert {"core.captures", "core.current_markets", "core.market_changes", "dagster:public.event_logs"} <= tables[
+        "first"
+    ].keys()
     changes = {kind: rows.get("core.market_changes", {}).get("written_rows", 0) for kind, rows in tables.items()}
     assert changes["idle_at_1"] == 0
     assert 0.03 * changes["first"] < changes["5pct_at_1"] < 0.07 * changes["first"]
-    assert sum(cycle_cost.grown_mb(rows) for name, rows in tables["first"].items() if not name.startswith("dagster:")) == pytest.approx(
-        first["growth_mb"]
-    )
+    assert sum(
+        cycle_cost.grown_mb(rows) for name, rows in tables["first"].items() if not name.startswith("dagster:")
+    ) == pytest.approx(first["growth_mb"])
     assert cycle_cost.table(found).row_count == 3
 
 
@@ -218,7 +262,9 @@ def test_what_a_cycle_costs_is_measured_table_by_table() -> None:
         ([1, 4], ["first", "5pct", "idle", "5pct", "5pct", "idle"]),
     ],
 )
-def test_two_cycles_after_each_mark_are_measured_and_prices_move_before_all_others(marks: list[int], kinds: list[str]) -> None:
+def test_two_cycles_after_each_mark_are_measured_and_prices_move_before_all_others(
+    marks: list[int], kinds: list[str]
+) -> None:
     assert cycle_cost.plan_kinds(marks) == kinds
 
 
@@ -227,7 +273,15 @@ def test_the_coverage_page_is_measured_beside_the_same_file_without_its_script()
     ran = CliRunner().invoke(app, ["page", "--json", "--fixtures", "60", "--rounds", "1"])
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout.splitlines()[-1])
-    figures = ("usable_ms", "floor_ms", "usable_ratio_to_floor", "choice_ms", "slowest_choice_ms", "key_ms", "slowest_key_ms")
+    figures = (
+        "usable_ms",
+        "floor_ms",
+        "usable_ratio_to_floor",
+        "choice_ms",
+        "slowest_choice_ms",
+        "key_ms",
+        "slowest_key_ms",
+    )
     assert all(found[name] > 0 for name in figures)
     assert found["page_mb"] > found["prices_mb"] > 0
     assert found["priced_fixtures"] == 54, "all that have not begun"

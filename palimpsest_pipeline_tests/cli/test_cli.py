@@ -26,19 +26,31 @@ from palimpsest_pipeline.operate.serve.up import run_services
 from palimpsest_pipeline.runtime.processes import KnownProcess
 from palimpsest_pipeline.settings import load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
-from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, Command, assert_one_clear_line, environment, free_port, ours
+from palimpsest_pipeline_tests.fixtures.commands import (
+    PALIMPSEST,
+    Command,
+    assert_one_clear_line,
+    environment,
+    free_port,
+    ours,
+)
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
 def test_settings_are_printed_without_secrets(palimpsest: Command):
-    urls = {"PALIMPSEST_DATABASE_URL": "postgresql://me:hunter2@db/x", "PALIMPSEST_DAGSTER_DATABASE_URL": "postgresql://me:hunter2@db/y"}
+    urls = {
+        "PALIMPSEST_DATABASE_URL": "postgresql://me:hunter2@db/x",
+        "PALIMPSEST_DAGSTER_DATABASE_URL": "postgresql://me:hunter2@db/y",
+    }
     done = palimpsest("settings", "--json", **urls)
     shown = json.loads(done.stdout)
     assert shown["PALIMPSEST_DATABASE_URL"] == "postgresql://me:***@db/x"
     assert "hunter2" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("command", [("coverage",), ("scrape",), ("db", "check"), ("backfill", "2026-06-26-10:00", "2026-06-26-10:00")])
+@pytest.mark.parametrize(
+    "command", [("coverage",), ("scrape",), ("db", "check"), ("backfill", "2026-06-26-10:00", "2026-06-26-10:00")]
+)
 def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimpsest: Command):
     url = f"postgresql://me:hunter2@127.0.0.1:{free_port()}/nowhere"
     done = palimpsest(*command, PALIMPSEST_DATABASE_URL=url, PALIMPSEST_DAGSTER_DATABASE_URL=f"{url}_else")
@@ -47,7 +59,9 @@ def test_a_wrong_database_url_is_one_clear_line(command: tuple[str, ...], palimp
 
 
 def test_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
-    assert_one_clear_line(palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write")
+    assert_one_clear_line(
+        palimpsest("coverage", PALIMPSEST_HOME_DIR="/proc/nowhere"), "/proc/nowhere", "choose one that you can write"
+    )
 
 
 def test_a_demo_in_an_unwritable_folder_is_one_clear_line(palimpsest: Command):
@@ -125,22 +139,33 @@ def test_the_databases_address_is_printed_for_psql(palimpsest: Command):
         ("PALIMPSEST_BETPAWA", "foo", '{"name": "value"}'),
     ],
 )
-def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(palimpsest: Command, name: str, value: str, example: str):
+def test_a_setting_that_must_be_json_and_is_not_is_one_clear_line(
+    palimpsest: Command, name: str, value: str, example: str
+):
     done = palimpsest("settings", **{name: value})
     assert_one_clear_line(done, f"{name} is not JSON; write it like {example}")
     assert "hunter2" not in done.stderr
 
 
 def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses_nothing(palimpsest: Command):
-    done = palimpsest("settings", PALIMPSEST_UIPORT="4000", PALIMPSEST_PORT="tcp://10.0.0.1:80", PALIMPSEST_WEB_SERVICE_HOST="10.0.0.1")
+    done = palimpsest(
+        "settings",
+        PALIMPSEST_UIPORT="4000",
+        PALIMPSEST_PORT="tcp://10.0.0.1:80",
+        PALIMPSEST_WEB_SERVICE_HOST="10.0.0.1",
+    )
     assert done.returncode == 0
-    assert done.stderr.splitlines() == ["warning: PALIMPSEST_UIPORT (environment) is no setting, but PALIMPSEST_UI_PORT is"]
+    assert done.stderr.splitlines() == [
+        "warning: PALIMPSEST_UIPORT (environment) is no setting, but PALIMPSEST_UI_PORT is"
+    ]
 
 
 def test_a_simulator_on_a_busy_port_is_one_clear_line(palimpsest: Command):
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
-        assert_one_clear_line(palimpsest("simulate", "--port", port, "--size", "10"), f"port {port} of 127.0.0.1 cannot be used", "--port")
+        assert_one_clear_line(
+            palimpsest("simulate", "--port", port, "--size", "10"), f"port {port} of 127.0.0.1 cannot be used", "--port"
+        )
 
 
 def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_those_it_knows(palimpsest: Command):
@@ -154,18 +179,37 @@ def test_a_failure_that_the_simulator_does_not_know_is_wrong_usage_and_names_tho
 @pytest.mark.parametrize("home", ["home", "home/simulated"])
 def test_a_simulator_fails_from_the_start_as_told_and_prints_settings_that_point_at_it(folder: Path, home: str):
     """Also in a terminal where these settings were pasted before."""
-    command = [*PALIMPSEST, "simulate", "--port", "0", "--size", "10", "--fail", "bet9ja=down", "--fail", "sportybet=error,share=0,endpoint=detail"]
+    command = [
+        *PALIMPSEST,
+        "simulate",
+        "--port",
+        "0",
+        "--size",
+        "10",
+        "--fail",
+        "bet9ja=down",
+        "--fail",
+        "sportybet=error,share=0,endpoint=detail",
+    ]
     told = {**environment(folder), "PALIMPSEST_HOME_DIR": str(folder / home)}
-    with subprocess.Popen(command, cwd=folder, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=told, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             printed = dict(process.stdout.readline().removeprefix("export ").strip().split("=", 1) for _ in range(4))
             groups = "desktop/feapi/PalimpsestAjax/GetSports?DISP=0&v_cache_version=1"
-            statuses = {name: status_of(f"{url}/{groups}") for name, url in printed.items() if name.endswith("BASE_URL")}
+            statuses = {
+                name: status_of(f"{url}/{groups}") for name, url in printed.items() if name.endswith("BASE_URL")
+            }
         finally:
             process.send_signal(signal.SIGINT)
     assert printed["PALIMPSEST_HOME_DIR"] == str(folder / "home" / "simulated")
-    assert statuses == {"PALIMPSEST_BETPAWA__BASE_URL": 404, "PALIMPSEST_SPORTYBET__BASE_URL": 404, "PALIMPSEST_BET9JA__BASE_URL": 503}
+    assert statuses == {
+        "PALIMPSEST_BETPAWA__BASE_URL": 404,
+        "PALIMPSEST_SPORTYBET__BASE_URL": 404,
+        "PALIMPSEST_BET9JA__BASE_URL": 503,
+    }
 
 
 def status_of(url: str) -> int:
@@ -177,7 +221,11 @@ def status_of(url: str) -> int:
 
 
 def test_a_bad_setting_is_one_clear_line(palimpsest: Command):
-    assert_one_clear_line(palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"), "PALIMPSEST_BETPAWA__BASE_URL", "is not an http(s) URL")
+    assert_one_clear_line(
+        palimpsest("settings", PALIMPSEST_BETPAWA__BASE_URL="nonsense"),
+        "PALIMPSEST_BETPAWA__BASE_URL",
+        "is not an http(s) URL",
+    )
 
 
 def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):
@@ -194,7 +242,9 @@ def test_to_derive_anew_and_only_what_is_due_or_nothing_at_all_is_wrong_usage(ot
 
 
 @pytest.mark.slow
-def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(palimpsest: Command, samples: Path, folder: Path):
+def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(
+    palimpsest: Command, samples: Path, folder: Path
+):
     recordings = write_recordings(samples, folder / "recordings")
     imported = palimpsest("landing", "import", str(recordings), "--json")
     assert imported.returncode == 0, imported.stderr
@@ -204,7 +254,9 @@ def test_recorded_payloads_are_imported_and_backfilled_from_the_command_line(pal
     done = palimpsest("backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--json")
     assert done.returncode == 3, done.stderr
     told = {what: hours for what, hours in json.loads(done.stdout).items() if hours}
-    assert told == {"done": ["2026-06-26-10:00"], "empty": ["2026-06-26-09:00"], "due_later": ["2026-08-21-06:00"]}, "another recording waits"
+    assert told == {"done": ["2026-06-26-10:00"], "empty": ["2026-06-26-09:00"], "due_later": ["2026-08-21-06:00"]}, (
+        "another recording waits"
+    )
     found = json.loads(palimpsest("coverage", "--json").stdout)
     union = next(r for r in found["match_rate_platform"] if r["platform"] == "all")
     assert (union["n_union"], union["n_matched_fixtures"], union["completeness"]) == (1, 1, "partial")
@@ -230,7 +282,9 @@ def test_a_refresh_tells_per_platform_how_it_went_and_names_ids_that_nobody_list
     assert (told["success"], told["error"], told["unknown_sr_ids"]) == (True, None, [1])
     assert set(told["timing"]) == {"startup_s", "scrape_s", "derive_s"}
     assert all(seconds > 0 for seconds in told["timing"].values())
-    assert [(p["platform"], p["listings"]) for p in told["platforms"]] == [(p, len(ids)) for p, ids in sorted_by_platform(fixture["platforms"])]
+    assert [(p["platform"], p["listings"]) for p in told["platforms"]] == [
+        (p, len(ids)) for p, ids in sorted_by_platform(fixture["platforms"])
+    ]
     assert all(p["status"] == "completed" and p["ms"] > 0 and p["failure"] is None for p in told["platforms"])
     assert "SportRadar id 1:" in done.stderr
     assert palimpsest("refresh", "1", **world).returncode == 1
@@ -275,14 +329,22 @@ def until(holds: Callable[[], object], timeout_s: float = 150) -> None:
 
 
 @pytest.mark.slow
-def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also_of_a_background_job(palimpsest: Command, folder: Path):
+def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also_of_a_background_job(
+    palimpsest: Command, folder: Path
+):
     port = free_port()
     with up(folder, port, as_background_job=True) as serving:
         query = b'{"query": "{ assetNodes { assetKey { path } description } }"}'
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/graphql", data=query, headers={"content-type": "application/json"})
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/graphql", data=query, headers={"content-type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             assets = json.load(answer)["data"]["assetNodes"]
-        assert {"/".join(a["assetKey"]["path"]) for a in assets} >= {"landing/odds_payloads", "core/matched_events", "mart/match_rate_platform"}
+        assert {"/".join(a["assetKey"]["path"]) for a in assets} >= {
+            "landing/odds_payloads",
+            "core/matched_events",
+            "mart/match_rate_platform",
+        }
         assert all(a["description"] for a in assets)
         findings = {f["name"]: f for f in json.loads(palimpsest("doctor", "--json").stdout)}
         assert {name: findings[name]["ok"] for name in ("ui", "daemons", "definitions", "dagster")} == dict.fromkeys(
@@ -298,7 +360,9 @@ def test_the_ui_comes_up_on_the_embedded_instance_and_ctrl_c_leaves_nothing_also
 
 
 @pytest.mark.slow
-def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_ends_by_itself(palimpsest: Command, folder: Path):
+def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_ends_by_itself(
+    palimpsest: Command, folder: Path
+):
     with up(folder, free_port()) as serving:
         first = service_record.read_record(folder / "home")
         assert first is not None
@@ -325,10 +389,18 @@ def children(folder: Path) -> dict[str, KnownProcess]:
 @pytest.mark.slow
 def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
     (folder / "broken.py").write_text("import no_such_module\n")
-    own = load_settings(home_dir=folder / "home", embedded_durable=False, ui_port=free_port(), database_url=None, dagster_database_url=None)
+    own = load_settings(
+        home_dir=folder / "home",
+        embedded_durable=False,
+        ui_port=free_port(),
+        database_url=None,
+        dagster_database_url=None,
+    )
     with (
         open_databases(own) as found,
-        pytest.raises(service_record.ServeError, match=r"the definitions cannot be loaded: .*No module named 'no_such_module'"),
+        pytest.raises(
+            service_record.ServeError, match=r"the definitions cannot be loaded: .*No module named 'no_such_module'"
+        ),
         run_services(found.settings, {}, folder, lambda _: None, definitions="broken"),
     ):
         pytest.fail("it is not up")
@@ -350,5 +422,7 @@ cli.main()
 
 @pytest.mark.parametrize(("code", "returncode"), [("None", 0), ("0", 0), ("3", 3), ("'a reason'", 1)])
 def test_a_process_that_ends_quickly_keeps_its_exit_code_and_calls_exit_functions(code: str, returncode: int) -> None:
-    done = subprocess.run([sys.executable, "-c", ENDING.format(code=code)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING.format(code=code)], capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, done.stdout) == (returncode, "exit functions are called")

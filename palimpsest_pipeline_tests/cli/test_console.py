@@ -90,7 +90,11 @@ def test_nothing_but_control_characters_changes(text: str) -> None:
 
 async def test_what_a_host_says_reaches_ledger_and_logs_without_them() -> None:
     async with Loopback() as host, client(host.base_url) as asking:
-        host.script("/events", answering(status=400, body=NAME.encode(), content_type="text/plain"), answering(body=b"{" + NAME.encode()))
+        host.script(
+            "/events",
+            answering(status=400, body=NAME.encode(), content_type="text/plain"),
+            answering(body=b"{" + NAME.encode()),
+        )
         answers: list[Answer] = [await ask(asking), await ask(asking)]
     assert answers[0].failure is FailureClass.PERMANENT
     assert not [answer.failure_detail for answer in answers if CONTROL_CHARACTERS.search(answer.failure_detail)]
@@ -125,7 +129,9 @@ workers.work(multiprocessing.Pipe()[0], load_settings())
 
 def test_a_process_of_a_backfill_warns_in_one_line_and_shows_them_as_escapes(tmp_path: Path) -> None:
     environment = {**os.environ, "PALIMPSEST_HOME_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", WORKER_THAT_WARNS], capture_output=True, env=environment, timeout=120, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER_THAT_WARNS], capture_output=True, env=environment, timeout=120, check=True
+    )
     told = done.stderr.decode()
     assert told.startswith("warning: team Bayern\\u001b[2J")
     assert_shown(told, 1)
@@ -139,12 +145,16 @@ def handlers_as_before() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("handlers_as_before")
-def test_warnings_of_this_product_are_one_line_each_and_libraries_are_silent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_of_this_product_are_one_line_each_and_libraries_are_silent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     log_to_terminal()
     try:
         raise ValueError("a cause")
     except ValueError:
-        logging.getLogger("palimpsest_pipeline.pipeline.live.stage").exception("cycle %d: not written\n  down [for now]", 7)
+        logging.getLogger("palimpsest_pipeline.pipeline.live.stage").exception(
+            "cycle %d: not written\n  down [for now]", 7
+        )
     logging.getLogger("palimpsest_pipeline.defs").warning("team %s", NAME)
     logging.warning("Retrying failed database connection")
     logging.getLogger("dagster._core.execution.plan.active").warning("Blocking asset check 'x' emitted no result")

@@ -36,13 +36,33 @@ def test_a_csv_file_has_every_value_and_nothing_that_a_spreadsheet_executes(tmp_
     assert datetime.fromisoformat(found["at"][0]) == ROWS["at"][0]
 
 
-EXECUTED = ["-2+3+cmd|' /C calc'!A0", "+1+1", "-1-1", "+.5+1", "-", "=1+1", "@sum(1)", "\t=1+1", "\r=1+1", "\n=1+1", "+1\n=1", "{=1+1}"]
+EXECUTED = [
+    "-2+3+cmd|' /C calc'!A0",
+    "+1+1",
+    "-1-1",
+    "+.5+1",
+    "-",
+    "=1+1",
+    "@sum(1)",
+    "\t=1+1",
+    "\r=1+1",
+    "\n=1+1",
+    "+1\n=1",
+    "{=1+1}",
+]
 NUMBERS = ["-1.5", "+2", "-10", "1.5"]
-HOSTILE = pl.DataFrame({"text": [*EXECUTED, *NUMBERS], "texts": [["-1+1"]] * 16, "kind": pl.Series(["+1+1"] * 16, dtype=pl.Categorical)})
+HOSTILE = pl.DataFrame(
+    {"text": [*EXECUTED, *NUMBERS], "texts": [["-1+1"]] * 16, "kind": pl.Series(["+1+1"] * 16, dtype=pl.Categorical)}
+)
 
 
-@pytest.mark.parametrize("write", [lambda frame, path: write_files({"rows": frame}, path, None), lambda frame, path: Rows(frame).write_csv(path)])
-def test_text_with_a_sign_is_quoted_in_a_csv_file_unless_all_of_it_is_a_number(tmp_path: Path, write: Callable[[pl.DataFrame, Path], object]) -> None:
+@pytest.mark.parametrize(
+    "write",
+    [lambda frame, path: write_files({"rows": frame}, path, None), lambda frame, path: Rows(frame).write_csv(path)],
+)
+def test_text_with_a_sign_is_quoted_in_a_csv_file_unless_all_of_it_is_a_number(
+    tmp_path: Path, write: Callable[[pl.DataFrame, Path], object]
+) -> None:
     write(HOSTILE, tmp_path / "rows.csv")
     with (tmp_path / "rows.csv").open(encoding="utf-8-sig", newline="") as file:
         found = list(DictReader(file))
@@ -51,8 +71,13 @@ def test_text_with_a_sign_is_quoted_in_a_csv_file_unless_all_of_it_is_a_number(t
     assert {(row["texts"], row["kind"]) for row in found} == {("'-1+1", "'+1+1")}
 
 
-@pytest.mark.parametrize("write", [lambda frame, path: write_files({"rows": frame}, None, path), lambda frame, path: Rows(frame).write_excel(path)])
-def test_text_is_text_in_an_excel_file_whatever_it_looks_like(tmp_path: Path, write: Callable[[pl.DataFrame, Path], object]) -> None:
+@pytest.mark.parametrize(
+    "write",
+    [lambda frame, path: write_files({"rows": frame}, None, path), lambda frame, path: Rows(frame).write_excel(path)],
+)
+def test_text_is_text_in_an_excel_file_whatever_it_looks_like(
+    tmp_path: Path, write: Callable[[pl.DataFrame, Path], object]
+) -> None:
     write(HOSTILE, tmp_path / "rows.xlsx")
     with ZipFile(tmp_path / "rows.xlsx") as file:
         texts, sheet = (file.read(f"xl/{name}.xml").decode() for name in ("sharedStrings", "worksheets/sheet1"))
@@ -64,7 +89,9 @@ def test_an_excel_file_has_a_sheet_a_table_and_text_is_no_formula(tmp_path: Path
     path = tmp_path / "rows.xlsx"
     assert write_files({"rows": ROWS, "few": ROWS.head(1)}, None, path)
     with ZipFile(path) as file:
-        book, texts, sheet = (file.read(f"xl/{name}.xml").decode() for name in ("workbook", "sharedStrings", "worksheets/sheet1"))
+        book, texts, sheet = (
+            file.read(f"xl/{name}.xml").decode() for name in ("workbook", "sharedStrings", "worksheets/sheet1")
+        )
     assert 'name="rows"' in book
     assert 'name="few"' in book
     assert "=cmd()" in texts

@@ -48,7 +48,10 @@ def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpses
     shown = words(palimpsest("markets", "show", "home_total_shots").stdout)
     assert "sportybet has it from several feeds; the first that an answer lists counts: 900552, 800160" in shown
     (market,) = json.loads(palimpsest("markets", "show", "home_total_shots", "--json").stdout)["markets"]
-    assert {key["external_market_id"]: key["feed"] for key in market["keys"] if key["platform"] == "sportybet"} == {"900552": 1, "800160": 2}
+    assert {key["external_market_id"]: key["feed"] for key in market["keys"] if key["platform"] == "sportybet"} == {
+        "900552": 1,
+        "800160": 2,
+    }
     assert {key["feed"] for key in market["keys"] if key["platform"] != "sportybet"} <= {None}
 
 
@@ -92,7 +95,9 @@ def test_markets_are_found_by_what_they_are_called(palimpsest: Command):
 
 
 def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, market_facts: Path):
-    done = palimpsest("markets", "audit", str(market_facts / "observed_markets.csv"), "--source", "audit_phase_45", "--json")
+    done = palimpsest(
+        "markets", "audit", str(market_facts / "observed_markets.csv"), "--source", "audit_phase_45", "--json"
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert list(found) == ["sportybet", "bet9ja"]
@@ -110,8 +115,16 @@ def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, marke
 
 
 def test_the_table_names_as_many_unmapped_markets_as_asked_for(palimpsest: Command, folder: Path):
-    ids = [("bet9ja", "S_OU", 5), ("bet9ja", "S_NOBODY", 30), ("bet9ja", "S_NOWHERE", 20), ("bet9ja", "S_NEVER", 10), ("betpawa", "0", 1)]
-    lines = [f"{platform},{market},A market that nobody has ever named in so many words,{n}" for platform, market, n in ids]
+    ids = [
+        ("bet9ja", "S_OU", 5),
+        ("bet9ja", "S_NOBODY", 30),
+        ("bet9ja", "S_NOWHERE", 20),
+        ("bet9ja", "S_NEVER", 10),
+        ("betpawa", "0", 1),
+    ]
+    lines = [
+        f"{platform},{market},A market that nobody has ever named in so many words,{n}" for platform, market, n in ids
+    ]
     (folder / "counts.csv").write_text("\n".join(["platform,raw_market_id,raw_name,occurrences", *lines]))
     done = palimpsest("markets", "audit", "counts.csv", "--platform", "bet9ja", "--top", "2", **NARROW)
     assert done.returncode == 0, done.stderr
@@ -149,13 +162,32 @@ def test_a_landing_says_what_its_files_say(palimpsest: Command, samples: Path, f
     assert palimpsest("landing", "import", str(recordings)).returncode == 0
     landed = palimpsest("markets", "audit", "--json")
     assert json.loads(landed.stdout) == json.loads(files.stdout)
-    rooted = palimpsest("markets", "audit", str(folder / "home" / "landing"), "--hour", "2026-06-26-10:00", "--platform", "bet9ja", "--json")
+    rooted = palimpsest(
+        "markets",
+        "audit",
+        str(folder / "home" / "landing"),
+        "--hour",
+        "2026-06-26-10:00",
+        "--platform",
+        "bet9ja",
+        "--json",
+    )
     assert json.loads(rooted.stdout)["bet9ja"]["occurrences"] == 430
 
 
-def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_broken(palimpsest: Command, samples: Path, folder: Path):
+def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_broken(
+    palimpsest: Command, samples: Path, folder: Path
+):
     book = json.loads((samples / BETPAWA).read_bytes())
-    entries = [{"file": "bet9ja.json", "platform": "bet9ja", "kind": "detail", "external_id": "782203257", "received_at": "2026-08-21T06:05:00Z"}]
+    entries = [
+        {
+            "file": "bet9ja.json",
+            "platform": "bet9ja",
+            "kind": "detail",
+            "external_id": "782203257",
+            "received_at": "2026-08-21T06:05:00Z",
+        }
+    ]
     recordings = folder / "recordings"
     recordings.mkdir()
     shutil.copy(samples / "bet9ja/getevent_soccer_norway_france.json", recordings / "bet9ja.json")
@@ -179,5 +211,9 @@ def test_a_landing_counts_the_newest_book_of_a_listing_and_goes_on_past_what_is_
 
 
 def test_a_store_that_cannot_be_reached_is_one_clear_line(palimpsest: Command):
-    assert_one_clear_line(palimpsest("markets", "audit", "nostore://bucket/landing"), "nostore://bucket/landing", "nostore")
-    assert_one_clear_line(palimpsest("landing", "ls", PALIMPSEST_LANDING_URL="nostore://bucket/landing"), "nostore://bucket/landing")
+    assert_one_clear_line(
+        palimpsest("markets", "audit", "nostore://bucket/landing"), "nostore://bucket/landing", "nostore"
+    )
+    assert_one_clear_line(
+        palimpsest("landing", "ls", PALIMPSEST_LANDING_URL="nostore://bucket/landing"), "nostore://bucket/landing"
+    )

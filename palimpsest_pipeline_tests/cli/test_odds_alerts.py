@@ -23,10 +23,31 @@ TO_COME = datetime(2096, 5, 1, 18, tzinfo=UTC)
 MOVED, OUTLYING, DROPPED, OVER = 10, 11, 12, 13
 PRICES = {"baseline_odds": 2.0, "current_odds": 2.4, "peak_change_rel": 0.2}
 ROWS = [
-    {"alert_id": MOVED, "alert_type": "price_move", "severity": "high", "market_key": "match_result", "outcome_key": "home", **PRICES},
-    {"alert_id": OUTLYING, "alert_type": "home_outlier", "severity": "low", "market_key": "correct_score", "outcome_key": "3-3", **PRICES},
+    {
+        "alert_id": MOVED,
+        "alert_type": "price_move",
+        "severity": "high",
+        "market_key": "match_result",
+        "outcome_key": "home",
+        **PRICES,
+    },
+    {
+        "alert_id": OUTLYING,
+        "alert_type": "home_outlier",
+        "severity": "low",
+        "market_key": "correct_score",
+        "outcome_key": "3-3",
+        **PRICES,
+    },
     {"alert_id": DROPPED, "alert_type": "event_dropped", "severity": "high", "platform": "bet9ja", "market_key": "*"},
-    {"alert_id": OVER, "alert_type": "market_disappeared", "severity": "medium", "market_key": "match_result", "status": "closed", "closed_at": AT},
+    {
+        "alert_id": OVER,
+        "alert_type": "market_disappeared",
+        "severity": "medium",
+        "market_key": "match_result",
+        "status": "closed",
+        "closed_at": AT,
+    },
 ]
 
 Alerts = Callable[..., Any]
@@ -44,13 +65,23 @@ def database(postgres: EmbeddedPostgres) -> Iterator[str]:
 @pytest.fixture
 def alerts(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Alerts:
     """`palimpsest odds-alerts` on these four."""
-    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH_COLUMNS)  # else as wide as the terminal of whoever runs the tests
+    monkeypatch.setattr(
+        console.out, "width", terminal.PIPE_WIDTH_COLUMNS
+    )  # else as wide as the terminal of whoever runs the tests
     with Database(database).connect() as conn:
         conn.execute("truncate mart.odds_alert, ops.acknowledged_odds_alerts, core.fixtures cascade")
-        insert(conn, "core.fixtures", {"sr_id": 1, "home_team": "Norway", "away_team": "France [W]", "effective_kickoff": TO_COME})
+        insert(
+            conn,
+            "core.fixtures",
+            {"sr_id": 1, "home_team": "Norway", "away_team": "France [W]", "effective_kickoff": TO_COME},
+        )
         insert(conn, "mart.odds_alert", *({"sr_id": 1, "status": "open", **row} for row in ROWS))
     monkeypatch.chdir(tmp_path)
-    for name, value in {"HOME_DIR": str(tmp_path), "DATABASE_URL": database, "DAGSTER_DATABASE_URL": "postgresql://unused/dagster"}.items():
+    for name, value in {
+        "HOME_DIR": str(tmp_path),
+        "DATABASE_URL": database,
+        "DAGSTER_DATABASE_URL": "postgresql://unused/dagster",
+    }.items():
         monkeypatch.setenv(f"PALIMPSEST_{name}", value)
     return lambda *words: CliRunner().invoke(app, ["odds-alerts", *words])
 
@@ -64,7 +95,14 @@ def ids(alerts: Alerts, *words: str) -> list[int]:
 def test_it_lists_them_with_names_and_what_happened(alerts: Alerts):
     told = alerts()
     assert told.exit_code == 0
-    for text in ("4 of 4 alerts", "Norway - France [W]", "+20.0% (2.00 to 2.40)", "event_dropped bet9ja", "match_result home", "closed 05-01"):
+    for text in (
+        "4 of 4 alerts",
+        "Norway - France [W]",
+        "+20.0% (2.00 to 2.40)",
+        "event_dropped bet9ja",
+        "match_result home",
+        "closed 05-01",
+    ):
         assert text in told.output
 
 
@@ -90,7 +128,10 @@ def test_one_that_is_acknowledged_is_open_no_more_and_says_who_has_seen_it(alert
 def test_with_the_kickoff_none_is_open_though_no_cycle_has_seen_it_yet(alerts: Alerts, database: str):
     assert alerts("ack", str(MOVED), "--by", "Ada").exit_code == 0
     with Database(database).connect() as conn:
-        (kickoff,) = conn.execute("update core.fixtures set effective_kickoff = now() returning effective_kickoff").fetchone() or ()
+        (kickoff,) = (
+            conn.execute("update core.fixtures set effective_kickoff = now() returning effective_kickoff").fetchone()
+            or ()
+        )
     assert ids(alerts, "--open") == []
     told = json.loads(alerts("--json").output)["alerts"]
     assert {row["status"] for row in told} == {"closed"}

@@ -61,7 +61,10 @@ def prices(settings: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def test_a_table_per_market_with_a_column_per_platform(prices: Prices) -> None:
     done = prices("7", "--at", "2026-03-01T12:00Z")
     assert done.exit_code == 0, done.stderr
-    assert "A - B  kickoff 2026-03-05 18:00 UTC\nas of 2026-03-01 12:00:00 UTC\nbetpawa: last answer 2026-03-01 10:00:00 UTC\n" in done.stdout
+    assert (
+        "A - B  kickoff 2026-03-05 18:00 UTC\nas of 2026-03-01 12:00:00 UTC\nbetpawa: last answer 2026-03-01 10:00:00 UTC\n"
+        in done.stdout
+    )
     cells = [[cell.strip() for cell in line[1:-1].replace("┃", "│").split("│")] for line in done.stdout.splitlines()]
     assert ["outcome", "betpawa", "sportybet"] in cells
     assert ["1", "2.20", "2.15"] in cells
@@ -72,7 +75,10 @@ def test_a_table_per_market_with_a_column_per_platform(prices: Prices) -> None:
 
 
 def test_a_market_is_found_by_its_name(prices: Prices) -> None:
-    by_key, by_name = (prices("7", "--at", "2026-03-01T10:30:00+01:00", "--market", market, "--json") for market in ("match_result", "1x2"))
+    by_key, by_name = (
+        prices("7", "--at", "2026-03-01T10:30:00+01:00", "--market", market, "--json")
+        for market in ("match_result", "1x2")
+    )
     assert by_name.exit_code == 0, by_name.output
     assert json.loads(by_name.stdout)["prices"] == json.loads(by_key.stdout)["prices"] != []
 
@@ -83,7 +89,9 @@ def test_prices_are_written_as_csv_and_for_excel(prices: Prices, tmp_path: Path)
     assert (done.exit_code, done.stdout) == (0, ""), done.output
     told = json.loads(prices(*asked, "--json").stdout)["prices"]
     found = pl.read_csv(tmp_path / "p.csv")
-    assert found.select("platform", "outcome_key", "odds").rows() == [(p["platform"], p["outcome_key"], p["odds"]) for p in told]
+    assert found.select("platform", "outcome_key", "odds").rows() == [
+        (p["platform"], p["outcome_key"], p["odds"]) for p in told
+    ]
     assert (tmp_path / "p.xlsx").stat().st_size > 0
     both = prices(*asked, "--json", "--csv", str(tmp_path / "both.csv"))
     assert json.loads(both.stdout)["prices"] == told
@@ -91,12 +99,16 @@ def test_prices_are_written_as_csv_and_for_excel(prices: Prices, tmp_path: Path)
 
 
 def test_json_narrowed_to_a_market_and_a_platform(prices: Prices) -> None:
-    done = prices("7", "--at", "2026-03-01T10:30:00+01:00", "--market", "match_result", "--platform", "betpawa", "--json")
+    done = prices(
+        "7", "--at", "2026-03-01T10:30:00+01:00", "--market", "match_result", "--platform", "betpawa", "--json"
+    )
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)
     assert (told["sr_id"], told["home_team"], told["as_of"]) == (7, "A", "2026-03-01T09:30:00+00:00")
     rows = [(p["platform"], p["market_key"], p["outcome_key"], p["odds"], p["is_active"]) for p in told["prices"]]
-    assert rows == [("betpawa", "match_result", key, odds, True) for key, odds in (("1", 2.1), ("X", 3.4), ("2", 3.125))]
+    assert rows == [
+        ("betpawa", "match_result", key, odds, True) for key, odds in (("1", 2.1), ("X", 3.4), ("2", 3.125))
+    ]
     assert {datetime.fromisoformat(p["last_confirmed_at"]) for p in told["prices"]} == {at(0, 9)}
 
 
@@ -110,7 +122,9 @@ def test_an_unknown_fixture_is_one_clear_line(prices: Prices) -> None:
     done = prices("404", "--json")
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert done.stderr.startswith("error: no fixture with SportRadar id 404 is known: check the id, or run a full cycle first (`palimpsest scrape`)")
+    assert done.stderr.startswith(
+        "error: no fixture with SportRadar id 404 is known: check the id, or run a full cycle first (`palimpsest scrape`)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from palimpsest_pipeline_tests.fixtures.commands import Command, assert_one_clea
 from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
-@pytest.mark.parametrize(("words", "says"), [(("yesterday",), "2026-06-26"), (("2026-06-26", "2026-06-25"), "TO lies before FROM")])
+@pytest.mark.parametrize(
+    ("words", "says"), [(("yesterday",), "2026-06-26"), (("2026-06-26", "2026-06-25"), "TO lies before FROM")]
+)
 def test_a_word_that_is_no_day_is_wrong_usage(words: tuple[str, ...], says: str) -> None:
     done = CliRunner().invoke(app, ["export", *words])
     assert done.exit_code == 2
@@ -27,7 +29,9 @@ def test_an_export_is_forced_day_by_day() -> None:
 
 
 @pytest.mark.slow
-def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(palimpsest: Command, samples: Path, folder: Path) -> None:
+def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(
+    palimpsest: Command, samples: Path, folder: Path
+) -> None:
     recordings = write_recordings(samples, folder / "recordings")
     assert palimpsest("landing", "import", str(recordings)).returncode == 0
     early = palimpsest("export", "2026-06-26")

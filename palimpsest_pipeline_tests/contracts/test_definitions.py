@@ -12,7 +12,13 @@ import pytest
 from dagster._core.execution.asset_backfill import AssetBackfillData
 
 from palimpsest_pipeline.definitions import defs
-from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, format_day_key, kickoff_date_partitions
+from palimpsest_pipeline.defs.partitions import (
+    FIRST_DAY,
+    day_partitions,
+    ended_day_partitions,
+    format_day_key,
+    kickoff_date_partitions,
+)
 from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.json"
@@ -41,9 +47,16 @@ def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
         for name in repository.job_names
         if not name.startswith("__")
     }
-    schedules = {s.name: {"cron": s.cron_schedule, "job": s.job_name, "default": s.default_status.value} for s in repository.schedule_defs}
+    schedules = {
+        s.name: {"cron": s.cron_schedule, "job": s.job_name, "default": s.default_status.value}
+        for s in repository.schedule_defs
+    }
     sensors = {
-        s.name: {"every_s": s.minimum_interval_seconds, "jobs": sorted(each.job_name for each in s.targets), "default": s.default_status.value}
+        s.name: {
+            "every_s": s.minimum_interval_seconds,
+            "jobs": sorted(each.job_name for each in s.targets),
+            "default": s.default_status.value,
+        }
         for s in repository.sensor_defs
     }
     return {"assets": assets, "checks": checks, "jobs": jobs, "schedules": schedules, "sensors": sensors}
@@ -51,7 +64,13 @@ def graph(specs: list[dg.AssetSpec]) -> dict[str, object]:
 
 def test_the_code_location_loads_in_a_fresh_interpreter():
     code = "from palimpsest_pipeline.definitions import defs; print(len(list(defs.resolve_all_asset_specs())))"
-    done = subprocess.run([sys.executable, "-W", "error::SyntaxWarning", "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error::SyntaxWarning", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
 
@@ -63,7 +82,9 @@ def test_dagster_would_serve_it():
 
 def test_the_graph_is_the_one_in_the_snapshot(specs):
     found = json.dumps(graph(specs), indent=2, sort_keys=True) + "\n"
-    assert found == SNAPSHOT.read_text(), f"the graph changed; if that is meant, write the new one to {SNAPSHOT.name}:\n{found}"
+    assert found == SNAPSHOT.read_text(), (
+        f"the graph changed; if that is meant, write the new one to {SNAPSHOT.name}:\n{found}"
+    )
 
 
 def test_every_asset_is_described_owned_grouped_and_tagged(specs):
@@ -87,7 +108,10 @@ def test_a_backfill_of_core_and_mart_of_a_day_is_of_that_day_alone(specs):
             all_partitions=False,
             backfill_start_timestamp=time.time(),
         )
-    asked = {asset: set(subset.get_partition_keys()) for asset, subset in launched.target_subset.partitions_subsets_by_asset_key.items()}
+    asked = {
+        asset: set(subset.get_partition_keys())
+        for asset, subset in launched.target_subset.partitions_subsets_by_asset_key.items()
+    }
     assert dg.AssetKey(["core", "odds_snapshots"]) in asked
     assert set(map(frozenset, asked.values())) == {frozenset([key])}
 
@@ -122,7 +146,11 @@ def test_every_resource_says_what_it_is():
 
 def test_every_view_that_an_asset_points_to_is_there(specs):
     views = {f"palimpsest.{parse_view_name(file)}" for file in list_view_files()}
-    pointed = {spec.key.to_user_string(): spec.metadata["sql_views"].split(", ") for spec in specs if "sql_views" in spec.metadata}
+    pointed = {
+        spec.key.to_user_string(): spec.metadata["sql_views"].split(", ")
+        for spec in specs
+        if "sql_views" in spec.metadata
+    }
     assert all(set(names) <= views for names in pointed.values())
     assert "palimpsest.coverage_statistics" in pointed["mart/match_rate_platform"]
     assert {"core/odds_snapshots", "mart/open_close", "mart/unmapped_market"} <= pointed.keys()
@@ -130,12 +158,16 @@ def test_every_view_that_an_asset_points_to_is_there(specs):
 
 def test_today_is_a_partition_of_cycles_and_none_of_export_and_kickoffs_are_known_ahead():
     with dg.partition_loading_context(effective_dt=datetime(2026, 6, 26, 19, 5, tzinfo=UTC)):
-        assert [each.get_last_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)] == [
+        assert [
+            each.get_last_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)
+        ] == [
             "2026-06-26",
             "2026-06-25",
             "2026-09-25",
         ]
-    assert {each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)} == {format_day_key(FIRST_DAY)}
+    assert {
+        each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)
+    } == {format_day_key(FIRST_DAY)}
 
 
 def test_one_run_is_of_one_day(specs):

@@ -57,8 +57,20 @@ def test_the_chart_is_told_the_same_limits_and_patience_as_up():
     chart = rendered()
     queue = chart["run_coordinator"]["config"]
     limits = OURS["concurrency"]["runs"]
-    assert (queue["max_concurrent_runs"], queue["tag_concurrency_limits"]) == (limits["max_concurrent_runs"], limits["tag_concurrency_limits"])
-    for section in ("run_retries", "sensors", "schedules", "backfills", "auto_materialize", "freshness", "telemetry", "nux"):
+    assert (queue["max_concurrent_runs"], queue["tag_concurrency_limits"]) == (
+        limits["max_concurrent_runs"],
+        limits["tag_concurrency_limits"],
+    )
+    for section in (
+        "run_retries",
+        "sensors",
+        "schedules",
+        "backfills",
+        "auto_materialize",
+        "freshness",
+        "telemetry",
+        "nux",
+    ):
         assert chart[section] == OURS[section], section
     for name, kept in OURS["retention"].items():
         days = kept["purge_after_days"]

@@ -13,7 +13,14 @@ from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres
 from palimpsest_pipeline.storage.db import migrate
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
-from palimpsest_pipeline.storage.marts.dictionary import Column, Entry, Guards, find_unit, read_entries, render_dictionary
+from palimpsest_pipeline.storage.marts.dictionary import (
+    Column,
+    Entry,
+    Guards,
+    find_unit,
+    read_entries,
+    render_dictionary,
+)
 from palimpsest_pipeline.storage.tables import metadata
 
 
@@ -53,7 +60,9 @@ def test_every_table_view_and_function_is_in_it_with_what_it_means(found: list[E
     for entry in found:
         assert entry.comment, entry.full_name
         assert entry.columns, entry.full_name
-        told = {column.name: column.meaning for column in entry.columns if column.name}  # of a function that returns one value it has none
+        told = {
+            column.name: column.meaning for column in entry.columns if column.name
+        }  # of a function that returns one value it has none
         assert all(told.values()), f"{entry.full_name}: {[name for name, meaning in told.items() if not meaning]}"
 
 
@@ -62,7 +71,9 @@ def test_tables_are_in_it_as_the_models_declare_them(found: list[Entry]):
     for name, table in metadata.tables.items():
         entry = told[name]
         assert entry.comment == table.comment
-        assert {(c.name, c.meaning, c.is_nullable) for c in entry.columns} == {(c.name, c.comment, c.nullable) for c in table.columns}
+        assert {(c.name, c.meaning, c.is_nullable) for c in entry.columns} == {
+            (c.name, c.comment, c.nullable) for c in table.columns
+        }
         if name != "core.market_changes":  # it has none in Postgres
             assert list(entry.key) == [c.name for c in table.primary_key.columns]
 
@@ -81,7 +92,9 @@ def test_a_function_says_how_it_is_called_and_what_it_tells_itself_before_what_i
     arbitrage, compared = said["palimpsest.arbitrage"], said["palimpsest.price_comparison"]
     assert history.arguments == "fixture bigint, market_key text default null, since timestamptz default null"
     assert said["palimpsest.fixture_history"]["is_active"] == "It could be backed."
-    assert said["palimpsest.fixture_history"]["market_key"] == "Market of the vocabulary.", "not what it is to be asked for"
+    assert said["palimpsest.fixture_history"]["market_key"] == "Market of the vocabulary.", (
+        "not what it is to be asked for"
+    )
     assert arbitrage["profit"] == "Return on all stakes together, less 1."
     assert arbitrage["skew_s"] != compared["skew_s"]
     assert arbitrage["home_team"] == compared["home_team"]
@@ -133,7 +146,11 @@ def test_the_text_is_markdown_that_survives_any_comment():
     columns = (Column("age_s", "double precision", True, "Age | in\nseconds."),)
     entry = Entry("mart", "ages", "table", "How old things are. Of all ages.", ("age_s",), columns, "", ())
     other = Entry("mart", "other", "view", "Ages again.", ("age_s",), columns, "", ("mart.ages", "core.gone"))
-    guards = {"mart.ages": Guards(assets=["mart/ages"], blocking_checks=["ages_hold"], checks=["ages_are_young"], tests=["test_ages.py"])}
+    guards = {
+        "mart.ages": Guards(
+            assets=["mart/ages"], blocking_checks=["ages_hold"], checks=["ages_are_young"], tests=["test_ages.py"]
+        )
+    }
     text = render_dictionary([entry, other], guards)
     assert "| [`mart.ages`](#martages) | How old things are. |" in text
     assert "| `age_s` | double precision, null | s | Age \\| in seconds. |" in text

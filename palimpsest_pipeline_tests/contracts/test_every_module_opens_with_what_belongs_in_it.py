@@ -9,5 +9,7 @@ PACKAGE = Path(palimpsest_pipeline.__file__).parent
 
 
 def test_every_module_has_a_docstring():
-    silent = [str(p.relative_to(PACKAGE)) for p in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(p.read_text()))]
+    silent = [
+        str(p.relative_to(PACKAGE)) for p in PACKAGE.rglob("*.py") if not ast.get_docstring(ast.parse(p.read_text()))
+    ]
     assert not silent

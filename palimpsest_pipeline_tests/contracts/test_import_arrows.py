@@ -92,14 +92,20 @@ def test_rooms_import_only_along_the_arrows():
     wrong = [
         f"{each.where}: {each.room} imports {each.name}"
         for each in FOUND
-        if each.name.startswith(f"{NAME}.") and (target := each.name.split(".")[1]) != each.room and target not in ALLOWED[each.room]
+        if each.name.startswith(f"{NAME}.")
+        and (target := each.name.split(".")[1]) != each.room
+        and target not in ALLOWED[each.room]
     ]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("library", sorted(ONLY))
 def test_a_library_with_a_room_of_its_own_is_imported_nowhere_else(library: str):
-    wrong = [f"{each.where}: {each.name}" for each in FOUND if each.name.split(".")[0] == library and each.room not in ONLY[library]]
+    wrong = [
+        f"{each.where}: {each.name}"
+        for each in FOUND
+        if each.name.split(".")[0] == library and each.room not in ONLY[library]
+    ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -118,7 +124,9 @@ def test_no_modules_import_each_other():
 
 def test_every_module_of_defs_imports_dagster():
     dagster = {each.module for each in FOUND if each.name.split(".")[0] == "dagster"}
-    modules = {module for module, path in MODULES.items() if module.startswith(f"{NAME}.defs.") and path.name != "__init__.py"}
+    modules = {
+        module for module, path in MODULES.items() if module.startswith(f"{NAME}.defs.") and path.name != "__init__.py"
+    }
     assert modules
     assert not modules - dagster
 
@@ -126,7 +134,10 @@ def test_every_module_of_defs_imports_dagster():
 def test_the_walk_sees_the_imports_that_must_be_there():
     assert any(each.room == "wire" and each.name.split(".")[0] == "httpx" for each in FOUND)
     assert any(each.room == "pipeline" and each.name.startswith(f"{NAME}.landing") for each in FOUND)
-    assert any(each.module == f"{NAME}.storage.odds.history" and each.name == f"{NAME}.storage.odds.partitions" for each in FOUND)
+    assert any(
+        each.module == f"{NAME}.storage.odds.history" and each.name == f"{NAME}.storage.odds.partitions"
+        for each in FOUND
+    )
 
 
 def test_private_names_of_dagster_are_in_one_module():

@@ -29,7 +29,13 @@ def loaded(statement: str) -> set[str]:
         ("import palimpsest_pipeline.operate.databases", ("dagster", *OF_OTHERS)),
         (
             "import palimpsest_pipeline.notebook",
-            ("dagster", *OF_OTHERS, "palimpsest_pipeline.defs", "palimpsest_pipeline.pipeline", "palimpsest_pipeline.operate"),
+            (
+                "dagster",
+                *OF_OTHERS,
+                "palimpsest_pipeline.defs",
+                "palimpsest_pipeline.pipeline",
+                "palimpsest_pipeline.operate",
+            ),
         ),
         ("from palimpsest_pipeline.settings import load_settings; load_settings()", HEAVY),
     ],

@@ -20,7 +20,9 @@ def row(name: str) -> list[str]:
 
 
 def test_every_setting_that_is_named_exists():
-    named = set(re.findall(r"PALIMPSEST_[A-Z0-9_]*[A-Z0-9]", README)) - {f"PALIMPSEST_{platform}" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")}
+    named = set(re.findall(r"PALIMPSEST_[A-Z0-9_]*[A-Z0-9]", README)) - {
+        f"PALIMPSEST_{platform}" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")
+    }
     assert len(named) > 5
     assert named <= set(Settings(_env_file=None).to_masked_dict())
 
@@ -33,7 +35,10 @@ def test_every_setting_of_a_platform_is_listed_and_no_other():
 def test_the_limits_that_are_listed_are_the_defaults():
     platforms = (BetpawaSettings(), SportybetSettings(), Bet9jaSettings())
     assert row("`…__MAX_IN_FLIGHT`")[2] == ", ".join(str(p.max_in_flight) for p in platforms)
-    assert row("`…__MIN_GAP_S`, `…__JITTER_S`")[2] == ", ".join(f"{p.min_gap_s:g} + {p.jitter_s:g}" for p in platforms) + " s"
+    assert (
+        row("`…__MIN_GAP_S`, `…__JITTER_S`")[2]
+        == ", ".join(f"{p.min_gap_s:g} + {p.jitter_s:g}" for p in platforms) + " s"
+    )
 
 
 @pytest.mark.parametrize("failure", FailureClass)

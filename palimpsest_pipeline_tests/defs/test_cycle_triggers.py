@@ -85,12 +85,24 @@ def put(pipeline: Pipeline, kickoffs: dict[int, datetime | None], known_from: da
 
 def asked(pipeline: Pipeline, slot_at: datetime, *sr_ids: int) -> None:
     """A cycle of the cadence for these fixtures at that minute."""
-    cycle = Cycle(make_cycle_id(slot_at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, floor_to_hour(slot_at), slot_at, "run", sr_ids, slot_at)
+    cycle = Cycle(
+        make_cycle_id(slot_at),
+        Trigger.SENSOR,
+        Scope.KICKOFF,
+        Platform.BETPAWA,
+        floor_to_hour(slot_at),
+        slot_at,
+        "run",
+        sr_ids,
+        slot_at,
+    )
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
 
 
-def tick(pipeline: Pipeline, instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+def tick(
+    pipeline: Pipeline, instance: dg.DagsterInstance, cursor: str | None = None
+) -> dg.SensorResult | dg.SkipReason:
     with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"pipeline": pipeline}) as context:
         found = kickoff_sensor(context)
     assert isinstance(found, dg.SensorResult | dg.SkipReason)
@@ -117,7 +129,9 @@ def unfinished(instance: dg.DagsterInstance, job: str, **tags: str) -> dg.Dagste
     return instance.create_run_for_job(defs.resolve_job_def(job), status=dg.DagsterRunStatus.STARTED, tags=tags)
 
 
-def test_the_schedule_asks_for_the_day_of_its_tick_and_is_off_until_switched_on(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_schedule_asks_for_the_day_of_its_tick_and_is_off_until_switched_on(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     request = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(request, dg.RunRequest)
     request = handed_over(request)
@@ -137,7 +151,9 @@ def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: 
 
 
 @pytest.mark.parametrize(("scope", "is_skipped"), [(Scope.FULL, True), (Scope.KICKOFF, False), (Scope.EVENTS, False)])
-def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(scope: Scope, is_skipped: bool, pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(
+    scope: Scope, is_skipped: bool, pipeline: Pipeline, instance: dg.DagsterInstance
+):
     cycle = Cycle(make_cycle_id(m(3)), Trigger.MANUAL, scope, Platform.BETPAWA, NOON, m(3), "run")
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
@@ -159,7 +175,9 @@ def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instanc
     request = request_of(first)
     assert request.run_key == "kickoff 2026-06-26T12:00:00+00:00 within 120 min"
     assert request.partition_key == "2026-06-26"
-    assert request.run_config == {"ops": {"landing__odds_payloads": {"config": {"slot_at": "2026-06-26T12:00:00+00:00"}}}}
+    assert request.run_config == {
+        "ops": {"landing__odds_payloads": {"config": {"slot_at": "2026-06-26T12:00:00+00:00"}}}
+    }
     assert request.tags == {"palimpsest/trigger": "sensor", "palimpsest/slot": "2026-06-26T12:00:00+00:00"}
     assert first.cursor is not None
     assert json.loads(first.cursor) == {"version": 1, "slot_at": "2026-06-26T12:00:00+00:00"}
@@ -167,7 +185,9 @@ def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instanc
     assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
 
 
-def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_is_whole(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_is_whole(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(45)})
     cursor = json.dumps({"version": 1, "slot_at": NOON.isoformat()})
     set_clock(pipeline, m(4.1))
@@ -187,14 +207,19 @@ def test_what_is_left_of_a_slot_is_asked_for_before_the_next_one(pipeline: Pipel
     assert request_of(tick(pipeline, instance, first.cursor)).run_key.startswith("kickoff 2026-06-26T12:05")
 
 
-def test_a_slot_of_the_next_day_is_asked_for_ahead_in_the_partition_that_is_there(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_slot_of_the_next_day_is_asked_for_ahead_in_the_partition_that_is_there(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(MIDNIGHT + 20)})
     cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
     set_clock(pipeline, m(MIDNIGHT - 1.1))
     assert "is asked for" in skipped(tick(pipeline, instance, cursor))
     set_clock(pipeline, m(MIDNIGHT - 0.5))
     request = request_of(tick(pipeline, instance, cursor))
-    assert (request.run_key, request.partition_key) == ("kickoff 2026-06-27T00:00:00+00:00 within 120 min", "2026-06-26")
+    assert (request.run_key, request.partition_key) == (
+        "kickoff 2026-06-27T00:00:00+00:00 within 120 min",
+        "2026-06-26",
+    )
     set_clock(pipeline, m(MIDNIGHT))
     assert request_of(tick(pipeline, instance, cursor)).partition_key == "2026-06-27"
 
@@ -217,12 +242,17 @@ def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipelin
     dg.validate_run_config(job, request.run_config)
     assert kickoff_sensor.job_name == job.name
     assert kickoff_sensor.default_status is dg.DefaultSensorStatus.STOPPED
-    priority = {name: int(defs.resolve_job_def(name).tags["dagster/priority"]) for name in ("kickoff_window", "full_cycle", "fixture_life")}
+    priority = {
+        name: int(defs.resolve_job_def(name).tags["dagster/priority"])
+        for name in ("kickoff_window", "full_cycle", "fixture_life")
+    }
     assert priority["kickoff_window"] > priority["full_cycle"] > priority["fixture_life"]
 
 
 def test_when_nothing_is_due_the_next_kickoff_is_named(pipeline: Pipeline, instance: dg.DagsterInstance):
-    assert skipped(tick(pipeline, instance)) == "no fixture is due in the slot of 12:00 UTC: no upcoming fixture is known"
+    assert (
+        skipped(tick(pipeline, instance)) == "no fixture is due in the slot of 12:00 UTC: no upcoming fixture is known"
+    )
     put(pipeline, {1: m(300), 2: m(400)})
     assert skipped(tick(pipeline, instance)).endswith("the next fixture kicks off at 2026-06-26 17:00 UTC")
 
@@ -239,7 +269,9 @@ def run_of(instance: dg.DagsterInstance, request: dg.RunRequest, status: dg.Dags
     return instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), status=status, tags=request.tags).run_id
 
 
-def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_that_names_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_that_names_it(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20)})
     set_clock(pipeline, m(0.1))
     first = tick(pipeline, instance)
@@ -258,11 +290,17 @@ def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_t
     instance.report_run_failed(instance.get_run_by_id(second), "and again")
     assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith(f" after {second}")
     set_clock(pipeline, m(5))
-    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith("12:05:00+00:00 within 120 min"), "none after the slot's end"
+    assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith(
+        "12:05:00+00:00 within 120 min"
+    ), "none after the slot's end"
 
 
-@pytest.mark.parametrize("status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.NOT_STARTED])
-def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(status: dg.DagsterRunStatus, pipeline: Pipeline, instance: dg.DagsterInstance):
+@pytest.mark.parametrize(
+    "status", [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.NOT_STARTED]
+)
+def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(
+    status: dg.DagsterRunStatus, pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20)})
     first = tick(pipeline, instance)
     run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
@@ -271,7 +309,9 @@ def test_a_slot_whose_newest_run_has_not_failed_is_not_asked_for_again(status: d
     assert skipped(tick(pipeline, instance, first.cursor)) == "the slot of 12:00 UTC is asked for"
 
 
-def test_the_rest_of_a_slot_whose_run_was_ended_with_its_server_is_asked_for_after_a_restart(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_rest_of_a_slot_whose_run_was_ended_with_its_server_is_asked_for_after_a_restart(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20)})
     set_clock(pipeline, m(0.1))
     first = tick(pipeline, instance)
@@ -283,7 +323,9 @@ def test_the_rest_of_a_slot_whose_run_was_ended_with_its_server_is_asked_for_aft
     assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
 
 
-def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_it_is_due(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20)})
     first = tick(pipeline, instance)
     run_of(instance, request_of(first), dg.DagsterRunStatus.FAILURE)
@@ -295,14 +337,18 @@ def test_a_failed_slot_comes_before_the_next_one_and_is_left_when_no_minute_of_i
     assert (request_of(ahead).run_key or "").startswith("kickoff 2026-06-26T12:05")
     late = run_of(instance, request_of(ahead), dg.DagsterRunStatus.FAILURE)
     after = tick(pipeline, instance, ahead.cursor)
-    assert (request_of(after).run_key or "").endswith(f"12:05:00+00:00 within 120 min after {late}"), "also before it begins"
+    assert (request_of(after).run_key or "").endswith(f"12:05:00+00:00 within 120 min after {late}"), (
+        "also before it begins"
+    )
     assert after.cursor == ahead.cursor
     put(pipeline, {1: m(120)}, known_from=m(4.2))  # put off: due at 12:05 again
     set_clock(pipeline, m(6))
     assert skipped(tick(pipeline, instance, ahead.cursor)) == "the slot of 12:05 UTC is asked for"
 
 
-def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_with_it(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     slot_at = floor_to_hour(datetime.now(UTC)) - MINUTE * 60
     asked(pipeline, slot_at, 1)
     set_clock(pipeline, slot_at + MINUTE * 6)
@@ -318,7 +364,9 @@ def test_a_run_that_follows_a_failed_one_does_not_wait_for_the_cycle_that_died_w
         assert [batch.status for batch in cycle_ledger.last_batches(conn)] == [RunStatus.INTERRUPTED]
 
 
-def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobody(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20)})
     cursor = json.dumps({"version": 1, "slot_at": m(-5).isoformat()})
     run = unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-10).isoformat()})
@@ -343,7 +391,9 @@ def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobod
         '{"version": 1, "slot_at": "2030-01-01T00:00:00+00:00"}',
     ],
 )
-def test_a_cursor_that_is_none_is_begun_anew_with_the_same_run_key(cursor: str, pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_cursor_that_is_none_is_begun_anew_with_the_same_run_key(
+    cursor: str, pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20)})
     again, fresh = tick(pipeline, instance, cursor), tick(pipeline, instance)
     assert request_of(again).run_key == request_of(fresh).run_key
@@ -359,7 +409,10 @@ def test_slots_that_nobody_asked_for_are_warned_of_with_the_next_one(
         context.log.addHandler(caplog.handler)
         request_of(kickoff_sensor(context))
     # Fixture 2 until it kicked off at 11:38, and fixture 1 in every slot.
-    assert "7 slots in which fixtures were due were never asked for, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC" in caplog.text
+    assert (
+        "7 slots in which fixtures were due were never asked for, from 2026-06-26 11:25 to 2026-06-26 11:55 UTC"
+        in caplog.text
+    )
 
 
 def test_an_outage_of_the_database_fails_the_tick(instance: dg.DagsterInstance, pipeline: Pipeline):
@@ -378,14 +431,23 @@ def test_a_tick_with_five_thousand_fixtures_in_reach_is_one_query_one_look_at_ru
     def counted(database: Database, **options: bool) -> object:
         conn = connect(database, **options)
         execute = conn.execute
-        monkeypatch.setattr(conn, "execute", lambda *given, **also: (statements.append(given[0]), execute(*given, **also))[1], raising=False)
+        monkeypatch.setattr(
+            conn,
+            "execute",
+            lambda *given, **also: (statements.append(given[0]), execute(*given, **also))[1],
+            raising=False,
+        )
         return conn
 
     connect = Database.connect
     monkeypatch.setattr(Database, "connect", counted)
     asked_dagster: list[object] = []
     get_run_records = instance.get_run_records
-    monkeypatch.setattr(instance, "get_run_records", lambda *given, **also: (asked_dagster.append(given), get_run_records(*given, **also))[1])
+    monkeypatch.setattr(
+        instance,
+        "get_run_records",
+        lambda *given, **also: (asked_dagster.append(given), get_run_records(*given, **also))[1],
+    )
     cursor = json.dumps({"version": 1, "slot_at": m(-60).isoformat()})
     first = tick(pipeline, instance, cursor)
     assert (len(statements), len(asked_dagster)) == (1, 1)
@@ -412,7 +474,9 @@ NO_SILENCE = {"slots_unanswered": 0, "silent_platforms": "none"}
 NOT_IN_USE = (True, "", {"in_use": False, "slots_due": 0, "slots_lost": 0, "fixtures_with_lost_slots": 0} | NO_SILENCE)
 
 
-def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_check_names_what_was_lost_and_passes_when_the_cadence_is_not_in_use(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(20), 2: m(60)}, known_from=m(-600))
     set_clock(pipeline, m(10))
     assert check(pipeline, instance) == NOT_IN_USE
@@ -434,7 +498,19 @@ def line(platform: Platform, sr_id: int, at: datetime, failure: FailureClass | N
     """How the request for a listing of the fixture went."""
     status = RunStatus.COMPLETED if failure is None else RunStatus.FAILED
     return EventOutcome(
-        platform, f"{platform}-{sr_id}", sr_id, status, 1, failure, str(failure or ""), 200, at, at, 0, 1.0, at if failure is None else None
+        platform,
+        f"{platform}-{sr_id}",
+        sr_id,
+        status,
+        1,
+        failure,
+        str(failure or ""),
+        200,
+        at,
+        at,
+        0,
+        1.0,
+        at if failure is None else None,
     )
 
 
@@ -462,16 +538,27 @@ def test_a_slot_is_kept_when_one_platform_answered_and_lost_when_none_did(
         "4 slots of 3 fixtures were not kept: 4 from 2026-06-26 12:01 to 2026-06-26 12:02 UTC. "
         "4 were asked for and no platform answered (bet9ja, betpawa)."
     )
-    wanted = {"slots_due": 9, "slots_lost": 4, "slots_unanswered": 4, "silent_platforms": "betpawa did not answer at 1 of the kept slots"}
+    wanted = {
+        "slots_due": 9,
+        "slots_lost": 4,
+        "slots_unanswered": 4,
+        "silent_platforms": "betpawa did not answer at 1 of the kept slots",
+    }
     assert wanted.items() <= figures.items()
 
 
-def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book_or_was_asked_for_one_fixture(pipeline: Pipeline) -> None:
+def test_a_listing_that_is_gone_keeps_a_slot_only_where_its_platform_gave_a_book_or_was_asked_for_one_fixture(
+    pipeline: Pipeline,
+) -> None:
     put(pipeline, {1: m(10), 2: m(10), 3: m(10)}, known_from=m(-600))
     gone, home, other = FailureClass.NOT_FOUND, Platform.BETPAWA, Platform.BET9JA
     minutes = {
         m(0): [line(p, sr_id, m(0), gone) for p in (home, other) for sr_id in (1, 2, 3)],
-        m(1): [line(home, 1, m(1)), *(line(home, sr_id, m(1), gone) for sr_id in (2, 3)), *(line(other, sr_id, m(1), gone) for sr_id in (1, 2))],
+        m(1): [
+            line(home, 1, m(1)),
+            *(line(home, sr_id, m(1), gone) for sr_id in (2, 3)),
+            *(line(other, sr_id, m(1), gone) for sr_id in (1, 2)),
+        ],
         m(2): [line(home, 1, m(2), gone), *(line(other, sr_id, m(2), gone) for sr_id in (1, 2, 3))],
     }
     for at, lines in minutes.items():
@@ -518,11 +605,18 @@ def test_a_slot_whose_answers_core_refused_is_lost(pipeline: Pipeline, instance:
         "1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:00 to 2026-06-26 12:00 UTC. "
         "1 were asked for and no platform answered (bet9ja, betpawa)."
     )
-    wanted = {"slots_due": 3, "slots_lost": 1, "slots_unanswered": 1, "silent_platforms": "bet9ja did not answer at 1 of the kept slots"}
+    wanted = {
+        "slots_due": 3,
+        "slots_lost": 1,
+        "slots_unanswered": 1,
+        "silent_platforms": "bet9ja did not answer at 1 of the kept slots",
+    }
     assert wanted.items() <= figures.items()
 
 
-def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {1: m(60), 2: m(300), 3: m(600), 4: m(900)}, known_from=m(-600))
     asked(pipeline, m(-60), 1)  # then the daemon is down until 17:05
     for minute in [*range(480, 570, 5), *range(570, 600)]:
@@ -544,19 +638,25 @@ def test_an_outage_of_hours_is_told_when_it_is_over_newest_first_and_for_a_day(p
     assert check(pipeline, instance)[1].startswith("31 slots of 1 fixtures"), "what is older than a day is told no more"
 
 
-def test_nothing_is_lost_before_the_sensor_was_on_and_everything_since_when_nothing_was_asked(pipeline: Pipeline, tmp_path: Path):
+def test_nothing_is_lost_before_the_sensor_was_on_and_everything_since_when_nothing_was_asked(
+    pipeline: Pipeline, tmp_path: Path
+):
     put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
     asked(pipeline, m(-5000), 1)
     set_clock(pipeline, m(330))
     with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
         assert check(pipeline, keeps_states) == NOT_IN_USE
         switched_on(keeps_states, m(269.5))
-        assert check(pipeline, keeps_states)[1].startswith("30 slots of 1 fixtures were not kept: 30 from 2026-06-26 16:30 to 2026-06-26 16:59 UTC. ")
+        assert check(pipeline, keeps_states)[1].startswith(
+            "30 slots of 1 fixtures were not kept: 30 from 2026-06-26 16:30 to 2026-06-26 16:59 UTC. "
+        )
         set_clock(pipeline, m(269.8))
         assert check(pipeline, keeps_states)[0]
 
 
-def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost_before_is_still_told(pipeline: Pipeline, tmp_path: Path):
+def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost_before_is_still_told(
+    pipeline: Pipeline, tmp_path: Path
+):
     put(pipeline, {1: m(60), 2: m(300)}, known_from=m(-600))
     for minute in (0, 5, 15, 20, 25, *range(30, 40)):
         asked(pipeline, m(minute), 1)
@@ -564,14 +664,20 @@ def test_after_the_sensor_was_switched_off_nothing_is_expected_and_what_was_lost
     with dg.DagsterInstance.local_temp(str(tmp_path)) as keeps_states:
         on = switched_on(keeps_states, m(-10))
         assert " to 2026-06-26 16:59 UTC" in check(pipeline, keeps_states)[1]
-        last_tick = SensorInstigatorData(last_tick_timestamp=m(39.5).timestamp(), last_sensor_start_timestamp=m(-10).timestamp())
+        last_tick = SensorInstigatorData(
+            last_tick_timestamp=m(39.5).timestamp(), last_sensor_start_timestamp=m(-10).timestamp()
+        )
         keeps_states.update_instigator_state(on.with_data(last_tick).with_status(InstigatorStatus.STOPPED))
-        assert check(pipeline, keeps_states)[1].startswith("1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:10 to 2026-06-26 12:10 UTC. ")
+        assert check(pipeline, keeps_states)[1].startswith(
+            "1 slots of 1 fixtures were not kept: 1 from 2026-06-26 12:10 to 2026-06-26 12:10 UTC. "
+        )
         set_clock(pipeline, m(26 * 60))
         assert check(pipeline, keeps_states)[0]
 
 
-def test_the_check_of_slots_looks_over_a_day_of_five_thousand_fixtures_quickly(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_check_of_slots_looks_over_a_day_of_five_thousand_fixtures_quickly(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     put(pipeline, {sr_id: m(-sr_id % 1440) for sr_id in range(1, 5001)}, known_from=m(-600))
     asked(pipeline, m(-1), *range(1, 5001))
     set_clock(pipeline, m(1440))
@@ -584,12 +690,18 @@ def test_the_check_of_slots_looks_over_a_day_of_five_thousand_fixtures_quickly(p
 def test_the_check_of_slots_is_made_every_quarter_of_an_hour_and_by_no_run_that_derives_an_hour():
     def jobs_with(check: str) -> set[str]:
         jobs = [name for name in defs.get_repository_def().job_names if not name.startswith("__")]
-        return {name for name in jobs if any(key.name == check for key in defs.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys)}
+        return {
+            name
+            for name in jobs
+            if any(key.name == check for key in defs.resolve_job_def(name).asset_layer.asset_graph.asset_check_keys)
+        }
 
     assert jobs_with("kickoff_slots_were_kept") == {"health"}
 
 
-def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_call_it_off(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+def test_switching_on_says_that_a_first_full_cycle_comes_first_and_slots_do_not_call_it_off(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+):
     at = datetime(2026, 6, 26, 12, 30, tzinfo=UTC)
     full = Switch("schedule", "full_cycle_schedule", "A full cycle.", True, at, "", "", "")
     monkeypatch.setattr(switches, "set_switches", lambda home, *, on: [full])
@@ -624,7 +736,9 @@ def test_the_command_lists_what_was_lost_by_fixture_and_stretch(pipeline: Pipeli
     assert ran.exit_code == 0, ran.output
     found = json.loads(ran.stdout)
     assert found["in_use"] is True
-    assert [(row["sr_id"], row["first_slot_at"], row["n_slots"]) for row in found["lost"][:1]] == [(1, (begin + MINUTE * 3).isoformat(), 2)]
+    assert [(row["sr_id"], row["first_slot_at"], row["n_slots"]) for row in found["lost"][:1]] == [
+        (1, (begin + MINUTE * 3).isoformat(), 2)
+    ]
     assert found["lost"][1]["first_slot_at"] == (begin + MINUTE * 7).isoformat()
     told = CliRunner().invoke(app, ["slots"])
     assert told.exit_code == 0

@@ -62,7 +62,12 @@ class Script:
 
     def due(self) -> set[tuple[int, int]]:
         """Each fixture at each minute of the two days at which the cadence asks for it, by what is known as the minute begins."""
-        return {(sr_id, minute) for sr_id, steps in self.known.items() for minute in range(N_MINUTES) if _due(_at(steps, minute), minute)}
+        return {
+            (sr_id, minute)
+            for sr_id, steps in self.known.items()
+            for minute in range(N_MINUTES)
+            if _due(_at(steps, minute), minute)
+        }
 
     def still_due_at_the_end(self, sr_id: int, minute: int) -> bool:
         return _due(_at(self.known[sr_id], minute + 1), minute)
@@ -87,7 +92,11 @@ def scripted(seed: int) -> Script:
     rng, script = random.Random(seed), Script()
     for sr_id in range(1, N_FIXTURES + 1):
         minute = rng.randrange(10, N_MINUTES + 180)
-        kickoff_at = BEGIN + MINUTE * (minute if rng.random() < 0.2 else minute - minute % 15) + timedelta(seconds=rng.choice([0, 0, 0, 30]))
+        kickoff_at = (
+            BEGIN
+            + MINUTE * (minute if rng.random() < 0.2 else minute - minute % 15)
+            + timedelta(seconds=rng.choice([0, 0, 0, 30]))
+        )
         into = (kickoff_at - BEGIN) // MINUTE
         first_seen = -1 if rng.random() < 0.9 else max(-1, into - rng.randrange(1, 150))
         script.change(first_seen, sr_id, kickoff_at)
@@ -125,7 +134,9 @@ class Runs:
         if request.run_key in self.keys:
             return
         slot_at = datetime.fromisoformat(request.run_config["ops"]["landing__odds_payloads"]["config"]["slot_at"])
-        assert 0 <= (slot_at.date() - parse_day_key(request.partition_key)).days <= (slot_at.hour == slot_at.minute == 0)
+        assert (
+            0 <= (slot_at.date() - parse_day_key(request.partition_key)).days <= (slot_at.hour == slot_at.minute == 0)
+        )
         assert slot_at not in self.slots
         self.keys.add(request.run_key)
         self.slots.add(slot_at)
@@ -135,14 +146,40 @@ class Runs:
         if cadence.find_slot_start(at) not in self.slots:
             return
         due = [
-            sr_id for sr_id, kickoff_at in upcoming_fixtures.read_kickoffs(conn, at, at + cadence.first_tier_length) if cadence.is_due(kickoff_at, at)
+            sr_id
+            for sr_id, kickoff_at in upcoming_fixtures.read_kickoffs(conn, at, at + cadence.first_tier_length)
+            if cadence.is_due(kickoff_at, at)
         ]
         if due:
-            cycle = Cycle(make_cycle_id(at), Trigger.SENSOR, Scope.KICKOFF, Platform.BETPAWA, floor_to_hour(at), at, "run", tuple(due), at)
+            cycle = Cycle(
+                make_cycle_id(at),
+                Trigger.SENSOR,
+                Scope.KICKOFF,
+                Platform.BETPAWA,
+                floor_to_hour(at),
+                at,
+                "run",
+                tuple(due),
+                at,
+            )
             cycle_ledger.open_cycle(conn, cycle)
             answered_at = at + timedelta(seconds=20)
             answers = [
-                EventOutcome(Platform.BETPAWA, str(sr_id), sr_id, RunStatus.COMPLETED, 1, None, "", 200, at, answered_at, 0, 1.0, answered_at)
+                EventOutcome(
+                    Platform.BETPAWA,
+                    str(sr_id),
+                    sr_id,
+                    RunStatus.COMPLETED,
+                    1,
+                    None,
+                    "",
+                    200,
+                    at,
+                    answered_at,
+                    0,
+                    1.0,
+                    answered_at,
+                )
                 for sr_id in due
             ]
             cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, answered_at, [], answers))
@@ -166,7 +203,9 @@ def live_through(pipeline: Pipeline, script: Script, clock: SimulatedClock) -> R
             clock.at = BEGIN + MINUTE * minute
             if minute not in OUTAGE:
                 given = "not a cursor" if minute % 97 == 0 else cursor
-                with dg.build_sensor_context(instance=instance, cursor=given, resources={"pipeline": pipeline}) as context:
+                with dg.build_sensor_context(
+                    instance=instance, cursor=given, resources={"pipeline": pipeline}
+                ) as context:
                     found = kickoff_sensor(context)
                 if isinstance(found, dg.SensorResult):
                     (request,) = found.run_requests or []
@@ -198,7 +237,10 @@ def test_every_fixture_has_exactly_its_slots_and_those_of_an_outage_are_told(pip
     assert set(asked) == due - lost, "none lost but those of the outage"
 
     found = report_slots(pipeline, BEGIN, BEGIN + MINUTE * N_MINUTES)
-    told = {(sr_id, (slot_at - BEGIN) // MINUTE) for sr_id, slot_at in found.lost_slots.select("sr_id", "slot_at").iter_rows()}
+    told = {
+        (sr_id, (slot_at - BEGIN) // MINUTE)
+        for sr_id, slot_at in found.lost_slots.select("sr_id", "slot_at").iter_rows()
+    }
     assert told == {(sr_id, minute) for sr_id, minute in lost if script.still_due_at_the_end(sr_id, minute)}
     assert found.lost_stretches["n_slots"].sum() == len(told)
     assert any(minute in OUTAGE for minute in script.changes), "something became known in the outage"

@@ -76,7 +76,11 @@ class Day:
             return {each.product for each in list_due_products(self.pipeline, conn, cycle_ids=[cycle_id])}
 
     def late(self) -> set[int]:
-        return {each.cycle_id for day in find_late_days(self.pipeline, MIDNIGHT + timedelta(hours=4)) for each in day.due_products}
+        return {
+            each.cycle_id
+            for day in find_late_days(self.pipeline, MIDNIGHT + timedelta(hours=4))
+            for each in day.due_products
+        }
 
     def segment(self, cycle_id: int) -> Path:
         return next(Path(self.pipeline.settings.landing_root).glob(f"**/cycle={cycle_id}/platform=betpawa/*.parquet"))
@@ -86,7 +90,10 @@ class Day:
 def day(make_pipeline: MakePipeline, instance: dg.DagsterInstance) -> Day:
     with SimulatorProcess(3, 5, epoch=MIDNIGHT - timedelta(hours=1)) as simulator:
         cycle_ids = [
-            land_at(make_pipeline, simulator, (MIDNIGHT + timedelta(minutes=minute) - datetime.now(UTC)).total_seconds()) for minute in MINUTES
+            land_at(
+                make_pipeline, simulator, (MIDNIGHT + timedelta(minutes=minute) - datetime.now(UTC)).total_seconds()
+            )
+            for minute in MINUTES
         ]
     return Day(make_pipeline(), instance, cycle_ids)
 
@@ -118,8 +125,21 @@ def counted() -> Iterator[Counter[str]]:
 
 def copy_cycle(pipeline: Pipeline, cycle_id: int, n: int) -> None:
     """Write as many copies of a cycle that is derived and judged, each a second earlier than the one before."""
-    tables = ("core.cycles", "core.cycle_products", "mart.cycle_products", "ops.landed_cycles", "ops.cycle_checks", "ops.scrape_batches")
-    rows = ("mart.match_rate_platform", "mart.run_quality", "mart.mapping_coverage", "mart.coverage_fixture", "mart.coverage_tournament")
+    tables = (
+        "core.cycles",
+        "core.cycle_products",
+        "mart.cycle_products",
+        "ops.landed_cycles",
+        "ops.cycle_checks",
+        "ops.scrape_batches",
+    )
+    rows = (
+        "mart.match_rate_platform",
+        "mart.run_quality",
+        "mart.mapping_coverage",
+        "mart.coverage_fixture",
+        "mart.coverage_tournament",
+    )
     with pipeline.connect() as conn:
         for table in (*tables, *rows):
             query = """
@@ -163,14 +183,19 @@ def test_a_torn_cycle_leaves_the_others_derived_and_is_named_until_it_is_mended(
     assert f"cycle {torn} is not whole in the landing" in left.sentence
     report = backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2))
     assert list(report.refused) == [KEY]
-    assert f"cycle {torn} is not whole in the landing: platform=betpawa/{segment.name} missing" in report.describe_failures()
+    assert (
+        f"cycle {torn} is not whole in the landing: platform=betpawa/{segment.name} missing"
+        in report.describe_failures()
+    )
     (tmp_path / "away").rename(segment)
     assert KEY in backfilled(day.pipeline, MIDNIGHT, MIDNIGHT + timedelta(hours=2)).done
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
     assert not find_unfinished_work(day.instance, day.pipeline, [])
 
 
-def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(day: Day) -> None:
+def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_its_end_naming_the_bad_one(
+    day: Day,
+) -> None:
     bad, *others = day.cycle_ids
     segment = day.segment(bad)
     content = segment.read_bytes()
@@ -180,7 +205,9 @@ def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_it
     assert f"cycle {bad}, tournaments: " in str(outcome.error)
     assert f"`palimpsest backfill {KEY} {KEY}`" in str(outcome.error)
     assert [day.due(cycle_id) for cycle_id in others] == [set(), set()], "core and mart"
-    of_failed_steps = dg.DagsterRun("replay", run_id=str(uuid4()), root_run_id=outcome.run_id, parent_run_id=outcome.run_id)
+    of_failed_steps = dg.DagsterRun(
+        "replay", run_id=str(uuid4()), root_run_id=outcome.run_id, parent_run_id=outcome.run_id
+    )
     with pytest.raises(RunHasFailedCycles, match=f"cycle {bad}, tournaments: "):
         raise_for_failed_cycles(day.pipeline, of_failed_steps, RunCycles(day.cycle_ids, is_own=False))
     segment.write_bytes(content)
@@ -188,7 +215,9 @@ def test_a_replay_of_the_day_derives_core_and_mart_of_the_others_and_fails_at_it
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
-def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_named_until_it_is_mended(day: Day) -> None:
+def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_named_until_it_is_mended(
+    day: Day,
+) -> None:
     bad, *others = day.cycle_ids
     segment = day.segment(bad)
     content = segment.read_bytes()
@@ -213,7 +242,9 @@ def test_a_cycle_whose_answers_cannot_be_read_leaves_the_others_derived_and_is_n
     assert [day.due(cycle_id) for cycle_id in day.cycle_ids] == [set()] * 3
 
 
-def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_to_later_ones_until_it_is_mended(day: Day) -> None:
+def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_to_later_ones_until_it_is_mended(
+    day: Day,
+) -> None:
     bad, good, later = day.cycle_ids
     assert day.run_of(bad).success
     with day.pipeline.connect() as conn:
@@ -226,7 +257,9 @@ def test_a_cycle_that_fails_a_blocking_check_fails_its_own_run_and_is_a_warning_
     assert (verdict(result).passed, verdict(result).severity) == (False, dg.AssetCheckSeverity.WARN)
     assert str(verdict(result).description).startswith(f"still bad from an earlier run: cycle {bad}: ")
     for _ in range(2):
-        assert not run_job(day.instance, day.pipeline, "replay", DAY).success, "a bad cycle is judged again by each replay of its day"
+        assert not run_job(day.instance, day.pipeline, "replay", DAY).success, (
+            "a bad cycle is judged again by each replay of its day"
+        )
     hours = plan_hours(day.pipeline, MIDNIGHT, MIDNIGHT)
     mark_due(day.pipeline, hours)
     assert backfilled(day.pipeline, MIDNIGHT, MIDNIGHT).done == [KEY]
@@ -243,7 +276,11 @@ def test_a_blocking_check_that_fails_in_a_backfill_fails_the_hours_of_its_bad_cy
     def failed_hours() -> dict[int, str]:
         with day.pipeline.connect() as conn:
             conn.execute("delete from ops.cycle_checks")  # so that every cycle is judged again
-        return {outcome.hour.hour: outcome.error for outcome in run_span(day.instance, day.pipeline, span) if outcome.error is not None}
+        return {
+            outcome.hour.hour: outcome.error
+            for outcome in run_span(day.instance, day.pipeline, span)
+            if outcome.error is not None
+        }
 
     with day.pipeline.connect() as conn:
         conn.execute("update mart.match_rate_platform set n_home_only = n_home_only + 1 where cycle_id = %s", [bad])
@@ -276,4 +313,6 @@ def test_a_run_that_lost_its_cycle_derives_none_and_one_that_repeats_its_derivat
 
 def test_jobs_that_scrape_are_those_with_assets_of_the_landing() -> None:
     jobs = [job for job in defs.resolve_all_job_defs() if job.name != "__ASSET_JOB"]
-    assert {job.name for job in jobs if any(key.path[0] == "landing" for key in job.asset_layer.executable_asset_keys)} == set(SCRAPING_JOBS)
+    assert {
+        job.name for job in jobs if any(key.path[0] == "landing" for key in job.asset_layer.executable_asset_keys)
+    } == set(SCRAPING_JOBS)

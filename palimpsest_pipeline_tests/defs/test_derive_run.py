@@ -56,7 +56,9 @@ def test_a_cycle_that_an_earlier_one_makes_due_again_is_derived_again(make_pipel
         assert PRODUCT.name not in {each.product for each in list_due_products(pipeline, conn, cycle_ids=cycle_ids)}
 
 
-def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_apart(make_pipeline: MakePipeline) -> None:
+def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_apart(
+    make_pipeline: MakePipeline,
+) -> None:
     pipeline = make_pipeline()
     bad, gone, unreadable, good = cycle_ids = [land(pipeline, hours) for hours in range(4)]
 
@@ -78,8 +80,15 @@ def test_a_cycle_that_fails_or_is_gone_or_cannot_be_read_is_tried_once_and_told_
 
     done = derive_run(pipeline, RUN, RunCycles(cycle_ids, is_own=False), [PRODUCT], derive)
     assert tried == [bad, good]
-    assert (done.derived_ids, done.failed_ids, done.gone_ids, done.waiting_ids) == ({good}, {bad, unreadable}, {gone}, set())
+    assert (done.derived_ids, done.failed_ids, done.gone_ids, done.waiting_ids) == (
+        {good},
+        {bad, unreadable},
+        {gone},
+        set(),
+    )
     assert sorted(str(bad) in str(error) for error in done.errors) == [False, True]
     assert done.describe() == "1 cycles derived, 0 up to date, 0 waiting, 1 no longer in the landing, 5 rows"
     with pipeline.connect() as conn:
-        assert {each.cycle_id for each in list_due_products(pipeline, conn, cycle_ids=cycle_ids) if each.is_gone} == {gone}
+        assert {each.cycle_id for each in list_due_products(pipeline, conn, cycle_ids=cycle_ids) if each.is_gone} == {
+            gone
+        }

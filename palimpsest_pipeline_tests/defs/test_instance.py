@@ -10,7 +10,10 @@ from uuid import uuid4
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus, AssetCheckExecutionResolvedStatus
+from dagster._core.storage.asset_check_execution_record import (
+    AssetCheckExecutionRecordStatus,
+    AssetCheckExecutionResolvedStatus,
+)
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from pydantic import SecretStr
 
@@ -30,7 +33,11 @@ def own(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Settings]:
     postgres.create_database(name)
     url = postgres.build_url(name)
     with pytest.MonkeyPatch.context() as patched:
-        for variable in ("DAGSTER_HOME", "PALIMPSEST_DATABASE_URL", "PALIMPSEST_DAGSTER_DATABASE_URL"):  # opening an instance sets some
+        for variable in (
+            "DAGSTER_HOME",
+            "PALIMPSEST_DATABASE_URL",
+            "PALIMPSEST_DAGSTER_DATABASE_URL",
+        ):  # opening an instance sets some
             patched.setenv(variable, url)
         yield load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
     postgres.drop_database(name)
@@ -57,7 +64,9 @@ def opened(settings: Settings, url: str) -> None:
 def test_processes_that_open_an_empty_storage_at_once_do_not_collide(own: Settings):
     assert own.dagster_database_url is not None
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=opened, args=(own, own.dagster_database_url.get_secret_value())) for _ in range(2)]
+    processes = [
+        spawn.Process(target=opened, args=(own, own.dagster_database_url.get_secret_value())) for _ in range(2)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -113,41 +122,61 @@ def no_asset() -> None:
 
 def run(instance: dg.DagsterInstance, partition: str, fails: bool = False) -> str:
     config = {"ops": {"parted": {"config": {"fails": fails}}}}
-    return dg.materialize([parted, is_fine], instance=instance, partition_key=partition, run_config=config, raise_on_error=False).run_id
+    return dg.materialize(
+        [parted, is_fine], instance=instance, partition_key=partition, run_config=config, raise_on_error=False
+    ).run_id
 
 
 def age(settings: Settings, *run_ids: str) -> None:
     with connect(settings) as conn:
         conn.execute("update event_logs set timestamp = timestamp - %s where run_id = any(%s)", [AGED, list(run_ids)])
-        conn.execute("update runs set end_time = end_time - %s where run_id = any(%s)", [AGED.total_seconds(), list(run_ids)])
+        conn.execute(
+            "update runs set end_time = end_time - %s where run_id = any(%s)", [AGED.total_seconds(), list(run_ids)]
+        )
 
 
 def state(instance: dg.DagsterInstance) -> dict[str, Any]:
     """All that the UI and automation read of the asset and its check."""
     log, key = instance.event_log_storage, parted.key
     check = is_fine.check_key
-    last = {p: instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[p]), limit=1).records for p in "xyz"}
+    last = {
+        p: instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[p]), limit=1).records
+        for p in "xyz"
+    }
     records = log.get_asset_check_execution_history(check, limit=100)
     evaluated = [r for r in records if r.status is not AssetCheckExecutionRecordStatus.PLANNED]
     return {
         "materialized": log.get_materialized_partitions(key),
         "n_of_each": log.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION),
         "failed": log.get_latest_asset_partition_materialization_attempts_without_materializations(key),
-        "last": {p: [(r.run_id, r.storage_id, r.asset_materialization.metadata) for r in found] for p, found in last.items()},
+        "last": {
+            p: [(r.run_id, r.storage_id, r.asset_materialization.metadata) for r in found] for p, found in last.items()
+        },
         "asset": log.get_asset_records([key])[0].asset_entry.last_materialization_storage_id,
-        "checks": {p: next((r.run_id, r.status) for r in evaluated if r.partition == p) for p in {r.partition for r in evaluated}},
+        "checks": {
+            p: next((r.run_id, r.status) for r in evaluated if r.partition == p)
+            for p in {r.partition for r in evaluated}
+        },
         "latest_check": log.get_latest_asset_check_execution_by_key([check])[check].run_id,
     }
 
 
 def rows(settings: Settings, run_id: str) -> list[str | None]:
     with connect(settings) as conn:
-        return [row[0] for row in conn.execute("select dagster_event_type from event_logs where run_id = %s order by id", [run_id])]
+        return [
+            row[0]
+            for row in conn.execute("select dagster_event_type from event_logs where run_id = %s order by id", [run_id])
+        ]
 
 
 def test_old_logs_go_and_the_state_of_assets_and_checks_stays(own: Settings):
     with open_instance(own) as instance:
-        replaced, again, failed, other = run(instance, "x"), run(instance, "x"), run(instance, "y", fails=True), run(instance, "z")
+        replaced, again, failed, other = (
+            run(instance, "x"),
+            run(instance, "x"),
+            run(instance, "y", fails=True),
+            run(instance, "z"),
+        )
         mended = run(instance, "z")
         talk = no_asset.execute_in_process(instance=instance).run_id
         young = run(instance, "x")
@@ -217,7 +246,9 @@ def asset_by(partitions: dg.PartitionsDefinition) -> tuple[dg.AssetsDefinition, 
 def test_what_an_older_version_materialized_by_hours_shows_no_partition_by_days_that_is_not_there(own: Settings):
     """Dagster keeps the events and the runs. They must neither fill, fail nor break the partitions of today's version."""
 
-    def materialize(assets: tuple[dg.AssetsDefinition, dg.AssetChecksDefinition], partition: str, *, fails: bool = False) -> None:
+    def materialize(
+        assets: tuple[dg.AssetsDefinition, dg.AssetChecksDefinition], partition: str, *, fails: bool = False
+    ) -> None:
         config = {"ops": {"core__rows": {"config": {"fails": fails}}}}
         dg.materialize(assets, instance=instance, partition_key=partition, run_config=config, raise_on_error=False)
 
@@ -225,7 +256,10 @@ def test_what_an_older_version_materialized_by_hours_shows_no_partition_by_days_
         """Partitions that the UI shows as materialized, as failed, and as judged well by the check."""
         status = get_and_update_asset_status_cache_value(instance, key, partitions)
         assert status is not None
-        subsets = (status.deserialize_materialized_partition_subsets(partitions), status.deserialize_failed_partition_subsets(partitions))
+        subsets = (
+            status.deserialize_materialized_partition_subsets(partitions),
+            status.deserialize_failed_partition_subsets(partitions),
+        )
         judged = instance.event_log_storage.get_asset_check_state([(check, partitions)])[check]
         succeeded = judged.subsets[AssetCheckExecutionResolvedStatus.SUCCEEDED].subset_value
         return tuple(set(subset.get_partition_keys()) for subset in (*subsets, succeeded))

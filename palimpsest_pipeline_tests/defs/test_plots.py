@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.defs.plots import INLINE_LIMIT_CHARACTERS, PLOT_HEIGHT, PLOT_MARGIN, PLOT_WIDTH, draw_plot, draw_svg
+from palimpsest_pipeline.defs.plots import (
+    INLINE_LIMIT_CHARACTERS,
+    PLOT_HEIGHT,
+    PLOT_MARGIN,
+    PLOT_WIDTH,
+    draw_plot,
+    draw_svg,
+)
 
 values = st.lists(st.one_of(st.none(), st.floats()), max_size=300)
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -35,7 +42,10 @@ def test_a_plot_is_inline_and_an_image_with_every_point_in_sight_whatever_it_sho
     image = re.fullmatch(r"!\[([^\]]+)\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\) \1", text)
     assert image is not None
     for path in paths(b64decode(image[2]).decode()):
-        assert all(PLOT_MARGIN <= x <= PLOT_WIDTH - PLOT_MARGIN and PLOT_MARGIN <= y <= PLOT_HEIGHT - PLOT_MARGIN for x, y in points(path))
+        assert all(
+            PLOT_MARGIN <= x <= PLOT_WIDTH - PLOT_MARGIN and PLOT_MARGIN <= y <= PLOT_HEIGHT - PLOT_MARGIN
+            for x, y in points(path)
+        )
 
 
 @given(st.lists(finite, min_size=2, max_size=60))
@@ -51,7 +61,9 @@ def test_a_missing_value_is_a_gap_and_one_between_gaps_a_dot():
     assert path == "M3 29L25 16M69 3h2M135 16L157 29"
 
 
-@pytest.mark.parametrize(("series", "path"), [([5, 5, 5], "M3 16L80 16L157 16"), ([7], "M80 16h2"), ([], ""), ([None], "")])
+@pytest.mark.parametrize(
+    ("series", "path"), [([5, 5, 5], "M3 16L80 16L157 16"), ([7], "M80 16h2"), ([], ""), ([None], "")]
+)
 def test_what_does_not_vary_is_drawn_in_the_middle(series, path):
     assert paths(draw_svg(series)) == [path]
 

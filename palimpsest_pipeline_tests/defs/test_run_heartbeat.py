@@ -29,7 +29,9 @@ from palimpsest_pipeline.storage.db.connection import DatabaseUnreachable
 from palimpsest_pipeline.storage.ledger import cycle_ledger, run_heartbeats
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 
-ROWS = "select job, pid > 0, heartbeat_at >= started_at, finished_at is not null from ops.run_heartbeats where run_id = %s"
+ROWS = (
+    "select job, pid > 0, heartbeat_at >= started_at, finished_at is not null from ops.run_heartbeats where run_id = %s"
+)
 MINUTE = timedelta(minutes=1)
 Status = dg.DagsterRunStatus
 
@@ -73,7 +75,9 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
     return run.status
 
 
-def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_end(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_end(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+):
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     seen: list[tuple[object, ...]] = []
@@ -93,7 +97,9 @@ def test_a_run_that_the_daemon_launched_is_alive_while_it_executes_and_says_its_
     assert rows(pipeline, result.run_id) == [("looking", True, True, True)]
 
 
-def test_a_tick_of_a_sensor_is_no_run(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance):
+def test_a_tick_of_a_sensor_is_no_run(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+):
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
     with pipeline.connect() as conn:
@@ -105,7 +111,9 @@ def test_a_tick_of_a_sensor_is_no_run(pipeline: Pipeline, monkeypatch: pytest.Mo
         assert conn.execute("select * from ops.run_heartbeats").fetchall() == []
 
 
-def test_a_run_from_the_command_line_says_its_end_too_and_is_not_begun_anew(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_run_from_the_command_line_says_its_end_too_and_is_not_begun_anew(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     outcome = run_here(pipeline, "replay")
     assert (outcome.error or "").startswith("nothing is landed of"), outcome.error
     assert rows(pipeline, outcome.run_id) == [("replay", True, True, True)]
@@ -141,10 +149,15 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
     run_ids = [under_way(instance) for _ in range(2)]
     hour = floor_to_hour(pipeline.clock.now())
     broken, other = (
-        live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS) for sr_id in (1, 2)
+        live_cycle.open_cycle(
+            pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.MANUAL, None, (sr_id,)), Scope.EVENTS
+        )
+        for sr_id in (1, 2)
     )
     with pipeline.connect() as conn:
-        conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where status = 'running'")
+        conn.execute(
+            "update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where status = 'running'"
+        )
     for run_id in run_ids:
         heard(pipeline, run_id, MINUTE)
     report, close = instance.report_run_failed, pipeline.landing.close_interrupted
@@ -164,7 +177,10 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
         patched.setattr(pipeline.landing, "close_interrupted", close_but_one)
         reported = run_heartbeat.report_dead_runs(instance, pipeline)
         closed = recovery.recover_dead_cycles(pipeline)
-    assert ([dead.run.run_id for dead in reported], [cycle.cycle_id for cycle in closed]) == (run_ids[1:], [other.cycle_id])
+    assert ([dead.run.run_id for dead in reported], [cycle.cycle_id for cycle in closed]) == (
+        run_ids[1:],
+        [other.cycle_id],
+    )
     assert "no such field" in caplog.text
     assert f"cycle {broken.cycle_id}: its process died, and it cannot be closed: no such platform" in caplog.text
     assert [cycle.cycle_id for cycle in recovery.recover_dead_cycles(pipeline)] == [broken.cycle_id]
@@ -173,27 +189,40 @@ def test_a_dead_run_or_cycle_that_cannot_be_ended_keeps_no_other_from_it(
 
 
 @pytest.mark.parametrize("machine", [identify_machine(), "another", None])
-def test_a_run_whose_process_on_this_machine_is_gone_has_ended_at_once(machine: str | None, pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_run_whose_process_on_this_machine_is_gone_has_ended_at_once(
+    machine: str | None, pipeline: Pipeline, instance: dg.DagsterInstance
+):
     gone = subprocess.Popen(["true"])
     gone.wait()
     run_id = under_way(instance)
     with pipeline.connect() as conn:
-        run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run_id, "replay", "here or far", gone.pid, machine))
-        conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s", [run_id])
+        run_heartbeats.write_heartbeat(
+            conn, run_heartbeats.RunProcess(run_id, "replay", "here or far", gone.pid, machine)
+        )
+        conn.execute(
+            "update ops.run_heartbeats set heartbeat_at = clock_timestamp() + interval '1 minute' where run_id = %s",
+            [run_id],
+        )
     run_heartbeat.report_dead_runs(instance, pipeline)
     assert status_of(instance, run_id) is (Status.FAILURE if machine == identify_machine() else Status.STARTED)
 
 
-def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_what_is_said_of_a_dead_run_names_its_process_and_its_last_sign_of_life(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     run_id = under_way(instance)
     heard(pipeline, run_id, MINUTE)
     run_heartbeat.report_dead_runs(instance, pipeline)
     (failure,) = [entry.dagster_event for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_FAILURE)]
     assert failure is not None
-    assert str(failure.message).startswith("The process of this run died at its work: far, pid 77, last sign of life 20")
+    assert str(failure.message).startswith(
+        "The process of this run died at its work: far, pid 77, last sign of life 20"
+    )
 
 
-def test_a_run_that_never_gave_a_sign_of_life_is_left_to_dagsters_own_monitoring(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_run_that_never_gave_a_sign_of_life_is_left_to_dagsters_own_monitoring(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     run_id = under_way(instance, Status.STARTING)
     assert run_heartbeat.report_dead_runs(instance, pipeline) == []
     assert status_of(instance, run_id) is Status.STARTING
@@ -203,17 +232,25 @@ def test_while_the_server_is_down_nobody_falls_silent(pipeline: Pipeline, instan
     heard(pipeline, "old", timedelta(days=30))
     with pipeline.connect() as conn:
         assert "old" in [silent.run.run_id for silent in run_heartbeats.read_silent_runs(conn, 0.0)]
-        ((up_s,),) = conn.execute("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8").fetchall()
+        ((up_s,),) = conn.execute(
+            "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8"
+        ).fetchall()
         assert run_heartbeats.read_silent_runs(conn, up_s + 3600, ["old"]) == []
 
 
-def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_derived(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_derived(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     run_id = under_way(instance)
     hour = floor_to_hour(pipeline.clock.now())
-    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
+    cycle = live_cycle.open_cycle(
+        pipeline, live_cycle.ScrapeRequest(hour.date(), Trigger.SCHEDULED, run_id), Scope.FULL
+    )
     heard(pipeline, run_id, MINUTE)
     with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        requests = [((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)]
+        requests = [
+            ((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)
+        ]
     assert status_of(instance, run_id) is Status.FAILURE
     assert requests == [(str(cycle.cycle_id), format_day_key(hour.date()))]
     with pipeline.connect() as conn:
@@ -222,7 +259,9 @@ def test_the_sensor_ends_the_run_and_its_cycle_at_once_and_has_what_was_landed_d
         assert batch.status is RunStatus.INTERRUPTED
 
 
-def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     at = pipeline.clock.now()
     cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(at.date(), Trigger.SCHEDULED, "twice"), Scope.FULL)
     pipeline.landing.close_interrupted(cycle, at)
@@ -234,7 +273,9 @@ def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline:
             cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, at, ()))
             conn.execute("update ops.scrape_batches set finished_at = %s where cycle_id = %s", [at, cycle.cycle_id])
         with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-            return next(request.run_key for request in dead_runs(context) if str(cycle.cycle_id) in (request.run_key or ""))
+            return next(
+                request.run_key for request in dead_runs(context) if str(cycle.cycle_id) in (request.run_key or "")
+            )
 
     first = key_after_death(at + MINUTE)
     assert key_after_death(at + MINUTE) == first
@@ -243,7 +284,9 @@ def test_a_cycle_that_dies_again_is_asked_for_again_and_one_death_once(pipeline:
         conn.execute("delete from ops.scrape_batches where cycle_id = %s", [cycle.cycle_id])
 
 
-def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     now = floor_to_hour(pipeline.clock.now())
     retention = timedelta(days=pipeline.settings.landing_retention_days)
 
@@ -274,7 +317,13 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
     assert [found.get(key) for key in day_keys] == [None, " ".join(map(str, landed)), None]
     assert format_day_key((now - retention - timedelta(hours=1)).date()) not in found
 
-    unreadable = pipeline.landing.root / f"date={hours[1]:%Y-%m-%d}" / f"hour={hours[1]:%H}" / f"cycle={landed[-1]}" / "manifest.json"
+    unreadable = (
+        pipeline.landing.root
+        / f"date={hours[1]:%Y-%m-%d}"
+        / f"hour={hours[1]:%H}"
+        / f"cycle={landed[-1]}"
+        / "manifest.json"
+    )
     kept = unreadable.read_bytes()
     unreadable.write_bytes(b"torn")
     rescan_landing(pipeline)
@@ -288,7 +337,9 @@ def test_only_what_was_landed_is_derived_once_for_its_day_and_not_when_it_is_old
     assert asked_for()[day_keys[2]] == f"{older} {later}", "one that dies after a newer one has been asked for"
 
 
-def test_a_complete_cycle_is_derived_by_a_replay_when_its_run_died_and_by_nobody_else_while_it_runs(pipeline: Pipeline, instance: dg.DagsterInstance):
+def test_a_complete_cycle_is_derived_by_a_replay_when_its_run_died_and_by_nobody_else_while_it_runs(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+):
     run_id = under_way(instance)
     at = pipeline.clock.now()
     cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(at.date(), Trigger.SCHEDULED, run_id), Scope.FULL)
@@ -312,16 +363,23 @@ def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
     pipeline: Pipeline, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ):
     run_id = under_way(instance)
-    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.SCHEDULED, run_id), Scope.EVENTS)
+    cycle = live_cycle.open_cycle(
+        pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.SCHEDULED, run_id), Scope.EVENTS
+    )
     heard(pipeline, run_id, MINUTE)
 
     def awake(_: float) -> None:
         heard(pipeline, run_id, -MINUTE)
         with pipeline.connect() as conn:
-            conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() + interval '1 minute' where status = 'running'")
+            conn.execute(
+                "update ops.scrape_batches set heartbeat_at = clock_timestamp() + interval '1 minute' where status = 'running'"
+            )
 
     with pipeline.connect() as conn:
-        conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where cycle_id = %s", [cycle.cycle_id])
+        conn.execute(
+            "update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 minute' where cycle_id = %s",
+            [cycle.cycle_id],
+        )
     monkeypatch.setattr(dead_run_sensor.time, "sleep", awake)
     with dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
         assert str(cycle.cycle_id) not in " ".join(request.run_key or "" for request in dead_runs(context))
@@ -330,7 +388,9 @@ def test_who_gives_a_sign_again_after_the_machine_slept_is_not_taken_for_dead(
         batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
         assert batch is not None
         assert batch.status is RunStatus.RUNNING
-        cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ()))
+        cycle_ledger.interrupt_cycle(
+            conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, ())
+        )
 
 
 def test_rows_of_runs_long_over_are_deleted_and_no_others(pipeline: Pipeline):
@@ -341,7 +401,9 @@ def test_rows_of_runs_long_over_are_deleted_and_no_others(pipeline: Pipeline):
     assert (rows(pipeline, "long over"), len(rows(pipeline, "just over"))) == ([], 1)
 
 
-def test_what_cannot_be_written_is_a_warning_told_once_and_harms_nothing(pipeline: Pipeline, caplog: pytest.LogCaptureFixture):
+def test_what_cannot_be_written_is_a_warning_told_once_and_harms_nothing(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+):
     tried = threading.Semaphore(0)
 
     def away() -> psycopg.Connection:
@@ -360,7 +422,10 @@ def test_an_error_of_our_own_does_not_stop_the_signs_of_life(pipeline: Pipeline,
         raise RuntimeError("a mistake")
 
     tried = threading.Semaphore(0)
-    with caplog.at_level(logging.ERROR), PeriodicWriter("run 7", pipeline.connect, 0.001, lambda _: refuses(tried.release)):
+    with (
+        caplog.at_level(logging.ERROR),
+        PeriodicWriter("run 7", pipeline.connect, 0.001, lambda _: refuses(tried.release)),
+    ):
         for _ in range(3):
             assert tried.acquire(timeout=30)
     assert "run 7: could not be written down" in caplog.messages

@@ -37,7 +37,8 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
     launcher = {"module": "dagster._core.test_utils", "class": "MockedRunLauncher"}
     coordinator = {**ours["run_coordinator"], "config": {"dequeue_interval_seconds": 1}}
     with dg.DagsterInstance.local_temp(
-        str(tmp_path), overrides={"run_coordinator": coordinator, "concurrency": ours["concurrency"], "run_launcher": launcher}
+        str(tmp_path),
+        overrides={"run_coordinator": coordinator, "concurrency": ours["concurrency"], "run_launcher": launcher},
     ) as found:
         yield found
 
@@ -52,7 +53,9 @@ def queue(instance: dg.DagsterInstance, job: str, tags: dict[str, str] | None = 
     own = {} if job == ASSETS_JOB else defs.resolve_job_def(job).tags
     definition = dg.GraphDefinition(job, node_defs=[nothing]).to_job()
     origin = REPOSITORY_ORIGIN.get_job_origin(job)
-    instance.create_run_for_job(definition, tags={**own, **(tags or {})}, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=origin)
+    instance.create_run_for_job(
+        definition, tags={**own, **(tags or {})}, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=origin
+    )
 
 
 def taken(instance: dg.DagsterInstance) -> Counter[str]:
@@ -76,14 +79,18 @@ def test_two_slots_stay_free_for_scrapes_when_the_queue_is_full_of_derivations(i
 
 
 def test_every_job_that_asks_no_platform_counts_as_a_derivation():
-    jobs = {name: defs.resolve_job_def(name) for name in defs.get_repository_def().job_names if not name.startswith("__")}
-    derivations = {name for name, job in jobs.items() if job.tags.get(run_priorities.WORK_TAG) == run_priorities.DERIVATION_WORK}
+    jobs = {
+        name: defs.resolve_job_def(name) for name in defs.get_repository_def().job_names if not name.startswith("__")
+    }
+    derivations = {
+        name for name, job in jobs.items() if job.tags.get(run_priorities.WORK_TAG) == run_priorities.DERIVATION_WORK
+    }
     assert derivations == jobs.keys() - set(SCRAPES)
 
 
 @pytest.mark.parametrize(("max_concurrent_runs", "derivations"), [(1, 1), (3, 1), (4, 1), (8, 5)])
 def test_derivations_have_what_scrapes_and_a_backfill_leave(max_concurrent_runs: int, derivations: int):
-    limits = yaml.safe_load(render_instance_yaml(None, celery=False, max_concurrent_runs=max_concurrent_runs))["concurrency"]["runs"][
-        "tag_concurrency_limits"
-    ]
+    limits = yaml.safe_load(render_instance_yaml(None, celery=False, max_concurrent_runs=max_concurrent_runs))[
+        "concurrency"
+    ]["runs"]["tag_concurrency_limits"]
     assert {"key": run_priorities.WORK_TAG, "value": run_priorities.DERIVATION_WORK, "limit": derivations} in limits

@@ -40,7 +40,14 @@ create trigger deletes_are_recorded after delete on {table} referencing old tabl
 for each statement execute function public.record_rows();
 create trigger columns_are_recorded after update on {table} for each row execute function public.record_columns();
 """
-MACHINERY = {"ops.run_heartbeats", "ops.cycle_failures", "ops.cycle_checks", "core.cycle_products", "mart.cycle_products", "mart.dirty_fixtures"}
+MACHINERY = {
+    "ops.run_heartbeats",
+    "ops.cycle_failures",
+    "ops.cycle_checks",
+    "core.cycle_products",
+    "mart.cycle_products",
+    "mart.dirty_fixtures",
+}
 """What every step may write: signs of life, marks of what stands and what is due, failures and verdicts."""
 
 
@@ -49,7 +56,9 @@ IN_TROUBLE = {"core.rejects", "ops.host_state"}
 
 
 @pytest.fixture(scope="module")
-def written(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, set[str]]]]:
+def written(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, dict[str, set[str]]]]:
     """By step of two full cycles and a slot: the tables that it wrote, each with the columns that it changed, or `*` for whole rows."""
     with (
         SimulatorProcess(30, 5, clock_offset_s=-3600) as simulator,
@@ -89,7 +98,9 @@ def test_each_step_writes_the_tables_that_its_assets_declare(written: dict[str, 
         f"{step} writes {table}: {', '.join(sorted(columns))}"
         for step, tables in written.items()
         for table, columns in tables.items()
-        if table not in MACHINERY and "*" not in declared[step].get(table, set()) and not columns <= declared[step].get(table, set())
+        if table not in MACHINERY
+        and "*" not in declared[step].get(table, set())
+        and not columns <= declared[step].get(table, set())
     ]
     assert not undeclared, "\n".join(undeclared)
 

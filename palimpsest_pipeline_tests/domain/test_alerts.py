@@ -7,7 +7,16 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.domain.alerts import Alert, AlertKind, Occurrence, PendingNotices, Recovery, apply_events, mark_notified, select_notices
+from palimpsest_pipeline.domain.alerts import (
+    Alert,
+    AlertKind,
+    Occurrence,
+    PendingNotices,
+    Recovery,
+    apply_events,
+    mark_notified,
+    select_notices,
+)
 from palimpsest_pipeline.domain.enums import Severity
 
 NOON = datetime(2026, 6, 26, 12, tzinfo=UTC)
@@ -37,7 +46,12 @@ def after(*events: Occurrence | Recovery, known: list[Alert] | None = None) -> d
 
 def test_the_same_failure_again_is_one_alert_with_the_last_words():
     found = after(failed(1), failed(3))["run/replay/Broken"]
-    assert (found.n_seen, found.opened_at, found.last_seen_at, found.message) == (2, NOON + MINUTE, NOON + 3 * MINUTE, "at 3")
+    assert (found.n_seen, found.opened_at, found.last_seen_at, found.message) == (
+        2,
+        NOON + MINUTE,
+        NOON + 3 * MINUTE,
+        "at 3",
+    )
     assert found.closed_at is None
 
 
@@ -59,7 +73,9 @@ def test_the_next_success_ends_what_does_not_last_whatever_its_partition():
 
 def test_a_partition_that_lasts_is_ended_by_its_own_success_and_by_no_other():
     failing = after(
-        failed(1, partition="2026-06-24", lasts=True), succeeded(2, partition="2026-06-26"), succeeded(3, partition="2026-06-23, 2026-06-25")
+        failed(1, partition="2026-06-24", lasts=True),
+        succeeded(2, partition="2026-06-26"),
+        succeeded(3, partition="2026-06-23, 2026-06-25"),
     )
     assert failing["run/replay/Broken"].closed_at is None
     for own in (succeeded(4, partition="2026-06-24"), succeeded(4, partition="2026-06-23, 2026-06-24"), succeeded(4)):
@@ -77,11 +93,20 @@ def test_cycles_are_over_one_by_one():
     assert (left(open_), open_["run/replay/Broken"].n_seen) == (["7", "9"], 4)
     open_ = after(succeeded(5, partition="9"), known=list(open_.values()))
     assert (left(open_), open_["run/replay/Broken"].closed_at) == (["7"], None)
-    assert after(succeeded(6, partition="7"), known=list(open_.values()))["run/replay/Broken"].closed_at == NOON + 6 * MINUTE
+    assert (
+        after(succeeded(6, partition="7"), known=list(open_.values()))["run/replay/Broken"].closed_at
+        == NOON + 6 * MINUTE
+    )
 
 
 def test_an_alert_says_in_words_where_it_is():
-    places = {None: "", "2026-06-26": "2026-06-26", "7": "cycle 7", "7, 10": "cycles 7, 10", "1, 2, 3, 4, 5, 6, 7": "cycles 1, 2, 3, 4, 5 and 2 more"}
+    places = {
+        None: "",
+        "2026-06-26": "2026-06-26",
+        "7": "cycle 7",
+        "7, 10": "cycles 7, 10",
+        "1, 2, 3, 4, 5, 6, 7": "cycles 1, 2, 3, 4, 5 and 2 more",
+    }
     assert {key: Alert.from_occurrence(failed(1, partition=key)).partition_label for key in places} == places
 
 
@@ -110,7 +135,15 @@ partitions = st.sampled_from([None, "7", "10", "7, 10", "2026-06-25", "2026-06-2
 minutes = st.integers(0, 40)
 events = st.lists(
     st.one_of(
-        st.builds(failed, minutes, st.sampled_from(["Broken", "Other"]), subjects, partitions, st.sampled_from(Severity), st.booleans()),
+        st.builds(
+            failed,
+            minutes,
+            st.sampled_from(["Broken", "Other"]),
+            subjects,
+            partitions,
+            st.sampled_from(Severity),
+            st.booleans(),
+        ),
         st.builds(succeeded, minutes, subjects, partitions),
     ),
     max_size=12,
@@ -126,11 +159,15 @@ def newest(alerts: list[Alert]) -> dict[str, Alert]:
 
 
 @given(events, st.randoms(use_true_random=False), st.integers(0, 12))
-def test_order_of_arrival_and_looking_twice_change_nothing_and_at_most_one_alert_a_key_is_open(events, shuffler: random.Random, cut: int):
+def test_order_of_arrival_and_looking_twice_change_nothing_and_at_most_one_alert_a_key_is_open(
+    events, shuffler: random.Random, cut: int
+):
     whole = apply_events([], events, SETTLE)
     shuffled = list(events)
     shuffler.shuffle(shuffled)
-    assert sorted(apply_events([], shuffled, SETTLE), key=lambda a: a.identity) == sorted(whole, key=lambda a: a.identity)
+    assert sorted(apply_events([], shuffled, SETTLE), key=lambda a: a.identity) == sorted(
+        whole, key=lambda a: a.identity
+    )
     latest = newest(whole)
     assert apply_events(list(latest.values()), events, SETTLE) == []
     assert all(alert.closed_at is not None for alert in whole if latest[alert.alert_key] != alert)
@@ -160,7 +197,10 @@ def test_a_begin_is_told_at_once_an_end_when_it_has_lasted_and_each_once_by_each
     alert = mark_notified(alert, "log", CHANNELS, NOON, is_closing=True)
     assert not due_of(alert, "log", 8)
     assert due_of(alert, "webhook", 8).closings == (alert,)
-    assert mark_notified(alert, "webhook", CHANNELS, NOON + 8 * MINUTE, is_closing=True).closing_told_at == NOON + 8 * MINUTE
+    assert (
+        mark_notified(alert, "webhook", CHANNELS, NOON + 8 * MINUTE, is_closing=True).closing_told_at
+        == NOON + 8 * MINUTE
+    )
 
 
 def test_what_was_over_before_it_could_be_told_is_told_as_over_only_and_after_a_day_not_at_all():

@@ -63,7 +63,9 @@ def beyond_the_table(log: Iterable[RequestLine], max_attempts: int) -> list[Requ
         if line.external_id:
             before = seen[line.platform, line.external_id]
             failures = [failure_of(earlier) for earlier in before]
-            if len(before) >= max_attempts or any(failure is None or not FAILURE_RULES[failure].is_retryable for failure in failures):
+            if len(before) >= max_attempts or any(
+                failure is None or not FAILURE_RULES[failure].is_retryable for failure in failures
+            ):
                 wrong.append(line)
             before.append(line)
     return wrong
@@ -114,20 +116,36 @@ def detail(mode: str, **settings: Any) -> tuple[tuple[str, Mapping[str, Any]], .
 def blocking(mode: str) -> tuple[FaultRun, ...]:
     """The capture is refused: three in a row, what is under way meanwhile and one probe at most. And the discovery: its first questions, no more."""
     at_most = 3 + IN_FLIGHT - 1 + 1
-    refused = FaultRun(f"{mode}, from the capture on", detail(mode), FAILED, spared=BLOCKED, befallen_at_most=at_most, says="blocked")
-    nothing = FaultRun(f"{mode}, from the discovery on", ((mode, {}),), FAILED, discovery=Completeness.FAILED, befallen_at_most=2, says="blocked")
+    refused = FaultRun(
+        f"{mode}, from the capture on", detail(mode), FAILED, spared=BLOCKED, befallen_at_most=at_most, says="blocked"
+    )
+    nothing = FaultRun(
+        f"{mode}, from the discovery on",
+        ((mode, {}),),
+        FAILED,
+        discovery=Completeness.FAILED,
+        befallen_at_most=2,
+        says="blocked",
+    )
     return refused, nothing
 
 
 def shared(mode: str, share: float = 0.1) -> FaultRun:
     """Some answers of every kind are lost: all are had in the end."""
-    return FaultRun(f"{mode} now and then", ((mode, {"share": share}),), COMPLETED, on=(Platform.BET9JA,), tried_again=True)
+    return FaultRun(
+        f"{mode} now and then", ((mode, {"share": share}),), COMPLETED, on=(Platform.BET9JA,), tried_again=True
+    )
 
 
 def outage(for_s: float, rule: HostBudget) -> FaultRun:
     """All platforms at once, in the middle of the capture: nothing is lost."""
     return FaultRun(
-        f"total outage of {for_s:g} s", detail("outage", from_request=15, for_s=for_s), COMPLETED, on=tuple(Platform), tried_again=True, budget=rule
+        f"total outage of {for_s:g} s",
+        detail("outage", from_request=15, for_s=for_s),
+        COMPLETED,
+        on=tuple(Platform),
+        tried_again=True,
+        budget=rule,
     )
 
 
@@ -183,8 +201,12 @@ REAL_SIZED: Final = (outage(for_s=30, rule=HostBudget(max_in_flight=16)), rate_l
 
 def incomplete(mode: str, platform: Platform, says: str, **settings: Any) -> FaultRun:
     """A list that falls short: nothing that it lacks is absent for that, and what it shows is captured as ever."""
-    return FaultRun(f"{mode} on {platform}", ((mode, settings),), PARTIAL, on=(platform,), discovery=Completeness.PARTIAL, says=says)
+    return FaultRun(
+        f"{mode} on {platform}", ((mode, settings),), PARTIAL, on=(platform,), discovery=Completeness.PARTIAL, says=says
+    )
 
 
 GONE: Final = tuple(incomplete("tournament_gone", platform, "contradicts itself") for platform in Platform)
-PAGE_MISSING: Final = tuple(incomplete("page_missing", platform, "tournaments incomplete", page=2) for platform in Platform)
+PAGE_MISSING: Final = tuple(
+    incomplete("page_missing", platform, "tournaments incomplete", page=2) for platform in Platform
+)

@@ -16,7 +16,9 @@ FLUSH_AGE_S = 0.3
 
 
 def begun(pipeline: Pipeline, run_id: str, repeats: str | None = None) -> live_cycle.ScrapeRequest:
-    return live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=(repeats,) if repeats else ())
+    return live_cycle.ScrapeRequest(
+        pipeline.clock.now().date(), Trigger.MANUAL, run_id, repeats=(repeats,) if repeats else ()
+    )
 
 
 def main(run_id: str) -> None:

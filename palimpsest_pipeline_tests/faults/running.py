@@ -13,7 +13,11 @@ from palimpsest_pipeline.domain.enums import Platform, Scope, Sport, Trigger
 from palimpsest_pipeline.domain.instants import floor_to_hour, make_cycle_id
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.ingest.write_core import derive_competitor_events, derive_home_events, derive_tournaments
+from palimpsest_pipeline.pipeline.ingest.write_core import (
+    derive_competitor_events,
+    derive_home_events,
+    derive_tournaments,
+)
 from palimpsest_pipeline.scrape import Scraped, ScrapeEngine, build_host_setups, run_cycle
 from palimpsest_pipeline.simulator.request_log import RequestLine
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
@@ -62,7 +66,11 @@ class Stage:
         self.simulator.clear_log()
         for platform in run.on:
             for mode, settings in run.faults:
-                self.simulator.set_fault(platform, mode, **{name: elsewhere if value == ELSEWHERE else value for name, value in settings.items()})
+                self.simulator.set_fault(
+                    platform,
+                    mode,
+                    **{name: elsewhere if value == ELSEWHERE else value for name, value in settings.items()},
+                )
         try:
             return await self._cycle(run)
         finally:
@@ -72,7 +80,9 @@ class Stage:
     async def _cycle(self, run: FaultRun) -> Seen:
         pipeline, clock = self.pipeline, self.pipeline.clock
         now = clock.now()
-        cycle = Cycle(make_cycle_id(now), Trigger.MANUAL, Scope.FULL, pipeline.settings.home_platform, floor_to_hour(now), now)
+        cycle = Cycle(
+            make_cycle_id(now), Trigger.MANUAL, Scope.FULL, pipeline.settings.home_platform, floor_to_hour(now), now
+        )
         writer = pipeline.landing.open_writer(cycle)
         limits = {"total_timeout_s": run.total_timeout_s, "max_body_bytes": run.max_body_bytes}
         async with AsyncExitStack() as stack:
@@ -84,7 +94,9 @@ class Stage:
             engine = await stack.enter_async_context(ScrapeEngine(asked, writer, clock=clock))
             found = await run_cycle(cycle, pipeline.adapters, engine, sport=Sport.FOOTBALL, clock=clock)
         manifest = writer.close(found.result.status, found.result.finished_at, ["discovery", "capture"])
-        return Seen(found, pipeline.landing.read_landed_listings(cycle.cycle_id), self.simulator.list_requests(), manifest)
+        return Seen(
+            found, pipeline.landing.read_landed_listings(cycle.cycle_id), self.simulator.list_requests(), manifest
+        )
 
     def gone(self, seen: Seen) -> list[tuple[str, str]]:
         """Listings and tournaments that are marked absent once the cycle is in core."""
@@ -92,7 +104,11 @@ class Stage:
             for derive in (derive_tournaments, derive_home_events, derive_competitor_events):
                 derive(self.pipeline, conn, seen.manifest)
             tables = ("event_listings", "tournament_listings")
-            return [row for table in tables for row in conn.execute(f"select platform, external_id from core.{table} where deleted_at is not null")]
+            return [
+                row
+                for table in tables
+                for row in conn.execute(f"select platform, external_id from core.{table} where deleted_at is not null")
+            ]
 
 
 def lasting(truth: Mapping[str, Any], for_minutes: int = 30) -> set[Listing]:

@@ -46,7 +46,10 @@ class Killed:
 
 @pytest.fixture(scope="module")
 def stage(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with SimulatorProcess(40, latency={"*": (100, 150)}) as simulator, pipelines(postgres, tmp_path_factory.mktemp("killed")) as make:
+    with (
+        SimulatorProcess(40, latency={"*": (100, 150)}) as simulator,
+        pipelines(postgres, tmp_path_factory.mktemp("killed")) as make,
+    ):
         simulator.set_clock(0, stopped=True)
         few = {"max_in_flight": 4, "max_attempts": 3}
         pipeline = make(simulator, betpawa=few, sportybet=few, bet9ja=few, heartbeat_s=0.2, silent_after_s=600)
@@ -57,7 +60,10 @@ def child(stage: Stage, run_id: str) -> tuple[subprocess.Popen[str], int, float]
     """A process that has begun its cycle, the cycle, and when (monotonic seconds)."""
     stage.simulator.clear_log()
     process = subprocess.Popen(
-        [sys.executable, "-m", program, run_id], env=stage.pipeline.settings.to_environment(), stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", program, run_id],
+        env=stage.pipeline.settings.to_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     return process, int(process.stdout.readline()), time.monotonic()
@@ -94,7 +100,10 @@ def status(stage: Stage, cycle_id: int) -> RunStatus:
 def lines(stage: Stage, cycle_id: int) -> dict[tuple[str, str], tuple[str, int]]:
     """Status and attempts of each of the cycle's listings, as the ledger has them."""
     with stage.pipeline.connect() as conn:
-        found = conn.execute("select platform, external_id, status, attempts from ops.event_scrape_status where cycle_id = %s", [cycle_id])
+        found = conn.execute(
+            "select platform, external_id, status, attempts from ops.event_scrape_status where cycle_id = %s",
+            [cycle_id],
+        )
         return {(platform, external_id): (state, attempts) for platform, external_id, state, attempts in found}
 
 
@@ -104,7 +113,9 @@ def check_landing(stage: Stage, cycle_id: int) -> Manifest:
     answers = list(stage.pipeline.landing.iterate_answers(stage.pipeline.landing.read_answers(manifest)))
     twice = Counter((answer.request.key, answer.attempt, answer.requested_at) for answer in answers)
     assert set(twice.values()) <= {1}
-    assert len(answers) == stage.pipeline.landing.read_landed_listings(cycle_id).height, "what the manifest names is what there is"
+    assert len(answers) == stage.pipeline.landing.read_landed_listings(cycle_id).height, (
+        "what the manifest names is what there is"
+    )
     return manifest
 
 
@@ -113,7 +124,11 @@ def check_nothing_old_is_lost(stage: Stage, dead: Killed) -> None:
     landed = stage.pipeline.landing.read_landed_listings(dead.cycle_id)
     details = landed.filter(landed["kind"] == PayloadKind.DETAIL)
     there = set(zip(details["platform"], details["external_id"], strict=True))
-    sure = [line for line in dead.log if line.sent_at is not None and (dead.finished or line.sent_at < dead.killed_at - FLUSH_AGE_S - WRITING_S)]
+    sure = [
+        line
+        for line in dead.log
+        if line.sent_at is not None and (dead.finished or line.sent_at < dead.killed_at - FLUSH_AGE_S - WRITING_S)
+    ]
     assert {(line.platform, line.external_id) for line in sure if line.external_id} <= there
     assert sum(line.external_id is None for line in sure) <= landed.height - details.height
 
@@ -126,7 +141,9 @@ def instants(n: int) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "share"), list(enumerate(instants(POINTS))))
-def test_a_killed_cycle_is_closed_or_finished_with_all_that_had_landed(n: int, share: float, stage: Stage, life_s: float) -> None:
+def test_a_killed_cycle_is_closed_or_finished_with_all_that_had_landed(
+    n: int, share: float, stage: Stage, life_s: float
+) -> None:
     dead = killed(stage, f"run-{n}", share * life_s)
     check_nothing_old_is_lost(stage, dead)
     if n % 2:
@@ -145,7 +162,9 @@ def landed_lines(stage: Stage, dead: Killed) -> dict[tuple[str, str], tuple[str,
 def check_closed(stage: Stage, dead: Killed) -> None:
     closed = [cycle.cycle_id for cycle in recover_dead_cycles(stage.pipeline, [dead.run_id])]
     state = status(stage, dead.cycle_id)
-    assert (closed, state) == (([dead.cycle_id], RunStatus.INTERRUPTED) if not dead.finished and closed else ([], RunStatus.COMPLETED))
+    assert (closed, state) == (
+        ([dead.cycle_id], RunStatus.INTERRUPTED) if not dead.finished and closed else ([], RunStatus.COMPLETED)
+    )
     check_landing(stage, dead.cycle_id)
     proven = landed_lines(stage, dead)
     found = lines(stage, dead.cycle_id)
@@ -156,13 +175,17 @@ def check_closed(stage: Stage, dead: Killed) -> None:
 def check_taken_up(stage: Stage, dead: Killed) -> None:
     stage.simulator.clear_log()
     good = {listing for listing, (state, _) in landed_lines(stage, dead).items() if state == RunStatus.COMPLETED}
-    result = live_cycle.run_capture(stage.pipeline, begun(stage.pipeline, f"{dead.run_id} again", dead.run_id), ObserverGroup())
+    result = live_cycle.run_capture(
+        stage.pipeline, begun(stage.pipeline, f"{dead.run_id} again", dead.run_id), ObserverGroup()
+    )
     asked = {(line.platform, line.external_id) for line in stage.simulator.list_requests() if line.external_id}
     assert result.status is RunStatus.COMPLETED
     check_landing(stage, result.cycle.cycle_id)
     if result.cycle.cycle_id != dead.cycle_id:
         # Its discovery had not come to its end, or its capture had: then another cycle asks for what is known.
-        assert status(stage, dead.cycle_id) in ({RunStatus.COMPLETED} if dead.finished else {RunStatus.COMPLETED, RunStatus.INTERRUPTED})
+        assert status(stage, dead.cycle_id) in (
+            {RunStatus.COMPLETED} if dead.finished else {RunStatus.COMPLETED, RunStatus.INTERRUPTED}
+        )
         return
     assert status(stage, dead.cycle_id) is RunStatus.COMPLETED
     assert not asked & good, "what has been answered is not asked again"

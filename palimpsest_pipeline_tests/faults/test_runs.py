@@ -17,7 +17,19 @@ from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
-from .expected import GONE, IN_FLIGHT, ONCE, PAGE_MISSING, REAL_SIZED, RUNS, FaultRun, Listing, beyond_the_table, failure_of, ledger
+from .expected import (
+    GONE,
+    IN_FLIGHT,
+    ONCE,
+    PAGE_MISSING,
+    REAL_SIZED,
+    RUNS,
+    FaultRun,
+    Listing,
+    beyond_the_table,
+    failure_of,
+    ledger,
+)
 from .running import Seen, Stage, lasting
 
 NOTHING = FaultRun("nothing", (), RunStatus.COMPLETED, on=())
@@ -84,8 +96,12 @@ def check_runs(seen: Seen, run: FaultRun) -> None:
         assert part.status is (run.run if platform in run.on else RunStatus.COMPLETED), part.message
         assert part.requests == len(mine)
         assert part.errors_by_class == failures
-        assert part.fetched == sum(line.status is RunStatus.COMPLETED for (of, _), line in seen.lines.items() if of is platform)
-        assert seen.scraped.discoveries[platform].completeness is (run.discovery if platform in run.on else Completeness.COMPLETE)
+        assert part.fetched == sum(
+            line.status is RunStatus.COMPLETED for (of, _), line in seen.lines.items() if of is platform
+        )
+        assert seen.scraped.discoveries[platform].completeness is (
+            run.discovery if platform in run.on else Completeness.COMPLETE
+        )
         assert part.clock_offset_s == pytest.approx(run.clock_offset_s if platform in run.on else 0, abs=2)
     for platform in run.on:
         assert run.says in seen.runs[platform].message
@@ -115,12 +131,16 @@ def check_landing(seen: Seen) -> None:
             assert landed[key]["status"] == line.status
         assert (landed[key]["n_bytes"] > 0) >= (failure_of(line) is None)
     for platform in Platform:
-        rest = seen.landed.filter(seen.landed["platform"] == platform, seen.landed["external_id"].is_null(), seen.landed["attempt"] > 0)
+        rest = seen.landed.filter(
+            seen.landed["platform"] == platform, seen.landed["external_id"].is_null(), seen.landed["attempt"] > 0
+        )
         assert rest.height == sum(line.external_id is None for line in seen.log_of(platform))
 
 
 @pytest.mark.parametrize("run", RUNS, ids=attrgetter("name"))
-async def test_whatever_fails_the_ledger_is_exact_and_nothing_else_is_lost(run: FaultRun, stage: Stage, elsewhere: Loopback) -> None:
+async def test_whatever_fails_the_ledger_is_exact_and_nothing_else_is_lost(
+    run: FaultRun, stage: Stage, elsewhere: Loopback
+) -> None:
     seen = await stage.scraped(run, elsewhere.base_url)
     check(seen, run, stage.listed)
     assert elsewhere.requests == [], "no request leaves the platform's own host"

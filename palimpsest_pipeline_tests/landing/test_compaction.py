@@ -39,7 +39,9 @@ def land_many(landing: Landing, cycle_id: int, numbers: range, flush_answers: in
     """Answers of all platforms in turn, many segments."""
     writer = CycleWriter(landing, cycle(cycle_id), flush_answers=flush_answers)
     for number in numbers:
-        writer.append(answer(number, list(Platform)[number % 3], body=None if number % 7 == 6 else f'{{"n": {number}}}'.encode()))
+        writer.append(
+            answer(number, list(Platform)[number % 3], body=None if number % 7 == 6 else f'{{"n": {number}}}'.encode())
+        )
     writer.close(RunStatus.COMPLETED, RECEIVED, (stage,))
 
 
@@ -98,14 +100,18 @@ def test_a_compacted_hour_has_one_file_per_platform_and_reads_as_before(tmp_path
     taken = landing.measure_usage()
     done = compact_hour(landing, HOUR)
     parquet = sorted(path.relative_to(tmp_path) for path in tmp_path.rglob("*.parquet"))
-    assert [path.parent.as_posix() for path in parquet] == [f"date=2026-06-26/hour=10/platform={p}" for p in sorted(Platform)]
+    assert [path.parent.as_posix() for path in parquet] == [
+        f"date=2026-06-26/hour=10/platform={p}" for p in sorted(Platform)
+    ]
     assert (done.left_alone, done.bytes_before) == (None, sum(m.bytes for m in manifests))
     assert done.bytes_after == sum((tmp_path / path).stat().st_size for path in parquet) < done.bytes_before
     assert landing.list_cycles() == manifests
     assert [m.digest for m in landing.list_cycles()] == [m.digest for m in manifests]
     assert same(read_all(Landing(tmp_path)), before)
     assert all(landing.read_landed_listings(cycle_id).equals(frame) for cycle_id, frame in listed.items())
-    assert landing.list_unclosed_cycles() == [name for m in manifests for name in landing.find_missing_segments(m)] == []
+    assert (
+        landing.list_unclosed_cycles() == [name for m in manifests for name in landing.find_missing_segments(m)] == []
+    )
     now = landing.measure_usage()
     assert now.drop("bytes").equals(taken.drop("bytes"))
     assert now["bytes"].sum() == done.bytes_after
@@ -127,7 +133,9 @@ def test_parts_of_a_compacted_cycle_are_read_without_the_rest(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_compaction_that_breaks_off_anywhere_loses_nothing_and_is_finished_by_the_next(tmp_path: Path, before: bool) -> None:
+def test_compaction_that_breaks_off_anywhere_loses_nothing_and_is_finished_by_the_next(
+    tmp_path: Path, before: bool
+) -> None:
     expected: dict[int, pl.DataFrame] = {}
     for left in range(100):
         root = tmp_path / str(left)
@@ -139,7 +147,9 @@ def test_compaction_that_breaks_off_anywhere_loses_nothing_and_is_finished_by_th
             compact_hour(Mortal(root, left, before), HOUR)
         except Killed:
             assert same(read_all(Landing(root)), expected), left
-            assert list_compactable_hours(Landing(root), NEXT) == [HOUR] or len(files_of(root)) == len(Platform) + 1, left
+            assert list_compactable_hours(Landing(root), NEXT) == [HOUR] or len(files_of(root)) == len(Platform) + 1, (
+                left
+            )
             compact_hour(Landing(root), HOUR)
             finished = False
         else:
@@ -293,7 +303,9 @@ def test_an_hour_with_a_cycle_that_is_not_closed_or_not_whole_is_left_alone_with
     again.close(RunStatus.COMPLETED, RECEIVED)
     path = next(tmp_path.rglob(f"cycle={IDS[1]}/platform=bet9ja/seg-0001-*.parquet"))
     path.unlink()
-    assert f"cycle {IDS[1]} is not whole: platform=bet9ja/{path.name} is missing" in (compact_hour(landing, HOUR).left_alone or "")
+    assert f"cycle {IDS[1]} is not whole: platform=bet9ja/{path.name} is missing" in (
+        compact_hour(landing, HOUR).left_alone or ""
+    )
     assert untouched - files_of(tmp_path) == {f"date=2026-06-26/hour=10/cycle={IDS[1]}/platform=bet9ja/{path.name}"}
 
 
@@ -356,7 +368,9 @@ def bucket() -> Iterator[str]:
 
 @pytest.mark.parametrize("store", ["s3", "memory"])
 def test_an_object_store_is_as_good_as_a_folder(store: str, request: pytest.FixtureRequest) -> None:
-    url = f"memory://{uuid.uuid4().hex}/landing" if store == "memory" else f"{request.getfixturevalue('bucket')}/landing"
+    url = (
+        f"memory://{uuid.uuid4().hex}/landing" if store == "memory" else f"{request.getfixturevalue('bucket')}/landing"
+    )
     landing = Landing(url)
     two_cycles(landing, flush_answers=60)
     expected = read_all(landing)
@@ -433,7 +447,10 @@ class Sequences(RuleBasedStateMachine):
     @invariant()
     def everything_closed_is_there_once(self) -> None:
         landing = Landing(self.root)
-        found = {manifest.cycle_id: sorted(landing.read_answers(manifest)["external_id"], key=int) for manifest in landing.list_cycles()}
+        found = {
+            manifest.cycle_id: sorted(landing.read_answers(manifest)["external_id"], key=int)
+            for manifest in landing.list_cycles()
+        }
         assert found == {IDS[which] + at: sorted(names, key=int) for (at, which), names in self.closed.items()}
 
 

@@ -23,7 +23,14 @@ from upath import UPath
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.domain.exchange import Answer, Request
-from palimpsest_pipeline.landing import ANSWER_SCHEMA, CycleWriter, Landing, LandingError, LandingIncomplete, LandingUnreadable
+from palimpsest_pipeline.landing import (
+    ANSWER_SCHEMA,
+    CycleWriter,
+    Landing,
+    LandingError,
+    LandingIncomplete,
+    LandingUnreadable,
+)
 from palimpsest_pipeline.landing.manifest import build_manifest
 from palimpsest_pipeline.landing.schema import LISTING_COLUMNS, build_answers, build_frame
 from palimpsest_pipeline.landing.writer import PENDING_SEGMENTS
@@ -37,16 +44,26 @@ PATIENCE_S = 60
 
 
 def cycle(cycle_id: int = 20260626102500000, hour: datetime = HOUR) -> Cycle:
-    return Cycle(cycle_id, Trigger.SCHEDULED, Scope.FULL, Platform.BETPAWA, hour, hour + timedelta(minutes=25), "run-1", ())
+    return Cycle(
+        cycle_id, Trigger.SCHEDULED, Scope.FULL, Platform.BETPAWA, hour, hour + timedelta(minutes=25), "run-1", ()
+    )
 
 
 def answer(
-    number: int, platform: Platform = Platform.BETPAWA, kind: PayloadKind = PayloadKind.DETAIL, body: bytes | None = b"{}", attempt: int = 1
+    number: int,
+    platform: Platform = Platform.BETPAWA,
+    kind: PayloadKind = PayloadKind.DETAIL,
+    body: bytes | None = b"{}",
+    attempt: int = 1,
 ) -> Answer:
-    request = Request(platform, kind, f"/event/{number}", {"b": "2", "a": "ü"}, external_id=str(number), sr_id=7_000_000 + number)
+    request = Request(
+        platform, kind, f"/event/{number}", {"b": "2", "a": "ü"}, external_id=str(number), sr_id=7_000_000 + number
+    )
     received_at = RECEIVED + timedelta(seconds=number)
     requested_at = received_at - timedelta(seconds=attempt)
-    return Answer(request, attempt, requested_at, received_at, received_at - timedelta(seconds=9), 200, {"age": "9"}, body)
+    return Answer(
+        request, attempt, requested_at, received_at, received_at - timedelta(seconds=9), 200, {"age": "9"}, body
+    )
 
 
 def kill(landing: Landing, numbers: Iterable[int], flush_answers: int, attempt: int = 1) -> None:
@@ -107,7 +124,14 @@ def test_any_answer_survives_the_frame_unchanged(given_answers: list[Answer]) ->
 
 def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path: Path) -> None:
     refused = Answer(
-        Request(Platform.BET9JA, PayloadKind.LISTING, "/group", method="POST", json_body=b'{"g": 1}', tournament_external_id="170880"),
+        Request(
+            Platform.BET9JA,
+            PayloadKind.LISTING,
+            "/group",
+            method="POST",
+            json_body=b'{"g": 1}',
+            tournament_external_id="170880",
+        ),
         3,
         RECEIVED,
         RECEIVED,
@@ -118,13 +142,20 @@ def test_answers_come_back_byte_for_byte_with_null_bodies_and_failures(tmp_path:
         FailureClass.TRANSIENT,
         "read timed out",
     )
-    given_answers = [answer(1, body=b'{"caf\xc3\xa9": 1.10}'), answer(2, body=b""), answer(3, body=b"\x00\xff not text"), refused]
+    given_answers = [
+        answer(1, body=b'{"caf\xc3\xa9": 1.10}'),
+        answer(2, body=b""),
+        answer(3, body=b"\x00\xff not text"),
+        refused,
+    ]
     landing = Landing(str(tmp_path / "landing"))
     land(landing, *given_answers)
     [manifest] = landing.list_cycles()
     frame = landing.read_answers(manifest)
     assert dict(frame.schema) == ANSWER_SCHEMA
-    assert sorted(landing.iterate_answers(frame), key=lambda a: a.request.key) == sorted(given_answers, key=lambda a: a.request.key)
+    assert sorted(landing.iterate_answers(frame), key=lambda a: a.request.key) == sorted(
+        given_answers, key=lambda a: a.request.key
+    )
     empty, none = frame.filter(frame["external_id"] == "2"), frame.filter(frame["platform"] == "bet9ja")
     assert empty["body_hash"].item() is not None
     assert none["body"].null_count() == none["body_hash"].null_count() == 1
@@ -156,7 +187,9 @@ LANDING_CALLS: dict[str, Callable[[Landing], object]] = {
     "cycles": Landing.list_cycles,
     "manifest": lambda landing: landing.read_manifest(7),
     "manifest of an hour": lambda landing: landing.read_manifest(7, RECEIVED),
-    "reread": lambda landing: landing.reread_manifest(build_manifest(cycle(), RunStatus.COMPLETED, RECEIVED, (), (), ())),
+    "reread": lambda landing: landing.reread_manifest(
+        build_manifest(cycle(), RunStatus.COMPLETED, RECEIVED, (), (), ())
+    ),
     "writer": lambda landing: landing.open_writer(cycle()),
     "put": lambda landing: landing._replace_file(landing.root / "file", b""),
     "publish": lambda landing: landing._publish(Path(__file__), landing.root / "file"),
@@ -203,8 +236,16 @@ def test_an_interrupted_cycle_keeps_the_segments_that_were_written(tmp_path: Pat
     unfinished.write_bytes(b"half")
     manifest = landing.close_interrupted(cycle(), RECEIVED)
     assert manifest.status is RunStatus.INTERRUPTED
-    assert [segment.name.rpartition("-")[0] for segment in manifest.segments] == ["platform=betpawa/seg-0000", "platform=betpawa/seg-0001"]
-    assert landing.read_answers(landing.read_manifest(manifest.cycle_id))["external_id"].to_list() == ["0", "1", "2", "3"]
+    assert [segment.name.rpartition("-")[0] for segment in manifest.segments] == [
+        "platform=betpawa/seg-0000",
+        "platform=betpawa/seg-0001",
+    ]
+    assert landing.read_answers(landing.read_manifest(manifest.cycle_id))["external_id"].to_list() == [
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
 
 
 def test_a_capture_that_died_keeps_the_stages_before_it(tmp_path: Path) -> None:
@@ -217,7 +258,9 @@ def test_a_capture_that_died_keeps_the_stages_before_it(tmp_path: Path) -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=4), st.integers(1, 3), st.booleans())
-def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(parts: list[int], flush_answers: int, closed_between: bool) -> None:
+def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(
+    parts: list[int], flush_answers: int, closed_between: bool
+) -> None:
     """Each writer dies with what it had not written; the next one asks for that again, at another instant."""
     landing = Landing(f"memory://{uuid.uuid4().hex}/landing")
     wanted = {str(number) for number in range(sum(parts))}
@@ -231,7 +274,10 @@ def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(part
     missing = wanted - set(before["external_id"])
     land(landing, *(answer(int(number), attempt=9) for number in sorted(missing)))
     manifest = landing.read_manifest(cycle().cycle_id)
-    found = [(one.request.key, one.attempt, one.requested_at) for one in landing.iterate_answers(landing.read_answers(manifest))]
+    found = [
+        (one.request.key, one.attempt, one.requested_at)
+        for one in landing.iterate_answers(landing.read_answers(manifest))
+    ]
     assert len(found) == len(set(found)) == len(wanted)
     listed = landing.read_landed_listings(cycle().cycle_id)
     assert sorted(listed["external_id"]) == sorted(wanted)
@@ -241,11 +287,18 @@ def test_a_cycle_that_is_resumed_however_often_has_every_landed_answer_once(part
 def test_an_interrupted_cycle_without_segments_closes_empty(tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     manifest = landing.close_interrupted(cycle(), RECEIVED)
-    assert (manifest.status, manifest.segments, manifest.rows, landing.read_answers(manifest).height) == (RunStatus.INTERRUPTED, (), 0, 0)
+    assert (manifest.status, manifest.segments, manifest.rows, landing.read_answers(manifest).height) == (
+        RunStatus.INTERRUPTED,
+        (),
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("left", [0, 3, 0.2, 0.9, -8, -1])
-def test_a_torn_segment_is_named_and_takes_no_other_with_it(tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float) -> None:
+def test_a_torn_segment_is_named_and_takes_no_other_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, left: float
+) -> None:
     landing = Landing(tmp_path)
     kill(landing, range(3), flush_answers=1)
     path = next(tmp_path.rglob("seg-0001-*.parquet"))
@@ -264,7 +317,10 @@ def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: 
     assert landing.read_landed_listings(cycle().cycle_id).is_empty()
     land(landing, answer(1, Platform.BET9JA, PayloadKind.TREE), stages=("discovery",))
     writer = landing.open_writer(cycle())
-    good, bad = answer(2, body=b"{...}"), replace(answer(3, body=None), failure=FailureClass.BLOCKED, failure_detail="HTML", status=None)
+    good, bad = (
+        answer(2, body=b"{...}"),
+        replace(answer(3, body=None), failure=FailureClass.BLOCKED, failure_detail="HTML", status=None),
+    )
     writer.append(good)
     writer.append(bad)
     writer.flush()
@@ -275,14 +331,42 @@ def test_what_is_landed_is_listed_without_bodies_while_the_cycle_runs(tmp_path: 
         *("requested_at", "received_at", "observed_at", "n_bytes"),
     ]
     assert listed.sort("external_id").rows()[1:] == [
-        ("betpawa", "detail", "2", 7_000_002, 1, 200, None, "", good.requested_at, good.received_at, good.observed_at, 5),
-        ("betpawa", "detail", "3", 7_000_003, 1, None, "blocked", "HTML", bad.requested_at, bad.received_at, bad.observed_at, 0),
+        (
+            "betpawa",
+            "detail",
+            "2",
+            7_000_002,
+            1,
+            200,
+            None,
+            "",
+            good.requested_at,
+            good.received_at,
+            good.observed_at,
+            5,
+        ),
+        (
+            "betpawa",
+            "detail",
+            "3",
+            7_000_003,
+            1,
+            None,
+            "blocked",
+            "HTML",
+            bad.requested_at,
+            bad.received_at,
+            bad.observed_at,
+            0,
+        ),
     ]
     writer.close(RunStatus.COMPLETED, RECEIVED, ("capture",))
     assert landing.read_landed_listings(cycle().cycle_id).equals(listed)
 
 
-def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     landing = Landing(tmp_path)
     written, threads, put = threading.Event(), [], landing._create
 
@@ -300,7 +384,9 @@ def test_an_answer_that_has_waited_long_enough_is_written_though_no_other_comes(
     assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == 1
 
 
-def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     landing = Landing(tmp_path)
     writer = CycleWriter(landing, cycle(), flush_answers=1)
     total, put = 10, landing._create
@@ -311,7 +397,9 @@ def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(tmp_path:
         with writer._changed:
             assert writer._changed.wait_for(lambda: len(writer._pending) == min(2, total - 1 - kept[0]), PATIENCE_S)
             pending.append(len(writer._pending))
-            assert appended[0] - kept[0] <= 3  # the one being written and those that wait; a further one is still in `append`
+            assert (
+                appended[0] - kept[0] <= 3
+            )  # the one being written and those that wait; a further one is still in `append`
         put(path, content)
         kept[0] += 1
 
@@ -325,7 +413,9 @@ def test_on_a_slow_store_append_waits_and_no_more_than_two_segments_do(tmp_path:
     assert writer.close(RunStatus.COMPLETED, RECEIVED).rows == total
 
 
-def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     landing = Landing(tmp_path)
     put = landing._create
 
@@ -350,7 +440,9 @@ def test_a_segment_that_cannot_be_written_ends_the_scrape_and_leaves_the_others_
     assert landing.read_answers(manifest)["external_id"].to_list() == ["0"]
 
 
-def test_a_panic_on_the_writers_thread_is_raised_and_nobody_waits_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_on_the_writers_thread_is_raised_and_nobody_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Panic(BaseException):
         """As Polars' own: no Exception."""
 
@@ -463,7 +555,9 @@ def test_reading_selects_kinds_and_platforms(tmp_path: Path) -> None:
     land(landing, answer(1, kind=PayloadKind.TREE), answer(2), answer(3, Platform.BET9JA))
     [manifest] = landing.list_cycles()
     assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL])["external_id"].sort().to_list() == ["2", "3"]
-    assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[Platform.BET9JA])["external_id"].to_list() == ["3"]
+    assert landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[Platform.BET9JA])[
+        "external_id"
+    ].to_list() == ["3"]
     assert landing.read_answers(manifest, kinds=[PayloadKind.LISTING]).height == 0
 
 
@@ -487,8 +581,12 @@ def test_cycles_are_listed_by_hour_and_by_window(tmp_path: Path) -> None:
     assert [m.cycle_id for m in landing.list_cycles(start=HOUR, end=HOUR + timedelta(hours=1))] == [ids[1]]
     assert [m.cycle_id for m in landing.list_cycles(start=HOUR)] == ids[1:]
     assert [m.cycle_id for m in landing.list_cycles(end=HOUR)] == ids[:1]
-    assert sum(path.stat().st_size for path in tmp_path.rglob("*.parquet")) == sum(m.bytes for m in landing.list_cycles())
-    assert landing.measure_usage().rows() == [(m.partition_hour, m.cycle_id, "full", "betpawa", 1, m.bytes) for m in landing.list_cycles()]
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*.parquet")) == sum(
+        m.bytes for m in landing.list_cycles()
+    )
+    assert landing.measure_usage().rows() == [
+        (m.partition_hour, m.cycle_id, "full", "betpawa", 1, m.bytes) for m in landing.list_cycles()
+    ]
     assert landing.measure_usage(end=HOUR).height == 1
 
 
@@ -499,7 +597,10 @@ def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
     land(landing, answer(2, Platform.SPORTYBET), stages=("capture",))
     [manifest] = landing.list_cycles()
     assert manifest.stages == ("discovery", "capture")
-    assert sorted(a.request.external_id or "" for a in landing.iterate_answers(landing.read_answers(manifest))) == ["1", "2"]
+    assert sorted(a.request.external_id or "" for a in landing.iterate_answers(landing.read_answers(manifest))) == [
+        "1",
+        "2",
+    ]
     (landing.root / "date=2026-06-26" / "hour=10" / f"cycle={manifest.cycle_id}" / manifest.segments[0].name).unlink()
     with pytest.raises(LandingIncomplete, match="platform=betpawa/seg-0000"):
         landing.read_answers(manifest)
@@ -507,7 +608,9 @@ def test_an_object_store_url_serves_as_well_as_a_folder() -> None:
 
 def test_a_landing_that_cannot_be_written_says_what_to_do_before_an_answer_comes(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(LandingError, match=r"cannot write to the landing at .*: Not a directory .*another folder or URL"):
+    with pytest.raises(
+        LandingError, match=r"cannot write to the landing at .*: Not a directory .*another folder or URL"
+    ):
         Landing(tmp_path / "file" / "landing").open_writer(cycle())
 
 
@@ -592,7 +695,10 @@ def test_segments_named_without_a_writer_stay_readable_and_are_counted_on_from(t
     for path in tmp_path.rglob("seg-*.parquet"):
         path.rename(path.with_name(f"{path.name.rpartition('-')[0]}.parquet"))
     before = landing.close_interrupted(cycle(), RECEIVED)
-    assert [segment.name for segment in before.segments] == ["platform=betpawa/seg-0000.parquet", "platform=betpawa/seg-0001.parquet"]
+    assert [segment.name for segment in before.segments] == [
+        "platform=betpawa/seg-0000.parquet",
+        "platform=betpawa/seg-0001.parquet",
+    ]
     land(landing, answer(2))
     after = landing.read_manifest(cycle().cycle_id)
     assert after.segments[2].name.startswith("platform=betpawa/seg-0002-")
@@ -614,7 +720,10 @@ def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path)
     hours = [HOUR + timedelta(hours=n) for n in range(4)]
     for n, hour in enumerate(hours):
         land(landing, answer(n), of=cycle(n + 1, hour))
-    broken, folder = (tmp_path.joinpath(f"date={hours[n]:%Y-%m-%d}", f"hour={hours[n]:%H}", f"cycle={n + 1}", "manifest.json") for n in (1, 2))
+    broken, folder = (
+        tmp_path.joinpath(f"date={hours[n]:%Y-%m-%d}", f"hour={hours[n]:%H}", f"cycle={n + 1}", "manifest.json")
+        for n in (1, 2)
+    )
     broken.write_text("{")
     folder.unlink()
     folder.mkdir()  # what the disk refuses to read, also to root
@@ -622,7 +731,10 @@ def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path)
     assert [manifest.cycle_id for manifest in landed.manifests] == [1, 4]
     assert [(cycle.hour, cycle.cycle_id) for cycle in landed.unreadable] == [(hours[1], 2), (hours[2], 3)]
     assert f"{broken} is not a manifest" in landed.unreadable[0].sentence
-    assert f"{folder} cannot be read: Is a directory. Make it readable, or bring it back from a copy." in landed.unreadable[1].sentence
+    assert (
+        f"{folder} cannot be read: Is a directory. Make it readable, or bring it back from a copy."
+        in landed.unreadable[1].sentence
+    )
     only = landing.list_readable_cycles(hours[2], hours[3])
     assert (only.manifests, [cycle.cycle_id for cycle in only.unreadable]) == ([], [3])
     with pytest.raises(LandingUnreadable):

@@ -38,18 +38,35 @@ def test_recorded_payloads_become_one_cycle_per_hour(tmp_path: Path) -> None:
         tmp_path / "in",
         DETAIL,
         {**DETAIL, "file": "b.json", "received_at": "2026-06-26T12:59:00+02:00", "external_id": "2", "sr_id": 66457014},
-        {"file": "c.json", "platform": "sportybet", "kind": "listing", "received_at": "2026-06-26T11:00:00Z", "path": "/l", "params": {"p": "1"}},
+        {
+            "file": "c.json",
+            "platform": "sportybet",
+            "kind": "listing",
+            "received_at": "2026-06-26T11:00:00Z",
+            "path": "/l",
+            "params": {"p": "1"},
+        },
     )
     landing = Landing(tmp_path / "landing")
     manifests = imported(landing, directory)
     assert [manifest.partition_hour.hour for manifest in manifests] == [10, 11]
-    assert {(m.trigger, m.scope, m.status) for m in manifests} == {(Trigger.IMPORT, Scope.RECORDED, RunStatus.COMPLETED)}
+    assert {(m.trigger, m.scope, m.status) for m in manifests} == {
+        (Trigger.IMPORT, Scope.RECORDED, RunStatus.COMPLETED)
+    }
     assert manifests == landing.list_cycles()
     first, second = landing.iterate_answers(landing.read_answers(manifests[0]))
-    assert (first.request.external_id, first.received_at, first.body) == ("35429065", datetime(2026, 6, 26, 10, 25, tzinfo=UTC), b'{"id": 1}')
+    assert (first.request.external_id, first.received_at, first.body) == (
+        "35429065",
+        datetime(2026, 6, 26, 10, 25, tzinfo=UTC),
+        b'{"id": 1}',
+    )
     assert (second.request.sr_id, second.observed_at.hour) == (66457014, 10)
     [listing] = landing.iterate_answers(landing.read_answers(manifests[1]))
-    assert (listing.request.kind, listing.request.path, dict(listing.request.params)) == (PayloadKind.LISTING, "/l", {"p": "1"})
+    assert (listing.request.kind, listing.request.path, dict(listing.request.params)) == (
+        PayloadKind.LISTING,
+        "/l",
+        {"p": "1"},
+    )
 
 
 def test_what_is_imported_twice_is_there_once(tmp_path: Path) -> None:
@@ -58,7 +75,9 @@ def test_what_is_imported_twice_is_there_once(tmp_path: Path) -> None:
     assert [manifest.rows for manifest in imported(landing, directory)] == [1]
     assert imported(landing, directory) == []
     assert imported(landing, folder(tmp_path / "again", {**DETAIL, "file": "other-name.json"})) == []
-    more = imported(landing, folder(tmp_path / "more", DETAIL, {**DETAIL, "file": "b.json", "received_at": "2026-06-26T10:25:01Z"}))
+    more = imported(
+        landing, folder(tmp_path / "more", DETAIL, {**DETAIL, "file": "b.json", "received_at": "2026-06-26T10:25:01Z"})
+    )
     assert [manifest.rows for manifest in more] == [1]
     changed = imported(landing, folder(tmp_path / "changed", DETAIL, body='{"id": 2}'))
     assert [manifest.rows for manifest in changed] == [1]
@@ -84,15 +103,26 @@ def test_an_import_that_died_before_its_manifest_is_finished_not_doubled(tmp_pat
         ({"kind": "odds"}, "entry 1 (a.json): Invalid enum value 'odds'"),
         ({"received_at": "2026-06-26T10:25:00"}, "entry 1 (a.json): received_at 2026-06-26T10:25:00 has no time zone"),
         ({"received_at": "yesterday"}, "entry 1 (a.json): Invalid RFC3339 encoded datetime"),
-        ({"received_at": "2999-01-01T00:00:00Z"}, "entry 1 (a.json): received_at 2999-01-01T00:00:00+00:00 lies in the future"),
-        ({"observed_at": "1994-10-18T00:00:00Z"}, "entry 1 (a.json): observed_at 1994-10-18T00:00:00+00:00 lies more than an hour from received_at"),
-        ({"observed_at": "2026-06-26T11:25:01Z"}, "entry 1 (a.json): observed_at 2026-06-26T11:25:01+00:00 lies more than an hour from received_at"),
+        (
+            {"received_at": "2999-01-01T00:00:00Z"},
+            "entry 1 (a.json): received_at 2999-01-01T00:00:00+00:00 lies in the future",
+        ),
+        (
+            {"observed_at": "1994-10-18T00:00:00Z"},
+            "entry 1 (a.json): observed_at 1994-10-18T00:00:00+00:00 lies more than an hour from received_at",
+        ),
+        (
+            {"observed_at": "2026-06-26T11:25:01Z"},
+            "entry 1 (a.json): observed_at 2026-06-26T11:25:01+00:00 lies more than an hour from received_at",
+        ),
         ({"external_id": None}, "entry 1 (a.json): a detail needs external_id"),
         ({"status": 403}, "entry 1 (a.json): status 403"),
         ({"recieved": 1}, "entry 1 (a.json): Object contains unknown field `recieved`"),
     ],
 )
-def test_a_faulty_entry_is_one_line_that_names_the_file_and_nothing_lands(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+def test_a_faulty_entry_is_one_line_that_names_the_file_and_nothing_lands(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     directory = folder(tmp_path / "in", {**DETAIL, **change}, {**DETAIL, "file": "good.json"})
     landing = Landing(tmp_path / "landing")
     with pytest.raises(RecordedPayloadError, match=re.escape(message)) as refused:

@@ -20,7 +20,11 @@ from palimpsest_pipeline.platforms.registry import build_adapters
 CAPTURES: Final = {
     "betpawa_norway_france": (Platform.BETPAWA, Sport.FOOTBALL, "detail_football_113_markets_v3_2026-06-26.json"),
     "betpawa_v4": (Platform.BETPAWA, Sport.FOOTBALL, "detail_football_59_markets_v4_2026-08-21.json"),
-    "sportybet_norway_france": (Platform.SPORTYBET, Sport.FOOTBALL, "event_prematch_football_norway_france_974_markets.json"),
+    "sportybet_norway_france": (
+        Platform.SPORTYBET,
+        Sport.FOOTBALL,
+        "event_prematch_football_norway_france_974_markets.json",
+    ),
     "sportybet_360": (Platform.SPORTYBET, Sport.FOOTBALL, "event_prematch_football_360_markets.json"),
     "sportybet_tennis": (Platform.SPORTYBET, Sport.TENNIS, "event_prematch_tennis.json"),
     "bet9ja_norway_france": (Platform.BET9JA, Sport.FOOTBALL, "getevent_soccer_norway_france.json"),
@@ -47,7 +51,9 @@ def detail(samples: Path, name: str) -> Detail:
     received_at = datetime(2026, 6, 26, 10, tzinfo=UTC)
     request = Request(platform, PayloadKind.DETAIL, "/")
     body = (samples / platform.value / file).read_bytes()
-    return build_adapters()[platform].read_detail(Answer(request, 1, received_at, received_at, received_at, 200, {}, body))
+    return build_adapters()[platform].read_detail(
+        Answer(request, 1, received_at, received_at, received_at, 200, {}, body)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,10 @@ OTHERS = {
     "../samples_more/betpawa/tennis.json": 1.0,
     "../samples_more/sportybet/basketball.json": 0.9,
 }
-DECLARED = {"sportybet/event_prematch_football_norway_france_974_markets.json": 974, "sportybet/event_prematch_football_360_markets.json": 360}
+DECLARED = {
+    "sportybet/event_prematch_football_norway_france_974_markets.json": 974,
+    "sportybet/event_prematch_football_360_markets.json": 360,
+}
 """(market, line) pairs that the captures' names declare."""
 
 
@@ -58,7 +61,9 @@ def test_every_market_that_is_not_known_is_listed(file: str, samples: Path):
     ((_, book),) = figures(found).items()
     missing = rank_unmapped(found.occurrences, load_vocabulary())
     assert missing["occurrences"].sum() == book["occurrences"] - book["mapped"]
-    assert missing.filter((pl.col("external_market_id") == "") | (pl.col("name") == "") | (pl.col("error_class") == "")).is_empty()
+    assert missing.filter(
+        (pl.col("external_market_id") == "") | (pl.col("name") == "") | (pl.col("error_class") == "")
+    ).is_empty()
     assert missing.select(["platform", "sport", "external_market_id", "error_class"]).is_duplicated().sum() == 0
 
 
@@ -80,7 +85,10 @@ def test_what_was_counted_on_two_hundred_events_is_known(market_facts: Path):
     assert found["bet9ja"]["mapped_share"] >= 0.990
 
 
-@pytest.mark.parametrize(("platform", "successes", "everything", "least"), [("sportybet", 19_962, 38_247, 0.945), ("bet9ja", 13_371, 33_048, 0.994)])
+@pytest.mark.parametrize(
+    ("platform", "successes", "everything", "least"),
+    [("sportybet", 19_962, 38_247, 0.945), ("bet9ja", 13_371, 33_048, 0.994)],
+)
 def test_with_what_another_system_mapped_already_nearly_everything_is_known(
     platform: str, successes: int, everything: int, least: float, market_facts: Path
 ):

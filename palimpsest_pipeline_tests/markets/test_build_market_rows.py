@@ -19,7 +19,8 @@ MATCH_RESULT = 1
 def prices(*rows: tuple[int, int | None, bool], market_id: int = MATCH_RESULT, outcome: str = "") -> pl.DataFrame:
     """(ordinal, odds in thousandths, held off) per row."""
     full = [
-        (0, market_id, "", None, outcome, ordinal, odds, "suspended" if off else "offered" if odds else "no_price") for ordinal, odds, off in rows
+        (0, market_id, "", None, outcome, ordinal, odds, "suspended" if off else "offered" if odds else "no_price")
+        for ordinal, odds, off in rows
     ]
     return pl.DataFrame(full, schema=PRICES_SCHEMA, orient="row")
 
@@ -45,7 +46,12 @@ def test_state_mask_and_array_follow_from_the_outcomes(
 
 def test_open_outcomes_are_a_row_each() -> None:
     players = load_vocabulary().markets.filter(pl.col("market_key") == "anytime_goalscorer")["market_id"].item()
-    given = pl.concat([prices((1, 2000, False), market_id=players, outcome="A"), prices((1, 3000, True), market_id=players, outcome="B")])
+    given = pl.concat(
+        [
+            prices((1, 2000, False), market_id=players, outcome="A"),
+            prices((1, 3000, True), market_id=players, outcome="B"),
+        ]
+    )
     assert build_market_rows(given, load_vocabulary()).rows() == [
         (0, players, "", "A", "offered", 0, [2000]),
         (0, players, "", "B", "suspended", 1, [3000]),
@@ -72,14 +78,22 @@ def test_a_market_with_more_outcomes_than_a_mask_has_bits_is_a_row_per_outcome(l
 
 def test_the_mask_reaches_the_last_bit(large: Vocabulary) -> None:
     [row] = build_market_rows(prices((63, 2000, True), (1, 3000, False), market_id=2), large).rows(named=True)
-    assert (row["off_mask"], row["state"], len(row["odds_milli"]), row["odds_milli"][62]) == (2**62, "offered", 63, 2000)
+    assert (row["off_mask"], row["state"], len(row["odds_milli"]), row["odds_milli"][62]) == (
+        2**62,
+        "offered",
+        63,
+        2000,
+    )
 
 
 def test_captured_rows_hold_every_price_once(samples: Path) -> None:
     given = normalise(captured_books(samples), load_vocabulary()).prices
     rows = build_market_rows(given, load_vocabulary())
     assert rows.select("capture", "market_id", "specifier", "outcome").is_duplicated().sum() == 0
-    assert rows["odds_milli"].list.eval(pl.element().is_not_null()).list.sum().sum() == given["odds_milli"].is_not_null().sum()
+    assert (
+        rows["odds_milli"].list.eval(pl.element().is_not_null()).list.sum().sum()
+        == given["odds_milli"].is_not_null().sum()
+    )
     assert rows["odds_milli"].explode().sum() == given["odds_milli"].sum()
     sizes = load_vocabulary().outcomes.group_by("market_id").len("n")
     whole = rows.filter(pl.col("outcome") == "").join(sizes, on="market_id")

@@ -22,7 +22,9 @@ from palimpsest_pipeline.markets.unmapped_markets import COVERAGE_SCHEMA, UNMAPP
 from .captures import CAPTURES, FOOTBALL, INDEX, MarketRow, books, captured_books, market_rows_of
 
 
-def raw(*rows: tuple[str, str, str, str, str, int | None], sport: str = "football", off: bool = False) -> list[MarketRow]:
+def raw(
+    *rows: tuple[str, str, str, str, str, int | None], sport: str = "football", off: bool = False
+) -> list[MarketRow]:
     """(platform, market id, specifier, outcome id, outcome name, odds in thousandths) per outcome: a market row of capture 0 for each."""
     return [
         MarketRow(0, platform, sport, market, f"name of {market}", specifier, ((outcome, name, odds, off),))
@@ -58,7 +60,11 @@ def captured(samples: Path) -> NormalisedBatch:
 
 
 def price(captured: NormalisedBatch, capture: str, market_key: str, specifier: str) -> dict[str, int | None]:
-    rows = named(captured).filter((pl.col("capture") == INDEX[capture]) & (pl.col("market_key") == market_key) & (pl.col("specifier") == specifier))
+    rows = named(captured).filter(
+        (pl.col("capture") == INDEX[capture])
+        & (pl.col("market_key") == market_key)
+        & (pl.col("specifier") == specifier)
+    )
     return dict(rows.select("outcome_key", "odds_milli").iter_rows())
 
 
@@ -66,15 +72,31 @@ def price(captured: NormalisedBatch, capture: str, market_key: str, specifier: s
 
 
 @pytest.mark.parametrize(
-    ("quarters", "line"), [("10", "2.5"), ("2", "0.5"), ("-2", "-0.5"), ("-3", "-0.75"), ("0", "0"), ("-4", "-1"), ("630", "157.5"), ("-1", "-0.25")]
+    ("quarters", "line"),
+    [
+        ("10", "2.5"),
+        ("2", "0.5"),
+        ("-2", "-0.5"),
+        ("-3", "-0.75"),
+        ("0", "0"),
+        ("-4", "-1"),
+        ("630", "157.5"),
+        ("-1", "-0.25"),
+    ],
 )
 def test_betpawa_lines_are_quarter_units_of_the_home_side(quarters: str, line: str) -> None:
-    result = normal(*raw(("betpawa", "3774", quarters, "3775", "1", 1900), ("betpawa", "3774", quarters, "3776", "2", 1950)))
-    assert facts(result) == {("asian_handicap", f"hcp={line}", "home", 1900), ("asian_handicap", f"hcp={line}", "away", 1950)}
+    result = normal(
+        *raw(("betpawa", "3774", quarters, "3775", "1", 1900), ("betpawa", "3774", quarters, "3776", "2", 1950))
+    )
+    assert facts(result) == {
+        ("asian_handicap", f"hcp={line}", "home", 1900),
+        ("asian_handicap", f"hcp={line}", "away", 1950),
+    }
 
 
 @pytest.mark.parametrize(
-    ("given_line", "line"), [("2.50", "2.5"), ("+1", "1"), ("2.0", "2"), ("-0.0", "0"), ("-0", "0"), ("0.75", "0.75"), ("10", "10")]
+    ("given_line", "line"),
+    [("2.50", "2.5"), ("+1", "1"), ("2.0", "2"), ("-0.0", "0"), ("-0", "0"), ("0.75", "0.75"), ("10", "10")],
 )
 def test_decimal_lines_have_one_text_each(given_line: str, line: str) -> None:
     total = normal(*raw(("sportybet", "16", f"hcp={given_line}", "1714", "", 1900)))
@@ -90,7 +112,10 @@ def test_sportybet_head_starts_are_home_minus_away(score: str, line: str) -> Non
 
 
 def test_one_bet9ja_key_holds_home_and_away_totals() -> None:
-    rows = [("bet9ja", "S_HAOU", "1.5", suffix, suffix, odds) for suffix, odds in (("OH", 1100), ("UH", 1200), ("OA", 1300), ("UA", 1400))]
+    rows = [
+        ("bet9ja", "S_HAOU", "1.5", suffix, suffix, odds)
+        for suffix, odds in (("OH", 1100), ("UH", 1200), ("OA", 1300), ("UA", 1400))
+    ]
     rows += [("bet9ja", "S_HA1HOU", "0.5", "HO", "HO", 1500), ("bet9ja", "S_HA1HOU", "0.5", "AU", "AU", 1600)]
     assert facts(normal(*raw(*rows))) == {
         ("home_total_goals", "total=1.5", "over", 1100),
@@ -129,7 +154,10 @@ def test_bet9ja_minutes_goal_bands_and_pay_early_instants_are_in_the_key() -> No
 
 
 def test_a_ladder_is_the_over_side_of_the_line_below() -> None:
-    rows = [("sportybet", "800160", "", "800160:00000009", "Norway 9+", 1500), ("sportybet", "800160", "", "800160:00000111", "France 11+", 1600)]
+    rows = [
+        ("sportybet", "800160", "", "800160:00000009", "Norway 9+", 1500),
+        ("sportybet", "800160", "", "800160:00000111", "France 11+", 1600),
+    ]
     assert facts(normal(*raw(*rows))) == {
         ("home_total_shots", "total=8.5", "over", 1500),
         ("away_total_shots", "total=10.5", "over", 1600),
@@ -158,14 +186,27 @@ def test_a_fixed_variant_must_be_that_variant() -> None:
 def test_a_specifier_that_says_more_or_else_is_not_taken_for_the_plain_market(specifier: str) -> None:
     result = normal(*raw(("sportybet", "18", specifier, "12", "Over", 1500)))
     assert result.prices.is_empty()
-    assert result.unmapped.drop("specifier_schema").row(0)[3:] == ("18", "name of 18", specifier, "unknown_param", ["12=Over"])
+    assert result.unmapped.drop("specifier_schema").row(0)[3:] == (
+        "18",
+        "name of 18",
+        specifier,
+        "unknown_param",
+        ["12=Over"],
+    )
 
 
 def test_players_are_open_outcomes_under_one_text_each() -> None:
     rows = [
         ("sportybet", "38", "goalnr=1|type=prematch", "sr:player:7", "Mateta, Jean-Philippe (France)", 5000),
         ("sportybet", "38", "goalnr=1|type=prematch", "1716", "No Goal", 9000),
-        ("sportybet", "775", "variant=pre:playerprops:66457014:7", "pre:playerprops:66457014:7:2", "Mateta, Jean-Philippe (France) 2+", 3000),
+        (
+            "sportybet",
+            "775",
+            "variant=pre:playerprops:66457014:7",
+            "pre:playerprops:66457014:7:2",
+            "Mateta, Jean-Philippe (France) 2+",
+            3000,
+        ),
         ("sportybet", "800289", "", "pre:playerprops:66457014:7:2", "Jean-Philippe Mateta (France)", 2500),
         ("betpawa", "129110", "4", "30330150", "Erling Braut Haaland", 4000),
         ("betpawa", "129108", "", "30330150", "Haaland", 2000),
@@ -180,11 +221,22 @@ def test_players_are_open_outcomes_under_one_text_each() -> None:
         ("anytime_goalscorer", "", "30330150", 2000),
     }
     assert set(result.prices["ordinal"]) == {1}
-    assert result.players.rows() == [(0, "30330150", "Haaland", None), (0, "sr:player:7", "Mateta, Jean-Philippe", "France")]
+    assert result.players.rows() == [
+        (0, "30330150", "Haaland", None),
+        (0, "sr:player:7", "Mateta, Jean-Philippe", "France"),
+    ]
 
 
 @pytest.mark.parametrize(
-    "outcome_id", ["pre:playerprops:66457014:7:0", "pre:playerprops:66457014:7", "pre:playerprops:1:7:x", "7", "", "pre:playerprops:1:7:2:1"]
+    "outcome_id",
+    [
+        "pre:playerprops:66457014:7:0",
+        "pre:playerprops:66457014:7",
+        "pre:playerprops:1:7:x",
+        "7",
+        "",
+        "pre:playerprops:1:7:2:1",
+    ],
 )
 def test_an_id_that_does_not_fit_the_template_leads_nowhere(outcome_id: str) -> None:
     result = normal(*raw(("sportybet", "775", "variant=x", outcome_id, "Somebody 2+", 3000)))
@@ -211,7 +263,9 @@ def test_a_bet9ja_key_may_hold_many_markets() -> None:
         (1000, True, None, "suspended"),
     ],
 )
-def test_odds_of_one_or_less_and_what_is_held_off_are_states_and_no_prices(odds: int | None, off: bool, stored: int | None, state: str) -> None:
+def test_odds_of_one_or_less_and_what_is_held_off_are_states_and_no_prices(
+    odds: int | None, off: bool, stored: int | None, state: str
+) -> None:
     result = normal(*raw(("betpawa", "3743", "", "3744", "1", odds), off=off))
     assert facts(result) == {("match_result", "", "home", stored)}
     assert result.prices["state"].to_list() == [state]
@@ -230,7 +284,9 @@ def test_odds_of_one_or_less_and_what_is_held_off_are_states_and_no_prices(odds:
         (("betpawa", "3743", "", "3744", "", 1500), "", None),
     ],
 )
-def test_the_line_is_the_number_of_the_specifier(row: tuple[str, str, str, str, str, int], specifier: str, line: str | None) -> None:
+def test_the_line_is_the_number_of_the_specifier(
+    row: tuple[str, str, str, str, str, int], specifier: str, line: str | None
+) -> None:
     prices = normal(*raw(row)).prices
     assert prices["specifier"].to_list() == [specifier]
     assert prices["line"].to_list() == [line and Decimal(line)]
@@ -242,9 +298,12 @@ BOOKINGS = ("total_bookings", "total=3.5", "over")
 
 
 @pytest.mark.parametrize(
-    ("odds", "off", "state"), [(1900, False, "offered"), (1900, True, "suspended"), (None, True, "suspended"), (None, False, "no_price")]
+    ("odds", "off", "state"),
+    [(1900, False, "offered"), (1900, True, "suspended"), (None, True, "suspended"), (None, False, "no_price")],
 )
-def test_a_bet_of_two_feeds_is_as_the_first_feed_has_it_whether_it_can_be_backed_or_not(odds: int | None, off: bool, state: str) -> None:
+def test_a_bet_of_two_feeds_is_as_the_first_feed_has_it_whether_it_can_be_backed_or_not(
+    odds: int | None, off: bool, state: str
+) -> None:
     first, second = raw((*FEED, odds), off=off), raw((*OTHER_FEED, 1800))
     for rows in (first + second, second + first):
         result = normal(*rows)
@@ -256,7 +315,10 @@ def test_a_bet_of_two_feeds_is_as_the_first_feed_has_it_whether_it_can_be_backed
 
 def test_a_market_has_all_its_lines_from_the_first_feed_that_lists_it() -> None:
     """The lines of the other feed go on at other prices: together the two are no ladder."""
-    further = raw(("sportybet", "800063", "", "800063:00000005", "5+", 1950), ("sportybet", "800063", "", "800063:00000006", "6+", 2400))
+    further = raw(
+        ("sportybet", "800063", "", "800063:00000005", "5+", 1950),
+        ("sportybet", "800063", "", "800063:00000006", "6+", 2400),
+    )
     result = normal(*raw((*FEED, None), off=True), *further)
     assert facts(result) == {(*BOOKINGS, None)}
     assert result.merged.rows() == [(0, 2)]
@@ -268,15 +330,25 @@ def test_a_market_has_all_its_lines_from_the_first_feed_that_lists_it() -> None:
 
 
 def test_a_ladder_of_two_teams_gives_way_for_the_team_that_another_feed_lists() -> None:
-    ladder = raw(("sportybet", "800160", "", "800160:00000009", "", 1500), ("sportybet", "800160", "", "800160:00000111", "", 1600))
+    ladder = raw(
+        ("sportybet", "800160", "", "800160:00000009", "", 1500),
+        ("sportybet", "800160", "", "800160:00000111", "", 1600),
+    )
     home = raw(("sportybet", "900552", "total=7.5", "12", "Over 7.5", 1420), off=True)
-    assert facts(normal(*ladder, *home)) == {("home_total_shots", "total=7.5", "over", 1420), ("away_total_shots", "total=10.5", "over", 1600)}
+    assert facts(normal(*ladder, *home)) == {
+        ("home_total_shots", "total=7.5", "over", 1420),
+        ("away_total_shots", "total=10.5", "over", 1600),
+    }
 
 
 def test_every_market_that_a_platform_has_as_a_ladder_and_otherwise_has_its_feeds_in_order() -> None:
     package = load_vocabulary()
     ladders = package.keys.filter("ladder").select("platform", "market_id")
-    otherwise = package.keys.filter(~pl.col("ladder")).join(ladders, on=("platform", "market_id"), how="semi").select("platform", "market_id")
+    otherwise = (
+        package.keys.filter(~pl.col("ladder"))
+        .join(ladders, on=("platform", "market_id"), how="semi")
+        .select("platform", "market_id")
+    )
     fed = package.keys.join(package.feeds, on="key_id")
     assert set(fed.select("platform", "market_id").iter_rows()) == set(otherwise.iter_rows())
     assert otherwise.height == 30
@@ -285,8 +357,13 @@ def test_every_market_that_a_platform_has_as_a_ladder_and_otherwise_has_its_feed
 
 def test_a_captured_suspended_price_does_not_give_way_to_another_feeds(captured: NormalisedBatch) -> None:
     """SportyBet holds off more than 29.5 shots at 3.60; its other feed offers 30 or more at 1.82."""
-    shots = named(captured).filter((pl.col("capture") == INDEX["sportybet_norway_france"]) & (pl.col("market_key") == "total_shots"))
-    over = {line: (odds, state) for line, odds, state in shots.filter(outcome_key="over").select("line", "odds_milli", "state").iter_rows()}
+    shots = named(captured).filter(
+        (pl.col("capture") == INDEX["sportybet_norway_france"]) & (pl.col("market_key") == "total_shots")
+    )
+    over = {
+        line: (odds, state)
+        for line, odds, state in shots.filter(outcome_key="over").select("line", "odds_milli", "state").iter_rows()
+    }
     assert over[Decimal("29.5")] == (3600, "suspended")
     assert Decimal("30.5") not in over
 
@@ -336,7 +413,9 @@ LISTS = {
         ("25", "goal_range", ["sr:goal_range:7+", "sr:point_range:6+"]),
     ],
 )
-def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(market: str, market_key: str, variants: list[str]) -> None:
+def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(
+    market: str, market_key: str, variants: list[str]
+) -> None:
     """The recorded answer of a platform that takes the same feed lists goals of the first half up to 2+ and up to 3+, at different prices."""
     rows, expected = [], set()
     for n, variant in enumerate(variants):
@@ -348,19 +427,31 @@ def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(market: s
     assert facts(result) == expected
     assert result.unmapped.is_empty()
     assert result.merged.is_empty()
-    complete = load_vocabulary().complete_sets.join(load_vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi")
+    complete = load_vocabulary().complete_sets.join(
+        load_vocabulary().markets.filter(market_key=market_key), on="market_id", how="semi"
+    )
     sizes = complete.group_by("set").len()["len"].to_list()
     assert {len(LISTS[variant]) for variant in variants} <= set(sizes)
 
 
 def test_a_list_that_ends_elsewhere_is_its_own_line_of_which_nothing_is_known() -> None:
-    result = normal(*raw(("sportybet", "15", "variant=sr:winning_margin:9+", "sr:winning_margin:9+:1", "Home by 1", 3000)))
+    result = normal(
+        *raw(("sportybet", "15", "variant=sr:winning_margin:9+", "sr:winning_margin:9+:1", "Home by 1", 3000))
+    )
     assert result.prices.is_empty()
     assert result.unmapped["error_class"].to_list() == ["no_matching_outcomes"]
 
 
 @pytest.mark.parametrize(
-    "variant", ["sr:exact_goals:6", "sr:exact_goals:+", "sr:point_range:7+_2", "sr:exact_goals:6+:1", "6+", "sr:exact_goals:\u0666+"]
+    "variant",
+    [
+        "sr:exact_goals:6",
+        "sr:exact_goals:+",
+        "sr:point_range:7+_2",
+        "sr:exact_goals:6+:1",
+        "6+",
+        "sr:exact_goals:\u0666+",
+    ],
 )
 def test_a_list_whose_end_cannot_be_read_is_an_unknown_parameter(variant: str) -> None:
     result = normal(*raw(("sportybet", "21", f"variant={variant}", "sr:exact_goals:6+:68", "0", 9900)))
@@ -380,7 +471,9 @@ def test_the_unknown_is_kept_with_its_reason() -> None:
             ("betpawa", "3743", "", "77", "Abandoned", 9000),
         )
     )
-    told = result.unmapped.select("external_market_id", "specifier", "specifier_schema", "error_class", "sample_outcomes")
+    told = result.unmapped.select(
+        "external_market_id", "specifier", "specifier_schema", "error_class", "sample_outcomes"
+    )
     assert told.rows() == [
         ("3743", "", "", "no_matching_outcomes", ["77=Abandoned"]),
         ("3743", "7", "line", "unknown_param", ["3744=1"]),
@@ -395,7 +488,10 @@ def test_the_unknown_is_kept_with_its_reason() -> None:
 
 
 def test_samples_are_the_first_outcomes_by_id_each_once() -> None:
-    rows = [("betpawa", "999999", "", outcome, name, 1500) for outcome, name in [*((str(n), f"N{n}") for n in range(9, 0, -1)), ("1", "A")]]
+    rows = [
+        ("betpawa", "999999", "", outcome, name, 1500)
+        for outcome, name in [*((str(n), f"N{n}") for n in range(9, 0, -1)), ("1", "A")]
+    ]
     assert normal(*raw(*rows)).unmapped["sample_outcomes"].to_list() == [["1=A", "2=N2", "3=N3", "4=N4", "5=N5"]]
 
 
@@ -408,22 +504,49 @@ def test_a_market_row_without_outcomes_is_an_occurrence() -> None:
     known, unknown = (MarketRow(4, "betpawa", "football", market, "Name", "", ()) for market in ("3743", "999999"))
     result = normal(known, unknown)
     assert result.coverage.rows() == [(4, "", "unknown_market", 1), (4, "result", "", 1)]
-    assert result.unmapped.select("capture", "external_market_id", "name", "sample_outcomes").rows() == [(4, "999999", "Name", [])]
+    assert result.unmapped.select("capture", "external_market_id", "name", "sample_outcomes").rows() == [
+        (4, "999999", "Name", [])
+    ]
     assert result.prices.is_empty()
 
 
 def test_an_empty_batch_gives_empty_frames_of_the_right_columns() -> None:
     result = normal()
     shapes = [PRICES_SCHEMA, UNMAPPED_SCHEMA, COVERAGE_SCHEMA, MERGED_SCHEMA, PLAYERS_SCHEMA]
-    assert [getattr(result, field.name).schema for field in fields(NormalisedBatch)] == [pl.Schema(shape) for shape in shapes]
+    assert [getattr(result, field.name).schema for field in fields(NormalisedBatch)] == [
+        pl.Schema(shape) for shape in shapes
+    ]
     assert result.prices.is_empty()
 
 
 texts = st.sampled_from(
-    ["", "1", "2", "3", "12", "13", "18", "total=2.5", "goalnr=1", "|", "=", "a=b=c", "S_OU", "O", "10", "-", "0:1", "hcp=0:1", "800063"]
+    [
+        "",
+        "1",
+        "2",
+        "3",
+        "12",
+        "13",
+        "18",
+        "total=2.5",
+        "goalnr=1",
+        "|",
+        "=",
+        "a=b=c",
+        "S_OU",
+        "O",
+        "10",
+        "-",
+        "0:1",
+        "hcp=0:1",
+        "800063",
+    ]
 )
 some_outcomes = st.tuples(
-    texts | st.sampled_from(["3744", "5001", "OH", "800063:00000004", "800063:00000000", "sr:player:7", "pre:playerprops:1:7:2"]),
+    texts
+    | st.sampled_from(
+        ["3744", "5001", "OH", "800063:00000004", "800063:00000000", "sr:player:7", "pre:playerprops:1:7:2"]
+    ),
     texts | st.none() | st.sampled_from(["Mateta, J (France) 2+", "(", "X (Y)"]),
     st.none() | st.integers(-1, 100_000),
     st.none() | st.booleans(),
@@ -448,16 +571,26 @@ def occurrence(row: MarketRow) -> tuple[Any, ...]:
 @given(st.lists(market_rows, max_size=12))
 def test_whatever_comes_is_mapped_or_reported(rows: list[MarketRow]) -> None:
     result = normal(*rows)
-    reported = set(result.unmapped.select("capture", "platform", "sport", "external_market_id", "specifier").iter_rows())
+    reported = set(
+        result.unmapped.select("capture", "platform", "sport", "external_market_id", "specifier").iter_rows()
+    )
     assert len(reported) == result.unmapped.height
     assert result.prices.select("capture", "market_id", "specifier", "outcome", "ordinal").is_duplicated().sum() == 0
     for capture in {row.capture for row in rows}:
         listed = {occurrence(row) for row in rows if row.capture == capture}
         covered = result.coverage.filter(pl.col("capture") == capture)
         assert covered["n_markets"].sum() == len(listed)
-        assert covered.filter(pl.col("error_class") != "")["n_markets"].sum() == len({o for o in reported if o[0] == capture})
+        assert covered.filter(pl.col("error_class") != "")["n_markets"].sum() == len(
+            {o for o in reported if o[0] == capture}
+        )
         # Of what is not reported, every price is there, or was left out as said twice.
-        mapped = [odds for row in rows if occurrence(row) in listed - reported for _, _, odds, _ in row.outcomes if (odds or 0) > 1000]
+        mapped = [
+            odds
+            for row in rows
+            if occurrence(row) in listed - reported
+            for _, _, odds, _ in row.outcomes
+            if (odds or 0) > 1000
+        ]
         alone = normal(*(row for row in rows if occurrence(row) in listed - reported))
         assert alone.unmapped.is_empty()
         assert alone.prices["odds_milli"].count() + alone.merged["n_prices"].sum() == len(mapped)
@@ -471,7 +604,9 @@ def shuffled(rows: Sequence[MarketRow], order: Random) -> list[MarketRow]:
 
 def taken_apart(rows: Sequence[MarketRow]) -> list[MarketRow]:
     """A market row for every outcome."""
-    return [replace(row, outcomes=(outcome,)) for row in rows for outcome in row.outcomes] + [row for row in rows if not row.outcomes]
+    return [replace(row, outcomes=(outcome,)) for row in rows for outcome in row.outcomes] + [
+        row for row in rows if not row.outcomes
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -481,7 +616,9 @@ def test_order_and_grouping_change_nothing(rows: list[MarketRow], order: Random)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_order_of_captured_markets_rows_and_outcomes_changes_nothing(samples: Path, captured: NormalisedBatch, seed: int) -> None:
+def test_the_order_of_captured_markets_rows_and_outcomes_changes_nothing(
+    samples: Path, captured: NormalisedBatch, seed: int
+) -> None:
     rows = market_rows_of(captured_books(samples))
     assert_same(normal(*shuffled(rows if seed % 2 else taken_apart(rows), Random(seed))), captured)
 
@@ -546,7 +683,9 @@ def test_bets_that_a_capture_sells_twice_are_there_once_and_counted(captured: No
 def test_the_players_of_the_captures_are_named(captured: NormalisedBatch) -> None:
     scorers = named(captured).filter((pl.col("market_key") == "anytime_goalscorer") & (pl.col("outcome") != ""))
     people = scorers.join(captured.players, on=("capture", "outcome"), how="left")
-    sportybet, betpawa = (people.filter(pl.col("capture") == INDEX[f"{book}_norway_france"]) for book in ("sportybet", "betpawa"))
+    sportybet, betpawa = (
+        people.filter(pl.col("capture") == INDEX[f"{book}_norway_france"]) for book in ("sportybet", "betpawa")
+    )
     assert (sportybet.height, betpawa.height) == (46, 46)
     assert set(sportybet["team"]) == {"Norway", "France"}
     assert set(betpawa["team"]) == {None}
@@ -565,12 +704,20 @@ def test_captured_totals_and_handicaps_are_the_same_bet_on_all_three(captured: N
     # The home side is the outsider: giving half a goal pays more than four, receiving it about two and a third.
     assert [price(captured, book, "asian_handicap", "hcp=-0.5")["home"] for book in three] == [4540, 4400, 4800]
     assert [price(captured, book, "asian_handicap", "hcp=0.5")["home"] for book in three] == [2330, 2300, 2290]
-    assert [price(captured, book, "european_handicap_3way", "hcp=-1")["home"] for book in three] == [11240, 11000, 10750]
+    assert [price(captured, book, "european_handicap_3way", "hcp=-1")["home"] for book in three] == [
+        11240,
+        11000,
+        10750,
+    ]
     # Position would exchange two of them on SportyBet.
     assert [price(captured, book, "double_chance", "")["home_or_draw"] for book in three] == [2210, 2200, 2290]
     assert [price(captured, book, "double_chance", "")["draw_or_away"] for book in three] == [1210, 1200, 1190]
     assert [price(captured, book, "next_goal", "goalnr=1")["away"] for book in three] == [1540, 1470, 1510]
-    assert [price(captured, book, "match_result_first_n_minutes", "minute=10")["draw"] for book in three] == [1240, 1220, 1160]
+    assert [price(captured, book, "match_result_first_n_minutes", "minute=10")["draw"] for book in three] == [
+        1240,
+        1220,
+        1160,
+    ]
 
 
 def test_captured_prices_of_one_bet_agree_between_the_platforms(captured: NormalisedBatch) -> None:

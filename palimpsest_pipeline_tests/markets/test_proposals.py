@@ -26,7 +26,9 @@ def proposed(name: str, schema: str = "", sport: str = "football") -> str | None
 
 def test_a_known_id_in_another_form_is_proposed_to_be_what_the_id_stands_for():
     found = propose_mappings(asked(("sportybet", "football", "18", "total|variant", "Over/Under")), WORDS)
-    assert found.select("proposed_market_key", "proposal_evidence").rows() == [("total_goals", "the vocabulary has this id")]
+    assert found.select("proposed_market_key", "proposal_evidence").rows() == [
+        ("total_goals", "the vocabulary has this id")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,12 @@ def test_a_market_of_another_sport_is_not_proposed():
 
 
 def test_proposals_do_not_depend_on_the_order_asked():
-    rows = asked(*(("bet9ja", "football", str(n), "", name) for n, name in enumerate(["Draw No Bet", "Double Chance", "Nothing", "HT DNB"])))
+    rows = asked(
+        *(
+            ("bet9ja", "football", str(n), "", name)
+            for n, name in enumerate(["Draw No Bet", "Double Chance", "Nothing", "HT DNB"])
+        )
+    )
     assert propose_mappings(rows.reverse(), BY_NAME).equals(propose_mappings(rows, BY_NAME))
 
 
@@ -64,7 +71,9 @@ def observed(market_facts: Path) -> pl.DataFrame:
         .agg(pl.col("part").unique().sort().str.join("|").alias("specifier_schema"))
     )
     keys = WORDS.keys.join(WORDS.markets.select("market_id", "market_key"), on="market_id")
-    known = keys.group_by("platform", "sport", "external_market_id").agg(pl.col("market_key").unique().sort().alias("known"))
+    known = keys.group_by("platform", "sport", "external_market_id").agg(
+        pl.col("market_key").unique().sort().alias("known")
+    )
     with (market_facts / "observed_markets.csv").open(newline="", encoding="utf-8") as file:
         names = {(row["platform"], "football", row["raw_market_id"], row["raw_name"]) for row in csv.DictReader(file)}
     return (
@@ -79,10 +88,14 @@ def observed(market_facts: Path) -> pl.DataFrame:
 def test_of_what_is_proposed_for_other_spellings_nearly_all_is_right(observed: pl.DataFrame):
     foreign = observed.filter(~pl.col("name").is_in(WORDS.markets["name"].to_list()))
     judged = (
-        propose_mappings(foreign, BY_NAME).join(foreign, on=UNMAPPED_KEY).with_columns(right=pl.col("proposed_market_key").is_in(pl.col("known")))
+        propose_mappings(foreign, BY_NAME)
+        .join(foreign, on=UNMAPPED_KEY)
+        .with_columns(right=pl.col("proposed_market_key").is_in(pl.col("known")))
     )
     assert judged.height > 100
-    assert judged["right"].mean() >= 0.95, judged.filter(~pl.col("right")).select(*UNMAPPED_KEY, "name", "proposed_market_key").rows()
+    assert judged["right"].mean() >= 0.95, (
+        judged.filter(~pl.col("right")).select(*UNMAPPED_KEY, "name", "proposed_market_key").rows()
+    )
 
 
 def test_where_the_vocabulary_lacks_the_bet_hardly_anything_is_proposed(observed: pl.DataFrame):

@@ -15,8 +15,17 @@ numbers = st.decimals(-99_999, 99_999, places=2).map(str) | st.integers(-999, 99
 def resolved(*instances: tuple[str, str, str]) -> pl.DataFrame:
     """The keys of (platform, market id, specifier) instances of football."""
     frame = pl.DataFrame(
-        [(number, platform, "football", market, specifier) for number, (platform, market, specifier) in enumerate(instances)],
-        schema={"instance": pl.UInt32, "platform": pl.String, "sport": pl.String, "market_id": pl.String, "specifier": pl.String},
+        [
+            (number, platform, "football", market, specifier)
+            for number, (platform, market, specifier) in enumerate(instances)
+        ],
+        schema={
+            "instance": pl.UInt32,
+            "platform": pl.String,
+            "sport": pl.String,
+            "market_id": pl.String,
+            "specifier": pl.String,
+        },
         orient="row",
     )
     return find_candidate_keys(frame, split_parts(frame), load_vocabulary()).sort("instance", "key_id")
@@ -42,11 +51,19 @@ def test_the_platforms_write_one_line_in_one_text(quarters: int, home: int, away
     assert european["text"].unique().to_list() == [f"hcp={home - away}"]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["total", "hcp", "minute", "x"]), st.sampled_from(["1", "2.5", "0:1", "=", ""])), min_size=1, max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["total", "hcp", "minute", "x"]), st.sampled_from(["1", "2.5", "0:1", "=", ""])),
+        min_size=1,
+        max_size=4,
+    )
+)
 def test_parts_of_a_specifier_are_what_it_is_written_of(pairs: list[tuple[str, str]]) -> None:
     text = "|".join(f"{name}={value}" for name, value in pairs)
     given_parts = split_parts(
-        pl.DataFrame({"instance": [0], "platform": ["sportybet"], "specifier": [text]}, schema_overrides={"instance": pl.UInt32})
+        pl.DataFrame(
+            {"instance": [0], "platform": ["sportybet"], "specifier": [text]}, schema_overrides={"instance": pl.UInt32}
+        )
     )
     assert given_parts.select("part", "value").rows() == pairs
     assert build_schemas(given_parts)["specifier_schema"].to_list() == ["|".join(sorted({name for name, _ in pairs}))]
@@ -56,14 +73,24 @@ ODD = [
     *("٣", "٣:١", "1e5", "99999999", "2.125", "9" * 400, str(-(2**63)), f"{2**63 - 1}:0", "0:1:2"),
     *("", " 2.5", "2.5\n", "\0", "2.5\0", "NaN", "--1", "+-1", "++1"),
 ]
-MARKETS = [("sportybet", "18", "total="), ("sportybet", "14", "hcp="), ("betpawa", "3774", ""), ("bet9ja", "S_OU", ""), ("bet9ja", "S_AH", "")]
+MARKETS = [
+    ("sportybet", "18", "total="),
+    ("sportybet", "14", "hcp="),
+    ("betpawa", "3774", ""),
+    ("bet9ja", "S_OU", ""),
+    ("bet9ja", "S_AH", ""),
+]
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(MARKETS), st.sampled_from(ODD) | st.text(max_size=6)), min_size=1, max_size=8))
+@given(
+    st.lists(st.tuples(st.sampled_from(MARKETS), st.sampled_from(ODD) | st.text(max_size=6)), min_size=1, max_size=8)
+)
 def test_a_value_that_no_line_can_hold_is_an_unknown_line(values: list[tuple[tuple[str, str, str], str]]) -> None:
     found = resolved(*((platform, market, name + value) for (platform, market, name), value in values))
-    for instance, text, line in found.select("instance", "text", extract_line(pl.col("text")).alias("line")).iter_rows():
+    for instance, text, line in found.select(
+        "instance", "text", extract_line(pl.col("text")).alias("line")
+    ).iter_rows():
         assert values[instance][1] not in ODD
         assert Decimal(text.partition("=")[2]) == line
 
@@ -75,6 +102,16 @@ def test_a_part_that_is_there_twice_stands_for_no_other() -> None:
 
 
 def test_the_line_is_the_total_then_the_handicap_then_the_only_number() -> None:
-    texts = ["total=2.5", "minute=10|total=0.5", "hcp=-1|quarternr=2", "goalnr=1", "score=0:1", "goals=1-2", "", "total=12345678", "total=0.125"]
+    texts = [
+        "total=2.5",
+        "minute=10|total=0.5",
+        "hcp=-1|quarternr=2",
+        "goalnr=1",
+        "score=0:1",
+        "goals=1-2",
+        "",
+        "total=12345678",
+        "total=0.125",
+    ]
     lines = pl.DataFrame({"text": texts}).select(extract_line(pl.col("text"))).to_series().to_list()
     assert lines == [Decimal("2.5"), Decimal("0.5"), Decimal(-1), Decimal(1), None, None, None, None, None]

@@ -54,31 +54,95 @@ def append(path: Path, *lines: str) -> int:
         ("keys.csv", "betpawa,football,1,,total:line,,,total_goals,", "'total:line' is not canonical=conversion(raw)"),
         ("keys.csv", "sportybet,football,1,goalnr,,,,match_result,", "'goalnr' in 'goalnr' is not part=value"),
         ("keys.csv", "sportybet,football,450001,,,,,goal_bounds,", "is there twice"),
-        ("keys.csv", "sportybet,football,40,,,,,player_booked,{player}", "two markets take the unlisted outcomes of sportybet 40"),
-        ("keys.csv", "sportybet,football,1,,,,,draw_no_bet,{outcome}", "the outcomes of draw_no_bet are not all listed, so no fair_sum is known"),
-        ("keys.csv", "sportybet,football,1,,,,,player_booked,sr:player:{name}", "'sr:player:{name}' has an unknown placeholder"),
-        ("keys.csv", "sportybet,football,1,,,,,player_booked,sr:player:{player", "'sr:player:{player' has an unknown placeholder"),
+        (
+            "keys.csv",
+            "sportybet,football,40,,,,,player_booked,{player}",
+            "two markets take the unlisted outcomes of sportybet 40",
+        ),
+        (
+            "keys.csv",
+            "sportybet,football,1,,,,,draw_no_bet,{outcome}",
+            "the outcomes of draw_no_bet are not all listed, so no fair_sum is known",
+        ),
+        (
+            "keys.csv",
+            "sportybet,football,1,,,,,player_booked,sr:player:{name}",
+            "'sr:player:{name}' has an unknown placeholder",
+        ),
+        (
+            "keys.csv",
+            "sportybet,football,1,,,,,player_booked,sr:player:{player",
+            "'sr:player:{player' has an unknown placeholder",
+        ),
         ("keys.csv", "sportybet,football,1,,,,,player_booked,sr:player", "'sr:player' needs {outcome} or {player}"),
-        ("keys.csv", "sportybet,football,1,,,,,player_booked,{player}:{outcome}", "'{player}:{outcome}' needs {outcome} or {player}"),
+        (
+            "keys.csv",
+            "sportybet,football,1,,,,,player_booked,{player}:{outcome}",
+            "'{player}:{outcome}' needs {outcome} or {player}",
+        ),
         ("keys.csv", "sportybet,football,1,,,,,player_fouls,{outcome}:{at_least}", "and {at_least} only with {player}"),
-        ("keys.csv", "sportybet,football,1,,,,,player_booked,{player}:{at_least}", "player_booked needs the parts [], the key gives ['total']"),
-        ("feeds.csv", "sportybet,football,total_bookings,18", "sportybet football 18 total_bookings is not in keys.csv"),
-        ("feeds.csv", "sportybet,football,total_bookings,139", "feed 139 of sportybet football total_bookings is there twice"),
-        ("feeds.csv", "bet9ja,football,total_goals,S_OU", "bet9ja football total_goals has the feed S_OUA in keys.csv too: give its place"),
-        ("feeds.csv", "sportybet,football,match_result,1", "sportybet football match_result has one feed only: it needs no order"),
+        (
+            "keys.csv",
+            "sportybet,football,1,,,,,player_booked,{player}:{at_least}",
+            "player_booked needs the parts [], the key gives ['total']",
+        ),
+        (
+            "feeds.csv",
+            "sportybet,football,total_bookings,18",
+            "sportybet football 18 total_bookings is not in keys.csv",
+        ),
+        (
+            "feeds.csv",
+            "sportybet,football,total_bookings,139",
+            "feed 139 of sportybet football total_bookings is there twice",
+        ),
+        (
+            "feeds.csv",
+            "bet9ja,football,total_goals,S_OU",
+            "bet9ja football total_goals has the feed S_OUA in keys.csv too: give its place",
+        ),
+        (
+            "feeds.csv",
+            "sportybet,football,match_result,1",
+            "sportybet football match_result has one feed only: it needs no order",
+        ),
         ("notes.csv", "no_such_market,Regular time.", "market_key 'no_such_market' is not in markets.csv"),
         ("notes.csv", "anytime_goalscorer,Own goals count.", "the note of anytime_goalscorer is empty or there twice"),
-        ("outcome_keys.csv", "betpawa,football,3743,3744,match_result,away", "outcome id '3744' of betpawa football 3743 match_result is empty or"),
-        ("outcome_keys.csv", "betpawa,football,1,3744,match_result,home", "betpawa football 1 match_result is not in keys.csv"),
-        ("outcome_keys.csv", "betpawa,football,3743,1,match_result,abandoned", "outcome 'abandoned' of match_result is not in outcomes.csv"),
-        ("outcome_keys.csv", "bet9ja,football,S_HAOU,OH,away_total_goals,over", "'OH' of bet9ja S_HAOU leads to home_total_goals and to away"),
+        (
+            "outcome_keys.csv",
+            "betpawa,football,3743,3744,match_result,away",
+            "outcome id '3744' of betpawa football 3743 match_result is empty or",
+        ),
+        (
+            "outcome_keys.csv",
+            "betpawa,football,1,3744,match_result,home",
+            "betpawa football 1 match_result is not in keys.csv",
+        ),
+        (
+            "outcome_keys.csv",
+            "betpawa,football,3743,1,match_result,abandoned",
+            "outcome 'abandoned' of match_result is not in outcomes.csv",
+        ),
+        (
+            "outcome_keys.csv",
+            "bet9ja,football,S_HAOU,OH,away_total_goals,over",
+            "'OH' of bet9ja S_HAOU leads to home_total_goals and to away",
+        ),
         ("complete_sets.csv", "no_such_market,all,home", "outcome 'home' of no_such_market is not in outcomes.csv"),
         ("complete_sets.csv", "match_result,all,home|drawn", "outcome 'drawn' of match_result is not in outcomes.csv"),
         ("complete_sets.csv", "match_result,all,", "outcome '' of match_result is not in outcomes.csv"),
         ("complete_sets.csv", "match_result,all,home|home", "outcome 'home' of match_result is there twice"),
-        ("complete_sets.csv", "exact_goals_1h,up_to_2_plus,0|1", "set 'up_to_2_plus' of exact_goals_1h is empty or there twice"),
+        (
+            "complete_sets.csv",
+            "exact_goals_1h,up_to_2_plus,0|1",
+            "set 'up_to_2_plus' of exact_goals_1h is empty or there twice",
+        ),
         ("triage.csv", "betpawa,football,3743,ignored,why not", "betpawa football 3743 is mapped in keys.csv"),
-        ("triage.csv", "betpawa,football,1,forgotten,why not", "status 'forgotten' is not one of acknowledged, ignored"),
+        (
+            "triage.csv",
+            "betpawa,football,1,forgotten,why not",
+            "status 'forgotten' is not one of acknowledged, ignored",
+        ),
         ("triage.csv", "betpawa,football,1,ignored,", "external_market_id and reason must not be empty"),
         ("triage.csv", "betfair,football,1,ignored,why not", "unknown platform 'betfair'"),
         ("triage.csv", "betpawa,curling,1,ignored,why not", "unknown sport 'curling'"),
@@ -135,7 +199,10 @@ def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
     package = load_vocabulary()
     markets, outcomes = package.markets.head(471), package.outcomes.head(1568)
     assert package.markets["market_id"].to_list() == list(range(1, package.markets.height + 1))
-    lines = [*markets.select("market_id", "market_key", "sport").iter_rows(), *outcomes.select("market_id", "ordinal", "outcome_key").iter_rows()]
+    lines = [
+        *markets.select("market_id", "market_key", "sport").iter_rows(),
+        *outcomes.select("market_id", "ordinal", "outcome_key").iter_rows(),
+    ]
     assert hashlib.sha256(repr(lines).encode()).hexdigest()[:16] == "7640e59609fa4c31"
 
 
@@ -167,9 +234,17 @@ def test_an_outcome_id_leads_to_one_thing_under_the_same_requirements() -> None:
     assert keys.filter(pl.col("open_pattern").is_not_null()).select(place).is_duplicated().sum() == 0
 
 
-SPLIT = {("bet9ja", "S_RCH"): "home_sending_off", ("bet9ja", "S_RCA"): "away_sending_off", ("sportybet", "800117"): "player_booked"}
+SPLIT = {
+    ("bet9ja", "S_RCH"): "home_sending_off",
+    ("bet9ja", "S_RCA"): "away_sending_off",
+    ("sportybet", "800117"): "player_booked",
+}
 """What the facts hold for one bet with others, though the platforms' texts differ: their prices stand in markets of their own."""
-SPLIT_OUTCOMES = {("bet9ja", code, SPLIT["bet9ja", key], answer) for key in ("S_RCH", "S_RCA") for code, answer in (("Y", "yes"), ("N", "no"))}
+SPLIT_OUTCOMES = {
+    ("bet9ja", code, SPLIT["bet9ja", key], answer)
+    for key in ("S_RCH", "S_RCA")
+    for code, answer in (("Y", "yes"), ("N", "no"))
+}
 
 
 def test_every_known_market_is_in_the_package(market_facts: Path) -> None:
@@ -193,25 +268,36 @@ def test_every_known_outcome_is_in_the_package_under_every_platform_id(market_fa
     package = load_vocabulary()
     named = package.outcomes.join(package.markets.select("market_id", "market_key", "sport"), on="market_id")
     ours = set(named.select("market_key", "outcome_key").iter_rows())
-    codes = package.outcome_keys.join(package.keys.filter(~pl.col("ladder")), on="key_id").join(named, on=("market_id", "ordinal"))
+    codes = package.outcome_keys.join(package.keys.filter(~pl.col("ladder")), on="key_id").join(
+        named, on=("market_id", "ordinal")
+    )
     have = set(codes.select("platform", "external_outcome_id", "market_key", "outcome_key").iter_rows())
     for fact in facts(market_facts / "outcomes.csv"):
         outcome = (fact["canonical_key"], fact["canonical_outcome"])
         assert outcome in ours
-        expected = {("betpawa", code.split(":")[-1]) for code in filter(None, fact["betpawa_outcome_type_id"].split(";"))}
+        expected = {
+            ("betpawa", code.split(":")[-1]) for code in filter(None, fact["betpawa_outcome_type_id"].split(";"))
+        }
         expected |= {("sportybet", code) for code in filter(None, [fact["sportybet_outcome_id"]])}
         expected |= {("bet9ja", code) for code in filter(None, fact["bet9ja_suffix"].split("|"))}
-        assert {(platform, code) for platform, code in expected if (platform, code, *outcome) not in have | SPLIT_OUTCOMES} == set(), outcome
+        assert {
+            (platform, code) for platform, code in expected if (platform, code, *outcome) not in have | SPLIT_OUTCOMES
+        } == set(), outcome
 
 
 def test_correct_score_is_sold_in_two_grids() -> None:
     package = load_vocabulary()
     rows = package.complete_sets.join(package.markets.select("market_id", "market_key"), on="market_id")
-    assert dict(rows.filter(market_key="correct_score").group_by("set").len().rows()) == {"up_to_4_4": 26, "28_scores": 29}
+    assert dict(rows.filter(market_key="correct_score").group_by("set").len().rows()) == {
+        "up_to_4_4": 26,
+        "28_scores": 29,
+    }
 
 
 def test_ordinals_count_from_one() -> None:
-    ordinals = load_vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
+    ordinals = (
+        load_vocabulary().outcomes.group_by("market_id").agg(pl.len().alias("n"), pl.col("ordinal").max().alias("last"))
+    )
     assert (ordinals["n"].cast(pl.Int16) == ordinals["last"]).all()
 
 
@@ -236,8 +322,12 @@ def test_a_market_of_players_is_open_and_every_market_has_outcomes_or_is_open() 
         ("830291", "pre:playerprops:66457014:250737", ("250737", None)),
     ],
 )
-def test_a_template_finds_the_player_and_the_threshold(external_id: str, outcome_id: str, expected: tuple[str, str | None]) -> None:
-    (pattern,) = load_vocabulary().keys.filter((pl.col("platform") == "sportybet") & (pl.col("external_market_id") == external_id))["open_pattern"]
+def test_a_template_finds_the_player_and_the_threshold(
+    external_id: str, outcome_id: str, expected: tuple[str, str | None]
+) -> None:
+    (pattern,) = load_vocabulary().keys.filter(
+        (pl.col("platform") == "sportybet") & (pl.col("external_market_id") == external_id)
+    )["open_pattern"]
     found = re.search(pattern, outcome_id)
     assert found is not None
     assert (found["player"], found.groupdict().get("at_least")) == expected

@@ -32,7 +32,9 @@ def assert_as_by_sql(pipeline: Pipeline, table: str, day: date) -> int:
     key = [column.name for column in metadata.tables[table].primary_key.columns if column.name not in STAMPS]
     with pipeline.connect() as conn:
         stored = lifecycle.read_rows_of_date(conn, table, day).drop(STAMPS, strict=False)
-        conn.execute("set local enable_nestloop = off")  # nobody has counted the rows of a table just filled, and a join of few and few may be slow
+        conn.execute(
+            "set local enable_nestloop = off"
+        )  # nobody has counted the rows of a table just filled, and a join of few and few may be slow
         expected = read_frame(conn, query, params, dict(stored.schema))
     found, expected = (_comparable(frame).sort(key) for frame in (stored, expected))
     for name in ROUNDED & set(found.columns):

@@ -14,7 +14,16 @@ from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
 STEPS: Final = (Path(__file__).parent / "odds_alert.sql").read_text().split(";\n")
 KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier", "opened_at")
-FIGURES: Final = ("outcome_key", "severity", "peak_at", "closed_at", "baseline_odds", "current_odds", "change_rel", "peak_change_rel")
+FIGURES: Final = (
+    "outcome_key",
+    "severity",
+    "peak_at",
+    "closed_at",
+    "baseline_odds",
+    "current_odds",
+    "change_rel",
+    "peak_change_rel",
+)
 FIGURES_OF_OTHER: Final = ("competitor_odds", "competitor_change_rel")
 
 
@@ -44,5 +53,7 @@ def assert_alerts_as_by_sql(pipeline: Pipeline) -> Counter[str]:
         for step in STEPS[:-1]:
             psycopg.ClientCursor(conn).execute(step, params)
         expected = read_frame(conn, STEPS[-1], params, dict(found.schema)).sort(KEY)
-    assert_frame_equal(found, expected, check_exact=False, rel_tol=1e-9, abs_tol=2e-9)  # a ninth decimal may be rounded either way
+    assert_frame_equal(
+        found, expected, check_exact=False, rel_tol=1e-9, abs_tol=2e-9
+    )  # a ninth decimal may be rounded either way
     return Counter(found["alert_type"])

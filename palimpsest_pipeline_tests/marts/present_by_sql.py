@@ -41,7 +41,9 @@ def complete_sets(pipeline: Pipeline) -> pl.DataFrame:
     """Ordinals of each complete set: those that the vocabulary lists; of other markets all their outcomes, if a mask has room for them."""
     words = pipeline.vocabulary
     whole = words.outcomes.join(words.complete_sets, on="market_id", how="anti").with_columns(set=pl.lit(""))
-    parts = pl.concat([whole.select("market_id", "set", "ordinal"), words.complete_sets.select("market_id", "set", "ordinal")])
+    parts = pl.concat(
+        [whole.select("market_id", "set", "ordinal"), words.complete_sets.select("market_id", "set", "ordinal")]
+    )
     sets = parts.group_by("market_id", "set").agg(ordinals=pl.col("ordinal").sort())
     return (
         sets.filter(pl.col("ordinals").list.len() <= 63)

@@ -47,7 +47,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         SimulatorProcess(FIXTURES, 71, clock_offset_s=OFFSETS_S[0]) as simulator,
         pipelines(postgres, tmp_path_factory.mktemp("full_size")) as make,
     ):
-        simulator.set_clock(OFFSETS_S[0], stopped=True)  # what goes while the cycle runs would be right in one answer and wrong in the truth
+        simulator.set_clock(
+            OFFSETS_S[0], stopped=True
+        )  # what goes while the cycle runs would be right in one answer and wrong in the truth
         outcome = run_here(make(simulator, clock_offset_s=OFFSETS_S[0]), "full_cycle")
         assert outcome.success, outcome.error
         truth = simulator.fetch_truth()
@@ -90,5 +92,10 @@ def test_alerts_to_traders_are_those_of_sql(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize("table", life_by_sql.TABLES)
 def test_margins_and_gap_counts_of_every_kickoff_date_are_those_of_sql(pipeline: Pipeline, table: str) -> None:
     with pipeline.connect() as conn:
-        days = [day for (day,) in conn.execute("select distinct kickoff_date from mart.listing_lead_time order by 1").fetchall()]
-    assert sum(life_by_sql.assert_as_by_sql(pipeline, table, day) for day in days) > (100 if table == "mart.gap_count" else 1000)
+        days = [
+            day
+            for (day,) in conn.execute("select distinct kickoff_date from mart.listing_lead_time order by 1").fetchall()
+        ]
+    assert sum(life_by_sql.assert_as_by_sql(pipeline, table, day) for day in days) > (
+        100 if table == "mart.gap_count" else 1000
+    )

@@ -29,7 +29,9 @@ from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 from .life_by_sql import TABLES, assert_as_by_sql
 from .odds_alerts_by_sql import assert_alerts_as_by_sql
 
-pytestmark = pytest.mark.slow  # five cycles take ten seconds; test_simulated_world compares the tables after two of them in every run
+pytestmark = (
+    pytest.mark.slow
+)  # five cycles take ten seconds; test_simulated_world compares the tables after two of them in every run
 
 PEAK_H: Final = 48
 """Hours from the begin of the world to the first of the kickoffs that most of its fixtures have within three hours."""
@@ -42,7 +44,9 @@ DROPPED: Final = 3
 
 
 @pytest.fixture(scope="module")
-def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, date, list[date]]]:
+def world(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Pipeline, date, list[date]]]:
     """A pipeline, the date of these kickoffs, and all dates with a life."""
     now = datetime.now(UTC)
     peak = now.replace(hour=18, minute=0, second=0, microsecond=0)
@@ -92,7 +96,9 @@ def test_the_world_has_what_the_comparison_is_about(world: World) -> None:
     margins, curves, gaps = (rows(world, table) for table in TABLES)
     assert {"ok", "suspended_outcome"} <= set(margins["margin_status"])
     ended_early = margins.filter(pl.col("observed_to") < margins["observed_to"].max())
-    assert ended_early.filter(pl.col("observed_to") - pl.col("last_confirmed_at") == timedelta(minutes=90)).height, "none ended by silence"
+    assert ended_early.filter(pl.col("observed_to") - pl.col("last_confirmed_at") == timedelta(minutes=90)).height, (
+        "none ended by silence"
+    )
     assert set(curves["bucket_scheme"]) == {"reference4", "trader10"}
     assert curves["home_minus_platform_tw_mean"].count() > 0
     assert set(gaps["hours_before"]) == {24, 1, 0}
@@ -102,7 +108,11 @@ def test_the_world_has_what_the_comparison_is_about(world: World) -> None:
 
 def test_what_is_written_obeys_the_laws(world: World) -> None:
     margins, curves, _ = (rows(world, table) for table in TABLES)
-    for law in (lifecycle_laws.stretches_do_not_overlap, lifecycle_laws.margins_follow_their_status, lifecycle_laws.margins_reconcile):
+    for law in (
+        lifecycle_laws.stretches_do_not_overlap,
+        lifecycle_laws.margins_follow_their_status,
+        lifecycle_laws.margins_reconcile,
+    ):
         assert law(margins).is_empty()
     assert lifecycle_laws.bucket_minutes_add_up(margins, curves).is_empty()
 
@@ -113,7 +123,9 @@ def test_batches_do_not_show_in_the_tables(world: World, monkeypatch: pytest.Mon
     before = [rows(world, table).drop("computed_at") for table in TABLES]
     monkeypatch.setattr(lifecycle.batch_listings, "__defaults__", (1,))
     lifecycle.derive_kickoff_date(pipeline, peak)
-    assert [rows(world, table).drop("computed_at").equals(frame) for table, frame in zip(TABLES, before, strict=True)] == [True] * 3
+    assert [
+        rows(world, table).drop("computed_at").equals(frame) for table, frame in zip(TABLES, before, strict=True)
+    ] == [True] * 3
 
 
 def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_told_of(world: World) -> None:
@@ -135,7 +147,10 @@ def test_another_setting_replaces_the_margins_of_a_date_and_until_then_it_is_tol
         assert list_due_dates(pipeline, include_far=False) == []
         told = dates_follow_the_settings(pipeline)
         assert not told.passed
-        assert f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates" in (told.description or "")
+        assert (
+            f"Without margins yet: {', '.join(sorted(set(pipeline.main_markets) - {'match_result'}))} on 1 dates"
+            in (told.description or "")
+        )
         assert "no longer" not in (told.description or "")
         assert "`palimpsest backfill --stale`" in (told.description or "")
     finally:
@@ -158,7 +173,8 @@ def test_dates_of_another_home_platform_are_told_of_and_derived_anew(world: Worl
 
 
 @pytest.mark.parametrize(
-    ("markets", "told"), [(["match_result", "btts"], "no market btts"), (["match_result_1up"], "match_result_1up can have no margin")]
+    ("markets", "told"),
+    [(["match_result", "btts"], "no market btts"), (["match_result_1up"], "match_result_1up can have no margin")],
 )
 def test_a_setting_that_names_no_market_with_a_margin_is_refused(world: World, markets: list[str], told: str) -> None:
     pipeline, peak, _ = world
@@ -193,7 +209,10 @@ def test_alerts_obey_their_laws_and_what_breaks_one_is_found(world: World, alert
     assert odds_alert_laws.peaks_reach_their_level(alerts, levels).is_empty()
     later = alerts.with_columns(pl.col("opened_at") + timedelta(microseconds=1))
     assert odds_alert_laws.episodes_do_not_overlap(pl.concat([alerts, later])).height == alerts.height
-    assert odds_alert_laws.episodes_end_after_they_begin(alerts.with_columns(closed_at="opened_at")).height == alerts.height
+    assert (
+        odds_alert_laws.episodes_end_after_they_begin(alerts.with_columns(closed_at="opened_at")).height
+        == alerts.height
+    )
     assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(severity=pl.lit("high")), levels).height > 0
     assert odds_alert_laws.peaks_reach_their_level(alerts.with_columns(pl.col("current_odds") + 1), levels).height > 0
     with world[0].connect() as conn, conn.transaction(force_rollback=True):
@@ -202,7 +221,9 @@ def test_alerts_obey_their_laws_and_what_breaks_one_is_found(world: World, alert
     assert odds_alert_laws.begun_fixtures_are_closed(reopened).height == alerts.join(begun, on="sr_id").height
 
 
-def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one_stays_so(world: World, alerts: pl.DataFrame) -> None:
+def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one_stays_so(
+    world: World, alerts: pl.DataFrame
+) -> None:
     pipeline, now = world[0], world[0].clock.now()
     is_open = alerts.filter(status="open")["alert_id"].to_list()
     with pipeline.connect() as conn:
@@ -211,17 +232,25 @@ def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one
         stored_alerts.acknowledge_alert(conn, is_open[0], "Bob", now)
         with pytest.raises(stored_alerts.NoSuchAlert, match="no alert 1: "):
             stored_alerts.acknowledge_alert(conn, 1, "Ada", now)
-        conn.execute("insert into mart.dirty_fixtures select 'odds_alerts', sr_id, clock_timestamp() from core.fixtures")
+        conn.execute(
+            "insert into mart.dirty_fixtures select 'odds_alerts', sr_id, clock_timestamp() from core.fixtures"
+        )
         conn.execute(
             'insert into mart.odds_alert select (jsonb_populate_record(a, \'{"alert_id": 1, "sr_id": 1}\')).* from mart.odds_alert a limit 1'
         )
     odds_alerts.derive_alerts(pipeline)
     with pipeline.connect() as conn:
         again = stored_alerts.read_alerts(conn)
-        (row,), total = stored_alerts.list_alerts(conn, only_open=False, severities=["low", "medium", "high"], market_keys=None, sr_id=None, limit=1)
-        still_open, n_open = stored_alerts.list_alerts(conn, only_open=True, severities=["high"], market_keys=None, sr_id=None, limit=None)
+        (row,), total = stored_alerts.list_alerts(
+            conn, only_open=False, severities=["low", "medium", "high"], market_keys=None, sr_id=None, limit=1
+        )
+        still_open, n_open = stored_alerts.list_alerts(
+            conn, only_open=True, severities=["high"], market_keys=None, sr_id=None, limit=None
+        )
     status = pl.when(pl.col("alert_id") == is_open[0]).then(pl.lit("acknowledged")).otherwise("status")
-    assert again.drop("computed_at").equals(alerts.with_columns(status=status).drop("computed_at"))  # also: no row of a fixture that is not there
+    assert again.drop("computed_at").equals(
+        alerts.with_columns(status=status).drop("computed_at")
+    )  # also: no row of a fixture that is not there
     assert (total, row["opened_at"]) == (alerts.height, alerts["opened_at"].max())
     to_come = pl.col("opened_at") + pl.duration(seconds=pl.col("minutes_to_kickoff") * 60) > datetime.now(UTC)
     assert n_open == len(still_open) == again.filter(to_come, status="open", severity="high").height
@@ -230,16 +259,25 @@ def test_when_alerts_are_derived_again_they_are_the_same_and_an_acknowledged_one
 def test_what_was_open_at_a_kickoff_is_over_once_a_cycle_has_seen_it_pass(world: World, alerts: pl.DataFrame) -> None:
     """Nothing of the fixture has to be looked at for that."""
     pipeline = world[0]
-    closed_at_kickoff = alerts.filter(pl.col("closed_at") == pl.col("opened_at") + pl.duration(seconds=pl.col("minutes_to_kickoff") * 60))
+    closed_at_kickoff = alerts.filter(
+        pl.col("closed_at") == pl.col("opened_at") + pl.duration(seconds=pl.col("minutes_to_kickoff") * 60)
+    )
     assert closed_at_kickoff.height
     with pipeline.connect() as conn:
         conn.execute(
-            "update mart.odds_alert set closed_at = null, status = 'open' where alert_id = any(%s)", [closed_at_kickoff["alert_id"].to_list()]
+            "update mart.odds_alert set closed_at = null, status = 'open' where alert_id = any(%s)",
+            [closed_at_kickoff["alert_id"].to_list()],
         )
     done = odds_alerts.derive_alerts(pipeline)
     assert done.n_fixtures == closed_at_kickoff["sr_id"].n_unique()
     with pipeline.connect() as conn:
-        assert stored_alerts.read_alerts(conn).filter(pl.col("closed_at").is_null())["sr_id"].is_in(closed_at_kickoff["sr_id"].to_list()).sum() == 0
+        assert (
+            stored_alerts.read_alerts(conn)
+            .filter(pl.col("closed_at").is_null())["sr_id"]
+            .is_in(closed_at_kickoff["sr_id"].to_list())
+            .sum()
+            == 0
+        )
 
 
 def test_alerts_are_kept_as_long_as_the_life_of_their_fixtures(world: World, alerts: pl.DataFrame) -> None:

@@ -49,7 +49,20 @@ def test_a_country_has_its_iso_code(raw: str, iso: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", ["International", "International Clubs", "Europe", "Clubs", "World", "ATP", "Simulated Reality League", "Africa", "", "  ", None]
+    "raw",
+    [
+        "International",
+        "International Clubs",
+        "Europe",
+        "Clubs",
+        "World",
+        "ATP",
+        "Simulated Reality League",
+        "Africa",
+        "",
+        "  ",
+        None,
+    ],
 )
 def test_what_is_no_country_has_none(raw: str | None) -> None:
     assert find_country_iso(raw) is None
@@ -57,6 +70,11 @@ def test_what_is_no_country_has_none(raw: str | None) -> None:
 
 def test_the_names_betpawa_writes_in_french_lead_to_the_codes_it_states_itself(samples: Path) -> None:
     body = json.loads((samples / "betpawa/categories_football_v3_2025-09-27.json").read_text())
-    stated = {r["region"]["name"]: r["region"]["iso"] for tree in body["withRegions"] for r in tree["regions"] if r["region"]["iso"]}
+    stated = {
+        r["region"]["name"]: r["region"]["iso"]
+        for tree in body["withRegions"]
+        for r in tree["regions"]
+        if r["region"]["iso"]
+    }
     assert len(stated) > 90
     assert {name: find_country_iso(name) for name in stated} == stated

@@ -79,7 +79,10 @@ def test_a_contested_tournament_joins_the_larger_part_and_its_confidence_says_so
 
 def test_without_any_sportradar_tournament_the_key_is_the_platform_defined_first() -> None:
     rows = [*season("bet9ja", "b", range(1, 4)), *season("betpawa", "p", range(1, 4))]
-    assert links_of(rows) == {("betpawa", "p"): ("betpawa:p", "votes", 3, 1.0), ("bet9ja", "b"): ("betpawa:p", "votes", 3, 1.0)}
+    assert links_of(rows) == {
+        ("betpawa", "p"): ("betpawa:p", "votes", 3, 1.0),
+        ("bet9ja", "b"): ("betpawa:p", "votes", 3, 1.0),
+    }
 
 
 def test_a_vote_may_reach_the_sportradar_id_through_a_third_platform() -> None:
@@ -138,7 +141,9 @@ def test_order_changes_nothing_and_every_tournament_has_exactly_one_key(rows: Ro
 @given(rows=random_listings(min_size=1), data=st.data())
 def test_further_listings_of_a_match_change_no_key(rows: Rows, data: st.DataObject) -> None:
     doubled = [
-        r | {"external_id": f"dup-{i}", "n_markets": None} for i, r in enumerate(data.draw(st.lists(st.sampled_from(rows), max_size=5))) if r["sr_id"]
+        r | {"external_id": f"dup-{i}", "n_markets": None}
+        for i, r in enumerate(data.draw(st.lists(st.sampled_from(rows), max_size=5)))
+        if r["sr_id"]
     ]
     _, links = build_crosswalk(identify_listings(frame(rows)))
     _, again = build_crosswalk(identify_listings(frame(rows + doubled)))

@@ -35,7 +35,11 @@ def test_names_country_and_kickoff_are_homes_then_sportybets_then_bet9jas() -> N
         listing("sportybet", "s2", 2, home_team="Sporty"),
     ]
     found = fixtures_of(rows)
-    assert (found[1]["home_team"], found[1]["country"], found[1]["metadata_source"]) == ("FK Bodø/Glimt", "Norvège", "betpawa")
+    assert (found[1]["home_team"], found[1]["country"], found[1]["metadata_source"]) == (
+        "FK Bodø/Glimt",
+        "Norvège",
+        "betpawa",
+    )
     assert found[1]["kickoff_max_delta_s"] == 7200
     assert found[1]["platforms"] == ["betpawa", "sportybet", "bet9ja"]
     assert (found[2]["home_team"], found[2]["metadata_source"]) == ("Sporty", "sportybet")
@@ -102,7 +106,9 @@ def test_kickoffs_more_than_three_hours_apart_are_suspect() -> None:
         (("Bodo/Glimt", "Molde"), ("FK Bodø/Glimt", "Molde FK"), False),
     ],
 )
-def test_swapped_sides_are_recognised_across_spellings(ours: tuple[str, str], theirs: tuple[str, str], rotated: bool) -> None:
+def test_swapped_sides_are_recognised_across_spellings(
+    ours: tuple[str, str], theirs: tuple[str, str], rotated: bool
+) -> None:
     rows = [
         listing("betpawa", "p", 1, home_team=ours[0], away_team=ours[1]),
         listing("bet9ja", "b", 1, home_team=theirs[0], away_team=theirs[1]),
@@ -120,7 +126,12 @@ def test_one_match_under_two_sportradar_ids_on_one_platform_is_flagged_on_both_a
         listing("bet9ja", "b3", 3, **names),  # another platform's id alone is no contradiction
         listing("betpawa", "p4", 4, in_h=80, **names),  # the return match
     ]
-    assert {sr_id: row["suspect_code"] for sr_id, row in fixtures_of(rows).items()} == {1: "duplicate_sr_id", 2: "duplicate_sr_id", 3: None, 4: None}
+    assert {sr_id: row["suspect_code"] for sr_id, row in fixtures_of(rows).items()} == {
+        1: "duplicate_sr_id",
+        2: "duplicate_sr_id",
+        3: None,
+        4: None,
+    }
 
 
 def test_the_columns_are_those_of_the_table_also_without_listings() -> None:
@@ -179,8 +190,12 @@ CORRUPT = {
 
 
 @random_worlds
-@given(rows=random_listings(min_size=2), which=st.integers(0, 23), field=st.sampled_from(sorted(CORRUPT)), data=st.data())
-def test_any_single_corrupted_claim_leaves_all_other_fixtures_rows_as_they_were(rows: Rows, which: int, field: str, data: st.DataObject) -> None:
+@given(
+    rows=random_listings(min_size=2), which=st.integers(0, 23), field=st.sampled_from(sorted(CORRUPT)), data=st.data()
+)
+def test_any_single_corrupted_claim_leaves_all_other_fixtures_rows_as_they_were(
+    rows: Rows, which: int, field: str, data: st.DataObject
+) -> None:
     place = which % len(rows)
     # Two listings whose Genius ids alone join them, and tournaments that one match links, rest on the claim that they share.
     apart = [row | {"genius_id": None, "sr_tournament_id": int(row["tournament_external_id"])} for row in rows]
@@ -201,7 +216,10 @@ def test_kickoffs_thousands_of_years_apart_are_told_in_seconds(absurd: datetime)
 
 
 def test_a_listing_without_a_kickoff_is_counted_and_another_platform_speaks() -> None:
-    rows = [listing("betpawa", "p", 1, kickoff_at=None, home_team="Placeholder"), listing("bet9ja", "b", 1, home_team="Nine")]
+    rows = [
+        listing("betpawa", "p", 1, kickoff_at=None, home_team="Placeholder"),
+        listing("bet9ja", "b", 1, home_team="Nine"),
+    ]
     found = fixtures_of(rows)[1]
     assert (found["metadata_source"], found["home_team"], found["kickoff_max_delta_s"]) == ("bet9ja", "Nine", 0)
     assert found["platforms"] == ["betpawa", "bet9ja"]

@@ -22,24 +22,36 @@ def test_a_listing_is_identified_by_its_own_sportradar_id_whoever_was_seen_first
 
 
 def test_a_genius_id_leads_to_the_fixture_of_the_listing_that_carries_both_ids() -> None:
-    found = identify_listings(frame([listing("betpawa", "a", 7, genius_id=70), listing("bet9ja", "b", None, genius_id=70)]))
+    found = identify_listings(
+        frame([listing("betpawa", "a", 7, genius_id=70), listing("bet9ja", "b", None, genius_id=70)])
+    )
     assert fixture_of(found) == {"a": (7, "sportradar"), "b": (7, "genius")}
 
 
 def test_a_genius_id_that_leads_to_two_fixtures_leads_to_none() -> None:
     found = identify_listings(
-        frame([listing("betpawa", "a", 7, genius_id=70), listing("sportybet", "s", 8, genius_id=70), listing("bet9ja", "b", None, genius_id=70)])
+        frame(
+            [
+                listing("betpawa", "a", 7, genius_id=70),
+                listing("sportybet", "s", 8, genius_id=70),
+                listing("bet9ja", "b", None, genius_id=70),
+            ]
+        )
     )
     assert fixture_of(found)["b"] == (None, None)
 
 
 def test_the_own_sportradar_id_wins_over_the_genius_id() -> None:
-    found = identify_listings(frame([listing("betpawa", "a", 7, genius_id=70), listing("bet9ja", "b", 9, genius_id=71)]))
+    found = identify_listings(
+        frame([listing("betpawa", "a", 7, genius_id=70), listing("bet9ja", "b", 9, genius_id=71)])
+    )
     assert fixture_of(found)["b"] == (9, "sportradar")
 
 
 def test_only_matches_are_identified_and_the_others_stay_in_the_frame() -> None:
-    found = identify_listings(frame([listing("betpawa", "a", 7, kind="simulated", genius_id=70), listing("bet9ja", "b", None, genius_id=70)]))
+    found = identify_listings(
+        frame([listing("betpawa", "a", 7, kind="simulated", genius_id=70), listing("bet9ja", "b", None, genius_id=70)])
+    )
     assert fixture_of(found) == {"a": (None, None), "b": (None, None)}
     assert not found["is_primary"].any()
 
@@ -52,10 +64,15 @@ def test_only_matches_are_identified_and_the_others_stay_in_the_frame() -> None:
         ([("10", None), ("9", 0)], "9"),  # no answer is as good as one without a price
         ([("sr:match:1", 5), ("999", 5)], "999"),  # digits before text
         ([("sr:match:2", 5), ("sr:match:1", 5)], "sr:match:1"),
-        ([("99999999999999999999998", 5), ("99999999999999999999997", 5)], "99999999999999999999997"),  # wider than 64 bits
+        (
+            [("99999999999999999999998", 5), ("99999999999999999999997", 5)],
+            "99999999999999999999997",
+        ),  # wider than 64 bits
     ],
 )
-def test_the_primary_listing_has_the_largest_book_then_the_smallest_id(rows: list[tuple[str, int | None]], primary: str) -> None:
+def test_the_primary_listing_has_the_largest_book_then_the_smallest_id(
+    rows: list[tuple[str, int | None]], primary: str
+) -> None:
     found = identify_listings(frame(listing("bet9ja", external_id, 7, n_markets=n) for external_id, n in rows))
     assert found.filter("is_primary")["external_id"].to_list() == [primary]
 
@@ -68,7 +85,10 @@ def test_the_primary_listing_has_the_largest_book_then_the_smallest_id(rows: lis
         ([("old", 0, 300, False), ("new", 72, None, False)], "old"),
         ([("main", 0, 300, False), ("copy", 6, 5, False)], "main"),  # not more than six hours apart
         ([("main", 6, 5, False), ("copy", 0, 300, False)], "copy"),
-        ([("a", 0, 300, False), ("b", 5, 10, False), ("c", 10, 5, False)], "b"),  # a is out, of the others b has the larger book
+        (
+            [("a", 0, 300, False), ("b", 5, 10, False), ("c", 10, 5, False)],
+            "b",
+        ),  # a is out, of the others b has the larger book
         ([("main", 0, 300, True), ("copy", 0, 5, False)], "copy"),  # taken off
         ([("main", 0, 300, False), ("new", 72, 5, True)], "main"),
         ([("old", 0, 300, True), ("new", 72, 5, True)], "new"),  # all are
@@ -87,8 +107,14 @@ def test_of_kickoffs_more_than_six_hours_apart_the_later_one_that_ever_had_a_pri
     [
         ([("betpawa", "old", True, True), ("betpawa", "new", False, False)], False),
         ([("betpawa", "old", True, True), ("betpawa", "new", False, False), ("bet9ja", "b", False, False)], False),
-        ([("betpawa", "old", True, True), ("betpawa", "new", False, False), ("bet9ja", "b", False, True)], True),  # another platform has a kickoff
-        ([("betpawa", "old", True, True), ("betpawa", "new", True, False)], True),  # none is left, so the old one speaks
+        (
+            [("betpawa", "old", True, True), ("betpawa", "new", False, False), ("bet9ja", "b", False, True)],
+            True,
+        ),  # another platform has a kickoff
+        (
+            [("betpawa", "old", True, True), ("betpawa", "new", True, False)],
+            True,
+        ),  # none is left, so the old one speaks
         ([("betpawa", "new", False, False), ("betpawa", "copy", False, True)], True),
     ],
 )
@@ -96,7 +122,8 @@ def test_a_match_is_identified_only_where_a_listing_that_speaks_for_its_platform
     rows: list[tuple[str, str, bool, bool]], identified: bool
 ) -> None:
     world = [
-        listing(platform, name, 7, is_deleted=gone, n_markets=9) | ({} if dated else {"kickoff_at": None}) for platform, name, gone, dated in rows
+        listing(platform, name, 7, is_deleted=gone, n_markets=9) | ({} if dated else {"kickoff_at": None})
+        for platform, name, gone, dated in rows
     ]
     for given_rows in (world, world[::-1]):
         found = identify_listings(frame(given_rows))
@@ -117,7 +144,9 @@ def test_every_fixture_has_a_primary_listing_with_a_kickoff(rows: list[dict[str,
 
 @random_worlds
 @given(rows=random_listings())
-def test_rivals_are_the_listings_that_share_their_fixture_with_another_of_their_platform(rows: list[dict[str, object]]) -> None:
+def test_rivals_are_the_listings_that_share_their_fixture_with_another_of_their_platform(
+    rows: list[dict[str, object]],
+) -> None:
     found = identify_listings(frame(rows)).filter(pl.col("fixture_sr_id").is_not_null())
     shared = found.filter(pl.len().over("platform", "fixture_sr_id") > 1)["listing_id"].sort().to_list()
     assert list_rival_listings(frame(rows)) == shared
@@ -151,7 +180,9 @@ def test_the_order_of_listings_changes_nothing(rows: list[dict[str, object]], ra
 
 @random_worlds
 @given(rows=random_listings())
-def test_every_fixture_has_one_primary_listing_per_platform_and_nothing_is_dropped(rows: list[dict[str, object]]) -> None:
+def test_every_fixture_has_one_primary_listing_per_platform_and_nothing_is_dropped(
+    rows: list[dict[str, object]],
+) -> None:
     found = identify_listings(frame(rows))
     assert found.height == len(rows)
     identified = found.filter(pl.col("fixture_sr_id").is_not_null())

@@ -79,7 +79,12 @@ def test_an_id_that_is_no_number_of_sportradar_s_leaves_all_others_as_they_are(d
 
 
 def test_brothers_are_told_apart_by_all_words_of_a_name() -> None:
-    found = links(sr(1, "Hernandez, Lucas"), sr(2, "Hernandez, Theo"), own("l", "Lucas Francois Bernard Hernandez"), own("t", "Theo Hernandez"))
+    found = links(
+        sr(1, "Hernandez, Lucas"),
+        sr(2, "Hernandez, Theo"),
+        own("l", "Lucas Francois Bernard Hernandez"),
+        own("t", "Theo Hernandez"),
+    )
     assert found["l"] == (1, "name_contained", "proposed", 1)
     assert found["t"] == (2, "same_name", "proposed", 1)
 
@@ -174,8 +179,16 @@ def test_it_does_not_matter_which_side_has_the_longer_name(rows: list[Row]) -> N
         else (fixture, "sportybet", f"sr:player:{external}", name)
         for fixture, platform, external, name in two
     ]
-    there = {(f, e, s, k) for f, p, e, _, s, k, _, _ in link_players(frame(two)).iter_rows() if p == "betpawa" and s is not None}
-    back = {(f, str(s), int(e), k) for f, p, e, _, s, k, _, _ in link_players(frame(turned)).iter_rows() if p == "betpawa" and s is not None}
+    there = {
+        (f, e, s, k)
+        for f, p, e, _, s, k, _, _ in link_players(frame(two)).iter_rows()
+        if p == "betpawa" and s is not None
+    }
+    back = {
+        (f, str(s), int(e), k)
+        for f, p, e, _, s, k, _, _ in link_players(frame(turned)).iter_rows()
+        if p == "betpawa" and s is not None
+    }
     assert there == back
 
 

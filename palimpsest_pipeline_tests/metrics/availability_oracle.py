@@ -8,7 +8,21 @@ from .life_worlds import Life, Looked, is_backable
 
 Market = tuple[str, str]
 WHOLE: Market = ("*", "")
-Interval = tuple[int, str, str, str, datetime, datetime | None, str, int | None, int | None, int | None, int | None, int, datetime | None]
+Interval = tuple[
+    int,
+    str,
+    str,
+    str,
+    datetime,
+    datetime | None,
+    str,
+    int | None,
+    int | None,
+    int | None,
+    int | None,
+    int,
+    datetime | None,
+]
 """sr_id, platform, market, specifier, from, to, state, outcomes active and listed, first and last cycle, number and last instant of confirmations."""
 WORDS = ("offered", "suspended", "no_price", "withdrawn")
 
@@ -27,7 +41,9 @@ class Witness:
 
     def news(self, market: Market) -> list[Looked]:
         """Looks that say something of it: that the listing is still listed says nothing of a market, that it is back does."""
-        return [look for look in self.looks if market == WHOLE or look.look != "listed" or self.asked(look.at) != "answered"]
+        return [
+            look for look in self.looks if market == WHOLE or look.look != "listed" or self.asked(look.at) != "answered"
+        ]
 
     def asked(self, t: datetime) -> str | None:
         """The last of an answer and an absence."""
@@ -46,12 +62,19 @@ class Witness:
         book = next(look.book for look in reversed(self.until(t)) if look.book is not None)
         of_market = [facts for key, facts in book.items() if key[:2] == market]
         active = sum(is_backable(facts, place) for facts in of_market for place in range(len(facts[2])))
-        listed = sum(price is not None or bool((mask or 0) >> place & 1) for _, mask, odds in of_market for place, price in enumerate(odds))
+        listed = sum(
+            price is not None or bool((mask or 0) >> place & 1)
+            for _, mask, odds in of_market
+            for place, price in enumerate(odds)
+        )
         return active, listed
 
     def state(self, market: Market, t: datetime) -> str:
         if self.kickoff_at <= min(t, self.as_of):
-            if next(look.look for look in reversed(self.looks) if look.look in ("answered", "listed", "absent")) == "absent":
+            if (
+                next(look.look for look in reversed(self.looks) if look.look in ("answered", "listed", "absent"))
+                == "absent"
+            ):
                 return "event_dropped"
             return "withdrawn" if market != WHOLE and self.said(market, t) == "withdrawn" else "closed_at_kickoff"
         news = self.news(market)
@@ -68,7 +91,13 @@ class Witness:
         found = []
         for look in self.news(market):
             still_listed = look.look == "listed" and self.asked(look.at) == "answered"
-            kind = "words" if look.look == "answered" or still_listed else "event_dropped" if look.look == "absent" else "not_observed"
+            kind = (
+                "words"
+                if look.look == "answered" or still_listed
+                else "event_dropped"
+                if look.look == "absent"
+                else "not_observed"
+            )
             if kind == ("words" if state in WORDS else state) and begin <= look.at and (end is None or look.at < end):
                 found.append(look)
         return found
@@ -76,7 +105,10 @@ class Witness:
 
 def witness(life: Life, listing_id: int, as_of: datetime, silence_limit: timedelta) -> Witness:
     kickoff_at = life.kickoffs[life.holders[listing_id][0]][-1][1]
-    before = sorted((look for look in life.looks if look.listing_id == listing_id and look.at < kickoff_at), key=lambda look: look.at)
+    before = sorted(
+        (look for look in life.looks if look.listing_id == listing_id and look.at < kickoff_at),
+        key=lambda look: look.at,
+    )
     answering = {look.cycle_id for look in before if look.look == "answered"}
     counted = [look for look in before if look.look == "answered" or look.cycle_id not in answering]
     seen = [look.at for look in counted if look.look in ("answered", "listed")]
@@ -90,7 +122,9 @@ def intervals(life: Life, as_of: datetime, silence_limit: timedelta) -> list[Int
         seen = witness(life, listing_id, as_of, silence_limit)
         if not seen.looks:
             continue
-        instants = {look.at for look in seen.looks} | {look.at + silence_limit for look in seen.looks if look.at + silence_limit < seen.kickoff_at}
+        instants = {look.at for look in seen.looks} | {
+            look.at + silence_limit for look in seen.looks if look.at + silence_limit < seen.kickoff_at
+        }
         instants |= {seen.kickoff_at} if seen.kickoff_at <= as_of else set()
         first = {WHOLE: seen.looks[0].at}
         for look in seen.looks:
@@ -105,6 +139,10 @@ def intervals(life: Life, as_of: datetime, silence_limit: timedelta) -> list[Int
             for (begin, state), (end, _) in zip(runs, [*runs[1:], (None, "")], strict=True):
                 shown = seen.shows(market, state, begin, end)
                 counted = seen.counts(market, begin) if state in WORDS and market != WHOLE else (None, None)
-                confirmed = (shown[0].cycle_id, shown[-1].cycle_id, len(shown), shown[-1].at) if shown else (None, None, 0, None)
+                confirmed = (
+                    (shown[0].cycle_id, shown[-1].cycle_id, len(shown), shown[-1].at)
+                    if shown
+                    else (None, None, 0, None)
+                )
                 result.append((*holder, *market, begin, end, state, *counted, *confirmed))
     return sorted(result)

@@ -14,12 +14,22 @@ RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY = 1, 2, 3, 4, 5, 6
 """1X2; double chance; an early payout, whose winners vary; exact goals, sold up to 2+ or up to 3+; first scorer, with open outcomes; 26 scores."""
 
 OUTCOMES: Final = pl.Schema(
-    {"book": pl.Int32, "market_id": pl.Int16, "outcome": pl.String, "ordinal": pl.Int16, "odds_milli": pl.Int32, "state": pl.String}
+    {
+        "book": pl.Int32,
+        "market_id": pl.Int16,
+        "outcome": pl.String,
+        "ordinal": pl.Int16,
+        "odds_milli": pl.Int32,
+        "state": pl.String,
+    }
 )
 SIZES: Final = {RESULT: 3, DOUBLE: 3, EARLY: 3, GOALS: 5, SCORER: 1, MANY: 26}
 SETS: Final = build_outcome_sets(
     pl.DataFrame(
-        {"market_id": [RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY], "fair_sum": ["1", "2", "overlap(1.34)", "1", "1", "1"]},
+        {
+            "market_id": [RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY],
+            "fair_sum": ["1", "2", "overlap(1.34)", "1", "1", "1"],
+        },
         schema_overrides={"market_id": pl.Int16},
     ),
     pl.DataFrame(
@@ -28,7 +38,11 @@ SETS: Final = build_outcome_sets(
         orient="row",
     ),
     pl.DataFrame(
-        [(GOALS, grid, ordinal) for grid, ordinals in (("2+", (1, 2, 3)), ("3+", (1, 2, 4, 5))) for ordinal in ordinals],
+        [
+            (GOALS, grid, ordinal)
+            for grid, ordinals in (("2+", (1, 2, 3)), ("3+", (1, 2, 4, 5)))
+            for ordinal in ordinals
+        ],
         schema={"market_id": pl.Int16, "set": pl.String, "ordinal": pl.Int16},
         orient="row",
     ),

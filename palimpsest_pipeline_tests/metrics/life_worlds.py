@@ -36,10 +36,14 @@ _IDS: Final = {"match_result": 1, "total_goals": 2, "anytime_goalscorer": 3, "do
 SETS: Final = build_outcome_sets(
     pl.DataFrame({"market_id": [1, 2, 3, 4], "fair_sum": ["1", "1", None, "2"]}),
     pl.DataFrame(
-        [(_IDS[market], n) for market, names in PLACES.items() for n in range(1, len(names) + 1)], schema=["market_id", "ordinal"], orient="row"
+        [(_IDS[market], n) for market, names in PLACES.items() for n in range(1, len(names) + 1)],
+        schema=["market_id", "ordinal"],
+        orient="row",
     ),
     pl.DataFrame(schema={"market_id": pl.Int64, "set": pl.String, "ordinal": pl.Int64}),
-).with_columns(market_key=pl.col("market_id").replace_strict({number: key for key, number in _IDS.items()}, return_dtype=pl.String))
+).with_columns(
+    market_key=pl.col("market_id").replace_strict({number: key for key, number in _IDS.items()}, return_dtype=pl.String)
+)
 """Complete sets of these markets, with their keys: all their outcomes; nobody knows how many scorers there are."""
 
 PAWA: Final = 11
@@ -119,14 +123,20 @@ class Life:
     def listings_frame(self) -> pl.DataFrame:
         rows: list[dict[str, Any]] = []
         for listing_id, (sr_id, platform) in self.holders.items():
-            shown = [look.at for look in self.looks if look.listing_id == listing_id and look.look in ("answered", "listed")]
+            shown = [
+                look.at for look in self.looks if look.listing_id == listing_id and look.look in ("answered", "listed")
+            ]
             if shown:
                 row = {"listing_id": listing_id, "sr_id": sr_id, "platform": platform, "is_home": platform == "betpawa"}
                 rows.append(row | {"first_listed_at": min(shown), "last_seen_at": max(shown)})
         return pl.DataFrame(rows, schema=LISTINGS_SCHEMA)
 
     def kickoffs_frame(self) -> pl.DataFrame:
-        rows = [(sr_id, version, *claim) for sr_id, claims in self.kickoffs.items() for version, claim in enumerate(claims, start=1)]
+        rows = [
+            (sr_id, version, *claim)
+            for sr_id, claims in self.kickoffs.items()
+            for version, claim in enumerate(claims, start=1)
+        ]
         return pl.DataFrame(rows, schema=KICKOFFS_SCHEMA, orient="row")
 
 
@@ -143,7 +153,15 @@ def markets_priced(book: Book) -> int:
 
 def looks_frame(looks: Iterable[Looked]) -> pl.DataFrame:
     rows = [
-        (look.listing_id, look.cycle_id, look.at, look.look, look.detail, None if look.book is None else markets_priced(look.book)) for look in looks
+        (
+            look.listing_id,
+            look.cycle_id,
+            look.at,
+            look.look,
+            look.detail,
+            None if look.book is None else markets_priced(look.book),
+        )
+        for look in looks
     ]
     return pl.DataFrame(rows, schema=LISTING_LOOKS, orient="row")
 
@@ -158,7 +176,9 @@ def changes_frame(looks: Iterable[Looked]) -> pl.DataFrame:
         keyframe = before is None or before.at.date() != look.at.date()
         earlier = {} if keyframe or before is None or before.book is None else before.book
         moved = {key: facts for key, facts in look.book.items() if earlier.get(key) != facts}
-        gone: dict[Key, Facts] = {key: ("withdrawn", None, (None,) * len(facts[2])) for key, facts in earlier.items() if key not in look.book}
+        gone: dict[Key, Facts] = {
+            key: ("withdrawn", None, (None,) * len(facts[2])) for key, facts in earlier.items() if key not in look.book
+        }
         for key, (state, off_mask, odds) in {**moved, **gone}.items():
             rows.append((look.listing_id, look.at, *key, state, off_mask, list(odds), keyframe))
         last[look.listing_id] = look
@@ -215,11 +235,15 @@ def random_lives(draw: st.DrawFn, max_looks: int = 14) -> Life:
             while any(look.cycle_id == cycle and (kind != "answered" or look.look != "answered") for look in looks):
                 cycle += 1  # one look a cycle but for answers
             book = draw(random_books()) if kind == "answered" else None
-            looks.append(Looked(listing_id, cycle, now, kind, draw(st.sampled_from(["", "why"])) if book is None else "", book))
+            looks.append(
+                Looked(listing_id, cycle, now, kind, draw(st.sampled_from(["", "why"])) if book is None else "", book)
+            )
     kickoffs = {}
     for sr_id in {sr_id for sr_id, _ in holders.values()}:
         versions = draw(st.lists(st.integers(0, 96 * 2), min_size=1, max_size=3))
-        kickoffs[sr_id] = [(at(1, 19) + timedelta(hours=i), at(1, 20) + timedelta(minutes=30 * n)) for i, n in enumerate(versions)]
+        kickoffs[sr_id] = [
+            (at(1, 19) + timedelta(hours=i), at(1, 20) + timedelta(minutes=30 * n)) for i, n in enumerate(versions)
+        ]
     return Life(looks, kickoffs, holders)
 
 

@@ -29,7 +29,11 @@ class Walk:
         """Rows without what follows from others; by what they are about."""
         rows = []
         for sr_id in self.life.kickoffs:
-            listings = [listing for listing, (fixture, _) in self.life.holders.items() if fixture == sr_id and self._looks(listing)]
+            listings = [
+                listing
+                for listing, (fixture, _) in self.life.holders.items()
+                if fixture == sr_id and self._looks(listing)
+            ]
             home = [listing for listing in listings if self.life.holders[listing][1] == "betpawa"]
             others = [listing for listing in listings if listing not in home]
             for listing in listings:
@@ -39,7 +43,15 @@ class Walk:
                 for other in others:
                     rows += self._disagreements(listing, other)
         return sorted(
-            rows, key=lambda row: (row["alert_type"], row["sr_id"], row["platform"], str(row["competitor"]), row["market"], row["opened_at"])
+            rows,
+            key=lambda row: (
+                row["alert_type"],
+                row["sr_id"],
+                row["platform"],
+                str(row["competitor"]),
+                row["market"],
+                row["opened_at"],
+            ),
         )
 
     # What was seen
@@ -52,13 +64,18 @@ class Walk:
 
     def _looks(self, listing: int) -> list[Looked]:
         since = (self._kickoff(listing) - self.rules.lookback).replace(hour=0, minute=0, second=0, microsecond=0)
-        return sorted((k for k in self.life.looks if k.listing_id == listing and since <= k.at < self._kickoff(listing)), key=lambda k: k.at)
+        return sorted(
+            (k for k in self.life.looks if k.listing_id == listing and since <= k.at < self._kickoff(listing)),
+            key=lambda k: k.at,
+        )
 
     def _moments(self, listing: int) -> list[Looked]:
         return [look for look in self._looks(listing) if look.look in ("answered", "absent")]
 
     def _watched(self, *listings: int) -> list[datetime]:
-        return sorted({look.at for listing in listings for look in self._moments(listing) if look.at >= self._watch_from(listing)})
+        return sorted(
+            {look.at for listing in listings for look in self._moments(listing) if look.at >= self._watch_from(listing)}
+        )
 
     def _last(self, listing: int, at: datetime) -> Looked | None:
         return max((look for look in self._moments(listing) if look.at <= at), key=lambda look: look.at, default=None)
@@ -97,7 +114,9 @@ class Walk:
         if last is None or last.at < self._watch_from(listing):
             return None, None
         before = self._known_book(listing, last.at - self.rules.window)
-        return price(self._book(listing, last.at), market, outcome), None if before is None else price(before, market, outcome)
+        return price(self._book(listing, last.at), market, outcome), None if before is None else price(
+            before, market, outcome
+        )
 
     def _comparable(self, listing: int, other: int, at: datetime) -> bool:
         ours, theirs = self._last(listing, at), self._last(other, at)
@@ -126,14 +145,19 @@ class Walk:
                 if self._last(listing, at) is None or self._last(other, at) is None:
                     continue
                 for outcome in outcomes:
-                    (now, then), (their_now, their_then) = (self._change(which, at, market, outcome) for which in (listing, other))
+                    (now, then), (their_now, their_then) = (
+                        self._change(which, at, market, outcome) for which in (listing, other)
+                    )
                     if now is None or their_now is None:
                         sizes.setdefault(at, {})[outcome] = {"size": 0.0}
                     elif then is not None and their_then is not None and self._comparable(listing, other, at):
                         home, competitor = self._figures(now, then), self._figures(their_now, their_then)
                         opposite = home["shift"] * competitor["shift"] < 0
                         size = 2 * min(home["size"], competitor["size"]) if opposite else 0.0
-                        theirs_then = {"competitor_odds": their_now / 1000, "competitor_change_rel": competitor["change"]}
+                        theirs_then = {
+                            "competitor_odds": their_now / 1000,
+                            "competitor_change_rel": competitor["change"],
+                        }
                         sizes.setdefault(at, {})[outcome] = home | theirs_then | {"size": size}
             yield from self._told("direction_disagreement", listing, market, sizes, other)
 
@@ -148,7 +172,9 @@ class Walk:
                         sizes.setdefault(at, {})[outcome] = found
             yield from self._told("home_outlier", listing, market, sizes)
 
-    def _outlying(self, listing: int, others: Sequence[int], at: datetime, market: Market, outcome: Outcome) -> Told | None:
+    def _outlying(
+        self, listing: int, others: Sequence[int], at: datetime, market: Market, outcome: Outcome
+    ) -> Told | None:
         ours = self._last(listing, at)
         if ours is None:
             return None
@@ -186,7 +212,9 @@ class Walk:
                 if back_at is not None:
                     ends = [look.at for look in self._moments(listing) if look.at >= back_at + self.rules.window]
                     ends += [watched[n + 1][0]] if n + 1 < len(watched) else []
-                    yield self._row("market_returned", listing, market, back_at, min(ends, default=None)) | {"severity": "low"}
+                    yield self._row("market_returned", listing, market, back_at, min(ends, default=None)) | {
+                        "severity": "low"
+                    }
 
     def _dropped(self, listing: int) -> Iterator[Told]:
         shown, gone_at = False, None
@@ -203,7 +231,12 @@ class Walk:
     # Episodes
 
     def _told(
-        self, alert_type: str, listing: int, market: Market, sizes: Mapping[datetime, Mapping[Outcome, Told]], other: int | None = None
+        self,
+        alert_type: str,
+        listing: int,
+        market: Market,
+        sizes: Mapping[datetime, Mapping[Outcome, Told]],
+        other: int | None = None,
     ) -> Iterator[Told]:
         low, medium, high = self.rules.levels
         held: dict[Outcome, float] = {}
@@ -218,17 +251,37 @@ class Walk:
                 continue
             outcome, found = min(hot.items(), key=lambda item: (-item[1]["size"], item[0]))
             if row is None:
-                row = self._row(alert_type, listing, market, at, None, other) | {"change_rel": found["change"], "peak": 0.0}
+                row = self._row(alert_type, listing, market, at, None, other) | {
+                    "change_rel": found["change"],
+                    "peak": 0.0,
+                }
             if found["size"] > row["peak"]:
                 level = LEVELS[(found["size"] >= medium) + (found["size"] >= high)]
                 names = PLACES.get(market[0])
-                row |= {"peak": found["size"], "peak_at": at, "severity": level, "outcome_key": names[outcome[1]] if names else outcome[0]}
-                row |= {"peak_change_rel": found["change"], "current_odds": found["now"] / 1000, "baseline_odds": round(found["then"] / 1000, 3)}
+                row |= {
+                    "peak": found["size"],
+                    "peak_at": at,
+                    "severity": level,
+                    "outcome_key": names[outcome[1]] if names else outcome[0],
+                }
+                row |= {
+                    "peak_change_rel": found["change"],
+                    "current_odds": found["now"] / 1000,
+                    "baseline_odds": round(found["then"] / 1000, 3),
+                }
                 row |= {name: found[name] for name in ("competitor_odds", "competitor_change_rel") if name in found}
         if row is not None:
             yield row | {"closed_at": self._end(listing, None)}
 
-    def _row(self, alert_type: str, listing: int, market: Market, opened_at: datetime, closed_at: datetime | None, other: int | None = None) -> Told:
+    def _row(
+        self,
+        alert_type: str,
+        listing: int,
+        market: Market,
+        opened_at: datetime,
+        closed_at: datetime | None,
+        other: int | None = None,
+    ) -> Told:
         sr_id, platform = self.life.holders[listing]
         return {
             "alert_type": alert_type,

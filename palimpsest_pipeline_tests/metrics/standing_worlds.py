@@ -51,14 +51,23 @@ OUTCOMES: Final = pl.DataFrame(
     orient="row",
 )
 SETS: Final = build_outcome_sets(
-    pl.DataFrame({"market_id": list(IDS.values()), "fair_sum": [FAIR_SUMS[key] for key in IDS]}, schema_overrides={"market_id": pl.Int16}),
+    pl.DataFrame(
+        {"market_id": list(IDS.values()), "fair_sum": [FAIR_SUMS[key] for key in IDS]},
+        schema_overrides={"market_id": pl.Int16},
+    ),
     OUTCOMES.select(pl.col("market_key").replace_strict(IDS, return_dtype=pl.Int16).alias("market_id"), "ordinal"),
     pl.DataFrame(
-        [(IDS["exact_goals"], name, n) for name, ordinals in (("2+", (1, 2, 3)), ("3+", (1, 2, 4, 5))) for n in ordinals],
+        [
+            (IDS["exact_goals"], name, n)
+            for name, ordinals in (("2+", (1, 2, 3)), ("3+", (1, 2, 4, 5)))
+            for n in ordinals
+        ],
         schema={"market_id": pl.Int16, "set": pl.String, "ordinal": pl.Int16},
         orient="row",
     ),
-).with_columns(market_key=pl.col("market_id").replace_strict({number: key for key, number in IDS.items()}, return_dtype=pl.String))
+).with_columns(
+    market_key=pl.col("market_id").replace_strict({number: key for key, number in IDS.items()}, return_dtype=pl.String)
+)
 
 
 @dataclass(frozen=True)
@@ -111,8 +120,13 @@ def frames(world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
         for (sr_id, platform), listing in world.items()
         for key, market in listing.book.items()
     ]
-    listings = [(sr_id, platform, ago(listing.age_s), ago(listing.dropped_s), KICKOFF) for (sr_id, platform), listing in world.items()]
-    return pl.DataFrame(markets, schema=MARKETS_SCHEMA, orient="row"), pl.DataFrame(listings, schema=COMPARED_LISTINGS, orient="row")
+    listings = [
+        (sr_id, platform, ago(listing.age_s), ago(listing.dropped_s), KICKOFF)
+        for (sr_id, platform), listing in world.items()
+    ]
+    return pl.DataFrame(markets, schema=MARKETS_SCHEMA, orient="row"), pl.DataFrame(
+        listings, schema=COMPARED_LISTINGS, orient="row"
+    )
 
 
 def disordered(frame: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -130,20 +144,31 @@ def markets(draw: st.DrawFn, n: int) -> Market:
     if state in ("no_price", "withdrawn"):
         return Market((None,) * n, state, 0, minutes)
     odds = draw(st.lists(st.sampled_from([None, 1000, 1500, 2000, 2000, 3000, 4500]), min_size=n, max_size=n))
-    return Market(tuple(odds), state, draw(st.integers(0, (1 << n) - 1)) if state == "suspended" or draw(st.booleans()) else 0, minutes)
+    return Market(
+        tuple(odds),
+        state,
+        draw(st.integers(0, (1 << n) - 1)) if state == "suspended" or draw(st.booleans()) else 0,
+        minutes,
+    )
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Up to three fixtures on some of the platforms, some of them dropped, silent or late."""
-    singles: list[Key] = [("correct_score", "", name) for name in PLACES["correct_score"]] + [("anytime_goalscorer", "", "7")]
+    singles: list[Key] = [("correct_score", "", name) for name in PLACES["correct_score"]] + [
+        ("anytime_goalscorer", "", "7")
+    ]
     found: dict[tuple[int, str], Listing] = {}
     for sr_id in range(1, draw(st.integers(1, 3)) + 1):
         for platform in PLATFORMS:
             if draw(st.integers(0, 5)) == 0:
                 continue
-            keys = draw(st.lists(st.sampled_from([RESULT, DOUBLE, TOTAL, GOALS, EARLY, *singles]), unique=True, max_size=6))
+            keys = draw(
+                st.lists(st.sampled_from([RESULT, DOUBLE, TOTAL, GOALS, EARLY, *singles]), unique=True, max_size=6)
+            )
             book = {key: draw(markets(1 if key[2] else len(PLACES[key[0]]))) for key in keys}
             age_s = draw(st.sampled_from([0, 0, 60, 119, 121, 200, 4000, None]))
-            found[sr_id, platform] = Listing(book if age_s is not None else {}, age_s, draw(st.sampled_from([None] * 7 + [30.0])))
+            found[sr_id, platform] = Listing(
+                book if age_s is not None else {}, age_s, draw(st.sampled_from([None] * 7 + [30.0]))
+            )
     return found

@@ -20,7 +20,11 @@ STAMPS = {"cycle_id", "mapping_version", "computed_at"}
 
 
 def universe_of(
-    rows: Sequence[dict[str, Any]], looked: Iterable[Look] = ALL_SEEN, *, home: str = "betpawa", platforms: Sequence[str] = PLATFORMS
+    rows: Sequence[dict[str, Any]],
+    looked: Iterable[Look] = ALL_SEEN,
+    *,
+    home: str = "betpawa",
+    platforms: Sequence[str] = PLATFORMS,
 ) -> CoverageUniverse:
     """`rows` may carry `evidence` and `stale_since`; else they were seen in a complete discovery. As of noon."""
     claims = frame([{k: v for k, v in row.items() if k not in ("evidence", "stale_since")} for row in rows])
@@ -33,7 +37,9 @@ def universe_of(
     tournaments, links = build_crosswalk(identified, trust)
     found = build_fixtures(identified, links, trust)
     seen = pl.DataFrame(list(looked), schema=LOOKED_TOURNAMENTS, orient="row")
-    return CoverageUniverse.build(identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms)
+    return CoverageUniverse.build(
+        identified, found, seen, links, tournaments, as_of=NOON, home=home, platforms=platforms
+    )
 
 
 @st.composite

@@ -34,7 +34,9 @@ def test_without_a_broker_runs_are_executed_here(tmp_path: Path):
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://broker", "redis:/x"])
 def test_what_is_no_broker_is_refused_without_being_shown(url: str):
-    with pytest.raises(SettingsError, match="PALIMPSEST_CELERY_BROKER_URL: not the URL of a broker: write redis://") as refused:
+    with pytest.raises(
+        SettingsError, match="PALIMPSEST_CELERY_BROKER_URL: not the URL of a broker: write redis://"
+    ) as refused:
         load_settings(celery_broker_url=url)
     assert url not in str(refused.value)
 
@@ -57,12 +59,18 @@ def test_a_broker_without_the_extra_says_what_to_install(tmp_path: Path, monkeyp
 
 
 def test_the_instance_names_the_launcher_and_where_its_broker_is_found_and_never_the_password(tmp_path: Path):
-    text = (prepare_instance(load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)) / "dagster.yaml").read_text()
+    text = (
+        prepare_instance(load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)) / "dagster.yaml"
+    ).read_text()
     assert "secret" not in text
     data = yaml.safe_load(text)["run_launcher"]
-    launcher = ConfigurableClassData(data["module"], data["class"], yaml.safe_dump(data["config"])).rehydrate(as_type=Launcher)
+    launcher = ConfigurableClassData(data["module"], data["class"], yaml.safe_dump(data["config"])).rehydrate(
+        as_type=Launcher
+    )
     assert launcher.broker == NOBODY
-    assert not launcher.supports_check_run_worker_health, "a broker that was started anew knows nothing of runs that live"
+    assert not launcher.supports_check_run_worker_health, (
+        "a broker that was started anew knows nothing of runs that live"
+    )
 
 
 def test_a_run_that_no_worker_was_given_is_not_ended_by_the_launcher():

@@ -69,7 +69,12 @@ class World:
     def expected(self) -> dict[str, tuple[int, str]]:
         """What one process derives from all that is landed, uninterrupted; afterwards nothing is derived."""
         with dg.DagsterInstance.ephemeral() as instance:
-            report = run_backfill(self.pipeline, instance, plan_hours(self.pipeline, self.hours[0], self.hours[-1]), Console(file=StringIO()))
+            report = run_backfill(
+                self.pipeline,
+                instance,
+                plan_hours(self.pipeline, self.hours[0], self.hours[-1]),
+                Console(file=StringIO()),
+            )
         assert report.is_complete, report.describe_failures()
         found = content_hashes(self.pipeline)
         drop_derived(self.pipeline)
@@ -86,10 +91,16 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         make = stack.enter_context(pipelines(postgres, folder / "home"))
         simulator = stack.enter_context(SimulatorProcess(30, 5, epoch=datetime.now(UTC) - timedelta(hours=HOURS)))
         landed = land_hours(make, simulator, HOURS)
-        theirs = {"dagster_database_url": SecretStr(postgres.build_url("celery_dagster")), "celery_broker_url": SecretStr(broker)}
+        theirs = {
+            "dagster_database_url": SecretStr(postgres.build_url("celery_dagster")),
+            "celery_broker_url": SecretStr(broker),
+        }
         settings = landed.settings.model_copy(update=theirs)
         # Slow enough to be ended while it asks.
-        slow = settings.to_environment() | {"PALIMPSEST_BETPAWA__MIN_GAP_S": "0.3", "PALIMPSEST_BETPAWA__MAX_IN_FLIGHT": "1"}
+        slow = settings.to_environment() | {
+            "PALIMPSEST_BETPAWA__MIN_GAP_S": "0.3",
+            "PALIMPSEST_BETPAWA__MAX_IN_FLIGHT": "1",
+        }
         running = stack.enter_context(site(folder, slow))
         running.up()
         yield World(running, Pipeline(settings))
@@ -99,7 +110,9 @@ def today() -> str:
     return format_day_key(datetime.now(UTC).date())
 
 
-def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_out_and_what_is_left_is_done_by_another(world: World):
+def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_out_and_what_is_left_is_done_by_another(
+    world: World,
+):
     settings, running = world.pipeline.settings, world.site
     ok, told = describe_broker_state(settings)
     assert not ok
@@ -108,7 +121,8 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     until(lambda: running.run(run_id)["status"] == "STARTING", "the run to be with the broker")
     worker = running.worker()
     told = until(
-        lambda: told if (told := describe_broker_state(settings)[1]) and f"palimpsest-{worker.pid}" in told else None, "the worker to answer"
+        lambda: told if (told := describe_broker_state(settings)[1]) and f"palimpsest-{worker.pid}" in told else None,
+        "the worker to answer",
     )
     assert "open-sesame" not in told + (settings.dagster_home / "dagster.yaml").read_text() + running.log("worker")
     cycle = running.ended(run_id)
@@ -118,13 +132,19 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     assets = sorted(key.path for key in defs.resolve_job_def("replay").asset_layer.executable_asset_keys)
     asked = running.backfill([list(path) for path in assets], [format_day_key(day) for day in world.days])
     until(lambda: world.n_marks() > HOURS // 2, "the backfill to get on")
-    (first,) = until(lambda: [run for run in running.runs(backfill=asked) if run["status"] == "STARTED"], "one of its runs to be under way")
+    (first,) = until(
+        lambda: [run for run in running.runs(backfill=asked) if run["status"] == "STARTED"],
+        "one of its runs to be under way",
+    )
     kill_tree(worker.pid)
     died_at = datetime.now(UTC)
     dead = running.ended(first["runId"], FOUND_DEAD_WITHIN_S)
     print(f"found dead after {(datetime.now(UTC) - died_at).total_seconds():.0f} s")
     assert dead["status"] == "FAILURE"
-    assert any("The process of this run died at its work" in str(event.get("message")) for event in running.events(first["runId"]))
+    assert any(
+        "The process of this run died at its work" in str(event.get("message"))
+        for event in running.events(first["runId"])
+    )
     assert content_hashes(world.pipeline) != expected
 
     running.worker()
@@ -138,11 +158,15 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     assert judged == {format_day_key(day) for day in world.days}, "each result of a check is of one day"
     # Of two days derived at the same time, the earlier one makes marts of the later one due again. The sensor looks for them every five minutes.
     late = find_late_days(world.pipeline, datetime.now(UTC))
-    assert world.due() == {(each.cycle_id, each.product) for day in late for each in day.due_products}, "the sensor derives whatever is left"
+    assert world.due() == {(each.cycle_id, each.product) for day in late for each in day.due_products}, (
+        "the sensor derives whatever is left"
+    )
     for day in late:
         assert running.ended(running.launch("cycle_marts", format_day_key(day.day)))["status"] == "SUCCESS"
     with dg.DagsterInstance.ephemeral() as instance:
-        assert rebuild_dirty_dates(world.pipeline, instance, print) == {}, "what goes by kickoff dates has a job of its own"
+        assert rebuild_dirty_dates(world.pipeline, instance, print) == {}, (
+            "what goes by kickoff dates has a job of its own"
+        )
         assert derive_due_fixtures(world.pipeline, instance, print) is None, "what goes by fixtures, too"
     assert world.due() == set()
     assert content_hashes(world.pipeline) == expected
@@ -169,6 +193,8 @@ def test_a_cycle_ended_from_the_web_page_keeps_what_had_arrived(world: World):
     assert cancelled.status is RunStatus.CANCELLED, "it could write its end"
     assert cancelled.finished_at is not None
     key = f"{cancelled.cycle.cycle_id} until {cancelled.finished_at.isoformat()}"
-    replayed = until(lambda: [run for run in running.runs(run_key=key) if run["status"] == "SUCCESS"], "replay of the cycle")
+    replayed = until(
+        lambda: [run for run in running.runs(run_key=key) if run["status"] == "SUCCESS"], "replay of the cycle"
+    )
     assert len(replayed) == 1
     assert worker.poll() is None, "the worker takes the next run"

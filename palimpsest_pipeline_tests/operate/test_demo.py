@@ -38,17 +38,23 @@ class Demo:
     def palimpsest(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command on the demo's home folder."""
         own = environment(self.folder, **{"PALIMPSEST_HOME_DIR": str(self.home), **settings})
-        return subprocess.run([*PALIMPSEST, *words], cwd=self.folder, env=own, capture_output=True, text=True, timeout=240, check=False)
+        return subprocess.run(
+            [*PALIMPSEST, *words], cwd=self.folder, env=own, capture_output=True, text=True, timeout=240, check=False
+        )
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("demo")
     command = [*PALIMPSEST, "demo", "--no-ui", "--json", "--size", "30"]
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=300, check=False
+    )
     yield Demo(folder, done, ours(folder), open_to_others(folder / "home" / "demo"))
     if ours(folder):
-        subprocess.run([*PALIMPSEST, "down"], cwd=folder, env=environment(folder), capture_output=True, timeout=60, check=False)
+        subprocess.run(
+            [*PALIMPSEST, "down"], cwd=folder, env=environment(folder), capture_output=True, timeout=60, check=False
+        )
 
 
 def test_the_demo_prints_its_summary_and_leaves_no_process_behind(demo: Demo):
@@ -67,7 +73,9 @@ def test_the_demo_prints_its_summary_and_leaves_no_process_behind(demo: Demo):
 def test_the_real_sites_are_not_asked_into_the_folder_of_the_demo(demo: Demo):
     assert read_noted_source(demo.home) is DataSource.SIMULATED
     assert_one_clear_line(
-        demo.palimpsest("scrape"), "holds simulated data", "PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www.betpawa.ng"
+        demo.palimpsest("scrape"),
+        "holds simulated data",
+        "PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www.betpawa.ng",
     )
     shown = demo.palimpsest("settings")
     assert shown.returncode == 0
@@ -90,7 +98,11 @@ def test_all_checks_of_health_pass_after_a_demo(demo: Demo, monkeypatch: pytest.
         job = defs.resolve_job_def("health")
         result = job.execute_in_process(instance=instance, resources={"pipeline": pipeline}, raise_on_error=False)
         evaluated = result.get_asset_check_evaluations()
-    failed = {one.check_name: one.description for one in evaluated if not one.passed and one.severity is dg.AssetCheckSeverity.ERROR}
+    failed = {
+        one.check_name: one.description
+        for one in evaluated
+        if not one.passed and one.severity is dg.AssetCheckSeverity.ERROR
+    }
     assert "partitions_are_ahead" in {one.check_name for one in evaluated}
     assert failed == {}
 

@@ -39,7 +39,9 @@ def answer(pipeline: Pipeline, *days: date, minute: int = 0) -> None:
         partitions.ensure_partitions(conn, days)
         for day in days:
             answered(conn, day, 1, 2, minute=minute)
-        conn.execute("insert into ops.listing_ids (listing_id, platform, external_id) values (1, 'betpawa', 'a') on conflict do nothing")
+        conn.execute(
+            "insert into ops.listing_ids (listing_id, platform, external_id) values (1, 'betpawa', 'a') on conflict do nothing"
+        )
 
 
 def with_root(pipeline: Pipeline, root: Path) -> Pipeline:
@@ -66,7 +68,9 @@ def exported(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
     postgres.create_database("dagster_of_export_root")
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=CLOCK_OFFSET_S)
-        own = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.build_url("dagster_of_export_root"))})
+        own = pipeline.settings.model_copy(
+            update={"dagster_database_url": SecretStr(postgres.build_url("dagster_of_export_root"))}
+        )
         world = World(Pipeline(own))
         answer(world.pipeline, *DAYS)
         with open_instance(own) as instance:
@@ -94,7 +98,9 @@ def test_an_upgrade_marks_the_root_that_has_every_exported_day(world: World) -> 
     assert "2 days" in found.detail
 
 
-def test_an_upgrade_does_not_mark_a_root_without_the_exported_days_and_doctor_says_what_to_do(world: World, tmp_path: Path) -> None:
+def test_an_upgrade_does_not_mark_a_root_without_the_exported_days_and_doctor_says_what_to_do(
+    world: World, tmp_path: Path
+) -> None:
     unmounted = with_root(world.pipeline, tmp_path / "unmounted")
     upgrade_schema(unmounted)
     assert world.recorded() == DAYS
@@ -122,22 +128,32 @@ def test_a_root_that_lacks_one_exported_day_is_not_marked(world: World, tmp_path
     assert look_at_export(other.settings).ok
 
 
-def test_an_upgrade_of_a_fresh_database_marks_a_fresh_root_and_asks_nobody(make_pipeline: MakePipeline, tmp_path: Path) -> None:
+def test_an_upgrade_of_a_fresh_database_marks_a_fresh_root_and_asks_nobody(
+    make_pipeline: MakePipeline, tmp_path: Path
+) -> None:
     fresh = with_root(make_pipeline(), tmp_path / "fresh")  # its Dagster cannot be reached
     upgrade_schema(fresh)
     assert fresh.archive.is_marked()
     assert fresh.archive.read_catalogue() == {}
 
 
-def test_an_empty_root_is_not_marked_when_days_left_postgres_and_no_export_is_remembered(make_pipeline: MakePipeline, tmp_path: Path) -> None:
+def test_an_empty_root_is_not_marked_when_days_left_postgres_and_no_export_is_remembered(
+    make_pipeline: MakePipeline, tmp_path: Path
+) -> None:
     unmounted = with_root(make_pipeline(clock_offset_s=CLOCK_OFFSET_S), tmp_path / "unmounted")
     left, held = DAYS
     with unmounted.connect() as conn:
         partitions.ensure_partitions(conn, [held])
-    for days, is_complete in [([held, NOON.date()], True), ([left], False)]:  # today's cycles may be ahead of their partition
+    for days, is_complete in [
+        ([held, NOON.date()], True),
+        ([left], False),
+    ]:  # today's cycles may be ahead of their partition
         with unmounted.connect() as conn:
             for day in days:
-                conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_at(day), noon(day), noon(day)])
+                conn.execute(
+                    "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)",
+                    [cycle_at(day), noon(day), noon(day)],
+                )
         upgrade_schema(unmounted)
         assert unmounted.archive.is_marked() is is_complete
         found = look_at_export(unmounted.settings)
@@ -159,7 +175,13 @@ def imported(make_pipeline: MakePipeline, tmp_path: Path, samples: Path) -> tupl
     """An answer of a past day that is landed and not derived."""
     pipeline = make_pipeline()
     capture = samples / "betpawa" / "detail_football_113_markets_v3_2026-06-26.json"
-    entry = {"file": capture.name, "platform": "betpawa", "kind": "detail", "external_id": "35429065", "received_at": "2026-06-26T10:25:00Z"}
+    entry = {
+        "file": capture.name,
+        "platform": "betpawa",
+        "kind": "detail",
+        "external_id": "35429065",
+        "received_at": "2026-06-26T10:25:00Z",
+    }
     folder = tmp_path / "in"
     folder.mkdir()
     shutil.copy(capture, folder)
@@ -181,23 +203,31 @@ def derive(pipeline: Pipeline, manifest: Manifest) -> int:
         return write_core.make_odds_derivation(Platform.BETPAWA)(pipeline, conn, manifest)
 
 
-def test_nothing_is_ingested_into_an_exported_day_that_the_archive_does_not_have(imported: tuple[Pipeline, Manifest]) -> None:
+def test_nothing_is_ingested_into_an_exported_day_that_the_archive_does_not_have(
+    imported: tuple[Pipeline, Manifest],
+) -> None:
     pipeline, manifest = imported
     record(pipeline, DAY, 7)
-    with pytest.raises(ArchiveError, match=rf"{DAY} was exported at .* with 7 answers, and the export at .* does not have it"):
+    with pytest.raises(
+        ArchiveError, match=rf"{DAY} was exported at .* with 7 answers, and the export at .* does not have it"
+    ):
         derive(pipeline, manifest)
     with pipeline.connect() as conn:
         assert partitions.find_missing_partitions(conn, [DAY])
 
 
-def test_nothing_is_ingested_into_a_past_day_while_the_export_cannot_be_seen(imported: tuple[Pipeline, Manifest], tmp_path: Path) -> None:
+def test_nothing_is_ingested_into_a_past_day_while_the_export_cannot_be_seen(
+    imported: tuple[Pipeline, Manifest], tmp_path: Path
+) -> None:
     pipeline, manifest = imported
     with pytest.raises(ArchiveError, match=f"cannot be seen .*{MARKER_NAME}"):
         derive(with_root(pipeline, tmp_path / "unmounted"), manifest)
 
 
 @pytest.mark.parametrize("n_captures", [None, 0])
-def test_a_past_day_without_exported_answers_is_ingested(imported: tuple[Pipeline, Manifest], n_captures: int | None) -> None:
+def test_a_past_day_without_exported_answers_is_ingested(
+    imported: tuple[Pipeline, Manifest], n_captures: int | None
+) -> None:
     pipeline, manifest = imported
     if n_captures is not None:
         record(pipeline, DAY, n_captures)

@@ -17,7 +17,11 @@ URL = "postgresql://127.0.0.1/"
 
 
 def prepare(home: Path, n: int) -> None:
-    prepare_instance(load_settings(home_dir=home, database_url=f"{URL}ours", dagster_database_url=f"{URL}dagster", max_concurrent_runs=4 + n))
+    prepare_instance(
+        load_settings(
+            home_dir=home, database_url=f"{URL}ours", dagster_database_url=f"{URL}dagster", max_concurrent_runs=4 + n
+        )
+    )
 
 
 def note(home: Path, n: int) -> None:
@@ -25,7 +29,9 @@ def note(home: Path, n: int) -> None:
 
 
 def remember(home: Path, n: int) -> None:
-    service_record.write_record(home, service_record.ServiceRecord(KnownProcess(1, 1.0), {}, f"http://127.0.0.1:{n}", "nowhere"))
+    service_record.write_record(
+        home, service_record.ServiceRecord(KnownProcess(1, 1.0), {}, f"http://127.0.0.1:{n}", "nowhere")
+    )
 
 
 WRITERS = [
@@ -52,7 +58,9 @@ def test_who_reads_a_file_while_it_is_written_sees_all_of_it(
     after = path.stat()
     assert path.read_text() != before
     write(tmp_path, 1)
-    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (after.st_ino, after.st_mtime_ns), "what holds it already is left alone"
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (after.st_ino, after.st_mtime_ns), (
+        "what holds it already is left alone"
+    )
     assert [left for left in path.parent.iterdir() if left.name.startswith(".") and left.is_file()] == []
 
 

@@ -37,7 +37,9 @@ def test_a_day_that_is_no_partition_is_refused_with_the_reason(make_pipeline: Ma
     outcome = run_here(make_pipeline(), "replay", date(2024, 1, 1))
     assert not outcome.success
     assert outcome.error is not None
-    assert outcome.error.startswith("2024-01-01 has no partition in Dagster: the partitions of the job replay go from 2025-01-01 to 2")
+    assert outcome.error.startswith(
+        "2024-01-01 has no partition in Dagster: the partitions of the job replay go from 2025-01-01 to 2"
+    )
 
 
 def test_the_error_of_a_run_shows_no_secret_that_it_repeats(make_pipeline: MakePipeline):
@@ -62,7 +64,9 @@ def test_a_failed_blocking_check_fails_the_run_and_is_named(recorded: Pipeline):
     assert outcome.error.startswith("check classes_add_up_to_the_union of mart/match_rate_platform failed: ")
 
 
-def test_a_run_over_three_hours_derives_what_is_landed_names_the_empty_ones_and_says_the_same_again(recorded: Pipeline, instance: dg.DagsterInstance):
+def test_a_run_over_three_hours_derives_what_is_landed_names_the_empty_ones_and_says_the_same_again(
+    recorded: Pipeline, instance: dg.DagsterInstance
+):
     around = (HOUR - timedelta(hours=1), HOUR + timedelta(hours=1))
     told = []
     for _ in range(2):
@@ -79,7 +83,10 @@ def test_a_run_over_three_hours_derives_what_is_landed_names_the_empty_ones_and_
         said = [entry.user_message for entry in instance.all_logs(outcome.run_id) if "skipped" in entry.user_message]
         assert "nothing is landed of 2026-06-26-09:00, 2026-06-26-11:00: never scraped" in said[0]
     assert told[0] == told[1]
-    assert all(told[0][asset] > 0 for asset in ("core/home_events", "core/odds_snapshots", "mart/coverage_fixture", "mart/run_quality"))
+    assert all(
+        told[0][asset] > 0
+        for asset in ("core/home_events", "core/odds_snapshots", "mart/coverage_fixture", "mart/run_quality")
+    )
 
 
 def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_executes_and_after(
@@ -109,7 +116,9 @@ def test_a_run_from_the_command_line_is_found_by_its_repository_while_it_execute
 
 
 @pytest.mark.parametrize("n_hours", [None, 1, 3])
-def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(n_hours: int | None, recorded: Pipeline, instance: dg.DagsterInstance):
+def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(
+    n_hours: int | None, recorded: Pipeline, instance: dg.DagsterInstance
+):
     first = HOUR + timedelta(hours=1)
     if n_hours is None:
         day, outcome = "2026-06-27", run_job(instance, recorded, "replay", date(2026, 6, 27))
@@ -118,7 +127,9 @@ def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(n_h
         day = format_hour_key(first) if n_hours == 1 else f"{format_hour_key(first)} to {format_hour_key(last)}"
         outcome = run_job(instance, recorded, "replay", HOUR.date(), hours=(first, last))
     assert not outcome.success
-    assert str(outcome.error).startswith(f"nothing is landed of {day}: never scraped, or its raw answers have expired. ")
+    assert str(outcome.error).startswith(
+        f"nothing is landed of {day}: never scraped, or its raw answers have expired. "
+    )
     every = CYCLE_ASSETS.resolve(defs.resolve_asset_graph())
     assert instance.get_latest_materialization_events(list(every)) == {}
     (run,) = instance.get_runs()
@@ -134,7 +145,9 @@ def test_a_backfill_of_hours_of_which_nothing_is_landed_is_done_in_part(recorded
     assert whole_day.exit_code == EXIT_PARTIAL
     assert (report["done"], len(report["empty"])) == ([format_hour_key(HOUR)], 23)
     assert command_here(recorded, "backfill", "2026-06-26-10:00", "2026-06-26-10:00").exit_code == 0
-    assert command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--stale").exit_code == 0, "of what is stale nothing is missing"
+    assert command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--stale").exit_code == 0, (
+        "of what is stale nothing is missing"
+    )
 
 
 def test_a_backfill_of_hours_to_come_is_wrong_usage(recorded: Pipeline, command_here: CommandHere):

@@ -46,11 +46,18 @@ SECRETS: Final = {
     "CELERY_BROKER_URL": f"redis://:{MARK}%2Fpw@{NOWHERE}/0",
     "ALERT_WEBHOOK_URL": f"http://{NOWHERE}/services/{MARK}-path?token={MARK}-token",
     **{f"{platform}__PROXY": f"http://{CREDENTIALS}@{NOWHERE}" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")},
-    **{f"{platform}__HEADERS": json.dumps({"cookie": f"session={MARK}-cookie"}) for platform in ("BETPAWA", "SPORTYBET", "BET9JA")},
+    **{
+        f"{platform}__HEADERS": json.dumps({"cookie": f"session={MARK}-cookie"})
+        for platform in ("BETPAWA", "SPORTYBET", "BET9JA")
+    },
 }
 """A value for every secret setting, and nobody at any of the addresses."""
 MALFORMED: Final = (
-    *((name, f"{scheme}://u:{MARK}@h:{MARK}/x") for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL") for scheme in ("postgresql", "mysql")),
+    *(
+        (name, f"{scheme}://u:{MARK}@h:{MARK}/x")
+        for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL")
+        for scheme in ("postgresql", "mysql")
+    ),
     *((name, f"postgresql://u:{MARK}@{MARK}@h/x") for name in ("DATABASE_URL", "DAGSTER_DATABASE_URL")),
     ("CELERY_BROKER_URL", f"redis://:{MARK}@h:{MARK}/0"),
     ("CELERY_BROKER_URL", f"http://{MARK}"),
@@ -79,7 +86,9 @@ class Echo(BaseHTTPRequestHandler):
     def _refuse(self) -> None:
         self.came.append(self.rfile.read(int(self.headers.get("content-length", 0))))
         body = f"{self.path} {self.headers}".encode()
-        self.send_response((407, 502)[len(self.came) % 2], f"refused {CREDENTIALS}" if self.command == "CONNECT" else None)
+        self.send_response(
+            (407, 502)[len(self.came) % 2], f"refused {CREDENTIALS}" if self.command == "CONNECT" else None
+        )
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -130,12 +139,22 @@ def test_every_secret_setting_is_kept_as_one_and_has_a_marker_here() -> None:
 
 
 def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
-    postgres: EmbeddedPostgres, tmp_path: Path, refusing: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    postgres: EmbeddedPostgres,
+    tmp_path: Path,
+    refusing: str,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     hook = f"http://{refusing}/services/{MARK}-path?token={MARK}-token"
-    refused = {"proxy": f"http://{CREDENTIALS}@{refusing}", "base_url": "https://localhost:1", "headers": {"cookie": f"session={MARK}-cookie"}}
+    refused = {
+        "proxy": f"http://{CREDENTIALS}@{refusing}",
+        "base_url": "https://localhost:1",
+        "headers": {"cookie": f"session={MARK}-cookie"},
+    }
     with SimulatorProcess(10, 5) as simulator, pipelines(postgres, tmp_path) as make, caplog.at_level(logging.DEBUG):
-        pipeline: Pipeline = make(simulator, bet9ja=refused, betpawa={"headers": {"x-token": f"{MARK}-header"}}, alert_webhook_url=hook)
+        pipeline: Pipeline = make(
+            simulator, bet9ja=refused, betpawa={"headers": {"x-token": f"{MARK}-header"}}, alert_webhook_url=hook
+        )
         with dg.DagsterInstance.ephemeral() as instance:
             outcome = run_job(instance, pipeline, "full_cycle", pipeline.clock.now().date())
             assert outcome.success, outcome.error
@@ -148,13 +167,17 @@ def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
             for record in instance.all_logs(outcome.run_id):
                 assert_silent(serialize_value(record), "Dagster's log of the run")
         with pipeline.connect() as conn:
-            (message,) = conn.execute("select message from ops.scrape_runs where platform = 'bet9ja'").fetchone() or ("",)
+            (message,) = conn.execute("select message from ops.scrape_runs where platform = 'bet9ja'").fetchone() or (
+                "",
+            )
             assert re.search(r"407|502", message), "the proxy was asked, and is named as the cause"
             tables = conn.execute(
                 "select table_schema, table_name from information_schema.tables where table_schema in ('core', 'ops', 'mart', 'public')"
             ).fetchall()
             for schema, table in tables:
-                leaks = sql.SQL("select t::text from {} t where t::text like any (%s)").format(sql.Identifier(schema, table))
+                leaks = sql.SQL("select t::text from {} t where t::text like any (%s)").format(
+                    sql.Identifier(schema, table)
+                )
                 assert conn.execute(leaks, [[f"%{MARK}%", f"%{BASIC}%"]]).fetchall() == [], f"{schema}.{table}"
         landed = [*Path(pipeline.settings.landing_root).rglob("*.parquet")]
         assert any(file.parent.name == "platform=bet9ja" for file in landed)
@@ -171,11 +194,22 @@ def test_a_cycle_whose_proxy_refuses_keeps_and_shows_no_secret(
     assert_silent("".join(capfd.readouterr()), "standard output and error")
 
 
-COMMANDS: Final = ("settings", "settings --json", "doctor --platforms", "doctor --json", "scrape", "coverage", "worker", "alerts")
+COMMANDS: Final = (
+    "settings",
+    "settings --json",
+    "doctor --platforms",
+    "doctor --json",
+    "scrape",
+    "coverage",
+    "worker",
+    "alerts",
+)
 
 
 @pytest.mark.parametrize("words", COMMANDS)
-def test_a_command_that_reaches_nothing_shows_no_secret(words: str, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_command_that_reaches_nothing_shows_no_secret(
+    words: str, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     result = CliRunner().invoke(app, words.split())
     assert result.output or result.exception
     assert_silent(result.output, words)
@@ -199,12 +233,16 @@ cli.main()
 
 def test_the_error_line_of_a_command_shows_no_secret_that_the_error_repeats(environment: pytest.MonkeyPatch) -> None:
     message = f"{MARK}-token and session={MARK}-cookie were refused"
-    done = subprocess.run([sys.executable, "-c", COMMAND_THAT_FAILS, message], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND_THAT_FAILS, message], capture_output=True, text=True, timeout=120, check=False
+    )
     assert (done.returncode, done.stderr) == (1, "error: *** and *** were refused\n")
 
 
 @pytest.mark.parametrize(("name", "value"), MALFORMED)
-def test_a_secret_that_cannot_be_used_is_refused_without_being_shown(name: str, value: str, environment: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_cannot_be_used_is_refused_without_being_shown(
+    name: str, value: str, environment: pytest.MonkeyPatch
+) -> None:
     environment.setenv(f"PALIMPSEST_{name}", value)
     assert_silent(told := _everything_said_of_it(), name)
     assert "PALIMPSEST_" in told or "database address" in told or "more than one @" in told
@@ -213,7 +251,11 @@ def test_a_secret_that_cannot_be_used_is_refused_without_being_shown(name: str, 
 def _everything_said_of_it() -> str:
     """What is said when these settings are loaded, and their databases opened: messages and tracebacks."""
     told: list[str] = []
-    for attempt in (load_settings, lambda: Pipeline(load_settings()).connect(), lambda: make_url(build_storage_url(load_settings()))):
+    for attempt in (
+        load_settings,
+        lambda: Pipeline(load_settings()).connect(),
+        lambda: make_url(build_storage_url(load_settings())),
+    ):
         try:
             attempt()
         except Exception as error:  # noqa: BLE001 - whatever is raised may be shown
@@ -224,7 +266,10 @@ def _everything_said_of_it() -> str:
 
 def test_settings_show_no_secret_however_they_are_printed(environment: pytest.MonkeyPatch) -> None:
     settings = load_settings()
-    assert_silent(f"{settings!r} {settings} {settings.to_masked_dict()} {Pipeline(settings)!r} {Pipeline(settings).database!r}", "the settings")
+    assert_silent(
+        f"{settings!r} {settings} {settings.to_masked_dict()} {Pipeline(settings)!r} {Pipeline(settings).database!r}",
+        "the settings",
+    )
     assert all(MARK in settings.to_environment()[f"PALIMPSEST_{name}"] for name in SECRETS)
     with pytest.raises(SettingsError) as caught:
         environment.setenv("PALIMPSEST_UI_PORT", "none")

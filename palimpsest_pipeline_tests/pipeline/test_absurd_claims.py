@@ -95,13 +95,19 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         before = {table: rows_by_fixture(pipeline, table) for table in TABLES}
         once = "n_listings_by_platform->>platforms[1] = '1' order by sr_id"
         several = query(pipeline, f"select sr_id, platforms from core.fixtures where n_platforms > 1 and {once}")
-        alone, (only,) = query(pipeline, f"select sr_id, platforms from core.fixtures where n_platforms = 1 and {once}")[0]
-        chosen = [(sr_id, platforms[n % 2]) for n, (sr_id, platforms) in enumerate(several[: len(ABSURD)])] + [(alone, only)]
+        alone, (only,) = query(
+            pipeline, f"select sr_id, platforms from core.fixtures where n_platforms = 1 and {once}"
+        )[0]
+        chosen = [(sr_id, platforms[n % 2]) for n, (sr_id, platforms) in enumerate(several[: len(ABSURD)])] + [
+            (alone, only)
+        ]
         primary = "select platform, external_id from core.event_listings where fixture_sr_id = %s and platform = %s and is_primary"
         absurd = {query(pipeline, primary, *choice)[0]: choice[0] for choice in chosen}
         kickoffs = dict(zip((external_id for _, external_id in absurd), (*ABSURD, ABSURD[-1]), strict=True))
         corrupted = make(simulator)
-        corrupted.__dict__["adapters"] = {platform: WithKickoffs(adapter, kickoffs) for platform, adapter in pipeline.adapters.items()}
+        corrupted.__dict__["adapters"] = {
+            platform: WithKickoffs(adapter, kickoffs) for platform, adapter in pipeline.adapters.items()
+        }
         drop_derived(corrupted)
         derive(corrupted, cycle_id)
         yield World(corrupted, absurd, alone, before)
@@ -135,11 +141,15 @@ def test_the_listing_is_seen_and_its_fixture_keeps_its_class(world: World) -> No
 
 
 def test_the_refusal_is_told_with_its_reason_and_the_odds_are_kept(world: World) -> None:
-    rejects = query(world.pipeline, "select platform, external_id, kind, reason from core.rejects where reason like 'kickoff %%'")
+    rejects = query(
+        world.pipeline, "select platform, external_id, kind, reason from core.rejects where reason like 'kickoff %%'"
+    )
     told = {(platform, external_id) for platform, external_id, kind, _ in rejects if kind == "listing"}
     assert told == set(world.absurd)
     assert {kind for *_, kind, _ in rejects} == {"listing", "detail"}
-    assert "kickoff 2099-12-31T00:00:00+00:00: not taken as a claim, since it is more than 3 years from the answer" in {r for *_, r in rejects}
+    assert "kickoff 2099-12-31T00:00:00+00:00: not taken as a claim, since it is more than 3 years from the answer" in {
+        r for *_, r in rejects
+    }
     captured = query(
         world.pipeline,
         """select count(distinct listing_id) from core.captures join ops.listing_ids using (listing_id)

@@ -32,62 +32,234 @@ from palimpsest_pipeline_tests.fixtures.pipeline import pipelines, run_here
 
 QUERIES: Final = {file.stem: file.read_text() for file in sorted((sql_dir() / "queries").glob("*.sql"))}
 COLUMNS: Final = {
-    "arbitrage_now": ["profit", "kickoff", "home_team", "away_team", "market", "specifier", "outcomes", "platforms", "odds", "age_s", "skew_s"],
+    "arbitrage_now": [
+        "profit",
+        "kickoff",
+        "home_team",
+        "away_team",
+        "market",
+        "specifier",
+        "outcomes",
+        "platforms",
+        "odds",
+        "age_s",
+        "skew_s",
+    ],
     "best_prices_of_the_next_fixture": [
         *("home_team", "away_team", "kickoff", "outcome", "betpawa_odds", "sportybet_odds", "bet9ja_odds"),
         *("best_platform", "best_odds", "best_confirmed_at"),
     ],
-    "coverage_now": ["platform", "total", "matched", "home_only", "competitor_only", "undetermined", "match_rate", "evidence"],
+    "coverage_now": [
+        "platform",
+        "total",
+        "matched",
+        "home_only",
+        "competitor_only",
+        "undetermined",
+        "match_rate",
+        "evidence",
+    ],
     "dearest_markets_now": ["market_key", "market", "n_compared", "home_margin", "platform_margin", "mean_difference"],
     "events_by_search": [
         *("id", "availability", "kickoff", "home_team", "away_team", "tournament", "country", "platforms"),
         *("tournament_total", "tournament_matched"),
     ],
     "gaps_by_competitor": [
-        *("platform", "country", "tournament", "n_fixtures", "n_home_missing_main", "n_home_missing", "n_home_suspended_only"),
+        *(
+            "platform",
+            "country",
+            "tournament",
+            "n_fixtures",
+            "n_home_missing_main",
+            "n_home_missing",
+            "n_home_suspended_only",
+        ),
         *("n_platform_missing_main", "next_kickoff"),
     ],
-    "gaps_towards_kickoff": ["platform", "hours_before", "n_fixtures", "mean_both", "mean_home_missing", "mean_platform_missing"],
-    "history_of_the_next_fixture": ["observed_at", "platform", "outcome", "odds", "previous_odds", "change_rel", "state", "is_active"],
+    "gaps_towards_kickoff": [
+        "platform",
+        "hours_before",
+        "n_fixtures",
+        "mean_both",
+        "mean_home_missing",
+        "mean_platform_missing",
+    ],
+    "history_of_the_next_fixture": [
+        "observed_at",
+        "platform",
+        "outcome",
+        "odds",
+        "previous_odds",
+        "change_rel",
+        "state",
+        "is_active",
+    ],
     "home_prices_by_tournament": [
-        *("tournament", "country", "n_fixtures", "n_prices", "share_best", "share_tied", "share_beaten", "mean_below_best"),
+        *(
+            "tournament",
+            "country",
+            "n_fixtures",
+            "n_prices",
+            "share_best",
+            "share_tied",
+            "share_beaten",
+            "mean_below_best",
+        ),
     ],
     "how_old_are_our_prices": ["platform", "kicks_off", "n_fixtures", "youngest", "oldest"],
     "largest_moves_to_close": [
-        *("kickoff", "home_team", "away_team", "platform", "outcome_key", "open_odds", "close_odds", "move_rel", "n_changes"),
+        *(
+            "kickoff",
+            "home_team",
+            "away_team",
+            "platform",
+            "outcome_key",
+            "open_odds",
+            "close_odds",
+            "move_rel",
+            "n_changes",
+        ),
         *("open_quality", "close_quality"),
     ],
     "largest_price_differences": [
-        *("kickoff", "home_team", "away_team", "market", "specifier", "outcome", "platform", "home_odds", "platform_odds", "diff_rel", "skew_s"),
+        *(
+            "kickoff",
+            "home_team",
+            "away_team",
+            "market",
+            "specifier",
+            "outcome",
+            "platform",
+            "home_odds",
+            "platform_odds",
+            "diff_rel",
+            "skew_s",
+        ),
     ],
-    "margin_league": ["country", "tournament", "platform", "rank_dearest", "margin", "above_cheapest", "home_minus_platform", "n_fixtures"],
+    "margin_league": [
+        "country",
+        "tournament",
+        "platform",
+        "rank_dearest",
+        "margin",
+        "above_cheapest",
+        "home_minus_platform",
+        "n_fixtures",
+    ],
     "margins_towards_kickoff": ["platform", "ttk_bucket", "n_fixtures", "margin"],
     "markets_to_map_next": [
-        *("platform", "impact_rank", "external_market_id", "name", "n_fixtures", "occurrences", "proposed_market_key", "sample_outcomes"),
+        *(
+            "platform",
+            "impact_rank",
+            "external_market_id",
+            "name",
+            "n_fixtures",
+            "occurrences",
+            "proposed_market_key",
+            "sample_outcomes",
+        ),
     ],
     "markets_we_lack_most": ["platform", "market_key", "market", "n_fixtures", "n_lines", "n_never_offered"],
     "match_rate_over_time": [
-        *("as_of", "fixtures", "matched", "home_only", "competitor_only", "undetermined", "overall_match_rate", "evidence"),
+        *(
+            "as_of",
+            "fixtures",
+            "matched",
+            "home_only",
+            "competitor_only",
+            "undetermined",
+            "overall_match_rate",
+            "evidence",
+        ),
     ],
-    "matches_that_look_wrong": ["suspect_code", "kickoff", "tournament", "home_team", "away_team", "platforms", "sr_id"],
+    "matches_that_look_wrong": [
+        "suspect_code",
+        "kickoff",
+        "tournament",
+        "home_team",
+        "away_team",
+        "platforms",
+        "sr_id",
+    ],
     "missing_fixtures_that_kick_off_soon": [
-        *("kickoff", "country", "tournament", "home_team", "away_team", "platform", "n_markets_priced", "n_prices", "lead_days"),
+        *(
+            "kickoff",
+            "country",
+            "tournament",
+            "home_team",
+            "away_team",
+            "platform",
+            "n_markets_priced",
+            "n_prices",
+            "lead_days",
+        ),
     ],
     "odds_alerts_that_are_open": [
-        *("severity", "alert_type", "platform", "home_team", "away_team", "kickoff", "market", "specifier", "outcome", "baseline_odds"),
+        *(
+            "severity",
+            "alert_type",
+            "platform",
+            "home_team",
+            "away_team",
+            "kickoff",
+            "market",
+            "specifier",
+            "outcome",
+            "baseline_odds",
+        ),
         *("current_odds", "peak_change_rel", "opened_at"),
     ],
     "prices_at_an_instant": ["platform", "outcome_key", "odds", "is_active", "observed_at", "last_confirmed_at"],
     "suspended_only_with_us": [
-        *("kickoff", "home_team", "away_team", "market", "specifier", "platform", "home_state", "gap_open_since", "gap_minutes"),
+        *(
+            "kickoff",
+            "home_team",
+            "away_team",
+            "market",
+            "specifier",
+            "platform",
+            "home_state",
+            "gap_open_since",
+            "gap_minutes",
+        ),
     ],
     "tournaments_we_cover_worst": [
-        *("country", "tournament", "total", "competitor_only", "betpawa", "sportybet", "bet9ja", "listed_by_home_rate", "next_missing_kickoff"),
+        *(
+            "country",
+            "tournament",
+            "total",
+            "competitor_only",
+            "betpawa",
+            "sportybet",
+            "bet9ja",
+            "listed_by_home_rate",
+            "next_missing_kickoff",
+        ),
     ],
     "what_the_scrapes_did": [
-        *("started_at", "scope", "summary", "platform", "discovered", "targets", "fetched", "requests", "p95_ms", "capture_s", "floor_s", "message"),
+        *(
+            "started_at",
+            "scope",
+            "summary",
+            "platform",
+            "discovered",
+            "targets",
+            "fetched",
+            "requests",
+            "p95_ms",
+            "capture_s",
+            "floor_s",
+            "message",
+        ),
     ],
-    "who_lists_first": ["platform", "n_fixtures", "mean_lead_days", "mean_days_before_home", "n_before_home", "share_censored"],
+    "who_lists_first": [
+        "platform",
+        "n_fixtures",
+        "mean_lead_days",
+        "mean_days_before_home",
+        "n_before_home",
+        "share_censored",
+    ],
 }
 MADE: Final = {
     "arbitrage_now": """
@@ -112,7 +284,9 @@ VIEWS: Final = """
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline after cycles yesterday, before some kickoffs and now, and all that is derived, alerts too; analysts are let in. The tests leave its
     content as it is."""
-    began = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=49, minutes=15)  # most of its kickoffs are in the 48th to 51st hour
+    began = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(
+        hours=49, minutes=15
+    )  # most of its kickoffs are in the 48th to 51st hour
     with (
         SimulatorProcess(12, 7, clock_offset_s=-60 * MINUTES_AGO[0], epoch=began) as simulator,
         pipelines(postgres, tmp_path_factory.mktemp("analysts")) as make,
@@ -148,7 +322,9 @@ def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, st
     postgres.create_database(name)
     with psycopg.connect(postgres.build_libpq_url("postgres"), autocommit=True) as admin:
         admin.execute(f"create role {name} login password 'owns'; alter database {name} owner to {name}".encode())
-        as_owner = make_url(postgres.build_url(name)).set(username=name, password="owns").render_as_string(hide_password=False)
+        as_owner = (
+            make_url(postgres.build_url(name)).set(username=name, password="owns").render_as_string(hide_password=False)
+        )
         migrate.upgrade(as_owner)
         yield as_owner, postgres.build_url(name)
         postgres.drop_database(name)
@@ -194,13 +370,17 @@ def test_the_rows_of_every_view_differ_by_the_key_that_it_names(analyst: psycopg
     for view, about in analyst.execute(VIEWS).fetchall():
         told = VIEW_KEY_PATTERN.search(about)
         assert told, f"palimpsest.{view} does not say at its end by what its rows differ: Key: a, b."
-        twice = analyst.execute(f"select {told[1]} from palimpsest.{view} group by {told[1]} having count(*) > 1 limit 1".encode()).fetchone()
+        twice = analyst.execute(
+            f"select {told[1]} from palimpsest.{view} group by {told[1]} having count(*) > 1 limit 1".encode()
+        ).fetchone()
         assert twice is None, f"palimpsest.{view}: {told[1]} = {twice}"
 
 
 def test_coverage_by_tournament_adds_up_to_coverage(analyst: psycopg.Connection) -> None:
     counts = ("total", "matched", "home_only", "competitor_only", "undetermined")
-    (summed,) = rows(analyst, f"select {', '.join(f'sum({c})::integer as {c}' for c in counts)} from coverage_tournaments")
+    (summed,) = rows(
+        analyst, f"select {', '.join(f'sum({c})::integer as {c}' for c in counts)} from coverage_tournaments"
+    )
     (whole,) = rows(analyst, f"select {', '.join(counts)} from coverage_statistics where platform = 'all'")
     assert summed == whole
     assert whole["total"] > 0
@@ -209,12 +389,16 @@ def test_coverage_by_tournament_adds_up_to_coverage(analyst: psycopg.Connection)
         "select sum(betpawa)::integer as betpawa, sum(sportybet)::integer as sportybet, sum(bet9ja)::integer as bet9ja from coverage_tournaments",
     )
     assert summed == {
-        row["platform"]: row["total"] for row in rows(analyst, "select platform, total from coverage_statistics where platform <> 'all'")
+        row["platform"]: row["total"]
+        for row in rows(analyst, "select platform, total from coverage_statistics where platform <> 'all'")
     }
 
 
 def test_events_that_are_found_are_those_that_are_counted(analyst: psycopg.Connection) -> None:
-    (whole,) = rows(analyst, "select matched, home_only, competitor_only, undetermined, total from coverage_statistics where platform = 'all'")
+    (whole,) = rows(
+        analyst,
+        "select matched, home_only, competitor_only, undetermined, total from coverage_statistics where platform = 'all'",
+    )
     for kind in ("matched", "home_only", "competitor_only", "undetermined"):
         assert len(rows(analyst, f"select from find_events('{kind}')")) == whole[kind], kind
     assert len(rows(analyst, "select from find_events()")) == whole["total"]
@@ -233,7 +417,10 @@ def test_the_best_prices_of_a_market_add_up_to_what_tells_an_arbitrage(analyst: 
     (found,) = rows(analyst, query)
     assert found["n"] > 100
     assert found["most"] < 1e-9
-    (sure,) = rows(analyst, "select count(distinct (sr_id, market_key, specifier)) as n from price_comparison where arb and kickoff > now()")
+    (sure,) = rows(
+        analyst,
+        "select count(distinct (sr_id, market_key, specifier)) as n from price_comparison where arb and kickoff > now()",
+    )
     assert len(rows(analyst, "select from arbitrage('1 day', -1, '1 day')")) == sure["n"]
 
 
@@ -241,8 +428,20 @@ def test_a_fixture_s_history_is_its_price_changes_in_order_with_names(analyst: p
     (fixture,) = rows(analyst, "select sportradar_id as id from find_events('matched') limit 1")
     told = rows(analyst, f"select * from fixture_history({fixture['id']})")
     changes = rows(analyst, f"select * from price_changes where sr_id = {fixture['id']} and is_primary")
-    key = ("observed_at", "platform", "market_key", "specifier", "outcome_key", "odds", "previous_odds", "state", "is_active")
-    assert sorted(map(repr, ([row[name] for name in key] for row in told))) == sorted(map(repr, ([row[name] for name in key] for row in changes)))
+    key = (
+        "observed_at",
+        "platform",
+        "market_key",
+        "specifier",
+        "outcome_key",
+        "odds",
+        "previous_odds",
+        "state",
+        "is_active",
+    )
+    assert sorted(map(repr, ([row[name] for name in key] for row in told))) == sorted(
+        map(repr, ([row[name] for name in key] for row in changes))
+    )
     assert [row["observed_at"] for row in told] == sorted(row["observed_at"] for row in told)
     assert len({row["platform"] for row in told}) > 1
     assert all(row["market"] and row["outcome"] for row in told)
@@ -258,7 +457,9 @@ def test_on_a_server_of_one_s_own_analysts_are_kept_out_of_dagster_s_database_wh
     world: Pipeline, postgres: EmbeddedPostgres, dagsters: str
 ) -> None:
     address = make_conninfo(world.database.conninfo, user=roles.ANALYST, dbname=dagsters)
-    own = world.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.build_url(dagsters, driver="psycopg2"))})
+    own = world.settings.model_copy(
+        update={"dagster_database_url": SecretStr(postgres.build_url(dagsters, driver="psycopg2"))}
+    )
     analyst_role.grant_analyst_access(Pipeline(own))
     psycopg.connect(address).close()
     assert analyst_role.enforce_analyst_access(Pipeline(own)) == []
@@ -278,7 +479,9 @@ def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besi
     makes = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
 
     def roles_by(url: str) -> Result:
-        own = load_settings(database_url=url, dagster_database_url=postgres.build_url(dagsters, driver="psycopg2"), home_dir=tmp_path)
+        own = load_settings(
+            database_url=url, dagster_database_url=postgres.build_url(dagsters, driver="psycopg2"), home_dir=tmp_path
+        )
         for name, value in own.to_environment().items():
             monkeypatch.setenv(name, value)
         return CliRunner().invoke(app, ["db", "roles"])
@@ -309,7 +512,9 @@ def test_on_a_server_of_one_s_own_an_upgrade_makes_no_role_and_renews_the_grants
 ) -> None:
     def granted() -> bool:
         with world.connect() as conn:
-            return conn.execute("select has_table_privilege('palimpsest_analyst', 'palimpsest.gaps', 'select')").fetchone() == (True,)
+            return conn.execute(
+                "select has_table_privilege('palimpsest_analyst', 'palimpsest.gaps', 'select')"
+            ).fetchone() == (True,)
 
     with world.connect() as conn:
         conn.execute("revoke select on palimpsest.gaps from palimpsest_analyst")

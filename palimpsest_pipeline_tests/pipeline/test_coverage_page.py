@@ -39,7 +39,8 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, pipelines,
 def data_of(page: str) -> tuple[dict[str, Any], list[Any]]:
     """What the page's scripts read: its data, and its price lines."""
     blobs = [
-        json.loads(zlib.decompress(base64.b64decode(blob))) for blob in re.findall(r'<script type="application/octet-stream"[^>]*>([^<]*)<', page)
+        json.loads(zlib.decompress(base64.b64decode(blob)))
+        for blob in re.findall(r'<script type="application/octet-stream"[^>]*>([^<]*)<', page)
     ]
     return blobs[0], blobs[1:]
 
@@ -73,7 +74,10 @@ def shown(world: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
 def test_the_full_cycle_wrote_it_into_the_home_folder(world: Pipeline):
     data, _ = data_of(world.settings.report_path.read_text())
     with world.connect() as conn:
-        assert len(data["fixtures"]["sr_id"]) == cycle_marts.read_rows(conn, "mart.coverage_fixture", mart_reader.read_latest_cycle(conn) or 0).height
+        assert (
+            len(data["fixtures"]["sr_id"])
+            == cycle_marts.read_rows(conn, "mart.coverage_fixture", mart_reader.read_latest_cycle(conn) or 0).height
+        )
     assert world.settings.report_path == world.settings.home / "report" / "coverage.html"
 
 
@@ -89,7 +93,11 @@ def test_it_shows_the_marts_rows(world: Pipeline, shown: tuple[dict[str, Any], l
         cycle_id = mart_reader.read_latest_cycle(conn) or 0
         fixtures = cycle_marts.read_rows(conn, "mart.coverage_fixture", cycle_id)
         tournaments = cycle_marts.read_rows(conn, "mart.coverage_tournament", cycle_id)
-        spoken = dict(conn.execute("select (fixture_sr_id, platform)::text, n_markets_priced from core.event_listings where is_primary").fetchall())
+        spoken = dict(
+            conn.execute(
+                "select (fixture_sr_id, platform)::text, n_markets_priced from core.event_listings where is_primary"
+            ).fetchall()
+        )
     f, platforms = data["fixtures"], [platform["key"] for platform in data["platforms"]]
     classes = dict(fixtures.select("sr_id", "fixture_class").iter_rows())
     assert {sr_id: FIXTURE_CLASSES[c] for sr_id, c in zip(f["sr_id"], f["class"], strict=True)} == classes
@@ -119,14 +127,19 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
     text = pipeline.settings.report_path.read_text()
-    assert re.search(r"<strong>Bet9ja</strong>: not looked at completely .* its listings are those of \d\d \w{3}, \d\d:\d\d UTC", text)
+    assert re.search(
+        r"<strong>Bet9ja</strong>: not looked at completely .* its listings are those of \d\d \w{3}, \d\d:\d\d UTC",
+        text,
+    )
     data, _ = data_of(text)
     assert len(data["cycles"]["at"]) == len(data["skews"]["at"]) == 2
     assert data["cycles"]["carried"] == [0, 1]
     f = data["fixtures"]
     apart = [n for n, on in enumerate(f["on"]) if on & 0b101 == 0b101 and not f["started"][n]]
     assert apart
-    assert all((f["not_compared"][1][n] or 0) > 0 and not f["home_lacks"][1][n] and not f["lacks"][1][n] for n in apart), "no equal books"
+    assert all(
+        (f["not_compared"][1][n] or 0) > 0 and not f["home_lacks"][1][n] and not f["lacks"][1][n] for n in apart
+    ), "no equal books"
     with pipeline.connect() as conn:
         cycles = [c for (c,) in conn.execute("select cycle_id from core.cycles order by 1")]
         medians = [round(float(cycle_reader.read_skew_ms(conn, cycle).median() or 0), 1) for cycle in cycles]
@@ -236,7 +249,13 @@ def test_of_an_outcome_the_last_price_before_the_days_shown_is_read_too(world: P
     def ago(days: int | None) -> datetime | None:
         return None if days is None else now - timedelta(days=days)
 
-    vectors = [(11, 10, {"1": 9.0}), (10, 9, {"1": 2.0, "X": 3.0}), (9, 8, {"1": 2.1}), (8, 6, {}), (5, None, {"1": 2.2, "X": 3.1})]
+    vectors = [
+        (11, 10, {"1": 9.0}),
+        (10, 9, {"1": 2.0, "X": 3.0}),
+        (9, 8, {"1": 2.1}),
+        (8, 6, {}),
+        (5, None, {"1": 2.2, "X": 3.1}),
+    ]
     with world.connect() as conn:
         for begin, end, odds in vectors:
             conn.execute(insert, [ago(begin), ago(end), json.dumps(odds)])
@@ -283,13 +302,17 @@ def lines_end_at_current_prices(world: Pipeline, data: dict[str, Any], shards: l
     return checked
 
 
-def test_a_page_is_read_and_written_while_nobody_else_writes_one(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_page_is_read_and_written_while_nobody_else_writes_one(
+    world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Else one that was read earlier might be written later."""
     mine: list[bool] = []
 
     def try_lock() -> None:
         with world.connect() as conn:
-            mine.append(conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.COVERAGE_PAGE]).fetchone() == (True,))
+            mine.append(
+                conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.COVERAGE_PAGE]).fetchone() == (True,)
+            )
 
     def asked(step: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: (try_lock(), step(*args, **kwargs))[1]
@@ -304,7 +327,10 @@ def test_a_page_is_read_and_written_while_nobody_else_writes_one(world: Pipeline
 
 def test_what_found_no_room_is_not_told_as_fixtures():
     written = WrittenPage(Path("page.html"), 1, datetime(2026, 11, 22, 6, tzinfo=UTC), 3000, 900, 4100, 5_000_000, 1.5)
-    assert "3000 fixtures, prices of 900; no room for 4100 further histories of a fixture and market;" in written.describe()
+    assert (
+        "3000 fixtures, prices of 900; no room for 4100 further histories of a fixture and market;"
+        in written.describe()
+    )
 
 
 def test_a_page_that_could_not_be_written_leaves_the_one_that_was_there(tmp_path: Path):
@@ -336,7 +362,9 @@ def test_the_command_writes_it_where_it_is_told_to(world: Pipeline, tmp_path: Pa
     assert "choose another place with --out" in refused.stderr
 
 
-def test_what_cannot_be_read_is_not_said_to_be_unwritable(world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_cannot_be_read_is_not_said_to_be_unwritable(
+    world: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     unreachable = "postgresql://nobody@127.0.0.1:9/none"
     monkeypatch.setattr("palimpsest_pipeline.operate.databases.require_schema", lambda _: None)
     for name, value in {**world.settings.to_environment(), "PALIMPSEST_DATABASE_URL": unreachable}.items():

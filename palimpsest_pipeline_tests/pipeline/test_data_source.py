@@ -10,7 +10,14 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 from palimpsest_pipeline.landing import Landing
 from palimpsest_pipeline.operate.doctor import check_data_source
-from palimpsest_pipeline.pipeline.data_source import NOTE_FILE, DataSource, classify_url, find_landed_source, read_noted_source, require_same_source
+from palimpsest_pipeline.pipeline.data_source import (
+    NOTE_FILE,
+    DataSource,
+    classify_url,
+    find_landed_source,
+    read_noted_source,
+    require_same_source,
+)
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.simulator.simulator_process import SimulatorProcess
 from palimpsest_pipeline.storage.ledger import cycle_ledger
@@ -47,10 +54,14 @@ def test_a_new_folder_remembers_the_first_platforms_that_were_asked_and_refuses_
     require(at(tmp_path / "simulated", **SIMULATOR))
     assert read_noted_source(tmp_path / "real") is DataSource.REAL
     assert read_noted_source(tmp_path / "simulated") is DataSource.SIMULATED
-    with pytest.raises(SettingsError, match=r"holds data of the real sites, and PALIMPSEST_BETPAWA__BASE_URL leads to a simulator at .*8400/betpawa"):
+    with pytest.raises(
+        SettingsError,
+        match=r"holds data of the real sites, and PALIMPSEST_BETPAWA__BASE_URL leads to a simulator at .*8400/betpawa",
+    ):
         require(at(tmp_path / "real", **SIMULATOR))
     with pytest.raises(
-        SettingsError, match=r"holds simulated data, and PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www\.betpawa\.ng"
+        SettingsError,
+        match=r"holds simulated data, and PALIMPSEST_BETPAWA__BASE_URL leads to the real site https://www\.betpawa\.ng",
     ):
         require(at(tmp_path / "simulated"))
 
@@ -95,7 +106,10 @@ def test_a_folder_whose_answers_are_gone_is_asked_about_by_the_doctor(make_pipel
     assert check_data_source(pipeline.settings).detail == "no platform was asked yet"
     now = datetime(2026, 6, 26, 18, 5, tzinfo=UTC)
     with pipeline.connect() as conn:
-        cycle_ledger.open_cycle(conn, Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, now.replace(minute=0), now, None))
+        cycle_ledger.open_cycle(
+            conn,
+            Cycle(20260626180500000, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, now.replace(minute=0), now, None),
+        )
         conn.commit()
         assert cycle_ledger.has_cycles(conn)
     require(pipeline.settings, has_cycles=True)

@@ -12,7 +12,13 @@ import pytest
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline.landing import Manifest
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed, DerivedCycles, DeriveProduct, derive_cycles, derive_platforms
+from palimpsest_pipeline.pipeline.derive_hour import (
+    CyclesFailed,
+    DerivedCycles,
+    DeriveProduct,
+    derive_cycles,
+    derive_platforms,
+)
 from palimpsest_pipeline.pipeline.due_products import list_due_products
 from palimpsest_pipeline.storage.derivation import derived_products, due_products
 from palimpsest_pipeline_tests.fixtures.landed import land_answer, make_cycle
@@ -27,7 +33,12 @@ def land(pipeline: Pipeline, minute: int, stage: str = "discovery") -> int:
 
 
 def derive_hour(
-    pipeline: Pipeline, hour: datetime, schema: derived_products.ProductSchema, product: str, derive: DeriveProduct, needs: Sequence[str] = ()
+    pipeline: Pipeline,
+    hour: datetime,
+    schema: derived_products.ProductSchema,
+    product: str,
+    derive: DeriveProduct,
+    needs: Sequence[str] = (),
 ) -> DerivedCycles:
     return derive_cycles(pipeline, pipeline.landing.list_cycles(hour=hour), schema, product, derive, needs=needs)
 
@@ -52,7 +63,9 @@ def failures_of(pipeline: Pipeline, *cycle_ids: int) -> dict[tuple[int, str], st
         return due_products.read_failures(conn, cycle_ids)
 
 
-def test_a_cycle_that_fails_is_recorded_without_secrets_and_the_next_goes_on_until_it_is_derived(make_pipeline: MakePipeline) -> None:
+def test_a_cycle_that_fails_is_recorded_without_secrets_and_the_next_goes_on_until_it_is_derived(
+    make_pipeline: MakePipeline,
+) -> None:
     pipeline = make_pipeline()
     bad, good = land(pipeline, 0), land(pipeline, 30)
 
@@ -141,7 +154,9 @@ def test_a_cycle_that_another_run_has_just_landed_is_left_to_that_run(make_pipel
     assert derive_hour(pipeline, HOUR, "core", "home_events", derive, needs=["tournaments"]).cycles == [other]
 
 
-def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_due(make_pipeline: MakePipeline) -> None:
+def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_due(
+    make_pipeline: MakePipeline,
+) -> None:
     pipeline = make_pipeline()
     cycle_id = land(pipeline, 0)
     derived: list[Platform] = []
@@ -149,7 +164,10 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
     def derive(platform: Platform, broken: Platform | None) -> DeriveProduct:
         def go(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
             derived.append(platform)
-            conn.execute("insert into core.cycle_products values (%s, %s, '', '', '', 1, now())", [cycle_id, f"half of {platform}"])
+            conn.execute(
+                "insert into core.cycle_products values (%s, %s, '', '', '', 1, now())",
+                [cycle_id, f"half of {platform}"],
+            )
             if platform is broken:
                 raise ConnectionError("gone in the middle")
             return 2
@@ -161,7 +179,12 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
             return sorted(derived_products.read_marks(conn, "core", cycle_id))
 
     with pytest.raises(ConnectionError, match="gone in the middle"):
-        derive_platforms(pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, Platform.SPORTYBET))
+        derive_platforms(
+            pipeline,
+            pipeline.landing.list_cycles(hour=HOUR),
+            "odds_snapshots",
+            lambda platform: derive(platform, Platform.SPORTYBET),
+        )
     assert sorted(derived) == ["bet9ja", "betpawa", "sportybet"]
     assert marks() == ["half of bet9ja", "half of betpawa", "odds_snapshots/bet9ja", "odds_snapshots/betpawa"]
 
@@ -171,10 +194,14 @@ def test_platforms_stand_one_by_one_and_what_stops_one_leaves_only_its_own_part_
 
     assert downstream().waiting == [cycle_id]
     derived.clear()
-    done = derive_platforms(pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
+    done = derive_platforms(
+        pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None)
+    )
     assert derived == ["sportybet"]
     assert (done.cycles, done.n_rows) == ([cycle_id], 2)
     assert downstream().cycles == [cycle_id]
-    again = derive_platforms(pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None))
+    again = derive_platforms(
+        pipeline, pipeline.landing.list_cycles(hour=HOUR), "odds_snapshots", lambda platform: derive(platform, None)
+    )
     assert derived == ["sportybet"]
     assert (again.cycles, again.n_rows) == ([], 0)

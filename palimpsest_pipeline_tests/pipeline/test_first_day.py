@@ -13,7 +13,14 @@ from palimpsest_pipeline.defs import run_heartbeat
 from palimpsest_pipeline.defs.partitions import FIRST_DAY, day_partitions, ended_day_partitions, kickoff_date_partitions
 from palimpsest_pipeline.operate.doctor import stores
 from palimpsest_pipeline.pipeline.context import Pipeline
-from palimpsest_pipeline.pipeline.first_day import NOTE_FILE, lower_first_day, note_day, read_first_day, read_noted_day, settle_first_day
+from palimpsest_pipeline.pipeline.first_day import (
+    NOTE_FILE,
+    lower_first_day,
+    note_day,
+    read_first_day,
+    read_noted_day,
+    settle_first_day,
+)
 from palimpsest_pipeline.settings import Settings, SettingsError, load_settings
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline
@@ -66,9 +73,13 @@ def test_whoever_lowers_the_first_day_hears_what_to_do(settings: Settings) -> No
     lower_first_day(settings, DAY, said.append)
     assert said == []
     lower_first_day(settings, EARLIER, said.append)
-    assert said == [f"the first day is now {EARLIER} (before: {DAY}): restart running servers with `palimpsest down` and `palimpsest up`"]
+    assert said == [
+        f"the first day is now {EARLIER} (before: {DAY}): restart running servers with `palimpsest down` and `palimpsest up`"
+    ]
     lower_first_day(settings.model_copy(update={"first_day": DAY}), EARLIER, said.append)
-    assert said[1:] == [f"PALIMPSEST_FIRST_DAY is {DAY}: days before it have no partition in Dagster. To derive them set it to {EARLIER}"]
+    assert said[1:] == [
+        f"PALIMPSEST_FIRST_DAY is {DAY}: days before it have no partition in Dagster. To derive them set it to {EARLIER}"
+    ]
 
 
 def test_a_new_home_beside_existing_data_begins_with_the_first_landed_stored_or_exported_day(
@@ -89,7 +100,11 @@ def test_a_new_home_beside_existing_data_begins_with_the_first_landed_stored_or_
     assert settled(pipeline) == DAY, "stored"
     monkeypatch.setattr(type(pipeline.archive), "read_catalogue", lambda _: {EARLIER: None, LATER: None})
     assert settled(pipeline) == EARLIER, "exported"
-    monkeypatch.setattr(type(pipeline.landing), "list_hours", lambda _: [datetime(2026, 3, 2, 23, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC)])
+    monkeypatch.setattr(
+        type(pipeline.landing),
+        "list_hours",
+        lambda _: [datetime(2026, 3, 2, 23, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC)],
+    )
     assert settled(pipeline) == date(2026, 3, 2), "landed"
     monkeypatch.setattr(type(pipeline.landing), "list_hours", lambda _: [datetime(2026, 1, 1, tzinfo=UTC)])
     settle_first_day(pipeline)
@@ -97,7 +112,9 @@ def test_a_new_home_beside_existing_data_begins_with_the_first_landed_stored_or_
 
 
 def test_days_export_days_and_kickoff_dates_begin_with_the_first_day() -> None:
-    assert {each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)} == {str(FIRST_DAY)}
+    assert {
+        each.get_first_partition_key() for each in (day_partitions, ended_day_partitions, kickoff_date_partitions)
+    } == {str(FIRST_DAY)}
 
 
 COMMANDS = """
@@ -123,8 +140,19 @@ for words in (["scrape"], ["refresh", "1"], ["backfill", "2026-03-04", "2026-03-
 
 def test_commands_settle_the_first_day_before_they_read_it(tmp_path: Path) -> None:
     """Else the first command of a new home beside existing data refuses the days of those data."""
-    home = load_settings(home_dir=tmp_path, database_url="postgresql://me@127.0.0.1:1/x", dagster_database_url="postgresql://me@127.0.0.1:1/y")
-    done = subprocess.run([sys.executable, "-c", COMMANDS], env=home.to_environment(), capture_output=True, text=True, timeout=120, check=False)
+    home = load_settings(
+        home_dir=tmp_path,
+        database_url="postgresql://me@127.0.0.1:1/x",
+        dagster_database_url="postgresql://me@127.0.0.1:1/y",
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS],
+        env=home.to_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -133,7 +161,9 @@ def pipeline(make_pipeline: MakePipeline) -> Iterator[Pipeline]:
     yield make_pipeline(first_day=DAY)
 
 
-def test_the_doctor_names_machines_whose_runs_had_another_first_day(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_machines_whose_runs_had_another_first_day(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run_on(host: str, day: date | None) -> None:
         monkeypatch.setattr(run_heartbeat.socket, "gethostname", lambda: host)
         with run_heartbeat.start_run_heartbeat(pipeline, f"{host} {day}", "full_cycle", day):
@@ -153,13 +183,17 @@ def test_the_doctor_names_machines_whose_runs_had_another_first_day(pipeline: Pi
         run_on(host, EARLIER)
     ok, detail = look()
     assert not ok
-    assert detail.startswith(f"{DAY} here, but {EARLIER} of the last run of a, b, c and 1 more: give all machines the same PALIMPSEST_FIRST_DAY")
+    assert detail.startswith(
+        f"{DAY} here, but {EARLIER} of the last run of a, b, c and 1 more: give all machines the same PALIMPSEST_FIRST_DAY"
+    )
     with Database(pipeline.database.url).connect() as conn:
         conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '25 hours'")
     assert look()[0], "runs of long ago say nothing of now"
 
 
-def test_the_doctor_asks_for_servers_here_to_be_started_again_only_where_a_run_had_another_day_after_the_note_was_written(pipeline: Pipeline) -> None:
+def test_the_doctor_asks_for_servers_here_to_be_started_again_only_where_a_run_had_another_day_after_the_note_was_written(
+    pipeline: Pipeline,
+) -> None:
     settings = pipeline.settings.model_copy(update={"first_day": None})
 
     (settings.home / NOTE_FILE).unlink(missing_ok=True)
@@ -169,7 +203,9 @@ def test_the_doctor_asks_for_servers_here_to_be_started_again_only_where_a_run_h
     assert stores.check_first_days(settings).detail == f"{LATER}, of the last day's runs too"
     lower_first_day(settings, DAY, lambda _: None)
     found = stores.check_first_days(settings)
-    assert (found.ok, found.detail) == (True, f"{DAY}, of the last day's runs too"), "the run began before the note was lowered"
+    assert (found.ok, found.detail) == (True, f"{DAY}, of the last day's runs too"), (
+        "the run began before the note was lowered"
+    )
     with Database(pipeline.database.url).connect() as conn:
         conn.execute("update ops.run_heartbeats set started_at = clock_timestamp() + interval '1 second'")
     found = stores.check_first_days(settings)

@@ -40,7 +40,14 @@ def land(pipeline: Pipeline, hour: int) -> Manifest:
     manifest = land_answer(pipeline, make_cycle(at))
     with pipeline.connect() as conn:
         record_closed(conn, manifest)
-        row = {"cycle_id": manifest.cycle_id, "partition_hour": at, "trigger": "manual", "scope": "full", "home_platform": "betpawa", "as_of": at}
+        row = {
+            "cycle_id": manifest.cycle_id,
+            "partition_hour": at,
+            "trigger": "manual",
+            "scope": "full",
+            "home_platform": "betpawa",
+            "as_of": at,
+        }
         insert(conn, "core.cycles", row)
     return manifest
 
@@ -54,8 +61,18 @@ def judge(pipeline: Pipeline, *cycle_ids: int) -> None:
     """Record that these cycles could not be derived and that a check found them bad."""
     with pipeline.connect() as conn:
         for cycle_id in cycle_ids:
-            record_failure(conn, "tournaments", cycle_id, landing_digest=None, parser_version="p", mapping_version="m", error="ValueError: bad")
-        check_verdicts.write_verdicts(conn, CHECK, [Verdict(cycle_id, Severity.ERROR, 1, "bad") for cycle_id in cycle_ids])
+            record_failure(
+                conn,
+                "tournaments",
+                cycle_id,
+                landing_digest=None,
+                parser_version="p",
+                mapping_version="m",
+                error="ValueError: bad",
+            )
+        check_verdicts.write_verdicts(
+            conn, CHECK, [Verdict(cycle_id, Severity.ERROR, 1, "bad") for cycle_id in cycle_ids]
+        )
 
 
 def folder(pipeline: Pipeline, manifest: Manifest) -> Path:
@@ -83,7 +100,9 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
     whole, torn, unreadable, gone = (land(pipeline, hour) for hour in range(4))
     kept = rows(pipeline)
     assert kept[whole.cycle_id] == LandedCycle(whole.cycle_id, HOUR, Scope.FULL, whole.digest, is_whole=True)
-    assert rescan_landing(pipeline).n_corrected == 0, "what was recorded when a cycle was closed is what the landing says"
+    assert rescan_landing(pipeline).n_corrected == 0, (
+        "what was recorded when a cycle was closed is what the landing says"
+    )
     next(folder(pipeline, torn).rglob("*.parquet")).unlink()
     (folder(pipeline, unreadable) / "manifest.json").write_text("[]")
     shutil.rmtree(folder(pipeline, gone).parent)
@@ -106,7 +125,9 @@ def test_a_table_that_lost_its_rows_is_rebuilt_equal_and_what_is_damaged_is_name
         assert [failure.cycle_id for failure in read_due_failures(conn, make_due_query(pipeline))] == [torn.cycle_id], (
             "what nobody can mend is forgotten"
         )
-        assert [verdict.cycle_id for _, _, verdict in check_verdicts.read_bad_verdicts_by_check(conn, [CHECK])] == [torn.cycle_id]
+        assert [verdict.cycle_id for _, _, verdict in check_verdicts.read_bad_verdicts_by_check(conn, [CHECK])] == [
+            torn.cycle_id
+        ]
 
 
 def test_an_upgrade_fills_a_table_that_is_empty_or_lacks_a_known_cycle(pipeline: Pipeline) -> None:
@@ -144,6 +165,8 @@ def test_a_scrape_is_known_as_landed_when_its_last_stage_has_closed(
     live_cycle.run_capture(pipeline, begun, ObserverGroup())
     manifest = pipeline.landing.read_manifest(cycle.cycle_id)
     assert rows(pipeline) == {
-        cycle.cycle_id: LandedCycle(cycle.cycle_id, manifest.partition_hour, Scope.FULL, manifest.digest, is_whole=True),
+        cycle.cycle_id: LandedCycle(
+            cycle.cycle_id, manifest.partition_hour, Scope.FULL, manifest.digest, is_whole=True
+        ),
     }
     assert rescan_landing(pipeline).n_corrected == 0

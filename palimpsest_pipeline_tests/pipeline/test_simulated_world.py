@@ -53,11 +53,17 @@ def derive_core_only(pipeline: Pipeline) -> None:
 
 @contextmanager
 def after_two_cycles(
-    size: int, postgres: EmbeddedPostgres, folder: Path, cycle: Callable[[Pipeline], None] = run_full_cycle, **settings: Any
+    size: int,
+    postgres: EmbeddedPostgres,
+    folder: Path,
+    cycle: Callable[[Pipeline], None] = run_full_cycle,
+    **settings: Any,
 ) -> Iterator[Pipeline]:
     """A pipeline after two cycles ten minutes apart."""
     now = datetime.now(UTC)
-    later_s = 0 if (now - timedelta(minutes=10)).date() == now.date() else -900  # of one day: each begins with all prices anew
+    later_s = (
+        0 if (now - timedelta(minutes=10)).date() == now.date() else -900
+    )  # of one day: each begins with all prices anew
     with SimulatorProcess(size, 5, clock_offset_s=later_s - 600) as simulator, pipelines(postgres, folder) as make:
         for offset_s in (later_s - 600, later_s):
             simulator.set_clock(offset_s)
@@ -83,7 +89,9 @@ def derive_lives(pipeline: Pipeline) -> None:
 
 def test_prices_move_between_cycles_and_only_changes_are_written(two_cycles: Pipeline):
     with two_cycles.connect() as conn:
-        rows = conn.execute("select cycle_id, count(*), sum(n_changed), sum(n_markets_mapped) from core.captures group by 1 order by 1").fetchall()
+        rows = conn.execute(
+            "select cycle_id, count(*), sum(n_changed), sum(n_markets_mapped) from core.captures group by 1 order by 1"
+        ).fetchall()
         states = {s for (s,) in conn.execute("select distinct state::text from core.market_changes")}
     first, second = rows
     assert first[1] > 0
@@ -120,7 +128,13 @@ def test_a_backfill_after_dropping_core_and_mart_gives_the_same_rows(two_cycles:
     assert content_hashes(two_cycles) == before
 
 
-MAY_BE_EMPTY = {"core.rejects", "core.largest_books", "mart.dirty_fixtures", "mart.dirty_kickoff_dates", "mart.gap_count"}
+MAY_BE_EMPTY = {
+    "core.rejects",
+    "core.largest_books",
+    "mart.dirty_fixtures",
+    "mart.dirty_kickoff_dates",
+    "mart.gap_count",
+}
 """Of gap_count no fixture need be as near its kickoff; largest_books has rows once a day has left Postgres."""
 
 
@@ -135,7 +149,9 @@ def test_alerts_to_traders_are_what_sql_computes(two_cycles: Pipeline):
     assert assert_alerts_as_by_sql(two_cycles).total() > 0
 
 
-def alerts_by_default(pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.DataFrame] = lambda changes: changes) -> pl.DataFrame:
+def alerts_by_default(
+    pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.DataFrame] = lambda changes: changes
+) -> pl.DataFrame:
     """What the default settings tell traders of these cycles, when `plant` alters the history."""
     url, unused = pipeline.settings.database_url, pipeline.settings.dagster_database_url
     asked = odds_alerts.build_rules(Pipeline(load_settings(database_url=url, dagster_database_url=unused)))
@@ -143,7 +159,9 @@ def alerts_by_default(pipeline: Pipeline, plant: Callable[[pl.DataFrame], pl.Dat
     with pipeline.connect() as conn:
         known_until = stored_alerts.read_known_until(conn)
         layers = OddsHistoryReader(conn, pipeline.archive)
-        for (day,) in conn.execute("select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures").fetchall():
+        for (day,) in conn.execute(
+            "select distinct (effective_kickoff at time zone 'UTC')::date from core.fixtures"
+        ).fetchall():
             found = stored_life.read_lifecycle_inputs(conn, layers, day, Platform.BETPAWA)
             changes = plant(stored_life.read_lifecycle_changes(conn, layers, found.listings, day))
             parts.append(
@@ -197,7 +215,9 @@ def test_faults_that_are_planted_in_a_quiet_world_are_told_of(two_cycles: Pipeli
 
     before, after = alerts_by_default(two_cycles), alerts_by_default(two_cycles, plant)
     planted = after.join(before, on="alert_id", how="anti").filter(pl.col("market_key") == "match_result")
-    assert {(longer, "home_outlier"), (swapped, "home_outlier"), (gone, "market_disappeared")} == set(planted.select("sr_id", "alert_type").rows())
+    assert {(longer, "home_outlier"), (swapped, "home_outlier"), (gone, "market_disappeared")} == set(
+        planted.select("sr_id", "alert_type").rows()
+    )
 
 
 EVERYWHERE_SQL = """
@@ -224,7 +244,9 @@ order by 1
 def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):
     def marks() -> list[tuple[Any, ...]]:
         with two_cycles.connect() as conn:
-            return conn.execute("select cycle_id, product, computed_at from core.cycle_products order by 1, 2").fetchall()
+            return conn.execute(
+                "select cycle_id, product, computed_at from core.cycle_products order by 1, 2"
+            ).fetchall()
 
     before = marks()
     for day in {m.partition_hour.date() for m in two_cycles.landing.list_cycles()}:
@@ -233,7 +255,9 @@ def test_a_repeated_replay_derives_nothing_again(two_cycles: Pipeline):
 
 
 @pytest.mark.parametrize("mode", ["down", "html", "block"])
-def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(mode: str, start_simulator, make_pipeline: MakePipeline):
+def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(
+    mode: str, start_simulator, make_pipeline: MakePipeline
+):
     simulator = start_simulator(20, 3)
     pipeline = make_pipeline(simulator, bet9ja={"give_up_s": 0.1})
     simulator.fault(Platform.BET9JA, mode)
@@ -270,7 +294,9 @@ def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulato
     assert set(fixtures["evidence"]) == {"carried"}
     assert fixtures["stale_since"].null_count() == 0
     with pipeline.connect() as conn:
-        (gone,) = conn.execute("select count(*) from core.event_listings where deleted_at is not null and platform = 'bet9ja'").fetchone()
+        (gone,) = conn.execute(
+            "select count(*) from core.event_listings where deleted_at is not null and platform = 'bet9ja'"
+        ).fetchone()
     assert gone == 0
 
 

@@ -27,7 +27,14 @@ def answer_to(request: Request, reply: Reply, attempt: int = 1, at: datetime = A
     return Answer(request, attempt, at, at + timedelta(milliseconds=200), at, status, headers, body)
 
 
-def answer(platform: Platform, kind: PayloadKind, body: Any, status: int = 200, headers: dict[str, str] | None = None, **request: Any) -> Answer:
+def answer(
+    platform: Platform,
+    kind: PayloadKind,
+    body: Any,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **request: Any,
+) -> Answer:
     """An answer to a question that only its kind is known of."""
     return answer_to(Request(platform, kind, "/recorded", **request), reply(body, status, headers))
 
@@ -83,7 +90,10 @@ def columns(detail: Any) -> list[tuple[str, str, str, int | None, bool]]:
     """(market, specifier, outcome, odds, off) per price, sorted."""
     prices = detail.prices
     market_id, specifier = prices.per_outcome(prices.market_id), prices.per_outcome(prices.specifier)
-    return sorted(zip(market_id, specifier, prices.outcome_id, prices.odds_milli, prices.off, strict=True), key=lambda row: (row[:3], str(row[3])))
+    return sorted(
+        zip(market_id, specifier, prices.outcome_id, prices.odds_milli, prices.off, strict=True),
+        key=lambda row: (row[:3], str(row[3])),
+    )
 
 
 def milli(value: Any) -> int | None:

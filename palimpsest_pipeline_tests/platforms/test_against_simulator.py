@@ -22,7 +22,9 @@ Start = Callable[..., SimulatorProcess]
 def over_http(base_url: str, adapter: PlatformAdapter) -> Server:
     def ask(request: Request) -> Reply:
         url = f"{base_url}{request.path}?{urllib.parse.urlencode(request.params)}"
-        asked = urllib.request.Request(url, data=request.json_body, headers=adapter.build_headers(), method=request.method)
+        asked = urllib.request.Request(
+            url, data=request.json_body, headers=adapter.build_headers(), method=request.method
+        )
         try:
             with urllib.request.urlopen(asked, timeout=30) as got:
                 return got.status, {k.lower(): v for k, v in got.headers.items()}, got.read()
@@ -32,7 +34,9 @@ def over_http(base_url: str, adapter: PlatformAdapter) -> Server:
     return ask
 
 
-def discovered(simulator: SimulatorProcess, platform: Platform, **configuration: Any) -> tuple[PlatformAdapter, Server, Any]:
+def discovered(
+    simulator: SimulatorProcess, platform: Platform, **configuration: Any
+) -> tuple[PlatformAdapter, Server, Any]:
     adapter = build_adapters(**configuration)[platform]
     server = over_http(simulator.base_urls[platform], adapter)
     answers, _ = crawl(adapter, Sport.FOOTBALL, server)
@@ -48,7 +52,9 @@ CONFIGURATIONS = [
 
 
 @pytest.mark.parametrize(("platform", "version"), CONFIGURATIONS)
-def test_discovery_and_details_agree_with_the_simulators_truth(start_simulator: Start, platform: Platform, version: str) -> None:
+def test_discovery_and_details_agree_with_the_simulators_truth(
+    start_simulator: Start, platform: Platform, version: str
+) -> None:
     simulator = start_simulator(size=150, seed=11, betpawa_version=version)
     before = simulator.fetch_truth()
     adapter, server, discovery = discovered(simulator, platform, betpawa_api_version=version)
@@ -63,24 +69,44 @@ def test_discovery_and_details_agree_with_the_simulators_truth(start_simulator: 
         dressed = external_id.startswith("sr:match:1111111")
         assert matches[external_id].sr_id == (None if dressed else fixture["sr_id"])
         assert not dressed or matches[external_id].genius_id is not None
-    assert {e: x.kickoff_at.isoformat() for e, x in matches.items() if e in known} == {e: f["kickoffs"][platform.value] for e, f in known.items()}
+    assert {e: x.kickoff_at.isoformat() for e, x in matches.items() if e in known} == {
+        e: f["kickoffs"][platform.value] for e, f in known.items()
+    }
     assert all(matches[external_id].sr_id is None for external_id in unidentified)
     assert len(discovery.listings) - len(matches) == before["excluded"][platform.value]
     tournaments = before["tournaments"][platform.value]
     found = {t.external_id: t for t in discovery.tournaments if t.received}
-    assert {key: (t.name, t.received) for key, t in found.items()} == {key: (n["name"], n["declared"]) for key, n in tournaments.items()}
+    assert {key: (t.name, t.received) for key, t in found.items()} == {
+        key: (n["name"], n["declared"]) for key, n in tournaments.items()
+    }
     assert all(found[key].country_raw == node["country"] for key, node in tournaments.items() if node["matches"])
     for listing in list(matches.values())[:25]:
         got = answer_to(
-            adapter.build_detail_request(listing.external_id, listing.sr_id), server(adapter.build_detail_request(listing.external_id, listing.sr_id))
+            adapter.build_detail_request(listing.external_id, listing.sr_id),
+            server(adapter.build_detail_request(listing.external_id, listing.sr_id)),
         )
         assert adapter.judge(got) is None
         detail = adapter.read_detail(got)
         assert detail.rejects == []
-        claims = (detail.listing.sr_id, detail.listing.home_team, detail.listing.away_team, detail.listing.kickoff_at, detail.listing.tournament_name)
-        assert claims == (listing.sr_id, listing.home_team, listing.away_team, listing.kickoff_at, listing.tournament_name)
+        claims = (
+            detail.listing.sr_id,
+            detail.listing.home_team,
+            detail.listing.away_team,
+            detail.listing.kickoff_at,
+            detail.listing.tournament_name,
+        )
+        assert claims == (
+            listing.sr_id,
+            listing.home_team,
+            listing.away_team,
+            listing.kickoff_at,
+            listing.tournament_name,
+        )
         if platform is Platform.BETPAWA:
-            assert len(set(zip(detail.prices.market_id, detail.prices.specifier, strict=True))) == detail.listing.n_markets_declared
+            assert (
+                len(set(zip(detail.prices.market_id, detail.prices.specifier, strict=True)))
+                == detail.listing.n_markets_declared
+            )
         if platform is Platform.BET9JA:
             assert len(set(detail.prices.market_id)) == detail.listing.n_markets_declared
 
@@ -95,7 +121,9 @@ def test_discovery_and_details_agree_with_the_simulators_truth(start_simulator: 
         ("ratelimit", FailureClass.RATE_LIMITED),
     ],
 )
-def test_a_platform_in_trouble_is_failed_and_never_empty(start_simulator: Start, mode: str, failure: FailureClass) -> None:
+def test_a_platform_in_trouble_is_failed_and_never_empty(
+    start_simulator: Start, mode: str, failure: FailureClass
+) -> None:
     simulator = start_simulator(size=20)
     for platform in Platform:
         simulator.set_fault(platform, mode)
@@ -142,7 +170,9 @@ def test_a_missing_page_is_found_when_asked_for_once_more_and_named_when_it_stay
 
 
 @pytest.mark.parametrize("platform", Platform)
-def test_a_tournament_gone_by_mistake_makes_the_platform_partial_and_says_so(start_simulator: Start, platform: Platform) -> None:
+def test_a_tournament_gone_by_mistake_makes_the_platform_partial_and_says_so(
+    start_simulator: Start, platform: Platform
+) -> None:
     simulator = start_simulator(size=60)
     simulator.set_fault(platform, "tournament_gone")
     _, _, discovery = discovered(simulator, platform)

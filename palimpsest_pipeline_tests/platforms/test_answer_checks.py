@@ -35,7 +35,10 @@ EVERY = [(platform, kind) for platform in Platform for kind in PayloadKind]
         ((400, {}, b'{"serverMessage": "no"}'), FailureClass.PERMANENT),
         ((401, {}, b""), FailureClass.PERMANENT),
         ((200, {}, b""), FailureClass.CONTRACT_BROKEN),
-        ((200, {"content-type": "application/x-protobuf;charset=UTF-8"}, b"\x0a\x07\x08\x96\x01"), FailureClass.CONTRACT_BROKEN),
+        (
+            (200, {"content-type": "application/x-protobuf;charset=UTF-8"}, b"\x0a\x07\x08\x96\x01"),
+            FailureClass.CONTRACT_BROKEN,
+        ),
         ((200, {}, b"hello"), FailureClass.CONTRACT_BROKEN),
         ((200, {}, b"[1, 2]"), FailureClass.CONTRACT_BROKEN),
         ((200, {}, b'{"unknown": "object"}'), FailureClass.CONTRACT_BROKEN),
@@ -98,7 +101,12 @@ def test_text_that_is_not_utf8_is_a_rejection_and_no_crash(platform: Platform, n
     event = ENVELOPES[platform] % name
     with pytest.raises(PayloadRejected):
         adapter.read_listing(answer(platform, PayloadKind.DETAIL, event))
-    assert adapter.judge(answer(platform, PayloadKind.DETAIL, b'{"bizCode": "%s", "R": "%s", "id": "%s"}' % (name, name, name))) is not None
+    assert (
+        adapter.judge(
+            answer(platform, PayloadKind.DETAIL, b'{"bizCode": "%s", "R": "%s", "id": "%s"}' % (name, name, name))
+        )
+        is not None
+    )
     inner = b'{"eventId": "x", "ID": 1, "DS": "%s", "id": "%s", "homeTeamName": "%s"}' % (name, name, name)
     discovery = adapter.read_discovery([answer(platform, PayloadKind.LISTING, LISTS[platform] % inner)], Sport.FOOTBALL)
     assert len(discovery.rejects) == 1
@@ -133,7 +141,10 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("platform", Platform)
-@pytest.mark.parametrize("name", [b"\\ud83d", b"\\ud83d x", b"\\ude00", b"\\ud83d\\u0041", b"\\ud83d\\n", b'say "hello" to', b"tab\there", b"\\x41"])
+@pytest.mark.parametrize(
+    "name",
+    [b"\\ud83d", b"\\ud83d x", b"\\ude00", b"\\ud83d\\u0041", b"\\ud83d\\n", b'say "hello" to', b"tab\there", b"\\x41"],
+)
 def test_a_name_that_is_malformed_for_good_is_not_asked_for_again(platform: Platform, name: bytes) -> None:
     """Half of a surrogate pair, an escape that JSON does not have: the same answer would come again, and the host is not at fault."""
     verdict = ADAPTERS[platform].judge(answer(platform, PayloadKind.DETAIL, WHOLE[platform] % name))

@@ -45,7 +45,21 @@ UNBOUNDED = {
     "400 digits": "9" * 400,
     "5000 digits": "9" * 5000,
     "minus 400 digits": "-" + "9" * 400,
-    **{text: text for text in ("1e308", "1e400", "0.1e-400", "1.0", "-0.0", '"1e999999"', '"9e99999"', '"\\ud800"', '"\\u0000"', '"NaN"')},
+    **{
+        text: text
+        for text in (
+            "1e308",
+            "1e400",
+            "0.1e-400",
+            "1.0",
+            "-0.0",
+            '"1e999999"',
+            '"9e99999"',
+            '"\\ud800"',
+            '"\\u0000"',
+            '"NaN"',
+        )
+    },
 }
 """Values that JSON can write and hardly anybody expects."""
 MARK = "«here»"
@@ -78,7 +92,9 @@ def same_both_ways(platform: Platform, body: bytes) -> Any:
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
-def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(samples: Path, platform: Platform, name: str) -> None:
+def test_a_captured_answer_is_read_whole_in_one_pass_and_alike_part_by_part(
+    samples: Path, platform: Platform, name: str
+) -> None:
     body = sample(samples, platform, name)
     detail = same_both_ways(platform, body)
     assert detail.rejects == []
@@ -115,7 +131,9 @@ def _shortened(samples: Path, platform: Platform, name: str) -> str:
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
 @settings(max_examples=80, deadline=None)
 @given(random=st.randoms(use_true_random=False), n=st.integers(1, 4))
-def test_damaged_answers_are_read_alike_both_ways(samples: Path, platform: Platform, name: str, random: Random, n: int) -> None:
+def test_damaged_answers_are_read_alike_both_ways(
+    samples: Path, platform: Platform, name: str, random: Random, n: int
+) -> None:
     body = shortened(samples, platform, name)
     for _ in range(n):
         damage(body, random)
@@ -125,10 +143,14 @@ def test_damaged_answers_are_read_alike_both_ways(samples: Path, platform: Platf
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
 @settings(max_examples=40, deadline=None)
 @given(random=st.randoms(use_true_random=False), value=st.sampled_from(list(UNBOUNDED)))
-def test_values_out_of_all_bounds_are_read_over_or_rejected(samples: Path, platform: Platform, name: str, random: Random, value: str) -> None:
+def test_values_out_of_all_bounds_are_read_over_or_rejected(
+    samples: Path, platform: Platform, name: str, random: Random, value: str
+) -> None:
     body = shortened(samples, platform, name)
     damage(body, random, [MARK])
-    assert same_both_ways(platform, json.dumps(body, ensure_ascii=False).replace(f'"{MARK}"', UNBOUNDED[value]).encode())
+    assert same_both_ways(
+        platform, json.dumps(body, ensure_ascii=False).replace(f'"{MARK}"', UNBOUNDED[value]).encode()
+    )
 
 
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
@@ -144,7 +166,9 @@ def test_an_answer_cut_off_anywhere_is_rejected(samples: Path, platform: Platfor
 @pytest.mark.parametrize(("platform", "name"), DETAILS)
 @settings(max_examples=40, deadline=None)
 @given(random=st.randoms(use_true_random=False), noise=st.binary(min_size=1, max_size=3))
-def test_bytes_changed_anywhere_are_read_over_or_rejected(samples: Path, platform: Platform, name: str, random: Random, noise: bytes) -> None:
+def test_bytes_changed_anywhere_are_read_over_or_rejected(
+    samples: Path, platform: Platform, name: str, random: Random, noise: bytes
+) -> None:
     body = json.dumps(shortened(samples, platform, name)).encode()
     at = random.randrange(len(body))
     given_answer = answer(platform, PayloadKind.DETAIL, body[:at] + noise + body[at + len(noise) :])
@@ -159,7 +183,10 @@ def test_bytes_changed_anywhere_are_read_over_or_rejected(samples: Path, platfor
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
         lambda inside: (
             st.lists(inside)
-            | st.dictionaries(st.sampled_from(["R", "D", "O", "MK", "ID", "bizCode", "data", "eventId", "markets", "id", "category"]), inside)
+            | st.dictionaries(
+                st.sampled_from(["R", "D", "O", "MK", "ID", "bizCode", "data", "eventId", "markets", "id", "category"]),
+                inside,
+            )
         ),
     ),
 )

@@ -108,7 +108,9 @@ def test_a_count_beyond_any_sport_s_is_unknown_so_that_counts_can_be_added_up() 
         assert json_values.read_count(absurd) is None
 
 
-@pytest.mark.parametrize("value", ["2026-06-26", "2026-06-26T19:00:00", "19:00", "", None, 1782500400, "0001-01-01T00:00:00+14:00", "soon"])
+@pytest.mark.parametrize(
+    "value", ["2026-06-26", "2026-06-26T19:00:00", "19:00", "", None, 1782500400, "0001-01-01T00:00:00+14:00", "soon"]
+)
 def test_an_instant_without_zone_or_that_no_date_can_hold_is_refused(value: object) -> None:
     assert json_values.parse_iso_instant(value) is None
 
@@ -157,7 +159,9 @@ def test_simulated_leagues_are_told_by_their_names(country: str | None, tourname
         (None, "Freeform", "Zoomers FC", "Virtus Bologna"),
     ],
 )
-def test_real_clubs_are_not_taken_for_simulated_ones(country: str | None, tournament: str, home: str, away: str) -> None:
+def test_real_clubs_are_not_taken_for_simulated_ones(
+    country: str | None, tournament: str, home: str, away: str
+) -> None:
     assert not json_values.is_simulated(country, tournament, home, away)
 
 
@@ -185,13 +189,24 @@ def test_a_memo_gives_what_its_function_gives_and_forgets_when_it_is_full() -> N
     assert len(memo) <= 3
 
 
-@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.decimals(0, 2000, places=2).map(str), st.text(max_size=6)))
+@given(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False),
+        st.decimals(0, 2000, places=2).map(str),
+        st.text(max_size=6),
+    )
+)
 def test_odds_by_memo_are_the_odds(value: json_values.Odds) -> None:
     assert json_values.MILLI_BY_ODDS[value] == json_values.parse_odds_milli(value)
     assert json_values.MILLI_BY_ODDS[value] == json_values.parse_odds_milli(value)
 
 
-@pytest.mark.parametrize("text", ["", "a\0", "\0\0", "\\\0", "\\u0000", "\\\\u0000", "\\\\\0", '"\0"', "\n\0", "\U0001f600\0", "\x01"])
+@pytest.mark.parametrize(
+    "text", ["", "a\0", "\0\0", "\\\0", "\\u0000", "\\\\u0000", "\\\\\0", '"\0"', "\n\0", "\U0001f600\0", "\x01"]
+)
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 def test_a_nul_becomes_the_character_for_what_is_no_character(text: str, ensure_ascii: bool) -> None:
     body = json.dumps({text: [text]}, ensure_ascii=ensure_ascii).encode()

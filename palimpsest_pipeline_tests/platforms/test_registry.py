@@ -17,7 +17,9 @@ def test_the_parser_version_names_every_platform() -> None:
 
 
 def test_configuration_reaches_the_requests() -> None:
-    made = build_adapters(betpawa_api_version="v3", betpawa_brand="betpawa-ghana", sportybet_country="gh", bet9ja_cache_version="1.2.3.4")
+    made = build_adapters(
+        betpawa_api_version="v3", betpawa_brand="betpawa-ghana", sportybet_country="gh", bet9ja_cache_version="1.2.3.4"
+    )
     first = {platform: next(adapter.discover(Sport.FOOTBALL))[0] for platform, adapter in made.items()}
     assert first[Platform.BETPAWA].path == "/api/sportsbook/v3/categories/list/2"
     assert made[Platform.BETPAWA].build_headers()["x-pawa-brand"] == "betpawa-ghana"

@@ -45,7 +45,15 @@ def write_hour(samples: Path, folder: Path) -> Path:
             if minute == 16 and platform != "sportybet":
                 continue
             at = f"2026-06-26T10:{15 if minute == 16 else minute:02d}:{n:02d}Z"
-            entries.append({"file": name, "platform": platform, "kind": "detail", "external_id": listing_id(samples / file), "received_at": at})
+            entries.append(
+                {
+                    "file": name,
+                    "platform": platform,
+                    "kind": "detail",
+                    "external_id": listing_id(samples / file),
+                    "received_at": at,
+                }
+            )
     (folder / "manifest.json").write_text(json.dumps(entries))
     return folder
 
@@ -78,10 +86,18 @@ def test_what_is_derived_is_the_same_by_batches_of_any_size(landed: Pipeline, mo
     whole = found.pop(1000)
     for size, hashes in found.items():
         assert {table for table in whole if hashes[table] != whole[table]} == set(), size
-    for table in ("core.captures", "core.market_changes", "core.unmapped_markets", "core.mapping_counts", "core.player_lists"):
+    for table in (
+        "core.captures",
+        "core.market_changes",
+        "core.unmapped_markets",
+        "core.mapping_counts",
+        "core.player_lists",
+    ):
         assert whole[table][0] > 0, table
     with landed.connect() as conn:
-        counts = conn.execute("select max(occurrences), max(cardinality(listing_ids)) from core.unmapped_markets").fetchone()
+        counts = conn.execute(
+            "select max(occurrences), max(cardinality(listing_ids)) from core.unmapped_markets"
+        ).fetchone()
         answers = conn.execute("select count(*), count(distinct listing_id) from core.captures").fetchone()
     assert counts is not None
     assert counts[0] > counts[1] > 1, "an unmapped market of several answers and listings, which batches must merge"

@@ -29,7 +29,9 @@ def recordings(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def imported(recordings: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def imported(
+    recordings: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Pipeline]:
     """A pipeline into which all captured details were imported and their days derived. The tests only read it."""
     with pipelines(postgres, tmp_path_factory.mktemp("imported")) as make:
         pipeline = make()
@@ -64,11 +66,15 @@ def priced_outcomes(samples: Path, platform: str) -> list[tuple[str, str]]:
             for outcome in market["outcomes"]
             if float(outcome["odds"]) > 1
         ]
-    return [("_".join(key.split("_")[:2]).split("@")[0], key) for key, price in body["D"]["O"].items() if float(price) > 1]
+    return [
+        ("_".join(key.split("_")[:2]).split("@")[0], key) for key, price in body["D"]["O"].items() if float(price) > 1
+    ]
 
 
 def test_one_fixture_is_matched_on_all_three_platforms(imported: Pipeline):
-    ((sr_id, kickoff, platforms, ids),) = rows(imported, "select sr_id, kickoff, platforms, external_ids from palimpsest.matched_events")
+    ((sr_id, kickoff, platforms, ids),) = rows(
+        imported, "select sr_id, kickoff, platforms, external_ids from palimpsest.matched_events"
+    )
     assert sr_id == NORWAY_FRANCE
     assert kickoff == datetime(2026, 6, 26, 19, tzinfo=UTC)
     assert platforms == ["betpawa", "sportybet", "bet9ja"]
@@ -172,7 +178,9 @@ def test_counts_of_markets_count_markets_and_not_rows(imported: Pipeline):
 
 def test_the_other_captures_are_listings_of_their_own(imported: Pipeline):
     expected = len(DETAILS) - len(REFUSED)
-    ((listings, captures),) = rows(imported, "select (select count(*) from core.event_listings), (select count(*) from core.captures)")
+    ((listings, captures),) = rows(
+        imported, "select (select count(*) from core.event_listings), (select count(*) from core.captures)"
+    )
     assert (listings, captures) == (expected, expected)
 
 

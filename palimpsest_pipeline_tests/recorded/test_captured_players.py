@@ -26,13 +26,17 @@ def write_hours(samples: Path, folder: Path) -> Path:
         name = f"{hour:%H}.json"
         shutil.copy(samples / file, folder / name)
         at = (hour + timedelta(minutes=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        entries.append({"file": name, "platform": platform, "kind": "detail", "external_id": external_id, "received_at": at})
+        entries.append(
+            {"file": name, "platform": platform, "kind": "detail", "external_id": external_id, "received_at": at}
+        )
     (folder / "manifest.json").write_text(json.dumps(entries))
     return folder
 
 
 @pytest.mark.slow
-def test_players_and_links_are_the_same_in_any_order_of_hours_and_when_replayed(samples: Path, tmp_path: Path, make_pipeline: MakePipeline) -> None:
+def test_players_and_links_are_the_same_in_any_order_of_hours_and_when_replayed(
+    samples: Path, tmp_path: Path, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline()
     manifests = import_recorded(pipeline, write_hours(samples, tmp_path / "hours"), Platform.BETPAWA)
     assert [m.partition_hour for m in manifests] == HOURS

@@ -56,7 +56,9 @@ def texts(value: Any, shape: tuple[str, ...] = (), place: Place = ()) -> Iterato
     """Every text inside, and every key that is an id: its shape, which is its place without numbers and ids, and its place."""
     if isinstance(value, str):
         yield shape, place
-    for key, inside in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+    for key, inside in (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    ):
         is_id = isinstance(key, int) or key.isdigit() or "_" in key
         if isinstance(key, str) and is_id and key not in ("SG_DESC", "G_DESC", "S_DESC"):
             yield (*shape, "key"), (*place, key, "key")
@@ -87,7 +89,9 @@ def spoilt(body: Any) -> list[Any]:
 
 
 def listing_id(platform: Platform, body: Any) -> str:
-    for key in {Platform.BETPAWA: ("id",), Platform.SPORTYBET: ("data", "eventId"), Platform.BET9JA: ("D", "ID")}[platform]:
+    for key in {Platform.BETPAWA: ("id",), Platform.SPORTYBET: ("data", "eventId"), Platform.BET9JA: ("D", "ID")}[
+        platform
+    ]:
         body = body[key]
     return str(body)
 
@@ -104,7 +108,12 @@ def scorers_of(samples: Path) -> Any:
 def endless_players(body: Any) -> list[Any]:
     """The body with 10 kB as a player's number, as his name, and as his team's."""
     found = []
-    for field, before, after in (("id", "sr:player:", ""), ("id", "sr:player:1", ""), ("desc", "", ""), ("desc", "Somebody (", ")")):
+    for field, before, after in (
+        ("id", "sr:player:", ""),
+        ("id", "sr:player:1", ""),
+        ("desc", "", ""),
+        ("desc", "Somebody (", ")"),
+    ):
         for text in (DIGITS, WIDE):
             changed = json.loads(json.dumps(body))
             for market in changed["data"]["markets"]:
@@ -134,7 +143,9 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
         cycles = []
         for n in range(n_cycles):
             begun = BEGIN + timedelta(minutes=n)
-            cycle = Cycle(make_cycle_id(begun), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(begun), begun)
+            cycle = Cycle(
+                make_cycle_id(begun), Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, floor_to_hour(begun), begun
+            )
             writer = pipeline.landing.open_writer(cycle)
             for answer in answers_of(whole, bodies, n, n_cycles, begun):
                 writer.append(answer)
@@ -143,7 +154,11 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
         rescan_landing(pipeline)
         outcome = run_here(pipeline, "replay", BEGIN.date())
         assert outcome.success, outcome.error
-        ids = {platform: listing_id(platform, body) for (platform, kind), body in whole.items() if kind is PayloadKind.DETAIL}
+        ids = {
+            platform: listing_id(platform, body)
+            for (platform, kind), body in whole.items()
+            if kind is PayloadKind.DETAIL
+        }
         yield World(pipeline, {key: len(found) for key, found in bodies.items()}, cycles, ids)
 
 
@@ -151,13 +166,21 @@ def answers_of(whole: Bodies, bodies: dict[Key, list[Any]], n: int, n_cycles: in
     """The answers of the n-th cycle: of each platform a spoilt tree, its share of the spoilt lists and details, and at last what is not spoilt."""
     at = begun
     for (platform, kind), spoilt_ones in bodies.items():
-        mine = [spoilt_ones[n % len(spoilt_ones)]] if kind is PayloadKind.TREE else [*islice(spoilt_ones, n, None, n_cycles), whole[platform, kind]]
+        mine = (
+            [spoilt_ones[n % len(spoilt_ones)]]
+            if kind is PayloadKind.TREE
+            else [*islice(spoilt_ones, n, None, n_cycles), whole[platform, kind]]
+        )
         for number, body in enumerate(mine):
             at += timedelta(milliseconds=100)
             path = f"/{kind}/{number if kind is PayloadKind.LISTING else 0}"
             # Where the id itself is spoilt, the question names none: else the answer is refused as another listing's.
             named = kind is PayloadKind.DETAIL and (found := listing_id(platform, body)) and len(found) < 100
-            yield answer_to(Request(platform, kind, path, external_id=listing_id(platform, body) if named else None), reply(body), at=at)
+            yield answer_to(
+                Request(platform, kind, path, external_id=listing_id(platform, body) if named else None),
+                reply(body),
+                at=at,
+            )
 
 
 def query(world: World, sql: str) -> list[tuple[Any, ...]]:
@@ -185,9 +208,13 @@ def test_what_is_not_spoilt_is_as_it_was(world: World) -> None:
 
 def test_what_is_too_long_is_rejected_and_what_is_kept_as_a_key_is_short(world: World) -> None:
     reasons = query(
-        world, "select distinct platform, regexp_replace(reason, ' of .*', '') from core.rejects where reason like '%at most 200 are read'"
+        world,
+        "select distinct platform, regexp_replace(reason, ' of .*', '') from core.rejects where reason like '%at most 200 are read'",
     )
-    assert set(reasons) >= {(platform, "an id") for platform in Platform} | {("betpawa", "an outcome id"), ("sportybet", "an outcome id")}
+    assert set(reasons) >= {(platform, "an id") for platform in Platform} | {
+        ("betpawa", "an outcome id"),
+        ("sportybet", "an outcome id"),
+    }
     keys = {
         "core.rejects": ("external_id", "path", "reason"),
         "ops.listing_ids": ("external_id",),

@@ -37,7 +37,15 @@ BEFORE: Final = {
     "away_sending_off_incl_et": "away_sending_off",
 }
 """Market to the market with which it shared a key."""
-LINED: Final = ("exact_goals", "exact_goals_1h", "exact_goals_2h", "home_exact_goals", "away_exact_goals", "goal_range", "winning_margin")
+LINED: Final = (
+    "exact_goals",
+    "exact_goals_1h",
+    "exact_goals_2h",
+    "home_exact_goals",
+    "away_exact_goals",
+    "goal_range",
+    "winning_margin",
+)
 PRICES: Final = """
     select e.platform, k.market_key, l.specifier, m.odds_milli, c.mapping_version
     from core.captures c
@@ -77,7 +85,9 @@ def _prices(pipeline: Pipeline, hour: datetime) -> tuple[Prices, set[str]]:
     found: Prices = {}
     versions = set()
     with pipeline.connect() as conn:
-        for platform, market, specifier, odds, version in conn.execute(PRICES, [[*BEFORE, *BEFORE.values(), *LINED], hour]):
+        for platform, market, specifier, odds, version in conn.execute(
+            PRICES, [[*BEFORE, *BEFORE.values(), *LINED], hour]
+        ):
             found.setdefault((platform, market, specifier), []).append(odds)
             versions.add(version)
     return found, versions
@@ -90,7 +100,15 @@ def moved(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     for file, platform, received_at in ANSWERS:
         shutil.copy(samples / file, folder / Path(file).name)
         external_id = listing_id_in(samples / file, platform)
-        entries.append({"file": Path(file).name, "platform": platform, "kind": "detail", "external_id": external_id, "received_at": received_at})
+        entries.append(
+            {
+                "file": Path(file).name,
+                "platform": platform,
+                "kind": "detail",
+                "external_id": external_id,
+                "received_at": received_at,
+            }
+        )
     (folder / "manifest.json").write_text(json.dumps(entries))
     with pipelines(postgres, tmp_path_factory.mktemp("moved")) as make:
         now, old = make(), make()
@@ -139,7 +157,9 @@ def test_prices_of_a_split_bet_move_from_the_old_key_to_the_new_one(moved: Moved
 def test_prices_of_a_market_that_got_lines_move_to_their_line(moved: Moved) -> None:
     before, after = moved.before[LANDED], moved.after[LANDED]
     lined = {key for key in before if key[1] in LINED}
-    assert {(platform, market) for platform, market, specifier in lined if specifier == ""} == {key for key in _keys(before) if key[1] in LINED}
+    assert {(platform, market) for platform, market, specifier in lined if specifier == ""} == {
+        key for key in _keys(before) if key[1] in LINED
+    }
     assert ("sportybet", "exact_goals", "top=6") in after
     for key in lined:
         assert key not in after

@@ -52,7 +52,11 @@ def bet9ja(body: Any) -> None:
 def derived(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline that took in the fixture of three platforms, spoilt. The tests only read it."""
     folder = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
-    entries = [entry for entry in json.loads((folder / "manifest.json").read_text()) if entry["received_at"].startswith("2026-06-26")]
+    entries = [
+        entry
+        for entry in json.loads((folder / "manifest.json").read_text())
+        if entry["received_at"].startswith("2026-06-26")
+    ]
     for entry in entries:
         file = folder / entry["file"]
         body = json.loads(file.read_bytes())
@@ -73,14 +77,22 @@ def rows(pipeline: Pipeline, query: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_landing_keeps_what_was_sent(derived: Pipeline) -> None:
-    bodies = [bytes(body) for manifest in derived.landing.list_cycles() for body in derived.landing.read_answers(manifest, columns=["body"])["body"]]
+    bodies = [
+        bytes(body)
+        for manifest in derived.landing.list_cycles()
+        for body in derived.landing.read_answers(manifest, columns=["body"])["body"]
+    ]
     assert len(bodies) == 3
     assert all(b"\\u0000" in body and SHOWN.encode() not in body for body in bodies)
 
 
 def test_names_show_it_and_the_fixture_is_matched(derived: Pipeline) -> None:
     names = rows(derived, "select platform, home_team, away_team, fixture_sr_id from core.event_listings order by 1")
-    assert [(platform, SHOWN in home + away) for platform, home, away, _ in names] == [("bet9ja", False), ("betpawa", True), ("sportybet", True)]
+    assert [(platform, SHOWN in home + away) for platform, home, away, _ in names] == [
+        ("bet9ja", False),
+        ("betpawa", True),
+        ("sportybet", True),
+    ]
     assert {sr_id for *_, sr_id in names} == {66457014}
 
 
@@ -97,9 +109,16 @@ def test_ids_with_a_nul_are_unmapped_or_rejected_and_never_another_id(derived: P
         ("sportybet", "40", "no_matching_outcomes"),
         ("sportybet", "900069", "unknown_param"),
     }
-    assert [(market, why) for platform, market, why in ledger if platform == "betpawa"][-1] == (f"3743{SHOWN}", "unknown_market")
-    assert rows(derived, "select platform, path from core.rejects where platform = 'bet9ja'") == [("bet9ja", f'$.D.O["{SHOWN}"]')]
-    assert rows(derived, f"select count(*) from ops.market_lines where (specifier || outcome) like '%{SHOWN}%'") == [(0,)]
+    assert [(market, why) for platform, market, why in ledger if platform == "betpawa"][-1] == (
+        f"3743{SHOWN}",
+        "unknown_market",
+    )
+    assert rows(derived, "select platform, path from core.rejects where platform = 'bet9ja'") == [
+        ("bet9ja", f'$.D.O["{SHOWN}"]')
+    ]
+    assert rows(derived, f"select count(*) from ops.market_lines where (specifier || outcome) like '%{SHOWN}%'") == [
+        (0,)
+    ]
 
 
 def test_ids_without_end_are_told_by_their_beginning(derived: Pipeline) -> None:

@@ -91,8 +91,16 @@ def replay(pipeline: Pipeline, *hours: datetime) -> None:
 def story(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     recordings = write_recordings(samples, tmp_path_factory.mktemp("recordings") / "folder")
     words = load_vocabulary()
-    known = words.keys.join(words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id")
-    ids = sorted({(p, market) for p, sport, market in known.select("platform", "sport", "external_market_id").iter_rows() if sport == "football"})
+    known = words.keys.join(
+        words.markets.filter(words.markets["market_key"].is_in(list(LACKING))).select("market_id"), on="market_id"
+    )
+    ids = sorted(
+        {
+            (p, market)
+            for p, sport, market in known.select("platform", "sport", "external_market_id").iter_rows()
+            if sport == "football"
+        }
+    )
     with pipelines(postgres, tmp_path_factory.mktemp("ledger")) as make:
         whole, lacking = make(), make()
         lacking.__dict__["vocabulary"] = without(LACKING, tmp_path_factory.mktemp("lacking") / "vocabulary")
@@ -153,7 +161,9 @@ def test_coverage_counts_what_is_lacking_as_unknown(story: Story):
         assert unknown["n_unknown_market"] >= (lacking if platform != "betpawa" else 1)
         for family in ("result", "corners"):
             assert by_family[platform, family]["n_markets_seen"] < whole[platform, family]["n_markets_seen"], platform
-        seen = [sum(row["n_markets_seen"] for (p, _), row in told.items() if p == platform) for told in (by_family, whole)]
+        seen = [
+            sum(row["n_markets_seen"] for (p, _), row in told.items() if p == platform) for told in (by_family, whole)
+        ]
         assert seen[0] == seen[1]
 
 
@@ -168,7 +178,9 @@ def test_after_a_replay_of_one_hour_what_is_left_is_known_to_be_mapped(story: St
 
 def test_after_a_replay_of_all_hours_the_prices_are_there_and_the_ledger_is_rid_of_them(story: Story):
     assert story.whole.ledger == []
-    assert {(platform, key) for platform, key, _ in story.whole.priced} == {(p, key) for p in Platform for key in LACKING}
+    assert {(platform, key) for platform, key, _ in story.whole.priced} == {
+        (p, key) for p in Platform for key in LACKING
+    }
     now = load_vocabulary().version
     assert now != story.lacking_version
     assert {row["mapping_version"] for row in story.whole.coverage} == {now}

@@ -40,7 +40,10 @@ class Seen:
         self.requests: list[str] = []
         self.troubles: list[str] = []
         shown.on("request", lambda request: self.requests.append(request.url))
-        shown.on("console", lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None)
+        shown.on(
+            "console",
+            lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None,
+        )
         shown.on("pageerror", lambda error: self.troubles.append(str(error)))
         shown.on("dialog", lambda dialog: (self.troubles.append(f"dialog: {dialog.message}"), dialog.dismiss()))
 
@@ -153,12 +156,17 @@ def test_the_cards_are_the_marts_counts(shown: Page, world: Coverage):
         fixtures = world.fixtures.filter(pl.lit(started) | ~pl.col("started"))
         for name in ("all", "matched", "home_only", "competitor_only", "undetermined"):
             n = fixtures.height if name == "all" else fixtures.filter(fixture_class=name).height
-            expect(shown.locator(f".universe:visible .card.{name} strong")).to_have_text(f"{n:,}".replace(",", "\u202f"))
+            expect(shown.locator(f".universe:visible .card.{name} strong")).to_have_text(
+                f"{n:,}".replace(",", "\u202f")
+            )
         assert counted(shown) == fixtures.height
 
 
 def test_filters_select_and_change_no_count(shown: Page, world: Coverage):
-    cards, row = shown.locator(".universe:visible .cards").inner_text(), shown.locator("#tournaments tbody:visible tr").first
+    cards, row = (
+        shown.locator(".universe:visible .cards").inner_text(),
+        shown.locator("#tournaments tbody:visible tr").first,
+    )
     figures = row.locator("td").all_inner_texts()
     shown.locator("#availability").select_option("competitor_only")
     assert counted(shown) == upcoming(world).filter(fixture_class="competitor_only").height
@@ -175,7 +183,9 @@ def test_filters_select_and_change_no_count(shown: Page, world: Coverage):
     expect(row.locator("td")).to_have_text(figures)
 
 
-@pytest.mark.parametrize(("words", "stem"), [("TROMSO", "Tromsø"), ("lodz", "Łódź"), ("besiktas", "Beşiktaş"), ("sao PAULO", "São Paulo")])
+@pytest.mark.parametrize(
+    ("words", "stem"), [("TROMSO", "Tromsø"), ("lodz", "Łódź"), ("besiktas", "Beşiktaş"), ("sao PAULO", "São Paulo")]
+)
 def test_search_knows_neither_accents_nor_case(shown: Page, world: Coverage, words: str, stem: str):
     search(shown, words)
     both = pl.col("home_team").str.contains(stem, literal=True) | pl.col("away_team").str.contains(stem, literal=True)
@@ -202,7 +212,10 @@ def test_a_row_opens_by_keyboard_to_its_fixtures(shown: Page, world: Coverage):
     assert events.count() == mine.height > 0
     first = mine.sort("effective_kickoff", "home_team").row(0, named=True)
     expect(events.first.locator(".teams")).to_contain_text(f"{first['home_team']} – {first['away_team']}")
-    marks = {p: f"✓ {worlds.PLATFORM_NAMES[p]}" if p in first["platforms"] else f"– {worlds.PLATFORM_NAMES[p]}" for p in worlds.PLATFORM_NAMES}
+    marks = {
+        p: f"✓ {worlds.PLATFORM_NAMES[p]}" if p in first["platforms"] else f"– {worlds.PLATFORM_NAMES[p]}"
+        for p in worlds.PLATFORM_NAMES
+    }
     assert all(mark in events.first.locator(".who").inner_text() for mark in marks.values())
     shown.keyboard.press("Enter")
     expect(events).to_have_count(0)
@@ -287,7 +300,11 @@ def test_trends_are_drawn_and_can_be_read_as_tables(shown: Page):
     rates = shown.locator("#trend-figures figure").first
     rates.locator("summary").click()
     expect(rates.locator("tbody tr")).to_have_count(40)
-    assert rates.locator("tbody tr").nth(20).locator("td").all_inner_texts() == ["–", "–", "–"]  # a platform could not be looked at
+    assert rates.locator("tbody tr").nth(20).locator("td").all_inner_texts() == [
+        "–",
+        "–",
+        "–",
+    ]  # a platform could not be looked at
     rates.locator("summary").click()
 
 
@@ -346,8 +363,12 @@ DRAWN = """(figure, parts) => {
 
 def test_what_could_not_be_backed_is_dashed_and_what_could_is_not(shown: Page, world: Coverage):
     _, states = worlds.prices(world, "match_result", most=300)
-    known = states.with_columns(ends_at=pl.coalesce("ends_at", "last_confirmed_at")).with_columns(span=pl.col("ends_at") - pl.col("begins_at"))
-    of_offer = known.group_by("sr_id", "platform").agg(*(pl.col("span").filter(state=s).max().alias(s) for s in ("suspended", "not_observed")))
+    known = states.with_columns(ends_at=pl.coalesce("ends_at", "last_confirmed_at")).with_columns(
+        span=pl.col("ends_at") - pl.col("begins_at")
+    )
+    of_offer = known.group_by("sr_id", "platform").agg(
+        *(pl.col("span").filter(state=s).max().alias(s) for s in ("suspended", "not_observed"))
+    )
     both_long = pl.min_horizontal(pl.col("suspended", "not_observed").fill_null(pl.duration()))
     sr_id, platform, *_ = of_offer.sort(both_long, "sr_id", "platform").row(-1)
     begin, end = known.filter(sr_id=sr_id).select(pl.col("begins_at").min(), pl.col("ends_at").max()).row(0)
@@ -361,7 +382,10 @@ def test_what_could_not_be_backed_is_dashed_and_what_could_is_not(shown: Page, w
     for button in figure.locator(".legend button").all():
         if worlds.PLATFORM_NAMES[platform] not in button.inner_text():
             button.click()
-    parts = {state: [(at - begin) / (end - begin) for at in span] for state, *span in longest.select("state", "begins_at", "ends_at").iter_rows()}
+    parts = {
+        state: [(at - begin) / (end - begin) for at in span]
+        for state, *span in longest.select("state", "begins_at", "ends_at").iter_rows()
+    }
     ink = dict(zip(parts, figure.evaluate(DRAWN, list(parts.values())), strict=True))
     assert all(map(len, ink.values()))
     assert all(ink["offered"]), "solid"
@@ -454,7 +478,9 @@ def test_every_control_has_a_name(shown: Page):
 def test_without_scripts_the_figures_of_now_are_there(browser: Browser, file: Path, world: Coverage):
     with opened(browser, file, java_script_enabled=False) as (shown, _):
         matched = upcoming(world).filter(fixture_class="matched").height
-        expect(shown.locator(".universe:visible .card.matched strong")).to_have_text(f"{matched:,}".replace(",", "\u202f"))
+        expect(shown.locator(".universe:visible .card.matched strong")).to_have_text(
+            f"{matched:,}".replace(",", "\u202f")
+        )
         expect(shown.locator("#fixtures")).to_be_hidden()
 
 
@@ -484,7 +510,11 @@ ON_A_NARROW_PHONE = {"width": 390, "height": 844}
 def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A page of few fixtures, whose prices hardly move; Bet9ja, which lists all of them, has none. Platforms spell a country in two ways."""
     found = worlds.coverage(30)
-    everywhere = found.fixtures.filter(~pl.col("started"), pl.col("platforms").list.len() == 3).sort("effective_kickoff")["sr_id"].head(1)
+    everywhere = (
+        found.fixtures.filter(~pl.col("started"), pl.col("platforms").list.len() == 3)
+        .sort("effective_kickoff")["sr_id"]
+        .head(1)
+    )
     stretches, states = worlds.prices(found, "match_result")
     hardly = stretches.with_columns(odds_milli=1725 + pl.col("odds_milli") % 10)
     here = pl.col("sr_id").is_in(everywhere.implode()) & (pl.col("platform") != "bet9ja")
@@ -492,12 +522,20 @@ def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     made.add("match_result", hardly.filter(here), states.filter(here), worlds.MARKETS["match_result"][1])
     keys = found.tournaments["tournament_key"].unique().sort()[:3].to_list()
     spelled = {keys[0]: "Czechia", keys[1]: "Czech Republic", keys[2]: "Europe"}
-    tournaments = found.tournaments.with_columns(country=pl.col("tournament_key").replace_strict(spelled, default=pl.col("country")))
-    rows = [(keys[0], "betpawa", "Czechia", "CZ"), (keys[1], "bet9ja", "Czech Republic", "CZ"), (keys[2], "betpawa", "Europe", None)]
+    tournaments = found.tournaments.with_columns(
+        country=pl.col("tournament_key").replace_strict(spelled, default=pl.col("country"))
+    )
+    rows = [
+        (keys[0], "betpawa", "Czechia", "CZ"),
+        (keys[1], "bet9ja", "Czech Republic", "CZ"),
+        (keys[2], "betpawa", "Europe", None),
+    ]
     rows += [(keys[0], "sportybet", "Czech Republic", "CZ"), (keys[2], "sportybet", "International Clubs", None)]
     found = replace(found, tournaments=tournaments, countries=pl.DataFrame(rows, schema=COUNTRIES_SCHEMA, orient="row"))
     path = tmp_path_factory.mktemp("calm") / "coverage.html"
-    path.write_text(render_page(PageOrigin(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), made, worlds.names()))
+    path.write_text(
+        render_page(PageOrigin(worlds.AS_OF, "0.1.0", "3", "14+abc"), found, worlds.trends(), made, worlds.names())
+    )
     context = browser.new_context(viewport=ON_SCREEN, reduced_motion="reduce")
     context.add_init_script(RECORD_TEXTS)
     shown = context.new_page()
@@ -544,12 +582,16 @@ def test_a_country_is_there_once_and_what_platforms_place_elsewhere_is_found_und
 
 def test_what_is_chosen_is_said_to_be_of_all_fixtures(calm: Page):
     calm.locator("#platform").select_option(index=1)
-    expect(calm.locator("#result")).to_have_text(re.compile(r"^\d+ fixtures in \d+ tournaments?, of \d+ fixtures in all$"))
+    expect(calm.locator("#result")).to_have_text(
+        re.compile(r"^\d+ fixtures in \d+ tournaments?, of \d+ fixtures in all$")
+    )
     calm.get_by_role("button", name="Clear").click()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_on_a_narrow_phone_the_rates_are_not_cut_off(browser: Browser, file: Path, scheme: str):
     with opened(browser, file, viewport=ON_A_NARROW_PHONE, color_scheme=scheme) as (shown, _):
-        edges = shown.evaluate("[...document.querySelectorAll('.rates th, .rates td, .rates li')].map((e) => e.getBoundingClientRect().right)")
+        edges = shown.evaluate(
+            "[...document.querySelectorAll('.rates th, .rates td, .rates li')].map((e) => e.getBoundingClientRect().right)"
+        )
         assert 0 < max(edges) <= ON_A_NARROW_PHONE["width"]

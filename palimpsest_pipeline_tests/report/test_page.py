@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from palimpsest_pipeline.report.page import PAGE_FOLDER, SCRIPT_NAMES, PageOrigin, format_percent, format_thousands, render_page
+from palimpsest_pipeline.report.page import (
+    PAGE_FOLDER,
+    SCRIPT_NAMES,
+    PageOrigin,
+    format_percent,
+    format_thousands,
+    render_page,
+)
 
 from . import worlds
 
@@ -68,14 +75,18 @@ def test_nothing_is_fetched(parts: Parts):
 
 
 def test_its_policy_allows_its_own_scripts_and_styles_and_nothing_else(parts: Parts):
-    (policy,) = (a["content"] for tag, a in parts.elements if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    (policy,) = (
+        a["content"] for tag, a in parts.elements if tag == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
     rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split("; ")}
     assert rules["default-src"] == ["'none'"]
     assert "unsafe" not in policy
 
     def sources(texts: list[str]) -> set[str]:
         return {
-            f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'" for t in texts if not re.fullmatch(r"[A-Za-z0-9+/=]+", t)
+            f"'sha256-{base64.b64encode(hashlib.sha256(t.encode()).digest()).decode()}'"
+            for t in texts
+            if not re.fullmatch(r"[A-Za-z0-9+/=]+", t)
         }
 
     assert set(rules["script-src"]) == sources(parts.texts["script"])
@@ -108,7 +119,10 @@ def test_it_holds_what_it_was_given(parts: Parts):
         assert [n for n, value in enumerate(cycles[name]) if value is None] == [unseen], name
     assert None not in cycles["n_undetermined"]
     assert len(cycles["covered"]) == len(cycles["rate"]) == 2
-    assert all([n for n, value in enumerate(lines) if value is None] == [unseen] for lines in (*cycles["covered"], *cycles["rate"]))
+    assert all(
+        [n for n, value in enumerate(lines) if value is None] == [unseen]
+        for lines in (*cycles["covered"], *cycles["rate"])
+    )
     assert cycles["carried"].count(1) == 1
 
 
@@ -127,8 +141,12 @@ def test_what_may_be_more_and_what_is_not_known_are_said_so(text: str):
     found = worlds.coverage(40, failed=("betpawa",))
     blind = render_page(MADE, found, worlds.trends(), worlds.histories(found), worlds.names())
     assert "seen</span>" in text
-    assert re.search(r'<li class="fixture_match_rate"><strong>≥ [\d.]+\u202f%</strong> of its fixtures with a competitor', text)
-    assert blind.count('<li class="home_covered_rate"><strong>?</strong> of home') == 4  # two competitors, with started ones and without
+    assert re.search(
+        r'<li class="fixture_match_rate"><strong>≥ [\d.]+\u202f%</strong> of its fixtures with a competitor', text
+    )
+    assert (
+        blind.count('<li class="home_covered_rate"><strong>?</strong> of home') == 4
+    )  # two competitors, with started ones and without
     assert "<strong>0.0\u202f%</strong>" not in blind
 
 

@@ -11,7 +11,12 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.report.price_lines import PriceHistories, append_current, compute_turning_points, rank_main_lines
+from palimpsest_pipeline.report.price_lines import (
+    PriceHistories,
+    append_current,
+    compute_turning_points,
+    rank_main_lines,
+)
 from palimpsest_pipeline.storage.marts.page_prices import CURRENT_PRICES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
 
 from .worlds import AS_OF
@@ -27,16 +32,24 @@ def at(hours: float | None) -> datetime | None:
 
 def stretches(*rows: tuple[str, float, float | None, int], offer: tuple[Any, ...] = OFFER) -> pl.DataFrame:
     """Rows (outcome, begin, end, odds x 1000), in hours."""
-    return pl.DataFrame([(*offer, o, at(a), at(b), odds) for o, a, b, odds in rows], schema=STRETCHES_SCHEMA, orient="row")
+    return pl.DataFrame(
+        [(*offer, o, at(a), at(b), odds) for o, a, b, odds in rows], schema=STRETCHES_SCHEMA, orient="row"
+    )
 
 
 def states(*rows: tuple[str, float, float | None, float | None], offer: tuple[Any, ...] = OFFER) -> pl.DataFrame:
     """Rows (state, begin, end, last look), in hours."""
-    return pl.DataFrame([(*offer, at(a), at(b), state, at(look)) for state, a, b, look in rows], schema=STATES_SCHEMA, orient="row")
+    return pl.DataFrame(
+        [(*offer, at(a), at(b), state, at(look)) for state, a, b, look in rows], schema=STATES_SCHEMA, orient="row"
+    )
 
 
 def current(
-    *rows: tuple[str, int | None, float], state: str = "offered", state_since: float = 0, look: float, offer: tuple[Any, ...] = OFFER
+    *rows: tuple[str, int | None, float],
+    state: str = "offered",
+    state_since: float = 0,
+    look: float,
+    offer: tuple[Any, ...] = OFFER,
 ) -> pl.DataFrame:
     """Rows (outcome, odds x 1000, since when), in hours."""
     told = [(*offer, outcome, odds, at(since), state, at(state_since), at(look)) for outcome, odds, since in rows]
@@ -49,17 +62,30 @@ def lines(priced: pl.DataFrame, known: pl.DataFrame, now: pl.DataFrame) -> list[
 
 def test_what_stands_now_goes_on_from_a_history_that_is_older():
     priced, known = stretches(("1", 0, None, 2100), ("2", 0, None, 3000)), states(("offered", 0, None, 2))
-    assert lines(priced, known, current(("1", 2200, 3), ("2", 3000, 0), look=3)) == [(0, [2100, 3000]), (3, [2200, 3000])]
+    assert lines(priced, known, current(("1", 2200, 3), ("2", 3000, 0), look=3)) == [
+        (0, [2100, 3000]),
+        (3, [2200, 3000]),
+    ]
     off = current(("1", None, 3), ("2", None, 3), state="suspended", state_since=3, look=4)
     assert lines(priced, known, off) == [(0, [2100, 3000]), (3, [-2100, -3000]), (4, [-2100, -3000])]
-    assert lines(priced, known, current(("1", 2100, 0), ("2", 3000, 0), look=3)) == [(0, [2100, 3000]), (3, [2100, 3000])]
+    assert lines(priced, known, current(("1", 2100, 0), ("2", 3000, 0), look=3)) == [
+        (0, [2100, 3000]),
+        (3, [2100, 3000]),
+    ]
     gap = states(("offered", 0, 2, 2), ("not_observed", 2, None, None))
-    assert lines(priced, gap, current(("1", 2100, 0), ("2", 3000, 0), look=5)) == [(0, [2100, 3000]), (2, [0, 0]), (5, [2100, 3000])]
+    assert lines(priced, gap, current(("1", 2100, 0), ("2", 3000, 0), look=5)) == [
+        (0, [2100, 3000]),
+        (2, [0, 0]),
+        (5, [2100, 3000]),
+    ]
 
 
 def test_what_stands_now_is_all_there_is_of_an_offer_without_a_history():
     nothing, unknown = stretches(), states()
-    assert lines(nothing, unknown, current(("1", 2200, 3), ("2", None, 3), state_since=3, look=4)) == [(3, [2200, 0]), (4, [2200, 0])]
+    assert lines(nothing, unknown, current(("1", 2200, 3), ("2", None, 3), state_since=3, look=4)) == [
+        (3, [2200, 0]),
+        (4, [2200, 0]),
+    ]
     assert lines(nothing, unknown, current(look=4)) == []
 
 
@@ -75,7 +101,9 @@ def walked(found: pl.DataFrame) -> list[tuple[float, list[int]]]:
 
 def test_a_line_is_solid_then_off_then_a_hole_then_solid_again():
     priced = stretches(("1", 0, 2, 2100), ("2", 0, 2, 3000), ("1", 2, 3, 2200), ("2", 2, 3, 3000), ("1", 6, None, 2300))
-    known = states(("offered", 0, 3, 2.5), ("suspended", 3, 4, 3.5), ("not_observed", 4, 6, None), ("offered", 6, None, 8))
+    known = states(
+        ("offered", 0, 3, 2.5), ("suspended", 3, 4, 3.5), ("not_observed", 4, 6, None), ("offered", 6, None, 8)
+    )
     assert walked(compute_turning_points(priced, known, ["1", "2"], SINCE)) == [
         (0, [2100, 3000]),
         (2, [2200, 3000]),
@@ -88,12 +116,16 @@ def test_a_line_is_solid_then_off_then_a_hole_then_solid_again():
 
 def test_what_is_withdrawn_is_not_what_nobody_looked_at():
     priced = stretches(("1", 0, 1, 2100))
-    assert walked(compute_turning_points(priced, states(("offered", 0, 1, 0.5), ("withdrawn", 1, None, 5)), ["1"], SINCE)) == [
+    assert walked(
+        compute_turning_points(priced, states(("offered", 0, 1, 0.5), ("withdrawn", 1, None, 5)), ["1"], SINCE)
+    ) == [
         (0, [2100]),
         (1, [-2100]),
         (5, [-2100]),
     ]
-    assert walked(compute_turning_points(priced, states(("offered", 0, 1, 0.5), ("not_observed", 1, None, None)), ["1"], SINCE)) == [
+    assert walked(
+        compute_turning_points(priced, states(("offered", 0, 1, 0.5), ("not_observed", 1, None, None)), ["1"], SINCE)
+    ) == [
         (0, [2100]),
         (1, [0]),
     ]
@@ -110,7 +142,9 @@ def test_an_outcome_that_was_never_priced_has_no_line_before_its_first_price():
 
 def test_what_stood_before_the_first_day_shown_begins_there():
     since = BEGIN + timedelta(hours=1)
-    found = compute_turning_points(stretches(("1", 0, 2, 2100), ("1", 2, None, 2200)), states(("offered", 0, None, 3)), ["1"], since)
+    found = compute_turning_points(
+        stretches(("1", 0, 2, 2100), ("1", 2, None, 2200)), states(("offered", 0, None, 3)), ["1"], since
+    )
     assert walked(found) == [(1, [2100]), (2, [2200]), (3, [2200])]
 
 
@@ -118,7 +152,11 @@ def test_the_last_price_before_the_first_day_shown_is_known_there_though_it_coul
     since = BEGIN + timedelta(hours=3)
     known = states(("offered", 0, 2, 1.5), ("suspended", 2, 5, 4.5), ("offered", 5, None, 6))
     priced = stretches(("1", 0, 2, 2100), ("2", 0, 1, 3000), ("1", 5, None, 2300))
-    assert walked(compute_turning_points(priced, known, ["1", "2"], since)) == [(3, [-2100, -3000]), (5, [2300, -3000]), (6, [2300, -3000])]
+    assert walked(compute_turning_points(priced, known, ["1", "2"], since)) == [
+        (3, [-2100, -3000]),
+        (5, [2300, -3000]),
+        (6, [2300, -3000]),
+    ]
 
 
 def test_what_was_priced_before_the_first_day_shown_only_makes_no_line():
@@ -131,7 +169,9 @@ def test_what_was_priced_before_the_first_day_shown_only_makes_no_line():
 
 
 def test_a_fixture_seen_once_has_one_turn():
-    assert walked(compute_turning_points(stretches(("1", 0, None, 2100)), states(("offered", 0, None, 0)), ["1"], SINCE)) == [(0, [2100])]
+    assert walked(
+        compute_turning_points(stretches(("1", 0, None, 2100)), states(("offered", 0, None, 0)), ["1"], SINCE)
+    ) == [(0, [2100])]
 
 
 def test_without_stretches_there_is_no_line():
@@ -152,17 +192,27 @@ def lives(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
             known.append(states((state, begin, None if is_open else end, end), offer=offer))
             if state == "offered":
                 backed = draw(st.lists(st.sampled_from(["1", "2"]), unique=True))
-                priced += [stretches((outcome, begin, None if is_open else end, draw(st.integers(1010, 9000))), offer=offer) for outcome in backed]
+                priced += [
+                    stretches((outcome, begin, None if is_open else end, draw(st.integers(1010, 9000))), offer=offer)
+                    for outcome in backed
+                ]
     return pl.concat(priced), pl.concat(known)
 
 
 def expected(priced: pl.DataFrame, known: pl.DataFrame, offer: dict[str, Any], outcome: str, instant: datetime) -> int:
     """The value at an instant, straight from the definition."""
     mine = [r for r in known.iter_rows(named=True) if all(r[name] == offer[name] for name in offer)]
-    state = next((r["state"] for r in mine if r["begins_at"] <= instant and (r["ends_at"] is None or instant < r["ends_at"])), None)
+    state = next(
+        (r["state"] for r in mine if r["begins_at"] <= instant and (r["ends_at"] is None or instant < r["ends_at"])),
+        None,
+    )
     if state is None:  # after the last interval's end its state is what was known last
         state = max((r for r in mine if r["begins_at"] <= instant), key=lambda r: r["begins_at"])["state"]
-    prices = [r for r in priced.iter_rows(named=True) if all(r[name] == offer[name] for name in offer) and r["outcome_key"] == outcome]
+    prices = [
+        r
+        for r in priced.iter_rows(named=True)
+        if all(r[name] == offer[name] for name in offer) and r["outcome_key"] == outcome
+    ]
     begun = sorted((r for r in prices if r["begins_at"] <= instant), key=lambda r: r["begins_at"])
     if state == "not_observed" or not begun:
         return 0
@@ -184,15 +234,22 @@ def test_at_every_instant_a_line_is_what_the_definition_says(world: tuple[pl.Dat
             instant = BEGIN + timedelta(minutes=30 * half_hours)
             if rows["at"][0] <= instant <= rows["at"][-1]:
                 values = rows.filter(pl.col("at") <= instant)["values"][-1].to_list()
-                assert values == [expected(priced, known, offer, outcome, instant) for outcome in ("1", "2")], (offer, half_hours)
+                assert values == [expected(priced, known, offer, outcome, instant) for outcome in ("1", "2")], (
+                    offer,
+                    half_hours,
+                )
 
 
 @settings(max_examples=40)
 @given(lives(), st.randoms(use_true_random=False))
-def test_neither_order_nor_duplicates_nor_other_fixtures_change_a_line(world: tuple[pl.DataFrame, pl.DataFrame], draw: Any):
+def test_neither_order_nor_duplicates_nor_other_fixtures_change_a_line(
+    world: tuple[pl.DataFrame, pl.DataFrame], draw: Any
+):
     priced, known = world
     found = compute_turning_points(priced, known, ["1", "2"], SINCE)
-    shuffled = [pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1000)) for frame in world]
+    shuffled = [
+        pl.concat([frame, frame]).sample(fraction=1, shuffle=True, seed=draw.randrange(1000)) for frame in world
+    ]
     assert compute_turning_points(*shuffled, ["1", "2"], SINCE).equals(found)
     alone = compute_turning_points(*(frame.filter(pl.col("sr_id") == 1) for frame in world), ["1", "2"], SINCE)
     assert alone.equals(found.filter(pl.col("sr_id") == 1))
@@ -200,7 +257,10 @@ def test_neither_order_nor_duplicates_nor_other_fixtures_change_a_line(world: tu
 
 def test_of_many_lines_those_are_shown_that_most_platforms_price_and_first_what_is_nearest_to_even():
     def line(specifier: str, platforms: tuple[str, ...], over: int, under: int) -> list[pl.DataFrame]:
-        return [stretches(("over", 0, None, over), ("under", 0, None, under), offer=(1, "total_goals", specifier, p)) for p in platforms]
+        return [
+            stretches(("over", 0, None, over), ("under", 0, None, under), offer=(1, "total_goals", specifier, p))
+            for p in platforms
+        ]
 
     both, one = ("betpawa", "bet9ja"), ("betpawa",)
     rows = pl.concat(

@@ -5,7 +5,13 @@ import dataclasses
 import polars as pl
 import pytest
 
-from palimpsest_pipeline.report.fixture_columns import FIXTURE_CLASSES, UNKNOWN_COUNT, build_fixture_columns, build_tournament_columns, list_leads
+from palimpsest_pipeline.report.fixture_columns import (
+    FIXTURE_CLASSES,
+    UNKNOWN_COUNT,
+    build_fixture_columns,
+    build_tournament_columns,
+    list_leads,
+)
 from palimpsest_pipeline.report.statements import OfferStatus, build_figures, list_offers
 
 from . import worlds
@@ -29,7 +35,11 @@ def test_cards_are_the_marts_counts_and_add_up(whole, include_started: bool):
     classes = whole.fixtures.filter(pl.lit(include_started) | ~pl.col("started"))["fixture_class"].value_counts()
     assert {name: n for name, n in counts.items() if name != "all" and n} == dict(classes.iter_rows())
     assert counts["all"] == sum(n for name, n in counts.items() if name != "all")
-    assert all((card.of, card.share) == (counts["all"], card.n / counts["all"]) for card in of_universe.cards if card.name != "all")
+    assert all(
+        (card.of, card.share) == (counts["all"], card.n / counts["all"])
+        for card in of_universe.cards
+        if card.name != "all"
+    )
 
 
 def test_every_rate_comes_with_its_denominator(whole):
@@ -61,7 +71,9 @@ def test_what_rests_on_a_platform_that_could_not_be_looked_at_is_at_least_so_muc
     assert [rate.at_least for rate in sportybet.rates] == [False, False, False], "neither it nor home lacks a look"
     cards = {card.name: card for card in build_figures(lame, include_started=False).cards}
     assert [name for name, card in cards.items() if card.at_least] == ["all", "matched", "competitor_only"]
-    assert (cards["home_only"].n, cards["home_only"].share) == (None, None), "bet9ja may have any of them: that none is known says nothing"
+    assert (cards["home_only"].n, cards["home_only"].share) == (None, None), (
+        "bet9ja may have any of them: that none is known says nothing"
+    )
     assert cards["undetermined"].n > 0
 
 
@@ -96,7 +108,9 @@ def test_a_platform_of_an_earlier_look_says_of_when_it_is():
     (platform,) = (p for p in list_offers(carried) if p.key == "sportybet")
     assert platform.seen is OfferStatus.CARRIED
     assert platform.status.endswith("its listings are those of 22 Nov, 05:30 UTC")
-    assert build_fixture_columns(carried, list_offers(carried))["stale_since"][0] == int(worlds.AS_OF.timestamp()) - 1800
+    assert (
+        build_fixture_columns(carried, list_offers(carried))["stale_since"][0] == int(worlds.AS_OF.timestamp()) - 1800
+    )
 
 
 def test_where_all_were_looked_at_nothing_is_unknown(whole):
@@ -118,7 +132,9 @@ def test_fixtures_carry_class_platforms_and_kickoffs_as_they_are(lame):
         row = rows[sr_id]
         assert FIXTURE_CLASSES[shown["class"][n]] == row["fixture_class"]
         assert names["key"][shown["tournament"][n]] == row["tournament_key"]
-        assert [key for k, key in enumerate(keys) if shown["on"][n] >> k & 1] == [key for key in keys if key in row["platforms"]]
+        assert [key for k, key in enumerate(keys) if shown["on"][n] >> k & 1] == [
+            key for key in keys if key in row["platforms"]
+        ]
         assert shown["unknown"][n] == (0 if "bet9ja" in row["platforms"] else 4)
         for k, key in enumerate(keys):
             claim = listings.get((sr_id, key))
@@ -126,7 +142,9 @@ def test_fixtures_carry_class_platforms_and_kickoffs_as_they_are(lame):
             if k:
                 gap = {(r["sr_id"], r["platform"]): r for r in lame.gaps.iter_rows(named=True)}.get((sr_id, key))
                 told = tuple(shown[name][k - 1][n] for name in ("home_lacks", "lacks", "not_compared"))
-                assert told == ((gap["n_home_missing"], gap["n_platform_missing"], gap["n_unknown"]) if gap else (None, None, None))
+                assert told == (
+                    (gap["n_home_missing"], gap["n_platform_missing"], gap["n_unknown"]) if gap else (None, None, None)
+                )
             assert shown["moved"][k][n] == (claim and (claim["kickoff_at"] - row["effective_kickoff"]).total_seconds())
 
 
@@ -151,4 +169,6 @@ def test_the_order_of_rows_changes_nothing(whole):
 def test_leads_are_those_of_fixtures_that_competitors_alone_list(whole):
     told = list_leads(whole, list_offers(whole))
     assert set(told) == set(whole.fixtures.filter(fixture_class="competitor_only")["sr_id"])
-    assert all(place in (1, 2) and censored == (place == 2) for lines in told.values() for place, _, censored, _ in lines)
+    assert all(
+        place in (1, 2) and censored == (place == 2) for lines in told.values() for place, _, censored, _ in lines
+    )

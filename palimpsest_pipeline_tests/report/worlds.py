@@ -14,7 +14,13 @@ from palimpsest_pipeline.storage.marts.cycle_marts import get_frame_schema
 from palimpsest_pipeline.storage.marts.page_coverage import GAPS_SCHEMA as GAPS_NOW
 from palimpsest_pipeline.storage.marts.page_coverage import LEADS_SCHEMA, LISTINGS_SCHEMA, PLATFORMS_SCHEMA, Coverage
 from palimpsest_pipeline.storage.marts.page_prices import MARKET_NAMES_SCHEMA, STATES_SCHEMA, STRETCHES_SCHEMA
-from palimpsest_pipeline.storage.marts.page_trends import GAPS_SCHEMA, MARGINS_SCHEMA, RATES_SCHEMA, SKEWS_SCHEMA, Trends
+from palimpsest_pipeline.storage.marts.page_trends import (
+    GAPS_SCHEMA,
+    MARGINS_SCHEMA,
+    RATES_SCHEMA,
+    SKEWS_SCHEMA,
+    Trends,
+)
 
 AS_OF = datetime(2026, 11, 22, 6, 0, 12, tzinfo=UTC)
 CYCLE_ID = 20261122055003123
@@ -22,7 +28,20 @@ HOME = "betpawa"
 COMPETITORS = ("sportybet", "bet9ja")
 PLATFORM_NAMES = {"betpawa": "BetPawa", "sportybet": "SportyBet", "bet9ja": "Bet9ja"}
 COUNTRIES = ("England", "Spain", "Nigeria", "Côte d'Ivoire", "Türkiye", "Brazil", "Norway", "Poland", None)
-STEMS = ("Atlético", "Tromsø", "Łódź", "Beşiktaş", "Enyimba", "São Paulo", "Brøndby", "Málaga", "Kano Pillars", "Real", "Sporting", "Dynamo")
+STEMS = (
+    "Atlético",
+    "Tromsø",
+    "Łódź",
+    "Beşiktaş",
+    "Enyimba",
+    "São Paulo",
+    "Brøndby",
+    "Málaga",
+    "Kano Pillars",
+    "Real",
+    "Sporting",
+    "Dynamo",
+)
 WORDS = ("City", "United", "Rovers", "FC", "SC", "Athletic", "Rangers", "Wanderers")
 MAIN_MARKETS = {
     "match_result": ("1X2 - FT", ("1", "X", "2")),
@@ -45,11 +64,26 @@ def platforms(failed: tuple[str, ...] = (), carried: tuple[str, ...] = ()) -> pl
     for key, name in PLATFORM_NAMES.items():
         well = key not in failed and key not in carried
         looked_at = None if key in failed else AS_OF - timedelta(minutes=30) if key in carried else AS_OF
-        rows.append((key, name, "completed" if well else "failed", "" if well else "blocked: <b>403</b> & a block page", looked_at))
+        rows.append(
+            (
+                key,
+                name,
+                "completed" if well else "failed",
+                "" if well else "blocked: <b>403</b> & a block page",
+                looked_at,
+            )
+        )
     return pl.DataFrame(rows, schema=PLATFORMS_SCHEMA, orient="row")
 
 
-def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), failed: tuple[str, ...] = (), carried: tuple[str, ...] = ()) -> Coverage:
+def coverage(
+    size: int = 60,
+    seed: int = 1,
+    *,
+    names: tuple[str, ...] = (),
+    failed: tuple[str, ...] = (),
+    carried: tuple[str, ...] = (),
+) -> Coverage:
     """Some tens of fixtures a tournament; a tenth has begun. `names` are the home teams of the first fixtures to come."""
     draw = random.Random(seed)
     tournaments = [
@@ -86,11 +120,21 @@ def coverage(size: int = 60, seed: int = 1, *, names: tuple[str, ...] = (), fail
                 "stale_since": AS_OF - timedelta(minutes=30) if carried else None, "mapping_version": "1", "computed_at": AS_OF,
             }
         )  # fmt: skip
-        listings += [(sr_id, p, kickoff + timedelta(seconds=moved if k == len(on) - 1 else 0), draw.randrange(3, 180)) for k, p in enumerate(on)]
+        listings += [
+            (sr_id, p, kickoff + timedelta(seconds=moved if k == len(on) - 1 else 0), draw.randrange(3, 180))
+            for k, p in enumerate(on)
+        ]
         apart = n % 13 == 5  # home and competitors were not looked at together
-        gaps += [(sr_id, p, 0, 0, 17) if apart or p in carried else (sr_id, p, 7, 0 if n % 3 else 11, 0) for p in there if at_home]
+        gaps += [
+            (sr_id, p, 0, 0, 17) if apart or p in carried else (sr_id, p, 7, 0 if n % 3 else 11, 0)
+            for p in there
+            if at_home
+        ]
         if fixture_class == "competitor_only":
-            leads += [(sr_id, p, AS_OF - timedelta(hours=30), p == "bet9ja", (kickoff - AS_OF) / timedelta(days=1) + 1.25) for p in there]
+            leads += [
+                (sr_id, p, AS_OF - timedelta(hours=30), p == "bet9ja", (kickoff - AS_OF) / timedelta(days=1) + 1.25)
+                for p in there
+            ]
     frame = pl.DataFrame(fixtures, schema=get_frame_schema("mart.coverage_fixture"))
     return Coverage(
         CYCLE_ID,
@@ -117,7 +161,9 @@ def _rates(fixtures: pl.DataFrame, failed: tuple[str, ...], carried: tuple[str, 
         for platform in ("all", *PLATFORM_NAMES):
             mine = [row for row in rows_here if platform == "all" or platform in row["platforms"]]
             matched = (
-                sum(HOME in row["platforms"] for row in mine) if platform in COMPETITORS else sum(row["fixture_class"] == "matched" for row in mine)
+                sum(HOME in row["platforms"] for row in mine)
+                if platform in COMPETITORS
+                else sum(row["fixture_class"] == "matched" for row in mine)
             )
             completeness = "failed" if platform in (*failed, *carried) else "complete"
             rests_on = set(PLATFORM_NAMES) if platform == "all" else {HOME, platform}
@@ -133,7 +179,14 @@ def _rates(fixtures: pl.DataFrame, failed: tuple[str, ...], carried: tuple[str, 
                     "n_union": len(rows_here), "dup_ratio": 1.0, "completeness": completeness, "evidence": evidence,
                 }
             )  # fmt: skip
-    constant = {"cycle_id": CYCLE_ID, "as_of": AS_OF, "home_platform": HOME, "delta_vs_prev": None, "mapping_version": "1", "computed_at": AS_OF}
+    constant = {
+        "cycle_id": CYCLE_ID,
+        "as_of": AS_OF,
+        "home_platform": HOME,
+        "delta_vs_prev": None,
+        "mapping_version": "1",
+        "computed_at": AS_OF,
+    }
     return pl.DataFrame([row | constant for row in rows], schema=get_frame_schema("mart.match_rate_platform"))
 
 
@@ -146,7 +199,9 @@ def _tournaments(fixtures: pl.DataFrame, tournaments: list[tuple[Any, ...]], fai
         for started in (False, True):
             mine = [row for row in by_key.get(key, []) if started or not row["started"]]
             for platform in (*COMPETITORS, "any"):
-                there = [bool(set(COMPETITORS if platform == "any" else [platform]) & set(row["platforms"])) for row in mine]
+                there = [
+                    bool(set(COMPETITORS if platform == "any" else [platform]) & set(row["platforms"])) for row in mine
+                ]
                 home = [HOME in row["platforms"] for row in mine]
                 unseen = bool(set(failed) & set(COMPETITORS)) if platform == "any" else platform in failed
                 outcome = Counter(
@@ -214,7 +269,10 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
                 ]
         if k < 7:
             for platform in COMPETITORS:
-                gaps += [(day, platform, hours, 90, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45) for hours in (0, 1, 24)]
+                gaps += [
+                    (day, platform, hours, 90, 90 * draw.randrange(8, 20), 90 * draw.randrange(20, 40), 90, 180, 45)
+                    for hours in (0, 1, 24)
+                ]
     return Trends(
         AS_OF - timedelta(days=DAYS),
         rates=pl.DataFrame(rates, schema=RATES_SCHEMA, orient="row"),
@@ -226,11 +284,15 @@ def trends(n_cycles: int = 40, seed: int = 1) -> Trends:
 
 
 def names(markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS) -> pl.DataFrame:
-    rows = [(key, name, outcome, outcome.capitalize()) for key, (name, outcomes) in markets.items() for outcome in outcomes]
+    rows = [
+        (key, name, outcome, outcome.capitalize()) for key, (name, outcomes) in markets.items() for outcome in outcomes
+    ]
     return pl.DataFrame(rows, schema=MARKET_NAMES_SCHEMA, orient="row")
 
 
-def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, most: int | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def prices(
+    found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, most: int | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Stretches and states of a market of upcoming fixtures, of all or of the next ones: prices that wander, a suspension, and hours in which nobody
     looked."""
     draw = random.Random(seed)
@@ -252,11 +314,15 @@ def prices(found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, 
                     states.append((*offer, at, until, state, until or AS_OF))
                     if state == "offered":
                         stretches += [(*offer, outcome, at, until, price) for outcome, price in odds.items()]
-                        odds = {outcome: max(1010, price + draw.randrange(-120, 120)) for outcome, price in odds.items()}
+                        odds = {
+                            outcome: max(1010, price + draw.randrange(-120, 120)) for outcome, price in odds.items()
+                        }
                     if until is None:
                         break
                     at = until
-    return pl.DataFrame(stretches, schema=STRETCHES_SCHEMA, orient="row"), pl.DataFrame(states, schema=STATES_SCHEMA, orient="row")
+    return pl.DataFrame(stretches, schema=STRETCHES_SCHEMA, orient="row"), pl.DataFrame(
+        states, schema=STATES_SCHEMA, orient="row"
+    )
 
 
 def histories(
@@ -270,7 +336,12 @@ def histories(
 ) -> PriceHistories:
     """Price lines of markets of upcoming fixtures, of all or of the next ones, until there is no more room."""
     made = PriceHistories(budget_bytes, AS_OF - timedelta(days=DAYS), [HOME, *(str(p) for p in Platform if p != HOME)])
-    ids = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id").select("sr_id").head(most or found.fixtures.height)
+    ids = (
+        found.fixtures.filter(~pl.col("started"))
+        .sort("effective_kickoff", "sr_id")
+        .select("sr_id")
+        .head(most or found.fixtures.height)
+    )
     for market, (_, outcomes) in markets.items():
         if made.is_full:
             made.record_left_out(market, ids.height)
@@ -280,5 +351,10 @@ def histories(
             if made.is_full:
                 made.record_left_out(market, some.height)
             else:
-                made.add(market, stretches.join(some, on="sr_id", how="semi"), states.join(some, on="sr_id", how="semi"), outcomes)
+                made.add(
+                    market,
+                    stretches.join(some, on="sr_id", how="semi"),
+                    states.join(some, on="sr_id", how="semi"),
+                    outcomes,
+                )
     return made

@@ -36,13 +36,26 @@ class Scrape:
     def now(self) -> float:
         return self.now_s
 
-    def answer(self, platform: Platform, sr_id: int | None = None, *, took_s: float = 0.5, attempt: int = 1, **failed: Any) -> Answer:
+    def answer(
+        self, platform: Platform, sr_id: int | None = None, *, took_s: float = 0.5, attempt: int = 1, **failed: Any
+    ) -> Answer:
         kind = PayloadKind.LISTING if sr_id is None else PayloadKind.DETAIL
-        request = Request(platform, kind, "/", external_id=None if sr_id is None else f"{platform}-{sr_id}", sr_id=sr_id)
+        request = Request(
+            platform, kind, "/", external_id=None if sr_id is None else f"{platform}-{sr_id}", sr_id=sr_id
+        )
         received = AT + timedelta(seconds=self.now_s)
         status, body = (503, None) if failed else (200, b"{}")
         return Answer(
-            request, attempt, received - timedelta(seconds=took_s), received, received, status, {}, body, failed.get("failure"), "it says no"
+            request,
+            attempt,
+            received - timedelta(seconds=took_s),
+            received,
+            received,
+            status,
+            {},
+            body,
+            failed.get("failure"),
+            "it says no",
         )
 
     def over(self, watch: ScrapeObserver, answer: Answer) -> None:
@@ -107,7 +120,12 @@ def test_what_failed_was_retried_or_never_asked_is_told_apart(scrape: Scrape):
     board.on_answer(scrape.answer(Platform.SPORTYBET, 7, failure=FailureClass.TRANSIENT))
     scrape.over(board, scrape.answer(Platform.SPORTYBET, 7, attempt=2))
     scrape.over(board, scrape.answer(Platform.SPORTYBET, 8, failure=FailureClass.BLOCKED))
-    scrape.over(board, build_unasked_answer(scrape.answer(Platform.SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT))
+    scrape.over(
+        board,
+        build_unasked_answer(
+            scrape.answer(Platform.SPORTYBET, 9).request, FailureClass.BLOCKED, "not asked: blocked", AT
+        ),
+    )
     row = board.select_phase(Phase.CAPTURE)[Platform.SPORTYBET]
     assert (row.n_done, row.n_failed, row.n_retried, row.counts.requests) == (3, 2, 1, 3)
     assert row.counts.failures == {FailureClass.TRANSIENT: 1, FailureClass.BLOCKED: 2}
@@ -156,7 +174,9 @@ def test_bars_reach_the_terminal_though_standard_error_is_taken_meanwhile():
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}
     try:
-        done = subprocess.run([sys.executable, "-c", BARS_WHILE_STDERR_IS_TAKEN], stderr=theirs, env=environment, timeout=120, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", BARS_WHILE_STDERR_IS_TAKEN], stderr=theirs, env=environment, timeout=120, check=False
+        )
         drawn_at_the_end = os.read(ours, 100_000).decode()
     finally:
         os.close(ours)
@@ -222,7 +242,12 @@ def test_metadata_are_numbers_under_the_same_names_whatever_happened(scrape: Scr
     both.on_answer(scrape.answer(Platform.BET9JA, 8, failure=FailureClass.RATE_LIMITED))
     result = build_capture_result(CYCLE, tally, budgets, AT)
     found = build_stage_metadata(4, result, board.select_phase(Phase.CAPTURE), budgets)
-    numbers = {f"errors_{failure}": 0 for failure in FailureClass} | {"errors_rate_limited": 1, "requests": 5, "duration_s": 2.0, "floor_s": 1.5}
+    numbers = {f"errors_{failure}": 0 for failure in FailureClass} | {
+        "errors_rate_limited": 1,
+        "requests": 5,
+        "duration_s": 2.0,
+        "floor_s": 1.5,
+    }
     assert {name: found[name] for name in numbers} == numbers
     assert found["ratio_to_floor"] == pytest.approx(2 / 1.5, abs=0.001)
     assert [found[f"skew_ms_p{p}"] for p in (50, 95, 99)] == [250, 250, 250]

@@ -17,7 +17,9 @@ def own() -> Iterator[Settings]:
     """Settings with an embedded server of their own."""
     with tempfile.TemporaryDirectory(prefix="palimpsest-sharing-") as folder:
         Path(folder).chmod(0o711)
-        settings = load_settings(home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False)
+        settings = load_settings(
+            home_dir=Path(folder), database_url=None, dagster_database_url=None, embedded_durable=False
+        )
         yield settings
         make_embedded_server(settings).remove()
 

@@ -29,7 +29,9 @@ def test_signals_in_the_block_are_raised_once_when_it_is_left(terminated: list[i
 
 
 @pytest.mark.parametrize("before_it_begins", [True, False])
-def test_the_task_is_cancelled_also_by_a_signal_that_came_before_it(before_it_begins: bool, terminated: list[int]) -> None:
+def test_the_task_is_cancelled_also_by_a_signal_that_came_before_it(
+    before_it_begins: bool, terminated: list[int]
+) -> None:
     async def work(signals: DeferredSignals) -> None:
         with signals.cancel_on_signal(asyncio.current_task()):
             if not before_it_begins:

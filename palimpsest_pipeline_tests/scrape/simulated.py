@@ -93,7 +93,10 @@ def play(
             if isinstance(action, StartRequest):
                 fate = fate_of(ask, action.attempt, now)
                 trace.attempts.append(Attempt(ask, job_key, action.attempt, now, fate, turn))
-                at(now + fate.latency_s, lambda now, k=ask.key, f=fate: scheduler.record_answer(k, f.failure, f.told_s, now))  # type: ignore[misc]
+                at(
+                    now + fate.latency_s,
+                    lambda now, k=ask.key, f=fate: scheduler.record_answer(k, f.failure, f.told_s, now),
+                )  # type: ignore[misc]
             else:
                 trace.overs.append((now, action.request_key, action.reason))
         after_due(now, trace)
@@ -119,7 +122,11 @@ def lognormal(p50_s: float, p95_s: float, rng: Random) -> float:
 
 def job(key: int, *hosts: Platform, rank: int | None = None) -> RequestJob:
     """Its asks are numbered 10 * key, 10 * key + 1, ..."""
-    return RequestJob(key, (key if rank is None else rank,), tuple(ScheduledRequest(10 * key + n, host) for n, host in enumerate(hosts)))
+    return RequestJob(
+        key,
+        (key if rank is None else rank,),
+        tuple(ScheduledRequest(10 * key + n, host) for n, host in enumerate(hosts)),
+    )
 
 
 PAWA, SPORTY, BET9JA = Platform.BETPAWA, Platform.SPORTYBET, Platform.BET9JA
@@ -141,8 +148,14 @@ def fixtures(n: int, rng: Random) -> list[RequestJob]:
     rng.shuffle(hosts)
     jobs, key = [], 0
     for number, who in enumerate(hosts):
-        listed = [host for host in who for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host is BET9JA else 1)]
-        jobs.append(RequestJob(number, (number,), tuple(ScheduledRequest(key + i, host) for i, host in enumerate(listed))))
+        listed = [
+            host
+            for host in who
+            for _ in range(1 + (rng.random() < 0.45) + (rng.random() < 0.08) if host is BET9JA else 1)
+        ]
+        jobs.append(
+            RequestJob(number, (number,), tuple(ScheduledRequest(key + i, host) for i, host in enumerate(listed)))
+        )
         key += len(listed)
     return jobs
 
@@ -161,4 +174,7 @@ def check_budgets(trace: Trace, budgets: Mapping[Platform, HostBudget]) -> None:
         assert all(later >= earlier + budget.min_gap_s for earlier, later in pairwise(starts))
         if budget.max_per_s is not None:
             n = max(1, int(budget.max_per_s))
-            assert all(later >= earlier + max(1.0, 1 / budget.max_per_s) for earlier, later in zip(starts, starts[n:], strict=False))
+            assert all(
+                later >= earlier + max(1.0, 1 / budget.max_per_s)
+                for earlier, later in zip(starts, starts[n:], strict=False)
+            )

@@ -21,7 +21,9 @@ class Host:
         self.breaker.record_start(self.key, now)
         return self.key
 
-    def answer(self, bears: HostSignal, now: float, told_s: float | None = None, key: int | None = None) -> BreakerState:
+    def answer(
+        self, bears: HostSignal, now: float, told_s: float | None = None, key: int | None = None
+    ) -> BreakerState:
         """Of a request under way, or of a new one."""
         self.breaker.record_answer(self.start(now) if key is None else key, bears, told_s, now)
         return self.breaker.state
@@ -76,10 +78,12 @@ def test_a_request_that_fails_twice_opens_it_unless_another_went_well_meanwhile(
 
 def test_blocks_open_it_in_a_row_only_and_for_long() -> None:
     host = Host()
-    assert {host.answer(b, 0.0) for b in (HostSignal.BLOCK, HostSignal.BLOCK, HostSignal.GOOD) * 5} == {BreakerState.CLOSED}
-    assert [host.answer(b, 1.0) for b in (HostSignal.BLOCK, HostSignal.NOTHING, HostSignal.BLOCK, HostSignal.BLOCK)] == [BreakerState.CLOSED] * 3 + [
-        BreakerState.OPEN
-    ]
+    assert {host.answer(b, 0.0) for b in (HostSignal.BLOCK, HostSignal.BLOCK, HostSignal.GOOD) * 5} == {
+        BreakerState.CLOSED
+    }
+    assert [
+        host.answer(b, 1.0) for b in (HostSignal.BLOCK, HostSignal.NOTHING, HostSignal.BLOCK, HostSignal.BLOCK)
+    ] == [BreakerState.CLOSED] * 3 + [BreakerState.OPEN]
     assert host.breaker.is_blocked
     assert host.breaker.find_next_tick_at() == 61.0
     assert host.at(60.9) is BreakerState.OPEN

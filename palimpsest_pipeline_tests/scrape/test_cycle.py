@@ -107,7 +107,11 @@ async def test_a_whole_cycle_lands_every_answer_and_accounts_for_every_listing()
     assert result.status is RunStatus.COMPLETED
     assert {(o.platform, o.external_id, o.sr_id, o.status) for o in result.outcomes} == {
         (platform, external_id, sr_id, RunStatus.COMPLETED)
-        for platform, listed in {P: {"p1": 1, "p2": 2, "p3": 3}, S: {"s1": 1, "s2": 2, "s-alone": None}, B: {"b1": 1, "b4": 4}}.items()
+        for platform, listed in {
+            P: {"p1": 1, "p2": 2, "p3": 3},
+            S: {"s1": 1, "s2": 2, "s-alone": None},
+            B: {"b1": 1, "b4": 4},
+        }.items()
         for external_id, sr_id in listed.items()
     }
     assert len(result.skew_ms) == 2
@@ -178,7 +182,10 @@ class CannotCrawl(Dialect):
         yield [tree]
 
 
-@pytest.mark.parametrize(("broken", "said"), [(CannotRead, "discovery could not be read: KeyError"), (CannotCrawl, "the crawl broke off: TypeError")])
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [(CannotRead, "discovery could not be read: KeyError"), (CannotCrawl, "the crawl broke off: TypeError")],
+)
 async def test_an_exception_in_one_dialect_fails_that_platform_only(broken: type[Dialect], said: str) -> None:
     async with open_world() as world:
         three_fixtures(world)
@@ -186,7 +193,11 @@ async def test_an_exception_in_one_dialect_fails_that_platform_only(broken: type
         scraped = await scraped_whole(world)
     assert scraped.discoveries[S].completeness is Completeness.FAILED
     assert said in scraped.discoveries[S].reason
-    assert {run.platform: run.status for run in scraped.result.runs} == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
+    assert {run.platform: run.status for run in scraped.result.runs} == {
+        P: RunStatus.COMPLETED,
+        S: RunStatus.FAILED,
+        B: RunStatus.COMPLETED,
+    }
     assert len(world.sink.of(S)) == 3, "what arrived before the dialect stumbled is kept"
 
 
@@ -274,14 +285,18 @@ async def test_budgets_hold_per_host_and_are_used() -> None:
         for n in range(12):
             for platform in Platform:
                 world.hosts[platform].script(f"/detail/{n}", after(0.003, answering()))
-            targets.append(Target(n + 1, LATER, {platform: (str(n),) for platform in Platform if n % 3 or platform is P}))
+            targets.append(
+                Target(n + 1, LATER, {platform: (str(n),) for platform in Platform if n % 3 or platform is P})
+            )
         await captured(world, *targets)
     assert world.hosts[S].most_in_flight <= 2
     assert world.hosts[B].most_in_flight == 1
     assert 1 < world.hosts[P].most_in_flight <= 4
 
 
-async def test_several_listings_of_a_fixture_on_one_platform_are_asked_together_and_the_first_good_one_counts_for_the_skew() -> None:
+async def test_several_listings_of_a_fixture_on_one_platform_are_asked_together_and_the_first_good_one_counts_for_the_skew() -> (
+    None
+):
     async with open_world() as world:
         together = asyncio.Barrier(3)
         for external_id in ("a", "b", "c"):
@@ -300,8 +315,19 @@ async def test_the_ledger_line_tells_of_attempts_failure_and_time() -> None:
         world.hosts[P].script("/detail/gone", answering(404))
         result = await captured(world, Target(1, LATER, {P: ("flaky",)}), Target(2, LATER, {P: ("gone",)}))
     flaky, gone = sorted(result.outcomes, key=lambda outcome: outcome.external_id)
-    assert (flaky.status, flaky.attempts, flaky.failure, flaky.http_status, flaky.bytes) == (RunStatus.COMPLETED, 2, None, 200, 7)
-    assert (gone.status, gone.attempts, gone.failure, gone.http_status) == (RunStatus.FAILED, 1, FailureClass.NOT_FOUND, 404)
+    assert (flaky.status, flaky.attempts, flaky.failure, flaky.http_status, flaky.bytes) == (
+        RunStatus.COMPLETED,
+        2,
+        None,
+        200,
+        7,
+    )
+    assert (gone.status, gone.attempts, gone.failure, gone.http_status) == (
+        RunStatus.FAILED,
+        1,
+        FailureClass.NOT_FOUND,
+        404,
+    )
     assert gone.failure_detail == "HTTP 404"
     assert flaky.duration_ms == pytest.approx((flaky.received_at - flaky.requested_at).total_seconds() * 1000)
     run = run_of(result, P)
@@ -318,14 +344,18 @@ async def test_a_platform_where_every_listing_is_gone_has_failed() -> None:
 
 
 async def test_a_blocked_platform_is_asked_no_more_and_every_listing_of_it_is_accounted_for() -> None:
-    async with open_world(lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=0))) as world:
+    async with open_world(
+        lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=0))
+    ) as world:
         targets = []
         for n in range(10):
             world.hosts[P].script(f"/detail/{n}", answering())
             world.hosts[S].script(f"/detail/{n}", answering(200, b"<html>robot?</html>", "text/html"))
             targets.append(Target(n + 1, LATER, {P: (str(n),), S: (str(n),)}))
         result = await captured(world, *targets)
-    assert len(world.hosts[S].requests) == run_of(result, S).requests == 2 + 1, "and once more to see whether it still blocks"
+    assert len(world.hosts[S].requests) == run_of(result, S).requests == 2 + 1, (
+        "and once more to see whether it still blocks"
+    )
     assert run_of(result, S).errors_by_class == {"blocked": 10}
     assert sum(o.platform is S and o.attempts == 0 and o.failure is FailureClass.BLOCKED for o in result.outcomes) == 7
     assert (run_of(result, P).status, run_of(result, P).fetched) == (RunStatus.COMPLETED, 10)
@@ -407,7 +437,11 @@ async def test_the_answers_that_the_sink_has_read_again_give_the_same_discovery(
             found = await discover(world.adapters, engine, sport=Sport.FOOTBALL)
     last = {answer.request.key: answer for answer in world.sink.of(P)}
     replayed = world.adapters[P].read_discovery(list(last.values()), Sport.FOOTBALL)
-    assert {x.external_id for x in replayed.listings} == {x.external_id for x in found.discoveries[P].listings} == {"p1", "p3"}
+    assert (
+        {x.external_id for x in replayed.listings}
+        == {x.external_id for x in found.discoveries[P].listings}
+        == {"p1", "p3"}
+    )
 
 
 class Moving(Clock):
@@ -437,7 +471,10 @@ async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the
         for external_id in ("soon", "later"):
             world.hosts[P].script(f"/detail/{external_id}", answering())
         kickoffs = {"first": 5, "soon": 10, "later": 300}
-        targets = [Target(n, NOW + timedelta(minutes=minutes), {P: (name,)}) for n, (name, minutes) in enumerate(kickoffs.items())]
+        targets = [
+            Target(n, NOW + timedelta(minutes=minutes), {P: (name,)})
+            for n, (name, minutes) in enumerate(kickoffs.items())
+        ]
         work = asyncio.create_task(captured(world, *targets, watch=Waiting(), rerank_every_s=0.01))
         await world.hosts[P].until_asked("/detail/first", 1)
         clock.forward(20)
@@ -452,10 +489,16 @@ async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the
         "later": RunStatus.COMPLETED,
     }
     soon = outcomes["soon"]
-    assert (soon.attempts, soon.failure, soon.failure_detail) == (0, FailureClass.NOT_FOUND, "not asked: it has kicked off")
+    assert (soon.attempts, soon.failure, soon.failure_detail) == (
+        0,
+        FailureClass.NOT_FOUND,
+        "not asked: it has kicked off",
+    )
     assert (result.status, run_of(result, P).targets, run_of(result, P).fetched) == (RunStatus.COMPLETED, 3, 2)
     assert world.hosts[P].asked("/detail/soon") == 0
-    assert "soon" not in {answer.request.external_id for answer in world.sink.answers}, "nothing was heard of it, so nothing is landed"
+    assert "soon" not in {answer.request.external_id for answer in world.sink.answers}, (
+        "nothing was heard of it, so nothing is landed"
+    )
 
 
 async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> None:
@@ -468,7 +511,9 @@ async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> 
         async def capturing() -> None:
             async with world.engine(watch=seen) as engine:
                 engines.append(engine)
-                await capture_targets(cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, tally=tally)
+                await capture_targets(
+                    cycle(Scope.EVENTS), targets, world.adapters, engine, clock=world.clock, tally=tally
+                )
 
         engines: list[ScrapeEngine] = []
         work = asyncio.create_task(capturing())
@@ -497,7 +542,9 @@ async def test_a_capture_that_is_ended_has_a_ledger_line_for_every_listing() -> 
 
 
 async def test_pace_and_breakers_of_the_discovery_hold_for_the_capture() -> None:
-    async with open_world(lambda _: replace(QUICK, max_attempts=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))) as world:
+    async with open_world(
+        lambda _: replace(QUICK, max_attempts=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))
+    ) as world:
         three_fixtures(world)
         world.lists(S, {"s1": None}, {"s2": None}, {"s3": None})
         for page in ("/page/1", "/page/2"):
@@ -507,7 +554,11 @@ async def test_pace_and_breakers_of_the_discovery_hold_for_the_capture() -> None
     assert world.hosts[S].asked("/detail/s1") == 0, "blocked in the discovery, not asked again in the capture"
     (line,) = [o for o in scraped.result.outcomes if o.platform is S]
     assert (line.attempts, line.failure) == (0, FailureClass.BLOCKED)
-    assert {run.platform: run.status for run in scraped.result.runs} == {P: RunStatus.COMPLETED, S: RunStatus.FAILED, B: RunStatus.COMPLETED}
+    assert {run.platform: run.status for run in scraped.result.runs} == {
+        P: RunStatus.COMPLETED,
+        S: RunStatus.FAILED,
+        B: RunStatus.COMPLETED,
+    }
 
 
 async def test_a_run_says_how_long_its_capture_took_and_how_fast_it_could_have_been() -> None:
@@ -531,7 +582,9 @@ async def test_a_crawl_gets_an_answer_to_every_question_also_to_one_that_was_not
             given.extend(zip(asked, answers, strict=True))
 
     given: list[tuple[Request, Answer]] = []
-    async with open_world(lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))) as world:
+    async with open_world(
+        lambda _: replace(QUICK, max_in_flight=1, breaker=BreakerRule(blocks_in_a_row=2, block_pause_s=60))
+    ) as world:
         world.hosts[S].otherwise = answering(403)
         world.adapters = {S: Pairing(S)}
         world.clients = {S: world.clients[S]}

@@ -38,7 +38,12 @@ async def continued(world: World, landed: Sequence[Answer], for_s: float = 30) -
     async with world.engine() as engine:
         with engine.observe(tally):
             await continue_discoveries(
-                {S: world.adapters[S]}, engine, sport=Sport.FOOTBALL, landed_answers={S: landed}, duration_s=for_s, on_discovery=told.append
+                {S: world.adapters[S]},
+                engine,
+                sport=Sport.FOOTBALL,
+                landed_answers={S: landed},
+                duration_s=for_s,
+                on_discovery=told.append,
             )
     return told, tally
 
@@ -168,12 +173,18 @@ async def test_a_question_that_a_crawl_asks_twice_is_asked_again_when_the_landin
 
 
 async def test_a_discovery_whose_time_is_over_is_incomplete_and_the_landing_says_so() -> None:
-    async with open_world(lambda _: replace(QUICK, max_in_flight=1), platforms=(S,), read_timeout_s=30, total_timeout_s=30) as world:
+    async with open_world(
+        lambda _: replace(QUICK, max_in_flight=1), platforms=(S,), read_timeout_s=30, total_timeout_s=30
+    ) as world:
         world.lists(S, {"s1": 1}, {"s2": 2}, {"s3": 3})
         world.hosts[S].script("/page/1", silence)
         told, _ = await continued(world, (), for_s=IMPATIENT_S)
     assert (told[-1].completeness, ids(told[-1])) == (Completeness.PARTIAL, {"s1"})
-    failed = {answer.request.path: (answer.attempt, answer.failure, answer.failure_detail) for answer in world.sink.of(S) if not answer.ok}
+    failed = {
+        answer.request.path: (answer.attempt, answer.failure, answer.failure_detail)
+        for answer in world.sink.of(S)
+        if not answer.ok
+    }
     assert failed == {
         "/page/1": (1, FailureClass.TRANSIENT, f"no answer when {TIME_OVER_REASON}"),
         "/page/2": (0, FailureClass.TRANSIENT, f"not asked: {TIME_OVER_REASON}"),
@@ -190,10 +201,16 @@ async def test_a_discovery_without_any_time_left_asks_nothing() -> None:
 
 
 def target(sr_id: int, **listings: str) -> Target:
-    return Target(sr_id, NOW + timedelta(hours=sr_id), {Platform(platform): (external_id,) for platform, external_id in listings.items()})
+    return Target(
+        sr_id,
+        NOW + timedelta(hours=sr_id),
+        {Platform(platform): (external_id,) for platform, external_id in listings.items()},
+    )
 
 
-async def captured(world: World, targets: Sequence[Target], source: Callable[[Ask], Awaitable[None]]) -> set[tuple[Platform, str, int | None]]:
+async def captured(
+    world: World, targets: Sequence[Target], source: Callable[[Ask], Awaitable[None]]
+) -> set[tuple[Platform, str, int | None]]:
     async with world.engine() as engine:
         result = await capture_targets(cycle(), targets, world.adapters, engine, clock=world.clock, source=source)
     assert {outcome.status for outcome in result.outcomes} <= {RunStatus.COMPLETED}
@@ -209,7 +226,9 @@ async def test_a_listing_that_is_found_late_joins_its_fixture_while_that_waits_a
 
         async def find(ask: Ask) -> None:
             await world.hosts[P].until_asked("/detail/p2", 1)
-            everything = [target(n, betpawa=f"p{n}", sportybet=f"s{n}") for n in (1, 2, 3)] + [target(4, sportybet="s4")]
+            everything = [target(n, betpawa=f"p{n}", sportybet=f"s{n}") for n in (1, 2, 3)] + [
+                target(4, sportybet="s4")
+            ]
             ask(everything)
             ask(everything)
             for alone in ("s1", "s2", "s4"):
@@ -221,7 +240,9 @@ async def test_a_listing_that_is_found_late_joins_its_fixture_while_that_waits_a
         lines = await captured(world, [target(n, betpawa=f"p{n}") for n in (1, 2, 3)], find)
     assert answered.is_set()
     assert lines == {(host, f"{name}{n}", n) for host, name in ((P, "p"), (S, "s")) for n in (1, 2, 3)} | {(S, "s4", 4)}
-    assert all(len(host.requests) == len({request.path for request in host.requests}) for host in world.hosts.values()), "nothing twice"
+    assert all(
+        len(host.requests) == len({request.path for request in host.requests}) for host in world.hosts.values()
+    ), "nothing twice"
 
 
 async def test_a_capture_lasts_as_long_as_further_targets_may_come() -> None:

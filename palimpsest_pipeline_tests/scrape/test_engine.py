@@ -64,7 +64,11 @@ async def test_each_request_is_answered_in_its_place_and_bodies_are_kept_only_wh
         with_bodies, without = engine.submit((1,), requests, keeps_bodies=True), engine.submit((2,), requests)
         kept, dropped = await all_of(with_bodies), await all_of(without)
     assert [asked.request for asked in kept] == [asked.request for asked in dropped] == requests
-    assert [asked.last_answer.body for asked in kept if asked.last_answer] == [b'"bet9ja"', b'"betpawa"', b'"sportybet"']
+    assert [asked.last_answer.body for asked in kept if asked.last_answer] == [
+        b'"bet9ja"',
+        b'"betpawa"',
+        b'"sportybet"',
+    ]
     assert [asked.last_answer for asked in dropped] == [None, None, None]
     assert [asked.outcome.bytes for asked in dropped] == [8, 9, 11]
     assert len(world.sink.answers) == 6
@@ -165,7 +169,10 @@ async def test_what_is_added_to_a_job_is_asked_with_what_waits_of_it_and_answere
         await world.hosts[S].until_asked("/detail/2", 1)
         assert world.hosts[S].asked("/detail/1") == 0
         gate.set()
-        found = [(asked.request.platform, asked.request.external_id, asked.outcome.status) for asked in await all_of(running, waiting)]
+        found = [
+            (asked.request.platform, asked.request.external_id, asked.outcome.status)
+            for asked in await all_of(running, waiting)
+        ]
         assert not engine.extend_job(waiting.job_key, [detail(S, 3)])
     assert found == [(host, n, RunStatus.COMPLETED) for host, n in ((P, "0"), (S, "2"), (P, "1"), (S, "1"))]
     assert world.hosts[S].asked("/detail/3") == 0
@@ -184,10 +191,20 @@ async def test_a_job_whose_time_is_over_has_failed_at_once_and_says_nothing_of_i
         under_way, waiting = await all_of(job)
         (asked,) = await all_of(other)
         assert engine.view_host(P).state == "closed"
-    assert (under_way.outcome.failure, under_way.outcome.failure_detail) == (FailureClass.TRANSIENT, "no answer when the time was over")
-    assert (waiting.outcome.failure, waiting.outcome.failure_detail) == (FailureClass.TRANSIENT, "not asked: the time was over")
+    assert (under_way.outcome.failure, under_way.outcome.failure_detail) == (
+        FailureClass.TRANSIENT,
+        "no answer when the time was over",
+    )
+    assert (waiting.outcome.failure, waiting.outcome.failure_detail) == (
+        FailureClass.TRANSIENT,
+        "not asked: the time was over",
+    )
     assert asked.outcome.status is RunStatus.COMPLETED
-    assert {(a.request.external_id, a.attempt, a.ok) for a in world.sink.answers} == {("1", 1, False), ("3", 0, False), ("2", 1, True)}
+    assert {(a.request.external_id, a.attempt, a.ok) for a in world.sink.answers} == {
+        ("1", 1, False),
+        ("3", 0, False),
+        ("2", 1, True),
+    }
 
 
 @pytest.mark.parametrize("requests", [[], [Request(B, PayloadKind.TREE, "/tree")]])
@@ -239,7 +256,9 @@ async def test_what_sink_or_watch_raises_ends_the_engine_and_reaches_everyone_wh
 
 async def test_an_engine_that_is_left_cancels_what_runs_starts_nothing_more_and_tells_what_was_not_over() -> None:
     never = asyncio.Event()
-    async with open_world(lambda _: replace(QUICK, max_in_flight=2, backoff_initial_s=60, backoff_max_s=60, backoff_jitter=False)) as world:
+    async with open_world(
+        lambda _: replace(QUICK, max_in_flight=2, backoff_initial_s=60, backoff_max_s=60, backoff_jitter=False)
+    ) as world:
         host = world.hosts[P]
         host.script("/detail/good", answering())
         host.script("/detail/flaky", answering(503))
@@ -304,7 +323,9 @@ async def test_thousands_of_fixtures_are_neither_tasks_nor_bodies_in_memory() ->
         pytest.param(answering(429, retry_after="3600"), FailureClass.RATE_LIMITED, id="asks for an hour"),
     ],
 )
-async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no_more(trouble: Responder | None, failure: FailureClass) -> None:
+async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no_more(
+    trouble: Responder | None, failure: FailureClass
+) -> None:
     async with open_world(lambda _: replace(QUICK, breaker=HASTY), read_timeout_s=1.5) as world:
         diary = Diary()
         for platform in (P, B):
@@ -313,7 +334,9 @@ async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no
         if trouble is None:
             await world.hosts[S].close()
         async with world.engine(watch=diary) as engine:
-            asked = await all_of(*(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(40)))
+            asked = await all_of(
+                *(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(40))
+            )
             assert engine.view_host(S).state == "shut"
     outcomes = [one.outcome for one in asked]
     assert all(o.status is RunStatus.COMPLETED and o.attempts == 1 for o in outcomes if o.platform is not S)
@@ -323,12 +346,16 @@ async def test_whatever_one_host_does_the_others_lose_nothing_and_it_is_asked_no
     unasked = {o.external_id for o in lost if not o.attempts}
     assert all(o.failure_detail.startswith("not asked: ") for o in lost if not o.attempts)
     assert unasked
-    assert {a.request.external_id for a in world.sink.of(S) if not a.attempt} == unasked, "that it was not asked is landed too"
+    assert {a.request.external_id for a in world.sink.of(S) if not a.attempt} == unasked, (
+        "that it was not asked is landed too"
+    )
     assert diary.lines.count("sportybet shut") == 1
 
 
 async def test_what_was_not_asked_failed_as_that_for_which_its_host_is_asked_no_more() -> None:
-    async with open_world(lambda _: replace(QUICK, breaker=replace(HASTY, blocks_in_a_row=2, block_pause_s=60))) as world:
+    async with open_world(
+        lambda _: replace(QUICK, breaker=replace(HASTY, blocks_in_a_row=2, block_pause_s=60))
+    ) as world:
         gate = asyncio.Event()
         world.hosts[S].script("/detail/1", answering(403))
         world.hosts[S].script("/detail/2", answering(403))
@@ -345,14 +372,18 @@ async def test_what_was_not_asked_failed_as_that_for_which_its_host_is_asked_no_
 
 
 async def test_a_host_that_comes_back_gets_every_request_and_none_is_lost() -> None:
-    async with open_world(lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, max_failed_in_window=4, window=8), max_attempts=4)) as world:
+    async with open_world(
+        lambda _: replace(QUICK, breaker=replace(HASTY, give_up_s=60, max_failed_in_window=4, window=8), max_attempts=4)
+    ) as world:
         diary = Diary()
         for platform in Platform:
             world.hosts[platform].otherwise = answering()
         for n in range(6):
             world.hosts[S].script(f"/detail/{n}", answering(500), answering(500), answering())
         async with world.engine(watch=diary) as engine:
-            asked = await all_of(*(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(20)))
+            asked = await all_of(
+                *(engine.submit((n,), [detail(platform, n, n) for platform in Platform]) for n in range(20))
+            )
     assert {one.outcome.status for one in asked} == {RunStatus.COMPLETED}
     assert len(asked) == 60
     states = [line for line in diary.lines if line in ("sportybet open", "sportybet closed", "sportybet shut")]
@@ -390,9 +421,14 @@ async def test_when_the_time_is_over_answers_in_hand_are_kept_and_the_rest_has_f
             asked = await all_of(*(engine.submit((n,), [detail(host, n) for host in (P, S, B)]) for n in (1, 2, 3)))
             took_s = (world.clock.now() - ends_at).total_seconds()
     assert 0 <= took_s < 10
-    told = {(a.request.platform, a.request.external_id): (a.outcome.failure, a.outcome.attempts, a.outcome.failure_detail) for a in asked}
+    told = {
+        (a.request.platform, a.request.external_id): (a.outcome.failure, a.outcome.attempts, a.outcome.failure_detail)
+        for a in asked
+    }
     good = (None, 1, "")
-    assert {key: line for key, line in told.items() if key[0] is not S} == {(host, n): good for host in (P, B) for n in "123"}
+    assert {key: line for key, line in told.items() if key[0] is not S} == {
+        (host, n): good for host in (P, B) for n in "123"
+    }
     assert told[S, "1"] == good
     assert told[S, "2"] == (FailureClass.TRANSIENT, 1, "no answer when the cycle's time was over")
     assert told[S, "3"] == (FailureClass.TRANSIENT, 0, "not asked: the cycle's time was over")

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from palimpsest_pipeline.scrape.host_budget import HostBudget
 
-budgets = st.builds(HostBudget, st.integers(1, 40), min_gap_s=st.floats(0, 5), jitter_s=st.floats(0, 1), max_per_s=st.none() | st.floats(0.1, 50))
+budgets = st.builds(
+    HostBudget,
+    st.integers(1, 40),
+    min_gap_s=st.floats(0, 5),
+    jitter_s=st.floats(0, 1),
+    max_per_s=st.none() | st.floats(0.1, 50),
+)
 
 
 @given(budgets, st.floats(0.01, 0.99))

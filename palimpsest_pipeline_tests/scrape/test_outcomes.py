@@ -15,7 +15,13 @@ from palimpsest_pipeline.domain.enums import FailureClass, PayloadKind, Platform
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.scrape import StageTally, build_unfinished_result, rebuild_outcomes
 from palimpsest_pipeline.scrape.host_budget import HostBudget
-from palimpsest_pipeline.scrape.outcomes import build_cancelled_outcome, build_capture_result, build_outcome, build_unasked_answer, compute_skews_ms
+from palimpsest_pipeline.scrape.outcomes import (
+    build_cancelled_outcome,
+    build_capture_result,
+    build_outcome,
+    build_unasked_answer,
+    compute_skews_ms,
+)
 
 from .world import NOW, cycle
 
@@ -111,7 +117,13 @@ FLAKY = [
 
 def test_instants_of_a_line_span_from_the_first_request_to_the_verdict() -> None:
     (line,) = tally_of(*FLAKY).outcomes
-    assert (line.status, line.attempts, line.failure, line.http_status, line.bytes) == (RunStatus.COMPLETED, 2, None, 200, 7)
+    assert (line.status, line.attempts, line.failure, line.http_status, line.bytes) == (
+        RunStatus.COMPLETED,
+        2,
+        None,
+        200,
+        7,
+    )
     assert (line.requested_at, line.received_at, line.observed_at, line.duration_ms) == (at(0), at(5), at(5), 5000)
 
 
@@ -129,14 +141,18 @@ def test_the_floor_of_a_platform_is_that_of_the_attempts_measured_within_its_bud
 
 
 def test_attempts_that_no_host_answered_count_for_the_floor_and_not_for_the_latencies() -> None:
-    tally = tally_of(answer(took_s=10, failure=FailureClass.TRANSIENT, status=None), answer(attempt=2, start_s=10, took_s=1))
+    tally = tally_of(
+        answer(took_s=10, failure=FailureClass.TRANSIENT, status=None), answer(attempt=2, start_s=10, took_s=1)
+    )
     run = run_of(build_capture_result(cycle(), tally, BUDGETS, at(60)).runs, P)
     assert (run.requests, run.p50_ms, run.floor_s) == (2, 1000, pytest.approx(11 / 2))
 
 
 def test_a_clock_that_is_off_is_the_median_of_what_the_answers_tell() -> None:
     ahead = (at(3600)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    tally = tally_of(*(answer(external_id=str(n), took_s=0, date=ahead) for n in range(3)), answer(external_id="undated"))
+    tally = tally_of(
+        *(answer(external_id=str(n), took_s=0, date=ahead) for n in range(3)), answer(external_id="undated")
+    )
     run = run_of(build_capture_result(cycle(), tally, BUDGETS, at(60)).runs, P)
     assert run.clock_offset_s == pytest.approx(3600, abs=1)
     assert run_of(build_capture_result(cycle(), tally_of(*FLAKY), BUDGETS, at(60)).runs, P).clock_offset_s is None
@@ -156,7 +172,9 @@ def test_skew_is_from_the_first_good_answer_of_each_platform_and_of_no_failed_on
 
 def test_what_kicked_off_unasked_is_no_fault_of_the_run() -> None:
     request = Request(P, PayloadKind.DETAIL, "/path", external_id="2", sr_id=8)
-    over = build_outcome(build_unasked_answer(request, FailureClass.NOT_FOUND, "not asked: it has kicked off", at(9)), at(9))
+    over = build_outcome(
+        build_unasked_answer(request, FailureClass.NOT_FOUND, "not asked: it has kicked off", at(9)), at(9)
+    )
     result = build_capture_result(cycle(), tally_of(answer(), settled=[over]), BUDGETS, at(60))
     assert (over.status, over.attempts, over.duration_ms) == (RunStatus.FAILED, 0, 0)
     assert (result.status, result.runs[0].targets, result.runs[0].fetched) == (RunStatus.COMPLETED, 2, 1)
@@ -167,7 +185,13 @@ def test_a_cycle_broken_off_has_a_line_for_every_listing_and_only_platforms_that
     waiting = Request(S, PayloadKind.DETAIL, "/path", external_id="2", sr_id=8)
     unfinished = [build_cancelled_outcome(waiting, 0, None, at(9))]
     result = build_unfinished_result(
-        cycle(), RunStatus.CANCELLED, "capture was ended", at(9), tally=tally, unfinished_outcomes=unfinished, budgets=BUDGETS
+        cycle(),
+        RunStatus.CANCELLED,
+        "capture was ended",
+        at(9),
+        tally=tally,
+        unfinished_outcomes=unfinished,
+        budgets=BUDGETS,
     )
     assert {run.platform: (run.status, run.targets, run.fetched, run.message) for run in result.runs} == {
         P: (RunStatus.COMPLETED, 1, 1, ""),
@@ -184,14 +208,21 @@ def test_a_cycle_broken_off_has_a_line_for_every_listing_and_only_platforms_that
 def test_a_listing_told_of_as_over_and_as_unfinished_is_over() -> None:
     tally = tally_of(answer(P, "1"))
     again = build_cancelled_outcome(Request(P, PayloadKind.DETAIL, "/path", external_id="1", sr_id=7), 1, None, at(9))
-    result = build_unfinished_result(cycle(), RunStatus.CANCELLED, "ended", at(9), tally=tally, unfinished_outcomes=[again], budgets=BUDGETS)
+    result = build_unfinished_result(
+        cycle(), RunStatus.CANCELLED, "ended", at(9), tally=tally, unfinished_outcomes=[again], budgets=BUDGETS
+    )
     assert [outcome.status for outcome in result.outcomes] == [RunStatus.COMPLETED]
     assert result.runs[0].status is RunStatus.COMPLETED
 
 
 def test_a_discovery_broken_off_ends_every_platform_that_was_asked() -> None:
-    tally = tally_of(answer(P, None, kind=PayloadKind.TREE), answer(S, None, kind=PayloadKind.TREE, failure=FailureClass.BLOCKED, status=403))
-    result = build_unfinished_result(cycle(), RunStatus.FAILED, "discovery broken off: no space left", at(9), tally=tally, budgets=BUDGETS)
+    tally = tally_of(
+        answer(P, None, kind=PayloadKind.TREE),
+        answer(S, None, kind=PayloadKind.TREE, failure=FailureClass.BLOCKED, status=403),
+    )
+    result = build_unfinished_result(
+        cycle(), RunStatus.FAILED, "discovery broken off: no space left", at(9), tally=tally, budgets=BUDGETS
+    )
     assert {(run.platform, run.status, run.requests, run.message) for run in result.runs} == {
         (platform, RunStatus.FAILED, 1, "discovery broken off: no space left") for platform in (P, S)
     }
@@ -228,7 +259,12 @@ def test_the_ledger_of_a_dead_cycle_is_what_its_landed_answers_prove() -> None:
     assert (betpawa.status, betpawa.discovered, betpawa.targets, betpawa.fetched) == (RunStatus.INTERRUPTED, 3, 2, 1)
     assert (betpawa.requests, betpawa.bytes, betpawa.started_at, betpawa.finished_at) == (6, 13, at(-9), at(5))
     assert betpawa.errors_by_class == {"not_found": 1, "rate_limited": 1, "transient": 1}
-    assert (sportybet.targets, sportybet.fetched, sportybet.requests, sportybet.errors_by_class) == (2, 0, 1, {"transient": 2})
+    assert (sportybet.targets, sportybet.fetched, sportybet.requests, sportybet.errors_by_class) == (
+        2,
+        0,
+        1,
+        {"transient": 2},
+    )
     assert {run.message for run in runs} == {"its process died"}
 
 

@@ -9,7 +9,14 @@ import pytest
 from palimpsest_pipeline.domain.enums import FailureClass, Platform
 from palimpsest_pipeline.scrape.host_budget import BreakerRule, HostBudget
 from palimpsest_pipeline.scrape.host_queue import HostQueue
-from palimpsest_pipeline.scrape.scheduler import OUT_OF_TIME_REASON, RequestFinished, RequestJob, ScheduledRequest, Scheduler, StartRequest
+from palimpsest_pipeline.scrape.scheduler import (
+    OUT_OF_TIME_REASON,
+    RequestFinished,
+    RequestJob,
+    ScheduledRequest,
+    Scheduler,
+    StartRequest,
+)
 from palimpsest_pipeline.scrape.sinks import HostView
 from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 
@@ -25,7 +32,9 @@ def scheduler(budgets: dict[Platform, HostBudget] | None = None, **options: Any)
     return Scheduler({A: FIXED, B: FIXED, C: FIXED} | (budgets or {}), rng=Random(1), **options)
 
 
-def fail_until_open(it: Scheduler, host: Platform, failure: FailureClass, now: float, *, first: int = 90, told_s: float | None = None) -> None:
+def fail_until_open(
+    it: Scheduler, host: Platform, failure: FailureClass, now: float, *, first: int = 90, told_s: float | None = None
+) -> None:
     """Jobs of their own fail, never to be tried again, until the host is open."""
     for key in range(first, first + 12):
         if it.view_host(host).state == "open":
@@ -64,7 +73,9 @@ def test_a_job_needs_asks_known_hosts_and_new_keys() -> None:
         it.add_job(job(1, A), 0.0)
 
 
-@pytest.mark.parametrize("failure", [None, *(failure for failure, rule in FAILURE_RULES.items() if not rule.is_retryable)])
+@pytest.mark.parametrize(
+    "failure", [None, *(failure for failure, rule in FAILURE_RULES.items() if not rule.is_retryable)]
+)
 def test_what_is_not_tried_again_is_over_with_its_answer(failure: FailureClass | None) -> None:
     it = scheduler()
     it.add_job(job(1, A), 0.0)
@@ -87,7 +98,9 @@ def test_what_failed_is_tried_again_after_its_back_off_up_to_the_budgets_attempt
     it.record_answer(10, TRANSIENT, None, 2.0)
     assert (it.take_due_actions(2.0), it.find_next_due_at()) == ([], 3.0)
     it.add_job(job(2, A), 2.5)
-    assert it.take_due_actions(2.5) == [], "no request has gone well since the first failure: the host is asked for nothing for a while"
+    assert it.take_due_actions(2.5) == [], (
+        "no request has gone well since the first failure: the host is asked for nothing for a while"
+    )
     it.withdraw_job(2, "")
     it.take_due_actions(3.0)
     assert it.take_due_actions(4.0) == [StartRequest(10, 3)]
@@ -98,7 +111,9 @@ def test_what_failed_is_tried_again_after_its_back_off_up_to_the_budgets_attempt
 
 def test_back_off_grows_up_to_its_bound_and_is_drawn_below_it() -> None:
     host = HostQueue[ScheduledRequest](HostBudget(1, backoff_initial_s=1.0, backoff_max_s=3.0))
-    drawn = {attempts: [host.draw_backoff_s(attempts, Random(seed)) for seed in range(200)] for attempts in (1, 2, 3, 4)}
+    drawn = {
+        attempts: [host.draw_backoff_s(attempts, Random(seed)) for seed in range(200)] for attempts in (1, 2, 3, 4)
+    }
     for attempts, bound in ((1, 1.0), (2, 2.0), (3, 3.0), (4, 3.0)):
         assert 0 <= min(drawn[attempts]) < 0.1 * bound < 0.9 * bound < max(drawn[attempts]) <= bound
 
@@ -167,7 +182,12 @@ def test_a_gang_starts_whole_or_not_at_all() -> None:
     it.add_job(job(2, A, B, C), 0.0)
     assert it.take_due_actions(0.0) == [StartRequest(10, 1)]
     it.record_answer(10, None, None, 1.0)
-    assert it.take_due_actions(1.0) == [RequestFinished(10, ""), StartRequest(20, 1), StartRequest(21, 1), StartRequest(22, 1)]
+    assert it.take_due_actions(1.0) == [
+        RequestFinished(10, ""),
+        StartRequest(20, 1),
+        StartRequest(21, 1),
+        StartRequest(22, 1),
+    ]
 
 
 def test_further_asks_of_a_host_have_their_slots_and_its_next_turns() -> None:
@@ -229,7 +249,12 @@ def test_a_job_that_needs_no_busy_host_goes_past_one_that_does() -> None:
     it = scheduler(budgets={A: HostBudget(1)})
     for number, hosts in enumerate([(A,), (A, B), (B,), (B, C)], 1):
         it.add_job(job(number, *hosts), 0.0)
-    assert it.take_due_actions(0.0) == [StartRequest(10, 1), StartRequest(30, 1), StartRequest(40, 1), StartRequest(41, 1)]
+    assert it.take_due_actions(0.0) == [
+        StartRequest(10, 1),
+        StartRequest(30, 1),
+        StartRequest(40, 1),
+        StartRequest(41, 1),
+    ]
 
 
 def test_after_enough_passes_slots_are_kept() -> None:
@@ -276,7 +301,9 @@ def test_what_a_job_was_passed_over_for_is_settled_when_it_starts() -> None:
     assert it.take_due_actions(2.0) == [StartRequest(70, 1)]
     it.add_job(job(8, B), 2.5)
     it.add_job(job(9, B), 2.5)
-    assert it.take_due_actions(2.5) == [StartRequest(80, 1), StartRequest(90, 1)], "its further tries are passed over as often as others"
+    assert it.take_due_actions(2.5) == [StartRequest(80, 1), StartRequest(90, 1)], (
+        "its further tries are passed over as often as others"
+    )
 
 
 def test_after_enough_passes_turns_are_kept() -> None:
@@ -338,7 +365,10 @@ def test_a_job_that_ran_out_of_time_says_nothing_of_its_host() -> None:
     it.withdraw_job(1, "the time was over", is_timed_out=True)
     for key in (10, 11, 12, 13):
         it.record_answer(key, TRANSIENT, None, 1.0)
-    assert it.take_due_actions(1.0) == [RequestFinished(14, "not asked: the time was over"), *(RequestFinished(key, "") for key in (10, 11, 12, 13))]
+    assert it.take_due_actions(1.0) == [
+        RequestFinished(14, "not asked: the time was over"),
+        *(RequestFinished(key, "") for key in (10, 11, 12, 13)),
+    ]
     assert (it.is_idle, it.view_host(A).state) == (True, "closed")
 
 
@@ -435,7 +465,9 @@ def test_a_probe_is_the_best_of_those_with_the_fewest_attempts() -> None:
     fail_until_open(it, B, TRANSIENT, 0.0)
     for key in (4, 3):
         it.add_job(job(key, A, B), 0.0)
-    assert it.take_due_actions(2.0) == [StartRequest(31, 1), StartRequest(30, 1)], "what else waits of its job goes along"
+    assert it.take_due_actions(2.0) == [StartRequest(31, 1), StartRequest(30, 1)], (
+        "what else waits of its job goes along"
+    )
     assert it.take_due_actions(2.5) == [], "one only"
     it.record_answer(31, TRANSIENT, None, 2.5)
     assert it.take_due_actions(2.5) == []
@@ -469,7 +501,10 @@ def test_what_was_given_back_starts_when_the_host_closes_again() -> None:
     it.record_answer(20, None, None, 2.75)
     assert it.take_due_actions(2.75) == [RequestFinished(20, "")]
     assert it.view_host(C).state == "closed"
-    assert [action for now in (3.0, 4.0) for action in it.take_due_actions(now)] == [StartRequest(10, 2), StartRequest(31, 1)]
+    assert [action for now in (3.0, 4.0) for action in it.take_due_actions(now)] == [
+        StartRequest(10, 2),
+        StartRequest(31, 1),
+    ]
 
 
 def test_a_host_that_is_shut_is_asked_nothing_more() -> None:
@@ -537,7 +572,10 @@ def test_at_the_end_what_waits_is_over_and_what_is_under_way_is_not_tried_again(
     it.record_answer(30, TRANSIENT, None, 7.8)
     assert it.take_due_actions(7.8) == []
     assert it.find_next_due_at() == 8.0, "the end comes before another try"
-    assert it.take_due_actions(8.0) == [RequestFinished(20, f"not asked: {OUT_OF_TIME_REASON}"), RequestFinished(30, "")]
+    assert it.take_due_actions(8.0) == [
+        RequestFinished(20, f"not asked: {OUT_OF_TIME_REASON}"),
+        RequestFinished(30, ""),
+    ]
     it.record_answer(10, TRANSIENT, None, 8.0)
     assert it.take_due_actions(8.0) == [RequestFinished(10, "")]
     assert it.is_idle
@@ -576,7 +614,9 @@ def test_half_way_to_the_end_no_job_waits_for_room_on_a_slow_host_to_start_on_th
     assert it.find_next_due_at() == 6.0
     assert it.take_due_actions(6.0) == [StartRequest(20, 1), StartRequest(30, 1)]
     it.record_answer(11, None, None, 8.0)
-    assert it.take_due_actions(8.0) == [RequestFinished(11, ""), StartRequest(21, 1)], "on the slow one the best goes first, as before"
+    assert it.take_due_actions(8.0) == [RequestFinished(11, ""), StartRequest(21, 1)], (
+        "on the slow one the best goes first, as before"
+    )
     assert it.take_due_actions(12.0) == [RequestFinished(31, f"not asked: {OUT_OF_TIME_REASON}")]
 
 
@@ -655,7 +695,9 @@ def test_a_host_that_fails_is_held_for_its_failure_and_not_for_what_this_cycle_h
     it = scheduler()
     it.hold_host(B, "failed twice for one request", 5.0, 0.0)
     it.add_job(job(1, B), 0.0)
-    assert it.take_due_actions(0.0) == [RequestFinished(10, "not asked: failed twice for one request; nothing else was left to do")]
+    assert it.take_due_actions(0.0) == [
+        RequestFinished(10, "not asked: failed twice for one request; nothing else was left to do")
+    ]
     assert it.view_host(B) == HostView(0, 0, "shut", "failed twice for one request", 5.0), "what the next cycle is told"
 
 
@@ -666,4 +708,7 @@ def test_why_a_host_was_left_alone_says_what_its_last_answer_was() -> None:
         assert it.take_due_actions(now)[0] == StartRequest(10, 1 + int(now))
         it.record_answer(10, TRANSIENT, None, now, "HTTP 503")
     it.take_due_actions(1.0)
-    assert it.view_host(B).reason == "failed twice for one request, and answered no other meanwhile, the last one with: HTTP 503"
+    assert (
+        it.view_host(B).reason
+        == "failed twice for one request, and answered no other meanwhile, the last one with: HTTP 503"
+    )

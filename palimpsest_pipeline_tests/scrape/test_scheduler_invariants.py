@@ -23,7 +23,12 @@ TRANSIENT, LIMITED = FailureClass.TRANSIENT, FailureClass.RATE_LIMITED
 
 budgets = st.builds(
     lambda n, gap, jitter, rate, attempts: HostBudget(
-        n, min_gap_s=gap, jitter_s=jitter, max_per_s=rate, max_attempts=attempts, breaker=BreakerRule(3, 6, 4, 10.0, 2.0, 8.0, 20.0, 30.0, 20.0)
+        n,
+        min_gap_s=gap,
+        jitter_s=jitter,
+        max_per_s=rate,
+        max_attempts=attempts,
+        breaker=BreakerRule(3, 6, 4, 10.0, 2.0, 8.0, 20.0, 30.0, 20.0),
     ),
     st.integers(1, 4),
     st.sampled_from([0.0, 0.0, 0.1, 0.7]),
@@ -33,7 +38,11 @@ budgets = st.builds(
 )
 all_budgets = st.fixed_dictionaries({A: budgets, B: budgets, C: budgets})
 arrivals = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.0, 0.0, 1.0, 7.5]), st.integers(0, 9), st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=6)),
+    st.tuples(
+        st.sampled_from([0.0, 0.0, 0.0, 1.0, 7.5]),
+        st.integers(0, 9),
+        st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=6),
+    ),
     max_size=40,
 ).map(lambda drawn: [(at, job(key, *hosts, rank=rank)) for key, (at, rank, hosts) in enumerate(drawn)])
 moves = st.lists(st.tuples(st.floats(0, 30), st.integers(0, 39), st.integers(-1, 9)), max_size=10)
@@ -46,7 +55,9 @@ class Weather:
     def __init__(self, seed: int, share: float) -> None:
         self.rng = Random(seed)
         self.share = share
-        self.outages = {host: (self.rng.uniform(0, 20), self.rng.uniform(0, 40), self.rng.random() < share) for host in (A, B, C)}
+        self.outages = {
+            host: (self.rng.uniform(0, 20), self.rng.uniform(0, 40), self.rng.random() < share) for host in (A, B, C)
+        }
         self.failures = self.rng.choices([*FAILURE_RULES], k=2)
 
     def __call__(self, ask: ScheduledRequest, attempt: int, now: float) -> Fate:
@@ -95,7 +106,9 @@ def test_whatever_fails_budgets_and_tries_are_kept_and_every_ask_ends_once(
         assert all(attempt.fate.failure and FAILURE_RULES[attempt.fate.failure].is_retryable for attempt in tries[:-1])
         assert reasons[ask.key].startswith("not asked: ") if not tries else reasons[ask.key] == ""
         assert all(later.started_at >= earlier.ended_at for earlier, later in pairwise(tries))
-        told = [(a.ended_at + (a.fate.told_s or 0), b.started_at) for a, b in pairwise(tries) if a.fate.failure is LIMITED]
+        told = [
+            (a.ended_at + (a.fate.told_s or 0), b.started_at) for a, b in pairwise(tries) if a.fate.failure is LIMITED
+        ]
         assert all(again >= not_before for not_before, again in told)
     assert stormy(jobs, allowed, moved, seed, share, patience) == trace, "the same again"
 
@@ -121,8 +134,14 @@ def test_whatever_fails_at_the_end_every_ask_is_over_and_nothing_starts_after_it
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(st.lists(st.sampled_from([(A,), (A, C), (A, B), (A, B, C)]), min_size=1, max_size=40), st.sampled_from([0.5, 2.0, 30.0]), st.integers(0, 99))
-def test_a_slow_host_costs_the_others_nothing_before_the_end(listed: list[tuple[Platform, ...]], slow_s: float, seed: int) -> None:
+@given(
+    st.lists(st.sampled_from([(A,), (A, C), (A, B), (A, B, C)]), min_size=1, max_size=40),
+    st.sampled_from([0.5, 2.0, 30.0]),
+    st.integers(0, 99),
+)
+def test_a_slow_host_costs_the_others_nothing_before_the_end(
+    listed: list[tuple[Platform, ...]], slow_s: float, seed: int
+) -> None:
     it = Scheduler({A: HostBudget(4), B: HostBudget(1), C: HostBudget(3)}, rng=Random(seed))
     it.set_end(50.0, 0.0)
     drawn = Random(seed)
@@ -154,7 +173,11 @@ def test_a_jobs_first_requests_start_together_and_its_further_ones_have_the_next
 
 def small(jobs: list[tuple[float, RequestJob]], allowed: dict[Platform, HostBudget]) -> list[tuple[float, RequestJob]]:
     """Only those that fit whole into their hosts' slots."""
-    return [(at, it) for at, it in jobs if all(n <= allowed[host].max_in_flight for host, n in Counter(ask.platform for ask in it.requests).items())]
+    return [
+        (at, it)
+        for at, it in jobs
+        if all(n <= allowed[host].max_in_flight for host, n in Counter(ask.platform for ask in it.requests).items())
+    ]
 
 
 class Observed(Scheduler):
@@ -196,11 +219,15 @@ class Observed(Scheduler):
             self.turn_at[ask.platform] = now + self.allowed[ask.platform].min_gap_s
         for job in self.waiting.values():
             need = Counter(ask.platform for ask in job.requests)
-            room = [self.free[host] >= n and not self.owed[host] and self.turn_at[host] <= now for host, n in need.items()]
+            room = [
+                self.free[host] >= n and not self.owed[host] and self.turn_at[host] <= now for host, n in need.items()
+            ]
             assert not all(room), "waits for nothing"
             for other in begun:
                 if need <= Counter(ask.host for ask in other.asks):
-                    assert (other.rank, self.order[other.key]) < (job.rank, self.order[job.key]), "a job of lower rank took its place"
+                    assert (other.rank, self.order[other.key]) < (job.rank, self.order[job.key]), (
+                        "a job of lower rank took its place"
+                    )
         return actions
 
 
@@ -226,14 +253,19 @@ def test_the_first_job_passed_over_often_enough_waits_for_nobody_who_starts_late
     began = {it.key: trace.first_start(it.key) for _, it in jobs}
     longest_s = max((attempt.fate.latency_s for attempt in trace.attempts), default=0.0)
     turns_s = 4 * max(
-        budget.min_gap_s + budget.jitter_s + (max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0) for budget in allowed.values()
+        budget.min_gap_s + budget.jitter_s + (max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0)
+        for budget in allowed.values()
     )
     first_since = 0.0
     for _, it in sorted(jobs, key=lambda arrival: (arrival[1].rank, arrival[1].key)):
         hosts = {ask.platform for ask in it.requests}
         passes = Counter[int]()
         for attempt in trace.attempts:
-            if attempt.ask.platform in hosts and first_since < attempt.started_at < began[it.key] and attempt.started_at == began[attempt.job]:
+            if (
+                attempt.ask.platform in hosts
+                and first_since < attempt.started_at < began[it.key]
+                and attempt.started_at == began[attempt.job]
+            ):
                 passes[attempt.job] += 1
         if len(passes) >= patience:
             kept_from = sorted(began[key] for key in passes)[patience - 1] if patience else first_since
@@ -243,9 +275,13 @@ def test_the_first_job_passed_over_often_enough_waits_for_nobody_who_starts_late
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(
-    st.lists(st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=3, unique=True), min_size=1, max_size=60), st.integers(0, 999), st.booleans()
+    st.lists(st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=3, unique=True), min_size=1, max_size=60),
+    st.integers(0, 999),
+    st.booleans(),
 )
-def test_a_host_that_answers_nothing_delays_the_others_no_longer_than_it_is_waited_for(wanted: list[list[Platform]], seed: int, hangs: bool) -> None:
+def test_a_host_that_answers_nothing_delays_the_others_no_longer_than_it_is_waited_for(
+    wanted: list[list[Platform]], seed: int, hangs: bool
+) -> None:
     allowed = {A: HostBudget(3), B: HostBudget(200), C: HostBudget(200)}
     rng = Random(seed)
 
@@ -304,9 +340,17 @@ def test_a_cycle_ends_near_its_floor_with_the_skew_of_the_latencies_alone() -> N
     rng = Random(1)
     jobs = fixtures(1500, rng)
     allowed = {A: HostBudget(50), B: HostBudget(50), C: HostBudget(15, min_gap_s=0.025)}
-    trace = play(Scheduler(allowed, rng=rng), [(0.0, it) for it in jobs], lambda ask, attempt, now: Fate(lognormal(0.25, 0.7, rng)))
+    trace = play(
+        Scheduler(allowed, rng=rng),
+        [(0.0, it) for it in jobs],
+        lambda ask, attempt, now: Fate(lognormal(0.25, 0.7, rng)),
+    )
     check_budgets(trace, allowed)
-    floor = max(compute_floors_s({host: [attempt.fate.latency_s for attempt in trace.of(host)] for host in allowed}, allowed).values())
+    floor = max(
+        compute_floors_s(
+            {host: [attempt.fate.latency_s for attempt in trace.of(host)] for host in allowed}, allowed
+        ).values()
+    )
     assert trace.ended_at <= 1.06 * floor
     first: dict[int, dict[Platform, list[Attempt]]] = {}
     for attempt in trace.attempts:

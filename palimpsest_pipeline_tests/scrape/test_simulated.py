@@ -31,7 +31,9 @@ def small_world() -> Iterator[SimulatorProcess]:
 
 
 @asynccontextmanager
-async def open_engine(simulator: SimulatorProcess, sink: Kept, budget: HostBudget = BUDGET) -> AsyncIterator[ScrapeEngine]:
+async def open_engine(
+    simulator: SimulatorProcess, sink: Kept, budget: HostBudget = BUDGET
+) -> AsyncIterator[ScrapeEngine]:
     async with AsyncExitStack() as stack:
         clients = {
             platform: await stack.enter_async_context(
@@ -86,7 +88,9 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
     for fixture in before["fixtures"]:
         for platform, external_ids in fixture["platforms"].items():
             asked = {key for external_id in external_ids if (key := (platform, external_id)) in fixtures}
-            assert {fixtures[key] for key in asked} <= {fixture["sr_id"]}, "also one that the platform knows by another provider's id"
+            assert {fixtures[key] for key in asked} <= {fixture["sr_id"]}, (
+                "also one that the platform knows by another provider's id"
+            )
     assert found.result.status is RunStatus.COMPLETED
     failures = {outcome.failure for outcome in found.result.outcomes} - {None}
     assert failures <= {FailureClass.NOT_FOUND}, "only what kicked off or was withdrawn meanwhile may be gone"
@@ -110,7 +114,9 @@ async def test_a_cycle_finds_and_captures_exactly_what_the_platforms_list(start_
         ("ratelimit", FailureClass.RATE_LIMITED),
     ],
 )
-async def test_whatever_befalls_one_platform_the_others_are_complete(small_world: SimulatorProcess, mode: str, failure: FailureClass) -> None:
+async def test_whatever_befalls_one_platform_the_others_are_complete(
+    small_world: SimulatorProcess, mode: str, failure: FailureClass
+) -> None:
     small_world.set_fault(Platform.SPORTYBET, mode, retry_after_s=0)
     try:
         found = await scraped(small_world, Kept())

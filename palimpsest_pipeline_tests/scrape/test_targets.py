@@ -25,22 +25,37 @@ def ids(listings: list[Listing], home: Platform = P) -> list[str]:
 
 
 def test_a_fixture_is_one_target_with_every_platforms_own_ids() -> None:
-    found = build_targets([listing(P, "10", 7), listing(S, "sr:match:7", 7), listing(B, "2", 7), listing(B, "11", 7), listing(P, "3", 8)], P, NOW)
-    assert {t.sr_id: dict(t.listings) for t in found} == {7: {P: ("10",), S: ("sr:match:7",), B: ("2", "11")}, 8: {P: ("3",)}}
+    found = build_targets(
+        [listing(P, "10", 7), listing(S, "sr:match:7", 7), listing(B, "2", 7), listing(B, "11", 7), listing(P, "3", 8)],
+        P,
+        NOW,
+    )
+    assert {t.sr_id: dict(t.listings) for t in found} == {
+        7: {P: ("10",), S: ("sr:match:7",), B: ("2", "11")},
+        8: {P: ("3",)},
+    }
 
 
 def test_a_listing_without_sportradar_id_is_a_target_of_its_own() -> None:
     found = build_targets([listing(P, "1"), listing(P, "2"), listing(S, "1")], P, NOW)
-    assert [(t.sr_id, dict(t.listings)) for t in found] == [(None, {P: ("1",)}), (None, {P: ("2",)}), (None, {S: ("1",)})]
+    assert [(t.sr_id, dict(t.listings)) for t in found] == [
+        (None, {P: ("1",)}),
+        (None, {P: ("2",)}),
+        (None, {S: ("1",)}),
+    ]
 
 
 def test_a_listing_known_by_its_genius_id_only_is_asked_together_with_its_fixture() -> None:
-    found = build_targets([listing(P, "1", 7, genius_id=40), listing(S, "sr:match:111111140", genius_id=40), listing(B, "2", 7)], S, NOW)
+    found = build_targets(
+        [listing(P, "1", 7, genius_id=40), listing(S, "sr:match:111111140", genius_id=40), listing(B, "2", 7)], S, NOW
+    )
     assert [(t.sr_id, dict(t.listings)) for t in found] == [(7, {P: ("1",), S: ("sr:match:111111140",), B: ("2",)})]
 
 
 def test_a_genius_id_that_two_fixtures_claim_leads_nowhere() -> None:
-    found = build_targets([listing(P, "1", 7, genius_id=40), listing(P, "2", 8, genius_id=40), listing(S, "s", genius_id=40)], P, NOW)
+    found = build_targets(
+        [listing(P, "1", 7, genius_id=40), listing(P, "2", 8, genius_id=40), listing(S, "s", genius_id=40)], P, NOW
+    )
     assert {t.sr_id: dict(t.listings) for t in found} == {7: {P: ("1",)}, 8: {P: ("2",)}, None: {S: ("s",)}}
 
 
@@ -68,9 +83,14 @@ def test_the_home_platform_is_believed_about_the_kickoff_then_the_listing_with_m
     for absurd in (NOW - timedelta(days=20_000), NOW + timedelta(days=20_000)):
         placeholder = listing(P, "1", 7, kickoff_at=absurd, n_markets_declared=90)
         (target,) = build_targets([placeholder, listing(S, "1", 7, **postponed)], P, NOW)
-        assert (target.kickoff_at, dict(target.listings)) == (postponed["kickoff_at"], {P: ("1",), S: ("1",)}), "an absurd kickoff is no claim"
+        assert (target.kickoff_at, dict(target.listings)) == (postponed["kickoff_at"], {P: ("1",), S: ("1",)}), (
+            "an absurd kickoff is no claim"
+        )
         assert build_targets([placeholder], P, NOW) == []
-    small, big = listing(P, "1", 7, n_markets_declared=3, **early), listing(P, "2", 7, n_markets_declared=90, **postponed)
+    small, big = (
+        listing(P, "1", 7, n_markets_declared=3, **early),
+        listing(P, "2", 7, n_markets_declared=90, **postponed),
+    )
     assert build_targets([small, big], P, NOW)[0].kickoff_at == postponed["kickoff_at"]
 
 
@@ -84,9 +104,13 @@ def test_a_match_listed_anew_kicks_off_as_its_platform_lists_it_last() -> None:
     assert dict(target.listings) == {P: ("2",), S: ("3",)}
     ahead = replace(old, **in_minutes(20))
     (target,) = build_targets([ahead, new], P, NOW)
-    assert (target.kickoff_at, dict(target.listings)) == (new.kickoff_at, {P: ("1", "2")}), "what can still be bet on is asked too"
+    assert (target.kickoff_at, dict(target.listings)) == (new.kickoff_at, {P: ("1", "2")}), (
+        "what can still be bet on is asked too"
+    )
     copy = replace(old, **in_minutes(3 * 1440 - 360))
-    assert build_targets([copy, new], P, NOW)[0].kickoff_at == copy.kickoff_at, "kickoffs so near are copies: the larger book speaks"
+    assert build_targets([copy, new], P, NOW)[0].kickoff_at == copy.kickoff_at, (
+        "kickoffs so near are copies: the larger book speaks"
+    )
     absurd = replace(new, kickoff_at=NOW + timedelta(days=20_000))
     assert build_targets([ahead, absurd], P, NOW)[0].kickoff_at == ahead.kickoff_at
 
@@ -108,7 +132,13 @@ def test_urgent_fixtures_come_first_then_by_kickoff_then_more_platforms_then_hom
 many = st.lists(
     st.builds(
         lambda platform, n, sr_id, genius_id, minutes, markets, in_play: listing(
-            platform, str(n), sr_id, genius_id=genius_id, n_markets_declared=markets, in_play=in_play, **in_minutes(minutes)
+            platform,
+            str(n),
+            sr_id,
+            genius_id=genius_id,
+            n_markets_declared=markets,
+            in_play=in_play,
+            **in_minutes(minutes),
         ),
         st.sampled_from(Platform),
         st.integers(1, 6),
@@ -124,7 +154,9 @@ many = st.lists(
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(many, st.sampled_from(Platform), st.randoms(use_true_random=False))
-def test_order_and_repetition_of_the_listings_change_nothing(listings: list[Listing], home: Platform, chance: object) -> None:
+def test_order_and_repetition_of_the_listings_change_nothing(
+    listings: list[Listing], home: Platform, chance: object
+) -> None:
     shuffled = [*listings, *listings[:3]]
     chance.shuffle(shuffled)  # type: ignore[attr-defined]
     assert build_targets(shuffled, home, NOW) == build_targets(listings, home, NOW)
@@ -132,11 +164,20 @@ def test_order_and_repetition_of_the_listings_change_nothing(listings: list[List
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(many, st.sampled_from(Platform))
-def test_each_listing_is_asked_for_at_most_once_and_only_before_kickoff(listings: list[Listing], home: Platform) -> None:
+def test_each_listing_is_asked_for_at_most_once_and_only_before_kickoff(
+    listings: list[Listing], home: Platform
+) -> None:
     found = build_targets(listings, home, NOW)
-    asked = [(platform, external_id) for target in found for platform, external_ids in target.listings.items() for external_id in external_ids]
+    asked = [
+        (platform, external_id)
+        for target in found
+        for platform, external_ids in target.listings.items()
+        for external_id in external_ids
+    ]
     assert len(asked) == len(set(asked))
     assert all(target.kickoff_at > NOW for target in found)
-    tiers = [(t.kickoff_at - NOW >= timedelta(minutes=30)) + (t.kickoff_at - NOW >= timedelta(minutes=120)) for t in found]
+    tiers = [
+        (t.kickoff_at - NOW >= timedelta(minutes=30)) + (t.kickoff_at - NOW >= timedelta(minutes=120)) for t in found
+    ]
     assert tiers == sorted(tiers)
     assert [t.kickoff_at for t in found] == sorted(t.kickoff_at for t in found)

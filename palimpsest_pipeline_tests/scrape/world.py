@@ -8,7 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from palimpsest_pipeline.domain.cycles import Cycle
-from palimpsest_pipeline.domain.enums import Completeness, FailureClass, ListingKind, PayloadKind, Platform, Scope, Sport, Trigger
+from palimpsest_pipeline.domain.enums import (
+    Completeness,
+    FailureClass,
+    ListingKind,
+    PayloadKind,
+    Platform,
+    Scope,
+    Sport,
+    Trigger,
+)
 from palimpsest_pipeline.domain.exchange import Answer, Request
 from palimpsest_pipeline.domain.instants import Clock, floor_to_hour, make_cycle_id
 from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing, RawPrices
@@ -21,7 +30,12 @@ from palimpsest_pipeline.wire.client import PlatformClient
 from palimpsest_pipeline_tests.fixtures.loopback import Loopback, Responder, answering
 
 NOW = datetime.now(UTC)
-QUICK = HostBudget(max_in_flight=3, backoff_initial_s=0, backoff_max_s=0, breaker=BreakerRule(pause_s=0.01, pause_max_s=0.01, block_pause_s=0))
+QUICK = HostBudget(
+    max_in_flight=3,
+    backoff_initial_s=0,
+    backoff_max_s=0,
+    breaker=BreakerRule(pause_s=0.01, pause_max_s=0.01, block_pause_s=0),
+)
 
 
 def listing(platform: Platform, external_id: str, sr_id: int | None = None, **changes: object) -> Listing:
@@ -59,7 +73,9 @@ class Dialect:
     def discover(self, sport: Sport) -> Crawl:
         (tree,) = yield [Request(self.platform, PayloadKind.TREE, "/tree")]
         if tree.ok:
-            yield [Request(self.platform, PayloadKind.LISTING, f"/page/{n}") for n in range(json.loads(tree.body or b"0"))]
+            yield [
+                Request(self.platform, PayloadKind.LISTING, f"/page/{n}") for n in range(json.loads(tree.body or b"0"))
+            ]
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
         if not any(answer.ok and answer.request.kind is PayloadKind.TREE for answer in answers):
@@ -72,11 +88,17 @@ class Dialect:
         ]
         whole = all(answer.ok for answer in answers)
         return Discovery(
-            self.platform, Completeness.COMPLETE if whole else Completeness.PARTIAL, (), found, reason="" if whole else "a page is missing"
+            self.platform,
+            Completeness.COMPLETE if whole else Completeness.PARTIAL,
+            (),
+            found,
+            reason="" if whole else "a page is missing",
         )
 
     def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        return Request(self.platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=external_id, sr_id=sr_id)
+        return Request(
+            self.platform, PayloadKind.DETAIL, f"/detail/{external_id}", external_id=external_id, sr_id=sr_id
+        )
 
     def read_listing(self, answer: Answer) -> Listing:
         return listing(self.platform, answer.request.external_id or "", answer.request.sr_id)
@@ -121,23 +143,33 @@ class World:
             for external_id in page:
                 host.script(f"/detail/{external_id}", detail or answering())
 
-    def engine(self, sink: AnswerSink | None = None, watch: ScrapeObserver | None = None, **limits: Any) -> ScrapeEngine:
+    def engine(
+        self, sink: AnswerSink | None = None, watch: ScrapeObserver | None = None, **limits: Any
+    ) -> ScrapeEngine:
         """An engine that asks these hosts, not entered yet. `limits` as the engine takes them."""
         return ScrapeEngine(
-            build_host_setups(self.adapters, self.clients, self.budgets), sink or self.sink, clock=self.clock, observer=watch, **limits
+            build_host_setups(self.adapters, self.clients, self.budgets),
+            sink or self.sink,
+            clock=self.clock,
+            observer=watch,
+            **limits,
         )
 
 
 @asynccontextmanager
 async def open_world(
-    budget: Callable[[Platform], HostBudget] = lambda _: QUICK, platforms: Sequence[Platform] = tuple(Platform), **limits: float
+    budget: Callable[[Platform], HostBudget] = lambda _: QUICK,
+    platforms: Sequence[Platform] = tuple(Platform),
+    **limits: float,
 ) -> AsyncIterator[World]:
     """`limits` are the clients' own, as in `HostConfig`."""
     quick = {"connect_timeout_s": 2, "read_timeout_s": 2, "total_timeout_s": 5, "max_body_bytes": 100_000, **limits}
     async with AsyncExitStack() as stack:
         loopbacks = {platform: await stack.enter_async_context(Loopback()) for platform in platforms}
         clients = {
-            platform: await stack.enter_async_context(PlatformClient(HostConfig(platform, host.base_url, {}, **quick), Clock()))  # type: ignore[arg-type]
+            platform: await stack.enter_async_context(
+                PlatformClient(HostConfig(platform, host.base_url, {}, **quick), Clock())
+            )  # type: ignore[arg-type]
             for platform, host in loopbacks.items()
         }
         yield World(loopbacks, clients, {p: Dialect(p) for p in platforms}, {p: budget(p) for p in platforms})

@@ -22,13 +22,20 @@ HEADERS = {
 
 
 def ask(
-    simulator: SimulatorProcess, platform: Platform, path: str, headers: Mapping[str, str] | None = None, body: Any = None, timeout_s: float = 30.0
+    simulator: SimulatorProcess,
+    platform: Platform,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    timeout_s: float = 30.0,
 ) -> tuple[int, dict[str, str], bytes]:
     """Status, lower-case headers and body (unpacked) of one request."""
     connection = http.client.HTTPConnection("127.0.0.1", simulator.port, timeout=timeout_s)
     try:
         sent = json.dumps(body).encode() if body is not None else None
-        connection.request("POST" if sent else "GET", f"/{platform}{path}", sent, dict(HEADERS if headers is None else headers))
+        connection.request(
+            "POST" if sent else "GET", f"/{platform}{path}", sent, dict(HEADERS if headers is None else headers)
+        )
         answer = connection.getresponse()
         raw = answer.read()
         told = {name.lower(): value for name, value in answer.getheaders()}
@@ -48,7 +55,12 @@ def betpawa_list(simulator: SimulatorProcess, version: str = "v4", **query: Any)
     """Every upcoming football event of BetPawa, page by page."""
     events: list[dict[str, Any]] = []
     while True:
-        asked = {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}}, "skip": len(events), "take": 100, **query}
+        asked = {
+            "query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}},
+            "skip": len(events),
+            "take": 100,
+            **query,
+        }
         path = f"/api/sportsbook/{version}/events/lists/by-queries?q={quote(json.dumps({'queries': [asked]}))}"
         page = get(simulator, Platform.BETPAWA, path)["responses"][0].get("responses", [])
         events += page
@@ -56,7 +68,9 @@ def betpawa_list(simulator: SimulatorProcess, version: str = "v4", **query: Any)
             return events
 
 
-def sportybet_list(simulator: SimulatorProcess, option: str = "2", market_ids: str = "1") -> tuple[int, list[dict[str, Any]]]:
+def sportybet_list(
+    simulator: SimulatorProcess, option: str = "2", market_ids: str = "1"
+) -> tuple[int, list[dict[str, Any]]]:
     """Declared total and every event of SportyBet's paged list."""
     events: list[dict[str, Any]] = []
     for page in range(1, 200):
@@ -71,12 +85,18 @@ def sportybet_list(simulator: SimulatorProcess, option: str = "2", market_ids: s
 def bet9ja_groups(simulator: SimulatorProcess) -> dict[str, int]:
     """Soccer groups of the tree with the number of entries each declares."""
     tree = get(simulator, Platform.BET9JA, "/desktop/feapi/PalimpsestAjax/GetSports?DISP=0")
-    return {group: node["NUM"] for country in tree["D"]["PAL"]["1"]["SG"].values() for group, node in country["G"].items()}
+    return {
+        group: node["NUM"] for country in tree["D"]["PAL"]["1"]["SG"].values() for group, node in country["G"].items()
+    }
 
 
 def bet9ja_list(simulator: SimulatorProcess, group: str) -> list[dict[str, Any]]:
     """Entries of one Bet9ja group, whether they come as a list or by slot."""
-    entries = get(simulator, Platform.BET9JA, f"/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2?GROUPID={group}&DISP=0&GROUPMARKETID=1")["D"]["E"]
+    entries = get(
+        simulator,
+        Platform.BET9JA,
+        f"/desktop/feapi/PalimpsestAjax/GetEventsInGroupV2?GROUPID={group}&DISP=0&GROUPMARKETID=1",
+    )["D"]["E"]
     return list(entries.values()) if isinstance(entries, dict) else entries
 
 
@@ -106,5 +126,13 @@ def paths(body: Any, at: str = "") -> set[str]:
         return found
     if isinstance(body, list):
         return {f"{at}[]"}.union(*(paths(value, f"{at}[]") for value in body))
-    kind = "null" if body is None else "bool" if isinstance(body, bool) else "number" if isinstance(body, int | float) else "text"
+    kind = (
+        "null"
+        if body is None
+        else "bool"
+        if isinstance(body, bool)
+        else "number"
+        if isinstance(body, int | float)
+        else "text"
+    )
     return {f"{at}:{kind}"}

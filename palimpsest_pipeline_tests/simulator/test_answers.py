@@ -39,7 +39,9 @@ def test_betpawa_refuses_what_the_real_one_refuses(start_simulator: Start) -> No
     assert status == 400
     assert "100" in json.loads(body)["serverMessage"]
     assert ask(simulator, Platform.BETPAWA, by_queries({"queries": [{"query": query["query"]}]}))[0] == 400
-    told = ask(simulator, Platform.BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"})[1]
+    told = ask(
+        simulator, Platform.BETPAWA, by_queries({"queries": [query | {"take": 5}]}), HEADERS | {"accept": "*/*"}
+    )[1]
     assert told["content-type"].startswith("application/x-protobuf")
     assert ask(simulator, Platform.BETPAWA, "/api/sportsbook/v3/categories/list/2")[0] == 404
     assert ask(simulator, Platform.BETPAWA, "/api/sportsbook/v4/events/1")[0] == 404
@@ -53,7 +55,12 @@ def test_sportybet_refuses_what_the_real_one_refuses(start_simulator: Start) -> 
     status, _, body = ask(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/publicEvents")
     assert (status, json.loads(body)["bizCode"]) == (404, 19001)
     assert ask(simulator, Platform.SPORTYBET, "/api/ca/factsCenter/popularAndSportList")[0] == 502
-    assert get(simulator, Platform.SPORTYBET, f"{path}&marketId=1".replace("pageNum=1", "pageNum=50"))["data"]["tournaments"] == []
+    assert (
+        get(simulator, Platform.SPORTYBET, f"{path}&marketId=1".replace("pageNum=1", "pageNum=50"))["data"][
+            "tournaments"
+        ]
+        == []
+    )
 
 
 def test_sportybet_before_kickoff_shows_the_live_book_suspended(start_simulator: Start) -> None:
@@ -72,7 +79,9 @@ def test_sportybet_serves_events_of_tournaments_asked_for_in_one_call(start_simu
     asked = [{"sportId": "sr:sport:1", "marketId": "1,18", "tournamentId": [[one["id"] for one in wanted]]}]
     status, _, body = ask(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/pcEvents", body=asked)
     assert status == 200
-    assert [(one["id"], len(one["events"])) for one in json.loads(body)["data"]] == [(one["id"], one["eventSize"]) for one in wanted]
+    assert [(one["id"], len(one["events"])) for one in json.loads(body)["data"]] == [
+        (one["id"], one["eventSize"]) for one in wanted
+    ]
 
 
 def test_bet9ja_answers_unknown_things_as_the_real_one_does(start_simulator: Start) -> None:
@@ -83,8 +92,13 @@ def test_bet9ja_answers_unknown_things_as_the_real_one_does(start_simulator: Sta
         assert answer == {"R": "OK", "D": {"E": []}}
 
 
-@pytest.mark.parametrize(("mode", "status"), [("down", 503), ("block", 403), ("html", 200), ("error", 500), ("empty202", 202), ("ratelimit", 429)])
-def test_a_fault_replaces_the_answer_of_one_platform_only_until_it_is_switched_off(start_simulator: Start, mode: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("mode", "status"),
+    [("down", 503), ("block", 403), ("html", 200), ("error", 500), ("empty202", 202), ("ratelimit", 429)],
+)
+def test_a_fault_replaces_the_answer_of_one_platform_only_until_it_is_switched_off(
+    start_simulator: Start, mode: str, status: int
+) -> None:
     simulator = start_simulator(10)
     simulator.set_fault(Platform.BET9JA, mode)
     got, told, body = ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
@@ -146,7 +160,9 @@ def test_a_match_in_play_says_so_and_leaves_the_lists(start_simulator: Start) ->
     gone = first["sr_id"] not in {fixture["sr_id"] for fixture in simulator.fetch_truth()["fixtures"]}
     assert gone
     paws = get(simulator, Platform.BETPAWA, detail_path(Platform.BETPAWA, first["platforms"]["betpawa"][0]))
-    sporty = get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, first["platforms"]["sportybet"][0]))["data"]
+    sporty = get(simulator, Platform.SPORTYBET, detail_path(Platform.SPORTYBET, first["platforms"]["sportybet"][0]))[
+        "data"
+    ]
     assert paws["additionalInfo"]["live"] is True
     assert sporty["status"] == 1
     assert all(market["id"].startswith("800") for market in sporty["markets"])
@@ -178,7 +194,9 @@ def test_the_log_counts_requests_per_platform_and_endpoint(start_simulator: Star
 def test_answers_are_compressed_only_for_clients_that_accept_it(start_simulator: Start) -> None:
     simulator = start_simulator(10)
     path = TREES[Platform.BET9JA]
-    plain, packed = (ask(simulator, Platform.BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"}))
+    plain, packed = (
+        ask(simulator, Platform.BET9JA, path, HEADERS | extra) for extra in ({}, {"accept-encoding": "gzip"})
+    )
     assert "content-encoding" not in plain[1]
     assert packed[1]["content-encoding"] == "gzip"
     assert packed[2] == plain[2]

@@ -31,7 +31,9 @@ NINE = TREES[Platform.BET9JA]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.integers(1, 3)), unique=True), st.floats(0, 1))
-def test_whom_a_share_befalls_does_not_depend_on_the_order_of_asking(asked: list[tuple[str, int]], share: float) -> None:
+def test_whom_a_share_befalls_does_not_depend_on_the_order_of_asking(
+    asked: list[tuple[str, int]], share: float
+) -> None:
     found = []
     for order in (asked, asked[::-1]):
         board = FaultBoard(5)
@@ -50,7 +52,14 @@ def test_a_failure_begins_with_its_request_and_ends_after_its_time() -> None:
     board = FaultBoard(5)
     board.switch_fault("betpawa", Fault("error", endpoint="detail", from_request=3, for_s=10.0))
     met = []
-    for at, endpoint in ((0.0, "detail"), (1.0, "tree"), (2.0, "detail"), (5.0, "detail"), (14.9, "detail"), (15.0, "detail")):
+    for at, endpoint in (
+        (0.0, "detail"),
+        (1.0, "tree"),
+        (2.0, "detail"),
+        (5.0, "detail"),
+        (14.9, "detail"),
+        (15.0, "detail"),
+    ):
         met.append(bool(board.list_faults_met("betpawa", endpoint, "1", 1, at)))
     assert met == [False, False, False, True, True, False]
 
@@ -58,7 +67,11 @@ def test_a_failure_begins_with_its_request_and_ends_after_its_time() -> None:
 def test_a_failure_of_the_first_askings_leaves_the_others_alone() -> None:
     board = FaultBoard(5)
     board.switch_fault("betpawa", Fault("error", tries=2))
-    assert [bool(board.list_faults_met("betpawa", "detail", "1", attempt, 0.0)) for attempt in (1, 2, 3)] == [True, True, False]
+    assert [bool(board.list_faults_met("betpawa", "detail", "1", attempt, 0.0)) for attempt in (1, 2, 3)] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_several_failures_are_on_at_once_and_the_last_one_switched_on_comes_first() -> None:
@@ -110,7 +123,9 @@ def test_a_clock_that_is_ahead_shows_in_the_date_and_in_retry_after(start_simula
     simulator.set_fault(Platform.BET9JA, "clock", offset_s=3600)
     ahead = parsedate_to_datetime(ask(simulator, Platform.BET9JA, NINE)[1]["date"]) - datetime.now(UTC)
     assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
-    own = parsedate_to_datetime(ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[1]["date"]) - datetime.now(UTC)
+    own = parsedate_to_datetime(
+        ask(simulator, Platform.SPORTYBET, TREES[Platform.SPORTYBET])[1]["date"]
+    ) - datetime.now(UTC)
     assert abs(own) < timedelta(minutes=1)
     simulator.set_fault(Platform.BET9JA, "ratelimit", retry_after_s=2, as_date=True)
     status, told, _ = ask(simulator, Platform.BET9JA, NINE)
@@ -133,7 +148,9 @@ def test_a_connection_is_broken_off_without_an_answer(start_simulator: Start, mo
 def test_an_outage_takes_the_answers_under_way_with_it_and_passes(start_simulator: Start) -> None:
     simulator = start_simulator(10, latency={"bet9ja.detail": (1500, 1500)})
     simulator.set_fault(Platform.BET9JA, "outage", from_request=2, for_s=2.5)
-    question = f"GET /bet9ja{detail_path(Platform.BET9JA, '1')} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
+    question = (
+        f"GET /bet9ja{detail_path(Platform.BET9JA, '1')} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
+    )
     with socket.create_connection(("127.0.0.1", simulator.port)) as slow:
         slow.sendall(question)
         while not simulator.fetch_log()["requests"]:
@@ -205,7 +222,9 @@ def test_kickoffs_of_one_platform_can_be_an_hour_off(start_simulator: Start) -> 
     before = {platform: detail(simulator, platform, external_id) for platform, external_id in ids.items()}
     simulator.set_fault(Platform.BETPAWA, "kickoffs", offset_s=3600)
     after = {platform: detail(simulator, platform, external_id) for platform, external_id in ids.items()}
-    shift = datetime.fromisoformat(after[Platform.BETPAWA]["startTime"]) - datetime.fromisoformat(before[Platform.BETPAWA]["startTime"])
+    shift = datetime.fromisoformat(after[Platform.BETPAWA]["startTime"]) - datetime.fromisoformat(
+        before[Platform.BETPAWA]["startTime"]
+    )
     assert shift == timedelta(hours=1)
     assert after[Platform.BET9JA]["D"]["STARTDATE"] == before[Platform.BET9JA]["D"]["STARTDATE"]
     listed = {event["id"]: event["startTime"] for event in betpawa_list(simulator)}
@@ -215,11 +234,17 @@ def test_kickoffs_of_one_platform_can_be_an_hour_off(start_simulator: Start) -> 
 
 def page(simulator: SimulatorProcess, platform: Platform, number: int) -> Any:
     if platform is Platform.BETPAWA:
-        query = {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}}, "skip": 5 * (number - 1), "take": 5}
+        query = {
+            "query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}},
+            "skip": 5 * (number - 1),
+            "take": 5,
+        }
         path = f"/api/sportsbook/v4/events/lists/by-queries?q={quote(json.dumps({'queries': [query]}))}"
         return get(simulator, platform, path)["responses"][0].get("responses", [])
     if platform is Platform.SPORTYBET:
-        path = f"/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId=1&pageSize=8&pageNum={number}&option=2"
+        path = (
+            f"/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId=1&pageSize=8&pageNum={number}&option=2"
+        )
         return get(simulator, platform, path)["data"]["tournaments"]
     return bet9ja_list(simulator, list(bet9ja_groups(simulator))[number - 1])
 
@@ -236,7 +261,9 @@ def test_one_page_of_a_list_can_be_empty(start_simulator: Start, platform: Platf
 
 
 @pytest.mark.parametrize("platform", Platform)
-def test_a_tournament_can_be_gone_from_tree_and_lists_while_the_totals_still_count_it(start_simulator: Start, platform: Platform) -> None:
+def test_a_tournament_can_be_gone_from_tree_and_lists_while_the_totals_still_count_it(
+    start_simulator: Start, platform: Platform
+) -> None:
     simulator = start_simulator(40)
     before = tree_of(simulator, platform)
     tournament, count = next((name, count) for name, count in before["tournaments"].items() if count)
@@ -265,7 +292,10 @@ def tree_of(simulator: SimulatorProcess, platform: Platform) -> dict[str, Any]:
         counts = {node["id"]: node["eventSize"] for category in sport["categories"] for node in category["tournaments"]}
         return {"total": sport["eventSize"], "tournaments": counts}
     sport = tree["D"]["PAL"]["1"]
-    return {"total": sport["NUM"], "tournaments": {group: node["NUM"] for country in sport["SG"].values() for group, node in country["G"].items()}}
+    return {
+        "total": sport["NUM"],
+        "tournaments": {group: node["NUM"] for country in sport["SG"].values() for group, node in country["G"].items()},
+    }
 
 
 def test_several_failures_at_once_over_http(start_simulator: Start) -> None:

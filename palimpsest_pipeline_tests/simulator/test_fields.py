@@ -41,25 +41,40 @@ def missing(expected: set[str], found: set[str]) -> list[str]:
 
 def prematch_blocks(body: Any) -> Any:
     """The list answer without its blocks of other sports and of matches in play."""
-    blocks = [block for block in body["responses"] if block["request"]["query"] == block["request"]["query"] | {"eventType": "UPCOMING"}]
+    blocks = [
+        block
+        for block in body["responses"]
+        if block["request"]["query"] == block["request"]["query"] | {"eventType": "UPCOMING"}
+    ]
     return {"responses": [block for block in blocks if "2" in block["request"]["query"]["categories"]]}
 
 
 @pytest.mark.parametrize(
     ("version", "sample"),
-    [("v3", "betpawa/detail_football_113_markets_v3_2026-06-26.json"), ("v4", "betpawa/detail_football_59_markets_v4_2026-08-21.json")],
+    [
+        ("v3", "betpawa/detail_football_113_markets_v3_2026-06-26.json"),
+        ("v4", "betpawa/detail_football_59_markets_v4_2026-08-21.json"),
+    ],
 )
 def test_every_field_of_a_captured_betpawa_detail_is_served(
     simulators: Callable[[str], SimulatorProcess], samples: Path, version: str, sample: str
 ) -> None:
     simulator = simulators(version)
     top = sorted(betpawa_list(simulator, version), key=lambda event: -int(event["totalMarketCount"]))[:8]
-    neutral = [event for event in betpawa_list(simulator, version) if event.get("neutralVenue") or event["name"].endswith("(n)")][:1]
-    found: set[str] = set().union(*(paths(detail(simulator, Platform.BETPAWA, event["id"], version)) for event in [*top, *neutral]))
+    neutral = [
+        event
+        for event in betpawa_list(simulator, version)
+        if event.get("neutralVenue") or event["name"].endswith("(n)")
+    ][:1]
+    found: set[str] = set().union(
+        *(paths(detail(simulator, Platform.BETPAWA, event["id"], version)) for event in [*top, *neutral])
+    )
     assert missing(paths(captured(samples, sample)), found) == []
 
 
-def test_every_field_of_the_captured_betpawa_tree_is_served(simulators: Callable[[str], SimulatorProcess], samples: Path) -> None:
+def test_every_field_of_the_captured_betpawa_tree_is_served(
+    simulators: Callable[[str], SimulatorProcess], samples: Path
+) -> None:
     found = paths(get(simulators("v3"), Platform.BETPAWA, "/api/sportsbook/v3/categories/list/2"))
     assert missing(paths(captured(samples, "betpawa/categories_football_v3_2025-09-27.json")), found) == []
 
@@ -79,9 +94,16 @@ def test_every_field_of_the_captured_betpawa_lists_is_served_in_the_older_genera
         }
         for skip in (0, 100)
     ]
-    queries += [{"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}, "boosted": True}, "take": "4", "skip": 0}]
     queries += [
-        {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}}, "sort": {"competitionPriority": "DESC"}, "take": 10, "skip": 0}
+        {"query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}, "boosted": True}, "take": "4", "skip": 0}
+    ]
+    queries += [
+        {
+            "query": {"eventType": "UPCOMING", "categories": ["2"], "zones": {}},
+            "sort": {"competitionPriority": "DESC"},
+            "take": 10,
+            "skip": 0,
+        }
     ]
     path = "/api/sportsbook/v3/events/lists/by-queries?q=" + quote(json.dumps({"queries": queries}))
     found = paths(get(simulator, Platform.BETPAWA, path))
@@ -93,12 +115,22 @@ def test_every_field_of_the_captured_betpawa_list_is_served_in_the_newer_generat
 ) -> None:
     events = betpawa_list(simulators("v4"), view={"marketTypes": ["3743", "4693", "3774"]})
     assert (
-        missing(paths(captured(samples, "betpawa/list_v4_excerpt_2_of_65_events_2026-09-08.json")["responses"][0]["responses"]), paths(events)) == []
+        missing(
+            paths(
+                captured(samples, "betpawa/list_v4_excerpt_2_of_65_events_2026-09-08.json")["responses"][0]["responses"]
+            ),
+            paths(events),
+        )
+        == []
     )
 
 
-@pytest.mark.parametrize("sample", ["event_prematch_football_360_markets", "event_prematch_football_norway_france_974_markets"])
-def test_every_field_of_a_captured_sportybet_detail_is_served(simulators: Callable[[str], SimulatorProcess], samples: Path, sample: str) -> None:
+@pytest.mark.parametrize(
+    "sample", ["event_prematch_football_360_markets", "event_prematch_football_norway_france_974_markets"]
+)
+def test_every_field_of_a_captured_sportybet_detail_is_served(
+    simulators: Callable[[str], SimulatorProcess], samples: Path, sample: str
+) -> None:
     simulator = simulators("v4")
     _, events = sportybet_list(simulator)
     top = sorted(events, key=lambda event: -event["totalMarketSize"])[:4]
@@ -106,7 +138,9 @@ def test_every_field_of_a_captured_sportybet_detail_is_served(simulators: Callab
     assert missing(paths(captured(samples, f"sportybet/{sample}.json")), found) == []
 
 
-def test_every_field_of_the_captured_sportybet_lists_is_served(simulators: Callable[[str], SimulatorProcess], samples: Path) -> None:
+def test_every_field_of_the_captured_sportybet_lists_is_served(
+    simulators: Callable[[str], SimulatorProcess], samples: Path
+) -> None:
     simulator = simulators("v4")
     path = "/api/ng/factsCenter/pcUpcomingEvents?sportId=sr:sport:1&marketId=1,18,16&pageSize=100&pageNum=1&option=2"
     upcoming = get(simulator, Platform.SPORTYBET, path)
@@ -116,14 +150,27 @@ def test_every_field_of_the_captured_sportybet_lists_is_served(simulators: Calla
 
 
 @pytest.mark.parametrize("sample", ["getevent_soccer_norway_france", "getevent_soccer_qatar_sudan_suspended_prices"])
-def test_every_field_of_a_captured_bet9ja_detail_is_served(simulators: Callable[[str], SimulatorProcess], samples: Path, sample: str) -> None:
+def test_every_field_of_a_captured_bet9ja_detail_is_served(
+    simulators: Callable[[str], SimulatorProcess], samples: Path, sample: str
+) -> None:
     simulator = simulators("v4")
-    entries = [entry for group in list(bet9ja_groups(simulator))[:8] for entry in bet9ja_list(simulator, group) if " - " in entry["DS"]]
-    found: set[str] = set().union(*(paths(detail(simulator, Platform.BET9JA, str(entry["ID"]))) for entry in entries[:12]))
+    entries = [
+        entry
+        for group in list(bet9ja_groups(simulator))[:8]
+        for entry in bet9ja_list(simulator, group)
+        if " - " in entry["DS"]
+    ]
+    found: set[str] = set().union(
+        *(paths(detail(simulator, Platform.BET9JA, str(entry["ID"]))) for entry in entries[:12])
+    )
     assert missing(paths(captured(samples, f"bet9ja/{sample}.json")), found) == []
 
 
-def test_every_field_of_the_captured_bet9ja_group_is_served(simulators: Callable[[str], SimulatorProcess], samples: Path) -> None:
+def test_every_field_of_the_captured_bet9ja_group_is_served(
+    simulators: Callable[[str], SimulatorProcess], samples: Path
+) -> None:
     simulator = simulators("v4")
     entries = [entry for group in list(bet9ja_groups(simulator))[:12] for entry in bet9ja_list(simulator, group)]
-    assert missing(paths(captured(samples, "bet9ja/geteventsingroupv2_epl_trimmed.json")["D"]["E"]), paths(entries)) == []
+    assert (
+        missing(paths(captured(samples, "bet9ja/geteventsingroupv2_epl_trimmed.json")["D"]["E"]), paths(entries)) == []
+    )

@@ -45,8 +45,13 @@ def test_a_draw_depends_on_its_key_alone(key: str, attempt: int) -> None:
 
 
 def test_the_most_particular_latency_counts() -> None:
-    latencies = LatencyTable(1, {"*": Latency(1, 1), "*.detail": Latency(2, 2), "bet9ja": Latency(3, 3), "bet9ja.detail": Latency(4, 4)})
-    assert [latencies.draw_s(*at, "1", 1) for at in (("bet9ja", "detail"), ("bet9ja", "tree"), ("betpawa", "detail"), ("betpawa", "tree"))] == [
+    latencies = LatencyTable(
+        1, {"*": Latency(1, 1), "*.detail": Latency(2, 2), "bet9ja": Latency(3, 3), "bet9ja.detail": Latency(4, 4)}
+    )
+    assert [
+        latencies.draw_s(*at, "1", 1)
+        for at in (("bet9ja", "detail"), ("bet9ja", "tree"), ("betpawa", "detail"), ("betpawa", "tree"))
+    ] == [
         0.004,
         0.003,
         0.002,
@@ -54,7 +59,9 @@ def test_the_most_particular_latency_counts() -> None:
     ]
 
 
-def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_the_same_ones_come_again(start_simulator: Start) -> None:
+def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_the_same_ones_come_again(
+    start_simulator: Start,
+) -> None:
     simulator = start_simulator(10, latency={"*": (20, 60), "sportybet.tree": (1, 1)})
     rounds = []
     for _ in range(2):
@@ -62,7 +69,9 @@ def test_no_answer_is_out_before_the_latency_drawn_for_it_and_after_forgetting_t
         for path in [*TREES.items(), *TREES.items(), (Platform.BET9JA, detail_path(Platform.BET9JA, "1"))]:
             ask(simulator, *path)
         rounds.append(simulator.list_requests())
-    first, second = ([(one.platform, one.endpoint, one.external_id, one.attempt, one.drawn_s) for one in lines] for lines in rounds)
+    first, second = (
+        [(one.platform, one.endpoint, one.external_id, one.attempt, one.drawn_s) for one in lines] for lines in rounds
+    )
     assert first == second
     assert [(name, attempt) for name, _, _, attempt, _ in first] == [
         ("betpawa", 1),
@@ -99,7 +108,9 @@ def test_the_latency_can_be_set_while_it_runs_and_a_wrong_one_is_refused_by_name
 def test_an_answer_that_nobody_waited_for_is_not_logged_as_sent(start_simulator: Start) -> None:
     simulator = start_simulator(10, latency={"bet9ja": (1000, 1000)})
     with socket.create_connection(("127.0.0.1", simulator.port)) as impatient:
-        impatient.sendall(f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode())
+        impatient.sendall(
+            f"GET /bet9ja{TREES[Platform.BET9JA]} HTTP/1.1\r\nhost: simulator\r\nreferer: x\r\n\r\n".encode()
+        )
         while not simulator.fetch_log()["requests"]:
             pass
     ask(simulator, Platform.BET9JA, TREES[Platform.BET9JA])
@@ -175,7 +186,9 @@ def test_a_kickoff_that_moved_is_shown_by_a_detail_of_real_size_too(start_simula
     assert get(simulator, Platform.BETPAWA, path)["startTime"] > before
 
 
-def read_markets(simulator: SimulatorProcess, platform: Platform, external_id: str) -> dict[tuple[str, str], list[tuple[str, int | None]]]:
+def read_markets(
+    simulator: SimulatorProcess, platform: Platform, external_id: str
+) -> dict[tuple[str, str], list[tuple[str, int | None]]]:
     """Return the prices of a detail by market and specifier."""
     prices = build_adapters()[platform].read_detail(detail_of(simulator, platform, external_id)).prices
     markets: dict[tuple[str, str], list[tuple[str, int | None]]] = defaultdict(list)
@@ -187,7 +200,11 @@ def read_markets(simulator: SimulatorProcess, platform: Platform, external_id: s
 
 def test_prices_of_real_size_move_in_a_share_of_the_markets_each_time_in_others(start_simulator: Start) -> None:
     simulator = start_simulator(15, bodies="real")
-    listings = [(Platform(name), ids[0]) for fixture in simulator.fetch_truth()["fixtures"][:3] for name, ids in fixture["platforms"].items()]
+    listings = [
+        (Platform(name), ids[0])
+        for fixture in simulator.fetch_truth()["fixtures"][:3]
+        for name, ids in fixture["platforms"].items()
+    ]
     before = [read_markets(simulator, *listing) for listing in listings]
     ever_moved: list[set[tuple[str, str]]] = [set() for _ in listings]
     for _ in range(2):
@@ -198,7 +215,12 @@ def test_prices_of_real_size_move_in_a_share_of_the_markets_each_time_in_others(
             moved = {key for key in old if new[key] != old[key]}
             assert 0.03 * len(old) < len(moved) < 0.06 * len(old), "one in twenty, less the suspended"
             assert moved.isdisjoint(ever_moved[number])
-            assert {odds - was for key in moved for (_, was), (_, odds) in zip(old[key], new[key], strict=True) if was and odds} == {10}
+            assert {
+                odds - was
+                for key in moved
+                for (_, was), (_, odds) in zip(old[key], new[key], strict=True)
+                if was and odds
+            } == {10}
             ever_moved[number] |= moved
         before = after
     assert [read_markets(simulator, *listing) for listing in listings] == before, "they stand still in between"

@@ -29,14 +29,18 @@ def test_markets_of_one_match_agree_with_each_other(home: float, away: float) ->
     double = model.compute_chances("double_chance", "", ("home_or_draw", "draw_or_away", "home_or_away"))
     totals = model.compute_chances("total_goals", "2.5", ("over", "under"))
     combined = model.compute_chances(
-        "match_result_and_total_goals", "2.5", tuple(f"{r}_{t}" for r in ("home", "draw", "away") for t in ("over", "under"))
+        "match_result_and_total_goals",
+        "2.5",
+        tuple(f"{r}_{t}" for r in ("home", "draw", "away") for t in ("over", "under")),
     )
     no_bet = model.compute_chances("draw_no_bet", "", ("home", "away"))
     level = model.compute_chances("asian_handicap", "0", ("home", "away"))
     half = model.compute_chances("asian_handicap", "-0.5", ("home", "away"))
     assert sum(one.win for one in result.values()) == pytest.approx(1)
     assert double["home_or_draw"].win == pytest.approx(result["home"].win + result["draw"].win)
-    assert combined["home_over"].win + combined["draw_over"].win + combined["away_over"].win == pytest.approx(totals["over"].win)
+    assert combined["home_over"].win + combined["draw_over"].win + combined["away_over"].win == pytest.approx(
+        totals["over"].win
+    )
     assert (no_bet["home"].win, no_bet["home"].refund) == pytest.approx((level["home"].win, level["home"].refund))
     assert half["home"].win == pytest.approx(result["home"].win)
 
@@ -60,7 +64,9 @@ def test_a_book_takes_its_margin(platform: Platform) -> None:
 def test_mean_number_of_pairs_is_near_what_was_measured() -> None:
     listings = build_world(7, 1500, EPOCH).listings
     for platform, expected in ((Platform.BETPAWA, 47), (Platform.SPORTYBET, 180), (Platform.BET9JA, 160)):
-        assert mean(one.n_pairs for one in listings[platform] if not one.is_duplicate) == pytest.approx(expected, rel=0.12)
+        assert mean(one.n_pairs for one in listings[platform] if not one.is_duplicate) == pytest.approx(
+            expected, rel=0.12
+        )
 
 
 def test_prices_drift_and_markets_are_suspended_and_come_back() -> None:
@@ -69,7 +75,10 @@ def test_prices_drift_and_markets_are_suspended_and_come_back() -> None:
     listing = max(timeline.world.listings[Platform.SPORTYBET], key=lambda one: one.fixture.kickoff_at)
     instants = [EPOCH + timedelta(minutes=10 * step) for step in range(12)]
     shown = [
-        {(one.market.native_id, one.line): (one.is_suspended, [price.odds for price in one.prices]) for one in books.list_lines(listing, at)}
+        {
+            (one.market.native_id, one.line): (one.is_suspended, [price.odds for price in one.prices])
+            for one in books.list_lines(listing, at)
+        }
         for at in instants
     ]
     assert len({str(one["1", ""][1]) for one in shown}) > 1
@@ -86,15 +95,25 @@ def test_every_platform_writes_the_price_that_its_book_holds(start_simulator: St
     for fixture in everywhere:
         for platform in Platform:
             external_id = fixture["platforms"][platform.value][0]
-            held = [line for line in simulator.fetch_book(platform, external_id) if line["key"] == "match_result" and not line["suspended"]]
+            held = [
+                line
+                for line in simulator.fetch_book(platform, external_id)
+                if line["key"] == "match_result" and not line["suspended"]
+            ]
             written = detail(simulator, platform, external_id)
             if not held:
                 continue
             home = held[0]["odds"]["home"]
             if platform is Platform.BETPAWA:
-                prices = [market["row"][0]["prices"][0]["odds"] for market in written["markets"] if market["marketType"]["id"] == "3743"]
+                prices = [
+                    market["row"][0]["prices"][0]["odds"]
+                    for market in written["markets"]
+                    if market["marketType"]["id"] == "3743"
+                ]
             elif platform is Platform.SPORTYBET:
-                prices = [float(market["outcomes"][0]["odds"]) for market in written["data"]["markets"] if market["id"] == "1"]
+                prices = [
+                    float(market["outcomes"][0]["odds"]) for market in written["data"]["markets"] if market["id"] == "1"
+                ]
             else:
                 prices = [float(written["D"]["O"]["S_1X2_1"])]
             assert prices in ([], [pytest.approx(home, rel=0.06)])
@@ -104,10 +123,16 @@ def test_every_platform_writes_the_price_that_its_book_holds(start_simulator: St
 
 def test_betpawa_counts_its_distinct_lines_and_splits_them_into_rows(start_simulator: Start) -> None:
     simulator = start_simulator(40)
-    ids = [fixture["platforms"]["betpawa"][0] for fixture in simulator.fetch_truth()["fixtures"] if "betpawa" in fixture["platforms"]][:12]
+    ids = [
+        fixture["platforms"]["betpawa"][0]
+        for fixture in simulator.fetch_truth()["fixtures"]
+        if "betpawa" in fixture["platforms"]
+    ][:12]
     for external_id in ids:
         event = detail(simulator, Platform.BETPAWA, external_id)
-        pairs = {(market["marketType"]["id"], row.get("handicap")) for market in event["markets"] for row in market["row"]}
+        pairs = {
+            (market["marketType"]["id"], row.get("handicap")) for market in event["markets"] for row in market["row"]
+        }
         prices = [price["id"] for market in event["markets"] for row in market["row"] for price in row["prices"]]
         assert len(prices) == len(set(prices))
         assert len(pairs) == int(event["totalMarketCount"])

@@ -37,7 +37,10 @@ def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Plat
     simulator = Simulator(7, 40, EPOCH, betpawa_version=version)
     words = load_vocabulary()
     keys = dict(words.markets.select("market_id", "market_key").iter_rows())
-    names = {(market, ordinal): name for market, ordinal, name in words.outcomes.select("market_id", "ordinal", "outcome_key").iter_rows()}
+    names = {
+        (market, ordinal): name
+        for market, ordinal, name in words.outcomes.select("market_id", "ordinal", "outcome_key").iter_rows()
+    }
     adapter = build_adapters()[platform]
     compared = 0
     for listing in simulator.timeline.list_upcoming(platform, NOW)[:10]:
@@ -45,7 +48,9 @@ def test_every_price_of_the_book_arrives_under_its_canonical_name(platform: Plat
         answer = Answer(request, 1, NOW, NOW, NOW, 200, {}, rendered(simulator, listing))
         normal = normalise(collect_raw_books([adapter.read_detail(answer)]), words).prices
         arrived: dict[tuple[str, str], list[tuple[tuple[str, ...], int | None]]] = defaultdict(list)
-        for market, specifier, outcome, ordinal, odds in normal.select("market_id", "specifier", "outcome", "ordinal", "odds_milli").iter_rows():
+        for market, specifier, outcome, ordinal, odds in normal.select(
+            "market_id", "specifier", "outcome", "ordinal", "odds_milli"
+        ).iter_rows():
             if not outcome:
                 arrived[keys[market], names[market, ordinal]].append((line_values(specifier), odds))
         for line in collect_book_truth(simulator.books, listing, NOW, version if platform is Platform.BETPAWA else ""):

@@ -22,7 +22,9 @@ Start = Callable[..., SimulatorProcess]
 def test_shares_of_the_union_are_the_measured_ones_rounded_by_largest_remainder(size: int) -> None:
     counts = apportion_fixtures(size)
     assert sum(counts) == size
-    assert all(abs(count - size * share / 2969) < 1 for count, (_, share) in zip(counts, FIXTURES_BY_PLATFORM_SET, strict=True))
+    assert all(
+        abs(count - size * share / 2969) < 1 for count, (_, share) in zip(counts, FIXTURES_BY_PLATFORM_SET, strict=True)
+    )
 
 
 def test_each_set_of_platforms_lists_exactly_its_share_of_the_fixtures() -> None:
@@ -69,12 +71,17 @@ def test_kickoffs_come_after_the_epoch_with_a_tenth_of_them_within_two_hours() -
 def test_any_instant_can_be_asked_in_any_order() -> None:
     instants = [EPOCH + timedelta(minutes=minutes) for minutes in (0, 10, 45, 300)]
     forward, backward = Timeline(build_world(3, 60, EPOCH)), Timeline(build_world(3, 60, EPOCH))
-    assert [collect_truth(forward, at) for at in instants] == [collect_truth(backward, at) for at in reversed(instants)][::-1]
+    assert [collect_truth(forward, at) for at in instants] == [
+        collect_truth(backward, at) for at in reversed(instants)
+    ][::-1]
 
 
 def test_within_ten_minutes_a_handful_of_listings_move_and_most_do_not() -> None:
     timeline = Timeline(build_world(7, 120, EPOCH))
-    before, after = ({one["sr_id"]: one for one in collect_truth(timeline, at)["fixtures"]} for at in (EPOCH, EPOCH + timedelta(minutes=10)))
+    before, after = (
+        {one["sr_id"]: one for one in collect_truth(timeline, at)["fixtures"]}
+        for at in (EPOCH, EPOCH + timedelta(minutes=10))
+    )
     changed = [sr_id for sr_id in before if before[sr_id]["platforms"] != after.get(sr_id, {}).get("platforms")]
     moved = [sr_id for sr_id in after if after[sr_id]["kickoff_at"] != before[sr_id]["kickoff_at"]]
     assert 1 <= len(changed) <= 12
@@ -109,7 +116,10 @@ def test_equal_seeds_give_equal_bytes_in_another_process(start_simulator: Start)
 def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulator: Start, version: str) -> None:
     simulator = start_simulator(60, betpawa_version=version)
     told = simulator.fetch_truth()
-    expected = {platform: {i for fixture in told["fixtures"] for i in fixture["platforms"].get(platform.value, ())} for platform in Platform}
+    expected = {
+        platform: {i for fixture in told["fixtures"] for i in fixture["platforms"].get(platform.value, ())}
+        for platform in Platform
+    }
     for one in told["unidentified"]:
         expected[Platform(one["platform"])].add(one["external_id"])
 
@@ -117,12 +127,18 @@ def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulat
     tree = get(simulator, Platform.BETPAWA, f"/api/sportsbook/{version}/categories/list/2")["withRegions"][0]
     assert {event["id"] for event in paws} == expected[Platform.BETPAWA]
     assert len(paws) == int(tree["eventCounts"]["upcoming"])
-    declared = {one["competition"]["id"]: int(one["eventCounts"]["upcoming"]) for region in tree["regions"] for one in region["competitions"]}
+    declared = {
+        one["competition"]["id"]: int(one["eventCounts"]["upcoming"])
+        for region in tree["regions"]
+        for one in region["competitions"]
+    }
     assert declared == {number: sum(event["competition"]["id"] == number for event in paws) for number in declared}
     assert declared == {number: node["declared"] for number, node in told["tournaments"]["betpawa"].items()}
 
     total, events = sportybet_list(simulator)
-    sports = get(simulator, Platform.SPORTYBET, "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3")["data"]["sportList"]
+    sports = get(
+        simulator, Platform.SPORTYBET, "/api/ng/factsCenter/popularAndSportList?sportId=sr:sport:1&productId=3"
+    )["data"]["sportList"]
     assert total == len(events) == sports[0]["eventSize"]
     matches = {event["eventId"] for event in events if event["sport"]["category"]["id"] != "sr:category:2123"}
     assert matches == expected[Platform.SPORTYBET]
@@ -139,14 +155,20 @@ def test_lists_hold_what_the_trees_declare_and_what_the_truth_says(start_simulat
 def test_matches_without_sportradar_id_are_listed_on_every_platform(start_simulator: Start) -> None:
     simulator = start_simulator(120)
     unidentified = {
-        platform: [one["external_id"] for one in simulator.fetch_truth()["unidentified"] if one["platform"] == platform] for platform in Platform
+        platform: [one["external_id"] for one in simulator.fetch_truth()["unidentified"] if one["platform"] == platform]
+        for platform in Platform
     }
     assert all(unidentified.values())
     paws = {event["id"]: event for event in betpawa_list(simulator)}
     for external_id in unidentified[Platform.BETPAWA]:
         assert all(widget["type"] != "SPORTRADAR" for widget in paws[external_id].get("widgets", []))
     genius = [event for event in sportybet_list(simulator)[1] if event["eventId"].startswith("sr:match:1111111")]
-    carried = {widget["id"] for event in paws.values() for widget in event.get("widgets", []) if widget["type"] == "GENIUSSPORTS"}
+    carried = {
+        widget["id"]
+        for event in paws.values()
+        for widget in event.get("widgets", [])
+        if widget["type"] == "GENIUSSPORTS"
+    }
     assert {event["eventId"].removeprefix("sr:match:1111111") for event in genius} & carried
 
 

@@ -21,7 +21,9 @@ def cycle_at(day: date, minute: int = 0) -> int:
 
 def said(day: date, *listings: int, minute: int = 0, odds: int = 2000) -> list[Said]:
     """An answer of each of the listings."""
-    return [Said(listing, noon(day, minute), {RESULT: offered(odds, 3000), TOTAL: offered(1900)}) for listing in listings]
+    return [
+        Said(listing, noon(day, minute), {RESULT: offered(odds, 3000), TOTAL: offered(1900)}) for listing in listings
+    ]
 
 
 def mark(conn: psycopg.Connection, cycle_id: int, derivation: int) -> None:
@@ -39,6 +41,9 @@ def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 
 def answered_together(conn: psycopg.Connection, answers: Sequence[Said]) -> None:
     """Answers of many days taken in at once, then each given to the cycle of its day: as if `answered` day by day, and quicker."""
     take_in(conn, answers)
-    conn.execute("update core.captures set cycle_id = to_char(observed_at, 'YYYYMMDDHH24MI00000')::bigint where cycle_id = %s", [CYCLE_ID])
+    conn.execute(
+        "update core.captures set cycle_id = to_char(observed_at, 'YYYYMMDDHH24MI00000')::bigint where cycle_id = %s",
+        [CYCLE_ID],
+    )
     for day in {a.observed_at.date() for a in answers}:
         mark(conn, cycle_at(day), 0)

@@ -64,12 +64,21 @@ def capture_frame(answers: Sequence[Said]) -> pl.DataFrame:
 
 
 def row_frame(answers: Sequence[Said]) -> pl.DataFrame:
-    rows = [(a.listing_id, a.observed_at, *key, state, off_mask, list(odds)) for a in answers for key, (state, off_mask, odds) in a.book.items()]
+    rows = [
+        (a.listing_id, a.observed_at, *key, state, off_mask, list(odds))
+        for a in answers
+        for key, (state, off_mask, odds) in a.book.items()
+    ]
     return pl.DataFrame(rows, schema=CONTENT_SCHEMA, orient="row")
 
 
 def take_in(conn: psycopg.Connection, answers: Sequence[Said], **changed: Any) -> history.IngestStats:
-    constants: dict[str, Any] = {"cycle_id": CYCLE_ID, "mapping_version": "1", "ingested_at": INGESTED_AT, "lock_key": 1}
+    constants: dict[str, Any] = {
+        "cycle_id": CYCLE_ID,
+        "mapping_version": "1",
+        "ingested_at": INGESTED_AT,
+        "lock_key": 1,
+    }
     return history.ingest_answers(conn, capture_frame(answers), row_frame(answers), **{**constants, **changed})
 
 
@@ -106,9 +115,16 @@ def expected(answers: Iterable[Said]) -> Expected:
         result.captures.add((*counts, keyframe, len(rows)))
         for key, facts in moved.items():
             _, (state, *_), entered_at = since.get((a.listing_id, key), (None, (None,), None))
-            since[a.listing_id, key] = (a.observed_at, facts, entered_at if entered_at and state == facts[0] else a.observed_at)
+            since[a.listing_id, key] = (
+                a.observed_at,
+                facts,
+                entered_at if entered_at and state == facts[0] else a.observed_at,
+            )
         books[a.listing_id] = (a.observed_at.date(), a.book)
-    result.current = {(listing, *key, *facts, changed_at, entered_at) for (listing, key), (changed_at, facts, entered_at) in since.items()}
+    result.current = {
+        (listing, *key, *facts, changed_at, entered_at)
+        for (listing, key), (changed_at, facts, entered_at) in since.items()
+    }
     return result
 
 
@@ -117,7 +133,11 @@ def expected_as_of(answers: Iterable[Said], instant: datetime, listing_ids: Iter
     found: set[tuple[Any, ...]] = set()
     for listing in listing_ids:
         day = sorted(
-            (a for a in answers if a.listing_id == listing and a.observed_at.date() == instant.date() and a.observed_at <= instant),
+            (
+                a
+                for a in answers
+                if a.listing_id == listing and a.observed_at.date() == instant.date() and a.observed_at <= instant
+            ),
             key=lambda a: a.observed_at,
         )
         book: Book = {}
@@ -133,7 +153,17 @@ def as_of(conn: psycopg.Connection, instant: datetime, listing_ids: Sequence[int
     """What the history in Postgres says of the listings, as `expected_as_of` has it."""
     hot, day = PostgresDays(conn), instant.date()
     books = name_lines(conn, hot.read_books(day, hot.read_last_answers(get_day_start(day), instant, listing_ids)))
-    columns = ("listing_id", "market_id", "specifier", "outcome", "state", "off_mask", "odds_milli", "observed_at", "answered_at")
+    columns = (
+        "listing_id",
+        "market_id",
+        "specifier",
+        "outcome",
+        "state",
+        "off_mask",
+        "odds_milli",
+        "observed_at",
+        "answered_at",
+    )
     return {tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in books.select(columns).iter_rows()}
 
 
@@ -141,7 +171,9 @@ def stored(conn: psycopg.Connection) -> Expected:
     """What the tables hold."""
 
     def rows(statement: str) -> list[tuple[Any, ...]]:
-        return [tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in conn.execute(statement).fetchall()]  # type: ignore[call-overload]
+        return [
+            tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in conn.execute(statement).fetchall()
+        ]  # type: ignore[call-overload]
 
     captures = rows(
         "select listing_id, observed_at, n_markets_listed, n_markets_mapped, n_markets_priced, n_prices, n_prices_merged, keyframe, n_changed"

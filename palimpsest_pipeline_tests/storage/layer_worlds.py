@@ -49,8 +49,14 @@ def answers(seed: int = 5) -> list[Said]:
         book: Book = {}
         for day in DAYS:
             begins = get_day_start(day)
-            for instant in sorted(begins + timedelta(microseconds=luck.randrange(86_400_000_000)) for _ in range(luck.randrange(10))):
-                book = {key: luck.choice(FACTS[key]) for key in FACTS if luck.random() < 0.8} if luck.random() < 0.4 else book
+            for instant in sorted(
+                begins + timedelta(microseconds=luck.randrange(86_400_000_000)) for _ in range(luck.randrange(10))
+            ):
+                book = (
+                    {key: luck.choice(FACTS[key]) for key in FACTS if luck.random() < 0.8}
+                    if luck.random() < 0.4
+                    else book
+                )
                 said.append(Said(listing_id, instant, book if luck.random() < 0.9 else {}))
     return said
 
@@ -59,7 +65,10 @@ def name(conn: psycopg.Connection[Any]) -> None:
     """Write who the listings are and what the markets are called."""
     kickoff = datetime(2026, 3, 5, 18, tzinfo=UTC)
     for market_id, key in MARKETS.items():
-        conn.execute("insert into core.markets values (%s, %s, 'football', 'ft', %s, 'none', '1', null, 'family')", [market_id, key, key])
+        conn.execute(
+            "insert into core.markets values (%s, %s, 'football', 'ft', %s, 'none', '1', null, 'family')",
+            [market_id, key, key],
+        )
     for (market_id, ordinal), key in OUTCOMES.items():
         conn.execute("insert into core.market_outcomes values (%s, %s, %s, %s)", [market_id, ordinal, key, key])
     for sr_id, tournament in TOURNAMENTS.items():
@@ -85,7 +94,9 @@ def tell(conn: psycopg.Connection[Any], world: Sequence[Said]) -> None:
     name(conn)
 
 
-def expected_markets(world: Iterable[Said], instant: datetime, listing_ids: Iterable[int], max_age: timedelta | None = None) -> set[tuple[Any, ...]]:
+def expected_markets(
+    world: Iterable[Said], instant: datetime, listing_ids: Iterable[int], max_age: timedelta | None = None
+) -> set[tuple[Any, ...]]:
     """What `read_markets_as_of` must say: (listing_id, market_key, specifier, outcome, state, off_mask, odds, observed_at, last_confirmed_at)."""
     world = list(world)
     found: set[tuple[Any, ...]] = set()
@@ -93,12 +104,25 @@ def expected_markets(world: Iterable[Said], instant: datetime, listing_ids: Iter
         earliest = get_day_start(instant.date()) if max_age is None else instant - max_age
         spoken = [a.observed_at for a in world if a.listing_id == listing_id and earliest <= a.observed_at <= instant]
         if spoken:
-            found |= {(listing, MARKETS[market_id], *rest) for listing, market_id, *rest in expected_as_of(world, max(spoken), [listing_id])}
+            found |= {
+                (listing, MARKETS[market_id], *rest)
+                for listing, market_id, *rest in expected_as_of(world, max(spoken), [listing_id])
+            }
     return found
 
 
 def as_set(markets: pl.DataFrame) -> set[tuple[Any, ...]]:
-    columns = ("listing_id", "market_key", "specifier", "outcome", "state", "off_mask", "odds_milli", "observed_at", "last_confirmed_at")
+    columns = (
+        "listing_id",
+        "market_key",
+        "specifier",
+        "outcome",
+        "state",
+        "off_mask",
+        "odds_milli",
+        "observed_at",
+        "last_confirmed_at",
+    )
     rows = [tuple(tuple(v) if isinstance(v, list) else v for v in row) for row in markets.select(columns).iter_rows()]
     assert len(set(rows)) == len(rows), "a market is there twice"
     return set(rows)

@@ -17,7 +17,9 @@ KICKOFF = datetime(2026, 5, 3, 18, 0, tzinfo=UTC)
 def cycle(minutes: int, scope: Scope = Scope.FULL, home: Platform = Platform.BETPAWA) -> store.CycleFacts:
     """A cycle so many minutes after START; its discovery ends one minute later."""
     begun = START + timedelta(minutes=minutes)
-    return store.CycleFacts(make_cycle_id(begun), floor_to_hour(begun), Trigger.SCHEDULED, scope, home, begun + timedelta(minutes=1))
+    return store.CycleFacts(
+        make_cycle_id(begun), floor_to_hour(begun), Trigger.SCHEDULED, scope, home, begun + timedelta(minutes=1)
+    )
 
 
 def listing(external_id: str, platform: str = "betpawa", **claims: object) -> dict[str, object]:
@@ -57,7 +59,10 @@ def manifest_frame(rows: Sequence[tuple[str, str, str]]) -> pl.DataFrame:
 
 def tournament_frame(at: datetime, rows: Sequence[tuple[str, str]]) -> pl.DataFrame:
     return pl.DataFrame(
-        [(platform, external_id, "football", f"Name {external_id}", "England", "GB-ENG", None, at) for platform, external_id in rows],
+        [
+            (platform, external_id, "football", f"Name {external_id}", "England", "GB-ENG", None, at)
+            for platform, external_id in rows
+        ],
         schema=store.TOURNAMENT_SCHEMA,
         orient="row",
     )
@@ -74,7 +79,10 @@ def write(
     """One cycle into core, as the assets do: its manifests and tournaments, and its listings; all seen half a minute after its begin."""
     at = facts.as_of - timedelta(seconds=30)
     frame = listing_frame(at, rows)
-    shown = sorted({(str(m[0]), m[1]) for m in manifests if m[1] != "*"} & {(str(r["platform"]), str(r["tournament_external_id"])) for r in rows})
+    shown = sorted(
+        {(str(m[0]), m[1]) for m in manifests if m[1] != "*"}
+        & {(str(r["platform"]), str(r["tournament_external_id"])) for r in rows}
+    )
 
     def discovery() -> None:
         store.write_discovery(conn, facts, manifest_frame(manifests), tournament_frame(at, shown))

@@ -26,7 +26,13 @@ PLAIN: Final[tuple[tuple[type[Any], Any], ...]] = (
 def insert(conn: psycopg.Connection, table: str, *rows: dict[str, Any]) -> None:
     """Rows into `schema.table`. What is not given is null where it may be, else plain: the first word of its vocabulary, 0, '', an instant."""
     schema = get_frame_schema(table)
-    given = [{column.name: row.get(column.name, _plain(column, schema[column.name])) for column in metadata.tables[table].columns} for row in rows]
+    given = [
+        {
+            column.name: row.get(column.name, _plain(column, schema[column.name]))
+            for column in metadata.tables[table].columns
+        }
+        for row in rows
+    ]
     strange = {name for row in rows for name in row} - schema.keys()
     assert not strange, f"{table} has no {strange}"
     copy_rows(conn, table, pl.DataFrame(given, schema=schema))

@@ -29,9 +29,32 @@ ODDS = [
 ]
 COLUMNS = {
     "tournaments": ["id", "sport", "name", "tournament", "country", "sportradar_id", "sr_id", *SEEN],
-    "events": ["id", "tournament_id", "tournament", "name", "home_team", "away_team", "kickoff", "sportradar_id", "sr_id", *SEEN],
+    "events": [
+        "id",
+        "tournament_id",
+        "tournament",
+        "name",
+        "home_team",
+        "away_team",
+        "kickoff",
+        "sportradar_id",
+        "sr_id",
+        *SEEN,
+    ],
     "competitor_tournaments": [
-        *["id", "source", "external_id", "name", "tournament", "sport", "country_raw", "country_iso", "sportradar_id", "sr_id", "deleted_at"],
+        *[
+            "id",
+            "source",
+            "external_id",
+            "name",
+            "tournament",
+            "sport",
+            "country_raw",
+            "country_iso",
+            "sportradar_id",
+            "sr_id",
+            "deleted_at",
+        ],
         *SEEN,
     ],
     "competitor_events": [
@@ -73,8 +96,12 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
     ]
     manifests = [(platform, tournament, "complete") for platform in Platform for tournament in ("*", "t1")]
     write(conn, cycle(0), rows, manifests)
-    conn.execute("update core.event_listings set fixture_sr_id = sr_id, is_primary = external_id in ('1', 's1', 'b1', 'b3') where kind = 'match'")
-    conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)")
+    conn.execute(
+        "update core.event_listings set fixture_sr_id = sr_id, is_primary = external_id in ('1', 's1', 'b1', 'b3') where kind = 'match'"
+    )
+    conn.execute(
+        "insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)"
+    )
     for table in ("captures", "market_changes"):
         for day in (1, 2):
             span = f"for values from ('2026-05-0{day}Z') to ('2026-05-0{day + 1}Z')"
@@ -97,7 +124,9 @@ def line_id(conn: psycopg.Connection, market: int, specifier: str, outcome: str)
     return int(market_lines.number_lines(conn, key).item())
 
 
-def capture(conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]) -> None:
+def capture(
+    conn: psycopg.Connection, external_id: str, at: datetime, *changes: tuple[int, str, str, str, int, list[int | None]]
+) -> None:
     """One answer and the rows it writes: (market, specifier, outcome, state, off_mask, odds_milli)."""
     listed = listing_id(conn, external_id)
     conn.execute(
@@ -140,7 +169,9 @@ def test_the_queries_that_the_readme_shows_are_good(conn: psycopg.Connection) ->
 
 
 def test_events_are_home_s_and_a_competitor_s_event_knows_its_home_event_or_null(conn: psycopg.Connection) -> None:
-    home, away = rows(conn, "select home_team, away_team from palimpsest.events where id = %s", listing_id(conn, "1"))[0]
+    home, away = rows(conn, "select home_team, away_team from palimpsest.events where id = %s", listing_id(conn, "1"))[
+        0
+    ]
     assert (home, away) == ("Arsenal", 'Ñublense\'s "B"')
     assert rows(conn, "select id, sportradar_id, kickoff from palimpsest.events order by sportradar_id") == [
         (listing_id(conn, "1"), 7, KICKOFF),
@@ -148,46 +179,77 @@ def test_events_are_home_s_and_a_competitor_s_event_knows_its_home_event_or_null
     ]
     linked = rows(conn, "select source, external_id, betpawa_event_id from palimpsest.competitor_events order by 2")
     first = listing_id(conn, "1")
-    assert linked == [("bet9ja", "b1", first), ("bet9ja", "b2", first), ("bet9ja", "b3", None), ("sportybet", "s1", first)]
+    assert linked == [
+        ("bet9ja", "b1", first),
+        ("bet9ja", "b2", first),
+        ("bet9ja", "b3", None),
+        ("sportybet", "s1", first),
+    ]
 
 
 def test_tournaments_join_their_events(conn: psycopg.Connection) -> None:
     query = "select count(*) from palimpsest.{0} e join palimpsest.{1} t on t.id = e.tournament_id"
     assert rows(conn, query.format("events", "tournaments")) == [(2,)]
-    assert rows(conn, query.format("competitor_events", "competitor_tournaments") + " and t.source = e.source") == [(4,)]
+    assert rows(conn, query.format("competitor_events", "competitor_tournaments") + " and t.source = e.source") == [
+        (4,)
+    ]
 
 
 def test_each_bookmaker_lists_an_event_once(conn: psycopg.Connection) -> None:
     assert rows(
-        conn, "select bookmaker, external_event_id from palimpsest.event_bookmakers where event_id = %s order by 1", listing_id(conn, "1")
+        conn,
+        "select bookmaker, external_event_id from palimpsest.event_bookmakers where event_id = %s order by 1",
+        listing_id(conn, "1"),
     ) == [
         ("bet9ja", "b1"),
         ("betpawa", "1"),
         ("sportybet", "s1"),
     ]
-    assert rows(conn, "select event_id, bookmaker from palimpsest.event_bookmakers group by 1, 2 having count(*) > 1") == []
+    assert (
+        rows(conn, "select event_id, bookmaker from palimpsest.event_bookmakers group by 1, 2 having count(*) > 1")
+        == []
+    )
 
 
 def test_another_home_platform_turns_the_views_round(conn: psycopg.Connection) -> None:
     later = cycle(30, home=Platform.SPORTYBET)
     write(conn, later, [])
     assert rows(conn, "select id from palimpsest.events") == [(listing_id(conn, "s1"),)]
-    assert rows(conn, "select source from palimpsest.competitor_events where betpawa_event_id is not null and source = 'betpawa'") == [("betpawa",)]
+    assert rows(
+        conn,
+        "select source from palimpsest.competitor_events where betpawa_event_id is not null and source = 'betpawa'",
+    ) == [("betpawa",)]
 
 
 def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn: psycopg.Connection) -> None:
-    conn.execute("insert into core.markets values (1, 'result', 'football', 'ft', '1X2 - FT', 'none', '1', '3743', 'result')")
-    conn.execute("insert into core.markets values (2, 'ah', 'football', 'ft', 'Asian', 'handicap', '1', null, 'handicap')")
-    conn.execute("insert into core.markets values (3, 'scorer', 'football', 'ft', 'Scorer', 'player', null, null, 'players')")
-    conn.execute("insert into core.market_outcomes values (1, 1, '1', '1'), (1, 2, 'X', 'X'), (1, 3, '2', '2'), (2, 1, '1', '1'), (2, 2, '2', '2')")
+    conn.execute(
+        "insert into core.markets values (1, 'result', 'football', 'ft', '1X2 - FT', 'none', '1', '3743', 'result')"
+    )
+    conn.execute(
+        "insert into core.markets values (2, 'ah', 'football', 'ft', 'Asian', 'handicap', '1', null, 'handicap')"
+    )
+    conn.execute(
+        "insert into core.markets values (3, 'scorer', 'football', 'ft', 'Scorer', 'player', null, null, 'players')"
+    )
+    conn.execute(
+        "insert into core.market_outcomes values (1, 1, '1', '1'), (1, 2, 'X', 'X'), (1, 3, '2', '2'), (2, 1, '1', '1'), (2, 2, '2', '2')"
+    )
     capture(conn, "1", MORNING - timedelta(days=1) + timedelta(hours=40), (1, "", "", "offered", 0, [9000, 9000, 9000]))
     first = (
         (1, "", "", "offered", 4, [2100, None, 3050]),
         (2, "hcp=-0.5", "", "offered", 0, [1900, 1900]),
         (2, "hcp=1", "", "suspended", 0, [1500, 2500]),
     )
-    capture(conn, "1", MORNING, *first, (3, "", "30394688", "offered", 0, [5500]), (3, "", "Saka", "offered", 0, [4000]))
-    capture(conn, "1", MORNING + timedelta(minutes=5), (2, "hcp=-0.5", "", "withdrawn", 0, [None, None]), (3, "", "Saka", "offered", 0, [4100]))
+    capture(
+        conn, "1", MORNING, *first, (3, "", "30394688", "offered", 0, [5500]), (3, "", "Saka", "offered", 0, [4000])
+    )
+    capture(
+        conn,
+        "1",
+        MORNING + timedelta(minutes=5),
+        (2, "hcp=-0.5", "", "withdrawn", 0, [None, None]),
+        (3, "", "Saka", "offered", 0, [4100]),
+    )
     capture(conn, "1", MORNING + timedelta(minutes=9), (2, "hcp=-0.5", "", "offered", 0, [1950, 1850]))
     for name in ("Ødegaard, Martin", "Martin Ødegaard"):
         conn.execute("insert into core.player_lists values (%s, '30394688', %s, '', 1)", [listing_id(conn, "1"), name])
@@ -210,7 +272,12 @@ def test_the_market_set_in_force_is_the_last_row_of_each_market_on_the_day(conn:
             [{"name": "Martin Ødegaard", "odds": 5.5, "is_active": True}, {"name": "Saka", "odds": 4.1, "is_active": True}],
         ),
     ]  # fmt: skip
-    assert [row[2] for row in rows(conn, query, MORNING + timedelta(minutes=9))] == [None, Decimal("-0.5"), Decimal(1), None]
+    assert [row[2] for row in rows(conn, query, MORNING + timedelta(minutes=9))] == [
+        None,
+        Decimal("-0.5"),
+        Decimal(1),
+        None,
+    ]
     assert rows(conn, "select count(*), count(distinct id) from palimpsest.market_odds") == [(12, 12)]
 
 
@@ -218,7 +285,12 @@ def test_one_snapshot_is_found_by_its_id_without_reading_the_others(conn: psycop
     capture(conn, "1", MORNING, (1, "", "", "offered", 0, [2100]))
     snapshot = rows(conn, "select id from palimpsest.odds_snapshots")[0][0]
     conn.execute("set local enable_seqscan = off")
-    plan = "\n".join(str(line) for (line,) in conn.execute(f"explain select * from palimpsest.market_odds where snapshot_id = {snapshot}".encode()))
+    plan = "\n".join(
+        str(line)
+        for (line,) in conn.execute(
+            f"explain select * from palimpsest.market_odds where snapshot_id = {snapshot}".encode()
+        )
+    )
     assert "snapshot_id_idx" in plan
     assert "market_changes_20260501_listing_id_observed_at_idx" in plan
     assert len(rows(conn, "select * from palimpsest.market_odds where snapshot_id = %s", snapshot)) == 1
@@ -247,7 +319,9 @@ def test_matched_events_are_those_that_home_and_a_competitor_list(conn: psycopg.
             [sr_id, KICKOFF],
         )
     query = "select sr_id, platforms, n_platforms, external_ids from palimpsest.matched_events"
-    assert rows(conn, query) == [(7, ["betpawa", "sportybet", "bet9ja"], 3, {"betpawa": "1", "sportybet": "s1", "bet9ja": "b1"})]
+    assert rows(conn, query) == [
+        (7, ["betpawa", "sportybet", "bet9ja"], 3, {"betpawa": "1", "sportybet": "s1", "bet9ja": "b1"})
+    ]
     conn.execute("update core.event_listings set deleted_at = now() where external_id = '1'")
     assert rows(conn, query) == []
 
@@ -263,7 +337,9 @@ def test_views_say_what_each_code_of_a_suspect_means(conn: psycopg.Connection) -
         assert [code for code in SuspectCode if f"{code}: " not in str(about)] == [], view
 
 
-def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_negative_id(conn: psycopg.Connection) -> None:
+def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_negative_id(
+    conn: psycopg.Connection,
+) -> None:
     latest = cycle(0)
     for cycle_id in (1, latest.cycle_id):
         for sr_id, kind, platforms in ((7, "matched", ["betpawa", "bet9ja"]), (8, "competitor_only", ["bet9ja"])):
@@ -286,7 +362,10 @@ def test_coverage_is_that_of_the_latest_full_cycle_and_what_home_lacks_has_a_neg
         (-8, "competitor_only", latest.cycle_id),
         (7, "matched", latest.cycle_id),
     ]
-    statistics = rows(conn, "select platform, total, matched, competitor_only, match_rate from palimpsest.coverage_statistics order by 1")
+    statistics = rows(
+        conn,
+        "select platform, total, matched, competitor_only, match_rate from palimpsest.coverage_statistics order by 1",
+    )
     assert statistics == [("all", 4, 1, 1, Decimal("0.25")), ("bet9ja", 2, 1, 1, Decimal("0.5"))]
 
 
@@ -305,7 +384,9 @@ def test_mapping_coverage_of_a_platform_is_that_of_its_families_together(conn: p
 @pytest.mark.parametrize("view", ["odds_snapshots", "competitor_odds_snapshots"])
 def test_the_snapshots_of_an_event_are_found_by_index(conn: psycopg.Connection, view: str) -> None:
     conn.execute("set local enable_seqscan = off")
-    plan = "\n".join(line for (line,) in conn.execute(f"explain select * from palimpsest.{view} where event_id = 7::bigint"))
+    plan = "\n".join(
+        line for (line,) in conn.execute(f"explain select * from palimpsest.{view} where event_id = 7::bigint")
+    )
     assert "Index Cond: (listing_id = '7'::bigint)" in plan
 
 
@@ -314,15 +395,27 @@ def test_keys_have_one_name_in_every_view(conn: psycopg.Connection) -> None:
         "select table_name, array_agg(column_name::text) from information_schema.columns where table_schema = 'palimpsest' group by 1"
     )
     views = {view: set(columns) for view, columns in rows.fetchall()}
-    for other, key in (("sportradar_id", "sr_id"), ("effective_kickoff", "kickoff"), ("kickoff_at", "kickoff"), ("tournament_name", "tournament")):
+    for other, key in (
+        ("sportradar_id", "sr_id"),
+        ("effective_kickoff", "kickoff"),
+        ("kickoff_at", "kickoff"),
+        ("tournament_name", "tournament"),
+    ):
         assert [view for view, columns in views.items() if other in columns and key not in columns] == []
-    of_tournaments, under_keys_alone = {"tournaments", "competitor_tournaments", "event_scrape_status"}, {"compared_prices", "compared_gaps"}
+    of_tournaments, under_keys_alone = (
+        {"tournaments", "competitor_tournaments", "event_scrape_status"},
+        {"compared_prices", "compared_gaps"},
+    )
     of_fixtures = {view for view, columns in views.items() if "sr_id" in columns} - of_tournaments - under_keys_alone
     assert {"events", "coverage_events", "price_changes", "open_close", "lead_time"} < of_fixtures
     assert {view for view in of_fixtures if not {"kickoff", "tournament"} <= views[view]} == set()
 
 
 def test_events_are_found_by_the_keys_of_all_other_views(conn: psycopg.Connection) -> None:
-    rows = conn.execute("select sr_id, sportradar_id, kickoff, tournament from palimpsest.events where sr_id = 7").fetchall()
-    (name,) = conn.execute("select distinct t.tournament from palimpsest.tournaments t join palimpsest.events e on e.tournament_id = t.id").fetchone()
+    rows = conn.execute(
+        "select sr_id, sportradar_id, kickoff, tournament from palimpsest.events where sr_id = 7"
+    ).fetchall()
+    (name,) = conn.execute(
+        "select distinct t.tournament from palimpsest.tournaments t join palimpsest.events e on e.tournament_id = t.id"
+    ).fetchone()
     assert rows == [(7, 7, KICKOFF, name)]

@@ -24,16 +24,45 @@ LATER = NOW + timedelta(hours=5)
 def conn(conn: psycopg.Connection) -> psycopg.Connection:
     """Fixtures 7 and 8 of one tournament, and three markets: the result, of which one outcome wins, double chance, of which two do, and the score,
     which has a line an outcome."""
-    insert(conn, "core.bookmakers", *({"platform": p, "name": p, "trust_rank": n} for n, p in enumerate(("betpawa", "sportybet", "bet9ja"), 1)))
-    insert(conn, "core.tournaments", {"tournament_key": "sr:17", "display_name": "Premier League", "country": "England"})
-    named = {"tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England", "effective_kickoff": LATER}
-    insert(conn, "core.fixtures", {"sr_id": 7, "home_team": "Arsenal", "away_team": "Chelsea", **named}, {"sr_id": 8, **named})
-    markets = ((1, "match_result", "1", ("1", "x", "2")), (2, "double_chance", "2", ("1x", "12", "x2")), (3, "correct_score", None, ("0:0", "1:0")))
+    insert(
+        conn,
+        "core.bookmakers",
+        *({"platform": p, "name": p, "trust_rank": n} for n, p in enumerate(("betpawa", "sportybet", "bet9ja"), 1)),
+    )
+    insert(
+        conn, "core.tournaments", {"tournament_key": "sr:17", "display_name": "Premier League", "country": "England"}
+    )
+    named = {
+        "tournament_key": "sr:17",
+        "tournament_name": "Premier League",
+        "country": "England",
+        "effective_kickoff": LATER,
+    }
+    insert(
+        conn,
+        "core.fixtures",
+        {"sr_id": 7, "home_team": "Arsenal", "away_team": "Chelsea", **named},
+        {"sr_id": 8, **named},
+    )
+    markets = (
+        (1, "match_result", "1", ("1", "x", "2")),
+        (2, "double_chance", "2", ("1x", "12", "x2")),
+        (3, "correct_score", None, ("0:0", "1:0")),
+    )
     for market_id, key, k, outcomes in markets:
-        insert(conn, "core.markets", {"market_id": market_id, "market_key": key, "name": key.upper(), "fair_sum": k, "line_kind": "none"})
-        outcome_rows = [{"market_id": market_id, "ordinal": n, "outcome_key": o, "name": o.upper()} for n, o in enumerate(outcomes, 1)]
+        insert(
+            conn,
+            "core.markets",
+            {"market_id": market_id, "market_key": key, "name": key.upper(), "fair_sum": k, "line_kind": "none"},
+        )
+        outcome_rows = [
+            {"market_id": market_id, "ordinal": n, "outcome_key": o, "name": o.upper()}
+            for n, o in enumerate(outcomes, 1)
+        ]
         insert(conn, "core.market_outcomes", *outcome_rows)
-    conn.execute("insert into ops.market_lines (market_id, specifier, outcome) values (1, '', ''), (2, '', ''), (3, '', '1:0')")
+    conn.execute(
+        "insert into ops.market_lines (market_id, specifier, outcome) values (1, '', ''), (2, '', ''), (3, '', '1:0')"
+    )
     return conn
 
 
@@ -50,7 +79,8 @@ def insert_once(conn: psycopg.Connection, table: str, row: dict[str, Any], *key:
 
 def line_of(conn: psycopg.Connection, market_key: str, outcome: str = "") -> int:
     row = conn.execute(
-        "select line_id from ops.market_lines join core.markets using (market_id) where (market_key, outcome) = (%s, %s)", [market_key, outcome]
+        "select line_id from ops.market_lines join core.markets using (market_id) where (market_key, outcome) = (%s, %s)",
+        [market_key, outcome],
     )
     return row.fetchone()[0]
 
@@ -59,7 +89,12 @@ def see(conn: psycopg.Connection, sr_id: int, platforms: Iterable[str], *, compa
     """Home's listing, answered at noon, and those of these competitors, answered a minute later."""
     for platform in ("betpawa", *platforms):
         is_home = platform == "betpawa"
-        seen = {"answered_at": NOW if is_home else NOW + MINUTE, "as_of": NOW + MINUTE, "kickoff_at": LATER, "home_platform": "betpawa"}
+        seen = {
+            "answered_at": NOW if is_home else NOW + MINUTE,
+            "as_of": NOW + MINUTE,
+            "kickoff_at": LATER,
+            "home_platform": "betpawa",
+        }
         pair = {"home_answered_at": NOW, "skew_s": None if is_home else 60, "comparable": comparable and not is_home}
         row = {"sr_id": sr_id, "platform": platform, **pair, **seen}
         insert_once(conn, "mart.compared_listing", row, "sr_id", "platform")
@@ -90,7 +125,10 @@ def compare(
         arrays |= {"best_odds_milli": round(best * 1000), "best_platform": winners[0]}
     if comparable:
         arrays["rank_home"] = 1 + sum(odds > home for odds in others.values())
-    masks = {"home_off_mask": home_is_off, "home_tied_best_mask": comparable and winners[0] == "betpawa" and len(winners) > 1}
+    masks = {
+        "home_off_mask": home_is_off,
+        "home_tied_best_mask": comparable and winners[0] == "betpawa" and len(winners) > 1,
+    }
     line_id = line_of(conn, market_key, outcome if is_single else "")
     for platform, odds in others.items():
         key = {"sr_id": sr_id, "line_id": line_id, "platform": platform}
@@ -99,9 +137,7 @@ def compare(
         values = {**arrays, "platform_odds_milli": round(odds * 1000)}
         changes = [f"{name}[{place}] = %({name})s" for name in values]
         changes += [f"{name} = coalesce({name}, 0) | {1 << (place - 1)}" for name, is_set in masks.items() if is_set]
-        statement = (
-            f"update mart.price_comparison set {', '.join(changes)} where sr_id = %(sr_id)s and line_id = %(line_id)s and platform = %(platform)s"
-        )
+        statement = f"update mart.price_comparison set {', '.join(changes)} where sr_id = %(sr_id)s and line_id = %(line_id)s and platform = %(platform)s"
         conn.execute(statement.encode(), {**values, **key})
 
 
@@ -119,7 +155,9 @@ def test_a_comparison_has_the_names_of_fixture_market_and_outcome(conn: psycopg.
 
 
 def test_a_comparison_shows_what_follows_from_the_prices_and_from_when_they_were_seen(conn: psycopg.Connection) -> None:
-    compare(conn, "1", 2.0, {"sportybet": 2.5}, home_share=0.9, platform_share=0.8, home_margin=0.11, platform_margin=0.25)
+    compare(
+        conn, "1", 2.0, {"sportybet": 2.5}, home_share=0.9, platform_share=0.8, home_margin=0.11, platform_margin=0.25
+    )
     query = """
         select diff_abs, diff_rel, fair_home_prob, fair_platform_prob, margin_diff, skew_s, home_last_confirmed_at, platform_last_confirmed_at, as_of
         from palimpsest.price_comparison
@@ -166,8 +204,15 @@ def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg
         select profit, home_team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s
         from palimpsest.arbitrage(at => %s)
     """
-    ((profit, team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s),) = rows(conn, query, NOW + 3 * MINUTE)
-    assert (team, market, outcomes, platforms) == ("Arsenal", "MATCH_RESULT", ["1", "X", "2"], ["betpawa", "sportybet", "sportybet"])
+    ((profit, team, market, outcomes, platforms, odds, stakes, n_platforms, age_s, skew_s),) = rows(
+        conn, query, NOW + 3 * MINUTE
+    )
+    assert (team, market, outcomes, platforms) == (
+        "Arsenal",
+        "MATCH_RESULT",
+        ["1", "X", "2"],
+        ["betpawa", "sportybet", "sportybet"],
+    )
     assert (n_platforms, age_s, skew_s) == (2, 180, 60)
     assert sum(stakes) == pytest.approx(1)
     assert [float(price) * stake for price, stake in zip(odds, stakes, strict=True)] == pytest.approx([1 + profit] * 3)
@@ -176,7 +221,9 @@ def test_an_arbitrage_tells_what_to_stake_where_and_what_it_brings(conn: psycopg
 
 def test_where_two_outcomes_win_the_profit_counts_both(conn: psycopg.Connection) -> None:
     for outcome in ("1x", "12", "x2"):
-        compare(conn, outcome, 1.6, {"sportybet": 1.5}, market_key="double_chance", arb=True, cross_book_sum_inverse=1.875)
+        compare(
+            conn, outcome, 1.6, {"sportybet": 1.5}, market_key="double_chance", arb=True, cross_book_sum_inverse=1.875
+        )
     ((profit,),) = rows(conn, "select profit from palimpsest.arbitrage(at => %s)", NOW + MINUTE)
     assert profit == pytest.approx(2 / 1.875 - 1)
 
@@ -231,7 +278,9 @@ NOW_VIEWS = ("upcoming_fixtures", "price_comparison", "best_prices", "gaps", "ga
 def test_what_stands_now_is_told_of_fixtures_that_have_not_begun_alone(conn: psycopg.Connection) -> None:
     """What a fixture leaves in the tables until a cycle has seen it begin is not what stands."""
     compare(conn, "1", 2.0, {"sportybet": 2.1})
-    insert(conn, "mart.availability_gap", {"sr_id": 7, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"})
+    insert(
+        conn, "mart.availability_gap", {"sr_id": 7, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"}
+    )
     conn.execute("delete from core.fixtures where sr_id = 8")
     assert [len(rows(conn, f"select from palimpsest.{view}")) for view in NOW_VIEWS] == [1, 1, 1, 1, 1, 2]
     conn.execute("update core.fixtures set effective_kickoff = now() where sr_id = 7")
@@ -244,21 +293,41 @@ NAMED: Final = (
 )
 
 
-def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_in_all_views(conn: psycopg.Connection) -> None:
+def test_a_tournament_that_platforms_spell_differently_has_one_name_and_country_in_all_views(
+    conn: psycopg.Connection,
+) -> None:
     """The claim that was chosen for fixture 8 is that of a platform that spells otherwise."""
-    conn.execute("update core.fixtures set tournament_name = 'Barclays Prem.', country = 'Great Britain' where sr_id = 8")
+    conn.execute(
+        "update core.fixtures set tournament_name = 'Barclays Prem.', country = 'Great Britain' where sr_id = 8"
+    )
     for sr_id in (7, 8):
         compare(conn, "1", 2.0, {"sportybet": 2.1}, sr_id=sr_id, home_margin=0.05)
-        insert(conn, "mart.availability_gap", {"sr_id": sr_id, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"})
+        insert(
+            conn,
+            "mart.availability_gap",
+            {"sr_id": sr_id, "line_id": line_of(conn, "double_chance"), "platform": "sportybet"},
+        )
         for table in ("market_margin", "availability_interval", "open_close", "listing_lead_time", "odds_alert"):
             insert(conn, f"mart.{table}", {"sr_id": sr_id, **({"alert_id": sr_id} if table == "odds_alert" else {})})
     for view in NAMED:
-        assert rows(conn, f"select distinct tournament, country from palimpsest.{view}") == [("Premier League", "England")], view
+        assert rows(conn, f"select distinct tournament, country from palimpsest.{view}") == [
+            ("Premier League", "England")
+        ], view
 
 
 def curve(conn: psycopg.Connection, platform: str, bucket: str, margin: float, minutes: float, **facts: Any) -> None:
-    told = {"tournament_key": "sr:17", "market_key": "match_result", "platform": platform, "ttk_bucket": bucket, "n_fixtures": 2}
-    insert(conn, "mart.margin_ttk_bucket", {**told, "home_platform": "betpawa", "margin_tw_mean": margin, "n_observed_minutes": minutes, **facts})
+    told = {
+        "tournament_key": "sr:17",
+        "market_key": "match_result",
+        "platform": platform,
+        "ttk_bucket": bucket,
+        "n_fixtures": 2,
+    }
+    insert(
+        conn,
+        "mart.margin_ttk_bucket",
+        {**told, "home_platform": "betpawa", "margin_tw_mean": margin, "n_observed_minutes": minutes, **facts},
+    )
 
 
 def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: psycopg.Connection) -> None:
@@ -276,7 +345,18 @@ def test_the_margin_league_weighs_by_minutes_and_ranks_the_dearest_first(conn: p
     """
     assert rows(conn, query) == [
         ("24-72h", "betpawa", 1, pytest.approx(0.1), 0, None, 1, 3, "Premier League", date(2026, 5, 1)),
-        ("<24h", "betpawa", 1, pytest.approx(0.07), pytest.approx(0.01), None, 2, 4, "Premier League", date(2026, 5, 2)),
+        (
+            "<24h",
+            "betpawa",
+            1,
+            pytest.approx(0.07),
+            pytest.approx(0.01),
+            None,
+            2,
+            4,
+            "Premier League",
+            date(2026, 5, 2),
+        ),
         ("<24h", "bet9ja", 2, pytest.approx(0.06), 0, pytest.approx(0.025), 2, 6, "Premier League", date(2026, 5, 3)),
     ]
 
@@ -287,10 +367,25 @@ def test_dates_that_another_home_was_compared_on_are_left_out_of_what_is_said_of
     for platform, then, now in (("betpawa", 0.05, None), ("bet9ja", 0.09, 0.01)):
         curve(conn, platform, "<24h", 0.06, 100, home_minus_platform_tw_mean=now)
         curve(conn, platform, "<24h", 0.04, 300, home_minus_platform_tw_mean=then, **before)
-    query = "select platform, margin_tw_mean, home_minus_platform_tw_mean from palimpsest.margin_league order by platform"
-    assert rows(conn, query) == [("bet9ja", pytest.approx(0.045), pytest.approx(0.01)), ("betpawa", pytest.approx(0.045), None)]
-    of_now, of_then = {"home_platform": "betpawa", "n_home_missing": 4}, {"home_platform": "sportybet", "n_home_missing": 90}
-    insert(conn, "mart.gap_count", *({"sr_id": n, "platform": "bet9ja", "hours_before": 24, **facts} for n, facts in enumerate((of_now, of_then), 7)))
+    query = (
+        "select platform, margin_tw_mean, home_minus_platform_tw_mean from palimpsest.margin_league order by platform"
+    )
+    assert rows(conn, query) == [
+        ("bet9ja", pytest.approx(0.045), pytest.approx(0.01)),
+        ("betpawa", pytest.approx(0.045), None),
+    ]
+    of_now, of_then = (
+        {"home_platform": "betpawa", "n_home_missing": 4},
+        {"home_platform": "sportybet", "n_home_missing": 90},
+    )
+    insert(
+        conn,
+        "mart.gap_count",
+        *(
+            {"sr_id": n, "platform": "bet9ja", "hours_before": 24, **facts}
+            for n, facts in enumerate((of_now, of_then), 7)
+        ),
+    )
     query = (sql_dir() / "queries" / "gaps_towards_kickoff.sql").read_text()
     assert [(row[0], row[2], row[4]) for row in rows(conn, query)] == [("bet9ja", 1, 4)]
 
@@ -309,7 +404,13 @@ def test_gaps_by_tournament_add_up_to_the_gaps(conn: psycopg.Connection) -> None
     gaps = [
         {"sr_id": 7, "line_id": result, "platform": "sportybet", "gap_type": "home_missing", "market_priority": 1},
         {"sr_id": 7, "line_id": double, "platform": "sportybet", "gap_type": "home_missing"},
-        {"sr_id": 8, "line_id": result, "platform": "sportybet", "gap_type": "home_suspended_only", "market_priority": 1},
+        {
+            "sr_id": 8,
+            "line_id": result,
+            "platform": "sportybet",
+            "gap_type": "home_suspended_only",
+            "market_priority": 1,
+        },
         {"sr_id": 8, "line_id": result, "platform": "bet9ja", "gap_type": "platform_missing", "market_priority": 1},
         {"sr_id": 8, "line_id": double, "platform": "bet9ja", "gap_type": "unknown"},
     ]
@@ -330,11 +431,22 @@ def test_gaps_by_tournament_add_up_to_the_gaps(conn: psycopg.Connection) -> None
 
 def test_a_gap_lasts_from_the_later_of_both_states_to_the_last_look(conn: psycopg.Connection) -> None:
     see(conn, 7, ("sportybet", "bet9ja"))
-    facts = {"sr_id": 7, "line_id": line_of(conn, "match_result"), "platform_state": "withdrawn", "platform_state_since": NOW - 30 * MINUTE}
+    facts = {
+        "sr_id": 7,
+        "line_id": line_of(conn, "match_result"),
+        "platform_state": "withdrawn",
+        "platform_state_since": NOW - 30 * MINUTE,
+    }
     insert(
         conn,
         "mart.availability_gap",
-        {**facts, "platform": "sportybet", "gap_type": "platform_missing", "home_state": "offered", "home_state_since": NOW - 9 * MINUTE},
+        {
+            **facts,
+            "platform": "sportybet",
+            "gap_type": "platform_missing",
+            "home_state": "offered",
+            "home_state_since": NOW - 9 * MINUTE,
+        },
         {**facts, "platform": "bet9ja", "gap_type": "unknown"},
     )
     query = """
@@ -348,7 +460,12 @@ def test_a_gap_lasts_from_the_later_of_both_states_to_the_last_look(conn: psycop
 
 
 def test_what_traders_are_told_says_who_has_seen_it(conn: psycopg.Connection) -> None:
-    insert(conn, "mart.odds_alert", {"alert_id": 1, "sr_id": 7, "market_key": "match_result", "outcome_key": "x"}, {"alert_id": 2, "market_key": "*"})
+    insert(
+        conn,
+        "mart.odds_alert",
+        {"alert_id": 1, "sr_id": 7, "market_key": "match_result", "outcome_key": "x"},
+        {"alert_id": 2, "market_key": "*"},
+    )
     insert(conn, "ops.acknowledged_odds_alerts", {"alert_id": 1, "acknowledged_by": "Ada"})
     query = "select alert_id, home_team, market, outcome, acknowledged_by from palimpsest.odds_alerts order by alert_id"
     assert rows(conn, query) == [(1, "Arsenal", "MATCH_RESULT", "X", "Ada"), (2, None, None, "", None)]
@@ -377,22 +494,44 @@ def covered(conn: psycopg.Connection, *fixtures: tuple[int, str, list[str], dict
     for key, name, country in (("sr:17", "Premier League", "England"), ("sr:8", "LaLiga", "España")):
         named = {"tournament_key": key, "display_name": name, "country": country}
         for include_started in (False, True):
-            insert(conn, "mart.coverage_tournament", {"cycle_id": cycle_id, "platform": "any", "include_started": include_started, **named})
-    told = {"cycle_id": cycle_id, "home_platform": "betpawa", "tournament_key": "sr:17", "tournament_name": "Premier League", "country": "England"}
+            insert(
+                conn,
+                "mart.coverage_tournament",
+                {"cycle_id": cycle_id, "platform": "any", "include_started": include_started, **named},
+            )
+    told = {
+        "cycle_id": cycle_id,
+        "home_platform": "betpawa",
+        "tournament_key": "sr:17",
+        "tournament_name": "Premier League",
+        "country": "England",
+    }
     for sr_id, kind, platforms, facts in fixtures:
-        row = {**told, "sr_id": sr_id, "fixture_class": kind, "platforms": platforms, "effective_kickoff": LATER, **facts}
+        row = {
+            **told,
+            "sr_id": sr_id,
+            "fixture_class": kind,
+            "platforms": platforms,
+            "effective_kickoff": LATER,
+            **facts,
+        }
         insert(conn, "mart.coverage_fixture", {"home_team": f"Home {sr_id}", "away_team": f"Away {sr_id}", **row})
 
 
 @pytest.mark.parametrize(
     ("scopes", "latest"),
     [
-        ({1: "full", 2: "full", 3: "recorded", 4: "kickoff"}, 2),  # what was imported stands for nothing where somebody looks
+        (
+            {1: "full", 2: "full", 3: "recorded", 4: "kickoff"},
+            2,
+        ),  # what was imported stands for nothing where somebody looks
         ({1: "recorded", 2: "recorded"}, 2),
         ({}, None),
     ],
 )
-def test_coverage_now_is_of_the_same_cycle_at_every_door(conn: psycopg.Connection, scopes: dict[int, str], latest: int | None) -> None:
+def test_coverage_now_is_of_the_same_cycle_at_every_door(
+    conn: psycopg.Connection, scopes: dict[int, str], latest: int | None
+) -> None:
     for cycle_id, scope in scopes.items():
         covered(conn, (7, "matched", ["betpawa"], {}), cycle_id=cycle_id)
         cycle(conn, cycle_id, scope)
@@ -418,7 +557,12 @@ def events(conn: psycopg.Connection) -> psycopg.Connection:
     cycle(conn, 1)
     cycle(conn, 2)
     covered(conn, (99, "matched", ["betpawa"], {}), cycle_id=1)
-    liga = {"tournament_key": "sr:8", "tournament_name": "LaLiga", "country": "España", "effective_kickoff": LATER + MINUTE}
+    liga = {
+        "tournament_key": "sr:8",
+        "tournament_name": "LaLiga",
+        "country": "España",
+        "effective_kickoff": LATER + MINUTE,
+    }
     covered(
         conn,
         (1, "matched", ["betpawa", "bet9ja"], {"home_team": "Bodø/Glimt", "away_team": "Łódź"}),
@@ -460,11 +604,15 @@ def events(conn: psycopg.Connection) -> psycopg.Connection:
         ("sort => 'tournament'", [-3, 4, 2, 1]),
     ],
 )
-def test_events_are_found_by_all_that_is_asked_for_in_the_order_that_is_asked_for(events: psycopg.Connection, asked: str, found: list[int]) -> None:
+def test_events_are_found_by_all_that_is_asked_for_in_the_order_that_is_asked_for(
+    events: psycopg.Connection, asked: str, found: list[int]
+) -> None:
     assert [sr_id for (sr_id,) in rows(events, f"select id from palimpsest.find_events({asked})")] == found
 
 
-def test_a_tournament_that_platforms_spell_differently_is_one_and_is_found_by_either_spelling(conn: psycopg.Connection) -> None:
+def test_a_tournament_that_platforms_spell_differently_is_one_and_is_found_by_either_spelling(
+    conn: psycopg.Connection,
+) -> None:
     cycle(conn)
     theirs = {"tournament_name": "Barclays Prem.", "country": "Great Britain", "kickoff_source": "sportybet"}
     liga = {"tournament_key": "sr:8", "tournament_name": "LaLiga", "country": "España"}
@@ -502,14 +650,25 @@ def test_filters_change_neither_a_class_nor_what_a_tournament_counts(events: psy
     assert rows(events, query.format("include_started => true, search => 'bodø'")) == [(1, "matched", 3, 2, 1, 0, 0)]
 
 
-@pytest.mark.parametrize(("asked", "told"), [("'some'", "availability"), ("platform => 'elsewhere'", "platform"), ("sort => 'size'", "sort")])
+@pytest.mark.parametrize(
+    ("asked", "told"), [("'some'", "availability"), ("platform => 'elsewhere'", "platform"), ("sort => 'size'", "sort")]
+)
 def test_a_word_that_events_cannot_be_found_by_is_an_error(events: psycopg.Connection, asked: str, told: str) -> None:
     with pytest.raises(psycopg.errors.InvalidParameterValue, match=told):
         events.execute(f"select * from palimpsest.find_events({asked})".encode())
 
 
-def tournament(conn: psycopg.Connection, platform: str, n_home: int, n_platform: int, n_matched: int, **facts: Any) -> None:
-    told = {"cycle_id": 1, "tournament_key": "sr:17", "platform": platform, "home_platform": "betpawa", "n_home": n_home, "n_platform": n_platform}
+def tournament(
+    conn: psycopg.Connection, platform: str, n_home: int, n_platform: int, n_matched: int, **facts: Any
+) -> None:
+    told = {
+        "cycle_id": 1,
+        "tournament_key": "sr:17",
+        "platform": platform,
+        "home_platform": "betpawa",
+        "n_home": n_home,
+        "n_platform": n_platform,
+    }
     insert(conn, "mart.coverage_tournament", {**told, "n_matched": n_matched, **facts})
 
 
@@ -517,7 +676,12 @@ def tournament(conn: psycopg.Connection, platform: str, n_home: int, n_platform:
     ("n_home", "n_undetermined", "evidence", "told"),
     [
         (3, 0, "complete", (3, 2, 0, [])),
-        (3, 3, "partial", (3, 2, None, ["bet9ja"])),  # home has fixtures: their classes say whether it could be looked at
+        (
+            3,
+            3,
+            "partial",
+            (3, 2, None, ["bet9ja"]),
+        ),  # home has fixtures: their classes say whether it could be looked at
         (3, 0, "partial", (3, 2, 0, [])),
         (0, 0, "carried", (0, 2, 0, [])),
         (0, 0, "partial", (0, 2, None, ["bet9ja"])),
@@ -541,9 +705,26 @@ def test_a_platform_that_could_not_be_looked_at_has_no_number_in_its_column(
 
 
 def listed(conn: psycopg.Connection, listing_id: int, platform: str, sr_id: int | None, **facts: Any) -> None:
-    named = {"external_id": str(listing_id), "home_team": "A", "away_team": "B", "kickoff_at": LATER, "first_seen_at": NOW - timedelta(hours=19)}
-    conn.execute("insert into ops.listing_ids (listing_id, platform, external_id) values (%s, %s, %s)", [listing_id, platform, str(listing_id)])
-    told = {"listing_id": listing_id, "platform": platform, "kind": "match", "sr_id": sr_id, "fixture_sr_id": sr_id, "is_primary": True, **named}
+    named = {
+        "external_id": str(listing_id),
+        "home_team": "A",
+        "away_team": "B",
+        "kickoff_at": LATER,
+        "first_seen_at": NOW - timedelta(hours=19),
+    }
+    conn.execute(
+        "insert into ops.listing_ids (listing_id, platform, external_id) values (%s, %s, %s)",
+        [listing_id, platform, str(listing_id)],
+    )
+    told = {
+        "listing_id": listing_id,
+        "platform": platform,
+        "kind": "match",
+        "sr_id": sr_id,
+        "fixture_sr_id": sr_id,
+        "is_primary": True,
+        **named,
+    }
     insert(conn, "core.event_listings", {**told, **facts})
 
 
@@ -552,14 +733,18 @@ def test_what_only_competitors_list_has_a_row_for_each_of_them(events: psycopg.C
     listed(events, 32, "sportybet", 3, is_primary=False)
     listed(events, 33, "bet9ja", 3, kind="match", deleted_at=NOW)  # coverage does not count it among the platforms
     listed(events, 11, "betpawa", 1)
-    events.execute("create table core.captures_20960501 partition of core.captures for values from ('2096-05-01Z') to ('2096-05-02Z')")
+    events.execute(
+        "create table core.captures_20960501 partition of core.captures for values from ('2096-05-01Z') to ('2096-05-02Z')"
+    )
     for minutes, n_prices in ((0, 400), (10, 410)):
         insert(events, "core.captures", {"listing_id": 31, "observed_at": NOW + minutes * MINUTE, "n_prices": n_prices})
     query = """
         select id, home_team, platform, external_id, platform_name, n_markets_priced, n_prices, last_confirmed_at, round(lead_days::numeric, 3)
         from palimpsest.competitor_only_events
     """
-    assert rows(events, query) == [(-3, "CD Ñublense", "sportybet", "31", "A - B", 120, 410, NOW + 10 * MINUTE, Decimal("1.001"))]
+    assert rows(events, query) == [
+        (-3, "CD Ñublense", "sportybet", "31", "A - B", 120, 410, NOW + 10 * MINUTE, Decimal("1.001"))
+    ]
 
 
 def test_match_rates_for_reconciliation_count_rows_and_are_per_cent(conn: psycopg.Connection) -> None:
@@ -603,7 +788,9 @@ def test_match_rates_for_reconciliation_count_rows_and_are_per_cent(conn: psycop
         (None, None),
     ],
 )
-def test_a_spelling_is_folded_without_accents_case_and_punctuation(conn: psycopg.Connection, spelling: str | None, folded: str | None) -> None:
+def test_a_spelling_is_folded_without_accents_case_and_punctuation(
+    conn: psycopg.Connection, spelling: str | None, folded: str | None
+) -> None:
     assert rows(conn, "select palimpsest.folded(%s)", spelling) == [(folded,)]
 
 

@@ -17,9 +17,20 @@ def html_is_a_block(answer: Answer) -> tuple[FailureClass, str] | None:
     return (FailureClass.BLOCKED, "HTML in place of JSON") if (answer.body or b"").startswith(b"<") else None
 
 
-def client(base_url: str, *, proxy: str | None = None, read_timeout_s: float = 2, total_timeout_s: float = 5, **headers: str) -> PlatformClient:
+def client(
+    base_url: str, *, proxy: str | None = None, read_timeout_s: float = 2, total_timeout_s: float = 5, **headers: str
+) -> PlatformClient:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    config = HostConfig(Platform.BETPAWA, base_url, named, Proxy.from_url(proxy) if proxy else None, 2, read_timeout_s, total_timeout_s, 100_000)
+    config = HostConfig(
+        Platform.BETPAWA,
+        base_url,
+        named,
+        Proxy.from_url(proxy) if proxy else None,
+        2,
+        read_timeout_s,
+        total_timeout_s,
+        100_000,
+    )
     return PlatformClient(config, Clock())
 
 

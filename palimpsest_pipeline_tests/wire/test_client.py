@@ -32,7 +32,9 @@ async def test_of_two_spellings_of_a_header_only_the_later_is_sent(host: Loopbac
 
 
 async def test_nothing_is_asked_on_condition_and_nothing_of_an_answer_comes_back(host: Loopback) -> None:
-    host.script("/events", answering(ETag='"1"', Last_Modified="Fri, 26 Jun 2026 18:00:00 GMT", Set_Cookie="known=1; Path=/"))
+    host.script(
+        "/events", answering(ETag='"1"', Last_Modified="Fri, 26 Jun 2026 18:00:00 GMT", Set_Cookie="known=1; Path=/")
+    )
     async with client(host.base_url) as asking:
         for attempt in (1, 2):
             assert (await ask(asking, attempt=attempt)).ok
@@ -117,7 +119,9 @@ async def test_an_attempt_that_is_cancelled_leaves_the_client_usable(host: Loopb
         assert (await ask(asking, "/good")).ok
 
 
-@pytest.mark.parametrize("wrong", [{"read_timeout_s": 0}, {"connect_timeout_s": -1}, {"total_timeout_s": 0}, {"max_body_bytes": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"read_timeout_s": 0}, {"connect_timeout_s": -1}, {"total_timeout_s": 0}, {"max_body_bytes": 0}]
+)
 def test_a_client_that_could_never_have_an_answer_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be"):
         HostConfig(Platform.BETPAWA, "http://127.0.0.1", {}, **wrong)  # type: ignore[arg-type]

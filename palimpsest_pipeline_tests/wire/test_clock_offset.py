@@ -29,10 +29,15 @@ def written(instant: datetime) -> str:
 @pytest.mark.parametrize("offset_s", [-3600, -2, 0, 3600])
 def test_the_offset_is_from_the_middle_of_asking_and_answer(offset_s: int) -> None:
     assert clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)))) == offset_s
-    assert clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0")) == offset_s
+    assert (
+        clock_offset.measure_offset_s(with_headers(date=written(AT + timedelta(seconds=2 + offset_s)), age="0"))
+        == offset_s
+    )
 
 
-@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}, {"date": written(AT), "age": "3"}, {"date": written(AT), "age": "9000"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"date": "yesterday"}, {"date": written(AT), "age": "3"}, {"date": written(AT), "age": "9000"}]
+)
 def test_without_a_date_of_its_own_an_answer_says_nothing_of_the_clock(headers: dict[str, str]) -> None:
     assert clock_offset.measure_offset_s(with_headers(**headers)) is None
 
@@ -41,7 +46,11 @@ def test_without_a_date_of_its_own_an_answer_says_nothing_of_the_clock(headers: 
 @pytest.mark.parametrize("age_s", [0, 5])
 def test_a_date_to_wait_for_is_read_by_the_clock_that_wrote_it(off_s: int, age_s: int) -> None:
     theirs = AT + timedelta(seconds=off_s)
-    headers = {"date": written(theirs - timedelta(seconds=age_s)), "age": str(age_s), "retry-after": written(theirs + timedelta(seconds=2))}
+    headers = {
+        "date": written(theirs - timedelta(seconds=age_s)),
+        "age": str(age_s),
+        "retry-after": written(theirs + timedelta(seconds=2)),
+    }
     assert failures.parse_retry_after_s(headers, AT) == 2
     headers["retry-after"] = written(theirs - timedelta(seconds=2))
     assert failures.parse_retry_after_s(headers, AT) == 0

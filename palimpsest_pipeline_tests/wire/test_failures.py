@@ -23,7 +23,18 @@ from .asking import ask, client, request
 GOOD = answering()
 BLOCK_PAGE = answering(403, b"<html>Access denied</html>", "text/html")
 SOON = format_datetime(datetime.now(UTC) - timedelta(seconds=5), usegmt=True)
-SELF_SIGNED = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=localhost"]
+SELF_SIGNED = [
+    "openssl",
+    "req",
+    "-x509",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-subj",
+    "/CN=localhost",
+]
 BOMB = gzip.compress(bytes(5_000_000))
 HASTE = {silence: {"read_timeout_s": 0.05}, drip: {"total_timeout_s": 0.2}}
 """For those whose time must run out. Others have theirs: a machine that halts for a moment is no verdict."""
@@ -49,7 +60,11 @@ F = FailureClass
         (answering(200, b"<html>who are you?</html>", "text/html"), F.BLOCKED, "HTML in place of JSON"),
         (answering(202, b""), F.BLOCKED, "empty body"),
         (answering(200, b""), F.CONTRACT_BROKEN, "empty body"),
-        (answering(301, location="http://elsewhere.invalid/"), F.CONTRACT_BROKEN, "redirect to 'http://elsewhere.invalid/' refused"),
+        (
+            answering(301, location="http://elsewhere.invalid/"),
+            F.CONTRACT_BROKEN,
+            "redirect to 'http://elsewhere.invalid/' refused",
+        ),
         (answering(304, b""), F.CONTRACT_BROKEN, "HTTP 304"),
         (answering(500), F.TRANSIENT, ""),
         (answering(503), F.TRANSIENT, "HTTP 503"),
@@ -69,7 +84,9 @@ F = FailureClass
         (answering(200, gzip.compress(b"{}"), content_encoding="gzip, gzip"), F.CONTRACT_BROKEN, "content-encoding"),
     ],
 )
-async def test_what_an_answer_is_worth_is_typed_and_in_words(host: Loopback, responder: Responder, verdict: FailureClass | None, said: str) -> None:
+async def test_what_an_answer_is_worth_is_typed_and_in_words(
+    host: Loopback, responder: Responder, verdict: FailureClass | None, said: str
+) -> None:
     host.script("/events", responder)
     async with client(host.base_url, **HASTE.get(responder, {})) as asking:
         answer = await ask(asking)
@@ -167,7 +184,9 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_and_not_tried_ag
         (httpx.TooManyRedirects("no"), FailureClass.PERMANENT),
     ],
 )
-def test_errors_of_the_network_are_worth_another_try_and_our_own_are_not(error: Exception, expected: FailureClass) -> None:
+def test_errors_of_the_network_are_worth_another_try_and_our_own_are_not(
+    error: Exception, expected: FailureClass
+) -> None:
     failure, detail = library_errors.classify_error(error)
     assert failure is expected
     assert type(error).__name__ in detail

@@ -94,10 +94,18 @@ async def test_live_and_from_what_is_kept_it_is_the_same_failure(
 @pytest.mark.parametrize(
     ("responder", "failure", "said"),
     [
-        (answering(200, gzip.compress(bytes(5_000_000)), content_encoding="gzip"), F.CONTRACT_BROKEN, "body over 100000 bytes"),
+        (
+            answering(200, gzip.compress(bytes(5_000_000)), content_encoding="gzip"),
+            F.CONTRACT_BROKEN,
+            "body over 100000 bytes",
+        ),
         (answering(200, b"[" * 100_001), F.CONTRACT_BROKEN, "body over 100000 bytes"),
         (answering(200, b"no gzip", content_encoding="gzip"), F.CONTRACT_BROKEN, "not gzip"),
-        (answering(200, gzip.compress(b"{}") * 17, content_encoding="gzip"), F.CONTRACT_BROKEN, "more than 16 gzip members"),
+        (
+            answering(200, gzip.compress(b"{}") * 17, content_encoding="gzip"),
+            F.CONTRACT_BROKEN,
+            "more than 16 gzip members",
+        ),
         (answering(200, gzip.compress(b"{}")[:-3], content_encoding="gzip"), F.TRANSIENT, "cut off"),
         (answering(403, b"no gzip", content_encoding="gzip"), F.BLOCKED, "HTTP 403"),
         (answering(503, b"no gzip", content_encoding="gzip", cf_mitigated="challenge"), F.BLOCKED, "cf-mitigated"),
@@ -116,7 +124,9 @@ async def test_a_body_that_cannot_be_had_is_typed_by_its_status_first(
 async def test_the_user_agent_of_the_settings_replaces_the_dialects_own(host: Loopback, platform: Platform) -> None:
     host.script("/question", answering())
     for name in ("user-agent", "User-Agent"):
-        config = HostConfig(platform, host.base_url, {**ADAPTERS[platform].build_headers(), name: "somebody/1.0 (mail@example.org)"})
+        config = HostConfig(
+            platform, host.base_url, {**ADAPTERS[platform].build_headers(), name: "somebody/1.0 (mail@example.org)"}
+        )
         async with PlatformClient(config, Clock()) as client:
             await client.send(Request(platform, K.TREE, "/question"), 1, ADAPTERS[platform].judge)
         assert host.requests[-1].headers.getall("user-agent") == ["somebody/1.0 (mail@example.org)"]

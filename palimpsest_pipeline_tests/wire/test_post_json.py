@@ -16,7 +16,9 @@ async def posted(server: Loopback, payload: dict[str, object], timeout_s: float 
 
 
 @pytest.mark.parametrize("answer", [answering(200, b"ok", "text/plain"), answering(204, b""), cut_off])
-async def test_what_is_posted_arrives_as_json_and_any_2xx_is_a_yes_whatever_becomes_of_its_body(answer: Responder) -> None:
+async def test_what_is_posted_arrives_as_json_and_any_2xx_is_a_yes_whatever_becomes_of_its_body(
+    answer: Responder,
+) -> None:
     async with Loopback() as server:
         server.script(PATH, answer)
         await posted(server, {"text": "früh", "n": 1})
@@ -28,14 +30,19 @@ async def test_what_is_posted_arrives_as_json_and_any_2xx_is_a_yes_whatever_beco
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (answering(404, b"no_service for /services/T1/hunter2?token=hunter3"), "127.0.0.1 answered HTTP 404: no_service for ***"),
+        (
+            answering(404, b"no_service for /services/T1/hunter2?token=hunter3"),
+            "127.0.0.1 answered HTTP 404: no_service for ***",
+        ),
         (answering(500, b""), "127.0.0.1 answered HTTP 500"),
         (answering(302, b"", location="http://127.0.0.1/hunter2"), "HTTP 302: redirects are not followed"),
         (hang_up, "127.0.0.1: RemoteProtocolError"),
         (silence, "no whole answer within 0.2 s"),
     ],
 )
-async def test_anything_else_is_a_failure_that_shows_no_address_and_is_not_tried_again(answer: Responder, says: str) -> None:
+async def test_anything_else_is_a_failure_that_shows_no_address_and_is_not_tried_again(
+    answer: Responder, says: str
+) -> None:
     async with Loopback() as server:
         server.script(PATH, answer)
         with pytest.raises(PostError) as caught:

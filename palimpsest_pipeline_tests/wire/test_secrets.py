@@ -44,13 +44,21 @@ async def proxy_that_answers(answer: bytes, *, echo: bool = False) -> AsyncItera
 def client(base_url: str, place: str) -> PlatformClient:
     proxy = Proxy.from_url(f"http://{CREDENTIALS}@{place}")
     headers = {"cookie": "session=marker-cookie", "accept": "*/*"}
-    return PlatformClient(HostConfig(Platform.BETPAWA, base_url, headers, proxy, 2, 2, 5, 100_000, ("session=marker-cookie",)), Clock())
+    return PlatformClient(
+        HostConfig(Platform.BETPAWA, base_url, headers, proxy, 2, 2, 5, 100_000, ("session=marker-cookie",)), Clock()
+    )
 
 
 @pytest.mark.parametrize("base_url", ["https://platform.invalid", "http://platform.invalid"])
-@pytest.mark.parametrize("status", [b"407 Proxy Authentication Required", b"502 marker-user:marker p@ss/word", b"403 Forbidden", b"302 Found"])
+@pytest.mark.parametrize(
+    "status",
+    [b"407 Proxy Authentication Required", b"502 marker-user:marker p@ss/word", b"403 Forbidden", b"302 Found"],
+)
 async def test_a_proxy_that_refuses_is_told_of_without_its_credentials(base_url: str, status: bytes) -> None:
-    async with proxy_that_answers(b"HTTP/1.1 " + status, echo=True) as (place, heads), client(base_url, place) as asking:
+    async with (
+        proxy_that_answers(b"HTTP/1.1 " + status, echo=True) as (place, heads),
+        client(base_url, place) as asking,
+    ):
         answer = await ask(asking)
     assert base64.b64encode(f"{USER}:{PASSWORD}".encode()) in heads[0]  # it was told who asks
     assert answer.failure is not None
@@ -62,7 +70,10 @@ async def test_a_proxy_that_refuses_is_told_of_without_its_credentials(base_url:
 
 
 async def test_a_proxy_s_credentials_never_reach_the_host_behind_its_tunnel() -> None:
-    async with proxy_that_answers(b"HTTP/1.1 200 OK") as (place, heads), client("https://platform.invalid", place) as asking:
+    async with (
+        proxy_that_answers(b"HTTP/1.1 200 OK") as (place, heads),
+        client("https://platform.invalid", place) as asking,
+    ):
         await ask(asking)  # what comes next is no TLS
     assert [head.split(b" ", 1)[0] for head in heads] == [b"CONNECT"]
     assert b"marker-cookie" not in heads[0]  # what is the host's is not the proxy's
@@ -77,7 +88,13 @@ async def test_a_proxy_that_is_not_there_is_named_without_its_credentials() -> N
 
 @pytest.mark.parametrize(
     "url",
-    ["http://marker:marker@proxy:port", "http://marker:marker@proxy:99999", "socks5://marker:marker@proxy:1", "marker", "http://mar/ker@marker:80"],
+    [
+        "http://marker:marker@proxy:port",
+        "http://marker:marker@proxy:99999",
+        "socks5://marker:marker@proxy:1",
+        "marker",
+        "http://mar/ker@marker:80",
+    ],
 )
 def test_a_proxy_s_url_that_cannot_be_used_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(ValueError, match="is not the URL of a proxy") as refused:
@@ -101,10 +118,19 @@ def test_a_secret_is_hidden_raw_encoded_and_decoded(secret: str) -> None:
         ("url='http://user:pa/ss@127.0.0.1:80' refused", "url='http://***@127.0.0.1:80' refused"),
         ("http://user:p@ss/w@host", "http://***@host"),
         ("http://user:p?a#s@host/path", "http://***@host/path"),
-        ("https://example.com answers, write to me@example.com", "https://example.com answers, write to me@example.com"),
-        ('{"url":"https://example.com/a","mail":"me@example.com"}', '{"url":"https://example.com/a","mail":"me@example.com"}'),
+        (
+            "https://example.com answers, write to me@example.com",
+            "https://example.com answers, write to me@example.com",
+        ),
+        (
+            '{"url":"https://example.com/a","mail":"me@example.com"}',
+            '{"url":"https://example.com/a","mail":"me@example.com"}',
+        ),
         ("file:///home/me@example.com/landing", "file:///home/me@example.com/landing"),
-        ("write redis://:PASSWORD@HOST:6379/0 or http://user:password@host", "write redis://:PASSWORD@HOST:6379/0 or http://user:password@host"),
+        (
+            "write redis://:PASSWORD@HOST:6379/0 or http://user:password@host",
+            "write redis://:PASSWORD@HOST:6379/0 or http://user:password@host",
+        ),
         ("http://user:password@host:secret@proxy", "http://***@proxy"),
         ("cannot reach postgresql://me:***@host/db", "cannot reach postgresql://me:***@host/db"),
         ("http://me:***@host:secret@proxy", "http://***@proxy"),
@@ -124,12 +150,18 @@ def test_a_short_secret_is_hidden_as_a_word_and_does_not_blot_out_others() -> No
 @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "FSSPEC_S3_ENDPOINT_URL"])
 def test_the_password_in_the_address_of_an_object_store_is_a_secret(name: str) -> None:
     secrets = list_store_secrets({name: "http://minio:mar%2Fker@minio:9000", "AWS_REGION": "us-east-1"})
-    assert redact("minio refused mar%2Fker and mar/ker in us-east-1", *secrets) == "minio refused *** and *** in us-east-1"
+    assert (
+        redact("minio refused mar%2Fker and mar/ker in us-east-1", *secrets) == "minio refused *** and *** in us-east-1"
+    )
 
 
 async def test_an_answer_s_json_stays_as_it_came_even_where_it_holds_a_secret() -> None:
     async with Loopback() as host:
-        host.script("/events", answering(body=b'{"name":"marker-cookie"}'), answering(status=500, body=b"you sent marker-cookie"))
+        host.script(
+            "/events",
+            answering(body=b'{"name":"marker-cookie"}'),
+            answering(status=500, body=b"you sent marker-cookie"),
+        )
         config = HostConfig(Platform.BETPAWA, host.base_url, {}, None, 2, 2, 5, 100_000, ("marker-cookie",))
         async with PlatformClient(config, Clock()) as asking:
             assert (await ask(asking)).body == b'{"name":"marker-cookie"}'

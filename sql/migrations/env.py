@@ -22,7 +22,9 @@ def run(connection: sa.Connection) -> None:
 
 def main() -> None:
     if context.is_offline_mode():
-        raise CommandError("migrations run on a database: views and partitions depend on what is there, so there is no SQL script of them")
+        raise CommandError(
+            "migrations run on a database: views and partitions depend on what is there, so there is no SQL script of them"
+        )
     given: sa.Connection | None = context.config.attributes.get("connection")
     if given is not None:
         run(given)

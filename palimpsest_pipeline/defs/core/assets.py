@@ -42,7 +42,13 @@ def _materialize(
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
         return
-    done = derive_run(pipeline, context.run, cycles, find_products(pipeline, product), lambda manifests: derive_product(pipeline, product, manifests))
+    done = derive_run(
+        pipeline,
+        context.run,
+        cycles,
+        find_products(pipeline, product),
+        lambda manifests: derive_product(pipeline, product, manifests),
+    )
     context.log.info(f"{product}: {done.describe()}")
     in_run = context.job_def.asset_layer.executable_asset_keys
     tells = next((key for key in FAILURE_REPORTING_ASSETS if key in in_run), context.asset_key)
@@ -62,7 +68,13 @@ def _materialize(
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
 """The first of these assets that is in a run fails when a cycle has failed in an earlier step. No other step of the run depends on it."""
 
-EVENT_TABLES = ["core.listing_claims", "core.listing_observations", "core.kickoff_versions", "ops.listing_ids", "ops.known_kickoffs"]
+EVENT_TABLES = [
+    "core.listing_claims",
+    "core.listing_observations",
+    "core.kickoff_versions",
+    "ops.listing_ids",
+    "ops.known_kickoffs",
+]
 
 CORE_ASSET_OPTIONS = {
     "partitions_def": day_partitions,
@@ -76,9 +88,13 @@ CORE_ASSET_OPTIONS = {
 @dg.asset(
     **CORE_ASSET_OPTIONS,
     deps=[discovery_payloads, odds_payloads],
-    metadata=build_table_metadata("core.tournament_listings", other_tables=["core.discovery_manifest", "core.cycles", "core.rejects"]),
+    metadata=build_table_metadata(
+        "core.tournament_listings", other_tables=["core.discovery_manifest", "core.cycles", "core.rejects"]
+    ),
 )
-def tournaments(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def tournaments(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """Tournaments of every platform, and per tournament what discovery was promised and what it received."""
     yield from _materialize(context, pipeline, "tournaments")
 
@@ -88,7 +104,9 @@ def tournaments(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
     deps=[tournaments],
     metadata=build_table_metadata("core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}),
 )
-def home_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def home_events(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """The home platform's listings: its claims of teams, kickoff and SportRadar id, versioned."""
     yield from _materialize(context, pipeline, "home_events")
 
@@ -98,7 +116,9 @@ def home_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pi
     deps=[tournaments],
     metadata=build_table_metadata("core.event_listings", EVENT_TABLES, {"core.tournament_listings": ["deleted_at"]}),
 )
-def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def competitor_events(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """The competitors' listings, every one of them and not only those that home has too."""
     yield from _materialize(context, pipeline, "competitor_events")
 
@@ -115,7 +135,9 @@ def competitor_events(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
         changed_columns={"core.event_listings": ["n_markets_priced"]},
     ),
 )
-def odds_snapshots(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def odds_snapshots(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
     yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT, _plot_changes)
 
@@ -129,11 +151,19 @@ def _plot_changes(conn: psycopg.Connection, newest_cycle: int) -> dict[str, dg.M
     deps=[home_events, competitor_events, odds_snapshots],
     metadata=build_table_metadata(
         "core.fixtures",
-        other_tables=["core.tournaments", "core.tournament_links", "core.player_links", "ops.known_kickoffs", "mart.dirty_kickoff_dates"],
+        other_tables=[
+            "core.tournaments",
+            "core.tournament_links",
+            "core.player_links",
+            "ops.known_kickoffs",
+            "mart.dirty_kickoff_dates",
+        ],
         changed_columns={"core.event_listings": ["fixture_sr_id", "is_primary", "match_method"]},
     ),
 )
-def matched_events(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def matched_events(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter; and who their players may be."""
     yield from _materialize(context, pipeline, "matched_events")
 
@@ -164,7 +194,9 @@ def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids
     found = cycle_reader.read_refusals(conn, cycle_ids)
     many = found.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
     for (cycle_id,), rows in many.group_by("cycle_id", maintain_order=True):
-        nearly_all = rows.filter(pl.col("fetched") - pl.col("refused") < cycle_ledger.MIN_READ_SHARE * pl.col("fetched"))
+        nearly_all = rows.filter(
+            pl.col("fetched") - pl.col("refused") < cycle_ledger.MIN_READ_SHARE * pl.col("fetched")
+        )
         lines = [
             f"{row['platform']}: {row['refusal'] or '{refused} of {fetched} answers were refused'.format(**row)}"
             for row in rows.iter_rows(named=True)
@@ -190,7 +222,10 @@ def discovery_is_complete(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
             for platform, completeness, missing in trees.select("platform", "completeness", "missing").iter_rows()
         ]
         named = tournaments.select("platform", "external_id", "completeness", "missing").head(MOST_NAMED).iter_rows()
-        said += [f"{platform} tournament {external_id}: {completeness}, {missing}" for platform, external_id, completeness, missing in named]
+        said += [
+            f"{platform} tournament {external_id}: {completeness}, {missing}"
+            for platform, external_id, completeness, missing in named
+        ]
         said += [f"and {tournaments.height - MOST_NAMED} tournaments more"] if tournaments.height > MOST_NAMED else []
         mend = (
             "Nothing in them is concluded absent; the next full cycle looks again. If it stays, see core.discovery_manifest and the failed requests"

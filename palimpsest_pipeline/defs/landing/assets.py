@@ -35,7 +35,9 @@ MIN_TAGGED_REST_S: Final = 2.0
 class CaptureConfig(dg.Config):
     """What to capture when discovery is not part of the run."""
 
-    sr_ids: list[int] = Field(default=[], description="SportRadar ids of the fixtures to refresh; empty: every upcoming fixture that is known")
+    sr_ids: list[int] = Field(
+        default=[], description="SportRadar ids of the fixtures to refresh; empty: every upcoming fixture that is known"
+    )
     slot_at: str = Field(
         default="",
         description="Begin of a slot of the kickoff cadence, e.g. 2026-06-26T19:05:00Z: what is due at each of its minutes; empty: none",
@@ -45,7 +47,11 @@ class CaptureConfig(dg.Config):
 def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, ...] = ()) -> live_cycle.ScrapeRequest:
     trigger = Trigger(context.run.tags.get(TRIGGER_TAG, Trigger.MANUAL))
     return live_cycle.ScrapeRequest(
-        parse_day_key(context.partition_key), trigger, context.run.run_id, sr_ids, repeats=list_repeated_runs(context.run)
+        parse_day_key(context.partition_key),
+        trigger,
+        context.run.run_id,
+        sr_ids,
+        repeats=list_repeated_runs(context.run),
     )
 
 
@@ -102,7 +108,13 @@ LEDGER_TABLES: Final = "ops.scrape_batches; ops.scrape_runs; ops.event_scrape_st
 SLOT_ASSETS: Final = tuple(
     dg.AssetKey(key.split("/"))
     for key in (
-        *("core/tournaments", "core/home_events", "core/competitor_events", "core/odds_snapshots", "core/matched_events"),
+        *(
+            "core/tournaments",
+            "core/home_events",
+            "core/competitor_events",
+            "core/odds_snapshots",
+            "core/matched_events",
+        ),
         *("mart/price_comparison", "mart/availability_gap"),
     )
 )
@@ -113,13 +125,21 @@ def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeli
     """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks of the run's cycles."""
     with pipeline.connect() as conn:
         cycle_ids = cycle_ledger.read_cycles_of_runs(conn, [context.run.run_id])
-        written = {mark.partition("/")[0] for cycle_id in cycle_ids for mark in derived_products.read_marks(conn, "core", cycle_id)}
+        written = {
+            mark.partition("/")[0]
+            for cycle_id in cycle_ids
+            for mark in derived_products.read_marks(conn, "core", cycle_id)
+        }
     has_prices = bool(prices.n_fixtures or prices.n_removed)
     for key in SLOT_ASSETS:
         of_core = key.path[0] == "core"
         if key.path[-1] in written if of_core else has_prices:
             partition = context.partition_key if of_core else None
-            context.log_event(dg.AssetMaterialization(key, partition=partition, metadata={"written_by": context.asset_key.to_user_string()}))
+            context.log_event(
+                dg.AssetMaterialization(
+                    key, partition=partition, metadata={"written_by": context.asset_key.to_user_string()}
+                )
+            )
 
 
 FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
@@ -135,19 +155,26 @@ LANDING_ASSET_OPTIONS = {
 
 
 @dg.asset(**LANDING_ASSET_OPTIONS, output_required=False, metadata={ALSO_WRITES_KEY: LEDGER_TABLES})
-def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def discovery_payloads(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A late platform is left to
     `odds_payloads`."""
     with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
         cycle = live_cycle.open_cycle(pipeline, _build_scrape_request(context), Scope.FULL)
         _warn_if_repeated(context, "for everything, in a cycle of its own")
         result = live_cycle.run_discovery(
-            pipeline, cycle, watch, has_capture_next=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys
+            pipeline,
+            cycle,
+            watch,
+            has_capture_next=odds_payloads.key in context.job_def.asset_layer.executable_asset_keys,
         )
         live_cycle.require_answers(result)
         n_listed = sum(run.discovered for run in result.runs)
         yield dg.MaterializeResult(
-            metadata=build_stage_metadata(n_listed, result, board.select_phase(Phase.DISCOVERY), pipeline.split_budgets(cycle.scope))
+            metadata=build_stage_metadata(
+                n_listed, result, board.select_phase(Phase.DISCOVERY), pipeline.split_budgets(cycle.scope)
+            )
         )
 
 
@@ -155,9 +182,14 @@ def discovery_payloads(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     **LANDING_ASSET_OPTIONS,
     deps=[discovery_payloads],
     output_required=False,
-    metadata={ALSO_WRITES_KEY: LEDGER_TABLES, "also_materializes": ", ".join(key.to_user_string() for key in SLOT_ASSETS)},
+    metadata={
+        ALSO_WRITES_KEY: LEDGER_TABLES,
+        "also_materializes": ", ".join(key.to_user_string() for key in SLOT_ASSETS),
+    },
 )
-def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def odds_payloads(
+    context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """Full-depth odds of every target, all platforms of a fixture at once, and what late platforms list. Completes the run's full cycle, or opens one
     for given fixtures, or one at each minute of a slot of the kickoff cadence."""
     begun = _build_scrape_request(context, tuple(config.sr_ids))
@@ -165,17 +197,23 @@ def odds_payloads(context: dg.AssetExecutionContext, config: CaptureConfig, pipe
         if config.slot_at:
             slot_at, prices = kickoff_minutes.parse_slot(pipeline, config.slot_at, begun.day), PriceDerivation()
             try:
-                run = kickoff_minutes.run_slot(pipeline, begun, slot_at, watch, wait=_make_resting_wait(context), prices=prices)
+                run = kickoff_minutes.run_slot(
+                    pipeline, begun, slot_at, watch, wait=_make_resting_wait(context), prices=prices
+                )
             finally:  # what good minutes have written is there, whatever stopped another one
                 _report_materializations(context, pipeline, prices)
             context.log.info(run.describe())
             last, numbers = run.results[-1], build_slot_metadata(run, board.select_phase(Phase.CAPTURE))
         else:
             if not _has_cycle(context, pipeline):
-                _warn_if_repeated(context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own")
+                _warn_if_repeated(
+                    context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own"
+                )
             last = live_cycle.require_answers(live_cycle.run_capture(pipeline, begun, watch))
             n_fetched = sum(run.fetched for run in last.runs)
-            numbers = build_stage_metadata(n_fetched, last, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(last.cycle.scope))
+            numbers = build_stage_metadata(
+                n_fetched, last, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(last.cycle.scope)
+            )
         yield dg.MaterializeResult(metadata=numbers | draw_scrape_plots(pipeline, last.cycle.cycle_id))
 
 
@@ -184,7 +222,9 @@ MAX_CLOCK_OFFSET_S: Final = 30.0
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
-def every_platform_answered(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def every_platform_answered(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """No platform failed in any cycle. A failed platform is reported even when the others answered."""
     for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(conn, cycle_ids)).items():
         mend = "Nothing of it is concluded absent; see ops.scrape_runs. The next cycle asks again"
@@ -192,7 +232,9 @@ def every_platform_answered(pipeline: Pipeline, conn: psycopg.Connection, cycle_
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
-def clocks_of_the_hosts_agree(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def clocks_of_the_hosts_agree(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """In no cycle a host's clock differed by more than half a minute from ours. If all hosts differ alike, our clock is wrong."""
     offsets = cycle_reader.read_clock_offsets_s(conn, cycle_ids)
     far = [

@@ -32,7 +32,9 @@ def build_stage_metadata(
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
     ended = max((c.last_at for c in counts.values() if c.last_at), default=None)
     duration_s = (ended - began).total_seconds() if began and ended else 0.0
-    least_s = max(compute_floors_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0)
+    least_s = max(
+        compute_floors_s({platform: c.durations_s for platform, c in counts.items()}, budgets).values(), default=0.0
+    )
     return build_metadata(n_rows, **_build_numbers([result], rows, duration_s, least_s))
 
 
@@ -45,7 +47,13 @@ def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> d
     least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
     numbers = _build_numbers(run.results, rows, duration_s, least_s)
     n_fetched = sum(r.fetched for result in run.results for r in result.runs)
-    return build_metadata(n_fetched, **numbers, cycles=len(run.results), minutes_left_out=len(run.left_out_minutes), left_out=_describe_left_out(run))
+    return build_metadata(
+        n_fetched,
+        **numbers,
+        cycles=len(run.results),
+        minutes_left_out=len(run.left_out_minutes),
+        left_out=_describe_left_out(run),
+    )
 
 
 def _describe_left_out(run: SlotRun) -> str | None:
@@ -60,14 +68,18 @@ def _build_numbers(
     errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
     skew_ms = [ms for result in results for ms in result.skew_ms]
     numbers: dict[str, float | str | None] = {
-        "status": combine_statuses(result.status for result in results).value if len(results) > 1 else results[0].status.value,
+        "status": combine_statuses(result.status for result in results).value
+        if len(results) > 1
+        else results[0].status.value,
         "requests": sum(c.requests for c in counts.values()),
         "requests_per_s": draw_sparkline([at for row in rows.values() for at in row.arrived_at]),
         "duration_s": _round_value(duration_s, 3),
         "floor_s": _round_value(least_s, 3),
         "ratio_to_floor": _round_value(duration_s / least_s, 3) if least_s else None,
     }
-    numbers |= {f"skew_ms_p{percent}": _round_value(compute_percentile(skew_ms, percent), 1) for percent in (50, 95, 99)}
+    numbers |= {
+        f"skew_ms_p{percent}": _round_value(compute_percentile(skew_ms, percent), 1) for percent in (50, 95, 99)
+    }
     numbers |= {f"errors_{failure}": errors[failure] for failure in FailureClass}
     fetched = Counter[Platform]()
     for run in (run for result in results for run in result.runs):
@@ -76,8 +88,12 @@ def _build_numbers(
         numbers[f"{run.platform}_listings"] = run.discovered
         numbers[f"{run.platform}_fetched"] = fetched[run.platform]
         numbers[f"clock_offset_s_{run.platform}"] = _round_value(run.clock_offset_s, 2)
-    numbers["late"] = ", ".join(run.platform for result in results for run in result.runs if run.status is RunStatus.RUNNING) or None
-    unknown = sorted({sr_id for r in results for sr_id in set(r.cycle.sr_ids) - {outcome.sr_id for outcome in r.outcomes}})
+    numbers["late"] = (
+        ", ".join(run.platform for result in results for run in result.runs if run.status is RunStatus.RUNNING) or None
+    )
+    unknown = sorted(
+        {sr_id for r in results for sr_id in set(r.cycle.sr_ids) - {outcome.sr_id for outcome in r.outcomes}}
+    )
     numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
     numbers["bytes"] = sum(c.bytes for c in counts.values())
     numbers["cycle_id"] = str(results[-1].cycle.cycle_id)  # a name: nothing to plot

@@ -36,7 +36,9 @@ def _read_rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] 
 
 
 @dg.asset_check(asset=lifecycle.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_date_partitions)
-def intervals_do_not_overlap(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def intervals_do_not_overlap(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """Of one market on one platform no two intervals hold at the same time."""
     return build_check_result(
         coverage_laws.intervals_do_not_overlap(_read_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)),
@@ -45,7 +47,9 @@ def intervals_do_not_overlap(context: dg.AssetCheckExecutionContext, pipeline: d
 
 
 @dg.asset_check(asset=lifecycle.AVAILABILITY.split("."), blocking=True, partitions_def=kickoff_date_partitions)
-def intervals_have_no_holes(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def intervals_have_no_holes(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """From the first time a market was seen on, each interval ends where the next one begins."""
     return build_check_result(
         coverage_laws.intervals_have_no_holes(_read_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)),
@@ -54,7 +58,9 @@ def intervals_have_no_holes(context: dg.AssetCheckExecutionContext, pipeline: dg
 
 
 @dg.asset_check(asset=lifecycle.OPEN_CLOSE.split("."), blocking=True, partitions_def=kickoff_date_partitions)
-def prices_are_from_before_kickoff(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def prices_are_from_before_kickoff(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one before it."""
     return build_check_result(
         coverage_laws.prices_are_from_before_kickoff(_read_rows(pipeline, context.partition_key, lifecycle.OPEN_CLOSE)),
@@ -68,32 +74,47 @@ def prices_are_from_before_kickoff(context: dg.AssetCheckExecutionContext, pipel
     partitions_def=kickoff_date_partitions,
     additional_deps=[table.split(".") for table in stored.FIXTURE_TABLES if table != lifecycle.LEAD_TIME],
 )
-def fixtures_have_one_life(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def fixtures_have_one_life(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """The tables speak of the same fixtures and platforms on the same date."""
     with pipeline.connect() as conn:
         strays = stored.find_strays(conn, parse_day_key(context.partition_key))
     row = pl.format("{} {}", "platform", "sr_id")
-    sentence = pl.format("{}: has rows in {} on {}, where mart.listing_lead_time has none of it", row, "table", "kickoff_date")
+    sentence = pl.format(
+        "{}: has rows in {} on {}, where mart.listing_lead_time has none of it", row, "table", "kickoff_date"
+    )
     strays = strays.select(law=pl.lit("fixtures have one life"), subject=row, violation=sentence)
     return build_check_result(strays, advise_derive_again(context.partition_key))
 
 
 @dg.asset_check(asset=lifecycle.MARGINS.split("."), blocking=True, partitions_def=kickoff_date_partitions)
-def margins_contradict_nothing(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def margins_contradict_nothing(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status says so, and is the reference
     figure but for the number of winners."""
     margins = _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS)
     found = (
         law(margins)
-        for law in (lifecycle_laws.stretches_do_not_overlap, lifecycle_laws.margins_follow_their_status, lifecycle_laws.margins_reconcile)
+        for law in (
+            lifecycle_laws.stretches_do_not_overlap,
+            lifecycle_laws.margins_follow_their_status,
+            lifecycle_laws.margins_reconcile,
+        )
     )
     return build_check_result(pl.concat(found), advise_derive_again(context.partition_key))
 
 
 @dg.asset_check(
-    asset=lifecycle.CURVES.split("."), blocking=True, partitions_def=kickoff_date_partitions, additional_deps=[lifecycle.MARGINS.split(".")]
+    asset=lifecycle.CURVES.split("."),
+    blocking=True,
+    partitions_def=kickoff_date_partitions,
+    additional_deps=[lifecycle.MARGINS.split(".")],
 )
-def bucket_minutes_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def bucket_minutes_add_up(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time are ratios."""
     margins, curves = (
         _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS),
@@ -106,9 +127,14 @@ def bucket_minutes_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.R
 
 
 @dg.asset_check(
-    asset=lifecycle.GAPS.split("."), blocking=True, partitions_def=kickoff_date_partitions, additional_deps=[lifecycle.AVAILABILITY.split(".")]
+    asset=lifecycle.GAPS.split("."),
+    blocking=True,
+    partitions_def=kickoff_date_partitions,
+    additional_deps=[lifecycle.AVAILABILITY.split(".")],
 )
-def gap_counts_add_up(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def gap_counts_add_up(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """What home and a competitor offered before kickoff is counted: what both did in common, all else once."""
     with pipeline.connect() as conn:
         offered = lifecycle_reader.count_offered_markets(conn, parse_day_key(context.partition_key), HOURS_BEFORE)
@@ -123,8 +149,12 @@ def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetC
     """Every date is of PALIMPSEST_HOME_PLATFORM, and has margins of the markets that PALIMPSEST_MAIN_MARKETS names and of no others: a date takes the
     settings over when it is derived anew."""
     with pipeline.connect() as conn:
-        found = lifecycle_reader.find_dates_of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)
-    told = [f"{why.capitalize()}: {_describe_dates(dates)}." for (why,), dates in found.group_by("why", maintain_order=True)]
+        found = lifecycle_reader.find_dates_of_other_settings(
+            conn, pipeline.settings.home_platform, pipeline.main_markets
+        )
+    told = [
+        f"{why.capitalize()}: {_describe_dates(dates)}." for (why,), dates in found.group_by("why", maintain_order=True)
+    ]
     words = ["Dates from before a setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."]
     return dg.AssetCheckResult(
         passed=not told,
@@ -155,5 +185,9 @@ def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> d
         description=f"Behind: {named}. Switch the schedule fixture_life_schedule on; `palimpsest backfill --stale` derives them, too."
         if named
         else None,
-        metadata={"dates_dirty": reachable.height, "dates_overdue": overdue.height, "dates_out_of_reach": waiting.height - reachable.height},
+        metadata={
+            "dates_dirty": reachable.height,
+            "dates_overdue": overdue.height,
+            "dates_out_of_reach": waiting.height - reachable.height,
+        },
     )

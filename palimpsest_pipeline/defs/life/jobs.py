@@ -29,12 +29,16 @@ fixture_life_job = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Hourly the dirty kickoff dates up to tomorrow, later ones once they have waited a day. On unless switched off: it asks no platform.",
 )
-def fixture_life_schedule(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def fixture_life_schedule(
+    context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """One run for each dirty date; none while runs of an earlier tick are left."""
     yield from request_due_runs(pipeline, context.instance, context.scheduled_execution_time)
 
 
-def request_due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def request_due_runs(
+    pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """What the tick `at` asks for."""
     unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB_NAME, statuses=UNFINISHED_STATUSES), limit=1)
     if unfinished:
@@ -49,7 +53,11 @@ def request_due_runs(pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: 
 
 def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
     """Return the dirty dates that Dagster has partitions for, in order: see `lifecycle.dirty_dates`."""
-    return [day for day in lifecycle.dirty_dates(pipeline, at_once=include_far) if kickoff_date_partitions.has_partition_key(format_day_key(day))]
+    return [
+        day
+        for day in lifecycle.dirty_dates(pipeline, at_once=include_far)
+        if kickoff_date_partitions.has_partition_key(format_day_key(day))
+    ]
 
 
 UNFINISHED_STATUSES: Final = [

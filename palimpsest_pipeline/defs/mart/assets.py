@@ -36,7 +36,11 @@ def _build_spec(name: str, description: str) -> dg.AssetSpec:
 
 
 def _derive_product(
-    context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, derive_cycle: DeriveProduct, needs: Sequence[str]
+    context: dg.AssetExecutionContext,
+    pipeline: Pipeline,
+    product: str,
+    derive_cycle: DeriveProduct,
+    needs: Sequence[str],
 ) -> RunDerivation | None:
     """Derive the product for the run's cycles for which it is due; return None when the run has no cycles.
 
@@ -60,45 +64,88 @@ def _derive_product(
     partitions_def=day_partitions,
     specs=[
         _build_spec("coverage_fixture", "Who lists which fixture, as of each full cycle."),
-        _build_spec("coverage_tournament", "Coverage per tournament and competitor, as of each full cycle. Sums to match_rate_platform."),
-        _build_spec("match_rate_platform", "Match rates per platform and overall, each with its denominator in its name."),
+        _build_spec(
+            "coverage_tournament",
+            "Coverage per tournament and competitor, as of each full cycle. Sums to match_rate_platform.",
+        ),
+        _build_spec(
+            "match_rate_platform", "Match rates per platform and overall, each with its denominator in its name."
+        ),
     ],
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
     """Coverage and match rates from one reading of the universe, so that the three tables add up."""
-    done = _derive_product(context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"])
+    done = _derive_product(
+        context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"]
+    )
     if done is None:
         return
     with pipeline.connect() as conn:
-        headline = mart_reader.pick_headline(mart_reader.read_newest_rows(conn, "mart.match_rate_platform", done.newest_cycle_id))
-        counts = {table: mart_reader.count_rows(conn, f"mart.{table}", done.cycle_ids) for table in derive_marts.COVERAGE_TABLES}
+        headline = mart_reader.pick_headline(
+            mart_reader.read_newest_rows(conn, "mart.match_rate_platform", done.newest_cycle_id)
+        )
+        counts = {
+            table: mart_reader.count_rows(conn, f"mart.{table}", done.cycle_ids)
+            for table in derive_marts.COVERAGE_TABLES
+        }
         plots = draw_plots(overall_match_rate=asset_trends.read_match_rates(conn, done.newest_cycle_id))
     context.log.info(f"coverage: {done.describe()}; {headline}")
     shown_on = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
     for table in derive_marts.COVERAGE_TABLES:
-        metadata = {**build_metadata(counts[table], **done.build_figures()), **stringify_values(headline), **plots, **shown_on}
+        metadata = {
+            **build_metadata(counts[table], **done.build_figures()),
+            **stringify_values(headline),
+            **plots,
+            **shown_on,
+        }
         yield dg.MaterializeResult(asset_key=["mart", table], metadata=metadata)
 
 
-@dg.asset(key=["mart", "run_quality"], deps=[odds_snapshots], metadata=build_table_metadata("mart.run_quality"), **CYCLE_ASSET_OPTIONS)
-def run_quality(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+@dg.asset(
+    key=["mart", "run_quality"],
+    deps=[odds_snapshots],
+    metadata=build_table_metadata("mart.run_quality"),
+    **CYCLE_ASSET_OPTIONS,
+)
+def run_quality(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """How complete and how fast each stage of each platform's part of a cycle was."""
-    done = _derive_product(context, pipeline, derive_marts.RUN_QUALITY_PRODUCT, derive_marts.derive_run_quality, [derived_products.ODDS_PRODUCT])
+    done = _derive_product(
+        context,
+        pipeline,
+        derive_marts.RUN_QUALITY_PRODUCT,
+        derive_marts.derive_run_quality,
+        [derived_products.ODDS_PRODUCT],
+    )
     if done is None:
         return
     yield dg.MaterializeResult(metadata=build_metadata(done.n_rows, **done.build_figures()))
 
 
-@dg.asset(key=["mart", "mapping_coverage"], deps=[odds_snapshots], metadata=build_table_metadata("mart.mapping_coverage"), **CYCLE_ASSET_OPTIONS)
-def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+@dg.asset(
+    key=["mart", "mapping_coverage"],
+    deps=[odds_snapshots],
+    metadata=build_table_metadata("mart.mapping_coverage"),
+    **CYCLE_ASSET_OPTIONS,
+)
+def mapping_coverage(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
     done = _derive_product(
-        context, pipeline, derive_marts.MAPPING_COVERAGE_PRODUCT, derive_marts.derive_mapping_coverage, [derived_products.ODDS_PRODUCT]
+        context,
+        pipeline,
+        derive_marts.MAPPING_COVERAGE_PRODUCT,
+        derive_marts.derive_mapping_coverage,
+        [derived_products.ODDS_PRODUCT],
     )
     if done is None:
         return
     with pipeline.connect() as conn:
-        rates = mart_reader.compute_mapped_rates(mart_reader.read_newest_rows(conn, "mart.mapping_coverage", done.newest_cycle_id))
+        rates = mart_reader.compute_mapped_rates(
+            mart_reader.read_newest_rows(conn, "mart.mapping_coverage", done.newest_cycle_id)
+        )
         plots = draw_plots(mapped_rate=asset_trends.read_mapped_rates(conn, done.newest_cycle_id))
     yield dg.MaterializeResult(metadata=build_metadata(done.n_rows, **done.build_figures(), **rates, **plots))
 
@@ -109,7 +156,9 @@ def mapping_coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourcePar
     metadata=build_table_metadata("mart.unmapped_market"),
     **CYCLE_ASSET_OPTIONS,
 )
-def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.MaterializeResult]:
+def unmapped_market(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.MaterializeResult]:
     """Markets that the vocabulary does not know, over all cycles, ranked by the matches that carry them. Every run replaces the whole of it."""
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
@@ -117,5 +166,9 @@ def unmapped_market(context: dg.AssetExecutionContext, pipeline: dg.ResourcePara
     with pipeline.connect() as conn:
         rows = derive_marts.refresh_unmapped_market(pipeline, conn)
         statuses = dict(mapping_ledger.read_unmapped_ranking(conn)["status"].value_counts().sort("status").iter_rows())
-    raise_for_failed_cycles(pipeline, context.run, cycles)  # reports failures of core in a step on which no other step depends
-    yield dg.MaterializeResult(metadata=build_metadata(rows, **{f"n_{status}": statuses.get(status, 0) for status in TriageStatus}))
+    raise_for_failed_cycles(
+        pipeline, context.run, cycles
+    )  # reports failures of core in a step on which no other step depends
+    yield dg.MaterializeResult(
+        metadata=build_metadata(rows, **{f"n_{status}": statuses.get(status, 0) for status in TriageStatus})
+    )

@@ -19,9 +19,7 @@ from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader, quali
 from ..cycle_checks import make_cycle_check
 
 MAX_NAMED_VIOLATIONS: Final = 5
-DERIVE_AGAIN_ADVICE: Final = (
-    "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please report it with the cycle id"
-)
+DERIVE_AGAIN_ADVICE: Final = "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please report it with the cycle id"
 COVERAGE_PRODUCT: Final = ("mart", derive_marts.COVERAGE_PRODUCT)
 RUN_QUALITY_PRODUCT: Final = ("mart", derive_marts.RUN_QUALITY_PRODUCT)
 MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)
@@ -35,7 +33,9 @@ def describe_violations(violations: pl.DataFrame, advice: str) -> str:
     return "; ".join(violations["violation"].head(MAX_NAMED_VIOLATIONS)) + f"{more}. {advice}"
 
 
-def build_check_result(violations: pl.DataFrame, advice: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
+def build_check_result(
+    violations: pl.DataFrame, advice: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
     """Return the check result for the violations of a law; `mend` is the advice for the user."""
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
@@ -45,40 +45,70 @@ def build_check_result(violations: pl.DataFrame, advice: str, severity: dg.Asset
     )
 
 
-def build_verdict(cycle_id: int, violations: pl.DataFrame, advice: str = DERIVE_AGAIN_ADVICE, severity: Severity = Severity.ERROR) -> Verdict:
+def build_verdict(
+    cycle_id: int, violations: pl.DataFrame, advice: str = DERIVE_AGAIN_ADVICE, severity: Severity = Severity.ERROR
+) -> Verdict:
     """Return the verdict on a cycle for its violations of a law."""
     return Verdict(cycle_id, severity, violations.height, describe_violations(violations, advice))
 
 
 def judge_rows(
-    conn: psycopg.Connection, cycle_ids: Sequence[int], tables: Sequence[str], law: Callable[..., pl.DataFrame], severity: Severity = Severity.ERROR
+    conn: psycopg.Connection,
+    cycle_ids: Sequence[int],
+    tables: Sequence[str],
+    law: Callable[..., pl.DataFrame],
+    severity: Severity = Severity.ERROR,
 ) -> Iterator[Verdict]:
     """Judge each cycle by a law, which is given the cycle's rows of each table."""
     rows = [mart_reader.read_rows_of_cycles(conn, table, cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
-        yield build_verdict(cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in rows)), severity=severity)
+        yield build_verdict(
+            cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in rows)), severity=severity
+        )
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT, blocking=True)
-def classes_add_up_to_the_union(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def classes_add_up_to_the_union(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """Matched, home-only, competitor-only and undetermined fixtures together are all fixtures, once each."""
     return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.classes_add_up)
 
 
-@make_cycle_check(asset=["mart", "coverage_tournament"], product=COVERAGE_PRODUCT, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
-def tournaments_add_up_to_the_platforms(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+@make_cycle_check(
+    asset=["mart", "coverage_tournament"],
+    product=COVERAGE_PRODUCT,
+    blocking=True,
+    additional_deps=[["mart", "match_rate_platform"]],
+)
+def tournaments_add_up_to_the_platforms(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """Every count of coverage_tournament, summed over tournaments, is the platform's own."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up)
+    return judge_rows(
+        conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up
+    )
 
 
-@make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT, blocking=True, additional_deps=[["mart", "match_rate_platform"]])
-def fixtures_add_up_to_the_rates(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+@make_cycle_check(
+    asset=["mart", "coverage_fixture"],
+    product=COVERAGE_PRODUCT,
+    blocking=True,
+    additional_deps=[["mart", "match_rate_platform"]],
+)
+def fixtures_add_up_to_the_rates(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """The classes of coverage_fixture, counted, are those of match_rate_platform."""
-    return judge_rows(conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up)
+    return judge_rows(
+        conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up
+    )
 
 
 @make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT, blocking=True)
-def classes_follow_the_platforms(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def classes_follow_the_platforms(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """A fixture is matched exactly when home and a competitor list it; the other classes agree with who lists it."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
 
@@ -100,12 +130,17 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         rates, earlier = quality_inputs.read_match_rates(conn, cycle_id)
         yield build_verdict(
-            cycle_id, coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance), mend, Severity.WARN
+            cycle_id,
+            coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance),
+            mend,
+            Severity.WARN,
         )
 
 
 @make_cycle_check(asset=["mart", "coverage_tournament"], product=COVERAGE_PRODUCT, blocking=True)
-def tournament_rates_are_ratios(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def tournament_rates_are_ratios(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_tournament"], coverage_laws.rates_are_ratios)
 
@@ -120,7 +155,12 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
         found = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
         # A minute before kickoff ends when the next one begins, whoever has not answered yet.
         severity = Severity.WARN if (found["law"] == coverage_laws.UNANSWERED_LAW).all() else Severity.ERROR
-        yield build_verdict(cycle_id, found, "See ops.scrape_runs.message of the cycle for the reason; the next cycle asks again", severity)
+        yield build_verdict(
+            cycle_id,
+            found,
+            "See ops.scrape_runs.message of the cycle for the reason; the next cycle asks again",
+            severity,
+        )
 
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
@@ -129,22 +169,36 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
     mend = "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report it with the cycle id"
     rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", cycle_ids)
     for cycle_id in cycle_ids:
-        yield build_verdict(cycle_id, coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)), mend, Severity.WARN)
+        yield build_verdict(
+            cycle_id,
+            coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)),
+            mend,
+            Severity.WARN,
+        )
 
 
 @make_cycle_check(asset=["mart", "coverage_fixture"], product=COVERAGE_PRODUCT)
-def kickoffs_of_the_platforms_agree(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def kickoffs_of_the_platforms_agree(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """In a full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is misread."""
     at_home = pl.col("platform") == pl.col("home_platform")
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
         speaking = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
         home = speaking.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
         violations = coverage_laws.clocks_agree(speaking.filter(~at_home).join(home, on="fixture_sr_id"))
-        yield build_verdict(cycle_id, violations, "Compare the platform's kickoffs with another source before trusting its coverage", Severity.WARN)
+        yield build_verdict(
+            cycle_id,
+            violations,
+            "Compare the platform's kickoffs with another source before trusting its coverage",
+            Severity.WARN,
+        )
 
 
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT, blocking=True)
-def mapped_and_unmapped_add_up(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
+def mapped_and_unmapped_add_up(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
+) -> Iterator[Verdict]:
     """Mapped and unmapped markets together are all that were seen, and every unmapped one is in the ledger."""
 
     def law(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
@@ -160,4 +214,9 @@ def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: 
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         rates = mapping_ledger.read_mapped_rates(conn, cycle_id)
         if cycle_id in rates["cycle_id"]:  # a cycle that showed no book has no rates
-            yield build_verdict(cycle_id, coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate), mend, Severity.WARN)
+            yield build_verdict(
+                cycle_id,
+                coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate),
+                mend,
+                Severity.WARN,
+            )

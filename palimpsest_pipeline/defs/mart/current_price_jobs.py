@@ -11,7 +11,9 @@ from palimpsest_pipeline.storage.marts.current_prices import COMPARED_TABLES
 from ..monitoring.jobs import PRESENT_STATE_CHECKS
 
 JOB_NAME: Final = "present"
-FIXTURE_ASSETS: Final = dg.AssetSelection.assets(*(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE)))
+FIXTURE_ASSETS: Final = dg.AssetSelection.assets(
+    *(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE))
+)
 """What is derived fixture by fixture."""
 
 current_prices_job = dg.define_asset_job(

@@ -96,10 +96,16 @@ def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asset
     limit_s = pipeline.settings.fixtures_overdue_minutes * 60
     with pipeline.connect() as conn:
         waiting = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}
-    behind = [f"{product} of {n} fixtures, for {waits_s / 60:.0f} min" for product, (n, waits_s) in waiting.items() if waits_s > limit_s]
+    behind = [
+        f"{product} of {n} fixtures, for {waits_s / 60:.0f} min"
+        for product, (n, waits_s) in waiting.items()
+        if waits_s > limit_s
+    ]
     return dg.AssetCheckResult(
         passed=not behind,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {'; '.join(behind)}. Launch the job present in the UI; the next full cycle derives them, too." if behind else None,
+        description=f"Behind: {'; '.join(behind)}. Launch the job present in the UI; the next full cycle derives them, too."
+        if behind
+        else None,
         metadata={f"{product}_due": n for product, (n, _) in waiting.items()},
     )

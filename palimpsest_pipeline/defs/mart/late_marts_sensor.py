@@ -32,7 +32,9 @@ LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.na
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Derives marts that are behind their core, and prices of fixtures that are due. On unless switched off: it asks no platform.",
 )
-def late_marts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def late_marts(
+    context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request one run for each day with late marts, and one for all due fixtures; never twice for the same set of products.
 
     A requested run that failed is not requested again: the health check names the products that are still due, and a backfill derives them.
@@ -44,10 +46,19 @@ def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Seque
     """Return what a tick asks for now."""
     replaying, live = (_list_unfinished_runs(instance, jobs) for jobs in (REPLAYING_JOBS, LIVE_JOBS))
     if replaying:
-        return [dg.SkipReason(f"run {replaying[0].run_id} of {replaying[0].job_name} is under way and may derive what is late")]
+        return [
+            dg.SkipReason(
+                f"run {replaying[0].run_id} of {replaying[0].job_name} is under way and may derive what is late"
+            )
+        ]
     tags = {**run_priorities.LIVE_DERIVATION_TAGS, LEAVES_FAILED_TAG: "true"}
     asked: list[dg.RunRequest | dg.SkipReason] = [
-        dg.RunRequest(run_key=f"{late.day} {late.key}", partition_key=format_day_key(late.day), tags=tags, job_name=cycle_marts_job.name)
+        dg.RunRequest(
+            run_key=f"{late.day} {late.key}",
+            partition_key=format_day_key(late.day),
+            tags=tags,
+            job_name=cycle_marts_job.name,
+        )
         for late in find_late_days(pipeline, pipeline.clock.now(), [run.run_id for run in live])
         if day_partitions.has_partition_key(format_day_key(late.day))
     ]

@@ -29,7 +29,9 @@ from .checks import build_check_result
 def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Episodes that traders are told of: prices that move, books that disagree, markets and listings that go; of the fixtures that cycles bore on."""
     done = odds_alerts.derive_alerts(pipeline)
-    context.log.info(f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough; {dict(done.rows_by_type)}")
+    context.log.info(
+        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough; {dict(done.rows_by_type)}"
+    )
     with pipeline.connect() as conn:
         n_rows, open_by_severity = stored.count_alerts(conn)
         opened = stored.count_opened_by_hour(conn)
@@ -52,7 +54,9 @@ def _spec(name: str, description: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(name, asset=stored.ODDS_ALERT_TABLE.split("."), description=description, blocking=True)
 
 
-EPISODES_CHECK: Final = _spec("episodes_are_apart", "Of one thing no two episodes last at the same time, and each ends after it begins.")
+EPISODES_CHECK: Final = _spec(
+    "episodes_are_apart", "Of one thing no two episodes last at the same time, and each ends after it begins."
+)
 PEAKS_CHECK: Final = _spec(
     "peaks_reach_their_level",
     "Of fixtures that have not begun, the peak of an episode is what its prices make, and as large as its severity says.",
@@ -60,7 +64,9 @@ PEAKS_CHECK: Final = _spec(
 
 
 @dg.multi_asset_check(name="odds_alerts_are_lawful", specs=[EPISODES_CHECK, PEAKS_CHECK], can_subset=True)
-def odds_alerts_are_lawful(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.AssetCheckResult]:
+def odds_alerts_are_lawful(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.AssetCheckResult]:
     """Laws of the rows of fixtures that are to come or kicked off lately, from one reading of them."""
     first = (pipeline.clock.now() - LOOKED_BACK).date()
     with pipeline.connect() as conn:

@@ -11,7 +11,16 @@ from typing import Final
 import dagster as dg
 import psycopg
 
-from palimpsest_pipeline.domain.alerts import Alert, AlertKind, Occurrence, PendingNotices, Recovery, apply_events, mark_notified, select_notices
+from palimpsest_pipeline.domain.alerts import (
+    Alert,
+    AlertKind,
+    Occurrence,
+    PendingNotices,
+    Recovery,
+    apply_events,
+    mark_notified,
+    select_notices,
+)
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.domain.secrets import build_redactor, redact
 from palimpsest_pipeline.pipeline.context import Pipeline
@@ -44,7 +53,11 @@ class Cursor:
     def to_json(self) -> str:
         away = None
         if self.outage is not None:
-            away = {"since": self.outage.opened_at.isoformat(), "message": self.outage.message, "told_by": self.outage.told_by}
+            away = {
+                "since": self.outage.opened_at.isoformat(),
+                "message": self.outage.message,
+                "told_by": self.outage.told_by,
+            }
         return json.dumps({"version": CURSOR_VERSION, "looked_until": self.looked_until.isoformat(), "away": away})
 
     @classmethod
@@ -56,7 +69,12 @@ class Cursor:
                 away = found["away"]
                 until = min(_parse_instant(found["looked_until"]), now)
                 return cls(
-                    until, away and replace(_build_outage_alert(away["message"], _parse_instant(away["since"])), told_by=tuple(away["told_by"]))
+                    until,
+                    away
+                    and replace(
+                        _build_outage_alert(away["message"], _parse_instant(away["since"])),
+                        told_by=tuple(away["told_by"]),
+                    ),
                 )
         return cls(now - FIRST_LOOK_BACK)
 
@@ -69,7 +87,9 @@ def _parse_instant(text: str) -> datetime:
 
 
 def _build_outage_alert(message: str, at: datetime) -> Alert:
-    return Alert.from_occurrence(Occurrence(AlertKind.PIPELINE, DATABASE_SUBJECT, DatabaseUnreachable.__name__, Severity.ERROR, message, at))
+    return Alert.from_occurrence(
+        Occurrence(AlertKind.PIPELINE, DATABASE_SUBJECT, DatabaseUnreachable.__name__, Severity.ERROR, message, at)
+    )
 
 
 @dg.sensor(
@@ -108,12 +128,24 @@ class AlertSubjects:
     def from_repository(cls, graph: dg.RepositoryDefinition) -> "AlertSubjects":
         """Return what may fail in a code location."""
         nodes = [graph.asset_graph.get(key) for key in graph.asset_graph.asset_check_keys]
-        of_cycles = {name_check(node.key): node.blocking for node in nodes if node.metadata.get(JUDGES_KEY) == JUDGES_CYCLES}
-        return cls(frozenset(graph.job_names), tuple(node.key for node in nodes if name_check(node.key) not in of_cycles), of_cycles)
+        of_cycles = {
+            name_check(node.key): node.blocking for node in nodes if node.metadata.get(JUDGES_KEY) == JUDGES_CYCLES
+        }
+        return cls(
+            frozenset(graph.job_names),
+            tuple(node.key for node in nodes if name_check(node.key) not in of_cycles),
+            of_cycles,
+        )
 
     def list_removed_recoveries(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
-        there = {AlertKind.RUN: {*self.jobs, ASSETS_JOB}, AlertKind.CHECK: {*map(name_check, self.checks), *self.cycle_checks}}
-        subjects = {AlertKind.RUN: lambda alert: alert.subject.partition(":")[0], AlertKind.CHECK: lambda alert: alert.subject}
+        there = {
+            AlertKind.RUN: {*self.jobs, ASSETS_JOB},
+            AlertKind.CHECK: {*map(name_check, self.checks), *self.cycle_checks},
+        }
+        subjects = {
+            AlertKind.RUN: lambda alert: alert.subject.partition(":")[0],
+            AlertKind.CHECK: lambda alert: alert.subject,
+        }
         return [
             Recovery(alert.kind, alert.subject, now)
             for alert in known
@@ -142,9 +174,13 @@ def process_alerts(
             conn.commit()  # what was seen is kept, whatever becomes of telling it
             n_told, n_left = _notify_channels(conn, pipeline, receivers, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
-        away = before.outage or _build_outage_alert(redact(str(error).partition("\n")[0], *pipeline.settings.list_secrets()), now)
+        away = before.outage or _build_outage_alert(
+            redact(str(error).partition("\n")[0], *pipeline.settings.list_secrets()), now
+        )
         for channel in receivers:
-            if channel.name not in away.told_by and _send_message(channel, PendingNotices(openings=(away,)), pipeline, log):
+            if channel.name not in away.told_by and _send_message(
+                channel, PendingNotices(openings=(away,)), pipeline, log
+            ):
                 away = mark_notified(away, channel.name, [c.name for c in receivers], now, is_closing=False)
         return f"our database cannot be reached: {away.message}", replace(before, away=away).to_json()
     sentence = f"told {n_told} beginnings and ends" if n_told else "nothing new"
@@ -164,29 +200,42 @@ def _store_events(
     stored.lock_alerts(conn)
     known = stored.read_latest_alerts(conn)
     events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
-    events += [*list_check_events(instance, subjects.checks, known, now, log), *subjects.list_removed_recoveries(known, now)]
+    events += [
+        *list_check_events(instance, subjects.checks, known, now, log),
+        *subjects.list_removed_recoveries(known, now),
+    ]
     events += list_cycle_events(conn, pipeline, subjects.cycle_checks, known, now)
     hide = build_redactor(pipeline.settings.list_secrets())  # whatever failed may repeat what it was given
-    events = [replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events]
+    events = [
+        replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events
+    ]
     settle = _read_settle_time(pipeline)
     stored.write_alerts(conn, apply_events(known, events, settle))
     if before.outage is not None:  # now it can be kept, and is over
         stored.write_alerts(conn, [replace(before.outage, closed_at=now)])
     stored.delete_old_alerts(conn, now)
-    return now if stopped_at is None else stopped_at + LOOK_OVERLAP  # what was taken in is not taken in again before the rest
+    return (
+        now if stopped_at is None else stopped_at + LOOK_OVERLAP
+    )  # what was taken in is not taken in again before the rest
 
 
 def _read_settle_time(pipeline: Pipeline) -> timedelta:
     return timedelta(minutes=pipeline.settings.alert_settle_minutes)
 
 
-def _notify_channels(conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], now: datetime, log: logging.Logger) -> tuple[int, int]:
+def _notify_channels(
+    conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], now: datetime, log: logging.Logger
+) -> tuple[int, int]:
     """One message to each channel that has something to tell; what was told is committed channel by channel. Returns told, and left to tell."""
     names = [channel.name for channel in to]
     n_told = n_left = 0
     for channel in to:
         wanted = select_notices(
-            stored.read_unnotified_alerts(conn), channel.name, now, _read_settle_time(pipeline), pipeline.settings.alert_least_severity
+            stored.read_unnotified_alerts(conn),
+            channel.name,
+            now,
+            _read_settle_time(pipeline),
+            pipeline.settings.alert_least_severity,
         )
         if not wanted:
             continue
@@ -194,8 +243,12 @@ def _notify_channels(conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[
             n_left += len(wanted.openings) + len(wanted.closings)
             continue
         n_told += len(wanted.openings) + len(wanted.closings)
-        stored.write_notifications(conn, [mark_notified(alert, channel.name, names, now, is_closing=False) for alert in wanted.openings])
-        stored.write_notifications(conn, [mark_notified(alert, channel.name, names, now, is_closing=True) for alert in wanted.closings])
+        stored.write_notifications(
+            conn, [mark_notified(alert, channel.name, names, now, is_closing=False) for alert in wanted.openings]
+        )
+        stored.write_notifications(
+            conn, [mark_notified(alert, channel.name, names, now, is_closing=True) for alert in wanted.closings]
+        )
         conn.commit()
     return n_told, n_left
 
@@ -206,7 +259,10 @@ def _send_message(channel: Channel, wanted: PendingNotices, pipeline: Pipeline, 
     except Exception as error:  # noqa: BLE001 - a channel may be a stranger's: one that breaks silences no other
         why = redact(str(error), *pipeline.settings.list_secrets())  # whoever wrote the channel was given the settings
         log.warning(
-            "channel %s could not tell %d alerts, tried again at the next tick: %s", channel.name, len(wanted.openings) + len(wanted.closings), why
+            "channel %s could not tell %d alerts, tried again at the next tick: %s",
+            channel.name,
+            len(wanted.openings) + len(wanted.closings),
+            why,
         )
         return False
     return True

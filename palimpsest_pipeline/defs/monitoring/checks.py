@@ -44,27 +44,36 @@ DAILY_ASSETS: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED_SPECS if 
 """Assets of core and mart by days: what can be derived again. The landing of a past day cannot be scraped again, and is no unfinished work."""
 
 TABLES_BY_ASSET: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
-    spec.key: tuple(table for table, columns in list_written_tables(spec).items() if "*" in columns) for spec in DERIVED_SPECS
+    spec.key: tuple(table for table, columns in list_written_tables(spec).items() if "*" in columns)
+    for spec in DERIVED_SPECS
 }
 """Which tables an asset writes, as its own definition says."""
 
 
 def _build_spec(asset: dg.AssetKey | Sequence[str], name: str, description: str) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(name, asset=dg.AssetKey(asset) if not isinstance(asset, dg.AssetKey) else asset, description=description)
+    return dg.AssetCheckSpec(
+        name, asset=dg.AssetKey(asset) if not isinstance(asset, dg.AssetKey) else asset, description=description
+    )
 
 
 FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.AssetCheckSpec]] = {
     (FreshnessFamily.DISCOVERY, None): _build_spec(
-        ("landing", "discovery_payloads"), "discovery_is_fresh", "Each platform's offer was discovered, if only in part, not too long ago."
+        ("landing", "discovery_payloads"),
+        "discovery_is_fresh",
+        "Each platform's offer was discovered, if only in part, not too long ago.",
     ),
     **{
         (FreshnessFamily.ODDS, platform): _build_spec(
-            ODDS_ASSET, f"odds_of_{platform}_are_fresh", f"The newest answer of {platform} in the history is not too old."
+            ODDS_ASSET,
+            f"odds_of_{platform}_are_fresh",
+            f"The newest answer of {platform} in the history is not too old.",
         )
         for platform in Platform
     },
     (FreshnessFamily.COVERAGE, None): _build_spec(
-        ("mart", "match_rate_platform"), "coverage_is_fresh", "The newest cycle that coverage and match rates speak of is not too old."
+        ("mart", "match_rate_platform"),
+        "coverage_is_fresh",
+        "The newest cycle that coverage and match rates speak of is not too old.",
     ),
     (FreshnessFamily.FIXTURE_LIFE, None): _build_spec(
         ("mart", "listing_lead_time"),
@@ -78,7 +87,9 @@ FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.Asset
 
 
 @dg.multi_asset_check(name="freshness", specs=list(FRESHNESS_SPECS.values()), can_subset=True)
-def freshness_checks(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.AssetCheckResult]:
+def freshness_checks(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.AssetCheckResult]:
     """Age of each family by the instants in its own rows, judged by PALIMPSEST_STALE_AFTER_MINUTES: a backfill of the past makes nothing newer."""
     found: defaultdict[tuple[FreshnessFamily, Platform | None], list[FamilyAge]] = defaultdict(list)
     for age in measure_ages(pipeline):
@@ -87,10 +98,14 @@ def freshness_checks(context: dg.AssetCheckExecutionContext, pipeline: dg.Resour
     on = is_cadence_on(context.instance)
     for key, spec in FRESHNESS_SPECS.items():
         if spec.key in context.selected_asset_check_keys:
-            yield judge_freshness(spec, found.get(key, []), pipeline.settings.stale_after_minutes[key[0]], cadence_on=on)
+            yield judge_freshness(
+                spec, found.get(key, []), pipeline.settings.stale_after_minutes[key[0]], cadence_on=on
+            )
 
 
-def judge_freshness(spec: dg.AssetCheckSpec, family_ages: Sequence[FamilyAge], limits: tuple[int, int], *, cadence_on: bool) -> dg.AssetCheckResult:
+def judge_freshness(
+    spec: dg.AssetCheckSpec, family_ages: Sequence[FamilyAge], limits: tuple[int, int], *, cadence_on: bool
+) -> dg.AssetCheckResult:
     """What the ages of a family come to: the oldest counts.
 
     While the cadence is off somebody may mean it so: then a stale family is a warning, however old.
@@ -99,9 +114,14 @@ def judge_freshness(spec: dg.AssetCheckSpec, family_ages: Sequence[FamilyAge], l
     metadata: dict[str, float | int | str] = {"warn_after_minutes": warn, "fail_after_minutes": fail}
     if not family_ages:
         words = "No cycle was ever begun: nothing is expected yet."
-        return dg.AssetCheckResult(passed=True, asset_key=spec.asset_key, check_name=spec.name, description=words, metadata=metadata)
+        return dg.AssetCheckResult(
+            passed=True, asset_key=spec.asset_key, check_name=spec.name, description=words, metadata=metadata
+        )
     oldest = max(family_ages, key=lambda age: age.age)
-    metadata |= {"age_minutes": round(oldest.minutes, 1), "newest_at": "none" if oldest.newest_at is None else oldest.newest_at.isoformat()}
+    metadata |= {
+        "age_minutes": round(oldest.minutes, 1),
+        "newest_at": "none" if oldest.newest_at is None else oldest.newest_at.isoformat(),
+    }
     stale = [age for age in family_ages if age.minutes > warn]
     said = "; ".join(
         f"{age.subject}: nothing yet, {age.minutes:.0f} min after the first cycle"
@@ -154,7 +174,9 @@ def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime |
 
 
 @dg.asset_check(asset=LANDING_ASSET)
-def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def kickoff_slots_were_kept(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """In the last 24 hours each fixture was asked, and answered by at least one platform, at every slot that was due for it.
 
     Slots count from when the kickoff cadence was in use until it was switched off. A cadence that is on again was down meanwhile, as far as this can
@@ -182,7 +204,9 @@ def kickoff_slots_were_kept(context: dg.AssetCheckExecutionContext, pipeline: dg
 
 
 @dg.asset_check(asset=LANDING_ASSET)
-def nothing_is_stuck(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def nothing_is_stuck(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """Every run and every cycle under way gives signs of life, and runs that wait do so because others are at work."""
     runs, cycles = describe_stuck_runs(context.instance, pipeline), describe_silent_cycles(pipeline)
     said = [*runs, *cycles]
@@ -201,13 +225,17 @@ def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
     return dg.AssetCheckResult(
         passed=not failing,
         severity=dg.AssetCheckSeverity.ERROR,
-        description=f"{'; '.join(failing)}. The ticks and their tracebacks are in the UI under Automation." if failing else None,
+        description=f"{'; '.join(failing)}. The ticks and their tracebacks are in the UI under Automation."
+        if failing
+        else None,
         metadata={"failing_ticks": len(failing)},
     )
 
 
 @dg.asset_check(asset=ODDS_ASSET)
-def nothing_is_left_undone(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def nothing_is_left_undone(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """Of every landed hour all of core and mart stands, from what is landed now and in the versions of now, and no partition's last run failed."""
     left = find_unfinished_work(context.instance, pipeline, DAILY_ASSETS)
     return dg.AssetCheckResult(
@@ -227,13 +255,17 @@ def nothing_is_left_undone(context: dg.AssetCheckExecutionContext, pipeline: dg.
     name="columns",
     specs=[
         _build_spec(
-            asset, "columns_are_as_declared", f"{', '.join(tables)}: columns, types and whether they may be null are those of the definition."
+            asset,
+            "columns_are_as_declared",
+            f"{', '.join(tables)}: columns, types and whether they may be null are those of the definition.",
         )
         for asset, tables in TABLES_BY_ASSET.items()
     ],
     can_subset=True,
 )
-def columns_are_as_declared(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.AssetCheckResult]:
+def columns_are_as_declared(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.AssetCheckResult]:
     """One look at the database's catalogue for all tables."""
     with pipeline.connect() as conn:
         found = drift.find_column_drift(conn)
@@ -244,6 +276,8 @@ def columns_are_as_declared(context: dg.AssetCheckExecutionContext, pipeline: dg
             asset_key=key.asset_key,
             check_name=key.name,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{'; '.join(wrong)}. Run `palimpsest db upgrade`; what somebody else added has to go." if wrong else None,
+            description=f"{'; '.join(wrong)}. Run `palimpsest db upgrade`; what somebody else added has to go."
+            if wrong
+            else None,
             metadata={"violations": len(wrong)},
         )

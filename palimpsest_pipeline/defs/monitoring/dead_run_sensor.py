@@ -56,7 +56,9 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
         )
 
 
-def _find_underived_days(pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger) -> dict[date, tuple[list[int], datetime]]:
+def _find_underived_days(
+    pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger
+) -> dict[date, tuple[list[int], datetime]]:
     """Return the days that have such cycles: the ids of the cycles, and the instant at which the last of them ended.
 
     A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not derive it.
@@ -74,7 +76,9 @@ def _find_underived_days(pipeline: Pipeline, instance: dg.DagsterInstance, log: 
         if run_status in BROKEN_OFF_STATUSES or (cycle.ended_early and run_status not in UNFINISHED_STATUSES):
             found[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
     for day in [day for day in found if not day_partitions.has_partition_key(format_day_key(day))]:
-        log.warning(f"{day} has no partition in Dagster, so no replay is requested for its cycles: check this machine's clock")
+        log.warning(
+            f"{day} has no partition in Dagster, so no replay is requested for its cycles: check this machine's clock"
+        )
         del found[day]
     return {day: (list(ends), max(ends.values())) for day, ends in found.items()}
 

@@ -10,11 +10,24 @@ from typing import Final
 
 import dagster as dg
 
-from palimpsest_pipeline.domain.alerts import CHECK_ERROR_CLASS, Alert, AlertKind, Events, Occurrence, Recovery, join_keys
+from palimpsest_pipeline.domain.alerts import (
+    CHECK_ERROR_CLASS,
+    Alert,
+    AlertKind,
+    Events,
+    Occurrence,
+    Recovery,
+    join_keys,
+)
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.pipeline.derive_hour import CyclesFailed
 from palimpsest_pipeline.pipeline.marts.lifecycle import JOB_NAME as FIXTURE_LIFE
-from palimpsest_pipeline.runtime.run_tags import PARTITION_RANGE_END_TAG, PARTITION_RANGE_START_TAG, PARTITION_TAG, SKIPPED_TAG
+from palimpsest_pipeline.runtime.run_tags import (
+    PARTITION_RANGE_END_TAG,
+    PARTITION_RANGE_START_TAG,
+    PARTITION_TAG,
+    SKIPPED_TAG,
+)
 
 from ..check_results import find_last_evaluation, list_blocking_failures, name_check
 from ..cycle_jobs import replay_job
@@ -41,17 +54,26 @@ UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
 """Class of a run or an evaluation that Dagster keeps and that this version cannot read."""
 
 
-def list_run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger) -> tuple[Events, datetime | None]:
+def list_run_events(
+    instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger
+) -> tuple[Events, datetime | None]:
     """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot take in all of them.
 
     A run that cannot be read is an occurrence of its own, and the others are read all the same. `by_cycle`: subjects of the checks that judge cycles.
     """
     records = instance.get_run_records(
-        dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since), limit=MAX_RUNS, order_by="update_timestamp", ascending=True
+        dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since),
+        limit=MAX_RUNS,
+        order_by="update_timestamp",
+        ascending=True,
     )
     events: Events = []
     for record in records:
-        at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time is not None else record.update_timestamp.astimezone(UTC)
+        at = (
+            datetime.fromtimestamp(record.end_time, UTC)
+            if record.end_time is not None
+            else record.update_timestamp.astimezone(UTC)
+        )
         run, partition = record.dagster_run, None
         try:
             partition = _find_partition_dates(run)
@@ -63,12 +85,18 @@ def list_run_events(instance: dg.DagsterInstance, since: datetime, by_cycle: Col
         except Exception as error:
             raise_if_storage_failed(error)
             log.warning("run %s of %s ended, and its record cannot be read", run.run_id, run.job_name, exc_info=True)
-            events.append(_build_unreadable_event(AlertKind.RUN, run.job_name, f"run {run.run_id}", error, at, partition))
+            events.append(
+                _build_unreadable_event(AlertKind.RUN, run.job_name, f"run {run.run_id}", error, at, partition)
+            )
     return events, records[-1].update_timestamp.astimezone(UTC) if len(records) == MAX_RUNS else None
 
 
 def list_check_events(
-    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert], now: datetime, log: logging.Logger
+    instance: dg.DagsterInstance,
+    keys: Sequence[dg.AssetCheckKey],
+    known: Iterable[Alert],
+    now: datetime,
+    log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
     """Yield the state of each check: of its last evaluation, and of the last one of each date that has an alert of `known`.
 
@@ -86,7 +114,9 @@ def list_check_events(
             yield found
 
 
-def _list_alert_dates(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) -> Iterator[tuple[dg.AssetCheckKey, str]]:
+def _list_alert_dates(
+    keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]
+) -> Iterator[tuple[dg.AssetCheckKey, str]]:
     by_subject = {name_check(key): key for key in keys}
     for alert in known:
         check = by_subject.get(alert.subject)
@@ -94,17 +124,35 @@ def _list_alert_dates(keys: Sequence[dg.AssetCheckKey], known: Iterable[Alert]) 
             yield from ((check, key) for key in alert.partition_keys)
 
 
-def _read_check_event(instance: dg.DagsterInstance, key: dg.AssetCheckKey, day: str | None) -> Occurrence | Recovery | None:
+def _read_check_event(
+    instance: dg.DagsterInstance, key: dg.AssetCheckKey, day: str | None
+) -> Occurrence | Recovery | None:
     record = find_last_evaluation(instance, key, day)
     event = None if record is None or record.event is None else record.event.dagster_event
-    if record is None or record.event is None or event is None or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+    if (
+        record is None
+        or record.event is None
+        or event is None
+        or event.event_type is not dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    ):
         return None
     return _build_check_event(event.asset_check_evaluation_data, record.event.timestamp)
 
 
-def _build_unreadable_event(kind: AlertKind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None) -> Occurrence:
+def _build_unreadable_event(
+    kind: AlertKind, subject: str, record: str, error: Exception, at: datetime, partition_key: str | None
+) -> Occurrence:
     message = f"{record} cannot be read ({type(error).__name__}: {error}): look at it in Dagster's UI"
-    return Occurrence(kind, subject, UNREADABLE_ERROR_CLASS, Severity.ERROR, message, at, partition_key, is_per_partition=partition_key is not None)
+    return Occurrence(
+        kind,
+        subject,
+        UNREADABLE_ERROR_CLASS,
+        Severity.ERROR,
+        message,
+        at,
+        partition_key,
+        is_per_partition=partition_key is not None,
+    )
 
 
 def _build_check_event(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
@@ -114,7 +162,14 @@ def _build_check_event(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Oc
     severity = Severity.ERROR if found.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
     message = found.description or "it says no more"
     return Occurrence(
-        AlertKind.CHECK, subject, CHECK_ERROR_CLASS, severity, message, at, found.partition, is_per_partition=found.partition is not None
+        AlertKind.CHECK,
+        subject,
+        CHECK_ERROR_CLASS,
+        severity,
+        message,
+        at,
+        found.partition,
+        is_per_partition=found.partition is not None,
     )
 
 
@@ -123,7 +178,9 @@ def _find_partition_dates(run: dg.DagsterRun) -> str | None:
 
     Runs of an older version have hours as partitions, such as `2026-06-26-10:00`: only their dates have a success of today's version.
     """
-    first, last, key = (run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG))
+    first, last, key = (
+        run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG)
+    )
     if first is not None and last is not None:
         begins_on, ends_on = (date.fromisoformat(each[:DATE_LENGTH]) for each in (first, last))
         return join_keys((begins_on + timedelta(days=n)).isoformat() for n in range((ends_on - begins_on).days + 1))
@@ -150,18 +207,25 @@ def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datet
     steps = [step.step_key for step in instance.get_run_step_stats(run.run_id)]
     scrapes = not all(map(_is_derived, steps))
     by_step = [
-        Recovery(AlertKind.RUN, _name_step(key), at, partition if _is_derived(key) else None) for key in steps if not (scrapes and _is_derived(key))
+        Recovery(AlertKind.RUN, _name_step(key), at, partition if _is_derived(key) else None)
+        for key in steps
+        if not (scrapes and _is_derived(key))
     ]
     return [Recovery(AlertKind.RUN, run.job_name, at, partition if run.job_name in JOBS_BY_DATE else None), *by_step]
 
 
-def _list_occurrences(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]) -> Events:
+def _list_occurrences(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]
+) -> Events:
     """Return the occurrences of a failed run: its first failed step, or the blocking checks that stopped it, or else the error that ended the run.
 
     A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left out: `list_cycle_events`
     reports them.
     """
-    failures = [record.event_log_entry.dagster_event for record in instance.get_records_for_run(run.run_id, of_type=STEP_FAILURE).records]
+    failures = [
+        record.event_log_entry.dagster_event
+        for record in instance.get_records_for_run(run.run_id, of_type=STEP_FAILURE).records
+    ]
     steps = [event for event in failures if event is not None and event.step_failure_data.error is not None]
     for event in steps:
         error = event.step_failure_data.error
@@ -176,7 +240,18 @@ def _list_occurrences(instance: dg.DagsterInstance, run: dg.DagsterRun, at: date
             continue
         if run.job_name in STEPWISE_JOBS and event.step_key is not None:
             lasts = partition is not None and _is_derived(event.step_key)
-            return [Occurrence(AlertKind.RUN, _name_step(event.step_key), error_class, Severity.ERROR, message, at, partition, lasts)]
+            return [
+                Occurrence(
+                    AlertKind.RUN,
+                    _name_step(event.step_key),
+                    error_class,
+                    Severity.ERROR,
+                    message,
+                    at,
+                    partition,
+                    lasts,
+                )
+            ]
         break
     else:
         if steps:

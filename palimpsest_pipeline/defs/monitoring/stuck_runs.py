@@ -33,13 +33,22 @@ def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: d
     at_work = [r for r in records if r.dagster_run.status in RUNNING_STATUSES]
     ids = [r.dagster_run.run_id for r in at_work]
     with pipeline.connect() as conn:
-        silent = {s.run.run_id: s for s in run_heartbeats.read_silent_runs(conn, MAX_SILENCES * pipeline.settings.silent_after_s, ids)} if ids else {}
+        silent = (
+            {
+                s.run.run_id: s
+                for s in run_heartbeats.read_silent_runs(conn, MAX_SILENCES * pipeline.settings.silent_after_s, ids)
+            }
+            if ids
+            else {}
+        )
         known = run_heartbeats.find_known_runs(conn, ids)
         server_started_at = run_heartbeats.server_started_at(conn)
     said = []
     for record in at_work:
         run = record.dagster_run
-        begun_at = record.create_timestamp if record.start_time is None else datetime.fromtimestamp(record.start_time, UTC)
+        begun_at = (
+            record.create_timestamp if record.start_time is None else datetime.fromtimestamp(record.start_time, UTC)
+        )
         if run.run_id in silent:
             dead = silent[run.run_id]
             said.append(
@@ -80,11 +89,20 @@ def describe_failing_ticks(instance: dg.DagsterInstance) -> list[str]:
         return []
     said = []
     for state in instance.all_instigator_state():
-        last = next(iter(instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=FINISHED_TICK_STATUSES)), None)
+        last = next(
+            iter(
+                instance.get_ticks(
+                    state.instigator_origin_id, state.selector_id, limit=1, statuses=FINISHED_TICK_STATUSES
+                )
+            ),
+            None,
+        )
         if last is None or last.status is not TickStatus.FAILURE or not state.is_running:
             continue
         kind = "schedule" if state.instigator_type.value == SCHEDULE_TYPE else "sensor"
         at = datetime.fromtimestamp(last.timestamp, UTC)
         why = "no reason is known" if last.error is None else " ".join(find_innermost_error(last.error)[1].split())
-        said.append(f"the last tick of the {kind} {state.instigator_name}, at {at:%Y-%m-%d %H:%M:%S} UTC, failed: {why}")
+        said.append(
+            f"the last tick of the {kind} {state.instigator_name}, at {at:%Y-%m-%d %H:%M:%S} UTC, failed: {why}"
+        )
     return said

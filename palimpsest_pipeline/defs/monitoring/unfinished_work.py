@@ -63,7 +63,9 @@ class UnfinishedWork:
         return ". ".join(said)
 
 
-def find_unfinished_work(instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequence[dg.AssetKey]) -> UnfinishedWork:
+def find_unfinished_work(
+    instance: dg.DagsterInstance, pipeline: Pipeline, assets: Sequence[dg.AssetKey]
+) -> UnfinishedWork:
     """Return the unfinished work of these daily assets and of all marked products.
 
     A cycle that has just ended is left to its own run, unless that run has failed. An hour of which nothing is landed any more is left out: it cannot
@@ -73,9 +75,17 @@ def find_unfinished_work(instance: dg.DagsterInstance, pipeline: Pipeline, asset
     landed = set(pipeline.landing.list_hours())
     failed = _find_failed_days(instance, assets, sorted({format_day_key(hour.date()) for hour in landed}))
     with pipeline.connect() as conn:
-        suspected = set(read_due_hours(conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)))
+        suspected = set(
+            read_due_hours(
+                conn, make_due_query(pipeline), now - timedelta(minutes=pipeline.settings.stuck_after_minutes)
+            )
+        )
         if failed:
-            suspected.update(hour for hour in read_due_hours(conn, make_due_query(pipeline), now) if format_day_key(hour.date()) in failed)
+            suspected.update(
+                hour
+                for hour in read_due_hours(conn, make_due_query(pipeline), now)
+                if format_day_key(hour.date()) in failed
+            )
     look = sorted(suspected & landed, reverse=True)
     due, refused = {}, {}
     for hour in look[:MAX_PLANNED_HOURS]:
@@ -87,7 +97,9 @@ def find_unfinished_work(instance: dg.DagsterInstance, pipeline: Pipeline, asset
     return UnfinishedWork(due, refused, failed, len(look[MAX_PLANNED_HOURS:]))
 
 
-def _find_failed_days(instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]) -> dict[str, list[str]]:
+def _find_failed_days(
+    instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]
+) -> dict[str, list[str]]:
     """Those of the days whose last run of an asset failed, from what Dagster keeps per asset for its own pages."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     with dg.partition_loading_context(dynamic_partitions_store=instance):

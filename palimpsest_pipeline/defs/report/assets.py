@@ -10,7 +10,10 @@ from ..asset_metadata import stringify_values
 from ..mart.assets import coverage
 from ..mart.current_prices import current_prices
 
-LIFE_TABLE_KEYS = [table.split(".") for table in (lifecycle.AVAILABILITY, lifecycle.LEAD_TIME, lifecycle.MARGINS, lifecycle.CURVES, lifecycle.GAPS)]
+LIFE_TABLE_KEYS = [
+    table.split(".")
+    for table in (lifecycle.AVAILABILITY, lifecycle.LEAD_TIME, lifecycle.MARGINS, lifecycle.CURVES, lifecycle.GAPS)
+]
 
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])
@@ -19,4 +22,9 @@ def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourcePara
     written = write_page(pipeline)
     context.log.info(written.describe())
     place = {"path": dg.MetadataValue.path(written.path), "url": dg.MetadataValue.url(written.path.as_uri())}
-    return dg.MaterializeResult(metadata={**place, **stringify_values({name: value for name, value in written.as_dict().items() if name != "path"})})
+    return dg.MaterializeResult(
+        metadata={
+            **place,
+            **stringify_values({name: value for name, value in written.as_dict().items() if name != "path"}),
+        }
+    )

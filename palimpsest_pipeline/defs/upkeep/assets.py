@@ -21,7 +21,10 @@ from . import dagster_logs
 
 
 @dg.asset(
-    key_prefix="core", group_name="upkeep", kinds={"postgres"}, metadata=build_table_metadata("core.captures", other_tables=["core.market_changes"])
+    key_prefix="core",
+    group_name="upkeep",
+    kinds={"postgres"},
+    metadata=build_table_metadata("core.captures", other_tables=["core.market_changes"]),
 )
 def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
     """Places for the odds history of the days ahead, which a cycle makes itself where they are missing; and yesterday's indexes packed."""
@@ -35,7 +38,14 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     if freed is None:
         context.log.warning(f"{yesterday} is in use: its indexes stay as large as they are")
     return dg.MaterializeResult(
-        metadata=stringify_values({"partitions_made": len(made), "days": len(stored), "last_day": max(stored), "packed_bytes_freed": freed or 0})
+        metadata=stringify_values(
+            {
+                "partitions_made": len(made),
+                "days": len(stored),
+                "last_day": max(stored),
+                "packed_bytes_freed": freed or 0,
+            }
+        )
     )
 
 
@@ -54,13 +64,20 @@ class ExportConfig(dg.Config):
     deps=[odds_snapshots],
     metadata=build_table_metadata("core.market_changes", other_tables=["core.captures"]),
 )
-def odds_history_export(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig) -> dg.MaterializeResult:
+def odds_history_export(
+    context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig
+) -> dg.MaterializeResult:
     """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names them."""
     done = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
     entry = done.entry
     told = {"found": done.export_state.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
     if entry is not None:
-        told |= {"prices": entry.n_prices, "captures": entry.n_captures, "bytes": entry.bytes, "path": ", ".join(entry.files)}
+        told |= {
+            "prices": entry.n_prices,
+            "captures": entry.n_captures,
+            "bytes": entry.bytes,
+            "path": ", ".join(entry.files),
+        }
     context.log.info(f"{context.partition_key} {done.sentence}")
     return dg.MaterializeResult(metadata=build_metadata(0 if entry is None else entry.n_rows, **stringify_values(told)))
 
@@ -71,7 +88,9 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     now = pipeline.clock.now()
     today, life_kept = now.date(), timedelta(days=pipeline.settings.fixture_life_retention_days)
     with pipeline.connect() as conn:
-        done = retention.drop_exported_days(conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days))
+        done = retention.drop_exported_days(
+            conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days)
+        )
         life = retention.delete_lifecycle(conn, today - life_kept)
         n_kickoffs = upcoming_fixtures.delete_old_kickoffs(conn, now - life_kept)
     for day, why in done.kept.items():
@@ -94,7 +113,9 @@ def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
     sizes = {"bytes_before": sum(one.bytes_before for one in done), "bytes_after": sum(one.bytes_after for one in done)}
     counts = {"hours_compacted": len(done), "hours_expired": len(expired.removed), "hours_kept": len(expired.kept)}
     kept = "; ".join(f"{format_hour_key(hour)}: {why}" for hour, why in expired.kept.items())
-    return dg.MaterializeResult(metadata=stringify_values(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept}))
+    return dg.MaterializeResult(
+        metadata=stringify_values(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept})
+    )
 
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"})
@@ -107,7 +128,9 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
         n_heartbeats = run_heartbeats.delete_old_heartbeats(conn, age)
     if deleted is None:
         context.log.warning("Dagster's storage is no Postgres: the logs of its runs are left alone")
-    return dg.MaterializeResult(metadata=stringify_values({**(asdict(deleted) if deleted else {}), "n_heartbeats": n_heartbeats}))
+    return dg.MaterializeResult(
+        metadata=stringify_values({**(asdict(deleted) if deleted else {}), "n_heartbeats": n_heartbeats})
+    )
 
 
 @dg.asset(
@@ -123,5 +146,7 @@ def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
     for cycle in found.unreadable:
         context.log.warning(f"cycle {cycle.cycle_id} of the landing is not counted: {cycle.sentence}")
     return dg.MaterializeResult(
-        metadata=build_metadata(found.sample.height, n_unreadable_cycles=len(found.unreadable), **stringify_values(found.as_dict()))
+        metadata=build_metadata(
+            found.sample.height, n_unreadable_cycles=len(found.unreadable), **stringify_values(found.as_dict())
+        )
     )

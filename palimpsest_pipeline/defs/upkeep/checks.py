@@ -31,7 +31,9 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
     """Today and each of the next 7 days have their place in the odds history."""
     today = pipeline.clock.now().date()
     with pipeline.connect() as conn:
-        missing = partitions.find_missing_partitions(conn, [today + timedelta(days=n) for n in range(MIN_DAYS_AHEAD + 1)])
+        missing = partitions.find_missing_partitions(
+            conn, [today + timedelta(days=n) for n in range(MIN_DAYS_AHEAD + 1)]
+        )
     lacking = sorted({str(day) for _, day in missing})
     mend = "materialize core/history_partitions; while `palimpsest up` runs, the schedule nightly_upkeep does it every night"
     words = f"the odds history has no partition for {', '.join(lacking)}: {mend}" if lacking else None
@@ -39,7 +41,9 @@ def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckR
 
 
 @dg.asset_check(asset=["report", "odds_history_export"], partitions_def=ended_day_partitions, blocking=True)
-def exported_days_are_whole(context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
+def exported_days_are_whole(
+    context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
+) -> dg.AssetCheckResult:
     """The catalogue has the day, its files are there with their sizes, and Postgres says the same where it has it."""
     found, day = None, parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
@@ -62,7 +66,10 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
         late = [day for day in retention.read_stored_days(conn) if day < last and is_ended_day(day)]
         why = [f"{day} is still in Postgres: {_explain_delay(pipeline, conn, day)}" for day in late]
     return dg.AssetCheckResult(
-        passed=not why, severity=dg.AssetCheckSeverity.WARN, description="; ".join(why) or None, metadata={"days_late": len(why)}
+        passed=not why,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(why) or None,
+        metadata={"days_late": len(why)},
     )
 
 
@@ -74,14 +81,21 @@ def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.A
     beyond, unreadable = found.days_without_partition, list(found.unreadable_days.values())
     with pipeline.connect() as conn:
         hours = [format_hour_key(hour) for hour in retention.read_hours_of_days(conn, beyond)]
-    words = f"{', '.join(map(str, beyond[:MAX_NAMED_DAYS]))} ({len(beyond)} days): {export_day.NO_PARTITION_REASON}" if beyond else ""
+    words = (
+        f"{', '.join(map(str, beyond[:MAX_NAMED_DAYS]))} ({len(beyond)} days): {export_day.NO_PARTITION_REASON}"
+        if beyond
+        else ""
+    )
     if hours:
         words += f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which takes them as observed when they arrived"
     shown = "; ".join([*([words] if words else []), *unreadable[:MAX_NAMED_DAYS]])
     more = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
     violations = len(beyond) + len(unreadable)
     return dg.AssetCheckResult(
-        passed=not violations, severity=dg.AssetCheckSeverity.WARN, description=shown + more or None, metadata={"days": violations}
+        passed=not violations,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=shown + more or None,
+        metadata={"days": violations},
     )
 
 
@@ -107,7 +121,9 @@ def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -
     with pipeline.connect() as conn:
         violations = current_markets.count_violations(conn, known_since=get_day_start(_find_first_hot_day(pipeline)))
     words = (
-        f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours" if violations else None
+        f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours"
+        if violations
+        else None
     )
     return dg.AssetCheckResult(passed=not violations, description=words, metadata={"violations": violations})
 
@@ -116,9 +132,16 @@ def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -
 def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
     """No hour stays in the landing for longer than a day after its time (PALIMPSEST_LANDING_RETENTION_DAYS)."""
     late = list_overdue_hours(pipeline, MAX_DELAY)
-    shown = "; ".join(f"{format_hour_key(hour)} is still in the landing: {why}" for hour, why in list(late.items())[:MAX_NAMED_DAYS])
+    shown = "; ".join(
+        f"{format_hour_key(hour)} is still in the landing: {why}" for hour, why in list(late.items())[:MAX_NAMED_DAYS]
+    )
     words = shown + (f"; and {len(late) - MAX_NAMED_DAYS} hours more" if len(late) > MAX_NAMED_DAYS else "")
-    return dg.AssetCheckResult(passed=not late, severity=dg.AssetCheckSeverity.WARN, description=words or None, metadata={"hours_late": len(late)})
+    return dg.AssetCheckResult(
+        passed=not late,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=words or None,
+        metadata={"hours_late": len(late)},
+    )
 
 
 @dg.asset_check(asset=["upkeep", "storage_report"])
@@ -132,8 +155,12 @@ def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.Asse
         late = first_cycle_at is not None and pipeline.clock.now() - first_cycle_at > MAX_TIME_TO_MEASUREMENT
         words = "nothing was measured yet: the schedule nightly_upkeep does it, or materialize upkeep/storage_report"
         return dg.AssetCheckResult(passed=not late, severity=dg.AssetCheckSeverity.WARN, description=words)
-    words = f"{total / 10**9:.1f} of {limit / 10**9:g} GB: see `palimpsest storage`; keep fewer days (PALIMPSEST_LANDING_RETENTION_DAYS, \
+    words = (
+        f"{total / 10**9:.1f} of {limit / 10**9:g} GB: see `palimpsest storage`; keep fewer days (PALIMPSEST_LANDING_RETENTION_DAYS, \
 PALIMPSEST_HISTORY_HOT_DAYS), or raise PALIMPSEST_STORAGE_LIMIT_GB"
+    )
     severity = dg.AssetCheckSeverity.ERROR if total > limit else dg.AssetCheckSeverity.WARN
     fits = total <= WARN_SHARE * limit
-    return dg.AssetCheckResult(passed=fits, severity=severity, description=None if fits else words, metadata={"total_bytes": total})
+    return dg.AssetCheckResult(
+        passed=fits, severity=severity, description=None if fits else words, metadata={"total_bytes": total}
+    )

@@ -15,12 +15,20 @@ from typing import Final
 import dagster as dg
 import sqlalchemy as sa
 
-from ..dagster_private import AssetCheckExecutionsTable, BulkActionsTable, RunsTable, RunTagsTable, SqlEventLogStorageTable
+from ..dagster_private import (
+    AssetCheckExecutionsTable,
+    BulkActionsTable,
+    RunsTable,
+    RunTagsTable,
+    SqlEventLogStorageTable,
+)
 
 EVENTS_PER_BATCH: Final = 20_000
 """Rows of the log looked at in one statement, so that none holds locks for long."""
 RUNS_PER_BATCH: Final = 500
-ENDED_STATUSES: Final = tuple(status.value for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED))
+ENDED_STATUSES: Final = tuple(
+    status.value for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+)
 ACTIVE_BACKFILL_STATUSES: Final = ("REQUESTED", "CANCELING", "FAILING")
 STATE_EVENT_PATTERNS: Final = ("ASSET_%", "FRESHNESS_%", "CODE_LOCATION_%")
 """Events that the state of an asset, or of the code, is read from ..."""
@@ -52,7 +60,9 @@ def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRo
         if conn.dialect.name != "postgresql":
             return None
         n_checks = sum(_delete_replaced_checks(conn, run_ids) for run_ids in _iterate_run_batches(conn, old))
-        n_events = sum(_delete_events(conn, first, first + EVENTS_PER_BATCH, before) for first in _list_event_windows(conn, before))
+        n_events = sum(
+            _delete_events(conn, first, first + EVENTS_PER_BATCH, before) for first in _list_event_windows(conn, before)
+        )
         n_runs = sum(_delete_runs(conn, run_ids) for run_ids in _iterate_run_batches(conn, old))
         conn.execute(sa.text("vacuum (analyze) event_logs, asset_check_executions, runs, run_tags"))
     return DeletedRows(n_events, n_checks, n_runs)
@@ -78,7 +88,9 @@ def _select_old_runs(before: datetime) -> sa.Select[tuple[str]]:
 def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Iterator[list[str]]:
     """The old runs, some at a time."""
     last = 0
-    while rows := conn.execute(old.add_columns(RunsTable.c.id).where(RunsTable.c.id > last).order_by(RunsTable.c.id).limit(RUNS_PER_BATCH)).all():
+    while rows := conn.execute(
+        old.add_columns(RunsTable.c.id).where(RunsTable.c.id > last).order_by(RunsTable.c.id).limit(RUNS_PER_BATCH)
+    ).all():
         last = rows[-1].id
         yield [row.run_id for row in rows]
 
@@ -86,14 +98,18 @@ def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Ite
 def _list_event_windows(conn: sa.Connection, before: datetime) -> Iterator[int]:
     """First ids of stretches of the log, from its begin to what may be of a run that was over before the instant."""
     first, last = conn.execute(sa.select(sa.func.min(event_table.c.id), sa.func.max(event_table.c.id))).one()
-    first_young = conn.execute(sa.select(event_table.c.id).where(event_table.c.timestamp >= before).order_by(event_table.c.id).limit(1)).scalar()
+    first_young = conn.execute(
+        sa.select(event_table.c.id).where(event_table.c.timestamp >= before).order_by(event_table.c.id).limit(1)
+    ).scalar()
     if first is not None:
         yield from range(first, last + 1 if first_young is None else first_young, EVENTS_PER_BATCH)
 
 
 def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) -> int:
     kind, later = event_table.c.dagster_event_type, event_table.alias()
-    of_state = sa.and_(sa.or_(*(kind.like(pattern) for pattern in STATE_EVENT_PATTERNS)), kind.not_in(STATELESS_EVENT_TYPES))
+    of_state = sa.and_(
+        sa.or_(*(kind.like(pattern) for pattern in STATE_EVENT_PATTERNS)), kind.not_in(STATELESS_EVENT_TYPES)
+    )
     materialized_later = sa.exists().where(
         later.c.dagster_event_type == "ASSET_MATERIALIZATION",
         later.c.asset_key == event_table.c.asset_key,
@@ -108,7 +124,9 @@ def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) 
         sa.and_(kind == "ASSET_CHECK_EVALUATION", sa.not_(last_evaluation)),
     )
     inside = (event_table.c.id >= first, event_table.c.id < end)
-    return conn.execute(sa.delete(event_table).where(*inside, event_table.c.run_id.in_(_select_old_runs(before)), needless)).rowcount
+    return conn.execute(
+        sa.delete(event_table).where(*inside, event_table.c.run_id.in_(_select_old_runs(before)), needless)
+    ).rowcount
 
 
 def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
@@ -130,6 +148,8 @@ def _delete_runs(conn: sa.Connection, run_ids: list[str]) -> int:
         sa.exists().where(event_table.c.run_id == RunsTable.c.run_id),
         sa.exists().where(check_table.c.run_id == RunsTable.c.run_id),
     )
-    gone = list(conn.execute(sa.select(RunsTable.c.run_id).where(RunsTable.c.run_id.in_(run_ids), sa.not_(left))).scalars())
+    gone = list(
+        conn.execute(sa.select(RunsTable.c.run_id).where(RunsTable.c.run_id.in_(run_ids), sa.not_(left))).scalars()
+    )
     conn.execute(sa.delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(gone)))
     return conn.execute(sa.delete(RunsTable).where(RunsTable.c.run_id.in_(gone))).rowcount

@@ -33,15 +33,22 @@ upkeep_job = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Exports the days in Postgres that are over and that the archive lacks or has otherwise.",
 )
-def nightly_export(context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest | dg.SkipReason]:
+def nightly_export(
+    context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """A run for each such day. What failed is tried again the next night; what was exported is not due then."""
     days = exporting.find_due_days(pipeline, is_ended_day)
     for day, version in days.due_versions.items():
-        yield dg.RunRequest(run_key=f"{day} {version} {context.scheduled_execution_time:%Y-%m-%d}", partition_key=str(day))
+        yield dg.RunRequest(
+            run_key=f"{day} {version} {context.scheduled_execution_time:%Y-%m-%d}", partition_key=str(day)
+        )
     for reason in days.unreadable_days.values():
         context.log.warning(reason)
     if not days.due_versions:
-        yield dg.SkipReason("; ".join([*days.unreadable_days.values(), *days.open_days.values()]) or "every day in Postgres that is over is exported")
+        yield dg.SkipReason(
+            "; ".join([*days.unreadable_days.values(), *days.open_days.values()])
+            or "every day in Postgres that is over is exported"
+        )
 
 
 nightly_upkeep = dg.ScheduleDefinition(

@@ -24,7 +24,9 @@ FIGURE_COLUMNS: Final = ("odds_milli", "baseline_milli", "change", "shift")
 ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 
 
-def find_disagreements(timeline: PriceTimeline, moved: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta) -> pl.DataFrame:
+def find_disagreements(
+    timeline: PriceTimeline, moved: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
+) -> pl.DataFrame:
     """Outcomes of one market on home and a competitor whenever their moves may be others: unit (of the pair), part (the ordinal), at, size, FIGURES
     of home (`price_moves.compute_moves`), those of the competitor as `other_...`, and home_unit and other_unit.
 
@@ -36,29 +38,53 @@ def find_disagreements(timeline: PriceTimeline, moved: pl.DataFrame, anchored_li
     values = moved.select("unit", "at", *FIGURE_COLUMNS, part=ORDINAL_EXPR)
     ours = values.join(pairs.select("pair", "unit"), on="unit").drop("unit").sort("at")
     theirs = values.join(pairs.select("pair", unit="other_unit"), on="unit").drop("unit").sort("at")
-    both = ours.select("pair", "part").unique().join(theirs.select("pair", "part").unique(), on=["pair", "part"]).join(pairs, on="pair")
+    both = (
+        ours.select("pair", "part")
+        .unique()
+        .join(theirs.select("pair", "part").unique(), on=["pair", "part"])
+        .join(pairs, on="pair")
+    )
     breaks = pl.concat([ours, theirs]).join(both, on=["pair", "part"])
     gone = breaks.filter(pl.col("odds_milli").is_null()).drop(FIGURE_COLUMNS)
     seen = (
         pl.concat(
-            [find_first_at_or_after(breaks.drop(FIGURE_COLUMNS), looks.filter("comparable"), ["listing_id", "other_listing_id"]), gone],
+            [
+                find_first_at_or_after(
+                    breaks.drop(FIGURE_COLUMNS), looks.filter("comparable"), ["listing_id", "other_listing_id"]
+                ),
+                gone,
+            ],
             how="diagonal",
         )
         .unique(["pair", "part", "at"])
         .sort("at")
         .join_asof(ours, on="at", by=["pair", "part"], check_sortedness=False)
-        .join_asof(theirs.rename({name: f"other_{name}" for name in FIGURE_COLUMNS}), on="at", by=["pair", "part"], check_sortedness=False)
+        .join_asof(
+            theirs.rename({name: f"other_{name}" for name in FIGURE_COLUMNS}),
+            on="at",
+            by=["pair", "part"],
+            check_sortedness=False,
+        )
     )
     over = pl.col("odds_milli").is_null() | pl.col("other_odds_milli").is_null()
     known = seen.filter(over | (pl.col("shift").is_not_null() & pl.col("other_shift").is_not_null()))
     opposite = pl.col("shift") * pl.col("other_shift") < 0
     smaller = pl.min_horizontal(pl.col("shift").abs(), pl.col("other_shift").abs())
     return known.with_columns(size=pl.when(~over & opposite).then(2 * smaller).otherwise(0.0)).select(
-        "part", "at", "size", "other_unit", *FIGURE_COLUMNS, *(f"other_{name}" for name in FIGURE_COLUMNS), unit="pair", home_unit="unit"
+        "part",
+        "at",
+        "size",
+        "other_unit",
+        *FIGURE_COLUMNS,
+        *(f"other_{name}" for name in FIGURE_COLUMNS),
+        unit="pair",
+        home_unit="unit",
     )
 
 
-def find_outliers(timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_skew: timedelta, min_shift: float, max_odds: float) -> pl.DataFrame:
+def find_outliers(
+    timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_skew: timedelta, min_shift: float, max_odds: float
+) -> pl.DataFrame:
     """Outcomes of home's markets in which one may be `least` off, whenever its distance may be another: unit, part (the ordinal), at, size, and
     FIGURES: the baseline is the median of at least two comparable competitors' prices. Looks from `watch_from` of `anchored` on.
 
@@ -86,19 +112,30 @@ def find_outliers(timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_
         .unique([*key, "at"])
         .drop("watch_from")
     )
-    home = find_price_at(asked.join(ours.select("unit", "part", "place").unique(), on=["unit", "part"]), ours, "at").drop("place")
+    home = find_price_at(
+        asked.join(ours.select("unit", "part", "place").unique(), on=["unit", "part"]), ours, "at"
+    ).drop("place")
     at = ["listing_id", "at"]
     median = (
-        find_price_at(asked.join(others.select("unit", "part", "place", "other_listing_id").unique(), on=["unit", "part"]), others, "at")
+        find_price_at(
+            asked.join(others.select("unit", "part", "place", "other_listing_id").unique(), on=["unit", "part"]),
+            others,
+            "at",
+        )
         .join(looks.filter("comparable"), on=[*at, "other_listing_id"], how="semi")
         .group_by("unit", "part", "at")
-        .agg(baseline_milli=pl.when(pl.col("odds_milli").count() >= MIN_COMPETITORS).then(pl.col("odds_milli").median()))
+        .agg(
+            baseline_milli=pl.when(pl.col("odds_milli").count() >= MIN_COMPETITORS).then(pl.col("odds_milli").median())
+        )
     )
     found = (
         home.join(median, on=["unit", "part", "at"], how="left")
         .join(enough.select(*at, told=pl.lit(value=True)), on=at, how="left")
         .with_columns(pl.when(~pl.col("gone")).then("odds_milli").alias("odds_milli"))
-        .with_columns(change=(pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(SIZE_DECIMALS), shift=compute_probability_shift(max_odds))
+        .with_columns(
+            change=(pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(SIZE_DECIMALS),
+            shift=compute_probability_shift(max_odds),
+        )
     )
     return found.filter(pl.col("told").is_not_null() | pl.col("odds_milli").is_null()).select(
         "unit", "part", "at", *FIGURE_COLUMNS, size=pl.col("shift").abs().fill_null(0.0)
@@ -108,9 +145,13 @@ def find_outliers(timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_
 def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame:
     """The same market on home and on a competitor: unit, listing_id, other_unit, other_listing_id. Not of open outcomes."""
     is_open = timeline.lines.filter(pl.col("outcome") != "").select("unit").unique()
-    units = timeline.units.join(is_open, on="unit", how="anti").join(anchored.select("listing_id", "sr_id", "is_home"), on="listing_id")
+    units = timeline.units.join(is_open, on="unit", how="anti").join(
+        anchored.select("listing_id", "sr_id", "is_home"), on="listing_id"
+    )
     on = ["sr_id", "market_key", "specifier"]
-    home, other = (units.filter(which).select("unit", "listing_id", *on) for which in (pl.col("is_home"), ~pl.col("is_home")))
+    home, other = (
+        units.filter(which).select("unit", "listing_id", *on) for which in (pl.col("is_home"), ~pl.col("is_home"))
+    )
     found = home.join(other.rename({"unit": "other_unit", "listing_id": "other_listing_id"}), on=on)
     return found.select("unit", "listing_id", "other_unit", "other_listing_id").sort("unit", "other_unit")
 
@@ -119,7 +160,9 @@ def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timed
     """Pairs of listings at every look at any of those that are compared with the same home listing: listing_id, other_listing_id, at, whether either
     was `gone` by its last look (`other_gone`), and whether they are `comparable`: neither is, and their answers are near each other."""
     listed = pairs.select("listing_id", "other_listing_id").unique()
-    both = pl.concat([listed.select("listing_id", of="listing_id"), listed.select("listing_id", of="other_listing_id")]).unique()
+    both = pl.concat(
+        [listed.select("listing_id", of="listing_id"), listed.select("listing_id", of="other_listing_id")]
+    ).unique()
     instants = both.join(moments, left_on="of", right_on="listing_id").select("listing_id", "at").unique()
     ours = moments.select("listing_id", "at", seen_at="at", gone=~pl.col("answered")).sort("at")
     near = (pl.col("seen_at") - pl.col("other_seen_at")).abs() <= max_skew
@@ -128,7 +171,10 @@ def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timed
         .sort("at")
         .join_asof(ours, on="at", by="listing_id", check_sortedness=False)
         .join_asof(
-            ours.rename({name: f"other_{name}" for name in ours.columns if name != "at"}), on="at", by="other_listing_id", check_sortedness=False
+            ours.rename({name: f"other_{name}" for name in ours.columns if name != "at"}),
+            on="at",
+            by="other_listing_id",
+            check_sortedness=False,
         )
         .filter(pl.col("seen_at").is_not_null(), pl.col("other_seen_at").is_not_null())
         .with_columns(comparable=near & ~pl.col("gone") & ~pl.col("other_gone"))
@@ -142,23 +188,37 @@ def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
     listing_id, at, gone (home is), who (is comparable, in one text); sorted."""
     unknown = ~pl.col("gone") & ~pl.col("other_gone") & ~pl.col("comparable")
     who = pl.col("other_listing_id").filter("comparable").sort().cast(pl.String).str.join(",")
-    found = looks.group_by("listing_id", "at").agg(gone=pl.col("gone").any(), n=pl.col("comparable").sum(), n_unknown=unknown.sum(), who=who)
-    return found.filter((pl.col("n") >= MIN_COMPETITORS) | (pl.col("n_unknown") == 0)).drop("n", "n_unknown").sort("listing_id", "at")
+    found = looks.group_by("listing_id", "at").agg(
+        gone=pl.col("gone").any(), n=pl.col("comparable").sum(), n_unknown=unknown.sum(), who=who
+    )
+    return (
+        found.filter((pl.col("n") >= MIN_COMPETITORS) | (pl.col("n_unknown") == 0))
+        .drop("n", "n_unknown")
+        .sort("listing_id", "at")
+    )
 
 
-def _select_far_parts(home_prices: pl.DataFrame, competitor_prices: pl.DataFrame, min_shift: float, max_odds: float) -> pl.DataFrame:
+def _select_far_parts(
+    home_prices: pl.DataFrame, competitor_prices: pl.DataFrame, min_shift: float, max_odds: float
+) -> pl.DataFrame:
     """unit and part of all outcomes of home's units of which one may be so far from a median of the others' prices, whatever stood when."""
     ends = {"low": pl.col("odds_milli").min(), "high": pl.col("odds_milli").max()}
     both = (
         home_prices.group_by("unit", "part")
         .agg(**ends)
         .join(
-            competitor_prices.group_by("unit", "part").agg(other_low=ends["low"], other_high=ends["high"], n=pl.col("other_unit").n_unique()),
+            competitor_prices.group_by("unit", "part").agg(
+                other_low=ends["low"], other_high=ends["high"], n=pl.col("other_unit").n_unique()
+            ),
             on=["unit", "part"],
         )
     )
     longer = EVENS_MILLI / pl.col("other_low") - EVENS_MILLI / pl.col("high")
     shorter = EVENS_MILLI / pl.col("low") - EVENS_MILLI / pl.col("other_high")
     is_judged = pl.min_horizontal("low", "other_low") <= max_odds * EVENS_MILLI
-    far = (pl.col("n") >= MIN_COMPETITORS) & is_judged & (pl.max_horizontal(longer, shorter) >= min_shift - ROUNDING_TOLERANCE)
+    far = (
+        (pl.col("n") >= MIN_COMPETITORS)
+        & is_judged
+        & (pl.max_horizontal(longer, shorter) >= min_shift - ROUNDING_TOLERANCE)
+    )
     return both.filter(far.any().over("unit")).select("unit", "part")

@@ -26,7 +26,9 @@ def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame
     """
     counted = {"listed": pl.lit(1), "offered": (pl.col("state") == MarketState.OFFERED.value).cast(pl.Int32)}
     begins = timeline.rows.select("unit", "at", **counted)
-    ends = timeline.rows.filter(pl.col("until").is_not_null()).select("unit", at="until", **{name: -count for name, count in counted.items()})
+    ends = timeline.rows.filter(pl.col("until").is_not_null()).select(
+        "unit", at="until", **{name: -count for name, count in counted.items()}
+    )
     # Of most markets every row begins where another one ends: they never were gone.
     left = ends.join(begins, on=["unit", "at"], how="anti").select("unit").unique()
     steps = (
@@ -38,8 +40,12 @@ def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame
     )
     here = pl.when(pl.col("offered") > 0).then(pl.lit(value=True)).when(pl.col("listed") == 0).then(pl.lit(value=False))
     gone = _find_absences(steps.with_columns(here=here), "unit")
-    listed = timeline.units.select("unit", "listing_id").join(anchored_listings.select("listing_id", "watch_from"), on="listing_id")
-    return gone.join(listed, on="unit").filter(pl.col("opened_at") >= pl.col("watch_from")).select("unit", *SPAN_COLUMNS)
+    listed = timeline.units.select("unit", "listing_id").join(
+        anchored_listings.select("listing_id", "watch_from"), on="listing_id"
+    )
+    return (
+        gone.join(listed, on="unit").filter(pl.col("opened_at") >= pl.col("watch_from")).select("unit", *SPAN_COLUMNS)
+    )
 
 
 def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: timedelta) -> pl.DataFrame:
@@ -52,9 +58,13 @@ def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: 
         back.join(timeline.units.select("unit", "listing_id"), on="unit")
         .with_columns(due_at=pl.col("opened_at") + window)
         .sort("due_at")
-        .join_asof(moments, left_on="due_at", right_on="later_at", by="listing_id", strategy="forward", check_sortedness=False)
+        .join_asof(
+            moments, left_on="due_at", right_on="later_at", by="listing_id", strategy="forward", check_sortedness=False
+        )
         .sort("opened_at")
-        .join_asof(again, left_on="opened_at", right_on="again_at", by="unit", strategy="forward", check_sortedness=False)
+        .join_asof(
+            again, left_on="opened_at", right_on="again_at", by="unit", strategy="forward", check_sortedness=False
+        )
         .select("unit", "opened_at", closed_at=pl.min_horizontal("later_at", "again_at"))
         .sort("unit", "opened_at")
     )

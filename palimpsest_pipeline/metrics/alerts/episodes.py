@@ -21,7 +21,8 @@ def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl
     """
     least = round(calm_share * min_size, SIZE_DECIMALS)
     steps = sizes.with_columns(pl.col("size").round(SIZE_DECIMALS)).with_columns(
-        hot=(pl.col("size") >= round(min_size, SIZE_DECIMALS)).cast(pl.Int32), warm=(pl.col("size") >= least).cast(pl.Int32)
+        hot=(pl.col("size") >= round(min_size, SIZE_DECIMALS)).cast(pl.Int32),
+        warm=(pl.col("size") >= least).cast(pl.Int32),
     )
     held = (
         steps.sort("unit", "part", "at")
@@ -30,7 +31,12 @@ def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl
         .agg(pl.col("hot", "warm").sum())
         .sort("unit", "at")
         .with_columns(pl.col("hot", "warm").cum_sum().over("unit"))
-        .with_columns(is_open=pl.when(pl.col("hot") > 0).then(pl.lit(value=True)).when(pl.col("warm") == 0).then(pl.lit(value=False)))
+        .with_columns(
+            is_open=pl.when(pl.col("hot") > 0)
+            .then(pl.lit(value=True))
+            .when(pl.col("warm") == 0)
+            .then(pl.lit(value=False))
+        )
         .with_columns(pl.col("is_open").forward_fill().over("unit").fill_null(value=False))
     )
     turns = held.filter(pl.col("is_open") != pl.col("is_open").shift().over("unit").fill_null(value=False)).select(
@@ -40,10 +46,14 @@ def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl
     largest = (
         steps.filter(pl.col("hot") > 0)
         .sort("at")
-        .join_asof(found.select("unit", "opened_at", at="opened_at").sort("at"), on="at", by="unit", check_sortedness=False)
+        .join_asof(
+            found.select("unit", "opened_at", at="opened_at").sort("at"), on="at", by="unit", check_sortedness=False
+        )
         .sort("unit", "opened_at", -pl.col("size"), "at", "part")
     )
-    opening = largest.filter(pl.col("at") == pl.col("opened_at")).unique(["unit", "opened_at"], keep="first", maintain_order=True)
+    opening = largest.filter(pl.col("at") == pl.col("opened_at")).unique(
+        ["unit", "opened_at"], keep="first", maintain_order=True
+    )
     peak = largest.unique(["unit", "opened_at"], keep="first", maintain_order=True)
     key = ["unit", "opened_at"]
     return (

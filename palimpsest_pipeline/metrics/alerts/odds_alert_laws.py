@@ -22,7 +22,11 @@ PRICE_ALERT_TYPES: Final = (OddsAlertType.PRICE_MOVE.value, DISAGREEMENT_TYPE, O
 def episodes_do_not_overlap(alerts: pl.DataFrame) -> pl.DataFrame:
     """odds_alert: of one thing no two episodes last at the same time."""
     following = pl.col("opened_at").shift(-1).over(EPISODE_KEY)
-    rows = alerts.sort(*EPISODE_KEY, "opened_at").with_columns(following=following).filter(pl.col("following").is_not_null())
+    rows = (
+        alerts.sort(*EPISODE_KEY, "opened_at")
+        .with_columns(following=following)
+        .filter(pl.col("following").is_not_null())
+    )
     wrong = rows.filter((pl.col("closed_at") > pl.col("following")).fill_null(value=True))
     return build_violations(
         "episodes do not overlap",
@@ -35,7 +39,9 @@ def episodes_do_not_overlap(alerts: pl.DataFrame) -> pl.DataFrame:
 def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
     """odds_alert: what is closed has an end, after its begin; what is not has none."""
     closed = pl.col("status") == OddsAlertStatus.CLOSED.value
-    lawful = (closed == pl.col("closed_at").is_not_null()) & (pl.col("closed_at") > pl.col("opened_at")).fill_null(value=True)
+    lawful = (closed == pl.col("closed_at").is_not_null()) & (pl.col("closed_at") > pl.col("opened_at")).fill_null(
+        value=True
+    )
     sentence = pl.format("is {}, from {} to {}", "status", "opened_at", _convert_to_text("closed_at"))
     return build_violations("episodes end after they begin", alerts.filter(~lawful), _describe_alert(), sentence)
 
@@ -48,12 +54,19 @@ def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, fl
     half = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(0.5).otherwise(1.0)
     # 1 / now - 1 / then is (1 - now / then) / now.
     shift, other_shift = (
-        pl.col(c).abs() / pl.col(odds) for c, odds in (("peak_change_rel", "current_odds"), ("competitor_change_rel", "competitor_odds"))
+        pl.col(c).abs() / pl.col(odds)
+        for c, odds in (("peak_change_rel", "current_odds"), ("competitor_change_rel", "competitor_odds"))
     )
-    size = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(2 * pl.min_horizontal(shift, other_shift)).otherwise(shift)
+    size = (
+        pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE)
+        .then(2 * pl.min_horizontal(shift, other_shift))
+        .otherwise(shift)
+    )
     bounds = {level.value: bound for level, bound in zip(OddsAlertLevel, levels, strict=True)}
     least = pl.col("severity").replace_strict(bounds, return_dtype=pl.Float64)
-    above = pl.col("severity").replace_strict(dict(zip(bounds, (*levels[1:], float("inf")), strict=True)), return_dtype=pl.Float64)
+    above = pl.col("severity").replace_strict(
+        dict(zip(bounds, (*levels[1:], float("inf")), strict=True)), return_dtype=pl.Float64
+    )
     times = 1 + pl.col("peak_change_rel")
     lawful = (
         (size > least - SUM_TOLERANCE)
@@ -63,18 +76,24 @@ def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, fl
     )
     wrong = alerts.filter(pl.col("alert_type").is_in(PRICE_ALERT_TYPES), ~lawful.fill_null(value=False))
     sentence = pl.format(
-        "is {} with a peak of {}, from {} to {}", "severity", *(_convert_to_text(n) for n in ("peak_change_rel", "baseline_odds", "current_odds"))
+        "is {} with a peak of {}, from {} to {}",
+        "severity",
+        *(_convert_to_text(n) for n in ("peak_change_rel", "baseline_odds", "current_odds")),
     )
     return build_violations("peaks reach their level", wrong, _describe_alert(), sentence)
 
 
 def begun_fixtures_are_closed(open_alerts: pl.DataFrame) -> pl.DataFrame:
     """odds_alert: of a fixture that has begun nothing is open. Takes the rows that are."""
-    return build_violations("begun fixtures are closed", open_alerts, _describe_alert(), pl.lit("is open, and the fixture has begun"))
+    return build_violations(
+        "begun fixtures are closed", open_alerts, _describe_alert(), pl.lit("is open, and the fixture has begun")
+    )
 
 
 def _describe_alert() -> pl.Expr:
-    return pl.format("{} {} of sr_id {} on {}, {} {}", "alert_type", "alert_id", "sr_id", "platform", "market_key", "specifier").str.strip_chars_end()
+    return pl.format(
+        "{} {} of sr_id {} on {}, {} {}", "alert_type", "alert_id", "sr_id", "platform", "market_key", "specifier"
+    ).str.strip_chars_end()
 
 
 def _convert_to_text(name: str) -> pl.Expr:

@@ -51,7 +51,11 @@ ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
 }
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")
 """What an episode is about. With `opened_at` it makes the id; no two episodes of one key overlap."""
-ODDS_COLUMN_BY_MILLI: Final = {"odds_milli": "current_odds", "baseline_milli": "baseline_odds", "other_odds_milli": "competitor_odds"}
+ODDS_COLUMN_BY_MILLI: Final = {
+    "odds_milli": "current_odds",
+    "baseline_milli": "baseline_odds",
+    "other_odds_milli": "competitor_odds",
+}
 ID_HEX_DIGITS: Final = 15
 """Of 16 bits' worth each: 60 bits, as core.natural_id gives them."""
 LOW, MEDIUM, HIGH = (level.value for level in OddsAlertLevel)
@@ -107,7 +111,8 @@ def find_odds_alerts(
     Raises ValueError like `standing` and `add_kickoff`, and when `outcomes` lacks the name of one that is told of.
     """
     anchored = add_kickoff(listings, kickoffs, as_of).with_columns(
-        watch_from=pl.col("kickoff_at") - rules.watch_before_kickoff, since=(pl.col("kickoff_at") - rules.lookback).dt.truncate("1d")
+        watch_from=pl.col("kickoff_at") - rules.watch_before_kickoff,
+        since=(pl.col("kickoff_at") - rules.lookback).dt.truncate("1d"),
     )
     if rules.markets is not None:
         changes = changes.filter(pl.col("market_key").is_in(list(rules.markets)))
@@ -126,7 +131,11 @@ def find_odds_alerts(
         *_find_disappearances(stood, anchored, rules),
         _find_drops(seen, anchored),
     ]
-    last = seen.join(anchored.select("listing_id", "sr_id"), on="listing_id").group_by("sr_id").agg(as_of=pl.col("at").max())
+    last = (
+        seen.join(anchored.select("listing_id", "sr_id"), on="listing_id")
+        .group_by("sr_id")
+        .agg(as_of=pl.col("at").max())
+    )
     told = (
         pl.concat(found, how="diagonal_relaxed")
         .join(anchored.select("listing_id", "sr_id", "platform", "kickoff_at", "to_come"), on="listing_id")
@@ -136,11 +145,13 @@ def find_odds_alerts(
     return _build_rows(told).sort("kickoff_date", "opened_at", "alert_id")
 
 
-def _find_price_moves(timeline: PriceTimeline, moves: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules) -> pl.DataFrame:
+def _find_price_moves(
+    timeline: PriceTimeline, moves: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules
+) -> pl.DataFrame:
     found = _build_episodes(compute_sizes(moves), moves.rename({"place": "part"}), rules).rename({"part": "place"})
-    return _add_units(timeline, timeline.add_outcome_keys(found, outcomes), "unit", OddsAlertType.PRICE_MOVE).with_columns(
-        _count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window
-    )
+    return _add_units(
+        timeline, timeline.add_outcome_keys(found, outcomes), "unit", OddsAlertType.PRICE_MOVE
+    ).with_columns(_count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window)
 
 
 def _find_disagreements(
@@ -150,18 +161,24 @@ def _find_disagreements(
     found = _add_ordinal_places(timeline, _build_episodes(compared, compared, rules), "home_unit")
     others = timeline.units.select(other_unit="unit", other_listing_id="listing_id")
     return (
-        _add_units(timeline, timeline.add_outcome_keys(found, outcomes), "home_unit", OddsAlertType.DIRECTION_DISAGREEMENT)
+        _add_units(
+            timeline, timeline.add_outcome_keys(found, outcomes), "home_unit", OddsAlertType.DIRECTION_DISAGREEMENT
+        )
         .join(others, on="other_unit")
-        .with_columns(_count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window)
+        .with_columns(
+            _count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window
+        )
     )
 
 
-def _find_outliers(timeline: PriceTimeline, anchored: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules) -> pl.DataFrame:
+def _find_outliers(
+    timeline: PriceTimeline, anchored: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules
+) -> pl.DataFrame:
     compared = find_outliers(timeline, anchored, rules.max_skew, rules.levels[0], rules.max_odds)
     found = _add_ordinal_places(timeline, _build_episodes(compared, compared, rules), "unit")
-    return _add_units(timeline, timeline.add_outcome_keys(found, outcomes), "unit", OddsAlertType.HOME_OUTLIER).with_columns(
-        baseline_at=pl.col("peak_at")
-    )
+    return _add_units(
+        timeline, timeline.add_outcome_keys(found, outcomes), "unit", OddsAlertType.HOME_OUTLIER
+    ).with_columns(baseline_at=pl.col("peak_at"))
 
 
 def _find_disappearances(timeline: PriceTimeline, anchored: pl.DataFrame, rules: OddsAlertRules) -> list[pl.DataFrame]:
@@ -171,9 +188,9 @@ def _find_disappearances(timeline: PriceTimeline, anchored: pl.DataFrame, rules:
         _add_units(timeline, gone, "unit", OddsAlertType.MARKET_DISAPPEARED).with_columns(
             severity=pl.when(main).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
         ),
-        _add_units(timeline, find_returns(timeline, gone, rules.window), "unit", OddsAlertType.MARKET_RETURNED).with_columns(
-            _count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(LOW)
-        ),
+        _add_units(
+            timeline, find_returns(timeline, gone, rules.window), "unit", OddsAlertType.MARKET_RETURNED
+        ).with_columns(_count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(LOW)),
     ]
 
 
@@ -185,7 +202,10 @@ def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit(value=False))
     )
     return find_drops(looks.select("listing_id", "at", here=here), anchored).with_columns(
-        alert_type=pl.lit(OddsAlertType.EVENT_DROPPED.value), market_key=pl.lit(WHOLE_LISTING_KEY), specifier=pl.lit(""), severity=pl.lit(HIGH)
+        alert_type=pl.lit(OddsAlertType.EVENT_DROPPED.value),
+        market_key=pl.lit(WHOLE_LISTING_KEY),
+        specifier=pl.lit(""),
+        severity=pl.lit(HIGH),
     )
 
 
@@ -194,7 +214,12 @@ def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlert
     found = find_episodes(sizes.select("unit", "part", "at", "size"), rules.levels[0], rules.calm_share)
     on, opening = ["unit", "part", "at"], {"part": "opened_by", "at": "opened_at", "change": "change_rel"}
     return (
-        found.join(figures.rename({"part": "peak_part", "at": "peak_at"}), on=["unit", "peak_part", "peak_at"], how="left", suffix="_there")
+        found.join(
+            figures.rename({"part": "peak_part", "at": "peak_at"}),
+            on=["unit", "peak_part", "peak_at"],
+            how="left",
+            suffix="_there",
+        )
         .join(figures.select(*on, "change").rename(opening), on=["unit", "opened_by", "opened_at"], how="left")
         .rename({"peak_part": "part", "change": "peak_change_rel"})
         .with_columns(severity=_choose_severity(pl.col("peak_size"), rules))
@@ -209,7 +234,11 @@ def _choose_severity(size: pl.Expr, rules: OddsAlertRules) -> pl.Expr:
 def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str) -> pl.DataFrame:
     """`found`, whose part is an ordinal, with the `place` of it in `unit`, a market of enumerated outcomes: one line."""
     lines = timeline.lines.select(pl.col("unit").alias(unit), "line")
-    return episodes.join(lines, on=unit, how="left").with_columns(place=pl.col("line") * PLACES_PER_LINE + pl.col("part")).drop("line")
+    return (
+        episodes.join(lines, on=unit, how="left")
+        .with_columns(place=pl.col("line") * PLACES_PER_LINE + pl.col("part"))
+        .drop("line")
+    )
 
 
 def _add_units(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str, alert_type: OddsAlertType) -> pl.DataFrame:
@@ -234,10 +263,14 @@ def _build_rows(episodes: pl.DataFrame) -> pl.DataFrame:
         **{name: (pl.col(milli) / EVENS_MILLI).round(3) for milli, name in ODDS_COLUMN_BY_MILLI.items()},
     )
     ids = [_make_alert_id(*row) for row in rows.select(*EPISODE_KEY, "opened_at").iter_rows()]
-    return rows.with_columns(alert_id=pl.Series(ids, dtype=pl.Int64)).select(pl.col(name).cast(dtype) for name, dtype in ODDS_ALERTS_SCHEMA.items())
+    return rows.with_columns(alert_id=pl.Series(ids, dtype=pl.Int64)).select(
+        pl.col(name).cast(dtype) for name, dtype in ODDS_ALERTS_SCHEMA.items()
+    )
 
 
 def _make_alert_id(*key: object) -> int:
     """Of KEY and opened_at: the same on every machine and whenever it is derived."""
-    text = "|".join(part.isoformat() if isinstance(part, datetime) else "" if part is None else str(part) for part in key)
+    text = "|".join(
+        part.isoformat() if isinstance(part, datetime) else "" if part is None else str(part) for part in key
+    )
     return int(md5(text.encode(), usedforsecurity=False).hexdigest()[:ID_HEX_DIGITS], 16)

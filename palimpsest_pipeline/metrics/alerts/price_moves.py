@@ -22,7 +22,9 @@ ROUNDING_TOLERANCE: Final = 1e-6
 """Tolerance of the rough filters, so that rounding drops no change that is exactly as large as asked."""
 
 
-def compute_moves(timeline: PriceTimeline, anchored_listings: pl.DataFrame, window: timedelta, min_shift: float, max_odds: float) -> pl.DataFrame:
+def compute_moves(
+    timeline: PriceTimeline, anchored_listings: pl.DataFrame, window: timedelta, min_shift: float, max_odds: float
+) -> pl.DataFrame:
     """Return how outcomes changed over `window`, for all outcomes of units in which one may have shifted by `least`.
 
     One row per outcome and look, from `watch_from` of `anchored` on, at which the change may differ from the one before: unit, place, at, odds_milli
@@ -30,12 +32,26 @@ def compute_moves(timeline: PriceTimeline, anchored_listings: pl.DataFrame, wind
 
     A discovery that lacks the listing is a look at which nothing can be backed.
     """
-    places = _select_moving_places(timeline.prices, min_shift, max_odds).join(timeline.units.select("unit", "listing_id"), on="unit")
+    places = _select_moving_places(timeline.prices, min_shift, max_odds).join(
+        timeline.units.select("unit", "listing_id"), on="unit"
+    )
     own = timeline.prices.drop("unit").join(places.select("place", "listing_id"), on="place")
     listed = anchored_listings.select("listing_id", "watch_from")
-    held = pl.concat([timeline.known_spans.select("listing_id", "at"), timeline.known_spans.select("listing_id", at="until")])
-    of_listing = pl.concat([listed.select("listing_id", at="watch_from"), find_turns(timeline.moments), held.with_columns(pl.col("at") + window)])
-    own_ends = [own.select("place", "listing_id", at=end + delay) for end in (pl.col("at"), pl.col("until")) for delay in (timedelta(0), window)]
+    held = pl.concat(
+        [timeline.known_spans.select("listing_id", "at"), timeline.known_spans.select("listing_id", at="until")]
+    )
+    of_listing = pl.concat(
+        [
+            listed.select("listing_id", at="watch_from"),
+            find_turns(timeline.moments),
+            held.with_columns(pl.col("at") + window),
+        ]
+    )
+    own_ends = [
+        own.select("place", "listing_id", at=end + delay)
+        for end in (pl.col("at"), pl.col("until"))
+        for delay in (timedelta(0), window)
+    ]
     breaks = pl.concat([*own_ends, places.select("place", "listing_id").join(of_listing, on="listing_id")])
     asked = (
         find_first_at_or_after(breaks, timeline.moments, ["listing_id"])
@@ -45,12 +61,22 @@ def compute_moves(timeline: PriceTimeline, anchored_listings: pl.DataFrame, wind
         .select("place", "listing_id", "at", "answered", before=pl.col("at") - window)
     )
     now = find_price_at(asked, own, "at").with_columns(odds_milli=pl.when("answered").then("odds_milli"))
-    then = find_price_at(_select_while_known(asked, timeline.known_spans), own, "before").select("place", "at", baseline_milli="odds_milli")
+    then = find_price_at(_select_while_known(asked, timeline.known_spans), own, "before").select(
+        "place", "at", baseline_milli="odds_milli"
+    )
     change = (pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(SIZE_DECIMALS)
     return (
         now.join(then, on=["place", "at"], how="left")
         .join(places.select("place", "unit"), on="place")
-        .select("unit", "place", "at", "odds_milli", "baseline_milli", change=change, shift=compute_probability_shift(max_odds))
+        .select(
+            "unit",
+            "place",
+            "at",
+            "odds_milli",
+            "baseline_milli",
+            change=change,
+            shift=compute_probability_shift(max_odds),
+        )
     )
 
 
@@ -81,7 +107,15 @@ def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list
         breaks.filter(pl.col("at").is_not_null())
         .rename({"at": "broke_at"})
         .sort("broke_at")
-        .join_asof(moments.sort("at"), left_on="broke_at", right_on="at", by=by, strategy="forward", coalesce=False, check_sortedness=False)
+        .join_asof(
+            moments.sort("at"),
+            left_on="broke_at",
+            right_on="at",
+            by=by,
+            strategy="forward",
+            coalesce=False,
+            check_sortedness=False,
+        )
         .filter(pl.col("at").is_not_null())
         .drop("broke_at")
     )
@@ -98,5 +132,7 @@ def _select_moving_places(prices: pl.DataFrame, min_shift: float, max_odds: floa
 def _select_while_known(queries: pl.DataFrame, known_spans: pl.DataFrame) -> pl.DataFrame:
     """Those whose instant `before` is one at which the listing's last answer held."""
     held = known_spans.select("listing_id", "until", known_at="at").sort("known_at")
-    found = queries.sort("before").join_asof(held, left_on="before", right_on="known_at", by="listing_id", check_sortedness=False)
+    found = queries.sort("before").join_asof(
+        held, left_on="before", right_on="known_at", by="listing_id", check_sortedness=False
+    )
     return found.filter(pl.col("before") < pl.col("until")).select(queries.columns)

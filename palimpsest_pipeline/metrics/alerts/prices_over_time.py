@@ -42,9 +42,14 @@ class PriceTimeline:
     def add_outcome_keys(self, places: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
         """`places` with the `outcome_key` of each. Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks one."""
         names = outcomes.select(pl.col("ordinal").alias("nth"), "outcome_key", market="market_key").unique()
-        markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select("line", "market", "outcome")
+        markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select(
+            "line", "market", "outcome"
+        )
         found = (
-            places.with_columns(line=(pl.col("place") // PLACES_PER_LINE).cast(pl.UInt32), nth=(pl.col("place") % PLACES_PER_LINE).cast(pl.Int16))
+            places.with_columns(
+                line=(pl.col("place") // PLACES_PER_LINE).cast(pl.UInt32),
+                nth=(pl.col("place") % PLACES_PER_LINE).cast(pl.Int16),
+            )
             .join(markets, on="line")
             .join(names, on=["market", "nth"], how="left")
             .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
@@ -52,11 +57,15 @@ class PriceTimeline:
         nameless = found.filter(pl.col("outcome_key").is_null())
         if nameless.height:
             market, ordinal = nameless.select("market", "nth").sort("market", "nth").row(0)
-            raise ValueError(f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given")
+            raise ValueError(
+                f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given"
+            )
         return found.select(*places.columns, "outcome_key")
 
 
-def build_price_timeline(looks: pl.DataFrame, changes: pl.DataFrame, anchored_listings: pl.DataFrame, silence_limit: timedelta) -> PriceTimeline:
+def build_price_timeline(
+    looks: pl.DataFrame, changes: pl.DataFrame, anchored_listings: pl.DataFrame, silence_limit: timedelta
+) -> PriceTimeline:
     """What stood on the listings of `anchored` (`add_kickoff`, and `since`: the begin of a UTC day, before which nothing counts) before kickoff.
 
     Raises ValueError on a limit that is not positive, and when a change has no answer among the looks.
@@ -71,7 +80,9 @@ def build_price_timeline(looks: pl.DataFrame, changes: pl.DataFrame, anchored_li
         .sort("listing_id", "at")
     )
     answered = pl.col("look") == LookResult.ANSWERED.value
-    moments = seen.filter(pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])).select("listing_id", "at", answered=answered)
+    moments = seen.filter(pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])).select(
+        "listing_id", "at", answered=answered
+    )
     ours = (
         changes.join(since, on="listing_id")
         .filter(pl.col("observed_at") >= pl.col("since"), pl.col("observed_at") < pl.col("kickoff_at"))
@@ -79,7 +90,13 @@ def build_price_timeline(looks: pl.DataFrame, changes: pl.DataFrame, anchored_li
         .unique([*_LINE_COLUMNS, "at"])
     )
     units = ours.select("listing_id", "market_key", "specifier").unique().sort(pl.all()).with_row_index("unit")
-    lines = ours.select(_LINE_COLUMNS).unique().sort(pl.all()).with_row_index("line").join(units, on=["listing_id", "market_key", "specifier"])
+    lines = (
+        ours.select(_LINE_COLUMNS)
+        .unique()
+        .sort(pl.all())
+        .with_row_index("line")
+        .join(units, on=["listing_id", "market_key", "specifier"])
+    )
     rows = _build_rows(ours, lines, moments.filter("answered").select("listing_id", "at"))
     return PriceTimeline(
         units,
@@ -105,9 +122,13 @@ def _build_rows(changes: pl.DataFrame, lines: pl.DataFrame, answers: pl.DataFram
     strangers = told.filter(pl.col("answer").is_null())
     if strangers.height:
         listing_id, at = strangers.select("listing_id", "at").row(0)
-        raise ValueError(f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers")
+        raise ValueError(
+            f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers"
+        )
     follows = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
-    return told.with_columns(until=pl.min_horizontal(follows, "next_day_at")).filter(pl.col("state") != MarketState.WITHDRAWN.value)
+    return told.with_columns(until=pl.min_horizontal(follows, "next_day_at")).filter(
+        pl.col("state") != MarketState.WITHDRAWN.value
+    )
 
 
 def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
@@ -119,7 +140,9 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
         .select("unit", "at", "until", "odds_milli", place=pl.col("line") * PLACES_PER_LINE + pl.col("ordinal"))
         .sort("place", "at")
     )
-    before = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in ("place", "odds_milli")) & (pl.col("at") == pl.col("until").shift())
+    before = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in ("place", "odds_milli")) & (
+        pl.col("at") == pl.col("until").shift()
+    )
     return (
         backable.with_columns(run=(~before.fill_null(value=False)).cum_sum())
         .group_by("run", maintain_order=True)
@@ -147,7 +170,15 @@ def find_price_at(queries: pl.DataFrame, prices: pl.DataFrame, instant: str) -> 
     """`asked` (place, and an instant in the column of that name) with `odds_milli`: the price that stood then; null when none did. Any order."""
     return (
         queries.sort(instant)
-        .join_asof(prices.select("place", "at", "until", "odds_milli").sort("at"), left_on=instant, right_on="at", by="place", check_sortedness=False)
-        .with_columns(odds_milli=pl.when(pl.col("until").is_null() | (pl.col(instant) < pl.col("until"))).then("odds_milli"))
+        .join_asof(
+            prices.select("place", "at", "until", "odds_milli").sort("at"),
+            left_on=instant,
+            right_on="at",
+            by="place",
+            check_sortedness=False,
+        )
+        .with_columns(
+            odds_milli=pl.when(pl.col("until").is_null() | (pl.col(instant) < pl.col("until"))).then("odds_milli")
+        )
         .select(*queries.columns, "odds_milli")
     )

@@ -47,7 +47,9 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
         "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
         *("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "n_union"),
     )
-    return build_violations("classes add up to the union", rates.filter(parts != pl.col("n_union")), _describe_platform_row(rates), sentence)
+    return build_violations(
+        "classes add up to the union", rates.filter(parts != pl.col("n_union")), _describe_platform_row(rates), sentence
+    )
 
 
 def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
@@ -66,8 +68,15 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
         (of_class == "competitor_only").sum().alias("competitor_only"),
         (of_class == "undetermined").sum().alias("undetermined"),
     )
-    both = rates.filter(pl.col("platform") == ALL_PLATFORMS).join(counted, on=[*cycle, "include_started"], how="full", coalesce=True)
-    pairs = {"matched": "n_matched_fixtures", "home_only": "n_home_only", "competitor_only": "n_competitor_only", "undetermined": "n_undetermined"}
+    both = rates.filter(pl.col("platform") == ALL_PLATFORMS).join(
+        counted, on=[*cycle, "include_started"], how="full", coalesce=True
+    )
+    pairs = {
+        "matched": "n_matched_fixtures",
+        "home_only": "n_home_only",
+        "competitor_only": "n_competitor_only",
+        "undetermined": "n_undetermined",
+    }
     both = both.with_columns(pl.col(*pairs, *pairs.values()).fill_null(0), pl.col("platform").fill_null(ALL_PLATFORMS))
     return pl.concat(
         build_violations(
@@ -83,9 +92,12 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
 def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
     """Each count of coverage_tournament, summed over tournaments, is that of match_rate_platform: competitors with theirs, `any` with `all`."""
     key = [*_select_cycle_columns(by_tournament, rates), "include_started", "platform"]
-    mine = by_tournament.group_by(key).agg(pl.col(name).sum().alias(f"{name}_summed") for name in _RATE_COLUMNS_BY_COUNT)
+    mine = by_tournament.group_by(key).agg(
+        pl.col(name).sum().alias(f"{name}_summed") for name in _RATE_COLUMNS_BY_COUNT
+    )
     theirs = rates.filter(pl.col("platform") != pl.col("home_platform")).with_columns(
-        n_without_sr=pl.col("n_listings") - pl.col("n_listings_with_sr"), platform=pl.col("platform").replace({ALL_PLATFORMS: ANY_COMPETITOR})
+        n_without_sr=pl.col("n_listings") - pl.col("n_listings_with_sr"),
+        platform=pl.col("platform").replace({ALL_PLATFORMS: ANY_COMPETITOR}),
     )
     both = theirs.join(mine, on=key, how="full", coalesce=True)
     found = []
@@ -93,10 +105,16 @@ def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.D
         of_union = pl.lit(None, pl.Int32) if union is None else pl.col(union).fill_null(0)
         rows = both.with_columns(
             summed=pl.col(f"{name}_summed").fill_null(0),
-            expected=pl.when(pl.col("platform") == ANY_COMPETITOR).then(of_union).otherwise(pl.col(competitor).fill_null(0)),
+            expected=pl.when(pl.col("platform") == ANY_COMPETITOR)
+            .then(of_union)
+            .otherwise(pl.col(competitor).fill_null(0)),
         ).filter(pl.col("summed") != pl.col("expected"))
-        sentence = pl.format("{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected")
-        found.append(build_violations("tournaments add up to the platforms", rows, _describe_platform_row(both), sentence))
+        sentence = pl.format(
+            "{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected"
+        )
+        found.append(
+            build_violations("tournaments add up to the platforms", rows, _describe_platform_row(both), sentence)
+        )
     return pl.concat(found)
 
 
@@ -131,8 +149,15 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
         & ((of_class != "home_only") | (at_home & (competitors == 0)))
         & ((of_class != "competitor_only") | (~at_home & (competitors > 0)))
     )
-    sentence = pl.format("is {} with {} competitors, listed on: {}", "fixture_class", "n_competitors", pl.col("platforms").list.join(", "))
-    return build_violations("classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence)
+    sentence = pl.format(
+        "is {} with {} competitors, listed on: {}",
+        "fixture_class",
+        "n_competitors",
+        pl.col("platforms").list.join(", "),
+    )
+    return build_violations(
+        "classes follow the platforms", coverage.filter(~lawful), pl.format("sr_id {}", "sr_id"), sentence
+    )
 
 
 def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
@@ -145,7 +170,10 @@ def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.Da
     )
     wrong = both.filter(pl.col("n_given") != pl.col("n_listings"))
     return build_violations(
-        "no listing is lost", wrong, _describe_platform_row(both), pl.format("{} listings given, {} counted", "n_given", "n_listings")
+        "no listing is lost",
+        wrong,
+        _describe_platform_row(both),
+        pl.format("{} listings given, {} counted", "n_given", "n_listings"),
     )
 
 
@@ -156,28 +184,41 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
     """
     far = (
         shifts.group_by("platform", "home_platform")
-        .agg((pl.col("kickoff_at") - pl.col("home_kickoff")).dt.total_seconds().median().alias("shift_s"), pl.len().alias("n"))
+        .agg(
+            (pl.col("kickoff_at") - pl.col("home_kickoff")).dt.total_seconds().median().alias("shift_s"),
+            pl.len().alias("n"),
+        )
         .filter(pl.col("n") >= CLOCK_MIN_FIXTURES, pl.col("shift_s").abs() > CLOCK_TOLERANCE_S)
         .sort("platform")
     )
-    sentence = pl.format("kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n")
+    sentence = pl.format(
+        "kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n"
+    )
     return build_violations("clocks agree", far, pl.col("platform"), sentence)
 
 
-def match_rates_are_usual(rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3) -> pl.DataFrame:
+def match_rates_are_usual(
+    rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3
+) -> pl.DataFrame:
     """Match rates of one cycle are no further from the median of earlier cycles than `tolerance`, up or down (platform, completeness, match_rate).
 
     Only complete discoveries are compared: what an incomplete one does to a rate is said elsewhere. Fewer than `min_earlier` say nothing.
     """
     known = pl.col("completeness") == "complete", pl.col("match_rate").is_not_null()
-    medians = earlier.filter(*known).group_by("platform").agg(pl.col("match_rate").median().alias("usual"), pl.len().alias("n"))
+    medians = (
+        earlier.filter(*known)
+        .group_by("platform")
+        .agg(pl.col("match_rate").median().alias("usual"), pl.len().alias("n"))
+    )
     far = (
         rates.filter(*known)
         .join(medians.filter(pl.col("n") >= min_earlier), on="platform")
         .filter((pl.col("match_rate") - pl.col("usual")).abs() > tolerance)
         .sort("platform")
     )
-    sentence = pl.format("match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n")
+    sentence = pl.format(
+        "match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n"
+    )
     return build_violations("match rates are usual", far, pl.col("platform"), sentence)
 
 
@@ -192,22 +233,29 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
     """
     failed = quality.filter(pl.col("completeness") == "failed")
     dropped = quality.filter(pl.col("completeness") != "failed", pl.col("drop_vs_median") > max_drop)
-    unanswered = quality.filter(pl.col("completeness") == "partial", pl.col("stage") == "capture", pl.col("drop_vs_median").is_null()).filter(
-        pl.col("fetched") < (1 - max_drop) * pl.col("declared")
-    )
+    unanswered = quality.filter(
+        pl.col("completeness") == "partial", pl.col("stage") == "capture", pl.col("drop_vs_median").is_null()
+    ).filter(pl.col("fetched") < (1 - max_drop) * pl.col("declared"))
     subject = pl.format("{} {}", "platform", "stage")
     return pl.concat(
         [
             build_violations(
-                "no stage is empty", failed, subject, pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored")
+                "no stage is empty",
+                failed,
+                subject,
+                pl.format("failed: {} fetched, {} parsed, {} stored", "fetched", "parsed", "stored"),
             ),
             build_violations(
                 "no stage is empty",
                 dropped,
                 subject,
-                pl.format("{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)),
+                pl.format(
+                    "{} fetched, {} of the trailing median missing", "fetched", pl.col("drop_vs_median").round(3)
+                ),
             ),
-            build_violations(UNANSWERED_LAW, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")),
+            build_violations(
+                UNANSWERED_LAW, unanswered, subject, pl.format("{} fetched of {} asked for", "fetched", "declared")
+            ),
         ]
     )
 
@@ -224,7 +272,12 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the ledger (core.unmapped_markets)."""
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
     wrong = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
-    lost = build_violations("mapping adds up", wrong, row, pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"))
+    lost = build_violations(
+        "mapping adds up",
+        wrong,
+        row,
+        pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"),
+    )
     key = ["cycle_id", "platform", "sport", "error_class"]
     counted = coverage.rename(ERROR_BY_COUNT_COLUMN).unpivot(
         list(ERROR_BY_COUNT_COLUMN.values()), index=key[:3], variable_name="error_class", value_name="counted"
@@ -237,7 +290,9 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     )
     subject = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "error_class")
     sentence = pl.format("{} occurrences counted, {} in core.unmapped_markets", "counted", "kept")
-    return pl.concat([lost, build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)])
+    return pl.concat(
+        [lost, build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)]
+    )
 
 
 def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
@@ -250,9 +305,17 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
     return pl.concat(
         [
             build_violations(
-                "markets are mapped", low, pl.col("platform"), pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(min_rate))
+                "markets are mapped",
+                low,
+                pl.col("platform"),
+                pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(min_rate)),
             ),
-            build_violations("markets are mapped", fallen, pl.col("platform"), pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate)),
+            build_violations(
+                "markets are mapped",
+                fallen,
+                pl.col("platform"),
+                pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate),
+            ),
         ]
     )
 
@@ -281,9 +344,17 @@ def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
     open_end = end.dt.to_string().fill_null("no end")
     return pl.concat(
         [
-            build_violations("intervals do not overlap", backwards, _describe_market(), pl.format("from {} it lasts until {}", begin, end)),
             build_violations(
-                "intervals do not overlap", overlapping, _describe_market(), pl.format("from {} to {}, the next from {}", begin, open_end, following)
+                "intervals do not overlap",
+                backwards,
+                _describe_market(),
+                pl.format("from {} it lasts until {}", begin, end),
+            ),
+            build_violations(
+                "intervals do not overlap",
+                overlapping,
+                _describe_market(),
+                pl.format("from {} to {}, the next from {}", begin, open_end, following),
             ),
         ]
     )
@@ -297,8 +368,15 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
     ended = rows.filter(end.is_not_null() & following.is_null())
     return pl.concat(
         [
-            build_violations("intervals have no holes", holes, _describe_market(), pl.format("nothing is said from {} to {}", end, following)),
-            build_violations("intervals have no holes", ended, _describe_market(), pl.format("nothing is said from {} on", end)),
+            build_violations(
+                "intervals have no holes",
+                holes,
+                _describe_market(),
+                pl.format("nothing is said from {} to {}", end, following),
+            ),
+            build_violations(
+                "intervals have no holes", ended, _describe_market(), pl.format("nothing is said from {} on", end)
+            ),
         ]
     )
 
@@ -307,7 +385,9 @@ def _add_next_start(intervals: pl.DataFrame) -> pl.DataFrame:
     """Each interval with `next_from`, the begin of the next one of its market; null for the last."""
     key = ["sr_id", "platform", "market_key", "specifier"]
     rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
-    return rows.with_columns(next_from=pl.when(pl.struct(key) == pl.struct(key).shift(-1)).then(pl.col("valid_from").shift(-1)))
+    return rows.with_columns(
+        next_from=pl.when(pl.struct(key) == pl.struct(key).shift(-1)).then(pl.col("valid_from").shift(-1))
+    )
 
 
 def _describe_market() -> pl.Expr:
@@ -317,7 +397,9 @@ def _describe_market() -> pl.Expr:
 def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     """Rows as violations of a law: about what, and what is wrong with it."""
     found = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
-    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(VIOLATIONS_SCHEMA)  # type: ignore[arg-type]
+    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(
+        VIOLATIONS_SCHEMA
+    )  # type: ignore[arg-type]
 
 
 def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:
@@ -326,7 +408,9 @@ def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:
 
 def _describe_platform_row(frame: pl.DataFrame) -> pl.Expr:
     """Which row: platform, universe, and the cycle where the frame holds one."""
-    universe = pl.when("include_started").then(pl.lit("with started fixtures")).otherwise(pl.lit("without started fixtures"))
+    universe = (
+        pl.when("include_started").then(pl.lit("with started fixtures")).otherwise(pl.lit("without started fixtures"))
+    )
     if "cycle_id" in frame.columns:
         return pl.format("cycle {}, {}, {}", "cycle_id", "platform", universe)
     return pl.format("{}, {}", "platform", universe)

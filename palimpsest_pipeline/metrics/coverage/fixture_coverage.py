@@ -95,7 +95,8 @@ def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
         grid.join(counted, on=key, how="left")
         .join(unidentified, on=key, how="left")
         .with_columns(
-            pl.col(*PAIR_COUNT_COLUMNS, "n_unidentified").fill_null(0), pl.col("missing_sr_ids").fill_null(pl.lit([], dtype=pl.List(pl.Int64)))
+            pl.col(*PAIR_COUNT_COLUMNS, "n_unidentified").fill_null(0),
+            pl.col("missing_sr_ids").fill_null(pl.lit([], dtype=pl.List(pl.Int64))),
         )
         .join(universe.tournaments, on="tournament_key", how="left")
         .with_columns(
@@ -135,7 +136,9 @@ def count_pairs() -> tuple[pl.Expr, ...]:
 
 def count_unidentified(universe: CoverageUniverse) -> pl.DataFrame:
     """`include_started, tournament_key, platform, n_unidentified`: listings without a fixture; `any` has all platforms'."""
-    lost = repeat_per_universe(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select("include_started", "tournament_key", "platform")
+    lost = repeat_per_universe(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select(
+        "include_started", "tournament_key", "platform"
+    )
     return (
         pl.concat([lost, lost.with_columns(platform=pl.lit(ANY_COMPETITOR))])
         .group_by("include_started", "tournament_key", "platform")

@@ -38,7 +38,9 @@ OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
 MINUTE: Final = pl.duration(minutes=1)
 
 
-def list_due_slots(known_kickoffs: pl.DataFrame, asked_slots: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime) -> pl.DataFrame:
+def list_due_slots(
+    known_kickoffs: pl.DataFrame, asked_slots: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime
+) -> pl.DataFrame:
     """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`: `SLOTS_SCHEMA`.
 
     It was kept when it was asked and at least one platform answered.
@@ -85,7 +87,13 @@ def select_lost_slots(slots: pl.DataFrame) -> pl.DataFrame:
 
 def count_silences(slots: pl.DataFrame) -> dict[str, int]:
     """Return the platforms that did not answer at slots that were kept, and at how many."""
-    counts = slots.filter("answered").select(pl.col("silent").explode(empty_as_null=False)).group_by("silent").len().sort("silent")
+    counts = (
+        slots.filter("answered")
+        .select(pl.col("silent").explode(empty_as_null=False))
+        .group_by("silent")
+        .len()
+        .sort("silent")
+    )
     return dict(counts.iter_rows())
 
 
@@ -105,7 +113,9 @@ def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
             silent=pl.col("silent").list.explode(empty_as_null=False).unique().sort(),
         )
     )
-    return stretches.sort("first_slot_at", "sr_id").select(pl.col(name).cast(dtype) for name, dtype in LOST_STRETCHES_SCHEMA.items())
+    return stretches.sort("first_slot_at", "sr_id").select(
+        pl.col(name).cast(dtype) for name, dtype in LOST_STRETCHES_SCHEMA.items()
+    )
 
 
 def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
@@ -124,7 +134,9 @@ def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
             n_fixtures=pl.col("sr_id").n_unique(),
         )
     )
-    return stretches.sort("first_slot_at", descending=True).select(pl.col(name).cast(dtype) for name, dtype in OUTAGES_SCHEMA.items())
+    return stretches.sort("first_slot_at", descending=True).select(
+        pl.col(name).cast(dtype) for name, dtype in OUTAGES_SCHEMA.items()
+    )
 
 
 def _is_due(tiers: Mapping[int, int]) -> pl.Expr:

@@ -72,7 +72,10 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
         .agg(
             pl.col("n_markets").sum().alias("n_markets_seen"),
             pl.col("n_markets").filter(of_class == "").sum().alias("n_mapped"),
-            *(pl.col("n_markets").filter(of_class == error).sum().alias(name) for name, error in ERROR_BY_COUNT_COLUMN.items()),
+            *(
+                pl.col("n_markets").filter(of_class == error).sum().alias(name)
+                for name, error in ERROR_BY_COUNT_COLUMN.items()
+            ),
         )
         .join(affected, on=key, how="left")
         .with_columns(
@@ -85,7 +88,9 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
     )
 
 
-def build_unmapped_market(ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame) -> pl.DataFrame:
+def build_unmapped_market(
+    ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame
+) -> pl.DataFrame:
     """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET_SCHEMA`), by platform and rank.
 
     `ledger`: one row per UNMAPPED_KEY with the columns that are not added here. `known`: platform, sport, external_market_id of the vocabulary's

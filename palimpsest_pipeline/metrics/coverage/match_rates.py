@@ -9,7 +9,13 @@ import polars as pl
 from palimpsest_pipeline.domain.enums import Completeness, Platform
 from palimpsest_pipeline.domain.schemas import INSTANT
 
-from .fixture_coverage import PAIR_COUNT_COLUMNS, build_constant_columns, count_pairs, divide_or_null, repeat_per_universe
+from .fixture_coverage import (
+    PAIR_COUNT_COLUMNS,
+    build_constant_columns,
+    count_pairs,
+    divide_or_null,
+    repeat_per_universe,
+)
 from .universe import ANY_COMPETITOR, PARTIAL_RANK, CoverageUniverse, name_evidence, rank_evidence
 
 ALL_PLATFORMS: Final = "all"
@@ -39,12 +45,19 @@ MATCH_RATE_PLATFORM_SCHEMA: Final[dict[str, pl.DataType]] = {
     "evidence": pl.String(),
     "delta_vs_prev": pl.Float64(),
 }
-PREVIOUS_COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "include_started": pl.Boolean(), "n_fixtures": pl.Int32()}
+PREVIOUS_COUNTS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "include_started": pl.Boolean(),
+    "n_fixtures": pl.Int32(),
+}
 _RATE_KEY: Final = ["platform", "include_started"]
 
 
 def build_match_rate_platform(
-    universe: CoverageUniverse, *, completeness: Mapping[Platform, Completeness] | None = None, previous_counts: pl.DataFrame | None = None
+    universe: CoverageUniverse,
+    *,
+    completeness: Mapping[Platform, Completeness] | None = None,
+    previous_counts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Rows for every platform and `all`, for both universes (columns `MATCH_RATE_PLATFORM_SCHEMA`), platforms by name.
 
@@ -52,7 +65,9 @@ def build_match_rate_platform(
     `previous`: the frame of the cycle before, at least columns `PREVIOUS_COUNTS_SCHEMA`; None or empty for the first.
     """
     names = [*universe.platforms, ALL_PLATFORMS]
-    grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(pl.DataFrame({"include_started": [False, True]}), how="cross")
+    grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(
+        pl.DataFrame({"include_started": [False, True]}), how="cross"
+    )
     before = pl.DataFrame(schema=PREVIOUS_COUNTS_SCHEMA) if previous_counts is None else previous_counts
     rows = (
         grid.join(_count_fixtures(universe), on=_RATE_KEY, how="left")
@@ -67,10 +82,14 @@ def build_match_rate_platform(
         listing_match_rate=divide_or_null("n_matched_listings", "n_listings"),
         fixture_match_rate=divide_or_null("n_matched_fixtures", "n_fixtures"),
         home_covered_rate=divide_or_null("n_matched_fixtures", "n_home"),
-        overall_match_rate=pl.when(pl.col("platform") == ALL_PLATFORMS).then(divide_or_null("n_matched_fixtures", "n_union")),
+        overall_match_rate=pl.when(pl.col("platform") == ALL_PLATFORMS).then(
+            divide_or_null("n_matched_fixtures", "n_union")
+        ),
         link_accuracy=divide_or_null("linked_to_home", "linked_expected"),
         dup_ratio=divide_or_null("n_listings_with_sr", "n_fixtures"),
-        delta_vs_prev=pl.when(pl.col("n_before") > 0).then((pl.col("n_fixtures").cast(pl.Int64) - pl.col("n_before")) / pl.col("n_before")),
+        delta_vs_prev=pl.when(pl.col("n_before") > 0).then(
+            (pl.col("n_fixtures").cast(pl.Int64) - pl.col("n_before")) / pl.col("n_before")
+        ),
     )
     return rows.sort(_RATE_KEY).select(pl.col(name).cast(dtype) for name, dtype in MATCH_RATE_PLATFORM_SCHEMA.items())
 
@@ -82,7 +101,11 @@ def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
     own = together.filter("on_home").with_columns(platform=pl.lit(home), on_platform=pl.lit(value=True))
     union = together.with_columns(platform=pl.lit(ALL_PLATFORMS), on_platform=pl.lit(value=True))
     pairs = pl.concat([universe.pairs.filter(pl.col("platform") != ANY_COMPETITOR), own, union])
-    counted = repeat_per_universe(pairs).group_by(_RATE_KEY).agg(*count_pairs(), pl.col("outcome").is_not_null().sum().alias("n_union"))
+    counted = (
+        repeat_per_universe(pairs)
+        .group_by(_RATE_KEY)
+        .agg(*count_pairs(), pl.col("outcome").is_not_null().sum().alias("n_union"))
+    )
     return counted.select(
         *_RATE_KEY,
         *(name for name in PAIR_COUNT_COLUMNS if name in MATCH_RATE_PLATFORM_SCHEMA),
@@ -109,7 +132,10 @@ def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
         universe.listings.join(matched, on="fixture_sr_id", how="left")
         .join(with_home, on=["platform", "fixture_sr_id"], how="left")
         .with_columns(
-            is_matched=pl.when(pl.col("platform") == universe.home).then(pl.col("in_union")).otherwise(pl.col("with_home")).fill_null(value=False),
+            is_matched=pl.when(pl.col("platform") == universe.home)
+            .then(pl.col("in_union"))
+            .otherwise(pl.col("with_home"))
+            .fill_null(value=False),
             expected=pl.col("sr_id").is_in(stated_at_home).fill_null(value=False),
             linked=pl.col("fixture_sr_id").is_in(home_fixtures).fill_null(value=False),
         )
@@ -130,16 +156,28 @@ def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
 
 def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
     """A platform's row compares it with home and rests on the weaker of the two; the union on the weakest of all."""
-    whole = universe.looked_tournaments.filter(pl.col("tournament_external_id") == "*").select("platform", rank=rank_evidence(pl.col("evidence")))
+    whole = universe.looked_tournaments.filter(pl.col("tournament_external_id") == "*").select(
+        "platform", rank=rank_evidence(pl.col("evidence"))
+    )
     ranks = dict(whole.iter_rows())
-    parts = {p.value: max(ranks.get(p.value, PARTIAL_RANK), ranks.get(universe.home.value, PARTIAL_RANK)) for p in universe.platforms}
+    parts = {
+        p.value: max(ranks.get(p.value, PARTIAL_RANK), ranks.get(universe.home.value, PARTIAL_RANK))
+        for p in universe.platforms
+    }
     parts[ALL_PLATFORMS] = max(parts.values())
-    frame = pl.DataFrame({"platform": list(parts), "rank": list(parts.values())}, schema={"platform": pl.String, "rank": pl.Int8})
+    frame = pl.DataFrame(
+        {"platform": list(parts), "rank": list(parts.values())}, schema={"platform": pl.String, "rank": pl.Int8}
+    )
     return frame.select("platform", evidence=name_evidence(pl.col("rank")))
 
 
-def _build_completeness(universe: CoverageUniverse, completeness_by_platform: Mapping[Platform, Completeness]) -> pl.DataFrame:
+def _build_completeness(
+    universe: CoverageUniverse, completeness_by_platform: Mapping[Platform, Completeness]
+) -> pl.DataFrame:
     parts = {p.value: completeness_by_platform.get(p, Completeness.FAILED).value for p in universe.platforms}
     kinds = set(parts.values())
     parts[ALL_PLATFORMS] = kinds.pop() if len(kinds) == 1 else Completeness.PARTIAL.value
-    return pl.DataFrame({"platform": list(parts), "completeness": list(parts.values())}, schema={"platform": pl.String, "completeness": pl.String})
+    return pl.DataFrame(
+        {"platform": list(parts), "completeness": list(parts.values())},
+        schema={"platform": pl.String, "completeness": pl.String},
+    )

@@ -53,14 +53,22 @@ MANIFESTS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "declared": pl.Int32(),
     "completeness": pl.String(),
 }
-DISCOVERED_SCHEMA: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "n_matches": pl.Int32(), "n_listings": pl.Int32()}
+DISCOVERED_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "n_matches": pl.Int32(),
+    "n_listings": pl.Int32(),
+}
 HISTORY_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "keyframe": pl.Boolean(),
     "n_changed": pl.Int32(),
     "n_markets_mapped": pl.Int32(),
 }
-MEDIANS_SCHEMA: Final[dict[str, pl.DataType]] = {"platform": pl.String(), "stage": pl.String(), "fetched_median": pl.Float64()}
+MEDIANS_SCHEMA: Final[dict[str, pl.DataType]] = {
+    "platform": pl.String(),
+    "stage": pl.String(),
+    "fetched_median": pl.Float64(),
+}
 _STAGE_KEY: Final = ["platform", "stage"]
 
 
@@ -97,13 +105,19 @@ def build_run_quality(
         .join(_count_captures(history), on="platform", how="left")
         .join(_count_rejects(rejects), on=_STAGE_KEY, how="left")
         .join(medians.select(*_STAGE_KEY, "fetched_median"), on=_STAGE_KEY, how="left")
-        .with_columns(pl.selectors.starts_with("n_", "detail_").fill_null(0), pl.col("bytes").fill_null(0), pl.col("wall_s").fill_null(0.0))
+        .with_columns(
+            pl.selectors.starts_with("n_", "detail_").fill_null(0),
+            pl.col("bytes").fill_null(0),
+            pl.col("wall_s").fill_null(0.0),
+        )
         .with_columns(_build_stage_columns())
         .with_columns(completeness=_choose_completeness())
         .with_columns(
             pl.lit(as_of, INSTANT).alias("as_of"),
             pl.col("errors_by_class").fill_null("{}"),
-            change_ratio=pl.when(pl.col("changed") + pl.col("confirmed") > 0).then(pl.col("changed") / (pl.col("changed") + pl.col("confirmed"))),
+            change_ratio=pl.when(pl.col("changed") + pl.col("confirmed") > 0).then(
+                pl.col("changed") / (pl.col("changed") + pl.col("confirmed"))
+            ),
             drop_vs_median=pl.when(pl.col("fetched_median") > 0).then(1 - pl.col("fetched") / pl.col("fetched_median")),
             blocked_downstream=pl.col("completeness") == Completeness.FAILED.value,
         )
@@ -121,7 +135,8 @@ def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
         stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),
         usable=usable,
         settled=usable | (pl.col("failure") == FailureClass.NOT_FOUND.value),
-        age_ignored=(pl.col("headers").str.json_path_match("$.age") != "0") & (pl.col("observed_at") == pl.col("received_at")),
+        age_ignored=(pl.col("headers").str.json_path_match("$.age") != "0")
+        & (pl.col("observed_at") == pl.col("received_at")),
         duration_ms=pl.when(~spared.fill_null(value=False)).then(duration),
     )
 
@@ -150,7 +165,11 @@ def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
         pl.col("bytes").sum(),
         (pl.col("received_at").max() - pl.col("requested_at").min()).dt.total_seconds(fractional=True).alias("wall_s"),
     )
-    nothing_sent = (pl.lit(None, pl.Float64).alias("p50_ms"), pl.lit(None, pl.Float64).alias("p95_ms"), pl.lit(0.0).alias("wall_s"))
+    nothing_sent = (
+        pl.lit(None, pl.Float64).alias("p50_ms"),
+        pl.lit(None, pl.Float64).alias("p95_ms"),
+        pl.lit(0.0).alias("wall_s"),
+    )
     none = {name: pl.lit(0, counted.schema[name]) for name in ("bytes", "n_ages_ignored")}
     storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), **none)
     return pl.concat([counted, storage])
@@ -175,7 +194,9 @@ def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
     parts = pl.col("declared").filter(~whole).drop_nulls()
     return manifests.group_by("platform").agg(
         pl.lit(DISCOVERY).alias("stage"),
-        pl.coalesce(pl.col("declared").filter(whole).first(), pl.when(parts.len() > 0).then(parts.sum())).alias("promised"),
+        pl.coalesce(pl.col("declared").filter(whole).first(), pl.when(parts.len() > 0).then(parts.sum())).alias(
+            "promised"
+        ),
         pl.col("completeness").filter(whole).first().alias("discovery"),
     )
 
@@ -200,7 +221,9 @@ def _count_rejects(rejects: pl.DataFrame) -> pl.DataFrame:
         .agg(pl.col("n_answers").sum().alias("n_refused"), pl.col("n_entries").sum().alias("n_refused_entries"))
     )
     # Storage writes what was read: an answer refused before it is not storage's to have stored.
-    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(stage=pl.lit(STORAGE), n_refused_entries=0 * pl.col("n_refused_entries"))
+    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(
+        stage=pl.lit(STORAGE), n_refused_entries=0 * pl.col("n_refused_entries")
+    )
     return pl.concat([counted, storage])
 
 
@@ -210,7 +233,12 @@ def _build_stage_columns() -> list[pl.Expr]:
     read = pl.max_horizontal(pl.col("n_usable").cast(pl.Int64) - pl.col("n_refused"), pl.lit(0, pl.Int64))
     refused = pl.when(at_storage).then(0).otherwise(pl.col("n_refused") + pl.col("n_refused_entries"))
     return [
-        pl.when(at_discovery).then(pl.col("promised")).when(at_storage).then(read).otherwise(pl.col("n_asked")).alias("declared"),
+        pl.when(at_discovery)
+        .then(pl.col("promised"))
+        .when(at_storage)
+        .then(read)
+        .otherwise(pl.col("n_asked"))
+        .alias("declared"),
         pl.col("n_matches").alias("discovered"),
         pl.col("n_usable").alias("fetched"),
         read.alias("parsed"),
@@ -225,7 +253,9 @@ def _build_stage_columns() -> list[pl.Expr]:
 def _choose_completeness() -> pl.Expr:
     """Discovery: what the tree's manifest says, and failed without a match. Capture: every listing asked answered, or was said to be gone.
     Storage: a capture for every answer read. Outside a full cycle, nothing to do is complete."""
-    complete, partial, failed = (pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED))
+    complete, partial, failed = (
+        pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED)
+    )
     idle = pl.when("full").then(failed).otherwise(complete)
     discovery = (
         pl.when(pl.col("full") & (pl.col("discovered") == 0))
@@ -250,4 +280,10 @@ def _choose_completeness() -> pl.Expr:
         .then(partial)
         .otherwise(complete)
     )
-    return pl.when(pl.col("stage") == DISCOVERY).then(discovery).when(pl.col("stage") == CAPTURE).then(capture).otherwise(storage)
+    return (
+        pl.when(pl.col("stage") == DISCOVERY)
+        .then(discovery)
+        .when(pl.col("stage") == CAPTURE)
+        .then(capture)
+        .otherwise(storage)
+    )

@@ -14,7 +14,11 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 ANY_COMPETITOR: Final = "any"
 """All competitors together, in `pairs`."""
-_RANK_BY_EVIDENCE: Final = {PresenceEvidence.COMPLETE.value: 0, PresenceEvidence.CARRIED.value: 1, PresenceEvidence.PARTIAL.value: 2}
+_RANK_BY_EVIDENCE: Final = {
+    PresenceEvidence.COMPLETE.value: 0,
+    PresenceEvidence.CARRIED.value: 1,
+    PresenceEvidence.PARTIAL.value: 2,
+}
 _EVIDENCE_BY_RANK: Final = {rank: word for word, rank in _RANK_BY_EVIDENCE.items()}
 PARTIAL_RANK: Final = _RANK_BY_EVIDENCE[PresenceEvidence.PARTIAL.value]
 
@@ -70,9 +74,13 @@ class CoverageUniverse:
         strangers = set(matches["platform"].unique()) - set(order)
         if strangers:
             raise ValueError(f"listings of platforms that are not compared: {', '.join(sorted(strangers))}")
-        lost = matches.filter(pl.col("fixture_sr_id").is_not_null()).join(fixtures, left_on="fixture_sr_id", right_on="sr_id", how="anti")
+        lost = matches.filter(pl.col("fixture_sr_id").is_not_null()).join(
+            fixtures, left_on="fixture_sr_id", right_on="sr_id", how="anti"
+        )
         if not lost.is_empty():
-            raise ValueError(f"listings of fixtures that are not given: {lost['fixture_sr_id'].unique().sort().head(5).to_list()}")
+            raise ValueError(
+                f"listings of fixtures that are not given: {lost['fixture_sr_id'].unique().sort().head(5).to_list()}"
+            )
         present = fixtures.join(matches, left_on="sr_id", right_on="fixture_sr_id", how="semi").with_columns(
             started=pl.col("effective_kickoff") <= pl.lit(as_of, INSTANT)
         )
@@ -114,11 +122,15 @@ def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFr
     keys = links.select("platform", tournament_external_id="external_id", own_key="tournament_key")
     alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
     return (
-        matches.join(fixtures.select("sr_id", "tournament_key", "started"), left_on="fixture_sr_id", right_on="sr_id", how="left")
+        matches.join(
+            fixtures.select("sr_id", "tournament_key", "started"), left_on="fixture_sr_id", right_on="sr_id", how="left"
+        )
         .join(keys, on=["platform", "tournament_external_id"], how="left")
         .with_columns(
             pl.coalesce("tournament_key", "own_key", alone).alias("tournament_key"),
-            pl.coalesce("started", pl.col("kickoff_at") <= pl.lit(as_of, INSTANT), pl.lit(value=False)).alias("started"),
+            pl.coalesce("started", pl.col("kickoff_at") <= pl.lit(as_of, INSTANT), pl.lit(value=False)).alias(
+                "started"
+            ),
         )
         .drop("own_key")
     )
@@ -126,7 +138,9 @@ def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFr
 
 def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
     """Tournaments in use; one that the crosswalk does not hold stands alone under its listings' own words."""
-    ranks = pl.DataFrame({"platform": list(order), "rank": range(len(order))}, schema={"platform": pl.String, "rank": pl.Int32})
+    ranks = pl.DataFrame(
+        {"platform": list(order), "rank": range(len(order))}, schema={"platform": pl.String, "rank": pl.Int32}
+    )
     unlinked = (
         listings.join(tournaments, on="tournament_key", how="anti")
         .join(ranks, on="platform")
@@ -134,28 +148,44 @@ def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: 
         .unique(subset="tournament_key", keep="first", maintain_order=True)
         .select("tournament_key", "sport", country="country_raw", display_name="tournament_name")
     )
-    used = tournaments.select("tournament_key", "sport", "country", "display_name").join(listings, on="tournament_key", how="semi")
+    used = tournaments.select("tournament_key", "sport", "country", "display_name").join(
+        listings, on="tournament_key", how="semi"
+    )
     return pl.concat([used, unlinked]).sort("tournament_key")
 
 
 def _build_cells(
-    listings: pl.DataFrame, fixtures: pl.DataFrame, looked_tournaments: pl.DataFrame, links: pl.DataFrame, order: Sequence[Platform]
+    listings: pl.DataFrame,
+    fixtures: pl.DataFrame,
+    looked_tournaments: pl.DataFrame,
+    links: pl.DataFrame,
+    order: Sequence[Platform],
 ) -> pl.DataFrame:
     """What each platform says of each fixture. Absence is known when the platform's every tournament was looked at, or when each of its
     tournaments linked to the fixture's was; a tournament known but not received leaves it open."""
-    grid = fixtures.select("sr_id", "tournament_key").join(pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross")
-    known = looked_tournaments.select("platform", "tournament_external_id", "stale_since", rank=rank_evidence(pl.col("evidence")))
-    whole = known.filter(pl.col("tournament_external_id") == "*").select("platform", whole_rank="rank", whole_stale="stale_since")
+    grid = fixtures.select("sr_id", "tournament_key").join(
+        pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross"
+    )
+    known = looked_tournaments.select(
+        "platform", "tournament_external_id", "stale_since", rank=rank_evidence(pl.col("evidence"))
+    )
+    whole = known.filter(pl.col("tournament_external_id") == "*").select(
+        "platform", whole_rank="rank", whole_stale="stale_since"
+    )
     linked = (
         links.select("platform", "tournament_key", tournament_external_id="external_id")
         .join(known, on=["platform", "tournament_external_id"], how="left")
         .join(whole, on="platform")
         # A tournament that has no row of its own was looked at when, and as well as, the platform was.
         .with_columns(
-            stale_since=pl.when(pl.col("rank").is_null()).then("whole_stale").otherwise("stale_since"), rank=pl.coalesce("rank", "whole_rank")
+            stale_since=pl.when(pl.col("rank").is_null()).then("whole_stale").otherwise("stale_since"),
+            rank=pl.coalesce("rank", "whole_rank"),
         )
         .group_by("platform", "tournament_key")
-        .agg(pl.col("rank").max().alias("linked_rank"), pl.col("stale_since").filter(pl.col("rank") == 1).min().alias("linked_stale"))
+        .agg(
+            pl.col("rank").max().alias("linked_rank"),
+            pl.col("stale_since").filter(pl.col("rank") == 1).min().alias("linked_stale"),
+        )
     )
     absence = (
         pl.when(pl.col("whole_rank") == 0)
@@ -164,7 +194,9 @@ def _build_cells(
         .then(PARTIAL_RANK)
         .otherwise(pl.coalesce("linked_rank", "whole_rank"))
     )
-    stale = pl.coalesce(pl.when(pl.col("linked_rank") == 1).then("linked_stale"), pl.when(pl.col("whole_rank") == 1).then("whole_stale"))
+    stale = pl.coalesce(
+        pl.when(pl.col("linked_rank") == 1).then("linked_stale"), pl.when(pl.col("whole_rank") == 1).then("whole_stale")
+    )
     return (
         grid.join(_find_best_sightings(listings), on=["sr_id", "platform"], how="left")
         .join(whole, on="platform", how="left")
@@ -177,7 +209,9 @@ def _build_cells(
             "listed",
             missing=~pl.col("listed") & (pl.col("absence_rank") < PARTIAL_RANK),
             evidence_rank="evidence_rank",
-            stale_since=pl.when(pl.col("evidence_rank") == 1).then(pl.when("listed").then("seen_stale").otherwise(stale)),
+            stale_since=pl.when(pl.col("evidence_rank") == 1).then(
+                pl.when("listed").then("seen_stale").otherwise(stale)
+            ),
         )
         .sort("sr_id", "platform")
     )
@@ -189,14 +223,21 @@ def _find_best_sightings(listings: pl.DataFrame) -> pl.DataFrame:
         listings.filter(pl.col("fixture_sr_id").is_not_null())
         .with_columns(rank=rank_evidence(pl.col("evidence")).fill_null(PARTIAL_RANK))
         .group_by(pl.col("fixture_sr_id").alias("sr_id"), "platform")
-        .agg(pl.col("rank").min().alias("seen_rank"), pl.col("stale_since").filter(pl.col("rank") == 1).max().alias("seen_stale"))
+        .agg(
+            pl.col("rank").min().alias("seen_rank"),
+            pl.col("stale_since").filter(pl.col("rank") == 1).max().alias("seen_stale"),
+        )
     )
 
 
 def _build_pairs(cells: pl.DataFrame, fixtures: pl.DataFrame, home: Platform) -> pl.DataFrame:
     ours = cells.filter(pl.col("platform") == home).select("sr_id", on_home="listed", home_missing="missing")
-    theirs = cells.filter(pl.col("platform") != home).select("sr_id", "platform", on_platform="listed", platform_missing="missing")
-    together = theirs.group_by("sr_id").agg(pl.lit(ANY_COMPETITOR).alias("platform"), pl.col("on_platform").any(), pl.col("platform_missing").all())
+    theirs = cells.filter(pl.col("platform") != home).select(
+        "sr_id", "platform", on_platform="listed", platform_missing="missing"
+    )
+    together = theirs.group_by("sr_id").agg(
+        pl.lit(ANY_COMPETITOR).alias("platform"), pl.col("on_platform").any(), pl.col("platform_missing").all()
+    )
     on_home, on_platform = pl.col("on_home"), pl.col("on_platform")
     outcome = (
         pl.when(on_home & on_platform)
@@ -212,6 +253,15 @@ def _build_pairs(cells: pl.DataFrame, fixtures: pl.DataFrame, home: Platform) ->
         pl.concat([theirs, together.select(theirs.columns)])
         .join(ours, on="sr_id")
         .join(fixtures.select("sr_id", "tournament_key", "effective_kickoff", "started"), on="sr_id")
-        .select("sr_id", "tournament_key", "effective_kickoff", "started", "platform", "on_home", "on_platform", outcome=outcome)
+        .select(
+            "sr_id",
+            "tournament_key",
+            "effective_kickoff",
+            "started",
+            "platform",
+            "on_home",
+            "on_platform",
+            outcome=outcome,
+        )
         .sort("sr_id", "platform")
     )

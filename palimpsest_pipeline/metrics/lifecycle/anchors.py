@@ -28,13 +28,20 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
         .with_columns(to_come=pl.col("kickoff_at") > pl.lit(as_of, INSTANT))
         .sort("sr_id", "platform", "listing_id")
     )
-    for key, what in ((("sr_id", "platform"), "listings that speak for one platform on one fixture"), (("listing_id",), "rows of one listing")):
+    for key, what in (
+        (("sr_id", "platform"), "listings that speak for one platform on one fixture"),
+        (("listing_id",), "rows of one listing"),
+    ):
         twice = rows.filter(rows.select(key).is_duplicated())
         if twice.height:
-            raise ValueError(f"{twice.height} {what}, first {twice.select('sr_id', 'platform', 'listing_id').row(0, named=True)}: give one")
+            raise ValueError(
+                f"{twice.height} {what}, first {twice.select('sr_id', 'platform', 'listing_id').row(0, named=True)}: give one"
+            )
     if rows["kickoff_at"].has_nulls():
         fixtures = rows.filter(pl.col("kickoff_at").is_null())["sr_id"].unique().sort()
-        raise ValueError(f"{len(fixtures)} fixtures have no kickoff, first sr_id {fixtures[0]}: give at least one version of each")
+        raise ValueError(
+            f"{len(fixtures)} fixtures have no kickoff, first sr_id {fixtures[0]}: give at least one version of each"
+        )
     return rows
 
 

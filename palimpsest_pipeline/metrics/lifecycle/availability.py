@@ -62,7 +62,13 @@ LISTINGS_AT_ONCE: Final = 50
 
 
 def build_availability_intervals(
-    listings: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, kickoffs: pl.DataFrame, *, as_of: datetime, silence_limit: timedelta
+    listings: pl.DataFrame,
+    looks: pl.DataFrame,
+    changes: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    *,
+    as_of: datetime,
+    silence_limit: timedelta,
 ) -> pl.DataFrame:
     """Intervals of every market that was ever in an answer, and of every listing that was ever seen: columns `AVAILABILITY_SCHEMA`, sorted by key.
 
@@ -88,7 +94,9 @@ def build_availability_intervals(
     return pl.concat(parts)
 
 
-def _build_intervals(anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
+def _build_intervals(
+    anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta
+) -> pl.DataFrame:
     """The intervals of these listings, whose looks and changes these are. Names of markets are Enums: they sort as their texts do, but fast."""
     news = _build_listing_news(looks)
     of_markets = _build_market_marks(_build_outcome_marks(changes, looks))
@@ -115,7 +123,9 @@ def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.Data
     uncounted = before.filter(look == LookResult.ANSWERED.value, pl.col("n_markets_priced").is_null())
     if uncounted.height:
         raise ValueError(f"{uncounted.height} answers without n_markets_priced, e.g. {uncounted.row(0, named=True)}")
-    seen_at = pl.col("at").filter(look.is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])).min().over("listing_id")
+    seen_at = (
+        pl.col("at").filter(look.is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])).min().over("listing_id")
+    )
     asked = look.is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
     return before.filter(pl.col("at") >= seen_at).with_columns(
         shown=pl.when(asked | (look == LookResult.LISTED.value)).then(look).forward_fill().over("listing_id"),
@@ -129,10 +139,16 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
     A row that the first answer of a later day lacks is withdrawn from that answer on.
     """
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).select("listing_id", "at")
-    rows = changes.filter(pl.col("observed_at") < pl.col("kickoff_at")).rename({"observed_at": "at"}).unique([*UNIT_COLUMNS, "outcome", "at"])
+    rows = (
+        changes.filter(pl.col("observed_at") < pl.col("kickoff_at"))
+        .rename({"observed_at": "at"})
+        .unique([*UNIT_COLUMNS, "outcome", "at"])
+    )
     strays = rows.join(answers, on=["listing_id", "at"], how="anti")
     if strays.height:
-        raise ValueError(f"{strays.height} changes at an instant without an answer among the looks, e.g. {strays.row(0, named=True)}")
+        raise ValueError(
+            f"{strays.height} changes at an instant without an answer among the looks, e.g. {strays.row(0, named=True)}"
+        )
     days = answers.group_by("listing_id", day=pl.col("at").dt.date()).agg(pl.col("at").min()).sort("listing_id", "day")
     next_days = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
     told = (
@@ -143,11 +159,19 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
         .with_columns(row=pl.struct(*UNIT_COLUMNS, "outcome").rle_id())
     )
     last_of_day = (pl.col("row") != pl.col("row").shift(-1)) | (pl.col("at").shift(-1) > pl.col("next_day_at"))
-    is_lacking = last_of_day.fill_null(value=True) & (pl.col("state") != WITHDRAWN) & pl.col("next_day_at").is_not_null()
+    is_lacking = (
+        last_of_day.fill_null(value=True) & (pl.col("state") != WITHDRAWN) & pl.col("next_day_at").is_not_null()
+    )
     told = told.with_columns(lacking=is_lacking)
-    same = _equals_previous("row") & pl.all_horizontal(_equals_previous(name) for name in ("state", *COUNT_COLUMNS)) & ~pl.col("lacking").shift(1)
+    same = (
+        _equals_previous("row")
+        & pl.all_horizontal(_equals_previous(name) for name in ("state", *COUNT_COLUMNS))
+        & ~pl.col("lacking").shift(1)
+    )
     nothing = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNT_COLUMNS)]
-    differing = told.filter(same.not_().fill_null(value=True)).select("row", *UNIT_COLUMNS, "at", "state", *COUNT_COLUMNS)
+    differing = told.filter(same.not_().fill_null(value=True)).select(
+        "row", *UNIT_COLUMNS, "at", "state", *COUNT_COLUMNS
+    )
     gone = told.filter("lacking").select("row", *UNIT_COLUMNS, pl.col("next_day_at").alias("at"), *nothing)
     return pl.concat([differing, gone]).sort("row", "at")
 
@@ -178,8 +202,14 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
     )
     n_priced = pl.col("odds_milli").list.agg(pl.element().count())
     return numbered.join(by_mask, on="nth_row", how="left").with_columns(
-        n_outcomes=pl.when(pl.col("state") == WITHDRAWN).then(0).otherwise(pl.coalesce("listed", n_priced)).cast(pl.Int32),
-        n_outcomes_active=pl.when(pl.col("state") == OFFERED).then(pl.coalesce("backable", n_priced)).otherwise(0).cast(pl.Int32),
+        n_outcomes=pl.when(pl.col("state") == WITHDRAWN)
+        .then(0)
+        .otherwise(pl.coalesce("listed", n_priced))
+        .cast(pl.Int32),
+        n_outcomes_active=pl.when(pl.col("state") == OFFERED)
+        .then(pl.coalesce("backable", n_priced))
+        .otherwise(0)
+        .cast(pl.Int32),
     )
 
 
@@ -191,7 +221,9 @@ def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
     summed = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
     best = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
     return (
-        outcome_marks.with_columns((pl.col("state") == state).cast(pl.Int32).alias(state) for state in (OFFERED, SUSPENDED, NO_PRICE))
+        outcome_marks.with_columns(
+            (pl.col("state") == state).cast(pl.Int32).alias(state) for state in (OFFERED, SUSPENDED, NO_PRICE)
+        )
         .with_columns(_subtract_previous(n, "row") for n in summed)
         .group_by(*UNIT_COLUMNS, "at")
         .agg(n.sum() for n in summed)
@@ -199,14 +231,19 @@ def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
         .with_columns(market=pl.struct(UNIT_COLUMNS).rle_id())
         .with_columns(n.cum_sum().over("market") for n in summed)
         .select(
-            *UNIT_COLUMNS, "at", best.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"), *COUNT_COLUMNS
+            *UNIT_COLUMNS,
+            "at",
+            best.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"),
+            *COUNT_COLUMNS,
         )
     )
 
 
 def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.DataFrame:
     """What each answer says of its listing as a whole, in the columns of `of_markets`: offered when any market is, suspended when it has others."""
-    live = market_marks.with_columns(market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32))
+    live = market_marks.with_columns(
+        market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32)
+    )
     n_markets = (
         live.select("listing_id", "at", more=_subtract_previous(pl.col("there"), "market"))
         .group_by("listing_id", "at")
@@ -215,7 +252,12 @@ def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.
         .select("listing_id", "at", n_markets=pl.col("more").cum_sum().over("listing_id"))
     )
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).sort("at")
-    state = pl.when(pl.col("n_markets_priced") > 0).then(pl.lit(OFFERED)).when(pl.col("n_markets") > 0).then(pl.lit(SUSPENDED))
+    state = (
+        pl.when(pl.col("n_markets_priced") > 0)
+        .then(pl.lit(OFFERED))
+        .when(pl.col("n_markets") > 0)
+        .then(pl.lit(SUSPENDED))
+    )
     return answers.join_asof(n_markets.sort("at"), on="at", by="listing_id", check_sortedness=False).select(
         "listing_id",
         pl.lit(WHOLE_LISTING_KEY).cast(market_marks.schema["market_key"]).alias("market_key"),
@@ -232,7 +274,9 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
     That a listing is still listed is news for the listing alone; that it is back after a drop ends the drop for its markets too.
     """
     look, detail = pl.col("look"), pl.col("detail")
-    listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(value=False)
+    listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(
+        value=False
+    )
     back = pl.col("asked").is_not_null()
     reason = (
         pl.when(look == LookResult.ANSWERED.value)
@@ -254,11 +298,18 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit(NOT_OBSERVED))
     )
     said = looks.with_columns(standing=standing, reason=reason, idle=listed_since_answer)
-    both = pl.concat([said.with_columns(of_whole=pl.lit(value=True)), said.filter(~pl.col("idle")).with_columns(of_whole=pl.lit(value=False))])
+    both = pl.concat(
+        [
+            said.with_columns(of_whole=pl.lit(value=True)),
+            said.filter(~pl.col("idle")).with_columns(of_whole=pl.lit(value=False)),
+        ]
+    )
     return both.sort("of_whole", "listing_id", "at").select(*STRETCH_COLUMNS, "at", "cycle_id", "reason", "shown")
 
 
-def _build_stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> pl.DataFrame:
+def _build_stretches(
+    news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta
+) -> pl.DataFrame:
     """Since when what is known of a listing: STRETCH, at, reason; neighbours differ. Looks, the silence after them, and the kickoff."""
     subject = ["of_whole", "listing_id"]
     until = pl.coalesce(pl.col("at").shift(-1).over(subject), pl.min_horizontal("kickoff_at", pl.lit(as_of, INSTANT)))
@@ -266,7 +317,11 @@ def _build_stretches(news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime,
     silent = (
         news.join(anchors.select("listing_id", "kickoff_at"), on="listing_id", maintain_order="left")
         .filter((silence_at < until) & (pl.col("standing") != NOT_OBSERVED))
-        .with_columns(at=silence_at, standing=pl.lit(NOT_OBSERVED), reason=pl.lit(f"no look for {silence_limit / timedelta(minutes=1):g} minutes"))
+        .with_columns(
+            at=silence_at,
+            standing=pl.lit(NOT_OBSERVED),
+            reason=pl.lit(f"no look for {silence_limit / timedelta(minutes=1):g} minutes"),
+        )
     )
     dropped = pl.col("shown") == LookResult.ABSENT.value
     closed = (
@@ -294,7 +349,10 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
     whole = pl.col("market_key") == WHOLE_LISTING_KEY
     of_market = marks.filter(~whole).group_by(UNIT_COLUMNS).agg(begins_at=pl.col("at").min())
     of_listing = stretches.filter("of_whole").group_by("listing_id").agg(begins_at=pl.col("at").min())
-    names = {name: pl.lit(text).cast(marks.schema[name]) for name, text in (("market_key", WHOLE_LISTING_KEY), ("specifier", ""))}
+    names = {
+        name: pl.lit(text).cast(marks.schema[name])
+        for name, text in (("market_key", WHOLE_LISTING_KEY), ("specifier", ""))
+    }
     units = (
         pl.concat([of_market, of_listing.with_columns(**names).select(of_market.columns)])
         .join(anchors.select("listing_id", "sr_id", "platform"), on="listing_id")
@@ -302,7 +360,11 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
         .select(*UNIT_COLUMNS, "begins_at", of_whole=whole)
         .with_row_index("unit")
     )
-    over = stretches.join(units, on=["listing_id", "of_whole"]).filter(pl.col("at") >= pl.col("begins_at")).select("unit", "at", "standing", "reason")
+    over = (
+        stretches.join(units, on=["listing_id", "of_whole"])
+        .filter(pl.col("at") >= pl.col("begins_at"))
+        .select("unit", "at", "standing", "reason")
+    )
     under = marks.join(units, on=UNIT_COLUMNS).select(
         "unit", "at", "state", *COUNT_COLUMNS, standing=pl.lit(KNOWN_KICKOFFS_SCHEMA), reason=pl.lit("")
     )
@@ -320,7 +382,12 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
         .filter((_equals_previous("unit") & _equals_previous("state")).not_().fill_null(value=True))
         .with_columns(pl.when(in_words).then(pl.col(name)).alias(name) for name in COUNT_COLUMNS)
         .select(
-            "unit", "state", *COUNT_COLUMNS, "reason_detail", valid_from="at", valid_to=pl.when(_equals_next("unit")).then(pl.col("at").shift(-1))
+            "unit",
+            "state",
+            *COUNT_COLUMNS,
+            "reason_detail",
+            valid_from="at",
+            valid_to=pl.when(_equals_next("unit")).then(pl.col("at").shift(-1)),
         )
         .join(units.drop("begins_at"), on="unit", maintain_order="left")
     )
@@ -344,9 +411,14 @@ def _add_confirmations(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFr
     ends = (
         intervals.with_columns(standing=standing)
         .join(shown.select(*STRETCH_COLUMNS, "place").unique(), on=STRETCH_COLUMNS, how="left", maintain_order="left")
-        .select(begin=place(pl.col("valid_from")), end=place(pl.col("valid_to").fill_null(latest + timedelta(microseconds=1))))
+        .select(
+            begin=place(pl.col("valid_from")),
+            end=place(pl.col("valid_to").fill_null(latest + timedelta(microseconds=1))),
+        )
     )
-    n_before, n_until = (pl.lit(row.search_sorted(ends.get_column(name), side="left")).cast(pl.Int32) for name in ("begin", "end"))
+    n_before, n_until = (
+        pl.lit(row.search_sorted(ends.get_column(name), side="left")).cast(pl.Int32) for name in ("begin", "end")
+    )
     cycles, instants = pl.lit(shown.get_column("cycle_id")), pl.lit(shown.get_column("at"))
     there = (n_until > n_before).fill_null(value=False) & ends.get_column("begin").is_not_null()
     first, last = pl.when(there).then(n_before), pl.when(there).then(n_until - 1)

@@ -48,7 +48,12 @@ _MARKET_COLUMNS: Final = ("sr_id", "market_key", "specifier")
 
 
 def count_gaps(
-    intervals: pl.DataFrame, listings: pl.DataFrame, kickoffs: pl.DataFrame, tournaments: pl.DataFrame, *, as_of: datetime
+    intervals: pl.DataFrame,
+    listings: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    tournaments: pl.DataFrame,
+    *,
+    as_of: datetime,
 ) -> pl.DataFrame:
     """One row per fixture, competitor and time before kickoff (`HOURS_BEFORE`) at which both had listed it: columns `GAP_COUNT_SCHEMA`, sorted by `GAP_COUNT_KEY`.
 
@@ -62,9 +67,14 @@ def count_gaps(
     anchored = add_kickoff(listings, kickoffs, as_of).join(tournaments.unique(), on="sr_id", how="left")
     if anchored["tournament_key"].has_nulls():
         nowhere = anchored.filter(pl.col("tournament_key").is_null())["sr_id"].unique().sort()
-        raise ValueError(f"{len(nowhere)} fixtures have no tournament, first sr_id {nowhere[0]}: give that of every fixture")
+        raise ValueError(
+            f"{len(nowhere)} fixtures have no tournament, first sr_id {nowhere[0]}: give that of every fixture"
+        )
     known = intervals.join(anchored.select("sr_id", "platform", "is_home", "kickoff_at"), on=["sr_id", "platform"])
-    found = [_count_markets(_select_intervals_at(known, hours, as_of)).with_columns(hours_before=pl.lit(hours)) for hours in HOURS_BEFORE]
+    found = [
+        _count_markets(_select_intervals_at(known, hours, as_of)).with_columns(hours_before=pl.lit(hours))
+        for hours in HOURS_BEFORE
+    ]
     return (
         pl.concat(found)
         .join(tournaments.unique(), on="sr_id")
@@ -79,7 +89,12 @@ def _select_intervals_at(intervals: pl.DataFrame, hours_before: int, as_of: date
     holds = (pl.col("valid_from") < then) & (pl.col("valid_to").is_null() | (pl.col("valid_to") >= then))
     return (
         intervals.filter(then <= pl.lit(as_of, INSTANT), holds)
-        .select(*_MARKET_COLUMNS, "platform", "is_home", stands=pl.col("state").replace_strict(CLASS_BY_STATE, return_dtype=pl.String))
+        .select(
+            *_MARKET_COLUMNS,
+            "platform",
+            "is_home",
+            stands=pl.col("state").replace_strict(CLASS_BY_STATE, return_dtype=pl.String),
+        )
         .unique()
     )
 
@@ -87,11 +102,19 @@ def _select_intervals_at(intervals: pl.DataFrame, hours_before: int, as_of: date
 def _count_markets(intervals: pl.DataFrame) -> pl.DataFrame:
     """The columns of `GAP_COUNT_SCHEMA` but for hours and tournament."""
     whole = intervals.filter(pl.col("market_key") == WHOLE_LISTING_KEY).select("sr_id", "platform", "is_home")
-    unseen = intervals.group_by("sr_id", "platform").agg(default=pl.when((pl.col("stands") == UNKNOWN).any()).then(pl.lit(UNKNOWN)))
+    unseen = intervals.group_by("sr_id", "platform").agg(
+        default=pl.when((pl.col("stands") == UNKNOWN).any()).then(pl.lit(UNKNOWN))
+    )
     books = whole.join(unseen, on=["sr_id", "platform"]).with_columns(pl.col("default").fill_null(LACKING))
-    pairs = books.filter(~pl.col("is_home")).join(books.filter("is_home").select("sr_id", default_home="default"), on="sr_id")
+    pairs = books.filter(~pl.col("is_home")).join(
+        books.filter("is_home").select("sr_id", default_home="default"), on="sr_id"
+    )
     markets = intervals.filter(pl.col("market_key") != WHOLE_LISTING_KEY)
-    at_home = markets.filter("is_home").select(*_MARKET_COLUMNS, home="stands").join(pairs.select("sr_id", "platform"), on="sr_id")
+    at_home = (
+        markets.filter("is_home")
+        .select(*_MARKET_COLUMNS, home="stands")
+        .join(pairs.select("sr_id", "platform"), on="sr_id")
+    )
     theirs = markets.filter(~pl.col("is_home")).select(*_MARKET_COLUMNS, "platform", theirs="stands")
     both = (
         at_home.join(theirs, on=[*_MARKET_COLUMNS, "platform"], how="full", coalesce=True)
@@ -108,4 +131,8 @@ def _count_markets(intervals: pl.DataFrame) -> pl.DataFrame:
         n_unknown=(((home == OFFERED) & (them == UNKNOWN)) | ((home == UNKNOWN) & (them == OFFERED))).sum(),
     )
     n = [name for name in GAP_COUNT_SCHEMA if name.startswith("n_")]
-    return pairs.select("sr_id", "platform").join(counts, on=["sr_id", "platform"], how="left").with_columns(pl.col(n).fill_null(0))
+    return (
+        pairs.select("sr_id", "platform")
+        .join(counts, on=["sr_id", "platform"], how="left")
+        .with_columns(pl.col(n).fill_null(0))
+    )

@@ -35,7 +35,12 @@ DEPTH_HOURS: Final = (72, 24, 1)
 
 
 def compute_lead_times(
-    listings: pl.DataFrame, looks: pl.DataFrame, listed_kickoffs: pl.DataFrame, kickoffs: pl.DataFrame, *, as_of: datetime
+    listings: pl.DataFrame,
+    looks: pl.DataFrame,
+    listed_kickoffs: pl.DataFrame,
+    kickoffs: pl.DataFrame,
+    *,
+    as_of: datetime,
 ) -> pl.DataFrame:
     """One row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these. Frames as in `lifecycle_frames`.
 
@@ -58,7 +63,8 @@ def compute_lead_times(
     for hours in DEPTH_HOURS:
         rows = rows.join(_count_depths(answers, hours, as_of), on="listing_id", how="left")
     rows = rows.with_columns(
-        lead_days_listed=_compute_days_to_kickoff("first_listed_at"), lead_days_priced=_compute_days_to_kickoff("first_priced_at")
+        lead_days_listed=_compute_days_to_kickoff("first_listed_at"),
+        lead_days_priced=_compute_days_to_kickoff("first_priced_at"),
     )
     home = rows.filter("is_home").select("sr_id", home_lead_days="lead_days_listed")
     shown = pl.col("last_look").is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])
@@ -87,7 +93,9 @@ def _compute_days_to_kickoff(column: str) -> pl.Expr:
 def _select_claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
     """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first one. A listing whose kickoffs
     were all refused has no row."""
-    versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort("observed_from", "kickoff_at")
+    versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort(
+        "observed_from", "kickoff_at"
+    )
     then = pl.col("kickoff_at").filter(pl.col("observed_from") <= pl.col("first_listed_at")).last()
     return versions.group_by("listing_id").agg(kickoff_at_first_listing=pl.coalesce(then, pl.col("kickoff_at").first()))
 
@@ -104,11 +112,15 @@ def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> 
     """Markets priced in each listing's last answer up to so many hours before kickoff, where that instant has come."""
     until = pl.col("kickoff_at") - timedelta(hours=hours_before)
     reached = answers.filter(pl.col("at") <= until, until <= pl.lit(as_of, INSTANT))
-    return reached.group_by("listing_id", maintain_order=True).agg(pl.col("n_markets_priced").last().alias(f"n_markets_at_{hours_before}h"))
+    return reached.group_by("listing_id", maintain_order=True).agg(
+        pl.col("n_markets_priced").last().alias(f"n_markets_at_{hours_before}h")
+    )
 
 
 def _find_last_looks(before: pl.DataFrame) -> pl.DataFrame:
     """The last look at each listing (`last_look`), and the last one that says anything of it (`last_word`)."""
     look = pl.col("look")
     silent = look.is_in([LookResult.FAILED.value, LookResult.UNKNOWN.value])
-    return before.group_by("listing_id", maintain_order=True).agg(last_look=look.last(), last_word=look.filter(~silent).last())
+    return before.group_by("listing_id", maintain_order=True).agg(
+        last_look=look.last(), last_word=look.filter(~silent).last()
+    )

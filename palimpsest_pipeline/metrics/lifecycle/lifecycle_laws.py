@@ -32,9 +32,17 @@ def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
     lawful = (
         (margin.is_not_null() == _HAS_MARGIN)
         & (margin.is_not_null() == pl.col("payout").is_not_null())
-        & ((pl.col("margin_status") == MarginStatus.NEGATIVE.value) == (margin < -ROUNDING_TOLERANCE).fill_null(value=False))
+        & (
+            (pl.col("margin_status") == MarginStatus.NEGATIVE.value)
+            == (margin < -ROUNDING_TOLERANCE).fill_null(value=False)
+        )
     )
-    sentence = pl.format("is {}, and has the margin {} and the payout {}", "margin_status", _convert_to_text("margin"), _convert_to_text("payout"))
+    sentence = pl.format(
+        "is {}, and has the margin {} and the payout {}",
+        "margin_status",
+        _convert_to_text("margin"),
+        _convert_to_text("payout"),
+    )
     return build_violations("margins follow their status", margins.filter(~lawful), _describe_stretch(), sentence)
 
 
@@ -43,7 +51,12 @@ def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
     expected = ((pl.col("margin") + 1) * pl.col("winners_k") - 1) * 100
     far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_TOLERANCE
     rows = margins.filter(pl.col("margin").is_not_null(), far.fill_null(value=True))
-    sentence = pl.format("the margin {} with k = {} is not the reference figure {}", "margin", "winners_k", _convert_to_text("margin_reference_pct"))
+    sentence = pl.format(
+        "the margin {} with k = {} is not the reference figure {}",
+        "margin",
+        "winners_k",
+        _convert_to_text("margin_reference_pct"),
+    )
     return build_violations("margins reconcile", rows, _describe_stretch(), sentence)
 
 
@@ -66,7 +79,9 @@ def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.Dat
         .with_columns(pl.col("expected", "found").fill_null(0.0))
         .sort(*key, "bucket_scheme")
     )
-    wrong = both.filter((pl.col("expected") - pl.col("found")).abs() > pl.max_horizontal("expected", "found") * SUM_TOLERANCE)
+    wrong = both.filter(
+        (pl.col("expected") - pl.col("found")).abs() > pl.max_horizontal("expected", "found") * SUM_TOLERANCE
+    )
     sentence = pl.format("{} minutes in the buckets of {}, {} in market_margin", "found", "bucket_scheme", "expected")
     missing = lasted.select(key).unique().sort(key) if schemes.is_empty() else lasted.select(key).clear()
     row = pl.format("{} {}", *key)
@@ -92,12 +107,16 @@ def gap_counts_add_up(gaps: pl.DataFrame, offered: pl.DataFrame) -> pl.DataFrame
         .with_columns(pl.col("n_home", "n_theirs").fill_null(0))
         .with_columns(
             counted=2 * pl.col("n_both")
-            + pl.sum_horizontal("n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown")
+            + pl.sum_horizontal(
+                "n_home_missing", "n_platform_missing", "n_home_suspended", "n_platform_suspended", "n_unknown"
+            )
         )
         .filter(pl.col("counted") != pl.col("n_home") + pl.col("n_theirs"))
     )
     subject = pl.format("sr_id {}, {}, {} h before kickoff", "sr_id", "platform", "hours_before")
-    sentence = pl.format("{} offered by home and {} by the competitor come to {} in the counts", "n_home", "n_theirs", "counted")
+    sentence = pl.format(
+        "{} offered by home and {} by the competitor come to {} in the counts", "n_home", "n_theirs", "counted"
+    )
     return build_violations("gap counts add up", rows, subject, sentence)
 
 

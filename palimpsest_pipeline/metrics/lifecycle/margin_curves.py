@@ -20,7 +20,8 @@ from .anchors import add_kickoff
 from .margin_history import MARKET_MARGIN_SCHEMA
 
 MARGIN_INPUT_SCHEMA: Final[FrameSchema] = {
-    name: MARKET_MARGIN_SCHEMA[name] for name in ("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "margin")
+    name: MARKET_MARGIN_SCHEMA[name]
+    for name in ("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "margin")
 }
 """What the figures need of MARKET_MARGIN."""
 MARGIN_TTK_BUCKET_SCHEMA: Final[FrameSchema] = {
@@ -75,12 +76,17 @@ def build_margin_curves(
         .unique(["sr_id", "platform", "market_key", "specifier", "observed_from"])
         .sort("sr_id", "platform", "market_key", "specifier", "observed_from")
         .join(anchored, on=["sr_id", "platform"], how="left", maintain_order="left")
-        .with_columns(begin=_convert_to_us("observed_from"), end=_convert_to_us(pl.min_horizontal("observed_to", pl.lit(as_of, INSTANT))))
+        .with_columns(
+            begin=_convert_to_us("observed_from"),
+            end=_convert_to_us(pl.min_horizontal("observed_to", pl.lit(as_of, INSTANT))),
+        )
     )
     strangers = stood.filter(pl.col("tournament_key").is_null())
     if strangers.height:
         where = strangers.select("sr_id", "platform").row(0, named=True)
-        raise ValueError(f"{strangers.height} margins are of a listing without kickoff or tournament, first {where}: give those of every fixture")
+        raise ValueError(
+            f"{strangers.height} margins are of a listing without kickoff or tournament, first {where}: give those of every fixture"
+        )
     pieces = pl.concat(_cut_at_buckets(stood, as_of)).with_columns(weight=pl.col("end") - pl.col("begin"))
     return (
         _compute_figures(pieces)
@@ -101,8 +107,16 @@ def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.Dat
     known = pl.lit(as_of, INSTANT).dt.epoch("us")
     for scheme, buckets in BUCKETS_BY_SCHEME.items():
         for bucket in buckets:
-            begins = pl.col("listed") if bucket.below_minutes is None else pl.col("kickoff") - bucket.below_minutes * _MINUTE_US
-            ends = known if bucket.min_minutes is None else pl.min_horizontal(pl.col("kickoff") - bucket.min_minutes * _MINUTE_US, known)
+            begins = (
+                pl.col("listed")
+                if bucket.below_minutes is None
+                else pl.col("kickoff") - bucket.below_minutes * _MINUTE_US
+            )
+            ends = (
+                known
+                if bucket.min_minutes is None
+                else pl.min_horizontal(pl.col("kickoff") - bucket.min_minutes * _MINUTE_US, known)
+            )
             yield (
                 stretches.with_columns(
                     begin=pl.max_horizontal("begin", begins),
@@ -167,15 +181,23 @@ def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
             "margin",
             since="begin",
             time_before=(pl.col("weight").cum_sum() - pl.col("weight")).over(_LINE_COLUMNS),
-            sum_before=((pl.col("weight") * pl.col("margin")).cum_sum() - pl.col("weight") * pl.col("margin")).over(_LINE_COLUMNS),
+            sum_before=((pl.col("weight") * pl.col("margin")).cum_sum() - pl.col("weight") * pl.col("margin")).over(
+                _LINE_COLUMNS
+            ),
         )
         .sort("since")
     )
-    theirs = pieces.filter(~pl.col("is_home")).select(*BUCKET_KEY, "sr_id", "specifier", "margin", "begin", "end").with_row_index("piece")
+    theirs = (
+        pieces.filter(~pl.col("is_home"))
+        .select(*BUCKET_KEY, "sr_id", "specifier", "margin", "begin", "end")
+        .with_row_index("piece")
+    )
     grown = {}
     for edge in ("begin", "end"):
         inside = pl.min_horizontal(pl.col(edge) - pl.col("since"), "weight")
-        found = theirs.sort(edge).join_asof(home, left_on=edge, right_on="since", by=_LINE_COLUMNS, check_sortedness=False)
+        found = theirs.sort(edge).join_asof(
+            home, left_on=edge, right_on="since", by=_LINE_COLUMNS, check_sortedness=False
+        )
         grown[edge] = found.select(
             "piece",
             pl.col("time_before").add(inside).fill_null(0).alias(f"time_{edge}"),

@@ -88,7 +88,9 @@ def build_margin_stretches(
     )
 
 
-def _build_watches(looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _build_watches(
+    looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Answers before kickoff: listing_id, at, the `watch` it belongs to, the answer before (`previous_at`, `previous_watch`) and the next one that
     names every market (`next_keyframe_at`). And watches, stretches in which a listing's last answer holds: from `watch_from` to `watch_to` (null: it
     still does), with their last answer (`watched_at`); a listing's have numbers in a row.
@@ -100,9 +102,17 @@ def _build_watches(looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime,
     before, then = pl.col("look").shift().over("listing_id"), pl.col("at").shift().over("listing_id")
     goes_on = (before == LookResult.ANSWERED.value) & (pl.col("at") - then <= silence_limit)
     answers = (
-        telling.with_columns(begins=~goes_on.fill_null(value=False), next_look_at=pl.col("at").shift(-1).over("listing_id"))
+        telling.with_columns(
+            begins=~goes_on.fill_null(value=False), next_look_at=pl.col("at").shift(-1).over("listing_id")
+        )
         .filter(is_answer)
-        .select("listing_id", "at", "next_look_at", watch=pl.col("begins").cum_sum().cast(pl.Int64), day=pl.col("at").dt.date())
+        .select(
+            "listing_id",
+            "at",
+            "next_look_at",
+            watch=pl.col("begins").cum_sum().cast(pl.Int64),
+            day=pl.col("at").dt.date(),
+        )
         .with_columns(pl.col("at", "watch").shift().over("listing_id").name.prefix("previous_"))
     )
     keyframes = answers.group_by("listing_id", "day").agg(pl.col("at").min()).sort("listing_id", "day")
@@ -117,7 +127,10 @@ def _build_watches(looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime,
             "watch",
             "watch_from",
             "watched_at",
-            watch_to=pl.when(silent_at < until).then(silent_at).when(pl.col("next_look_at").is_not_null() | ~pl.col("to_come")).then(until),
+            watch_to=pl.when(silent_at < until)
+            .then(silent_at)
+            .when(pl.col("next_look_at").is_not_null() | ~pl.col("to_come"))
+            .then(until),
         )
     )
     return answers.join(following, on=["listing_id", "day"], how="left").drop("day", "next_look_at"), watches
@@ -134,11 +147,19 @@ def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataF
         .join(answers.select("listing_id", "at", "watch", "next_keyframe_at"), on=["listing_id", "at"], how="left")
         .sort(*_LINE_COLUMNS, "at")
     )
-    _refuse(rows.filter(pl.col("watch").is_null()), "changes have no answer among the looks: give all answers of the listing")
-    _refuse(rows.filter(pl.col("outcome") != ""), "changes are of a market that takes a row an outcome: it has no complete set, and so no margin")
+    _refuse(
+        rows.filter(pl.col("watch").is_null()),
+        "changes have no answer among the looks: give all answers of the listing",
+    )
+    _refuse(
+        rows.filter(pl.col("outcome") != ""),
+        "changes are of a market that takes a row an outcome: it has no complete set, and so no margin",
+    )
     lines = rows.with_columns(pl.col("off_mask").fill_null(0), line=pl.struct(_LINE_COLUMNS).rle_id())
     follows = pl.when(_equals_next("line")).then(pl.col("at").shift(-1))
-    shown = lines.with_columns(until=pl.min_horizontal(follows, "next_keyframe_at")).filter(pl.col("state") != MarketState.WITHDRAWN.value)
+    shown = lines.with_columns(until=pl.min_horizontal(follows, "next_keyframe_at")).filter(
+        pl.col("state") != MarketState.WITHDRAWN.value
+    )
     goes_on = pl.all_horizontal(_equals_previous(name) for name in ("line", "state", "off_mask", "odds_milli")) & (
         pl.col("at") == pl.col("until").shift()
     )
@@ -172,28 +193,50 @@ def _cut_at_watches(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataF
     )
 
 
-def _compute_margins(runs: pl.DataFrame, market_keys: Sequence[str], outcomes: pl.DataFrame, sets: pl.DataFrame) -> pl.DataFrame:
+def _compute_margins(
+    runs: pl.DataFrame, market_keys: Sequence[str], outcomes: pl.DataFrame, sets: pl.DataFrame
+) -> pl.DataFrame:
     """The margin of each run, and its odds by outcome as JSON (`odds_vector`)."""
     ids = sets.select("market_key", "market_id").unique()
     if unknown := sorted(set(market_keys) - set(ids["market_key"])):
-        raise ValueError(f"no complete set is given for {', '.join(unknown)}: give the sets of every market that is asked for")
-    margins = compute_market_margins(expand_outcomes(runs.join(ids, on="market_key"), _MARKET_COLUMNS), _MARKET_COLUMNS, sets)
-    names = outcomes.select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key").unique().join(ids, on="market_key")
-    labels = names.select("market_id", "ordinal", label=pl.Series([f"{json.dumps(key)}: " for key in names["outcome_key"]], dtype=pl.String))
+        raise ValueError(
+            f"no complete set is given for {', '.join(unknown)}: give the sets of every market that is asked for"
+        )
+    margins = compute_market_margins(
+        expand_outcomes(runs.join(ids, on="market_key"), _MARKET_COLUMNS), _MARKET_COLUMNS, sets
+    )
+    names = (
+        outcomes.select("market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key")
+        .unique()
+        .join(ids, on="market_key")
+    )
+    labels = names.select(
+        "market_id",
+        "ordinal",
+        label=pl.Series([f"{json.dumps(key)}: " for key in names["outcome_key"]], dtype=pl.String),
+    )
     odds = (pl.col("odds_milli") / EVENS_MILLI).round(3).cast(pl.String)
     backable = margins.select(*_MARKET_COLUMNS, "ordinals", "odds_milli").explode("ordinals", "odds_milli").drop_nulls()
     named = backable.join(labels, left_on=["market_id", "ordinals"], right_on=["market_id", "ordinal"], how="left")
     nameless = named.filter(pl.col("label").is_null())
-    _refuse(nameless, "prices are of an outcome without a name: the history knows more than the vocabulary that was given")
+    _refuse(
+        nameless, "prices are of an outcome without a name: the history knows more than the vocabulary that was given"
+    )
     vectors = named.sort("run", "ordinals").group_by("run").agg(vector=(pl.col("label") + odds).str.join(", "))
     vector = pl.lit("{") + pl.col("vector").fill_null("") + pl.lit("}")
-    return margins.join(vectors, on="run", how="left").with_columns(odds_vector=vector).drop("market_id", "ordinals", "odds_milli", "vector")
+    return (
+        margins.join(vectors, on="run", how="left")
+        .with_columns(odds_vector=vector)
+        .drop("market_id", "ordinals", "odds_milli", "vector")
+    )
 
 
 def _name_bucket(minutes: pl.Expr) -> pl.Expr:
     """Name of the bucket, of the scheme trader10."""
     *bounded, last = BUCKETS_BY_SCHEME[BucketScheme.TRADER10]
-    return pl.coalesce(*(pl.when(minutes >= bucket.min_minutes).then(pl.lit(bucket.name)) for bucket in bounded), pl.lit(last.name))
+    return pl.coalesce(
+        *(pl.when(minutes >= bucket.min_minutes).then(pl.lit(bucket.name)) for bucket in bounded), pl.lit(last.name)
+    )
 
 
 def _equals_previous(name: str) -> pl.Expr:

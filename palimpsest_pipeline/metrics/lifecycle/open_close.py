@@ -81,23 +81,49 @@ def find_open_close(
     anchored = add_kickoff(listings, kickoffs, as_of)
     seen = select_looks_before_kickoff(looks, anchored)
     answers, ends = _list_answers(seen, silence_limit), _find_last_answers(seen)
-    parts = [_build_open_close(some, changes, answers, ends, outcomes, sets) for some in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)]
-    return _build_columns(pl.concat(parts), exact_s).sort(OPEN_CLOSE_KEY) if parts else pl.DataFrame(schema=OPEN_CLOSE_SCHEMA)
+    parts = [
+        _build_open_close(some, changes, answers, ends, outcomes, sets)
+        for some in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)
+    ]
+    return (
+        _build_columns(pl.concat(parts), exact_s).sort(OPEN_CLOSE_KEY)
+        if parts
+        else pl.DataFrame(schema=OPEN_CLOSE_SCHEMA)
+    )
 
 
 def _build_open_close(
-    anchored: pl.DataFrame, changes: pl.DataFrame, answers: pl.DataFrame, ends: pl.DataFrame, outcomes: pl.DataFrame, sets: pl.DataFrame
+    anchored: pl.DataFrame,
+    changes: pl.DataFrame,
+    answers: pl.DataFrame,
+    ends: pl.DataFrame,
+    outcomes: pl.DataFrame,
+    sets: pl.DataFrame,
 ) -> pl.DataFrame:
     """The outcomes of some listings by name, with everything that is known of their first and last price."""
     lines, rows = _build_market_rows(changes, anchored, answers)
     places = _expand_places(rows)
     told = (
-        _add_names(_select_shown_places(places, rows).join(_find_price_lives(places, rows), on="place", how="left"), lines, outcomes)
+        _add_names(
+            _select_shown_places(places, rows).join(_find_price_lives(places, rows), on="place", how="left"),
+            lines,
+            outcomes,
+        )
         .join(anchored, on="listing_id")
         .join(ends, on="listing_id", how="left")
-        .join(answers.select("listing_id", "open_quality", "prev_absent_cycle", open_at="at"), on=["listing_id", "open_at"], how="left")
-        .join(answers.select("listing_id", confirmed_at="previous_at", gone_at="at"), on=["listing_id", "gone_at"], how="left")
-        .with_columns(confirmed_at=pl.when(pl.col("close_row").is_not_null()).then(pl.coalesce("confirmed_at", "last_answer_at")))
+        .join(
+            answers.select("listing_id", "open_quality", "prev_absent_cycle", open_at="at"),
+            on=["listing_id", "open_at"],
+            how="left",
+        )
+        .join(
+            answers.select("listing_id", confirmed_at="previous_at", gone_at="at"),
+            on=["listing_id", "gone_at"],
+            how="left",
+        )
+        .with_columns(
+            confirmed_at=pl.when(pl.col("close_row").is_not_null()).then(pl.coalesce("confirmed_at", "last_answer_at"))
+        )
     )
     margins = _compute_margins(rows, lines, pl.concat([told["open_row"], told["close_row"]]), sets)
     for end in ("open", "close"):
@@ -140,11 +166,18 @@ def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame
 
 def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
     """The last answer of each listing before kickoff, and whether a complete discovery lacked the listing after it."""
-    last = {look: pl.col("at").filter(pl.col("look") == look.value).max() for look in (LookResult.ANSWERED, LookResult.ABSENT)}
-    return looks.group_by("listing_id").agg(last_answer_at=last[LookResult.ANSWERED], dropped=last[LookResult.ABSENT] > last[LookResult.ANSWERED])
+    last = {
+        look: pl.col("at").filter(pl.col("look") == look.value).max()
+        for look in (LookResult.ANSWERED, LookResult.ABSENT)
+    }
+    return looks.group_by("listing_id").agg(
+        last_answer_at=last[LookResult.ANSWERED], dropped=last[LookResult.ABSENT] > last[LookResult.ANSWERED]
+    )
 
 
-def _build_market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _build_market_rows(
+    changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Lines (`line` and their names), and their rows by line and time, numbered by `row`: when each began (`at`) and ended (`until`: an answer; null
     when it still held in the last one before kickoff). Rows that are not `early`, that is before kickoff, say only that a line was there."""
     ours = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
@@ -152,19 +185,34 @@ def _build_market_rows(changes: pl.DataFrame, anchored: pl.DataFrame, answers: p
     rows = (
         ours.join(lines, on=_LINE_COLUMNS)
         .select(
-            "line", "listing_id", "outcome", "state", "off_mask", "odds_milli", at="observed_at", early=pl.col("observed_at") < pl.col("kickoff_at")
+            "line",
+            "listing_id",
+            "outcome",
+            "state",
+            "off_mask",
+            "odds_milli",
+            at="observed_at",
+            early=pl.col("observed_at") < pl.col("kickoff_at"),
         )
-        .join(answers.select("listing_id", "at", "next_keyframe_at", answer=pl.lit(value=True)), on=["listing_id", "at"], how="left")
+        .join(
+            answers.select("listing_id", "at", "next_keyframe_at", answer=pl.lit(value=True)),
+            on=["listing_id", "at"],
+            how="left",
+        )
         .sort("line", "at")
     )
     strangers = rows.filter("early", pl.col("answer").is_null())
     if strangers.height:
         listing_id, at = strangers.select("listing_id", "at").row(0)
-        raise ValueError(f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers")
+        raise ValueError(
+            f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers"
+        )
     # A row that is there twice ends where it begins the first time, which changes nothing.
     follows = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
     until = pl.min_horizontal(pl.when(follows).then(pl.col("at").shift(-1)), "next_keyframe_at")
-    return lines, rows.select(pl.row_index("row"), "line", "at", "early", "outcome", "state", "off_mask", "odds_milli", until=until)
+    return lines, rows.select(
+        pl.row_index("row"), "line", "at", "early", "outcome", "state", "off_mask", "odds_milli", until=until
+    )
 
 
 def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
@@ -186,7 +234,12 @@ def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFra
     """Every place that some answer showed, and whether the last answer before kickoff still `has` it."""
     last = rows.select("row", last=pl.col("early") & pl.col("until").is_null())
     return (
-        places.filter("has").join(last, on="row").group_by("place").agg(pl.col("shown").any(), has=pl.col("last").any()).filter("shown").drop("shown")
+        places.filter("has")
+        .join(last, on="row")
+        .group_by("place")
+        .agg(pl.col("shown").any(), has=pl.col("last").any())
+        .filter("shown")
+        .drop("shown")
     )
 
 
@@ -225,7 +278,10 @@ def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame
     """`found` with the names that its places stand for."""
     names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
     named = (
-        places.with_columns(line=(pl.col("place") // _PLACES_PER_LINE).cast(pl.UInt32), ordinal=(pl.col("place") % _PLACES_PER_LINE).cast(pl.Int16))
+        places.with_columns(
+            line=(pl.col("place") // _PLACES_PER_LINE).cast(pl.UInt32),
+            ordinal=(pl.col("place") % _PLACES_PER_LINE).cast(pl.Int16),
+        )
         .join(lines, on="line")
         .join(names, on=["market_key", "ordinal", "outcome"], how="left")
         .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
@@ -233,11 +289,15 @@ def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame
     nameless = named.filter(pl.col("outcome_key").is_null())
     if nameless.height:
         market, ordinal = nameless.select("market_key", "ordinal").sort("market_key", "ordinal").row(0)
-        raise ValueError(f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given")
+        raise ValueError(
+            f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given"
+        )
     return named
 
 
-def _compute_margins(rows: pl.DataFrame, lines: pl.DataFrame, row_numbers: pl.Series, sets: pl.DataFrame) -> pl.DataFrame:
+def _compute_margins(
+    rows: pl.DataFrame, lines: pl.DataFrame, row_numbers: pl.Series, sets: pl.DataFrame
+) -> pl.DataFrame:
     """row, margin: of the markets as the rows `wanted` show them."""
     ids = sets.select("market_key", "market_id").unique()
     markets = (

@@ -62,12 +62,16 @@ def compute_multiplicative_share() -> pl.Expr:
 def _add_power(markets: pl.DataFrame) -> pl.DataFrame:
     """`markets` with `fair_power`. Solves log(sum(r ** n)) = log(k), which is nearly a line in n."""
     log = pl.col("log")
-    markets = markets.with_columns(log=_INVERSE.list.eval(pl.element().log()), n=pl.lit(1.0)).with_columns(fair_power=_INVERSE)
+    markets = markets.with_columns(log=_INVERSE.list.eval(pl.element().log()), n=pl.lit(1.0)).with_columns(
+        fair_power=_INVERSE
+    )
     for _ in range(NEWTON_STEPS):
         power = pl.col("fair_power")
         total = power.list.sum()
         step = total * (total / pl.col("winners_k")).log() / (power * log).list.sum()
-        markets = markets.with_columns(n=pl.col("n") - step).with_columns(fair_power=(log * pl.col("n")).list.eval(pl.element().exp()))
+        markets = markets.with_columns(n=pl.col("n") - step).with_columns(
+            fair_power=(log * pl.col("n")).list.eval(pl.element().exp())
+        )
     return markets.drop("log", "n")
 
 
@@ -79,7 +83,9 @@ def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
     a, q, z, more = pl.col("a"), pl.col("q"), pl.col("z"), pl.col("more")
     root = (a * (4 * (1 - z)) + z * z).list.eval(pl.element().sqrt())
     markets = markets.with_columns(
-        a=_INVERSE * _INVERSE / pl.col("sum_inverse"), z=pl.when(pl.col("winners_k") == 1).then(0.0), more=_INVERSE.list.len().cast(pl.Int64) - 2
+        a=_INVERSE * _INVERSE / pl.col("sum_inverse"),
+        z=pl.when(pl.col("winners_k") == 1).then(0.0),
+        more=_INVERSE.list.len().cast(pl.Int64) - 2,
     ).with_columns(q=root)
     for _ in range(NEWTON_STEPS):
         step = (q.list.sum() - 2 - more * z) / (((a * -2.0 + z) / q).list.sum() - more)

@@ -61,7 +61,11 @@ def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_s
         .unique(["market_id", "outcome_mask"])  # one set under two names is one set
     )
     known = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
-    rows = markets.with_columns(winners_k=known.cast(pl.Int16)).join(sets, on="market_id", how="left").sort("market_id", "outcome_mask")
+    rows = (
+        markets.with_columns(winners_k=known.cast(pl.Int16))
+        .join(sets, on="market_id", how="left")
+        .sort("market_id", "outcome_mask")
+    )
     return rows.select(pl.col(name).cast(dtype) for name, dtype in OUTCOME_SETS_SCHEMA.items())
 
 
@@ -72,7 +76,13 @@ def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     has no price for is no_price, whether it was listed or not: the array does not tell.
     """
     return (
-        rows.select(*by, "outcome", "odds_milli", "off_mask", ordinal=pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16))
+        rows.select(
+            *by,
+            "outcome",
+            "odds_milli",
+            "off_mask",
+            ordinal=pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16),
+        )
         .explode("odds_milli", "ordinal")
         .with_columns(
             state=pl.when((pl.col("off_mask") & _ordinal_bit()) != 0)
@@ -103,29 +113,41 @@ def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.D
     lists = offered.group_by("market", maintain_order=True).agg(ordinals="ordinal", odds_milli="price")
     found = _sum_by_market(counted, by, sets).join(lists, on="market", how="left", maintain_order="left")
     nothing = [pl.col(name).fill_null(pl.lit([], dtype=MARGINS_SCHEMA[name])) for name in ("ordinals", "odds_milli")]
-    return found.with_columns(nothing).select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items()))
+    return found.with_columns(nothing).select(
+        *by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items())
+    )
 
 
 def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
     """As `compute_market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of them in their place: `shortest_milli`."""
     rows = _sum_by_market(_add_contributions(outcomes, by), by, sets)
-    return rows.select(*by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items() if not dtype.is_nested()), "shortest_milli")
+    return rows.select(
+        *by,
+        *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items() if not dtype.is_nested()),
+        "shortest_milli",
+    )
 
 
 def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
     """`outcomes`, market by market (numbered by `market`, in the order of `by`) and by ordinal and price, with what each adds to its market."""
-    price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then("odds_milli")
+    price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then(
+        "odds_milli"
+    )
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
     begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in by)
     # Sorted, which costs nothing where they mostly are: groups that lie together are several times as fast as hashed ones.
     return (
         outcomes.sort(*by, "ordinal", "odds_milli")
-        .with_columns(market=begins.cum_sum().set_sorted(), price=price, suspended=pl.col("state") == MarketState.SUSPENDED.value)
+        .with_columns(
+            market=begins.cum_sum().set_sorted(), price=price, suspended=pl.col("state") == MarketState.SUSPENDED.value
+        )
         .with_columns(
             backable=backable,
             parts=(EVENS_MILLI / pl.col("price") * INVERSE_UNIT).round().cast(pl.Int64),
             listed_bit=pl.when(pl.col("suspended") | pl.col("price").is_not_null()).then(_ordinal_bit()),
-            repeats=((pl.col("ordinal") == pl.col("ordinal").shift()) & (pl.col("market") == pl.col("market").shift())).fill_null(value=False),
+            repeats=(
+                (pl.col("ordinal") == pl.col("ordinal").shift()) & (pl.col("market") == pl.col("market").shift())
+            ).fill_null(value=False),
         )
     )
 
@@ -152,9 +174,17 @@ def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.Data
             shortest_milli=pl.col("backable_price").min(),
         )
         .join(
-            sets.group_by("market_id").agg(pl.col("winners_k").first(), pl.col("n_expected").max()), on="market_id", how="left", maintain_order="left"
+            sets.group_by("market_id").agg(pl.col("winners_k").first(), pl.col("n_expected").max()),
+            on="market_id",
+            how="left",
+            maintain_order="left",
         )
-        .join(sets.select("market_id", "outcome_mask", n_in_set="n_expected"), on=("market_id", "outcome_mask"), how="left", maintain_order="left")
+        .join(
+            sets.select("market_id", "outcome_mask", n_in_set="n_expected"),
+            on=("market_id", "outcome_mask"),
+            how="left",
+            maintain_order="left",
+        )
         .with_columns(n_expected=pl.coalesce("n_in_set", "n_expected"))
     )
     _refuse_duplicates(markets, by)
@@ -165,7 +195,11 @@ def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.Data
             margin=pl.col("sum_inverse") / pl.col("winners_k") - 1,
         )
         .with_columns(margin_status=_choose_status())
-        .with_columns(margin=pl.when(pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])).then("margin"))
+        .with_columns(
+            margin=pl.when(pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])).then(
+                "margin"
+            )
+        )
         .with_columns(payout=1 / (1 + pl.col("margin")))
     )
 

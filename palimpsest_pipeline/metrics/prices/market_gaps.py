@@ -45,7 +45,12 @@ _RANK_UNIT: Final = 1 << 56
 
 
 def find_availability_gaps(
-    markets: pl.DataFrame, listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, main_markets: Sequence[str]
+    markets: pl.DataFrame,
+    listings: pl.DataFrame,
+    *,
+    platforms: Sequence[str],
+    max_skew_s: float,
+    main_markets: Sequence[str],
 ) -> pl.DataFrame:
     """One row per market and competitor, columns `GAPS_SCHEMA`, sorted by `GAP_KEY`: of fixtures that home and the competitor list or have listed, the markets
     that one of them lists and that they do not both offer.
@@ -59,7 +64,9 @@ def find_availability_gaps(
     home, *competitors = platforms
     ours = add_as_of(listings)
     stands = _rank_states(markets, platforms)
-    priority = pl.col("market_key").replace_strict(list(main_markets), range(1, len(main_markets) + 1), default=None, return_dtype=pl.Int16)
+    priority = pl.col("market_key").replace_strict(
+        list(main_markets), range(1, len(main_markets) + 1), default=None, return_dtype=pl.Int16
+    )
     parts = [_find_gaps_between(stands, ours, home, competitor, max_skew_s) for competitor in competitors]
     gaps = pl.concat(parts).with_columns(market_priority=priority) if parts else pl.DataFrame(schema=GAPS_SCHEMA)
     return gaps.sort(GAP_KEY).select(pl.col(name).cast(dtype) for name, dtype in GAPS_SCHEMA.items())
@@ -69,15 +76,25 @@ def _rank_states(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFram
     """Per market and of each platform: `rank_` of its state and since when (`since_`); null where it was never seen."""
     rank = pl.col("state").replace_strict(_STATES_BEST_FIRST, range(len(_STATES_BEST_FIRST)), return_dtype=pl.Int64)
     told = rank * _RANK_UNIT + pl.col("state_since").dt.epoch("us")
-    best = markets.group_by(_MARKET_COLUMNS).agg(pl.when(pl.col("platform") == platform).then(told).min().alias(platform) for platform in platforms)
+    best = markets.group_by(_MARKET_COLUMNS).agg(
+        pl.when(pl.col("platform") == platform).then(told).min().alias(platform) for platform in platforms
+    )
     return best.select(
         *_MARKET_COLUMNS,
         *((pl.col(platform) // _RANK_UNIT).alias(f"rank_{platform}") for platform in platforms),
-        *((pl.col(platform) % _RANK_UNIT).cast(pl.Datetime("us")).dt.replace_time_zone("UTC").alias(f"since_{platform}") for platform in platforms),
+        *(
+            (pl.col(platform) % _RANK_UNIT)
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone("UTC")
+            .alias(f"since_{platform}")
+            for platform in platforms
+        ),
     )
 
 
-def _find_gaps_between(ranks: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float) -> pl.DataFrame:
+def _find_gaps_between(
+    ranks: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float
+) -> pl.DataFrame:
     """The gaps between home and one competitor, GAPS without market_priority."""
     sides = {"home": home, "platform": competitor}
     home_listed, listed = (_select_listed(listings, side, platform, max_skew_s) for side, platform in sides.items())
@@ -108,9 +125,14 @@ def _find_gaps_between(ranks: pl.DataFrame, listings: pl.DataFrame, home: str, c
         ranks.join(fixtures, on="sr_id")
         .filter(~both_offered & ~none_listed)
         .with_columns(
-            *(_name_state(f"rank_{platform}", seen[side], dropped[side]).alias(f"{side}_state") for side, platform in sides.items()),
             *(
-                pl.when(seen[side]).then(pl.coalesce(f"{side}_dropped_at", f"since_{platform}")).alias(f"{side}_state_since")
+                _name_state(f"rank_{platform}", seen[side], dropped[side]).alias(f"{side}_state")
+                for side, platform in sides.items()
+            ),
+            *(
+                pl.when(seen[side])
+                .then(pl.coalesce(f"{side}_dropped_at", f"since_{platform}"))
+                .alias(f"{side}_state_since")
                 for side, platform in sides.items()
             ),
             *((~seen[side]).alias(f"never_offered_{side}") for side in sides),

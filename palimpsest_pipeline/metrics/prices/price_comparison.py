@@ -150,7 +150,9 @@ def compare_lines(
     return _build_lines(*compared, platforms)
 
 
-def compare_listings(listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int] = ()) -> pl.DataFrame:
+def compare_listings(
+    listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int] = ()
+) -> pl.DataFrame:
     """Return when these platforms' listings were seen and whether they are comparable with home's, columns `COMPARED_LISTINGS_SCHEMA`.
 
     Takes what `build_price_comparison` takes. Fixtures that were never looked at are left out.
@@ -188,7 +190,11 @@ def _compare_outcomes(
     lines = _number_lines(rows, live, platforms)
     if lines.is_empty():
         return None
-    compared = _add_outcome_keys(_add_comparisons(_expand_prices(lines, rows, platforms), lines, platforms, max_skew_s, suspects), lines, outcomes)
+    compared = _add_outcome_keys(
+        _add_comparisons(_expand_prices(lines, rows, platforms), lines, platforms, max_skew_s, suspects),
+        lines,
+        outcomes,
+    )
     return compared, _add_line_figures(lines, rows, compared, sets, platforms)
 
 
@@ -199,7 +205,10 @@ def _select_live(listings: pl.DataFrame) -> pl.DataFrame:
 
 def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """A row per fixture: sr_id, as_of, and of each platform its last answer (`answered_`)."""
-    answered = (pl.when(pl.col("platform") == platform).then("answered_at").min().alias(f"answered_{platform}") for platform in platforms)
+    answered = (
+        pl.when(pl.col("platform") == platform).then("answered_at").min().alias(f"answered_{platform}")
+        for platform in platforms
+    )
     return live.group_by("sr_id").agg(pl.col("as_of").first(), *answered)
 
 
@@ -213,7 +222,9 @@ def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.
     n = pl.col("odds_milli").list.len().cast(pl.Int64)
     there = pl.when(pl.col("state") != WITHDRAWN)
     places = {"n": there.then(n), "start": n.cum_sum() - n}
-    return rows.select(*_LINE_COLUMNS, "platform", "state", there.then("off_mask").fill_null(0), "odds_milli", **places).with_row_index("row")
+    return rows.select(
+        *_LINE_COLUMNS, "platform", "state", there.then("off_mask").fill_null(0), "odds_milli", **places
+    ).with_row_index("row")
 
 
 def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
@@ -230,7 +241,12 @@ def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[st
     if (lines["outcome"] != "").any():  # a market with several lines is listed when any of them is
         lines = lines.with_columns(pl.col(listed).any().over("sr_id", "market_key", "specifier"))
     compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
-    return lines.filter(compared).join(_pivot_answers(live, platforms), on="sr_id").sort(_LINE_COLUMNS).with_row_index("line")
+    return (
+        lines.filter(compared)
+        .join(_pivot_answers(live, platforms), on="sr_id")
+        .sort(_LINE_COLUMNS)
+        .with_row_index("line")
+    )
 
 
 def _expand_prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
@@ -243,7 +259,9 @@ def _expand_prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[
     all_prices = pl.lit(rows["odds_milli"].explode(empty_as_null=False))
     found = []
     for platform in platforms:
-        place = pl.when(pl.col("ordinal") <= pl.col(f"n_{platform}")).then(pl.col(f"start_{platform}") + pl.col("ordinal") - 1)
+        place = pl.when(pl.col("ordinal") <= pl.col(f"n_{platform}")).then(
+            pl.col(f"start_{platform}") + pl.col("ordinal") - 1
+        )
         price = all_prices.gather(place)
         found += [
             pl.when(price > EVENS_MILLI).then(price).alias(f"price_{platform}"),
@@ -262,7 +280,9 @@ def _take_columns(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
     return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
 
 
-def _add_comparisons(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]) -> pl.DataFrame:
+def _add_comparisons(
+    prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]
+) -> pl.DataFrame:
     """`prices` with, of each competitor, whether it is comparable with home (`comparable_`); who is best of those near each other: best_platform,
     best (thousandths); and how home compares with each: home_is_best, home_tied_best, rank_home."""
     home, *competitors = platforms
@@ -272,8 +292,15 @@ def _add_comparisons(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Seque
     legs = _select_legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
     # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
     leg = "comparable" if legs is near else "leg"
-    of_legs = {} if legs is near else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
-    price = {home: pl.when(can[home]).then(f"price_{home}"), **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors}}
+    of_legs = (
+        {}
+        if legs is near
+        else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
+    )
+    price = {
+        home: pl.when(can[home]).then(f"price_{home}"),
+        **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors},
+    }
     offers = {home: price[home], **{c: pl.when(f"{leg}_{c}").then(f"price_{c}") for c in competitors}}
     best = pl.max_horizontal(offers.values())
     n_more, n_same = (
@@ -291,7 +318,12 @@ def _add_comparisons(prices: pl.DataFrame, lines: pl.DataFrame, platforms: Seque
 
 
 def _select_legs(
-    comparable: pl.DataFrame, lines: pl.DataFrame, near: pl.DataFrame, home: str, competitors: Sequence[str], max_skew_s: float
+    comparable: pl.DataFrame,
+    lines: pl.DataFrame,
+    near: pl.DataFrame,
+    home: str,
+    competitors: Sequence[str],
+    max_skew_s: float,
 ) -> pl.DataFrame:
     """`near`, less those that are too long before or after another one on the line: of two, the one nearer to home stays, then the one more trusted.
     `near` itself when there are none. Who has no price on the line that is comparable with home's (`comparable`) pushes nobody out."""
@@ -300,35 +332,48 @@ def _select_legs(
         far = lines.select((both & (_compute_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
         if far.any():
             of_far = comparable.filter(pl.lit(far).gather(pl.col("line")))
-            has = [lines["line"].is_in(of_far.filter(f"comparable_{c}")["line"].unique().implode()) for c in (one, other)]
+            has = [
+                lines["line"].is_in(of_far.filter(f"comparable_{c}")["line"].unique().implode()) for c in (one, other)
+            ]
             far = far & has[0] & has[1]
             one_stays = lines.select(_compute_skew_s(home, one) <= _compute_skew_s(home, other)).to_series()
-            near = near.with_columns((pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other))
+            near = near.with_columns(
+                (pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other)
+            )
     return near
 
 
 def _are_near(home: str, competitor: str, max_skew_s: float, suspects: Sequence[int]) -> pl.Expr:
     """Whether what both offer can be compared: they were answered near each other, and the fixture is no suspect."""
-    return ~pl.col("sr_id").is_in(list(suspects)) & _compute_skew_s(home, competitor).le(max_skew_s).fill_null(value=False)
+    return ~pl.col("sr_id").is_in(list(suspects)) & _compute_skew_s(home, competitor).le(max_skew_s).fill_null(
+        value=False
+    )
 
 
 def _compute_skew_s(one: str, other: str) -> pl.Expr:
     return (pl.col(f"answered_{one}") - pl.col(f"answered_{other}")).abs().dt.total_seconds(fractional=True)
 
 
-def _add_line_figures(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
+def _add_line_figures(
+    lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]
+) -> pl.DataFrame:
     """`lines`, in their order, with what is said of a market as a whole: of each platform its margin (`margin_`) and by what an inverse is multiplied
     to be a fair probability (`share_`); cross_book_sum_inverse, arb."""
     can_have_one = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
     ids = can_have_one.select("market_key", "market_id").unique()
     used = pl.concat([lines[f"row_{platform}"] for platform in platforms]).drop_nulls().unique()
     whole = (
-        rows.filter(pl.col("outcome") == "", pl.col("state") != WITHDRAWN).join(ids, on="market_key").join(used.to_frame("row"), on="row", how="semi")
+        rows.filter(pl.col("outcome") == "", pl.col("state") != WITHDRAWN)
+        .join(ids, on="market_key")
+        .join(used.to_frame("row"), on="row", how="semi")
     )
     by = ("row", "market_id")
     margins = compute_margin_figures(expand_outcomes(whole, by), by, sets)
     of_row = rows.select("row").join(
-        margins.select("row", "margin", share=compute_multiplicative_share()), on="row", how="left", maintain_order="left"
+        margins.select("row", "margin", share=compute_multiplicative_share()),
+        on="row",
+        how="left",
+        maintain_order="left",
     )
     best = (
         compared.filter(pl.col("best").is_not_null())
@@ -337,7 +382,11 @@ def _add_line_figures(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.Data
         .cast({"outcome_mask": pl.Int64})
         .join(lines.select("line", "market_key").filter(lines["outcome"] == ""), on="line")
         .join(can_have_one, on=("market_key", "outcome_mask"))
-        .select("line", cross_book_sum_inverse="sum_inverse", arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING_TOLERANCE)
+        .select(
+            "line",
+            cross_book_sum_inverse="sum_inverse",
+            arb=pl.col("sum_inverse") / pl.col("winners_k") - 1 < -ROUNDING_TOLERANCE,
+        )
     )
     return pl.concat(
         [
@@ -351,11 +400,17 @@ def _add_line_figures(lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.Data
 def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """`compared` without what nobody has, with `outcome_key`. Raises ValueError on an outcome of a whole market without a name."""
     codes = outcomes.select("market_key").unique().sort("market_key").with_row_index("market")
-    names = outcomes.unique(("market_key", "ordinal")).join(codes, on="market_key").select("outcome_key", place=_combine_place())
+    names = (
+        outcomes.unique(("market_key", "ordinal"))
+        .join(codes, on="market_key")
+        .select("outcome_key", place=_combine_place())
+    )
     numbered = lines.select("market_key", "outcome").join(codes, on="market_key", how="left", maintain_order="left")
     single = pl.when(pl.col("outcome") != "").then("outcome")
     named = (
-        compared.with_columns(numbered.select("market", single=single).select(pl.all().gather(pl.lit(compared["line"]))))
+        compared.with_columns(
+            numbered.select("market", single=single).select(pl.all().gather(pl.lit(compared["line"])))
+        )
         .with_columns(place=_combine_place())
         .join(names, on="place", how="left", maintain_order="left")
         .with_columns(outcome_key=pl.coalesce("single", "outcome_key"))
@@ -364,7 +419,9 @@ def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.
     if nameless.height:
         line, ordinal = nameless.select("line", "ordinal").row(0)
         market = lines["market_key"][line]
-        raise ValueError(f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given")
+        raise ValueError(
+            f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given"
+        )
     return named.drop("market", "single", "place")
 
 
@@ -417,14 +474,21 @@ def _build_competitor_rows(compared: pl.DataFrame, lines: pl.DataFrame, home: st
         "fair_platform_prob": EVENS_MILLI / price["platform"] * pl.col("platform_share"),
     }
     rows = pl.concat([found, of_line[found["line"]]], how="horizontal")
-    return rows.select(told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON_SCHEMA.items())
+    return rows.select(
+        told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON_SCHEMA.items()
+    )
 
 
 def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
     """The rows of all competitors, as COMPARED_LINES has them."""
     home, *competitors = platforms
     masks = {**{f"off_mask_{p}": f"off_{p}" for p in platforms}, "home_tied_best_mask": "home_tied_best"}
-    arrays = {**{f"odds_{p}": f"price_{p}" for p in platforms}, "best_odds_milli": "best", "best_platform": "best_platform", "rank_home": "rank_home"}
+    arrays = {
+        **{f"odds_{p}": f"price_{p}" for p in platforms},
+        "best_odds_milli": "best",
+        "best_platform": "best_platform",
+        "rank_home": "rank_home",
+    }
     backable = {f"can_{p}": pl.col(f"price_{p}").is_not_null() & ~pl.col(f"off_{p}") for p in platforms}
     of_lines = (
         compared.with_columns(bit=_ordinal_bit(), **backable)
@@ -457,10 +521,18 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
 def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
     """Those of `rows` in which home and the competitor have anything, as COMPARED_LINES has them."""
     sides = {"home": home, "platform": competitor}
-    has = [pl.col(f"{column}_{platform}").is_not_null() for platform in sides.values() for column in ("odds", "off_mask")]
+    has = [
+        pl.col(f"{column}_{platform}").is_not_null() for platform in sides.values() for column in ("odds", "off_mask")
+    ]
     columns = {"state": "state", "odds_milli": "odds", "off_mask": "off_mask", "margin": "margin", "share": "share"}
-    sided = {f"{side}_{name}": pl.col(f"{column}_{platform}") for side, platform in sides.items() for name, column in columns.items()}
-    lines = rows.filter(f"listed_{competitor}", pl.any_horizontal(has)).with_columns(platform=pl.lit(competitor), **sided)
+    sided = {
+        f"{side}_{name}": pl.col(f"{column}_{platform}")
+        for side, platform in sides.items()
+        for name, column in columns.items()
+    }
+    lines = rows.filter(f"listed_{competitor}", pl.any_horizontal(has)).with_columns(
+        platform=pl.lit(competitor), **sided
+    )
     return lines.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LINES_SCHEMA.items())
 
 

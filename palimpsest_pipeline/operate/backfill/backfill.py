@@ -46,7 +46,17 @@ class BackfillReport:
 
     def as_dict(self) -> dict[str, Any]:
         return {
-            name: getattr(self, name) for name in ("done", "up_to_date", "empty", "refused", "failed", "failed_dates", "failed_present", "due_later")
+            name: getattr(self, name)
+            for name in (
+                "done",
+                "up_to_date",
+                "empty",
+                "refused",
+                "failed",
+                "failed_dates",
+                "failed_present",
+                "due_later",
+            )
         }
 
     @property
@@ -61,9 +71,19 @@ class BackfillReport:
 
     def describe_failures(self) -> str:
         """What was not done, in words."""
-        told = ((self.refused, "hours cannot be derived"), (self.failed, "hours failed"), (self.failed_dates, "kickoff dates failed"))
-        said = [f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items()) for found, what in told if found]
-        return "; ".join([*said, *([f"prices as they stand failed: {self.failed_present}"] if self.failed_present else [])])
+        told = (
+            (self.refused, "hours cannot be derived"),
+            (self.failed, "hours failed"),
+            (self.failed_dates, "kickoff dates failed"),
+        )
+        said = [
+            f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items())
+            for found, what in told
+            if found
+        ]
+        return "; ".join(
+            [*said, *([f"prices as they stand failed: {self.failed_present}"] if self.failed_present else [])]
+        )
 
     def describe_empty_hours(self) -> str:
         """Return which hours have nothing landed, in words."""
@@ -79,7 +99,9 @@ class BackfillReport:
             (self.failed, "failed"),
         )
         told = [f"{len(hours)} {word}" for hours, word in counted if hours]
-        later = f"; {len(self.due_later)} hours after them are due: palimpsest backfill --stale" if self.due_later else ""
+        later = (
+            f"; {len(self.due_later)} hours after them are due: palimpsest backfill --stale" if self.due_later else ""
+        )
         return f"hours: {', '.join(told) or 'none'}{later}"
 
 
@@ -96,7 +118,13 @@ def list_lost_cycles(hour: PlannedHour, *, stale_only: bool) -> list[LostCycle]:
 
 
 def run_backfill(
-    pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[PlannedHour], console: Console, *, jobs: int = 1, stale_only: bool = False
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    hours: list[PlannedHour],
+    console: Console,
+    *,
+    jobs: int = 1,
+    stale_only: bool = False,
 ) -> BackfillReport:
     """Derive what is due of `hours` (of `plan`), which are all that later ones in the range may have to be derived again with.
 
@@ -127,21 +155,37 @@ def run_backfill(
     said = {*report.empty, *report.refused, *report.done, *report.failed}
     report.up_to_date = [hour.key for hour in hours if hour.key not in said]
     if report.done:
-        report.due_later = [hour.key for hour in plan_hours(pipeline, hours[-1].begins_at + HOUR, rescan_first=False) if hour.can_be_derived]
+        report.due_later = [
+            hour.key
+            for hour in plan_hours(pipeline, hours[-1].begins_at + HOUR, rescan_first=False)
+            if hour.can_be_derived
+        ]
     return report
 
 
-def _derive_hours(pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[PlannedHour], jobs: int) -> Iterator[HourOutcome]:
+def _derive_hours(
+    pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[PlannedHour], jobs: int
+) -> Iterator[HourOutcome]:
     """Derive core of what is due, then the marts of the cycles whose core stands. Yield the outcome of each hour of each."""
-    core = [hour.begins_at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)]
-    refused = [hour.begins_at for hour in hours if hour.due and not hour.can_be_derived]  # a run that covers one of them would fail
-    cut = split_into_spans("core", core, min(24, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24, refused)
+    core = [
+        hour.begins_at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)
+    ]
+    refused = [
+        hour.begins_at for hour in hours if hour.due and not hour.can_be_derived
+    ]  # a run that covers one of them would fail
+    cut = split_into_spans(
+        "core", core, min(24, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24, refused
+    )
     jobs = min(jobs, len(cut))
     yield from run_spans(pipeline.settings, cut, jobs) if jobs > 1 else _run_spans_in_order(pipeline, instance, cut)
-    yield from _run_spans_in_order(pipeline, instance, _iterate_mart_spans(pipeline, [hour for hour in hours if hour.landed_cycles], refused))
+    yield from _run_spans_in_order(
+        pipeline, instance, _iterate_mart_spans(pipeline, [hour for hour in hours if hour.landed_cycles], refused)
+    )
 
 
-def _run_spans_in_order(pipeline: Pipeline, instance: dg.DagsterInstance, cut: Iterable[HourSpan]) -> Iterator[HourOutcome]:
+def _run_spans_in_order(
+    pipeline: Pipeline, instance: dg.DagsterInstance, cut: Iterable[HourSpan]
+) -> Iterator[HourOutcome]:
     for span in cut:
         yield from run_span(instance, pipeline, span)
 
@@ -155,7 +199,9 @@ def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: l
     at = None
     while hours := [hour for hour in hours if at is None or hour.begins_at > at]:
         with pipeline.connect() as conn:
-            due = list_due_products(pipeline, conn, cycle_ids=[cycle.cycle_id for hour in hours for cycle in hour.landed_cycles])
+            due = list_due_products(
+                pipeline, conn, cycle_ids=[cycle.cycle_id for hour in hours for cycle in hour.landed_cycles]
+            )
         waiting = {each.cycle_id for each in due if each.schema == "core"}
         wanted = {each.partition_hour for each in due if each.schema == "mart" and each.cycle_id not in waiting}
         found = split_into_spans("mart", sorted(wanted), excluded_hours=refused)

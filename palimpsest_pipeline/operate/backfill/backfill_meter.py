@@ -25,12 +25,20 @@ POLL_INTERVAL_S: Final = 1.0
 class BackfillProgress:
     """Watches the products that are due in `hours`, in a thread of its own, while the `with` block works."""
 
-    def __init__(self, pipeline: Pipeline, hours: Iterable[PlannedHour], console: Console, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hours: Iterable[PlannedHour],
+        console: Console,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._pipeline = pipeline
         self._console = console
         self._now = now
         self._began = now()
-        self._due_products: dict[CycleProduct, datetime] = {product: hour.begins_at for hour in hours for product in hour.due}
+        self._due_products: dict[CycleProduct, datetime] = {
+            product: hour.begins_at for hour in hours for product in hour.due
+        }
         self._n_products = len(self._due_products)
         self._n_hours = len(set(self._due_products.values()))
         self._stop_event = threading.Event()
@@ -62,7 +70,9 @@ class BackfillProgress:
         """`12 of 48 hours derived, core of 48, 36 left, 0:02:10 to go`."""
         done = self._n_products - len(self._due_products)
         took_s = self._now() - self._began
-        to_go = f", {format_duration(took_s / done * len(self._due_products))} to go" if done and self._due_products else ""
+        to_go = (
+            f", {format_duration(took_s / done * len(self._due_products))} to go" if done and self._due_products else ""
+        )
         return f"{self._describe_hours()}{to_go}"
 
     def _describe_hours(self) -> str:
@@ -81,7 +91,9 @@ class BackfillProgress:
 
     def _update_bar(self) -> None:
         with self._pipeline.connect() as conn:
-            due = list_due_products(self._pipeline, conn, cycle_ids={product.cycle_id for product in self._due_products})
+            due = list_due_products(
+                self._pipeline, conn, cycle_ids={product.cycle_id for product in self._due_products}
+            )
         still_due = {CycleProduct(each.schema, each.cycle_id, each.product) for each in due}
         self._due_products = {product: hour for product, hour in self._due_products.items() if product in still_due}
         self._bar.update(self._task, completed=self._n_products - len(self._due_products), hours=self._describe_hours())

@@ -44,7 +44,9 @@ class HourOutcome:
     error: str | None
 
 
-def split_into_spans(stage: ProductSchema, hours: Sequence[datetime], max_hours: int = 24, excluded_hours: Sequence[datetime] = ()) -> list[HourSpan]:
+def split_into_spans(
+    stage: ProductSchema, hours: Sequence[datetime], max_hours: int = 24, excluded_hours: Sequence[datetime] = ()
+) -> list[HourSpan]:
     """Cut `hours`, given in order, into spans of one UTC day, of about equal size and at most `most` hours.
 
     The run of a span covers all hours from its first to its last one, so no span goes across an hour of `without` (in order).
@@ -67,7 +69,11 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -
     outcome = run_job(instance, pipeline, replay_job.name, first.date(), hours=(first, last), group=span.stage)
     if outcome.cancelled:
         raise Cancelled
-    errors = {} if outcome.success else _collect_errors(pipeline, span, outcome.error or "failed", _list_stopping_checks(instance, outcome.run_id))
+    errors = (
+        {}
+        if outcome.success
+        else _collect_errors(pipeline, span, outcome.error or "failed", _list_stopping_checks(instance, outcome.run_id))
+    )
     yield from (HourOutcome(hour, errors.get(hour)) for hour in span.hours)
 
 
@@ -85,11 +91,19 @@ def _collect_errors(pipeline: Pipeline, span: HourSpan, of_run: str, checks: Seq
         of_cycles = read_failures(conn, sorted({each.cycle_id for each in due}))
         for each in due:
             error = of_cycles.get((each.cycle_id, each.product))
-            found.setdefault(each.partition_hour, {})[f"cycle {each.cycle_id}: {each.product}: {error}" if error else of_run] = None
-        hours = {cycle.cycle_id: cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, end)} if checks else {}
+            found.setdefault(each.partition_hour, {})[
+                f"cycle {each.cycle_id}: {each.product}: {error}" if error else of_run
+            ] = None
+        hours = (
+            {cycle.cycle_id: cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, end)}
+            if checks
+            else {}
+        )
         for check in checks:
             for verdict in check_verdicts.read_bad_verdicts(conn, check, first, end):
-                found.setdefault(hours[verdict.cycle_id], {})[f"cycle {verdict.cycle_id}: {check}: {verdict.description}"] = None
+                found.setdefault(hours[verdict.cycle_id], {})[
+                    f"cycle {verdict.cycle_id}: {check}: {verdict.description}"
+                ] = None
     errors = {hour: "; ".join(found[hour]) for hour in span.hours if hour in found}
     return errors or dict.fromkeys(span.hours, of_run)
 
@@ -97,4 +111,8 @@ def _collect_errors(pipeline: Pipeline, span: HourSpan, of_run: str, checks: Seq
 def _list_stopping_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
     """Return the names of the checks that stopped the run: blocking ones whose result was an error."""
     failures = (evaluation for evaluation, _ in list_blocking_failures(instance, run_id))
-    return [name_check(evaluation.asset_check_key) for evaluation in failures if evaluation.severity is dg.AssetCheckSeverity.ERROR]
+    return [
+        name_check(evaluation.asset_check_key)
+        for evaluation in failures
+        if evaluation.severity is dg.AssetCheckSeverity.ERROR
+    ]

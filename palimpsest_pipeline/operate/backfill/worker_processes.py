@@ -32,9 +32,13 @@ class Worker:
     """One process and the span that it is at."""
 
     def __init__(self, settings: Settings) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would share our connections and the locks of our threads
+        context = multiprocessing.get_context(
+            "spawn"
+        )  # a fork would share our connections and the locks of our threads
         self.connection, theirs = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=run_worker, args=(theirs, settings), name="backfill", daemon=True)
+        self.process: SpawnProcess = context.Process(
+            target=run_worker, args=(theirs, settings), name="backfill", daemon=True
+        )
         self.span: HourSpan | None = None
         self.process.start()
         theirs.close()  # else its end would not be the connection's end
@@ -88,7 +92,9 @@ def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Itera
 def run_worker(connection: Connection, settings: Settings) -> None:
     """A worker's life: one span after the other until the connection ends."""
     log_to_terminal()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the way of Ctrl-C: Dagster writes down that the run was ended
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # the way of Ctrl-C: Dagster writes down that the run was ended
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     os.environ.update(settings.to_environment())  # the definitions read their schedules' cadence there
     pipeline = Pipeline(settings)

@@ -7,7 +7,15 @@ command closes.
 from palimpsest_pipeline.settings import Settings
 
 from .findings import Check, Finding, run_checks
-from .machine import check_broker, check_disk_space, check_home_folder, check_market_settings, check_memory, check_settings, check_ui_port
+from .machine import (
+    check_broker,
+    check_disk_space,
+    check_home_folder,
+    check_market_settings,
+    check_memory,
+    check_settings,
+    check_ui_port,
+)
 from .orchestration import check_dagster, check_definitions, load_definitions
 from .platform_hosts import check_platforms
 from .stores import (

@@ -40,7 +40,12 @@ def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float
             found = look(settings)
         except Exception as error:  # noqa: BLE001 - a look that fails says nothing of the others
             found = Finding(name, False, f"could not be looked at: {type(error).__name__}: {_format_error(error)}")
-        done.put((name, [replace(each, detail=hide(each.detail)) for each in (found if isinstance(found, list) else [found])]))
+        done.put(
+            (
+                name,
+                [replace(each, detail=hide(each.detail)) for each in (found if isinstance(found, list) else [found])],
+            )
+        )
 
     for name, look in checks.items():
         threading.Thread(target=run, args=(name, look), daemon=True).start()  # nobody waits for one that hangs

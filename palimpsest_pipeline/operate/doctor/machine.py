@@ -26,7 +26,9 @@ MIN_FREE_MEMORY_BYTES: Final = 2**30
 """Code server, web server, daemon and one full cycle need about so much."""
 
 
-def check_settings(settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None) -> Finding:
+def check_settings(
+    settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
+) -> Finding:
     """Names that begin like a setting and are none. Named and no fault: variables that Kubernetes sets by itself, and few runs at a time."""
     unknown = find_unknown_settings(environment, dotenv)
     told = "; ".join([*(one.sentence for one in unknown), *_describe_few_runs(settings)])
@@ -52,13 +54,21 @@ def check_market_settings(settings: Settings) -> Finding:
         _ = Pipeline(settings).odds_alert_markets
     except SettingsError as error:
         return Finding("markets", False, str(error))
-    return Finding("markets", True, f"{len(named)} main markets: {', '.join(named)}" if named else "no main market: no margin is kept over time")
+    return Finding(
+        "markets",
+        True,
+        f"{len(named)} main markets: {', '.join(named)}" if named else "no main market: no margin is kept over time",
+    )
 
 
 def check_home_folder(settings: Settings) -> Finding:
     existing = _find_existing_folder(settings.home)
     ok = existing.is_dir() and os.access(existing, os.W_OK)
-    return Finding("home", ok, str(settings.home) if ok else f"{existing} cannot be written: choose another folder with PALIMPSEST_HOME_DIR")
+    return Finding(
+        "home",
+        ok,
+        str(settings.home) if ok else f"{existing} cannot be written: choose another folder with PALIMPSEST_HOME_DIR",
+    )
 
 
 def explain_unwritable(root: str) -> str | None:
@@ -68,7 +78,9 @@ def explain_unwritable(root: str) -> str | None:
         if path.protocol in ("", "file") and not path.exists():
             existing = _find_existing_folder(Path(root))
             usable = existing.is_dir() and os.access(existing, os.W_OK)
-            return None if usable else f"{existing} cannot be written: make it writable, or choose another folder or URL"
+            return (
+                None if usable else f"{existing} cannot be written: make it writable, or choose another folder or URL"
+            )
         probe = path / f".probe-{uuid4().hex[:8]}"
         probe.write_bytes(b"probe")
         probe.unlink()
@@ -81,14 +93,24 @@ def check_disk_space(settings: Settings) -> Finding:
     existing = _find_existing_folder(settings.home)
     free = shutil.disk_usage(existing).free
     ok = free >= MIN_FREE_BYTES
-    return Finding("disk", ok, f"{free / 2**30:.0f} GiB free at {existing}" + ("" if ok else ": make room or move PALIMPSEST_HOME_DIR"))
+    return Finding(
+        "disk",
+        ok,
+        f"{free / 2**30:.0f} GiB free at {existing}" + ("" if ok else ": make room or move PALIMPSEST_HOME_DIR"),
+    )
 
 
 def check_memory(_: Settings) -> Finding:
     free = psutil.virtual_memory().available
     ok = free >= MIN_FREE_MEMORY_BYTES
     told = f"{free / 2**30:.1f} GiB available"
-    return Finding("memory", ok, told if ok else f"{told}: `palimpsest up` and a full cycle need about 1 GiB; end something, or runs may be killed")
+    return Finding(
+        "memory",
+        ok,
+        told
+        if ok
+        else f"{told}: `palimpsest up` and a full cycle need about 1 GiB; end something, or runs may be killed",
+    )
 
 
 def check_ui_port(settings: Settings) -> Finding:
@@ -96,12 +118,20 @@ def check_ui_port(settings: Settings) -> Finding:
     if serving is not None and serving.supervisor.find():
         return Finding("ui", True, f"up at {serving.url} (pid {serving.supervisor.pid})")
     if serving is not None:
-        return Finding("ui", False, "the supervisor was killed, and some of what it started still runs: `palimpsest down` ends it")
+        return Finding(
+            "ui", False, "the supervisor was killed, and some of what it started still runs: `palimpsest down` ends it"
+        )
     if settings.is_embedded and is_server_left(settings.home) and make_embedded_server(settings).status().running:
-        return Finding("ui", False, "not up, and the embedded Postgres of a command that was broken off still runs: `palimpsest down` stops it")
+        return Finding(
+            "ui",
+            False,
+            "not up, and the embedded Postgres of a command that was broken off still runs: `palimpsest down` stops it",
+        )
     if service_record.is_record_left(settings.home):
         return Finding(
-            "ui", False, f"not up, and an earlier `palimpsest up` did not come to its end ({service_record.RECORD_FILE}): `palimpsest down` tidies up"
+            "ui",
+            False,
+            f"not up, and an earlier `palimpsest up` did not come to its end ({service_record.RECORD_FILE}): `palimpsest down` tidies up",
         )
     try:
         check_port(settings.ui_port)

@@ -11,11 +11,22 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 
-from palimpsest_pipeline.defs.instance import CONNECT_TIMEOUT_S, STORAGE_URL_VARIABLE, build_storage_url, prepare_instance
+from palimpsest_pipeline.defs.instance import (
+    CONNECT_TIMEOUT_S,
+    STORAGE_URL_VARIABLE,
+    build_storage_url,
+    prepare_instance,
+)
 from palimpsest_pipeline.defs.monitoring.stuck_runs import describe_failing_ticks
 from palimpsest_pipeline.pipeline.context import make_embedded_server
 from palimpsest_pipeline.settings import Settings
-from palimpsest_pipeline.storage.db.connection import Database, DatabaseUnreachable, DatabaseUrlError, explain_connection_error, redact_url
+from palimpsest_pipeline.storage.db.connection import (
+    Database,
+    DatabaseUnreachable,
+    DatabaseUrlError,
+    explain_connection_error,
+    redact_url,
+)
 from palimpsest_pipeline.storage.ledger import run_heartbeats
 
 from ..serve.children import DEFINITIONS_MODULE
@@ -41,11 +52,17 @@ def check_definitions(settings: Settings) -> Finding:
     serving = read_record(settings.home)
     answer = query_readiness(serving.url) if serving is not None else None
     if answer is not None and answer.error is not None:
-        return Finding("definitions", False, f"the code server cannot load them: {answer.error}; mend it, then `palimpsest down` and `palimpsest up`")
+        return Finding(
+            "definitions",
+            False,
+            f"the code server cannot load them: {answer.error}; mend it, then `palimpsest down` and `palimpsest up`",
+        )
     try:
         repository = _load_repository()
     except Exception as error:  # noqa: BLE001 - whatever the code of the definitions raises
-        return Finding("definitions", False, f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}")
+        return Finding(
+            "definitions", False, f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
+        )
     n_assets, n_jobs = len(repository.asset_graph.materializable_asset_keys), len(repository.job_names) - 1
     where = ", by the code server too" if answer is not None and answer.is_loaded else ""
     return Finding("definitions", True, f"{n_assets} assets and {n_jobs} jobs can be loaded{where}")
@@ -64,7 +81,10 @@ def check_dagster(settings: Settings) -> list[Finding]:
         with open_existing_instance(settings) as instance:
             if instance is None:
                 empty = "holds no tables of Dagster's: `palimpsest db upgrade` makes them, as does every command that runs something"
-                return [Finding("dagster", True, empty), *(Finding(name, True, "nothing yet: see dagster") for name in STORAGE_FINDINGS)]
+                return [
+                    Finding("dagster", True, empty),
+                    *(Finding(name, True, "nothing yet: see dagster") for name in STORAGE_FINDINGS),
+                ]
             found, newest = instance.run_storage.alembic_version() or (None, None)
             state = f"Dagster {dg.__version__}, storage at revision {found}"
             storage = (
@@ -72,18 +92,29 @@ def check_dagster(settings: Settings) -> list[Finding]:
                 if found == newest
                 else Finding("dagster", False, f"{state}, this Dagster wants {newest}: run `palimpsest db upgrade`")
             )
-            return [storage, check_daemons(settings, instance), check_schedules(instance), check_ticks(instance), check_runs(settings, instance)]
+            return [
+                storage,
+                check_daemons(settings, instance),
+                check_schedules(instance),
+                check_ticks(instance),
+                check_runs(settings, instance),
+            ]
     except sa.exc.DBAPIError as error:
         url = make_url(build_storage_url(settings))
         unreachable = f"cannot reach {redact_url(url)}: {explain_connection_error(error.orig or error, url)}. Check {STORAGE_URL_VARIABLE} and that the database exists"
-        return [Finding("dagster", False, unreachable), *(Finding(name, True, "not looked at: see dagster") for name in STORAGE_FINDINGS)]
+        return [
+            Finding("dagster", False, unreachable),
+            *(Finding(name, True, "not looked at: see dagster") for name in STORAGE_FINDINGS),
+        ]
 
 
 @contextmanager
 def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
     """The instance, with nothing made and nothing upgraded; None when its tables are not there. Raises sqlalchemy's OperationalError."""
     url = make_url(build_storage_url(settings))
-    with sa.create_engine(url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}).connect() as connection:
+    with sa.create_engine(
+        url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
+    ).connect() as connection:
         there = sa.inspect(connection).has_table("runs") and sa.inspect(connection).has_table("event_logs")
     if not there:
         yield None
@@ -104,10 +135,20 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
     silent = sorted(set(beats) - set(alive))
     if silent:
         told = ", ".join(f"{name} ({'never' if ages[name] is None else f'{ages[name]:.0f} s ago'})" for name in silent)
-        return Finding("daemons", False, f"no sign of life of {told}: see {settings.home / 'daemon.log'}, or `palimpsest down` and `palimpsest up`")
-    failed = [f"{name}: {_join_lines(beat.errors[0].message)}" for name, beat in beats.items() if beat is not None and beat.errors]
+        return Finding(
+            "daemons",
+            False,
+            f"no sign of life of {told}: see {settings.home / 'daemon.log'}, or `palimpsest down` and `palimpsest up`",
+        )
+    failed = [
+        f"{name}: {_join_lines(beat.errors[0].message)}"
+        for name, beat in beats.items()
+        if beat is not None and beat.errors
+    ]
     if failed:
-        return Finding("daemons", False, f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}")
+        return Finding(
+            "daemons", False, f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}"
+        )
     oldest = max(age for age in ages.values() if age is not None)
     return Finding("daemons", True, f"{len(alive)} alive, last sign of life {oldest:.0f} s ago or less")
 
@@ -124,8 +165,16 @@ def check_schedules(instance: dg.DagsterInstance) -> Finding:
         (on if runs else missing if wanted else off).append(found.name)
     told = f"on: {', '.join(on) or 'none'}; off: {', '.join(off) or 'none'}"
     if missing:
-        return Finding("schedules", False, f"switched off, and should be on: {', '.join(missing)} (in the UI under Automation). {told}")
-    return Finding("schedules", True, f"{told} (`palimpsest cadence on` switches them on, when platforms are to be asked)" if off else told)
+        return Finding(
+            "schedules",
+            False,
+            f"switched off, and should be on: {', '.join(missing)} (in the UI under Automation). {told}",
+        )
+    return Finding(
+        "schedules",
+        True,
+        f"{told} (`palimpsest cadence on` switches them on, when platforms are to be asked)" if off else told,
+    )
 
 
 def check_ticks(instance: dg.DagsterInstance) -> Finding:
@@ -148,7 +197,9 @@ def check_runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
     if silent:
         told = ", ".join(f"{s.run.run_id[:8]} ({s.run.job}, {s.run.host} pid {s.run.pid})" for s in silent)
         return Finding(
-            "runs", False, f"count as under way, and their process died: {told}; the sensor dead_runs reports them while `palimpsest up` runs"
+            "runs",
+            False,
+            f"count as under way, and their process died: {told}; the sensor dead_runs reports them while `palimpsest up` runs",
         )
     return Finding("runs", True, f"{len(ids)} under way, {n_queued} queued, none dead")
 

@@ -31,7 +31,10 @@ async def _probe_platforms(pipeline: Pipeline) -> list[Finding]:
 
 async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
     host = replace(
-        pipeline.build_host_config(platform), connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=TOTAL_TIMEOUT_S, total_timeout_s=TOTAL_TIMEOUT_S
+        pipeline.build_host_config(platform),
+        connect_timeout_s=CONNECT_TIMEOUT_S,
+        read_timeout_s=TOTAL_TIMEOUT_S,
+        total_timeout_s=TOTAL_TIMEOUT_S,
     )
     async with PlatformClient(host, pipeline.clock) as client:
         return await client.send(Request(platform, PayloadKind.TREE, "/"), 1, lambda _: None)
@@ -41,7 +44,11 @@ def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
     """What one answer to a request for the base URL says."""
     name = f"platform {platform.value}"
     if answer.status is None:
-        return Finding(name, False, f"{base_url} cannot be reached: {answer.failure_detail}. Check the network, or set a proxy for it")
+        return Finding(
+            name,
+            False,
+            f"{base_url} cannot be reached: {answer.failure_detail}. Check the network, or set a proxy for it",
+        )
     told = f"{base_url} answers with status {answer.status}"
     if answer.status in (401, 403, 407, 451):
         return Finding(

@@ -55,9 +55,15 @@ def check_database(settings: Settings) -> Finding:
         return Finding("database", False, f"Postgres {version // 10000}: version 15 or newer is needed")
     if differences:
         more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
-        return Finding("database", False, f"schema differs from the models ({differences[0]}{more}): run `palimpsest db upgrade`")
+        return Finding(
+            "database", False, f"schema differs from the models ({differences[0]}{more}): run `palimpsest db upgrade`"
+        )
     driver = f"psycopg {psycopg.__version__}, libpq {libpq // 10000}.{libpq % 10000}"
-    return Finding("database", True, f"Postgres {version // 10000}, schema up to date at revision {migrate.read_head_revision()} ({driver})")
+    return Finding(
+        "database",
+        True,
+        f"Postgres {version // 10000}, schema up to date at revision {migrate.read_head_revision()} ({driver})",
+    )
 
 
 def find_database_url(settings: Settings) -> str | None:
@@ -94,12 +100,17 @@ def check_first_days(settings: Settings) -> Finding:
         if host != this_host:
             others.setdefault(day, []).append(host)
         elif written_at is None or began_at >= written_at:
-            lines.append(f"{day} of the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run then has {here}")
+            lines.append(
+                f"{day} of the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run then has {here}"
+            )
     if others:
         named = "; ".join(
-            f"{day} of the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}" for day, hosts in sorted(others.items())
+            f"{day} of the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}"
+            for day, hosts in sorted(others.items())
         )
-        lines.append(f"{named}: give all machines the same PALIMPSEST_FIRST_DAY, then start their servers and workers again")
+        lines.append(
+            f"{named}: give all machines the same PALIMPSEST_FIRST_DAY, then start their servers and workers again"
+        )
     if not lines:
         return Finding("first day", True, f"{here}, of the last day's runs too")
     return Finding("first day", False, f"{here} here, but {'; '.join(lines)}")
@@ -125,7 +136,9 @@ def check_clock(settings: Settings) -> Finding:
     offset = row[0] - (before + (after - before) / 2)
     ok = abs(offset) <= CLOCK_TOLERANCE + (after - before) / 2
     told = f"the database's clock is {offset.total_seconds():+.1f} s from this machine's"
-    return Finding("clock", ok, told if ok else f"{told}: let both follow a time server, else hours and signs of life are wrong")
+    return Finding(
+        "clock", ok, told if ok else f"{told}: let both follow a time server, else hours and signs of life are wrong"
+    )
 
 
 def check_cycles(settings: Settings) -> Finding:
@@ -136,7 +149,9 @@ def check_cycles(settings: Settings) -> Finding:
     try:
         dead = recover_dead_cycles(pipeline)
         with pipeline.connect() as conn:
-            stuck = [str(batch.cycle.cycle_id) for batch in cycle_ledger.read_silent_cycles(conn, settings.silent_after_s)]
+            stuck = [
+                str(batch.cycle.cycle_id) for batch in cycle_ledger.read_silent_cycles(conn, settings.silent_after_s)
+            ]
             alive = [
                 f"{batch.cycle.cycle_id} gave a sign of life {batch.heartbeat_at:%H:%M:%S} UTC"
                 for batch in cycle_ledger.read_running_cycles(conn, settings.silent_after_s)
@@ -145,7 +160,11 @@ def check_cycles(settings: Settings) -> Finding:
         return Finding("cycles", True, SEE_DATABASE_DETAIL)
     if stuck:
         return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
-    return Finding("cycles", True, "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none runs, and none has died unnoticed")
+    return Finding(
+        "cycles",
+        True,
+        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none runs, and none has died unnoticed",
+    )
 
 
 def check_derived_products(settings: Settings) -> Finding:
@@ -166,7 +185,9 @@ def check_derived_products(settings: Settings) -> Finding:
     told = f"products of {len(hours)} hours are due, from {first} to {last}"
     if failed:
         told += f"; {len({each.cycle_id for each in failed})} cycles failed, e.g. {failed[0].cycle_id}, {failed[0].product}: {failed[0].error}"
-    return Finding("derived", False, f"{told}. Run `palimpsest backfill {first} {last}`, which names what it cannot derive")
+    return Finding(
+        "derived", False, f"{told}. Run `palimpsest backfill {first} {last}`, which names what it cannot derive"
+    )
 
 
 def check_landing(settings: Settings) -> Finding:
@@ -208,7 +229,11 @@ def check_data_source(settings: Settings) -> Finding:
         return Finding("data source", True, SEE_DATABASE_DETAIL)
     if has_cycles:
         note = settings.home / NOTE_FILE
-        return Finding("data source", False, f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}")
+        return Finding(
+            "data source",
+            False,
+            f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}",
+        )
     return Finding("data source", True, "no platform was asked yet")
 
 
@@ -221,13 +246,21 @@ def check_export(settings: Settings) -> Finding:
     days = set(archive.list_catalogued_days())
     url = find_database_url(settings)
     if url is None:
-        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {NOT_RUNNING_DETAIL}")
+        return Finding(
+            "export",
+            True,
+            f"{root} can be written and has {len(days)} days; whether these are all is {NOT_RUNNING_DETAIL}",
+        )
     try:
         with Database(url).connect() as conn:
             recorded = set(read_recorded_days(conn))
             left = [] if recorded else read_departed_days(conn, Clock(settings.clock_offset_s).now().date())
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding("export", True, f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE_DETAIL}")
+        return Finding(
+            "export",
+            True,
+            f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE_DETAIL}",
+        )
     marked, missing = archive.is_marked(), recorded - days
     if missing or (not marked and (days != recorded or left)):
         newest = f", the newest {max(recorded)}" if recorded else ""
@@ -241,7 +274,11 @@ def check_export(settings: Settings) -> Finding:
             "another place than before, mend that. If it is the right place now, run `palimpsest export --adopt-root`: days that are not there "
             "then count as never exported",
         )
-    return Finding("export", True, f"{root} can be written and has {len(days)} days{'' if marked else '; the next export or scrape marks it'}")
+    return Finding(
+        "export",
+        True,
+        f"{root} can be written and has {len(days)} days{'' if marked else '; the next export or scrape marks it'}",
+    )
 
 
 def check_alerts(settings: Settings) -> Finding:
@@ -249,16 +286,26 @@ def check_alerts(settings: Settings) -> Finding:
     found = make_channels(settings, log)
     if missing := [channel.why for channel in found if isinstance(channel, MissingChannel)]:
         return Finding(
-            "alerts", False, f"{'; '.join(missing)}: name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile"
+            "alerts",
+            False,
+            f"{'; '.join(missing)}: name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile",
         )
     named = [channel.name for channel in found if not isinstance(channel, LogChannel)]
-    told = f"told by {', '.join(named)}" if named else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
+    told = (
+        f"told by {', '.join(named)}"
+        if named
+        else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
+    )
     url = find_database_url(settings)
     if url is None:
         return Finding("alerts", True, told)
     try:
         with Database(url).connect() as conn:
-            lasting = [alert for alert in stored_alerts.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None]
+            lasting = [
+                alert for alert in stored_alerts.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None
+            ]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return Finding("alerts", True, f"{told}; which last was not looked at: see the database")
-    return Finding("alerts", True, f"{told}; " + (f"{len(lasting)} open: see `palimpsest alerts`" if lasting else "none open"))
+    return Finding(
+        "alerts", True, f"{told}; " + (f"{len(lasting)} open: see `palimpsest alerts`" if lasting else "none open")
+    )

@@ -38,7 +38,14 @@ def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODUL
     listens_at = folder / "code.sock"
     workspace = folder / "workspace.yaml"
     workspace.write_text(WORKSPACE_TEMPLATE.format(socket=listens_at, location=LOCATION_NAME))
-    code = ("--module-name", definitions, "--location-name", LOCATION_NAME, "--lazy-load-user-code", "--inject-env-vars-from-instance")
+    code = (
+        "--module-name",
+        definitions,
+        "--location-name",
+        LOCATION_NAME,
+        "--lazy-load-user-code",
+        "--inject-env-vars-from-instance",
+    )
     return {
         CODE_SERVER: ("dagster", "api", "grpc", "--socket", str(listens_at), *code),
         WEB_SERVER: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
@@ -69,7 +76,13 @@ class ChildProcesses:
     """All children. `check` often: it starts them."""
 
     def __init__(
-        self, home: Path, folder: Path, commands: Mapping[str, tuple[str, ...]], environment: Mapping[str, str], cwd: Path, say: Say
+        self,
+        home: Path,
+        folder: Path,
+        commands: Mapping[str, tuple[str, ...]],
+        environment: Mapping[str, str],
+        cwd: Path,
+        say: Say,
     ) -> None:
         self._home, self._folder, self._cwd, self._say = home, folder, cwd, say
         self._environment = {**os.environ, **environment}
@@ -85,9 +98,13 @@ class ChildProcesses:
                 child.deaths.append(now)
                 pause = compute_pause_s(child.deaths, now)
                 if pause is None:
-                    raise ServeError(f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: {self._quote_log(child)}")
+                    raise ServeError(
+                        f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: {self._quote_log(child)}"
+                    )
                 child.due_at_s = now + pause
-                self._say(f"the {child.name} {_describe_exit(code)}, is started again in {pause:.0f} s: {self._quote_log(child)}")
+                self._say(
+                    f"the {child.name} {_describe_exit(code)}, is started again in {pause:.0f} s: {self._quote_log(child)}"
+                )
             if child.process is None and now >= child.due_at_s:
                 new[child.name] = self._start_child(child)
         return new

@@ -72,7 +72,9 @@ def _end_remains(settings: Settings, home: Path, wait_s: float, say: Say) -> Non
 
     from .up import stop_left_services  # noqa: PLC0415
 
-    if settings.is_embedded and not make_embedded_server(settings).status().running:  # what is to be stopped is not started for that
+    if (
+        settings.is_embedded and not make_embedded_server(settings).status().running
+    ):  # what is to be stopped is not started for that
         stop_left_services(home, None, say, wait_s)
         return
     with open_instance(settings) as instance:
@@ -97,5 +99,7 @@ def _name_commands(home: Path, say: Say) -> bool:
     if not is_in_use(home):
         return False
     named = "; ".join(list_commands(home)) or "another command"
-    say(f"still at work in {home}: {named}. Press Ctrl-C in its terminal, or `kill` its pid; an embedded Postgres stops when it ends")
+    say(
+        f"still at work in {home}: {named}. Press Ctrl-C in its terminal, or `kill` its pid; an embedded Postgres stops when it ends"
+    )
     return True

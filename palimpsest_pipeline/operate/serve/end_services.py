@@ -41,7 +41,11 @@ def find_unfinished_runs(instance: dg.DagsterInstance, socket: str) -> Unfinishe
 
 
 def stop_services(
-    serving: ServiceRecord, instance: dg.DagsterInstance | None, wait_s: float, say: Say, cancel_wait_s: float = MAX_CANCEL_WAIT_S
+    serving: ServiceRecord,
+    instance: dg.DagsterInstance | None,
+    wait_s: float,
+    say: Say,
+    cancel_wait_s: float = MAX_CANCEL_WAIT_S,
 ) -> None:
     """End everything that `serving` names but its supervisor. Runs under way are waited for up to `wait_s`, then asked to end, then named.
 
@@ -76,7 +80,9 @@ def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_w
     _ask_to_end(instance, left, say)
     left = _await_end(instance, left, cancel_wait_s)
     if left:
-        say(f"did not end, and is killed: {format_runs(left)}; its cycle is closed by the next command or sensor that finds it")
+        say(
+            f"did not end, and is killed: {format_runs(left)}; its cycle is closed by the next command or sensor that finds it"
+        )
 
 
 def _ask_to_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], say: Say) -> None:
@@ -99,7 +105,9 @@ def _await_end(
     deadline = time.monotonic() + wait_s
     left, asked = list(runs), set[str]()
     while left:
-        left = [run for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in left])) if not run.is_finished]
+        left = [
+            run for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in left])) if not run.is_finished
+        ]
         if not left or time.monotonic() >= deadline:
             break
         if end_resting and (resting := [run for run in left if run.run_id not in asked and is_resting(run.tags)]):

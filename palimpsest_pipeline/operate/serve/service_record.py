@@ -115,7 +115,9 @@ def check_port(port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise ServeError(f"port {port} is in use: stop what listens there, or choose another with --port (PALIMPSEST_UI_PORT)") from error
+            raise ServeError(
+                f"port {port} is in use: stop what listens there, or choose another with --port (PALIMPSEST_UI_PORT)"
+            ) from error
 
 
 def check_not_serving(home: Path) -> None:

@@ -56,7 +56,9 @@ def list_switches(home: Path) -> list[Switch]:
     """Those of what serves from `home`, in the order of their names. Raises ServeError when nothing does, or it does not answer."""
     found = _query_server(_find_url(home), SWITCHES_QUERY)["repositoriesOrError"]
     if found["__typename"] != "RepositoryConnection":
-        raise ServeError(f"Dagster cannot say what it has: {found.get('message', found['__typename'])}; see `palimpsest doctor`")
+        raise ServeError(
+            f"Dagster cannot say what it has: {found.get('message', found['__typename'])}; see `palimpsest doctor`"
+        )
     return sorted(
         (
             _parse_switch(kind, one, node)
@@ -74,17 +76,27 @@ def set_switches(home: Path, *, on: bool) -> list[Switch]:
     for switch in list_switches(home):
         if switch.is_on == on:
             continue
-        named = {"name": switch.name, "repository": switch.repository, "location": switch.location} if on else {"id": switch.state_id}
-        done = _query_server(_find_url(home), (START_MUTATIONS if on else STOP_MUTATIONS)[switch.kind] + ERROR_FRAGMENT, **named)["done"]
+        named = (
+            {"name": switch.name, "repository": switch.repository, "location": switch.location}
+            if on
+            else {"id": switch.state_id}
+        )
+        done = _query_server(
+            _find_url(home), (START_MUTATIONS if on else STOP_MUTATIONS)[switch.kind] + ERROR_FRAGMENT, **named
+        )["done"]
         if done["__typename"].endswith("Error"):
-            raise ServeError(f"the {switch.kind} {switch.name} stays {'off' if on else 'on'}: {done.get('message', done['__typename'])}")
+            raise ServeError(
+                f"the {switch.kind} {switch.name} stays {'off' if on else 'on'}: {done.get('message', done['__typename'])}"
+            )
     return list_switches(home)
 
 
 def _find_url(home: Path) -> str:
     serving = read_record(home)
     if serving is None:
-        raise ServeError(f"nothing is up in {home}: start `palimpsest up` first, in another terminal (or switch them in the UI of your own Dagster)")
+        raise ServeError(
+            f"nothing is up in {home}: start `palimpsest up` first, in another terminal (or switch them in the UI of your own Dagster)"
+        )
     return serving.url
 
 

@@ -85,7 +85,13 @@ class Supervisor:
 
 @contextmanager
 def run_services(
-    settings: Settings, environment: dict[str, str], cwd: Path, say: Say, *, definitions: str = DEFINITIONS_MODULE, timeout_s: float = START_TIMEOUT_S
+    settings: Settings,
+    environment: dict[str, str],
+    cwd: Path,
+    say: Say,
+    *,
+    definitions: str = DEFINITIONS_MODULE,
+    timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[Supervisor]:
     """Dagster, up inside the block and gone with all its processes after it. The children run in the folder `cwd`: Dagster and the settings read a
     `.env` there. Their databases must be up. The block is to be left by KeyboardInterrupt, which goes no further."""
@@ -95,9 +101,15 @@ def run_services(
     began = time.time()
     with open_instance(settings, pooled=False) as instance, _handle_signals():
         stop_left_services(home, instance, say)
-        folder = Path(tempfile.mkdtemp(prefix="palimpsest-"))  # a socket's path must be short, which a home's need not be
-        children = ChildProcesses(home, folder, build_commands(folder, settings.ui_port, definitions), environment, cwd, say)
-        record = ServiceRecord(KnownProcess.from_pid(os.getpid()), {}, f"http://127.0.0.1:{settings.ui_port}", str(folder))
+        folder = Path(
+            tempfile.mkdtemp(prefix="palimpsest-")
+        )  # a socket's path must be short, which a home's need not be
+        children = ChildProcesses(
+            home, folder, build_commands(folder, settings.ui_port, definitions), environment, cwd, say
+        )
+        record = ServiceRecord(
+            KnownProcess.from_pid(os.getpid()), {}, f"http://127.0.0.1:{settings.ui_port}", str(folder)
+        )
         supervisor = Supervisor(home, children, record, began)
         take_requested_wait_s(home, 0)  # what was asked of an earlier one
         try:
@@ -109,7 +121,9 @@ def run_services(
             _stop_on_request(home, supervisor.record, instance, say)
 
 
-def stop_left_services(home: Path, instance: dg.DagsterInstance | None, say: Say, wait_s: float = DEFAULT_WAIT_S) -> None:
+def stop_left_services(
+    home: Path, instance: dg.DagsterInstance | None, say: Say, wait_s: float = DEFAULT_WAIT_S
+) -> None:
     """End what a supervisor left that was killed."""
     remains = read_record(home)
     if remains is not None:

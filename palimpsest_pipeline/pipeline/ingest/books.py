@@ -17,7 +17,14 @@ import polars as pl
 from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import PayloadKind, Platform, Scope
 from palimpsest_pipeline.domain.exchange import Answer
-from palimpsest_pipeline.domain.observations import IN_PLAY_REASON, MAX_KICKOFF_DISTANCE, Detail, Listing, PayloadRejected, Reject
+from palimpsest_pipeline.domain.observations import (
+    IN_PLAY_REASON,
+    MAX_KICKOFF_DISTANCE,
+    Detail,
+    Listing,
+    PayloadRejected,
+    Reject,
+)
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Landing, Segment
 from palimpsest_pipeline.markets import RawBooks, Vocabulary, build_market_rows, collect_raw_books, normalise
@@ -86,7 +93,17 @@ class Books:
 
 FRAME_FIELDS: Final = tuple(field.name for field in fields(Books) if field.type is pl.DataFrame)
 EMPTY_BOOKS: Final = Books(
-    *(pl.DataFrame(schema=schema) for schema in (LISTING_SCHEMA, ANSWER_SCHEMA, MARKET_ROWS_SCHEMA, UNMAPPED_SCHEMA, COVERAGE_SCHEMA, PLAYERS_SCHEMA))
+    *(
+        pl.DataFrame(schema=schema)
+        for schema in (
+            LISTING_SCHEMA,
+            ANSWER_SCHEMA,
+            MARKET_ROWS_SCHEMA,
+            UNMAPPED_SCHEMA,
+            COVERAGE_SCHEMA,
+            PLAYERS_SCHEMA,
+        )
+    )
 )
 
 
@@ -121,23 +138,39 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
             try:
                 detail = adapter.read_detail(answer)
             except PayloadRejected as rejected:
-                refused.append((PayloadKind.DETAIL, Reject(adapter.platform, answer.request.external_id, rejected.path, rejected.reason), True))
+                refused.append(
+                    (
+                        PayloadKind.DETAIL,
+                        Reject(adapter.platform, answer.request.external_id, rejected.path, rejected.reason),
+                        True,
+                    )
+                )
                 seen.extend(read_listings([answer], adapter))
                 continue
             listing = detail.listing
             if listing.is_in_play:
-                refused.append((PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True))
+                refused.append(
+                    (PayloadKind.DETAIL, Reject(adapter.platform, listing.external_id, "$", OUT_OF_SCOPE_REASON), True)
+                )
                 continue
             shown = ObservedListing(listing, answer.observed_at, PayloadKind.DETAIL)
             seen.append(shown)
             refused.extend((PayloadKind.DETAIL, entry, False) for entry in (*detail.rejects, *refuse_kickoffs([shown])))
             if len(detail.prices) and not any(detail.prices.odds_milli):
                 without_price.append(Reject(adapter.platform, listing.external_id, "$", NO_PRICE_REASON))
-            owners.append((len(owners), listing.platform.value, listing.sport.value, listing.external_id, answer.observed_at))
+            owners.append(
+                (len(owners), listing.platform.value, listing.sport.value, listing.external_id, answer.observed_at)
+            )
             yield detail
 
     raw = collect_raw_books(readable())
-    return DecodedAnswers(frame_listings(seen), pl.DataFrame(owners, schema=OWNER_SCHEMA, orient="row"), raw, tuple(refused), tuple(without_price))
+    return DecodedAnswers(
+        frame_listings(seen),
+        pl.DataFrame(owners, schema=OWNER_SCHEMA, orient="row"),
+        raw,
+        tuple(refused),
+        tuple(without_price),
+    )
 
 
 def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
@@ -148,21 +181,28 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
     firsts = list(accumulate((part.owners.height for part in parts), initial=0))
     if not firsts[-1]:
         return Books(listings, *(getattr(EMPTY_BOOKS, name) for name in FRAME_FIELDS[1:]), refused, without_price)
-    owners = pl.concat([part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)])
-    markets = pl.concat([part.raw.markets.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)])
+    owners = pl.concat(
+        [part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
+    )
+    markets = pl.concat(
+        [part.raw.markets.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
+    )
     normal = normalise(RawBooks(markets, pl.concat([part.raw.outcomes for part in parts])), vocabulary)
     rows = build_market_rows(normal.prices, vocabulary)
     answers = _count_markets(owners, rows, normal.coverage, normal.merged)
     return Books(listings, answers, rows, normal.unmapped, normal.coverage, normal.players, refused, without_price)
 
 
-def _count_markets(owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame) -> pl.DataFrame:
+def _count_markets(
+    owners: pl.DataFrame, rows: pl.DataFrame, coverage: pl.DataFrame, merged: pl.DataFrame
+) -> pl.DataFrame:
     """Return the rows of ANSWERS."""
     offered = rows.filter(pl.col("state") == "offered").select("capture", "market_id", "specifier").unique()
     markets = offered.group_by("capture").agg(n_markets_priced=pl.len())
     prices = rows.group_by("capture").agg(n_prices=pl.col("odds_milli").explode().count())
     listed = coverage.group_by("capture").agg(
-        n_markets_listed=pl.col("n_markets").sum(), n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum()
+        n_markets_listed=pl.col("n_markets").sum(),
+        n_markets_mapped=pl.col("n_markets").filter(pl.col("error_class") == "").sum(),
     )
     counted = owners.sort("capture")
     for counts in (listed, markets, prices, merged.rename({"n_prices": "n_prices_merged"})):
@@ -204,7 +244,9 @@ def concat_books(parts: Sequence[Books]) -> Books:
 def refuse_kickoffs(seen: Iterable[ObservedListing]) -> list[Reject]:
     """Return a reject for each kickoff that is not credible. Their listings are kept, so that they do not count as absent."""
     return [
-        Reject(s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE_REASON.format(s.listing.kickoff_at.isoformat()))
+        Reject(
+            s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE_REASON.format(s.listing.kickoff_at.isoformat())
+        )
         for s in seen
         if not s.listing.has_credible_kickoff(s.observed_at)
     ]
@@ -251,7 +293,10 @@ class ListingCache:
     def keep(self, cycle_id: int, digest: str, platforms: Iterable[Platform], seen: pl.DataFrame) -> None:
         """Keep what a cycle with this landed content showed of the platforms."""
         with self._lock:
-            self._listings |= {(cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value) for platform in platforms}
+            self._listings |= {
+                (cycle_id, digest, platform): seen.filter(pl.col("platform") == platform.value)
+                for platform in platforms
+            }
             while sum(frame.height for frame in self._listings.values()) > self._max_rows:
                 del self._listings[next(iter(self._listings))]
 
@@ -311,7 +356,9 @@ class EarlyBooks:
             has_room = self._waiting < self._max_waiting
             self._waiting += has_room
         if has_room:
-            self._pool.submit(self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value))
+            self._pool.submit(
+                self._read_segment, key, segment, answers.filter(pl.col("kind") == PayloadKind.DETAIL.value)
+            )
         else:
             self._pool.submit(self._close_part, key)
 
@@ -330,7 +377,9 @@ class EarlyBooks:
             if self._bytes > self._max_bytes:
                 self._close_part(key)
                 return
-            decoded = self._decode(segment.platform, (answer for answer in Landing.iterate_answers(details) if answer.ok))
+            decoded = self._decode(
+                segment.platform, (answer for answer in Landing.iterate_answers(details) if answer.ok)
+            )
         except Exception:  # noqa: BLE001 - whoever reads the segment from the landing meets the same error, and says whose it is
             self._close_part(key)
             return

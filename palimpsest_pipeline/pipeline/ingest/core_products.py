@@ -26,7 +26,9 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
     "tournaments": CoreProduct(write_core.derive_tournaments),
     "home_events": CoreProduct(write_core.derive_home_events, needs=("tournaments",)),
     "competitor_events": CoreProduct(write_core.derive_competitor_events, needs=("tournaments",)),
-    derived_products.ODDS_PRODUCT: CoreProduct(make_platform_derivation=write_core.make_odds_derivation, needs=("home_events", "competitor_events")),
+    derived_products.ODDS_PRODUCT: CoreProduct(
+        make_platform_derivation=write_core.make_odds_derivation, needs=("home_events", "competitor_events")
+    ),
     "matched_events": CoreProduct(write_core.derive_matched_events, needs=(derived_products.ODDS_PRODUCT,)),
 }
 
@@ -34,7 +36,11 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
     """The names under which products are marked: one that is derived platform by platform has one for each."""
     return [
-        mark for name in names for mark in ([name] if CORE_PRODUCTS[name].derive_cycle else derived_products.list_platform_products(name, platforms))
+        mark
+        for name in names
+        for mark in (
+            [name] if CORE_PRODUCTS[name].derive_cycle else derived_products.list_platform_products(name, platforms)
+        )
     ]
 
 

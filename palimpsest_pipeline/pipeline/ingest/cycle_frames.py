@@ -22,9 +22,13 @@ DISCOVERY_KINDS: Final = (PayloadKind.TREE, PayloadKind.LISTING)
 WHOLE_TREE_ID: Final = "*"
 
 
-def read_answers(pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None) -> list[Answer]:
+def read_answers(
+    pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None
+) -> list[Answer]:
     """Landed answers of the kinds and platforms given, bodies included."""
-    return list(pipeline.landing.iterate_answers(pipeline.landing.read_answers(manifest, kinds=kinds, platforms=platforms)))
+    return list(
+        pipeline.landing.iterate_answers(pipeline.landing.read_answers(manifest, kinds=kinds, platforms=platforms))
+    )
 
 
 def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
@@ -45,7 +49,9 @@ def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
     )
 
 
-def read_discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> dict[Platform, tuple[Discovery, datetime]]:
+def read_discoveries(
+    pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]
+) -> dict[Platform, tuple[Discovery, datetime]]:
     """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a cycle that does not discover."""
     if manifest.scope is not Scope.FULL:
         return {}
@@ -59,20 +65,27 @@ def read_discoveries(pipeline: Pipeline, manifest: Manifest, platforms: Sequence
 
 
 def read_cycle_listings(
-    pipeline: Pipeline, manifest: Manifest, discoveries: dict[Platform, tuple[Discovery, datetime]], platforms: Sequence[Platform] | None = None
+    pipeline: Pipeline,
+    manifest: Manifest,
+    discoveries: dict[Platform, tuple[Discovery, datetime]],
+    platforms: Sequence[Platform] | None = None,
 ) -> pl.DataFrame:
     """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer of its own listing.
 
     A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
     """
     discovered = frame_listings(list_discovered_listings(discoveries))
-    return pl.concat([discovered, _read_detail_listings(pipeline, manifest, pipeline.platforms if platforms is None else platforms)])
+    return pl.concat(
+        [discovered, _read_detail_listings(pipeline, manifest, pipeline.platforms if platforms is None else platforms)]
+    )
 
 
 def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]) -> pl.DataFrame:
     frames = [pl.DataFrame(schema=LISTING_SCHEMA)]
     for platform in platforms:
-        for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.find_parts(manifest.cycle_id, platform)):
+        for part in _read_parts(
+            pipeline, manifest, platform, pipeline.early_books.find_parts(manifest.cycle_id, platform)
+        ):
             if isinstance(part, Books):
                 frames.append(part.listings)
             else:
@@ -87,12 +100,19 @@ def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform,
             yield part
             continue
         for first in part:  # never a list of them: their bodies would be in memory together
-            yield pipeline.normalise_books([pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))])
+            yield pipeline.normalise_books(
+                [pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))]
+            )
 
 
 def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:
     """Listings that discovery showed; those in play are out of scope."""
-    return [ObservedListing(x, at, PayloadKind.LISTING) for discovery, at in discoveries.values() for x in discovery.listings if not x.is_in_play]
+    return [
+        ObservedListing(x, at, PayloadKind.LISTING)
+        for discovery, at in discoveries.values()
+        for x in discovery.listings
+        if not x.is_in_play
+    ]
 
 
 def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
@@ -100,8 +120,19 @@ def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> p
     rows: list[tuple[str, str, int | None, int, str, str]] = []
     for platform, (discovery, _) in discoveries.items():
         tournaments = discovery.tournaments
-        rows.append((platform, WHOLE_TREE_ID, None, sum(t.n_received for t in tournaments), discovery.completeness, discovery.reason))
-        rows += [(platform, t.external_id, t.n_declared, t.n_received, t.completeness, t.missing_reason) for t in tournaments]
+        rows.append(
+            (
+                platform,
+                WHOLE_TREE_ID,
+                None,
+                sum(t.n_received for t in tournaments),
+                discovery.completeness,
+                discovery.reason,
+            )
+        )
+        rows += [
+            (platform, t.external_id, t.n_declared, t.n_received, t.completeness, t.missing_reason) for t in tournaments
+        ]
     return pl.DataFrame(rows, schema=MANIFEST_SCHEMA, orient="row")
 
 
@@ -109,7 +140,16 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
     """Rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims (LISTING_SCHEMA)."""
     declared = pl.DataFrame(
         [
-            (t.platform, t.external_id, t.sport, t.name, t.country_raw, _find_country_iso(t.country_raw), t.sr_tournament_id, at)
+            (
+                t.platform,
+                t.external_id,
+                t.sport,
+                t.name,
+                t.country_raw,
+                _find_country_iso(t.country_raw),
+                t.sr_tournament_id,
+                at,
+            )
             for discovery, at in discoveries.values()
             for t in discovery.tournaments
         ],
@@ -132,7 +172,9 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
     return pl.concat([declared, claimed.select(*TOURNAMENT_SCHEMA)]).unique()
 
 
-def _read_parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]) -> Iterator[Books | Iterator[Answer]]:
+def _read_parts(
+    pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
+) -> Iterator[Books | Iterator[Answer]]:
     """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be read.
 
     Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is left out.
@@ -158,7 +200,9 @@ def _read_parts(pipeline: Pipeline, manifest: Manifest, platform: Platform, read
 
 def _read_landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
     """Landed detail answers of these segments of the cycle."""
-    frames = pipeline.landing.read_segments(msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL])
+    frames = pipeline.landing.read_segments(
+        msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL]
+    )
     return (answer for frame in frames for answer in pipeline.landing.iterate_answers(frame) if answer.ok)
 
 

@@ -18,7 +18,8 @@ def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
     """Rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
     return (
         books.unmapped.with_columns(
-            pl.col("platform", "sport").cast(pl.String), pl.col("external_market_id", "specifier_schema").str.head(MAX_ID_CHARACTERS)
+            pl.col("platform", "sport").cast(pl.String),
+            pl.col("external_market_id", "specifier_schema").str.head(MAX_ID_CHARACTERS),
         )
         .join(answers.select("capture", "listing_id", "observed_at"), on="capture")
         .sort("external_market_id", "specifier", "observed_at", "capture")
@@ -40,6 +41,9 @@ def count_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
     return (
         books.coverage.join(answers, on="capture")
         .group_by("platform", "sport", "family", "error_class")
-        .agg(pl.col("n_markets").sum().cast(pl.Int32), LISTING_ID.filter(pl.col("error_class") != "").unique().sort().alias("listing_ids"))
+        .agg(
+            pl.col("n_markets").sum().cast(pl.Int32),
+            LISTING_ID.filter(pl.col("error_class") != "").unique().sort().alias("listing_ids"),
+        )
         .sort("platform", "sport", "family", "error_class")
     )

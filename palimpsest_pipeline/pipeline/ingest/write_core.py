@@ -13,7 +13,13 @@ from palimpsest_pipeline.domain.observations import Reject
 from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import INSTANT
 from palimpsest_pipeline.landing import Manifest
-from palimpsest_pipeline.matching import build_crosswalk, build_fixtures, identify_listings, link_players, list_rival_listings
+from palimpsest_pipeline.matching import (
+    build_crosswalk,
+    build_fixtures,
+    identify_listings,
+    link_players,
+    list_rival_listings,
+)
 from palimpsest_pipeline.storage.archive import ArchiveError, read_recorded_days
 from palimpsest_pipeline.storage.catalog import fixtures as matched
 from palimpsest_pipeline.storage.catalog import known_listings, listings, players, universe, upcoming_fixtures
@@ -28,7 +34,10 @@ from ..derive_hour import DeriveProduct
 from . import cycle_frames, vocabulary_ledger
 from .books import COUNT_COLUMNS, EMPTY_BOOKS, Books, concat_books, refuse_kickoffs
 
-VOCABULARY_TABLES: Final = {"core.unmapped_markets": vocabulary_ledger.count_unmapped_markets, "core.mapping_counts": vocabulary_ledger.count_markets}
+VOCABULARY_TABLES: Final = {
+    "core.unmapped_markets": vocabulary_ledger.count_unmapped_markets,
+    "core.mapping_counts": vocabulary_ledger.count_markets,
+}
 """What the vocabulary said of a cycle's answers: tables that are replaced cycle by cycle, and what makes their rows."""
 MIN_DOUBTFUL_ANSWERS: Final = 5
 """Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
@@ -58,7 +67,10 @@ def derive_tournaments(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
     facts = cycle_frames.read_cycle_facts(pipeline, manifest)
     listings.write_discovery(conn, facts, cycle_frames.frame_manifest(found), tournaments, pipeline.platforms)
     unread = [entry for discovery, _ in found.values() for entry in discovery.rejects]
-    refused = [(PayloadKind.LISTING, entry, False) for entry in (*unread, *refuse_kickoffs(cycle_frames.list_discovered_listings(found)))]
+    refused = [
+        (PayloadKind.LISTING, entry, False)
+        for entry in (*unread, *refuse_kickoffs(cycle_frames.list_discovered_listings(found)))
+    ]
     rejected_answers.replace_rejects(conn, manifest.cycle_id, cycle_frames.DISCOVERY_KINDS, refused)
     return tournaments.height
 
@@ -70,7 +82,9 @@ def make_event_derivation(platforms_of: Callable[[Pipeline, Manifest], Sequence[
         platforms = platforms_of(pipeline, manifest)
         seen = pipeline.seen_listings.take(manifest.cycle_id, manifest.digest, platforms)
         if seen is None:  # another process, or an earlier run, has derived the tournaments
-            seen = cycle_frames.read_cycle_listings(pipeline, manifest, cycle_frames.read_discoveries(pipeline, manifest, platforms), platforms)
+            seen = cycle_frames.read_cycle_listings(
+                pipeline, manifest, cycle_frames.read_discoveries(pipeline, manifest, platforms), platforms
+            )
         written = listings.write_listings(conn, manifest.cycle_id, seen, platforms)
         upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
         return written.height
@@ -96,11 +110,19 @@ def make_odds_derivation(platform: Platform) -> DeriveProduct:
     def derive(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
         cycle_id, lock_key = manifest.cycle_id, list(Platform).index(platform)
         history.lock_platform(conn, lock_key)
-        partitions.hold_partitions(conn)  # else retention might drop a day of the past between making it and writing to it
+        partitions.hold_partitions(
+            conn
+        )  # else retention might drop a day of the past between making it and writing to it
         _make_partitions(pipeline, manifest, platform)
         stale = history.read_answers_of_cycle(conn, cycle_id, platform)
         sizes = book_sizes.read_book_sizes_of_cycle(conn, cycle_id, platform)
-        books = _write_books(pipeline, conn, cycle_id, platform, cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH))
+        books = _write_books(
+            pipeline,
+            conn,
+            cycle_id,
+            platform,
+            cycle_frames.read_cycle_books(pipeline, manifest, platform, ANSWERS_PER_BATCH),
+        )
         gone = stale.join(books.answers, on=list(ANSWER_KEY_SCHEMA), how="anti")
         history.remove_answers(conn, gone, lock_key)
         rejected_answers.replace_rejects(conn, cycle_id, [PayloadKind.DETAIL], books.refused, [platform])
@@ -133,7 +155,11 @@ def _note_refusals(
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
-    if manifest.scope is Scope.FULL and len(doubtful) >= MIN_DOUBTFUL_ANSWERS and 2 * len(doubtful) > n_read + len(refused):
+    if (
+        manifest.scope is Scope.FULL
+        and len(doubtful) >= MIN_DOUBTFUL_ANSWERS
+        and 2 * len(doubtful) > n_read + len(refused)
+    ):
         unread += doubtful
         n_read -= len(without_price)
     batches.record_refusals(
@@ -154,7 +180,9 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
     since = changed["observed_at"].min()
     if isinstance(since, datetime):
         listings_changed = changed["listing_id"].unique().to_list()
-        derived_products.mark_due_by_book_sizes(conn, derived_products.COVERAGE_PRODUCT, cycle_id, listings_changed, since, universe.CARRY_LIMIT)
+        derived_products.mark_due_by_book_sizes(
+            conn, derived_products.COVERAGE_PRODUCT, cycle_id, listings_changed, since, universe.CARRY_LIMIT
+        )
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
@@ -162,7 +190,9 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
 
     A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of it.
     """
-    observed = pipeline.landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"])["observed_at"]
+    observed = pipeline.landing.read_answers(
+        manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"]
+    )["observed_at"]
     days = observed.dt.date().unique().to_list()
     past = {day for day in days if day < pipeline.clock.now().date()}
     with pipeline.connect() as own:
@@ -186,19 +216,30 @@ def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: d
         )
 
 
-def _write_books(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]) -> WrittenAnswers:
+def _write_books(
+    pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, parts: Iterator[Books]
+) -> WrittenAnswers:
     """A platform's answers, taken in by batches, so that memory does not grow with the cycle."""
     given: list[pl.DataFrame] = []
     read: list[Books] = []
     for books in _batch_books(parts):
-        ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast({"listing_id": pl.Int32})
+        ids = listings.add_listing_ids(conn, books.answers.select("platform", "external_id").unique()).cast(
+            {"listing_id": pl.Int32}
+        )
         answers = books.answers.join(ids, on=("platform", "external_id"), how="left", maintain_order="left")
         _write_batch(pipeline, conn, cycle_id, platform, answers, books.rows)
         given.append(answers)
-        read.append(replace(books, rows=EMPTY_BOOKS.rows))  # they are written by now; the rest is counted over the whole cycle, and is small
+        read.append(
+            replace(books, rows=EMPTY_BOOKS.rows)
+        )  # they are written by now; the rest is counted over the whole cycle, and is small
     if not read:
-        nothing = {table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id") for table in VOCABULARY_TABLES}
-        return WrittenAnswers(pl.DataFrame(schema=ANSWER_KEY_SCHEMA), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ())
+        nothing = {
+            table: pl.DataFrame(schema=cycle_marts.get_frame_schema(table)).drop("cycle_id")
+            for table in VOCABULARY_TABLES
+        }
+        return WrittenAnswers(
+            pl.DataFrame(schema=ANSWER_KEY_SCHEMA), nothing, pl.DataFrame(schema=players.PLAYER_SCHEMA), (), ()
+        )
     whole = concat_books(read)
     taken = _keep_last_answers(whole.answers.with_columns(pl.concat([answers["listing_id"] for answers in given])))
     named = whole.players.rename({"outcome": "external_player_id"})
@@ -228,7 +269,14 @@ def _keep_last_answers(answers: pl.DataFrame) -> pl.DataFrame:
     return answers.sort("capture").unique(list(ANSWER_KEY_SCHEMA), keep="last", maintain_order=True)
 
 
-def _write_batch(pipeline: Pipeline, conn: psycopg.Connection, cycle_id: int, platform: Platform, answers: pl.DataFrame, rows: pl.DataFrame) -> None:
+def _write_batch(
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    cycle_id: int,
+    platform: Platform,
+    answers: pl.DataFrame,
+    rows: pl.DataFrame,
+) -> None:
     """Takes a batch of answers (ANSWERS and listing_id) into the history."""
     captures = _keep_last_answers(answers).select("capture", *ANSWER_KEY_SCHEMA, *COUNT_COLUMNS)
     history.ingest_answers(
@@ -259,6 +307,8 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
     upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
     lifecycle.mark_dates(conn, manifest.cycle_id, sorted(moved), stood)
     dirty_fixtures.mark_fixtures(conn, manifest.cycle_id, sorted(moved))
-    looked_at = sorted(moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls()))
+    looked_at = sorted(
+        moved.union(identified.filter(pl.col("listing_id").is_in(of_cycle))["fixture_sr_id"].drop_nulls())
+    )
     players.write_player_links(conn, looked_at, link_players(players.read_players_of_fixtures(conn, looked_at)))
     return found.height

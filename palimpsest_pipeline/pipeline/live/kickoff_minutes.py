@@ -50,7 +50,11 @@ class SlotRun:
     def describe(self) -> str:
         """What became of it, in words."""
         left_out = "".join(f"; {at:%H:%M} was left out: {why}" for at, why in self.left_out_minutes.items())
-        return f"{len(self.results)} minutes were asked{left_out}" if self.results or left_out else "no fixture was due that had not been asked"
+        return (
+            f"{len(self.results)} minutes were asked{left_out}"
+            if self.results or left_out
+            else "no fixture was due that had not been asked"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,14 @@ def run_slot(
     return came
 
 
-def _run_minute(pipeline: Pipeline, begun: ScrapeRequest, at: datetime, watch: ScrapeObserver, came: SlotRun, prices: PriceDerivation) -> bool:
+def _run_minute(
+    pipeline: Pipeline,
+    begun: ScrapeRequest,
+    at: datetime,
+    watch: ScrapeObserver,
+    came: SlotRun,
+    prices: PriceDerivation,
+) -> bool:
     """False while another cycle asks for some of the same: then it is to be tried again."""
     due, waited = _find_due_fixtures(pipeline, at), came.left_out_minutes.pop(at, None)
     if not due.sr_ids:
@@ -163,14 +174,19 @@ def _run_minute(pipeline: Pipeline, begun: ScrapeRequest, at: datetime, watch: S
         # Alerts rest on days of history, and take longer than there is: the slot's run derives them.
         prices.add(derive_prices(pipeline, due.sr_ids, wait=False))
     except Exception:
-        log.exception("cycle %d is landed, but could not be derived: later steps of this run try again, else `palimpsest backfill`", cycle.cycle_id)
+        log.exception(
+            "cycle %d is landed, but could not be derived: later steps of this run try again, else `palimpsest backfill`",
+            cycle.cycle_id,
+        )
     return True
 
 
 def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
     cadence, settings = pipeline.cadence, pipeline.settings
     with pipeline.connect() as conn:
-        known = upcoming_fixtures.read_kickoffs(conn, at, at + cadence.first_tier_length + MINUTE * max(cadence.tiers.values()))
+        known = upcoming_fixtures.read_kickoffs(
+            conn, at, at + cadence.first_tier_length + MINUTE * max(cadence.tiers.values())
+        )
         asked = cycle_reader.read_fixtures_of_slot(conn, at)
     sr_ids = tuple(sr_id for sr_id, kickoff_at in known if cadence.is_due(kickoff_at, at) and sr_id not in asked)
     next_at = cadence.find_next_due((kickoff_at for _, kickoff_at in known), at) or at + cadence.slot_length
@@ -181,9 +197,14 @@ def _find_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
     """With how long some platform of each has not answered. Raises UnknownFixture when nobody lists one of them."""
     wanted = live_cycle.find_known_targets(pipeline, sr_ids)
     with pipeline.connect() as conn:
-        newest = cycle_reader.find_last_answering_cycles(conn, sr_ids, make_cycle_id(pipeline.clock.now() - pipeline.cadence.first_tier_length))
+        newest = cycle_reader.find_last_answering_cycles(
+            conn, sr_ids, make_cycle_id(pipeline.clock.now() - pipeline.cadence.first_tier_length)
+        )
     return [
-        replace(target, answered_cycle_id=min((newest.get((target.sr_id, platform), 0) for platform in target.listings), default=0))
+        replace(
+            target,
+            answered_cycle_id=min((newest.get((target.sr_id, platform), 0) for platform in target.listings), default=0),
+        )
         for target in wanted
         if target.sr_id is not None
     ]

@@ -47,14 +47,20 @@ class LedgerWriter(ScrapeObserver):
         self._host_changes: dict[str, tuple[HostView, float]] = {}
         """Of hosts: how each stands, and since when by the monotonic clock."""
         self._periodic_writer = PeriodicWriter(
-            f"cycle {cycle.cycle_id}", connect, heartbeat_interval_s, self._write_ledger, write_at_end=self._write_host_states
+            f"cycle {cycle.cycle_id}",
+            connect,
+            heartbeat_interval_s,
+            self._write_ledger,
+            write_at_end=self._write_host_states,
         )
 
     def __enter__(self) -> Self:
         self._periodic_writer.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._periodic_writer.__exit__(kind, error, trace)
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
@@ -86,7 +92,11 @@ class LedgerWriter(ScrapeObserver):
                 del self._finished_outcomes[:-MAX_WAITING_OUTCOMES]
             raise
         self._write_host_states(conn)
-        return None if alive else "was closed or taken up by another run, and still runs here; its end counts only if no other run took it up"
+        return (
+            None
+            if alive
+            else "was closed or taken up by another run, and still runs here; its end counts only if no other run took it up"
+        )
 
     def _write_host_states(self, conn: psycopg.Connection) -> None:
         """On the thread. What others shall know of hosts, as far as it is not written yet."""

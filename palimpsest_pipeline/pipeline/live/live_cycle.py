@@ -94,7 +94,9 @@ def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycl
             cycle_id += 1
         home = pipeline.settings.home_platform
         hour = clamp_hour_to_day(request.day, now)
-        cycle = Cycle(cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at)
+        cycle = Cycle(
+            cycle_id, request.trigger, scope, home, hour, now, request.run_id, request.sr_ids, request.slot_at
+        )
         _register_cycle(pipeline, conn, cycle)
     return cycle
 
@@ -137,7 +139,9 @@ def require_answers(result: CycleResult) -> CycleResult:
     )
 
 
-def run_discovery(pipeline: Pipeline, cycle: Cycle, observer: ScrapeObserver, *, has_capture_next: bool = False) -> CycleResult:
+def run_discovery(
+    pipeline: Pipeline, cycle: Cycle, observer: ScrapeObserver, *, has_capture_next: bool = False
+) -> CycleResult:
     """Ask every platform at once what it lists; land every answer as it comes; tell the ledger.
 
     `goes_on`: the same run captures afterwards. Then a platform that is silent for PALIMPSEST_DISCOVERY_PATIENCE_S is late: its discovery is left to
@@ -166,7 +170,10 @@ def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObse
     if found is None:
         wanted = find_known_targets(pipeline, request.sr_ids)
         return run_capture_of_targets(pipeline, open_cycle(pipeline, request, Scope.EVENTS), wanted, observer)
-    cycle, manifest = replace(found[0], run_id=request.run_id), found[1]  # the run that executes it now: the one that began it may be dead
+    cycle, manifest = (
+        replace(found[0], run_id=request.run_id),
+        found[1],
+    )  # the run that executes it now: the one that began it may be dead
     with pipeline.connect() as conn:
         _register_cycle(pipeline, conn, cycle)
     return _finish_capture(pipeline, cycle, manifest, observer)
@@ -178,7 +185,9 @@ def _find_unfinished_capture(pipeline: Pipeline, begun: ScrapeRequest) -> tuple[
         recovery.recover_dead_cycles(pipeline, begun.repeats)
     with pipeline.connect() as conn:
         found = [
-            batch.cycle for run_id in (begun.run_id, *begun.repeats) if run_id and (batch := cycle_ledger.read_cycle_of_run(conn, run_id)) is not None
+            batch.cycle
+            for run_id in (begun.run_id, *begun.repeats)
+            if run_id and (batch := cycle_ledger.read_cycle_of_run(conn, run_id)) is not None
         ]
     if not found:
         return None
@@ -192,7 +201,12 @@ def _find_unfinished_capture(pipeline: Pipeline, begun: ScrapeRequest) -> tuple[
 
 
 def run_capture_of_targets(
-    pipeline: Pipeline, cycle: Cycle, wanted: Sequence[Target], observer: ScrapeObserver, *, ends_at: datetime | None = None
+    pipeline: Pipeline,
+    cycle: Cycle,
+    wanted: Sequence[Target],
+    observer: ScrapeObserver,
+    *,
+    ends_at: datetime | None = None,
 ) -> CycleResult:
     """The capture of these targets in a cycle that is open. What has no answer at `ends_at` has failed."""
 
@@ -205,7 +219,11 @@ def run_capture_of_targets(
 def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progress: ScrapeObserver) -> CycleResult:
     """The capture of what an open cycle has left, beside what is left of its discovery."""
     ends_at = cycle.started_at + timedelta(seconds=pipeline.settings.discovery_limit_s)
-    late = [platform for platform in manifest.late if platform in pipeline.platforms] if pipeline.clock.now() < ends_at else []
+    late = (
+        [platform for platform in manifest.late if platform in pipeline.platforms]
+        if pipeline.clock.now() < ends_at
+        else []
+    )
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
         rest = _UnfinishedCapture(at, manifest)
@@ -234,11 +252,15 @@ class _UnfinishedCapture:
         pipeline = at.pipeline
         self._at = at
         self._manifest = manifest
-        self._discoveries = {platform: each for platform, (each, _) in read_discoveries(pipeline, manifest, pipeline.platforms).items()}
+        self._discoveries = {
+            platform: each for platform, (each, _) in read_discoveries(pipeline, manifest, pipeline.platforms).items()
+        }
         self._discovery_tally, so_far = rebuild_tallies(pipeline.landing.read_landed_listings(manifest.cycle_id))
         at.resume_from(so_far)
         self._settled_listings = {(line.platform, line.external_id) for line in at.tally.outcomes}
-        self._answers = {platform: read_answers(pipeline, manifest, DISCOVERY_KINDS, [platform]) for platform in at.late_platforms}
+        self._answers = {
+            platform: read_answers(pipeline, manifest, DISCOVERY_KINDS, [platform]) for platform in at.late_platforms
+        }
         self._note_discoveries()
 
     def list_targets(self) -> list[Target]:
@@ -255,7 +277,9 @@ class _UnfinishedCapture:
         left = []
         for target in wanted:
             listings_left = {
-                p: ids for p, every in target.listings.items() if (ids := tuple(i for i in every if (p, i) not in self._settled_listings))
+                p: ids
+                for p, every in target.listings.items()
+                if (ids := tuple(i for i in every if (p, i) not in self._settled_listings))
             }
             if listings_left:
                 left.append(replace(target, listings=listings_left))
@@ -284,7 +308,9 @@ class _UnfinishedCapture:
                 self._note_discoveries()
 
     def _note_discoveries(self) -> None:
-        self._at.earlier_result = build_discovery_result(self._at.cycle, self._discoveries, self._discovery_tally, self._manifest.finished_at)
+        self._at.earlier_result = build_discovery_result(
+            self._at.cycle, self._discoveries, self._discovery_tally, self._manifest.finished_at
+        )
 
 
 def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:

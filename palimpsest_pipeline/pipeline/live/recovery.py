@@ -76,5 +76,9 @@ def _close_cycle(pipeline: Pipeline, conn: psycopg.Connection, batch: cycle_ledg
     cycle = batch.cycle
     record_landed(pipeline, conn, pipeline.landing.close_interrupted(cycle, batch.heartbeat_at))
     discovered = {run.platform: run.discovered for run in cycle_reader.read_result(conn, batch).runs}
-    outcomes, runs = rebuild_outcomes(pipeline.landing.read_landed_listings(cycle.cycle_id), message=DIED_REASON, n_discovered=discovered)
-    cycle_ledger.interrupt_cycle(conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, runs, outcomes))
+    outcomes, runs = rebuild_outcomes(
+        pipeline.landing.read_landed_listings(cycle.cycle_id), message=DIED_REASON, n_discovered=discovered
+    )
+    cycle_ledger.interrupt_cycle(
+        conn, cycle.cycle_id, CycleResult(cycle, RunStatus.INTERRUPTED, batch.heartbeat_at, runs, outcomes)
+    )

@@ -62,7 +62,11 @@ class Stage:
     def merge_earlier_outcomes(self, result: CycleResult) -> CycleResult:
         """`result` with the lines of all processes that were at it."""
         return replace(
-            result, outcomes=[_merge_outcomes(self.earlier_outcomes.get((line.platform, line.external_id)), line) for line in result.outcomes]
+            result,
+            outcomes=[
+                _merge_outcomes(self.earlier_outcomes.get((line.platform, line.external_id)), line)
+                for line in result.outcomes
+            ],
         )
 
     def list_platform_runs(self) -> list[PlatformRun]:
@@ -126,12 +130,17 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
         try:
             with pipeline.connect() as conn:
                 if stage.has_next_stage and error is None and result.status is not RunStatus.FAILED:
-                    cycle_ledger.record_progress(conn, cycle, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes)
+                    cycle_ledger.record_progress(
+                        conn, cycle, [replace(each, status=RunStatus.RUNNING) for each in result.runs], result.outcomes
+                    )
                 else:
                     if manifest is not None:
                         record_closed(conn, manifest)
                     if not cycle_ledger.close_cycle(conn, result):
-                        log.warning("cycle %d: another run has taken it up, and the ledger keeps what that one writes", cycle.cycle_id)
+                        log.warning(
+                            "cycle %d: another run has taken it up, and the ledger keeps what that one writes",
+                            cycle.cycle_id,
+                        )
         except (DatabaseUnreachable, psycopg.Error) as lost:
             log.warning("cycle %d: its end is not in the ledger: %s", cycle.cycle_id, lost)
             error = error or lost
@@ -142,10 +151,14 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
     return result
 
 
-async def _run_work(stage: Stage, work: StageWork, watch: ScrapeObserver, writer: CycleWriter, signals: DeferredSignals) -> CycleResult:
+async def _run_work(
+    stage: Stage, work: StageWork, watch: ScrapeObserver, writer: CycleWriter, signals: DeferredSignals
+) -> CycleResult:
     with signals.cancel_on_signal(asyncio.current_task()):
         holds = _read_host_holds(stage.pipeline, stage.cycle.cycle_id, stage.late_platforms)
-        async with stage.pipeline.open_engine(stage.cycle.scope, writer, watch, host_holds=holds, ends_at=stage.ends_at) as stage.engine:
+        async with stage.pipeline.open_engine(
+            stage.cycle.scope, writer, watch, host_holds=holds, ends_at=stage.ends_at
+        ) as stage.engine:
             return await work(stage.engine, stage)
 
 
@@ -159,7 +172,9 @@ def _read_host_holds(pipeline: Pipeline, cycle_id: int, late: Collection[Platfor
         with pipeline.connect() as conn:
             found = host_state.read_troubles(conn, list(hosts), pipeline.clock.now())
             return {
-                hosts[host]: HostHold(trouble.reason, trouble.for_s, is_blocked=hosts[host] not in late or trouble.cycle_id != cycle_id)
+                hosts[host]: HostHold(
+                    trouble.reason, trouble.for_s, is_blocked=hosts[host] not in late or trouble.cycle_id != cycle_id
+                )
                 for host, trouble in found.items()
             }
     except (DatabaseUnreachable, psycopg.Error) as lost:
@@ -171,7 +186,9 @@ def _merge_outcomes(before: EventOutcome | None, line: EventOutcome) -> EventOut
     if before is None:
         return line
     took_ms = (line.received_at - before.requested_at).total_seconds() * 1000
-    return replace(line, attempts=before.attempts + line.attempts, requested_at=before.requested_at, duration_ms=took_ms)
+    return replace(
+        line, attempts=before.attempts + line.attempts, requested_at=before.requested_at, duration_ms=took_ms
+    )
 
 
 def _find_first_error(error: BaseException) -> BaseException:

@@ -38,7 +38,17 @@ FIXTURES_PER_BATCH: Final = 50
 """Of 3,000 prices each: they are read, compared and written together, in one transaction. No result depends on it."""
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
-    *("sr_id", "market_key", "specifier", "platform", "home_state_since", "platform_state_since", "gap_type", "home_state", "platform_state"),
+    *(
+        "sr_id",
+        "market_key",
+        "specifier",
+        "platform",
+        "home_state_since",
+        "platform_state_since",
+        "gap_type",
+        "home_state",
+        "platform_state",
+    ),
     "market_priority",
 )
 """Of `metrics.prices.market_gaps.GAPS_SCHEMA`: all that does not follow from these and when the listings were seen."""
@@ -88,7 +98,9 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     n = len(current_prices.FIXTURE_LOCKS)
     with ThreadPoolExecutor(n) as pool:
         parts = [
-            pool.submit(_derive_share, pipeline, lock, [sr_id for sr_id in to_do if sr_id % n == place], attempts, wait=wait)
+            pool.submit(
+                _derive_share, pipeline, lock, [sr_id for sr_id in to_do if sr_id % n == place], attempts, wait=wait
+            )
             for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
         ]
     for part in parts:
@@ -98,7 +110,9 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
     return done
 
 
-def _derive_share(pipeline: Pipeline, lock: int, to_do: Sequence[int], attempts: FixtureAttempts, *, wait: bool) -> PriceDerivation:
+def _derive_share(
+    pipeline: Pipeline, lock: int, to_do: Sequence[int], attempts: FixtureAttempts, *, wait: bool
+) -> PriceDerivation:
     """The fixtures of one lock, some at a time."""
     done = PriceDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
@@ -108,7 +122,10 @@ def _derive_share(pipeline: Pipeline, lock: int, to_do: Sequence[int], attempts:
                 with attempts.catch_error(some), hold_lock(conn, lock, wait=wait):
                     done.add(_derive_batch(pipeline, conn, some))
             except Busy:
-                log.info("somebody else is at prices: %d fixtures are left to whoever derives what is due next", len(to_do) - place)
+                log.info(
+                    "somebody else is at prices: %d fixtures are left to whoever derives what is due next",
+                    len(to_do) - place,
+                )
                 break
     return done
 
@@ -122,9 +139,13 @@ def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[i
         if past := [sr_id for sr_id in some if sr_id not in to_come]:
             done.n_removed = len(current_prices.read_fixture_ids(conn).intersection(past))
             done.add_rows(current_prices.remove_rows(conn, past).rows)
-        due = [sr_id for sr_id in seen["sr_id"] if sr_id in to_come]  # of others somebody else has taken the marks, and done what was due
+        due = [
+            sr_id for sr_id in seen["sr_id"] if sr_id in to_come
+        ]  # of others somebody else has taken the marks, and done what was due
         if due:
-            frames = _compute_stored_rows(pipeline, current_prices.read_current_state(conn, due), find_suspects(conn, due))
+            frames = _compute_stored_rows(
+                pipeline, current_prices.read_current_state(conn, due), find_suspects(conn, due)
+            )
             written = current_prices.replace_rows(conn, due, frames)
             done.n_fixtures, done.n_flips = len(due), written.n_flips
             done.add_rows(written.rows)
@@ -137,7 +158,12 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
     that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
     with pipeline.connect() as conn:
         stood = current_prices.read_state_as_of(
-            conn, OddsHistoryReader(conn, pipeline.archive), sr_ids, pipeline.settings.home_platform, instant, select_primary_listings
+            conn,
+            OddsHistoryReader(conn, pipeline.archive),
+            sr_ids,
+            pipeline.settings.home_platform,
+            instant,
+            select_primary_listings,
         )
         doubtful = find_suspects(conn, sr_ids)
     to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
@@ -149,8 +175,12 @@ def _compute_shown_rows(pipeline: Pipeline, stands: FixtureState, doubtful: Sequ
     """What the tables say, outcome by outcome and with instants (`current_prices.TABLE_VIEWS`). `doubtful`: fixtures whose prices are not compared."""
     limits, vocabulary_words = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     frames = {
-        COMPARISON_TABLE: build_price_comparison(stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful),
-        GAP_TABLE: find_availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets),
+        COMPARISON_TABLE: build_price_comparison(
+            stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful
+        ),
+        GAP_TABLE: find_availability_gaps(
+            stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets
+        ),
     }
     return {table: frame.with_columns(**_build_stamps(pipeline)) for table, frame in frames.items()}
 
@@ -160,8 +190,12 @@ def _compute_stored_rows(pipeline: Pipeline, stands: FixtureState, doubtful: Seq
     limits, vocabulary_words = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     gaps = find_availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets)
     return {
-        LISTING_TABLE: compare_listings(stands.listings, **limits, suspects=doubtful).with_columns(**_build_stamps(pipeline)),
-        COMPARISON_TABLE: compare_lines(stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful),
+        LISTING_TABLE: compare_listings(stands.listings, **limits, suspects=doubtful).with_columns(
+            **_build_stamps(pipeline)
+        ),
+        COMPARISON_TABLE: compare_lines(
+            stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful
+        ),
         GAP_TABLE: gaps.select(*GAP_COLUMNS, outcome=pl.lit("")),
     }
 

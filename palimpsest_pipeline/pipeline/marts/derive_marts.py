@@ -51,7 +51,9 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
     trust = order_platforms(pipeline, manifest)
     claims, looked = universe.read_universe(conn, manifest.cycle_id)
     as_of = listings.read_as_of(conn, manifest.cycle_id)
-    identified = identify_listings(book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id))
+    identified = identify_listings(
+        book_sizes.add_largest_books(conn, claims, list_rival_listings(claims), until=as_of, cycle_id=manifest.cycle_id)
+    )
     tournaments, links = build_crosswalk(identified, trust)
     return CoverageUniverse.build(
         identified,
@@ -80,19 +82,28 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
     if not lost.is_empty():
         raise LawBroken(f"cycle {manifest.cycle_id}: {'; '.join(lost['violation'].head(3))}. Please report it.")
     written = 0
-    for table, frame in zip(COVERAGE_TABLES, (build_coverage_fixture(known), build_coverage_tournament(known), rates), strict=True):
+    for table, frame in zip(
+        COVERAGE_TABLES, (build_coverage_fixture(known), build_coverage_tournament(known), rates), strict=True
+    ):
         written += cycle_marts.replace_rows(
-            conn, f"mart.{table}", manifest.cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
+            conn,
+            f"mart.{table}",
+            manifest.cycle_id,
+            frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)),
         )
     derived_products.mark_carrying_cycles_due(conn, COVERAGE_PRODUCT, manifest.cycle_id, universe.CARRY_LIMIT)
     return written
 
 
-def _read_completeness(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> dict[Platform, Completeness]:
+def _read_completeness(
+    pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest
+) -> dict[Platform, Completeness]:
     """How the cycle's own discovery of each platform went. Recorded payloads discover nothing whole."""
     if manifest.scope is Scope.RECORDED:
         return dict.fromkeys(pipeline.platforms, Completeness.PARTIAL)
-    trees = cycle_marts.read_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(pl.col("external_id") == cycle_frames.WHOLE_TREE_ID)
+    trees = cycle_marts.read_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(
+        pl.col("external_id") == cycle_frames.WHOLE_TREE_ID
+    )
     return {Platform(p): Completeness(c) for p, c in trees.select("platform", "completeness").iter_rows()}
 
 
@@ -114,10 +125,14 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
         scope=manifest.scope,
         platforms=pipeline.platforms,
     )
-    written = cycle_marts.replace_rows(conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+    written = cycle_marts.replace_rows(
+        conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
+    )
     said = [set(rows.select("platform", "stage", "completeness", "fetched").iter_rows()) for rows in (before, frame)]
     if parts := sorted({(platform, stage) for platform, stage, *_ in said[0] ^ said[1]}):
-        derived_products.mark_due(conn, "mart", RUN_QUALITY_PRODUCT, quality_inputs.find_affected_cycles(conn, cycle_id, parts))
+        derived_products.mark_due(
+            conn, "mart", RUN_QUALITY_PRODUCT, quality_inputs.find_affected_cycles(conn, cycle_id, parts)
+        )
     return written
 
 
@@ -129,7 +144,9 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
         mapping_ledger.read_matches_of_cycle(conn, cycle_id),
         listings.read_as_of(conn, cycle_id),
     )
-    return cycle_marts.replace_rows(conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version)))
+    return cycle_marts.replace_rows(
+        conn, "mart.mapping_coverage", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
+    )
 
 
 def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int:

@@ -48,8 +48,13 @@ def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] =
     end = now + HOUR
     with pipeline.connect() as conn:
         due = list_due_products(pipeline, conn, first=first, end=end)
-        running = {*(batch.cycle.cycle_id for batch in cycle_ledger.read_running_cycles(conn)), *cycle_ledger.read_cycles_of_runs(conn, live_runs)}
-        contradicting = {verdict.cycle_id for verdict in check_verdicts.read_bad_verdicts(conn, HISTORY_CHECK, first, end)}
+        running = {
+            *(batch.cycle.cycle_id for batch in cycle_ledger.read_running_cycles(conn)),
+            *cycle_ledger.read_cycles_of_runs(conn, live_runs),
+        }
+        contradicting = {
+            verdict.cycle_id for verdict in check_verdicts.read_bad_verdicts(conn, HISTORY_CHECK, first, end)
+        }
     left_out = running | contradicting | {each.cycle_id for each in due if each.schema == "core"}
     found: defaultdict[date, list[DueProduct]] = defaultdict(list)
     for each in due:

@@ -64,7 +64,11 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
             layers = OddsHistoryReader(conn, pipeline.archive)
             found = lifecycle.read_lifecycle_inputs(conn, layers, day, pipeline.settings.home_platform)
             lifecycle.delete_rows_of_date(conn, day, found.listings["sr_id"].unique().to_list())
-            done.n_fixtures, done.n_listings, done.n_marks = found.listings["sr_id"].n_unique(), found.listings.height, seen.height
+            done.n_fixtures, done.n_listings, done.n_marks = (
+                found.listings["sr_id"].n_unique(),
+                found.listings.height,
+                seen.height,
+            )
             if found.as_of is not None:
                 stamp = {
                     "kickoff_date": pl.lit(day),
@@ -74,7 +78,10 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
                 }
                 of_home = {**stamp, "home_platform": pl.lit(pipeline.settings.home_platform.value)}
                 for table, frame in _derive_tables(
-                    pipeline, found, found.as_of, lambda listings: lifecycle.read_lifecycle_changes(conn, layers, listings, day)
+                    pipeline,
+                    found,
+                    found.as_of,
+                    lambda listings: lifecycle.read_lifecycle_changes(conn, layers, listings, day),
                 ):
                     done.counts_by_table[table].update(_count_rows(table, frame))
                     done.rows_by_table[table] += lifecycle.append_rows(
@@ -85,7 +92,10 @@ def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
 
 
 def _derive_tables(
-    pipeline: Pipeline, found: lifecycle.LifecycleInputs, as_of: datetime, changes_of: Callable[[pl.DataFrame], pl.DataFrame]
+    pipeline: Pipeline,
+    found: lifecycle.LifecycleInputs,
+    as_of: datetime,
+    changes_of: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
     """Rows of the date's tables, a part at a time, each with its table's name. `changes_of`: the history of given listings."""
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
@@ -98,8 +108,13 @@ def _derive_tables(
         intervals = build_availability_intervals(*told, as_of=as_of, silence_limit=silence_limit)
         yield AVAILABILITY, intervals
         yield GAPS, count_gaps(intervals, listings, found.kickoffs, found.tournaments, as_of=as_of)
-        yield OPEN_CLOSE, find_open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit)
-        margins = build_margin_stretches(*told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit)
+        yield (
+            OPEN_CLOSE,
+            find_open_close(*told, outcomes, sets, as_of=as_of, exact_s=exact_s, silence_limit=silence_limit),
+        )
+        margins = build_margin_stretches(
+            *told, outcomes, sets, market_keys=pipeline.main_markets, as_of=as_of, silence_limit=silence_limit
+        )
         yield MARGINS, margins
         standing = pl.concat([standing, margins.select(*MARGIN_INPUT_SCHEMA)])
         going_on = _fixtures_of_last_tournament(listings, found.tournaments)
@@ -118,17 +133,31 @@ def _count_rows(table: str, frame: pl.DataFrame) -> Counter[str]:
     """What is counted of a table's rows."""
     if table == OPEN_CLOSE:
         qualities = (("open", OpenQuality), ("close", CloseQuality))
-        return Counter({f"{side}_{word.value}": _count_word(frame, f"{side}_quality", word) for side, words in qualities for word in words})
+        return Counter(
+            {
+                f"{side}_{word.value}": _count_word(frame, f"{side}_quality", word)
+                for side, words in qualities
+                for word in words
+            }
+        )
     if table == MARGINS:
         return Counter({f"margin_{word.value}": _count_word(frame, "margin_status", word) for word in MarginStatus})
     if table == GAPS:
         near = frame.filter(hours_before=1)
-        return Counter({f"{name.removeprefix('n_')}_at_1h": int(near[name].sum()) for name in near.columns if name.startswith("n_")})
+        return Counter(
+            {
+                f"{name.removeprefix('n_')}_at_1h": int(near[name].sum())
+                for name in near.columns
+                if name.startswith("n_")
+            }
+        )
     if table == CURVES:
         return Counter(tournaments=frame["tournament_key"].n_unique())
     if table == LEAD_TIME:
         priced, censored = int(frame["first_priced_at"].count()), int(frame["listed_censored"].sum())
-        return Counter(priced=priced, dropped=_count_word(frame, "ended_by", ListingEnd.DROPPED), listed_censored=censored)
+        return Counter(
+            priced=priced, dropped=_count_word(frame, "ended_by", ListingEnd.DROPPED), listed_censored=censored
+        )
     return Counter()
 
 
@@ -143,7 +172,15 @@ def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
     """
     latest = (pipeline.clock.now() + NEAR_HORIZON).date()
     with pipeline.connect() as conn:
-        due = {day for day, waits_s in lifecycle.read_due_dates(conn).rows() if at_once or day <= latest or waits_s >= FAR_DATE_WAIT.total_seconds()}
+        due = {
+            day
+            for day, waits_s in lifecycle.read_due_dates(conn).rows()
+            if at_once or day <= latest or waits_s >= FAR_DATE_WAIT.total_seconds()
+        }
         if at_once:
-            due.update(lifecycle_reader.find_dates_of_other_settings(conn, pipeline.settings.home_platform, pipeline.main_markets)["kickoff_date"])
+            due.update(
+                lifecycle_reader.find_dates_of_other_settings(
+                    conn, pipeline.settings.home_platform, pipeline.main_markets
+                )["kickoff_date"]
+            )
     return sorted(due)

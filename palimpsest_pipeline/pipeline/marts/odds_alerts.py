@@ -85,7 +85,9 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
     return done
 
 
-def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int], asked: OddsAlertRules, done: AlertDerivation) -> None:
+def _derive_batch(
+    pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int], asked: OddsAlertRules, done: AlertDerivation
+) -> None:
     """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved or has passed meanwhile has for all of it."""
     with open_snapshot(conn):
         seen = dirty_fixtures.read_marks(conn, PRODUCT, some)
@@ -95,7 +97,10 @@ def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[i
         due = stored.read_due_fixtures(conn, seen["sr_id"].to_list(), known_until, some)
         near = due.filter(pl.col("kickoff_at") <= known_until + asked.watch_before_kickoff)
         days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
-        told = [_compute_alerts(pipeline, conn, day, fixtures["sr_id"].to_list(), asked, known_until) for (day,), fixtures in days]
+        told = [
+            _compute_alerts(pipeline, conn, day, fixtures["sr_id"].to_list(), asked, known_until)
+            for (day,), fixtures in days
+        ]
         found = pl.concat([pl.DataFrame(schema=ODDS_ALERTS_SCHEMA), *told])
         stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
         stored.replace_alerts(conn, due["sr_id"].to_list(), found.with_columns(**stamp))
@@ -114,7 +119,12 @@ def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list
 
 
 def _compute_alerts(
-    pipeline: Pipeline, conn: psycopg.Connection, day: date, sr_ids: Sequence[int], asked: OddsAlertRules, known_until: datetime
+    pipeline: Pipeline,
+    conn: psycopg.Connection,
+    day: date,
+    sr_ids: Sequence[int],
+    asked: OddsAlertRules,
+    known_until: datetime,
 ) -> pl.DataFrame:
     """Alerts of fixtures that kick off on the UTC date `day`."""
     layers, outcomes = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)[0]
@@ -124,5 +134,9 @@ def _compute_alerts(
     for listings in batch_listings(found.listings, found.n_rows, found.tournaments):
         looks = found.looks.join(listings, on="listing_id", how="semi")
         changes = lifecycle.read_lifecycle_changes(conn, layers, listings, day, since, asked.markets)
-        parts.append(find_odds_alerts(listings, looks, changes, found.kickoffs, outcomes, asked, as_of=known_until, suspects=doubtful))
+        parts.append(
+            find_odds_alerts(
+                listings, looks, changes, found.kickoffs, outcomes, asked, as_of=known_until, suspects=doubtful
+            )
+        )
     return pl.concat(parts)

@@ -87,5 +87,7 @@ def _load_channel(name: str, settings: Settings) -> Channel:
         channel: Channel = getattr(importlib.import_module(module), attribute)(settings)
         _ = channel.name, channel.send  # what lacks them would keep the other channels from telling
     except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises, the other channels are told
-        return MissingChannel(name, redact(f"{name} cannot be made: {type(error).__name__}: {error}", *settings.list_secrets()))
+        return MissingChannel(
+            name, redact(f"{name} cannot be made: {type(error).__name__}: {error}", *settings.list_secrets())
+        )
     return channel

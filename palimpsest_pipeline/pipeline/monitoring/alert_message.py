@@ -13,7 +13,12 @@ MAX_LINE_CHARACTERS: Final = 400
 """Of a line: a chat service refuses messages that are too long."""
 MAX_LISTED_ALERTS: Final = 100
 """Alerts in the fields of a message, begun or over; all are counted."""
-KIND_NOUNS: Final = {AlertKind.RUN: "job", AlertKind.CYCLE: "product", AlertKind.CHECK: "check", AlertKind.PIPELINE: "part"}
+KIND_NOUNS: Final = {
+    AlertKind.RUN: "job",
+    AlertKind.CYCLE: "product",
+    AlertKind.CHECK: "check",
+    AlertKind.PIPELINE: "part",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,15 @@ from typing import Final
 
 import psycopg
 
-from palimpsest_pipeline.domain.alerts import CHECK_ERROR_CLASS, Alert, AlertKind, Events, Occurrence, Recovery, join_keys
+from palimpsest_pipeline.domain.alerts import (
+    CHECK_ERROR_CLASS,
+    Alert,
+    AlertKind,
+    Events,
+    Occurrence,
+    Recovery,
+    join_keys,
+)
 from palimpsest_pipeline.domain.enums import Severity
 from palimpsest_pipeline.storage.derivation.due_products import read_due_failures
 from palimpsest_pipeline.storage.ledger import check_verdicts
@@ -23,18 +31,24 @@ TICK: Final = timedelta(microseconds=1)
 """The resolution of instants in the database."""
 
 
-def list_cycle_events(conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime) -> Events:
+def list_cycle_events(
+    conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime
+) -> Events:
     """Return the occurrences and recoveries of cycles that are not yet in `known`, the latest alert of each key.
 
     `checks`: name of each check that judges cycles, and whether it blocks. A bad cycle of a blocking check stays in the alert until it is judged
     again and passes; for any other check the newest verdict decides.
     """
     latest = {alert.alert_key: alert for alert in known}
-    lasting = [*_list_failures(conn, pipeline), *_list_bad_cycles(conn, [check for check, blocks in checks.items() if blocks])]
+    lasting = [
+        *_list_failures(conn, pipeline),
+        *_list_bad_cycles(conn, [check for check, blocks in checks.items() if blocks]),
+    ]
     kept_by_cycle = [
         alert
         for alert in latest.values()
-        if alert.closed_at is None and (alert.kind is AlertKind.CYCLE or (alert.kind is AlertKind.CHECK and checks.get(alert.subject, False)))
+        if alert.closed_at is None
+        and (alert.kind is AlertKind.CYCLE or (alert.kind is AlertKind.CHECK and checks.get(alert.subject, False)))
     ]
     newest = _list_newest_verdicts(conn, [check for check, blocks in checks.items() if not blocks], latest)
     return [*_list_occurrences(lasting, latest), *_list_recoveries(lasting, kept_by_cycle, now), *newest]
@@ -48,14 +62,30 @@ def _list_failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occ
             error_class, _, message = failure.error.partition(": ")
             subject = assets[failure.product]
             at, cycle = failure.failed_at, str(failure.cycle_id)
-            yield Occurrence(AlertKind.CYCLE, subject, error_class, Severity.ERROR, message or error_class, at, cycle, is_per_partition=True)
+            yield Occurrence(
+                AlertKind.CYCLE,
+                subject,
+                error_class,
+                Severity.ERROR,
+                message or error_class,
+                at,
+                cycle,
+                is_per_partition=True,
+            )
 
 
 def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Occurrence]:
     """Yield an occurrence for each cycle that a check has found bad, by check and cycle."""
     for check, at, verdict in check_verdicts.read_bad_verdicts_by_check(conn, checks):
         yield Occurrence(
-            AlertKind.CHECK, check, CHECK_ERROR_CLASS, verdict.severity, verdict.description, at, str(verdict.cycle_id), is_per_partition=True
+            AlertKind.CHECK,
+            check,
+            CHECK_ERROR_CLASS,
+            verdict.severity,
+            verdict.description,
+            at,
+            str(verdict.cycle_id),
+            is_per_partition=True,
         )
 
 
@@ -67,13 +97,24 @@ def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) ->
     by_key: defaultdict[str, list[Occurrence]] = defaultdict(list)
     for cycle in bad:
         alert = latest.get(cycle.key)
-        if alert is None or alert.closed_at is not None or cycle.partition_key not in alert.partition_keys or cycle.at > alert.last_seen_at:
+        if (
+            alert is None
+            or alert.closed_at is not None
+            or cycle.partition_key not in alert.partition_keys
+            or cycle.at > alert.last_seen_at
+        ):
             by_key[cycle.key].append(cycle)
     for key, cycles in by_key.items():
         last = sorted(cycles, key=lambda cycle: cycle.at)[-1]  # of several at one instant the latest cycle
         severity = Severity.ERROR if any(cycle.severity is Severity.ERROR for cycle in cycles) else Severity.WARN
         ids = {cycle_id for cycle in cycles for cycle_id in cycle.partition_keys}
-        yield replace(last, severity=severity, at=_order_after(last.at, latest.get(key)), partition_key=join_keys(ids), n_seen=len(ids))
+        yield replace(
+            last,
+            severity=severity,
+            at=_order_after(last.at, latest.get(key)),
+            partition_key=join_keys(ids),
+            n_seen=len(ids),
+        )
 
 
 def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
@@ -86,7 +127,9 @@ def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: da
             yield Recovery(alert.kind, alert.subject, _order_after(now, alert), mended)
 
 
-def _list_newest_verdicts(conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]) -> Iterator[Occurrence | Recovery]:
+def _list_newest_verdicts(
+    conn: psycopg.Connection, checks: list[str], latest: Mapping[str, Alert]
+) -> Iterator[Occurrence | Recovery]:
     for check, judged_at, verdict in check_verdicts.read_newest_verdicts(conn, checks):
         alert = latest.get(f"{AlertKind.CHECK}/{check}/{CHECK_ERROR_CLASS}")
         is_open = alert is not None and alert.closed_at is None
@@ -96,7 +139,9 @@ def _list_newest_verdicts(conn: psycopg.Connection, checks: list[str], latest: M
                 yield Recovery(AlertKind.CHECK, check, _order_after(judged_at, alert))
         elif alert is None or not is_open or cycle not in alert.partition_keys or judged_at > alert.last_seen_at:
             at = _order_after(judged_at, alert)
-            yield Occurrence(AlertKind.CHECK, check, CHECK_ERROR_CLASS, verdict.severity, verdict.description, at, cycle)
+            yield Occurrence(
+                AlertKind.CHECK, check, CHECK_ERROR_CLASS, verdict.severity, verdict.description, at, cycle
+            )
 
 
 def _order_after(at: datetime, alert: Alert | None) -> datetime:

@@ -46,8 +46,14 @@ def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
         if first is None:
             return []
         found: list[tuple[FreshnessFamily, Platform | None, datetime | None]] = [
-            *((FreshnessFamily.DISCOVERY, platform, data_freshness.read_last_discovery(conn, platform)) for platform in pipeline.platforms),
-            *((FreshnessFamily.ODDS, platform, data_freshness.read_last_odds(conn, platform)) for platform in pipeline.platforms),
+            *(
+                (FreshnessFamily.DISCOVERY, platform, data_freshness.read_last_discovery(conn, platform))
+                for platform in pipeline.platforms
+            ),
+            *(
+                (FreshnessFamily.ODDS, platform, data_freshness.read_last_odds(conn, platform))
+                for platform in pipeline.platforms
+            ),
             (FreshnessFamily.COVERAGE, None, data_freshness.read_last_coverage(conn)),
             (FreshnessFamily.FIXTURE_LIFE, None, data_freshness.read_last_lifecycle(conn, now.date())),
             (FreshnessFamily.EXPORT, None, _find_export_end(pipeline)),

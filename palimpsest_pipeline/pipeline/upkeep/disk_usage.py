@@ -26,7 +26,8 @@ class DiskUsage:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self.figures) | {
-            f"landing_bytes_per_answer_{p}": each for p, each in self.payloads.select("platform", "bytes_per_answer").rows()
+            f"landing_bytes_per_answer_{p}": each
+            for p, each in self.payloads.select("platform", "bytes_per_answer").rows()
         }
 
 
@@ -36,7 +37,11 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.read_catalogue().values()]
     readable = pipeline.landing.list_readable_cycles()
     usage, unsized = pipeline.landing.measure_usage_of(readable.manifests)
-    landed = usage.group_by(day=pl.col("hour").dt.date()).agg(pl.col("n_answers").sum(), n_prices=None, bytes=pl.col("bytes").sum()).rows()
+    landed = (
+        usage.group_by(day=pl.col("hour").dt.date())
+        .agg(pl.col("n_answers").sum(), n_prices=None, bytes=pl.col("bytes").sum())
+        .rows()
+    )
     sample = pl.concat(
         [
             table_sizes.measure_postgres(conn, now),
@@ -69,13 +74,25 @@ def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
         return sized.filter(pl.col("table_name") == name).select("day", pl.col("bytes").alias(f"{name}_bytes"))
 
     postgres = hot.group_by("day").agg(
-        pl.col("n_rows").sum(), pl.col("n_prices").sum(), postgres_bytes=pl.col("bytes").sum(), n_answers=_sum_rows("core.captures")
+        pl.col("n_rows").sum(),
+        pl.col("n_prices").sum(),
+        postgres_bytes=pl.col("bytes").sum(),
+        n_answers=_sum_rows("core.captures"),
     )
     days = postgres.filter(pl.col("n_rows") > 0).with_columns(pl.col("n_rows") - pl.col("n_answers"))
     for name in (table_sizes.EXPORT_NAME, table_sizes.LANDING_NAME):
         days = days.join(bytes_of(name), on="day", how="full", coalesce=True)
     per_price = pl.when(pl.col("n_prices") > 0).then(pl.col("postgres_bytes") / pl.col("n_prices"))
-    columns = ["day", "n_answers", "n_rows", "n_prices", "postgres_bytes", "bytes_per_price", "export_bytes", "landing_bytes"]
+    columns = [
+        "day",
+        "n_answers",
+        "n_rows",
+        "n_prices",
+        "postgres_bytes",
+        "bytes_per_price",
+        "export_bytes",
+        "landing_bytes",
+    ]
     return days.with_columns(bytes_per_price=per_price).select(columns).sort("day")
 
 
@@ -88,7 +105,8 @@ def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataF
 def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
     """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest first."""
     summed = sample.group_by("table_name").agg(
-        pl.col("n_rows", "heap_bytes", "index_bytes").sum(), total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum()
+        pl.col("n_rows", "heap_bytes", "index_bytes").sum(),
+        total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum(),
     )
     return summed.sort("total_bytes", "table_name", descending=[True, False])
 

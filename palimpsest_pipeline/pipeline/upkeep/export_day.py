@@ -22,7 +22,9 @@ from palimpsest_pipeline.storage.odds.retention import DayStatus
 from ..context import Pipeline
 from ..due_products import make_due_query
 
-NO_PARTITION_REASON: Final = "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
+NO_PARTITION_REASON: Final = (
+    "it cannot be exported: it lies before the first partition, because its answers came with a wrong instant"
+)
 
 
 UNREADABLE_ERRORS: Final = (LandingError, ArchiveError, MissingPartitionError)
@@ -90,7 +92,10 @@ def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> 
     with pipeline.connect() as conn:
         for day in retention.read_stored_days(conn):
             try:
-                if day >= pipeline.clock.now().date() or not retention.read_day_status(conn, pipeline.archive, day).needs_export:
+                if (
+                    day >= pipeline.clock.now().date()
+                    or not retention.read_day_status(conn, pipeline.archive, day).needs_export
+                ):
                     continue
                 if not has_partition(day):
                     without_partition.append(day)
@@ -129,13 +134,26 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
     odds = make_due_query(
-        pipeline, [Product("core", name) for name in derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)]
+        pipeline,
+        [
+            Product("core", name)
+            for name in derived_products.list_platform_products(derived_products.ODDS_PRODUCT, pipeline.platforms)
+        ],
     )
     due = read_due_products(conn, odds, first=first_hour, end=ends_at)
-    if left := {each.cycle_id: each.partition_hour for each in due if each.reason in NEW_CONTENT_REASONS and not each.is_gone}:
+    if left := {
+        each.cycle_id: each.partition_hour for each in due if each.reason in NEW_CONTENT_REASONS and not each.is_gone
+    }:
         if problem := next(
-            (each.problem for each in landed_cycles.read_cycles(conn, first_hour, ends_at) if each.cycle_id in left and each.digest is None), ""
+            (
+                each.problem
+                for each in landed_cycles.read_cycles(conn, first_hour, ends_at)
+                if each.cycle_id in left and each.digest is None
+            ),
+            "",
         ):
             raise LandingError(problem)
         keys = [format_hour_key(hour) for hour in (min(left.values()), max(left.values()))]
-        raise DayIsOpen(f"{day}: {len(left)} cycles are landed and not derived, e.g. {min(left)}: run `palimpsest backfill {keys[0]} {keys[1]}`")
+        raise DayIsOpen(
+            f"{day}: {len(left)} cycles are landed and not derived, e.g. {min(left)}: run `palimpsest backfill {keys[0]} {keys[1]}`"
+        )

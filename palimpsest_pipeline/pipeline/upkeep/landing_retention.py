@@ -162,7 +162,10 @@ def _compute_cutoff(pipeline: Pipeline, days: int | None) -> datetime:
 
 
 def _list_days(manifest: Manifest) -> list[date]:
-    first, last = ((manifest.started_at - INSTANT_SLACK).astimezone(UTC).date(), (manifest.finished_at + INSTANT_SLACK).astimezone(UTC).date())
+    first, last = (
+        (manifest.started_at - INSTANT_SLACK).astimezone(UTC).date(),
+        (manifest.finished_at + INSTANT_SLACK).astimezone(UTC).date(),
+    )
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
@@ -177,5 +180,7 @@ def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
         try:
             yield conn
         finally:
-            if not conn.closed:  # a session that is closed ends a moment later, and the lock with it: who comes next would find it taken
+            if (
+                not conn.closed
+            ):  # a session that is closed ends a moment later, and the lock with it: who comes next would find it taken
                 conn.execute("select pg_advisory_unlock(%s)", [AdvisoryLock.LANDING_RETENTION])

@@ -27,7 +27,9 @@ class Bet9jaAdapter:
         return discovery.crawl(self._cache_version, sport, self._max_lists)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
-        return discovery.read_discovery([answer for answer in answers if answer.request.platform is self.platform], sport)
+        return discovery.read_discovery(
+            [answer for answer in answers if answer.request.platform is self.platform], sport
+        )
 
     def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         return endpoints.build_detail_request(self._cache_version, external_id, sr_id)

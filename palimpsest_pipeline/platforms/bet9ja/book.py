@@ -77,7 +77,9 @@ def read_detail(answer: Answer) -> Detail:
     found = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer)
     listing = _build_listing(answer, found.event)
     prices, bad_keys = _build_prices(found)
-    return Detail(listing, prices, [Reject(BET9JA, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys])
+    return Detail(
+        listing, prices, [Reject(BET9JA, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys]
+    )
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
@@ -93,7 +95,10 @@ def decode_in_parts(answer: Answer) -> DetailContent:
     event = _decode_event(answer, _LOOSE_BOOK_DECODER)
     if isinstance(event.O, list) and event.O:
         raise PayloadRejected(BET9JA, "$.D.O", "a filled list in place of prices by key")
-    odds = {key: read_odds(value.get("v") if isinstance(value, dict) else value) for key, value in read_object(event.O).items()}
+    odds = {
+        key: read_odds(value.get("v") if isinstance(value, dict) else value)
+        for key, value in read_object(event.O).items()
+    }
     return DetailContent(event, odds, [raw for _, raw in iterate_items(event.MK)])
 
 
@@ -123,7 +128,11 @@ def _split_price_key(key: str) -> tuple[str, str]:
     """`S_OU@2.5_O` is outcome `O` of the market row `S_OU@2.5`; NO_KEY for a key of another form."""
     prefix, _, rest = key.partition("_")
     named_line, _, outcome = rest.partition("_")
-    return (f"{prefix}_{named_line}", outcome) if prefix and named_line.partition("@")[0] and not describe_outcome_damage(outcome or None) else NO_KEY
+    return (
+        (f"{prefix}_{named_line}", outcome)
+        if prefix and named_line.partition("@")[0] and not describe_outcome_damage(outcome or None)
+        else NO_KEY
+    )
 
 
 PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
@@ -143,7 +152,11 @@ def _build_prices(found: DetailContent) -> tuple[RawPrices, list[str]]:
     require_readable_odds(BET9JA, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys])
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
-    labels = {label.market_id: label for label in map(MARKET_NAMES.__getitem__, map(bytes, found.descriptors)) if label is not None}
+    labels = {
+        label.market_id: label
+        for label in map(MARKET_NAMES.__getitem__, map(bytes, found.descriptors))
+        if label is not None
+    }
     of_rows = [labels.get(market_id) or MarketNames(market_id, market_id, {}) for market_id, _, _ in rows]
     prices = RawPrices(
         market_id=[market_id for market_id, _, _ in rows],
@@ -174,7 +187,9 @@ def _read_market_names(descriptor: bytes) -> MarketNames | None:
         return None
     codes = found.SGNK if isinstance(found.SGNK, list) else []
     names = found.SGN if isinstance(found.SGN, list) else []
-    outcomes = {code: name for code, name in zip(codes, names, strict=False) if isinstance(code, str) and isinstance(name, str)}
+    outcomes = {
+        code: name for code, name in zip(codes, names, strict=False) if isinstance(code, str) and isinstance(name, str)
+    }
     return MarketNames(market_id, read_text(found.DS) or read_text(found.NAME) or market_id, outcomes)
 
 

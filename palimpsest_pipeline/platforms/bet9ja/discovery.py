@@ -44,7 +44,11 @@ def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl
     answers += yield [build_group_request(cache_version, sport, group) for group in groups[:max_lists]]
     if len(groups) > max_lists:
         return
-    again = {request.key: request for request in [*list_retries(answers), *_list_short_requests(answers, sport)] if parse_group(request) in groups}
+    again = {
+        request.key: request
+        for request in [*list_retries(answers), *_list_short_requests(answers, sport)]
+        if parse_group(request) in groups
+    }
     if again and not is_barred(answers):
         yield list(again.values())
 
@@ -69,7 +73,9 @@ def _list_short_requests(answers: Sequence[Answer], sport: Sport) -> list[Reques
 
 def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    tree, tree_reason = read_last_tree(
+        answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
+    )
     found = ListingCollection(parse_events.BET9JA)
     seen: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
@@ -94,5 +100,17 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
         return (Completeness.PARTIAL if received else Completeness.FAILED), failed.get(group, "not asked for")
 
     asked = with_events & (seen.keys() | failed.keys())
-    gaps = [f"the tree has {len(with_events)} competitions with events, and {len(asked)} were asked for"] if asked < with_events else []
-    return assemble_discovery(parse_events.BET9JA, sport, tree=tree, tree_reason=tree_reason, collection=found, gaps=gaps, judge_tournament=judgement)
+    gaps = (
+        [f"the tree has {len(with_events)} competitions with events, and {len(asked)} were asked for"]
+        if asked < with_events
+        else []
+    )
+    return assemble_discovery(
+        parse_events.BET9JA,
+        sport,
+        tree=tree,
+        tree_reason=tree_reason,
+        collection=found,
+        gaps=gaps,
+        judge_tournament=judgement,
+    )

@@ -45,7 +45,12 @@ def build_group_request(cache_version: str, sport: Sport, group: str) -> Request
         platform=Platform.BET9JA,
         kind=PayloadKind.LISTING,
         path=f"{FEED_PATH}/GetEventsInGroupV2",
-        params={"GROUPID": group, "DISP": "0", "GROUPMARKETID": GROUP_MARKET_IDS[sport], "v_cache_version": cache_version},
+        params={
+            "GROUPID": group,
+            "DISP": "0",
+            "GROUPMARKETID": GROUP_MARKET_IDS[sport],
+            "v_cache_version": cache_version,
+        },
         tournament_external_id=group,
     )
 

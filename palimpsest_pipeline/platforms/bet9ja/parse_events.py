@@ -69,7 +69,14 @@ def judge(answer: Answer) -> answer_checks.Verdict | None:
             good = _is_list(envelope.R, data)
     except BROKEN_JSON as error:
         return answer_checks.judge_json_error(error, body)
-    return None if good else (FailureClass.CONTRACT_BROKEN, f"no {answer.request.kind}: R {envelope.R!r}, D {answer_checks.make_excerpt(data)}")
+    return (
+        None
+        if good
+        else (
+            FailureClass.CONTRACT_BROKEN,
+            f"no {answer.request.kind}: R {envelope.R!r}, D {answer_checks.make_excerpt(data)}",
+        )
+    )
 
 
 def _is_list(result: Any, data: bytes) -> bool:
@@ -98,15 +105,22 @@ def _judge_detail(result: Any, data: bytes) -> answer_checks.Verdict | None:
     return None
 
 
-def build_listing(event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None) -> Listing:
+def build_listing(
+    event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None
+) -> Listing:
     """The listing that an event claims to be. `group` and `asked_sport` stand in where it is silent. Raises UnreadableError."""
-    external_id, tournament = read_key_text(event.ID, f"{path}.ID"), read_key_text(read_text(event.GID) or group, f"{path}.GID")
+    external_id, tournament = (
+        read_key_text(event.ID, f"{path}.ID"),
+        read_key_text(read_text(event.GID) or group, f"{path}.GID"),
+    )
     sport_id = read_integer(event.SID)
     if sport_id is not None and sport_id >= MIN_LIVE_SPORT_ID:
         raise UnreadableError(f"{path}.SID", "in play: an event of the in-play feed")
     kickoff_at = parse_iso_instant(event.STARTDATEUTC, UTC) or parse_iso_instant(event.STARTDATE, UTC)
     if kickoff_at is None:
-        raise UnreadableError(f"{path}.STARTDATE", f"neither {event.STARTDATEUTC!r} nor {event.STARTDATE!r} is an instant")
+        raise UnreadableError(
+            f"{path}.STARTDATE", f"neither {event.STARTDATEUTC!r} nor {event.STARTDATE!r} is an instant"
+        )
     home, separator, away = (part.strip() for part in event.DS.partition(_TEAMS_SEPARATOR))
     is_match = bool(home and separator == "-" and away)
     # Outrights live under sports of their own: for them the sport that was asked for is the only one known.

@@ -16,7 +16,9 @@ class BetpawaAdapter:
     platform: Platform = Platform.BETPAWA
     parser_version: int = 3
 
-    def __init__(self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header, max_lists: int = discovery.MAX_LISTS) -> None:
+    def __init__(
+        self, api_version: str = "v4", brand: str = endpoints.BRANDS["ng"].header, max_lists: int = discovery.MAX_LISTS
+    ) -> None:
         if api_version not in endpoints.API_VERSIONS:
             raise ValueError(f"BetPawa API version {api_version!r}: one of {', '.join(endpoints.API_VERSIONS)}")
         self._version = api_version
@@ -30,7 +32,9 @@ class BetpawaAdapter:
         return discovery.crawl(self._version, sport, self._max_lists)
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
-        return discovery.read_discovery([answer for answer in answers if answer.request.platform is self.platform], sport)
+        return discovery.read_discovery(
+            [answer for answer in answers if answer.request.platform is self.platform], sport
+        )
 
     def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
         return endpoints.build_detail_request(self._version, external_id, sr_id)

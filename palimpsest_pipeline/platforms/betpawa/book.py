@@ -60,7 +60,9 @@ def read_detail(answer: Answer) -> Detail:
     listing = _build_listing(answer, found.event)
     if listing.is_in_play:
         raise PayloadRejected(BETPAWA, "$.additionalInfo.live", "in play: not a prematch book")
-    return Detail(listing, _build_prices(found), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage])
+    return Detail(
+        listing, _build_prices(found), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage]
+    )
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:

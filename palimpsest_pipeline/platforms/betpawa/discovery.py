@@ -59,12 +59,22 @@ def _list_repeated_requests(answers: Sequence[Answer], sport: Sport) -> list[Req
     tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
     if tree is not None and tree.contradiction:
         again += [answer.request for answer in answers if answer.request.kind is PayloadKind.TREE]
-    pages = [question for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge) if question.ok]
+    pages = [
+        question for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge) if question.ok
+    ]
     sizes = {
-        question.answer.request.key: parse_events.read_page_listings(question.answer, ListingCollection(parse_events.BETPAWA)) for question in pages
+        question.answer.request.key: parse_events.read_page_listings(
+            question.answer, ListingCollection(parse_events.BETPAWA)
+        )
+        for question in pages
     }
     by_skip = sorted(
-        ((page.n_skipped, question.answer.request) for question in pages if (page := parse_page(question.answer.request, sport))), key=itemgetter(0)
+        (
+            (page.n_skipped, question.answer.request)
+            for question in pages
+            if (page := parse_page(question.answer.request, sport))
+        ),
+        key=itemgetter(0),
     )
     last = max((skip for skip, request in by_skip if sizes[request.key]), default=-1)
     short = [request for skip, request in by_skip if skip < last and sizes[request.key] < PAGE_SIZE]
@@ -85,12 +95,17 @@ def _read_total(answer: Answer, sport: Sport) -> int:
 
 
 def _is_full(answer: Answer) -> bool:
-    return parse_events.judge(answer) is None and parse_events.read_page_listings(answer, ListingCollection(parse_events.BETPAWA)) >= PAGE_SIZE
+    return (
+        parse_events.judge(answer) is None
+        and parse_events.read_page_listings(answer, ListingCollection(parse_events.BETPAWA)) >= PAGE_SIZE
+    )
 
 
 def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    tree, tree_reason = read_last_tree(
+        answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
+    )
     found = ListingCollection(parse_events.BETPAWA)
     gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
 
@@ -100,7 +115,13 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
         return Completeness.PARTIAL, describe_shortfall(declared, received)
 
     return assemble_discovery(
-        parse_events.BETPAWA, sport, tree=tree, tree_reason=tree_reason, collection=found, gaps=gaps, judge_tournament=judgement
+        parse_events.BETPAWA,
+        sport,
+        tree=tree,
+        tree_reason=tree_reason,
+        collection=found,
+        gaps=gaps,
+        judge_tournament=judgement,
     )
 
 

@@ -38,7 +38,15 @@ _BLOCKS_DECODER = msgspec.json.Decoder(shapes.QueryBlocks)
 EVENT_DECODER = msgspec.json.Decoder(shapes.Event)
 _EVENT_IDS_DECODER = msgspec.json.Decoder(shapes.EventIds)
 
-_CHALLENGE_WORDS = (b"just a moment", b"challenge", b"attention required", b"access denied", b"blocked", b"forbidden", b"captcha")
+_CHALLENGE_WORDS = (
+    b"just a moment",
+    b"challenge",
+    b"attention required",
+    b"access denied",
+    b"blocked",
+    b"forbidden",
+    b"captcha",
+)
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
@@ -63,13 +71,21 @@ def judge(answer: Answer) -> answer_checks.Verdict | None:
         return None
     if envelope.error is not None or envelope.server_message is not None:
         gone = kind is PayloadKind.DETAIL and envelope.error == "NOT_FOUND"
-        return FailureClass.NOT_FOUND if gone else FailureClass.PERMANENT, f"refused: {envelope.error or ''} {envelope.server_message or ''}".rstrip()
+        return (
+            FailureClass.NOT_FOUND if gone else FailureClass.PERMANENT,
+            f"refused: {envelope.error or ''} {envelope.server_message or ''}".rstrip(),
+        )
     return FailureClass.CONTRACT_BROKEN, f"no {kind} in the answer: {answer_checks.make_excerpt(body)}"
 
 
 def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
     """An expired event may be answered with the site's own page. A challenge page must not pass for that."""
-    if answer.failure is not None or answer.status != 200 or answer.request.kind is not PayloadKind.DETAIL or not answer_checks.is_html(body):
+    if (
+        answer.failure is not None
+        or answer.status != 200
+        or answer.request.kind is not PayloadKind.DETAIL
+        or not answer_checks.is_html(body)
+    ):
         return False
     if answer_checks.detect_challenge(answer.status, answer.headers, None) is not None:
         return False
@@ -79,7 +95,10 @@ def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
 
 def build_listing(event: shapes.Event, path: str) -> Listing:
     """The listing that an event claims to be. Raises UnreadableError."""
-    external_id, tournament = read_key_text(event.id, f"{path}.id"), read_key_text(event.competition.id, f"{path}.competition.id")
+    external_id, tournament = (
+        read_key_text(event.id, f"{path}.id"),
+        read_key_text(event.competition.id, f"{path}.competition.id"),
+    )
     category = read_text(event.category.id)
     sport = Sport.FOOTBALL if category == EFOOTBALL_ID else SPORTS.get(category or "")
     if sport is None:
@@ -138,7 +157,9 @@ def _read_provider_ids(widgets: Any) -> tuple[int | None, int | None]:
 
 def _is_in_play(event: shapes.Event) -> bool:
     results = read_object(event.results)
-    return read_object(event.additional_info).get("live") is True or bool(results.get("display") or results.get("participantPeriodResults"))
+    return read_object(event.additional_info).get("live") is True or bool(
+        results.get("display") or results.get("participantPeriodResults")
+    )
 
 
 def read_page_listings(answer: Answer, collection: collect_discovery.ListingCollection) -> int:
@@ -193,7 +214,9 @@ def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
                 tree.add_reject(BETPAWA, error.path, error.reason)
                 continue
             name = (entry.competition.name or "").strip()
-            tree.tournaments[key] = collect_discovery.DeclaredTournament(key, name, country, None, _count_upcoming(entry.event_counts))
+            tree.tournaments[key] = collect_discovery.DeclaredTournament(
+                key, name, country, None, _count_upcoming(entry.event_counts)
+            )
     return tree.require_tournaments(at)
 
 

@@ -28,7 +28,15 @@ from ..json_values import (
 )
 from . import shapes
 from .endpoints import LIVE_PRODUCT_ID
-from .parse_events import ENVELOPE_DECODER, EVENT_DECODER, MATCH_ID_PREFIX, OK_CODE, build_listing, iterate_products, judge
+from .parse_events import (
+    ENVELOPE_DECODER,
+    EVENT_DECODER,
+    MATCH_ID_PREFIX,
+    OK_CODE,
+    build_listing,
+    iterate_products,
+    judge,
+)
 
 SPORTYBET = Platform.SPORTYBET
 
@@ -52,17 +60,25 @@ class DetailContent:
 def read_listing(answer: Answer) -> Listing:
     """Raises PayloadRejected."""
     head = decode_whole(answer, _HEAD_DECODER)
-    return _build_listing(answer, DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer))
+    return _build_listing(
+        answer, DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer)
+    )
 
 
 def read_detail(answer: Answer) -> Detail:
     """Raises PayloadRejected, also when the match is in play or the book is the live one."""
     book = decode_whole(answer, _BOOK_DECODER)
-    found = DetailContent(book, {market.product for market in book.markets}, book.markets) if book else decode_in_parts(answer)
+    found = (
+        DetailContent(book, {market.product for market in book.markets}, book.markets)
+        if book
+        else decode_in_parts(answer)
+    )
     listing = _build_listing(answer, found)
     if listing.is_in_play:
         raise PayloadRejected(SPORTYBET, "$.data", f"in play: status {found.event.status}, or the live product's book")
-    return Detail(listing, _build_prices(found), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage])
+    return Detail(
+        listing, _build_prices(found), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage]
+    )
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
@@ -83,7 +99,11 @@ def decode_in_parts(answer: Answer) -> DetailContent:
     found = DetailContent(event, iterate_products(raws), markets)
     for m, raw in enumerate(raws):
         try:
-            markets.append(_build_market(decode(_MARKET_DECODER, raw, f"$.data.markets[{m}]"), f"$.data.markets[{m}]", found.damage))
+            markets.append(
+                _build_market(
+                    decode(_MARKET_DECODER, raw, f"$.data.markets[{m}]"), f"$.data.markets[{m}]", found.damage
+                )
+            )
         except UnreadableError as error:
             found.damage.append((error.path, error.reason))
     return found
@@ -96,20 +116,38 @@ def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, 
         if outcome_id is None or describe_outcome_damage(outcome_id):
             damage.append((f"{path}.outcomes[{o}].id", describe_outcome_damage(outcome_id)))
             continue
-        outcomes.append(shapes.Outcome(outcome_id, read_odds(outcome.odds), read_integer(outcome.is_active) or 0, read_raw_text(outcome.desc)))
+        outcomes.append(
+            shapes.Outcome(
+                outcome_id, read_odds(outcome.odds), read_integer(outcome.is_active) or 0, read_raw_text(outcome.desc)
+            )
+        )
     return shapes.Market(
-        str(loose.id), loose.specifier, None, loose.desc, read_integer(loose.status) or 0, loose.name, outcomes=outcomes, banned=loose.banned is True
+        str(loose.id),
+        loose.specifier,
+        None,
+        loose.desc,
+        read_integer(loose.status) or 0,
+        loose.name,
+        outcomes=outcomes,
+        banned=loose.banned is True,
     )
 
 
 def _build_listing(answer: Answer, found: DetailContent) -> Listing:
     try:
-        listing = build_listing(found.event, "$.data", found.products, has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID)
+        listing = build_listing(
+            found.event,
+            "$.data",
+            found.products,
+            has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID,
+        )
     except UnreadableError as error:
         raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
     asked = answer.request.external_id
     if asked is not None and asked.removeprefix(MATCH_ID_PREFIX) != listing.external_id.removeprefix(MATCH_ID_PREFIX):
-        raise PayloadRejected(SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {asked}")
+        raise PayloadRejected(
+            SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {asked}"
+        )
     return listing
 
 

@@ -43,7 +43,11 @@ class _Sweep:
 
     def add_answers(self, answers: Sequence[Answer]) -> None:
         for answer in answers:
-            page = parse_events.read_page_listings(answer, ListingCollection(parse_events.SPORTYBET)) if parse_events.judge(answer) is None else None
+            page = (
+                parse_events.read_page_listings(answer, ListingCollection(parse_events.SPORTYBET))
+                if parse_events.judge(answer) is None
+                else None
+            )
             if page is not None and page.n_events is not None:
                 self.n_events = page.n_events
             if page is None or not page.event_ids:
@@ -87,7 +91,10 @@ def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
         sweep.add_answers(latest)
         if len(latest) < n:
             return
-    again = {request.key: request for request in [*list_retries(answers), *_list_short_requests(answers, sweep, country, sport)]}
+    again = {
+        request.key: request
+        for request in [*list_retries(answers), *_list_short_requests(answers, sweep, country, sport)]
+    }
     if again and not is_barred(answers):
         yield list(again.values())
 
@@ -108,7 +115,9 @@ def _list_short_requests(answers: Sequence[Answer], sweep: _Sweep, country: str,
 
 def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
     """What the answers of one cycle amount to; any subset, order or repetition of them."""
-    tree, tree_reason = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
+    tree, tree_reason = read_last_tree(
+        answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
+    )
     found = ListingCollection(parse_events.SPORTYBET)
     gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
     counted = sum(node.n_declared or 0 for node in tree.tournaments.values()) if tree else 0
@@ -120,12 +129,22 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
             return Completeness.COMPLETE, ""
         if not gaps:
             # The sweep has seen every event that it counts, so the tree's count is the stale one.
-            stale = "" if declared is None else f"the tree's count {declared} is stale: all {received} listings of a complete sweep received"
+            stale = (
+                ""
+                if declared is None
+                else f"the tree's count {declared} is stale: all {received} listings of a complete sweep received"
+            )
             return Completeness.COMPLETE, stale
         return Completeness.PARTIAL, describe_shortfall(declared, received)
 
     return assemble_discovery(
-        parse_events.SPORTYBET, sport, tree=tree, tree_reason=tree_reason, collection=found, gaps=gaps, judge_tournament=judgement
+        parse_events.SPORTYBET,
+        sport,
+        tree=tree,
+        tree_reason=tree_reason,
+        collection=found,
+        gaps=gaps,
+        judge_tournament=judgement,
     )
 
 

@@ -70,7 +70,11 @@ def build_page_request(country: str, sport: Sport, page: int) -> Request:
 def parse_page(request: Request, sport: Sport) -> int | None:
     """Which page of this sport's sweep the request asked for; None when it asked for anything else."""
     params = request.params
-    if not request.path.endswith("/pcUpcomingEvents") or params.get("sportId") != SPORT_IDS[sport] or params.get("option") == "1":
+    if (
+        not request.path.endswith("/pcUpcomingEvents")
+        or params.get("sportId") != SPORT_IDS[sport]
+        or params.get("option") == "1"
+    ):
         return None
     if any(params.get(narrowing) for narrowing in ("timeline", "startTimeline", "todayGames")):
         return None

@@ -104,11 +104,17 @@ def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_l
     event_id = read_key_text(event.event_id, f"{path}.eventId")
     kickoff_at = parse_epoch_ms(event.estimate_start_time)
     if kickoff_at is None:
-        raise UnreadableError(f"{path}.estimateStartTime", f"{event.estimate_start_time!r} is no instant in milliseconds")
+        raise UnreadableError(
+            f"{path}.estimateStartTime", f"{event.estimate_start_time!r} is no instant in milliseconds"
+        )
     home, away = (event.home_team_name or "").strip(), (event.away_team_name or "").strip()
     country, name = read_text(category.get("name")), read_text(tournament.get("name")) or ""
     kind = ListingKind.MATCH if event_id.startswith(MATCH_ID_PREFIX) else ListingKind.ANTEPOST
-    if sport_id in VIRTUAL_FOOTBALL_IDS or category.get("id") in SIMULATED_CATEGORY_IDS or is_simulated(country, name, home, away):
+    if (
+        sport_id in VIRTUAL_FOOTBALL_IDS
+        or category.get("id") in SIMULATED_CATEGORY_IDS
+        or is_simulated(country, name, home, away)
+    ):
         kind = ListingKind.SIMULATED
     if kind is ListingKind.MATCH and not (home and away):
         raise UnreadableError(f"{path}.homeTeamName", "a match without two team names")
@@ -128,7 +134,9 @@ def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_l
         genius_id=genius_id,
         sr_tournament_id=parse_sr_tournament_id(tournament_id),
         n_markets_declared=read_count(event.total_market_size),
-        is_in_play=has_live_product or _has_begun(event) or any(product == _LIVE_PRODUCT_NUMBER for product in map(read_integer, products)),
+        is_in_play=has_live_product
+        or _has_begun(event)
+        or any(product == _LIVE_PRODUCT_NUMBER for product in map(read_integer, products)),
     )
 
 

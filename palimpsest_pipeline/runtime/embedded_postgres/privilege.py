@@ -88,7 +88,9 @@ def rank_candidates(entries: Iterable[pwd.struct_passwd], wished_name: str | Non
     if wished_name:
         found = [entry for entry in unprivileged if entry.pw_name == wished_name]
         if not found:
-            raise EmbeddedPostgresError(f"{USER_VARIABLE}={wished_name} is no existing unprivileged user: name another one or leave it unset")
+            raise EmbeddedPostgresError(
+                f"{USER_VARIABLE}={wished_name} is no existing unprivileged user: name another one or leave it unset"
+            )
         return found
     rank = {name: place for place, name in enumerate(PREFERRED_USERS)}
     # Service accounts follow in descending uid order, so that the low system ids (daemon, bin) come last.

@@ -89,7 +89,9 @@ class EmbeddedPostgres:
                 self._start_server()
                 running = self._await_ready()
             if running is None:
-                raise EmbeddedPostgresError(f"the server in {self.data_dir} ended or takes no connections: see {self.status().log}")
+                raise EmbeddedPostgresError(
+                    f"the server in {self.data_dir} ended or takes no connections: see {self.status().log}"
+                )
             for database in self.databases:
                 _create_database(running.required_address, database)
             return running.required_address
@@ -105,9 +107,15 @@ class EmbeddedPostgres:
             home = file_places.find_home(self.data_dir)
             user = self._find_user(home)
             program = self._find_binaries(user)["pg_ctl"]
-            answer = _run_command(user, [program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S), "stop"], STOP_TIMEOUT_S)
+            answer = _run_command(
+                user,
+                [program, "-D", home.cluster, "-m", "fast", "-w", "-t", str(STOP_TIMEOUT_S), "stop"],
+                STOP_TIMEOUT_S,
+            )
             if answer.returncode != 0 and self._find_postmaster() is not None:
-                raise EmbeddedPostgresError(f"the server (pid {running.pid}) did not stop: {_extract_reason(answer.stdout)}; see {home.log}")
+                raise EmbeddedPostgresError(
+                    f"the server (pid {running.pid}) did not stop: {_extract_reason(answer.stdout)}; see {home.log}"
+                )
             if running.address is not None and running.address.socket_dir.parent != home.root:
                 with suppress(OSError):
                     running.address.socket_dir.rmdir()
@@ -166,7 +174,9 @@ class EmbeddedPostgres:
             if fresh:
                 self.data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
         except OSError as error:
-            raise EmbeddedPostgresError(f"cannot make the data folder {self.data_dir}: {error.strerror}; choose one that you can write") from error
+            raise EmbeddedPostgresError(
+                f"cannot make the data folder {self.data_dir}: {error.strerror}; choose one that you can write"
+            ) from error
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:
@@ -194,7 +204,9 @@ class EmbeddedPostgres:
         owner = file_places.find_owner(home)
         user = find_server_user(owner)
         if owner is not None and owner != user.uid:
-            raise EmbeddedPostgresError(f"{home.cluster} belongs to another user (uid {owner}): run as that user, or choose another data folder")
+            raise EmbeddedPostgresError(
+                f"{home.cluster} belongs to another user (uid {owner}): run as that user, or choose another data folder"
+            )
         return user
 
     def _find_binaries(self, user: ServerUser) -> binaries.Binaries:
@@ -210,7 +222,9 @@ class EmbeddedPostgres:
             self._make_cluster(home, user, programs)
         self._check_major(home, programs)
         if not user.can_enter(home.cluster):
-            raise EmbeddedPostgresError(f"user {user.name} can no longer reach {home.cluster}: open its parent folders, or move the data folder")
+            raise EmbeddedPostgresError(
+                f"user {user.name} can no longer reach {home.cluster}: open its parent folders, or move the data folder"
+            )
         postmaster.clear_remains(home.cluster, user)
         socket_dir = file_places.make_socket_directory(home, user)
         file_places.claim_directory(home.log.parent, user)
@@ -226,7 +240,19 @@ class EmbeddedPostgres:
             rules.chmod(0o644)  # its folder is the server's alone
             options |= {"listen_addresses": LOOPBACK_ADDRESS, "port": str(self.tcp_port), "hba_file": str(rules)}
         line = " ".join(shlex.quote(part) for name, value in options.items() for part in ("-c", f"{name}={value}"))
-        command: list[str | Path] = [programs["pg_ctl"], "-D", home.cluster, "-l", home.log, "-w", "-t", str(START_TIMEOUT_S), "-o", line, "start"]
+        command: list[str | Path] = [
+            programs["pg_ctl"],
+            "-D",
+            home.cluster,
+            "-l",
+            home.log,
+            "-w",
+            "-t",
+            str(START_TIMEOUT_S),
+            "-o",
+            line,
+            "start",
+        ]
         log_start = home.log.stat().st_size if home.log.exists() else 0
         answer = _run_command(user, command, START_TIMEOUT_S)
         if answer.returncode != 0:
@@ -240,7 +266,17 @@ class EmbeddedPostgres:
             shutil.rmtree(leftover, ignore_errors=True)
         unfinished = home.build_unfinished_path()
         file_places.claim_directory(unfinished, user)
-        how = ["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
+        how = [
+            "-U",
+            SUPERUSER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--no-instructions",
+        ]
         if not self.durable:
             how.append("--no-sync")
         answer = _run_command(user, [programs["initdb"], "-D", unfinished, *how], INITDB_TIMEOUT_S)
@@ -268,7 +304,9 @@ def _connect_as_administrator(address: ServerAddress) -> Iterator["psycopg.Conne
     try:
         connection = psycopg.connect(address.build_libpq_url("postgres"), autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
-        raise EmbeddedPostgresError(f"the server at {address.socket_dir} takes no connection: {_extract_reason(str(error))}") from error
+        raise EmbeddedPostgresError(
+            f"the server at {address.socket_dir} takes no connection: {_extract_reason(str(error))}"
+        ) from error
     with connection:
         yield connection
 
@@ -296,12 +334,16 @@ def _rotate_log(log: Path) -> None:
             log.replace(log.with_suffix(".log.1"))
 
 
-def _run_command(user: ServerUser, command: Sequence[str | Path], timeout_s: float) -> "subprocess.CompletedProcess[str]":
+def _run_command(
+    user: ServerUser, command: Sequence[str | Path], timeout_s: float
+) -> "subprocess.CompletedProcess[str]":
     """Run a program that has a time limit of its own; ours only catches one that hangs."""
     try:
         return user.run(command, timeout_s + 30.0)
     except (OSError, subprocess.SubprocessError) as error:
-        raise EmbeddedPostgresError(f"cannot run {Path(command[0]).name} as {user.name}: {_extract_reason(str(error))}") from error
+        raise EmbeddedPostgresError(
+            f"cannot run {Path(command[0]).name} as {user.name}: {_extract_reason(str(error))}"
+        ) from error
 
 
 def _read_log_tail(log: Path, start: int) -> str:

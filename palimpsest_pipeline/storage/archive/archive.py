@@ -15,7 +15,17 @@ from ..odds import book_sizes, partitions
 from ..odds.change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 from . import catalogue, dimensions, named_export, root_marker
 from .catalogue import ExportedDay
-from .day_reader import MAX_READS, READ_ERRORS, RowReader, build_read_error, check_files, read_captures, read_changes, read_days, require_entry
+from .day_reader import (
+    MAX_READS,
+    READ_ERRORS,
+    RowReader,
+    build_read_error,
+    check_files,
+    read_captures,
+    read_changes,
+    read_days,
+    require_entry,
+)
 from .day_shapes import Schema
 from .dimensions import Dimensions
 from .errors import ArchiveError, EntryUnreadable
@@ -47,7 +57,10 @@ class Archive:
 
     def read_catalogue(self) -> dict[date, ExportedDay]:
         """The catalogue, by day in order. Empty when nothing was exported yet; ArchiveError when it cannot be read."""
-        found = [self._decode_entry(name, content) for name, content in self._store.read_all(catalogue.CATALOGUE_FOLDER, ".json").items()]
+        found = [
+            self._decode_entry(name, content)
+            for name, content in self._store.read_all(catalogue.CATALOGUE_FOLDER, ".json").items()
+        ]
         if not found:
             self._require_marker()
         return {entry.day: entry for entry in found}
@@ -75,9 +88,13 @@ class Archive:
         try:
             return sorted(map(catalogue.parse_entry_day, names))
         except ValueError as error:
-            raise ArchiveError(f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. Move it away.") from error
+            raise ArchiveError(
+                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. Move it away."
+            ) from error
 
-    def export(self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False) -> ExportedDay:
+    def export(
+        self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False
+    ) -> ExportedDay:
         """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of what was there.
 
         `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version. Another export or restore
@@ -108,7 +125,9 @@ class Archive:
             return 0
         dimensions.require_same_numbers(conn, self._store)
         entry = require_entry(self._store, self.read_entry, day)
-        captures, changes = (read_days(self._store, self.read_entry, [day], read) for read in (read_captures, read_changes))
+        captures, changes = (
+            read_days(self._store, self.read_entry, [day], read) for read in (read_captures, read_changes)
+        )
         book_sizes.delete_largest_books(conn, day)
         return restore_day(conn, entry, captures, changes)
 
@@ -126,14 +145,18 @@ class Archive:
         """What the numbers in its files stand for. Raises ArchiveError when nothing was exported to it."""
         return dimensions.read_dimensions(self._store)
 
-    def prices(self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None) -> pl.LazyFrame:
+    def prices(
+        self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None
+    ) -> pl.LazyFrame:
         """All exported days as `named_export.NAMED_PRICES_SCHEMA`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and
         UTC days
         (both included) if they are given. Collected, it reads the files as they are then. Raises ArchiveError when nothing was exported."""
         wanted = None if sr_ids is None else sorted(set(sr_ids))
         self.read_dimensions()
 
-        def source(columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
+        def source(
+            columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
+        ) -> Iterator[pl.DataFrame]:
             within = [
                 entry
                 for day, entry in self.read_catalogue().items()
@@ -151,7 +174,9 @@ class Archive:
 
         return register_io_source(source, schema=named_export.NAMED_PRICES_SCHEMA)
 
-    def _read_prices(self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    def _read_prices(
+        self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]
+    ) -> pl.DataFrame:
         """Return what `wanted` selects from the prices of these days (`named_export.NAMED_PRICES_SCHEMA`). Reads again if an export replaces a file meanwhile."""
         attempt = 1
         while True:
@@ -182,7 +207,9 @@ class Archive:
         for day in asked:
             require_entry(self._store, self.read_entry, day)
 
-        def source(columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
+        def source(
+            columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
+        ) -> Iterator[pl.DataFrame]:
             left = n_rows
             for frame in read_days(self._store, self.read_entry, asked, read):
                 if left == 0:

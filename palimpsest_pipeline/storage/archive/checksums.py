@@ -47,7 +47,9 @@ def build_select_list(table: ComparedTable) -> str:
     return ", ".join("coalesce(off_mask, 0) as off_mask" if name == "off_mask" else name for name in table.schema)
 
 
-def compute_postgres_checksums(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
+def compute_postgres_checksums(
+    conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int
+) -> pl.DataFrame:
     """CHECKSUMS of the listings from `first` to `last`, by Postgres."""
     text = ", ".join(_build_text_sql(name, kind) for name, kind in table.schema.items())
     query = f"""
@@ -61,9 +63,7 @@ def compute_postgres_checksums(conn: psycopg.Connection[Any], table: ComparedTab
     return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, CHECKSUMS_SCHEMA)
 
 
-DAY_AND_LISTINGS_SQL: Final = (
-    "observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz and listing_id between %(first)s and %(last)s"
-)
+DAY_AND_LISTINGS_SQL: Final = "observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz and listing_id between %(first)s and %(last)s"
 
 
 def compute_frame_checksums(table: ComparedTable, rows: pl.DataFrame) -> pl.DataFrame:

@@ -46,7 +46,9 @@ def count_rows_by_listing(captures: pl.DataFrame) -> pl.DataFrame:
     return captures.group_by("listing_id").agg(n=pl.col("n_changed").cast(pl.Int64).sum())
 
 
-def read_changes(captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collection[int] | None = None) -> Iterator[pl.DataFrame]:
+def read_changes(
+    captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
+) -> Iterator[pl.DataFrame]:
     """Rows of history (CHANGE_SCHEMA) of a day's files, by listing, line and instant, some listings at a time."""
     wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
     numbers = captures.filter(wanted).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
@@ -56,13 +58,17 @@ def read_changes(captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collec
         yield build_change_rows(rows, numbers.filter(within).drop("n_changed"))
 
 
-def read_captures(captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None) -> Iterator[pl.DataFrame]:
+def read_captures(
+    captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
+) -> Iterator[pl.DataFrame]:
     """Rows of core.captures of a day's files, by listing and instant."""
     wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
     yield captures.filter(wanted).select(list(CAPTURE_SCHEMA)).collect()
 
 
-def read_days(store: FileStore, read_entry: EntryReader, days: Sequence[date], read_rows: RowReader) -> Iterator[pl.DataFrame]:
+def read_days(
+    store: FileStore, read_entry: EntryReader, days: Sequence[date], read_rows: RowReader
+) -> Iterator[pl.DataFrame]:
     """What `read` finds in each of the days."""
     for day in days:
         yield from _read_day(store, read_entry, day, read_rows)
@@ -74,7 +80,10 @@ def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) 
     for attempt in range(1, MAX_READS + 1):
         current = require_entry(store, entry, day)
         try:
-            with _open_file(store, current, current.captures_path) as captures, _open_file(store, current, current.odds_path) as odds:
+            with (
+                _open_file(store, current, current.captures_path) as captures,
+                _open_file(store, current, current.odds_path) as odds,
+            ):
                 if require_entry(store, entry, day) != current:
                     continue  # a file of the next export may have been opened
                 for frame in read(captures, odds):
@@ -84,7 +93,9 @@ def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) 
         except READ_ERRORS as error:
             if has_yielded or attempt == MAX_READS:
                 raise build_read_error(store, current, error) from error
-    raise ArchiveError(f"{day} of the export at {store.address} is replaced again and again: read it when the exports are over")
+    raise ArchiveError(
+        f"{day} of the export at {store.address} is replaced again and again: read it when the exports are over"
+    )
 
 
 def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException) -> ArchiveError:
@@ -93,21 +104,27 @@ def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException)
         return error
     if isinstance(error, OSError):
         return ArchiveError(f"cannot read {entry.day} of the export at {store.address}: {_get_first_line(error)}")
-    return ArchiveDamaged(entry.day, f"{entry.captures_path} or {entry.odds_path}", f"cannot be read ({_get_first_line(error)})")
+    return ArchiveDamaged(
+        entry.day, f"{entry.captures_path} or {entry.odds_path}", f"cannot be read ({_get_first_line(error)})"
+    )
 
 
 def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> ExportedDay:
     """The day's entry. Raises ArchiveError when there is none."""
     found = read_entry(day)
     if found is None:
-        raise ArchiveError(f"{day} is not in the export at {store.address}: it was not exported there, or nothing was observed on it")
+        raise ArchiveError(
+            f"{day} is not in the export at {store.address}: it was not exported there, or nothing was observed on it"
+        )
     return found
 
 
 def check_files(store: FileStore, entry: ExportedDay) -> None:
     """Raises ArchiveDamaged when a file of the day is missing, of another size than the catalogue says, or does not have its fixed name."""
     if entry.is_staged:
-        raise ArchiveDamaged(entry.day, entry.odds_path, "has not got its fixed name: an export is under way, or broke off")
+        raise ArchiveDamaged(
+            entry.day, entry.odds_path, "has not got its fixed name: an export is under way, or broke off"
+        )
     for file, size in entry.files.items():
         _require_size(entry, file, store.read_size_bytes(file), size)
 

@@ -40,11 +40,16 @@ def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl
 
     So a reader who sees the odds of one export with the captures of the next takes no instant for another. Sorted by listing and instant.
     """
-    known = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(ANSWER_KEY)
+    known = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(
+        ANSWER_KEY
+    )
     last = previous_numbers.group_by("listing_id").agg(last=pl.col("answer").max())
     new = pl.col("answer").is_null()
     counted = known.join(last, on="listing_id", how="left", maintain_order="left").with_columns(
-        pl.when(new).then(pl.col("last").fill_null(0) + new.cast(pl.Int16).cum_sum().over("listing_id")).otherwise("answer").alias("answer")
+        pl.when(new)
+        .then(pl.col("last").fill_null(0) + new.cast(pl.Int16).cum_sum().over("listing_id"))
+        .otherwise("answer")
+        .alias("answer")
     )
     return counted.select(pl.col(name).cast(kind) for name, kind in CAPTURES_FILE_SCHEMA.items())
 
@@ -73,10 +78,17 @@ def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame
             pl.col("odds_milli"),
             off_mask=pl.col("off_bit").sum(),
         )
-        .with_columns(pl.when(pl.col("ordinal") == 0).then(pl.lit([], pl.List(pl.Int32))).otherwise("odds_milli").alias("odds_milli"))
+        .with_columns(
+            pl.when(pl.col("ordinal") == 0)
+            .then(pl.lit([], pl.List(pl.Int32)))
+            .otherwise("odds_milli")
+            .alias("odds_milli")
+        )
     )
     keyed = markets.join(numbers, on=["listing_id", "answer"], maintain_order="left")
-    return keyed.select(pl.col(name).cast(kind) for name, kind in CHANGE_SCHEMA.items()).sort("listing_id", "line_id", "observed_at")
+    return keyed.select(pl.col(name).cast(kind) for name, kind in CHANGE_SCHEMA.items()).sort(
+        "listing_id", "line_id", "observed_at"
+    )
 
 
 def _build_outcome_bit() -> pl.Expr:

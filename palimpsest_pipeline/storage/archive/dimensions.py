@@ -46,8 +46,19 @@ LISTINGS_SCHEMA: Final[Schema] = {
     "tournament_key": pl.String,
     "is_primary": pl.Boolean,
 }
-LINES_SCHEMA: Final[Schema] = {"line_id": pl.Int32, "market_id": pl.Int16, "market_key": pl.String, "specifier": pl.String, "outcome": pl.String}
-OUTCOMES_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "ordinal": pl.Int16, "outcome_key": pl.String, "name": pl.String}
+LINES_SCHEMA: Final[Schema] = {
+    "line_id": pl.Int32,
+    "market_id": pl.Int16,
+    "market_key": pl.String,
+    "specifier": pl.String,
+    "outcome": pl.String,
+}
+OUTCOMES_SCHEMA: Final[Schema] = {
+    "market_id": pl.Int16,
+    "ordinal": pl.Int16,
+    "outcome_key": pl.String,
+    "name": pl.String,
+}
 
 LISTINGS_FILE: Final = "listings.parquet"
 LINES_FILE: Final = "lines.parquet"
@@ -68,7 +79,9 @@ def read_dimensions(store: FileStore) -> Dimensions:
     found = [_read_stored_frame(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
     listings, lines, outcomes = found
     if listings is None or lines is None or outcomes is None:
-        raise ArchiveError(f"nothing was exported to {store.address} yet: run `palimpsest export`, or give the place of the export")
+        raise ArchiveError(
+            f"nothing was exported to {store.address} yet: run `palimpsest export`, or give the place of the export"
+        )
     return Dimensions(listings.select(*LISTINGS_SCHEMA), lines.select(*LINES_SCHEMA), outcomes.select(*OUTCOMES_SCHEMA))
 
 
@@ -103,7 +116,11 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
             # One that core has forgotten speaks only where core knows no other: else two would speak for one platform.
             taken = known.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
             still = pl.col("is_primary") & pl.col("taken").is_null()
-            remembered = remembered.join(taken, on=["platform", "sr_id"], how="left").with_columns(is_primary=still).drop("taken")
+            remembered = (
+                remembered.join(taken, on=["platform", "sr_id"], how="left")
+                .with_columns(is_primary=still)
+                .drop("taken")
+            )
             nameless = listings.join(known, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
             listings = pl.concat([known, remembered, nameless]).sort("listing_id")
         frames = {
@@ -127,4 +144,6 @@ def _read_stored_frame(store: FileStore, name: str) -> pl.DataFrame | None:
     try:
         return pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
-        raise ArchiveError(f"{store.address}/{name} cannot be read: {error}. Move it away and export a day again: it is written anew.") from error
+        raise ArchiveError(
+            f"{store.address}/{name} cannot be read: {error}. Move it away and export a day again: it is written anew."
+        ) from error

@@ -62,7 +62,9 @@ class ExportMismatch(ArchiveError):
         self.day = day
         self.listing_ids = tuple(sorted(listing_ids))
         more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
-        named = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (f" and {more} more" if more > 0 else "")
+        named = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (
+            f" and {more} more" if more > 0 else ""
+        )
         super().__init__(
             f"export of {day}: the file read back differs from Postgres for listing {named}. Nothing was switched, what was exported before "
             "stands. Export the day again; if it stays so, look at these listings in core.market_changes and core.captures: two rows of one "

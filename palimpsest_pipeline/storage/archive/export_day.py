@@ -51,7 +51,13 @@ select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::
 
 
 def export_day(
-    conn: psycopg.Connection[Any], store: FileStore, day: date, previous_entry: ExportedDay | None, exported_at: datetime, *, force: bool = False
+    conn: psycopg.Connection[Any],
+    store: FileStore,
+    day: date,
+    previous_entry: ExportedDay | None,
+    exported_at: datetime,
+    *,
+    force: bool = False,
 ) -> ExportedDay:
     """Export a day whose present entry in the archive is `before`; None: it has none. The caller holds the day's lock.
 
@@ -150,28 +156,42 @@ def read_rows(conn: psycopg.Connection[Any], table: ComparedTable, day: date, fi
 
 
 def _write_files(
-    conn: psycopg.Connection[Any], day: date, workspace: Path, version: str, exported_at: datetime, last_answers: pl.DataFrame
+    conn: psycopg.Connection[Any],
+    day: date,
+    workspace: Path,
+    version: str,
+    exported_at: datetime,
+    last_answers: pl.DataFrame,
 ) -> ExportedDay:
     """Write both files in the workspace and return their entry. Raises ExportMismatch when they differ from Postgres.
 
     `last_answers` (NUMBERS): the numbers that answers of the day have in the archive; they keep them.
     """
-    parts = split_listing_ranges(read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day), {"listing_id": pl.Int32, "n": pl.Int64}))
+    parts = split_listing_ranges(
+        read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day), {"listing_id": pl.Int32, "n": pl.Int64})
+    )
     captures = number_answers(pl.concat(read_rows(conn, CAPTURES_TABLE, day, *part) for part in parts), last_answers)
     files = {file: workspace / Path(file).name for file in (build_captures_path(day), build_odds_path(day))}
-    captures.write_parquet(files[build_captures_path(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
+    captures.write_parquet(
+        files[build_captures_path(day)], compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS
+    )
     numbers = captures.select(list(ANSWER_NUMBERS_SCHEMA))
     del captures
 
     def rows() -> Iterator[pl.DataFrame]:
         for first, last in parts:
-            chunk = build_odds_rows(read_rows(conn, CHANGES_TABLE, day, first, last), numbers.filter(pl.col("listing_id").is_between(first, last)))
+            chunk = build_odds_rows(
+                read_rows(conn, CHANGES_TABLE, day, first, last),
+                numbers.filter(pl.col("listing_id").is_between(first, last)),
+            )
             if strays := chunk.filter(pl.col("answer").is_null())["listing_id"].unique().to_list():
                 raise ExportMismatch(day, strays)
             yield chunk
 
     _sink_frames(rows, ODDS_FILE_SCHEMA, files[build_odds_path(day)])
-    n_prices, changes, answers = _verify_files(conn, day, parts, files[build_captures_path(day)], files[build_odds_path(day)])
+    n_prices, changes, answers = _verify_files(
+        conn, day, parts, files[build_captures_path(day)], files[build_odds_path(day)]
+    )
     sizes = {file: path.stat().st_size for file, path in files.items()}
     return ExportedDay(
         day=day,
@@ -189,7 +209,9 @@ def _write_files(
 def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path) -> None:
     """Write frames as one file while they come."""
 
-    def source(columns: list[str] | None, _predicate: pl.Expr | None, _n_rows: int | None, _batch: int | None) -> Iterator[pl.DataFrame]:
+    def source(
+        columns: list[str] | None, _predicate: pl.Expr | None, _n_rows: int | None, _batch: int | None
+    ) -> Iterator[pl.DataFrame]:
         for frame in rows():
             yield frame if columns is None else frame.select(columns)
 
@@ -202,7 +224,10 @@ def _verify_files(
     conn: psycopg.Connection[Any], day: date, parts: Sequence[tuple[int, int]], captures_path: Path, odds_path: Path
 ) -> tuple[int, pl.DataFrame, pl.DataFrame]:
     """Prices, and CHECKSUMS of both tables, when files and Postgres agree on them."""
-    captures, odds = pl.scan_parquet(captures_path, hive_partitioning=False), pl.scan_parquet(odds_path, hive_partitioning=False)
+    captures, odds = (
+        pl.scan_parquet(captures_path, hive_partitioning=False),
+        pl.scan_parquet(odds_path, hive_partitioning=False),
+    )
     n_prices = 0
     filed = [pl.DataFrame(schema=CHECKSUMS_SCHEMA)]
     for chunk in read_changes(captures, odds):
@@ -215,7 +240,8 @@ def _verify_files(
         for rows in read_captures(captures.filter(pl.col("listing_id").is_between(*part)), odds)
     )
     stored, confirmed = (
-        pl.concat(compute_postgres_checksums(conn, table, day, *part) for part in parts) for table in (CHANGES_TABLE, CAPTURES_TABLE)
+        pl.concat(compute_postgres_checksums(conn, table, day, *part) for part in parts)
+        for table in (CHANGES_TABLE, CAPTURES_TABLE)
     )
     differing = {
         listing

@@ -32,8 +32,13 @@ class FileStore:
         try:
             self.root = UPath(root)
             self._fs = self.root.fs  # made when it is first asked for
-        except (ImportError, ValueError) as error:  # of a store that fsspec does not know, or whose package is not installed
-            raise ArchiveError(f"no archive at {root}: {error}. Install that store's fsspec package, or set the export to another URL.") from error
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # of a store that fsspec does not know, or whose package is not installed
+            raise ArchiveError(
+                f"no archive at {root}: {error}. Install that store's fsspec package, or set the export to another URL."
+            ) from error
         protocol = self.root.protocol
         if protocol not in READABLE_PROTOCOLS:
             raise ArchiveError(
@@ -86,12 +91,19 @@ class FileStore:
         size = self.read_size_bytes(name)
         if size is None:
             raise FileNotFoundError(name)
-        yield size, pl.scan_parquet(f"{self.address}/{name}", hive_partitioning=False, storage_options=self._build_polars_options())
+        yield (
+            size,
+            pl.scan_parquet(
+                f"{self.address}/{name}", hive_partitioning=False, storage_options=self._build_polars_options()
+            ),
+        )
 
     def scan_days(self, files: Sequence[str]) -> pl.LazyFrame:
         """Return the rows of Parquet files, opened when they are collected, with the `date` that is in their paths."""
         options = None if self.is_local else self._build_polars_options()
-        return pl.scan_parquet([f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options)
+        return pl.scan_parquet(
+            [f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options
+        )
 
     @contextmanager
     def open_workspace(self, name: str) -> Iterator[Path]:
@@ -143,7 +155,11 @@ class FileStore:
     def _build_polars_options(self) -> dict[str, Any] | None:
         """What Polars does not take from the environment as fsspec does: the endpoint of a store of one's own."""
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") if self._s3 else None
-        return {"aws_endpoint_url": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()} if endpoint else None
+        return (
+            {"aws_endpoint_url": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
+            if endpoint
+            else None
+        )
 
     @contextmanager
     def _translate_errors(self, verb: str) -> Iterator[None]:
@@ -151,7 +167,11 @@ class FileStore:
             yield
         except Exception as error:  # each store's package has errors of its own
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-            remedy = "Make it readable and writable" if self.is_local else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials"
+            remedy = (
+                "Make it readable and writable"
+                if self.is_local
+                else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials"
+            )
             raise ArchiveError(
                 f"cannot {verb} the export at {self.address}: {reason}. {remedy}, or set PALIMPSEST_EXPORT_URL to another place."
             ) from error

@@ -45,7 +45,9 @@ changed. `is_primary`: its listing speaks for the platform, as of several listin
 holds until the outcome's next row; the captures in between confirm it."""
 
 
-def scan_prices(store: FileStore, numbers: Dimensions, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None) -> pl.LazyFrame:
+def scan_prices(
+    store: FileStore, numbers: Dimensions, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None
+) -> pl.LazyFrame:
     """Rows of these exported days (PRICES), of the fixtures that are given or of everything. Filters on date and listing_id reach the files."""
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
     wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
@@ -53,7 +55,10 @@ def scan_prices(store: FileStore, numbers: Dimensions, days: Sequence[ExportedDa
     filed = store.scan_days([day.odds_path for day in days]).filter(wanted)
     known = numbers.outcomes.lazy().select("market_id", "ordinal", "outcome_key", outcome=pl.lit(""))
     rows = (
-        filed.join(answers.select("date", "listing_id", "answer", "observed_at", "keyframe", "cycle_id"), on=["date", "listing_id", "answer"])
+        filed.join(
+            answers.select("date", "listing_id", "answer", "observed_at", "keyframe", "cycle_id"),
+            on=["date", "listing_id", "answer"],
+        )
         .join(listings.lazy(), on="listing_id")
         .join(numbers.lines.lazy(), on="line_id")
         .join(known, on=["market_id", "ordinal", "outcome"], how="left")
@@ -62,6 +67,6 @@ def scan_prices(store: FileStore, numbers: Dimensions, days: Sequence[ExportedDa
     outcome = pl.when(pl.col("outcome") != "").then("outcome")
     decimal = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
     speaks = pl.col("is_primary").fill_null(value=False)
-    return rows.with_columns(outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can, is_primary=speaks).select(
-        pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items()
-    )
+    return rows.with_columns(
+        outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can, is_primary=speaks
+    ).select(pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items())

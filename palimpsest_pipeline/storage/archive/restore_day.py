@@ -27,12 +27,17 @@ def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
     partitions.hold_partitions(conn)
     partitions.lock_partition_creation(conn)
     lacking = partitions.find_missing_partitions(conn, [day])
-    for table in ("market_changes", "captures"):  # in the order in which the history is written: else this and a writer would wait for each other
+    for table in (
+        "market_changes",
+        "captures",
+    ):  # in the order in which the history is written: else this and a writer would wait for each other
         if (table, day) not in lacking:
             partitions.lock_day_against_writes(conn, table, day)
 
 
-def restore_day(conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]) -> int:
+def restore_day(
+    conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]
+) -> int:
     """Fill the tables of the entry's day, new ones where it has none; returns the rows written. Under `lock_day`, when Postgres has no row of it."""
     day = entry.day
     lacking = [table for table, _ in partitions.find_missing_partitions(conn, [day])]
@@ -40,7 +45,9 @@ def restore_day(conn: psycopg.Connection[Any], entry: ExportedDay, captures: Ite
         partitions.create_day_table(conn, table, day)
     written = sum(copy_rows(conn, _build_partition_name(CAPTURES_TABLE, day), frame) for frame in captures)
     no_mask = pl.when(pl.col("off_mask") != 0).then("off_mask").alias("off_mask")
-    written += sum(copy_rows(conn, _build_partition_name(CHANGES_TABLE, day), frame.with_columns(no_mask)) for frame in changes)
+    written += sum(
+        copy_rows(conn, _build_partition_name(CHANGES_TABLE, day), frame.with_columns(no_mask)) for frame in changes
+    )
     for table in lacking:
         partitions.attach_day_table(conn, table, day)
     for part in COMPARED_TABLES:

@@ -10,7 +10,9 @@ from .errors import ArchiveError
 from .file_store import FileStore
 
 MARKER_FILE: Final = "palimpsest-export.txt"
-MARKER_CONTENT: Final = b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"
+MARKER_CONTENT: Final = (
+    b"The odds history is exported here. Keep this file: where it is missing, the place counts as not mounted.\n"
+)
 
 
 def is_marked(store: FileStore) -> bool:

@@ -28,7 +28,9 @@ def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int])
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     conn.execute("drop table if exists pg_temp.reached")
-    conn.execute("create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop")
+    conn.execute(
+        "create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop"
+    )
     conn.execute(
         "insert into reached select distinct platform, tournament_external_id, 0 from core.event_listings where listing_id = any(%s)",
         [list(listing_ids)],
@@ -43,7 +45,11 @@ def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int])
 
 
 def write_matching(
-    conn: psycopg.Connection, identified_listings: pl.DataFrame, fixtures: pl.DataFrame, tournaments: pl.DataFrame, links: pl.DataFrame
+    conn: psycopg.Connection,
+    identified_listings: pl.DataFrame,
+    fixtures: pl.DataFrame,
+    tournaments: pl.DataFrame,
+    links: pl.DataFrame,
 ) -> set[int]:
     """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
 
@@ -52,7 +58,10 @@ def write_matching(
     `read_listings_to_match`, whose lock it needs.
     """
     copy_to_temp_table(
-        conn, "identified", "core.event_listings", identified_listings.select("listing_id", "fixture_sr_id", "match_method", "is_primary")
+        conn,
+        "identified",
+        "core.event_listings",
+        identified_listings.select("listing_id", "fixture_sr_id", "match_method", "is_primary"),
     )
     changed = conn.execute(
         """
@@ -69,7 +78,9 @@ def write_matching(
     keys = {"sr_ids": fixtures["sr_id"].to_list(), "keys": fixtures["tournament_key"].to_list()}
     rekeyed = {sr_id for (sr_id,) in conn.execute(REKEYED_FIXTURES_SQL, keys)}
     _upsert_rows(conn, "core.fixtures", fixtures)
-    conn.execute("delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)")
+    conn.execute(
+        "delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)"
+    )
     conn.execute(
         """
         delete from core.tournament_links l
@@ -79,8 +90,15 @@ def write_matching(
         )
         """
     )
-    conn.execute("delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)")
-    moved = {fixture for left, joined, spoke, speaks in changed if (left, spoke) != (joined, speaks) for fixture in (left, joined)}
+    conn.execute(
+        "delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)"
+    )
+    moved = {
+        fixture
+        for left, joined, spoke, speaks in changed
+        if (left, spoke) != (joined, speaks)
+        for fixture in (left, joined)
+    }
     return rekeyed | moved - {None}
 
 
@@ -88,7 +106,8 @@ def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
     """What the fixture is called: sr_id, home_team, away_team, tournament_name, kickoff_at (aware); None when it is not known."""
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
-            "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s", [sr_id]
+            "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s",
+            [sr_id],
         ).fetchone()
 
 

@@ -135,7 +135,10 @@ def write_discovery(
     (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
     _lock_listings(conn)
     write_cycle(conn, cycle)
-    conn.execute("delete from core.discovery_manifest where cycle_id = %s and platform = any(%s)", [cycle.cycle_id, list(platforms)])
+    conn.execute(
+        "delete from core.discovery_manifest where cycle_id = %s and platform = any(%s)",
+        [cycle.cycle_id, list(platforms)],
+    )
     rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
     copy_rows(conn, "core.discovery_manifest", rows)
     _write_tournaments(conn, tournaments)
@@ -151,7 +154,9 @@ def write_discovery(
     return rows.height
 
 
-def write_listings(conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)) -> pl.DataFrame:
+def write_listings(
+    conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)
+) -> pl.DataFrame:
     """Replace what the cycle saw of `platforms` (`LISTING_SCHEMA`) and derive the touched listings again.
 
     Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError when the cycle is unknown or
@@ -229,7 +234,13 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
     """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back, or says what the latest
     leaves out."""
     rows = (
-        tournaments.sort("platform", "external_id", "seen_at", pl.all().exclude("platform", "external_id", "seen_at"), nulls_last=False)
+        tournaments.sort(
+            "platform",
+            "external_id",
+            "seen_at",
+            pl.all().exclude("platform", "external_id", "seen_at"),
+            nulls_last=False,
+        )
         .group_by("platform", "external_id", maintain_order=True)
         .agg(
             pl.col("sport", "name").last(),
@@ -262,7 +273,9 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
     )
 
 
-def _replace_observations(conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]) -> None:
+def _replace_observations(
+    conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]
+) -> None:
     """Swap the cycle's observations; `touched` then holds every listing that was or is among them."""
     conn.execute("drop table if exists pg_temp.touched")
     conn.execute("create temporary table touched (listing_id integer primary key) on commit drop")
@@ -277,11 +290,20 @@ def _replace_observations(conn: psycopg.Connection, cycle_id: int, seen: pl.Data
         """,
         [cycle_id, list(platforms)],
     )
-    copy_to_temp_table(conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA))
-    conn.execute("insert into core.listing_claims select * from seen_claims on conflict (listing_id, claim_hash) do nothing")
+    copy_to_temp_table(
+        conn, "seen_claims", "core.listing_claims", seen.select("listing_id", "claim_hash", "platform", *CLAIM_SCHEMA)
+    )
+    conn.execute(
+        "insert into core.listing_claims select * from seen_claims on conflict (listing_id, claim_hash) do nothing"
+    )
     conn.execute("insert into touched select listing_id from seen_claims on conflict (listing_id) do nothing")
     observations = seen.select(
-        pl.lit(cycle_id, dtype=pl.Int64).alias("cycle_id"), "listing_id", "claim_hash", "observed_at", "seen_in", "n_markets_declared"
+        pl.lit(cycle_id, dtype=pl.Int64).alias("cycle_id"),
+        "listing_id",
+        "claim_hash",
+        "observed_at",
+        "seen_in",
+        "n_markets_declared",
     )
     copy_rows(conn, "core.listing_observations", observations)
     conn.execute(
@@ -369,7 +391,9 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
         )
         """
     )
-    conn.execute("insert into core.kickoff_versions select * from kickoffs on conflict (listing_id, observed_from) do nothing")
+    conn.execute(
+        "insert into core.kickoff_versions select * from kickoffs on conflict (listing_id, observed_from) do nothing"
+    )
 
 
 def _refresh_deletions(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:

@@ -16,7 +16,12 @@ from palimpsest_pipeline.domain.text_limits import cut_key
 from ..db.copy_frames import Schema, copy_rows, copy_to_temp_table, read_frame
 from ..db.locks import AdvisoryLock
 
-PLAYER_SCHEMA: Final[Schema] = {"listing_id": pl.Int64, "external_player_id": pl.String, "name": pl.String, "team": pl.String}
+PLAYER_SCHEMA: Final[Schema] = {
+    "listing_id": pl.Int64,
+    "external_player_id": pl.String,
+    "name": pl.String,
+    "team": pl.String,
+}
 """Input of `write_players`: a row per listing, player and spelling of his name; `team` may be null."""
 NAMED_PLAYERS_SQL: Final = """
     select distinct e.fixture_sr_id, e.platform, p.external_player_id, p.name
@@ -28,9 +33,13 @@ NAMED_PLAYERS_SQL: Final = """
 def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
     """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that name any. Lists no cycle speaks
     of go."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])  # a list must not go while another cycle comes to speak of it
+    conn.execute(
+        "select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS]
+    )  # a list must not go while another cycle comes to speak of it
     lists = _add_list_hash(players.select(PLAYER_SCHEMA.keys()))
-    observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(maintain_order=True)
+    observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(
+        maintain_order=True
+    )
     before = conn.execute(
         """
         delete from core.player_list_observations o using ops.listing_ids i
@@ -87,5 +96,10 @@ def _add_list_hash(players: pl.DataFrame) -> pl.DataFrame:
     rows = players.with_columns(cut).unique().sort(pl.all())
     text = pl.concat_str("external_player_id", "name", "team", separator="\x1f")
     lists = rows.group_by("listing_id", maintain_order=True).agg(text.str.join("\x1e"))
-    hashes = [int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "big", signed=True) for content in lists["external_player_id"]]
-    return rows.join(lists.select("listing_id", list_hash=pl.Series(hashes, dtype=pl.Int64)), on="listing_id", maintain_order="left")
+    hashes = [
+        int.from_bytes(blake2b(content.encode(), digest_size=8).digest(), "big", signed=True)
+        for content in lists["external_player_id"]
+    ]
+    return rows.join(
+        lists.select("listing_id", list_hash=pl.Series(hashes, dtype=pl.Int64)), on="listing_id", maintain_order="left"
+    )

@@ -12,4 +12,9 @@ SUSPECTS_SQL: Final = "select sr_id from core.fixtures where sr_id = any(%s) and
 
 def find_suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
     """Those of these fixtures whose prices are not to be compared, as matching sees it today."""
-    return [sr_id for (sr_id,) in conn.execute(SUSPECTS_SQL, [list(sr_ids), [code.value for code in SuspectCode if code.may_be_two_bets]]).fetchall()]
+    return [
+        sr_id
+        for (sr_id,) in conn.execute(
+            SUSPECTS_SQL, [list(sr_ids), [code.value for code in SuspectCode if code.may_be_two_bets]]
+        ).fetchall()
+    ]

@@ -37,7 +37,9 @@ def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) ->
     return conn.execute(KICKOFFS_SQL, {"after": after, "until": until}).fetchall()
 
 
-def read_kickoffs_and_next(conn: psycopg.Connection, after: datetime, until: datetime) -> tuple[list[tuple[int, datetime]], datetime | None]:
+def read_kickoffs_and_next(
+    conn: psycopg.Connection, after: datetime, until: datetime
+) -> tuple[list[tuple[int, datetime]], datetime | None]:
     """`read_kickoffs`, and the first kickoff after `until`: None when none is known. One query."""
     found = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
     beyond = found.pop()[1] if found and found[-1][1] > until else None

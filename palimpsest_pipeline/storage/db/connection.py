@@ -25,7 +25,12 @@ APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
 LOSS_TIMEOUT_S: Final = 8.5
 """A restart of a server takes less."""
-KEEPALIVE_PARAMETERS: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 25_000}
+KEEPALIVE_PARAMETERS: Final = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 """libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
 
 
@@ -64,7 +69,9 @@ def normalise_url(url: str) -> str:
     """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
     parsed = parse_url(url)
     if parsed.drivername not in {"postgresql", URL_SCHEME}:
-        raise DatabaseUrlError(f"{parsed.drivername}:// is not supported: write postgresql+psycopg://user:password@host:5432/database")
+        raise DatabaseUrlError(
+            f"{parsed.drivername}:// is not supported: write postgresql+psycopg://user:password@host:5432/database"
+        )
     if not parsed.database:
         raise DatabaseUrlError(f"the address names no database: {redact_url(parsed)}")
     return parsed.set(drivername=URL_SCHEME).render_as_string(hide_password=False)
@@ -88,9 +95,21 @@ def explain_loss(error: BaseException) -> str | None:
         reason = str(each).strip().partition("\n")[0].strip()
         if state == DISK_FULL_SQLSTATE or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
             return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
-        is_loss = type(each).__name__ in ("OperationalError", "InterfaceError", "AdminShutdown", "CrashShutdown", "CannotConnectNow")
-        is_loss |= type(each).__name__ == "DatabaseError" and _get_package(each) == "psycopg2" and state is None  # the server closed the connection
-        if is_loss and _get_package(each) in DRIVER_PACKAGES and (state is None or state.startswith(CONNECTION_LOST_SQLSTATES)):
+        is_loss = type(each).__name__ in (
+            "OperationalError",
+            "InterfaceError",
+            "AdminShutdown",
+            "CrashShutdown",
+            "CannotConnectNow",
+        )
+        is_loss |= (
+            type(each).__name__ == "DatabaseError" and _get_package(each) == "psycopg2" and state is None
+        )  # the server closed the connection
+        if (
+            is_loss
+            and _get_package(each) in DRIVER_PACKAGES
+            and (state is None or state.startswith(CONNECTION_LOST_SQLSTATES))
+        ):
             return (
                 f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "
                 "again: what had arrived is kept"
@@ -188,7 +207,10 @@ class Database:
         given = str(address.get("options") or "")
         try:
             return psycopg.connect(
-                make_conninfo(self.conninfo, **{name: value for name, value in KEEPALIVE_PARAMETERS.items() if name not in address}),
+                make_conninfo(
+                    self.conninfo,
+                    **{name: value for name, value in KEEPALIVE_PARAMETERS.items() if name not in address},
+                ),
                 autocommit=autocommit,
                 options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(),
                 application_name=APPLICATION_NAME,

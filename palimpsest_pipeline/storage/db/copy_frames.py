@@ -52,7 +52,9 @@ def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
     if template.startswith("("):
-        conn.execute(sql.SQL("create temporary table {} {} on commit drop").format(sql.Identifier(name), sql.SQL(template)))
+        conn.execute(
+            sql.SQL("create temporary table {} {} on commit drop").format(sql.Identifier(name), sql.SQL(template))
+        )
     else:
         conn.execute(
             sql.SQL("create temporary table {} on commit drop as select {} from {} with no data").format(
@@ -71,11 +73,15 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
     with psycopg.ClientCursor(conn) as cursor:
         bound = cursor.mogrify(query, params) if params is not None else query
         selected = sql.SQL(", ").join(
-            sql.SQL("to_json({0}) as {0}").format(sql.Identifier(name)) if _is_text_list(dtype) else sql.Identifier(name)
+            sql.SQL("to_json({0}) as {0}").format(sql.Identifier(name))
+            if _is_text_list(dtype)
+            else sql.Identifier(name)
             for name, dtype in schema.items()
         )
         # The constant keeps a row with one null column from being an empty line, which CSV readers skip. The query may end with a comment.
-        statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(selected, sql.SQL(bound))
+        statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(
+            selected, sql.SQL(bound)
+        )
         with cursor.copy(statement) as copy:
             body = b"".join(bytes(block) for block in copy)
     textual = {**{name: _choose_csv_type(dtype) for name, dtype in schema.items()}, "": pl.Int8()}
@@ -90,7 +96,11 @@ def build_array_text(name: str, inner: pl.DataType) -> pl.Expr:
     column = pl.col(name)
     element = pl.element().cast(pl.String)
     if inner == pl.String:
-        element = pl.lit('"') + pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True) + pl.lit('"')
+        element = (
+            pl.lit('"')
+            + pl.element().str.replace_all("\\", "\\\\", literal=True).str.replace_all('"', '\\"', literal=True)
+            + pl.lit('"')
+        )
     elif inner.is_nested():
         raise TypeError(f"column {name}: List({inner}) has no Postgres array form")
     body = column.list.eval(element.fill_null(pl.lit("NULL"))).list.join(",")
@@ -102,9 +112,13 @@ def _build_text_expr(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.List):
         return build_array_text(name, dtype.inner if isinstance(dtype.inner, pl.DataType) else dtype.inner())
     if isinstance(dtype, pl.Struct):
-        return column.map_batches(lambda values: _encode_json(values, drop_nulls=True), return_dtype=pl.String).alias(name)
+        return column.map_batches(lambda values: _encode_json(values, drop_nulls=True), return_dtype=pl.String).alias(
+            name
+        )
     if dtype == pl.Object:
-        return column.map_batches(lambda values: _encode_json(values, drop_nulls=False), return_dtype=pl.String).alias(name)
+        return column.map_batches(lambda values: _encode_json(values, drop_nulls=False), return_dtype=pl.String).alias(
+            name
+        )
     if dtype == pl.Binary:
         raise TypeError(f"column {name}: bytes are kept in the landing, not in Postgres")
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
@@ -138,7 +152,11 @@ def _parse_text_expr(name: str, dtype: Any) -> pl.Expr:
         return column == "t"
     if isinstance(dtype, pl.Datetime) or dtype == pl.Datetime:
         # Sessions are in UTC, so every instant ends in +00; anything else must fail here.
-        return column.str.replace(r"\+00$", "Z").str.to_datetime("%Y-%m-%d %H:%M:%S%.fZ", time_unit="us", strict=True).dt.replace_time_zone("UTC")
+        return (
+            column.str.replace(r"\+00$", "Z")
+            .str.to_datetime("%Y-%m-%d %H:%M:%S%.fZ", time_unit="us", strict=True)
+            .dt.replace_time_zone("UTC")
+        )
     if dtype == pl.Date:
         return column.str.to_date("%Y-%m-%d", strict=True)
     if _is_text_list(dtype):

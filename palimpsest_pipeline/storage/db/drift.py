@@ -35,11 +35,20 @@ def find_drift(url: str) -> list[str]:
         found = (
             []
             if revision == revisions.read_head_revision()
-            else [f"the database is at revision {revision}, the package at {revisions.read_head_revision()}: run palimpsest db upgrade"]
+            else [
+                f"the database is at revision {revision}, the package at {revisions.read_head_revision()}: run palimpsest db upgrade"
+            ]
         )
         context = MigrationContext.configure(connection, opts=revisions.alembic_options())
-        found += [_describe_difference(difference) for difference in _flatten_differences(compare_metadata(context, metadata))]
-        found += [*_compare_checks(connection), *_compare_enums(connection), *_compare_partitioning(connection), *_compare_views(connection)]
+        found += [
+            _describe_difference(difference) for difference in _flatten_differences(compare_metadata(context, metadata))
+        ]
+        found += [
+            *_compare_checks(connection),
+            *_compare_enums(connection),
+            *_compare_partitioning(connection),
+            *_compare_views(connection),
+        ]
     return found
 
 
@@ -102,7 +111,11 @@ def _describe_difference(difference: tuple[Any, ...]) -> str:
 
 
 def _describe_side(kind: str) -> str:
-    return "declared in the models, missing in the database" if kind.startswith("add") else "in the database, not declared in the models"
+    return (
+        "declared in the models, missing in the database"
+        if kind.startswith("add")
+        else "in the database, not declared in the models"
+    )
 
 
 def _compare_checks(connection: sa.Connection) -> list[str]:
@@ -113,7 +126,11 @@ def _compare_checks(connection: sa.Connection) -> list[str]:
         where c.contype = 'c' and not t.relispartition and n.nspname = any(:schemas)
     """
     rows = connection.execute(sa.text(query), {"schemas": list(SCHEMAS)})
-    actual = {(table, name): definition for table, name, definition in rows if not revisions.DAY_PARTITION_PATTERN.match(table.partition(".")[2])}
+    actual = {
+        (table, name): definition
+        for table, name, definition in rows
+        if not revisions.DAY_PARTITION_PATTERN.match(table.partition(".")[2])
+    }
     declared: dict[tuple[str, str], set[str] | None] = {}
     for table in metadata.tables.values():
         for constraint in table.constraints:
@@ -124,20 +141,36 @@ def _compare_checks(connection: sa.Connection) -> list[str]:
         for column in table.columns:
             if isinstance(column.type, sa.Enum) and not column.type.native_enum:
                 declared[table.fullname, f"ck_{table.name}_{column.type.name}"] = set(column.type.enums)
-    found = [f"check {name} of {table}: declared in the models, missing in the database" for table, name in declared.keys() - actual.keys()]
-    found += [f"check {name} of {table}: in the database, not declared in the models" for table, name in actual.keys() - declared.keys()]
+    found = [
+        f"check {name} of {table}: declared in the models, missing in the database"
+        for table, name in declared.keys() - actual.keys()
+    ]
+    found += [
+        f"check {name} of {table}: in the database, not declared in the models"
+        for table, name in actual.keys() - declared.keys()
+    ]
     for key, words in declared.items():
         if words is not None and key in actual and (present := set(_QUOTED_PATTERN.findall(actual[key]))) != words:
-            found.append(f"check {key[1]} of {key[0]}: allows {sorted(present)} in the database, {sorted(words)} in the models")
+            found.append(
+                f"check {key[1]} of {key[0]}: allows {sorted(present)} in the database, {sorted(words)} in the models"
+            )
     return sorted(found)
 
 
 def _compare_enums(connection: sa.Connection) -> list[str]:
     query = "select enumlabel from pg_enum where enumtypid = to_regtype(:name) order by enumsortorder"
-    kinds = [getattr(column.type, "item_type", column.type) for table in metadata.tables.values() for column in table.columns]
-    declared = {f"{kind.schema}.{kind.name}": kind.enums for kind in kinds if isinstance(kind, sa.Enum) and kind.native_enum}
+    kinds = [
+        getattr(column.type, "item_type", column.type) for table in metadata.tables.values() for column in table.columns
+    ]
+    declared = {
+        f"{kind.schema}.{kind.name}": kind.enums for kind in kinds if isinstance(kind, sa.Enum) and kind.native_enum
+    }
     actual = {name: [label for (label,) in connection.execute(sa.text(query), {"name": name})] for name in declared}
-    return [f"type {name}: {actual[name]} in the database, {words} in the models" for name, words in declared.items() if actual[name] != words]
+    return [
+        f"type {name}: {actual[name]} in the database, {words} in the models"
+        for name, words in declared.items()
+        if actual[name] != words
+    ]
 
 
 def _compare_partitioning(connection: sa.Connection) -> list[str]:
@@ -154,4 +187,6 @@ def _compare_partitioning(connection: sa.Connection) -> list[str]:
 def _compare_views(connection: sa.Connection) -> list[str]:
     present = {name for name, _ in connection.execute(sa.text(revisions.VIEWS_PRESENT_SQL))}
     missing = [name for name in map(revisions.parse_view_name, revisions.list_view_files()) if name not in present]
-    return [f"view or function palimpsest.{name}: missing in the database: run palimpsest db upgrade" for name in missing]
+    return [
+        f"view or function palimpsest.{name}: missing in the database: run palimpsest db upgrade" for name in missing
+    ]

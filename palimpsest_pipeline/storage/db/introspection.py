@@ -116,17 +116,29 @@ def read_relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = READA
 
 
 def build_select(
-    relation: Relation, filters: Mapping[str, Any], where: str | None = None, columns: Sequence[str] | None = None, limit: int | None = None
+    relation: Relation,
+    filters: Mapping[str, Any],
+    where: str | None = None,
+    columns: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> sql.Composed:
     """The SELECT that reads `relation`, or `columns` of it. `given`: arguments of a function by name, and columns with the value, or the values (a
     list, a set, a series), that their rows shall have; None: null. `where`: a condition in SQL. Raises UnknownName, ValueError on a naive instant."""
-    if strange := [name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments]:
-        known = f"its columns: {', '.join(relation.columns)}" + (f"; its arguments: {', '.join(relation.arguments)}" if relation.arguments else "")
+    if strange := [
+        name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments
+    ]:
+        known = f"its columns: {', '.join(relation.columns)}" + (
+            f"; its arguments: {', '.join(relation.arguments)}" if relation.arguments else ""
+        )
         raise UnknownName(f"{relation.full_name} has no {', '.join(strange)}; {known}")
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
     source: sql.Composable = sql.Identifier(relation.schema, relation.name)
     if relation.kind == "function":
-        named = [sql.SQL("{} => {}").format(sql.Identifier(name), _build_literal(filters[name])) for name in relation.arguments if name in filters]
+        named = [
+            sql.SQL("{} => {}").format(sql.Identifier(name), _build_literal(filters[name]))
+            for name in relation.arguments
+            if name in filters
+        ]
         source = sql.SQL("{}({})").format(source, sql.SQL(", ").join(named))
     conditions = [_build_condition(name, value) for name, value in filters.items() if name not in relation.arguments]
     if where:
@@ -143,10 +155,14 @@ def read_query(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataF
     described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
     names = [column.name for column in described]
     if len(set(names)) < len(names):
-        raise ValueError(f"two columns have one name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}")
+        raise ValueError(
+            f"two columns have one name: {', '.join(sorted({name for name in names if names.count(name) > 1}))}"
+        )
     oids = sorted({column.type_code for column in described})
     kinds = dict(read_frame(conn, TYPE_NAMES_SQL, {"oids": oids}, {"oid": pl.Int64, "name": pl.String}).iter_rows())
-    return read_frame(conn, text, None, {column.name: FRAME_TYPES.get(kinds[column.type_code], pl.String) for column in described})
+    return read_frame(
+        conn, text, None, {column.name: FRAME_TYPES.get(kinds[column.type_code], pl.String) for column in described}
+    )
 
 
 def _build_condition(name: str, value: Any) -> sql.Composed:

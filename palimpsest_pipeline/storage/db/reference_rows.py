@@ -64,10 +64,14 @@ def _upsert_rows(conn: psycopg.Connection, kind: _TableKind, frame: pl.DataFrame
     same_key = sql.SQL(" and ").join(sql.SQL("t.{0} = r.{0}").format(sql.Identifier(c)) for c in kind.key)
     if kind.meaning:
         other = sql.SQL(" or ").join(sql.SQL("t.{0} <> r.{0}").format(sql.Identifier(c)) for c in kind.meaning)
-        query = sql.SQL("select r::text, t::text from reference_rows r join {} t on {} where {} limit 5").format(table, same_key, other)
+        query = sql.SQL("select r::text, t::text from reference_rows r join {} t on {} where {} limit 5").format(
+            table, same_key, other
+        )
         if conflicts := conn.execute(query).fetchall():
             named = "; ".join(f"{new} would replace {old}" for new, old in conflicts)
-            raise ReferenceConflictError(f"{kind.table}: {', '.join(kind.key)} is append-only and must keep its {', '.join(kind.meaning)}: {named}")
+            raise ReferenceConflictError(
+                f"{kind.table}: {', '.join(kind.key)} is append-only and must keep its {', '.join(kind.meaning)}: {named}"
+            )
     values = [c for c in frame.columns if c not in kind.key]
     statement = sql.SQL(
         "insert into {table} as t ({columns}) select {columns} from reference_rows on conflict ({key}) do update set {set} where {differs}"
@@ -78,7 +82,9 @@ def _upsert_rows(conn: psycopg.Connection, kind: _TableKind, frame: pl.DataFrame
             columns=_join_names(frame.columns),
             key=_join_names(kind.key),
             set=sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(c)) for c in values),
-            differs=sql.SQL(" or ").join(sql.SQL("t.{0} is distinct from excluded.{0}").format(sql.Identifier(c)) for c in values),
+            differs=sql.SQL(" or ").join(
+                sql.SQL("t.{0} is distinct from excluded.{0}").format(sql.Identifier(c)) for c in values
+            ),
         )
     )
     return cursor.rowcount

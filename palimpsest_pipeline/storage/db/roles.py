@@ -30,7 +30,11 @@ WRITABLE_SQL: Final = """
             and exists (select from unnest(%(large_objects)s::text[]) made_by where has_function_privilege('public', made_by, 'execute'))
     from pg_database where datname = current_database()
 """
-LARGE_OBJECT_FUNCTIONS: Final = ("pg_catalog.lo_create(oid)", "pg_catalog.lo_creat(integer)", "pg_catalog.lo_from_bytea(oid, bytea)")
+LARGE_OBJECT_FUNCTIONS: Final = (
+    "pg_catalog.lo_create(oid)",
+    "pg_catalog.lo_creat(integer)",
+    "pg_catalog.lo_from_bytea(oid, bytea)",
+)
 """What makes large objects; who cannot make one has none to write to."""
 ADVISORY_LOCK_FUNCTIONS_SQL: Final = """
     select oid::regprocedure::text from pg_proc
@@ -94,14 +98,18 @@ def ensure_role(conn: psycopg.Connection) -> None:
 
 def grant_reading(conn: psycopg.Connection) -> None:
     """The grants of the role, which is there, on everything of ours in the database. Safe to repeat; the caller commits."""
-    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])  # grants of two at once on one table are an error
+    conn.execute(
+        "select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION]
+    )  # grants of two at once on one table are an error
     conn.execute((sql_dir() / "grants.sql").read_bytes())
 
 
 def forbid_writing(conn: psycopg.Connection) -> None:
     """Nobody makes temporary tables in this database, tables in its schema `public`, nor large objects, unless he was granted it by name or owns it.
     What the session's user does not own stays as it is: large objects only a superuser can forbid. The caller commits."""
-    for name, temporary, public, large_objects in conn.execute(WRITABLE_SQL, {"large_objects": list(LARGE_OBJECT_FUNCTIONS)}).fetchall():
+    for name, temporary, public, large_objects in conn.execute(
+        WRITABLE_SQL, {"large_objects": list(LARGE_OBJECT_FUNCTIONS)}
+    ).fetchall():
         if temporary:
             conn.execute(sql.SQL("revoke temporary on database {} from public").format(sql.Identifier(name)))
         if public:
@@ -132,7 +140,8 @@ def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str]
     return [
         said
         for (said,) in conn.execute(
-            EXCESS_RIGHTS_SQL, {"analyst": ANALYST, "closed": list(closed_databases), "large_objects": list(LARGE_OBJECT_FUNCTIONS)}
+            EXCESS_RIGHTS_SQL,
+            {"analyst": ANALYST, "closed": list(closed_databases), "large_objects": list(LARGE_OBJECT_FUNCTIONS)},
         )
     ]
 

@@ -43,7 +43,9 @@ class WriteCounts:
         return WriteCounts(self.inserted + other.inserted, self.updated + other.updated, self.deleted + other.deleted)
 
 
-def write_differences(conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]) -> WriteCounts:
+def write_differences(
+    conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]
+) -> WriteCounts:
     """Make `frame` the rows of these fixtures in a table whose key begins with sr_id, and write only rows that differ.
 
     Raises ValueError when the frame lacks or invents columns.
@@ -68,7 +70,9 @@ def write_differences(conn: psycopg.Connection[Any], table: str, frame: pl.DataF
         conn.execute(sql.SQL(statement).format(**parts))
     copy_rows(conn, f"pg_temp.{staged}", frame)
     params = {"sr_ids": list(sr_ids)}
-    deleted, updated, inserted = (conn.execute(sql.SQL(text).format(**parts), params).rowcount for text in (DELETE_SQL, UPDATE_SQL, INSERT_SQL))
+    deleted, updated, inserted = (
+        conn.execute(sql.SQL(text).format(**parts), params).rowcount for text in (DELETE_SQL, UPDATE_SQL, INSERT_SQL)
+    )
     return WriteCounts(inserted, updated, deleted)
 
 

@@ -28,7 +28,9 @@ def list_platform_products(product: str, platforms: Iterable[str]) -> list[str]:
 
 def claim_product(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
     """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends. Before any other lock."""
-    conn.execute("select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"])
+    conn.execute(
+        "select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"]
+    )
 
 
 def mark_derived(
@@ -60,17 +62,24 @@ def mark_derived(
 
 def mark_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycle_ids: Sequence[int]) -> None:
     """Make products due again."""
-    query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products"))
+    query = sql.SQL("delete from {} where product = %s and cycle_id = any(%s)").format(
+        sql.Identifier(schema, "cycle_products")
+    )
     conn.execute(query, [product, list(cycle_ids)])
 
 
 def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
     """Make every product of these cycles due again, in core and mart. Their rows stay until they are replaced."""
     for schema in get_args(ProductSchema):
-        conn.execute(sql.SQL("delete from {} where cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products")), [list(cycle_ids)])
+        conn.execute(
+            sql.SQL("delete from {} where cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products")),
+            [list(cycle_ids)],
+        )
 
 
-def mark_carrying_cycles_due(conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta) -> list[int]:
+def mark_carrying_cycles_due(
+    conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta
+) -> list[int]:
     """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered; returns their ids."""
     query = """
         delete from mart.cycle_products p using core.cycles late, core.cycles this
@@ -82,7 +91,12 @@ def mark_carrying_cycles_due(conn: psycopg.Connection, product: str, cycle_id: i
 
 
 def mark_due_by_book_sizes(
-    conn: psycopg.Connection, product: str, cycle_id: int, listing_ids: Sequence[int], since: datetime, carry_limit: timedelta
+    conn: psycopg.Connection,
+    product: str,
+    cycle_id: int,
+    listing_ids: Sequence[int],
+    since: datetime,
+    carry_limit: timedelta,
 ) -> list[int]:
     """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return the ids of these cycles.
 
@@ -98,18 +112,28 @@ def mark_due_by_book_sizes(
         )
         returning p.cycle_id
     """
-    params = {"product": product, "cycle_id": cycle_id, "listings": list(listing_ids), "since": since, "carry_limit": carry_limit}
+    params = {
+        "product": product,
+        "cycle_id": cycle_id,
+        "listings": list(listing_ids),
+        "since": since,
+        "carry_limit": carry_limit,
+    }
     return [late for (late,) in conn.execute(query, params).fetchall()]
 
 
 def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -> dict[str, int]:
     """Products that stand for a cycle, with their rows (`mark_derived`)."""
-    query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(sql.Identifier(schema, "cycle_products"))
+    query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(
+        sql.Identifier(schema, "cycle_products")
+    )
     return dict(conn.execute(query, [cycle_id]).fetchall())
 
 
 def count_rows(conn: psycopg.Connection, schema: ProductSchema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
     """Return how many rows the products of these names have for these cycles, by their marks."""
     query = sql.SQL("select coalesce(sum(n_rows), 0)::bigint from {} where product = any(%s) and cycle_id = any(%s)")
-    row = conn.execute(query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]).fetchone()
+    row = conn.execute(
+        query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]
+    ).fetchone()
     return row[0] if row else 0

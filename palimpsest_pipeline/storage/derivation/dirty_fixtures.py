@@ -93,7 +93,10 @@ select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 
 def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int]) -> None:
     """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no more by the time that they are
     derived lose their marks then."""
-    conn.execute(MARK_SQL, {"cycle_id": cycle_id, "moved": list(moved_sr_ids), "products": [product.value for product in FixtureProduct]})
+    conn.execute(
+        MARK_SQL,
+        {"cycle_id": cycle_id, "moved": list(moved_sr_ids), "products": [product.value for product in FixtureProduct]},
+    )
 
 
 def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:

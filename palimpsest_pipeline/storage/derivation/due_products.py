@@ -17,7 +17,9 @@ from palimpsest_pipeline.domain.enums import Scope
 
 from .derived_products import ProductSchema
 
-DUE_SQL: Final = "ops.due_products(%(parser)s, %(mapping)s, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
+DUE_SQL: Final = (
+    "ops.due_products(%(parser)s, %(mapping)s, %(products)s::jsonb, %(first)s, %(end)s, %(cycle_ids)s::bigint[])"
+)
 """The function, for a from clause; its parameters are those of `DueQuery.build_params`."""
 
 
@@ -51,7 +53,9 @@ class DueQuery:
     mapping_version: str
     products: tuple[Product, ...]
 
-    def build_params(self, first: datetime | None = None, end: datetime | None = None, cycle_ids: Iterable[int] | None = None) -> dict[str, Any]:
+    def build_params(
+        self, first: datetime | None = None, end: datetime | None = None, cycle_ids: Iterable[int] | None = None
+    ) -> dict[str, Any]:
         """Return the parameters of `DUE_SQL` for the hours in [first, end), or for these cycles alone."""
         wanted = [{"schema": each.schema, "product": each.name, "scopes": each.scopes} for each in self.products]
         return {
@@ -95,7 +99,10 @@ def read_due_products(
         order by cycle_id, schema, product
     """
     rows = conn.execute(statement.encode(), query.build_params(first, end, cycle_ids)).fetchall()
-    return [DueProduct(cycle_id, hour, schema, product, DueReason(why), *flags) for cycle_id, hour, schema, product, why, *flags in rows]
+    return [
+        DueProduct(cycle_id, hour, schema, product, DueReason(why), *flags)
+        for cycle_id, hour, schema, product, why, *flags in rows
+    ]
 
 
 def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
@@ -142,7 +149,14 @@ def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) 
 
 
 def record_failure(
-    conn: psycopg.Connection, product: str, cycle_id: int, *, landing_digest: str | None, parser_version: str, mapping_version: str, error: str
+    conn: psycopg.Connection,
+    product: str,
+    cycle_id: int,
+    *,
+    landing_digest: str | None,
+    parser_version: str,
+    mapping_version: str,
+    error: str,
 ) -> None:
     """Remember that deriving a product of a cycle failed. `error` must hold no secret."""
     conn.execute(
@@ -152,7 +166,14 @@ def record_failure(
         on conflict (cycle_id, product) do update set landing_digest = excluded.landing_digest, parser_version = excluded.parser_version,
             mapping_version = excluded.mapping_version, error = excluded.error, failed_at = excluded.failed_at
         """,
-        [cycle_id, product, landing_digest, parser_version, mapping_version, error.replace("\0", "\N{REPLACEMENT CHARACTER}")],
+        [
+            cycle_id,
+            product,
+            landing_digest,
+            parser_version,
+            mapping_version,
+            error.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        ],
     )
 
 
@@ -179,7 +200,11 @@ class CycleFailure:
 def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
     """Return the failures whose products are still due, by cycle and product."""
     # The cycles are values, not a subquery: only then does Postgres inline the function and find them by its index (3.7 ms, not 20 ms, of 100,000).
-    params = query.build_params(cycle_ids=[cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()])
+    params = query.build_params(
+        cycle_ids=[
+            cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()
+        ]
+    )
     statement = f"""
         select f.cycle_id, f.product, f.error, f.failed_at from ops.cycle_failures f join {DUE_SQL} d using (cycle_id, product)
         order by f.cycle_id, f.product
@@ -187,7 +212,9 @@ def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFa
     return [CycleFailure(*row) for row in conn.execute(statement.encode(), params).fetchall()]
 
 
-def read_failures(conn: psycopg.Connection, cycle_ids: Sequence[int], *, run_ids: Sequence[str] | None = None) -> dict[tuple[int, str], str]:
+def read_failures(
+    conn: psycopg.Connection, cycle_ids: Sequence[int], *, run_ids: Sequence[str] | None = None
+) -> dict[tuple[int, str], str]:
     """Return the errors of these cycles by cycle and product, in that order; with `of_runs` those since the first of these Dagster runs began."""
     statement = """
         select cycle_id, product, error from ops.cycle_failures

@@ -47,7 +47,9 @@ def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> lis
 
 def read_cycle(conn: psycopg.Connection, cycle_id: int) -> LandedCycle | None:
     """Return the row of one cycle; None when it has none."""
-    rows = conn.execute(f"select {LANDED_COLUMNS} from ops.landed_cycles where cycle_id = %s".encode(), [cycle_id]).fetchall()
+    rows = conn.execute(
+        f"select {LANDED_COLUMNS} from ops.landed_cycles where cycle_id = %s".encode(), [cycle_id]
+    ).fetchall()
     return next(iter(_build_cycles(rows)), None)
 
 
@@ -91,7 +93,9 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
     ]
 
 
-def replace_cycles(conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]) -> int:
+def replace_cycles(
+    conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]
+) -> int:
     """Replace the rows `before` by `now`; return how many differ. A row that another process has written since `before` was read stays."""
     old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]
@@ -99,7 +103,9 @@ def replace_cycles(conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], 
     added = [cycle for cycle_id, cycle in new.items() if cycle_id not in old]
     same = "(cycle_id, digest, is_whole, is_gone, problem) is not distinct from (%s, %s, %s, %s, %s)"
     with conn.cursor() as cursor:
-        cursor.executemany(f"delete from ops.landed_cycles where {same}".encode(), [_get_version(cycle) for cycle in vanished])
+        cursor.executemany(
+            f"delete from ops.landed_cycles where {same}".encode(), [_get_version(cycle) for cycle in vanished]
+        )
         cursor.executemany(
             f"""
             update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem) = (%s, %s, %s, %s, %s, %s) where {same}
@@ -118,4 +124,7 @@ def _get_version(cycle: LandedCycle) -> tuple[int, str | None, bool, bool, str]:
 
 
 def _build_cycles(rows: Iterable[tuple[int, datetime, str | None, str | None, bool, bool, str]]) -> list[LandedCycle]:
-    return [LandedCycle(row[0], row[1], None if row[2] is None else Scope(row[2]), row[3], row[4], row[5], row[6]) for row in rows]
+    return [
+        LandedCycle(row[0], row[1], None if row[2] is None else Scope(row[2]), row[3], row[4], row[5], row[6])
+        for row in rows
+    ]

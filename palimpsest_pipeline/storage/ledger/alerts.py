@@ -16,10 +16,10 @@ CLOSED_ALERT_RETENTION: Final = timedelta(days=90)
 """How long alerts are kept that are over."""
 ALERT_COLUMNS: Final = tuple(field.name for field in fields(Alert))
 KEY_COLUMNS: Final = ("alert_key", "opened_at")
-LATEST_ALERTS_SQL: Final = f"select distinct on (alert_key) {', '.join(ALERT_COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
-UNNOTIFIED_ALERTS_SQL: Final = (
-    f"select {', '.join(ALERT_COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null order by opened_at, alert_key"
+LATEST_ALERTS_SQL: Final = (
+    f"select distinct on (alert_key) {', '.join(ALERT_COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
 )
+UNNOTIFIED_ALERTS_SQL: Final = f"select {', '.join(ALERT_COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null order by opened_at, alert_key"
 RECENT_ALERTS_SQL: Final = f"""
     select {", ".join(ALERT_COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s
     order by closed_at desc nulls first, opened_at desc, alert_key
@@ -58,7 +58,10 @@ def read_recent_alerts(conn: psycopg.Connection, since: datetime) -> list[Alert]
 
 def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
     """Write these alerts, new or changed. Those that are over are written first, since one of a key may be open."""
-    rows = [[_to_storable(value) for value in astuple(alert)] for alert in sorted(alerts, key=lambda alert: alert.closed_at is None)]
+    rows = [
+        [_to_storable(value) for value in astuple(alert)]
+        for alert in sorted(alerts, key=lambda alert: alert.closed_at is None)
+    ]
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(WRITE_ALERTS_SQL, rows)
@@ -91,6 +94,10 @@ def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[
     found = []
     for row in conn.execute(query.encode(), params or None).fetchall():
         values = dict(zip(ALERT_COLUMNS, row, strict=True))
-        values |= {"severity": Severity(values["severity"]), "told_by": tuple(values["told_by"]), "closing_told_by": tuple(values["closing_told_by"])}
+        values |= {
+            "severity": Severity(values["severity"]),
+            "told_by": tuple(values["told_by"]),
+            "closing_told_by": tuple(values["closing_told_by"]),
+        }
         found.append(Alert(**values))
     return found

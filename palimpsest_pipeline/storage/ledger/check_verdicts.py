@@ -62,10 +62,17 @@ class Verdict:
         return self.violations == 0
 
 
-def list_unjudged_cycles(conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str) -> list[int]:
+def list_unjudged_cycles(
+    conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str
+) -> list[int]:
     """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last derived, ascending."""
     query = sql.SQL(UNJUDGED_CYCLES_SQL).format(sql.Identifier(schema, "cycle_products"))
-    return [cycle_id for (cycle_id,) in conn.execute(query, {"cycles": list(cycle_ids), "check": check, "product": product}).fetchall()]
+    return [
+        cycle_id
+        for (cycle_id,) in conn.execute(
+            query, {"cycles": list(cycle_ids), "check": check, "product": product}
+        ).fetchall()
+    ]
 
 
 def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
@@ -79,7 +86,10 @@ def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verd
 def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end: datetime) -> list[Verdict]:
     """Return the verdicts with violations on cycles of the hours in [first, end), in order."""
     rows = conn.execute(BAD_VERDICTS_SQL, [check, first, end]).fetchall()
-    return [Verdict(cycle_id, Severity(severity), violations, description) for cycle_id, severity, violations, description in rows]
+    return [
+        Verdict(cycle_id, Severity(severity), violations, description)
+        for cycle_id, severity, violations, description in rows
+    ]
 
 
 def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
@@ -92,7 +102,9 @@ def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> lis
     return _read_verdicts_by_check(conn, NEWEST_VERDICTS_SQL, checks)
 
 
-def _read_verdicts_by_check(conn: psycopg.Connection, query: str, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
+def _read_verdicts_by_check(
+    conn: psycopg.Connection, query: str, checks: Sequence[str]
+) -> list[tuple[str, datetime, Verdict]]:
     rows = conn.execute(query.encode(), [list(checks)]).fetchall()
     return [(check, at, Verdict(cycle_id, Severity(severity), *what)) for check, at, cycle_id, severity, *what in rows]
 

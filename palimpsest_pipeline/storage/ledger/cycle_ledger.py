@@ -85,11 +85,16 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
         [cycle_id, run_id],
     ).fetchone()
     if row is not None and row[0] == RunStatus.INTERRUPTED:
-        conn.execute("update ops.scrape_runs set status = 'running', message = '' where cycle_id = %s and status = 'interrupted'", [cycle_id])
+        conn.execute(
+            "update ops.scrape_runs set status = 'running', message = '' where cycle_id = %s and status = 'interrupted'",
+            [cycle_id],
+        )
     return row is not None
 
 
-def record_progress(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> bool:
+def record_progress(
+    conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]
+) -> bool:
     """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows are there to read meanwhile.
 
     A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then False. Raises ValueError when it
@@ -97,7 +102,9 @@ def record_progress(conn: psycopg.Connection, cycle: Cycle, runs: Sequence[Platf
     """
     cycle_id = cycle.cycle_id
     # The lock keeps the batch from being closed under a late record, which would leave a platform running in it.
-    row = conn.execute("select status, run_id from ops.scrape_batches where cycle_id = %s for share", [cycle_id]).fetchone()
+    row = conn.execute(
+        "select status, run_id from ops.scrape_batches where cycle_id = %s for share", [cycle_id]
+    ).fetchone()
     if row is None:
         raise ValueError(f"cycle {cycle_id} cannot be recorded: it was never opened in the ledger")
     if row != (RunStatus.RUNNING, cycle.run_id):
@@ -135,7 +142,14 @@ MIN_READ_SHARE: Final = 0.05
 
 
 def record_refusals(
-    conn: psycopg.Connection, cycle_id: int, platform: Platform, *, n_read: int, n_refused: int, example: str, max_refused_share: float
+    conn: psycopg.Connection,
+    cycle_id: int,
+    platform: Platform,
+    *,
+    n_read: int,
+    n_refused: int,
+    example: str,
+    max_refused_share: float,
 ) -> None:
     """Write how many answers of a platform core refused, and let the status of its run and of the batch follow.
 
@@ -144,7 +158,8 @@ def record_refusals(
     before. Does nothing for a cycle that is not in the ledger.
     """
     row = conn.execute(
-        "select status, message, refused, refusal from ops.scrape_runs where cycle_id = %s and platform = %s for update", [cycle_id, platform]
+        "select status, message, refused, refusal from ops.scrape_runs where cycle_id = %s and platform = %s for update",
+        [cycle_id, platform],
     ).fetchone()
     if row is None:
         return
@@ -182,7 +197,12 @@ def record_refusals(
 
 def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
     """Return the Dagster runs whose batches are running, dead or alive."""
-    return [run_id for (run_id,) in conn.execute("select distinct run_id from ops.scrape_batches where status = 'running' and run_id is not null")]
+    return [
+        run_id
+        for (run_id,) in conn.execute(
+            "select distinct run_id from ops.scrape_batches where status = 'running' and run_id is not null"
+        )
+    ]
 
 
 def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
@@ -207,7 +227,11 @@ def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult
         where cycle_id = %s and attempts > 0
             and (platform, external_id) not in (select platform, external_id from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
         """,
-        [cycle_id, [str(outcome.platform) for outcome in result.outcomes], [outcome.external_id for outcome in result.outcomes]],
+        [
+            cycle_id,
+            [str(outcome.platform) for outcome in result.outcomes],
+            [outcome.external_id for outcome in result.outcomes],
+        ],
     )
     _end_runs(conn, cycle_id, RunStatus.INTERRUPTED)
     return True
@@ -225,7 +249,9 @@ def read_cycle_of_run(conn: psycopg.Connection, run_id: str) -> CycleRecord | No
 
 def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
     """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has taken up, only under that run."""
-    rows = conn.execute("select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]).fetchall()
+    rows = conn.execute(
+        "select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]
+    ).fetchall()
     return [cycle_id for (cycle_id,) in rows]
 
 
@@ -252,10 +278,14 @@ def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None =
 
 def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[CycleRecord]:
     """Batches that should run and have given no sign of life for so many seconds, oldest first. How long they have run says nothing."""
-    return _read_cycles(conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s})
+    return _read_cycles(
+        conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s}
+    )
 
 
-def find_overlapping_cycle(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> CycleRecord | None:
+def find_overlapping_cycle(
+    conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float
+) -> CycleRecord | None:
     """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and `sr_ids` (none given: all) are not
     disjoint. None when nobody is at it."""
     return next(iter(_read_overlapping_cycles(conn, scope, sr_ids, silent_after_s)), None)
@@ -270,14 +300,20 @@ def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after
     """`open_cycle`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
     one comes after the other, once it has committed."""
     lock_opening(conn)
-    others = [other for other in _read_overlapping_cycles(conn, cycle.scope, cycle.sr_ids, silent_after_s) if other.cycle.cycle_id != cycle.cycle_id]
+    others = [
+        other
+        for other in _read_overlapping_cycles(conn, cycle.scope, cycle.sr_ids, silent_after_s)
+        if other.cycle.cycle_id != cycle.cycle_id
+    ]
     if others:
         return others[0]
     open_cycle(conn, cycle)
     return None
 
 
-def claim_dead_cycles(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()) -> list[CycleRecord]:
+def claim_dead_cycles(
+    conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()
+) -> list[CycleRecord]:
     """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They are the caller's until the
     transaction ends: whoever else asks meanwhile does not get them."""
     return _read_cycles(
@@ -290,7 +326,9 @@ def claim_dead_cycles(conn: psycopg.Connection, silent_after_s: float, run_ids: 
     )
 
 
-def _read_overlapping_cycles(conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float) -> list[CycleRecord]:
+def _read_overlapping_cycles(
+    conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float
+) -> list[CycleRecord]:
     return _read_cycles(
         conn,
         f"""
@@ -302,10 +340,15 @@ def _read_overlapping_cycles(conn: psycopg.Connection, scope: Scope, sr_ids: Seq
     )
 
 
-def _write_progress(conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]) -> None:
+def _write_progress(
+    conn: psycopg.Connection, cycle_id: int, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]
+) -> None:
     _upsert_rows(conn, "ops.scrape_runs", ("cycle_id", "platform"), [_build_run_row(cycle_id, run) for run in runs])
     _upsert_rows(
-        conn, "ops.event_scrape_status", ("cycle_id", "platform", "external_id"), [_build_outcome_row(cycle_id, outcome) for outcome in outcomes]
+        conn,
+        "ops.event_scrape_status",
+        ("cycle_id", "platform", "external_id"),
+        [_build_outcome_row(cycle_id, outcome) for outcome in outcomes],
     )
 
 

@@ -44,7 +44,13 @@ REFUSALS_SQL: Final = """
     from ops.scrape_batches b join ops.scrape_runs r using (cycle_id)
     where b.cycle_id = any(%s) and r.refused > 0 order by r.cycle_id, r.platform
 """
-REFUSALS_SCHEMA: Final = {"cycle_id": pl.Int64, "platform": pl.String, "fetched": pl.Int32, "refused": pl.Int32, "refusal": pl.String}
+REFUSALS_SCHEMA: Final = {
+    "cycle_id": pl.Int64,
+    "platform": pl.String,
+    "fetched": pl.Int32,
+    "refused": pl.Int32,
+    "refusal": pl.String,
+}
 FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
     select distinct s.sr_id from ops.scrape_batches b join ops.event_scrape_status s using (cycle_id)
     where b.run_id = %s and s.sr_id is not null order by s.sr_id
@@ -134,7 +140,8 @@ def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> 
     Left out are hosts that do not tell their clock, and running, cancelled and interrupted cycles.
     """
     return [
-        (cycle_id, Platform(platform), offset_s) for cycle_id, platform, offset_s in conn.execute(CLOCK_OFFSETS_SQL, [list(cycle_ids)]).fetchall()
+        (cycle_id, Platform(platform), offset_s)
+        for cycle_id, platform, offset_s in conn.execute(CLOCK_OFFSETS_SQL, [list(cycle_ids)]).fetchall()
     ]
 
 
@@ -160,7 +167,9 @@ def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
     for table, columns in NULLS.items():
         for column, allowed in columns.items():
             query = sql.SQL("select count(*) from {} where cycle_id = %s and {} is null and not ({})")
-            row = conn.execute(query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]).fetchone()
+            row = conn.execute(
+                query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]
+            ).fetchone()
             if row and row[0]:
                 found.append(f"ops.{table}.{column} is null in {row[0]} rows")
     return found
@@ -172,7 +181,9 @@ def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[in
     return {sr_id for (sr_id,) in found}
 
 
-def find_last_answering_cycles(conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int) -> dict[tuple[int, Platform], int]:
+def find_last_answering_cycles(
+    conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int
+) -> dict[tuple[int, Platform], int]:
     """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of their listings."""
     rows = conn.execute(
         """

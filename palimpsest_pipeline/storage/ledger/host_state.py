@@ -35,10 +35,15 @@ def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime)
         """,
         [list(hosts), now - timedelta(seconds=TROUBLE_MEMORY_S)],
     ).fetchall()
-    return {host: Trouble(reason, max(0.0, (until - now).total_seconds()), cycle_id) for host, reason, until, cycle_id in rows}
+    return {
+        host: Trouble(reason, max(0.0, (until - now).total_seconds()), cycle_id)
+        for host, reason, until, cycle_id in rows
+    }
 
 
-def block_host(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, duration_s: float) -> None:
+def block_host(
+    conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, duration_s: float
+) -> None:
     """Record that this cycle wants nobody to ask the host for `for_s` seconds from `now`. Of its own records the later end counts."""
     conn.execute(
         """
@@ -55,4 +60,6 @@ def block_host(conn: psycopg.Connection, host: str, cycle_id: int, reason: str, 
 
 def clear_host(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
     """Record that the host answers this cycle as usual: delete the cycle's own record, and records of others whose time has passed."""
-    conn.execute("delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now])
+    conn.execute(
+        "delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now]
+    )

@@ -45,11 +45,24 @@ def replace_rejects(
         [cycle_id, [str(k) for k in kinds], [str(p) for p in platforms]],
     )
     rows = [
-        (cycle_id, str(r.platform), str(kind), cut_key(r.external_id or ""), cut_key(r.path), cut_key(r.reason), whole, 1)
+        (
+            cycle_id,
+            str(r.platform),
+            str(kind),
+            cut_key(r.external_id or ""),
+            cut_key(r.path),
+            cut_key(r.reason),
+            whole,
+            1,
+        )
         for kind, r, whole in rejects
     ]
     frame = pl.DataFrame(rows, schema=REJECTS_SCHEMA, orient="row")
-    return copy_rows(conn, "core.rejects", frame.group_by(pl.exclude("occurrences")).agg(pl.col("occurrences").sum()).select(REJECTS_SCHEMA.keys()))
+    return copy_rows(
+        conn,
+        "core.rejects",
+        frame.group_by(pl.exclude("occurrences")).agg(pl.col("occurrences").sum()).select(REJECTS_SCHEMA.keys()),
+    )
 
 
 def count_rejects(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:

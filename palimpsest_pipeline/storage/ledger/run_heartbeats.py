@@ -58,10 +58,15 @@ def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
 
 def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
     """Say that the process is done with the run, well or not."""
-    conn.execute("update ops.run_heartbeats set heartbeat_at = clock_timestamp(), finished_at = clock_timestamp() where run_id = %s", [run_id])
+    conn.execute(
+        "update ops.run_heartbeats set heartbeat_at = clock_timestamp(), finished_at = clock_timestamp() where run_id = %s",
+        [run_id],
+    )
 
 
-def read_silent_runs(conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None) -> list[RunHeartbeat]:
+def read_silent_runs(
+    conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None
+) -> list[RunHeartbeat]:
     """Runs without a sign of life for so many seconds, longest first: of `run_ids`, whatever they said last; without them those that have not ended.
 
     A run that never gave a sign of life is not here.
@@ -83,8 +88,13 @@ def read_last_heartbeats(conn: psycopg.Connection, run_ids: Sequence[str]) -> li
 
 def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[str, Any]) -> list[RunHeartbeat]:
     columns = "run_id, job, host, pid, machine, heartbeat_at, finished_at is not null"
-    rows = conn.execute(f"select {columns} from ops.run_heartbeats where {condition} order by heartbeat_at".encode(), params).fetchall()
-    return [RunHeartbeat(RunProcess(run_id, job, host, pid, machine), at, finished) for run_id, job, host, pid, machine, at, finished in rows]
+    rows = conn.execute(
+        f"select {columns} from ops.run_heartbeats where {condition} order by heartbeat_at".encode(), params
+    ).fetchall()
+    return [
+        RunHeartbeat(RunProcess(run_id, job, host, pid, machine), at, finished)
+        for run_id, job, host, pid, machine, at, finished in rows
+    ]
 
 
 def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
@@ -102,7 +112,9 @@ def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str,
 
 def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
     """Those of the runs that ever gave a sign of life."""
-    rows = conn.execute("select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]).fetchall()
+    rows = conn.execute(
+        "select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]
+    ).fetchall()
     return {run_id for (run_id,) in rows}
 
 

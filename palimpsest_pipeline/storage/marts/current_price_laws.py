@@ -47,7 +47,9 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
                 else not (coalesce(home_state, '') = 'offered' and coalesce(platform_state, '') = 'offered')
             end
         """,
-        "one of the two lists it": ("home_state in ('offered', 'suspended', 'no_price') or platform_state in ('offered', 'suspended', 'no_price')"),
+        "one of the two lists it": (
+            "home_state in ('offered', 'suspended', 'no_price') or platform_state in ('offered', 'suspended', 'no_price')"
+        ),
         "a state has its begin": "(home_state is null) = (home_state_since is null) and (platform_state is null) = (platform_state_since is null)",
         "a gap is open since before as_of": "coalesce(gap_minutes >= 0, true)",
         "the kickoff is to come": "minutes_to_kickoff > 0",
@@ -62,10 +64,16 @@ def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     key = f"concat_ws(' ', {', '.join(names)})"
     broken = ", ".join(f"({law}) is not true as breaks_{place}" for place, law in enumerate(laws.values()))
     lawful = " and ".join(f"({law})" for law in laws.values())
-    counted = ", ".join(f"count(*) filter (where breaks_{place}), min(key) filter (where breaks_{place})" for place in range(len(laws)))
+    counted = ", ".join(
+        f"count(*) filter (where breaks_{place}), min(key) filter (where breaks_{place})" for place in range(len(laws))
+    )
     # Of a lawful row, which nearly all are, each law is computed once, and no key.
     rows = f"select {key} as key, {broken} from {view} left join core.fixtures f using (sr_id) where ({lawful}) is not true"
     row = conn.execute(f"with broken as materialized ({rows}) select {counted} from broken").fetchone()
     assert row is not None
     found = [(law, n, first) for law, (n, first) in zip(laws, zip(row[::2], row[1::2], strict=True), strict=True) if n]
-    return pl.DataFrame([(law, first, f"{law}: {n} rows, e.g. {first}") for law, n, first in found], schema=VIOLATIONS_SCHEMA, orient="row")
+    return pl.DataFrame(
+        [(law, first, f"{law}: {n} rows, e.g. {first}") for law, n, first in found],
+        schema=VIOLATIONS_SCHEMA,
+        orient="row",
+    )

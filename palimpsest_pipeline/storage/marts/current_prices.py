@@ -142,12 +142,18 @@ def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int]) -> Fixtu
     """How these fixtures stand now."""
     params = {"sr_ids": list(sr_ids)}
     return FixtureState(
-        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA)), read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS)
+        _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA)),
+        read_frame(conn, LISTINGS_SQL, params, COMPARED_LISTINGS),
     )
 
 
 def read_state_as_of(
-    conn: psycopg.Connection, history: HistoryReader, sr_ids: Sequence[int], home: Platform, instant: datetime, choose_primary: PrimaryChooser
+    conn: psycopg.Connection,
+    history: HistoryReader,
+    sr_ids: Sequence[int],
+    home: Platform,
+    instant: datetime,
+    choose_primary: PrimaryChooser,
 ) -> FixtureState:
     """Return how these fixtures stood at an instant, from the whole of their history.
 
@@ -155,23 +161,31 @@ def read_state_as_of(
     """
     found = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA)
     if found.is_empty():
-        return FixtureState(_name_markets(conn, pl.DataFrame(schema=dict(BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS)))
+        return FixtureState(
+            _name_markets(conn, pl.DataFrame(schema=dict(BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS))
+        )
     ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
     answers = history.read_captures(ids, *days).filter(pl.col("observed_at") <= instant)
     sizes = answers.group_by("listing_id").agg(n_markets=pl.col("n_markets_priced").max())
     as_seen = found.join(sizes, on="listing_id", how="left")
-    found = choose_primary(as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())).select(*LISTINGS_AS_OF_SCHEMA)
+    found = choose_primary(
+        as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())
+    ).select(*LISTINGS_AS_OF_SCHEMA)
     trust = pl.col("platform").cast(pl.Enum([platform.value for platform in order_by_trust(home)]))
     claimed = found.filter(pl.col("kickoff_in_force").is_not_null())
     by_trust = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first")
     in_force = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
     answers = answers.join(found, on="listing_id", how="semi")
-    books = fold_changes(history.read_changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers)
+    books = fold_changes(
+        history.read_changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers
+    )
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
     listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
-    named_books = _name_markets(conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS_SCHEMA.keys()))
+    named_books = _name_markets(
+        conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS_SCHEMA.keys())
+    )
     return FixtureState(named_books, listings.select(COMPARED_LISTINGS.keys()))
 
 
@@ -183,9 +197,17 @@ def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     A market that the first answer of a day lacks is withdrawn since that answer.
     """
     line = ("listing_id", "line_id")
-    days = answers.group_by("listing_id", day=pl.col("observed_at").dt.date()).agg(begins_at=pl.col("observed_at").min()).sort("listing_id", "day")
+    days = (
+        answers.group_by("listing_id", day=pl.col("observed_at").dt.date())
+        .agg(begins_at=pl.col("observed_at").min())
+        .sort("listing_id", "day")
+    )
     days = days.with_columns(next_begins_at=pl.col("begins_at").shift(-1).over("listing_id"))
-    rows = changes.with_columns(day=pl.col("observed_at").dt.date()).join(days, on=("listing_id", "day")).sort(*line, "observed_at")
+    rows = (
+        changes.with_columns(day=pl.col("observed_at").dt.date())
+        .join(days, on=("listing_id", "day"))
+        .sort(*line, "observed_at")
+    )
     before = {name: pl.col(name).shift().over(line) for name in ("state", "day", "next_begins_at")}
     was_away = (before["day"] != pl.col("day")) & (before["next_begins_at"] != pl.col("observed_at"))
     enters = before["state"].is_null() | (before["state"] != pl.col("state")) | was_away
@@ -215,7 +237,11 @@ def replace_rows(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[s
     markets = read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA)
     rows = {table: _number_markets(conn, frames[table], markets) for table in COMPARED_TABLES}
     return WriteResult(
-        {table: write_differences(conn, table, frame, sr_ids) for table, frame in {LISTING_TABLE: frames[LISTING_TABLE], **rows}.items()}, n_flips
+        {
+            table: write_differences(conn, table, frame, sr_ids)
+            for table, frame in {LISTING_TABLE: frames[LISTING_TABLE], **rows}.items()
+        },
+        n_flips,
     )
 
 
@@ -224,7 +250,9 @@ def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
     statement = "delete from {} where sr_id = any(%s)"
     return WriteResult(
         {
-            table: WriteCounts(deleted=conn.execute(sql.SQL(statement).format(quote_identifier(table)), [list(sr_ids)]).rowcount)
+            table: WriteCounts(
+                deleted=conn.execute(sql.SQL(statement).format(quote_identifier(table)), [list(sr_ids)]).rowcount
+            )
             for table in STORED_TABLES
         }
     )
@@ -254,7 +282,11 @@ def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float 
 
 
 def _name_markets(conn: psycopg.Connection, books: pl.DataFrame) -> pl.DataFrame:
-    return name_lines(conn, books).join(read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA), on="market_id", how="left").drop("market_id")
+    return (
+        name_lines(conn, books)
+        .join(read_frame(conn, MARKETS_SQL, None, MARKETS_SCHEMA), on="market_id", how="left")
+        .drop("market_id")
+    )
 
 
 def _number_markets(conn: psycopg.Connection, rows: pl.DataFrame, markets: pl.DataFrame) -> pl.DataFrame:

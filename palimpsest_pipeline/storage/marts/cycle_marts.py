@@ -18,7 +18,9 @@ from ..db.copy_frames import copy_rows, quote_identifier, read_frame
 from ..tables import metadata
 
 
-def replace_rows(conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None) -> int:
+def replace_rows(
+    conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None
+) -> int:
     """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns how many. `computed_at` is
     filled in where it is missing.
 
@@ -45,7 +47,11 @@ def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFra
     declared = metadata.tables[table]
     order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.columns)
-    query = sql.SQL("select {} from {} where cycle_id = %s order by {}").format(columns, quote_identifier(table), order).as_string(conn)
+    query = (
+        sql.SQL("select {} from {} where cycle_id = %s order by {}")
+        .format(columns, quote_identifier(table), order)
+        .as_string(conn)
+    )
     return read_frame(conn, query, [cycle_id], get_frame_schema(table))
 
 

@@ -59,13 +59,20 @@ DISCOVERIES_SCHEMA: Final[Schema] = {
     "complete": pl.Boolean,
     "missing": pl.String,
 }
-KICKOFF_VERSIONS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "version": pl.Int16, "observed_from": INSTANT, "kickoff_at": INSTANT}
+KICKOFF_VERSIONS_SCHEMA: Final[Schema] = {
+    "listing_id": pl.Int32,
+    "version": pl.Int16,
+    "observed_from": INSTANT,
+    "kickoff_at": INSTANT,
+}
 
 
 class HistoryReader(Protocol):
     """The odds history over all its days (`storage.odds.reader.OddsHistoryReader`)."""
 
-    def read_changes(self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None) -> pl.DataFrame: ...
+    def read_changes(
+        self, listing_ids: Sequence[int], first_day: date, last_day: date, line_ids: Sequence[int] | None = None
+    ) -> pl.DataFrame: ...
 
     def read_captures(self, listing_ids: Sequence[int], first_day: date, last_day: date) -> pl.DataFrame: ...
 
@@ -87,7 +94,12 @@ class LifecycleInputs:
 
 
 def read_lifecycle_inputs(
-    conn: psycopg.Connection, history: HistoryReader, day: date, home: Platform, sr_ids: Sequence[int] | None = None, since: date | None = None
+    conn: psycopg.Connection,
+    history: HistoryReader,
+    day: date,
+    home: Platform,
+    sr_ids: Sequence[int] | None = None,
+    since: date | None = None,
 ) -> LifecycleInputs:
     """Everything known of the listings that speak for their platforms on fixtures whose effective kickoff is on the UTC date `day`; of these fixtures
     only, or all. With `since` at least everything of that UTC day and later ones.
@@ -101,22 +113,36 @@ def read_lifecycle_inputs(
     ids = found["listing_id"].to_list()
     columns = ", ".join(f"{name} {kind}" for name, kind in TEMP_TABLE_COLUMNS.items())
     copy_to_temp_table(conn, "lives", f"({columns})", found.select(TEMP_TABLE_COLUMNS.keys()))
-    versions = read_frame(conn, KICKOFF_VERSIONS_SQL, {"listings": ids}, KICKOFF_VERSIONS_SCHEMA).sort("listing_id", "observed_from")
+    versions = read_frame(conn, KICKOFF_VERSIONS_SQL, {"listings": ids}, KICKOFF_VERSIONS_SCHEMA).sort(
+        "listing_id", "observed_from"
+    )
     captures = _read_capture_looks(history, found, day, since)
     begun = {"since": None if since is None else since - MAX_CYCLE_DURATION}
-    failed, rejected, listed = (read_frame(conn, query, begun, LISTING_LOOKS) for query in (FAILED_LOOKS_SQL, REJECTED_LOOKS_SQL, LISTED_LOOKS_SQL))
+    failed, rejected, listed = (
+        read_frame(conn, query, begun, LISTING_LOOKS)
+        for query in (FAILED_LOOKS_SQL, REJECTED_LOOKS_SQL, LISTED_LOOKS_SQL)
+    )
     discovered = derive_discovery_looks(found, read_frame(conn, DISCOVERIES_SQL, begun, DISCOVERIES_SCHEMA), listed)
-    seen = listed.join(found.select("listing_id", "effective_kickoff"), on="listing_id").filter(pl.col("at") < pl.col("effective_kickoff"))
+    seen = listed.join(found.select("listing_id", "effective_kickoff"), on="listing_id").filter(
+        pl.col("at") < pl.col("effective_kickoff")
+    )
     others = pl.concat([failed, rejected, seen.select(LISTING_LOOKS.keys()), discovered])
     looks = keep_one_look_per_cycle(captures.select(LISTING_LOOKS.keys()), others)
     speaking = found.filter("speaks").select("listing_id", "sr_id")
     return LifecycleInputs(
         listings=found.select(
-            "listing_id", "sr_id", "platform", (pl.col("platform") == home.value).alias("is_home"), "first_listed_at", "last_seen_at"
+            "listing_id",
+            "sr_id",
+            "platform",
+            (pl.col("platform") == home.value).alias("is_home"),
+            "first_listed_at",
+            "last_seen_at",
         ),
         tournaments=found.select("sr_id", "tournament_key").unique().sort("sr_id"),
         looks=looks,
-        kickoffs=speaking.join(versions, on="listing_id").select("sr_id", "version", "observed_from", "kickoff_at").sort("sr_id", "observed_from"),
+        kickoffs=speaking.join(versions, on="listing_id")
+        .select("sr_id", "version", "observed_from", "kickoff_at")
+        .sort("sr_id", "observed_from"),
         listed_kickoffs=versions.select("listing_id", "observed_from", "kickoff_at"),
         n_rows=captures.group_by("listing_id").agg(n_rows=pl.col("n_changed").sum()).sort("listing_id"),
         as_of=_find_as_of(conn, found, looks),
@@ -136,8 +162,12 @@ def read_lifecycle_changes(
     Of the markets `market_keys` only, or of all.
     """
     line_ids = None if market_keys is None else read_lines_of_markets(conn, market_keys)
-    rows = name_lines(conn, history.read_changes(listings["listing_id"].to_list(), *_find_day_range(listings, day, since), line_ids))
-    keys = read_frame(conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String})
+    rows = name_lines(
+        conn, history.read_changes(listings["listing_id"].to_list(), *_find_day_range(listings, day, since), line_ids)
+    )
+    keys = read_frame(
+        conn, "select market_id, market_key from core.markets", None, {"market_id": pl.Int16, "market_key": pl.String}
+    )
     return rows.join(keys, on="market_id", how="left").drop("market_id")
 
 
@@ -169,7 +199,9 @@ def keep_one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.D
     """All answers, and of what else a cycle tells of a listing the first by precedence where the cycle has no answer of it. Shape LOOKS."""
     rank = pl.col("look").cast(pl.Enum(LookResult))
     silent = others.join(answers, on=["listing_id", "cycle_id"], how="anti")
-    first = silent.sort("listing_id", "cycle_id", rank, "at", "detail").unique(["listing_id", "cycle_id"], keep="first", maintain_order=True)
+    first = silent.sort("listing_id", "cycle_id", rank, "at", "detail").unique(
+        ["listing_id", "cycle_id"], keep="first", maintain_order=True
+    )
     return pl.concat([answers, first]).sort("listing_id", "at", "cycle_id")
 
 
@@ -188,12 +220,16 @@ def append_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> in
     return copy_rows(conn, table, frame)
 
 
-def read_rows_of_date(conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None) -> pl.DataFrame:
+def read_rows_of_date(
+    conn: psycopg.Connection, table: str, day: date, columns: Sequence[str] | None = None
+) -> pl.DataFrame:
     """The date's rows of one of TABLES, in the order of its key; all columns, or those named."""
     schema = {name: kind for name, kind in get_frame_schema(table).items() if columns is None or name in columns}
     order = (column.name for column in metadata.tables[table].primary_key.columns)
     named_, ordered = (sql.SQL(", ").join(map(sql.Identifier, names)) for names in (schema, order))
-    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(named_, quote_identifier(table), ordered)
+    query = sql.SQL("select {} from {} where kickoff_date = %s order by {}").format(
+        named_, quote_identifier(table), ordered
+    )
     return read_frame(conn, query.as_string(conn), [day], schema)
 
 
@@ -218,7 +254,9 @@ def read_kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> 
     return read_frame(conn, KICKOFF_DATES_SQL, {"listings": list(listing_ids)}, KICKOFF_DATES_SCHEMA)
 
 
-def mark_dates(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int], dates_before: pl.DataFrame) -> None:
+def mark_dates(
+    conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int], dates_before: pl.DataFrame
+) -> None:
     """Mark the dates on which the cycle changed something: those of the fixtures that it looked at or whose kickoff has passed by it, those of
     `moved` fixtures, and those that fixtures of `before` (`read_kickoff_dates`, from before they were matched anew) were on and are no more.
 
@@ -250,7 +288,13 @@ def _read_capture_looks(history: HistoryReader, found: pl.DataFrame, day: date, 
     """Answers as looks, with n_changed."""
     rows = history.read_captures(found["listing_id"].to_list(), *_find_day_range(found, day, since))
     return rows.select(
-        "listing_id", "cycle_id", "n_markets_priced", "n_changed", at="observed_at", look=pl.lit(LookResult.ANSWERED.value), detail=pl.lit("")
+        "listing_id",
+        "cycle_id",
+        "n_markets_priced",
+        "n_changed",
+        at="observed_at",
+        look=pl.lit(LookResult.ANSWERED.value),
+        detail=pl.lit(""),
     )
 
 
@@ -258,8 +302,12 @@ def _find_as_of(conn: psycopg.Connection, found: pl.DataFrame, looks: pl.DataFra
     """The latest full cycle up to the first one that saw every kickoff of the date pass, or a later look."""
     if found.is_empty():
         return None
-    row = conn.execute(AS_OF_SQL, {"last_kickoff": found["effective_kickoff"].max(), "cycles": looks["cycle_id"].unique().to_list()}).fetchone()
-    known = [at for at in (row and row[0], looks["at"].max(), found["first_listed_at"].max()) if isinstance(at, datetime)]
+    row = conn.execute(
+        AS_OF_SQL, {"last_kickoff": found["effective_kickoff"].max(), "cycles": looks["cycle_id"].unique().to_list()}
+    ).fetchone()
+    known = [
+        at for at in (row and row[0], looks["at"].max(), found["first_listed_at"].max()) if isinstance(at, datetime)
+    ]
     return max(known)
 
 
@@ -272,7 +320,9 @@ TEMP_TABLE_COLUMNS: Final = {
     "effective_kickoff": "timestamptz",
 }
 """What the queries below need of LIVES, as a temporary table."""
-IS_IN_CORE_SQL: Final = "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
+IS_IN_CORE_SQL: Final = (
+    "exists (select from core.cycle_products p where p.cycle_id = c.cycle_id and p.product = 'matched_events')"
+)
 """Of a cycle `c`: everything that core derives from it stands."""
 IS_NOT_BEFORE_SQL: Final = "(%(since)s::date is null or c.as_of >= %(since)s::date::timestamp at time zone 'UTC')"
 """Of a cycle `c`: it began on that UTC day or later."""

@@ -14,9 +14,18 @@ from palimpsest_pipeline.domain.enums import Platform
 
 from ..db.copy_frames import Schema, read_frame
 
-OFFERED_COUNTS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int16, "n_offered": pl.Int32}
+OFFERED_COUNTS_SCHEMA: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "hours_before": pl.Int16,
+    "n_offered": pl.Int32,
+}
 DATES_OF_OTHER_SETTINGS_SCHEMA: Final[Schema] = {"kickoff_date": pl.Date, "why": pl.String, "named": pl.String}
-OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = "another home platform", "named no longer", "without margins yet"
+OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
+    "another home platform",
+    "named no longer",
+    "without margins yet",
+)
 """What a date says that the settings of now do not."""
 
 
@@ -35,7 +44,9 @@ def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_
         "dropped": DROPPED_MARKET_REASON,
         "lacking": MISSING_MARGIN_REASON,
     }
-    return read_frame(conn, DATES_OF_OTHER_SETTINGS_SQL, params, DATES_OF_OTHER_SETTINGS_SCHEMA).sort(*DATES_OF_OTHER_SETTINGS_SCHEMA)
+    return read_frame(conn, DATES_OF_OTHER_SETTINGS_SQL, params, DATES_OF_OTHER_SETTINGS_SCHEMA).sort(
+        *DATES_OF_OTHER_SETTINGS_SCHEMA
+    )
 
 
 OFFERED_COUNTS_SQL: Final = """

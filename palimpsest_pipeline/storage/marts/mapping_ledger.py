@@ -93,9 +93,13 @@ def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> i
 def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
     """mart.unmapped_market, by platform and rank."""
     schema = get_frame_schema("mart.unmapped_market")
-    return read_frame(conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema)
+    return read_frame(
+        conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema
+    )
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the one before it, oldest first."""
-    return read_frame(conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64})
+    return read_frame(
+        conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}
+    )

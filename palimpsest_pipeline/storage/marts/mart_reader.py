@@ -78,7 +78,9 @@ def read_newest_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.
 
 def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
     """Return how many rows of a table these cycles have."""
-    row = conn.execute(sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(quote_identifier(table)), [list(cycle_ids)]).fetchone()
+    row = conn.execute(
+        sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(quote_identifier(table)), [list(cycle_ids)]
+    ).fetchone()
     return row[0] if row else 0
 
 
@@ -95,7 +97,15 @@ def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
     if union.is_empty():
         return {}
     row = union.row(0, named=True)
-    names = ("n_union", "n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined", "overall_match_rate", "home_covered_rate")
+    names = (
+        "n_union",
+        "n_matched_fixtures",
+        "n_home_only",
+        "n_competitor_only",
+        "n_undetermined",
+        "overall_match_rate",
+        "home_covered_rate",
+    )
     return {name: row[name] for name in names}
 
 

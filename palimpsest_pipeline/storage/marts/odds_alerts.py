@@ -39,11 +39,18 @@ def read_known_until(conn: psycopg.Connection[Any]) -> datetime | None:
 
 
 def read_due_fixtures(
-    conn: psycopg.Connection[Any], marked_sr_ids: Sequence[int], known_until: datetime, sr_ids: Sequence[int] | None = None
+    conn: psycopg.Connection[Any],
+    marked_sr_ids: Sequence[int],
+    known_until: datetime,
+    sr_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
     """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE), soonest first. One that is no
     more has no kickoff, and comes last."""
-    params = {"marked": list(marked_sr_ids), "known_until": known_until, "among": None if sr_ids is None else list(sr_ids)}
+    params = {
+        "marked": list(marked_sr_ids),
+        "known_until": known_until,
+        "among": None if sr_ids is None else list(sr_ids),
+    }
     return read_frame(conn, DUE_FIXTURES_SQL, params, DUE_FIXTURES_SCHEMA).sort("kickoff_at", "sr_id", nulls_last=True)
 
 
@@ -85,7 +92,9 @@ def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.
 
 def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
     """Fixtures whose kickoff has been, on that UTC date or later (sr_id)."""
-    return read_frame(conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)}, {"sr_id": pl.Int64})
+    return read_frame(
+        conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)}, {"sr_id": pl.Int64}
+    )
 
 
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
@@ -93,9 +102,9 @@ def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
 
     Kickoffs that have passed since are known by cycles that bore on other fixtures alone.
     """
-    return read_frame(conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)).sort(
-        "alert_id"
-    )
+    return read_frame(
+        conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)
+    ).sort("alert_id")
 
 
 def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
@@ -109,7 +118,9 @@ def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
     return [float(n) for (n,) in conn.execute(OPENED_BY_HOUR_SQL).fetchall()]
 
 
-def acknowledge_alert(conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime) -> None:
+def acknowledge_alert(
+    conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime
+) -> None:
     """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert.
 
     Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that changes under him.
@@ -121,7 +132,9 @@ def acknowledge_alert(conn: psycopg.Connection[Any], alert_id: int, acknowledged
         "insert into ops.acknowledged_odds_alerts (alert_id, acknowledged_at, acknowledged_by) values (%s, %s, %s) on conflict do nothing",
         [alert_id, acknowledged_at, acknowledged_by],
     )
-    conn.execute("update mart.odds_alert set status = 'acknowledged' where alert_id = %s and status = 'open'", [alert_id])
+    conn.execute(
+        "update mart.odds_alert set status = 'acknowledged' where alert_id = %s and status = 'open'", [alert_id]
+    )
 
 
 def delete_orphan_acknowledgements(conn: psycopg.Connection[Any], before: date) -> None:
@@ -141,7 +154,13 @@ def list_alerts(
     """Episodes with the names of their fixtures, as the view of them has it, the last opened first: at most `limit` of them, and how many there are.
     None: all. Open ones are those that are not over, of fixtures that have not begun, and that nobody has acknowledged."""
     keys = None if market_keys is None else list(market_keys)
-    params = {"only_open": only_open, "severities": list(severities), "market_keys": keys, "sr_id": sr_id, "limit": limit}
+    params = {
+        "only_open": only_open,
+        "severities": list(severities),
+        "market_keys": keys,
+        "sr_id": sr_id,
+        "limit": limit,
+    }
     with conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(LIST_ALERTS_SQL, params).fetchall()
     total = rows[0]["n_all"] if rows else 0
@@ -160,7 +179,9 @@ LISTED_ALERTS_SCHEMA: Final[Schema] = {
     **dict.fromkeys(("home_team", "away_team"), pl.String),
     "kickoff_at": INSTANT,
     **dict.fromkeys(("market_key", "specifier", "outcome_key"), pl.String),
-    **dict.fromkeys(("baseline_odds", "current_odds", "peak_change_rel", "competitor_odds", "competitor_change_rel"), pl.Float64),
+    **dict.fromkeys(
+        ("baseline_odds", "current_odds", "peak_change_rel", "competitor_odds", "competitor_change_rel"), pl.Float64
+    ),
     **dict.fromkeys(("opened_at", "peak_at", "closed_at", "acknowledged_at"), INSTANT),
     "acknowledged_by": pl.String,
 }
@@ -185,7 +206,9 @@ select a.* from mart.odds_alert a join core.fixtures f using (sr_id)
 where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c where c.scope = 'full' and {IS_IN_CORE_SQL})
     and not exists (select from mart.dirty_fixtures d where d.product = %(product)s and d.sr_id = a.sr_id)
 """
-COUNTS_SQL: Final = "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"
+COUNTS_SQL: Final = (
+    "select severity, count(*), count(*) filter (where closed_at is null) from mart.odds_alert group by severity"
+)
 OPENED_BY_HOUR_SQL: Final = """
 select count(a.alert_id)
 from (select date_trunc('hour', max(opened_at), 'UTC') as last_hour from mart.odds_alert) l
@@ -194,7 +217,9 @@ left join mart.odds_alert a on a.opened_at >= h.hour and a.opened_at < h.hour + 
 group by h.hour
 order by h.hour
 """
-ACKNOWLEDGED_SQL: Final = "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
+ACKNOWLEDGED_SQL: Final = (
+    "select alert_id, true as is_acknowledged from ops.acknowledged_odds_alerts where alert_id = any(%(ids)s::bigint[])"
+)
 DELETE_ACKNOWLEDGEMENTS_SQL: Final = """
 delete from ops.acknowledged_odds_alerts x
 where x.acknowledged_at < %(before)s::date::timestamp at time zone 'UTC'

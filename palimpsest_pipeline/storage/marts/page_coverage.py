@@ -39,7 +39,12 @@ PLATFORMS_SQL: Final = """
     left join ops.scrape_runs r on r.platform = b.platform and r.cycle_id = %(cycle_id)s
     order by b.trust_rank
 """
-LISTINGS_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "kickoff_at": INSTANT, "n_markets_priced": pl.Int32}
+LISTINGS_SCHEMA: Final[Schema] = {
+    "sr_id": pl.Int64,
+    "platform": pl.String,
+    "kickoff_at": INSTANT,
+    "n_markets_priced": pl.Int32,
+}
 LISTINGS_SQL: Final = """
     select e.fixture_sr_id as sr_id, e.platform, e.kickoff_at, e.n_markets_priced
     from mart.coverage_fixture f
@@ -80,7 +85,12 @@ GAPS_SQL: Final = """
 """
 
 
-COUNTRIES_SCHEMA: Final[Schema] = {"tournament_key": pl.String, "platform": pl.String, "country": pl.String, "country_iso": pl.String}
+COUNTRIES_SCHEMA: Final[Schema] = {
+    "tournament_key": pl.String,
+    "platform": pl.String,
+    "country": pl.String,
+    "country_iso": pl.String,
+}
 """Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no country."""
 COUNTRIES_SQL: Final = """
     select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso

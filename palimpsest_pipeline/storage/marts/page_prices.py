@@ -94,7 +94,12 @@ CURRENT_PRICES_SQL: Final = """
     cross join lateral (select max(x.observed_at) as observed_at from core.captures x where x.listing_id = e.listing_id) a
     where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = '' and a.observed_at is not null
 """
-MARKET_NAMES_SCHEMA: Final[Schema] = {"market_key": pl.String, "market_name": pl.String, "outcome_key": pl.String, "outcome_name": pl.String}
+MARKET_NAMES_SCHEMA: Final[Schema] = {
+    "market_key": pl.String,
+    "market_name": pl.String,
+    "outcome_key": pl.String,
+    "outcome_name": pl.String,
+}
 MARKET_NAMES_SQL: Final = """
     select k.market_key, k.name as market_name, o.outcome_key, o.name as outcome_name
     from core.markets k
@@ -127,4 +132,9 @@ def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> 
 
 def _build_params(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
     """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred markets besides this one."""
-    return {"sr_ids": list(sr_ids), "platforms": [platform.value for platform in Platform], "market": market, "since": since}
+    return {
+        "sr_ids": list(sr_ids),
+        "platforms": [platform.value for platform in Platform],
+        "market": market,
+        "since": since,
+    }

@@ -35,9 +35,7 @@ RATES_SQL: Final = """
     where as_of > %(since)s and as_of <= %(until)s and not include_started and home_platform = %(home)s
     order by as_of, cycle_id, platform
 """
-CYCLES_SQL: Final = (
-    "select cycle_id, as_of from core.cycles where scope = 'full' and as_of > %(since)s and as_of <= %(until)s order by as_of, cycle_id"
-)
+CYCLES_SQL: Final = "select cycle_id, as_of from core.cycles where scope = 'full' and as_of > %(since)s and as_of <= %(until)s order by as_of, cycle_id"
 SKEWS_SCHEMA: Final[Schema] = {"as_of": INSTANT, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
 MARGINS_SCHEMA: Final[Schema] = {
     "kickoff_date": pl.Date,
@@ -100,7 +98,9 @@ def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until
     cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
     every = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
     chosen = cycles.reverse().gather_every(every).reverse()  # the newest is always among them
-    skews = chosen.join(read_skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left")
+    skews = chosen.join(
+        read_skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left"
+    )
     return Trends(
         since,
         rates=read_frame(conn, RATES_SQL, span, RATES_SCHEMA),

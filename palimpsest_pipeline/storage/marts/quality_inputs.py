@@ -67,7 +67,12 @@ INCOMPLETE_DISCOVERY_SQL: Final = """
     select platform, external_id, completeness, missing from core.discovery_manifest
     where cycle_id = %s and completeness <> 'complete' order by platform, external_id
 """
-INCOMPLETE_DISCOVERY_SCHEMA: Final = {"platform": pl.String, "external_id": pl.String, "completeness": pl.String, "missing": pl.String}
+INCOMPLETE_DISCOVERY_SCHEMA: Final = {
+    "platform": pl.String,
+    "external_id": pl.String,
+    "completeness": pl.String,
+    "missing": pl.String,
+}
 KICKOFF_CLAIMS_SQL: Final = """
     select o.listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at, false as is_deleted, c.as_of, c.home_platform
     from core.cycles c
@@ -96,12 +101,19 @@ MATCH_RATES_SQL: Final = f"""
         order by c.cycle_id desc limit %s
     )
 """
-MATCH_RATES_SCHEMA: Final = {"cycle_id": pl.Int64, "platform": pl.String, "completeness": pl.String, "match_rate": pl.Float64}
+MATCH_RATES_SCHEMA: Final = {
+    "cycle_id": pl.Int64,
+    "platform": pl.String,
+    "completeness": pl.String,
+    "match_rate": pl.Float64,
+}
 
 
 def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
     """Per platform, what discovery showed in the cycle: `n_matches`, and `n_listings` of any kind."""
-    return read_frame(conn, DISCOVERED_SQL, [cycle_id], {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32})
+    return read_frame(
+        conn, DISCOVERED_SQL, [cycle_id], {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32}
+    )
 
 
 def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
@@ -114,18 +126,35 @@ def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFram
     """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to their own end and were complete
     in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure. A cycle that
     asked for given fixtures has none: it asks for others, and another number of them, each time."""
-    return read_frame(conn, MEDIANS_SQL, [cycle_id, TRAILING_CYCLES], {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64})
+    return read_frame(
+        conn,
+        MEDIANS_SQL,
+        [cycle_id, TRAILING_CYCLES],
+        {"platform": pl.String, "stage": pl.String, "fetched_median": pl.Float64},
+    )
 
 
 def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
     """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this cycle's count in, or would."""
-    params = {"cycle_id": cycle_id, "platforms": [p for p, _ in parts], "stages": [s for _, s in parts], "trailing": TRAILING_CYCLES}
+    params = {
+        "cycle_id": cycle_id,
+        "platforms": [p for p, _ in parts],
+        "stages": [s for _, s in parts],
+        "trailing": TRAILING_CYCLES,
+    }
     return [late for (late,) in conn.execute(AFFECTED_CYCLES_SQL, params).fetchall()]
 
 
-def filter_ended_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)) -> list[int]:
+def filter_ended_cycles(
+    conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)
+) -> list[int]:
     """Return the ids of the cycles of these scopes that core has read, without running, cancelled and interrupted ones, ascending."""
-    return [cycle_id for (cycle_id,) in conn.execute(ENDED_CYCLES_SQL, [list(cycle_ids), [str(scope) for scope in scopes]]).fetchall()]
+    return [
+        cycle_id
+        for (cycle_id,) in conn.execute(
+            ENDED_CYCLES_SQL, [list(cycle_ids), [str(scope) for scope in scopes]]
+        ).fetchall()
+    ]
 
 
 def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:

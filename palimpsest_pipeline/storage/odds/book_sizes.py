@@ -67,14 +67,23 @@ def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platf
 
 
 def add_largest_books(
-    conn: psycopg.Connection[Any], listings: pl.DataFrame, wanted_ids: Sequence[int], *, until: datetime | None = None, cycle_id: int | None = None
+    conn: psycopg.Connection[Any],
+    listings: pl.DataFrame,
+    wanted_ids: Sequence[int],
+    *,
+    until: datetime | None = None,
+    cycle_id: int | None = None,
 ) -> pl.DataFrame:
     """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the `wanted` listings.
 
     Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without such an answer, and for others.
     """
     params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
-    largest = read_frame(conn, LARGEST_BOOKS_SQL, params, LARGEST_BOOKS_SCHEMA) if wanted_ids else pl.DataFrame(schema=LARGEST_BOOKS_SCHEMA)
+    largest = (
+        read_frame(conn, LARGEST_BOOKS_SQL, params, LARGEST_BOOKS_SCHEMA)
+        if wanted_ids
+        else pl.DataFrame(schema=LARGEST_BOOKS_SCHEMA)
+    )
     return listings.join(largest, on="listing_id", how="left", maintain_order="left")
 
 
@@ -89,7 +98,10 @@ def save_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
 
 def delete_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
     """Drop what was kept of a UTC day, whose answers are in Postgres again."""
-    conn.execute("delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s", _build_day_bounds(day))
+    conn.execute(
+        "delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s",
+        _build_day_bounds(day),
+    )
 
 
 def _build_day_bounds(day: date) -> dict[str, datetime]:

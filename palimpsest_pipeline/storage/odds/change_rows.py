@@ -21,7 +21,11 @@ ANSWER_KEY: Final = ("listing_id", "observed_at")
 LINE_KEY: Final = ("listing_id", "line_id")
 """Key of a market in a frame that holds one book of each listing."""
 
-FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.List(pl.Int32)}
+FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "odds_milli": pl.List(pl.Int32),
+}
 CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
     "observed_at": INSTANT,
@@ -44,8 +48,16 @@ CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(get_frame_schema("core.captures"))
 """Rows of core.captures."""
 
-STORED_FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"state": pl.String, "off_mask": pl.Int64, "odds_milli": pl.String}
-BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"listing_id": pl.Int32, "line_id": pl.Int32, **STORED_FACTS_SCHEMA}
+STORED_FACTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "state": pl.String,
+    "off_mask": pl.Int64,
+    "odds_milli": pl.String,
+}
+BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "listing_id": pl.Int32,
+    "line_id": pl.Int32,
+    **STORED_FACTS_SCHEMA,
+}
 """One book of each of several listings; withdrawn markets are in no book."""
 
 ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
@@ -60,7 +72,10 @@ ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 
 def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
     """`frame` (columns of FACTS_SCHEMA) with its facts as they are stored."""
-    return frame.with_columns(off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"), odds_milli=build_array_text("odds_milli", pl.Int32()))
+    return frame.with_columns(
+        off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"),
+        odds_milli=build_array_text("odds_milli", pl.Int32()),
+    )
 
 
 def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
@@ -99,5 +114,8 @@ def select_listings(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame
 def find_differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
     """ANSWER keys for which two frames of ROW_SCHEMA do not hold the same rows."""
     on = list(ROW_SCHEMA)
-    one, other = left.join(right, on=on, how="anti", nulls_equal=True), right.join(left, on=on, how="anti", nulls_equal=True)
+    one, other = (
+        left.join(right, on=on, how="anti", nulls_equal=True),
+        right.join(left, on=on, how="anti", nulls_equal=True),
+    )
     return pl.concat([one.select(ANSWER_KEY), other.select(ANSWER_KEY)]).unique()

@@ -204,7 +204,9 @@ class CurrentMarketsCheck:
     violations: int
 
 
-def read_current_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered_ids: Sequence[int]) -> pl.DataFrame:
+def read_current_books(
+    conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered_ids: Sequence[int]
+) -> pl.DataFrame:
     """What the last answers of the listings said (BOOK_SCHEMA).
 
     `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its days may have been dropped,
@@ -221,7 +223,11 @@ def read_current_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]
 def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
     """Markets that are not withdrawn, as the table holds them (BOOK_SCHEMA)."""
     schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
-    markets = read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema).with_columns(pl.col("markets").str.split(";")).explode("markets")
+    markets = (
+        read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema)
+        .with_columns(pl.col("markets").str.split(";"))
+        .explode("markets")
+    )
     bracket = pl.col("markets").str.find("{", literal=True)
     line_id, odds = pl.col("markets").str.head(bracket).cast(pl.Int32), pl.col("markets").str.slice(bracket)
     return markets.with_columns(line_id=line_id, odds_milli=odds).select(list(BOOK_SCHEMA))
@@ -261,7 +267,9 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
     rows = moved.filter(differs).with_columns(pl.col(f"{name}_now").alias(name) for name in same)
     columns = [*BOOK_SCHEMA, *same]
     unknown = rows.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said")
-    _upsert_markets(conn, pl.concat([rows.drop_nulls("state").select(columns), withdraw_markets(unknown.select(columns))]))
+    _upsert_markets(
+        conn, pl.concat([rows.drop_nulls("state").select(columns), withdraw_markets(unknown.select(columns))])
+    )
     again = pl.any_horizontal(_is_right_before(name, told) for name, told in same.items()) & pl.col("stored")
     unsure = both.filter((is_newest & ~same["changed_at"]) | again)
     rebuild_current_markets(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
@@ -285,11 +293,16 @@ def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
         conn.execute(UPSERT_MARKETS_SQL.format(source="history_moves"))
 
 
-def rebuild_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None) -> None:
+def rebuild_current_markets(
+    conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None
+) -> None:
     """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not matter what came when."""
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), LISTINGS_PER_REBUILD):
-        params = {"listings": ids[start : start + LISTINGS_PER_REBUILD], "lines": None if line_ids is None else sorted(set(line_ids))}
+        params = {
+            "listings": ids[start : start + LISTINGS_PER_REBUILD],
+            "lines": None if line_ids is None else sorted(set(line_ids)),
+        }
         conn.execute("drop table if exists pg_temp.history_present")
         conn.execute(REBUILD_SQL, params)
         conn.execute(DELETE_ABSENT_MARKETS_SQL, params)
@@ -308,12 +321,19 @@ def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[i
     For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers say, where any are kept,
     is the present state again. A listing that comes back begins anew: its first answer is a change. Returns how many listings it was.
     """
-    unseen = [listing for (listing,) in conn.execute(UNANSWERED_LISTINGS_SQL, {"listings": sorted(set(listing_ids)), "since": since}).fetchall()]
+    unseen = [
+        listing
+        for (listing,) in conn.execute(
+            UNANSWERED_LISTINGS_SQL, {"listings": sorted(set(listing_ids)), "since": since}
+        ).fetchall()
+    ]
     reset_current_markets(conn, unseen)
     return len(unseen)
 
 
-def count_violations(conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None) -> int:
+def count_violations(
+    conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
+) -> int:
     """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
 
     Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks must be withdrawn no

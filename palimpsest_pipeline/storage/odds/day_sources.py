@@ -88,7 +88,9 @@ class PostgresDays:
 
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         """Each listing's last answer from one instant to another of a day, both included (ANSWERS_SCHEMA)."""
-        return read_frame(self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA)
+        return read_frame(
+            self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA
+        )
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         """Every market at these answers of a day (ANSWERS_SCHEMA), each with the row in force (BOOKS_SCHEMA)."""
@@ -119,19 +121,27 @@ class ArchivedDays:
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
         rows = self._archive.scan_changes(days, ids)
-        return (rows if lines is None else rows.filter(pl.col("line_id").is_in(list(lines)))).select(*CHANGE_SCHEMA).collect()
+        return (
+            (rows if lines is None else rows.filter(pl.col("line_id").is_in(list(lines))))
+            .select(*CHANGE_SCHEMA)
+            .collect()
+        )
 
     def read_captures(self, days: Sequence[date], ids: IdFilter) -> pl.DataFrame:
         return self._archive.scan_captures(days, ids).select(*CAPTURE_SCHEMA).collect()
 
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
         rows = self._archive.scan_captures([until.date()], ids).filter(pl.col("observed_at").is_between(from_at, until))
-        return rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(*ANSWERS_SCHEMA).collect()
+        return (
+            rows.group_by("listing_id").agg(answered_at=pl.col("observed_at").max()).select(*ANSWERS_SCHEMA).collect()
+        )
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
         if answers.is_empty():
             return pl.DataFrame(schema=BOOKS_SCHEMA)
-        rows = self._archive.scan_changes([day], answers["listing_id"].to_list()).filter(pl.col("observed_at") <= answers["answered_at"].max())
+        rows = self._archive.scan_changes([day], answers["listing_id"].to_list()).filter(
+            pl.col("observed_at") <= answers["answered_at"].max()
+        )
         return (
             rows.join(answers.lazy(), on="listing_id")
             .filter(pl.col("observed_at") <= pl.col("answered_at"))

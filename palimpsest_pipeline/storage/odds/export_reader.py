@@ -33,7 +33,9 @@ class ArchivedNames:
     def _dimensions(self) -> Dimensions:
         return self._archive.read_dimensions()
 
-    def find_listing_ids(self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter) -> list[int]:
+    def find_listing_ids(
+        self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
+    ) -> list[int]:
         listings = self._dimensions.listings
         for column, wanted in {"sr_id": sr_ids, "tournament_key": tournament_keys, "listing_id": listing_ids}.items():
             if wanted is not None:
@@ -44,7 +46,9 @@ class ArchivedNames:
         lines = self._dimensions.lines
         strangers = rows.join(lines, on="line_id", how="anti")["line_id"].unique().sort()
         if strangers.len():
-            raise LookupError(f"no line {', '.join(map(str, strangers.head(5)))} in lines.parquet: these days are of another export")
+            raise LookupError(
+                f"no line {', '.join(map(str, strangers.head(5)))} in lines.parquet: these days are of another export"
+            )
         named = lines.select("line_id", "market_key", "specifier", "outcome")
         return rows.join(named, on="line_id", how="left", maintain_order="left").drop("line_id")
 
@@ -53,7 +57,11 @@ class ArchivedNames:
         return found.select(*LISTINGS_SCHEMA).with_columns(pl.col("is_primary").fill_null(value=False))
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        keys = self._dimensions.lines.select("market_id", "market_key").unique().filter(pl.col("market_key").is_in(list(market_keys)))
+        keys = (
+            self._dimensions.lines.select("market_id", "market_key")
+            .unique()
+            .filter(pl.col("market_key").is_in(list(market_keys)))
+        )
         return self._dimensions.outcomes.join(keys, on="market_id").select(*OUTCOME_NAMES)
 
 

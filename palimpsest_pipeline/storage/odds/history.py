@@ -175,13 +175,22 @@ def ingest_answers(
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
     for turn in split_into_arrival_rounds(captures):
         said = books if turn.height == captures.height else books.join(turn, on=ANSWER_KEY, how="semi")
-        stats += _ingest_round(conn, turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}), said.select(list(BOOK_SCHEMA)))
+        stats += _ingest_round(
+            conn,
+            turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}),
+            said.select(list(BOOK_SCHEMA)),
+        )
     return stats
 
 
 def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
     """Stored answers (ANSWER) of a platform that a cycle brought, in no order."""
-    return read_frame(conn, ANSWERS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}, {"listing_id": pl.Int32, "observed_at": INSTANT})
+    return read_frame(
+        conn,
+        ANSWERS_OF_CYCLE_SQL,
+        {"cycle_id": cycle_id, "platform": platform},
+        {"listing_id": pl.Int32, "observed_at": INSTANT},
+    )
 
 
 def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
@@ -201,7 +210,9 @@ def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_ke
     for turn in split_into_arrival_rounds(answers.select(ANSWER_KEY)):
         around = read_neighbours(conn, turn)
         followers = around.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
-        before = read_books_at(conn, followers.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at"))
+        before = read_books_at(
+            conn, followers.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
+        )
         rows = build_history_rows(followers.select(*ANSWER_KEY, "keyframe"), before, read_books_at(conn, followers))
         for table in ("market_changes", "captures"):
             conn.execute(DELETE_SQL.format(table=table), build_answer_params(turn))
@@ -252,7 +263,9 @@ def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: 
         conn, answers.get_column("listing_id").to_list(), answered_ids=newest.get_column("listing_id").to_list()
     )
     ahead, behind = answers.filter(is_ahead), answers.filter(~is_ahead)
-    written, n_rows = append_newest(conn, captures, ahead, select_listings(before, ahead), select_listings(books, ahead))
+    written, n_rows = append_newest(
+        conn, captures, ahead, select_listings(before, ahead), select_listings(books, ahead)
+    )
     if behind.height:
         others, n_others = insert_late(conn, captures, behind.select(ANSWER_KEY), select_listings(books, behind))
         written, n_rows = pl.concat([written, others]), n_rows + n_others
@@ -261,7 +274,11 @@ def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: 
 
 
 def append_newest(
-    conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame
+    conn: psycopg.Connection[Any],
+    captures: pl.DataFrame,
+    answers: pl.DataFrame,
+    before: pl.DataFrame,
+    after: pl.DataFrame,
 ) -> tuple[pl.DataFrame, int]:
     """Write answers newer than all of their listing (ANSWER and newest_at), and what they change. `before`: the present state of their listings.
 
@@ -277,7 +294,9 @@ def append_newest(
     return write_captures(conn, captures, add_change_counts(answers, rows)), rows.height
 
 
-def insert_late(conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+def insert_late(
+    conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame
+) -> tuple[pl.DataFrame, int]:
     """Write answers that came late or come again, each between its neighbours, and what they change. Returns as `append_newest`."""
     around = read_neighbours(conn, answers)
     followers = around.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
@@ -287,7 +306,9 @@ def insert_late(conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: 
     fresh = own.join(around.filter(~pl.col("stored")), on=ANSWER_KEY, how="semi")
     copy_rows(conn, "core.market_changes", fresh.sort(*ANSWER_KEY, "line_id"))
     again = around.filter("stored")
-    n_rows = fresh.height + rewrite_changes(conn, pl.concat([again.select(ANSWER_KEY), followers.select(ANSWER_KEY)]), pl.concat([own, theirs]))
+    n_rows = fresh.height + rewrite_changes(
+        conn, pl.concat([again.select(ANSWER_KEY), followers.select(ANSWER_KEY)]), pl.concat([own, theirs])
+    )
     repair_captures(conn, add_change_counts(followers, theirs))
     if again.height:
         conn.execute(DELETE_SQL.format(table="captures"), build_answer_params(again))
@@ -335,7 +356,9 @@ def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: 
     if stale.is_empty():
         return 0
     conn.execute(DELETE_SQL.format(table="market_changes"), build_answer_params(stale))
-    return copy_rows(conn, "core.market_changes", wanted.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id"))
+    return copy_rows(
+        conn, "core.market_changes", wanted.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id")
+    )
 
 
 def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, change_counts: pl.DataFrame) -> pl.DataFrame:
@@ -348,11 +371,18 @@ def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, change
 def add_change_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """The answers (ANSWER, keyframe) with n_changed, the number of their rows."""
     counts = rows.group_by(ANSWER_KEY).agg(n_changed=pl.len().cast(pl.Int32))
-    return answers.select(*ANSWER_KEY, "keyframe").join(counts, on=ANSWER_KEY, how="left").with_columns(pl.col("n_changed").fill_null(0))
+    return (
+        answers.select(*ANSWER_KEY, "keyframe")
+        .join(counts, on=ANSWER_KEY, how="left")
+        .with_columns(pl.col("n_changed").fill_null(0))
+    )
 
 
 def repair_captures(conn: psycopg.Connection[Any], change_counts: pl.DataFrame) -> None:
     """Bring keyframe and n_changed of stored captures in line with `counted`."""
     if change_counts.height:
-        repair = {"keyframes": change_counts.get_column("keyframe").to_list(), "changes": change_counts.get_column("n_changed").to_list()}
+        repair = {
+            "keyframes": change_counts.get_column("keyframe").to_list(),
+            "changes": change_counts.get_column("n_changed").to_list(),
+        }
         conn.execute(REPAIR_CAPTURES_SQL, {**build_answer_params(change_counts), **repair})

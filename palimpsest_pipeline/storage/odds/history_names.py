@@ -62,7 +62,9 @@ class HistoryNames(Protocol):
     remedy: str
     """What to do when a name is not there."""
 
-    def find_listing_ids(self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter) -> list[int]:
+    def find_listing_ids(
+        self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
+    ) -> list[int]:
         """Listings of these fixtures, of these tournaments, and among these listings."""
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -84,7 +86,9 @@ class PostgresNames:
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
 
-    def find_listing_ids(self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter) -> list[int]:
+    def find_listing_ids(
+        self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
+    ) -> list[int]:
         params = {"sr_ids": sr_ids, "tournament_keys": tournament_keys, "listing_ids": listing_ids}
         return read_frame(self._conn, LISTING_IDS_SQL, params, {"listing_id": pl.Int32}).to_series().to_list()
 

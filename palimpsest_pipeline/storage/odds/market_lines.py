@@ -12,7 +12,11 @@ import psycopg
 
 from ..db.copy_frames import read_frame
 
-LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {"market_id": pl.Int16, "specifier": pl.String, "outcome": pl.String}
+LINE_KEY_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
+    "market_id": pl.Int16,
+    "specifier": pl.String,
+    "outcome": pl.String,
+}
 """Key of a market on a line; never null. `outcome` is '' but where a market has open outcomes."""
 
 NUMBERS_SQL: Final = """
@@ -47,7 +51,11 @@ def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataF
         with psycopg.connect(conn.info.dsn, password=conn.info.password) as own:
             own.execute(ADD_SQL, _build_params(new))
             known = pl.concat([known, _read_numbers(own, new)])
-    return frame.cast({"market_id": pl.Int16}).join(known, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left").drop(list(LINE_KEY_SCHEMA))
+    return (
+        frame.cast({"market_id": pl.Int16})
+        .join(known, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left")
+        .drop(list(LINE_KEY_SCHEMA))
+    )
 
 
 def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame:
@@ -56,7 +64,9 @@ def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFra
     names = read_frame(conn, NAMES_SQL, {"lines": frame.get_column("line_id").unique().to_list()}, schema)
     strangers = frame.join(names, on="line_id", how="anti").get_column("line_id").unique().sort()
     if strangers.len():
-        raise LookupError(f"no market line {', '.join(map(str, strangers.head(5)))} in ops.market_lines: these rows are of another database")
+        raise LookupError(
+            f"no market line {', '.join(map(str, strangers.head(5)))} in ops.market_lines: these rows are of another database"
+        )
     return frame.join(names, on="line_id", how="left", maintain_order="left").drop("line_id")
 
 

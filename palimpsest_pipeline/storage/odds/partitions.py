@@ -117,7 +117,9 @@ def find_days_with_rows(conn: psycopg.Connection[Any], days: Iterable[date]) -> 
     if not there:
         return []
     looks = [
-        sql.SQL("select {}::date where exists (select from {})").format(sql.Literal(day), sql.Identifier("core", build_partition_name(table, day)))
+        sql.SQL("select {}::date where exists (select from {})").format(
+            sql.Literal(day), sql.Identifier("core", build_partition_name(table, day))
+        )
         for table, day in there
     ]
     return sorted({day for (day,) in conn.execute(sql.SQL(" union all ").join(looks)).fetchall()})
@@ -140,7 +142,10 @@ def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> No
     parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(
         sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
-            parent, name, sql.Literal(f"{day.isoformat()} 00:00:00+00"), sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00")
+            parent,
+            name,
+            sql.Literal(f"{day.isoformat()} 00:00:00+00"),
+            sql.Literal(f"{(day + timedelta(days=1)).isoformat()} 00:00:00+00"),
         )
     )
 

@@ -48,7 +48,11 @@ def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.
     is written when a market that was there at the end of a day is missing as the next begins: that row is made here, at the first answer without it.
     """
     begins = captures.filter("keyframe").select("listing_id", "observed_at").unique().sort("listing_id", "observed_at")
-    days = begins.select("listing_id", day=pl.col("observed_at").dt.date(), next_day_at=pl.col("observed_at").shift(-1).over("listing_id"))
+    days = begins.select(
+        "listing_id",
+        day=pl.col("observed_at").dt.date(),
+        next_day_at=pl.col("observed_at").shift(-1).over("listing_id"),
+    )
     written = (
         changes.unique(["listing_id", "line_id", "observed_at"])
         .with_columns(day=pl.col("observed_at").dt.date())
@@ -68,8 +72,17 @@ def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.
         odds_milli=pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len()),
     )
     told = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, gone)])
-    before = {name: pl.col(name).shift().over(_OUTCOME_KEY, order_by="observed_at") for name in ("state", "odds_milli", "is_active")}
+    before = {
+        name: pl.col(name).shift().over(_OUTCOME_KEY, order_by="observed_at")
+        for name in ("state", "odds_milli", "is_active")
+    }
     repeats = pl.all_horizontal(pl.col(name).eq_missing(value) for name, value in before.items())
     first = pl.col("observed_at").shift().over(_OUTCOME_KEY, order_by="observed_at").is_null()
-    rows = explode_outcomes(told).with_columns(repeats=repeats & ~first, previous_odds_milli=before["odds_milli"]).filter(~pl.col("repeats"))
-    return rows.select(pl.col(name).cast(kind) for name, kind in OUTCOME_CHANGES_SCHEMA.items()).sort(*_OUTCOME_KEY, "observed_at")
+    rows = (
+        explode_outcomes(told)
+        .with_columns(repeats=repeats & ~first, previous_odds_milli=before["odds_milli"])
+        .filter(~pl.col("repeats"))
+    )
+    return rows.select(pl.col(name).cast(kind) for name, kind in OUTCOME_CHANGES_SCHEMA.items()).sort(
+        *_OUTCOME_KEY, "observed_at"
+    )

@@ -58,7 +58,11 @@ MARKETS_SCHEMA: Final[Schema] = {
 answer since which it stands so within its UTC day; `last_confirmed_at`: the listing's last answer up to the instant."""
 
 PRICES_SCHEMA: Final[Schema] = {
-    **{name: kind for name, kind in MARKETS_SCHEMA.items() if name not in {"outcome", "state", "off_mask", "odds_milli"}},
+    **{
+        name: kind
+        for name, kind in MARKETS_SCHEMA.items()
+        if name not in {"outcome", "state", "off_mask", "odds_milli"}
+    },
     "outcome_key": pl.String,
     "ordinal": pl.Int16,
     "odds": pl.Float64,
@@ -94,7 +98,9 @@ class OddsHistoryReader:
         self._cold = ArchivedDays(archive)
         self._names: HistoryNames = PostgresNames(conn)
 
-    def read_changes(self, listing_ids: Iterable[int] | None, first_day: date, last_day: date, line_ids: Iterable[int] | None = None) -> pl.DataFrame:
+    def read_changes(
+        self, listing_ids: Iterable[int] | None, first_day: date, last_day: date, line_ids: Iterable[int] | None = None
+    ) -> pl.DataFrame:
         """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant. None: all listings, all lines."""
         ids, lines = _sort_ids(listing_ids), _sort_ids(line_ids)
         with self._split_by_source(first_day, last_day) as sides:
@@ -125,13 +131,19 @@ class OddsHistoryReader:
         """
         instant = _to_utc(instant)
         earliest = self._find_earliest(instant, max_age)
-        asked = self._find_listing_ids(_sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids))
+        asked = self._find_listing_ids(
+            _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
+        )
         spoken = pl.DataFrame(schema=ANSWERS_SCHEMA)
         books: list[pl.DataFrame] = []
         with self._split_by_source(earliest.date(), instant.date()) as sides:
-            for day, side in sorted(((day, side) for side, days in sides for day in days), key=lambda placed: placed[0], reverse=True):
+            for day, side in sorted(
+                ((day, side) for side, days in sides for day in days), key=lambda placed: placed[0], reverse=True
+            ):
                 until = min(instant, get_day_start(day + DAY) - INSTANT_RESOLUTION)
-                answers = side.read_last_answers(max(earliest, get_day_start(day)), until, asked).join(spoken, on="listing_id", how="anti")
+                answers = side.read_last_answers(max(earliest, get_day_start(day)), until, asked).join(
+                    spoken, on="listing_id", how="anti"
+                )
                 books.append(side.read_books(day, answers))
                 spoken = pl.concat([spoken, answers])
         return self._name_markets(_concat_frames(books, BOOKS_SCHEMA))
@@ -146,9 +158,13 @@ class OddsHistoryReader:
         max_age: timedelta | None = None,
     ) -> pl.DataFrame:
         """Every outcome as it stood at `instant` (PRICES_SCHEMA): `read_markets_as_of` with a row an outcome, in the vocabulary's order."""
-        markets = self.read_markets_as_of(instant, sr_ids=sr_ids, tournament_keys=tournament_keys, listing_ids=listing_ids, max_age=max_age)
+        markets = self.read_markets_as_of(
+            instant, sr_ids=sr_ids, tournament_keys=tournament_keys, listing_ids=listing_ids, max_age=max_age
+        )
         rows = self._add_outcomes(explode_outcomes(markets))
-        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(*PRICES_SCHEMA)
+        return rows.sort("listing_id", "market_key", "specifier", "ordinal", "outcome_key", nulls_last=True).select(
+            *PRICES_SCHEMA
+        )
 
     def read_price_changes(
         self,
@@ -163,7 +179,9 @@ class OddsHistoryReader:
 
         What is given narrows; nothing: everything. A price that was there before the first day begins with its first answer on these days.
         """
-        ids = self._find_listing_ids(_sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids))
+        ids = self._find_listing_ids(
+            _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
+        )
         with self._split_by_source(first_day, last_day) as sides:
             changes = _concat_frames([side.read_changes(days, ids) for side, days in sides], CHANGE_SCHEMA)
             captures = _concat_frames([side.read_captures(days, ids) for side, days in sides], CAPTURE_SCHEMA)
@@ -181,8 +199,12 @@ class OddsHistoryReader:
             for side, _ in sides:
                 answers = side.read_last_answers(observed_at, observed_at, [listing_id])
                 if answers.height:
-                    return self._name_markets(side.read_books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value))
-        raise LookupError(f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are")
+                    return self._name_markets(
+                        side.read_books(day, answers).filter(pl.col("state") != MarketState.WITHDRAWN.value)
+                    )
+        raise LookupError(
+            f"listing {listing_id} has no answer at {observed_at.isoformat()}: captures() lists the answers there are"
+        )
 
     def _find_earliest(self, instant: datetime, max_age: timedelta | None) -> datetime:
         """From when on an answer may speak at the instant."""
@@ -196,7 +218,9 @@ class OddsHistoryReader:
         """
         asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
         with self._conn.transaction():
-            partitions.hold_partitions(self._conn)  # before looking: what is dropped after this is not, and what was dropped before is in the archive
+            partitions.hold_partitions(
+                self._conn
+            )  # before looking: what is dropped after this is not, and what was dropped before is in the archive
             hot = self._hot.list_days(asked)
             cold = self._cold.list_days([day for day in asked if day not in hot]) if len(hot) < len(asked) else []
             self._require_unobserved([day for day in asked if day not in hot and day not in cold])
@@ -204,21 +228,27 @@ class OddsHistoryReader:
 
     def _require_unobserved(self, days: Sequence[date]) -> None:
         """Raises ArchiveError when something was written of one of these days, which neither side has."""
-        lost = read_frame(self._conn, OBSERVED_DAYS_SQL, {"days": days}, {"day": pl.Date})["day"].to_list() if days else []
+        lost = (
+            read_frame(self._conn, OBSERVED_DAYS_SQL, {"days": days}, {"day": pl.Date})["day"].to_list() if days else []
+        )
         if lost:
             raise ArchiveError(
                 f"odds of {format_days(lost)} were stored, and are neither in Postgres nor in the export at {self._cold.address}. Set "
                 "PALIMPSEST_EXPORT_URL to the place they were exported to, or bring its files back from a copy."
             )
 
-    def _find_listing_ids(self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter) -> IdFilter:
+    def _find_listing_ids(
+        self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
+    ) -> IdFilter:
         if sr_ids is None and tournament_keys is None:
             return listing_ids
         return self._names.find_listing_ids(sr_ids, tournament_keys, listing_ids)
 
     def _add_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         """`rows` (listing_id, line_id) with the names of both. Raises LookupError on what there is no name for."""
-        found = self._names.add_market_names(rows).join(self._names.read_listings(rows["listing_id"].unique()), on="listing_id", how="left")
+        found = self._names.add_market_names(rows).join(
+            self._names.read_listings(rows["listing_id"].unique()), on="listing_id", how="left"
+        )
         _require_names(found, "market_key", self._names.markets_source, self._names.remedy)
         _require_names(found, "platform", self._names.listings_source, self._names.remedy)
         return found
@@ -234,8 +264,12 @@ class OddsHistoryReader:
         # A market that takes one row an outcome has that outcome alone in its arrays, whatever its place in the vocabulary.
         found = (
             rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
-            .join(known.select("market_key", "outcome_key", by_place="ordinal"), on=["market_key", "by_place"], how="left")
-            .join(known.select("market_key", "ordinal", outcome="outcome_key"), on=["market_key", "outcome"], how="left")
+            .join(
+                known.select("market_key", "outcome_key", by_place="ordinal"), on=["market_key", "by_place"], how="left"
+            )
+            .join(
+                known.select("market_key", "ordinal", outcome="outcome_key"), on=["market_key", "outcome"], how="left"
+            )
             .with_columns(
                 odds=_build_decimal_expr("odds_milli"),
                 ordinal=pl.coalesce("by_place", "ordinal"),
@@ -248,11 +282,15 @@ class OddsHistoryReader:
 
 def format_days(days: Sequence[date]) -> str:
     """The first of the days by name, and how many more there are."""
-    return ", ".join(map(str, days[:MAX_SHOWN_DAYS])) + (f" and {len(days) - MAX_SHOWN_DAYS} days more" if len(days) > MAX_SHOWN_DAYS else "")
+    return ", ".join(map(str, days[:MAX_SHOWN_DAYS])) + (
+        f" and {len(days) - MAX_SHOWN_DAYS} days more" if len(days) > MAX_SHOWN_DAYS else ""
+    )
 
 
 def _build_decimal_expr(milli: str) -> pl.Expr:
-    return (pl.col(milli) / 1000).round(3)  # rounded, since Polars multiplies by the inverse: 2800 / 1000 were 2.8000000000000003
+    return (pl.col(milli) / 1000).round(
+        3
+    )  # rounded, since Polars multiplies by the inverse: 2800 / 1000 were 2.8000000000000003
 
 
 def _concat_frames(frames: Sequence[pl.DataFrame], schema: Schema) -> pl.DataFrame:

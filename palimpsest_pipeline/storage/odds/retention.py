@@ -106,7 +106,9 @@ def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) 
     return DayStatus.EXPORTED
 
 
-def drop_exported_days(conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S) -> RetentionResult:
+def drop_exported_days(
+    conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S
+) -> RetentionResult:
     """Drop the days older than `before` that the archive has as Postgres has them, and those without a row; commits day by day.
 
     `conn` must be outside a transaction. A day is looked at once as it is, and again when nobody else can write to it: then it goes, together
@@ -134,7 +136,9 @@ def drop_exported_days(conn: psycopg.Connection[Any], archive: Archive, before: 
 def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
     """Delete the life of fixtures that kicked off before that UTC date; returns the rows. Callers commit."""
     statement = sql.SQL("delete from {} where kickoff_date < %s")
-    n_deleted = sum(conn.execute(statement.format(quote_identifier(table)), [before]).rowcount for table in KICKOFF_DATE_TABLES)
+    n_deleted = sum(
+        conn.execute(statement.format(quote_identifier(table)), [before]).rowcount for table in KICKOFF_DATE_TABLES
+    )
     odds_alerts.delete_orphan_acknowledgements(conn, before)
     return n_deleted
 
@@ -144,7 +148,9 @@ def explain_day_status(day: date, status: DayStatus) -> str:
     return f"{status}: run `palimpsest export {day} {day}`"
 
 
-def _drop_day(conn: psycopg.Connection[Any], archive: Archive, day: date, patience_s: float, done: RetentionResult) -> None:
+def _drop_day(
+    conn: psycopg.Connection[Any], archive: Archive, day: date, patience_s: float, done: RetentionResult
+) -> None:
     for alone in (False, True):
         if alone:
             conn.rollback()
@@ -155,7 +161,9 @@ def _drop_day(conn: psycopg.Connection[Any], archive: Archive, day: date, patien
             return
     listings = _read_listings(conn, day)
     if found is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
-        record_days(conn, [build_recorded_day(entry)])  # from here on only this tells that the day is missing where the archive cannot be seen
+        record_days(
+            conn, [build_recorded_day(entry)]
+        )  # from here on only this tells that the day is missing where the archive cannot be seen
     book_sizes.save_largest_books(conn, day)
     partitions.drop_day(conn, day)
     n_forgotten = current_markets.drop_expired_listings(conn, listings, get_day_start(day + timedelta(days=1)))
@@ -173,7 +181,9 @@ def _count_rows(conn: psycopg.Connection[Any], table: str, day: date) -> int:
 def _read_listings(conn: psycopg.Connection[Any], day: date) -> list[int]:
     return [
         listing
-        for (listing,) in conn.execute(sql.SQL("select distinct listing_id from {}").format(_build_partition_identifier("captures", day))).fetchall()
+        for (listing,) in conn.execute(
+            sql.SQL("select distinct listing_id from {}").format(_build_partition_identifier("captures", day))
+        ).fetchall()
     ]
 
 

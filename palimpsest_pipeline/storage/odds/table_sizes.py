@@ -108,12 +108,16 @@ def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.
         n_prices=pl.lit(None, pl.Int64),
     )
     days = pl.DataFrame(
-        [_measure_day(conn, table, day) for table, day in partitions.read_partitions(conn).iter_rows()], schema=_get_unstamped_schema(), orient="row"
+        [_measure_day(conn, table, day) for table, day in partitions.read_partitions(conn).iter_rows()],
+        schema=_get_unstamped_schema(),
+        orient="row",
     )
     return stamp_sample(pl.concat([whole.select(list(_get_unstamped_schema())), days]), sampled_at)
 
 
-def build_file_sample(name: str, rows: Sequence[tuple[date, int, int | None, int]], sampled_at: datetime) -> pl.DataFrame:
+def build_file_sample(
+    name: str, rows: Sequence[tuple[date, int, int | None, int]], sampled_at: datetime
+) -> pl.DataFrame:
     """What lies in files (LANDING, EXPORT) as SAMPLE: rows of day, rows, prices, bytes."""
     schema = {"day": pl.Date, "n_rows": pl.Int64, "n_prices": pl.Int64, "heap_bytes": pl.Int64}
     found = pl.DataFrame(rows, schema=schema, orient="row")
@@ -127,7 +131,10 @@ def stamp_sample(frame: pl.DataFrame, sampled_at: datetime) -> pl.DataFrame:
 def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
     """Keep a sample (SAMPLE), and let go of those that are too old. Callers commit."""
     copy_rows(conn, "ops.storage_samples", sample)
-    conn.execute("delete from ops.storage_samples where sampled_at < %s", [sample.get_column("sampled_at").max() - SAMPLE_RETENTION])  # type: ignore[operator]
+    conn.execute(
+        "delete from ops.storage_samples where sampled_at < %s",
+        [sample.get_column("sampled_at").max() - SAMPLE_RETENTION],
+    )  # type: ignore[operator]
 
 
 def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
@@ -138,7 +145,9 @@ def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_byt
     history = sized.filter(pl.col("table_name").is_in(HISTORY_TABLES))
     used = history.join(history.filter(pl.col("n_prices") > 0).select("day").unique(), on="day", how="semi")
     prices, exported = (int(frame.get_column("n_prices").sum()) for frame in (history, export))
-    landing_bytes, export_bytes, history_bytes = (int(frame.get_column("bytes").sum()) for frame in (landing, export, used))
+    landing_bytes, export_bytes, history_bytes = (
+        int(frame.get_column("bytes").sum()) for frame in (landing, export, used)
+    )
     growth = _compute_growth(conn, sample.get_column("sampled_at").max(), total)  # type: ignore[arg-type]
     return Sizes(
         total_bytes=total,
@@ -176,7 +185,9 @@ def _get_unstamped_schema() -> dict[str, Any]:
 def _measure_day(conn: psycopg.Connection[Any], table: str, day: date) -> tuple[str, date, int, int | None, int, int]:
     """One row of a sample: a table's partition of a day."""
     partition = sql.Identifier("core", partitions.build_partition_name(table, day))
-    prices = sql.SQL("coalesce(sum(cardinality(array_remove(odds_milli, null))), 0)" if table == "market_changes" else "null::bigint")
+    prices = sql.SQL(
+        "coalesce(sum(cardinality(array_remove(odds_milli, null))), 0)" if table == "market_changes" else "null::bigint"
+    )
     statement = sql.SQL("select count(*), {}, pg_table_size({name}), pg_indexes_size({name}) from {}")
     row = conn.execute(statement.format(prices, partition, name=sql.Literal(partition.as_string(conn)))).fetchone()
     assert row is not None

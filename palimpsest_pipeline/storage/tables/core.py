@@ -10,7 +10,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import Mapped
 
-from palimpsest_pipeline.domain.enums import Completeness, ListingKind, MarketState, PayloadKind, Platform, Scope, Sport, Trigger
+from palimpsest_pipeline.domain.enums import (
+    Completeness,
+    ListingKind,
+    MarketState,
+    PayloadKind,
+    Platform,
+    Scope,
+    Sport,
+    Trigger,
+)
 
 from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArray, column, key, native_enum, text_enum
 
@@ -30,7 +39,12 @@ class SportRow(Base):
 
 class Bookmaker(Base):
     __tablename__ = "bookmakers"
-    __table_args__ = ({"schema": "core", "comment": "The platforms, in order of trust in names, country and kickoff (after the home platform)."},)
+    __table_args__ = (
+        {
+            "schema": "core",
+            "comment": "The platforms, in order of trust in names, country and kickoff (after the home platform).",
+        },
+    )
 
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     name: Mapped[Text] = column("Name for people.")
@@ -41,7 +55,10 @@ class Market(Base):
     __tablename__ = "markets"
     __table_args__ = (
         sa.UniqueConstraint("market_key"),
-        {"schema": "core", "comment": "Canonical markets of the vocabulary that ships with the package. market_id is append-only."},
+        {
+            "schema": "core",
+            "comment": "Canonical markets of the vocabulary that ships with the package. market_id is append-only.",
+        },
     )
 
     market_id: Mapped[SmallInt] = key("Canonical market, as history rows hold it.")
@@ -51,16 +68,23 @@ class Market(Base):
     family: Mapped[Text] = column("Kind of bet: result, total, handicap, ...")
     name: Mapped[Text] = column("Name for people: the home vocabulary's where it sells the market.")
     line_kind: Mapped[Text] = column("What its line is: none, total, handicap, ...")
-    fair_sum: Mapped[Text | None] = column("Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin.")
+    fair_sum: Mapped[Text | None] = column(
+        "Sum of fair probabilities over the outcomes (1, 2, overlap(x)); null when unknown: then no margin."
+    )
     betpawa_market_id: Mapped[Text | None] = column("BetPawa's market type id, where it sells the market.")
-    note: Mapped[Text | None] = column("What to know before its prices are compared: rules that differ between platforms; null when nothing.")
+    note: Mapped[Text | None] = column(
+        "What to know before its prices are compared: rules that differ between platforms; null when nothing."
+    )
 
 
 class MarketOutcome(Base):
     __tablename__ = "market_outcomes"
     __table_args__ = (
         sa.UniqueConstraint("market_id", "outcome_key"),
-        {"schema": "core", "comment": "Outcomes of each canonical market. The ordinal is the place in the price arrays and is append-only."},
+        {
+            "schema": "core",
+            "comment": "Outcomes of each canonical market. The ordinal is the place in the price arrays and is append-only.",
+        },
     )
 
     market_id: Mapped[SmallInt] = key("Canonical market.", foreign_key="core.markets.market_id")
@@ -74,7 +98,10 @@ class CycleRow(Base):
     __table_args__ = (
         sa.Index(None, "partition_hour"),
         sa.Index(None, "as_of"),
-        {"schema": "core", "comment": "Cycles that core has read from the landing: the facts a derived row needs about its cycle."},
+        {
+            "schema": "core",
+            "comment": "Cycles that core has read from the landing: the facts a derived row needs about its cycle.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -82,12 +109,16 @@ class CycleRow(Base):
     trigger: Mapped[Trigger] = column("What started it.", type_=text_enum(Trigger))
     scope: Mapped[Scope] = column("What it covers.", type_=text_enum(Scope))
     home_platform: Mapped[Platform] = column("Home platform in force when it was scraped.", type_=text_enum(Platform))
-    as_of: Mapped[Instant] = column("Instant its statements are about: the last discovery answer, or the last answer where nothing was discovered.")
+    as_of: Mapped[Instant] = column(
+        "Instant its statements are about: the last discovery answer, or the last answer where nothing was discovered."
+    )
 
 
 class CycleProduct(Base):
     __tablename__ = "cycle_products"
-    __table_args__ = ({"schema": "core", "comment": "What core has derived from which cycle. Committed with the rows it speaks of."},)
+    __table_args__ = (
+        {"schema": "core", "comment": "What core has derived from which cycle. Committed with the rows it speaks of."},
+    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     product: Mapped[Text] = key("What was derived (the asset's name).")
@@ -101,7 +132,10 @@ class CycleProduct(Base):
 class DiscoveryManifest(Base):
     __tablename__ = "discovery_manifest"
     __table_args__ = (
-        {"schema": "core", "comment": "Per full cycle, platform and tournament: what was declared, what was received. Only complete proves absence."},
+        {
+            "schema": "core",
+            "comment": "Per full cycle, platform and tournament: what was declared, what was received. Only complete proves absence.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -128,11 +162,15 @@ class TournamentListing(Base):
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     name: Mapped[Text] = column("Name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
-    country_iso: Mapped[Text | None] = column("ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when it is no country.")
+    country_iso: Mapped[Text | None] = column(
+        "ISO 3166 code (alpha-2, or a subdivision such as GB-ENG); null when it is no country."
+    )
     sr_tournament_id: Mapped[BigInt | None] = column("SportRadar's tournament id, where the platform publishes it.")
     first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
-    deleted_at: Mapped[Instant | None] = column("Since when a complete discovery lacks it; null while listed (soft delete).")
+    deleted_at: Mapped[Instant | None] = column(
+        "Since when a complete discovery lacks it; null while listed (soft delete)."
+    )
 
 
 class ListingClaim(Base):
@@ -148,7 +186,9 @@ class ListingClaim(Base):
     claim_hash: Mapped[BigInt] = key("Hash of the claim's content.")
     platform: Mapped[Platform] = column("Platform.", type_=text_enum(Platform))
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
-    kind: Mapped[ListingKind] = column("match; or simulated, antepost: counted and left out of coverage.", type_=text_enum(ListingKind))
+    kind: Mapped[ListingKind] = column(
+        "match; or simulated, antepost: counted and left out of coverage.", type_=text_enum(ListingKind)
+    )
     tournament_external_id: Mapped[Text] = column("The platform's own tournament id.")
     tournament_name: Mapped[Text] = column("Tournament name as the platform writes it.")
     country_raw: Mapped[Text | None] = column("Country or region as the platform writes it.")
@@ -163,7 +203,9 @@ class ListingClaim(Base):
 class ListingObservation(Base):
     __tablename__ = "listing_observations"
     __table_args__ = (
-        sa.ForeignKeyConstraint(["listing_id", "claim_hash"], ["core.listing_claims.listing_id", "core.listing_claims.claim_hash"]),
+        sa.ForeignKeyConstraint(
+            ["listing_id", "claim_hash"], ["core.listing_claims.listing_id", "core.listing_claims.claim_hash"]
+        ),
         sa.Index(None, "listing_id", "observed_at"),
         {
             "schema": "core",
@@ -175,7 +217,9 @@ class ListingObservation(Base):
     listing_id: Mapped[int] = key("Listing.")
     claim_hash: Mapped[BigInt] = column("The claim it made.")
     observed_at: Mapped[Instant] = column("When the answer that showed it last in this cycle was received.")
-    seen_in: Mapped[PayloadKind] = column("listing: discovery showed it; detail: only its own answer did.", type_=text_enum(PayloadKind))
+    seen_in: Mapped[PayloadKind] = column(
+        "listing: discovery showed it; detail: only its own answer did.", type_=text_enum(PayloadKind)
+    )
     n_markets_declared: Mapped[int | None] = column("Markets the platform declares for it; null when it declares none.")
 
 
@@ -220,12 +264,19 @@ class EventListing(Base):
     first_seen_at: Mapped[Instant] = column("First time an answer showed it.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed it.")
     last_cycle_id: Mapped[BigInt] = column("Cycle of last_seen_at.")
-    deleted_at: Mapped[Instant | None] = column("Since when complete discoveries lack it before its kickoff; null while listed (soft delete).")
+    deleted_at: Mapped[Instant | None] = column(
+        "Since when complete discoveries lack it before its kickoff; null while listed (soft delete)."
+    )
 
 
 class KickoffVersion(Base):
     __tablename__ = "kickoff_versions"
-    __table_args__ = ({"schema": "core", "comment": "Kickoffs a platform has claimed for a listing, each from the answer that first showed it."},)
+    __table_args__ = (
+        {
+            "schema": "core",
+            "comment": "Kickoffs a platform has claimed for a listing, each from the answer that first showed it.",
+        },
+    )
 
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     observed_from: Mapped[Instant] = key("First answer with this kickoff.")
@@ -237,7 +288,9 @@ class Tournament(Base):
     __tablename__ = "tournaments"
     __table_args__ = ({"schema": "core", "comment": "Tournaments across platforms. The key never rests on a name."},)
 
-    tournament_key: Mapped[Text] = key("sr:<SportRadar tournament id> where one is known, else <platform>:<external id>.")
+    tournament_key: Mapped[Text] = key(
+        "sr:<SportRadar tournament id> where one is known, else <platform>:<external id>."
+    )
     sport: Mapped[Sport] = column("Sport.", type_=text_enum(Sport))
     country: Mapped[Text | None] = column("Country of the most trusted platform's claim.")
     display_name: Mapped[Text] = column("Name of the most trusted platform's claim.")
@@ -245,21 +298,28 @@ class Tournament(Base):
 
 class TournamentLink(Base):
     __tablename__ = "tournament_links"
-    __table_args__ = ({"schema": "core", "comment": "Which platform tournament belongs to which tournament, and by what evidence."},)
+    __table_args__ = (
+        {"schema": "core", "comment": "Which platform tournament belongs to which tournament, and by what evidence."},
+    )
 
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     external_id: Mapped[Text] = key("The platform's own tournament id.")
     tournament_key: Mapped[Text] = column("Tournament.", foreign_key="core.tournaments.tournament_key")
     method: Mapped[Text] = column("sportradar: own id; votes: shared fixtures; alone: nothing links it.")
     n_votes: Mapped[int] = column("Shared fixtures that vote for the link.")
-    confidence: Mapped[float] = column("Share of its matched fixtures that vote for the link, 0 to 1; 1 for its own id.", type_=sa.Double)
+    confidence: Mapped[float] = column(
+        "Share of its matched fixtures that vote for the link, 0 to 1; 1 for its own id.", type_=sa.Double
+    )
 
 
 class Fixture(Base):
     __tablename__ = "fixtures"
     __table_args__ = (
         sa.Index(None, "effective_kickoff"),
-        {"schema": "core", "comment": "One row per real match (SportRadar id), joined from its listings each time: order of arrival cannot matter."},
+        {
+            "schema": "core",
+            "comment": "One row per real match (SportRadar id), joined from its listings each time: order of arrival cannot matter.",
+        },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
@@ -269,7 +329,9 @@ class Fixture(Base):
     tournament_name: Mapped[Text] = column("Tournament name of the claim that was chosen.")
     home_team: Mapped[Text] = column("Home side of the claim that was chosen.")
     away_team: Mapped[Text] = column("Away side of the claim that was chosen.")
-    metadata_source: Mapped[Platform] = column("Whose claim was chosen: home, else by trust.", type_=text_enum(Platform))
+    metadata_source: Mapped[Platform] = column(
+        "Whose claim was chosen: home, else by trust.", type_=text_enum(Platform)
+    )
     effective_kickoff: Mapped[Instant] = column("Kickoff of the claim that was chosen; one for all uses.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     platforms: Mapped[TextArray] = column("Platforms that list it, in order of trust.")
@@ -308,7 +370,9 @@ class Capture(Base):
     n_prices_merged: Mapped[int | None] = column(
         "Priced outcomes left out: another market of the answer has the bet, or another feed the market; null: written before these were counted."
     )
-    n_changed: Mapped[int] = column("Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe.")
+    n_changed: Mapped[int] = column(
+        "Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe."
+    )
     keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
 
@@ -343,12 +407,18 @@ class MarketChange(Base):
     # rows are replaced together, so a duplicate cannot arise through the writer.
     # Widest columns first: alignment padding is paid on every row of the largest table.
     observed_at: Mapped[Instant] = column("Answer that showed the change.")
-    off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed though it is in the answer; null: none is off.")
+    off_mask: Mapped[BigInt | None] = column(
+        "Bit i-1 set: outcome i cannot be backed though it is in the answer; null: none is off."
+    )
     listing_id: Mapped[int] = column("Listing.")
     line_id: Mapped[int] = column("Market on a line: ops.market_lines.")
-    state: Mapped[MarketState] = column("offered, suspended, no_price; withdrawn: the answer lacks it.", type_=MARKET_STATE)
+    state: Mapped[MarketState] = column(
+        "offered, suspended, no_price; withdrawn: the answer lacks it.", type_=MARKET_STATE
+    )
     keyframe: Mapped[bool] = column("Written because a day begins, not because it changed.")
-    odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer))
+    odds_milli: Mapped[IntArray] = column(
+        "Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer)
+    )
 
     __mapper_args__ = {"primary_key": [listing_id, observed_at, line_id]}  # noqa: RUF012
 
@@ -369,19 +439,28 @@ class CurrentMarket(Base):
     changed_at: Mapped[Instant] = column("Answer since which it stands so (a keyframe does not count as change).")
     off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed; null: none is off.")
     state: Mapped[MarketState] = column("State.", type_=MARKET_STATE)
-    odds_milli: Mapped[IntArray] = column("Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer))
+    odds_milli: Mapped[IntArray] = column(
+        "Decimal odds x 1000 by outcome ordinal; null: no price.", type_=pg.ARRAY(sa.Integer)
+    )
     state_since: Mapped[Instant] = column("Answer since which it is in this state, at whatever prices.")
 
 
 class UnmappedMarket(Base):
     __tablename__ = "unmapped_markets"
-    __table_args__ = ({"schema": "core", "comment": "Per cycle: markets seen that the vocabulary does not know. Their prices wait in the landing."},)
+    __table_args__ = (
+        {
+            "schema": "core",
+            "comment": "Per cycle: markets seen that the vocabulary does not know. Their prices wait in the landing.",
+        },
+    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
-    specifier_schema: Mapped[Text] = key("Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.")
+    specifier_schema: Mapped[Text] = key(
+        "Names of the parts of its specifiers, sorted, joined by |; '' when it comes without."
+    )
     error_class: Mapped[Text] = key("unknown_market, unknown_param or no_matching_outcomes.")
     name: Mapped[Text] = column("The platform's own name for it.")
     sample_specifier: Mapped[Text] = column("One specifier it came with.")
@@ -395,7 +474,10 @@ class UnmappedMarket(Base):
 class MappingCount(Base):
     __tablename__ = "mapping_counts"
     __table_args__ = (
-        {"schema": "core", "comment": "Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary said."},
+        {
+            "schema": "core",
+            "comment": "Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary said.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")

@@ -40,9 +40,13 @@ SPECIFIER = "Canonical specifier; '' when the market has none."
 
 class DirtyFixture(Base):
     __tablename__ = "dirty_fixtures"
-    __table_args__ = ({"schema": "mart", "comment": "Fixtures that a cycle touched since what is derived of them was last derived."},)
+    __table_args__ = (
+        {"schema": "mart", "comment": "Fixtures that a cycle touched since what is derived of them was last derived."},
+    )
 
-    product: Mapped[FixtureProduct] = key("What is due: prices (comparisons and gaps), odds_alerts.", type_=text_enum(FixtureProduct, "product"))
+    product: Mapped[FixtureProduct] = key(
+        "What is due: prices (comparisons and gaps), odds_alerts.", type_=text_enum(FixtureProduct, "product")
+    )
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     marked_at: Mapped[Instant] = column("When it was marked last.")
 
@@ -62,9 +66,12 @@ class ComparedListing(Base):
     platform: Mapped[Platform] = key("Platform, home or a competitor.", type_=PLATFORM)
     home_platform: Mapped[Platform] = column(HOME, type_=PLATFORM)
     answered_at: Mapped[Instant | None] = column("Last answer of the listing; null without one.")
-    home_answered_at: Mapped[Instant | None] = column("Home's last answer on the fixture; null when home does not list it.")
+    home_answered_at: Mapped[Instant | None] = column(
+        "Home's last answer on the fixture; null when home does not list it."
+    )
     skew_s: Mapped[float | None] = column(
-        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.", type_=sa.Double
+        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.",
+        type_=sa.Double,
     )
     dropped_at: Mapped[Instant | None] = column("Since when complete discoveries lack it; null while it is listed.")
     as_of: Mapped[Instant] = column(AS_OF)
@@ -92,21 +99,35 @@ class PriceComparison(Base):
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
-    home_state: Mapped[MarketState] = column("Best state of the outcomes on home; withdrawn: it is no longer there.", type_=MARKET_STATE)
+    home_state: Mapped[MarketState] = column(
+        "Best state of the outcomes on home; withdrawn: it is no longer there.", type_=MARKET_STATE
+    )
     platform_state: Mapped[MarketState] = column("The same on the competitor.", type_=MARKET_STATE)
-    home_margin: Mapped[float | None] = column("Margin of the market on home; null when it cannot be computed.", type_=sa.Double)
+    home_margin: Mapped[float | None] = column(
+        "Margin of the market on home; null when it cannot be computed.", type_=sa.Double
+    )
     platform_margin: Mapped[float | None] = column("Margin of the market on the competitor.", type_=sa.Double)
-    home_share: Mapped[float | None] = column("Fair probability of an outcome x its odds on home; null without a margin.", type_=sa.Double)
+    home_share: Mapped[float | None] = column(
+        "Fair probability of an outcome x its odds on home; null without a margin.", type_=sa.Double
+    )
     platform_share: Mapped[float | None] = column("The same on the competitor.", type_=sa.Double)
     cross_book_sum_inverse: Mapped[float | None] = column(
         "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every outcome of a complete set has one.",
         type_=sa.Double,
     )
-    home_off_mask: Mapped[BigInt | None] = column("Bit i-1 set: outcome i cannot be backed on home though it is there; null: none is off.")
+    home_off_mask: Mapped[BigInt | None] = column(
+        "Bit i-1 set: outcome i cannot be backed on home though it is there; null: none is off."
+    )
     platform_off_mask: Mapped[BigInt | None] = column("The same on the competitor.")
-    home_tied_best_mask: Mapped[BigInt | None] = column("Bit i-1 set: on outcome i home offers most together with others; null: on none.")
-    arb: Mapped[bool | None] = column("That sum is below the number of outcomes that win: backing each at its best price wins; null without it.")
-    home_odds_milli: Mapped[IntArray | None] = column("Decimal odds x 1000 of home by outcome ordinal (a single outcome: one place); null: no price.")
+    home_tied_best_mask: Mapped[BigInt | None] = column(
+        "Bit i-1 set: on outcome i home offers most together with others; null: on none."
+    )
+    arb: Mapped[bool | None] = column(
+        "That sum is below the number of outcomes that win: backing each at its best price wins; null without it."
+    )
+    home_odds_milli: Mapped[IntArray | None] = column(
+        "Decimal odds x 1000 of home by outcome ordinal (a single outcome: one place); null: no price."
+    )
     platform_odds_milli: Mapped[IntArray | None] = column("The same of the competitor.")
     best_odds_milli: Mapped[IntArray | None] = column("What best_platform offers, by outcome.")
     best_platform: Mapped[list[Platform] | None] = column(
@@ -115,7 +136,8 @@ class PriceComparison(Base):
         type_=pg.ARRAY(PLATFORM),
     )
     rank_home: Mapped[list[int] | None] = column(
-        "By outcome 1 + how many comparable competitors offer more; null when home is comparable with none.", type_=pg.ARRAY(sa.SmallInteger)
+        "By outcome 1 + how many comparable competitors offer more; null when home is comparable with none.",
+        type_=pg.ARRAY(sa.SmallInteger),
     )
 
 
@@ -144,11 +166,15 @@ class AvailabilityGap(Base):
         "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no look).",
         type_=native_enum(GapType, "gap_type", "mart"),
     )
-    home_state: Mapped[AvailabilityState | None] = column("State on home, the best of its outcomes'; null: never seen there.", type_=STATE)
+    home_state: Mapped[AvailabilityState | None] = column(
+        "State on home, the best of its outcomes'; null: never seen there.", type_=STATE
+    )
     platform_state: Mapped[AvailabilityState | None] = column(
         "State on the competitor, the best of its outcomes'; null: never seen there.", type_=STATE
     )
-    market_priority: Mapped[SmallInt | None] = column("Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.")
+    market_priority: Mapped[SmallInt | None] = column(
+        "Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets."
+    )
 
 
 class OddsAlert(Base):
@@ -164,7 +190,9 @@ class OddsAlert(Base):
         },
     )
 
-    alert_id: Mapped[BigInt] = key("Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived.")
+    alert_id: Mapped[BigInt] = key(
+        "Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived."
+    )
     alert_type: Mapped[OddsAlertType] = column(
         "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the competitor's moved apart. "
         "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an answer lacks it. "
@@ -188,15 +216,26 @@ class OddsAlert(Base):
     )
     baseline_odds: Mapped[Odds | None] = column("The outcome's price then; home_outlier: median of the competitors'.")
     current_odds: Mapped[Odds | None] = column("The outcome's price at the peak.")
-    change_rel: Mapped[float | None] = column("What peak_change_rel was when it opened, of the outcome that was furthest off then.", type_=sa.Double)
-    window_minutes: Mapped[float | None] = column("Window over which prices moved, minutes; null where none is compared over time.", type_=sa.Double)
-    competitor: Mapped[Platform | None] = column("Competitor that moved the other way; null but for it.", type_=text_enum(Platform, "competitor"))
+    change_rel: Mapped[float | None] = column(
+        "What peak_change_rel was when it opened, of the outcome that was furthest off then.", type_=sa.Double
+    )
+    window_minutes: Mapped[float | None] = column(
+        "Window over which prices moved, minutes; null where none is compared over time.", type_=sa.Double
+    )
+    competitor: Mapped[Platform | None] = column(
+        "Competitor that moved the other way; null but for it.", type_=text_enum(Platform, "competitor")
+    )
     competitor_odds: Mapped[Odds | None] = column("Its price at the peak.")
     competitor_change_rel: Mapped[float | None] = column("Its change over the window, at the peak.", type_=sa.Double)
-    opened_at: Mapped[Instant] = column("Answer that passed the threshold; event_dropped: discovery that lacked the listing.")
-    peak_at: Mapped[Instant | None] = column("Answer that first showed it at its largest; null where no price is compared.")
+    opened_at: Mapped[Instant] = column(
+        "Answer that passed the threshold; event_dropped: discovery that lacked the listing."
+    )
+    peak_at: Mapped[Instant | None] = column(
+        "Answer that first showed it at its largest; null where no price is compared."
+    )
     peak_change_rel: Mapped[float | None] = column(
-        "current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home's.", type_=sa.Double
+        "current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home's.",
+        type_=sa.Double,
     )
     closed_at: Mapped[Instant | None] = column(
         "Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), or the kickoff; null while open."

@@ -8,7 +8,15 @@ from datetime import date
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
 
-from palimpsest_pipeline.domain.enums import AvailabilityState, BucketScheme, CloseQuality, ListingEnd, MarginStatus, OpenQuality, Platform
+from palimpsest_pipeline.domain.enums import (
+    AvailabilityState,
+    BucketScheme,
+    CloseQuality,
+    ListingEnd,
+    MarginStatus,
+    OpenQuality,
+    Platform,
+)
 
 from .base import Base, BigInt, Instant, Json, Odds, SmallInt, Text, column, key, text_enum
 
@@ -20,7 +28,12 @@ COMPUTED = "When it was computed."
 
 class DirtyKickoffDate(Base):
     __tablename__ = "dirty_kickoff_dates"
-    __table_args__ = ({"schema": "mart", "comment": "Kickoff dates on which a cycle changed something since their life was last derived."},)
+    __table_args__ = (
+        {
+            "schema": "mart",
+            "comment": "Kickoff dates on which a cycle changed something since their life was last derived.",
+        },
+    )
 
     kickoff_date: Mapped[date] = key(KICKOFF_DATE)
     cycle_id: Mapped[BigInt] = key("Cycle that changed something.")
@@ -41,17 +54,31 @@ class AvailabilityInterval(Base):
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary; '*' for the listing as a whole.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
-    valid_from: Mapped[Instant] = key("Since when: the answer or discovery that shows it, the kickoff, or when the last look grew too old.")
-    valid_to: Mapped[Instant | None] = column("Until when, not included: valid_from of the next interval; null: it still holds.")
+    valid_from: Mapped[Instant] = key(
+        "Since when: the answer or discovery that shows it, the kickoff, or when the last look grew too old."
+    )
+    valid_to: Mapped[Instant | None] = column(
+        "Until when, not included: valid_from of the next interval; null: it still holds."
+    )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
-    state: Mapped[AvailabilityState] = column("What it was, or why nothing is known.", type_=text_enum(AvailabilityState))
-    n_outcomes_active: Mapped[int | None] = column("Outcomes that could be backed at its begin; null when not observed, and for the listing.")
-    n_outcomes: Mapped[int | None] = column("Outcomes listed at its begin; null when not observed, and for the listing.")
-    first_cycle: Mapped[BigInt | None] = column("Cycle that showed it first; null when no cycle did (kickoff, silence).")
+    state: Mapped[AvailabilityState] = column(
+        "What it was, or why nothing is known.", type_=text_enum(AvailabilityState)
+    )
+    n_outcomes_active: Mapped[int | None] = column(
+        "Outcomes that could be backed at its begin; null when not observed, and for the listing."
+    )
+    n_outcomes: Mapped[int | None] = column(
+        "Outcomes listed at its begin; null when not observed, and for the listing."
+    )
+    first_cycle: Mapped[BigInt | None] = column(
+        "Cycle that showed it first; null when no cycle did (kickoff, silence)."
+    )
     last_cycle: Mapped[BigInt | None] = column("Last cycle that confirmed it; null like first_cycle.")
     n_confirmations: Mapped[int] = column("Looks that showed it so, the first included.")
     last_confirmed_at: Mapped[Instant | None] = column("Last look that showed it so; null without one.")
-    minutes_to_kickoff_at_start: Mapped[float] = column("From valid_from to the effective kickoff, minutes; negative after it.", type_=sa.Double)
+    minutes_to_kickoff_at_start: Mapped[float] = column(
+        "From valid_from to the effective kickoff, minutes; negative after it.", type_=sa.Double
+    )
     reason_detail: Mapped[Text] = column("Why nothing is known, or why it ended, in words; '' when an answer says it.")
     as_of: Mapped[Instant] = column(AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
@@ -62,35 +89,56 @@ class OpenClose(Base):
     __tablename__ = "open_close"
     __table_args__ = (
         sa.Index(None, "kickoff_date"),
-        {"schema": "mart", "comment": "First and last price of each outcome before the effective kickoff, each with how far it can be trusted."},
+        {
+            "schema": "mart",
+            "comment": "First and last price of each outcome before the effective kickoff, each with how far it can be trusted.",
+        },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
-    outcome_key: Mapped[Text] = key("Outcome of the vocabulary, or the outcome's own name where a market has open outcomes.")
+    outcome_key: Mapped[Text] = key(
+        "Outcome of the vocabulary, or the outcome's own name where a market has open outcomes."
+    )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     open_odds: Mapped[Odds | None] = column("First price that could be backed before kickoff; null without one.")
     open_observed_at: Mapped[Instant | None] = column("Answer that showed it.")
-    open_minutes_to_kickoff: Mapped[float | None] = column("From open_observed_at to the effective kickoff, minutes.", type_=sa.Double)
-    open_quality: Mapped[OpenQuality | None] = column("How near it is to the first price there was; null without one.", type_=text_enum(OpenQuality))
-    prev_absent_cycle: Mapped[BigInt | None] = column("Last cycle before it that proved that there was no price; null when none did.")
-    close_odds: Mapped[Odds | None] = column("Last price that could be backed before kickoff; null without one, and while kickoff is to come.")
+    open_minutes_to_kickoff: Mapped[float | None] = column(
+        "From open_observed_at to the effective kickoff, minutes.", type_=sa.Double
+    )
+    open_quality: Mapped[OpenQuality | None] = column(
+        "How near it is to the first price there was; null without one.", type_=text_enum(OpenQuality)
+    )
+    prev_absent_cycle: Mapped[BigInt | None] = column(
+        "Last cycle before it that proved that there was no price; null when none did."
+    )
+    close_odds: Mapped[Odds | None] = column(
+        "Last price that could be backed before kickoff; null without one, and while kickoff is to come."
+    )
     close_observed_at: Mapped[Instant | None] = column("Answer since which it stood.")
     close_last_confirmed_at: Mapped[Instant | None] = column("Last answer before kickoff that showed it.")
-    close_lag_s: Mapped[float | None] = column("From close_last_confirmed_at to the effective kickoff, seconds.", type_=sa.Double)
+    close_lag_s: Mapped[float | None] = column(
+        "From close_last_confirmed_at to the effective kickoff, seconds.", type_=sa.Double
+    )
     close_quality: Mapped[CloseQuality | None] = column(
         "How near it is to the price at kickoff; null while kickoff is to come.", type_=text_enum(CloseQuality)
     )
     effective_kickoff: Mapped[Instant] = column("Kickoff that open and close refer to.")
     kickoff_version: Mapped[SmallInt] = column("Number of that kickoff among those claimed, from 1.")
-    n_changes: Mapped[int] = column("Changes of its price or of whether it could be backed, before kickoff, the first price not counted.")
+    n_changes: Mapped[int] = column(
+        "Changes of its price or of whether it could be backed, before kickoff, the first price not counted."
+    )
     min_odds: Mapped[Odds | None] = column("Lowest price that could be backed before kickoff.")
     max_odds: Mapped[Odds | None] = column("Highest price that could be backed before kickoff.")
     move_rel: Mapped[float | None] = column("close_odds / open_odds - 1.", type_=sa.Double)
-    open_margin: Mapped[float | None] = column("Margin of the market at open_observed_at; null when it cannot be computed.", type_=sa.Double)
-    close_margin: Mapped[float | None] = column("Margin of the market at close_last_confirmed_at; null when it cannot be computed.", type_=sa.Double)
+    open_margin: Mapped[float | None] = column(
+        "Margin of the market at open_observed_at; null when it cannot be computed.", type_=sa.Double
+    )
+    close_margin: Mapped[float | None] = column(
+        "Margin of the market at close_last_confirmed_at; null when it cannot be computed.", type_=sa.Double
+    )
     as_of: Mapped[Instant] = column(AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)
     computed_at: Mapped[Instant] = column(COMPUTED)
@@ -100,7 +148,10 @@ class ListingLeadTime(Base):
     __tablename__ = "listing_lead_time"
     __table_args__ = (
         sa.Index(None, "kickoff_date"),
-        {"schema": "mart", "comment": "How long before kickoff each platform listed and priced a fixture, and who was first."},
+        {
+            "schema": "mart",
+            "comment": "How long before kickoff each platform listed and priced a fixture, and who was first.",
+        },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
@@ -109,15 +160,24 @@ class ListingLeadTime(Base):
     first_listed_at: Mapped[Instant] = column("First time an answer showed the listing.")
     first_priced_at: Mapped[Instant | None] = column("First answer with a price; null without one.")
     first_market_depth: Mapped[int | None] = column("Markets priced in that answer.")
-    listed_censored: Mapped[bool] = column("No complete discovery before first_listed_at proves that it was not listed: it may be older.")
-    kickoff_at_first_listing: Mapped[Instant | None] = column("Kickoff the platform claimed then; null when all it claimed were refused as absurd.")
+    listed_censored: Mapped[bool] = column(
+        "No complete discovery before first_listed_at proves that it was not listed: it may be older."
+    )
+    kickoff_at_first_listing: Mapped[Instant | None] = column(
+        "Kickoff the platform claimed then; null when all it claimed were refused as absurd."
+    )
     effective_kickoff: Mapped[Instant] = column("Kickoff that the lead refers to.")
     lead_days_listed: Mapped[float] = column("From first_listed_at to the effective kickoff, days.", type_=sa.Double)
-    lead_days_priced: Mapped[float | None] = column("From first_priced_at to the effective kickoff, days.", type_=sa.Double)
-    home_lead_diff_days: Mapped[float | None] = column(
-        "lead_days_listed less that of the home platform: positive when this platform was earlier; null when home does not list it.", type_=sa.Double
+    lead_days_priced: Mapped[float | None] = column(
+        "From first_priced_at to the effective kickoff, days.", type_=sa.Double
     )
-    n_markets_at_72h: Mapped[int | None] = column("Markets priced in the last answer up to 72 h before kickoff; null without one.")
+    home_lead_diff_days: Mapped[float | None] = column(
+        "lead_days_listed less that of the home platform: positive when this platform was earlier; null when home does not list it.",
+        type_=sa.Double,
+    )
+    n_markets_at_72h: Mapped[int | None] = column(
+        "Markets priced in the last answer up to 72 h before kickoff; null without one."
+    )
     n_markets_at_24h: Mapped[int | None] = column("... up to 24 h before kickoff.")
     n_markets_at_1h: Mapped[int | None] = column("... up to 1 h before kickoff.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed the listing.")
@@ -144,7 +204,9 @@ class MarketMargin(Base):
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     market_key: Mapped[Text] = key("Market of the vocabulary.")
     specifier: Mapped[Text] = key("Canonical specifier; '' when the market has none.")
-    observed_from: Mapped[Instant] = key("Answer that first showed these prices, or showed them again after they had ceased to stand.")
+    observed_from: Mapped[Instant] = key(
+        "Answer that first showed these prices, or showed them again after they had ceased to stand."
+    )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     last_confirmed_at: Mapped[Instant] = column("Last answer that showed them.")
     observed_to: Mapped[Instant | None] = column(
@@ -154,8 +216,12 @@ class MarketMargin(Base):
     n_outcomes: Mapped[SmallInt] = column("Outcomes that can be backed.")
     n_expected: Mapped[SmallInt | None] = column("Outcomes of the complete set; null when they are not enumerated.")
     winners_k: Mapped[SmallInt | None] = column("Outcomes that win; null when unknown.")
-    sum_inverse: Mapped[float | None] = column("Sum of the inverse odds of what can be backed; null when nothing can.", type_=sa.Double)
-    margin: Mapped[float | None] = column("sum_inverse / winners_k - 1; null unless margin_status is ok or negative.", type_=sa.Double)
+    sum_inverse: Mapped[float | None] = column(
+        "Sum of the inverse odds of what can be backed; null when nothing can.", type_=sa.Double
+    )
+    margin: Mapped[float | None] = column(
+        "sum_inverse / winners_k - 1; null unless margin_status is ok or negative.", type_=sa.Double
+    )
     payout: Mapped[float | None] = column("winners_k / sum_inverse; null like margin.", type_=sa.Double)
     margin_status: Mapped[MarginStatus] = column("What can be said of the margin.", type_=text_enum(MarginStatus))
     margin_reference_pct: Mapped[float | None] = column(
@@ -189,11 +255,17 @@ class MarginTtkBucket(Base):
         "Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, 1-3h, 15-60m, <15m. In-play has no "
         "rows: nothing after kickoff is used."
     )
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform, "home_platform"))
+    home_platform: Mapped[Platform] = column(
+        "Home platform it was computed for.", type_=text_enum(Platform, "home_platform")
+    )
     n_fixtures: Mapped[int] = column("Fixtures with a margin in the bucket.")
-    n_observed_minutes: Mapped[float] = column("Minutes in which a margin stood, over all fixtures and lines.", type_=sa.Double)
+    n_observed_minutes: Mapped[float] = column(
+        "Minutes in which a margin stood, over all fixtures and lines.", type_=sa.Double
+    )
     margin_tw_mean: Mapped[float] = column("Mean margin, weighted by minutes.", type_=sa.Double)
-    margin_p50: Mapped[float] = column("Median margin: the least one that was not exceeded in half of the minutes.", type_=sa.Double)
+    margin_p50: Mapped[float] = column(
+        "Median margin: the least one that was not exceeded in half of the minutes.", type_=sa.Double
+    )
     margin_min: Mapped[float] = column("Least margin.", type_=sa.Double)
     margin_max: Mapped[float] = column("Largest margin.", type_=sa.Double)
     home_minus_platform_tw_mean: Mapped[float | None] = column(
@@ -233,12 +305,18 @@ class GapCount(Base):
     )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     tournament_key: Mapped[Text] = column("Tournament.")
-    home_platform: Mapped[Platform] = column("Home platform it was computed for.", type_=text_enum(Platform, "home_platform"))
+    home_platform: Mapped[Platform] = column(
+        "Home platform it was computed for.", type_=text_enum(Platform, "home_platform")
+    )
     n_both: Mapped[int] = column("Markets that both offered (each line counts).")
     n_home_missing: Mapped[int] = column("Markets that the competitor offered and home lacked.")
     n_platform_missing: Mapped[int] = column("Markets that home offered and the competitor lacked.")
-    n_home_suspended: Mapped[int] = column("Markets that the competitor offered and home listed, suspended or without a price.")
-    n_platform_suspended: Mapped[int] = column("Markets that home offered and the competitor listed, suspended or without a price.")
+    n_home_suspended: Mapped[int] = column(
+        "Markets that the competitor offered and home listed, suspended or without a price."
+    )
+    n_platform_suspended: Mapped[int] = column(
+        "Markets that home offered and the competitor listed, suspended or without a price."
+    )
     n_unknown: Mapped[int] = column("Markets that one offered while the other was not observed.")
     as_of: Mapped[Instant] = column(AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)

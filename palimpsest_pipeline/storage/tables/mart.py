@@ -5,12 +5,31 @@ from sqlalchemy.orm import Mapped
 
 from palimpsest_pipeline.domain.enums import Completeness, FixtureClass, Platform, PresenceEvidence, Sport, TriageStatus
 
-from .base import Base, BigInt, BigIntArray, Instant, Json, Ratio, SmallInt, Text, TextArray, column, key, ratio_checks, text_enum
+from .base import (
+    Base,
+    BigInt,
+    BigIntArray,
+    Instant,
+    Json,
+    Ratio,
+    SmallInt,
+    Text,
+    TextArray,
+    column,
+    key,
+    ratio_checks,
+    text_enum,
+)
 
 
 class CycleProduct(Base):
     __tablename__ = "cycle_products"
-    __table_args__ = ({"schema": "mart", "comment": "What the mart has derived from which cycle. Committed with the rows it speaks of."},)
+    __table_args__ = (
+        {
+            "schema": "mart",
+            "comment": "What the mart has derived from which cycle. Committed with the rows it speaks of.",
+        },
+    )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     product: Mapped[Text] = key("What was derived (the asset's name).")
@@ -45,12 +64,15 @@ class CoverageFixture(Base):
     platforms: Mapped[TextArray] = column("Platforms that list it.")
     n_listings_by_platform: Mapped[Json] = column("Listings per platform.")
     fixture_class: Mapped[FixtureClass] = column(
-        "matched: home and a competitor; home_only; competitor_only; undetermined: a platform could not be looked at.", type_=text_enum(FixtureClass)
+        "matched: home and a competitor; home_only; competitor_only; undetermined: a platform could not be looked at.",
+        type_=text_enum(FixtureClass),
     )
     n_competitors: Mapped[SmallInt] = column("Competitors that list it.")
     kickoff_max_delta_s: Mapped[BigInt] = column("Largest difference between the platforms' kickoffs, seconds.")
     rotated: Mapped[bool] = column("Some platform has home and away swapped.")
-    suspect_code: Mapped[Text | None] = column("kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd.")
+    suspect_code: Mapped[Text | None] = column(
+        "kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd."
+    )
     evidence: Mapped[PresenceEvidence] = column(
         "complete: every platform's discovery of this cycle; carried: some platform's earlier one; partial: some platform could not be looked at.",
         type_=text_enum(PresenceEvidence),
@@ -101,8 +123,13 @@ class MatchRatePlatform(Base):
     __tablename__ = "match_rate_platform"
     __table_args__ = (
         sa.Index(None, "as_of"),
-        *ratio_checks("listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy"),
-        {"schema": "mart", "comment": "Match rates per platform and overall, each with its denominator in its name, as of each cycle."},
+        *ratio_checks(
+            "listing_match_rate", "fixture_match_rate", "home_covered_rate", "overall_match_rate", "link_accuracy"
+        ),
+        {
+            "schema": "mart",
+            "comment": "Match rates per platform and overall, each with its denominator in its name, as of each cycle.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -119,16 +146,26 @@ class MatchRatePlatform(Base):
     fixture_match_rate: Mapped[Ratio | None] = column("n_matched_fixtures / n_fixtures.")
     home_covered_rate: Mapped[Ratio | None] = column("n_matched_fixtures / fixtures on home.")
     overall_match_rate: Mapped[Ratio | None] = column("Row 'all': matched / union; null elsewhere.")
-    link_accuracy: Mapped[Ratio | None] = column("Linked listings / listings whose fixture home lists; 1 by construction, kept as a check.")
+    link_accuracy: Mapped[Ratio | None] = column(
+        "Linked listings / listings whose fixture home lists; 1 by construction, kept as a check."
+    )
     n_home: Mapped[int] = column("Fixtures on home.")
-    n_home_only: Mapped[int] = column("Row 'all': fixtures known to be on home only. Platform row: on home and known to be missing here.")
-    n_competitor_only: Mapped[int] = column("Row 'all': fixtures known to be missing on home. Platform row: those of them listed here.")
+    n_home_only: Mapped[int] = column(
+        "Row 'all': fixtures known to be on home only. Platform row: on home and known to be missing here."
+    )
+    n_competitor_only: Mapped[int] = column(
+        "Row 'all': fixtures known to be missing on home. Platform row: those of them listed here."
+    )
     n_undetermined: Mapped[int] = column("Fixtures whose class is unknown since a platform could not be looked at.")
     n_union: Mapped[int] = column("Row 'all': all fixtures. Platform row: fixtures on home or here.")
     dup_ratio: Mapped[Ratio | None] = column("n_listings_with_sr / n_fixtures (1 or more).")
-    completeness: Mapped[Completeness] = column("Of this cycle's discovery: complete, partial or failed.", type_=text_enum(Completeness))
+    completeness: Mapped[Completeness] = column(
+        "Of this cycle's discovery: complete, partial or failed.", type_=text_enum(Completeness)
+    )
     evidence: Mapped[PresenceEvidence] = column("What the row rests on.", type_=text_enum(PresenceEvidence))
-    delta_vs_prev: Mapped[Ratio | None] = column("Change of n_fixtures against the cycle before, as a share of it; null for the first.")
+    delta_vs_prev: Mapped[Ratio | None] = column(
+        "Change of n_fixtures against the cycle before, as a share of it; null for the first."
+    )
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     computed_at: Mapped[Instant] = column("When it was computed.")
 
@@ -144,13 +181,17 @@ class RunQuality(Base):
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     stage: Mapped[Text] = key("discovery, capture or storage.")
     as_of: Mapped[Instant] = column("Instant the cycle is about.")
-    declared: Mapped[int | None] = column("Entries promised: declared listings, targets, or parsed answers; null when none is declared.")
+    declared: Mapped[int | None] = column(
+        "Entries promised: declared listings, targets, or parsed answers; null when none is declared."
+    )
     discovered: Mapped[int] = column("Match listings discovered.")
     fetched: Mapped[int] = column("Usable answers.")
     parsed: Mapped[int] = column("Answers read.")
     rejected: Mapped[int] = column("Answers or entries refused.")
     stored: Mapped[int] = column("Rows of history stand behind it: captures (storage), listings (discovery).")
-    changed: Mapped[int] = column("Markets that changed since the answer before; an answer's at most as many as it has. Keyframes do not count.")
+    changed: Mapped[int] = column(
+        "Markets that changed since the answer before; an answer's at most as many as it has. Keyframes do not count."
+    )
     confirmed: Mapped[int] = column("Markets that stand as in the answer before. Keyframes do not count.")
     errors_by_class: Mapped[Json] = column("Failed attempts by failure class.")
     ages_ignored: Mapped[int | None] = column(
@@ -166,7 +207,9 @@ class RunQuality(Base):
         "1 - fetched / trailing median of earlier cycles of the same scope that were complete in this stage; null without a history."
     )
     completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
-    blocked_downstream: Mapped[bool] = column("The stage failed, so nothing of this platform was derived from the cycle.")
+    blocked_downstream: Mapped[bool] = column(
+        "The stage failed, so nothing of this platform was derived from the cycle."
+    )
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     computed_at: Mapped[Instant] = column("When it was computed.")
 
@@ -175,7 +218,10 @@ class MappingCoverage(Base):
     __tablename__ = "mapping_coverage"
     __table_args__ = (
         *ratio_checks("mapped_rate"),
-        {"schema": "mart", "comment": "How much of what each platform showed in a cycle the market vocabulary knows, by market family."},
+        {
+            "schema": "mart",
+            "comment": "How much of what each platform showed in a cycle the market vocabulary knows, by market family.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -189,7 +235,9 @@ class MappingCoverage(Base):
     n_unknown_market: Mapped[int] = column("... whose market id is not in the vocabulary.")
     n_unknown_param: Mapped[int] = column("... whose specifier the vocabulary cannot read.")
     n_no_matching_outcomes: Mapped[int] = column("... with an outcome that the vocabulary lacks.")
-    n_fixtures_affected: Mapped[int] = column("Matches with a market that is not mapped: listings that state the same id are one match.")
+    n_fixtures_affected: Mapped[int] = column(
+        "Matches with a market that is not mapped: listings that state the same id are one match."
+    )
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
     computed_at: Mapped[Instant] = column("When it was computed.")
 
@@ -198,13 +246,18 @@ class UnmappedMarket(Base):
     __tablename__ = "unmapped_market"
     __table_args__ = (
         sa.UniqueConstraint("platform", "impact_rank"),
-        {"schema": "mart", "comment": "Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that carry them."},
+        {
+            "schema": "mart",
+            "comment": "Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that carry them.",
+        },
     )
 
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
     sport: Mapped[Sport] = key("Sport.", type_=text_enum(Sport))
     external_market_id: Mapped[Text] = key("The platform's own market id or key.")
-    specifier_schema: Mapped[Text] = key("Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.")
+    specifier_schema: Mapped[Text] = key(
+        "Names of the parts of its specifiers, sorted, joined by |; '' when it comes without."
+    )
     impact_rank: Mapped[int] = column("1 is carried by most matches of its platform, then by most occurrences.")
     status: Mapped[TriageStatus] = column(
         "new; acknowledged, ignored: as the vocabulary's triage says; mapped: the vocabulary knows the market now, and a replay of the hours from "
@@ -212,7 +265,9 @@ class UnmappedMarket(Base):
         type_=text_enum(TriageStatus),
     )
     reason: Mapped[Text | None] = column("Why it is acknowledged or ignored.")
-    error_classes: Mapped[TextArray] = column("What the vocabulary said: unknown_market, unknown_param, no_matching_outcomes.")
+    error_classes: Mapped[TextArray] = column(
+        "What the vocabulary said: unknown_market, unknown_param, no_matching_outcomes."
+    )
     name: Mapped[Text] = column("The platform's own name for it, as last seen.")
     sample_specifier: Mapped[Text] = column("One specifier it came with.")
     sample_outcomes: Mapped[Json] = column("Some outcome ids and names, as a JSON array.")

@@ -17,7 +17,10 @@ class ScrapeBatch(Base):
         sa.Index(None, "run_id"),
         sa.Index(None, "slot_at", postgresql_where=sa.text("slot_at is not null")),
         sa.Index("ix_scrape_batches_running", "scope", postgresql_where=sa.text("status = 'running'")),
-        {"schema": "ops", "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it ended."},
+        {
+            "schema": "ops",
+            "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it ended.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle: UTC digits of its begin down to the millisecond, so ids sort by time.")
@@ -34,16 +37,22 @@ class ScrapeBatch(Base):
     )
     started_at: Mapped[Instant] = column("Begin of the cycle.")
     heartbeat_at: Mapped[Instant] = column("Last sign of life of the process that runs it.")
-    finished_at: Mapped[Instant | None] = column("End of the cycle, of an interrupted one its last sign of life; null while it runs.")
+    finished_at: Mapped[Instant | None] = column(
+        "End of the cycle, of an interrupted one its last sign of life; null while it runs."
+    )
 
 
 class ScrapeRun(Base):
     __tablename__ = "scrape_runs"
-    __table_args__ = ({"schema": "ops", "comment": "One row per cycle and platform: that platform's part of the batch."},)
+    __table_args__ = (
+        {"schema": "ops", "comment": "One row per cycle and platform: that platform's part of the batch."},
+    )
 
     cycle_id: Mapped[BigInt] = key("Cycle (batch) the run belongs to.", foreign_key="ops.scrape_batches.cycle_id")
     platform: Mapped[Platform] = key("Platform.", type_=text_enum(Platform))
-    status: Mapped[RunStatus] = column("As of the batch; running until the platform's part is over.", type_=text_enum(RunStatus))
+    status: Mapped[RunStatus] = column(
+        "As of the batch; running until the platform's part is over.", type_=text_enum(RunStatus)
+    )
     started_at: Mapped[Instant] = column("First request.")
     finished_at: Mapped[Instant] = column("Last answer; while it runs, the last one so far.")
     discovered: Mapped[int] = column("Match listings that discovery found (0 in a cycle that does not discover).")
@@ -56,26 +65,33 @@ class ScrapeRun(Base):
     p95_ms: Mapped[float | None] = column("95th percentile of request duration in ms.", type_=sa.Double)
     message: Mapped[Text] = column("Why it is not completed, in words; empty when it is.")
     clock_offset_s: Mapped[float | None] = column(
-        "How far the host's clock is ahead of ours in seconds, the median of its answers; null when none told.", type_=sa.Double
+        "How far the host's clock is ahead of ours in seconds, the median of its answers; null when none told.",
+        type_=sa.Double,
     )
     capture_s: Mapped[float | None] = column(
-        "First request of the capture to its last answer in seconds; null without a capture, or written before this was kept.", type_=sa.Double
+        "First request of the capture to its last answer in seconds; null without a capture, or written before this was kept.",
+        type_=sa.Double,
     )
     floor_s: Mapped[float | None] = column(
-        "Least seconds in which the host's budget allows requests of the durations measured; null like capture_s.", type_=sa.Double
+        "Least seconds in which the host's budget allows requests of the durations measured; null like capture_s.",
+        type_=sa.Double,
     )
     refused: Mapped[int] = column(
         "Answers that core refused, of those that can be had (matches in play left out); 0 before the cycle is derived, or before this was kept.",
         server_default="0",
     )
-    refusal: Mapped[Text] = column("What message says of refused answers, at its end; empty while few were refused.", server_default="")
+    refusal: Mapped[Text] = column(
+        "What message says of refused answers, at its end; empty while few were refused.", server_default=""
+    )
 
 
 class EventScrapeStatus(Base):
     __tablename__ = "event_scrape_status"
     __table_args__ = (
         sa.Index(None, "sr_id", "cycle_id"),
-        sa.Index("ix_event_scrape_status_failed", "platform", "external_id", postgresql_where=sa.text("status = 'failed'")),
+        sa.Index(
+            "ix_event_scrape_status_failed", "platform", "external_id", postgresql_where=sa.text("status = 'failed'")
+        ),
         {"schema": "ops", "comment": "One row per cycle and listing asked for: how the request for its odds went."},
     )
 
@@ -89,14 +105,17 @@ class EventScrapeStatus(Base):
     )
     attempts: Mapped[int] = column("Requests sent for it.")
     error_class: Mapped[FailureClass | None] = column(
-        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed.", type_=text_enum(FailureClass)
+        "Failure class of the last attempt; null when completed, or when the cycle ended before one had failed.",
+        type_=text_enum(FailureClass),
     )
     error_detail: Mapped[Text] = column("What was wrong, in words; empty when completed.")
     http_status: Mapped[int | None] = column("HTTP status of the last attempt; null when no answer came.")
     requested_at: Mapped[Instant] = column("Start of the first attempt.")
     received_at: Mapped[Instant] = column("Last body byte, or the instant the failure was known.")
     bytes: Mapped[BigInt] = column("Body bytes after decompression.")
-    duration_ms: Mapped[float] = column("From the first request to the verdict in ms, waits between tries included.", type_=sa.Double)
+    duration_ms: Mapped[float] = column(
+        "From the first request to the verdict in ms, waits between tries included.", type_=sa.Double
+    )
     observed_at: Mapped[Instant | None] = column(
         "Instant that the good answer shows: received_at less its age in an edge cache; null when not completed, or written before this was kept."
     )
@@ -114,9 +133,15 @@ class LandedCycle(Base):
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     partition_hour: Mapped[Instant] = column("UTC hour it belongs to: its folder in the landing.")
-    scope: Mapped[Scope | None] = column("What it covers; null when its manifest cannot be read.", type_=text_enum(Scope))
-    digest: Mapped[Text | None] = column("Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read.")
-    is_whole: Mapped[bool] = column("Its manifest and every segment that it names are there, so that it can be derived.")
+    scope: Mapped[Scope | None] = column(
+        "What it covers; null when its manifest cannot be read.", type_=text_enum(Scope)
+    )
+    digest: Mapped[Text | None] = column(
+        "Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read."
+    )
+    is_whole: Mapped[bool] = column(
+        "Its manifest and every segment that it names are there, so that it can be derived."
+    )
     is_gone: Mapped[bool] = column("It is no longer in the landing: its hour has expired, or somebody removed it.")
     problem: Mapped[Text] = column("Why it is not whole although it is there, in words; otherwise empty.")
 
@@ -124,12 +149,17 @@ class LandedCycle(Base):
 class CycleFailure(Base):
     __tablename__ = "cycle_failures"
     __table_args__ = (
-        {"schema": "ops", "comment": "Products of cycles whose last derivation failed. A row is deleted when the product has been derived."},
+        {
+            "schema": "ops",
+            "comment": "Products of cycles whose last derivation failed. A row is deleted when the product has been derived.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
     product: Mapped[Text] = key("Product that could not be derived, as in the cycle_products of core and mart.")
-    landing_digest: Mapped[Text | None] = column("Digest of the landing manifest it was tried with; null when it was gone.")
+    landing_digest: Mapped[Text | None] = column(
+        "Digest of the landing manifest it was tried with; null when it was gone."
+    )
     parser_version: Mapped[Text] = column("Version of the parsers it was tried with.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary it was tried with.")
     error: Mapped[Text] = column("The error: its class and message, without secrets.")
@@ -140,7 +170,10 @@ class ListingId(Base):
     __tablename__ = "listing_ids"
     __table_args__ = (
         sa.UniqueConstraint("platform", "external_id"),
-        {"schema": "ops", "comment": "Integer id of each listing's natural key. Outlives every replay, so that history rows keep their meaning."},
+        {
+            "schema": "ops",
+            "comment": "Integer id of each listing's natural key. Outlives every replay, so that history rows keep their meaning.",
+        },
     )
 
     listing_id: Mapped[int] = key("Listing.", autoincrement=True)
@@ -152,23 +185,35 @@ class MarketLine(Base):
     __tablename__ = "market_lines"
     __table_args__ = (
         sa.UniqueConstraint("market_id", "specifier", "outcome"),
-        {"schema": "ops", "comment": "Integer id of a market on a line. Outlives every replay, so that history rows keep their meaning."},
+        {
+            "schema": "ops",
+            "comment": "Integer id of a market on a line. Outlives every replay, so that history rows keep their meaning.",
+        },
     )
 
     line_id: Mapped[int] = key("Market on a line.", autoincrement=True)
     market_id: Mapped[SmallInt] = column("Canonical market.")
     specifier: Mapped[Text] = column("Canonical specifier, e.g. total=2.5; '' when the market has none.")
-    outcome: Mapped[Text] = column("'' for a whole market; the outcome's name where a market has open outcomes (one line an outcome).")
+    outcome: Mapped[Text] = column(
+        "'' for a whole market; the outcome's name where a market has open outcomes (one line an outcome)."
+    )
 
 
 class StorageSample(Base):
     __tablename__ = "storage_samples"
-    __table_args__ = ({"schema": "ops", "comment": "How large each table, and each day of the odds history, was when somebody looked."},)
+    __table_args__ = (
+        {
+            "schema": "ops",
+            "comment": "How large each table, and each day of the odds history, was when somebody looked.",
+        },
+    )
 
     sampled_at: Mapped[Instant] = key("When it was measured.")
     table_name: Mapped[Text] = key("Table with its schema; landing and export for what is in files.")
     day: Mapped[date] = key("UTC day of the rows; the day of sampled_at for a table that is not kept by day.")
-    n_rows: Mapped[BigInt] = column("Rows: of a day of history counted, else as the planner estimates; of files the answers or rows in them.")
+    n_rows: Mapped[BigInt] = column(
+        "Rows: of a day of history counted, else as the planner estimates; of files the answers or rows in them."
+    )
     n_prices: Mapped[BigInt | None] = column("Prices in them; null where rows hold none.")
     heap_bytes: Mapped[BigInt] = column("Bytes of the rows, with what is kept out of line; of files their size.")
     index_bytes: Mapped[BigInt] = column("Bytes of the indexes.")
@@ -176,7 +221,12 @@ class StorageSample(Base):
 
 class RecordedExport(Base):
     __tablename__ = "exported_days"
-    __table_args__ = ({"schema": "ops", "comment": "UTC days of the odds history that were exported: the archive must have each of them."},)
+    __table_args__ = (
+        {
+            "schema": "ops",
+            "comment": "UTC days of the odds history that were exported: the archive must have each of them.",
+        },
+    )
 
     day: Mapped[date] = key("UTC day.")
     exported_at: Mapped[Instant] = column("When it was last exported.")
@@ -203,19 +253,27 @@ class KnownKickoff(Base):
     __tablename__ = "known_kickoffs"
     __table_args__ = (
         sa.Index(None, "kickoff_at"),
-        {"schema": "ops", "comment": "Since when the pipeline knew of which kickoff: what its cadence went by. No replay changes its past."},
+        {
+            "schema": "ops",
+            "comment": "Since when the pipeline knew of which kickoff: what its cadence went by. No replay changes its past.",
+        },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id of the fixture.")
     known_from: Mapped[Instant] = key("When core first held it, until the fixture's next row.")
-    kickoff_at: Mapped[Instant | None] = column("Its effective kickoff; null when nobody listed it any more, or it had been before this was known.")
+    kickoff_at: Mapped[Instant | None] = column(
+        "Its effective kickoff; null when nobody listed it any more, or it had been before this was known."
+    )
 
 
 class RunHeartbeat(Base):
     __tablename__ = "run_heartbeats"
     __table_args__ = (
         sa.Index("ix_run_heartbeats_alive", "heartbeat_at", postgresql_where=sa.text("finished_at is null")),
-        {"schema": "ops", "comment": "One row per Dagster run that this pipeline's code executes: whether its process is alive. Kept for some days."},
+        {
+            "schema": "ops",
+            "comment": "One row per Dagster run that this pipeline's code executes: whether its process is alive. Kept for some days.",
+        },
     )
 
     run_id: Mapped[Text] = key("Dagster run.")
@@ -225,15 +283,22 @@ class RunHeartbeat(Base):
     started_at: Mapped[Instant] = column("Begin of the execution.")
     heartbeat_at: Mapped[Instant] = column("Last sign of life of the process.")
     finished_at: Mapped[Instant | None] = column("End of the execution; null while it runs, or when its process died.")
-    machine: Mapped[Text | None] = column("Machine, its boot and its process namespace: within them the pid names one process; null when not known.")
-    first_day: Mapped[date | None] = column("First UTC day of the partitions that the process has loaded; null when not known.")
+    machine: Mapped[Text | None] = column(
+        "Machine, its boot and its process namespace: within them the pid names one process; null when not known."
+    )
+    first_day: Mapped[date | None] = column(
+        "First UTC day of the partitions that the process has loaded; null when not known."
+    )
 
 
 class Alert(Base):
     __tablename__ = "alerts"
     __table_args__ = (
         sa.Index("ix_alerts_open", "alert_key", unique=True, postgresql_where=sa.text("closed_at is null")),
-        {"schema": "ops", "comment": "One row per trouble from when it was first seen until it was over: what alerts were sent of."},
+        {
+            "schema": "ops",
+            "comment": "One row per trouble from when it was first seen until it was over: what alerts were sent of.",
+        },
     )
 
     alert_key: Mapped[Text] = key("What the trouble is, without its occurrences: <kind>/<subject>/<error class>.")
@@ -264,7 +329,9 @@ class CycleCheck(Base):
 
     check_name: Mapped[Text] = key("Asset and check, such as core/odds_snapshots:history_equals_current.")
     cycle_id: Mapped[BigInt] = key("Cycle.")
-    severity: Mapped[Severity] = column("Severity of the violations; without violations it means nothing.", type_=text_enum(Severity))
+    severity: Mapped[Severity] = column(
+        "Severity of the violations; without violations it means nothing.", type_=text_enum(Severity)
+    )
     violations: Mapped[int] = column("Number of violations; 0: the cycle has passed.")
     description: Mapped[Text] = column("The problem and what to do about it; empty when the cycle has passed.")
     judged_at: Mapped[Instant] = column("When the check last judged the cycle.")
@@ -272,7 +339,9 @@ class CycleCheck(Base):
 
 class AcknowledgedOddsAlert(Base):
     __tablename__ = "acknowledged_odds_alerts"
-    __table_args__ = ({"schema": "ops", "comment": "Episodes of mart.odds_alert that somebody has seen. No derivation changes it."},)
+    __table_args__ = (
+        {"schema": "ops", "comment": "Episodes of mart.odds_alert that somebody has seen. No derivation changes it."},
+    )
 
     alert_id: Mapped[BigInt] = key("Episode.")
     acknowledged_at: Mapped[Instant] = column("When.")

@@ -12,7 +12,10 @@ class PlayerList(Base):
     __tablename__ = "player_lists"
     __table_args__ = (
         sa.Index(None, "external_player_id"),
-        {"schema": "core", "comment": "Versions of the players that a listing's markets name, by content: a change of squad is a new version."},
+        {
+            "schema": "core",
+            "comment": "Versions of the players that a listing's markets name, by content: a change of squad is a new version.",
+        },
     )
 
     # In this order a player's name is found by listing and outcome, as a view asks for it.
@@ -27,7 +30,10 @@ class PlayerListObservation(Base):
     __tablename__ = "player_list_observations"
     __table_args__ = (
         sa.Index(None, "listing_id", "list_hash"),
-        {"schema": "core", "comment": "One row per cycle and listing whose answers name players, with the list they made."},
+        {
+            "schema": "core",
+            "comment": "One row per cycle and listing whose answers name players, with the list they made.",
+        },
     )
 
     cycle_id: Mapped[BigInt] = key("Cycle.")
@@ -56,5 +62,7 @@ class PlayerLink(Base):
         "null when none is proposed.",
         type_=text_enum(PlayerEvidence),
     )
-    status: Mapped[PlayerStatus] = column("proposed; ambiguous: several fit, none is chosen; none: nobody fits.", type_=text_enum(PlayerStatus))
+    status: Mapped[PlayerStatus] = column(
+        "proposed; ambiguous: several fit, none is chosen; none: nobody fits.", type_=text_enum(PlayerStatus)
+    )
     n_candidates: Mapped[int] = column("SportRadar players of the fixture that fit by id or name.")

@@ -40,12 +40,16 @@ def test_a_host_whose_clock_and_a_book_whose_kickoffs_are_an_hour_off_are_warned
         "kickoffs_of_the_platforms_agree": False,
     }
     assert said["clocks_of_the_hosts_agree"].severity is dg.AssetCheckSeverity.WARN
-    assert re.search(r"the clock of bet9ja is \+3(599|60\d) s", said["clocks_of_the_hosts_agree"].description), "its Date header has whole seconds"
+    assert re.search(r"the clock of bet9ja is \+3(599|60\d) s", said["clocks_of_the_hosts_agree"].description), (
+        "its Date header has whole seconds"
+    )
     assert "sportybet" in said["kickoffs_of_the_platforms_agree"].description
     with pipeline.connect() as conn:
         assert conn.execute("select distinct status from ops.scrape_runs").fetchall() == [("completed",)]
         now = pipeline.clock.now()
-        remembered = conn.execute("select sr_id, kickoff_at from ops.known_kickoffs where kickoff_at > %s", [now]).fetchall()
+        remembered = conn.execute(
+            "select sr_id, kickoff_at from ops.known_kickoffs where kickoff_at > %s", [now]
+        ).fetchall()
         assert sorted(remembered) == sorted(upcoming_fixtures.read_kickoffs(conn, now, now + timedelta(days=365)))
         assert len(remembered) > 10
 

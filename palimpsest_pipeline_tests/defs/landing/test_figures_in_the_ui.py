@@ -36,7 +36,9 @@ def test_two_cycles_are_plotted_beside_their_figures(start_simulator, make_pipel
                 text = found[name].value
                 assert len(text) < INLINE_LIMIT_CHARACTERS
                 svg = b64decode(text.partition("base64,")[2].partition(")")[0]).decode()
-                assert svg.count("L") == (2 if name == "capture_s_plot" else 0 if name == "markets_changed_plot" else 1), (name, svg)
+                assert svg.count("L") == (
+                    2 if name == "capture_s_plot" else 0 if name == "markets_changed_plot" else 1
+                ), (name, svg)
     with pipeline.connect() as conn:
         newest = conn.execute("select max(cycle_id) from ops.scrape_batches").fetchone()[0]
         assert len(asset_trends.read_match_rates(conn, newest)) == 2

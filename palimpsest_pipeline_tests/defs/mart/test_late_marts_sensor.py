@@ -40,7 +40,9 @@ def pipeline(at: At) -> Pipeline:
     return at(NOW)
 
 
-def mark(pipeline: Pipeline, schema: derived_products.ProductSchema, names: set[str], cycle_id: int, digest: str = "a") -> None:
+def mark(
+    pipeline: Pipeline, schema: derived_products.ProductSchema, names: set[str], cycle_id: int, digest: str = "a"
+) -> None:
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     with pipeline.connect() as conn:
         for name in names:
@@ -53,7 +55,8 @@ def core_stands(pipeline: Pipeline, minute: int = 0, scope: Scope = Scope.FULL, 
     cycle_id = make_cycle_id(started_at)
     with pipeline.connect() as conn:
         conn.execute(
-            "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s) on conflict do nothing", [cycle_id, HOUR, scope, started_at]
+            "insert into core.cycles values (%s, %s, 'manual', %s, 'betpawa', %s) on conflict do nothing",
+            [cycle_id, HOUR, scope, started_at],
         )
         landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, scope, digest, is_whole=True))
     mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id, digest)
@@ -73,20 +76,30 @@ def run_keys(pipeline: Pipeline, instance: dg.DagsterInstance) -> list[str | Non
 
 
 def late(pipeline: Pipeline, *live_runs: str) -> set[tuple[int, str]]:
-    return {(each.cycle_id, each.product) for day in find_late_days(pipeline, pipeline.clock.now(), live_runs) for each in day.due_products}
+    return {
+        (each.cycle_id, each.product)
+        for day in find_late_days(pipeline, pipeline.clock.now(), live_runs)
+        for each in day.due_products
+    }
 
 
-def test_marts_that_were_derived_in_the_run_of_their_cycle_are_not_asked_for(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+def test_marts_that_were_derived_in_the_run_of_their_cycle_are_not_asked_for(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+) -> None:
     mark(pipeline, "mart", MART_PRODUCTS, core_stands(pipeline))
     assert requests(pipeline, instance) == []
 
 
-def test_late_marts_of_a_day_are_asked_for_by_one_run_and_once(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+def test_late_marts_of_a_day_are_asked_for_by_one_run_and_once(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+) -> None:
     first, second = core_stands(pipeline), core_stands(pipeline, 20)
     (request,) = requests(pipeline, instance)
     assert (request.job_name, request.partition_key) == (cycle_marts_job.name, "2026-05-01")
     assert late(pipeline) == {(cycle_id, name) for cycle_id in (first, second) for name in MART_PRODUCTS}
-    assert run_keys(pipeline, instance) == [request.run_key], "Dagster runs a key once: the run that was asked for may have failed"
+    assert run_keys(pipeline, instance) == [request.run_key], (
+        "Dagster runs a key once: the run that was asked for may have failed"
+    )
     mark(pipeline, "mart", MART_PRODUCTS, first)
     rest = run_keys(pipeline, instance)
     assert rest not in ([], [request.run_key]), "what is left is another set"
@@ -102,7 +115,9 @@ def test_late_marts_of_two_days_are_asked_for_by_a_run_each(pipeline: Pipeline, 
     with pipeline.connect() as conn:
         before = HOUR - timedelta(days=1)
         cycle_id = make_cycle_id(before)
-        conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, before, before])
+        conn.execute(
+            "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, before, before]
+        )
         landed_cycles.write_cycle(conn, LandedCycle(cycle_id, before, Scope.FULL, "a", is_whole=True))
     mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id)
     assert [request.partition_key for request in requests(pipeline, instance)] == ["2026-04-30", "2026-05-01"]
@@ -144,7 +159,9 @@ def test_a_cycle_that_is_backfilled_later_than_two_days_is_not_asked_for(at: At,
 def test_a_cycle_of_which_core_contradicts_itself_is_left_out_until_the_check_passes(pipeline: Pipeline) -> None:
     bad, good = core_stands(pipeline), core_stands(pipeline, 20)
     with pipeline.connect() as conn:
-        check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR, 2, "two prices differ"), Verdict(good, Severity.ERROR)])
+        check_verdicts.write_verdicts(
+            conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR, 2, "two prices differ"), Verdict(good, Severity.ERROR)]
+        )
     assert late(pipeline) == {(good, name) for name in MART_PRODUCTS}
     with pipeline.connect() as conn:
         check_verdicts.write_verdicts(conn, HISTORY_CHECK, [Verdict(bad, Severity.ERROR)])
@@ -155,7 +172,9 @@ def test_a_product_that_has_failed_is_left_out_until_its_content_or_the_code_cha
     cycle_id = core_stands(pipeline)
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     with pipeline.connect() as conn:
-        due_products.record_failure(conn, derive_marts.RUN_QUALITY_PRODUCT, cycle_id, landing_digest="a", **versions, error="division by zero")
+        due_products.record_failure(
+            conn, derive_marts.RUN_QUALITY_PRODUCT, cycle_id, landing_digest="a", **versions, error="division by zero"
+        )
     assert late(pipeline) == {(cycle_id, name) for name in MART_PRODUCTS - {derive_marts.RUN_QUALITY_PRODUCT}}
     pipeline.__dict__["parser_version"] = "mended"
     mark(pipeline, "core", set(list_marks(CORE_PRODUCTS, pipeline.platforms)), cycle_id)
@@ -164,7 +183,9 @@ def test_a_product_that_has_failed_is_left_out_until_its_content_or_the_code_cha
 
 def test_nothing_is_asked_for_while_a_run_may_derive_it(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
     core_stands(pipeline)
-    run = instance.create_run_for_job(defs.resolve_job_def("replay"), tags={"dagster/partition": "2026-05-01"}, status=dg.DagsterRunStatus.STARTED)
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("replay"), tags={"dagster/partition": "2026-05-01"}, status=dg.DagsterRunStatus.STARTED
+    )
     (skipped,) = request_late_runs(pipeline, instance)
     assert isinstance(skipped, dg.SkipReason)
     assert run.run_id in str(skipped.skip_message)
@@ -172,10 +193,14 @@ def test_nothing_is_asked_for_while_a_run_may_derive_it(pipeline: Pipeline, inst
     assert len(requests(pipeline, instance)) == 1
 
 
-def test_a_live_run_leaves_the_late_marts_of_other_cycles_to_the_sensor(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+def test_a_live_run_leaves_the_late_marts_of_other_cycles_to_the_sensor(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+) -> None:
     own, other = core_stands(pipeline), core_stands(pipeline, 20)
     tags = {"dagster/partition": "2026-05-01"}
-    run = instance.create_run_for_job(defs.resolve_job_def("kickoff_window"), tags=tags, status=dg.DagsterRunStatus.STARTED)
+    run = instance.create_run_for_job(
+        defs.resolve_job_def("kickoff_window"), tags=tags, status=dg.DagsterRunStatus.STARTED
+    )
     with pipeline.connect() as conn:
         batch = Cycle(own, Trigger.SENSOR, Scope.FULL, Platform.BETPAWA, HOUR, HOUR, run.run_id)
         cycle_ledger.open_cycle(conn, batch)
@@ -188,7 +213,9 @@ def test_a_live_run_leaves_the_late_marts_of_other_cycles_to_the_sensor(pipeline
     assert len(requests(pipeline, instance)) == 1
 
 
-def test_prices_are_not_derived_while_the_newest_cycle_of_core_contradicts_itself(pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+def test_prices_are_not_derived_while_the_newest_cycle_of_core_contradicts_itself(
+    pipeline: Pipeline, instance: dg.DagsterInstance
+) -> None:
     cycle_id = core_stands(pipeline)
     mark(pipeline, "mart", MART_PRODUCTS, cycle_id)
     with pipeline.connect() as conn:
@@ -201,7 +228,9 @@ def test_prices_are_not_derived_while_the_newest_cycle_of_core_contradicts_itsel
 
 
 @pytest.mark.parametrize("product", ["prices", "odds_alerts"])
-def test_fixtures_that_are_due_are_asked_for_once_each_time(product: str, pipeline: Pipeline, instance: dg.DagsterInstance) -> None:
+def test_fixtures_that_are_due_are_asked_for_once_each_time(
+    product: str, pipeline: Pipeline, instance: dg.DagsterInstance
+) -> None:
     def is_due(sr_id: int) -> None:
         with pipeline.connect() as conn:
             conn.execute("insert into mart.dirty_fixtures values (%s, %s, clock_timestamp())", [product, sr_id])
@@ -212,7 +241,9 @@ def test_fixtures_that_are_due_are_asked_for_once_each_time(product: str, pipeli
     is_due(7)
     (request,) = requests(pipeline, instance)
     assert (request.job_name, request.partition_key) == (current_prices_job.name, None)
-    assert run_keys(pipeline, instance) == [request.run_key], "the run that was asked for may have failed: a check tells of it"
+    assert run_keys(pipeline, instance) == [request.run_key], (
+        "the run that was asked for may have failed: a check tells of it"
+    )
     is_due(8)
     (key,) = run_keys(pipeline, instance)
     assert key != request.run_key

@@ -56,7 +56,10 @@ def payloads() -> None:
         raise FAILS["landing"]
 
 
-@dg.asset(partitions_def=dg.DailyPartitionsDefinition("2026-06-20", end_date="2026-06-30"), backfill_policy=dg.BackfillPolicy.single_run())
+@dg.asset(
+    partitions_def=dg.DailyPartitionsDefinition("2026-06-20", end_date="2026-06-30"),
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
 def lives() -> None:
     if "error" in FAILS:
         raise FAILS["error"]
@@ -66,19 +69,28 @@ def lives() -> None:
 def looks_right() -> dg.AssetCheckResult:
     if "meanwhile" in FAILS:
         FAILS.pop("meanwhile")()
-    return dg.AssetCheckResult(passed="check" not in FAILS, severity=FAILS.get("check", dg.AssetCheckSeverity.WARN), description="12 of 40 are odd")
+    return dg.AssetCheckResult(
+        passed="check" not in FAILS,
+        severity=FAILS.get("check", dg.AssetCheckSeverity.WARN),
+        description="12 of 40 are odd",
+    )
 
 
 @dg.asset_check(asset=odds, blocking=True, partitions_def=DAYS)
 def adds_up() -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(passed="blocking" not in FAILS, description="3 rows do not add up. Materialize it again.")
+    return dg.AssetCheckResult(
+        passed="blocking" not in FAILS, description="3 rows do not add up. Materialize it again."
+    )
 
 
 DEFS = dg.Definitions(
     assets=[odds, payloads, lives],
     asset_checks=[looks_right, adds_up],
     jobs=[
-        *(dg.define_asset_job(name, selection=dg.AssetSelection.assets(odds)) for name in ("derive", "refresh", "export", "replay")),
+        *(
+            dg.define_asset_job(name, selection=dg.AssetSelection.assets(odds))
+            for name in ("derive", "refresh", "export", "replay")
+        ),
         dg.define_asset_job("full_cycle", selection=dg.AssetSelection.assets(payloads, odds)),
         dg.define_asset_job("fixture_life", selection=dg.AssetSelection.assets(lives)),
     ],
@@ -101,7 +113,11 @@ def odds_of_hours() -> None:
         raise FAILS["error"]
 
 
-OLDER_DEFS = dg.Definitions(assets=[odds_of_hours], jobs=[dg.define_asset_job("replay", selection=[odds_of_hours])], executor=dg.in_process_executor)
+OLDER_DEFS = dg.Definitions(
+    assets=[odds_of_hours],
+    jobs=[dg.define_asset_job("replay", selection=[odds_of_hours])],
+    executor=dg.in_process_executor,
+)
 """What an older version has run, whose partitions were hours."""
 
 
@@ -159,14 +175,23 @@ class World:
         self.cursor: str | None = None
         self.log = logging.getLogger("palimpsest.tests.tick")
 
-    def run(self, job: str = "derive", partition: str = "2026-06-27", tags: dict[str, str] | None = None, **fails: Any) -> None:
+    def run(
+        self, job: str = "derive", partition: str = "2026-06-27", tags: dict[str, str] | None = None, **fails: Any
+    ) -> None:
         FAILS.clear()
         FAILS.update(fails)
         given = {"run_config": QUIET, "tags": tags or {}}
-        DEFS.resolve_job_def(job).execute_in_process(instance=self.instance, partition_key=partition, raise_on_error=False, **given)
+        DEFS.resolve_job_def(job).execute_in_process(
+            instance=self.instance, partition_key=partition, raise_on_error=False, **given
+        )
         FAILS.clear()
 
-    def look(self, later: timedelta = timedelta(0), pipeline: Pipeline | None = None, subjects: monitoring.AlertSubjects = SUBJECTS) -> str:
+    def look(
+        self,
+        later: timedelta = timedelta(0),
+        pipeline: Pipeline | None = None,
+        subjects: monitoring.AlertSubjects = SUBJECTS,
+    ) -> str:
         on = pipeline or self.pipeline
         now = datetime.now(UTC) + later
         sentence, self.cursor = monitoring.process_alerts(
@@ -182,12 +207,18 @@ class World:
         """Look once; the open alerts and where they are."""
         self.look(subjects=OF_CYCLES)
         with self.pipeline.connect() as conn:
-            return {alert.alert_key: alert.partition_label for alert in stored.read_latest_alerts(conn) if alert.closed_at is None}
+            return {
+                alert.alert_key: alert.partition_label
+                for alert in stored.read_latest_alerts(conn)
+                if alert.closed_at is None
+            }
 
     def fail(self, cycle_id: int, product: str, error: str) -> None:
         with self.pipeline.connect() as conn:
             landed_cycles.write_cycle(conn, LandedCycle(cycle_id, HOUR, Scope.FULL, "d", is_whole=True))
-            due_products.record_failure(conn, product, cycle_id, landing_digest="d", parser_version="1", mapping_version="1", error=error)
+            due_products.record_failure(
+                conn, product, cycle_id, landing_digest="d", parser_version="1", mapping_version="1", error=error
+            )
 
     def mend(self, cycle_id: int, product: str) -> None:
         with self.pipeline.connect() as conn:
@@ -196,7 +227,9 @@ class World:
     def judge(self, check: str, cycle_id: int, violations: int, severity: Severity = Severity.ERROR) -> None:
         with self.pipeline.connect() as conn:
             description = f"{violations} rows are odd" if violations else ""
-            check_verdicts.write_verdicts(conn, check, [check_verdicts.Verdict(cycle_id, severity, violations, description)])
+            check_verdicts.write_verdicts(
+                conn, check, [check_verdicts.Verdict(cycle_id, severity, violations, description)]
+            )
 
 
 @pytest.fixture
@@ -227,7 +260,12 @@ def test_one_message_groups_what_failed_alike_and_is_not_repeated(world: World, 
     (message,) = hook.came
     assert (message["n_begun"], message["n_over"]) == (3, 0)
     first = message["begun"][0]
-    assert (first["key"], first["severity"], first["n_seen"], first["closed_at"]) == ("run/derive/LandingIncomplete", "error", 2, None)
+    assert (first["key"], first["severity"], first["n_seen"], first["closed_at"]) == (
+        "run/derive/LandingIncomplete",
+        "error",
+        2,
+        None,
+    )
     world.run("derive", error=INCOMPLETE)
     assert world.look() == "nothing new"
     assert len(hook.came) == 1
@@ -246,7 +284,9 @@ def test_an_end_is_told_and_what_fails_again_after_it_is_told_again(world: World
     assert hook.came[1]["over"][0]["lasted_s"] > 0
     with world.pipeline.connect() as conn:
         assert [a.n_seen for a in stored.read_recent_alerts(conn, datetime(2026, 1, 1, tzinfo=UTC))] == [1, 1]
-        view = conn.execute("select alert_key, closed_at is null, lasted > '0'::interval from palimpsest.alerts order by opened_at").fetchall()
+        view = conn.execute(
+            "select alert_key, closed_at is null, lasted > '0'::interval from palimpsest.alerts order by opened_at"
+        ).fetchall()
     assert view == [("run/derive/LandingIncomplete", False, True), ("run/derive/LandingIncomplete", True, True)]
 
 
@@ -289,11 +329,15 @@ def test_a_run_whose_record_cannot_be_read_is_told_and_the_others_all_the_same(
     assert world.open() == {"run/derive/UnreadableRecord", "run/refresh/LandingIncomplete"}
     assert f"run {run_id} of derive ended, and its record cannot be read" in caplog.text
     with world.pipeline.connect() as conn:
-        (message,) = [alert.message for alert in stored.read_latest_alerts(conn) if alert.error_class == "UnreadableRecord"]
+        (message,) = [
+            alert.message for alert in stored.read_latest_alerts(conn) if alert.error_class == "UnreadableRecord"
+        ]
     assert message.startswith(f"run {run_id} cannot be read (AttributeError: an event of another version)")
 
 
-def test_a_check_whose_evaluation_cannot_be_read_is_told_and_the_others_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_check_whose_evaluation_cannot_be_read_is_told_and_the_others_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     world.run(check=dg.AssetCheckSeverity.WARN, blocking=True)
     last_verdict = run_events.find_last_evaluation
 
@@ -354,7 +398,9 @@ def test_a_job_that_failed_is_over_by_its_next_success_whatever_the_day(world: W
 
 
 @pytest.mark.parametrize(("job", "subject"), [("export", "export"), ("replay", "__ASSET_JOB:odds")])
-def test_a_date_that_failed_is_over_by_its_own_success_and_not_by_another_date_or_a_run_that_scrapes(world: World, job: str, subject: str):
+def test_a_date_that_failed_is_over_by_its_own_success_and_not_by_another_date_or_a_run_that_scrapes(
+    world: World, job: str, subject: str
+):
     world.run(job, partition="2026-06-27", error=INCOMPLETE)
     world.run(job, partition="2026-06-26")
     world.run(job, partition="2026-06-28")
@@ -370,7 +416,9 @@ def test_several_dates_that_fail_in_one_run_are_over_date_by_date(world: World):
     def run(first: int, last: int, **fails: Any) -> dict[str, str]:
         FAILS.update(fails)
         tags = {PARTITION_RANGE_START_TAG: f"2026-06-{first}", PARTITION_RANGE_END_TAG: f"2026-06-{last}"}
-        DEFS.resolve_job_def("fixture_life").execute_in_process(instance=world.instance, tags=tags, raise_on_error=False, run_config=QUIET)
+        DEFS.resolve_job_def("fixture_life").execute_in_process(
+            instance=world.instance, tags=tags, raise_on_error=False, run_config=QUIET
+        )
         FAILS.clear()
         return world.look_at_cycles()
 
@@ -381,8 +429,14 @@ def test_several_dates_that_fail_in_one_run_are_over_date_by_date(world: World):
 
 def run_of_hours(world: World, first: str, last: str | None = None, **fails: Any) -> None:
     FAILS.update(fails)
-    hours = {"partition_key": first} if last is None else {"tags": {PARTITION_RANGE_START_TAG: first, PARTITION_RANGE_END_TAG: last}}
-    OLDER_DEFS.resolve_job_def("replay").execute_in_process(instance=world.instance, raise_on_error=False, run_config=QUIET, **hours)
+    hours = (
+        {"partition_key": first}
+        if last is None
+        else {"tags": {PARTITION_RANGE_START_TAG: first, PARTITION_RANGE_END_TAG: last}}
+    )
+    OLDER_DEFS.resolve_job_def("replay").execute_in_process(
+        instance=world.instance, raise_on_error=False, run_config=QUIET, **hours
+    )
     FAILS.clear()
 
 
@@ -420,7 +474,9 @@ def test_what_comes_and_goes_is_one_alert_with_one_end(world: World, hook: Hook,
     assert hook.came[1]["over"][0]["n_seen"] == 3
 
 
-def test_a_check_that_fails_is_told_by_its_words_told_again_when_it_is_worse_and_over_when_it_holds(world: World, hook: Hook):
+def test_a_check_that_fails_is_told_by_its_words_told_again_when_it_is_worse_and_over_when_it_holds(
+    world: World, hook: Hook
+):
     world.run(check=dg.AssetCheckSeverity.WARN)
     world.look()
     world.run(check=dg.AssetCheckSeverity.WARN)
@@ -461,7 +517,14 @@ def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_a
     """An upgrade writes the cycles of a failed hour as bad since the alert was last seen."""
     at = datetime.now(UTC) - timedelta(hours=1)
     with world.pipeline.connect() as conn:
-        stored.write_alerts(conn, [Alert.from_occurrence(Occurrence(AlertKind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9"))])
+        stored.write_alerts(
+            conn,
+            [
+                Alert.from_occurrence(
+                    Occurrence(AlertKind.CHECK, BLOCKING, "CheckFailed", Severity.ERROR, "no", at, "7, 9")
+                )
+            ],
+        )
         for cycle_id in (7, 9):
             conn.execute("insert into ops.cycle_checks values (%s, %s, 'error', 1, 'no', %s)", [BLOCKING, cycle_id, at])
     key = f"check/{BLOCKING}/CheckFailed"
@@ -472,16 +535,24 @@ def test_an_alert_of_an_older_versions_check_stays_until_its_cycles_are_judged_a
     assert world.look_at_cycles() == {}
 
 
-def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(world: World, hook: Hook, caplog: pytest.LogCaptureFixture):
+def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(
+    world: World, hook: Hook, caplog: pytest.LogCaptureFixture
+):
     caplog.set_level(logging.INFO)
     hook.status = 503
     world.run(error=INCOMPLETE)
     assert world.look() == "told 1 beginnings and ends; 1 could not be told and wait"
     world.look()
     warned = [r.message for r in caplog.records if "could not tell" in r.message]
-    assert warned == ["channel webhook could not tell 1 alerts, tried again at the next tick: 127.0.0.1 answered HTTP 503"] * 2
+    assert (
+        warned
+        == ["channel webhook could not tell 1 alerts, tried again at the next tick: 127.0.0.1 answered HTTP 503"] * 2
+    )
     told = [r for r in caplog.records if r.message.startswith("ERROR: 1 job")]
-    assert {(r.name, r.levelname) for r in told} == {("palimpsest.tests.tick", "WARNING"), ("palimpsest.alerts", "WARNING")}
+    assert {(r.name, r.levelname) for r in told} == {
+        ("palimpsest.tests.tick", "WARNING"),
+        ("palimpsest.alerts", "WARNING"),
+    }
     assert len(told) == 2
     hook.status = 200
     assert world.look() == "told 1 beginnings and ends"
@@ -501,7 +572,13 @@ def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
         def send(self, _: object) -> None:
             with world.pipeline.connect() as conn:
                 stored.lock_alerts(conn)
-                stored.write_alerts(conn, [replace(alert, n_seen=7, message="again", closed_at=over_at) for alert in stored.read_latest_alerts(conn)])
+                stored.write_alerts(
+                    conn,
+                    [
+                        replace(alert, n_seen=7, message="again", closed_at=over_at)
+                        for alert in stored.read_latest_alerts(conn)
+                    ],
+                )
 
     sentence, _ = monitoring.process_alerts(world.pipeline, world.instance, SUBJECTS, [Meanwhile()], None, world.log)
     assert sentence == "told 1 beginnings and ends"
@@ -525,7 +602,9 @@ def test_only_what_was_told_counts_as_told(world: World):
         assert stored.read_latest_alerts(conn) == [ended]
 
 
-@pytest.mark.parametrize("cursor", ["garbage", "[]", '{"version": 0}', '{"version": 1, "looked_until": "yesterday"}', '{"version": 1}'])
+@pytest.mark.parametrize(
+    "cursor", ["garbage", "[]", '{"version": 0}', '{"version": 1, "looked_until": "yesterday"}', '{"version": 1}']
+)
 def test_a_cursor_that_cannot_be_read_costs_nothing_and_repeats_nothing(world: World, hook: Hook, cursor: str):
     world.run(error=INCOMPLETE)
     world.look()
@@ -535,9 +614,13 @@ def test_a_cursor_that_cannot_be_read_costs_nothing_and_repeats_nothing(world: W
     assert json.loads(str(world.cursor))["version"] == monitoring.CURSOR_VERSION
 
 
-def test_without_our_database_its_absence_is_told_once_and_what_happened_meanwhile_when_it_is_back(world: World, hook: Hook, make: MakePipeline):
+def test_without_our_database_its_absence_is_told_once_and_what_happened_meanwhile_when_it_is_back(
+    world: World, hook: Hook, make: MakePipeline
+):
     away = Pipeline(world.pipeline.settings.model_copy(update={"database_url": _nowhere()}))
-    assert world.look(pipeline=away).startswith("our database cannot be reached: cannot reach postgresql+psycopg://user:***@127.0.0.1:1/none")
+    assert world.look(pipeline=away).startswith(
+        "our database cannot be reached: cannot reach postgresql+psycopg://user:***@127.0.0.1:1/none"
+    )
     world.run(error=INCOMPLETE)
     world.look(pipeline=away)
     assert [text.partition("\n")[0] for text in hook.texts] == ["ERROR: 1 part failed of DatabaseUnreachable: database"]
@@ -550,7 +633,9 @@ def test_without_our_database_its_absence_is_told_once_and_what_happened_meanwhi
 
 
 def _nowhere() -> Any:
-    return Settings(database_url="postgresql://user:hunter3@127.0.0.1:1/none", dagster_database_url="postgresql://x/y").database_url
+    return Settings(
+        database_url="postgresql://user:hunter3@127.0.0.1:1/none", dagster_database_url="postgresql://x/y"
+    ).database_url
 
 
 SENT: list[Message] = []
@@ -574,7 +659,9 @@ def test_a_channel_of_ones_own_is_told_and_one_that_breaks_or_is_missing_keeps_n
     world: World, hook: Hook, make: MakePipeline, caplog: pytest.LogCaptureFixture
 ):
     SENT.clear()
-    world.pipeline = make(alert_webhook_url=hook.url, alert_settle_minutes=0, alert_channels=[f"{__name__}:Pager", f"{__name__}:Nobody"])
+    world.pipeline = make(
+        alert_webhook_url=hook.url, alert_settle_minutes=0, alert_channels=[f"{__name__}:Pager", f"{__name__}:Nobody"]
+    )
     world.run(error=INCOMPLETE)
     world.look()
     assert [message.text for message in SENT] == hook.texts
@@ -596,7 +683,9 @@ def test_a_message_is_bounded_and_counts_the_rest(world: World, hook: Hook):
     assert hook.came[0]["n_begun"] == 12
 
 
-def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_more_runs_than_one_look_takes_in_are_all_taken_in_by_the_next_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("palimpsest_pipeline.defs.monitoring.run_events.MAX_RUNS", 2)
     for n in range(5):
         world.run(error=type(f"Broken{n}", (Exception,), {})("no"))
@@ -611,7 +700,9 @@ def test_materialized_assets_fail_and_recover_step_by_step(world: World):
     FAILS["error"] = INCOMPLETE
     for _ in range(2):
         job = DEFS.resolve_implicit_global_asset_job_def().get_subset(asset_selection={odds.key})
-        job.execute_in_process(instance=world.instance, partition_key="2026-06-27", raise_on_error=False, run_config=QUIET)
+        job.execute_in_process(
+            instance=world.instance, partition_key="2026-06-27", raise_on_error=False, run_config=QUIET
+        )
         world.look()
         assert world.open() == ({"run/__ASSET_JOB:odds/LandingIncomplete"} if FAILS else set())
         FAILS.clear()
@@ -628,7 +719,9 @@ def test_a_product_that_failed_is_told_by_its_cycles_until_each_is_derived(world
     ]
     world.run("full_cycle")
     world.mend(7, "odds_snapshots/betpawa")
-    assert world.look_at_cycles() == {"cycle/core/odds_snapshots/ValueError": "cycle 7"}, "another cycle's success mends nothing"
+    assert world.look_at_cycles() == {"cycle/core/odds_snapshots/ValueError": "cycle 7"}, (
+        "another cycle's success mends nothing"
+    )
     world.fail(10, "odds_snapshots/betpawa", "ValueError: no such line")
     world.fail(9, "coverage", "LandingIncomplete: restore it")
     assert world.look_at_cycles() == {
@@ -725,7 +818,10 @@ def test_an_alert_of_what_is_no_more_ends(world: World):
 
 def test_what_has_been_over_for_long_is_forgotten_and_what_lasts_is_not(world: World):
     old = datetime.now(UTC) - stored.CLOSED_ALERT_RETENTION - timedelta(days=1)
-    lasts, over = (Alert.from_occurrence(Occurrence(AlertKind.RUN, job, "Broken", Severity.ERROR, "no", old)) for job in ("derive", "refresh"))
+    lasts, over = (
+        Alert.from_occurrence(Occurrence(AlertKind.RUN, job, "Broken", Severity.ERROR, "no", old))
+        for job in ("derive", "refresh")
+    )
     with world.pipeline.connect() as conn:
         stored.write_alerts(conn, [lasts, replace(over, closed_at=old + timedelta(hours=1))])
     world.look()
@@ -735,7 +831,9 @@ def test_what_has_been_over_for_long_is_forgotten_and_what_lasts_is_not(world: W
 
 def test_the_sensor_looks_at_the_jobs_and_checks_of_its_code_location(world: World, hook: Hook):
     world.run(error=INCOMPLETE)
-    context = dg.build_sensor_context(instance=world.instance, repository_def=DEFS.get_repository_def(), resources={"pipeline": world.pipeline})
+    context = dg.build_sensor_context(
+        instance=world.instance, repository_def=DEFS.get_repository_def(), resources={"pipeline": world.pipeline}
+    )
     told = monitoring.alerts(context)
     assert isinstance(told, dg.SensorResult)
     assert told.cursor
@@ -752,7 +850,9 @@ def test_the_command_lists_what_lasts_and_what_was_over_lately(world: World, mon
     world.run("derive")
     world.look()
     shown = CliRunner().invoke(app, ["alerts"])
-    lines = [re.sub(r"(for|lasted) \d+ s|\d{4}-\d\d-\d\d \d\d:\d\d", "some", line) for line in shown.stdout.splitlines()]
+    lines = [
+        re.sub(r"(for|lasted) \d+ s|\d{4}-\d\d-\d\d \d\d:\d\d", "some", line) for line in shown.stdout.splitlines()
+    ]
     assert lines == [
         "ERROR refresh 2026-06-27: LandingIncomplete, some, seen once",
         "  2 segments of cycle 7 are gone: restore them",

@@ -53,10 +53,16 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
         cycle_ledger.close_cycle(conn, CycleResult(cycle, RunStatus.COMPLETED, at, [], []))
-        conn.execute("insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)", [cycle_id, floor_to_hour(at), at])
+        conn.execute(
+            "insert into core.cycles values (%s, %s, 'manual', 'full', 'betpawa', %s)",
+            [cycle_id, floor_to_hour(at), at],
+        )
         partitions.ensure_partitions(conn, sorted({at.date(), (at + timedelta(minutes=5)).date()}))
         for number, platform in enumerate(platforms):
-            conn.execute("insert into core.discovery_manifest values (%s, %s, '*', null, 1, 'complete', '')", [cycle_id, platform])
+            conn.execute(
+                "insert into core.discovery_manifest values (%s, %s, '*', null, 1, 'complete', '')",
+                [cycle_id, platform],
+            )
             conn.execute("insert into ops.listing_ids values (%s, %s, 'x') on conflict do nothing", [number, platform])
             conn.execute(
                 "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped,"
@@ -64,7 +70,9 @@ def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = t
                 [number, at + timedelta(minutes=5), cycle_id, NOW],
             )
             (product,) = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, [platform])
-            derived_products.mark_derived(conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1)
+            derived_products.mark_derived(
+                conn, "core", product, cycle_id, landing_digest="a", parser_version="1", mapping_version="1", n_rows=1
+            )
         conn.execute(
             "insert into mart.match_rate_platform (cycle_id, platform, include_started, as_of, home_platform, n_listings, n_listings_with_sr,"
             " n_fixtures, n_matched_fixtures, n_matched_listings, n_home, n_home_only, n_competitor_only, n_undetermined, n_union,"
@@ -89,10 +97,15 @@ def test_a_pipeline_that_never_began_a_cycle_is_healthy_and_says_so(make_pipelin
     told = {name_check(e.asset_check_key): e for e in result.get_asset_check_evaluations()}
     assert [name for name, e in told.items() if not e.passed] == []
     assert len(told) == len(FRESHNESS_SPECS) + 4 + 21 + 2
-    assert told["mart/match_rate_platform:coverage_is_fresh"].description == "No cycle was ever begun: nothing is expected yet."
+    assert (
+        told["mart/match_rate_platform:coverage_is_fresh"].description
+        == "No cycle was ever begun: nothing is expected yet."
+    )
 
 
-def test_a_family_is_as_old_as_its_newest_row_and_a_backfill_of_the_past_makes_nothing_newer(make_pipeline: MakePipeline) -> None:
+def test_a_family_is_as_old_as_its_newest_row_and_a_backfill_of_the_past_makes_nothing_newer(
+    make_pipeline: MakePipeline,
+) -> None:
     pipeline = make_pipeline()
     stored(pipeline, ago(240), (Platform.BETPAWA,))
     stored(pipeline, ago(60))
@@ -158,7 +171,9 @@ def test_the_newest_odds_are_found_by_index_on_the_days_of_the_newest_cycles_alo
             " from generate_series(1, 240) n cross join lateral (select %s - make_interval(mins => (240 - n)::int * 30) as at) x",
             [EVENING],
         )
-        conn.execute("insert into core.cycle_products select n, 'odds_snapshots/bet9ja', 'a', '1', '1', 1, now() from generate_series(1, 240) n")
+        conn.execute(
+            "insert into core.cycle_products select n, 'odds_snapshots/bet9ja', 'a', '1', '1', 1, now() from generate_series(1, 240) n"
+        )
         conn.execute("insert into ops.listing_ids select n, 'bet9ja', n::text from generate_series(1, 200) n")
         conn.execute(
             "insert into core.captures (listing_id, observed_at, cycle_id, ingested_at, n_markets_listed, n_markets_mapped, n_markets_priced,"
@@ -183,11 +198,15 @@ def _nodes(plan: dict) -> list[dict]:
     return [plan, *(node for child in plan.get("Plans", []) for node in _nodes(child))]
 
 
-def test_a_column_that_somebody_changed_fails_the_check_of_the_assets_that_write_it(make_pipeline: MakePipeline) -> None:
+def test_a_column_that_somebody_changed_fails_the_check_of_the_assets_that_write_it(
+    make_pipeline: MakePipeline,
+) -> None:
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
         assert not any(drift.find_column_drift(conn).values())
-        conn.execute("alter table mart.run_quality alter column fetched type bigint, add column mine text, drop column stored")
+        conn.execute(
+            "alter table mart.run_quality alter column fetched type bigint, add column mine text, drop column stored"
+        )
         conn.execute("alter table mart.coverage_fixture alter column rotated drop not null")
         found = {table: said for table, said in drift.find_column_drift(conn).items() if said}
         assert found == {
@@ -196,7 +215,9 @@ def test_a_column_that_somebody_changed_fails_the_check_of_the_assets_that_write
                 "column mart.run_quality.mine: in the database, not declared",
                 "column mart.run_quality.stored: missing in the database",
             ],
-            "mart.coverage_fixture": ["column mart.coverage_fixture.rotated: boolean in the database, declared boolean not null"],
+            "mart.coverage_fixture": [
+                "column mart.coverage_fixture.rotated: boolean in the database, declared boolean not null"
+            ],
         }
         conn.commit()
     with dg.DagsterInstance.ephemeral() as instance:
@@ -242,7 +263,9 @@ def test_a_run_is_stuck_by_its_silence_and_not_by_its_age(
 
 
 def test_a_run_that_could_give_no_sign_before_the_server_was_started_is_not_stuck(
-    make_pipeline: MakePipeline, begun: Callable[[dg.DagsterInstance, dg.DagsterRunStatus], str], monkeypatch: pytest.MonkeyPatch
+    make_pipeline: MakePipeline,
+    begun: Callable[[dg.DagsterInstance, dg.DagsterRunStatus], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pipeline = make_pipeline()
     later = datetime.now(UTC) + timedelta(hours=2)
@@ -273,7 +296,16 @@ def landed(pipeline: Pipeline, at: datetime) -> int:
     """A full cycle with one answer, landed and in the ledger; nothing is derived."""
     cycle = make_cycle(at)
     manifest = land_answer(pipeline, cycle)
-    counts = {"discovered": 0, "targets": 0, "fetched": 0, "requests": 1, "bytes": 2, "errors_by_class": {}, "p50_ms": 1.0, "p95_ms": 1.0}
+    counts = {
+        "discovered": 0,
+        "targets": 0,
+        "fetched": 0,
+        "requests": 1,
+        "bytes": 2,
+        "errors_by_class": {},
+        "p50_ms": 1.0,
+        "p95_ms": 1.0,
+    }
     run = PlatformRun(Platform.BETPAWA, RunStatus.COMPLETED, at, at, **counts, message="")
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, cycle)
@@ -293,14 +325,26 @@ def test_hours_that_are_due_or_refused_are_named_with_the_command_until_they_sta
         (segment,) = Path(pipeline.settings.landing_root).glob(f"**/cycle={second}/**/*.parquet")
         segment.unlink()
         left = find_unfinished_work(instance, pipeline, DAILY_ASSETS)
-        assert (set(left.due_hours), set(left.refused_hours)) == ({format_hour_key(ago(200))}, {format_hour_key(ago(100))})
+        assert (set(left.due_hours), set(left.refused_hours)) == (
+            {format_hour_key(ago(200))},
+            {format_hour_key(ago(100))},
+        )
         assert "Restore the segments" in left.sentence
         with pipeline.connect() as conn:
             for manifest in pipeline.landing.list_cycles():
                 for product in list_products(pipeline) if manifest.cycle_id in (first, second) else ():
-                    versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
+                    versions = {
+                        "parser_version": pipeline.parser_version,
+                        "mapping_version": pipeline.vocabulary.version,
+                    }
                     derived_products.mark_derived(
-                        conn, product.schema, product.name, manifest.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions
+                        conn,
+                        product.schema,
+                        product.name,
+                        manifest.cycle_id,
+                        landing_digest=manifest.digest,
+                        n_rows=0,
+                        **versions,
                     )
         assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS)
 
@@ -318,12 +362,21 @@ def test_a_partition_whose_last_run_failed_is_counted_until_it_is_materialized(m
         segment.write_bytes(content)
         outcome = run_job(instance, pipeline, "replay", ago(100).date())
         assert outcome.success, outcome.error
-        assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS), find_unfinished_work(instance, pipeline, DAILY_ASSETS).sentence
+        assert not find_unfinished_work(instance, pipeline, DAILY_ASSETS), find_unfinished_work(
+            instance, pipeline, DAILY_ASSETS
+        ).sentence
 
 
 def open_alerts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, str]:
     """Look for troubles once; the open alerts of runs and cycles, and where they are."""
-    process_alerts(pipeline, instance, AlertSubjects.from_repository(defs.get_repository_def()), [], None, logging.getLogger(__name__))
+    process_alerts(
+        pipeline,
+        instance,
+        AlertSubjects.from_repository(defs.get_repository_def()),
+        [],
+        None,
+        logging.getLogger(__name__),
+    )
     with pipeline.connect() as conn:
         return {
             alert.alert_key: alert.partition_label
@@ -333,7 +386,9 @@ def open_alerts(pipeline: Pipeline, instance: dg.DagsterInstance) -> dict[str, s
 
 
 @pytest.mark.parametrize("damaged", ["**/*.parquet", "manifest.json"])
-def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(make_pipeline: MakePipeline, damaged: str) -> None:
+def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(
+    make_pipeline: MakePipeline, damaged: str
+) -> None:
     pipeline = make_pipeline()
     hour = floor_to_hour(ago(100))
     bad, good = landed(pipeline, hour + timedelta(minutes=1)), landed(pipeline, hour + timedelta(minutes=2))
@@ -355,7 +410,9 @@ def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(make_p
             )
         run_job(instance, pipeline, "cycle_marts", hour.date())
         with pipeline.connect() as conn:
-            assert {each.cycle_id for each in list_due_products(pipeline, conn)} == {bad}, "all of the other cycle stands, core and mart"
+            assert {each.cycle_id for each in list_due_products(pipeline, conn)} == {bad}, (
+                "all of the other cycle stands, core and mart"
+            )
         segment.write_bytes(content)
         outcome = run_job(instance, pipeline, "replay", hour.date())
         assert outcome.success, outcome.error
@@ -364,7 +421,9 @@ def test_a_replay_goes_on_past_a_cycle_that_fails_and_names_it_at_its_end(make_p
         assert (list_due_products(pipeline, conn), read_failures(conn, [bad, good])) == ([], {})
 
 
-def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = make_pipeline()
     at = datetime.now(UTC)
     landed(pipeline, at)
@@ -382,7 +441,9 @@ def test_an_hour_whose_run_failed_a_moment_ago_is_due_and_does_not_stand(make_pi
         assert "stand" not in left.sentence
 
 
-def test_the_newest_exported_day_is_found_however_old(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_exported_day_is_found_however_old(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = make_pipeline()
     days = {(NOW - timedelta(days=n)).date(): object() for n in (3, 30)}
 

@@ -41,7 +41,9 @@ def pipeline(make_pipeline: MakePipeline) -> Pipeline:
 
 
 @pytest.fixture(scope="module")
-def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
+def kept(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
     """Five days answered, the two oldest of which, and the third but one, are exported; then the night's upkeep."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=(NOON - datetime.now(UTC)).total_seconds(), history_hot_days=HOT_DAYS)
@@ -76,7 +78,9 @@ def exporting(pipeline: Pipeline, chosen: tuple[date, date] | None = None, *, fo
 
 def upkeep(pipeline: Pipeline) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.ephemeral() as instance:
-        return defs.resolve_job_def("upkeep").execute_in_process(instance=instance, resources={"pipeline": pipeline}, raise_on_error=False)
+        return defs.resolve_job_def("upkeep").execute_in_process(
+            instance=instance, resources={"pipeline": pipeline}, raise_on_error=False
+        )
 
 
 def metadata(result: dg.ExecuteInProcessResult, *key: str) -> dict[str, Any]:
@@ -108,7 +112,9 @@ def requested(pipeline: Pipeline, at: datetime = NOON) -> list[dg.RunRequest]:
             return list(jobs.nightly_export.evaluate_tick(context).run_requests)
 
 
-def test_a_night_makes_days_ahead_drops_old_ones_that_are_exported_and_measures_the_rest(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+def test_a_night_makes_days_ahead_drops_old_ones_that_are_exported_and_measures_the_rest(
+    kept: tuple[Pipeline, dg.ExecuteInProcessResult],
+) -> None:
     pipeline, result = kept
     assert result.success
     with pipeline.connect() as conn:
@@ -128,7 +134,9 @@ def test_what_should_have_left_is_named_with_what_to_do(kept: tuple[Pipeline, dg
     assert {name for name, check in found.items() if not check.passed} == {"old_days_have_left"}
     late = found["old_days_have_left"]
     assert late.severity is dg.AssetCheckSeverity.WARN
-    assert f"{ago(4)} is still in Postgres: it was not exported: run `palimpsest export {ago(4)} {ago(4)}`" in (late.description or "")
+    assert f"{ago(4)} is still in Postgres: it was not exported: run `palimpsest export {ago(4)} {ago(4)}`" in (
+        late.description or ""
+    )
 
 
 def test_what_is_exported_is_left_alone_and_says_so(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
@@ -142,7 +150,9 @@ def test_what_is_exported_is_left_alone_and_says_so(kept: tuple[Pipeline, dg.Exe
     assert all(done.seconds is None for done in found.values())
 
 
-def test_the_nightly_export_asks_for_what_the_archive_lacks_or_has_otherwise(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+def test_the_nightly_export_asks_for_what_the_archive_lacks_or_has_otherwise(
+    kept: tuple[Pipeline, dg.ExecuteInProcessResult],
+) -> None:
     pipeline, _ = kept
     with pipeline.connect() as conn:
         answered(conn, ago(1), 3, minute=30)
@@ -155,7 +165,9 @@ def test_the_nightly_export_asks_for_what_the_archive_lacks_or_has_otherwise(kep
     assert requested(pipeline) == []
 
 
-def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other_day_from_its_export(pipeline: Pipeline) -> None:
+def test_a_day_before_the_first_partition_is_named_by_a_check_and_keeps_no_other_day_from_its_export(
+    pipeline: Pipeline,
+) -> None:
     answer(pipeline, 1)
     bogus = date(1994, 10, 18)
     with pipeline.connect() as conn:
@@ -201,7 +213,9 @@ def test_a_damaged_file_costs_the_export_of_its_own_day_and_no_other(pipeline: P
     assert f"palimpsest export --force {entry}" in report.failed[str(entry)]
 
 
-def test_a_day_whose_entry_in_the_archive_is_damaged_is_exported_again_by_force(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_day_whose_entry_in_the_archive_is_damaged_is_exported_again_by_force(
+    pipeline: Pipeline, tmp_path: Path
+) -> None:
     answer(pipeline, 1)
     assert exported(pipeline, 1).success
     before = pipeline.archive.read_entry(ago(1))
@@ -247,12 +261,17 @@ def test_a_day_with_a_cycle_that_is_landed_and_not_derived_is_refused_until_it_i
     landed = cycle(datetime.combine(ago(1), time(8, 30), UTC))
     manifest = pipeline.landing.open_writer(landed).close(RunStatus.COMPLETED, landed.started_at)
     rescan_landing(pipeline)
-    with pytest.raises(export_day.DayIsOpen, match=rf"e\.g\. {landed.cycle_id}: run `palimpsest backfill {ago(1)}-08:00 {ago(1)}-08:00`"):
+    with pytest.raises(
+        export_day.DayIsOpen,
+        match=rf"e\.g\. {landed.cycle_id}: run `palimpsest backfill {ago(1)}-08:00 {ago(1)}-08:00`",
+    ):
         export_day.export_day(pipeline, ago(1))
     versions = {"landing_digest": manifest.digest, "parser_version": "old", "mapping_version": "old"}
     with pipeline.connect() as conn:
         for platform in Platform:
-            derived_products.mark_derived(conn, "core", f"odds_snapshots/{platform}", landed.cycle_id, **versions, n_rows=0)
+            derived_products.mark_derived(
+                conn, "core", f"odds_snapshots/{platform}", landed.cycle_id, **versions, n_rows=0
+            )
     assert export_day.export_day(pipeline, ago(1)).seconds is not None
 
 

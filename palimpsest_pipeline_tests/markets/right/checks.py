@@ -42,7 +42,11 @@ LOADED: Final = {
 TWO_FEEDS: Final = {("bet9ja_norway_france", "total_goals"): "half lines and quarter lines are two markets of the book"}
 """Markets with lines that are not in order."""
 FEED_ERROR: Final = {
-    ("betpawa_norway_france", "double_chance_and_total_goals", "total=3.5"): "all six prices are near half of the other books'",
+    (
+        "betpawa_norway_france",
+        "double_chance_and_total_goals",
+        "total=3.5",
+    ): "all six prices are near half of the other books'",
 }
 """Markets whose sum is no margin."""
 
@@ -112,7 +116,11 @@ def what_was_compared_still_is(reading: Reading) -> list[str]:
     place = ["platform", "other_platform", "market_key"]
     now = reading.pairs.group_by(place).agg(have=pl.len())
     listed = known("compared").with_columns(pl.col("pairs").cast(pl.UInt32))
-    fewer = listed.join(now, on=place, how="left").with_columns(pl.col("have").fill_null(0)).filter(pl.col("have") < pl.col("pairs"))
+    fewer = (
+        listed.join(now, on=place, how="left")
+        .with_columns(pl.col("have").fill_null(0))
+        .filter(pl.col("have") < pl.col("pairs"))
+    )
     return _lines(fewer, "compared, pairs, and now: ")
 
 
@@ -124,7 +132,8 @@ def parts_sum_to_the_whole(reading: Reading) -> list[str]:
     found = reading.sums
     name = ["capture", "part_market", "part_specifier", "market_key", "specifier", "outcome"]
     apart = found.filter(~pl.col("close")).filter(
-        ~pl.struct("capture", "part_market").is_in(_pairs(LOADED)) & ~pl.struct("capture", part_market="market_key").is_in(_pairs(LOADED))
+        ~pl.struct("capture", "part_market").is_in(_pairs(LOADED))
+        & ~pl.struct("capture", part_market="market_key").is_in(_pairs(LOADED))
     )
     broken = pl.concat([found.filter(~pl.col("within")), apart]).select(name).unique(maintain_order=True)
     return [*_lines(broken), *_few("sums", found.filter(pl.col("across") == 0).height, LEAST_SUMS)]
@@ -162,10 +171,14 @@ def margins_are_margins(reading: Reading) -> list[str]:
 def what_is_sold_twice_costs_the_same(reading: Reading) -> list[str]:
     """Where one book names a bet twice, one of the prices is left out. With the order of preference reversed it is the other one."""
     key = ["capture", "market_key", "specifier", "outcome"]
-    other = canonical(reading.samples, reversed_preference(reading.words)).select(*key, "backable", other_odds="odds_milli")
+    other = canonical(reading.samples, reversed_preference(reading.words)).select(
+        *key, "backable", other_odds="odds_milli"
+    )
     fed = reading.words.keys.join(reading.words.feeds, on="key_id", how="semi")
     feeds = fed.join(reading.words.markets, on="market_id").select("platform", "market_key").unique()
-    twice = reading.prices.join(other, on=[*key, "backable"]).filter(pl.col("backable") & (pl.col("odds_milli") != pl.col("other_odds")))
+    twice = reading.prices.join(other, on=[*key, "backable"]).filter(
+        pl.col("backable") & (pl.col("odds_milli") != pl.col("other_odds"))
+    )
     factor = pl.max_horizontal(pl.col("odds_milli") / pl.col("other_odds"), pl.col("other_odds") / pl.col("odds_milli"))
     one_feed = twice.join(feeds, on=["platform", "market_key"], how="anti").filter(factor > SAME_FEED)
     two_feeds = twice.join(feeds, on=["platform", "market_key"], how="semi").filter(factor > OTHER_FEED)
@@ -176,9 +189,17 @@ def reversed_preference(words: Vocabulary) -> Vocabulary:
     """The vocabulary with the rows of keys.csv and of feeds.csv from last to first."""
     last = words.keys["key_id"].max()
     feeds = words.feeds.with_columns(-pl.col("place"))
-    frames = {"keys": words.keys, "parts": words.parts, "added": words.added_parts, "outcome_keys": words.outcome_keys, "feeds": feeds}
+    frames = {
+        "keys": words.keys,
+        "parts": words.parts,
+        "added": words.added_parts,
+        "outcome_keys": words.outcome_keys,
+        "feeds": feeds,
+    }
     turned = {
-        name: frame.with_columns((pl.lit(last) - pl.col("key_id")).cast(pl.UInt32).alias("key_id")).sort("key_id", maintain_order=True)
+        name: frame.with_columns((pl.lit(last) - pl.col("key_id")).cast(pl.UInt32).alias("key_id")).sort(
+            "key_id", maintain_order=True
+        )
         for name, frame in frames.items()
     }
     return replace(words, **turned)
@@ -187,7 +208,12 @@ def reversed_preference(words: Vocabulary) -> Vocabulary:
 def books_sell_players(reading: Reading) -> list[str]:
     """Markets of players have as many as the books name."""
     players = reading.prices.filter(pl.col("outcome").str.contains(r"^(sr:player:)?\d+$"))
-    have = dict(players.group_by(["capture", "market_key"]).len().select(pl.concat_str("capture", "market_key", separator=" "), "len").iter_rows())
+    have = dict(
+        players.group_by(["capture", "market_key"])
+        .len()
+        .select(pl.concat_str("capture", "market_key", separator=" "), "len")
+        .iter_rows()
+    )
     return [line for name, least in PLAYERS.items() for line in _few(f"players of {name}", have.get(name, 0), least)]
 
 
@@ -201,9 +227,13 @@ def fair_sums_are_winners(reading: Reading) -> list[str]:
     whole = words.outcomes.join(words.complete_sets, on="market_id", how="anti").with_columns(set=pl.lit("all"))
     grids = words.outcomes.join(words.complete_sets, on=["market_id", "ordinal"])
     sets = pl.concat([frame.group_by("market_id", "set").agg("outcome_key") for frame in (whole, grids)])
-    football = words.markets.filter((pl.col("sport") == "football") & pl.col("fair_sum").is_in(["1", "2"])).join(sets, on="market_id")
+    football = words.markets.filter((pl.col("sport") == "football") & pl.col("fair_sum").is_in(["1", "2"])).join(
+        sets, on="market_id"
+    )
     found = []
-    for market, kind, fair_sum, name, outcomes in football.select("market_key", "line_kind", "fair_sum", "set", "outcome_key").iter_rows():
+    for market, kind, fair_sum, name, outcomes in football.select(
+        "market_key", "line_kind", "fair_sum", "set", "outcome_key"
+    ).iter_rows():
         winners = laws.winners(market, EXAMPLES.get(kind, ""), outcomes)
         if winners is not None and winners != int(fair_sum):
             found.append(f"{market}, {name}: fair sum {fair_sum}, and {winners} win")
@@ -219,7 +249,11 @@ def what_is_sold_is_named(reading: Reading) -> list[str]:
     """Platform markets that must be in the vocabulary although no price of the captures says so, and those that no platform has."""
     keys = set(reading.words.keys.select("platform", "external_market_id").iter_rows())
     return [
-        *(f"{platform} {market}: {name} is not named" for (platform, market), name in NOT_CAPTURED.items() if (platform, market) not in keys),
+        *(
+            f"{platform} {market}: {name} is not named"
+            for (platform, market), name in NOT_CAPTURED.items()
+            if (platform, market) not in keys
+        ),
         *(f"bet9ja {market} does not exist" for market in NOT_A_MARKET if ("bet9ja", market) in keys),
     ]
 

@@ -38,7 +38,10 @@ class Fact:
 
 def _same(*names: str) -> dict[str, str]:
     """Labels that are the canonical outcomes but for their signs."""
-    return {name: name.replace("-", "_").replace(":", "_").replace("+", "_plus").replace("/", "__").replace(" ", "__") for name in names}
+    return {
+        name: name.replace("-", "_").replace(":", "_").replace("+", "_plus").replace("/", "__").replace(" ", "__")
+        for name in names
+    }
 
 
 SIDES: Final = {"Home": "home", "Draw": "draw", "Away": "away"}
@@ -75,7 +78,11 @@ FACTS: Final[dict[str, list[Fact]]] = {
             "total=1.5",
             {
                 f"{pair} & {over} 1.5": f"{key}_{over.lower()}"
-                for pair, key in {"Home/Draw": "home_or_draw", "Home/Away": "home_or_away", "Draw/Away": "draw_or_away"}.items()
+                for pair, key in {
+                    "Home/Draw": "home_or_draw",
+                    "Home/Away": "home_or_away",
+                    "Draw/Away": "draw_or_away",
+                }.items()
                 for over in ("Over", "Under")
             },
         )
@@ -95,7 +102,14 @@ FACTS: Final[dict[str, list[Fact]]] = {
         for market, period in {"546": "", "542": "_1h", "545": "_2h"}.items()
     ],
     "which team scores": [
-        Fact(SPORTYBET, "30", "", "teams_to_score", "", {"None": "neither", "Only Home": "home_only", "Only Away": "away_only", "Both teams": "both"})
+        Fact(
+            SPORTYBET,
+            "30",
+            "",
+            "teams_to_score",
+            "",
+            {"None": "neither", "Only Home": "home_only", "Only Away": "away_only", "Both teams": "both"},
+        )
     ],
     "ranges of goals": [
         Fact(
@@ -104,7 +118,24 @@ FACTS: Final[dict[str, list[Fact]]] = {
             "",
             "multigoals",
             "",
-            _same("1-2", "1-3", "1-4", "1-5", "1-6", "2-3", "2-4", "2-5", "2-6", "3-4", "3-5", "3-6", "4-5", "4-6", "5-6", "7+")
+            _same(
+                "1-2",
+                "1-3",
+                "1-4",
+                "1-5",
+                "1-6",
+                "2-3",
+                "2-4",
+                "2-5",
+                "2-6",
+                "3-4",
+                "3-5",
+                "3-6",
+                "4-5",
+                "4-6",
+                "5-6",
+                "7+",
+            )
             | {"No goal": "no_goal"},
         )
     ],
@@ -121,16 +152,33 @@ FACTS: Final[dict[str, list[Fact]]] = {
     "exactly two goals are not two or more": [
         Fact(BET9JA, "S_GOALS2T", "", "exact_goals_2h", "top=3", {"1": "1", "2": "2"}),
         Fact(BETPAWA, "4912", "", "exact_goals_2h", "top=2", {"0": "0", "1": "1", "2+": "2_plus"}),
-        Fact(SPORTYBET, "93", "variant=sr:exact_goals:2+", "exact_goals_2h", "top=2", {"0": "0", "1": "1", "2+": "2_plus"}),
+        Fact(
+            SPORTYBET,
+            "93",
+            "variant=sr:exact_goals:2+",
+            "exact_goals_2h",
+            "top=2",
+            {"0": "0", "1": "1", "2+": "2_plus"},
+        ),
     ],
     "every other score, of different grids": [
-        Fact(BETPAWA, "4429", "", "correct_score", "", _same("0-0", "0-6", "6-0", "4-2") | {"Other": "other_beyond_28_grid"}),
-        Fact(BETPAWA_NEW, "28000869", "", "correct_score", "", _same("0-0", "4-4", "4-2") | {"Other": "other_beyond_4_4"}),
+        Fact(
+            BETPAWA,
+            "4429",
+            "",
+            "correct_score",
+            "",
+            _same("0-0", "0-6", "6-0", "4-2") | {"Other": "other_beyond_28_grid"},
+        ),
+        Fact(
+            BETPAWA_NEW, "28000869", "", "correct_score", "", _same("0-0", "4-4", "4-2") | {"Other": "other_beyond_4_4"}
+        ),
         Fact(SPORTYBET, "45", "", "correct_score", "", _same("0:0", "4:4", "4:2") | {"Other": "other_beyond_4_4"}),
         Fact(BET9JA, "S_CSFT", "", "correct_score", "", _same("0:0", "4:4", "4:2") | {"OTH": "other_beyond_4_4"}),
     ],
     "minutes of the result after them": [
-        Fact(SPORTYBET, "900069", f"minute={minute}", "match_result_first_n_minutes", f"minute={minute}", SIDES) for minute in (5, 15, 30, 60, 85)
+        Fact(SPORTYBET, "900069", f"minute={minute}", "match_result_first_n_minutes", f"minute={minute}", SIDES)
+        for minute in (5, 15, 30, 60, 85)
     ]
     + [Fact(BET9JA, "S_1X21ST60MIN", "", "match_result_first_n_minutes", "minute=60", RESULT)],
     "ranges of a team's corners": [
@@ -142,7 +190,14 @@ FACTS: Final[dict[str, list[Fact]]] = {
         Fact(SPORTYBET, "171", "variant=sr:point_range:7+", "away_corners_range", "", FOUR_RANGES),
         Fact(SPORTYBET, "180", "", "home_corners_range_1h", "", ZERO_ONE_RANGES),
         Fact(SPORTYBET, "181", "", "away_corners_range_1h", "", ZERO_ONE_RANGES),
-        Fact(SPORTYBET, "900300", "total=2.5", "home_total_corners", "total=2.5", {"Over 2.5": "over", "Under 2.5": "under"}),
+        Fact(
+            SPORTYBET,
+            "900300",
+            "total=2.5",
+            "home_total_corners",
+            "total=2.5",
+            {"Over 2.5": "over", "Under 2.5": "under"},
+        ),
         Fact(BET9JA, "S_CORNERSHOMEOU", "2.5", "home_total_corners", "total=2.5", {"HCO": "over", "HCU": "under"}),
     ],
     "numbers of a team's bookings": [
@@ -166,9 +221,16 @@ FACTS: Final[dict[str, list[Fact]]] = {
         Fact(BET9JA, "S_1X21", "", "match_result_1up", "", {"11": "home", "X1": "draw", "21": "away"}),
         Fact(BET9JA, "S_1X22", "", "match_result_2up", "", {"12": "home", "X2": "draw", "22": "away"}),
     ],
-    "Asian total of the match": [Fact(BET9JA, "S_OUA", line, "total_goals", f"total={line}", {"O": "over", "U": "under"}) for line in ("1.25", "2")],
-    "handicap of cards": [Fact(BET9JA, "S_CAH1", "-0.5", "bookings_asian_handicap", "hcp=-0.5", {"1": "home", "2": "away"})],
-    "handicap of corners in the first half": [Fact(BET9JA, "S_CAHH", "0.5", "corners_asian_handicap_1h", "hcp=0.5", {"1": "home", "2": "away"})],
+    "Asian total of the match": [
+        Fact(BET9JA, "S_OUA", line, "total_goals", f"total={line}", {"O": "over", "U": "under"})
+        for line in ("1.25", "2")
+    ],
+    "handicap of cards": [
+        Fact(BET9JA, "S_CAH1", "-0.5", "bookings_asian_handicap", "hcp=-0.5", {"1": "home", "2": "away"})
+    ],
+    "handicap of corners in the first half": [
+        Fact(BET9JA, "S_CAHH", "0.5", "corners_asian_handicap_1h", "hcp=0.5", {"1": "home", "2": "away"})
+    ],
     "result or both score": [
         Fact(BET9JA, "S_CHANCEMIX", "", f"{side}_or_{both}", "", {f"{sign}or{label}": "yes"})
         for sign, side in RESULT.items()
@@ -198,11 +260,22 @@ FACTS: Final[dict[str, list[Fact]]] = {
             "6",
             "match_result_and_total_goals",
             "total=1.5",
-            {f"{sign} - {over}": f"{side}_{over.lower()}" for sign, side in RESULT.items() for over in ("Over", "Under")},
+            {
+                f"{sign} - {over}": f"{side}_{over.lower()}"
+                for sign, side in RESULT.items()
+                for over in ("Over", "Under")
+            },
         )
     ],
     "team to score, in BetPawa's words": [
-        Fact(BETPAWA, "1096782", "", "teams_to_score", "", {"No Goal": "neither", "Home": "home_only", "Away": "away_only", "Both": "both"})
+        Fact(
+            BETPAWA,
+            "1096782",
+            "",
+            "teams_to_score",
+            "",
+            {"No Goal": "neither", "Home": "home_only", "Away": "away_only", "Both": "both"},
+        )
     ],
     "ranges of goals, in BetPawa's words": [
         Fact(BETPAWA, "28000047", "", "multigoals", "", _same("1-2", "2-3", "3-6")),
@@ -247,12 +320,40 @@ FACTS: Final[dict[str, list[Fact]]] = {
         ),
     ],
     "scores of half time and full time": [
-        Fact(BETPAWA, "28000228", "", "half_time_full_time_correct_score", "", _same("0-0/0-1", "0-0/1-0", "0-0/1-2", "0-0/2-0")),
-        Fact(SPORTYBET, "46", "", "half_time_full_time_correct_score", "", _same("0:0 0:1", "0:0 1:0", "0:1 2:1", "1:0 1:2")),
-        Fact(BET9JA, "S_HTFTCS", "", "half_time_full_time_correct_score", "", _same("0-0/0-1", "0-0/2-1", "0-1/0-3", "2-0/3-0")),
+        Fact(
+            BETPAWA,
+            "28000228",
+            "",
+            "half_time_full_time_correct_score",
+            "",
+            _same("0-0/0-1", "0-0/1-0", "0-0/1-2", "0-0/2-0"),
+        ),
+        Fact(
+            SPORTYBET,
+            "46",
+            "",
+            "half_time_full_time_correct_score",
+            "",
+            _same("0:0 0:1", "0:0 1:0", "0:1 2:1", "1:0 1:2"),
+        ),
+        Fact(
+            BET9JA,
+            "S_HTFTCS",
+            "",
+            "half_time_full_time_correct_score",
+            "",
+            _same("0-0/0-1", "0-0/2-1", "0-1/0-3", "2-0/3-0"),
+        ),
     ],
     "groups of scores": [
-        Fact(market[0], market[1], "", "multi_correct_score", "", {"1:0, 2:0 or 3:0": "home_1_2_3_nil", "0:1, 0:2 or 0:3": "away_1_2_3_nil"})
+        Fact(
+            market[0],
+            market[1],
+            "",
+            "multi_correct_score",
+            "",
+            {"1:0, 2:0 or 3:0": "home_1_2_3_nil", "0:1, 0:2 or 0:3": "away_1_2_3_nil"},
+        )
         for market in ((BETPAWA, "28000035"), (SPORTYBET, "551"))
     ],
     "ranges of corners": [
@@ -260,10 +361,19 @@ FACTS: Final[dict[str, list[Fact]]] = {
         Fact(SPORTYBET, "169", "variant=sr:point_range:12+", "corners_range", "", _same("0-8", "9-11", "12+")),
     ],
     "numbers of corners are no ranges": [
-        Fact(BET9JA, "S_NCORN", "", "corners_exact", "", {"LT7Corner": "0_6", "7Corner": "7", "12Corner": "12", "20PCorner": "20_plus"})
+        Fact(
+            BET9JA,
+            "S_NCORN",
+            "",
+            "corners_exact",
+            "",
+            {"LT7Corner": "0_6", "7Corner": "7", "12Corner": "12", "20PCorner": "20_plus"},
+        )
     ],
     "both sides of a team total": [
-        Fact(BET9JA, market, "0.5", f"{side}_total_goals_{half}", "total=0.5", {f"{sign}O": "over", f"{sign}U": "under"})
+        Fact(
+            BET9JA, market, "0.5", f"{side}_total_goals_{half}", "total=0.5", {f"{sign}O": "over", f"{sign}U": "under"}
+        )
         for market, half in {"S_HA1HOU": "1h", "S_HA2HOU": "2h"}.items()
         for sign, side in {"H": "home", "A": "away"}.items()
     ],
@@ -309,14 +419,18 @@ def misread(prices: pl.DataFrame, samples: Path, facts: list[Fact]) -> list[str]
     for fact in facts:
         given = _answer(samples, fact.capture)
         market = prices.filter(
-            (pl.col("capture") == fact.capture) & (pl.col("market_key") == fact.market_key) & (pl.col("specifier") == fact.line)
+            (pl.col("capture") == fact.capture)
+            & (pl.col("market_key") == fact.market_key)
+            & (pl.col("specifier") == fact.line)
         ).select("outcome", "odds_milli")
         have = dict(market.iter_rows())
         for label, outcome in fact.labels.items():
             odds = given[fact.market, fact.specifier, label]
             if have.get(outcome) != odds:
                 where = f"{fact.market_key} {fact.line} {outcome}"
-                found.append(f"{fact.capture} {fact.market} {fact.specifier} {label!r} at {odds} is not {where}: {have}")
+                found.append(
+                    f"{fact.capture} {fact.market} {fact.specifier} {label!r} at {odds} is not {where}: {have}"
+                )
     return found
 
 

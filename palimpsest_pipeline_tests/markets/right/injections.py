@@ -56,7 +56,11 @@ def renamed(outcomes: dict[str, str], *markets: str) -> Mistake:
         for market in markets:
             files.change(
                 "outcome_keys.csv",
-                lambda row, market=market: row | {"outcome_key": outcomes.get(row["outcome_key"], row["outcome_key"])} if _of(row, market) else row,
+                lambda row, market=market: (
+                    row | {"outcome_key": outcomes.get(row["outcome_key"], row["outcome_key"])}
+                    if _of(row, market)
+                    else row
+                ),
             )
 
     return mistake
@@ -112,7 +116,11 @@ def spelled(codes: dict[str, str], market: str) -> Mistake:
     """Outcome ids as somebody thought that they are."""
     return lambda files: files.change(
         "outcome_keys.csv",
-        lambda row: row | {"external_outcome_id": codes.get(row["external_outcome_id"], row["external_outcome_id"])} if _of(row, market) else row,
+        lambda row: (
+            row | {"external_outcome_id": codes.get(row["external_outcome_id"], row["external_outcome_id"])}
+            if _of(row, market)
+            else row
+        ),
     )
 
 
@@ -132,11 +140,15 @@ def keyed(market: str, **columns: str) -> Mistake:
 
 
 def fair_sum(market_key: str, value: str) -> Mistake:
-    return lambda files: files.change("markets.csv", lambda row: row | {"fair_sum": value} if row["market_key"] == market_key else row)
+    return lambda files: files.change(
+        "markets.csv", lambda row: row | {"fair_sum": value} if row["market_key"] == market_key else row
+    )
 
 
 OVER_UNDER: Final = {
-    f"{side}_{over}": f"{side}_{other}" for side in ("home", "draw", "away") for over, other in (("over", "under"), ("under", "over"))
+    f"{side}_{over}": f"{side}_{other}"
+    for side in ("home", "draw", "away")
+    for over, other in (("over", "under"), ("under", "over"))
 }
 PAIRS_IN_LIST_ORDER: Final = {
     f"{pair}_{both}": f"{other}_{both}"
@@ -157,7 +169,12 @@ HALF_RANGES: Final = {"1_3": "2_3", "2_3": "4_plus", "4_plus": "1_3"}
 def _chance_mix(files: Files) -> None:
     mixed = {"1orGG": "btts_or_over", "1orNG": "no_btts_or_over", "2orGG": "btts_or_under", "2orNG": "no_btts_or_under"}
     unknown("S_CHANCEMIX")(files)
-    key = {"platform": "bet9ja", "sport": "football", "external_market_id": "S_CHANCEMIX", "market_key": "btts_or_total_goals"}
+    key = {
+        "platform": "bet9ja",
+        "sport": "football",
+        "external_market_id": "S_CHANCEMIX",
+        "market_key": "btts_or_total_goals",
+    }
     files.add("keys.csv", key | {"adds": "total=2.5"})
     for code, outcome in mixed.items():
         files.add("outcome_keys.csv", key | {"external_outcome_id": code, "outcome_key": outcome})
@@ -174,7 +191,10 @@ def _exact_corners(files: Files) -> None:
 
 def _keys_of_nothing(files: Files) -> None:
     for market in NOT_A_MARKET:
-        files.add("keys.csv", {"platform": "bet9ja", "sport": "football", "external_market_id": market, "market_key": "sending_off"})
+        files.add(
+            "keys.csv",
+            {"platform": "bet9ja", "sport": "football", "external_market_id": market, "market_key": "sending_off"},
+        )
 
 
 PRICE: Final = "same_bet_same_price"
@@ -212,18 +232,48 @@ BY_PLACE: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
     ),
     "goals: 1-3 shown as 2-3": (shown("1_3", "2_3", "548"), (PRICE, STILL, WITHIN)),
     "goals: 1-4 shown as 4-5": (shown("1_4", "4_5", "548"), (PRICE, STILL, SWAP, WITHIN)),
-    "home goals: 1-2 shown as none, 1-3 as 1-2, none as 4 or more": (renamed(TEAM_RANGES, "549"), (PRICE, SWAP, WITHIN)),
-    "away goals: 1-2 shown as none, 1-3 as 1-2, none as 4 or more": (renamed(TEAM_RANGES, "550"), (PRICE, SWAP, WITHIN)),
-    "goals of the first half: 1-3 shown as 2-3, 2-3 as 4 or more": (renamed(HALF_RANGES, "552"), (PRICE, SWAP, SUM, WITHIN)),
-    "goals of the second half: 1-3 shown as 2-3, 2-3 as 4 or more": (renamed(HALF_RANGES, "553"), (PRICE, SWAP, WITHIN)),
+    "home goals: 1-2 shown as none, 1-3 as 1-2, none as 4 or more": (
+        renamed(TEAM_RANGES, "549"),
+        (PRICE, SWAP, WITHIN),
+    ),
+    "away goals: 1-2 shown as none, 1-3 as 1-2, none as 4 or more": (
+        renamed(TEAM_RANGES, "550"),
+        (PRICE, SWAP, WITHIN),
+    ),
+    "goals of the first half: 1-3 shown as 2-3, 2-3 as 4 or more": (
+        renamed(HALF_RANGES, "552"),
+        (PRICE, SWAP, SUM, WITHIN),
+    ),
+    "goals of the second half: 1-3 shown as 2-3, 2-3 as 4 or more": (
+        renamed(HALF_RANGES, "553"),
+        (PRICE, SWAP, WITHIN),
+    ),
     "score of the first half: 2:2 shown as 0:1": (shown("2_2", "0_1", "81"), (PRICE, STILL, SWAP, SUM, WITHIN)),
     "score of the second half: 0:2 shown as 0:1": (shown("0_2", "0_1", "98"), (PRICE, STILL, SWAP, SUM)),
-    "home corners: ranges as over and under": (_by_place("home_total_corners", "4.5", "0_2", "3_4", "1096793"), (PRICE, STILL, MARGIN)),
-    "away corners: ranges as over and under": (_by_place("away_total_corners", "4.5", "0_2", "3_4", "1096797"), (PRICE, STILL, SWAP, MARGIN)),
-    "home corners, first half: ranges as over and under": (_by_place("home_total_corners_1h", "1.5", "0_1", "2", "1096794"), (PRICE, STILL, MARGIN)),
-    "away corners, first half: ranges as over and under": (_by_place("away_total_corners_1h", "1.5", "0_1", "2", "1096802"), (PRICE, STILL, MARGIN)),
-    "home bookings: ranges as over and under": (_by_place("home_total_bookings", "1.5", "0_1", "2", "1096768"), (PRICE, STILL, SWAP, WITHIN)),
-    "away bookings: ranges as over and under": (_by_place("away_total_bookings", "1.5", "0_1", "2", "1096770"), (PRICE, STILL, SWAP, WITHIN)),
+    "home corners: ranges as over and under": (
+        _by_place("home_total_corners", "4.5", "0_2", "3_4", "1096793"),
+        (PRICE, STILL, MARGIN),
+    ),
+    "away corners: ranges as over and under": (
+        _by_place("away_total_corners", "4.5", "0_2", "3_4", "1096797"),
+        (PRICE, STILL, SWAP, MARGIN),
+    ),
+    "home corners, first half: ranges as over and under": (
+        _by_place("home_total_corners_1h", "1.5", "0_1", "2", "1096794"),
+        (PRICE, STILL, MARGIN),
+    ),
+    "away corners, first half: ranges as over and under": (
+        _by_place("away_total_corners_1h", "1.5", "0_1", "2", "1096802"),
+        (PRICE, STILL, MARGIN),
+    ),
+    "home bookings: ranges as over and under": (
+        _by_place("home_total_bookings", "1.5", "0_1", "2", "1096768"),
+        (PRICE, STILL, SWAP, WITHIN),
+    ),
+    "away bookings: ranges as over and under": (
+        _by_place("away_total_bookings", "1.5", "0_1", "2", "1096770"),
+        (PRICE, STILL, SWAP, WITHIN),
+    ),
     "home bookings, first half: ranges as over and under": (
         _by_place("home_total_bookings_1h", "0.5", "0", "1", "1096769"),
         (PRICE, STILL, SWAP, WITHIN),
@@ -237,18 +287,36 @@ BY_PLACE: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
 
 OTHER_BET: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
     "exactly two goals as two or more": (renamed({"2": "2_plus"}, "S_GOALS2T"), (SUM, WITHIN)),
-    "any other score, of the smaller grid": (renamed({"other_beyond_28_grid": "other_beyond_4_4"}, "4429"), (SWAP, SUM)),
-    "result after N minutes, N dropped": (keyed("900069", reads="", adds="minute=5", ignores="minute"), (PRICE, STILL, ORDER)),
-    "1UP as a lead by one, yes or no": (led_to("home_lead_by_1", {"home": "yes", "away": "no"}, "60200"), (STILL, TWICE)),
-    "2UP as a lead by two, yes or no": (led_to("home_lead_by_2", {"home": "yes", "away": "no"}, "60100"), (STILL, MARGIN, TWICE)),
+    "any other score, of the smaller grid": (
+        renamed({"other_beyond_28_grid": "other_beyond_4_4"}, "4429"),
+        (SWAP, SUM),
+    ),
+    "result after N minutes, N dropped": (
+        keyed("900069", reads="", adds="minute=5", ignores="minute"),
+        (PRICE, STILL, ORDER),
+    ),
+    "1UP as a lead by one, yes or no": (
+        led_to("home_lead_by_1", {"home": "yes", "away": "no"}, "60200"),
+        (STILL, TWICE),
+    ),
+    "2UP as a lead by two, yes or no": (
+        led_to("home_lead_by_2", {"home": "yes", "away": "no"}, "60100"),
+        (STILL, MARGIN, TWICE),
+    ),
     "Asian total as the away team's": (led_to("away_total_goals", BOTH_WAYS, "S_OUA"), (STILL, SUM, ORDER)),
     "1UP as the first half": (led_to("match_result_1h", SIDES, "S_1X21"), (STILL, TWICE)),
     "2UP as the second half": (led_to("match_result_2h", SIDES, "S_1X22"), (STILL, TWICE)),
     "handicap of cards as of corners": (led_to("corners_asian_handicap", TWO_SIDES, "S_CAH1"), (STILL, TWICE)),
-    "corners of the first half as of the match": (led_to("corners_asian_handicap", TWO_SIDES, "S_CAHH"), (STILL, TWICE)),
+    "corners of the first half as of the match": (
+        led_to("corners_asian_handicap", TWO_SIDES, "S_CAHH"),
+        (STILL, TWICE),
+    ),
     "result or both score as both score or total": (_chance_mix, (PRICE, STILL, SUM, TWICE)),
     "number of corners as ranges": (_exact_corners, (PRICE, SUM, WITHIN, MARGIN)),
-    "last goal split in two markets": (led_to("next_goal", {**SIDES, "none": "none"}, "4870", adds="goalnr=1"), (STILL,)),
+    "last goal split in two markets": (
+        led_to("next_goal", {**SIDES, "none": "none"}, "4870", adds="goalnr=1"),
+        (STILL,),
+    ),
     "Asian handicap as home goals": (
         led_to("home_total_goals", {"home": "over", "away": "under"}, "3774", reads="total=quarters(line)"),
         (STILL, SUM, WITHIN, ORDER, TWICE),
@@ -259,7 +327,10 @@ OTHER_BET: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
     ),
     "total of the second half as of the first": (led_to("total_goals_1h", BOTH_WAYS, "4976"), (STILL, TWICE)),
     "double chance as bets that exclude each other": (fair_sum("double_chance", "1"), (MARGIN, WINNERS)),
-    "double chance and total as bets that exclude each other": (fair_sum("double_chance_and_total_goals", "1"), (MARGIN, WINNERS)),
+    "double chance and total as bets that exclude each other": (
+        fair_sum("double_chance_and_total_goals", "1"),
+        (MARGIN, WINNERS),
+    ),
 }
 """A market taken for another."""
 
@@ -275,7 +346,10 @@ LEFT_OUT: Final[dict[str, tuple[Mistake, tuple[str, ...]]]] = {
     "team to score by a label": (unknown("1096782"), (STILL, SUM)),
     "last goal by a label": (unknown("4870"), (STILL,)),
     "last corner by a label": (unknown("1096795"), (STILL,)),
-    "ranges of goals by labels": (unknown("28000047", "28000065", "28000071", "28000077", "28000083"), (PRICE, STILL, SUM)),
+    "ranges of goals by labels": (
+        unknown("28000047", "28000065", "28000071", "28000077", "28000083"),
+        (PRICE, STILL, SUM),
+    ),
     "half time, full time and total": (unknown("28000279"), (PRICE, STILL, SWAP, SUM)),
     "scores of half time and full time": (unknown("28000228"), (PRICE, STILL, SWAP, SUM, WITHIN)),
     "groups of scores": (unknown("28000035"), (STILL, SUM)),

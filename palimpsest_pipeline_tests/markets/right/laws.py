@@ -56,7 +56,11 @@ class Offers:
     @property
     def conditional(self) -> bool:
         """Two sides that return the stake in the same worlds: their chances are those given that it is not returned."""
-        return len(self.offers) == 2 and any(self.offers[0].bet.returned) and self.offers[0].bet.returned == self.offers[1].bet.returned
+        return (
+            len(self.offers) == 2
+            and any(self.offers[0].bet.returned)
+            and self.offers[0].bet.returned == self.offers[1].bet.returned
+        )
 
 
 @cache
@@ -103,14 +107,22 @@ def _markets(book: Priced) -> list[Offers]:
     """The markets whose bets have a meaning."""
     markets = []
     for name, market in groupby(book, key=itemgetter(0, 1)):
-        offers = tuple(Offer(name, outcome, bet, inverse) for *_, outcome, inverse in market if (bet := _meaning(*name, outcome)) is not None)
+        offers = tuple(
+            Offer(name, outcome, bet, inverse)
+            for *_, outcome, inverse in market
+            if (bet := _meaning(*name, outcome)) is not None
+        )
         if offers:
             everything = space(offers[0].bet.quantity).all
-            markets.append(Offers(name, offers, _winners(tuple((*o.bet.wins, any(o.bet.returned)) for o in offers), everything)))
+            markets.append(
+                Offers(name, offers, _winners(tuple((*o.bet.wins, any(o.bet.returned)) for o in offers), everything))
+            )
     return markets
 
 
-def _share(parts: list[tuple[Worlds, float]], halves: tuple[Worlds, Worlds], most_across: float) -> tuple[float, float] | None:
+def _share(
+    parts: list[tuple[Worlds, float]], halves: tuple[Worlds, Worlds], most_across: float
+) -> tuple[float, float] | None:
     """Inverse odds of the parts that lie in each half of a stake, and of those that lie across its edge; None when these are more than that."""
     inside = across = 0.0
     for worlds in halves:
@@ -137,10 +149,13 @@ def sums(prices: pl.DataFrame) -> pl.DataFrame:
     text = dict.fromkeys(("capture", "part_market", "part_specifier", "market_key", "specifier", "outcome"), pl.String)
     numbers = dict.fromkeys(("low", "high", "own_low", "own_high", "fair", "across", "own_fair", "margins"), pl.Float64)
     found = pl.DataFrame(rows, schema={**text, **numbers}, orient="row")
-    apart = pl.max_horizontal(pl.col("fair") - pl.col("own_fair"), pl.col("own_fair") - pl.col("fair") - pl.col("across"))
+    apart = pl.max_horizontal(
+        pl.col("fair") - pl.col("own_fair"), pl.col("own_fair") - pl.col("fair") - pl.col("across")
+    )
     away = apart > SHARE * pl.col("margins") + ALLOWED
     return found.with_columns(
-        within=(pl.col("own_high") >= pl.col("low") - ROUNDING) & (pl.col("own_low") <= pl.col("high") + ROUNDING), close=~away.fill_null(value=False)
+        within=(pl.col("own_high") >= pl.col("low") - ROUNDING) & (pl.col("own_low") <= pl.col("high") + ROUNDING),
+        close=~away.fill_null(value=False),
     )
 
 
@@ -226,7 +241,9 @@ def _inclusions(book: Priced) -> tuple[int, list[tuple[str, ...]]]:
                 if worlds & outer_worlds != worlds or outer is inner:
                     continue
                 compared += 1
-                if inner.inverse - outer.inverse > (min(margin, SAME_MARKET) if other.name[0] == market.name[0] else margin):
+                if inner.inverse - outer.inverse > (
+                    min(margin, SAME_MARKET) if other.name[0] == market.name[0] else margin
+                ):
                     broken.append((*inner.name, inner.outcome, *outer.name, outer.outcome))
     return compared, broken
 
@@ -256,13 +273,20 @@ WITHIN: Final = [
 
 
 def _told(prices: pl.DataFrame) -> pl.DataFrame:
-    offered = prices.filter(pl.col("backable") & (pl.col("sport") == "football")).with_columns(inverse=1000 / pl.col("odds_milli"))
+    offered = prices.filter(pl.col("backable") & (pl.col("sport") == "football")).with_columns(
+        inverse=1000 / pl.col("odds_milli")
+    )
     key = ["capture", "specifier", "outer_market", "outer_outcome"]
-    outer = offered.select("capture", "specifier", outer_market="market_key", outer_outcome="outcome", outer_inverse="inverse")
+    outer = offered.select(
+        "capture", "specifier", outer_market="market_key", outer_outcome="outcome", outer_inverse="inverse"
+    )
     found = []
     for market, outcome, wider_market, wider_outcome in WITHIN:
-        inner = offered.filter(pl.col("market_key").str.contains(market) & pl.col("outcome").str.contains(outcome)).with_columns(
-            outer_market=pl.col("market_key").str.replace(market, wider_market), outer_outcome=pl.col("outcome").str.replace(outcome, wider_outcome)
+        inner = offered.filter(
+            pl.col("market_key").str.contains(market) & pl.col("outcome").str.contains(outcome)
+        ).with_columns(
+            outer_market=pl.col("market_key").str.replace(market, wider_market),
+            outer_outcome=pl.col("outcome").str.replace(outcome, wider_outcome),
         )
         found.append(inner.join(outer, on=key))
     return pl.concat(found).select(
@@ -277,7 +301,11 @@ def _told(prices: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-RISING: Final = {"total": {"over": -1, "under": 1}, "hcp": {"home": 1, "away": -1}, "minute": {"over": 1, "under": -1, "draw": -1}}
+RISING: Final = {
+    "total": {"over": -1, "under": 1},
+    "hcp": {"home": 1, "away": -1},
+    "minute": {"over": 1, "under": -1, "draw": -1},
+}
 """Which way the chance of an outcome goes when this part of the specifier grows and the others stay."""
 
 
@@ -290,7 +318,8 @@ def order(prices: pl.DataFrame) -> pl.DataFrame:
     for part, ways in RISING.items():
         pattern = rf"(?:^|\|){part}=(-?\d+(?:\.\d+)?)"
         lines = offered.filter(pl.col("outcome").is_in(list(ways))).with_columns(
-            line=pl.col("specifier").str.extract(pattern).cast(pl.Float64), rest=pl.col("specifier").str.replace(pattern, "")
+            line=pl.col("specifier").str.extract(pattern).cast(pl.Float64),
+            rest=pl.col("specifier").str.replace(pattern, ""),
         )
         place = [*BOOK, "market_key", "rest", "outcome"]
         found.append(
@@ -298,7 +327,8 @@ def order(prices: pl.DataFrame) -> pl.DataFrame:
             .sort(*place, "line")
             .with_columns(
                 before=pl.col("line").shift().over(place),
-                rise=pl.col("inverse").diff().over(place) * pl.col("outcome").replace_strict(ways, return_dtype=pl.Float64),
+                rise=pl.col("inverse").diff().over(place)
+                * pl.col("outcome").replace_strict(ways, return_dtype=pl.Float64),
             )
             .filter(pl.col("before").is_not_null())
             .select("capture", "market_key", "specifier", "outcome", "before", "line", "rise")
@@ -308,7 +338,9 @@ def order(prices: pl.DataFrame) -> pl.DataFrame:
 
 def margins(prices: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
     """Markets with all the outcomes of the vocabulary backable, and of known fair sum: sum of inverse odds over fair sum, less one."""
-    known = words.markets.with_columns(pl.col("fair_sum").cast(pl.Float64, strict=False)).filter(pl.col("fair_sum").is_not_null())
+    known = words.markets.with_columns(pl.col("fair_sum").cast(pl.Float64, strict=False)).filter(
+        pl.col("fair_sum").is_not_null()
+    )
     listed = words.outcomes.group_by("market_id").agg(n_listed=pl.len())
     return (
         prices.filter("backable")

@@ -70,7 +70,9 @@ class View:
 
     def where(self, holds: Callable[[int, int], bool], period: str = "") -> Worlds:
         """Worlds whose score of the period satisfies `holds(home, away)`."""
-        return union(mask for score, mask in space(self.quantity).scores[period or self.period].items() if holds(*score))
+        return union(
+            mask for score, mask in space(self.quantity).scores[period or self.period].items() if holds(*score)
+        )
 
     def own(self, holds: Callable[[int, int], bool], period: str = "") -> Worlds:
         """As `where`, of the score as the bet's team sees it: `holds(own, other)`."""
@@ -78,7 +80,11 @@ class View:
 
     def count(self, holds: Callable[[int], bool], period: str = "") -> Worlds:
         """As `where`, of the count of the bet's team, or of both teams together."""
-        return self.own(lambda own, _: holds(own), period) if self.side else self.where(lambda home, away: holds(home + away), period)
+        return (
+            self.own(lambda own, _: holds(own), period)
+            if self.side
+            else self.where(lambda home, away: holds(home + away), period)
+        )
 
     def unless(self, worlds: Worlds) -> Worlds:
         return space(self.quantity).all ^ worlds
@@ -133,7 +139,12 @@ def _total(view: View, outcome: str) -> Stakes:
 
 def _handicap(view: View, outcome: str) -> Stakes:
     line = float(view.parts["hcp"])
-    return _asian(view, line, {"home": 1, "away": -1}[outcome], lambda view, holds: view.where(lambda home, away: holds(home - away)))
+    return _asian(
+        view,
+        line,
+        {"home": 1, "away": -1}[outcome],
+        lambda view, holds: view.where(lambda home, away: holds(home - away)),
+    )
 
 
 def _no_bet(returned: str) -> Callable[[View, str], Stakes]:
@@ -148,7 +159,10 @@ def _joined(*readers: Reader) -> Reader:
     """An outcome of as many words as readers, the last ones single: all hold."""
 
     def read(view: View, outcome: str) -> Worlds:
-        return reduce(and_, (reader(view, word) for reader, word in zip(readers, outcome.rsplit("_", len(readers) - 1), strict=True)))
+        return reduce(
+            and_,
+            (reader(view, word) for reader, word in zip(readers, outcome.rsplit("_", len(readers) - 1), strict=True)),
+        )
 
     return read
 
@@ -198,7 +212,9 @@ def _margin(view: View, outcome: str) -> Worlds:
         return view.result("draw")
     side, least, *more = outcome.split("_")
     sign = {"home": 1, "away": -1}[side]
-    return view.where(lambda home, away: (home - away) * sign == int(least) or (bool(more) and (home - away) * sign > int(least)))
+    return view.where(
+        lambda home, away: (home - away) * sign == int(least) or (bool(more) and (home - away) * sign > int(least))
+    )
 
 
 def _multigoals(view: View, outcome: str) -> Worlds:
@@ -281,7 +297,9 @@ def _half_of_first(side: str) -> Reader:
     def read(view: View, outcome: str) -> Worlds:
         goals = View(view.quantity, view.period, side, view.parts)
         early, late = (goals.count(lambda count: count > 0, period) for period in ("1h", "2h"))
-        return {"first_half": early, "second_half": late & view.unless(early), "no_goal": view.unless(early | late)}[outcome]
+        return {"first_half": early, "second_half": late & view.unless(early), "no_goal": view.unless(early | late)}[
+            outcome
+        ]
 
     return read
 
@@ -350,7 +368,9 @@ BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     "both_teams_to_score_2plus": lambda view, outcome: view.both(outcome, least=2),
     "both_teams_to_score_no_draw": _yes(lambda view: view.both() & view.result("home_or_away")),
     "both_teams_to_score_both_halves": _halves(lambda view, period: view.both(period=period)),
-    "both_teams_to_score_by_half": _joined(lambda view, word: view.both(word, "1h"), lambda view, word: view.both(word, "2h")),
+    "both_teams_to_score_by_half": _joined(
+        lambda view, word: view.both(word, "1h"), lambda view, word: view.both(word, "2h")
+    ),
     "draw_with_goals": _yes(lambda view: view.where(lambda home, away: home == away > 0)),
     "both_halves_over": _halves(lambda view, period: view.over("over", period)),
     "both_halves_under": _halves(lambda view, period: view.over("under", period)),
@@ -359,7 +379,10 @@ BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     "multi_correct_score": _multi_score,
     "winning_margin": _margin,
     "teams_to_score": lambda view, outcome: view.where(
-        lambda home, away: (home > 0, away > 0) == {"neither": (0, 0), "home_only": (1, 0), "away_only": (0, 1), "both": (1, 1)}[outcome]
+        lambda home, away: (
+            (home > 0, away > 0)
+            == {"neither": (0, 0), "home_only": (1, 0), "away_only": (0, 1), "both": (1, 1)}[outcome]
+        )
     ),
     "result_and_total": _joined(View.result, View.over),
     "result_and_btts": _joined(View.result, View.both),
@@ -401,7 +424,11 @@ BOTH_TEAMS: Final[dict[str, Callable[[View, str], Worlds | Stakes]]] = {
     "first": _none,
 }
 
-WHOLE_MATCH: Final = {"double_chance_and_btts_in_1h", "double_chance_and_btts_in_2h", "half_time_full_time_and_total_1h"}
+WHOLE_MATCH: Final = {
+    "double_chance_and_btts_in_1h",
+    "double_chance_and_btts_in_2h",
+    "half_time_full_time_and_total_1h",
+}
 """Keys of bets on the whole match that end like those on a half."""
 STEMS: Final = {"corners": "corner", "bookings": "book"}
 KEY: Final = re.compile(r"(?P<base>.+?)(?:_(?P<period>1h|2h))?")
@@ -411,7 +438,12 @@ def _base(market_key: str, quantity: str) -> str:
     """The key without its quantity: `home_total_corners` and `home_total_goals` are both `home_total`."""
     if "multigoals" in market_key or "and_match_result" in market_key or market_key == "draw_with_goals":
         return market_key.replace("match_", "")
-    key = market_key.removeprefix(f"{quantity}_").replace("match_result", "result").replace("goal_range", "range").replace("goal_bounds", "bounds")
+    key = (
+        market_key.removeprefix(f"{quantity}_")
+        .replace("match_result", "result")
+        .replace("goal_range", "range")
+        .replace("goal_bounds", "bounds")
+    )
     return re.sub(rf"_{quantity[:-1]}s?(?=_|$)", "", key)
 
 

@@ -31,11 +31,14 @@ def pairs(prices: pl.DataFrame) -> pl.DataFrame:
             *BET, pl.col("platform").alias(f"{prefix}platform"), pl.col("odds_milli").alias(f"{prefix}odds_milli")
         )
 
-    both = pl.concat([one(first, "").join(one(second, "other_"), on=BET) for first, second in combinations(Platform, 2)])
+    both = pl.concat(
+        [one(first, "").join(one(second, "other_"), on=BET) for first, second in combinations(Platform, 2)]
+    )
     odds, other = pl.col("odds_milli"), pl.col("other_odds_milli")
     factor = pl.max_horizontal(odds / other, other / odds)
     return both.with_columns(
-        outside=((1000 / odds - 1000 / other).abs() > PROBABILITY) | ((factor > ODDS_FACTOR) & (pl.max_horizontal(odds, other) < COMPARED_BELOW))
+        outside=((1000 / odds - 1000 / other).abs() > PROBABILITY)
+        | ((factor > ODDS_FACTOR) & (pl.max_horizontal(odds, other) < COMPARED_BELOW))
     ).sort(*MARKET, "outcome")
 
 
@@ -46,9 +49,17 @@ def swaps(both: pl.DataFrame) -> pl.DataFrame:
     product of the steps between the two outcomes on either platform, whatever the overrounds: it fits `better` where the platforms put the two in
     different order and `worse` where they agree; `undecided` when a step is within NOISE.
     """
-    log = both.with_columns(x=pl.col("odds_milli").log(), y=pl.col("other_odds_milli").log()).select(*MARKET, "outcome", "x", "y")
+    log = both.with_columns(x=pl.col("odds_milli").log(), y=pl.col("other_odds_milli").log()).select(
+        *MARKET, "outcome", "x", "y"
+    )
     two = log.join(log, on=MARKET, suffix="_2").filter(pl.col("outcome") < pl.col("outcome_2"))
     step, other = pl.col("x") - pl.col("x_2"), pl.col("y") - pl.col("y_2")
     decided = pl.min_horizontal(step.abs(), other.abs()) > NOISE
-    verdict = pl.when(~decided).then(pl.lit("undecided")).when(step * other < 0).then(pl.lit("better")).otherwise(pl.lit("worse"))
+    verdict = (
+        pl.when(~decided)
+        .then(pl.lit("undecided"))
+        .when(step * other < 0)
+        .then(pl.lit("better"))
+        .otherwise(pl.lit("worse"))
+    )
     return two.select(*MARKET, "outcome", "outcome_2", verdict=verdict).sort(*MARKET, "outcome", "outcome_2")

@@ -36,7 +36,11 @@ def test_outcomes_exchanged_at_random_are_noticed_by_prices(samples: Path) -> No
     prices = canonical(samples)
     football = prices.filter(pl.col("capture").is_in(FOOTBALL) & pl.col("backable"))
     exclusive = words.markets.filter(pl.col("fair_sum") == "1").select("market_key")
-    outcomes = football.join(exclusive, on="market_key", how="semi").group_by("capture", "market_key").agg(pl.col("outcome").unique().sort())
+    outcomes = (
+        football.join(exclusive, on="market_key", how="semi")
+        .group_by("capture", "market_key")
+        .agg(pl.col("outcome").unique().sort())
+    )
     markets = outcomes.filter(pl.col("outcome").list.len() > 1).sort("capture", "market_key").rows()
     chance = random.Random(7)
     unseen = []

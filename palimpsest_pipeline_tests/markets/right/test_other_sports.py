@@ -41,7 +41,9 @@ def _answer(folder: Path, book: str) -> dict[str, Any]:
 
 def _read(platform: Platform, answer: dict[str, Any]) -> Detail:
     request = Request(platform, PayloadKind.DETAIL, "/")
-    return build_adapters()[platform].read_detail(Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode()))
+    return build_adapters()[platform].read_detail(
+        Answer(request, 1, RECEIVED_AT, RECEIVED_AT, RECEIVED_AT, 200, {}, json.dumps(answer).encode())
+    )
 
 
 @cache
@@ -74,12 +76,18 @@ LABELS: Final = {
     "even": "Even",
     "equal": "Equal|Eq",
     "other": "Other",
-    **{f"{a}_{o}": rf"({SIDE[a]}) ?(&|\+|-) ?{o[:2]}[a-z]*( [\d.]+)?" for a in ("home", "away") for o in ("over", "under")},
+    **{
+        f"{a}_{o}": rf"({SIDE[a]}) ?(&|\+|-) ?{o[:2]}[a-z]*( [\d.]+)?"
+        for a in ("home", "away")
+        for o in ("over", "under")
+    },
     **{f"{a}_{b}": rf"({SIDE[a]}) ?[/+] ?({SIDE[b]})" for a in SIDE for b in SIDE},
     **{f"quarter_{n}": rf"{n}(st|nd|rd|th)( quarter|Q)" for n in range(1, 5)},
     **{f"{side}_3_plus": rf"{side} by 3\+" for side in ("home", "away")},
     **{f"{side}_26_plus": rf"{side} by 26\+" for side in ("home", "away")},
-    **{f"{side}_{low}_{low + 4}": rf"{side} by {low}-{low + 4}" for side in ("home", "away") for low in range(1, 26, 5)},
+    **{
+        f"{side}_{low}_{low + 4}": rf"{side} by {low}-{low + 4}" for side in ("home", "away") for low in range(1, 26, 5)
+    },
     "2": "2",
     "3": "3",
 }
@@ -123,19 +131,34 @@ def _labels(book: str, answer: dict[str, Any]) -> Iterator[tuple[str, str, str]]
 def test_every_outcome_leads_to_what_its_label_says(book: str, samples: Path) -> None:
     answer, words = _answer(samples.parent, book), load_vocabulary()
     platform, sport = book.split("_")
-    keys = words.keys.filter(platform=platform, sport=sport).join(words.outcome_keys, on="key_id").join(words.outcomes, on=("market_id", "ordinal"))
-    leads = {(market, code): outcome for market, code, outcome in keys.select("external_market_id", "external_outcome_id", "outcome_key").iter_rows()}
+    keys = (
+        words.keys.filter(platform=platform, sport=sport)
+        .join(words.outcome_keys, on="key_id")
+        .join(words.outcomes, on=("market_id", "ordinal"))
+    )
+    leads = {
+        (market, code): outcome
+        for market, code, outcome in keys.select("external_market_id", "external_outcome_id", "outcome_key").iter_rows()
+    }
     data = answer.get("data", {})
     participants = (data.get("homeTeamName", ""), data.get("awayTeamName", ""))
-    found = {(market, code, label, leads[market, code]) for market, code, label in _labels(book, answer) if (market, code) in leads}
+    found = {
+        (market, code, label, leads[market, code])
+        for market, code, label in _labels(book, answer)
+        if (market, code) in leads
+    }
     assert len(found) > 20
     assert [fact for fact in sorted(found) if not _fits(fact[3], fact[2], participants)] == []
 
 
-def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_probabilities_say(samples: Path) -> None:
+def test_every_market_of_tennis_and_basketball_has_a_fair_sum_as_sportybets_own_probabilities_say(
+    samples: Path,
+) -> None:
     """SportyBet sends a fair probability with every outcome; here it stands in the place of the odds."""
     words = load_vocabulary()
-    assert words.markets.filter(pl.col("sport").is_in(SPORTS) & (pl.col("fair_sum") != "1").fill_null(value=True)).is_empty()
+    assert words.markets.filter(
+        pl.col("sport").is_in(SPORTS) & (pl.col("fair_sum") != "1").fill_null(value=True)
+    ).is_empty()
     details = []
     for book in ("sportybet_tennis", "sportybet_basketball"):
         answer = _answer(samples.parent, book)
@@ -166,7 +189,9 @@ def test_margins_of_recorded_tennis_and_basketball_are_margins(prices: pl.DataFr
     assert complete.height > 350
     assert set(complete["book"]) == set(FILES)
     highest = {2: 0.13, 3: 0.17, 4: 0.27}
-    wrong = complete.filter((pl.col("margin") <= 0) | (pl.col("margin") >= pl.col("n_outcomes").replace_strict(highest, default=0.65)))
+    wrong = complete.filter(
+        (pl.col("margin") <= 0) | (pl.col("margin") >= pl.col("n_outcomes").replace_strict(highest, default=0.65))
+    )
     assert wrong.select("book", "market_key", "specifier", "margin").rows() == []
 
 
@@ -232,7 +257,9 @@ def test_bets_on_a_quarter_agree(platform: str, quarter: int, prices: pl.DataFra
     margin = _shares(of_quarter.filter(market_key="basketball_quarter_winning_margin"))
     assert margin["home_3_plus"] < result["home"]
     assert margin["away_3_plus"] < result["away"]
-    handicap = _shares(book.filter(market_key="basketball_quarter_point_handicap", specifier=f"hcp=-2.5|quarternr={quarter}"))
+    handicap = _shares(
+        book.filter(market_key="basketball_quarter_point_handicap", specifier=f"hcp=-2.5|quarternr={quarter}")
+    )
     if handicap:
         assert margin["home_3_plus"] == pytest.approx(handicap["home"], abs=0.03)
 
@@ -243,10 +270,16 @@ def test_a_team_and_the_other_make_up_the_points_of_both(platform: str, prices: 
     book = prices.filter(book=f"{platform}_basketball")
     for of_both, home, away, rest in (
         ("basketball_total_points_1h", "basketball_home_total_points_1h", "basketball_away_total_points_1h", ""),
-        ("basketball_quarter_total_points", "basketball_quarter_home_total_points", "basketball_quarter_away_total_points", "quarternr=1"),
+        (
+            "basketball_quarter_total_points",
+            "basketball_quarter_home_total_points",
+            "basketball_quarter_away_total_points",
+            "quarternr=1",
+        ),
     ):
         lines = [
-            _even_line(book.filter((pl.col("market_key") == name) & pl.col("specifier").str.starts_with(rest))) for name in (of_both, home, away)
+            _even_line(book.filter((pl.col("market_key") == name) & pl.col("specifier").str.starts_with(rest)))
+            for name in (of_both, home, away)
         ]
         assert lines[0] == pytest.approx(lines[1] + lines[2], abs=2.5)
 
@@ -262,7 +295,9 @@ def test_a_handicap_of_three_outcomes_is_the_neighbour_of_one_of_two(prices: pl.
 def test_two_books_agree_on_their_common_tennis(prices: pl.DataFrame) -> None:
     on = ["market_key", "specifier", "outcome"]
     ours, theirs = (prices.filter(book=f"{platform}_tennis", state="offered") for platform in ("betpawa", "sportybet"))
-    pairs = ours.join(theirs, on=on).with_columns(apart=(1000 / pl.col("odds_milli") - 1000 / pl.col("odds_milli_right")).abs())
+    pairs = ours.join(theirs, on=on).with_columns(
+        apart=(1000 / pl.col("odds_milli") - 1000 / pl.col("odds_milli_right")).abs()
+    )
     assert pairs.height > 30
     assert pairs.filter(pl.col("apart") > 0.12).is_empty()
 
@@ -280,7 +315,9 @@ def _shares(market: pl.DataFrame) -> dict[str, float]:
 
 
 def _even_line(market: pl.DataFrame) -> float:
-    over = market.filter(outcome="over").with_columns(line=pl.col("specifier").str.extract(r"total=([\d.]+)").cast(pl.Float64))
+    over = market.filter(outcome="over").with_columns(
+        line=pl.col("specifier").str.extract(r"total=([\d.]+)").cast(pl.Float64)
+    )
     under = market.filter(outcome="under").select("specifier", under="odds_milli")
     both = over.join(under, on="specifier").with_columns(apart=(pl.col("odds_milli").log() - pl.col("under").log()))
     nearest = both.sort(pl.col("apart").abs()).row(0, named=True)

@@ -34,7 +34,9 @@ def _texts(folder: Path, file: str) -> Iterator[tuple[str, str]]:
     elif "bet9ja" in file:
         yield from ((market["ID"], market["MDESC"]) for market in answer["D"]["MK"])
     else:
-        yield from ((market["marketType"]["id"], market["marketType"]["explainer"] or "") for market in answer["markets"])
+        yield from (
+            (market["marketType"]["id"], market["marketType"]["explainer"] or "") for market in answer["markets"]
+        )
 
 
 def _leads(file: str) -> dict[str, set[tuple[str, str]]]:
@@ -67,11 +69,17 @@ def test_a_card_that_is_yellow_only_is_another_bet_than_any_card(samples: Path) 
     assert _leads(FILES[0])["800117"] == {("player_yellow_card_only", "ft")}
 
 
-@pytest.mark.parametrize(("market_key", "betpawa_id", "sportybet_id"), [("anytime_goalscorer", "129108", "40"), ("last_goalscorer", "129109", "39")])
+@pytest.mark.parametrize(
+    ("market_key", "betpawa_id", "sportybet_id"),
+    [("anytime_goalscorer", "129108", "40"), ("last_goalscorer", "129109", "39")],
+)
 def test_where_the_rules_for_players_who_do_not_start_differ_a_note_says_so(
     market_key: str, betpawa_id: str, sportybet_id: str, samples: Path
 ) -> None:
-    assert "if a player does not play, bets on that player will be void" in dict(_texts(samples.parent, FILES[5]))[betpawa_id].lower()
+    assert (
+        "if a player does not play, bets on that player will be void"
+        in dict(_texts(samples.parent, FILES[5]))[betpawa_id].lower()
+    )
     assert "bets on non-starters are considered valid" in dict(_texts(samples.parent, FILES[0]))[sportybet_id].lower()
     (note,) = load_vocabulary().markets.filter(pl.col("market_key") == market_key)["note"]
     assert "players who do not start" in note

@@ -13,7 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from palimpsest_pipeline.metrics.alerts.odds_alerts import EPISODE_KEY, ODDS_ALERTS_SCHEMA, OddsAlertRules, find_odds_alerts
+from palimpsest_pipeline.metrics.alerts.odds_alerts import (
+    EPISODE_KEY,
+    ODDS_ALERTS_SCHEMA,
+    OddsAlertRules,
+    find_odds_alerts,
+)
 from palimpsest_pipeline.storage.tables.current_prices import OddsAlert
 
 from ..life_worlds import (
@@ -59,11 +64,18 @@ FROM_OUTSIDE: Final = {"status", "mapping_version", "computed_at"}
 """Columns that the caller adds."""
 
 
-def told(looks: Sequence[Looked], *, kickoff: datetime = KICKOFF, as_of: datetime = LATER, rules: OddsAlertRules = RULES) -> list[dict[str, Any]]:
+def told(
+    looks: Sequence[Looked], *, kickoff: datetime = KICKOFF, as_of: datetime = LATER, rules: OddsAlertRules = RULES
+) -> list[dict[str, Any]]:
     return of(Life(looks, {1: [(at(1, 0), kickoff)]}, HOLDERS).frames(), as_of, rules).to_dicts()
 
 
-def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER, rules: OddsAlertRules = RULES, suspects: Sequence[int] = ()) -> pl.DataFrame:
+def of(
+    frames: Mapping[str, pl.DataFrame],
+    as_of: datetime = LATER,
+    rules: OddsAlertRules = RULES,
+    suspects: Sequence[int] = (),
+) -> pl.DataFrame:
     return find_odds_alerts(**frames, outcomes=outcomes_frame(), rules=rules, as_of=as_of, suspects=suspects)
 
 
@@ -75,10 +87,15 @@ def result(home: int | None, draw: int | None = 3400, away: int | None = 3600) -
     return {RESULT: priced(home, draw, away)}
 
 
-def half_hourly(prices: Sequence[int | Book | None], listing_id: int = PAWA, begin: datetime = MORNING, second: int = 0) -> list[Looked]:
+def half_hourly(
+    prices: Sequence[int | Book | None], listing_id: int = PAWA, begin: datetime = MORNING, second: int = 0
+) -> list[Looked]:
     """An answer each half hour with the price of home in match_result, or the book."""
     books = [price if isinstance(price, Mapping) else result(price) for price in prices]
-    return [answered(n, begin + n * timedelta(minutes=30) + timedelta(seconds=second), book, listing_id) for n, book in enumerate(books)]
+    return [
+        answered(n, begin + n * timedelta(minutes=30) + timedelta(seconds=second), book, listing_id)
+        for n, book in enumerate(books)
+    ]
 
 
 def test_the_columns_are_those_of_the_table() -> None:
@@ -115,12 +132,19 @@ def test_a_price_that_moves_is_told_once_with_its_peak() -> None:
     }
 
 
-@pytest.mark.parametrize(("price", "severity"), [(2140, "low"), (2199, "low"), (2200, "medium"), (2299, "medium"), (2300, "high"), (1700, "high")])
-def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_is_met(price: int, severity: str) -> None:
+@pytest.mark.parametrize(
+    ("price", "severity"),
+    [(2140, "low"), (2199, "low"), (2200, "medium"), (2299, "medium"), (2300, "high"), (1700, "high")],
+)
+def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_is_met(
+    price: int, severity: str
+) -> None:
     assert [row["severity"] for row in told(half_hourly([2000, 2000, 2000, price, price]))] == [severity]
     assert told(half_hourly([2000, 2000, 2000, 2139, 2139])) == []
     tenths = replace(RULES, levels=(0.1, 0.2, 0.3))
-    assert len(told(half_hourly([2000, 2000, 2000, 2500, 2500]), rules=tenths)) == 1  # in floats 0.5 - 0.4 is a little less than 0.1
+    assert (
+        len(told(half_hourly([2000, 2000, 2000, 2500, 2500]), rules=tenths)) == 1
+    )  # in floats 0.5 - 0.4 is a little less than 0.1
 
 
 def test_a_price_that_swings_round_the_threshold_makes_one_episode() -> None:
@@ -128,7 +152,10 @@ def test_a_price_that_swings_round_the_threshold_makes_one_episode() -> None:
     swings = [2000] * 8
     prices = [2000, 2000, 2000, 2150, 2130]
     minutes = [answered(n, at(5, 9) + timedelta(minutes=n * 30), result(p)) for n, p in enumerate(prices)]
-    minutes += [answered(10 + n, at(5, 11) + timedelta(minutes=5 * n), result(p)) for n, p in enumerate([2150, 2130, 2150, 2110], start=1)]
+    minutes += [
+        answered(10 + n, at(5, 11) + timedelta(minutes=5 * n), result(p))
+        for n, p in enumerate([2150, 2130, 2150, 2110], start=1)
+    ]
     rows = told([*minutes, answered(20, at(5, 12, 40), result(2110))])
     assert brief(rows) == [("price_move", at(5, 10, 30), at(5, 12, 40))]
     assert told(half_hourly(swings)) == []
@@ -136,7 +163,10 @@ def test_a_price_that_swings_round_the_threshold_makes_one_episode() -> None:
 
 def test_an_episode_is_over_below_the_share_of_the_lowest_level_not_at_it() -> None:
     # 0.7 of the way from 2.00 to 2.14 is 2.0960.
-    still = [answered(n, at(5, 9, 30 * (n % 2)) + timedelta(hours=n // 2), result(p)) for n, p in enumerate([2000, 2000, 2000, 2140])]
+    still = [
+        answered(n, at(5, 9, 30 * (n % 2)) + timedelta(hours=n // 2), result(p))
+        for n, p in enumerate([2000, 2000, 2000, 2140])
+    ]
     at_it, below = answered(8, at(5, 10, 40), result(2096)), answered(9, at(5, 10, 50), result(2095))
     assert brief(told([*still, at_it])) == [("price_move", at(5, 10, 30), KICKOFF)]
     assert brief(told([*still, at_it, below])) == [("price_move", at(5, 10, 30), at(5, 10, 50))]
@@ -145,10 +175,16 @@ def test_an_episode_is_over_below_the_share_of_the_lowest_level_not_at_it() -> N
 def test_longshots_are_judged_by_what_their_odds_imply() -> None:
     """A correct score that one book sells at 235 and another at 100 is nothing to be told of; nor is one that falls from 60 to 20."""
     far = half_hourly([result(2000, 3400, 235000)] * 4)
-    near = [*half_hourly([result(2000, 3400, 100000)] * 4, SPORTY), *half_hourly([result(2000, 3400, 100000)] * 4, BET9JA)]
+    near = [
+        *half_hourly([result(2000, 3400, 100000)] * 4, SPORTY),
+        *half_hourly([result(2000, 3400, 100000)] * 4, BET9JA),
+    ]
     assert told(far + near) == []
     assert told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 20000)])) == []
-    assert [row["outcome_key"] for row in told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 6000)]))] == ["away"]
+    assert [
+        row["outcome_key"]
+        for row in told(half_hourly([result(2000, 3400, price) for price in (60000, 60000, 60000, 6000)]))
+    ] == ["away"]
 
 
 def test_prices_that_are_both_above_the_cap_are_not_compared_and_a_long_one_beside_a_short_one_is() -> None:
@@ -171,7 +207,10 @@ def test_markets_that_were_not_asked_for_are_not_told_of() -> None:
     assert [row["alert_type"] for row in told(dropped, rules=replace(RULES, markets=()))] == ["event_dropped"]
 
 
-@pytest.mark.parametrize("nothing", [{}, {RESULT: suspended(2400, 3400, 3600)}, {RESULT: no_price(3)}, {RESULT: priced(2400, 3400, 3600, off=7)}])
+@pytest.mark.parametrize(
+    "nothing",
+    [{}, {RESULT: suspended(2400, 3400, 3600)}, {RESULT: no_price(3)}, {RESULT: priced(2400, 3400, 3600, off=7)}],
+)
 def test_it_is_over_when_the_market_cannot_be_backed_any_more(nothing: Book) -> None:
     rows = told(half_hourly([2000, 2000, 2000, 2400, nothing]))
     assert brief(rows)[0] == ("price_move", at(5, 10, 30), at(5, 11))
@@ -179,7 +218,10 @@ def test_it_is_over_when_the_market_cannot_be_backed_any_more(nothing: Book) -> 
 
 def test_it_is_over_when_the_listing_is_dropped_and_at_kickoff() -> None:
     looks = half_hourly([2000, 2000, 2000, 2400])
-    assert brief(told([*looks, absent(8, at(5, 11))])) == [("price_move", at(5, 10, 30), at(5, 11)), ("event_dropped", at(5, 11), KICKOFF)]
+    assert brief(told([*looks, absent(8, at(5, 11))])) == [
+        ("price_move", at(5, 10, 30), at(5, 11)),
+        ("event_dropped", at(5, 11), KICKOFF),
+    ]
     assert brief(told(looks)) == [("price_move", at(5, 10, 30), KICKOFF)]
     assert brief(told(looks, as_of=at(5, 17))) == [("price_move", at(5, 10, 30), None)]
 
@@ -195,7 +237,9 @@ def test_a_failed_look_ends_nothing_and_is_no_baseline(blind: Any) -> None:
 
 def test_without_an_answer_an_hour_before_nothing_is_told() -> None:
     assert told(half_hourly([2000, 2400])) == []  # first window of its life
-    assert told([answered(1, at(5, 9), result(2000)), answered(2, at(5, 11, 30), result(2400))]) == []  # silent for 90 minutes by 10:30
+    assert (
+        told([answered(1, at(5, 9), result(2000)), answered(2, at(5, 11, 30), result(2400))]) == []
+    )  # silent for 90 minutes by 10:30
     assert brief(told([answered(1, at(5, 9), result(2000)), answered(2, at(5, 11, 29, 59), result(2400))])) == [
         ("price_move", at(5, 11, 29, 59), KICKOFF)
     ]
@@ -207,7 +251,9 @@ def test_what_was_held_off_is_no_baseline() -> None:
 
 
 def test_markets_that_take_a_row_an_outcome_are_told_once_a_market() -> None:
-    books = [{SCORER_ANN: priced(2000), SCORER_BEA: priced(3000)}] * 3 + [{SCORER_ANN: priced(2200), SCORER_BEA: priced(2400)}] * 3
+    books = [{SCORER_ANN: priced(2000), SCORER_BEA: priced(3000)}] * 3 + [
+        {SCORER_ANN: priced(2200), SCORER_BEA: priced(2400)}
+    ] * 3
     rows = told(half_hourly(books))
     assert brief(rows) == [("price_move", at(5, 10, 30), at(5, 11, 30))]
     assert (rows[0]["outcome_key"], rows[0]["peak_change_rel"]) == ("Bea", pytest.approx(-0.2))
@@ -217,8 +263,20 @@ def test_books_that_move_apart_are_told_of_once() -> None:
     looks = half_hourly([2000, 2000, 2000, 2080, 2080]) + half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY, second=30)
     (row,) = told([*looks, *half_hourly([2000, 2000, 2000, 2000, 2000], BET9JA, second=20)])
     assert brief([row]) == [("direction_disagreement", at(5, 10, 30, 30), KICKOFF)]
-    expected = {"platform": "betpawa", "competitor": "sportybet", "severity": "low", "peak_change_rel": 0.04, "competitor_change_rel": -0.04}
-    expected |= {"outcome_key": "home", "baseline_at": at(5, 9, 30, 30), "baseline_odds": 2.0, "current_odds": 2.08, "competitor_odds": 1.92}
+    expected = {
+        "platform": "betpawa",
+        "competitor": "sportybet",
+        "severity": "low",
+        "peak_change_rel": 0.04,
+        "competitor_change_rel": -0.04,
+    }
+    expected |= {
+        "outcome_key": "home",
+        "baseline_at": at(5, 9, 30, 30),
+        "baseline_odds": 2.0,
+        "current_odds": 2.08,
+        "competitor_odds": 1.92,
+    }
     assert {name: row[name] for name in expected} == expected
 
 
@@ -226,7 +284,9 @@ def test_books_that_move_alike_or_little_or_are_seen_far_apart_do_not_disagree()
     ours = half_hourly([2000, 2000, 2000, 2080, 2080])
     for theirs in ([2000, 2000, 2000, 2080, 2080], [2000, 2000, 2000, 1940, 1940]):
         assert told(ours + half_hourly(theirs, SPORTY, second=30)) == []
-    far = [replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY)]
+    far = [
+        replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000, 2000, 2000, 1920, 1920], SPORTY)
+    ]
     assert told(ours + far) == []
 
 
@@ -238,8 +298,20 @@ def test_a_price_far_from_the_median_of_two_competitors_is_told_of_once() -> Non
     )
     rows = [row for row in told(looks) if row["alert_type"] == "home_outlier"]
     assert brief(rows) == [("home_outlier", at(5, 10, 0, 2), at(5, 11, 0, 2))]
-    expected = {"platform": "betpawa", "severity": "low", "baseline_at": at(5, 10, 0, 2), "baseline_odds": 2.1, "current_odds": 2.31}
-    expected |= {"peak_change_rel": 0.1, "window_minutes": None, "competitor": None, "competitor_odds": None, "outcome_key": "home"}
+    expected = {
+        "platform": "betpawa",
+        "severity": "low",
+        "baseline_at": at(5, 10, 0, 2),
+        "baseline_odds": 2.1,
+        "current_odds": 2.31,
+    }
+    expected |= {
+        "peak_change_rel": 0.1,
+        "window_minutes": None,
+        "competitor": None,
+        "competitor_odds": None,
+        "outcome_key": "home",
+    }
     assert {name: rows[0][name] for name in expected} == expected
 
 
@@ -259,7 +331,9 @@ def test_one_competitor_is_no_median() -> None:
     assert told(ours + sporty + half_hourly([{RESULT: suspended(2000, 3400, 3600)}] * 4, BET9JA, second=2)) == []
     late = [replace(look, at=look.at + timedelta(minutes=3)) for look in half_hourly([2000] * 4, BET9JA)]
     assert told(ours + sporty + late) == []
-    assert [row["alert_type"] for row in told(ours + sporty + half_hourly([2000] * 4, BET9JA, second=2))] == ["home_outlier"]
+    assert [row["alert_type"] for row in told(ours + sporty + half_hourly([2000] * 4, BET9JA, second=2))] == [
+        "home_outlier"
+    ]
 
 
 def test_an_outlier_goes_on_while_a_competitor_cannot_be_looked_at_and_ends_when_one_does_not_offer_it() -> None:
@@ -271,9 +345,16 @@ def test_an_outlier_goes_on_while_a_competitor_cannot_be_looked_at_and_ends_when
 
 
 def test_a_market_that_goes_and_comes_back_are_two_rows() -> None:
-    books: list[Book] = [{**result(2000), TOTAL: priced(1900, 1900)}] * 2 + [result(2000)] * 2 + [{**result(2000), TOTAL: priced(1900, 1900)}] * 4
+    books: list[Book] = (
+        [{**result(2000), TOTAL: priced(1900, 1900)}] * 2
+        + [result(2000)] * 2
+        + [{**result(2000), TOTAL: priced(1900, 1900)}] * 4
+    )
     gone, back = told(half_hourly(books))
-    assert brief([gone, back]) == [("market_disappeared", at(5, 10), at(5, 11)), ("market_returned", at(5, 11), at(5, 12))]
+    assert brief([gone, back]) == [
+        ("market_disappeared", at(5, 10), at(5, 11)),
+        ("market_returned", at(5, 11), at(5, 12)),
+    ]
     assert (gone["market_key"], gone["specifier"], gone["outcome_key"], gone["severity"]) == (*TOTAL[:2], "", "low")
     (main,) = told(half_hourly([2000, 2000, {}]))
     assert (main["alert_type"], main["severity"], main["closed_at"]) == ("market_disappeared", "medium", KICKOFF)
@@ -281,7 +362,9 @@ def test_a_market_that_goes_and_comes_back_are_two_rows() -> None:
 
 def test_a_market_is_gone_when_a_good_answer_lacks_it_and_not_otherwise() -> None:
     day_before = half_hourly([2000, 2000], begin=at(4, 23))
-    assert brief(told([*day_before, answered(9, at(5, 0, 10), {})])) == [("market_disappeared", at(5, 0, 10), KICKOFF)]  # with a day's first answer
+    assert brief(told([*day_before, answered(9, at(5, 0, 10), {})])) == [
+        ("market_disappeared", at(5, 0, 10), KICKOFF)
+    ]  # with a day's first answer
     assert told([*day_before, failed(9, at(5, 0, 10)), answered(10, at(5, 0, 40), result(2000))]) == []
     never = {RESULT: suspended(2000, 3400, 3600)}
     assert told(half_hourly([never, never, {}])) == []
@@ -290,7 +373,13 @@ def test_a_market_is_gone_when_a_good_answer_lacks_it_and_not_otherwise() -> Non
 
 
 def test_a_drop_is_one_episode_until_the_listing_is_seen_again() -> None:
-    looks = [*half_hourly([2000, 2000]), absent(5, at(5, 10)), unknown(6, at(5, 10, 30)), absent(7, at(5, 11)), listed(8, at(5, 11, 30))]
+    looks = [
+        *half_hourly([2000, 2000]),
+        absent(5, at(5, 10)),
+        unknown(6, at(5, 10, 30)),
+        absent(7, at(5, 11)),
+        listed(8, at(5, 11, 30)),
+    ]
     (row,) = told(looks)
     assert brief([row]) == [("event_dropped", at(5, 10), at(5, 11, 30))]
     assert (row["market_key"], row["severity"], row["current_odds"]) == ("*", "high", None)
@@ -300,7 +389,9 @@ def test_a_drop_is_one_episode_until_the_listing_is_seen_again() -> None:
 def test_nothing_is_told_of_what_was_before_the_watch_began_or_from_kickoff_on() -> None:
     early = half_hourly([2000, 2000, 2000, 2400, 2400, 2400, 2400], begin=at(1, 9))
     assert told(early) == []
-    assert brief(told(early, kickoff=at(4, 10, 40))) == [("price_move", at(1, 11), at(1, 11, 30))]  # still high when the watch began, at 10:40
+    assert brief(told(early, kickoff=at(4, 10, 40))) == [
+        ("price_move", at(1, 11), at(1, 11, 30))
+    ]  # still high when the watch began, at 10:40
     live = half_hourly([2000, 2000, 2000, 2400, 2400, {}], begin=KICKOFF - timedelta(minutes=90))
     assert told(live) == []
 
@@ -329,7 +420,11 @@ def books(draw: st.DrawFn) -> Book:
     home, over = draw(st.sampled_from(PRICES)), draw(st.sampled_from(PRICES))
     kind = draw(st.sampled_from(["priced"] * 6 + ["off", "suspended", "no_price", "gone"]))
     if kind != "gone":
-        forms = {"priced": priced(home, 3400, 7200 - home), "off": priced(home, 3400, 3600, off=1), "suspended": suspended(home, 3400, 3600)}
+        forms = {
+            "priced": priced(home, 3400, 7200 - home),
+            "off": priced(home, 3400, 3600, off=1),
+            "suspended": suspended(home, 3400, 3600),
+        }
         book[RESULT] = forms.get(kind, no_price(3))
     if draw(st.integers(0, 5)):
         book[TOTAL] = priced(over, 3800 - over)
@@ -351,7 +446,9 @@ def lives(draw: st.DrawFn) -> Life:
             instant = now + timedelta(seconds=draw(st.sampled_from([n, n, n, 20 * n, 150 * n])))
             kind = draw(st.sampled_from(["answered"] * 9 + ["failed", "listed", "absent", "unknown", "none"]))
             if kind != "none":
-                looks.append(Looked(listing_id, cycle, instant, kind, book=draw(books()) if kind == "answered" else None))
+                looks.append(
+                    Looked(listing_id, cycle, instant, kind, book=draw(books()) if kind == "answered" else None)
+                )
     return Life(looks, {1: [(at(1, 0), now + timedelta(minutes=draw(st.sampled_from([-40, 20, 60, 2880]))))]}, HOLDERS)
 
 
@@ -367,12 +464,25 @@ def test_it_says_what_a_walk_through_all_looks_says(life: Life, rules: OddsAlert
     expected = Walk(life, rules, as_of).alerts()
     told_of = of(life.frames(), as_of, rules)
     assert told_of["alert_id"].is_unique().all()
-    ends = told_of.sort(*EPISODE_KEY, "opened_at").select(apart=pl.col("closed_at") <= pl.col("opened_at").shift(-1).over(EPISODE_KEY)).drop_nulls()
+    ends = (
+        told_of.sort(*EPISODE_KEY, "opened_at")
+        .select(apart=pl.col("closed_at") <= pl.col("opened_at").shift(-1).over(EPISODE_KEY))
+        .drop_nulls()
+    )
     assert ends["apart"].all()
     assert (told_of["opened_at"] < told_of["closed_at"]).all()
     rows = told_of.with_columns(market=pl.struct("market_key", "specifier")).to_dicts()
     found = [row | {"market": tuple(row["market"].values())} for row in rows]
-    found.sort(key=lambda row: (row["alert_type"], row["sr_id"], row["platform"], str(row["competitor"]), row["market"], row["opened_at"]))
+    found.sort(
+        key=lambda row: (
+            row["alert_type"],
+            row["sr_id"],
+            row["platform"],
+            str(row["competitor"]),
+            row["market"],
+            row["opened_at"],
+        )
+    )
     assert brief(found) == brief(expected)
     for row, wanted in zip(found, expected, strict=True):
         names = wanted.keys() - {"peak"}

@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palimpsest_pipeline.metrics import CoverageUniverse, build_coverage_fixture, build_coverage_tournament, build_match_rate_platform
+from palimpsest_pipeline.metrics import (
+    CoverageUniverse,
+    build_coverage_fixture,
+    build_coverage_tournament,
+    build_match_rate_platform,
+)
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline_tests.matching.world import PLATFORMS, listing, random_listings, random_worlds
 
@@ -20,11 +25,18 @@ Rows = list[dict[str, Any]]
 
 @st.composite
 def sightings(draw: st.DrawFn, min_size: int = 0) -> Rows:
-    return [row | {"evidence": draw(st.sampled_from(["complete", "complete", "carried", "partial"]))} for row in draw(random_listings(min_size))]
+    return [
+        row | {"evidence": draw(st.sampled_from(["complete", "complete", "carried", "partial"]))}
+        for row in draw(random_listings(min_size))
+    ]
 
 
 def lawful(universe: CoverageUniverse) -> None:
-    fixtures, tournaments, rates = build_coverage_fixture(universe), build_coverage_tournament(universe), build_match_rate_platform(universe)
+    fixtures, tournaments, rates = (
+        build_coverage_fixture(universe),
+        build_coverage_tournament(universe),
+        build_match_rate_platform(universe),
+    )
     for violations in (
         coverage_laws.classes_add_up(rates),
         coverage_laws.fixtures_add_up(fixtures, rates),
@@ -47,9 +59,13 @@ def test_the_laws_hold_in_every_world(rows: Rows, looked: list[Look], home: str)
 
 @random_worlds
 @given(rows=sightings(), looked=random_looked(), home=st.sampled_from(PLATFORMS), data=st.data())
-def test_a_comparison_of_two_platforms_is_lawful_too(rows: Rows, looked: list[Look], home: str, data: st.DataObject) -> None:
+def test_a_comparison_of_two_platforms_is_lawful_too(
+    rows: Rows, looked: list[Look], home: str, data: st.DataObject
+) -> None:
     other = data.draw(st.sampled_from([p for p in PLATFORMS if p != home]))
-    universe = universe_of([r for r in rows if r["platform"] in (home, other)], looked, home=home, platforms=[other, home])
+    universe = universe_of(
+        [r for r in rows if r["platform"] in (home, other)], looked, home=home, platforms=[other, home]
+    )
     lawful(universe)
     assert universe.platforms == (home, other)
 
@@ -68,29 +84,46 @@ def test_the_order_of_rows_changes_nothing(rows: Rows, looked: list[Look], rando
 
 @random_worlds
 @given(rows=sightings(min_size=1), looked=random_looked(), data=st.data())
-def test_further_listings_of_fixtures_change_only_numbers_of_listings(rows: Rows, looked: list[Look], data: st.DataObject) -> None:
+def test_further_listings_of_fixtures_change_only_numbers_of_listings(
+    rows: Rows, looked: list[Look], data: st.DataObject
+) -> None:
     identified = [r for r in rows if r["sr_id"] is not None]
     picked = data.draw(st.lists(st.sampled_from(identified), max_size=6)) if identified else []
     doubled = [r | {"external_id": f"zz-{i}", "n_markets": None} for i, r in enumerate(picked)]
     before, after = universe_of(rows, looked), universe_of(rows + doubled, looked)
     of_listings = ["n_listings", "n_listings_with_sr", "n_matched_listings", "listing_match_rate", "dup_ratio"]
-    assert build_coverage_fixture(after).drop("n_listings_by_platform").equals(build_coverage_fixture(before).drop("n_listings_by_platform"))
+    assert (
+        build_coverage_fixture(after)
+        .drop("n_listings_by_platform")
+        .equals(build_coverage_fixture(before).drop("n_listings_by_platform"))
+    )
     assert build_coverage_tournament(after).equals(build_coverage_tournament(before))
-    assert build_match_rate_platform(after).drop(of_listings).equals(build_match_rate_platform(before).drop(of_listings))
+    assert (
+        build_match_rate_platform(after).drop(of_listings).equals(build_match_rate_platform(before).drop(of_listings))
+    )
     kinds = [r["kind"] for r in doubled]
-    n_before, n_after = (build_match_rate_platform(u).filter(platform="all", include_started=True)["n_listings"].item() for u in (before, after))
+    n_before, n_after = (
+        build_match_rate_platform(u).filter(platform="all", include_started=True)["n_listings"].item()
+        for u in (before, after)
+    )
     assert n_after - n_before == kinds.count("match")
 
 
 @random_worlds
 @given(rows=sightings(), looked=random_looked())
-def test_the_universe_without_started_fixtures_is_a_selection_and_changes_no_class(rows: Rows, looked: list[Look]) -> None:
+def test_the_universe_without_started_fixtures_is_a_selection_and_changes_no_class(
+    rows: Rows, looked: list[Look]
+) -> None:
     universe = universe_of(rows, looked)
     fixtures = build_coverage_fixture(universe)
     upcoming = fixtures.filter(~pl.col("started"))
     row = build_match_rate_platform(universe).filter(platform="all", include_started=False)
     assert row["n_union"].item() == upcoming.height
-    for name, column in (("matched", "n_matched_fixtures"), ("home_only", "n_home_only"), ("competitor_only", "n_competitor_only")):
+    for name, column in (
+        ("matched", "n_matched_fixtures"),
+        ("home_only", "n_home_only"),
+        ("competitor_only", "n_competitor_only"),
+    ):
         assert row[column].item() == upcoming.filter(fixture_class=name).height
 
 
@@ -106,11 +139,18 @@ def test_a_platform_that_cannot_be_looked_at_is_never_called_lacking(rows: Rows,
     assert fixtures.filter(~pl.col("platforms").list.contains(down), pl.col("evidence") != "partial").is_empty()
 
 
-WORLD = [listing("betpawa", "p1", 1), listing("betpawa", "p2", 2), listing("sportybet", "s1", 1), listing("bet9ja", "b3", 3)]
+WORLD = [
+    listing("betpawa", "p1", 1),
+    listing("betpawa", "p2", 2),
+    listing("sportybet", "s1", 1),
+    listing("bet9ja", "b3", 3),
+]
 
 
 def one_more(frame: pl.DataFrame, column: str) -> pl.DataFrame:
-    return frame.with_columns(pl.when(pl.int_range(pl.len()) == 0).then(pl.col(column) + 1).otherwise(pl.col(column)).alias(column))
+    return frame.with_columns(
+        pl.when(pl.int_range(pl.len()) == 0).then(pl.col(column) + 1).otherwise(pl.col(column)).alias(column)
+    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +169,11 @@ def test_a_broken_frame_is_seen_and_named_in_a_sentence(broken: Callable[..., pl
     universe = universe_of(WORLD)
     stamped = [
         frame.with_columns(cycle_id=pl.lit(1))
-        for frame in (build_coverage_fixture(universe), build_coverage_tournament(universe), build_match_rate_platform(universe))
+        for frame in (
+            build_coverage_fixture(universe),
+            build_coverage_tournament(universe),
+            build_match_rate_platform(universe),
+        )
     ]
     violations = broken(*stamped)
     assert not violations.is_empty()
@@ -143,7 +187,9 @@ def test_several_cycles_are_told_apart() -> None:
         pl.concat([table(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))])
         for table in (build_coverage_fixture, build_coverage_tournament)
     ]
-    rates = pl.concat([build_match_rate_platform(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))])
+    rates = pl.concat(
+        [build_match_rate_platform(u).with_columns(cycle_id=pl.lit(i)) for i, u in enumerate((small, large))]
+    )
     assert coverage_laws.fixtures_add_up(tables[0], rates).is_empty()
     assert coverage_laws.tournaments_add_up(tables[1], rates).is_empty()
     assert "cycle 1" in coverage_laws.fixtures_add_up(tables[0].filter(pl.col("cycle_id") == 0), rates)["violation"][0]
@@ -151,15 +197,17 @@ def test_several_cycles_are_told_apart() -> None:
 
 def test_a_lost_listing_is_seen() -> None:
     universe = universe_of(WORLD)
-    assert coverage_laws.no_listing_is_lost(universe, build_match_rate_platform(universe_of(WORLD[:3])))["subject"].to_list() == [
-        "bet9ja, with started fixtures"
-    ]
+    assert coverage_laws.no_listing_is_lost(universe, build_match_rate_platform(universe_of(WORLD[:3])))[
+        "subject"
+    ].to_list() == ["bet9ja, with started fixtures"]
 
 
 def shifts(platform: str, *hours: int) -> pl.DataFrame:
     """A row per shared fixture: home's kickoff at noon, the platform's so many hours later."""
     at = [NOON + timedelta(hours=h) for h in hours]
-    return pl.DataFrame({"home_platform": "betpawa", "platform": platform, "kickoff_at": at, "home_kickoff": [NOON] * len(at)})
+    return pl.DataFrame(
+        {"home_platform": "betpawa", "platform": platform, "kickoff_at": at, "home_kickoff": [NOON] * len(at)}
+    )
 
 
 def test_a_feed_shifted_by_an_hour_breaks_the_law_of_clocks_and_single_postponements_do_not() -> None:
@@ -167,13 +215,17 @@ def test_a_feed_shifted_by_an_hour_breaks_the_law_of_clocks_and_single_postponem
     assert coverage_laws.clocks_agree(right).is_empty()
     assert coverage_laws.clocks_agree(shifts("bet9ja", 1, 1, 1, 1)).is_empty()  # too few to judge a clock by
     violations = coverage_laws.clocks_agree(pl.concat([right, shifts("bet9ja", *[1] * 7)]))
-    assert violations["violation"].to_list() == ["bet9ja: kickoffs differ from betpawa's by 3600.0 s in the median of 7 shared fixtures"]
+    assert violations["violation"].to_list() == [
+        "bet9ja: kickoffs differ from betpawa's by 3600.0 s in the median of 7 shared fixtures"
+    ]
 
 
 def rates(**by_platform: float | None) -> pl.DataFrame:
     """One full cycle's match rates; complete discoveries."""
     schema = {"platform": pl.String, "completeness": pl.String, "match_rate": pl.Float64}
-    return pl.DataFrame([(platform, "complete", rate) for platform, rate in by_platform.items()], schema=schema, orient="row")
+    return pl.DataFrame(
+        [(platform, "complete", rate) for platform, rate in by_platform.items()], schema=schema, orient="row"
+    )
 
 
 def test_a_match_rate_far_from_its_median_is_unusual_up_and_down() -> None:
@@ -206,7 +258,9 @@ def test_a_cycle_of_given_fixtures_is_measured_by_what_it_asked_for() -> None:
     assert coverage_laws.no_stage_is_empty(stage("complete", 2, 2, None)).is_empty()
     assert coverage_laws.no_stage_is_empty(stage("complete", 40, 3, None)).is_empty()  # the others were said to be gone
     assert coverage_laws.no_stage_is_empty(stage("partial", 40, 20, None)).is_empty()
-    assert coverage_laws.no_stage_is_empty(stage("partial", 40, 19, None))["violation"].to_list() == ["bet9ja capture: 19 fetched of 40 asked for"]
+    assert coverage_laws.no_stage_is_empty(stage("partial", 40, 19, None))["violation"].to_list() == [
+        "bet9ja capture: 19 fetched of 40 asked for"
+    ]
     assert coverage_laws.no_stage_is_empty(stage("partial", 40, 19, 0.6))["violation"].to_list() == [
         "bet9ja capture: 19 fetched, 0.6 of the trailing median missing"
     ]

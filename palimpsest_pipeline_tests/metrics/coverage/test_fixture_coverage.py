@@ -21,7 +21,12 @@ def classes(universe: CoverageUniverse) -> dict[int, str]:
 
 
 def evidence(universe: CoverageUniverse) -> dict[int, tuple[Any, ...]]:
-    return {row[0]: row[1:] for row in build_coverage_fixture(universe).select("sr_id", "fixture_class", "evidence", "stale_since").iter_rows()}
+    return {
+        row[0]: row[1:]
+        for row in build_coverage_fixture(universe)
+        .select("sr_id", "fixture_class", "evidence", "stale_since")
+        .iter_rows()
+    }
 
 
 def test_a_fixture_is_matched_when_home_and_any_competitor_list_it() -> None:
@@ -44,7 +49,11 @@ def test_any_platform_may_be_home() -> None:
 
 
 def test_started_fixtures_have_rows_too_and_the_kickoff_instant_itself_is_started() -> None:
-    rows = [listing("betpawa", "p1", 1, in_h=-1), listing("betpawa", "p2", 2, in_h=0), listing("betpawa", "p3", 3, in_h=1)]
+    rows = [
+        listing("betpawa", "p1", 1, in_h=-1),
+        listing("betpawa", "p2", 2, in_h=0),
+        listing("betpawa", "p3", 3, in_h=1),
+    ]
     assert build_coverage_fixture(universe_of(rows))["started"].to_list() == [True, True, False]
 
 
@@ -55,7 +64,12 @@ def test_homes_kickoff_decides_for_all_whether_a_fixture_has_started() -> None:
 
 
 def test_a_platform_that_was_never_looked_at_leaves_fixtures_undetermined_never_missing() -> None:
-    rows = [listing("betpawa", "p1", 1), listing("betpawa", "p2", 2), listing("sportybet", "s2", 2), listing("sportybet", "s3", 3)]
+    rows = [
+        listing("betpawa", "p1", 1),
+        listing("betpawa", "p2", 2),
+        listing("sportybet", "s2", 2),
+        listing("sportybet", "s3", 3),
+    ]
     without_bet9ja = [look for look in ALL_SEEN if look[0] != "bet9ja"]
     assert evidence(universe_of(rows, without_bet9ja)) == {
         1: ("undetermined", "partial", None),
@@ -120,7 +134,9 @@ def test_a_partial_sighting_proves_presence_and_says_that_it_is_partial() -> Non
     assert evidence(universe_of(seen_twice)) == {1: ("matched", "complete", None)}
 
 
-def tournament_rows(universe: CoverageUniverse, *columns: str, include_started: bool = True) -> dict[tuple[str, str], tuple[Any, ...]]:
+def tournament_rows(
+    universe: CoverageUniverse, *columns: str, include_started: bool = True
+) -> dict[tuple[str, str], tuple[Any, ...]]:
     counted = build_coverage_tournament(universe)
     rows = counted.filter(counted["include_started"] == include_started).select("tournament_key", "platform", *columns)
     return {row[:2]: row[2:] for row in rows.iter_rows()}
@@ -129,7 +145,9 @@ def tournament_rows(universe: CoverageUniverse, *columns: str, include_started: 
 LEAGUES = [
     listing("betpawa", "p1", 1, tournament_external_id="7"),
     listing("betpawa", "p2", 2, tournament_external_id="7", in_h=-1),
-    listing("sportybet", "s1", 1, tournament_external_id="sr:tournament:17", sr_tournament_id=17, tournament_name="EPL"),
+    listing(
+        "sportybet", "s1", 1, tournament_external_id="sr:tournament:17", sr_tournament_id=17, tournament_name="EPL"
+    ),
     listing("sportybet", "s3", 3, tournament_external_id="sr:tournament:17", sr_tournament_id=17),
     listing("sportybet", "s4", 4, tournament_external_id="sr:tournament:17", sr_tournament_id=17, in_h=2),
     listing("bet9ja", "b4", 4, tournament_external_id="9", in_h=2),
@@ -141,7 +159,15 @@ LEAGUES = [
 
 
 def test_a_tournament_is_counted_for_each_competitor_and_for_all_together() -> None:
-    columns = ("n_home", "n_platform", "n_matched", "n_home_only", "n_platform_only", "n_undetermined", "n_unidentified")
+    columns = (
+        "n_home",
+        "n_platform",
+        "n_matched",
+        "n_home_only",
+        "n_platform_only",
+        "n_undetermined",
+        "n_unidentified",
+    )
     assert tournament_rows(universe_of(LEAGUES), *columns) == {
         ("sr:17", "sportybet"): (2, 3, 1, 1, 2, 0, 0),
         ("sr:17", "bet9ja"): (2, 1, 0, 2, 1, 0, 0),
@@ -162,7 +188,14 @@ def test_without_started_fixtures_a_tournament_of_unidentified_listings_alone_is
 
 
 def test_gaps_rates_and_missing_fixtures_of_a_tournament() -> None:
-    columns = ("platform_gap", "home_gap", "home_covered_rate", "fixture_match_rate", "earliest_missing_kickoff", "missing_sr_ids")
+    columns = (
+        "platform_gap",
+        "home_gap",
+        "home_covered_rate",
+        "fixture_match_rate",
+        "earliest_missing_kickoff",
+        "missing_sr_ids",
+    )
     rows = tournament_rows(universe_of(LEAGUES), *columns)
     assert rows["sr:17", "sportybet"] == (False, False, 0.5, 1 / 3, NOON + timedelta(hours=2), [3, 4])
     assert rows["bet9ja:10", "bet9ja"] == (True, False, None, 0.0, None, [5])  # started: no kickoff of it is to come
@@ -208,8 +241,20 @@ def test_a_universe_that_cannot_be_counted_is_refused() -> None:
     with pytest.raises(ValueError, match="not given"):
         CoverageUniverse.build(claims, fixtures.clear(), found.looked_tournaments, links, found.tournaments, **given)
     with pytest.raises(ValueError, match="naive"):
-        CoverageUniverse.build(claims, fixtures, found.looked_tournaments, links, found.tournaments, **given | {"as_of": NOON.replace(tzinfo=None)})
+        CoverageUniverse.build(
+            claims,
+            fixtures,
+            found.looked_tournaments,
+            links,
+            found.tournaments,
+            **given | {"as_of": NOON.replace(tzinfo=None)},
+        )
     with pytest.raises(ValueError, match="not compared"):
         CoverageUniverse.build(
-            claims, fixtures, found.looked_tournaments, links, found.tournaments, **given | {"home": "bet9ja", "platforms": ["bet9ja", "sportybet"]}
+            claims,
+            fixtures,
+            found.looked_tournaments,
+            links,
+            found.tournaments,
+            **given | {"home": "bet9ja", "platforms": ["bet9ja", "sportybet"]},
         )

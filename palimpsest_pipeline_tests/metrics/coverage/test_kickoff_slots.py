@@ -27,12 +27,18 @@ def known_frame(versions: Versions) -> pl.DataFrame:
     rows = []
     for sr_id, steps in versions.items():
         ends = [known_from for known_from, _ in steps[1:]] + [None]
-        rows += [(sr_id, begin, end, kickoff_at) for (begin, kickoff_at), end in zip(steps, ends, strict=True) if kickoff_at is not None]
+        rows += [
+            (sr_id, begin, end, kickoff_at)
+            for (begin, kickoff_at), end in zip(steps, ends, strict=True)
+            if kickoff_at is not None
+        ]
     return pl.DataFrame(rows, schema=KNOWN_KICKOFFS, orient="row")
 
 
 def asked_frame(asked: Asked) -> pl.DataFrame:
-    rows = [(*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"]) for key, answered in sorted(asked.items())]
+    rows = [
+        (*key, answered, ["bet9ja"] if answered else ["bet9ja", "betpawa"]) for key, answered in sorted(asked.items())
+    ]
     return pl.DataFrame(rows, schema=ASKED_SLOTS, orient="row")
 
 
@@ -67,7 +73,9 @@ def by_time(found: list[tuple[datetime, datetime | None]]) -> list[tuple[datetim
     return sorted(found, key=lambda step: step[0])
 
 
-steps = st.lists(st.tuples(seconds, st.none() | seconds), min_size=1, max_size=4, unique_by=lambda step: step[0]).map(by_time)
+steps = st.lists(st.tuples(seconds, st.none() | seconds), min_size=1, max_size=4, unique_by=lambda step: step[0]).map(
+    by_time
+)
 worlds = st.dictionaries(st.integers(1, 3), steps, max_size=3)
 asks = st.dictionaries(st.tuples(st.integers(1, 3), st.integers(-60, 60).map(m)), st.booleans(), max_size=40)
 
@@ -82,7 +90,10 @@ def test_slots_are_those_of_a_count_by_the_minute(versions, asked, begin, length
 @settings(max_examples=50)
 @given(worlds, asks, st.integers(-60, 60), st.integers(0, 60), st.integers(0, 60))
 def test_two_windows_that_meet_have_the_slots_of_one(versions, asked, begin, first, second):
-    parts = [found(versions, asked, m(begin), m(begin + first)), found(versions, asked, m(begin + first), m(begin + first + second))]
+    parts = [
+        found(versions, asked, m(begin), m(begin + first)),
+        found(versions, asked, m(begin + first), m(begin + first + second)),
+    ]
     assert sorted(parts[0] + parts[1]) == found(versions, asked, m(begin), m(begin + first + second))
 
 
@@ -102,7 +113,9 @@ def test_stretches_hold_each_lost_slot_once_and_no_kept_one(versions, asked):
 
 @settings(max_examples=50)
 @given(worlds, asks)
-def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(versions, asked):
+def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_lies_a_minute_without_loss(
+    versions, asked
+):
     every = metric.list_due_slots(known_frame(versions), asked_frame(asked), TIERS, m(-60), m(60))
     lost, outages = metric.select_lost_slots(every), metric.group_outages(every)
     assert outages["n_slots"].sum() == lost.height
@@ -112,7 +125,9 @@ def test_outages_hold_each_lost_slot_once_newest_first_and_between_two_of_them_l
         assert set(every.filter(pl.col("slot_at").is_between(first, last))["slot_at"]) == set(inside["slot_at"])
     begins, ends = outages["first_slot_at"].to_list(), outages["last_slot_at"].to_list()
     for begin, end_before in zip(begins, ends[1:], strict=False):
-        assert set(every.filter(pl.col("slot_at") > end_before, pl.col("slot_at") < begin)["slot_at"]) - set(lost["slot_at"])
+        assert set(every.filter(pl.col("slot_at") > end_before, pl.col("slot_at") < begin)["slot_at"]) - set(
+            lost["slot_at"]
+        )
 
 
 def lost_of(versions: Versions, asked: Asked, begin: int = -60, end: int = 60) -> list[datetime]:
@@ -140,13 +155,24 @@ def test_a_fixture_first_seen_late_is_not_expected_before_it_was_known():
 
 def test_a_postponed_fixture_is_expected_at_the_old_slots_until_then_and_at_the_new_ones_after():
     versions = {1: [(m(-600), m(0)), (m(-2.5), m(30))]}
-    assert lost_of(versions, {(1, m(minutes)): True for minutes in range(-12, -3)}, begin=-12, end=15) == [m(0), m(5), m(10)]
+    assert lost_of(versions, {(1, m(minutes)): True for minutes in range(-12, -3)}, begin=-12, end=15) == [
+        m(0),
+        m(5),
+        m(10),
+    ]
     assert lost_of(versions, {}, begin=-4, end=1) == [m(-4), m(0)]  # -3 was put off while it could still be asked
 
 
 def test_a_fixture_moved_to_earlier_is_expected_by_the_later_kickoff_until_that_was_known():
-    assert lost_of({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, {}, begin=-12) == [m(minutes) for minutes in (-3, -2, -1, 0)]
+    assert lost_of({1: [(m(-600), m(45)), (m(-3.5), m(1))]}, {}, begin=-12) == [
+        m(minutes) for minutes in (-3, -2, -1, 0)
+    ]
 
 
 def test_what_nobody_lists_is_not_expected():
-    assert lost_of({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, {}, begin=-30) == [m(-30), m(-25), m(-2), m(-1)]
+    assert lost_of({1: [(m(-600), m(0)), (m(-20), None), (m(-2), m(0))]}, {}, begin=-30) == [
+        m(-30),
+        m(-25),
+        m(-2),
+        m(-1),
+    ]

@@ -20,16 +20,26 @@ ERRORS = ("", "unknown_market", "unknown_param", "no_matching_outcomes")
 
 def counts(*rows: tuple[str, str, str, int, list[int]]) -> pl.DataFrame:
     """(platform, family, error class, markets, listings)."""
-    return pl.DataFrame([(p, "football", f, e, n, ids) for p, f, e, n, ids in rows], schema=MAPPING_COUNTS_SCHEMA, orient="row")
+    return pl.DataFrame(
+        [(p, "football", f, e, n, ids) for p, f, e, n, ids in rows], schema=MAPPING_COUNTS_SCHEMA, orient="row"
+    )
 
 
 def matches(**of_listing: str) -> pl.DataFrame:
     """l1="a": listing 1 is match a."""
-    return pl.DataFrame([(int(k[1:]), v) for k, v in of_listing.items()], schema={"listing_id": pl.Int32, "match": pl.String}, orient="row")
+    return pl.DataFrame(
+        [(int(k[1:]), v) for k, v in of_listing.items()],
+        schema={"listing_id": pl.Int32, "match": pl.String},
+        orient="row",
+    )
 
 
 def entry(
-    market: str, n_fixtures: int = 1, occurrences: int = 1, errors: tuple[str, ...] = ("unknown_market",), **changes: object
+    market: str,
+    n_fixtures: int = 1,
+    occurrences: int = 1,
+    errors: tuple[str, ...] = ("unknown_market",),
+    **changes: object,
 ) -> dict[str, object]:
     return {
         "platform": "bet9ja",
@@ -50,13 +60,20 @@ def entry(
 
 
 def ranked(
-    *entries: dict[str, object], known: tuple[str, ...] = (), triaged: tuple[tuple[str, str], ...] = (), proposed: tuple[tuple[str, str], ...] = ()
+    *entries: dict[str, object],
+    known: tuple[str, ...] = (),
+    triaged: tuple[tuple[str, str], ...] = (),
+    proposed: tuple[tuple[str, str], ...] = (),
 ) -> pl.DataFrame:
     market = ("bet9ja", "football")
     return build_unmapped_market(
         pl.DataFrame(list(entries), schema=UNMAPPED_MARKETS_SCHEMA),
         pl.DataFrame([(*market, m) for m in known], schema=KNOWN, orient="row"),
-        pl.DataFrame([(*market, m, s, "why") for m, s in triaged], schema={**KNOWN, "status": pl.String, "reason": pl.String}, orient="row"),
+        pl.DataFrame(
+            [(*market, m, s, "why") for m, s in triaged],
+            schema={**KNOWN, "status": pl.String, "reason": pl.String},
+            orient="row",
+        ),
         pl.DataFrame(
             [(*market, m, "", k, "evidence") for m, k in proposed],
             schema=dict.fromkeys([*UNMAPPED_KEY, "proposed_market_key", "proposal_evidence"], pl.String),
@@ -96,11 +113,15 @@ COUNTED = st.dictionaries(
 
 
 @given(COUNTED, st.lists(st.sampled_from("abc"), min_size=6, max_size=6))
-def test_coverage_adds_up_whatever_was_seen_and_in_whatever_order(world: dict[tuple[str, str, str], tuple[int, list[int]]], same: list[str]):
+def test_coverage_adds_up_whatever_was_seen_and_in_whatever_order(
+    world: dict[tuple[str, str, str], tuple[int, list[int]]], same: list[str]
+):
     rows = [(p, "" if e == "unknown_market" else f, e, n, ids if e else []) for (p, f, e), (n, ids) in world.items()]
     frame = counts(*rows)
     found = build_mapping_coverage(frame, matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF)
-    assert found.equals(build_mapping_coverage(frame.reverse(), matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF))
+    assert found.equals(
+        build_mapping_coverage(frame.reverse(), matches(**{f"l{n}": m for n, m in enumerate(same, 1)}), AS_OF)
+    )
     assert found["n_markets_seen"].sum() == sum(n for n, _ in world.values())
     affected = defaultdict(set)
     for platform, family, error, _, ids in rows:
@@ -108,29 +129,39 @@ def test_coverage_adds_up_whatever_was_seen_and_in_whatever_order(world: dict[tu
     assert {(p, f): n for p, f, n in found.select("platform", "family", "n_fixtures_affected").iter_rows()} == {
         k: len(v) for k, v in affected.items()
     }
-    ledger = frame.filter(pl.col("error_class") != "").with_columns(cycle_id=pl.lit(1, pl.Int64), occurrences="n_markets")
+    ledger = frame.filter(pl.col("error_class") != "").with_columns(
+        cycle_id=pl.lit(1, pl.Int64), occurrences="n_markets"
+    )
     assert coverage_laws.mapping_adds_up(found.with_columns(cycle_id=pl.lit(1, pl.Int64)), ledger).is_empty()
 
 
 def test_an_occurrence_that_is_lost_on_the_way_breaks_the_law():
     seen = counts(("bet9ja", "total", "", 6, []), ("bet9ja", "total", "unknown_param", 2, [1]))
     coverage = build_mapping_coverage(seen, matches(l1="a"), AS_OF).with_columns(cycle_id=pl.lit(1, pl.Int64))
-    ledger = seen.filter(pl.col("error_class") != "").with_columns(cycle_id=pl.lit(1, pl.Int64), occurrences=pl.lit(1, pl.Int32))
+    ledger = seen.filter(pl.col("error_class") != "").with_columns(
+        cycle_id=pl.lit(1, pl.Int64), occurrences=pl.lit(1, pl.Int32)
+    )
     (told,) = coverage_laws.mapping_adds_up(coverage, ledger)["violation"]
     assert told == "cycle 1, bet9ja football unknown_param: 2 occurrences counted, 1 in core.unmapped_markets"
-    (told, _) = coverage_laws.mapping_adds_up(coverage.with_columns(n_mapped=pl.col("n_mapped") - 1), ledger)["violation"]
+    (told, _) = coverage_laws.mapping_adds_up(coverage.with_columns(n_mapped=pl.col("n_mapped") - 1), ledger)[
+        "violation"
+    ]
     assert told == "cycle 1, bet9ja football total: 5 mapped and the unmapped are not the 8 seen"
 
 
 def test_a_low_rate_and_a_fall_are_told_apart_and_the_first_cycle_cannot_fall():
     def rates(*rows: tuple[int, str, float]) -> pl.DataFrame:
-        return pl.DataFrame(rows, schema={"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}, orient="row")
+        return pl.DataFrame(
+            rows, schema={"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}, orient="row"
+        )
 
     assert coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.96), (2, "bet9ja", 0.955)), 0.95).is_empty()
     assert coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.99)), 0.95).is_empty()
     low = coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.5), (2, "bet9ja", 0.9)), 0.95)
     assert low["violation"].to_list() == ["bet9ja: 0.9 of its markets are mapped, less than 0.95"]
-    fallen = coverage_laws.markets_are_mapped(rates((1, "bet9ja", 0.99), (2, "bet9ja", 0.97), (2, "betpawa", 1.0)), 0.95)
+    fallen = coverage_laws.markets_are_mapped(
+        rates((1, "bet9ja", 0.99), (2, "bet9ja", 0.97), (2, "betpawa", 1.0)), 0.95
+    )
     assert fallen["violation"].to_list() == ["bet9ja: mapped fell from 0.99 to 0.97"]
 
 
@@ -165,7 +196,10 @@ def test_a_market_is_new_until_triage_or_the_vocabulary_says_otherwise():
         triaged=(("left", "ignored"), ("seen", "acknowledged")),
         proposed=(("new", "match_result"),),
     )
-    assert {m: (s, r, k) for m, s, r, k in found.select("external_market_id", "status", "reason", "proposed_market_key").iter_rows()} == {
+    assert {
+        m: (s, r, k)
+        for m, s, r, k in found.select("external_market_id", "status", "reason", "proposed_market_key").iter_rows()
+    } == {
         "new": ("new", None, "match_result"),
         "left": ("ignored", "why", None),
         "seen": ("acknowledged", "why", None),

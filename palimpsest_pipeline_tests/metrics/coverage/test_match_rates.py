@@ -16,7 +16,9 @@ from ..world import ALL_SEEN, STAMPS, universe_of
 COUNTS = ("n_fixtures", "n_matched_fixtures", "n_home", "n_home_only", "n_competitor_only", "n_undetermined", "n_union")
 
 
-def rates(universe: CoverageUniverse, *columns: str, include_started: bool = True, **given: Any) -> dict[str, tuple[Any, ...]]:
+def rates(
+    universe: CoverageUniverse, *columns: str, include_started: bool = True, **given: Any
+) -> dict[str, tuple[Any, ...]]:
     frame = build_match_rate_platform(universe, **given)
     rows = frame.filter(pl.col("include_started") == include_started).select("platform", *columns)
     return {row[0]: row[1:] for row in rows.iter_rows()}
@@ -36,7 +38,14 @@ def test_fixtures_are_counted_once_however_often_they_are_listed() -> None:
         "sportybet": (2, 1, 3, 2, 1, 0, 4),
         "bet9ja": (3, 1, 3, 2, 2, 0, 5),
     }
-    listing_columns = ("n_listings", "n_listings_with_sr", "n_matched_listings", "dup_ratio", "listing_match_rate", "fixture_match_rate")
+    listing_columns = (
+        "n_listings",
+        "n_listings_with_sr",
+        "n_matched_listings",
+        "dup_ratio",
+        "listing_match_rate",
+        "fixture_match_rate",
+    )
     found = rates(universe_of(rows), *listing_columns)
     assert found["bet9ja"] == (8, 7, 1, 7 / 3, 1 / 8, 1 / 3)
     assert found["all"] == (13, 12, 4, 12 / 5, 4 / 13, 2 / 5)
@@ -49,7 +58,14 @@ def test_fixtures_are_counted_once_however_often_they_are_listed() -> None:
 
 
 def test_a_listing_without_sportradar_id_is_counted_not_lost() -> None:
-    found = rates(universe_of([listing("sportybet", "s", None)]), "n_listings", "n_listings_with_sr", "n_fixtures", "listing_match_rate", "dup_ratio")
+    found = rates(
+        universe_of([listing("sportybet", "s", None)]),
+        "n_listings",
+        "n_listings_with_sr",
+        "n_fixtures",
+        "listing_match_rate",
+        "dup_ratio",
+    )
     assert found["sportybet"] == (1, 0, 0, 0.0, None)
     assert found["all"] == (1, 0, 0, 0.0, None)
 
@@ -72,7 +88,11 @@ def test_a_listing_of_a_fixture_starts_with_the_fixture_and_an_unidentified_one_
 
 
 def test_a_platform_that_was_not_looked_at_makes_undetermined_fixtures_on_its_row() -> None:
-    rows = [*(listing("betpawa", f"p{i}", i) for i in (1, 2)), listing("sportybet", "s2", 2), listing("bet9ja", "b1", 1) | {"evidence": "partial"}]
+    rows = [
+        *(listing("betpawa", f"p{i}", i) for i in (1, 2)),
+        listing("sportybet", "s2", 2),
+        listing("bet9ja", "b1", 1) | {"evidence": "partial"},
+    ]
     found = rates(universe_of(rows, ALL_SEEN[:2]), *COUNTS, "evidence")
     assert found["bet9ja"] == (1, 1, 2, 0, 0, 1, 2, "partial")
     assert found["sportybet"] == (1, 1, 2, 1, 0, 0, 2, "complete")
@@ -120,7 +140,9 @@ def test_the_change_against_the_cycle_before_is_a_share_of_it() -> None:
 @pytest.mark.parametrize("home", PLATFORMS)
 def test_every_platform_and_universe_has_a_row_also_without_listings(home: str) -> None:
     frame = build_match_rate_platform(universe_of([], [], home=home))
-    assert frame.select("platform", "include_started").rows() == [(p, s) for p in sorted([*PLATFORMS, "all"]) for s in (False, True)]
+    assert frame.select("platform", "include_started").rows() == [
+        (p, s) for p in sorted([*PLATFORMS, "all"]) for s in (False, True)
+    ]
     assert dict(frame.schema) == MATCH_RATE_PLATFORM_SCHEMA
     assert set(MATCH_RATE_PLATFORM_SCHEMA) == set(metadata.tables["mart.match_rate_platform"].columns.keys()) - STAMPS
     assert frame["n_union"].sum() == 0

@@ -34,7 +34,9 @@ SCHEMAS = {
 }
 
 
-def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0, ms: float = 100, **said: Any) -> dict[str, Any]:
+def answer(
+    platform: str, kind: str, external_id: str | None, *, at_s: float = 0, ms: float = 100, **said: Any
+) -> dict[str, Any]:
     asked = NOON + timedelta(seconds=at_s)
     row = {"attempt": 1, "status": 200, "failure": None, "bytes": 1000, "headers": "{}"} | said
     return {
@@ -48,7 +50,9 @@ def answer(platform: str, kind: str, external_id: str | None, *, at_s: float = 0
     }
 
 
-def quality(scope: Scope = Scope.FULL, platforms: list[str] = PLATFORMS, **rows: list[Any]) -> dict[tuple[str, str], dict[str, Any]]:
+def quality(
+    scope: Scope = Scope.FULL, platforms: list[str] = PLATFORMS, **rows: list[Any]
+) -> dict[tuple[str, str], dict[str, Any]]:
     given = {name: pl.DataFrame(rows.get(name, []), schema=schema, orient="row") for name, schema in SCHEMAS.items()}
     answers = pl.DataFrame(rows.get("answers", []), schema=ANSWERS_SCHEMA)
     frame = build_run_quality(answers, as_of=NOON, scope=scope, platforms=platforms, **given)  # type: ignore[arg-type]
@@ -83,7 +87,16 @@ def picked(row: dict[str, Any], *columns: str) -> tuple[Any, ...]:
 
 def test_each_stage_counts_its_own_answers() -> None:
     rows = quality(platforms=["betpawa"], **GOOD)
-    columns = ("declared", "discovered", "fetched", "parsed", "rejected", "stored", "completeness", "blocked_downstream")
+    columns = (
+        "declared",
+        "discovered",
+        "fetched",
+        "parsed",
+        "rejected",
+        "stored",
+        "completeness",
+        "blocked_downstream",
+    )
     assert picked(rows["betpawa", "discovery"], *columns) == (3, 3, 2, 2, 0, 4, "complete", False)
     assert picked(rows["betpawa", "capture"], *columns) == (3, 3, 3, 3, 0, 3, "complete", False)
     assert picked(rows["betpawa", "storage"], *columns) == (3, 3, 3, 3, 0, 3, "complete", False)
@@ -97,21 +110,38 @@ def test_times_bytes_and_errors_are_of_every_attempt_of_the_stage() -> None:
     assert json.loads(row["errors_by_class"]) == {"transient": 1}
     assert row["drop_vs_median"] == 0.25
     storage = quality(platforms=["betpawa"], **GOOD)["betpawa", "storage"]
-    assert picked(storage, "p50_ms", "bytes", "wall_s", "errors_by_class", "drop_vs_median") == (None, 0, 0.0, "{}", None)
+    assert picked(storage, "p50_ms", "bytes", "wall_s", "errors_by_class", "drop_vs_median") == (
+        None,
+        0,
+        0.0,
+        "{}",
+        None,
+    )
 
 
 def test_answers_whose_age_was_ignored_are_counted_in_their_stage() -> None:
     ages = {"3": {"observed_at": NOON}, "999999999": {}, "soon": {}, "0": {}}
-    details = [answer("betpawa", "detail", age, headers=json.dumps({"age": age, "etag": "x"}), **said) for age, said in ages.items()]
+    details = [
+        answer("betpawa", "detail", age, headers=json.dumps({"age": age, "etag": "x"}), **said)
+        for age, said in ages.items()
+    ]
     rows = quality(platforms=["betpawa"], **GOOD | {"answers": [*GOOD["answers"], *details]})
-    assert {stage: row["ages_ignored"] for (_, stage), row in rows.items()} == {"discovery": 0, "capture": 2, "storage": 0}
+    assert {stage: row["ages_ignored"] for (_, stage), row in rows.items()} == {
+        "discovery": 0,
+        "capture": 2,
+        "storage": 0,
+    }
 
 
 @pytest.mark.parametrize("first", [0, 1, 5])
 def test_times_are_the_same_however_the_answers_lie_in_files(first: int) -> None:
     """Polars divides by a number through its inverse, but truly where it meets a row alone: 72.064 and 72.06400000000001 of the same microseconds."""
     answers = pl.DataFrame(
-        [answer("betpawa", "detail", str(n), at_s=n, ms=ms) for n, ms in enumerate([72.064, 51.352, 24.339, 82.043, 93.531])], schema=ANSWERS_SCHEMA
+        [
+            answer("betpawa", "detail", str(n), at_s=n, ms=ms)
+            for n, ms in enumerate([72.064, 51.352, 24.339, 82.043, 93.531])
+        ],
+        schema=ANSWERS_SCHEMA,
     )
     none = {name: pl.DataFrame(schema=schema) for name, schema in SCHEMAS.items()}
 
@@ -119,26 +149,32 @@ def test_times_are_the_same_however_the_answers_lie_in_files(first: int) -> None
         rows = build_run_quality(lying, as_of=NOON, scope=Scope.FULL, platforms=["betpawa"], **none)  # type: ignore[arg-type]
         return rows.select("stage", "p50_ms", "p95_ms", "wall_s")
 
-    assert_frame_equal(times(pl.concat([answers[:first], answers[first:]], rechunk=False)), times(answers.rechunk()), check_exact=True)
+    assert_frame_equal(
+        times(pl.concat([answers[:first], answers[first:]], rechunk=False)), times(answers.rechunk()), check_exact=True
+    )
 
 
 def test_keyframes_count_neither_as_changed_nor_as_confirmed() -> None:
     row = quality(platforms=["betpawa"], **GOOD)["betpawa", "storage"]
     assert picked(row, "changed", "confirmed", "change_ratio") == (2, 116, 2 / 118)
-    only_keyframes = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", True, 60, 60)]})["betpawa", "storage"]
+    only_keyframes = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", True, 60, 60)]})[
+        "betpawa", "storage"
+    ]
     assert picked(only_keyframes, "changed", "confirmed", "change_ratio", "completeness") == (0, 0, None, "partial")
 
 
 def test_the_trees_own_total_is_what_is_declared() -> None:
-    rows = quality(platforms=["betpawa"], **GOOD | {"manifests": [("betpawa", "*", 5, "partial"), ("betpawa", "7", 2, "complete")]})
+    rows = quality(
+        platforms=["betpawa"], **GOOD | {"manifests": [("betpawa", "*", 5, "partial"), ("betpawa", "7", 2, "complete")]}
+    )
     assert picked(rows["betpawa", "discovery"], "declared", "completeness") == (5, "partial")
 
 
 def test_a_full_cycle_in_which_a_platform_fell_silent_has_failed_there_and_nowhere_else() -> None:
     rows = quality(platforms=["betpawa", "bet9ja"], **GOOD)
-    assert {stage: rows["bet9ja", stage]["completeness"] for stage in ("discovery", "capture", "storage")} == dict.fromkeys(
-        ("discovery", "capture", "storage"), "failed"
-    )
+    assert {
+        stage: rows["bet9ja", stage]["completeness"] for stage in ("discovery", "capture", "storage")
+    } == dict.fromkeys(("discovery", "capture", "storage"), "failed")
     assert rows["bet9ja", "discovery"]["blocked_downstream"]
     assert picked(rows["bet9ja", "discovery"], "declared", "fetched", "stored", "drop_vs_median") == (None, 0, 0, None)
     assert rows["betpawa", "discovery"]["completeness"] == "complete"
@@ -157,17 +193,28 @@ def test_a_complete_tree_without_a_match_has_failed() -> None:
         ({"status": None, "failure": "transient"}, "partial"),
     ],
 )
-def test_a_capture_is_complete_when_every_listing_was_answered_or_is_gone(second: dict[str, Any], completeness: str) -> None:
+def test_a_capture_is_complete_when_every_listing_was_answered_or_is_gone(
+    second: dict[str, Any], completeness: str
+) -> None:
     answers = [answer("bet9ja", "detail", "1"), answer("bet9ja", "detail", "2", **second)]
     assert quality(platforms=["bet9ja"], answers=answers)["bet9ja", "capture"]["completeness"] == completeness
 
 
 def test_requests_that_a_host_was_spared_are_errors_and_no_durations() -> None:
-    spared = [answer("bet9ja", "detail", str(i), ms=0, attempt=0, status=None, failure="blocked", bytes=0) for i in range(2, 9)]
-    row = quality(platforms=["bet9ja"], answers=[answer("bet9ja", "detail", "1", ms=900, status=403, failure="blocked"), *spared])[
-        "bet9ja", "capture"
+    spared = [
+        answer("bet9ja", "detail", str(i), ms=0, attempt=0, status=None, failure="blocked", bytes=0)
+        for i in range(2, 9)
     ]
-    assert picked(row, "declared", "fetched", "p50_ms", "errors_by_class", "completeness") == (8, 0, 900.0, '{"blocked":8}', "failed")
+    row = quality(
+        platforms=["bet9ja"], answers=[answer("bet9ja", "detail", "1", ms=900, status=403, failure="blocked"), *spared]
+    )["bet9ja", "capture"]
+    assert picked(row, "declared", "fetched", "p50_ms", "errors_by_class", "completeness") == (
+        8,
+        0,
+        900.0,
+        '{"blocked":8}',
+        "failed",
+    )
 
 
 def test_refused_answers_are_not_read_and_not_storages_to_store() -> None:
@@ -180,7 +227,10 @@ def test_refused_answers_are_not_read_and_not_storages_to_store() -> None:
 
 
 def test_answers_that_were_read_and_not_stored_make_storage_partial_or_failed() -> None:
-    assert quality(platforms=["betpawa"], **GOOD | {"history": GOOD["history"][:1]})["betpawa", "storage"]["completeness"] == "partial"
+    assert (
+        quality(platforms=["betpawa"], **GOOD | {"history": GOOD["history"][:1]})["betpawa", "storage"]["completeness"]
+        == "partial"
+    )
     assert quality(platforms=["betpawa"], **GOOD | {"history": []})["betpawa", "storage"]["completeness"] == "failed"
 
 
@@ -211,12 +261,16 @@ def test_an_empty_stage_and_a_sudden_drop_break_the_law() -> None:
         "bet9ja capture",
         "bet9ja storage",
     ]
-    dropped = coverage_laws.no_stage_is_empty(frame(platforms=["betpawa"], **GOOD | {"medians": [("betpawa", "capture", 30.0)]}))
+    dropped = coverage_laws.no_stage_is_empty(
+        frame(platforms=["betpawa"], **GOOD | {"medians": [("betpawa", "capture", 30.0)]})
+    )
     assert dropped["violation"].to_list() == ["betpawa capture: 3 fetched, 0.9 of the trailing median missing"]
 
 
 def test_an_answer_of_which_more_changed_than_it_has_changed_as_a_whole() -> None:
-    row = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, 70, 60), ("betpawa", False, 0, 0)]})["betpawa", "storage"]
+    row = quality(platforms=["betpawa"], **GOOD | {"history": [("betpawa", False, 70, 60), ("betpawa", False, 0, 0)]})[
+        "betpawa", "storage"
+    ]
     assert picked(row, "changed", "confirmed", "change_ratio") == (60, 0, 1.0)
 
 

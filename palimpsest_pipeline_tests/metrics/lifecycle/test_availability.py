@@ -56,7 +56,11 @@ STORY: Final = (
     answered(3, at(4, 22), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: suspended(1900, 1900)}),
     failed(4, at(4, 22, 30), "HTTP 500"),
     answered(5, at(4, 23), {RESULT: priced(2100, 3400, 3500, off=2), TOTAL: no_price(2), SCORER_ANN: priced(2500)}),
-    answered(6, at(4, 23, 30), {RESULT: priced(2100, 3400, 3500, off=2), SCORER_ANN: priced(2500), SCORER_BEA: suspended(2600)}),
+    answered(
+        6,
+        at(4, 23, 30),
+        {RESULT: priced(2100, 3400, 3500, off=2), SCORER_ANN: priced(2500), SCORER_BEA: suspended(2600)},
+    ),
     answered(7, at(5, 0), BOTH),
     unknown(8, at(5, 0, 30), "page 2 is missing"),
     answered(9, at(5, 1), BOTH),
@@ -169,12 +173,23 @@ def states(found: pl.DataFrame, market_key: str) -> list[tuple[datetime, str]]:
 def test_a_story_of_eighteen_cycles_gives_the_exact_table() -> None:
     found = told(life(*STORY))
     assert found.select("sr_id", "platform").unique().rows() == [(1, "betpawa")]
-    columns = ["valid_from", "state", "n_outcomes_active", "n_outcomes", "first_cycle", "last_cycle", "n_confirmations", "last_confirmed_at"]
+    columns = [
+        "valid_from",
+        "state",
+        "n_outcomes_active",
+        "n_outcomes",
+        "first_cycle",
+        "last_cycle",
+        "n_confirmations",
+        "last_confirmed_at",
+    ]
     for market_key, rows in TABLE.items():
         of_market = found.filter(pl.col("market_key") == market_key)
         assert of_market.select(*columns, "reason_detail").rows() == rows, market_key
         assert of_market["valid_to"].to_list() == [begin for begin, *_ in rows[1:]] + [None]
-        assert of_market["minutes_to_kickoff_at_start"].to_list() == [(KICKOFF - begin).total_seconds() / 60 for begin, *_ in rows]
+        assert of_market["minutes_to_kickoff_at_start"].to_list() == [
+            (KICKOFF - begin).total_seconds() / 60 for begin, *_ in rows
+        ]
         assert set(of_market["specifier"]) == {"total=2.5" if market_key == "total_goals" else ""}
     assert set(found["market_key"]) == set(TABLE)
     assert set(found["state"]) == set(AvailabilityState)
@@ -182,9 +197,15 @@ def test_a_story_of_eighteen_cycles_gives_the_exact_table() -> None:
 
 def test_columns_and_types_are_those_of_the_table_but_for_the_stamps() -> None:
     found = told(life(*STORY))
-    assert dict(found.schema) == {name: kind() if isinstance(kind, type) else kind for name, kind in AVAILABILITY_SCHEMA.items()}
+    assert dict(found.schema) == {
+        name: kind() if isinstance(kind, type) else kind for name, kind in AVAILABILITY_SCHEMA.items()
+    }
     assert set(AVAILABILITY_SCHEMA) == {column.name for column in AvailabilityInterval.__table__.columns} - STAMPS
-    required = [column.name for column in AvailabilityInterval.__table__.columns if not column.nullable and column.name not in STAMPS]
+    required = [
+        column.name
+        for column in AvailabilityInterval.__table__.columns
+        if not column.nullable and column.name not in STAMPS
+    ]
     assert found.select(required).null_count().row(0) == (0,) * len(required)
 
 
@@ -206,13 +227,25 @@ def test_a_kickoff_to_come_closes_nothing_and_the_last_interval_is_open() -> Non
 def test_silence_begins_when_the_limit_is_passed_not_when_it_is_reached() -> None:
     asked = (answered(1, at(5, 1), ONE), answered(2, at(5, 2, 30), ONE))
     assert states(told(life(*asked), as_of=at(5, 4)), "match_result") == [(at(5, 1), "offered")]
-    assert states(told(life(*asked), as_of=at(5, 4, 0, 1)), "match_result") == [(at(5, 1), "offered"), (at(5, 4), "not_observed")]
+    assert states(told(life(*asked), as_of=at(5, 4, 0, 1)), "match_result") == [
+        (at(5, 1), "offered"),
+        (at(5, 4), "not_observed"),
+    ]
     before_kickoff = states(told(life(*asked, kickoff=at(5, 4))), "match_result")
     assert before_kickoff == [(at(5, 1), "offered"), (at(5, 4), "closed_at_kickoff")]
 
 
 def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> None:
-    found = told(life(answered(1, at(5, 1), ONE), listed(2, at(5, 2)), listed(3, at(5, 3)), failed(4, at(5, 4)), listed(5, at(5, 4, 30))), at(5, 5))
+    found = told(
+        life(
+            answered(1, at(5, 1), ONE),
+            listed(2, at(5, 2)),
+            listed(3, at(5, 3)),
+            failed(4, at(5, 4)),
+            listed(5, at(5, 4, 30)),
+        ),
+        at(5, 5),
+    )
     assert states(found, "match_result") == [(at(5, 1), "offered"), (at(5, 2, 30), "not_observed")]
     assert states(found, "*") == [(at(5, 1), "offered"), (at(5, 4), "not_observed"), (at(5, 4, 30), "offered")]
     whole = found.filter(pl.col("market_key") == "*")
@@ -221,7 +254,10 @@ def test_discovery_keeps_the_listing_known_but_is_no_news_of_its_markets() -> No
 
 
 def test_in_a_cycle_with_an_answer_only_the_answer_counts() -> None:
-    found = told(life(answered(1, at(5, 1), ONE), unknown(1, at(5, 1, 1)), failed(2, at(5, 2)), answered(2, at(5, 2, 1), ONE)), at(5, 3))
+    found = told(
+        life(answered(1, at(5, 1), ONE), unknown(1, at(5, 1, 1)), failed(2, at(5, 2)), answered(2, at(5, 2, 1), ONE)),
+        at(5, 3),
+    )
     assert states(found, "*") == states(found, "match_result") == [(at(5, 1), "offered")]
 
 
@@ -229,17 +265,31 @@ def test_a_drop_lasts_over_the_kickoff_unless_the_listing_came_back() -> None:
     dropped = (answered(1, at(5, 6), ONE), absent(2, at(5, 6, 30)))
     assert states(told(life(*dropped)), "*") == [(at(5, 6), "offered"), (at(5, 6, 30), "event_dropped")]
     unsure = told(life(*dropped, unknown(3, at(5, 7))))
-    assert states(unsure, "match_result")[1:] == [(at(5, 6, 30), "event_dropped"), (at(5, 7), "not_observed"), (KICKOFF, "event_dropped")]
+    assert states(unsure, "match_result")[1:] == [
+        (at(5, 6, 30), "event_dropped"),
+        (at(5, 7), "not_observed"),
+        (KICKOFF, "event_dropped"),
+    ]
     assert unsure["reason_detail"].to_list()[-1] == "dropped before the kickoff"
     back = told(life(*dropped, listed(3, at(5, 7))))
     assert states(back, "match_result")[2:] == [(at(5, 7), "not_observed"), (KICKOFF, "closed_at_kickoff")]
 
 
 def test_a_market_withdrawn_before_the_kickoff_is_not_closed_by_it() -> None:
-    found = told(life(answered(1, at(5, 6), ONE), answered(2, at(5, 6, 30), {TOTAL: priced(1900, 1900)}), failed(3, at(5, 7))))
-    assert states(found, "match_result")[1:] == [(at(5, 6, 30), "withdrawn"), (at(5, 7), "not_observed"), (KICKOFF, "withdrawn")]
+    found = told(
+        life(answered(1, at(5, 6), ONE), answered(2, at(5, 6, 30), {TOTAL: priced(1900, 1900)}), failed(3, at(5, 7)))
+    )
+    assert states(found, "match_result")[1:] == [
+        (at(5, 6, 30), "withdrawn"),
+        (at(5, 7), "not_observed"),
+        (KICKOFF, "withdrawn"),
+    ]
     last = found.filter(pl.col("market_key") == "match_result").row(-1, named=True)
-    assert (last["reason_detail"], last["n_confirmations"], last["first_cycle"]) == ("not in the last answer before the kickoff", 0, None)
+    assert (last["reason_detail"], last["n_confirmations"], last["first_cycle"]) == (
+        "not in the last answer before the kickoff",
+        0,
+        None,
+    )
     assert states(found, "total_goals")[-1] == (KICKOFF, "closed_at_kickoff")
 
 
@@ -263,8 +313,18 @@ def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
         {},
     ]
     found = told(life(*(answered(n, at(5, 5, 10 * n), book) for n, book in enumerate(books))), at(5, 6))
-    rows = found.filter(pl.col("market_key") == "anytime_goalscorer").select("state", "n_outcomes_active", "n_outcomes").rows()
-    assert rows == [("suspended", 0, 1), ("offered", 1, 2), ("suspended", 0, 1), ("no_price", 0, 0), ("withdrawn", 0, 0)]
+    rows = (
+        found.filter(pl.col("market_key") == "anytime_goalscorer")
+        .select("state", "n_outcomes_active", "n_outcomes")
+        .rows()
+    )
+    assert rows == [
+        ("suspended", 0, 1),
+        ("offered", 1, 2),
+        ("suspended", 0, 1),
+        ("no_price", 0, 0),
+        ("withdrawn", 0, 0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -274,13 +334,24 @@ def test_a_market_of_open_outcomes_is_as_its_best_one() -> None:
         ({"silence_limit": timedelta(0)}, "must be positive"),
         ({"kickoffs": life(*STORY).frames()["kickoffs"].clear()}, "1 fixtures have no kickoff"),
         ({"looks": life(*STORY[2:]).frames()["looks"]}, "2 changes at an instant without an answer"),
-        ({"looks": life(*STORY).frames()["looks"].with_columns(n_markets_priced=pl.lit(None, pl.Int32))}, "answers without n_markets_priced"),
         (
-            {"listings": pl.concat([life(*STORY).frames()["listings"].with_columns(listing_id=pl.lit(n, pl.Int32)) for n in (PAWA, 99)])},
+            {"looks": life(*STORY).frames()["looks"].with_columns(n_markets_priced=pl.lit(None, pl.Int32))},
+            "answers without n_markets_priced",
+        ),
+        (
+            {
+                "listings": pl.concat(
+                    [life(*STORY).frames()["listings"].with_columns(listing_id=pl.lit(n, pl.Int32)) for n in (PAWA, 99)]
+                )
+            },
             "2 listings that speak for one platform on one fixture",
         ),
         (
-            {"listings": pl.concat([life(*STORY).frames()["listings"].with_columns(sr_id=pl.lit(n, pl.Int64)) for n in (1, 99)])},
+            {
+                "listings": pl.concat(
+                    [life(*STORY).frames()["listings"].with_columns(sr_id=pl.lit(n, pl.Int64)) for n in (1, 99)]
+                )
+            },
             "2 rows of one listing",
         ),
     ],
@@ -293,9 +364,13 @@ def test_bad_input_is_refused_in_words(change: dict[str, Any], message: str) -> 
 
 def test_rows_of_other_listings_are_left_out() -> None:
     frames = life(*STORY).frames()
-    other = Life([replace(look, listing_id=12) for look in STORY], {7: [(at(1, 0), KICKOFF)]}, {12: (7, "sportybet")}).frames()
+    other = Life(
+        [replace(look, listing_id=12) for look in STORY], {7: [(at(1, 0), KICKOFF)]}, {12: (7, "sportybet")}
+    ).frames()
     both = {name: frame if name == "listings" else pl.concat([frame, other[name]]) for name, frame in frames.items()}
-    assert_frame_equal(build_availability_intervals(**both, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
+    assert_frame_equal(
+        build_availability_intervals(**both, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY))
+    )
 
 
 instants = st.integers(0, 96).map(lambda hours: at(1, 20) + timedelta(hours=hours))
@@ -303,18 +378,26 @@ instants = st.integers(0, 96).map(lambda hours: at(1, 20) + timedelta(hours=hour
 
 @random_worlds
 @given(world=random_lives(), as_of=instants, random=st.randoms(use_true_random=False))
-def test_a_walk_through_the_looks_comes_to_the_same_intervals_whatever_the_order_of_rows(world: Life, as_of: datetime, random: Random) -> None:
+def test_a_walk_through_the_looks_comes_to_the_same_intervals_whatever_the_order_of_rows(
+    world: Life, as_of: datetime, random: Random
+) -> None:
     found = build_availability_intervals(**disordered(world.frames(), random), as_of=as_of, silence_limit=SILENCE)
     lawful(found)
-    assert found.drop("minutes_to_kickoff_at_start", "reason_detail").rows() == availability_oracle.intervals(world, as_of, SILENCE)
-    unsaid = found.filter(pl.col("state").is_in(["not_observed", "event_dropped", "closed_at_kickoff"]), pl.col("reason_detail") == "")
+    assert found.drop("minutes_to_kickoff_at_start", "reason_detail").rows() == availability_oracle.intervals(
+        world, as_of, SILENCE
+    )
+    unsaid = found.filter(
+        pl.col("state").is_in(["not_observed", "event_dropped", "closed_at_kickoff"]), pl.col("reason_detail") == ""
+    )
     assert unsaid.is_empty()
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_order_and_repetition_of_rows_change_nothing(seed: int) -> None:
     frames = disordered(life(*STORY).frames(), Random(seed))
-    assert_frame_equal(build_availability_intervals(**frames, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY)))
+    assert_frame_equal(
+        build_availability_intervals(**frames, as_of=AFTERWARDS, silence_limit=SILENCE), told(life(*STORY))
+    )
 
 
 def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,18 +411,36 @@ def test_working_on_few_listings_at_once_changes_nothing(monkeypatch: pytest.Mon
 
 
 def shifted(found: pl.DataFrame, column: str, nth: int, by: timedelta) -> pl.DataFrame:
-    return found.with_columns(pl.when(pl.int_range(pl.len()) == nth).then(pl.col(column) + by).otherwise(pl.col(column)).alias(column))
+    return found.with_columns(
+        pl.when(pl.int_range(pl.len()) == nth).then(pl.col(column) + by).otherwise(pl.col(column)).alias(column)
+    )
 
 
 @pytest.mark.parametrize(
     ("law", "broken", "sentence"),
     [
-        (coverage_laws.intervals_do_not_overlap, lambda f: shifted(f, "valid_to", 1, timedelta(minutes=1)), "from 2026-05-04 21:30"),
+        (
+            coverage_laws.intervals_do_not_overlap,
+            lambda f: shifted(f, "valid_to", 1, timedelta(minutes=1)),
+            "from 2026-05-04 21:30",
+        ),
         (coverage_laws.intervals_do_not_overlap, lambda f: pl.concat([f, f[3:4]]), "from 2026-05-04 23:00"),
-        (coverage_laws.intervals_do_not_overlap, lambda f: f.with_columns(valid_to=pl.lit(None, f.schema["valid_to"])), "to no end, the next from"),
+        (
+            coverage_laws.intervals_do_not_overlap,
+            lambda f: f.with_columns(valid_to=pl.lit(None, f.schema["valid_to"])),
+            "to no end, the next from",
+        ),
         (coverage_laws.intervals_do_not_overlap, lambda f: f.with_columns(valid_to="valid_from"), "it lasts until"),
-        (coverage_laws.intervals_have_no_holes, lambda f: pl.concat([f[:5], f[6:]]), "nothing is said from 2026-05-05 01:00"),
-        (coverage_laws.intervals_have_no_holes, lambda f: shifted(f, "valid_to", 1, timedelta(minutes=-1)), "nothing is said from 2026-05-04 22:29"),
+        (
+            coverage_laws.intervals_have_no_holes,
+            lambda f: pl.concat([f[:5], f[6:]]),
+            "nothing is said from 2026-05-05 01:00",
+        ),
+        (
+            coverage_laws.intervals_have_no_holes,
+            lambda f: shifted(f, "valid_to", 1, timedelta(minutes=-1)),
+            "nothing is said from 2026-05-04 22:29",
+        ),
         (coverage_laws.intervals_have_no_holes, lambda f: f.filter(pl.col("valid_to").is_not_null()), "on$"),
     ],
 )

@@ -52,7 +52,10 @@ def counts(*looks: Looked, as_of: datetime = AFTERWARDS) -> dict[int, dict[str, 
     intervals = build_availability_intervals(**frames, as_of=as_of, silence_limit=SILENCE)
     rows = count_gaps(intervals, frames["listings"], frames["kickoffs"], tournaments(life), as_of=as_of)
     assert set(rows["platform"]) <= {"sportybet"}
-    return {row["hours_before"]: {name.removeprefix("n_"): n for name, n in row.items() if name.startswith("n_") and n} for row in rows.to_dicts()}
+    return {
+        row["hours_before"]: {name.removeprefix("n_"): n for name, n in row.items() if name.startswith("n_") and n}
+        for row in rows.to_dicts()
+    }
 
 
 def tournaments(life: Life) -> pl.DataFrame:
@@ -66,14 +69,21 @@ def test_the_columns_are_those_of_the_table() -> None:
 
 def test_each_market_is_counted_for_what_it_is_on_both() -> None:
     home = {RESULT: priced(2000, 3400, 3600), TOTAL: suspended(1900, 1900), SCORER_ANN: priced(2500)}
-    theirs = {RESULT: priced(2000, 3400, 3600), TOTAL: priced(1900, 1900), SCORER_BEA: suspended(2500), DOUBLE: priced(1300, 1300, 1300)}
+    theirs = {
+        RESULT: priced(2000, 3400, 3600),
+        TOTAL: priced(1900, 1900),
+        SCORER_BEA: suspended(2500),
+        DOUBLE: priced(1300, 1300, 1300),
+    }
     found = counts(answered(1, at(5, 16, 30), home), answered(2, at(5, 16, 40), theirs, THEM))
     assert found[1] == {"both": 1, "home_suspended": 1, "home_missing": 1, "platform_suspended": 1}
 
 
 def test_what_was_withdrawn_is_lacking_like_what_never_was_there() -> None:
     less = {RESULT: ON[RESULT]}
-    found = counts(answered(1, at(5, 16, 30), ON), answered(2, at(5, 16, 50), less), answered(3, at(5, 16, 50), ON, THEM))
+    found = counts(
+        answered(1, at(5, 16, 30), ON), answered(2, at(5, 16, 50), less), answered(3, at(5, 16, 50), ON, THEM)
+    )
     assert found[1] == {"both": 1, "home_missing": 1}
 
 
@@ -83,11 +93,18 @@ def test_while_one_was_not_observed_what_the_other_offered_is_unknown_also_what_
 
 
 def test_a_dropped_listing_lacks_everything() -> None:
-    assert counts(answered(1, at(5, 16), ON), answered(2, at(5, 16), ON, THEM), absent(3, at(5, 16, 30), "", THEM))[1] == {"platform_missing": 2}
+    assert counts(answered(1, at(5, 16), ON), answered(2, at(5, 16), ON, THEM), absent(3, at(5, 16, 30), "", THEM))[
+        1
+    ] == {"platform_missing": 2}
 
 
 def test_what_changes_at_the_instant_comes_after_it() -> None:
-    looks = answered(1, at(5, 16), ON), answered(2, at(5, 16, 30), ON, THEM), answered(3, at(5, 17), {}), answered(4, at(5, 17, 59), ON, THEM)
+    looks = (
+        answered(1, at(5, 16), ON),
+        answered(2, at(5, 16, 30), ON, THEM),
+        answered(3, at(5, 17), {}),
+        answered(4, at(5, 17, 59), ON, THEM),
+    )
     assert counts(*looks) == {1: {"both": 2}, 0: {"home_missing": 2}}
 
 
@@ -119,7 +136,11 @@ def test_a_fixture_without_a_tournament_is_refused() -> None:
 def test_nothing_gives_nothing() -> None:
     frames = Life((), {}).frames()
     empty = count_gaps(
-        pl.DataFrame(schema=AVAILABILITY_SCHEMA), frames["listings"], frames["kickoffs"], pl.DataFrame(schema=TOURNAMENTS_SCHEMA), as_of=AFTERWARDS
+        pl.DataFrame(schema=AVAILABILITY_SCHEMA),
+        frames["listings"],
+        frames["kickoffs"],
+        pl.DataFrame(schema=TOURNAMENTS_SCHEMA),
+        as_of=AFTERWARDS,
     )
     assert (empty.height, empty.schema) == (0, pl.Schema(GAP_COUNT_SCHEMA))
 
@@ -135,7 +156,14 @@ def walked(intervals: pl.DataFrame, life: Life, as_of: datetime) -> list[dict[st
             if row["valid_from"] < instant and (row["valid_to"] is None or instant <= row["valid_to"])
         }
 
-    kinds = {"offered": "O", "suspended": "S", "no_price": "S", "withdrawn": "L", "event_dropped": "L", "not_observed": "U"}
+    kinds = {
+        "offered": "O",
+        "suspended": "S",
+        "no_price": "S",
+        "withdrawn": "L",
+        "event_dropped": "L",
+        "not_observed": "U",
+    }
     names = {
         "OO": "both",
         "LO": "home_missing",
@@ -153,24 +181,40 @@ def walked(intervals: pl.DataFrame, life: Life, as_of: datetime) -> list[dict[st
             if platform == "betpawa" or instant > as_of or not home or not theirs:
                 continue
             lacks = ["not_observed" if "not_observed" in there.values() else "withdrawn" for there in (home, theirs)]
-            pairs = [(home.get(key, lacks[0]), theirs.get(key, lacks[1])) for key in {*home, *theirs} if key != ("*", "")]
+            pairs = [
+                (home.get(key, lacks[0]), theirs.get(key, lacks[1])) for key in {*home, *theirs} if key != ("*", "")
+            ]
             found = Counter(names.get(kinds[one] + kinds[other]) for one, other in pairs)
             row = {"sr_id": sr_id, "platform": platform, "hours_before": hours, "tournament_key": f"t{sr_id}"}
-            rows.append(row | {name: found[name.removeprefix("n_")] for name in GAP_COUNT_SCHEMA if name.startswith("n_")})
+            rows.append(
+                row | {name: found[name.removeprefix("n_")] for name in GAP_COUNT_SCHEMA if name.startswith("n_")}
+            )
     return rows
 
 
 @settings(max_examples=40)
 @given(random_lives(), st.integers(0, 6000), st.randoms(use_true_random=False))
-def test_the_table_is_that_of_a_walk_whatever_the_order_and_repetition_of_rows(life: Life, minutes: int, random: Random) -> None:
+def test_the_table_is_that_of_a_walk_whatever_the_order_and_repetition_of_rows(
+    life: Life, minutes: int, random: Random
+) -> None:
     as_of = max(look.at for look in life.looks) + timedelta(minutes=minutes)
     frames = life.frames()
     intervals = build_availability_intervals(**frames, as_of=as_of, silence_limit=SILENCE)
-    given_ = {"intervals": intervals, "tournaments": tournaments(life), "listings": frames["listings"], "kickoffs": frames["kickoffs"]}
+    given_ = {
+        "intervals": intervals,
+        "tournaments": tournaments(life),
+        "listings": frames["listings"],
+        "kickoffs": frames["kickoffs"],
+    }
     found = count_gaps(**disordered(given_, random), as_of=as_of)
     assert_frame_equal(found, pl.DataFrame(walked(intervals, life, as_of), schema=GAP_COUNT_SCHEMA), check_exact=True)
     offered = [
-        (sr_id, platform, hours, n_offered(intervals, sr_id, platform, life.kickoffs[sr_id][-1][1] - timedelta(hours=hours)))
+        (
+            sr_id,
+            platform,
+            hours,
+            n_offered(intervals, sr_id, platform, life.kickoffs[sr_id][-1][1] - timedelta(hours=hours)),
+        )
         for sr_id, platform in life.holders.values()
         for hours in HOURS_BEFORE
     ]

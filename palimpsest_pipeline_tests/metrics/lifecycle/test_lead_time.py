@@ -146,7 +146,10 @@ ENDS: Final[dict[str, tuple[Sequence[Looked], str]]] = {
     "it was listed last": ((listed(2, at(9, 12)),), "kickoff"),
     "it vanished at kickoff": ((listed(2, at(9, 12)), absent(3, KICKOFF)), "kickoff"),
     "it was dropped": ((absent(2, at(9, 12)),), "dropped"),
-    "it was dropped, then nobody could look": ((absent(2, at(9, 12)), unknown(3, at(9, 13)), failed(4, at(9, 14))), "dropped"),
+    "it was dropped, then nobody could look": (
+        (absent(2, at(9, 12)), unknown(3, at(9, 13)), failed(4, at(9, 14))),
+        "dropped",
+    ),
     "it was dropped and came back": ((absent(2, at(9, 12)), listed(3, at(9, 13))), "kickoff"),
     "its last answer failed": ((failed(2, at(9, 12)),), "unknown"),
     "discovery could not look": ((unknown(2, at(9, 12)),), "unknown"),
@@ -162,7 +165,9 @@ def test_what_ended_a_listing(example: str) -> None:
     claims = {11: [(at(8, 12), KICKOFF)]}
     assert lead(life, claims)["ended_by"].to_list() == [ended_by]
     assert lead(life, claims, KICKOFF)["ended_by"].to_list() == [ended_by]
-    assert lead(life, claims, KICKOFF - timedelta(seconds=1))["ended_by"].to_list() == ["dropped" if ended_by == "dropped" else None]
+    assert lead(life, claims, KICKOFF - timedelta(seconds=1))["ended_by"].to_list() == [
+        "dropped" if ended_by == "dropped" else None
+    ]
 
 
 def test_every_end_has_an_example() -> None:
@@ -231,7 +236,9 @@ def walked(life: Life, claims: Claims, as_of: datetime) -> list[dict[str, Any]]:
             "first_priced_at": first_price and first_price[0],
             "first_market_depth": first_price and first_price[1],
             "listed_censored": all(look.look != "absent" for look in looks if look.at < shown[0]),
-            "kickoff_at_first_listing": ([claim for since, claim in claims[listing_id] if since <= shown[0]] or [claims[listing_id][0][1]])[-1],
+            "kickoff_at_first_listing": (
+                [claim for since, claim in claims[listing_id] if since <= shown[0]] or [claims[listing_id][0][1]]
+            )[-1],
             "effective_kickoff": kickoff,
             "lead_days_listed": (kickoff - shown[0]) / timedelta(days=1),
             "lead_days_priced": (kickoff - first_price[0]) / timedelta(days=1) if first_price else None,
@@ -254,7 +261,9 @@ def lives_with_claims(draw: st.DrawFn) -> tuple[Life, Claims, datetime]:
     life = draw(random_lives())
     instants = st.sampled_from([look.at + timedelta(minutes=shift) for look in life.looks for shift in (-1, 0, 1500)])
     claims = {
-        listing_id: sorted(draw(st.lists(st.tuples(instants, instants), min_size=1, max_size=3, unique_by=lambda claim: claim[0])))
+        listing_id: sorted(
+            draw(st.lists(st.tuples(instants, instants), min_size=1, max_size=3, unique_by=lambda claim: claim[0]))
+        )
         for listing_id in life.holders
     }
     return life, claims, draw(instants)

@@ -26,18 +26,37 @@ LAWFUL: Final[dict[str, Any]] = {
 }
 NEXT: Final = LAWFUL | {"observed_from": at(5, 7), "observed_to": None}
 NONE: Final = {"margin": None, "payout": None, "margin_status": "suspended_outcome"}
-CURVE: Final = {"platform": "betpawa", "market_key": "match_result", "bucket_scheme": "trader10", "n_observed_minutes": 360.0, "observed_share": 0.5}
-COUNTS: Final = {"n_both": 3, "n_home_missing": 2, "n_platform_missing": 1, "n_home_suspended": 0, "n_platform_suspended": 4, "n_unknown": 0}
+CURVE: Final = {
+    "platform": "betpawa",
+    "market_key": "match_result",
+    "bucket_scheme": "trader10",
+    "n_observed_minutes": 360.0,
+    "observed_share": 0.5,
+}
+COUNTS: Final = {
+    "n_both": 3,
+    "n_home_missing": 2,
+    "n_platform_missing": 1,
+    "n_home_suspended": 0,
+    "n_platform_suspended": 4,
+    "n_unknown": 0,
+}
 GAP: Final = {"sr_id": 1, "platform": "sportybet", "hours_before": 1, "home_platform": "betpawa", **COUNTS}
 
 
 def frame(*rows: dict[str, Any]) -> pl.DataFrame:
     instants = dict.fromkeys(("observed_from", "observed_to", "as_of"), pl.Datetime("us", "UTC"))
     numbers = dict.fromkeys(("margin", "payout", "margin_reference_pct"), pl.Float64)
-    return pl.DataFrame(rows, schema_overrides={k: v for k, v in {**instants, **numbers}.items() if rows and k in rows[0]})
+    return pl.DataFrame(
+        rows, schema_overrides={k: v for k, v in {**instants, **numbers}.items() if rows and k in rows[0]}
+    )
 
 
-OF_MARGINS: Final = (lifecycle_laws.stretches_do_not_overlap, lifecycle_laws.margins_follow_their_status, lifecycle_laws.margins_reconcile)
+OF_MARGINS: Final = (
+    lifecycle_laws.stretches_do_not_overlap,
+    lifecycle_laws.margins_follow_their_status,
+    lifecycle_laws.margins_reconcile,
+)
 
 
 def test_lawful_rows_break_no_law() -> None:
@@ -79,7 +98,9 @@ def test_minutes_that_are_lost_or_counted_twice_are_found() -> None:
     in_two = [reference | {"n_observed_minutes": minutes} for minutes in (100.0, 260.0)]
     assert lifecycle_laws.bucket_minutes_add_up(margins, frame(CURVE, *in_two)).is_empty()
     lost = lifecycle_laws.bucket_minutes_add_up(margins, frame(CURVE | {"n_observed_minutes": 359.0}, reference))
-    assert lost["violation"].to_list() == ["betpawa match_result: 359.0 minutes in the buckets of trader10, 360.0 in market_margin"]
+    assert lost["violation"].to_list() == [
+        "betpawa match_result: 359.0 minutes in the buckets of trader10, 360.0 in market_margin"
+    ]
     assert lifecycle_laws.bucket_minutes_add_up(margins.clear(), frame(CURVE)).height == 1
     nowhere = lifecycle_laws.bucket_minutes_add_up(margins, frame(CURVE).clear())
     assert nowhere["violation"].to_list() == ["betpawa match_result: has margins and no bucket"]
@@ -94,7 +115,9 @@ def test_a_share_beyond_one_is_found() -> None:
 
 def test_counts_that_are_not_what_was_offered_are_found() -> None:
     schema = {"sr_id": pl.Int64, "platform": pl.String, "hours_before": pl.Int64, "n_offered": pl.Int64}
-    offered = pl.DataFrame([(1, "betpawa", 1, 8), (1, "sportybet", 1, 5), (1, "betpawa", 24, 3)], schema=schema, orient="row")
+    offered = pl.DataFrame(
+        [(1, "betpawa", 1, 8), (1, "sportybet", 1, 5), (1, "betpawa", 24, 3)], schema=schema, orient="row"
+    )
     assert lifecycle_laws.gap_counts_add_up(frame(GAP), offered).is_empty()
     found = lifecycle_laws.gap_counts_add_up(frame(GAP | {"n_both": 4}, GAP | {"hours_before": 24}), offered)
     assert found["violation"].to_list() == [
@@ -104,6 +127,9 @@ def test_counts_that_are_not_what_was_offered_are_found() -> None:
 
 
 def test_stretches_of_other_lines_do_not_meet() -> None:
-    apart = [LAWFUL | {name: value} for name, value in (("sr_id", 2), ("platform", "bet9ja"), ("market_key", "total_goals"), ("specifier", "z"))]
+    apart = [
+        LAWFUL | {name: value}
+        for name, value in (("sr_id", 2), ("platform", "bet9ja"), ("market_key", "total_goals"), ("specifier", "z"))
+    ]
     follows = LAWFUL | {"observed_from": at(5, 7), "observed_to": at(5, 8)}
     assert lifecycle_laws.stretches_do_not_overlap(frame(LAWFUL, *apart, follows)).is_empty()

@@ -18,7 +18,12 @@ from palimpsest_pipeline.domain.buckets import BUCKETS_BY_SCHEME
 from palimpsest_pipeline.domain.enums import BucketScheme
 from palimpsest_pipeline.metrics.coverage import coverage_laws
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
-from palimpsest_pipeline.metrics.lifecycle.margin_curves import BUCKET_KEY, MARGIN_INPUT_SCHEMA, MARGIN_TTK_BUCKET_SCHEMA, build_margin_curves
+from palimpsest_pipeline.metrics.lifecycle.margin_curves import (
+    BUCKET_KEY,
+    MARGIN_INPUT_SCHEMA,
+    MARGIN_TTK_BUCKET_SCHEMA,
+    build_margin_curves,
+)
 from palimpsest_pipeline.metrics.lifecycle_frames import KICKOFFS_SCHEMA, LISTINGS_SCHEMA, TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.storage.tables.lifecycle import MarginTtkBucket
 
@@ -43,12 +48,20 @@ class World:
 
     def frames(self) -> dict[str, pl.DataFrame]:
         platforms = sorted({stretch[:2] for stretch in self.stretches})
-        listings = [(n, sr_id, platform, platform == "betpawa", LISTED, LISTED) for n, (sr_id, platform) in enumerate(platforms)]
+        listings = [
+            (n, sr_id, platform, platform == "betpawa", LISTED, LISTED) for n, (sr_id, platform) in enumerate(platforms)
+        ]
         return {
             "margins": pl.DataFrame(self.stretches, schema=MARGIN_INPUT_SCHEMA, orient="row"),
             "listings": pl.DataFrame(listings, schema=LISTINGS_SCHEMA, orient="row"),
-            "kickoffs": pl.DataFrame([(sr_id, 1, LISTED, kickoff) for sr_id, kickoff in self.kickoffs.items()], schema=KICKOFFS_SCHEMA, orient="row"),
-            "tournaments": pl.DataFrame([(sr_id, self.tournaments[sr_id]) for sr_id in self.kickoffs], schema=TOURNAMENTS_SCHEMA, orient="row"),
+            "kickoffs": pl.DataFrame(
+                [(sr_id, 1, LISTED, kickoff) for sr_id, kickoff in self.kickoffs.items()],
+                schema=KICKOFFS_SCHEMA,
+                orient="row",
+            ),
+            "tournaments": pl.DataFrame(
+                [(sr_id, self.tournaments[sr_id]) for sr_id in self.kickoffs], schema=TOURNAMENTS_SCHEMA, orient="row"
+            ),
         }
 
     def curves(self) -> pl.DataFrame:
@@ -59,7 +72,9 @@ def one(world: World, bucket: str, platform: str = "betpawa", scheme: str = "tra
     return world.curves().filter(bucket_scheme=scheme, ttk_bucket=bucket, platform=platform).row(0, named=True)
 
 
-def result(since: datetime, until: datetime | None, margin: float | None, platform: str = "betpawa", sr_id: int = 1) -> Stretch:
+def result(
+    since: datetime, until: datetime | None, margin: float | None, platform: str = "betpawa", sr_id: int = 1
+) -> Stretch:
     return (sr_id, platform, "match_result", "", since, until, margin)
 
 
@@ -102,7 +117,12 @@ def test_a_margin_counts_for_as_long_as_it_stood_in_the_bucket() -> None:
     assert day["observed_share"] == pytest.approx(270 / 1440)
     near = one(STORY, "3-6h")
     assert (near["n_observed_minutes"], near["margin_tw_mean"]) == (180, pytest.approx((120 * 0.04 + 60 * 0.10) / 180))
-    assert (near["margin_p50"], near["observed_share"], near["trend_pp"], near["home_minus_platform_tw_mean"]) == (0.04, 1.0, None, None)
+    assert (near["margin_p50"], near["observed_share"], near["trend_pp"], near["home_minus_platform_tw_mean"]) == (
+        0.04,
+        1.0,
+        None,
+        None,
+    )
     assert one(STORY, "15-60m")["n_observed_minutes"] == 15
     assert one(STORY, "<15m")["observed_share"] == 1.0
     assert STORY.curves().filter(ttk_bucket="in-play").is_empty()
@@ -112,9 +132,12 @@ def test_home_is_compared_with_a_platform_over_the_minutes_in_which_both_stood_o
     hour = 60
     expected = (hour * (0.04 - 0.05) + hour * (0.10 - 0.05) + hour * (0.10 - 0.03)) / (3 * hour)
     assert one(STORY, "<24h", "sportybet", "reference4")["home_minus_platform_tw_mean"] == pytest.approx(expected)
-    assert one(STORY, "3-6h", "sportybet")["home_minus_platform_tw_mean"] == pytest.approx(((0.04 - 0.05) + (0.10 - 0.05)) / 2)
+    assert one(STORY, "3-6h", "sportybet")["home_minus_platform_tw_mean"] == pytest.approx(
+        ((0.04 - 0.05) + (0.10 - 0.05)) / 2
+    )
     lines = [
-        (1, platform, "total_goals", line, at(10, 6), at(10, 8), 0.04) for platform, line in (("betpawa", "total=2.5"), ("sportybet", "total=3.5"))
+        (1, platform, "total_goals", line, at(10, 6), at(10, 8), 0.04)
+        for platform, line in (("betpawa", "total=2.5"), ("sportybet", "total=3.5"))
     ]
     other_line = World(lines, {1: KICKOFF}, at(11, 0))
     assert one(other_line, "3-6h", "sportybet")["home_minus_platform_tw_mean"] is None
@@ -135,7 +158,12 @@ def test_the_trend_is_the_later_half_of_the_fixtures_less_the_earlier_one_each_f
     margins = [0.05, 0.03, 0.08, 0.06, 0.10]
     kickoffs = {sr_id: KICKOFF + timedelta(minutes=10 * sr_id) for sr_id in range(1, 6)}
     stretches = [
-        result(kickoffs[sr_id] - timedelta(minutes=20 * sr_id), kickoffs[sr_id] - timedelta(minutes=15), margin, sr_id=sr_id)
+        result(
+            kickoffs[sr_id] - timedelta(minutes=20 * sr_id),
+            kickoffs[sr_id] - timedelta(minutes=15),
+            margin,
+            sr_id=sr_id,
+        )
         for sr_id, margin in enumerate(margins, start=1)
     ]
     five = one(World(stretches, kickoffs, at(11, 0)), "15-60m")
@@ -177,12 +205,24 @@ def worlds(draw: st.DrawFn) -> World:
         for platform in ("betpawa", "sportybet", "bet9ja"):
             for specifier in ("total=1.5", "total=2.5"):
                 ends = draw(
-                    st.lists(st.one_of(st.integers(1, 30), st.integers(1, 1000)), unique=True, max_size=6).map(lambda n: sorted(n, reverse=True))
+                    st.lists(st.one_of(st.integers(1, 30), st.integers(1, 1000)), unique=True, max_size=6).map(
+                        lambda n: sorted(n, reverse=True)
+                    )
                 )
                 instants = [max(kickoff - QUARTER * n, LISTED) for n in ends]
                 for since, until in pairwise(instants):
                     if since < min(until, as_of):
-                        stretches.append((sr_id, platform, "total_goals", specifier, since, None if until > as_of else until, draw(MARGINS)))
+                        stretches.append(
+                            (
+                                sr_id,
+                                platform,
+                                "total_goals",
+                                specifier,
+                                since,
+                                None if until > as_of else until,
+                                draw(MARGINS),
+                            )
+                        )
     return World(stretches, kickoffs, as_of, {sr_id: draw(st.sampled_from(["t1", "t2"])) for sr_id in kickoffs})
 
 
@@ -198,8 +238,14 @@ def counted(world: World) -> list[dict[str, Any]]:
             for scheme, buckets in BUCKETS_BY_SCHEME.items():
                 left = (world.kickoffs[sr_id] - t) / timedelta(minutes=1)
                 # A bucket has the quarters that end in it: at its lesser end it still is that one.
-                (bucket,) = (b for b in buckets if (b.min_minutes or 0) < left and (b.below_minutes is None or left <= b.below_minutes))
-                stood[world.tournaments[sr_id], platform, market, scheme.value, bucket.name].append((sr_id, specifier, t, margin))
+                (bucket,) = (
+                    b
+                    for b in buckets
+                    if (b.min_minutes or 0) < left and (b.below_minutes is None or left <= b.below_minutes)
+                )
+                stood[world.tournaments[sr_id], platform, market, scheme.value, bucket.name].append(
+                    (sr_id, specifier, t, margin)
+                )
             t += QUARTER
     rows = []
     for key, quarters in stood.items():
@@ -207,7 +253,9 @@ def counted(world: World) -> list[dict[str, Any]]:
         fixtures = sorted({sr_id for sr_id, *_ in quarters}, key=lambda sr_id: (world.kickoffs[sr_id], sr_id))
         margins = sorted(margin for *_, margin in quarters)
         at_home = {quarter[:3]: quarter[3] for quarter in stood.get((key[0], "betpawa", *key[2:]), ())}
-        apart = [at_home[quarter[:3]] - quarter[3] for quarter in quarters if quarter[:3] in at_home and key[1] != "betpawa"]
+        apart = [
+            at_home[quarter[:3]] - quarter[3] for quarter in quarters if quarter[:3] in at_home and key[1] != "betpawa"
+        ]
         means = [mean(margin for other, *_, margin in quarters if other == sr_id) for sr_id in fixtures]
         half = len(fixtures) // 2
         rows.append(
@@ -220,7 +268,8 @@ def counted(world: World) -> list[dict[str, Any]]:
                 "margin_min": margins[0],
                 "margin_max": margins[-1],
                 "home_minus_platform_tw_mean": mean(apart) if apart else None,
-                "observed_share": len({(sr_id, t) for sr_id, _, t, _ in quarters}) / sum(quarters_of(world, sr_id, bucket) for sr_id in fixtures),
+                "observed_share": len({(sr_id, t) for sr_id, _, t, _ in quarters})
+                / sum(quarters_of(world, sr_id, bucket) for sr_id in fixtures),
                 "trend_pp": 100 * (mean(means[half:]) - mean(means[:half])) if len(fixtures) >= 4 else None,
             }
         )
@@ -241,7 +290,9 @@ def mean(values: Any) -> float:
 
 @settings(max_examples=25)
 @given(worlds(), st.randoms(use_true_random=False))
-def test_the_table_is_what_counting_quarters_of_an_hour_gives_whatever_the_order_and_repetition_of_rows(world: World, random: Random) -> None:
+def test_the_table_is_what_counting_quarters_of_an_hour_gives_whatever_the_order_and_repetition_of_rows(
+    world: World, random: Random
+) -> None:
     expected = pl.DataFrame(counted(world), schema=MARGIN_TTK_BUCKET_SCHEMA)
     found = build_margin_curves(**disordered(world.frames(), random), as_of=world.as_of)
     assert_frame_equal(found, expected, check_exact=False, rel_tol=1e-9, abs_tol=1e-12)
@@ -250,12 +301,16 @@ def test_the_table_is_what_counting_quarters_of_an_hour_gives_whatever_the_order
 
 @settings(max_examples=20)
 @given(worlds(), st.data())
-def test_a_stretch_in_two_parts_is_the_same_stretch_and_the_minutes_are_those_of_the_stretches(world: World, data: st.DataObject) -> None:
+def test_a_stretch_in_two_parts_is_the_same_stretch_and_the_minutes_are_those_of_the_stretches(
+    world: World, data: st.DataObject
+) -> None:
     parts: list[Stretch] = []
     for stretch in world.stretches:
         since, until = stretch[4], stretch[5] or world.as_of
         halves = [(since, since + (until - since) / 2), (since + (until - since) / 2, stretch[5])]
-        parts += [(*stretch[:4], *part, stretch[6]) for part in (halves if data.draw(st.booleans()) else [stretch[4:6]])]
+        parts += [
+            (*stretch[:4], *part, stretch[6]) for part in (halves if data.draw(st.booleans()) else [stretch[4:6]])
+        ]
     curves = world.curves()
     split = World(parts, world.kickoffs, world.as_of, world.tournaments).curves()
     assert_frame_equal(split, curves, check_exact=False, rel_tol=1e-9, abs_tol=1e-12)

@@ -14,7 +14,11 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from palimpsest_pipeline.metrics.lifecycle import lifecycle_laws
-from palimpsest_pipeline.metrics.lifecycle.margin_history import MARKET_MARGIN_SCHEMA, STRETCH_KEY, build_margin_stretches
+from palimpsest_pipeline.metrics.lifecycle.margin_history import (
+    MARKET_MARGIN_SCHEMA,
+    STRETCH_KEY,
+    build_margin_stretches,
+)
 from palimpsest_pipeline.storage.tables.lifecycle import MarketMargin
 
 from ..availability_oracle import witness
@@ -60,15 +64,25 @@ def stretches(life: Life, as_of: datetime = AFTERWARDS) -> pl.DataFrame:
 
 
 def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = AFTERWARDS) -> pl.DataFrame:
-    return build_margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=as_of, silence_limit=SILENCE)
+    return build_margin_stretches(
+        **frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=as_of, silence_limit=SILENCE
+    )
 
 
 def stood(*looks: Looked, as_of: datetime = AFTERWARDS) -> list[tuple[Any, ...]]:
     """From, to, last confirmed, margin to four places or the reason for none; of the only line in a life of one listing."""
     rows = stretches(Life(looks, {1: [(at(1, 0), KICKOFF)]}), as_of)
     assert rows.select("platform", "market_key", "specifier").n_unique() <= 1
-    margin = [status if margin is None else round(margin, 4) for margin, status in rows.select("margin", "margin_status").iter_rows()]
-    return [(*times, told) for times, told in zip(rows.select("observed_from", "observed_to", "last_confirmed_at").iter_rows(), margin, strict=True)]
+    margin = [
+        status if margin is None else round(margin, 4)
+        for margin, status in rows.select("margin", "margin_status").iter_rows()
+    ]
+    return [
+        (*times, told)
+        for times, told in zip(
+            rows.select("observed_from", "observed_to", "last_confirmed_at").iter_rows(), margin, strict=True
+        )
+    ]
 
 
 def test_the_columns_are_those_of_the_table() -> None:
@@ -90,9 +104,17 @@ def test_a_stretch_lasts_until_an_answer_shows_other_prices_and_the_last_one_unt
 
 
 def test_a_days_first_answer_that_repeats_the_prices_begins_nothing_and_one_that_lacks_the_market_ends_it() -> None:
-    repeats = answered(1, at(4, 23, 30), {RESULT: ONE}), answered(2, at(5, 0, 30), {RESULT: ONE}), answered(3, at(5, 1), {RESULT: TWO})
+    repeats = (
+        answered(1, at(4, 23, 30), {RESULT: ONE}),
+        answered(2, at(5, 0, 30), {RESULT: ONE}),
+        answered(3, at(5, 1), {RESULT: TWO}),
+    )
     assert [row[:2] for row in stood(*repeats)] == [(at(4, 23, 30), at(5, 1)), (at(5, 1), at(5, 2, 30))]
-    lacks = answered(1, at(4, 23, 30), {RESULT: ONE}), answered(2, at(5, 0, 30), {}), answered(3, at(5, 1), {RESULT: ONE})
+    lacks = (
+        answered(1, at(4, 23, 30), {RESULT: ONE}),
+        answered(2, at(5, 0, 30), {}),
+        answered(3, at(5, 1), {RESULT: ONE}),
+    )
     assert [row[:2] for row in stood(*lacks)] == [(at(4, 23, 30), at(5, 0, 30)), (at(5, 1), at(5, 2, 30))]
 
 
@@ -123,11 +145,19 @@ def test_looks_that_get_no_answer_end_nothing_but_let_the_last_answer_grow_old()
     )
     assert [row[:3] for row in stood(*looks)] == [(at(5, 3), at(5, 6), at(5, 4, 30))]
     again = answered(7, at(5, 6, 1), {RESULT: ONE})
-    assert [row[:3] for row in stood(*looks, again)] == [(at(5, 3), at(5, 6), at(5, 4, 30)), (at(5, 6, 1), at(5, 7, 31), at(5, 6, 1))]
+    assert [row[:3] for row in stood(*looks, again)] == [
+        (at(5, 3), at(5, 6), at(5, 4, 30)),
+        (at(5, 6, 1), at(5, 7, 31), at(5, 6, 1)),
+    ]
 
 
 def test_a_discovery_that_lacks_the_listing_ends_its_stretches_until_the_next_answer() -> None:
-    looks = answered(1, at(5, 5), {RESULT: ONE}), absent(2, at(5, 5, 20)), listed(3, at(5, 5, 40)), answered(4, at(5, 6), {RESULT: ONE})
+    looks = (
+        answered(1, at(5, 5), {RESULT: ONE}),
+        absent(2, at(5, 5, 20)),
+        listed(3, at(5, 5, 40)),
+        answered(4, at(5, 6), {RESULT: ONE}),
+    )
     assert [row[:2] for row in stood(*looks)] == [(at(5, 5), at(5, 5, 20)), (at(5, 6), at(5, 7, 30))]
 
 
@@ -179,7 +209,12 @@ def test_a_market_that_takes_a_row_an_outcome_is_refused() -> None:
     life = Life([answered(1, at(5, 6), {SCORER_ANN: priced(2500)})], {1: [(at(1, 0), KICKOFF)]})
     with pytest.raises(ValueError, match="takes a row an outcome"):
         build_margin_stretches(
-            **life.frames(), outcomes=outcomes_frame(), sets=SETS, market_keys=["anytime_goalscorer"], as_of=AFTERWARDS, silence_limit=SILENCE
+            **life.frames(),
+            outcomes=outcomes_frame(),
+            sets=SETS,
+            market_keys=["anytime_goalscorer"],
+            as_of=AFTERWARDS,
+            silence_limit=SILENCE,
         )
 
 
@@ -188,11 +223,32 @@ def test_what_cannot_be_told_is_refused() -> None:
     with pytest.raises(ValueError, match="no answer among the looks"):
         of(frames | {"looks": frames["looks"].clear()})
     with pytest.raises(ValueError, match="no complete set is given for corners"):
-        build_margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=["corners"], as_of=AFTERWARDS, silence_limit=SILENCE)
+        build_margin_stretches(
+            **frames,
+            outcomes=outcomes_frame(),
+            sets=SETS,
+            market_keys=["corners"],
+            as_of=AFTERWARDS,
+            silence_limit=SILENCE,
+        )
     with pytest.raises(ValueError, match="outcome without a name"):
-        build_margin_stretches(**frames, outcomes=outcomes_frame().clear(), sets=SETS, market_keys=MARKETS, as_of=AFTERWARDS, silence_limit=SILENCE)
+        build_margin_stretches(
+            **frames,
+            outcomes=outcomes_frame().clear(),
+            sets=SETS,
+            market_keys=MARKETS,
+            as_of=AFTERWARDS,
+            silence_limit=SILENCE,
+        )
     with pytest.raises(ValueError, match="must be positive"):
-        build_margin_stretches(**frames, outcomes=outcomes_frame(), sets=SETS, market_keys=MARKETS, as_of=AFTERWARDS, silence_limit=timedelta(0))
+        build_margin_stretches(
+            **frames,
+            outcomes=outcomes_frame(),
+            sets=SETS,
+            market_keys=MARKETS,
+            as_of=AFTERWARDS,
+            silence_limit=timedelta(0),
+        )
 
 
 def test_empty_frames_give_an_empty_table() -> None:
@@ -209,7 +265,9 @@ def walked(life: Life, as_of: datetime) -> list[tuple[Any, ...]]:
     for listing_id, holder in life.holders.items():
         seen = witness(life, listing_id, as_of, SILENCE)
         telling = [look for look in seen.looks if look.look in ("answered", "absent")]
-        instants = {look.at for look in telling} | {look.at + SILENCE for look in telling if look.at + SILENCE < min(as_of, seen.kickoff_at)}
+        instants = {look.at for look in telling} | {
+            look.at + SILENCE for look in telling if look.at + SILENCE < min(as_of, seen.kickoff_at)
+        }
         last = seen.kickoff_at if seen.kickoff_at <= as_of else None
 
         def facts(key: tuple[str, str, str], t: datetime, telling: list[Looked] = telling) -> Facts | None:
@@ -228,7 +286,11 @@ def walked(life: Life, as_of: datetime) -> list[tuple[Any, ...]]:
                 if told is None:
                     continue
                 confirmed = max(look.at for look in telling if begin <= look.at and (until is None or look.at < until))
-                odds = {PLACES[key[0]][n]: price / 1000 for n, price in enumerate(told[2]) if price is not None and is_backable(told, n)}
+                odds = {
+                    PLACES[key[0]][n]: price / 1000
+                    for n, price in enumerate(told[2])
+                    if price is not None and is_backable(told, n)
+                }
                 margin = sum(1 / price for price in odds.values()) - 1 if len(odds) == len(told[2]) else None
                 rows.append((*holder, *key[:2], begin, confirmed, until, margin, odds))
     return sorted(rows, key=lambda row: row[:5])
@@ -238,7 +300,9 @@ def walked(life: Life, as_of: datetime) -> list[tuple[Any, ...]]:
 def lives_seen_at_some_time(draw: st.DrawFn) -> tuple[Life, datetime]:
     """A life, and an instant after all its looks, before or after its kickoffs."""
     life = draw(random_lives())
-    return life, max(look.at for look in life.looks) + timedelta(minutes=draw(st.sampled_from([0, 1, 89, 90, 91, 6000])))
+    return life, max(look.at for look in life.looks) + timedelta(
+        minutes=draw(st.sampled_from([0, 1, 89, 90, 91, 6000]))
+    )
 
 
 @settings(max_examples=40)
@@ -252,15 +316,23 @@ def test_the_table_is_that_of_a_walk_through_the_looks_whatever_the_order_and_re
     told = found.select(*STRETCH_KEY, "last_confirmed_at", "observed_to").rows()
     assert told == [row[:7] for row in expected]
     assert [json.loads(odds) for odds in found["odds_vector"]] == [row[8] for row in expected]
-    assert found["margin"].to_list() == [None if row[7] is None else pytest.approx(row[7], abs=1e-12) for row in expected]
+    assert found["margin"].to_list() == [
+        None if row[7] is None else pytest.approx(row[7], abs=1e-12) for row in expected
+    ]
     assert_frame_equal(of(life.frames(), as_of), found, check_exact=True)
-    for law in (lifecycle_laws.stretches_do_not_overlap, lifecycle_laws.margins_follow_their_status, lifecycle_laws.margins_reconcile):
+    for law in (
+        lifecycle_laws.stretches_do_not_overlap,
+        lifecycle_laws.margins_follow_their_status,
+        lifecycle_laws.margins_reconcile,
+    ):
         assert law(found).is_empty()
 
 
 @settings(max_examples=20)
 @given(lives_seen_at_some_time())
-def test_listings_do_not_depend_on_each_other_and_what_comes_after_kickoff_on_nothing(drawn: tuple[Life, datetime]) -> None:
+def test_listings_do_not_depend_on_each_other_and_what_comes_after_kickoff_on_nothing(
+    drawn: tuple[Life, datetime],
+) -> None:
     life, as_of = drawn
     whole = stretches(life, as_of)
     for listing_id, (sr_id, platform) in life.holders.items():
@@ -272,5 +344,7 @@ def test_listings_do_not_depend_on_each_other_and_what_comes_after_kickoff_on_no
 def test_the_life_of_a_listing_that_is_in_no_fixture_of_the_date_is_left_out() -> None:
     life = Life([answered(1, at(5, 6), {RESULT: ONE})], {1: [(at(1, 0), KICKOFF)]})
     other = Life([answered(1, at(5, 6), {RESULT: ONE}, PAWA + 1)], {1: [(at(1, 0), KICKOFF)]})
-    both = {name: pl.concat([frame, other.frames()[name]]) for name, frame in life.frames().items()} | {"listings": life.listings_frame()}
+    both = {name: pl.concat([frame, other.frames()[name]]) for name, frame in life.frames().items()} | {
+        "listings": life.listings_frame()
+    }
     assert_frame_equal(of(both), stretches(life), check_exact=True)

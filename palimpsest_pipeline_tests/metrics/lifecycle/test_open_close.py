@@ -57,10 +57,14 @@ def closed(life: Life, as_of: datetime = LATER) -> pl.DataFrame:
 
 
 def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = LATER) -> pl.DataFrame:
-    return find_open_close(**frames, outcomes=outcomes_frame(), sets=SETS, as_of=as_of, exact_s=EXACT_S, silence_limit=SILENCE)
+    return find_open_close(
+        **frames, outcomes=outcomes_frame(), sets=SETS, as_of=as_of, exact_s=EXACT_S, silence_limit=SILENCE
+    )
 
 
-def one(*looks: Looked, kickoffs: Sequence[tuple[datetime, datetime]] = ((at(1, 0), KICKOFF),), as_of: datetime = LATER) -> dict[str, Any]:
+def one(
+    *looks: Looked, kickoffs: Sequence[tuple[datetime, datetime]] = ((at(1, 0), KICKOFF),), as_of: datetime = LATER
+) -> dict[str, Any]:
     """The row of the only outcome in a life of one listing."""
     rows = closed(Life(looks, {1: kickoffs}), as_of)
     assert rows.height == 1
@@ -76,15 +80,33 @@ def test_each_quality_of_a_close_arises_once() -> None:
     moved = (at(5, 17, 40), KICKOFF)
     looks = [
         *(answered(1, at(5, 17), ANN, 1), answered(2, at(5, 17, 30), DEARER, 1), answered(3, at(5, 17, 55), DEARER, 1)),
-        *(answered(1, at(5, 17), ANN, 2), answered(2, at(5, 17, 54, 59), ANN, 2), failed(3, at(5, 17, 58), "blocked", 2)),
-        *(answered(1, at(5, 17), ANN, 3), answered(2, at(5, 17, 30), DEARER, 3), answered(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3)),
+        *(
+            answered(1, at(5, 17), ANN, 2),
+            answered(2, at(5, 17, 54, 59), ANN, 2),
+            failed(3, at(5, 17, 58), "blocked", 2),
+        ),
+        *(
+            answered(1, at(5, 17), ANN, 3),
+            answered(2, at(5, 17, 30), DEARER, 3),
+            answered(3, at(5, 17, 50), {SCORER_ANN: suspended(2700)}, 3),
+        ),
         *(answered(1, at(5, 17), ANN, 4), answered(2, at(5, 17, 30), {}, 4)),
         *(answered(1, at(5, 17), ANN, 5), answered(2, at(5, 17, 30), ANN, 5)),
-        *(answered(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6), answered(2, at(5, 17, 30), {}, 6), answered(3, KICKOFF, ANN, 6)),
+        *(
+            answered(1, at(5, 17), {SCORER_ANN: suspended(2500)}, 6),
+            answered(2, at(5, 17, 30), {}, 6),
+            answered(3, KICKOFF, ANN, 6),
+        ),
     ]
     kickoffs = {n: [(at(1, 0), KICKOFF)] for n in range(1, 7)} | {5: [(at(1, 0), at(4, 18)), moved]}
     rows = closed(Life(looks, kickoffs, {n: (n, "betpawa") for n in range(1, 7)}))
-    common = {"platform": "betpawa", "market_key": "anytime_goalscorer", "specifier": "", "outcome_key": "Ann", "effective_kickoff": KICKOFF}
+    common = {
+        "platform": "betpawa",
+        "market_key": "anytime_goalscorer",
+        "specifier": "",
+        "outcome_key": "Ann",
+        "effective_kickoff": KICKOFF,
+    }
     opened = {
         "open_odds": 2.5,
         "open_observed_at": at(5, 17),
@@ -99,16 +121,39 @@ def test_each_quality_of_a_close_arises_once() -> None:
     same = {"close_odds": 2.5, "close_observed_at": at(5, 17), "max_odds": 2.5, "move_rel": 0.0}
     dearer = {"close_odds": 2.6, "close_observed_at": at(5, 17, 30), "max_odds": 2.6, "move_rel": pytest.approx(0.04)}
     expected = [
-        dearer | {"close_quality": "exact", "close_last_confirmed_at": at(5, 17, 55), "close_lag_s": 300.0, "n_changes": 1},
-        same | {"close_quality": "late", "close_last_confirmed_at": at(5, 17, 54, 59), "close_lag_s": 301.0, "n_changes": 0},
-        dearer | {"close_quality": "suspended_at_close", "close_last_confirmed_at": at(5, 17, 30), "close_lag_s": 1800.0, "n_changes": 2},
-        same | {"close_quality": "withdrawn_before_close", "close_last_confirmed_at": at(5, 17), "close_lag_s": 3600.0, "n_changes": 1},
+        dearer
+        | {"close_quality": "exact", "close_last_confirmed_at": at(5, 17, 55), "close_lag_s": 300.0, "n_changes": 1},
         same
-        | {"close_quality": "anchor_stale", "close_last_confirmed_at": at(5, 17, 30), "close_lag_s": 1800.0, "n_changes": 0, "kickoff_version": 2},
-        dict.fromkeys(OPEN_CLOSE_SCHEMA) | {"close_quality": "missing", "n_changes": 0, "kickoff_version": 1, "min_odds": None},
+        | {"close_quality": "late", "close_last_confirmed_at": at(5, 17, 54, 59), "close_lag_s": 301.0, "n_changes": 0},
+        dearer
+        | {
+            "close_quality": "suspended_at_close",
+            "close_last_confirmed_at": at(5, 17, 30),
+            "close_lag_s": 1800.0,
+            "n_changes": 2,
+        },
+        same
+        | {
+            "close_quality": "withdrawn_before_close",
+            "close_last_confirmed_at": at(5, 17),
+            "close_lag_s": 3600.0,
+            "n_changes": 1,
+        },
+        same
+        | {
+            "close_quality": "anchor_stale",
+            "close_last_confirmed_at": at(5, 17, 30),
+            "close_lag_s": 1800.0,
+            "n_changes": 0,
+            "kickoff_version": 2,
+        },
+        dict.fromkeys(OPEN_CLOSE_SCHEMA)
+        | {"close_quality": "missing", "n_changes": 0, "kickoff_version": 1, "min_odds": None},
     ]
     never = expected.pop()
-    whole = [common | opened | row | {"sr_id": n} for n, row in enumerate(expected, start=1)] + [never | common | {"sr_id": 6}]
+    whole = [common | opened | row | {"sr_id": n} for n, row in enumerate(expected, start=1)] + [
+        never | common | {"sr_id": 6}
+    ]
     assert rows.to_dicts() == whole
     assert sorted(rows["close_quality"]) == sorted(quality.value for quality in CloseQuality)
 
@@ -141,7 +186,11 @@ OPENS: Final[dict[str, tuple[Sequence[Looked], str, int | None]]] = {
     "what failed is older than the proof": ((failed(3, at(5, 9)), absent(4, at(5, 9, 30))), "exact", 4),
     "nobody could look": ((failed(3, at(5, 9)), unknown(4, at(5, 9, 30))), "left_censored", None),
     "nobody looked": ((), "left_censored", None),
-    "at one instant a failure comes before absence": ((absent(3, at(5, 9)), absent(4, at(5, 9, 30)), failed(5, at(5, 9, 30))), "late_discovery", 3),
+    "at one instant a failure comes before absence": (
+        (absent(3, at(5, 9)), absent(4, at(5, 9, 30)), failed(5, at(5, 9, 30))),
+        "late_discovery",
+        3,
+    ),
 }
 
 
@@ -154,11 +203,26 @@ def test_what_was_known_before_the_first_price(example: str) -> None:
 
 CLOSES: Final[dict[str, tuple[Sequence[Looked], str, datetime, int]]] = {
     "a discovery lacks the listing": ((absent(2, at(5, 17, 50)),), "withdrawn_before_close", at(5, 17, 40), 0),
-    "a discovery lacks it, a later one does not": ((absent(2, at(5, 17, 50)), listed(3, at(5, 17, 55))), "withdrawn_before_close", at(5, 17, 40), 0),
-    "it was dropped and came back": ((absent(2, at(5, 17, 50)), answered(3, at(5, 17, 58), ANN)), "exact", at(5, 17, 58), 0),
+    "a discovery lacks it, a later one does not": (
+        (absent(2, at(5, 17, 50)), listed(3, at(5, 17, 55))),
+        "withdrawn_before_close",
+        at(5, 17, 40),
+        0,
+    ),
+    "it was dropped and came back": (
+        (absent(2, at(5, 17, 50)), answered(3, at(5, 17, 58), ANN)),
+        "exact",
+        at(5, 17, 58),
+        0,
+    ),
     "it is dropped at kickoff": ((absent(2, KICKOFF),), "late", at(5, 17, 40), 0),
     "nobody could look": ((failed(2, at(5, 17, 50)), unknown(3, at(5, 17, 55))), "late", at(5, 17, 40), 0),
-    "it has no price any more": ((answered(2, at(5, 17, 50), {SCORER_ANN: no_price(1)}),), "suspended_at_close", at(5, 17, 40), 1),
+    "it has no price any more": (
+        (answered(2, at(5, 17, 50), {SCORER_ANN: no_price(1)}),),
+        "suspended_at_close",
+        at(5, 17, 40),
+        1,
+    ),
     "it went and came back": (
         (answered(2, at(5, 17, 50), {}), answered(3, at(5, 17, 56), ANN), answered(4, at(5, 17, 57), ANN)),
         "exact",
@@ -173,13 +237,26 @@ CLOSES: Final[dict[str, tuple[Sequence[Looked], str, datetime, int]]] = {
 def test_what_was_known_after_the_last_price(example: str) -> None:
     after, quality, confirmed_at, n_changes = CLOSES[example]
     row = one(answered(1, at(5, 17, 40), ANN), *after)
-    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == (quality, confirmed_at, n_changes)
+    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == (
+        quality,
+        confirmed_at,
+        n_changes,
+    )
     assert row["close_odds"] == 2.5
 
 
 def test_a_price_that_came_back_stands_since_it_came_back() -> None:
-    row = one(answered(1, at(5, 17), ANN), answered(2, at(5, 17, 20), {}), answered(3, at(5, 17, 40), ANN), answered(4, at(5, 17, 58), ANN))
-    assert (row["open_observed_at"], row["close_observed_at"], row["close_last_confirmed_at"]) == (at(5, 17), at(5, 17, 40), at(5, 17, 58))
+    row = one(
+        answered(1, at(5, 17), ANN),
+        answered(2, at(5, 17, 20), {}),
+        answered(3, at(5, 17, 40), ANN),
+        answered(4, at(5, 17, 58), ANN),
+    )
+    assert (row["open_observed_at"], row["close_observed_at"], row["close_last_confirmed_at"]) == (
+        at(5, 17),
+        at(5, 17, 40),
+        at(5, 17, 58),
+    )
     assert (row["n_changes"], row["min_odds"], row["max_odds"]) == (2, 2.5, 2.5)
 
 
@@ -207,7 +284,11 @@ def test_the_first_answer_of_a_day_says_what_is_gone_and_changes_nothing_else() 
 
 def test_a_first_answer_of_a_day_without_any_market_ends_them_all() -> None:
     row = one(answered(1, at(4, 23), ANN), answered(2, at(5, 0), {}))
-    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == ("withdrawn_before_close", at(4, 23), 1)
+    assert (row["close_quality"], row["close_last_confirmed_at"], row["n_changes"]) == (
+        "withdrawn_before_close",
+        at(4, 23),
+        1,
+    )
 
 
 def test_margins_are_those_of_the_market_as_it_stood_then() -> None:
@@ -229,38 +310,81 @@ def test_margins_are_those_of_the_market_as_it_stood_then() -> None:
 def test_what_is_written_for_no_price_is_never_one() -> None:
     looks = [answered(1, at(5, 10), {TOTAL: priced(1000, 1900)}), answered(2, at(5, 11), {TOTAL: priced(1500, 1)})]
     rows = {row["outcome_key"]: row for row in closed(Life(looks, {1: [(at(1, 0), KICKOFF)]})).iter_rows(named=True)}
-    assert (rows["over"]["open_odds"], rows["over"]["open_observed_at"], rows["over"]["min_odds"]) == (1.5, at(5, 11), 1.5)
-    assert (rows["under"]["close_odds"], rows["under"]["min_odds"], rows["under"]["close_quality"]) == (1.9, 1.9, "suspended_at_close")
+    assert (rows["over"]["open_odds"], rows["over"]["open_observed_at"], rows["over"]["min_odds"]) == (
+        1.5,
+        at(5, 11),
+        1.5,
+    )
+    assert (rows["under"]["close_odds"], rows["under"]["min_odds"], rows["under"]["close_quality"]) == (
+        1.9,
+        1.9,
+        "suspended_at_close",
+    )
 
 
 def test_an_array_that_has_lost_a_place_has_lost_that_outcome() -> None:
-    looks = [answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}), answered(2, at(5, 17, 58), {RESULT: priced(2000, 3400)})]
+    looks = [
+        answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
+        answered(2, at(5, 17, 58), {RESULT: priced(2000, 3400)}),
+    ]
     rows = closed(Life(looks, {1: [(at(1, 0), KICKOFF)]}))
-    assert dict(rows.select("outcome_key", "close_quality").iter_rows()) == {"home": "exact", "draw": "exact", "away": "withdrawn_before_close"}
+    assert dict(rows.select("outcome_key", "close_quality").iter_rows()) == {
+        "home": "exact",
+        "draw": "exact",
+        "away": "withdrawn_before_close",
+    }
 
 
 def test_an_outcome_that_no_answer_showed_has_no_row() -> None:
-    rows = closed(Life([answered(1, at(5, 17), {RESULT: priced(None, 3400, 3600), TOTAL: no_price(2)})], {1: [(at(1, 0), KICKOFF)]}))
+    rows = closed(
+        Life(
+            [answered(1, at(5, 17), {RESULT: priced(None, 3400, 3600), TOTAL: no_price(2)})], {1: [(at(1, 0), KICKOFF)]}
+        )
+    )
     assert rows["outcome_key"].to_list() == ["away", "draw"]
 
 
 def test_there_is_no_close_while_kickoff_is_to_come() -> None:
     looks = (answered(1, at(5, 10), ANN), answered(2, at(5, 17, 58), DEARER))
     before, at_kickoff = one(*looks, as_of=KICKOFF - timedelta(seconds=1)), one(*looks, as_of=KICKOFF)
-    close = ("close_odds", "close_observed_at", "close_last_confirmed_at", "close_lag_s", "close_quality", "move_rel", "close_margin")
+    close = (
+        "close_odds",
+        "close_observed_at",
+        "close_last_confirmed_at",
+        "close_lag_s",
+        "close_quality",
+        "move_rel",
+        "close_margin",
+    )
     assert [before[name] for name in close] == [None] * len(close)
     assert (before["open_odds"], before["n_changes"], before["max_odds"]) == (2.5, 1, 2.6)
-    assert (at_kickoff["close_odds"], at_kickoff["close_quality"], at_kickoff["move_rel"]) == (2.6, "exact", pytest.approx(0.04))
+    assert (at_kickoff["close_odds"], at_kickoff["close_quality"], at_kickoff["move_rel"]) == (
+        2.6,
+        "exact",
+        pytest.approx(0.04),
+    )
 
 
 def test_a_postponed_kickoff_opens_the_time_before_it_again() -> None:
-    looks = (answered(1, at(5, 17, 56), ANN), answered(2, at(6, 12), DEARER), answered(3, at(7, 17, 58), DEARER), answered(4, at(7, 18), ANN))
+    looks = (
+        answered(1, at(5, 17, 56), ANN),
+        answered(2, at(6, 12), DEARER),
+        answered(3, at(7, 17, 58), DEARER),
+        answered(4, at(7, 18), ANN),
+    )
     claims = ((at(5, 0), KICKOFF), (at(5, 17, 58), at(7, 18)))
     first = one(*looks[:1], kickoffs=claims[:1], as_of=at(5, 18, 30))
     waiting = one(*looks[:2], kickoffs=claims, as_of=at(6, 12))
     nobody_looked_since = one(*looks[:1], kickoffs=claims, as_of=at(7, 19))
     last = one(*looks, kickoffs=claims, as_of=at(7, 19))
-    told = ("close_odds", "close_quality", "close_lag_s", "effective_kickoff", "kickoff_version", "open_minutes_to_kickoff")
+    told = (
+        "close_odds",
+        "close_quality",
+        "close_lag_s",
+        "effective_kickoff",
+        "kickoff_version",
+        "open_minutes_to_kickoff",
+    )
     assert [first[name] for name in told] == [2.5, "exact", 240.0, KICKOFF, 1, 4.0]
     assert [waiting[name] for name in told] == [None, None, None, at(7, 18), 2, 2884.0]
     assert [nobody_looked_since[name] for name in told] == [2.5, "anchor_stale", 173040.0, at(7, 18), 2, 2884.0]
@@ -271,7 +395,13 @@ def test_a_kickoff_advanced_leaves_out_what_was_seen_after_it() -> None:
     looks = (answered(1, at(5, 12), ANN), answered(2, at(5, 15), DEARER))
     earlier, before_all = ((at(5, 15), at(5, 14)), (at(5, 15), at(5, 11)))
     row = one(*looks, kickoffs=((at(1, 0), KICKOFF), earlier))
-    assert (row["close_odds"], row["max_odds"], row["n_changes"], row["close_lag_s"], row["close_quality"]) == (2.5, 2.5, 0, 7200.0, "anchor_stale")
+    assert (row["close_odds"], row["max_odds"], row["n_changes"], row["close_lag_s"], row["close_quality"]) == (
+        2.5,
+        2.5,
+        0,
+        7200.0,
+        "anchor_stale",
+    )
     row = one(*looks, kickoffs=((at(1, 0), KICKOFF), before_all))
     assert {name for name, value in row.items() if value is not None} == {
         *OPEN_CLOSE_KEY,
@@ -296,10 +426,18 @@ def test_nothing_seen_gives_no_rows() -> None:
 REFUSED: Final = {
     "a naive instant": (lambda f: f | {"as_of": datetime(2026, 5, 9)}, "naive datetime"),  # noqa: DTZ001
     "no kickoff": (lambda f: f | {"kickoffs": f["kickoffs"].clear()}, "1 fixtures have no kickoff, first sr_id 1"),
-    "changes without their answer": (lambda f: f | {"looks": f["looks"].head(1)}, "1 changes have no answer among the looks, first of listing 11"),
-    "an outcome without a name": (lambda f: f | {"outcomes": outcomes_frame().head(1)}, "no name is given for outcome 2 of market match_result"),
+    "changes without their answer": (
+        lambda f: f | {"looks": f["looks"].head(1)},
+        "1 changes have no answer among the looks, first of listing 11",
+    ),
+    "an outcome without a name": (
+        lambda f: f | {"outcomes": outcomes_frame().head(1)},
+        "no name is given for outcome 2 of market match_result",
+    ),
     "two listings that speak for a platform": (
-        lambda f: f | {"listings": pl.concat([f["listings"], f["listings"].with_columns(listing_id=pl.lit(12, pl.Int32))])},
+        lambda f: (
+            f | {"listings": pl.concat([f["listings"], f["listings"].with_columns(listing_id=pl.lit(12, pl.Int32))])}
+        ),
         "2 listings that speak for one platform on one fixture",
     ),
     "a listing of two fixtures": (
@@ -318,7 +456,10 @@ REFUSED: Final = {
 @pytest.mark.parametrize("example", REFUSED)
 def test_what_cannot_be_told_is_refused(example: str) -> None:
     change, words = REFUSED[example]
-    looks = [answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}), answered(2, at(5, 11), {RESULT: priced(2100, 3400, 3600)})]
+    looks = [
+        answered(1, at(5, 10), {RESULT: priced(2000, 3400, 3600)}),
+        answered(2, at(5, 11), {RESULT: priced(2100, 3400, 3600)}),
+    ]
     frames: dict[str, Any] = Life(looks, {1: [(at(1, 0), KICKOFF)]}).frames()
     usual = {"outcomes": outcomes_frame(), "sets": SETS, "as_of": LATER, "exact_s": EXACT_S, "silence_limit": SILENCE}
     with pytest.raises(ValueError, match=words):
@@ -336,7 +477,10 @@ def outcomes_in(book: Book) -> dict[tuple[str, str, str], tuple[int | None, bool
             name = outcome or PLACES[market][place]
             shown = price is not None or bool((facts[1] or 0) >> place & 1)
             if shown or facts[0] == "no_price":
-                found[(market, specifier, name)] = (price if is_backable(facts, place) else None, shown or outcome != "")
+                found[(market, specifier, name)] = (
+                    price if is_backable(facts, place) else None,
+                    shown or outcome != "",
+                )
     return found
 
 
@@ -415,7 +559,10 @@ def lives_with_moves(draw: st.DrawFn) -> tuple[Life, datetime]:
     life = draw(random_lives())
     instants = [look.at + timedelta(minutes=shift) for look in life.looks for shift in (0, 1, 4, 200)]
     kickoffs = {
-        sr_id: sorted((draw(st.sampled_from([at(1, 0), *instants])), draw(st.sampled_from([claim[1], *instants]))) for claim in claims)
+        sr_id: sorted(
+            (draw(st.sampled_from([at(1, 0), *instants])), draw(st.sampled_from([claim[1], *instants])))
+            for claim in claims
+        )
         for sr_id, claims in life.kickoffs.items()
     }
     return replace(life, kickoffs=kickoffs), draw(st.sampled_from([at(1, 0), *instants, at(9, 0)]))
@@ -449,7 +596,10 @@ def test_nothing_seen_at_or_after_kickoff_is_used(drawn: tuple[Life, datetime]) 
 
 def test_listings_are_taken_some_at_a_time_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     holders = {n: (n, platform) for n, platform in ((1, "betpawa"), (2, "sportybet"), (3, "bet9ja"))}
-    looks = [answered(1, at(5, 17, 50 + n), {SCORER_ANN: priced(2000 + n), RESULT: priced(2000, 3400, 3600 + n)}, n) for n in holders]
+    looks = [
+        answered(1, at(5, 17, 50 + n), {SCORER_ANN: priced(2000 + n), RESULT: priced(2000, 3400, 3600 + n)}, n)
+        for n in holders
+    ]
     life = Life(looks, {n: [(at(1, 0), KICKOFF)] for n in holders}, holders)
     together = closed(life)
     monkeypatch.setattr("palimpsest_pipeline.metrics.lifecycle.open_close.LISTINGS_AT_ONCE", 1)

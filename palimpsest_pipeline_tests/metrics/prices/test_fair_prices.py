@@ -17,7 +17,9 @@ METHODS = ("fair_multiplicative", "fair_power", "fair_shin")
 PAIR = 8
 PAIR_SETS = build_outcome_sets(
     pl.DataFrame({"market_id": [PAIR], "fair_sum": ["1"]}, schema_overrides={"market_id": pl.Int16}),
-    pl.DataFrame({"market_id": [PAIR, PAIR], "ordinal": [1, 2]}, schema=SETS.select("market_id").schema | {"ordinal": pl.Int16}),
+    pl.DataFrame(
+        {"market_id": [PAIR, PAIR], "ordinal": [1, 2]}, schema=SETS.select("market_id").schema | {"ordinal": pl.Int16}
+    ),
     pl.DataFrame(schema={"market_id": pl.Int16, "set": pl.String, "ordinal": pl.Int16}),
 )
 EVERY_SET = pl.concat([SETS, PAIR_SETS])
@@ -31,7 +33,9 @@ def fair(market_id: int, odds: Sequence[float]) -> dict[str, list[float | None]]
 def insiders(odds: Sequence[float], shin: Sequence[float | None]) -> list[float]:
     """z of Shin's model as each outcome tells it: (r**2/S - p**2) / (p - p**2)."""
     total = sum(1 / price for price in odds)
-    return [((1 / price) ** 2 / total - p**2) / (p - p**2) for price, p in zip(odds, shin, strict=True) if p is not None]
+    return [
+        ((1 / price) ** 2 / total - p**2) / (p - p**2) for price, p in zip(odds, shin, strict=True) if p is not None
+    ]
 
 
 def test_the_published_example_of_penaltyblog() -> None:
@@ -45,9 +49,24 @@ def test_the_published_example_of_penaltyblog() -> None:
 
 
 IMPLIED = {
-    (4.20, 3.70, 1.95): ([0.2331556, 0.2646631, 0.5021813], [0.2311414, 0.2630644, 0.5057942], [0.2315716, 0.2635742, 0.5048542], 0.01061048),
-    (2.45, 3.70, 2.90): ([0.3988848, 0.2641264, 0.3369888], [0.4003156, 0.2627189, 0.3369655], [0.4000221, 0.2629271, 0.3370508], 0.01163552),
-    (2.05, 3.20, 3.80): ([0.4586948, 0.2938514, 0.2474538], [0.4667139, 0.2908985, 0.2423876], [0.4645882, 0.2919788, 0.2434331], 0.03182353),
+    (4.20, 3.70, 1.95): (
+        [0.2331556, 0.2646631, 0.5021813],
+        [0.2311414, 0.2630644, 0.5057942],
+        [0.2315716, 0.2635742, 0.5048542],
+        0.01061048,
+    ),
+    (2.45, 3.70, 2.90): (
+        [0.3988848, 0.2641264, 0.3369888],
+        [0.4003156, 0.2627189, 0.3369655],
+        [0.4000221, 0.2629271, 0.3370508],
+        0.01163552,
+    ),
+    (2.05, 3.20, 3.80): (
+        [0.4586948, 0.2938514, 0.2474538],
+        [0.4667139, 0.2908985, 0.2423876],
+        [0.4645882, 0.2919788, 0.2434331],
+        0.03182353,
+    ),
 }
 
 
@@ -73,7 +92,9 @@ def test_the_published_example_of_shin() -> None:
 def test_with_two_outcomes_shin_takes_the_same_from_both() -> None:
     """Stated by the Python package shin and tested there with odds 1.5, 2.74."""
     margin = 1 / 1.5 + 1 / 2.74 - 1
-    assert fair(PAIR, [1.5, 2.74])["fair_shin"] == pytest.approx([1 / 1.5 - margin / 2, 1 / 2.74 - margin / 2], abs=1e-12)
+    assert fair(PAIR, [1.5, 2.74])["fair_shin"] == pytest.approx(
+        [1 / 1.5 - margin / 2, 1 / 2.74 - margin / 2], abs=1e-12
+    )
 
 
 def bisected(function: Callable[[float], float], low: float, high: float) -> float:
@@ -110,7 +131,9 @@ MARKETS = st.one_of(
 
 
 @given(st.lists(MARKETS, min_size=1, max_size=20))
-def test_fair_probabilities_are_exact_probabilities_in_the_order_of_the_odds(markets: list[tuple[int, list[int]]]) -> None:
+def test_fair_probabilities_are_exact_probabilities_in_the_order_of_the_odds(
+    markets: list[tuple[int, list[int]]],
+) -> None:
     books = [prices(market_id, [price / 1000 for price in odds], book=n) for n, (market_id, odds) in enumerate(markets)]
     margins = compute_market_margins(pl.concat(books), BY, EVERY_SET)
     rows = compute_fair_probabilities(margins, BY)
@@ -139,7 +162,10 @@ def test_fair_probabilities_are_exact_probabilities_in_the_order_of_the_odds(mar
             assert market["fair_shin"].to_list() == pytest.approx(oracle_shin(inverses), abs=1e-9)
 
 
-@pytest.mark.parametrize(("market_id", "odds"), [(RESULT, [2.0, 4.0, 4.0]), (RESULT, [1.25, 10.0, 10.0]), (PAIR, [1.25, 5.0]), (PAIR, [2, 2])])
+@pytest.mark.parametrize(
+    ("market_id", "odds"),
+    [(RESULT, [2.0, 4.0, 4.0]), (RESULT, [1.25, 10.0, 10.0]), (PAIR, [1.25, 5.0]), (PAIR, [2, 2])],
+)
 def test_without_a_margin_fair_is_the_inverse(market_id: int, odds: list[float]) -> None:
     inverses = [1 / price for price in odds]
     for method, values in fair(market_id, odds).items():

@@ -12,7 +12,21 @@ from palimpsest_pipeline.domain.enums import MarginStatus
 from palimpsest_pipeline.metrics import build_outcome_sets, compute_market_margins, expand_outcomes
 from palimpsest_pipeline.metrics.prices.margins import MARGINS_SCHEMA
 
-from ..books import BY, DOUBLE, EARLY, GOALS, OUTCOMES, RESULT, SCORER, SETS, SIZES, complete_odds, margin_of, prices, random_outcomes
+from ..books import (
+    BY,
+    DOUBLE,
+    EARLY,
+    GOALS,
+    OUTCOMES,
+    RESULT,
+    SCORER,
+    SETS,
+    SIZES,
+    complete_odds,
+    margin_of,
+    prices,
+    random_outcomes,
+)
 
 
 def test_the_margin_of_a_published_example() -> None:
@@ -41,7 +55,9 @@ def test_double_chance_priced_from_1x2_has_the_margin_of_1x2(odds: list[int]) ->
     exact = pl.concat([prices(RESULT, [price / 1000 for price in odds]), prices(DOUBLE, [1.5] * 3)]).with_columns(
         odds_milli=pl.Series([*odds, *pairs], dtype=pl.Float64)
     )
-    one, two = compute_market_margins(exact, BY, SETS).with_columns(unbounded=pl.col("sum_inverse") / pl.col("winners_k") - 1)["unbounded"]
+    one, two = compute_market_margins(exact, BY, SETS).with_columns(
+        unbounded=pl.col("sum_inverse") / pl.col("winners_k") - 1
+    )["unbounded"]
     assert two == pytest.approx(one, abs=1e-12)
 
     rounded = margin_of(prices(DOUBLE, [pair / 1000 for pair in pairs]))["sum_inverse"] / 2 - 1
@@ -57,7 +73,10 @@ EXAMPLES = {
     "an outcome has no price": (prices(RESULT, [2.7, None, 4.4], "ono"), "incomplete_outcomes"),
     "an outcome has no price though a number is there": (prices(RESULT, [2.7, 2.3, 4.4], "oon"), "incomplete_outcomes"),
     "an outcome has odds of 1.00": (prices(RESULT, [2.7, 1.0, 4.4]), "incomplete_outcomes"),
-    "outcomes are not enumerated": (prices(SCORER, [4.0]).with_columns(outcome=pl.lit("sr:player:1")), "incomplete_outcomes"),
+    "outcomes are not enumerated": (
+        prices(SCORER, [4.0]).with_columns(outcome=pl.lit("sr:player:1")),
+        "incomplete_outcomes",
+    ),
     "an outcome that is no part of the set": (prices(GOALS, [2.0, 4.0, 4.0, 9.0]), "incomplete_outcomes"),
     "an outcome is held off at a price": (prices(RESULT, [2.7, 2.3, 4.4], "oso"), "suspended_outcome"),
     "an outcome is held off without a price": (prices(RESULT, [2.7, None, 4.4], "oso"), "suspended_outcome"),
@@ -106,7 +125,12 @@ def test_a_price_held_off_counts_in_the_reconciliation_figure_only() -> None:
 
 def test_without_a_price_there_is_no_sum() -> None:
     row = margin_of(prices(RESULT, [None, None, None], "nnn"))
-    assert (row["sum_inverse"], row["margin_reference_pct"], row["n_outcomes"], row["odds_milli"]) == (None, None, 0, [])
+    assert (row["sum_inverse"], row["margin_reference_pct"], row["n_outcomes"], row["odds_milli"]) == (
+        None,
+        None,
+        0,
+        [],
+    )
 
 
 def test_each_grid_of_a_market_is_complete_in_itself() -> None:
@@ -123,7 +147,9 @@ def test_an_outcome_named_twice_is_refused() -> None:
 
 
 def test_open_outcomes_share_a_place_and_are_not_twice_the_same() -> None:
-    scorers = [prices(SCORER, [odds]).with_columns(outcome=pl.lit(f"sr:player:{n}")) for n, odds in enumerate((4.0, 5.0))]
+    scorers = [
+        prices(SCORER, [odds]).with_columns(outcome=pl.lit(f"sr:player:{n}")) for n, odds in enumerate((4.0, 5.0))
+    ]
     row = margin_of(*scorers, prices(SCORER, [9.0]))
     assert (row["n_outcomes"], row["margin_status"]) == (3, "incomplete_outcomes")
 
@@ -132,7 +158,9 @@ def test_open_outcomes_share_a_place_and_are_not_twice_the_same() -> None:
 def test_the_order_of_outcomes_does_not_matter(outcomes: pl.DataFrame, random: Random) -> None:
     order = list(range(outcomes.height))
     random.shuffle(order)
-    assert_frame_equal(compute_market_margins(outcomes[order], BY, SETS), compute_market_margins(outcomes, BY, SETS), check_exact=True)
+    assert_frame_equal(
+        compute_market_margins(outcomes[order], BY, SETS), compute_market_margins(outcomes, BY, SETS), check_exact=True
+    )
 
 
 @given(random_outcomes())
@@ -144,7 +172,9 @@ def test_a_margin_stands_only_on_a_complete_set_of_open_prices(outcomes: pl.Data
     assert rows.filter(pl.col("margin").is_null())["margin_status"].is_in(["ok", "negative"]).not_().all()
     assert rows.height == outcomes.select(BY).n_unique()
     for row in standing.iter_rows(named=True):
-        assert row["margin"] == pytest.approx(sum(1000 / price for price in row["odds_milli"]) / row["winners_k"] - 1, abs=1e-12)
+        assert row["margin"] == pytest.approx(
+            sum(1000 / price for price in row["odds_milli"]) / row["winners_k"] - 1, abs=1e-12
+        )
 
 
 @given(random_outcomes())
@@ -156,17 +186,33 @@ def test_market_rows_of_the_history_give_the_same(outcomes: pl.DataFrame) -> Non
         odds = [place["odds_milli"] if place and place["state"] != "no_price" else None for place in places]
         mask = sum(1 << n for n, place in enumerate(places) if place and place["state"] == "suspended")
         rows.append((book, market_id, "", odds, mask))
-    schema = {"book": pl.Int32, "market_id": pl.Int16, "outcome": pl.String, "odds_milli": pl.List(pl.Int32), "off_mask": pl.Int64}
+    schema = {
+        "book": pl.Int32,
+        "market_id": pl.Int16,
+        "outcome": pl.String,
+        "odds_milli": pl.List(pl.Int32),
+        "off_mask": pl.Int64,
+    }
     arrays = pl.DataFrame(rows, schema=schema, orient="row")
     # The array keeps no price of an outcome that is not listed as one.
     listed = outcomes.with_columns(odds_milli=pl.when(pl.col("state") != "no_price").then("odds_milli"))
-    assert_frame_equal(compute_market_margins(expand_outcomes(arrays, BY), BY, SETS), compute_market_margins(listed, BY, SETS), check_exact=True)
+    assert_frame_equal(
+        compute_market_margins(expand_outcomes(arrays, BY), BY, SETS),
+        compute_market_margins(listed, BY, SETS),
+        check_exact=True,
+    )
 
 
 def test_the_mask_has_a_bit_for_each_of_63_outcomes() -> None:
     rows = pl.DataFrame(
         [(1, 7, "", [2000] * 63, 1 << 62), (2, 7, "", [2000] * 63, (1 << 62) - 1), (3, 7, "", [None], 0)],
-        schema={"book": pl.Int32, "market_id": pl.Int16, "outcome": pl.String, "odds_milli": pl.List(pl.Int32), "off_mask": pl.Int64},
+        schema={
+            "book": pl.Int32,
+            "market_id": pl.Int16,
+            "outcome": pl.String,
+            "odds_milli": pl.List(pl.Int32),
+            "off_mask": pl.Int64,
+        },
         orient="row",
     )
     states = expand_outcomes(rows, BY)
@@ -179,7 +225,12 @@ def test_only_a_number_of_winners_is_a_divisor() -> None:
     markets = pl.DataFrame({"market_id": [1, 2, 3, 4], "fair_sum": ["1", "2", "overlap(2.14)", None]})
     outcomes = pl.DataFrame({"market_id": [1, 1, 2], "ordinal": [1, 2, 1]})
     none = pl.DataFrame(schema={"market_id": pl.Int64, "set": pl.String, "ordinal": pl.Int64})
-    assert build_outcome_sets(markets, outcomes, none).rows() == [(1, 1, 2, 3), (2, 2, 1, 1), (3, None, None, None), (4, None, None, None)]
+    assert build_outcome_sets(markets, outcomes, none).rows() == [
+        (1, 1, 2, 3),
+        (2, 2, 1, 1),
+        (3, None, None, None),
+        (4, None, None, None),
+    ]
 
 
 def test_one_set_under_two_names_is_one_set() -> None:

@@ -13,7 +13,13 @@ from palimpsest_pipeline_tests.markets.captures import FOOTBALL, canonical
 
 BY: Final = ("capture", "market_key", "specifier", "market_id")
 COMMON: Final = ("betpawa_norway_france", "sportybet_norway_france", "bet9ja_norway_france")
-MAIN: Final = (("match_result", ""), ("double_chance", ""), ("draw_no_bet", ""), ("both_teams_to_score", ""), ("total_goals", "total=2.5"))
+MAIN: Final = (
+    ("match_result", ""),
+    ("double_chance", ""),
+    ("draw_no_bet", ""),
+    ("both_teams_to_score", ""),
+    ("total_goals", "total=2.5"),
+)
 WRONG_PRICES: Final = {("betpawa_norway_france", "double_chance_and_total_goals", "total=3.5")}
 """All six prices are little more than half of what the other two books offer: the platform's own error."""
 
@@ -26,11 +32,19 @@ def margins(samples: Path) -> pl.DataFrame:
         canonical(samples)
         .filter(pl.col("capture").is_in(FOOTBALL))
         .join(words.markets.select("market_key", "market_id"), on="market_key")
-        .join(words.outcomes.select("market_id", "ordinal", outcome="outcome_key"), on=("market_id", "outcome"), how="left")
+        .join(
+            words.outcomes.select("market_id", "ordinal", outcome="outcome_key"),
+            on=("market_id", "outcome"),
+            how="left",
+        )
         .with_columns(
             outcome=pl.when(pl.col("ordinal").is_null()).then("outcome").otherwise(pl.lit("")),
             ordinal=pl.col("ordinal").fill_null(1),
-            state=pl.when("backable").then(pl.lit("offered")).when(priced).then(pl.lit("suspended")).otherwise(pl.lit("no_price")),
+            state=pl.when("backable")
+            .then(pl.lit("offered"))
+            .when(priced)
+            .then(pl.lit("suspended"))
+            .otherwise(pl.lit("no_price")),
         )
     )
     return compute_market_margins(outcomes, BY, build_outcome_sets(words.markets, words.outcomes, words.complete_sets))
@@ -82,7 +96,15 @@ def test_correct_score_is_complete_in_each_grid_that_is_sold(margins: pl.DataFra
 
 def test_a_market_of_which_a_book_sells_a_part_has_no_margin(margins: pl.DataFrame) -> None:
     bet9ja = margins.filter(pl.col("capture") == "bet9ja_norway_france")
-    parts = ("exact_goals", "exact_goals_1h", "exact_goals_2h", "home_or_over", "away_or_btts", "total_goals_early_payout", "total_shots")
+    parts = (
+        "exact_goals",
+        "exact_goals_1h",
+        "exact_goals_2h",
+        "home_or_over",
+        "away_or_btts",
+        "total_goals_early_payout",
+        "total_shots",
+    )
     found = bet9ja.filter(pl.col("market_key").is_in(parts))
     assert set(found["market_key"]) == set(parts)
     assert set(found["margin_status"]) <= {"incomplete_outcomes", "no_price"}
@@ -91,7 +113,11 @@ def test_a_market_of_which_a_book_sells_a_part_has_no_margin(margins: pl.DataFra
 
 def test_the_same_exact_goals_are_complete_where_all_are_sold(margins: pl.DataFrame) -> None:
     for capture, of_first_half in (("betpawa_norway_france", "top=2"), ("sportybet_norway_france", "top=3")):
-        for market_key, specifier in (("exact_goals", "top=6"), ("exact_goals_1h", of_first_half), ("exact_goals_2h", "top=2")):
+        for market_key, specifier in (
+            ("exact_goals", "top=6"),
+            ("exact_goals_1h", of_first_half),
+            ("exact_goals_2h", "top=2"),
+        ):
             assert 0.05 < margin(margins, capture, market_key, specifier) < 0.25
 
 
@@ -105,6 +131,8 @@ def test_books_agree_on_the_fair_chances_of_the_common_fixture(margins: pl.DataF
     main = pl.DataFrame(list(MAIN), schema=["market_key", "specifier"], orient="row")
     of_main = fair.join(main, on=("market_key", "specifier"))
     for method in ("fair_multiplicative", "fair_power", "fair_shin"):
-        spread = of_main.group_by("market_key", "ordinal").agg(pl.col(method).count().alias("n"), (pl.col(method).max() - pl.col(method).min()))
+        spread = of_main.group_by("market_key", "ordinal").agg(
+            pl.col(method).count().alias("n"), (pl.col(method).max() - pl.col(method).min())
+        )
         assert set(spread.filter(pl.col(method).is_not_null())["n"]) == {3}
         assert spread[method].max() < 0.04  # type: ignore[operator]

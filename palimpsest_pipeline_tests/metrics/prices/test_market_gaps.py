@@ -36,7 +36,9 @@ MAIN = ("match_result", "total_goals")
 
 
 def gaps(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:
-    return find_availability_gaps(*frames(world), platforms=platforms, max_skew_s=max_skew_s, main_markets=MAIN).sort(GAP_KEY)
+    return find_availability_gaps(*frames(world), platforms=platforms, max_skew_s=max_skew_s, main_markets=MAIN).sort(
+        GAP_KEY
+    )
 
 
 def only(home: Market | None, theirs: Market | None, **listing: Any) -> dict[str, Any] | None:
@@ -84,7 +86,11 @@ def test_each_pair_of_states_is_one_kind_of_gap(home: Market | None, theirs: Mar
 def test_a_gap_is_open_since_the_later_of_both_whatever_prices_do():
     found = only(withdrawn(2, minutes=20), offered(1900, 1900, minutes=90))
     assert found is not None
-    assert (found["home_state_since"], found["platform_state_since"], found["gap_open_since"]) == (ago(1200), ago(5400), ago(1200))
+    assert (found["home_state_since"], found["platform_state_since"], found["gap_open_since"]) == (
+        ago(1200),
+        ago(5400),
+        ago(1200),
+    )
     assert (found["gap_minutes"], found["minutes_to_kickoff"], found["as_of"]) == (20.0, 360.0, NOON)
     assert found["market_priority"] == 2
     never = only(None, offered(1900, 1900, minutes=90))
@@ -107,26 +113,43 @@ def test_who_was_not_looked_at_leaves_it_unknown():
 
 
 def test_who_was_looked_at_is_judged_by_the_last_look_of_any_platform():
-    world = {(1, HOME): Listing({TOTAL: HERE}, age_s=200), (1, "bet9ja"): Listing({}, age_s=200), (1, "sportybet"): Listing({TOTAL: HERE})}
+    world = {
+        (1, HOME): Listing({TOTAL: HERE}, age_s=200),
+        (1, "bet9ja"): Listing({}, age_s=200),
+        (1, "sportybet"): Listing({TOTAL: HERE}),
+    }
     assert gaps(world)["gap_type"].to_list() == ["unknown"]
-    assert gaps({key: listing for key, listing in world.items() if key[1] != "sportybet"})["gap_type"].to_list() == ["platform_missing"]
+    assert gaps({key: listing for key, listing in world.items() if key[1] != "sportybet"})["gap_type"].to_list() == [
+        "platform_missing"
+    ]
 
 
 def test_a_listing_that_was_dropped_lacks_everything_and_needs_no_look():
     found = only(HERE, HERE, age_s=4000, dropped_s=600)
     assert found is not None
-    assert (found["gap_type"], found["platform_state"], found["platform_state_since"]) == ("platform_missing", "event_dropped", ago(600))
+    assert (found["gap_type"], found["platform_state"], found["platform_state_since"]) == (
+        "platform_missing",
+        "event_dropped",
+        ago(600),
+    )
     assert (found["gap_minutes"], found["never_offered_platform"]) == (10.0, False)
     unseen = only(HERE, None, age_s=4000, dropped_s=600)
     assert unseen is not None
-    assert (unseen["gap_type"], unseen["platform_state"], unseen["never_offered_platform"]) == ("platform_missing", None, True)
+    assert (unseen["gap_type"], unseen["platform_state"], unseen["never_offered_platform"]) == (
+        "platform_missing",
+        None,
+        True,
+    )
     both = {(1, p): Listing({TOTAL: HERE}, dropped_s=60) for p in (HOME, "bet9ja")}
     assert gaps(both).is_empty()
 
 
 def test_a_drop_is_a_look_at_the_fixture():
     """Home was dropped after the last answer: how the others stand now nobody knows."""
-    world = {(1, HOME): Listing({TOTAL: HERE}, age_s=600, dropped_s=0), (1, "bet9ja"): Listing({TOTAL: HERE}, age_s=600)}
+    world = {
+        (1, HOME): Listing({TOTAL: HERE}, age_s=600, dropped_s=0),
+        (1, "bet9ja"): Listing({TOTAL: HERE}, age_s=600),
+    }
     found = gaps(world)
     assert found.select("as_of", "gap_type", "home_state").rows() == [(NOON, "unknown", "event_dropped")]
 
@@ -146,7 +169,10 @@ def test_a_market_with_a_row_an_outcome_stands_as_the_best_of_them():
 
 
 def test_fixtures_that_only_one_of_both_lists_have_none():
-    world = {(1, HOME): Listing({TOTAL: HERE}), (2, "bet9ja"): Listing({TOTAL: HERE, RESULT: offered(2000, 3000, 4000)})}
+    world = {
+        (1, HOME): Listing({TOTAL: HERE}),
+        (2, "bet9ja"): Listing({TOTAL: HERE, RESULT: offered(2000, 3000, 4000)}),
+    }
     assert gaps(world).is_empty()
 
 
@@ -165,7 +191,13 @@ def walked(world: World) -> dict[tuple[int, str, str, str], tuple[str, Any, Any]
         home = world.get((sr_id, HOME))
         if platform == HOME or home is None:
             continue
-        seen = [s for (other, _), each in world.items() if other == sr_id for s in (each.age_s, each.dropped_s) if s is not None]
+        seen = [
+            s
+            for (other, _), each in world.items()
+            if other == sr_id
+            for s in (each.age_s, each.dropped_s)
+            if s is not None
+        ]
         if not seen:
             continue
         last_s = min(seen)
@@ -176,8 +208,14 @@ def walked(world: World) -> dict[tuple[int, str, str, str], tuple[str, Any, Any]
                 rows = [m for key, m in listing.book.items() if key[:2] == (market, specifier)]
                 best = min(rows, key=lambda m: (RANKS.index(m.state), -m.minutes)) if rows else None
                 state = None if best is None else "event_dropped" if listing.dropped_s is not None else best.state
-                since = None if best is None else ago(listing.dropped_s if listing.dropped_s is not None else best.minutes * 60)
-                known = listing.dropped_s is not None or (listing.age_s is not None and listing.age_s - last_s <= SKEW_S)
+                since = (
+                    None
+                    if best is None
+                    else ago(listing.dropped_s if listing.dropped_s is not None else best.minutes * 60)
+                )
+                known = listing.dropped_s is not None or (
+                    listing.age_s is not None and listing.age_s - last_s <= SKEW_S
+                )
                 sides.append((state, since, known))
             states = [state for state, _, _ in sides]
             if states == ["offered", "offered"] or not any(state in RANKS[:3] for state in states):
@@ -199,9 +237,15 @@ def walked(world: World) -> dict[tuple[int, str, str, str], tuple[str, Any, Any]
 @given(world=worlds(), seed=st.integers(0, 99))
 def test_a_plain_walk_comes_to_the_same_whatever_the_order_and_repetition_of_rows(world: World, seed: int):
     markets, listings = frames(world)
-    found = find_availability_gaps(disordered(markets, seed), disordered(listings, seed), platforms=PLATFORMS, max_skew_s=SKEW_S, main_markets=MAIN)
+    found = find_availability_gaps(
+        disordered(markets, seed), disordered(listings, seed), platforms=PLATFORMS, max_skew_s=SKEW_S, main_markets=MAIN
+    )
     told = {
-        (r["sr_id"], r["market_key"], r["specifier"], r["platform"]): (r["gap_type"], r["gap_open_since"], (r["home_state"], r["platform_state"]))
+        (r["sr_id"], r["market_key"], r["specifier"], r["platform"]): (
+            r["gap_type"],
+            r["gap_open_since"],
+            (r["home_state"], r["platform_state"]),
+        )
         for r in found.iter_rows(named=True)
     }
     assert told == walked(world)

@@ -49,12 +49,17 @@ Row = dict[str, Any]
 
 
 def compare(world: World, platforms: tuple[str, ...] = PLATFORMS, max_skew_s: float = SKEW_S) -> pl.DataFrame:
-    return build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=platforms, max_skew_s=max_skew_s).sort(COMPARISON_KEY)
+    return build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=platforms, max_skew_s=max_skew_s).sort(
+        COMPARISON_KEY
+    )
 
 
 def row(found: pl.DataFrame, outcome: str, platform: str = "sportybet", market: str = "match_result") -> Row:
     return found.row(
-        by_predicate=(pl.col("outcome_key") == outcome) & (pl.col("platform") == platform) & (pl.col("market_key") == market), named=True
+        by_predicate=(pl.col("outcome_key") == outcome)
+        & (pl.col("platform") == platform)
+        & (pl.col("market_key") == market),
+        named=True,
     )
 
 
@@ -63,8 +68,12 @@ def golden() -> pl.DataFrame:
     """One fixture on three platforms, of which Bet9ja answered 100 s and SportyBet 30 s before BetPawa."""
     return compare(
         {
-            (7, HOME): Listing({RESULT: offered(2700, 2300, 4400), TOTAL: offered(1900, 1900), DOUBLE: offered(1300, 1250, 1700)}),
-            (7, "sportybet"): Listing({RESULT: offered(2700, 2400, 4000), TOTAL: suspended(1950, 1850), DOUBLE: withdrawn(3)}, age_s=30),
+            (7, HOME): Listing(
+                {RESULT: offered(2700, 2300, 4400), TOTAL: offered(1900, 1900), DOUBLE: offered(1300, 1250, 1700)}
+            ),
+            (7, "sportybet"): Listing(
+                {RESULT: offered(2700, 2400, 4000), TOTAL: suspended(1950, 1850), DOUBLE: withdrawn(3)}, age_s=30
+            ),
             (7, "bet9ja"): Listing({RESULT: offered(2800, None, 4400), TOTAL: offered(2200, 2000)}, age_s=100),
         }
     )
@@ -103,14 +112,25 @@ def test_who_is_best_ties_apart_from_wins(golden: pl.DataFrame):
     told = ("best_platform", "best_odds", "home_is_best", "home_tied_best", "rank_home")
     assert [row(golden, "home")[name] for name in told] == ["bet9ja", 2.8, False, False, 2]
     assert [row(golden, "draw")[name] for name in told] == ["sportybet", 2.4, False, False, 2]
-    assert [row(golden, "away")[name] for name in told] == ["betpawa", 4.4, False, True, 1]  # as good as Bet9ja, better than SportyBet
+    assert [row(golden, "away")[name] for name in told] == [
+        "betpawa",
+        4.4,
+        False,
+        True,
+        1,
+    ]  # as good as Bet9ja, better than SportyBet
     assert [row(golden, "over", market="total_goals")[name] for name in told] == ["bet9ja", 2.2, False, False, 2]
     assert [row(golden, "under", market="total_goals")[name] for name in told] == ["bet9ja", 2.0, False, False, 2]
 
 
 def test_what_cannot_be_backed_compares_with_nothing_and_has_no_margin(golden: pl.DataFrame):
     over = row(golden, "over", market="total_goals")
-    assert (over["platform_odds"], over["platform_state"], over["comparable"], over["diff_abs"]) == (1.95, "suspended", False, None)
+    assert (over["platform_odds"], over["platform_state"], over["comparable"], over["diff_abs"]) == (
+        1.95,
+        "suspended",
+        False,
+        None,
+    )
     assert over["platform_margin"] is None
     assert over["fair_platform_prob"] is None
     draw = row(golden, "draw", "bet9ja")
@@ -129,7 +149,10 @@ def test_the_best_of_all_books_may_be_an_arbitrage(golden: pl.DataFrame):
 
 def test_where_the_listings_may_not_offer_the_same_bets_nothing_is_compared():
     """One book has the sides the other way round: a sure win in appearance."""
-    world = {(7, HOME): Listing({RESULT: offered(1500, 4000, 6000)}), (7, "bet9ja"): Listing({RESULT: offered(6000, 4000, 1500)})}
+    world = {
+        (7, HOME): Listing({RESULT: offered(1500, 4000, 6000)}),
+        (7, "bet9ja"): Listing({RESULT: offered(6000, 4000, 1500)}),
+    }
     seen = build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
     assert set(seen["arb"]) == {True}
     found = build_price_comparison(*frames(world), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S, suspects=[7])
@@ -141,29 +164,56 @@ def test_where_the_listings_may_not_offer_the_same_bets_nothing_is_compared():
 
 
 def test_two_outcomes_that_win_make_an_arbitrage_below_two():
-    found = compare({(1, HOME): Listing({DOUBLE: offered(1500, 1500, 1500)}), (1, "bet9ja"): Listing({DOUBLE: offered(1600, 1400, 1510)})})
+    found = compare(
+        {
+            (1, HOME): Listing({DOUBLE: offered(1500, 1500, 1500)}),
+            (1, "bet9ja"): Listing({DOUBLE: offered(1600, 1400, 1510)}),
+        }
+    )
     assert found["cross_book_sum_inverse"][0] == pytest.approx(1 / 1.6 + 1 / 1.5 + 1 / 1.51)
     assert set(found["arb"]) == {True}
-    level = compare({(1, HOME): Listing({DOUBLE: offered(1500, 1500, 1500)}), (1, "bet9ja"): Listing({DOUBLE: offered(1500, 1500, 1500)})})
+    level = compare(
+        {
+            (1, HOME): Listing({DOUBLE: offered(1500, 1500, 1500)}),
+            (1, "bet9ja"): Listing({DOUBLE: offered(1500, 1500, 1500)}),
+        }
+    )
     assert set(level["arb"]) == {False}, "a sum of exactly two wins nothing"
 
 
 def test_without_a_complete_set_or_a_number_of_winners_there_is_no_sum():
     sold = {
-        (1, HOME): Listing({GOALS: offered(9000, 4000, 1300, None, None), EARLY: offered(3000, 3000, 3000), RESULT: offered(2000, None, 3000)}),
-        (1, "bet9ja"): Listing({GOALS: offered(9500, 4500, None, 3000, 4000), EARLY: offered(3000, 3000, 3000), RESULT: offered(2000, 3000, 3000)}),
+        (1, HOME): Listing(
+            {
+                GOALS: offered(9000, 4000, 1300, None, None),
+                EARLY: offered(3000, 3000, 3000),
+                RESULT: offered(2000, None, 3000),
+            }
+        ),
+        (1, "bet9ja"): Listing(
+            {
+                GOALS: offered(9500, 4500, None, 3000, 4000),
+                EARLY: offered(3000, 3000, 3000),
+                RESULT: offered(2000, 3000, 3000),
+            }
+        ),
     }
     found = compare(sold)
     goals = found.filter(market_key="exact_goals")
     assert set(goals["outcome_key"]) == {"0", "1", "2+", "2", "3+"}
-    assert goals["cross_book_sum_inverse"].unique().to_list() == [pytest.approx(1 / 9.5 + 1 / 4.5 + 1 / 1.3)]  # home sells the grid up to 2+
+    assert goals["cross_book_sum_inverse"].unique().to_list() == [
+        pytest.approx(1 / 9.5 + 1 / 4.5 + 1 / 1.3)
+    ]  # home sells the grid up to 2+
     for market in ("match_result_early_payout", "match_result"):
         assert found.filter(market_key=market)["cross_book_sum_inverse"].null_count() == 3
         assert found.filter(market_key=market)["arb"].null_count() == 3
 
 
 def test_answers_too_far_apart_compare_with_nothing_and_make_nobody_best():
-    world = {(1, HOME): Listing({TOTAL: offered(1900, 1900)}), (1, "sportybet"): Listing({TOTAL: offered(2500, 1500)}, age_s=121)}
+    world = {
+        (1, HOME): Listing({TOTAL: offered(1900, 1900)}),
+        (1, "sportybet"): Listing({TOTAL: offered(2500, 1500)}, age_s=121),
+    }
     over = row(compare(world), "over", market="total_goals")
     assert (over["skew_s"], over["comparable"], over["best_platform"], over["best_odds"]) == (121.0, False, HOME, 1.9)
     assert [over[name] for name in ("home_is_best", "home_tied_best", "rank_home", "diff_rel")] == [None] * 4
@@ -191,19 +241,29 @@ def test_no_arbitrage_of_answers_that_are_each_near_home_and_far_from_each_other
     assert set(found["comparable"]) == {True}, "each is near home"
     assert set(found["arb"]) == {False}
     assert found["cross_book_sum_inverse"].unique().to_list() == [pytest.approx(1 / 1.6 + 1 / 2.5)]
-    assert dict(found.select("outcome_key", "best_platform").unique().iter_rows()) == {"over": HOME, "under": "bet9ja"}, "the nearer to home stays"
+    assert dict(found.select("outcome_key", "best_platform").unique().iter_rows()) == {
+        "over": HOME,
+        "under": "bet9ja",
+    }, "the nearer to home stays"
     over = row(found, "over", market="total_goals")
     assert (over["home_is_best"], over["rank_home"]) == (False, 2), "two answers near each other are compared"
 
 
 def test_of_two_as_near_to_home_the_more_trusted_stays():
     found = compare(apart(-100, 100)).filter(market_key="total_goals")
-    assert dict(found.select("outcome_key", "best_platform").unique().iter_rows()) == {"over": "sportybet", "under": HOME}
+    assert dict(found.select("outcome_key", "best_platform").unique().iter_rows()) == {
+        "over": "sportybet",
+        "under": HOME,
+    }
 
 
 def test_who_does_not_list_a_market_keeps_nobody_from_it():
     found = compare(apart(-50, 100)).filter(market_key="match_result", platform="bet9ja")
-    assert dict(found.select("outcome_key", "best_platform").iter_rows()) == {"home": "bet9ja", "draw": "bet9ja", "away": HOME}
+    assert dict(found.select("outcome_key", "best_platform").iter_rows()) == {
+        "home": "bet9ja",
+        "draw": "bet9ja",
+        "away": HOME,
+    }
 
 
 @pytest.mark.parametrize("total", [suspended(1500, 2500), no_price(2)])
@@ -227,19 +287,34 @@ def test_a_market_that_was_withdrawn_or_a_listing_that_was_dropped_is_not_listed
     assert compare({(1, HOME): Listing({TOTAL: withdrawn(2)}), (1, "sportybet"): Listing(book)}).is_empty()
     assert compare({(1, HOME): Listing(book), (1, "sportybet"): Listing(book, dropped_s=30)}).is_empty()
     assert compare({(1, HOME): Listing(book, dropped_s=30), (1, "sportybet"): Listing(book)}).is_empty()
-    assert compare({(1, HOME): Listing(book), (1, "sportybet"): Listing({TOTAL: no_price(2)})})["platform_state"].to_list() == ["no_price"] * 2
+    assert (
+        compare({(1, HOME): Listing(book), (1, "sportybet"): Listing({TOTAL: no_price(2)})})["platform_state"].to_list()
+        == ["no_price"] * 2
+    )
 
 
 def test_prices_that_a_withdrawn_market_still_carries_are_none():
     """The history writes none; who gives them by mistake finds them nowhere."""
     stale = withdrawn(3).__class__((2000, 2000, 2000), "withdrawn")
-    scores = {("correct_score", "", "0:0"): offered(9000), ("correct_score", "", "1:0"): stale.__class__((7000,), "withdrawn")}
-    found = compare({(1, HOME): Listing({RESULT: stale, **scores}), (1, "bet9ja"): Listing({RESULT: offered(2000, 3000, 4000), **scores})})
+    scores = {
+        ("correct_score", "", "0:0"): offered(9000),
+        ("correct_score", "", "1:0"): stale.__class__((7000,), "withdrawn"),
+    }
+    found = compare(
+        {
+            (1, HOME): Listing({RESULT: stale, **scores}),
+            (1, "bet9ja"): Listing({RESULT: offered(2000, 3000, 4000), **scores}),
+        }
+    )
     assert found["outcome_key"].to_list() == ["0:0"]
 
 
 def test_outcomes_with_a_row_of_their_own_are_compared_when_the_vocabulary_names_them():
-    home = {("correct_score", "", "0:0"): offered(9000), ("correct_score", "", "1:0"): withdrawn(1), ("anytime_goalscorer", "", "7"): offered(3000)}
+    home = {
+        ("correct_score", "", "0:0"): offered(9000),
+        ("correct_score", "", "1:0"): withdrawn(1),
+        ("anytime_goalscorer", "", "7"): offered(3000),
+    }
     theirs = {
         ("correct_score", "", "0:0"): offered(8000),
         ("correct_score", "", "1:0"): offered(7000),
@@ -254,7 +329,10 @@ def test_outcomes_with_a_row_of_their_own_are_compared_when_the_vocabulary_names
 
 
 def test_an_outcome_without_a_name_is_refused():
-    world = {(1, HOME): Listing({TOTAL: offered(1900, 1900, 5000)}), (1, "bet9ja"): Listing({TOTAL: offered(1900, 1900)})}
+    world = {
+        (1, HOME): Listing({TOTAL: offered(1900, 1900, 5000)}),
+        (1, "bet9ja"): Listing({TOTAL: offered(1900, 1900)}),
+    }
     with pytest.raises(ValueError, match="no name is given for outcome 3 of market total_goals"):
         compare(world)
 
@@ -267,7 +345,10 @@ def test_two_listings_that_speak_for_one_platform_are_refused():
 
 
 def test_an_array_from_before_the_vocabulary_grew_ends_earlier():
-    world = {(1, HOME): Listing({RESULT: offered(2000, 3000)}), (1, "bet9ja"): Listing({RESULT: offered(2000, 3000, 4000)})}
+    world = {
+        (1, HOME): Listing({RESULT: offered(2000, 3000)}),
+        (1, "bet9ja"): Listing({RESULT: offered(2000, 3000, 4000)}),
+    }
     found = compare(world)
     assert row(found, "away", "bet9ja")["home_state"] == "no_price"
     assert row(found, "home", "bet9ja")["comparable"]
@@ -277,8 +358,12 @@ def test_the_columns_are_those_of_the_tables_and_those_that_are_read_from_them()
     _, _, columns = current_prices.TABLE_VIEWS[current_prices.COMPARISON_TABLE]
     assert dict(columns) == {**COMPARISON_SCHEMA, **current_prices.STAMPS_SCHEMA}
     named = {"market_key", "specifier", "outcome"}
-    assert {column.name for column in PriceComparison.__table__.columns} == (set(COMPARED_LINES_SCHEMA) - named) | {"line_id"}
-    assert {column.name for column in ComparedListing.__table__.columns} == set(COMPARED_LISTINGS_SCHEMA) | set(current_prices.STAMPS_SCHEMA)
+    assert {column.name for column in PriceComparison.__table__.columns} == (set(COMPARED_LINES_SCHEMA) - named) | {
+        "line_id"
+    }
+    assert {column.name for column in ComparedListing.__table__.columns} == set(COMPARED_LISTINGS_SCHEMA) | set(
+        current_prices.STAMPS_SCHEMA
+    )
 
 
 def place_in(values: list[Any] | None, place: int) -> Any:
@@ -293,19 +378,32 @@ def shown(world: World) -> list[Row]:
     """The rows of a comparison as they follow from what is stored, walked through in plain Python."""
     markets, listings = frames(world)
     limits = {"platforms": PLATFORMS, "max_skew_s": SKEW_S}
-    seen = {(each["sr_id"], each["platform"]): each for each in compare_listings(listings, **limits).iter_rows(named=True)}
-    names = {(key, ordinal): outcome for key, ordinal, outcome in OUTCOMES.select("market_key", "ordinal", "outcome_key").iter_rows()}
+    seen = {
+        (each["sr_id"], each["platform"]): each for each in compare_listings(listings, **limits).iter_rows(named=True)
+    }
+    names = {
+        (key, ordinal): outcome
+        for key, ordinal, outcome in OUTCOMES.select("market_key", "ordinal", "outcome_key").iter_rows()
+    }
     found = []
     for line in compare_lines(markets, listings, OUTCOMES, SETS, **limits).iter_rows(named=True):
         theirs = seen[line["sr_id"], line["platform"]]
         n = max(len(line[f"{side}_odds_milli"] or ()) for side in ("home", "platform"))
-        for place in range(max(n, *(each.bit_length() for each in (line["home_off_mask"] or 0, line["platform_off_mask"] or 0)))):
+        for place in range(
+            max(n, *(each.bit_length() for each in (line["home_off_mask"] or 0, line["platform_off_mask"] or 0)))
+        ):
             milli = {side: place_in(line[f"{side}_odds_milli"], place) for side in ("home", "platform")}
             off = {side: is_set(line[f"{side}_off_mask"], place) for side in ("home", "platform")}
             if not any(off.values()) and all(each is None for each in milli.values()):
                 continue
             states = {
-                f"{side}_state": "suspended" if off[side] else "offered" if milli[side] else "withdrawn" if gone == "withdrawn" else "no_price"
+                f"{side}_state": "suspended"
+                if off[side]
+                else "offered"
+                if milli[side]
+                else "withdrawn"
+                if gone == "withdrawn"
+                else "no_price"
                 for side, gone in (("home", line["home_state"]), ("platform", line["platform_state"]))
             }
             comparable = theirs["comparable"] and set(states.values()) == {"offered"}
@@ -314,7 +412,18 @@ def shown(world: World) -> list[Row]:
             margins = [line["home_margin"], line["platform_margin"]]
             found.append(
                 {
-                    **{name: line[name] for name in ("sr_id", "market_key", "specifier", "platform", "home_margin", "platform_margin", "arb")},
+                    **{
+                        name: line[name]
+                        for name in (
+                            "sr_id",
+                            "market_key",
+                            "specifier",
+                            "platform",
+                            "home_margin",
+                            "platform_margin",
+                            "arb",
+                        )
+                    },
                     "outcome_key": line["outcome"] or names[line["market_key"], place + 1],
                     "as_of": theirs["as_of"],
                     **{f"{side}_odds": each and each / 1000 for side, each in milli.items()},
@@ -326,7 +435,9 @@ def shown(world: World) -> list[Row]:
                     "diff_abs": (milli["home"] - milli["platform"]) / 1000 if comparable else None,
                     "diff_rel": milli["home"] / milli["platform"] - 1 if comparable else None,
                     **{
-                        f"fair_{side}_prob": 1000 / milli[side] * line[f"{side}_share"] if milli[side] and line[f"{side}_share"] else None
+                        f"fair_{side}_prob": 1000 / milli[side] * line[f"{side}_share"]
+                        if milli[side] and line[f"{side}_share"]
+                        else None
                         for side in ("home", "platform")
                     },
                     "best_platform": place_in(line["best_platform"], place),
@@ -353,7 +464,9 @@ def test_a_line_is_stored_when_it_shows_an_outcome_and_once(world: World):
     assert stored.schema == pl.Schema(COMPARED_LINES_SCHEMA)
     assert not stored.select("sr_id", "market_key", "specifier", "outcome", "platform").is_duplicated().any()
     markets = ["sr_id", "market_key", "specifier", "platform"]
-    assert_frame_equal(stored.select(markets).unique().sort(markets), compare(world).select(markets).unique().sort(markets))
+    assert_frame_equal(
+        stored.select(markets).unique().sort(markets), compare(world).select(markets).unique().sort(markets)
+    )
 
 
 def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
@@ -368,7 +481,9 @@ def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
     _, listings = frames(world)
     found = compare_listings(listings, platforms=PLATFORMS, max_skew_s=SKEW_S).sort("sr_id", "platform")
     assert found.schema == pl.Schema(COMPARED_LISTINGS_SCHEMA)
-    assert found.select("sr_id", "platform", "comparable", "answered_at", "home_answered_at", "skew_s", "dropped_at", "as_of").rows() == [
+    assert found.select(
+        "sr_id", "platform", "comparable", "answered_at", "home_answered_at", "skew_s", "dropped_at", "as_of"
+    ).rows() == [
         (7, "bet9ja", True, ago(130), ago(10), 120, None, ago(10)),
         (7, HOME, False, ago(10), ago(10), None, None, ago(10)),
         (7, "sportybet", False, ago(131), ago(10), 121, None, ago(10)),
@@ -382,7 +497,9 @@ def test_listings_say_when_they_were_seen_and_whether_they_are_comparable():
 @given(world=worlds(), seed=st.integers(0, 99))
 def test_order_and_repetition_of_rows_change_nothing(world: World, seed: int):
     markets, listings = frames(world)
-    found = build_price_comparison(disordered(markets, seed), disordered(listings, seed), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S)
+    found = build_price_comparison(
+        disordered(markets, seed), disordered(listings, seed), OUTCOMES, SETS, platforms=PLATFORMS, max_skew_s=SKEW_S
+    )
     assert_frame_equal(found.sort(COMPARISON_KEY), compare(world), check_exact=True)
 
 
@@ -391,7 +508,16 @@ def test_fixtures_and_competitors_that_are_left_out_change_no_row_of_the_others(
     found = compare(world)
     alone = {key: listing for key, listing in world.items() if key[0] == 1}
     assert_frame_equal(compare(alone), found.filter(sr_id=1), check_exact=True)
-    of_pair = ["best_platform", "best_odds", "home_is_best", "home_tied_best", "rank_home", "cross_book_sum_inverse", "arb", "as_of"]
+    of_pair = [
+        "best_platform",
+        "best_odds",
+        "home_is_best",
+        "home_tied_best",
+        "rank_home",
+        "cross_book_sum_inverse",
+        "arb",
+        "as_of",
+    ]
     pair = compare(world, platforms=(HOME, "bet9ja"))
     assert_frame_equal(pair.drop(of_pair), found.filter(platform="bet9ja").drop(of_pair), check_exact=True)
 
@@ -401,7 +527,13 @@ def test_what_must_hold_of_any_rows(world: World):
     found = compare(world)
     assert not found.select(COMPARISON_KEY).is_duplicated().any()
     comparable = found.filter("comparable")
-    assert comparable.select("home_odds", "platform_odds", "diff_abs", "best_odds", "rank_home").null_count().sum_horizontal().item() == 0
+    assert (
+        comparable.select("home_odds", "platform_odds", "diff_abs", "best_odds", "rank_home")
+        .null_count()
+        .sum_horizontal()
+        .item()
+        == 0
+    )
     assert (comparable["best_odds"] >= comparable["home_odds"]).all()
     best = comparable.filter(pl.col("best_platform") == pl.col("platform"))
     assert (best["best_odds"] == best["platform_odds"]).all()
@@ -412,7 +544,10 @@ def test_what_must_hold_of_any_rows(world: World):
     for side in ("home", "platform"):
         probabilities = found[f"fair_{side}_prob"].drop_nulls()
         assert probabilities.is_between(0, 1, closed="none").all()
-        assert found.filter(pl.col(f"{side}_state") == "suspended")[f"{side}_margin"].null_count() == (found[f"{side}_state"] == "suspended").sum()
+        assert (
+            found.filter(pl.col(f"{side}_state") == "suspended")[f"{side}_margin"].null_count()
+            == (found[f"{side}_state"] == "suspended").sum()
+        )
 
 
 @given(first_s=st.integers(-150, 150), second_s=st.integers(-150, 150))

@@ -55,7 +55,13 @@ class World:
     def keys(self) -> list[str]:
         return [format_hour_key(hour) for hour in self.hours]
 
-    def again(self, pipeline: Pipeline | None = None, first: datetime | None = None, last: datetime | None = None, **options: Any) -> BackfillReport:
+    def again(
+        self,
+        pipeline: Pipeline | None = None,
+        first: datetime | None = None,
+        last: datetime | None = None,
+        **options: Any,
+    ) -> BackfillReport:
         return run(pipeline or self.pipeline, first or self.first, last or self.last, **options)
 
     def other(self, **replaced: Any) -> Pipeline:
@@ -80,7 +86,9 @@ class World:
 
 def run(pipeline: Pipeline, first: datetime | None, last: datetime | None, **options: Any) -> BackfillReport:
     with dg.DagsterInstance.ephemeral() as instance:
-        report = run_backfill(pipeline, instance, plan_hours(pipeline, first, last), Console(file=io.StringIO()), **options)
+        report = run_backfill(
+            pipeline, instance, plan_hours(pipeline, first, last), Console(file=io.StringIO()), **options
+        )
         runs = instance.get_runs()
     assert {run.status for run in runs} <= {dg.DagsterRunStatus.SUCCESS} or report.failed
     return report
@@ -107,7 +115,10 @@ def due_keys(hours: list[PlannedHour]) -> dict[str, set[DueReason]]:
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Every test leaves it as it was: all hours derived."""
     epoch = datetime.now(UTC) - timedelta(hours=HOURS + 1)
-    with SimulatorProcess(3, 5, epoch=epoch) as simulator, pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make:
+    with (
+        SimulatorProcess(3, 5, epoch=epoch) as simulator,
+        pipelines(postgres, tmp_path_factory.mktemp("backfill")) as make,
+    ):
         pipeline = land_hours(make, simulator, HOURS)
         hours = sorted({m.partition_hour for m in pipeline.landing.list_cycles()})
         assert len(hours) == HOURS
@@ -119,7 +130,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 def test_what_is_marked_is_what_the_plan_expects(world: World):
     products = list_products(world.pipeline)
     assert len({m.scope for m in world.pipeline.landing.list_cycles()} | {Scope.FULL}) == 1
-    expected = {(p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.list_cycles() for p in products}
+    expected = {
+        (p.schema, m.partition_hour, m.cycle_id, p.name) for m in world.pipeline.landing.list_cycles() for p in products
+    }
     assert marks(world.pipeline).keys() == expected
 
 
@@ -155,7 +168,11 @@ def test_core_and_mart_of_a_day_in_one_run_are_those_of_single_runs_and_each_che
 def figures_by_day(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Any]:
     """Return the row counts that an asset told of, by partition."""
     records = instance.fetch_materializations(key, limit=100).records
-    return {str(r.partition_key): r.asset_materialization.metadata["dagster/row_count"].value for r in reversed(records) if r.asset_materialization}
+    return {
+        str(r.partition_key): r.asset_materialization.metadata["dagster/row_count"].value
+        for r in reversed(records)
+        if r.asset_materialization
+    }
 
 
 def checks_of_run(instance: dg.DagsterInstance, run_id: str) -> dict[str, list[str | None]]:
@@ -192,7 +209,9 @@ def test_only_what_failed_is_derived_when_the_day_is_replayed_again(world: World
 def test_hours_that_stand_are_left_alone_without_a_run(world: World):
     before = marks(world.pipeline)
     with dg.DagsterInstance.ephemeral() as instance:
-        report = run_backfill(world.pipeline, instance, plan_hours(world.pipeline, world.first, world.last), Console(file=io.StringIO()))
+        report = run_backfill(
+            world.pipeline, instance, plan_hours(world.pipeline, world.first, world.last), Console(file=io.StringIO())
+        )
         assert instance.get_runs() == []
     assert (report.done, report.up_to_date, report.is_complete) == ([], world.keys, True)
     assert marks(world.pipeline) == before
@@ -221,7 +240,9 @@ def test_odds_are_as_fresh_as_before_when_their_hour_was_derived_again_and_nothi
     def standing() -> tuple[list[Any], list[datetime | None]]:
         with world.pipeline.connect() as conn:
             rows = conn.execute("select cycle_id, product, n_rows from core.cycle_products order by 1, 2").fetchall()
-            newest = conn.execute("select max(observed_at) from core.captures join ops.listing_ids using (listing_id) group by platform").fetchall()
+            newest = conn.execute(
+                "select max(observed_at) from core.captures join ops.listing_ids using (listing_id) group by platform"
+            ).fetchall()
             fresh = [data_freshness.read_last_odds(conn, platform) for platform in world.pipeline.platforms]
         assert set(fresh) == {at for (at,) in newest}
         return rows, fresh
@@ -267,14 +288,18 @@ def test_an_hour_whose_landing_is_gone_is_refused_and_named_and_its_rows_stay(wo
     (manifest,) = world.pipeline.landing.list_cycles(hour=lost_hour)
     with world.moved_away(world.folder(lost_hour)):
         report = world.again(newer)
-    assert report.refused == {format_hour_key(lost_hour): f"cycle {manifest.cycle_id} is no longer in the landing; its rows stay as they are"}
+    assert report.refused == {
+        format_hour_key(lost_hour): f"cycle {manifest.cycle_id} is no longer in the landing; its rows stay as they are"
+    }
     assert report.done == [key for key in world.keys if key != format_hour_key(lost_hour)]
     assert not report.is_complete
     assert not report.is_empty_handed
     after = marks(world.pipeline)
     untouched = {mark for mark in before if before[mark] == after.get(mark)}
     assert {mark[1] for mark in untouched} == {lost_hour}
-    assert {mark[-1] for mark in before if mark[1] == lost_hour and mark not in untouched} <= {"coverage"}, "it rests on earlier hours too"
+    assert {mark[-1] for mark in before if mark[1] == lost_hour and mark not in untouched} <= {"coverage"}, (
+        "it rests on earlier hours too"
+    )
     assert world.again().is_complete, "back to this parser"
     assert content_hashes(world.pipeline) == world.content
 
@@ -320,7 +345,11 @@ def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_der
         path.write_text("{")
         report = world.again()
         (hour,) = [hour for hour in plan_hours(world.pipeline) if hour.lost_cycles]
-        assert (hour.begins_at, hour.gone_cycles, [(found.cycle_id, found.is_stale) for found in hour.damaged_cycles]) == (
+        assert (
+            hour.begins_at,
+            hour.gone_cycles,
+            [(found.cycle_id, found.is_stale) for found in hour.damaged_cycles],
+        ) == (
             damaged,
             (),
             [(manifest.cycle_id, True)],
@@ -329,9 +358,16 @@ def test_an_hour_whose_manifest_cannot_be_read_is_refused_and_the_others_are_der
             assert list(find_unfinished_work(instance, world.pipeline, []).refused_hours) == [format_hour_key(damaged)]
         path.unlink()
     assert list(report.refused) == [format_hour_key(damaged)]
-    assert f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest" in report.refused[format_hour_key(damaged)]
+    assert (
+        f"cycle {manifest.cycle_id} cannot be read in the landing: {path} is not a manifest"
+        in report.refused[format_hour_key(damaged)]
+    )
     assert "Its rows stay as they are" in report.refused[format_hour_key(damaged)]
-    assert (report.done, report.empty, report.failed) == ([key for key in world.keys if key != format_hour_key(damaged)], [], {})
+    assert (report.done, report.empty, report.failed) == (
+        [key for key in world.keys if key != format_hour_key(damaged)],
+        [],
+        {},
+    )
     assert not report.is_complete
     assert not report.is_empty_handed, "the command ends with 3"
     assert world.again().done == world.keys[1:], "and the marts after it, which carry what it discovered"
@@ -399,7 +435,10 @@ def test_spans_are_of_one_day_and_of_equal_size_and_hold_every_hour_once():
     cut = split_into_spans("core", hours, max_hours=12)
     assert [len(span.hours) for span in cut] == [12, 12, 9]
     assert [hour for span in cut for hour in span.hours] == hours
-    assert [span.hours[0] for span in split_into_spans("core", hours[:6], excluded_hours=[hours[0] - timedelta(hours=1), hours[3]])] == [
+    assert [
+        span.hours[0]
+        for span in split_into_spans("core", hours[:6], excluded_hours=[hours[0] - timedelta(hours=1), hours[3]])
+    ] == [
         hours[0],
         hours[3],
     ]

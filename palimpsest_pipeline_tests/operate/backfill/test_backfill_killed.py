@@ -55,12 +55,19 @@ class World:
         command = [*PALIMPSEST, "backfill", format_hour_key(self.first), format_hour_key(self.last), "--json", *words]
         settings = self.pipeline.settings.to_environment()
         return subprocess.Popen(
-            command, cwd=self.folder, env=environment(self.folder, **settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            cwd=self.folder,
+            env=environment(self.folder, **settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def n_marks(self) -> int:
         with self.pipeline.connect() as conn:
-            return conn.execute("select (select count(*) from core.cycle_products) + (select count(*) from mart.cycle_products)").fetchone()[0]
+            return conn.execute(
+                "select (select count(*) from core.cycle_products) + (select count(*) from mart.cycle_products)"
+            ).fetchone()[0]
 
 
 def until(holds: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
@@ -93,13 +100,19 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         report = run(landed, hours[0], hours[-1])
         assert (len(report.done), report.is_complete) == (HOURS, True), report.describe_failures()
         settings = landed.settings.model_copy(
-            update={"heartbeat_s": 1.0, "silent_after_s": 5.0, "dagster_database_url": SecretStr(postgres.build_url("backfill_dagster"))}
+            update={
+                "heartbeat_s": 1.0,
+                "silent_after_s": 5.0,
+                "dagster_database_url": SecretStr(postgres.build_url("backfill_dagster")),
+            }
         )
         yield World(Pipeline(settings), folder, hours[0], hours[-1], content_hashes(landed))
     postgres.drop_database("backfill_dagster")
 
 
-def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
     everything = world.n_marks()
     drop_derived(world.pipeline)
     rng = Random(os.getpid())
@@ -119,7 +132,9 @@ def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was
         process.communicate(timeout=PATIENCE_S)
         until(lambda: not any(child.is_running() for child in children))
         after = marks(world.pipeline)
-        assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core"), "what stands is not derived again"
+        assert all(after[mark] == at for mark, at in before.items() if mark[0] == "core"), (
+            "what stands is not derived again"
+        )
         return process.returncode
 
     assert begun_and_hit(signal.SIGKILL, worker=False) == -signal.SIGKILL

@@ -46,7 +46,10 @@ NO_MARGIN = "match_result_1up"
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("PALIMPSEST_FULL_CYCLE_MINUTE", "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is no setting, but PALIMPSEST_FULL_CYCLE_MINUTES is"),
+        (
+            "PALIMPSEST_FULL_CYCLE_MINUTE",
+            "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is no setting, but PALIMPSEST_FULL_CYCLE_MINUTES is",
+        ),
         ("palimpsest_betpawa_base_url", "(environment) is no setting, but PALIMPSEST_BETPAWA__BASE_URL is"),
         ("PALIMPSEST_ZZZZ", "PALIMPSEST_ZZZZ (environment) is no setting. `palimpsest settings` prints them all"),
     ],
@@ -57,7 +60,10 @@ def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: st
     assert says in found.detail
 
 
-@pytest.mark.parametrize("name", ["PALIMPSEST_BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_BETPAWA", "PALIMPSEST_PG_USER", "HOME"])
+@pytest.mark.parametrize(
+    "name",
+    ["PALIMPSEST_BETPAWA__HEADERS__X", "palimpsest_home_dir", "PALIMPSEST_BETPAWA", "PALIMPSEST_PG_USER", "HOME"],
+)
 def test_a_name_that_is_a_setting_is_fine_however_it_is_written(name: str, tmp_path: Path):
     assert check_settings(SETTINGS, {name: "x"}, tmp_path / ".env").ok
 
@@ -80,11 +86,15 @@ def test_what_kubernetes_sets_for_a_service_is_named_and_no_fault(tmp_path: Path
     assert found.ok
     assert found.detail.startswith("warning: ")
     assert all(f"{name} (environment) is set by Kubernetes" in found.detail for name in set_by_it)
-    assert not check_settings(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, "somebody meant PALIMPSEST_UI_PORT"
+    assert not check_settings(SETTINGS, {"PALIMPSEST_PORT": "3000"}, tmp_path / ".env").ok, (
+        "somebody meant PALIMPSEST_UI_PORT"
+    )
 
 
 @pytest.mark.parametrize(("max_concurrent_runs", "warned"), [(1, True), (3, True), (4, False)])
-def test_so_few_runs_at_a_time_that_a_scrape_may_wait_are_told_and_no_fault(max_concurrent_runs: int, warned: bool, tmp_path: Path):
+def test_so_few_runs_at_a_time_that_a_scrape_may_wait_are_told_and_no_fault(
+    max_concurrent_runs: int, warned: bool, tmp_path: Path
+):
     few = SETTINGS.model_copy(update={"max_concurrent_runs": max_concurrent_runs})
     found = check_settings(few, {}, tmp_path / ".env")
     assert found.ok
@@ -97,7 +107,10 @@ def test_the_variable_of_the_servers_user_is_known():
 
 def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
-    assert "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is" in check_settings(SETTINGS, {}, tmp_path / ".env").detail
+    assert (
+        "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is"
+        in check_settings(SETTINGS, {}, tmp_path / ".env").detail
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +148,9 @@ def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[P
     def look(*channels: str) -> Finding:
         return stores.check_alerts(world[0].settings.model_copy(update={"alert_channels": list(channels)}))
 
-    assert look().detail.startswith("told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted; ")
+    assert look().detail.startswith(
+        "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted; "
+    )
     fine = look(f"{__name__}:Pager")
     assert fine.ok
     assert fine.detail.startswith("told by pager; ")
@@ -144,7 +159,9 @@ def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[P
     assert f"{__name__}:Pagr cannot be made: AttributeError" in found.detail
     assert "nowhere.pager:Pager cannot be made: ModuleNotFoundError" in found.detail
     assert f"{__name__}:Mute cannot be made: AttributeError" in found.detail
-    assert found.detail.endswith("name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile")
+    assert found.detail.endswith(
+        "name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile"
+    )
 
 
 def test_a_folder_that_cannot_be_written_is_told_also_when_it_is_not_there_yet(tmp_path: Path):
@@ -166,7 +183,11 @@ def test_what_hangs_and_what_breaks_keeps_nothing_else_from_being_seen():
     def breaks(_: Settings) -> Finding:
         raise RuntimeError("of\nno use")
 
-    looks = {"slow": hangs, "broken": breaks, "fine": lambda _: [Finding("fine", True, "1"), Finding("fine too", True, "2")]}
+    looks = {
+        "slow": hangs,
+        "broken": breaks,
+        "fine": lambda _: [Finding("fine", True, "1"), Finding("fine too", True, "2")],
+    }
     found = run_checks(SETTINGS, looks, timeout_s=2)
     release.set()
     assert [(f.name, f.ok) for f in found] == [("slow", False), ("broken", False), ("fine", True), ("fine too", True)]
@@ -178,7 +199,9 @@ def test_what_hangs_and_what_breaks_keeps_nothing_else_from_being_seen():
 
 
 @pytest.fixture(scope="module")
-def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, dg.DagsterInstance]]:
+def world(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Pipeline, dg.DagsterInstance]]:
     """A pipeline with a schema, and an instance with tables of its own on the same server."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make, pytest.MonkeyPatch.context() as patched:
         patched.setenv("DAGSTER_HOME", "")
@@ -188,7 +211,9 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         )  # an instance is opened by its address in the environment
         postgres.create_database("doctor_dagster")
         pipeline = make()
-        settings = pipeline.settings.model_copy(update={"dagster_database_url": SecretStr(postgres.build_url("doctor_dagster"))})
+        settings = pipeline.settings.model_copy(
+            update={"dagster_database_url": SecretStr(postgres.build_url("doctor_dagster"))}
+        )
         with open_instance(settings) as instance:
             yield replace(pipeline, settings=settings), instance
         postgres.drop_database("doctor_dagster")
@@ -203,7 +228,9 @@ def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg
     assert stores.check_database(settings).detail.startswith("Postgres 18, schema up to date at revision 00")
     assert stores.check_clock(settings).ok
     found = named(orchestration.check_dagster(settings))
-    assert {name: f.ok for name, f in found.items()} == dict.fromkeys(("dagster", "daemons", "schedules", "ticks", "runs"), True)
+    assert {name: f.ok for name, f in found.items()} == dict.fromkeys(
+        ("dagster", "daemons", "schedules", "ticks", "runs"), True
+    )
     assert "storage at revision" in found["dagster"].detail
     assert "`palimpsest up`" in found["daemons"].detail
     assert "full_cycle_schedule" in found["schedules"].detail.partition("off: ")[2], "off, and that is not bad"
@@ -212,7 +239,9 @@ def test_databases_that_are_as_they_should_be_are_fine(world: tuple[Pipeline, dg
 def test_a_database_that_nobody_answers_for_is_told_for_both(tmp_path: Path):
     url = "postgresql://me:hunter2@127.0.0.1:1/x"
     settings = load_settings(home_dir=tmp_path, database_url=url, dagster_database_url=f"{url}_dagster")
-    found = named([stores.check_database(settings), stores.check_clock(settings), *orchestration.check_dagster(settings)])
+    found = named(
+        [stores.check_database(settings), stores.check_clock(settings), *orchestration.check_dagster(settings)]
+    )
     assert {name for name, f in found.items() if not f.ok} == {"database", "dagster"}
     assert "PALIMPSEST_DAGSTER_DATABASE_URL" in found["dagster"].detail
     assert all("hunter2" not in f.detail for f in found.values())
@@ -232,10 +261,16 @@ def test_an_embedded_server_that_does_not_run_is_not_started(tmp_path: Path):
     assert not (tmp_path / "home").exists()
 
 
-def test_dagsters_tables_are_not_made_by_looking(world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path):
+def test_dagsters_tables_are_not_made_by_looking(
+    world: tuple[Pipeline, dg.DagsterInstance], postgres: EmbeddedPostgres, tmp_path: Path
+):
     postgres.create_database("doctor_empty")
     url = postgres.build_url("doctor_empty")
-    found = named(orchestration.check_dagster(load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)))
+    found = named(
+        orchestration.check_dagster(
+            load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
+        )
+    )
     assert "holds no tables of Dagster's" in found["dagster"].detail
     with psycopg.connect(postgres.build_libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
@@ -251,7 +286,15 @@ def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world
         ended = {"started_at": hour, "finished_at": hour + timedelta(minutes=10), "status": "completed"}
         insert(conn, "ops.scrape_batches", {"cycle_id": 7, "scope": "full", "partition_hour": hour, **ended})
         insert(conn, "ops.scrape_runs", {"cycle_id": 7, "platform": "bet9ja", "bytes": 1, **ended})
-        record_failure(conn, "tournaments", 7, landing_digest="digest", parser_version="p", mapping_version="m", error="ValueError: no such name")
+        record_failure(
+            conn,
+            "tournaments",
+            7,
+            landing_digest="digest",
+            parser_version="p",
+            mapping_version="m",
+            error="ValueError: no such name",
+        )
         conn.commit()
         found = stores.check_derived_products(pipeline.settings)
         for table in ("ops.scrape_runs", "ops.scrape_batches", "ops.landed_cycles", "ops.cycle_failures"):
@@ -286,12 +329,20 @@ def state(instance: dg.DagsterInstance, name: str, status: InstigatorStatus) -> 
     return made
 
 
-def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
+def test_a_sensor_that_should_be_on_and_is_off_is_told_and_so_is_a_tick_that_failed(
+    world: tuple[Pipeline, dg.DagsterInstance],
+):
     pipeline, instance = world
     made = state(instance, "dead_runs", InstigatorStatus.STOPPED)
     error = SerializableErrorInfo("outer", [], "Outer", SerializableErrorInfo("no luck\nat all", [], "Inner"))
     tick = TickData(
-        made.instigator_origin_id, "dead_runs", InstigatorType.SENSOR, TickStatus.FAILURE, 1_700_000_000.0, error=error, selector_id=made.selector_id
+        made.instigator_origin_id,
+        "dead_runs",
+        InstigatorType.SENSOR,
+        TickStatus.FAILURE,
+        1_700_000_000.0,
+        error=error,
+        selector_id=made.selector_id,
     )
     instance.create_tick(tick)
     found = named(orchestration.check_dagster(pipeline.settings))
@@ -318,7 +369,11 @@ def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.Da
 
     def beats(age_s: float, errors: list[SerializableErrorInfo]) -> Finding:
         for name in instance.get_required_daemon_types():
-            instance.add_daemon_heartbeat(DaemonHeartbeat(now - (age_s if name == "SENSOR" else 0), name, None, errors if name == "SENSOR" else []))
+            instance.add_daemon_heartbeat(
+                DaemonHeartbeat(
+                    now - (age_s if name == "SENSOR" else 0), name, None, errors if name == "SENSOR" else []
+                )
+            )
         return orchestration.check_daemons(pipeline.settings, instance)
 
     assert beats(10, []).ok
@@ -339,7 +394,9 @@ def test_a_run_whose_process_died_is_told(world: tuple[Pipeline, dg.DagsterInsta
     run = instance.create_run_for_job(some_job, status=dg.DagsterRunStatus.STARTED)
     with pipeline.connect() as conn:
         run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess(run.run_id, "some_job", "a-host", 42))
-    assert orchestration.check_runs(pipeline.settings, instance) == Finding("runs", True, "1 under way, 0 queued, none dead")
+    assert orchestration.check_runs(pipeline.settings, instance) == Finding(
+        "runs", True, "1 under way, 0 queued, none dead"
+    )
     with pipeline.connect() as conn:
         conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '1 hour'")
     asked = pipeline.settings.model_copy(update={"silent_after_s": 0})  # the server may have been started a moment ago
@@ -369,7 +426,9 @@ def test_definitions_can_be_loaded():
 )
 def test_an_answer_of_a_platform_says_no_more_than_it_proves(status: int | None, ok: bool, says: str):
     now = datetime.now(UTC)
-    answer = Answer(Request(Platform.BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route")
+    answer = Answer(
+        Request(Platform.BETPAWA, PayloadKind.TREE, "/"), 1, now, now, now, status, {}, None, failure_detail="no route"
+    )
     found = platform_hosts.judge_answer(Platform.BETPAWA, "https://x", answer)
     assert (found.name, found.ok) == ("platform betpawa", ok)
     assert says in found.detail

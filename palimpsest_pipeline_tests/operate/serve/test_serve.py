@@ -55,7 +55,9 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def served(known: KnownProcess, tmp_path: Path) -> service_record.ServiceRecord:
-    return service_record.ServiceRecord(known, {service_record.DAEMON: known}, "http://127.0.0.1:3000", str(tmp_path / "private"))
+    return service_record.ServiceRecord(
+        known, {service_record.DAEMON: known}, "http://127.0.0.1:3000", str(tmp_path / "private")
+    )
 
 
 # --- what is written down ----------------------------------------------------------------------------------------------------------------
@@ -73,7 +75,9 @@ def test_what_serves_is_remembered_until_its_processes_are_gone(tmp_path: Path, 
     service_record.check_not_serving(tmp_path)
 
 
-def test_children_of_a_dead_supervisor_are_remembered_and_do_not_forbid_a_new_one(tmp_path: Path, sleeper: subprocess.Popen[bytes]):
+def test_children_of_a_dead_supervisor_are_remembered_and_do_not_forbid_a_new_one(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+):
     dead = KnownProcess(sleeper.pid, KnownProcess.from_pid(sleeper.pid).created_at - 3600)
     serving = served(dead, tmp_path).with_child(service_record.CODE_SERVER, KnownProcess.from_pid(sleeper.pid))
     service_record.write_record(tmp_path, serving)
@@ -89,7 +93,10 @@ def test_a_file_that_cannot_be_read_names_no_process(tmp_path: Path, written: st
 
 def test_how_long_to_wait_is_asked_once(tmp_path: Path):
     service_record.request_stop(tmp_path, 7)
-    assert [service_record.take_requested_wait_s(tmp_path, 30), service_record.take_requested_wait_s(tmp_path, 30)] == [7, 30]
+    assert [service_record.take_requested_wait_s(tmp_path, 30), service_record.take_requested_wait_s(tmp_path, 30)] == [
+        7,
+        30,
+    ]
 
 
 # --- children ----------------------------------------------------------------------------------------------------------------------------
@@ -114,17 +121,24 @@ def install_command(folder: Path, name: str, code: str) -> None:
     (metadata / "entry_points.txt").write_text(f"[console_scripts]\n{name} = {name}:main\n")
 
 
-def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(children, "FIRST_PAUSE_S", 0.0)
     monkeypatch.setattr(children, "MAX_DEATHS", 2)
     install_command(tmp_path, "dying", "def main():\n    raise SystemExit('no such luck')\n")
     said: list[str] = []
-    found = children.ChildProcesses(tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append)
+    found = children.ChildProcesses(
+        tmp_path, tmp_path, {"daemon": ("dying",)}, {"PYTHONPATH": str(tmp_path)}, tmp_path, said.append
+    )
     (tmp_path / "code.sock").touch()
     listener = listening(tmp_path)
     with (
         listener,
-        pytest.raises(service_record.ServeError, match=r"the daemon died 2 times in 5 minutes: no such luck \(all of it in .*daemon.log\)"),
+        pytest.raises(
+            service_record.ServeError,
+            match=r"the daemon died 2 times in 5 minutes: no such luck \(all of it in .*daemon.log\)",
+        ),
     ):
         until_dead(found)
     assert [line.split(":")[0] for line in said] == ["the daemon ended with code 1, is started again in 0 s"]
@@ -201,10 +215,26 @@ def test_the_last_words_of_a_log_are_those_since_its_process_began(tmp_path: Pat
 
 
 def told(location: dict[str, Any] | None, beat: float | None) -> dict[str, Any]:
-    entries = [] if location is None else [{"name": "palimpsest_pipeline", "loadStatus": "LOADED", "locationOrLoadError": location}]
+    entries = (
+        []
+        if location is None
+        else [{"name": "palimpsest_pipeline", "loadStatus": "LOADED", "locationOrLoadError": location}]
+    )
     beats = [
-        {"daemonType": "SENSOR", "required": True, "healthy": True, "lastHeartbeatTime": beat, "lastHeartbeatErrors": []},
-        {"daemonType": "OTHER", "required": False, "healthy": None, "lastHeartbeatTime": None, "lastHeartbeatErrors": []},
+        {
+            "daemonType": "SENSOR",
+            "required": True,
+            "healthy": True,
+            "lastHeartbeatTime": beat,
+            "lastHeartbeatErrors": [],
+        },
+        {
+            "daemonType": "OTHER",
+            "required": False,
+            "healthy": None,
+            "lastHeartbeatTime": None,
+            "lastHeartbeatErrors": [],
+        },
     ]
     health = {"daemonHealth": {"allDaemonStatuses": beats}}
     return {"workspaceOrError": {"__typename": "Workspace", "locationEntries": entries}, "instance": health}
@@ -227,7 +257,9 @@ def told(location: dict[str, Any] | None, beat: float | None) -> dict[str, Any]:
         ({"__typename": "PythonError", "message": "it alone", "errorChain": []}, False, "it alone"),
     ],
 )
-def test_definitions_are_loaded_when_there_are_some_and_none_has_an_error(location: dict[str, Any] | None, loaded: bool, error: str | None):
+def test_definitions_are_loaded_when_there_are_some_and_none_has_an_error(
+    location: dict[str, Any] | None, loaded: bool, error: str | None
+):
     answer = readiness.parse_readiness(told(location, 1000.0))
     assert (answer.is_loaded, answer.error) == (loaded, error)
 
@@ -245,7 +277,9 @@ def some_job() -> None:
     pass
 
 
-def under_way(instance: dg.DagsterInstance, socket: str | None, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterRun:
+def under_way(
+    instance: dg.DagsterInstance, socket: str | None, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED
+) -> dg.DagsterRun:
     tags = {} if socket is None else {GRPC_INFO_TAG: json.dumps({"host": "localhost", "socket": socket})}
     return instance.create_run_for_job(some_job, tags=tags, status=status, remote_job_origin=ORIGIN)
 
@@ -268,11 +302,19 @@ def test_a_run_that_is_over_in_time_is_not_asked_to_end(tmp_path: Path, monkeypa
 def test_a_run_that_is_not_over_in_time_is_asked_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with dg.DagsterInstance.ephemeral() as instance:
         run = under_way(instance, SOCKET)
-        monkeypatch.setattr(instance.run_launcher, "terminate", lambda run_id: instance.report_run_canceled(instance.get_run_by_id(run_id)))
-        assert end(instance, 0, tmp_path) == [f"asking to end: run {run.run_id[:8]} (some_job); what had arrived is kept"]
+        monkeypatch.setattr(
+            instance.run_launcher,
+            "terminate",
+            lambda run_id: instance.report_run_canceled(instance.get_run_by_id(run_id)),
+        )
+        assert end(instance, 0, tmp_path) == [
+            f"asking to end: run {run.run_id[:8]} (some_job); what had arrived is kept"
+        ]
 
 
-def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     with dg.DagsterInstance.ephemeral() as instance:
         at_work, waits = under_way(instance, SOCKET), under_way(instance, SOCKET)
         ended: list[str] = []
@@ -285,7 +327,9 @@ def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_
             assert ended == [waits.run_id]
             instance.report_run_failed(at_work)
 
-        instance.add_run_tags(waits.run_id, {"palimpsest/rests_until": (datetime.now(UTC) + timedelta(minutes=1)).isoformat()})
+        instance.add_run_tags(
+            waits.run_id, {"palimpsest/rests_until": (datetime.now(UTC) + timedelta(minutes=1)).isoformat()}
+        )
         instance.add_run_tags(at_work.run_id, {"palimpsest/rests_until": datetime.now(UTC).isoformat()})
         monkeypatch.setattr(instance.run_launcher, "terminate", terminate)
         monkeypatch.setattr(end_services.time, "sleep", pause)
@@ -303,7 +347,9 @@ def test_a_run_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.Mo
         assert end(instance, 0, tmp_path)[-1].startswith(f"did not end, and is killed: run {run.run_id[:8]} (some_job)")
 
 
-def test_runs_of_others_are_left_alone_and_told_and_queued_ones_stay_queued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_runs_of_others_are_left_alone_and_told_and_queued_ones_stay_queued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     with dg.DagsterInstance.ephemeral() as instance:
         others = [under_way(instance, None), under_way(instance, "/elsewhere/code.sock")]
         under_way(instance, None, dg.DagsterRunStatus.QUEUED)
@@ -313,12 +359,16 @@ def test_runs_of_others_are_left_alone_and_told_and_queued_ones_stay_queued(tmp_
         assert first == "1 queued run will begin after the next `palimpsest up`"
         assert second.startswith("not of this supervisor, and so left alone: run ")
         assert all(run.run_id[:8] in second for run in others)
-        assert {r.status for r in instance.get_runs()} == {*(dg.DagsterRunStatus(s) for s in ("STARTED", "QUEUED", "SUCCESS"))}
+        assert {r.status for r in instance.get_runs()} == {
+            *(dg.DagsterRunStatus(s) for s in ("STARTED", "QUEUED", "SUCCESS"))
+        }
 
 
 @pytest.mark.parametrize("n_signals", [1, 2, 3, 4])
 @pytest.mark.parametrize("by_down", [True, False])
-def test_however_often_it_is_asked_it_comes_to_its_end(n_signals: int, by_down: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_however_often_it_is_asked_it_comes_to_its_end(
+    n_signals: int, by_down: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """The first signal is what began the end."""
     waits: list[tuple[float, float]] = []
 
@@ -336,7 +386,10 @@ def test_however_often_it_is_asked_it_comes_to_its_end(n_signals: int, by_down: 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     said: list[str] = []
     try:
-        with dg.DagsterInstance.ephemeral() as instance, pytest.raises(KeyboardInterrupt) if n_signals == 4 else nullcontext():
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            pytest.raises(KeyboardInterrupt) if n_signals == 4 else nullcontext(),
+        ):
             up._stop_on_request(tmp_path, serving, instance, said.append)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -358,7 +411,9 @@ def test_what_a_dead_supervisor_left_is_told_and_tidied_up(tmp_path: Path, monke
     assert not (tmp_path / service_record.RECORD_FILE).exists()
     assert not Path(serving.folder).exists()
     assert "did not come to its end" not in machine.check_ui_port(settings).detail
-    monkeypatch.setattr(machine, "make_embedded_server", lambda _: SimpleNamespace(status=lambda: SimpleNamespace(running=True)))
+    monkeypatch.setattr(
+        machine, "make_embedded_server", lambda _: SimpleNamespace(status=lambda: SimpleNamespace(running=True))
+    )
     for stops in (True, False):  # which a server does not that was started to stay
         with mark_in_use(tmp_path) as use:
             use.set_stop_when_last(stops)
@@ -381,15 +436,22 @@ def test_a_command_in_another_terminal_is_left_alone_and_named_and_so_is_its_ser
         make_embedded_server(own).remove()
 
 
-@pytest.mark.parametrize("database_url", [None, "postgresql+psycopg://nobody@127.0.0.1:1/none"], ids=["embedded", "own_database"])
+@pytest.mark.parametrize(
+    "database_url", [None, "postgresql+psycopg://nobody@127.0.0.1:1/none"], ids=["embedded", "own_database"]
+)
 def test_a_command_that_works_in_the_home_is_named_with_its_process(database_url: str | None, tmp_path: Path):
     at_work = subprocess.Popen(
-        [sys.executable, "-c", AT_WORK, "scrape", str(tmp_path), database_url or ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", AT_WORK, "scrape", str(tmp_path), database_url or ""],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert at_work.stdin is not None
     assert at_work.stdout is not None
     assert at_work.stdout.readline() == "at work\n"
-    own = load_settings(home_dir=tmp_path, database_url=database_url, dagster_database_url=database_url and f"{database_url}_dagster")
+    own = load_settings(
+        home_dir=tmp_path, database_url=database_url, dagster_database_url=database_url and f"{database_url}_dagster"
+    )
     said: list[str] = []
     assert stop_home(own, tmp_path, 0, said.append) == StopResult(was_running=False, is_in_use=True)
     assert f" scrape {tmp_path} {database_url or ''} (pid {at_work.pid}). Press Ctrl-C" in said[0]

@@ -82,7 +82,9 @@ def kept_bytes(pipeline: Pipeline) -> int:
     return pipeline.early_books._bytes
 
 
-def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(start_simulator, make_pipeline: MakePipeline) -> None:
+def test_a_live_cycle_decodes_each_detail_once_and_a_replay_gives_the_same_rows(
+    start_simulator, make_pipeline: MakePipeline
+) -> None:
     live = make_pipeline(start_simulator(24, 3))
     live.__dict__["early_books"] = EarlyBooks(live.decode_books, live.normalise_books, max_waiting=MANY)
     counting = counted(live)
@@ -151,14 +153,21 @@ def assert_same(left: Books, right: Books) -> None:
     assert (left.refused, left.without_price) == (right.refused, right.without_price)
 
 
-def test_books_of_landed_segments_are_those_that_reading_them_gives(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_books_of_landed_segments_are_those_that_reading_them_gives(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(books, "ANSWERS_PER_PART", 2)
-    early, answers = EarlyBooks(decode, normalise, max_waiting=MANY), [given_answer(samples), given_answer(samples, 1), given_answer(samples)]
+    early, answers = (
+        EarlyBooks(decode, normalise, max_waiting=MANY),
+        [given_answer(samples), given_answer(samples, 1), given_answer(samples)],
+    )
     for number, each in enumerate(answers):
         offer(early, number, [each])
     offer(early, 0, [given_answer(samples, 5)])
     found = early.find_parts(1, Platform.BETPAWA)
-    assert [part.segments for part in found] == [tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))]
+    assert [part.segments for part in found] == [
+        tuple(segment_of(Platform.BETPAWA, n) for n in numbers) for numbers in ((0, 1), (2,))
+    ]
     for part, given in zip(found, (answers[:2], answers[2:]), strict=True):
         assert part.books is not None
         assert_same(part.books, read(Platform.BETPAWA, given))
@@ -212,7 +221,10 @@ def test_a_book_tells_its_listing_as_the_listing_alone_is_read(samples: Path, pl
 
 
 def test_books_put_together_are_those_of_one_batch(samples: Path) -> None:
-    answers = [answer(platform, PayloadKind.DETAIL, loaded(samples, platform, name)) for platform, name in (*DETAILS[2:5], *OTHERS[:2])]
+    answers = [
+        answer(platform, PayloadKind.DETAIL, loaded(samples, platform, name))
+        for platform, name in (*DETAILS[2:5], *OTHERS[:2])
+    ]
     parts = [answers[:2], answers[2:]]
     whole = read(Platform.SPORTYBET, answers)
     assert_same(normalise([decode(Platform.SPORTYBET, part) for part in parts]), whole)

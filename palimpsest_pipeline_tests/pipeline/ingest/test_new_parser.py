@@ -73,16 +73,27 @@ def test_a_new_parser_leaves_nothing_of_the_old_one_behind(start_simulator, make
         assert outcome.success, outcome.error
     assert all(counts(old, Platform.BET9JA).values())
     with old.connect() as conn:
-        refused = {x for (x,) in conn.execute("select external_id from core.event_listings where platform = 'betpawa' order by 1 limit 3")}
+        refused = {
+            x
+            for (x,) in conn.execute(
+                "select external_id from core.event_listings where platform = 'betpawa' order by 1 limit 3"
+            )
+        }
         assert conn.execute("select 1 from core.unmapped_markets where platform = 'bet9ja'").fetchone()
 
     new = make_pipeline(simulator)
     new.__dict__["parser_version"] = "stricter"
-    new.__dict__["adapters"] = {p: Stricter(a, refused if p is Platform.BETPAWA else set(), p is Platform.BET9JA) for p, a in old.adapters.items()}
+    new.__dict__["adapters"] = {
+        p: Stricter(a, refused if p is Platform.BETPAWA else set(), p is Platform.BET9JA)
+        for p, a in old.adapters.items()
+    }
     found = replayed(new)
     assert not any(counts(new, Platform.BET9JA).values())
     with new.connect() as conn:
         assert conn.execute("select 1 from core.unmapped_markets where platform = 'bet9ja'").fetchone() is None
-        assert conn.execute("select 1 from core.event_listings where external_id = any(%s)", [list(refused)]).fetchone() is None
+        assert (
+            conn.execute("select 1 from core.event_listings where external_id = any(%s)", [list(refused)]).fetchone()
+            is None
+        )
     drop_derived(new)
     assert replayed(new) == found

@@ -9,7 +9,9 @@ from palimpsest_pipeline.scrape import build_targets
 def answered(pipeline: Pipeline) -> set[tuple[str, str]]:
     """Listings of which a good answer is landed."""
     (manifest,) = pipeline.landing.list_cycles()
-    found = pipeline.landing.read_answers(manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"])
+    found = pipeline.landing.read_answers(
+        manifest, kinds=[PayloadKind.DETAIL], columns=["platform", "external_id", "failure"]
+    )
     return {(platform, external_id) for platform, external_id, failure in found.iter_rows() if failure is None}
 
 
@@ -17,11 +19,18 @@ def every_listing(pipeline: Pipeline) -> set[tuple[str, str]]:
     """Listings that the cycle's discovery makes targets of."""
     (manifest,) = pipeline.landing.list_cycles()
     found = read_discoveries(pipeline, manifest, pipeline.platforms)
-    wanted = build_targets([x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now())
-    return {(platform, external_id) for target in wanted for platform, ids in target.listings.items() for external_id in ids}
+    wanted = build_targets(
+        [x for each, _ in found.values() for x in each.listings], pipeline.settings.home_platform, pipeline.clock.now()
+    )
+    return {
+        (platform, external_id) for target in wanted for platform, ids in target.listings.items() for external_id in ids
+    }
 
 
 def lines_of(pipeline: Pipeline) -> dict[tuple[str, str], str]:
     """Status of each listing in the ledger."""
     with pipeline.connect() as conn:
-        return {(p, external_id): s for p, external_id, s in conn.execute("select platform, external_id, status from ops.event_scrape_status")}
+        return {
+            (p, external_id): s
+            for p, external_id, s in conn.execute("select platform, external_id, status from ops.event_scrape_status")
+        }

@@ -101,7 +101,9 @@ def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_fo
     own_pipeline: MakePipeline, own_server: EmbeddedPostgres
 ) -> None:
     pipeline = own_pipeline(heartbeat_s=1.0, silent_after_s=2.0)
-    cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "run"), Scope.FULL)
+    cycle = live_cycle.open_cycle(
+        pipeline, live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "run"), Scope.FULL
+    )
     with pipeline.connect() as conn:
         before = conn.execute("select pg_postmaster_start_time()").fetchone()
         conn.commit()
@@ -115,9 +117,13 @@ def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_fo
     while True:
         try:
             with pipeline.connect() as conn:
-                assert conn.execute("select pg_postmaster_start_time()").fetchone() == before, "the recovery does not show there"
+                assert conn.execute("select pg_postmaster_start_time()").fetchone() == before, (
+                    "the recovery does not show there"
+                )
                 # The recovery took long: neither the cycle nor the start of the server is younger than the silence limit.
-                conn.execute("select pg_sleep(greatest(0, 3 - extract(epoch from clock_timestamp() - pg_postmaster_start_time())))")
+                conn.execute(
+                    "select pg_sleep(greatest(0, 3 - extract(epoch from clock_timestamp() - pg_postmaster_start_time())))"
+                )
                 conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
             break
         except (DatabaseUnreachable, psycopg.OperationalError):

@@ -77,7 +77,9 @@ class World:
         while True:
             _, (sr_id, slot_at) = self.slots.popitem()
             self.put(slot_at)
-            stands = {f["sr_id"]: f for f in self.simulator.fetch_truth()["fixtures"]}.get(sr_id)  # worlds move and drop fixtures
+            stands = {f["sr_id"]: f for f in self.simulator.fetch_truth()["fixtures"]}.get(
+                sr_id
+            )  # worlds move and drop fixtures
             if (
                 stands
                 and len(stands["platforms"]) == 3
@@ -94,7 +96,11 @@ class World:
     def asked(self, slot_at: datetime) -> list[tuple[datetime, set[int]]]:
         with self.pipeline.connect() as conn:
             cycles = [batch.cycle for batch in cycle_ledger.last_batches(conn, 100)]
-        mine = [cycle for cycle in reversed(cycles) if cycle.scope is Scope.KICKOFF and cycle.partition_hour == floor_to_hour(slot_at)]
+        mine = [
+            cycle
+            for cycle in reversed(cycles)
+            if cycle.scope is Scope.KICKOFF and cycle.partition_hour == floor_to_hour(slot_at)
+        ]
         return [(cycle.slot_at, set(cycle.sr_ids)) for cycle in mine if cycle.slot_at is not None]
 
     def due(self, at: datetime) -> set[int]:
@@ -104,7 +110,9 @@ class World:
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with SimulatorProcess(40, 5) as simulator, pipelines(postgres, tmp_path_factory.mktemp("kickoff")) as make:
-        pipeline = make(simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=30, heartbeat_s=0.2)
+        pipeline = make(
+            simulator, sportybet={"stall_s": 0.5, "read_timeout_s": 5}, kickoff_ingest_s=30, heartbeat_s=0.2
+        )
         clock = MovedClock()
         vars(pipeline)["clock"] = clock
         begun = live_cycle.ScrapeRequest(clock.now().date(), Trigger.MANUAL, "full")
@@ -114,11 +122,21 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
         kickoff_minutes.ingest_cycle(pipeline, cycle.cycle_id)
         with pipeline.connect() as conn:
             known = dict(
-                conn.execute("select sr_id, effective_kickoff from core.fixtures where effective_kickoff > now() + interval '3 h'").fetchall()
+                conn.execute(
+                    "select sr_id, effective_kickoff from core.fixtures where effective_kickoff > now() + interval '3 h'"
+                ).fetchall()
             )
-        everywhere = [f["sr_id"] for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3 and f["sr_id"] in known]
+        everywhere = [
+            f["sr_id"] for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3 and f["sr_id"] in known
+        ]
         slots = {sr_id: pipeline.cadence.find_slot_start(known[sr_id] - 10 * MINUTE) for sr_id in everywhere}
-        yield World(simulator, pipeline, clock, known, {floor_to_hour(slot_at): (sr_id, slot_at) for sr_id, slot_at in slots.items()})
+        yield World(
+            simulator,
+            pipeline,
+            clock,
+            known,
+            {floor_to_hour(slot_at): (sr_id, slot_at) for sr_id, slot_at in slots.items()},
+        )
 
 
 def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_next(world: World) -> None:
@@ -144,17 +162,32 @@ def test_each_minute_of_a_slot_is_a_cycle_of_what_is_due_and_in_core_before_the_
     with world.pipeline.connect() as conn:
         answered = dict(conn.execute(LAST_ANSWER_SQL, [last.cycle_id]).fetchall())
         shown = dict(conn.execute("select sr_id, max(as_of) from mart.compared_listing group by sr_id").fetchall())
-        prices_due, alerts_due = (set(dirty_fixtures.read_marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct)
+        prices_due, alerts_due = (
+            set(dirty_fixtures.read_marks(conn, product, last.sr_ids)["sr_id"]) for product in FixtureProduct
+        )
     assert answered.keys() == set(last.sr_ids)
-    assert {sr_id: shown.get(sr_id) for sr_id in compared(world, last.sr_ids)} == {sr_id: answered[sr_id] for sr_id in compared(world, last.sr_ids)}
+    assert {sr_id: shown.get(sr_id) for sr_id in compared(world, last.sr_ids)} == {
+        sr_id: answered[sr_id] for sr_id in compared(world, last.sr_ids)
+    }
     assert (prices_due, alerts_due) == (set(), set(last.sr_ids)), "alerts are told at the end of the slot's run"
-    everywhere = next(f["sr_id"] for f in world.simulator.fetch_truth()["fixtures"] if f["sr_id"] in last.sr_ids and len(f["platforms"]) == 3)
+    everywhere = next(
+        f["sr_id"]
+        for f in world.simulator.fetch_truth()["fixtures"]
+        if f["sr_id"] in last.sr_ids and len(f["platforms"]) == 3
+    )
     with world.pipeline.connect() as conn:
-        assert cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id) == {(everywhere, p): last.cycle_id for p in Platform}
-        conn.execute("update ops.event_scrape_status set http_status = null where cycle_id = %s and platform = 'sportybet'", [last.cycle_id])
+        assert cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id) == {
+            (everywhere, p): last.cycle_id for p in Platform
+        }
+        conn.execute(
+            "update ops.event_scrape_status set http_status = null where cycle_id = %s and platform = 'sportybet'",
+            [last.cycle_id],
+        )
         found = cycle_reader.find_last_answering_cycles(conn, [everywhere], first.cycle_id)
         conn.rollback()
-    assert found[everywhere, Platform.SPORTYBET] == before.cycle_id, "a host that has not answered since is the one to ask first"
+    assert found[everywhere, Platform.SPORTYBET] == before.cycle_id, (
+        "a host that has not answered since is the one to ask first"
+    )
 
 
 def compared(world: World, sr_ids: Sequence[int]) -> set[int]:
@@ -165,7 +198,9 @@ def compared(world: World, sr_ids: Sequence[int]) -> set[int]:
 
 @pytest.mark.slow
 def test_a_platform_that_stops_costs_no_minute_and_the_others_nothing(world: World) -> None:
-    hasty = replace(world.pipeline, settings=world.pipeline.settings.model_copy(update={"kickoff_ingest_s": 45}))  # it is waited for
+    hasty = replace(
+        world.pipeline, settings=world.pipeline.settings.model_copy(update={"kickoff_ingest_s": 45})
+    )  # it is waited for
     vars(hasty)["clock"] = world.clock
     slot_at = world.take_slot()
     world.simulator.set_fault(Platform.SPORTYBET, "hang")
@@ -187,7 +222,10 @@ def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left
     def wait(clock: Clock, at: datetime) -> None:
         if at == slot_at + 2 * MINUTE:
             with world.pipeline.connect() as conn:
-                conn.execute("update core.fixtures set effective_kickoff = effective_kickoff + interval '1 day' where sr_id = any(%s)", [list(gone)])
+                conn.execute(
+                    "update core.fixtures set effective_kickoff = effective_kickoff + interval '1 day' where sr_id = any(%s)",
+                    [list(gone)],
+                )
         world.wait(clock, at + (MINUTE if at == slot_at else timedelta(0)))
 
     with pytest.raises(kickoff_minutes.NothingAsked, match=r"was left out: it was over when its turn came"):
@@ -200,12 +238,16 @@ def test_what_kicks_off_later_takes_its_minutes_with_it_and_what_is_over_is_left
     assert not any(gone & sr_ids for sr_ids in asked.values())
 
 
-def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_that_takes_too_long(world: World) -> None:
+def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_that_takes_too_long(
+    world: World,
+) -> None:
     slot_at = world.take_slot()
     last, tries = slot_at + 4 * MINUTE, []
     world.put(last)
     other = live_cycle.open_cycle(
-        world.pipeline, live_cycle.ScrapeRequest(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF
+        world.pipeline,
+        live_cycle.ScrapeRequest(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))),
+        Scope.KICKOFF,
     )
 
     def wait(clock: Clock, at: datetime) -> None:
@@ -220,17 +262,22 @@ def test_a_minute_waits_for_a_cycle_that_asks_for_the_same_and_is_left_out_when_
     assert last not in run.left_out_minutes
     world.put(last)
     other = live_cycle.open_cycle(
-        world.pipeline, live_cycle.ScrapeRequest(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))), Scope.KICKOFF
+        world.pipeline,
+        live_cycle.ScrapeRequest(slot_at.date(), Trigger.MANUAL, "other", tuple(world.due(last))),
+        Scope.KICKOFF,
     )
     forget_asked(world.pipeline, last)
     with pytest.raises(
-        live_cycle.Skipped, match=rf"was left out: it was over when its turn came.*cycle {other.cycle_id} of scope kickoff asks for the same"
+        live_cycle.Skipped,
+        match=rf"was left out: it was over when its turn came.*cycle {other.cycle_id} of scope kickoff asks for the same",
     ):
         world.run(slot_at, lambda clock, at: world.put(at if at <= last else last + MINUTE), run_id="run-2")
     closed(world.pipeline, other)
 
 
-def test_a_slot_of_fixtures_that_nobody_is_known_to_list_any_more_is_no_success(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slot_of_fixtures_that_nobody_is_known_to_list_any_more_is_no_success(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slot_at = world.take_slot()
     monkeypatch.setattr(live_cycle, "read_upcoming_listings", lambda *_: [])
     with pytest.raises(kickoff_minutes.NothingAsked, match=r"was left out: no upcoming listing is known"):
@@ -247,7 +294,9 @@ def forget_asked(pipeline: Pipeline, slot_at: datetime) -> None:
         conn.execute("update ops.scrape_batches set slot_at = null where slot_at = %s", [slot_at])
 
 
-def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_the_hour(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_the_hour(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     slot_at = world.take_slot()
     failing = iter([True])
 
@@ -260,7 +309,9 @@ def test_an_ingest_that_fails_stops_no_minute_and_what_it_left_is_derived_with_t
     run = world.run(slot_at)
     assert (len(run.results), run.left_out_minutes) == (5, {})
     with world.pipeline.connect() as conn:
-        left = [r.cycle.cycle_id for r in run.results if not derived_products.read_marks(conn, "core", r.cycle.cycle_id)]
+        left = [
+            r.cycle.cycle_id for r in run.results if not derived_products.read_marks(conn, "core", r.cycle.cycle_id)
+        ]
     assert left == [run.results[0].cycle.cycle_id]
     manifests = world.pipeline.landing.list_cycles(hour=floor_to_hour(slot_at))
     assert derive_product(world.pipeline, "tournaments", manifests).cycles == left
@@ -291,7 +342,9 @@ def test_a_minute_without_an_answer_fails_its_cycle_and_a_slot_without_one_the_r
     assert [r.status for r in run.results] == [RunStatus.FAILED, *[RunStatus.COMPLETED] * 3]
 
 
-def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_try_asks_for_the_rest(world: World) -> None:
+def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_try_asks_for_the_rest(
+    world: World,
+) -> None:
     slot_at = world.take_slot()
 
     def wait(clock: Clock, at: datetime) -> None:
@@ -307,16 +360,18 @@ def test_a_run_that_is_ended_between_two_minutes_keeps_what_it_had_and_its_next_
             for batch in cycle_ledger.last_batches(conn, 100)
             if batch.cycle.run_id == "run-1" and batch.cycle.partition_hour == floor_to_hour(slot_at)
         ]
-        assert [(batch.status, bool(derived_products.read_marks(conn, "core", batch.cycle.cycle_id))) for batch in had] == [
-            (RunStatus.COMPLETED, True)
-        ] * 2
+        assert [
+            (batch.status, bool(derived_products.read_marks(conn, "core", batch.cycle.cycle_id))) for batch in had
+        ] == [(RunStatus.COMPLETED, True)] * 2
     run = world.run(slot_at, run_id="run-2", repeats=("run-1",))
     minutes = [slot_at + n * MINUTE for n in range(5)]
     assert [r.cycle.slot_at for r in run.results] == minutes[2:]
     assert world.asked(slot_at) == [(at, world.due(at)) for at in minutes]
 
 
-def test_a_run_that_waits_for_a_minute_says_so_and_is_ended_at_once(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_waits_for_a_minute_says_so_and_is_ended_at_once(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = datetime.now(UTC)
     slot_at = floor_to_hour(now) + 30 * MINUTE
     pipeline = make_pipeline(clock_offset_s=(slot_at - 3 * MINUTE - now).total_seconds())
@@ -344,12 +399,16 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
     simulator.set_clock(offset_s)
     pipeline = make_pipeline(simulator, clock_offset_s=offset_s, kickoff_ingest_s=0, **ALWAYS)
     assert run_here(pipeline, "full_cycle").success
-    pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
+    pipeline = make_pipeline(
+        simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS
+    )
     slot_at = pipeline.cadence.find_slot_start(pipeline.clock.now())
     with dg.DagsterInstance.ephemeral() as instance:
         asked = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         assert asked.success, asked.error
-        told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
+        told = instance.get_latest_materialization_event(
+            dg.AssetKey(["landing", "odds_payloads"])
+        ).asset_materialization.metadata
         again = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         run = instance.get_run_by_id(again.run_id)
         assert run is not None
@@ -360,7 +419,8 @@ def test_through_dagster_a_slot_is_asked_once_and_a_run_with_nothing_to_do_is_sk
 
 
 @pytest.mark.parametrize(
-    ("fails", "success", "n_reported"), [("nothing", True, 7), ("the ingest", True, 0), ("odds of a platform", True, 4), ("the end", False, 7)]
+    ("fails", "success", "n_reported"),
+    [("nothing", True, 7), ("the ingest", True, 0), ("odds of a platform", True, 4), ("the end", False, 7)],
 )
 def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
     start_simulator: Callable[..., SimulatorProcess],
@@ -379,17 +439,24 @@ def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
     live_cycle.run_discovery(pipeline, cycle, ObserverGroup(), has_capture_next=True)
     live_cycle.run_capture(pipeline, begun, ObserverGroup())
     ingest_cycle(pipeline, cycle.cycle_id)
-    pipeline = make_pipeline(simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS)
+    pipeline = make_pipeline(
+        simulator, clock_offset_s=float(5 - datetime.now(UTC).second), kickoff_ingest_s=0, **ALWAYS
+    )
     slot_at = pipeline.cadence.find_slot_start(pipeline.clock.now())
     run_minute = kickoff_minutes._run_minute
 
     def ingest(pipeline: Pipeline, cycle_id: int) -> None:
         if fails == "odds of a platform":
-            manifest, of_platform = pipeline.landing.read_manifest(cycle_id), CORE_PRODUCTS[derived_products.ODDS_PRODUCT].make_platform_derivation
+            manifest, of_platform = (
+                pipeline.landing.read_manifest(cycle_id),
+                CORE_PRODUCTS[derived_products.ODDS_PRODUCT].make_platform_derivation,
+            )
             assert of_platform is not None
             for name in ("tournaments", "home_events", "competitor_events"):
                 derive_product(pipeline, name, [manifest])
-            derive_cycles(pipeline, [manifest], "core", f"{derived_products.ODDS_PRODUCT}/betpawa", of_platform(Platform.BETPAWA))
+            derive_cycles(
+                pipeline, [manifest], "core", f"{derived_products.ODDS_PRODUCT}/betpawa", of_platform(Platform.BETPAWA)
+            )
         raise OSError("no space left on device")
 
     def run_and_fail(*args: Any) -> bool:
@@ -403,13 +470,19 @@ def test_a_slot_reports_the_assets_that_its_minutes_have_written_and_no_other(
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, pipeline, "kickoff_window", slot_at.date(), trigger=Trigger.SENSOR, slot_at=slot_at)
         entries = instance.all_logs(outcome.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    found = [entry.dagster_event.step_materialization_data.materialization for entry in entries if entry.dagster_event is not None]
+    found = [
+        entry.dagster_event.step_materialization_data.materialization
+        for entry in entries
+        if entry.dagster_event is not None
+    ]
     reported = [each.asset_key for each in found if "written_by" in each.metadata]
     assert (outcome.success, len(reported)) == (success, n_reported), (outcome.error, reported)
     assert set(reported) <= set(SLOT_ASSETS)
 
 
-def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline) -> None:
+def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(
+    start_simulator: Callable[..., SimulatorProcess], make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(20, 5))
     now = pipeline.clock.now()
     cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(now.date(), Trigger.MANUAL, "run-1"), Scope.FULL)
@@ -430,7 +503,9 @@ def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(start_simulator: Ca
     ],
 )
 def test_what_is_no_slot_is_refused(text: str, says: str) -> None:
-    pipeline = Pipeline(load_settings(database_url="postgresql://unused/a", dagster_database_url="postgresql://unused/b"))
+    pipeline = Pipeline(
+        load_settings(database_url="postgresql://unused/a", dagster_database_url="postgresql://unused/b")
+    )
     with pytest.raises(kickoff_minutes.BadSlot, match=re.escape(says)):
         kickoff_minutes.parse_slot(pipeline, text, date(2026, 6, 26))
 
@@ -449,10 +524,15 @@ def test_what_one_cycle_finds_of_a_host_the_next_one_heeds_and_a_good_answer_cle
         assert 300 < trouble.for_s <= 600, "four of its ten minutes are over"
     slot_at = world.take_slot()
     with world.pipeline.connect() as conn:
-        conn.execute("update ops.host_state set blocked_until = %s, reason = 'asked to wait'", [world.clock.now() - timedelta(seconds=1)])
+        conn.execute(
+            "update ops.host_state set blocked_until = %s, reason = 'asked to wait'",
+            [world.clock.now() - timedelta(seconds=1)],
+        )
     world.run(slot_at)
     with world.pipeline.connect() as conn:
-        assert host_state.read_troubles(conn, [world.pipeline.find_host_name(Platform.SPORTYBET)], world.clock.now()) == {}
+        assert (
+            host_state.read_troubles(conn, [world.pipeline.find_host_name(Platform.SPORTYBET)], world.clock.now()) == {}
+        )
         assert conn.execute("select count(*) from ops.host_state").fetchone() == (0,)
 
 

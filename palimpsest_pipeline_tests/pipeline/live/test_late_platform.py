@@ -25,7 +25,13 @@ Start = Callable[..., SimulatorProcess]
 LATE: Final = Platform.BET9JA
 """Its crawl takes several rounds in a small world, too: the tree, then every competition."""
 OTHERS: Final = (Platform.BETPAWA, Platform.SPORTYBET)
-PRESENT_STATE: Final = {"mart.compared_listing", "mart.price_comparison", "mart.availability_gap", "mart.odds_alert", "mart.dirty_fixtures"}
+PRESENT_STATE: Final = {
+    "mart.compared_listing",
+    "mart.price_comparison",
+    "mart.availability_gap",
+    "mart.odds_alert",
+    "mart.dirty_fixtures",
+}
 IMPATIENT: Final = {"discovery_patience_s": 0.5}
 SLOW_MS: Final = 1500.0
 """Stands for 10 s a page: longer than the others are captured, so that it is late, and well within the limit."""
@@ -46,7 +52,9 @@ def begun(pipeline: Pipeline, run_id: str = "run-1", *repeats: str) -> live_cycl
 
 def discovered(pipeline: Pipeline) -> CycleResult:
     """The discovery of a cycle whose capture is to follow in the same run."""
-    return live_cycle.run_discovery(pipeline, live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL), ObserverGroup(), has_capture_next=True)
+    return live_cycle.run_discovery(
+        pipeline, live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL), ObserverGroup(), has_capture_next=True
+    )
 
 
 def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
@@ -56,7 +64,11 @@ def run_of(result: CycleResult, platform: Platform) -> PlatformRun:
 
 def details_of(simulator: SimulatorProcess, platform: Platform) -> list[float]:
     """When the platform's details were asked for, Unix seconds."""
-    return [asked.arrived_at for asked in simulator.list_requests() if asked.platform == platform and asked.endpoint == "detail"]
+    return [
+        asked.arrived_at
+        for asked in simulator.list_requests()
+        if asked.platform == platform and asked.endpoint == "detail"
+    ]
 
 
 def rows(pipeline: Pipeline, query: str) -> list[tuple[object, ...]]:
@@ -70,7 +82,9 @@ def content_of_cycles(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
 
 
 @pytest.mark.parametrize("mode", ["hang", "error"])
-def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(mode: str, start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(
+    mode: str, start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     simulator = start_simulator(40, 3)
     simulator.set_clock(0, stopped=True)
     pipeline = make_pipeline(simulator, **IMPATIENT, discovery_limit_s=4)
@@ -89,20 +103,28 @@ def test_a_dead_platform_delays_nobody_and_nothing_of_it_is_absent(mode: str, st
     assert [run_of(result, platform).status for platform in OTHERS] == [RunStatus.COMPLETED] * 2
     assert all(details_of(simulator, platform) for platform in OTHERS)
     assert not details_of(simulator, LATE)
-    assert sum(asked.platform == LATE for asked in simulator.list_requests()) > 1, "it was asked beside the capture, too"
+    assert sum(asked.platform == LATE for asked in simulator.list_requests()) > 1, (
+        "it was asked beside the capture, too"
+    )
 
     outcome = run_here(pipeline, "replay")
     assert outcome.success, outcome.error
     assert rows(pipeline, "select platform, external_id from core.event_listings where deleted_at is not null") == []
     assert rows(pipeline, "select distinct platform from core.tournament_listings where deleted_at is not null") == []
     last = f"cycle_id = {result.cycle.cycle_id}"
-    assert rows(pipeline, f"select distinct completeness from core.discovery_manifest where platform = '{LATE}' and {last}") == [("failed",)]
+    assert rows(
+        pipeline, f"select distinct completeness from core.discovery_manifest where platform = '{LATE}' and {last}"
+    ) == [("failed",)]
     landed = pipeline.landing.read_landed_listings(result.cycle.cycle_id)
     good = landed.filter(landed["failure"].is_null(), landed["kind"] != PayloadKind.DETAIL)["received_at"].max()
-    assert rows(pipeline, f"select as_of from core.cycles where {last}") == [(good,)], "what came later says nothing of the lists"
+    assert rows(pipeline, f"select as_of from core.cycles where {last}") == [(good,)], (
+        "what came later says nothing of the lists"
+    )
 
 
-def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_same(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_platform_that_comes_in_time_is_captured_whole_and_a_replay_gives_the_same(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     simulator = slow_world(start_simulator)
     pipeline = make_pipeline(simulator, **IMPATIENT)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -186,7 +208,9 @@ def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking
         batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
     assert batch is not None
     assert batch.status is RunStatus.CANCELLED
-    assert pipeline.landing.read_landed_listings(cycle.cycle_id).filter(platform=LATE)["kind"].to_list() == [PayloadKind.TREE]
+    assert pipeline.landing.read_landed_listings(cycle.cycle_id).filter(platform=LATE)["kind"].to_list() == [
+        PayloadKind.TREE
+    ]
     good = answered(pipeline)
     simulator.clear_log()
     result = live_cycle.run_capture(pipeline, begun(pipeline, "run-2", "run-1"), ObserverGroup())
@@ -198,7 +222,9 @@ def test_a_capture_that_ends_while_a_platform_is_late_is_taken_up_without_asking
     assert "tree" not in {request.endpoint for request in asked}
 
 
-def test_a_discovery_that_no_capture_follows_waits_for_every_platform(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_discovery_that_no_capture_follows_waits_for_every_platform(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(slow_world(start_simulator), **IMPATIENT)
     cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     result = live_cycle.run_discovery(pipeline, cycle, ObserverGroup())

@@ -56,8 +56,12 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
             while conn.execute(LINES).fetchall() != [("1",), ("2",), ("3",)]:
                 pass
             assert cycle_ledger.read_running_cycles(conn, 60)
-            assert conn.execute("select platform, status, fetched from ops.scrape_runs").fetchall() == [("betpawa", "running", 3)]
-    assert [record.getMessage() for record in caplog.records] == [f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"] * (tries > 0)
+            assert conn.execute("select platform, status, fetched from ops.scrape_runs").fetchall() == [
+                ("betpawa", "running", 3)
+            ]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"
+    ] * (tries > 0)
 
 
 def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(make_pipeline: MakePipeline):
@@ -74,7 +78,9 @@ def test_a_cycle_that_was_taken_for_dead_runs_again_with_its_next_sign_of_life(m
             assert cycle_ledger.last_batches(conn)[0].status is RunStatus.RUNNING
 
 
-def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture):
+def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(
+    make_pipeline: MakePipeline, caplog: pytest.LogCaptureFixture
+):
     pipeline = make_pipeline()
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(conn, CYCLE)

@@ -113,7 +113,9 @@ def ledger_of(pipeline: Pipeline) -> tuple[RunStatus, dict[str, str], set[str]]:
     return batch.status, {platform: status for platform, status, _ in runs}, {message for *_, message in runs}
 
 
-def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_capture_broken_off_keeps_every_answer_that_came_and_says_so(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     live_cycle.run_discovery(pipeline, cycle, InterruptedAfter())
@@ -139,7 +141,9 @@ def test_a_run_that_is_interrupted_says_so_in_plain_words(start_simulator: Start
     assert landed(pipeline, PayloadKind.TREE) == len(Platform)
 
 
-def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
     progress = InterruptedAfter(8)
@@ -151,12 +155,16 @@ def test_a_discovery_broken_off_keeps_every_answer_and_concludes_nothing(start_s
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
         absent = conn.execute("select count(*) from core.event_listings where deleted_at is not null").fetchone()
-        whole = conn.execute("select count(*) from core.discovery_manifest where external_id = '*' and completeness = 'complete'").fetchone()
+        whole = conn.execute(
+            "select count(*) from core.discovery_manifest where external_id = '*' and completeness = 'complete'"
+        ).fetchone()
     assert absent == (0,)
     assert whole != (len(Platform),)
 
 
-def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(start_simulator: Start, make_pipeline: MakePipeline, tmp_path: Path) -> None:
+def test_a_landing_that_refuses_is_named_and_the_cycle_is_closed(
+    start_simulator: Start, make_pipeline: MakePipeline, tmp_path: Path
+) -> None:
     (tmp_path / "occupied").write_text("a file where the landing should be")
     pipeline = make_pipeline(start_simulator(40, 3), landing_url=str(tmp_path / "occupied"))
     cycle = live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL)
@@ -185,7 +193,9 @@ def test_a_database_that_goes_away_stops_no_fetching(
     assert lines_of(pipeline) == dict.fromkeys(answered(pipeline), "completed")
 
 
-def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(4, 3))
     with pytest.raises(live_cycle.UnknownFixture, match="12345"):
         live_cycle.run_capture(pipeline, begun(pipeline, 12345), InterruptedAfter())
@@ -193,7 +203,9 @@ def test_asking_for_a_fixture_that_nobody_lists_opens_no_cycle(start_simulator: 
         assert cycle_ledger.last_batches(conn) == []
 
 
-def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     simulator = start_simulator(60, 2, betpawa_version="v3")
     simulator.set_clock(0, stopped=True)
     pipeline = make_pipeline(simulator, betpawa={"api_version": "v3"})
@@ -202,7 +214,11 @@ def test_the_older_generation_of_betpawas_interface_gives_the_same_tables(start_
     check_against_truth(pipeline, simulator.fetch_truth())
     with pipeline.connect() as conn:
         found = set(conn.execute(TOTALS_SQL).fetchall())
-    listed = [external_id for fixture in simulator.fetch_truth()["fixtures"] for external_id in fixture["platforms"].get("betpawa", ())]
+    listed = [
+        external_id
+        for fixture in simulator.fetch_truth()["fixtures"]
+        for external_id in fixture["platforms"].get("betpawa", ())
+    ]
     assert found == {
         (external_id, f"total={line['line']}", outcome, round(odds * 1000))
         for external_id in listed
@@ -234,39 +250,65 @@ def test_between_its_stages_a_cycle_is_running_and_is_found_when_the_next_one_ne
     assert ledger_of(pipeline)[:2] == (RunStatus.INTERRUPTED, dict.fromkeys(Platform, "interrupted"))
 
 
-def test_a_discovery_without_a_capture_after_it_completes_its_cycle(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_discovery_without_a_capture_after_it_completes_its_cycle(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(20, 3))
     today = format_day_key(pipeline.clock.now().date())
     assert dg.materialize([discovery_payloads], partition_key=today, resources={"pipeline": pipeline}).success
     assert ledger_of(pipeline) == (RunStatus.COMPLETED, dict.fromkeys(Platform, "completed"), {""})
 
 
-def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_platform(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_a_cancelled_cycle_is_derived_by_the_sensor_and_shows_no_fault_of_a_platform(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(replace(pipeline, progress=InterruptedAfter(8)), "full_cycle").cancelled
-    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        ((cycle_id, day),) = [((request.run_key or "").partition(" ")[0], request.partition_key) for request in dead_runs(context)]
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context,
+    ):
+        ((cycle_id, day),) = [
+            ((request.run_key or "").partition(" ")[0], request.partition_key) for request in dead_runs(context)
+        ]
     with dg.DagsterInstance.ephemeral() as instance:
-        replayed = defs.resolve_job_def("replay").execute_in_process(instance=instance, partition_key=day, resources={"pipeline": pipeline})
+        replayed = defs.resolve_job_def("replay").execute_in_process(
+            instance=instance, partition_key=day, resources={"pipeline": pipeline}
+        )
     said = {check.check_name: check.passed for check in replayed.get_asset_check_evaluations()}
     with pipeline.connect() as conn:
-        quality = conn.execute("select count(*) from mart.run_quality where cycle_id = %s and completeness = 'failed'", [cycle_id]).fetchone()
+        quality = conn.execute(
+            "select count(*) from mart.run_quality where cycle_id = %s and completeness = 'failed'", [cycle_id]
+        ).fetchone()
     assert quality != (0,)
     assert said["no_stage_is_empty"]
-    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context,
+    ):
         assert list(dead_runs(context)) == []
 
 
-def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(start_simulator: Start, make_pipeline: MakePipeline) -> None:
+def test_checks_of_a_day_leave_a_cycle_alone_that_another_run_is_just_landing(
+    start_simulator: Start, make_pipeline: MakePipeline
+) -> None:
     pipeline = make_pipeline(start_simulator(40, 3))
     assert run_here(pipeline, "full_cycle").success
-    live_cycle.run_discovery(pipeline, live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL), InterruptedAfter(), has_capture_next=True)
+    live_cycle.run_discovery(
+        pipeline,
+        live_cycle.open_cycle(pipeline, begun(pipeline), Scope.FULL),
+        InterruptedAfter(),
+        has_capture_next=True,
+    )
     with dg.DagsterInstance.ephemeral() as instance:
         checked = defs.resolve_job_def("replay").execute_in_process(
             instance=instance,
             partition_key=format_day_key(pipeline.clock.now().date()),
             resources={"pipeline": pipeline},
-            op_selection=["mart__coverage_fixture_kickoffs_of_the_platforms_agree", "mart__mapping_coverage_markets_are_mapped"],
+            op_selection=[
+                "mart__coverage_fixture_kickoffs_of_the_platforms_agree",
+                "mart__mapping_coverage_markets_are_mapped",
+            ],
         )
     assert len(checked.get_asset_check_evaluations()) == 2
 

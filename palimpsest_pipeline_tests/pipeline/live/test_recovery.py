@@ -40,21 +40,37 @@ ROOT = Path(palimpsest_pipeline_tests.__file__).parents[1]
 
 def killed_in_its_capture(pipeline: Pipeline, run_id: str) -> None:
     environment = {**os.environ, **pipeline.settings.to_environment(), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-m", dying.__name__, run_id], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", dying.__name__, run_id],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
 def replays_asked_for(pipeline: Pipeline) -> list[tuple[str | None, str | None]]:
-    with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context:
-        return [((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)]
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources={"pipeline": pipeline}) as context,
+    ):
+        return [
+            ((request.run_key or "").partition(" until ")[0], request.partition_key) for request in dead_runs(context)
+        ]
 
 
 def details_asked(simulator: SimulatorProcess) -> Counter[tuple[str, str]]:
-    return Counter((asked.platform, asked.external_id) for asked in simulator.list_requests() if asked.endpoint == "detail")
+    return Counter(
+        (asked.platform, asked.external_id) for asked in simulator.list_requests() if asked.endpoint == "detail"
+    )
 
 
 @pytest.mark.slow
-def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_twice(start_simulator: Start, make_pipeline: MakePipeline):
+def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_twice(
+    start_simulator: Start, make_pipeline: MakePipeline
+):
     simulator = start_simulator(40, 3)
     pipeline = make_pipeline(simulator, **IMPATIENT)
     killed_in_its_capture(pipeline, "first")
@@ -85,7 +101,9 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     before = details_asked(simulator)
     assert landed <= before.keys()
     result = live_cycle.run_capture(
-        pipeline, live_cycle.ScrapeRequest(dead.cycle.partition_hour.date(), Trigger.MANUAL, "second", repeats=("first",)), ObserverGroup()
+        pipeline,
+        live_cycle.ScrapeRequest(dead.cycle.partition_hour.date(), Trigger.MANUAL, "second", repeats=("first",)),
+        ObserverGroup(),
     )
     assert (result.cycle, result.status) == (replace(dead.cycle, run_id="second"), RunStatus.COMPLETED)
     assert set((details_asked(simulator) - before).keys()).isdisjoint(landed)
@@ -102,7 +120,9 @@ def test_a_killed_cycle_is_closed_derived_and_taken_up_without_asking_anything_t
     assert attempts <= details_asked(simulator).total()  # answers that died with the process are known to nobody
 
 
-def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(start_simulator: Start, make_pipeline: MakePipeline):
+def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(
+    start_simulator: Start, make_pipeline: MakePipeline
+):
     pipeline = make_pipeline(start_simulator(20, 3), silent_after_s=600)
     killed_in_its_capture(pipeline, "first")
     begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "second")
@@ -120,29 +140,40 @@ def test_a_cycle_whose_process_on_this_machine_is_gone_is_closed_at_once(start_s
 
 
 @pytest.mark.parametrize("machine", ["another boot or pid namespace", None])
-def test_of_a_silent_cycle_of_another_machine_a_refusal_says_when_it_will_be_closed(machine: str | None, make_pipeline: MakePipeline):
+def test_of_a_silent_cycle_of_another_machine_a_refusal_says_when_it_will_be_closed(
+    machine: str | None, make_pipeline: MakePipeline
+):
     pipeline = make_pipeline(silent_after_s=600, heartbeat_s=0.01)
     begun = live_cycle.ScrapeRequest(pipeline.clock.now().date(), Trigger.MANUAL, "first")
     cycle = live_cycle.open_cycle(pipeline, begun, Scope.FULL)
     gone = subprocess.Popen(["true"])
     gone.wait()
     with pipeline.connect() as conn:
-        run_heartbeats.write_heartbeat(conn, run_heartbeats.RunProcess("first", "full_cycle", "here or far", gone.pid, machine))
+        run_heartbeats.write_heartbeat(
+            conn, run_heartbeats.RunProcess("first", "full_cycle", "here or far", gone.pid, machine)
+        )
         conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '100 s'")
         batch = cycle_ledger.read_cycle(conn, cycle.cycle_id)
     assert batch is not None
     closed_at = batch.silent_since + timedelta(seconds=600)
-    with pytest.raises(live_cycle.Overlaps, match=f"it is silent for \\d+ s; .*closes it from {closed_at:%H:%M:%S} UTC on"):
+    with pytest.raises(
+        live_cycle.Overlaps, match=f"it is silent for \\d+ s; .*closes it from {closed_at:%H:%M:%S} UTC on"
+    ):
         live_cycle.open_cycle(pipeline, replace(begun, run_id="second"), Scope.FULL)
 
 
 @pytest.mark.parametrize("scope", [Scope.EVENTS, Scope.FULL])
-def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_derived(scope: Scope, make_pipeline: MakePipeline):
+def test_another_try_after_its_day_is_refused_and_the_dead_cycle_closed_and_derived(
+    scope: Scope, make_pipeline: MakePipeline
+):
     pipeline = make_pipeline()
     day = pipeline.clock.now().date()
     cycle = live_cycle.open_cycle(pipeline, live_cycle.ScrapeRequest(day, Trigger.MANUAL, "first"), scope)
     assert recovery.recover_dead_cycles(pipeline) == []  # it gave a sign of life just now
-    later, again = make_pipeline(clock_offset_s=25 * 3600), live_cycle.ScrapeRequest(day, Trigger.MANUAL, "second", repeats=("first",))
+    later, again = (
+        make_pipeline(clock_offset_s=25 * 3600),
+        live_cycle.ScrapeRequest(day, Trigger.MANUAL, "second", repeats=("first",)),
+    )
     with pytest.raises(live_cycle.NotLive, match=f"{day} cannot be scraped.*palimpsest backfill"):
         if scope is Scope.FULL:
             live_cycle.open_cycle(later, again, scope)
@@ -180,7 +211,9 @@ def test_a_second_death_after_a_replay_is_replayed_too(make_pipeline: MakePipeli
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     with pipeline.connect() as conn:
         for product in list_products(pipeline):
-            derived_products.mark_derived(conn, product.schema, product.name, cycle.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions)
+            derived_products.mark_derived(
+                conn, product.schema, product.name, cycle.cycle_id, landing_digest=manifest.digest, n_rows=0, **versions
+            )
     assert replays_asked_for(pipeline) == []
     dies(pipeline, replace(cycle, run_id="second"))
     assert replays_asked_for(pipeline) == asked_for

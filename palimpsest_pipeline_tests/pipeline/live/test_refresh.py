@@ -35,12 +35,18 @@ def test_a_refresh_captures_the_fixture_on_all_its_platforms_and_nothing_else(wo
         ((cycle_id, trigger, scope, sr_ids),) = conn.execute(
             "select cycle_id, trigger, scope, sr_ids from ops.scrape_batches order by cycle_id desc limit 1"
         ).fetchall()
-        asked = conn.execute("select platform, external_id, status from ops.event_scrape_status where cycle_id = %s", [cycle_id]).fetchall()
+        asked = conn.execute(
+            "select platform, external_id, status from ops.event_scrape_status where cycle_id = %s", [cycle_id]
+        ).fetchall()
         (captures,) = conn.execute("select count(*) from core.captures where cycle_id = %s", [cycle_id]).fetchone()
-        (coverage,) = conn.execute("select count(*) from mart.match_rate_platform where cycle_id = %s", [cycle_id]).fetchone()
+        (coverage,) = conn.execute(
+            "select count(*) from mart.match_rate_platform where cycle_id = %s", [cycle_id]
+        ).fetchone()
         (deleted,) = conn.execute("select count(*) from core.event_listings where deleted_at is not null").fetchone()
     assert (trigger, scope, sr_ids) == ("on_demand", "events", [fixture["sr_id"]])
-    expected = {(platform, external_id, "completed") for platform, ids in fixture["platforms"].items() for external_id in ids}
+    expected = {
+        (platform, external_id, "completed") for platform, ids in fixture["platforms"].items() for external_id in ids
+    }
     assert set(asked) == expected
     assert captures == len(expected)
     assert coverage == 0
@@ -61,7 +67,9 @@ def test_unknown_fixtures_are_named_and_the_known_ones_done(world: World):
     with dg.DagsterInstance.ephemeral() as instance:
         outcome = run_job(instance, pipeline, "refresh", pipeline.clock.now().date(), sr_ids=asked)
         assert outcome.success, outcome.error
-        told = instance.get_latest_materialization_event(dg.AssetKey(["landing", "odds_payloads"])).asset_materialization.metadata
+        told = instance.get_latest_materialization_event(
+            dg.AssetKey(["landing", "odds_payloads"])
+        ).asset_materialization.metadata
     platforms, unknown = read_refresh_result(pipeline, outcome.run_id, asked)
     assert unknown == [1, 2]
     assert told["unknown_sr_ids"].value == "1, 2"
@@ -83,12 +91,18 @@ def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simula
     assert outcome.success, outcome.error
     platforms, unknown = read_refresh_result(pipeline, outcome.run_id, [fixture["sr_id"]])
     assert unknown == []
-    assert {p["platform"]: p["status"] for p in platforms} == {"betpawa": "completed", "sportybet": "failed", "bet9ja": "completed"}
+    assert {p["platform"]: p["status"] for p in platforms} == {
+        "betpawa": "completed",
+        "sportybet": "failed",
+        "bet9ja": "completed",
+    }
     failure = next(p["failure"] for p in platforms if p["platform"] == "sportybet")
     assert "blocked" in failure
 
 
-def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(start_simulator, make_pipeline: MakePipeline):
+def test_every_ledger_column_that_should_be_filled_is_filled_after_a_cycle(
+    start_simulator, make_pipeline: MakePipeline
+):
     pipeline = make_pipeline(start_simulator(20, 4))
     assert run_here(pipeline, "full_cycle").success
     with pipeline.connect() as conn:

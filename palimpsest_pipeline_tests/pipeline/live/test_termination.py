@@ -43,7 +43,9 @@ TERMINATE = "mutation ($run: String!) { terminateRun(runId: $run) { __typename }
 
 
 @contextmanager
-def command(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str, own_group: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+def command(
+    pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path, *words: str, own_group: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """`palimpsest WORDS` with this pipeline's settings, and a database of its own for Dagster."""
     name = dagster_database(pipeline)
     postgres.create_database(name)
@@ -70,7 +72,11 @@ def dagster_database(pipeline: Pipeline) -> str:
 
 def own_environment(pipeline: Pipeline, postgres: EmbeddedPostgres, folder: Path) -> dict[str, str]:
     return environment(
-        folder, **{**pipeline.settings.to_environment(), "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.build_url(dagster_database(pipeline))}
+        folder,
+        **{
+            **pipeline.settings.to_environment(),
+            "PALIMPSEST_DAGSTER_DATABASE_URL": postgres.build_url(dagster_database(pipeline)),
+        },
     )
 
 
@@ -87,7 +93,9 @@ def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
 def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
     """A host is asked for more than may be under way at a time only when an answer of it is kept. That one was sent does not say so."""
     asked = Counter(asked.platform for asked in simulator.list_requests() if asked.endpoint == "detail")
-    return any(asked[platform] > budget.max_in_flight for platform, budget in pipeline.split_budgets(Scope.FULL).items())
+    return any(
+        asked[platform] > budget.max_in_flight for platform, budget in pipeline.split_budgets(Scope.FULL).items()
+    )
 
 
 def check_cancelled(pipeline: Pipeline) -> None:
@@ -113,7 +121,11 @@ def slower_world(start_simulator: Callable[..., SimulatorProcess]) -> SimulatorP
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
-    number: signal.Signals, slow_world: SimulatorProcess, make_pipeline: MakePipeline, postgres: EmbeddedPostgres, tmp_path: Path
+    number: signal.Signals,
+    slow_world: SimulatorProcess,
+    make_pipeline: MakePipeline,
+    postgres: EmbeddedPostgres,
+    tmp_path: Path,
 ):
     pipeline = make_pipeline(slow_world)
     with command(pipeline, postgres, tmp_path, "scrape") as process:
@@ -138,13 +150,17 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
     assert "Traceback" not in said
 
 
-def test_when_postgres_dies_one_error_line_says_what_to_do(start_simulator: Callable[..., SimulatorProcess], folder: Path):
+def test_when_postgres_dies_one_error_line_says_what_to_do(
+    start_simulator: Callable[..., SimulatorProcess], folder: Path
+):
     small_world = start_simulator(12, 3, latency={"*.detail": (LONG_MS, LONG_MS)})
     urls = {f"PALIMPSEST_{platform.upper()}__BASE_URL": url for platform, url in small_world.base_urls.items()}
     folder.chmod(0o711)  # as root the server's user must pass through
     server = make_embedded_server(load_settings(home_dir=folder / "home", database_url=None, dagster_database_url=None))
     with (folder / "said").open("w") as said:
-        process = subprocess.Popen([*PALIMPSEST, "scrape"], cwd=folder, env=environment(folder, **urls), stdout=said, stderr=said)
+        process = subprocess.Popen(
+            [*PALIMPSEST, "scrape"], cwd=folder, env=environment(folder, **urls), stdout=said, stderr=said
+        )
     try:
         until(lambda: any(asked.endpoint == "detail" for asked in small_world.list_requests()), process)
         pid = server.status().pid
@@ -184,9 +200,17 @@ class Dagster:
     def launch(self, pipeline: Pipeline) -> str | None:
         """Launch a full cycle now. Its run; None when that cannot be done yet."""
         partition = {"key": "dagster/partition", "value": format_day_key(pipeline.clock.now().date())}
-        job = {"repositoryLocationName": "palimpsest_pipeline", "repositoryName": "__repository__", "jobName": "full_cycle"}
+        job = {
+            "repositoryLocationName": "palimpsest_pipeline",
+            "repositoryName": "__repository__",
+            "jobName": "full_cycle",
+        }
         told = self.ask(LAUNCH, params={"selector": job, "executionMetadata": {"tags": [partition]}})
-        return told["launchRun"]["run"]["runId"] if told and told["launchRun"]["__typename"] == "LaunchRunSuccess" else None
+        return (
+            told["launchRun"]["run"]["runId"]
+            if told and told["launchRun"]["__typename"] == "LaunchRunSuccess"
+            else None
+        )
 
     def status(self, run_id: str) -> str:
         return str(self.ask(STATUS, run=run_id)["runOrError"]["status"])

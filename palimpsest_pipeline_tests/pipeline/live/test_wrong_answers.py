@@ -37,7 +37,11 @@ def newest_batch(pipeline: Pipeline) -> cycle_ledger.CycleRecord:
 
 @pytest.mark.parametrize("endpoint", ["*", "detail"])
 def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed(
-    endpoint: str, start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere, instance: dg.DagsterInstance
+    endpoint: str,
+    start_simulator: Start,
+    make_pipeline: MakePipeline,
+    command_here: CommandHere,
+    instance: dg.DagsterInstance,
 ) -> None:
     simulator = start_simulator(10, 3)
     pipeline = make_pipeline(simulator, **{platform.value: {"give_up_s": 0.5} for platform in Platform})
@@ -55,9 +59,16 @@ def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed
 async def of_details(n_fixtures: int, *there: str) -> CycleResult:
     """A capture of `n_fixtures` that all platforms list, in which every listing but `there` (like betpawa-1) is answered with 404."""
     async with open_world() as world:
-        wanted = [Target(n, NOW + timedelta(hours=3), {platform: (f"{platform}-{n}",) for platform in Platform}) for n in range(1, n_fixtures + 1)]
-        for platform, (external_id,) in ((platform, ids) for target in wanted for platform, ids in target.listings.items()):
-            world.hosts[platform].script(f"/detail/{external_id}", answering() if external_id in there else answering(404))
+        wanted = [
+            Target(n, NOW + timedelta(hours=3), {platform: (f"{platform}-{n}",) for platform in Platform})
+            for n in range(1, n_fixtures + 1)
+        ]
+        for platform, (external_id,) in (
+            (platform, ids) for target in wanted for platform, ids in target.listings.items()
+        ):
+            world.hosts[platform].script(
+                f"/detail/{external_id}", answering() if external_id in there else answering(404)
+            )
         async with world.engine() as engine:
             return await capture_targets(cycle(Scope.EVENTS), wanted, world.adapters, engine, clock=world.clock)
 
@@ -67,7 +78,9 @@ async def test_a_cycle_in_which_every_platform_says_404_of_all_fixtures_has_no_a
         live_cycle.require_answers(await of_details(40))
 
 
-async def test_that_the_only_fixture_asked_for_is_gone_is_an_answer_and_so_is_one_book_among_many_that_are_gone() -> None:
+async def test_that_the_only_fixture_asked_for_is_gone_is_an_answer_and_so_is_one_book_among_many_that_are_gone() -> (
+    None
+):
     for result in (await of_details(1), await of_details(3, "bet9ja-2")):
         assert live_cycle.require_answers(result) is result
 
@@ -95,7 +108,9 @@ def test_a_cycle_whose_answers_are_nearly_all_refused_is_no_success(
     evaluation = verdict.event.dagster_event.asset_check_evaluation_data
     assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert f"cycle {batch.cycle.cycle_id}: betpawa: {refusal}" in str(evaluation.description)
-    assert next(iter(instance.get_runs())).status is dg.DagsterRunStatus.SUCCESS, "the other platforms' answers are derived"
+    assert next(iter(instance.get_runs())).status is dg.DagsterRunStatus.SUCCESS, (
+        "the other platforms' answers are derived"
+    )
 
 
 def with_commas(body: bytes) -> bytes:
@@ -119,7 +134,10 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     simulator = start_simulator(30, 3)
     rewrite = {Platform.BETPAWA: with_renamed_prices, Platform.SPORTYBET: in_play, Platform.BET9JA: with_commas}
     with ExitStack() as proxies:
-        urls = {p.value: {"base_url": proxies.enter_context(rewriting_proxy(simulator.base_urls[p], rewrite[p]))} for p in rewrite}
+        urls = {
+            p.value: {"base_url": proxies.enter_context(rewriting_proxy(simulator.base_urls[p], rewrite[p]))}
+            for p in rewrite
+        }
         pipeline = make_pipeline(simulator, **urls)
         scraped = command_here(pipeline, "scrape", "--json")
     runs = {run["platform"]: run for run in json.loads(scraped.stdout)["platforms"]}
@@ -143,7 +161,9 @@ def test_a_platform_none_of_whose_books_can_be_used_any_more_has_failed_and_says
     assert verdict.event.dagster_event.asset_check_evaluation_data.passed is False
 
 
-def test_single_matches_that_began_early_are_no_refusals(start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere) -> None:
+def test_single_matches_that_began_early_are_no_refusals(
+    start_simulator: Start, make_pipeline: MakePipeline, command_here: CommandHere
+) -> None:
     simulator = start_simulator(10, 3)
     number = count()
 
@@ -156,4 +176,6 @@ def test_single_matches_that_began_early_are_no_refusals(start_simulator: Start,
     run = next(run for run in json.loads(scraped.stdout)["platforms"] if run["platform"] == "sportybet")
     assert (run["status"], run["refused"]) == ("completed", 0)
     with pipeline.connect() as conn:
-        assert conn.execute("select sum(occurrences) from core.rejects where whole_answer and starts_with(reason, 'in play')").fetchone() == (2,)
+        assert conn.execute(
+            "select sum(occurrences) from core.rejects where whole_answer and starts_with(reason, 'in play')"
+        ).fetchone() == (2,)

@@ -69,12 +69,19 @@ def marked(pipeline: Pipeline) -> list[int]:
 
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with SimulatorProcess(14, 11, clock_offset_s=OFFSETS_S[0]) as simulator, pipelines(postgres, tmp_path_factory.mktemp("present")) as make:
+    with (
+        SimulatorProcess(14, 11, clock_offset_s=OFFSETS_S[0]) as simulator,
+        pipelines(postgres, tmp_path_factory.mktemp("present")) as make,
+    ):
         found = World(make(simulator))
         for number, offset_s in enumerate(OFFSETS_S):
             simulator.set_fault(Platform.BET9JA, "block" if number == 1 else "none")
             if number == 2:
-                both = [f["sr_id"] for f in simulator.fetch_truth()["fixtures"] if {"betpawa", "sportybet"} <= set(f["platforms"])]
+                both = [
+                    f["sr_id"]
+                    for f in simulator.fetch_truth()["fixtures"]
+                    if {"betpawa", "sportybet"} <= set(f["platforms"])
+                ]
                 found.dropped = both[-1]
                 simulator.run_script("drop", found.dropped, platform="sportybet")
             pipeline = make(simulator, clock_offset_s=offset_s)
@@ -88,7 +95,11 @@ def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) 
 
 def same(left: dict[str, pl.DataFrame], right: dict[str, pl.DataFrame]) -> None:
     for table in stored.COMPARED_TABLES:
-        order = [column for column in ("sr_id", "market_key", "specifier", "outcome_key", "platform") if column in left[table].columns]
+        order = [
+            column
+            for column in ("sr_id", "market_key", "specifier", "outcome_key", "platform")
+            if column in left[table].columns
+        ]
         assert_frame_equal(left[table].sort(order), right[table].sort(order).select(left[table].columns), abs_tol=1e-9)
 
 
@@ -120,7 +131,9 @@ BROKEN: Final = {
         "the type is what the states say": {stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"},
         "one of the two lists it": {stored.GAP_TABLE: "home_state = 'withdrawn', platform_state = 'event_dropped'"},
         "a state has its begin": {stored.GAP_TABLE: "home_state = 'withdrawn', home_state_since = null"},
-        "a gap is open since before as_of": {stored.GAP_TABLE: "home_state_since = home_state_since + interval '1 year'"},
+        "a gap is open since before as_of": {
+            stored.GAP_TABLE: "home_state_since = home_state_since + interval '1 year'"
+        },
         "the kickoff is to come": {stored.LISTING_TABLE: "kickoff_at = as_of"},
     },
 }
@@ -140,7 +153,11 @@ def test_each_law_is_broken_by_a_row_that_breaks_it(world: World, table: str):
         for law, updates in BROKEN[table].items():
             with conn.transaction(force_rollback=True):
                 for broken, assignments in updates.items():
-                    chosen = "" if broken == stored.LISTING_TABLE else f" where ctid = (select ctid from {table} where {good} limit 1)"
+                    chosen = (
+                        ""
+                        if broken == stored.LISTING_TABLE
+                        else f" where ctid = (select ctid from {table} where {good} limit 1)"
+                    )
                     assert conn.execute(f"update {broken} set {assignments}{chosen}").rowcount > 0
                 assert law in set(current_price_laws.find_violations(conn, table)["law"]), law
 
@@ -177,7 +194,9 @@ def test_a_listing_that_is_dropped_lists_nothing_and_has_gaps_wherever_home_has_
     gaps = world.table("availability_gap").filter(sr_id=world.dropped, platform="sportybet")
     missing = gaps.filter(gap_type="platform_missing")
     listed = before.filter(home_state="offered").select("market_key", "specifier").unique()
-    assert listed.join(missing, on=["market_key", "specifier"], how="anti").height <= listed.height // 10  # home may have taken some off since
+    assert (
+        listed.join(missing, on=["market_key", "specifier"], how="anti").height <= listed.height // 10
+    )  # home may have taken some off since
     assert set(missing.filter(~pl.col("never_offered_platform"))["platform_state"]) == {"event_dropped"}
     assert missing["gap_minutes"].min() >= 0
 
@@ -186,23 +205,34 @@ def test_a_listing_that_is_dropped_lists_nothing_and_has_gaps_wherever_home_has_
 def palimpsest(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
     """The command line on this world."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(console.out, "width", terminal.PIPE_WIDTH_COLUMNS)  # else as wide as the terminal of whoever runs the tests
+    monkeypatch.setattr(
+        console.out, "width", terminal.PIPE_WIDTH_COLUMNS
+    )  # else as wide as the terminal of whoever runs the tests
     settings = world.pipeline.settings
     assert settings.database_url is not None
-    urls = {"DATABASE_URL": settings.database_url.get_secret_value(), "DAGSTER_DATABASE_URL": "postgresql://unused/dagster"}
+    urls = {
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "DAGSTER_DATABASE_URL": "postgresql://unused/dagster",
+    }
     for name, value in {"HOME_DIR": str(settings.home_dir), **urls}.items():
         monkeypatch.setenv(f"PALIMPSEST_{name}", value)
     return lambda *words: CliRunner().invoke(app, list(words))
 
 
 def test_a_fixture_is_compared_on_the_command_line_as_the_tables_have_it(world: World, palimpsest: Callable[..., Any]):
-    held = world.table("price_comparison").filter(market_key="match_result", platform="bet9ja", comparable=True).row(0, named=True)
+    held = (
+        world.table("price_comparison")
+        .filter(market_key="match_result", platform="bet9ja", comparable=True)
+        .row(0, named=True)
+    )
     sr_id = str(held["sr_id"])
     done = palimpsest("compare", sr_id, "--json")
     assert done.exit_code == 0, done.stderr
     told = json.loads(done.stdout)["prices"]
     assert len(told) == world.table("price_comparison").filter(sr_id=held["sr_id"]).height
-    same_row = next(r for r in told if all(r[name] == held[name] for name in ("market_key", "specifier", "outcome_key", "platform")))
+    same_row = next(
+        r for r in told if all(r[name] == held[name] for name in ("market_key", "specifier", "outcome_key", "platform"))
+    )
     assert (same_row["home_odds"], same_row["diff_rel"]) == (held["home_odds"], held["diff_rel"])
     printed = palimpsest("compare", sr_id, "--market", "match_result")
     assert printed.exit_code == 0, printed.stderr
@@ -212,7 +242,9 @@ def test_a_fixture_is_compared_on_the_command_line_as_the_tables_have_it(world: 
     assert not any(r["comparable"] for r in json.loads(blocked.stdout)["prices"] if r["platform"] == "bet9ja")
 
 
-def test_a_file_beside_json_takes_nothing_from_standard_output(world: World, palimpsest: Callable[..., Any], tmp_path: Path):
+def test_a_file_beside_json_takes_nothing_from_standard_output(
+    world: World, palimpsest: Callable[..., Any], tmp_path: Path
+):
     sr_id = str(world.table("price_comparison")["sr_id"][0])
     for rows_of, *words in (("prices", "compare", sr_id), ("coverage_tournament", "coverage")):
         done = palimpsest(*words, "--json", "--csv", str(tmp_path / "rows.csv"), "--xlsx", str(tmp_path / "rows.xlsx"))
@@ -249,7 +281,9 @@ def versions(world: World) -> set[tuple[str, str]]:
     """Stored versions of the rows of prices and gaps: a row that is written again has a new one."""
     with world.pipeline.connect() as conn:
         return {
-            row for table in stored.COMPARED_TABLES for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()
+            row
+            for table in stored.COMPARED_TABLES
+            for row in conn.execute(f"select tableoid::text, xmin || ' ' || ctid from {table}").fetchall()
         }
 
 
@@ -259,7 +293,9 @@ def test_an_upgrade_converts_prices_and_gaps_of_the_schema_before_into_less_room
     def read_bytes() -> int:
         with pipeline.connect() as conn:
             tables = [list(stored.STORED_TABLES)]
-            return conn.execute("select sum(pg_total_relation_size(to_regclass(t)))::bigint from unnest(%s::text[]) as t", tables).fetchone()[0]
+            return conn.execute(
+                "select sum(pg_total_relation_size(to_regclass(t)))::bigint from unnest(%s::text[]) as t", tables
+            ).fetchone()[0]
 
     with pipeline.connect() as conn:
         of_old_shape = {table: stored.read_rows(conn, table) for table in stored.COMPARED_TABLES}
@@ -281,7 +317,9 @@ def test_a_cycle_in_which_nothing_changed_writes_no_price_and_no_gap(world: Worl
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
     done = current_prices.derive_prices(world.pipeline)
     assert done.n_fixtures > 0
-    assert {table: done.rows_by_table[table] for table in stored.COMPARED_TABLES} == dict.fromkeys(stored.COMPARED_TABLES, WriteCounts())
+    assert {table: done.rows_by_table[table] for table in stored.COMPARED_TABLES} == dict.fromkeys(
+        stored.COMPARED_TABLES, WriteCounts()
+    )
     assert done.rows_by_table[stored.LISTING_TABLE].updated > 0
     assert done.n_flips == 0
     assert versions(world) == before
@@ -292,14 +330,19 @@ def test_what_changed_is_written_and_nothing_else(world: World):
     """A price that somebody changed, a row that somebody removed, and one that was never there."""
     before = rows(world.pipeline)
     with world.pipeline.connect() as conn:
-        for change, order in (("update mart.price_comparison set home_odds_milli[1] = 77770", ""), ("delete from mart.price_comparison", " desc")):
+        for change, order in (
+            ("update mart.price_comparison set home_odds_milli[1] = 77770", ""),
+            ("delete from mart.price_comparison", " desc"),
+        ):
             one = f"select ctid from mart.price_comparison order by (sr_id, line_id, platform){order} limit 1"
             assert conn.execute(f"{change} where ctid = ({one})".encode()).rowcount == 1
         columns = "platform, home_state_since, platform_state_since, gap_type, home_state, platform_state"
         conn.execute(
             f"insert into mart.availability_gap (sr_id, line_id, {columns}) select sr_id, -1, {columns} from mart.availability_gap limit 1".encode()
         )
-        flipped = conn.execute("update mart.compared_listing set comparable = not comparable where platform = 'bet9ja'").rowcount
+        flipped = conn.execute(
+            "update mart.compared_listing set comparable = not comparable where platform = 'bet9ja'"
+        ).rowcount
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
     done = current_prices.derive_prices(world.pipeline)
     assert done.rows_by_table[stored.COMPARISON_TABLE] == WriteCounts(inserted=1, updated=1)
@@ -331,13 +374,18 @@ def test_the_run_of_the_job_derives_what_is_due_and_its_checks_hold(world: World
         outcome = run_unpartitioned(instance, world.pipeline, "present")
         assert outcome.success, outcome.error
         made = {
-            table: instance.get_latest_materialization_event(dg.AssetKey(table.split("."))).asset_materialization.metadata
+            table: instance.get_latest_materialization_event(
+                dg.AssetKey(table.split("."))
+            ).asset_materialization.metadata
             for table in stored.COMPARED_TABLES
         }
     assert marked(world.pipeline) == []
     assert made[stored.COMPARISON_TABLE]["fixtures_derived"].value == n_due > 0
     assert 0 < made[stored.COMPARISON_TABLE]["home_is_best_share"].value < 1
-    assert made[stored.GAP_TABLE]["home_missing"].value == world.table("availability_gap").filter(gap_type="home_missing").height
+    assert (
+        made[stored.GAP_TABLE]["home_missing"].value
+        == world.table("availability_gap").filter(gap_type="home_missing").height
+    )
     assert "home_is_best_by_day_plot" in made[stored.COMPARISON_TABLE]
 
 
@@ -347,7 +395,9 @@ def test_a_mark_that_is_set_meanwhile_stays_and_one_that_waits_long_is_named(wor
         seen = dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)
         dirty_fixtures.mark_fixtures(conn, world.cycles[2], [])
         dirty_fixtures.unmark_fixtures(conn, FixtureProduct.PRICES, seen)
-        assert dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list() == seen["sr_id"].to_list() != []
+        assert (
+            dirty_fixtures.read_marks(conn, FixtureProduct.PRICES)["sr_id"].to_list() == seen["sr_id"].to_list() != []
+        )
     assert no_fixture_is_due_for_long(world.pipeline).passed
     with world.pipeline.connect() as conn:
         conn.execute("insert into mart.dirty_fixtures values ('prices', 1, now() - interval '2 hours')")

@@ -32,7 +32,10 @@ PRICES, ALERTS = FixtureProduct.PRICES, FixtureProduct.ODDS_ALERTS
 HOUR: Final = timedelta(hours=1)
 SOON, GONE, LATER = 1, 2, 3
 """SportRadar ids. Odd ones but for GONE, which no fixture has: they are under one lock."""
-DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {PRICES: current_prices.derive_prices, ALERTS: odds_alerts.derive_alerts}
+DERIVE: Final[dict[FixtureProduct, Callable[[Pipeline], Any]]] = {
+    PRICES: current_prices.derive_prices,
+    ALERTS: odds_alerts.derive_alerts,
+}
 MODULE: Final[dict[FixtureProduct, ModuleType]] = {PRICES: current_prices, ALERTS: odds_alerts}
 
 
@@ -51,8 +54,12 @@ def now() -> datetime:
 def pipeline(database: Pipeline, now: datetime) -> Pipeline:
     """Two fixtures that kick off soon, nothing due, and a full cycle that has just been."""
     with database.connect() as conn:
-        conn.execute("truncate core.fixtures, core.event_listings, core.kickoff_versions, core.cycles, core.cycle_products cascade")
-        conn.execute("truncate mart.dirty_fixtures, mart.compared_listing, mart.odds_alert, ops.acknowledged_odds_alerts, ops.known_kickoffs")
+        conn.execute(
+            "truncate core.fixtures, core.event_listings, core.kickoff_versions, core.cycles, core.cycle_products cascade"
+        )
+        conn.execute(
+            "truncate mart.dirty_fixtures, mart.compared_listing, mart.odds_alert, ops.acknowledged_odds_alerts, ops.known_kickoffs"
+        )
         put_kickoffs(conn, now, {SOON: now + HOUR, LATER: now + 2 * HOUR})
         conn.execute(
             "insert into core.kickoff_versions (listing_id, version, observed_from, kickoff_at) select listing_id, 1, %s, kickoff_at"
@@ -99,12 +106,18 @@ def hold(pipeline: Pipeline, sr_id: int, day: date | None = None, **alert: Any) 
     """A row of the fixture in each table."""
     with pipeline.connect() as conn:
         insert(conn, "mart.compared_listing", {"sr_id": sr_id})
-        insert(conn, "mart.odds_alert", {"alert_id": sr_id, "sr_id": sr_id, "status": "open", "kickoff_date": day or date(2026, 5, 1), **alert})
+        insert(
+            conn,
+            "mart.odds_alert",
+            {"alert_id": sr_id, "sr_id": sr_id, "status": "open", "kickoff_date": day or date(2026, 5, 1), **alert},
+        )
 
 
 def held(pipeline: Pipeline, product: FixtureProduct) -> set[int]:
     with pipeline.connect() as conn:
-        return stored_prices.read_fixture_ids(conn) if product is PRICES else set(stored_alerts.read_alerts(conn)["sr_id"])
+        return (
+            stored_prices.read_fixture_ids(conn) if product is PRICES else set(stored_alerts.read_alerts(conn)["sr_id"])
+        )
 
 
 def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[], None]) -> None:
@@ -119,7 +132,9 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
         with hold_lock(conn, lock, wait=wait):
             yield
 
-    removed: list[int] = []  # alerts take the lock for what fixtures that are no more have left, before anything is decided
+    removed: list[
+        int
+    ] = []  # alerts take the lock for what fixtures that are no more have left, before anything is decided
     monkeypatch.setattr(MODULE[product], "hold_lock", late)
 
 
@@ -158,7 +173,9 @@ def test_a_mark_that_somebody_is_just_setting_is_not_waited_for(pipeline: Pipeli
     assert marked(pipeline, PRICES) == [SOON]
 
 
-def test_a_fixture_that_is_postponed_before_its_rows_are_removed_is_derived(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+def test_a_fixture_that_is_postponed_before_its_rows_are_removed_is_derived(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime
+):
     postpone(pipeline, SOON, now - HOUR)
     hold(pipeline, SOON)
     before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now + HOUR))
@@ -166,7 +183,9 @@ def test_a_fixture_that_is_postponed_before_its_rows_are_removed_is_derived(pipe
     assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (1, 0, [])
 
 
-def test_a_fixture_that_begins_before_it_is_derived_is_removed(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+def test_a_fixture_that_begins_before_it_is_derived_is_removed(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime
+):
     mark(pipeline, SOON)
     hold(pipeline, SOON)
     before_the_lock(monkeypatch, PRICES, lambda: postpone(pipeline, SOON, now - HOUR))
@@ -174,10 +193,14 @@ def test_a_fixture_that_begins_before_it_is_derived_is_removed(pipeline: Pipelin
     assert (done.n_fixtures, done.n_removed, marked(pipeline, PRICES)) == (0, 1, [])
 
 
-def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime
+):
     told: list[tuple[date, list[int]]] = []
     real = odds_alerts._compute_alerts
-    monkeypatch.setattr(odds_alerts, "_compute_alerts", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1])
+    monkeypatch.setattr(
+        odds_alerts, "_compute_alerts", lambda *args: (told.append((args[2], list(args[3]))), real(*args))[1]
+    )
     mark(pipeline, SOON)
     moved = now + timedelta(days=2)
     before_the_lock(monkeypatch, ALERTS, lambda: postpone(pipeline, SOON, moved))
@@ -187,7 +210,9 @@ def test_alerts_are_told_of_the_date_to_which_a_fixture_has_moved_meanwhile(pipe
 
 
 @pytest.mark.parametrize("product", FixtureProduct)
-def test_what_somebody_else_has_derived_meanwhile_is_left_as_it_is(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct):
+def test_what_somebody_else_has_derived_meanwhile_is_left_as_it_is(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct
+):
     mark(pipeline, SOON, LATER)
     hold(pipeline, SOON)
 
@@ -202,7 +227,9 @@ def test_what_somebody_else_has_derived_meanwhile_is_left_as_it_is(pipeline: Pip
 
 
 @pytest.mark.parametrize("product", FixtureProduct)
-def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct):
+def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, product: FixtureProduct
+):
     def fail(sr_ids: list[int]) -> None:
         if SOON in sr_ids:
             raise LookupError("no such day")
@@ -211,7 +238,9 @@ def test_a_batch_that_fails_stays_due_is_named_and_stops_no_other(pipeline: Pipe
     within_a_batch(monkeypatch, product, fail)
     hold(pipeline, SOON)
     mark(pipeline, SOON, LATER)
-    with pytest.raises(NotDerived, match=rf"{product} of 1 fixtures .* stay due \(SportRadar ids {SOON}\): LookupError: no such day"):
+    with pytest.raises(
+        NotDerived, match=rf"{product} of 1 fixtures .* stay due \(SportRadar ids {SOON}\): LookupError: no such day"
+    ):
         DERIVE[product](pipeline)
     assert marked(pipeline, product) == [SOON]
     assert held(pipeline, product) == {SOON}, "what stood stands"
@@ -238,7 +267,9 @@ def test_who_does_not_wait_leaves_what_is_due_to_whoever_comes_next(pipeline: Pi
     assert marked(pipeline, PRICES) == [LATER]
 
 
-def test_who_acknowledges_waits_for_whoever_replaces_the_row(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime):
+def test_who_acknowledges_waits_for_whoever_replaces_the_row(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, now: datetime
+):
     hold(pipeline, SOON)
     hold(pipeline, LATER)
     refused = []
@@ -261,11 +292,15 @@ def test_who_acknowledges_waits_for_whoever_replaces_the_row(pipeline: Pipeline,
         assert stored_alerts.read_alerts(conn)["status"].to_list() == ["acknowledged"]
 
 
-def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has_seen_it_and_nothing_is_due(pipeline: Pipeline, now: datetime):
+def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has_seen_it_and_nothing_is_due(
+    pipeline: Pipeline, now: datetime
+):
     hold(pipeline, SOON)
     with pipeline.connect() as conn:
         been(conn, now + HOUR, "kickoff")
-    assert begun_fixtures_have_no_open_alert(pipeline).passed, "a minute of other fixtures has passed its kickoff, and bore on it not"
+    assert begun_fixtures_have_no_open_alert(pipeline).passed, (
+        "a minute of other fixtures has passed its kickoff, and bore on it not"
+    )
     with pipeline.connect() as conn:
         been(conn, now + HOUR + timedelta(minutes=1), "full")
         set_marks(conn, SOON)
@@ -279,7 +314,9 @@ def test_what_is_open_though_its_fixture_has_begun_is_told_once_a_full_cycle_has
     assert begun_fixtures_have_no_open_alert(pipeline).passed
 
 
-def test_a_law_that_rows_of_late_break_fails_the_run_and_older_rows_are_not_looked_at(pipeline: Pipeline, now: datetime):
+def test_a_law_that_rows_of_late_break_fails_the_run_and_older_rows_are_not_looked_at(
+    pipeline: Pipeline, now: datetime
+):
     wrong = {"sr_id": SOON, "opened_at": now, "closed_at": now, "status": "closed"}
     with dg.DagsterInstance.ephemeral() as instance:
         with pipeline.connect() as conn:

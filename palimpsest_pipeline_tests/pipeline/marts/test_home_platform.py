@@ -38,7 +38,9 @@ def test_prices_and_gaps_follow_the_home_platform_of_the_settings_and_the_page_s
     derive_prices(after)
     with after.connect() as conn:
         for view in ("compared_prices", "compared_gaps"):
-            assert conn.execute(f"select distinct home_platform from palimpsest.{view}".encode()).fetchall() == [("sportybet",)]
+            assert conn.execute(f"select distinct home_platform from palimpsest.{view}".encode()).fetchall() == [
+                ("sportybet",)
+            ]
         gaps = read_coverage(conn, cycle_id).gaps
     assert set(gaps["platform"]) == {"sportybet", "bet9ja"}
     assert gaps["n_unknown"].min() > 0

@@ -26,7 +26,9 @@ from palimpsest_pipeline_tests.fixtures.content import content_hashes, drop_deri
 from palimpsest_pipeline_tests.fixtures.landed import land_cycle
 from palimpsest_pipeline_tests.fixtures.pipeline import pipelines
 
-pytestmark = pytest.mark.slow  # nine cycles take half a minute; test_simulated_world has two of them derived twice in every run
+pytestmark = (
+    pytest.mark.slow
+)  # nine cycles take half a minute; test_simulated_world has two of them derived twice in every run
 
 PEAK_H: Final = 48
 """Hours from the begin of the world to the kickoff that most of its fixtures share."""
@@ -74,7 +76,11 @@ class World:
     def listed(self, cycle: int) -> dict[Key, datetime]:
         """What was listed in the world at a cycle, with the fixture's kickoff."""
         kickoffs = {f["sr_id"]: datetime.fromisoformat(f["kickoff_at"]) for f in self.truths[cycle]["fixtures"]}
-        return {(f["sr_id"], platform): kickoffs[f["sr_id"]] for f in self.truths[cycle]["fixtures"] for platform in f["platforms"]}
+        return {
+            (f["sr_id"], platform): kickoffs[f["sr_id"]]
+            for f in self.truths[cycle]["fixtures"]
+            for platform in f["platforms"]
+        }
 
 
 def derive_core(pipeline: Pipeline, instance: dg.DagsterInstance, cycles: Sequence[int]) -> None:
@@ -93,7 +99,11 @@ def rebuild(pipeline: Pipeline, instance: dg.DagsterInstance) -> list[str]:
 def rows_of(pipeline: Pipeline, sr_id: int) -> dict[str, dict[date, int]]:
     with pipeline.connect() as conn:
         return {
-            table: dict(conn.execute(f"select kickoff_date, count(*) from {table} where sr_id = %s group by 1", [sr_id]).fetchall())
+            table: dict(
+                conn.execute(
+                    f"select kickoff_date, count(*) from {table} where sr_id = %s group by 1", [sr_id]
+                ).fetchall()
+            )
             for table in LASTING
         }
 
@@ -105,7 +115,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
-def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance) -> Iterator[World]:
+def world(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance
+) -> Iterator[World]:
     now = datetime.now(UTC)
     peak = now.replace(hour=18, minute=0, second=0, microsecond=0)
     peak -= timedelta(days=0 if now - peak > timedelta(hours=1) else 1)
@@ -138,12 +150,16 @@ def at_the_peak(world: World) -> list[dict[str, Any]]:
 
 
 def drop_one(world: World, simulator: SimulatorProcess) -> None:
-    world.dropped, world.postponed = [f["sr_id"] for f in at_the_peak(world) if len(f["platforms"]) == len(Platform)][:2]
+    world.dropped, world.postponed = [f["sr_id"] for f in at_the_peak(world) if len(f["platforms"]) == len(Platform)][
+        :2
+    ]
     simulator.run_script("drop", world.dropped, platform="bet9ja")
 
 
 def list_one(world: World, simulator: SimulatorProcess) -> None:
-    world.late = next(f["sr_id"] for f in at_the_peak(world) if "betpawa" in f["platforms"] and "bet9ja" not in f["platforms"])
+    world.late = next(
+        f["sr_id"] for f in at_the_peak(world) if "betpawa" in f["platforms"] and "bet9ja" not in f["platforms"]
+    )
     simulator.run_script("list", world.late, platform="bet9ja")
 
 
@@ -199,11 +215,16 @@ def test_at_every_cycle_what_the_world_lists_is_there_and_what_it_has_taken_off_
         seen |= listed
         then = world.at(cycle) + timedelta(minutes=2)
         holds = whole.filter(pl.col("valid_from") <= then, pl.col("valid_to").is_null() | (pl.col("valid_to") > then))
-        found = {(sr_id, platform): state for sr_id, platform, state in holds.select("sr_id", "platform", "state").iter_rows()}
+        found = {
+            (sr_id, platform): state
+            for sr_id, platform, state in holds.select("sr_id", "platform", "state").iter_rows()
+        }
         for key, kickoff in seen.items():
             if kickoff <= world.at(cycle):
                 expected = {"event_dropped"} if key in gone else {"closed_at_kickoff"}
-            elif (cycle, key[1]) == (BLOCKED, "bet9ja") or ((cycle, key[1]) == (UNANSWERED, "sportybet") and key in listed):
+            elif (cycle, key[1]) == (BLOCKED, "bet9ja") or (
+                (cycle, key[1]) == (UNANSWERED, "sportybet") and key in listed
+            ):
                 expected = {"not_observed"}
             else:
                 expected = set(OPEN_STATES) if key in listed else {"event_dropped"}
@@ -267,11 +288,17 @@ def test_closing_prices_are_those_of_the_world_when_it_was_last_asked(world: Wor
 def test_a_postponed_fixture_leaves_its_date_and_is_open_again(world: World):
     day, next_day = world.peak.date(), world.peak.date() + timedelta(days=1)
     assert {table: set(rows) for table, rows in world.rows_before.items()} == {table: {day} for table in LASTING}
-    assert {table: set(rows) for table, rows in rows_of(world.pipeline, world.postponed).items()} == {table: {next_day} for table in LASTING}
+    assert {table: set(rows) for table, rows in rows_of(world.pipeline, world.postponed).items()} == {
+        table: {next_day} for table in LASTING
+    }
     prices = world.table("open_close", next_day).filter(sr_id=world.postponed)
     assert set(prices["kickoff_version"]) == {2}
     assert prices["close_quality"].null_count() == prices.height > 0
-    last = world.table("availability_interval", next_day).filter(sr_id=world.postponed, market_key="*").filter(pl.col("valid_to").is_null())
+    last = (
+        world.table("availability_interval", next_day)
+        .filter(sr_id=world.postponed, market_key="*")
+        .filter(pl.col("valid_to").is_null())
+    )
     assert set(last["state"]) <= set(OPEN_STATES)
 
 
@@ -281,7 +308,9 @@ def test_when_all_is_derived_nothing_is_due(world: World, instance: dg.DagsterIn
     assert rebuild(world.pipeline, instance) == []
 
 
-def test_core_and_mart_dropped_and_derived_again_in_another_order_are_the_same(world: World, instance: dg.DagsterInstance):
+def test_core_and_mart_dropped_and_derived_again_in_another_order_are_the_same(
+    world: World, instance: dg.DagsterInstance
+):
     """Also what rests on when something was derived: before, dates were derived as the cycles came."""
     before = content_hashes(world.pipeline)
     drop_derived(world.pipeline)
@@ -320,7 +349,10 @@ def test_a_life_whose_rows_do_not_belong_together_is_found(world: World):
     day = world.peak.date()
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
         assert stored.find_strays(conn, day).is_empty()
-        conn.execute("update mart.open_close set kickoff_date = kickoff_date + 1 where sr_id = %s and platform = 'betpawa'", [world.dropped])
+        conn.execute(
+            "update mart.open_close set kickoff_date = kickoff_date + 1 where sr_id = %s and platform = 'betpawa'",
+            [world.dropped],
+        )
         strays = stored.find_strays(conn, day)
     assert strays.rows() == [(world.dropped, "betpawa", day + timedelta(days=1), "mart.open_close")]
 
@@ -329,7 +361,10 @@ def test_what_is_near_is_due_each_hour_and_what_is_far_when_it_has_waited_a_day(
     today = world.pipeline.clock.now().date()
     dates = [today + timedelta(days=n) for n in (-3, 0, 1, 2, 3, 400)]
     with marked(world, dates):
-        near, every = list_due_dates(world.pipeline, include_far=False), list_due_dates(world.pipeline, include_far=True)
+        near, every = (
+            list_due_dates(world.pipeline, include_far=False),
+            list_due_dates(world.pipeline, include_far=True),
+        )
     with marked(world, dates, hours_ago=25):
         waited = list_due_dates(world.pipeline, include_far=False)
     assert near == dates[:3]
@@ -355,7 +390,11 @@ def test_the_schedule_asks_for_a_run_per_date_and_not_while_one_is_at_it(world: 
 
     def asked(runs: dg.DagsterInstance) -> list[str | None]:
         """The partition of each run that a tick asks for."""
-        return [told.partition_key for told in request_due_runs(world.pipeline, runs, noon) if isinstance(told, dg.RunRequest)]
+        return [
+            told.partition_key
+            for told in request_due_runs(world.pipeline, runs, noon)
+            if isinstance(told, dg.RunRequest)
+        ]
 
     noon = datetime.combine(today, time(12, 40), UTC)
     near = [str(today + timedelta(days=n)) for n in (-3, 0, 1)]
@@ -380,7 +419,11 @@ def test_a_date_that_waits_too_long_is_named(world: World):
 def test_a_price_that_was_seen_after_kickoff_breaks_a_law(world: World):
     prices = world.table("open_close")
     assert coverage_laws.prices_are_from_before_kickoff(prices).is_empty()
-    late = prices.with_columns(effective_kickoff=pl.col("effective_kickoff") - timedelta(days=3)).filter(pl.col("open_odds").is_not_null())
+    late = prices.with_columns(effective_kickoff=pl.col("effective_kickoff") - timedelta(days=3)).filter(
+        pl.col("open_odds").is_not_null()
+    )
     assert coverage_laws.prices_are_from_before_kickoff(late).height == late.height
-    early = prices.filter(pl.col("close_quality").is_not_null()).with_columns(as_of=pl.col("effective_kickoff") - timedelta(seconds=1))
+    early = prices.filter(pl.col("close_quality").is_not_null()).with_columns(
+        as_of=pl.col("effective_kickoff") - timedelta(seconds=1)
+    )
     assert coverage_laws.prices_are_from_before_kickoff(early).height == early.height

@@ -35,8 +35,13 @@ def life_hashes(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
 def homes(pipeline: Pipeline) -> dict[str, set[str]]:
     """The home platforms that the rows of each derived table name."""
     with pipeline.connect() as conn:
-        tables = [table for table in derived_tables() if table in (stored.LISTING_TABLE, *lifecycle.HOME_RELATIVE_TABLES)]
-        return {table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())} for table in tables}
+        tables = [
+            table for table in derived_tables() if table in (stored.LISTING_TABLE, *lifecycle.HOME_RELATIVE_TABLES)
+        ]
+        return {
+            table: {home for (home,) in conn.execute(f"select distinct home_platform from {table}".encode())}
+            for table in tables
+        }
 
 
 def kickoff_days(pipeline: Pipeline) -> list[date]:
@@ -58,7 +63,9 @@ def due(pipeline: Pipeline, product: FixtureProduct = FixtureProduct.PRICES) -> 
 
 
 @pytest.fixture
-def make(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MakePipeline, SimulatorProcess]]:
+def make(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[MakePipeline, SimulatorProcess]]:
     """A cycle derived with OLD_HOME as home, of a world with fixtures that only one platform lists."""
     with SimulatorProcess(14, 11) as simulator, pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         before = make(simulator, home_platform=OLD_HOME)
@@ -74,7 +81,9 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
     pipelines_, simulator = make
     after = pipelines_(simulator, home_platform=NEW_HOME)
     with dg.DagsterInstance.ephemeral() as instance:
-        asked = {request.job_name for request in request_late_runs(after, instance) if isinstance(request, dg.RunRequest)}
+        asked = {
+            request.job_name for request in request_late_runs(after, instance) if isinstance(request, dg.RunRequest)
+        }
         assert current_prices_job.name in asked
         assert len(due(after)) > 5
         said: list[str] = []
@@ -90,7 +99,9 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
     assert homes(after)[stored.LISTING_TABLE] == {NEW_HOME}
     with after.connect() as conn:
         upcoming = stored.read_upcoming_fixtures(conn, after.clock.now())
-        conn.execute("insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming])
+        conn.execute(
+            "insert into mart.dirty_fixtures select 'prices', sr_id, now() from unnest(%s::bigint[]) sr_id", [upcoming]
+        )
     current_prices.derive_prices(after)
     same(found_rows, rows(after))
 

@@ -49,7 +49,9 @@ def captured(samples: Path, platform: Platform) -> str:
     return (samples / FILES[platform]).read_text()
 
 
-def betpawa(samples: Path, external_id: str, sr_id: int, kickoff: datetime, n: int, *, off: bool = False, by: float = 1.0) -> tuple[Any, ...]:
+def betpawa(
+    samples: Path, external_id: str, sr_id: int, kickoff: datetime, n: int, *, off: bool = False, by: float = 1.0
+) -> tuple[Any, ...]:
     """BetPawa's answer with the first `n` markets, all prices `by` so much higher, none of which can be backed when it is `off`."""
     book = json.loads(captured(samples, Platform.BETPAWA))
     book |= {"id": external_id, "startTime": f"{kickoff:%Y-%m-%dT%H:%M:%SZ}", "markets": book["markets"][:n]}
@@ -91,7 +93,11 @@ class World:
             return conn.execute(query.encode(), params).fetchall()
 
     def primaries(self) -> dict[int, str]:
-        return dict(self.rows("select fixture_sr_id, external_id from core.event_listings where platform = 'betpawa' and is_primary"))
+        return dict(
+            self.rows(
+                "select fixture_sr_id, external_id from core.event_listings where platform = 'betpawa' and is_primary"
+            )
+        )
 
 
 def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -> None:
@@ -107,7 +113,12 @@ def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -
             needs=["matched_events"],
         )
     derive_cycles(
-        pipeline, pipeline.landing.list_cycles(), "mart", derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, needs=["matched_events"]
+        pipeline,
+        pipeline.landing.list_cycles(),
+        "mart",
+        derive_marts.COVERAGE_PRODUCT,
+        derive_marts.derive_coverage,
+        needs=["matched_events"],
     )
     current_prices.derive_prices(pipeline)
     odds_alerts.derive_alerts(pipeline)
@@ -144,13 +155,18 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
 def test_a_match_listed_anew_after_it_was_postponed_has_the_new_kickoff_and_its_slots(world: World) -> None:
     anew = world.now + NEW_KICKOFF
     assert world.primaries()[POSTPONED] == NEW
-    assert world.rows("select effective_kickoff, suspect_code from core.fixtures where sr_id = %s", POSTPONED) == [(anew, None)]
+    assert world.rows("select effective_kickoff, suspect_code from core.fixtures where sr_id = %s", POSTPONED) == [
+        (anew, None)
+    ]
     with world.pipeline.connect() as conn:
         assert upcoming_fixtures.read_kickoffs(conn, world.now, anew) == [(POSTPONED, anew)]
 
 
 def test_a_match_listed_anew_after_it_was_postponed_is_compared_and_watched(world: World) -> None:
-    compared = world.rows("select count(*), count(*) filter (where comparable) from palimpsest.compared_prices where sr_id = %s", POSTPONED)
+    compared = world.rows(
+        "select count(*), count(*) filter (where comparable) from palimpsest.compared_prices where sr_id = %s",
+        POSTPONED,
+    )
     assert compared[0][0] > 20
     assert compared[0][1] > 5
     assert world.rows("select count(*) > 20 from mart.availability_gap where sr_id = %s", POSTPONED) == [(True,)]
@@ -162,7 +178,11 @@ def test_coverage_as_of_each_cycle_goes_by_what_was_known_then(world: World) -> 
     found = world.rows("select cycle_id, sr_id, effective_kickoff from mart.coverage_fixture order by cycle_id, sr_id")
     first, anew, kickoff = (world.now + since for since in (FIRST_KICKOFF, NEW_KICKOFF, KICKOFF))
     kickoffs = {POSTPONED: [first, first, anew, anew, anew], SUSPENDED: [kickoff, kickoff, kickoff, kickoff]}
-    assert found == sorted((cycle, sr_id, at) for sr_id, instants in kickoffs.items() for cycle, at in zip(world.cycles, instants, strict=False))
+    assert found == sorted(
+        (cycle, sr_id, at)
+        for sr_id, instants in kickoffs.items()
+        for cycle, at in zip(world.cycles, instants, strict=False)
+    )
 
 
 def test_a_copy_does_not_take_over_when_the_main_listing_is_suspended_before_kickoff(world: World) -> None:
@@ -175,18 +195,35 @@ def test_a_copy_does_not_take_over_when_the_main_listing_is_suspended_before_kic
 
 def test_the_life_of_a_fixture_is_that_of_the_main_listing_though_it_ends_suspended(world: World) -> None:
     named = "sr_id = %s and platform = 'betpawa' and market_key = 'match_result'"
-    opened = world.rows(f"select outcome_key, open_odds::float, close_quality from mart.open_close where {named} order by 1", SUSPENDED)
-    assert opened == [("away", 1.68, "suspended_at_close"), ("draw", 4.66, "suspended_at_close"), ("home", 4.71, "suspended_at_close")]
+    opened = world.rows(
+        f"select outcome_key, open_odds::float, close_quality from mart.open_close where {named} order by 1", SUSPENDED
+    )
+    assert opened == [
+        ("away", 1.68, "suspended_at_close"),
+        ("draw", 4.66, "suspended_at_close"),
+        ("home", 4.71, "suspended_at_close"),
+    ]
     states = world.rows(f"select state from mart.availability_interval where {named} order by valid_from", SUSPENDED)
-    assert list(dict.fromkeys(state for (state,) in states if state != "not_observed")) == ["offered", "suspended", "closed_at_kickoff"]
-    margins = world.rows(f"select odds_vector -> 'home' from mart.market_margin where {named} order by observed_from", SUSPENDED)
+    assert list(dict.fromkeys(state for (state,) in states if state != "not_observed")) == [
+        "offered",
+        "suspended",
+        "closed_at_kickoff",
+    ]
+    margins = world.rows(
+        f"select odds_vector -> 'home' from mart.market_margin where {named} order by observed_from", SUSPENDED
+    )
     assert {odds for (odds,) in margins if odds} == {4.71}
-    n_markets = world.rows("select count(distinct (market_key, specifier)) from mart.open_close where sr_id = %s and platform = 'betpawa'", SUSPENDED)
+    n_markets = world.rows(
+        "select count(distinct (market_key, specifier)) from mart.open_close where sr_id = %s and platform = 'betpawa'",
+        SUSPENDED,
+    )
     assert n_markets[0][0] > 20
 
 
 def test_prices_as_of_an_instant_before_the_postponement_are_those_of_the_old_listing(world: World) -> None:
-    then = current_prices.compute_prices_as_of(world.pipeline, [POSTPONED], world.now + AT[1] + timedelta(minutes=1))["mart.price_comparison"]
+    then = current_prices.compute_prices_as_of(world.pipeline, [POSTPONED], world.now + AT[1] + timedelta(minutes=1))[
+        "mart.price_comparison"
+    ]
     assert then.filter(pl.col("home_odds").is_not_null()).height > 5
 
 

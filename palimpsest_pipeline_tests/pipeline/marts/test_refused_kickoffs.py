@@ -38,7 +38,9 @@ def cycles_of(samples: Path, now: datetime, *, relisted: bool) -> list[list[Any]
     """The answers of each cycle, with those about NEW or with NOTHING at the same second."""
     kickoff, of_copy = now + KICKOFF, now + KICKOFF_OF_COPY
     old, copy = betpawa(samples, OLD, RELISTED, kickoff, 10), betpawa(samples, COPY, COPIED, of_copy, 6, by=0.8)
-    anew = [betpawa(samples, NEW, RELISTED, absurd, 30, by=1.5) for absurd in ABSURD] if relisted else [NOTHING, NOTHING]
+    anew = (
+        [betpawa(samples, NEW, RELISTED, absurd, 30, by=1.5) for absurd in ABSURD] if relisted else [NOTHING, NOTHING]
+    )
     main, *refused = (betpawa(samples, MAIN, COPIED, claimed, 30) for claimed in (kickoff, *ABSURD))
     others = [sportybet(samples, RELISTED, kickoff), sportybet(samples, COPIED, kickoff)]
     return [
@@ -61,8 +63,14 @@ def life_rows(pipeline: Pipeline, days: Sequence[date]) -> dict[str, pl.DataFram
     """Rows of the life tables, without ids that the database chose, and without when they were derived and up to when anybody had looked."""
     own = ("listing_id", "listing_ids", "line_id", "computed_at", "as_of")
     with pipeline.connect() as conn:
-        found = {table: pl.concat([stored.read_rows_of_date(conn, table, day) for day in days]).drop(own, strict=False) for table in lifecycle.TABLES}
-    return {table: frame.sort(*(name for name, dtype in frame.schema.items() if not dtype.is_nested())) for table, frame in found.items()}
+        found = {
+            table: pl.concat([stored.read_rows_of_date(conn, table, day) for day in days]).drop(own, strict=False)
+            for table in lifecycle.TABLES
+        }
+    return {
+        table: frame.sort(*(name for name, dtype in frame.schema.items() if not dtype.is_nested()))
+        for table, frame in found.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -91,12 +99,18 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
     now = datetime.now(UTC).replace(microsecond=0)
     days = sorted({(now + kickoff).date() for kickoff in (KICKOFF, KICKOFF_OF_COPY)})
     with pipelines(postgres, tmp_path_factory.mktemp("good")) as make:
-        landed = [land(make(), now + at, bodies) for at, bodies in zip(AT, cycles_of(samples, now, relisted=False), strict=True)]
+        landed = [
+            land(make(), now + at, bodies)
+            for at, bodies in zip(AT, cycles_of(samples, now, relisted=False), strict=True)
+        ]
         derive(make(), landed, days)
         good = life_rows(make(), days)
     with pipelines(postgres, tmp_path_factory.mktemp("refused")) as make:
         pipeline, kept = make(), []
-        landed = [land(pipeline, now + at, bodies) for at, bodies in zip(AT, cycles_of(samples, now, relisted=True), strict=True)]
+        landed = [
+            land(pipeline, now + at, bodies)
+            for at, bodies in zip(AT, cycles_of(samples, now, relisted=True), strict=True)
+        ]
         for cycle in landed:
             derive(pipeline, [cycle], days)
             kept.append(present_rows(pipeline))
@@ -104,7 +118,9 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_a_match_listed_anew_with_refused_kickoffs_has_the_life_of_the_good_claims_in_any_order(world: World, order: tuple[int, ...]) -> None:
+def test_a_match_listed_anew_with_refused_kickoffs_has_the_life_of_the_good_claims_in_any_order(
+    world: World, order: tuple[int, ...]
+) -> None:
     drop_derived(world.pipeline)
     derive(world.pipeline, [world.cycles[n] for n in order], world.days)
     for table, rows in life_rows(world.pipeline, world.days).items():
@@ -128,15 +144,21 @@ def test_a_match_listed_anew_with_refused_kickoffs_has_the_life_of_the_good_clai
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_prices_as_of_each_cycle_are_those_of_the_listing_whose_last_claim_was_good(world: World, order: tuple[int, ...]) -> None:
+def test_prices_as_of_each_cycle_are_those_of_the_listing_whose_last_claim_was_good(
+    world: World, order: tuple[int, ...]
+) -> None:
     drop_derived(world.pipeline)
     for n in order:
         ingest_cycle(world.pipeline, world.cycles[n])
     markets = []
     for n, at in enumerate(AT):
-        then = current_prices.compute_prices_as_of(world.pipeline, [RELISTED, COPIED], world.now + at + timedelta(minutes=1))
+        then = current_prices.compute_prices_as_of(
+            world.pipeline, [RELISTED, COPIED], world.now + at + timedelta(minutes=1)
+        )
         same(world.kept[n], {table: frame.drop("computed_at") for table, frame in then.items()})
         offered = then["mart.price_comparison"].filter(pl.col("sr_id") == COPIED, pl.col("home_odds").is_not_null())
         markets.append(offered.select("market_key", "specifier").n_unique())
     main, copied, still_copied, again = markets
-    assert main == again > copied == still_copied > 0, "MAIN has more markets than its COPY, which speaks while MAIN's claim is refused"
+    assert main == again > copied == still_copied > 0, (
+        "MAIN has more markets than its COPY, which speaks while MAIN's claim is refused"
+    )

@@ -67,7 +67,9 @@ def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> No
 
 
 @pytest.fixture(scope="module")
-def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
+def kept(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
     """Five cycles: one that nobody needs, one whose day is not exported, one that is not derived, one that is young, one of the present hour; then
     the night's upkeep."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
@@ -89,9 +91,17 @@ def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
     ("claims", "says"),
     [
         (landing_retention.HourClaims(), None),
-        (landing_retention.HourClaims(day_states={ago(1): DayStatus.EXPORTED, ago(2): DayStatus.ARCHIVED, ago(3): DayStatus.NOTHING}), None),
+        (
+            landing_retention.HourClaims(
+                day_states={ago(1): DayStatus.EXPORTED, ago(2): DayStatus.ARCHIVED, ago(3): DayStatus.NOTHING}
+            ),
+            None,
+        ),
         (landing_retention.HourClaims(running_ids=[7], unclosed_ids=[7]), "cycle 7 is running"),
-        (landing_retention.HourClaims(unclosed_ids=[7], underived_ids=[8]), "cycle 7 is not closed: run `palimpsest doctor`"),
+        (
+            landing_retention.HourClaims(unclosed_ids=[7], underived_ids=[8]),
+            "cycle 7 is not closed: run `palimpsest doctor`",
+        ),
         (
             landing_retention.HourClaims(underived_ids=[8, 9]),
             "2 cycles are not fully derived, e.g. 8: run `palimpsest backfill 2026-06-26-10:00 2026-06-26-10:00`",
@@ -101,15 +111,22 @@ def kept(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
             f"run `palimpsest export {ago(2)} {ago(2)}`",
         ),
         (landing_retention.HourClaims(day_states={ago(2): DayStatus.CHANGED}), "it has changed since it was exported"),
-        (landing_retention.HourClaims(day_states={ago(2): DayStatus.DAMAGED}), "its files in the archive are not as they were written"),
+        (
+            landing_retention.HourClaims(day_states={ago(2): DayStatus.DAMAGED}),
+            "its files in the archive are not as they were written",
+        ),
     ],
 )
-def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(claims: landing_retention.HourClaims, says: str | None) -> None:
+def test_an_hour_is_needed_while_something_of_it_is_not_derived_or_not_exported(
+    claims: landing_retention.HourClaims, says: str | None
+) -> None:
     why = landing_retention.explain_need(HOUR, claims)
     assert why is None if says is None else says in (why or "")
 
 
-def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pipeline, dg.ExecuteInProcessResult]) -> None:
+def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(
+    kept: tuple[Pipeline, dg.ExecuteInProcessResult],
+) -> None:
     pipeline, result = kept
     assert result.success
     told = metadata(result, "upkeep", "landing_retention")
@@ -122,7 +139,9 @@ def test_a_night_removes_what_nobody_needs_and_compacts_the_rest(kept: tuple[Pip
     assert f"{key(UNEXPORTED)}: {ago(UNEXPORTED)}, which has answers of it, is not in the archive" in told["kept"]
     assert f"{key(UNDERIVED)}: 1 cycles are not fully derived" in told["kept"]
     there = {m.partition_hour: m for m in pipeline.landing.list_cycles()}
-    assert set(there) == {floor_to_hour(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {floor_to_hour(NOON - timedelta(minutes=5))}
+    assert set(there) == {floor_to_hour(at(days)) for days in (UNEXPORTED, UNDERIVED, YOUNG)} | {
+        floor_to_hour(NOON - timedelta(minutes=5))
+    }
     assert all(pipeline.landing.read_answers(manifest).height == 20 for manifest in there.values())
     sized = metadata(result, "upkeep", "storage_report")
     assert all(sized[f"landing_bytes_per_answer_{platform}"] > 0 for platform in Platform)
@@ -155,7 +174,9 @@ def test_a_running_cycle_keeps_its_hour_as_it_is(make_pipeline: MakePipeline) ->
         cycle_ledger.open_cycle(conn, manifest.cycle)
     [left] = landing_retention.compact_landing(pipeline)
     assert left.left_alone == f"cycle {manifest.cycle_id} is running"
-    assert landing_retention.expire_landing(pipeline, 1).kept == {manifest.partition_hour: f"cycle {manifest.cycle_id} is running"}
+    assert landing_retention.expire_landing(pipeline, 1).kept == {
+        manifest.partition_hour: f"cycle {manifest.cycle_id} is running"
+    }
 
 
 def test_a_damaged_manifest_keeps_its_own_hour_as_it_is_and_no_other(make_pipeline: MakePipeline) -> None:
@@ -186,7 +207,9 @@ def test_only_one_process_at_a_time_changes_what_was_landed(make_pipeline: MakeP
         assert landing_retention.compact_landing(pipeline) == [], "what has ended is in nobody's way, also at once"
 
 
-def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_say_what_they_would_do_and_do_it(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = make_pipeline()
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
@@ -201,7 +224,11 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
 
     before = told("ls")
     assert [row["answers"] for row in before["cycles"]] == [20, 20, 20]
-    assert {row["platform"]: row["n_answers"] for row in before["platforms"]} == {"bet9ja": 18, "betpawa": 21, "sportybet": 21}
+    assert {row["platform"]: row["n_answers"] for row in before["platforms"]} == {
+        "bet9ja": 18,
+        "betpawa": 21,
+        "sportybet": 21,
+    }
     assert "like the 3 that are landed" in doctor.check_landing(pipeline.settings).detail
     due = [key(EXPORTED), key(YOUNG), format_hour_key(at(YOUNG) + timedelta(hours=1))]
     assert told("compact", "--dry-run") == {"compacted": {}, "to_compact": due, "left_alone": {}}
@@ -209,7 +236,10 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
     assert told("compact") == {"compacted": {}, "to_compact": [], "left_alone": {}}
     after = told("ls")
     assert [row["cycle_id"] for row in after["cycles"]] == [row["cycle_id"] for row in before["cycles"]]
-    assert all(now["bytes_per_answer"] < then["bytes_per_answer"] for now, then in zip(after["platforms"], before["platforms"], strict=True))
+    assert all(
+        now["bytes_per_answer"] < then["bytes_per_answer"]
+        for now, then in zip(after["platforms"], before["platforms"], strict=True)
+    )
     assert told("expire", "--dry-run")["to_remove"] == [key(EXPORTED)]
     assert told("expire")["removed"] == [key(EXPORTED)]
     asked = told("expire", "--days", "1")
@@ -220,7 +250,9 @@ def test_the_commands_say_what_they_would_do_and_do_it(make_pipeline: MakePipeli
     assert "What an answer takes" in CliRunner().invoke(app, ["landing", "ls"]).stdout
 
 
-def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pipeline = make_pipeline()
     for name, value in pipeline.settings.to_environment().items():
         monkeypatch.setenv(name, value)
@@ -241,7 +273,10 @@ def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(mak
         (format_hour_key(manifest.partition_hour), manifest.cycle_id) for manifest in (unreadable, unsized)
     ]
     assert sum(row["bytes"] for row in listed["platforms"]) == good.bytes
-    for sentence in (f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest", f"{folders[1]}/compacted.json does not say"):
+    for sentence in (
+        f"{folders[0]}/cycle={unreadable.cycle_id}/manifest.json is not a manifest",
+        f"{folders[1]}/compacted.json does not say",
+    ):
         assert sentence in said
     shown = CliRunner().invoke(app, ["landing", "ls"])
     assert (shown.exit_code, "Landing" in shown.stdout) == (EXIT_PARTIAL, True)  # a narrow table breaks longer words

@@ -42,7 +42,13 @@ class Site:
         if group in self.failing:
             return self.failing[group]
         events = [
-            {**copy.deepcopy(self.template), "ID": int(group) * 1000 + i, "GID": int(group), "GN": f"League {group}", "SID": int(self.sport_id)}
+            {
+                **copy.deepcopy(self.template),
+                "ID": int(group) * 1000 + i,
+                "GID": int(group),
+                "GN": f"League {group}",
+                "SID": int(self.sport_id),
+            }
             for i in range(self.sizes.get(group, 0))
         ]
         listed: Any = {str(i): event for i, event in enumerate(events)} if self.as_object and events else events
@@ -51,9 +57,16 @@ class Site:
     def tree_sports(self) -> dict[str, Any]:
         counts = self.sizes | self.declared
         groups = {group: {"G_DESC": f"League {group}", "NUM": n} for group, n in counts.items()}
-        other = {"S_DESC": "Soccer Antepost", "NUM": 1, "SG": {"9": {"SG_DESC": "England", "G": {"990021": {"G_DESC": "Winner", "NUM": 1}}}}}
+        other = {
+            "S_DESC": "Soccer Antepost",
+            "NUM": 1,
+            "SG": {"9": {"SG_DESC": "England", "G": {"990021": {"G_DESC": "Winner", "NUM": 1}}}},
+        }
         country = {"SG_DESC": "England", "SG_LANG": {"en": "England"}, "G": groups}
-        return {self.sport_id: {"S_DESC": "Sport", "SG": {"11058": country, "5": {"SG_DESC": "Empty", "G": []}}}, "990001": other}
+        return {
+            self.sport_id: {"S_DESC": "Sport", "SG": {"11058": country, "5": {"SG_DESC": "Empty", "G": []}}},
+            "990001": other,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +83,15 @@ def read(answers: list[Answer], sport: Sport = Sport.FOOTBALL) -> Any:
 def test_all_competitions_with_events_are_asked_for_at_once(template: dict[str, Any], as_object: bool) -> None:
     site = Site(template, {"170880": 21, "170881": 24, "967783": 0}, as_object=as_object)
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
-    assert [[request.tournament_external_id for request in batch] for batch in batches] == [[None], ["170880", "170881"]]
+    assert [[request.tournament_external_id for request in batch] for batch in batches] == [
+        [None],
+        ["170880", "170881"],
+    ]
     discovery = read(answers)
     assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 45)
-    assert [(t.external_id, t.name, t.country_raw, t.declared, t.received, t.completeness) for t in discovery.tournaments] == [
+    assert [
+        (t.external_id, t.name, t.country_raw, t.declared, t.received, t.completeness) for t in discovery.tournaments
+    ] == [
         ("170880", "League 170880", "England", 21, 21, "complete"),
         ("170881", "League 170881", "England", 24, 24, "complete"),
         ("967783", "League 967783", "England", 0, 0, "complete"),
@@ -95,7 +113,9 @@ def test_a_competition_below_its_count_is_partial_in_numbers(template: dict[str,
     assert "1 of 2 tournaments incomplete: League 2 (2)" in discovery.reason
 
 
-@pytest.mark.parametrize("bad", [reply(b"<html>blocked</html>", 200, HTML), reply({"R": "E", "D": False}), reply(b"", 403, HTML)])
+@pytest.mark.parametrize(
+    "bad", [reply(b"<html>blocked</html>", 200, HTML), reply({"R": "E", "D": False}), reply(b"", 403, HTML)]
+)
 def test_a_competition_that_could_not_be_looked_at_is_failed_not_empty(template: dict[str, Any], bad: Reply) -> None:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 2}, failing={"2": bad}))[0])
     failed = discovery.tournaments[1]
@@ -106,12 +126,22 @@ def test_a_competition_that_could_not_be_looked_at_is_failed_not_empty(template:
 
 @pytest.mark.parametrize("count", [None, "many", "", {}])
 def test_an_unreadable_count_is_asked_for_and_proves_nothing_when_empty(template: dict[str, Any], count: Any) -> None:
-    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 0}, declared={"1": count, "2": count}))[0])
-    assert [(t.declared, t.received, t.completeness) for t in discovery.tournaments] == [(None, 2, "complete"), (None, 0, "partial")]
+    discovery = read(
+        crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 0}, declared={"1": count, "2": count}))[0]
+    )
+    assert [(t.declared, t.received, t.completeness) for t in discovery.tournaments] == [
+        (None, 2, "complete"),
+        (None, 0, "partial"),
+    ]
 
 
 def test_without_a_tree_nothing_is_asked_and_the_platform_is_failed(template: dict[str, Any]) -> None:
-    for bad in (reply({"R": "E", "D": False}), reply(b"<html>", 200, HTML), reply({"R": "OK", "D": []}), reply({"R": "OK", "D": {"PAL": {"2": {}}}})):
+    for bad in (
+        reply({"R": "E", "D": False}),
+        reply(b"<html>", 200, HTML),
+        reply({"R": "OK", "D": []}),
+        reply({"R": "OK", "D": {"PAL": {"2": {}}}}),
+    ):
         answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2}, tree=bad))
         assert {one.request.kind for one in answers} == {PayloadKind.TREE}
         assert read(answers).completeness is Completeness.FAILED
@@ -122,7 +152,9 @@ def in_turn(site: Site, **first: Reply) -> tuple[list[Answer], list[list[str | N
     """The crawl when competitions (or the `tree`) answer in this way the first time they are asked; and which were asked, batch by batch."""
 
     def server(request: Request) -> Reply:
-        return first.pop(f"group{request.tournament_external_id}" if request.tournament_external_id else "tree", None) or site(request)
+        return first.pop(
+            f"group{request.tournament_external_id}" if request.tournament_external_id else "tree", None
+        ) or site(request)
 
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, server)
     return answers, [[request.tournament_external_id for request in batch] for batch in batches]
@@ -144,7 +176,13 @@ def test_a_competition_that_stays_short_is_asked_for_twice_and_no_more(template:
 
 
 @pytest.mark.parametrize(
-    "bad", [reply(b"", 404), reply({"R": "X", "D": 1}), reply({"R": "OK", "D": {"E": [{"ID": 5}]}}), reply({"R": "OK", "D": {"E": [{}, {}]}})]
+    "bad",
+    [
+        reply(b"", 404),
+        reply({"R": "X", "D": 1}),
+        reply({"R": "OK", "D": {"E": [{"ID": 5}]}}),
+        reply({"R": "OK", "D": {"E": [{}, {}]}}),
+    ],
 )
 def test_what_would_fail_in_the_same_way_is_not_asked_again(template: dict[str, Any], bad: Reply) -> None:
     answers, asked = in_turn(Site(template, {"1": 1, "2": 2}, failing={"1": bad}))
@@ -181,7 +219,9 @@ def counted(site: Site, total: int) -> Reply:
     return reply({"R": "OK", "D": {"PAL": sports}})
 
 
-def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_partial(template: dict[str, Any]) -> None:
+def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_partial(
+    template: dict[str, Any],
+) -> None:
     site = Site(template, {"1": 2, "2": 3})
     site.tree = counted(site, 9)
     answers, asked = in_turn(site)
@@ -202,14 +242,24 @@ def test_a_tree_that_agrees_with_itself_when_asked_again_is_believed(template: d
 
 def test_events_of_another_competition_do_not_count_for_the_one_asked(template: dict[str, Any]) -> None:
     site = Site(template, {"1": 2, "2": 2})
-    moved = json.loads(site(next(r for r in crawl(ADAPTER, Sport.FOOTBALL, site)[1][1] if r.tournament_external_id == "2"))[2])
+    moved = json.loads(
+        site(next(r for r in crawl(ADAPTER, Sport.FOOTBALL, site)[1][1] if r.tournament_external_id == "2"))[2]
+    )
     site.failing["1"] = reply(moved)
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
-    assert [(t.external_id, t.received, t.completeness) for t in discovery.tournaments] == [("1", 0, "partial"), ("2", 2, "complete")]
+    assert [(t.external_id, t.received, t.completeness) for t in discovery.tournaments] == [
+        ("1", 0, "partial"),
+        ("2", 2, "complete"),
+    ]
 
 
 def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, Any]) -> None:
-    odd = {"R": "OK", "D": {"E": [{**template, "GID": 1, "ID": 5}, {**template, "GID": 1, "ID": 6, "STARTDATE": "", "STARTDATEUTC": ""}]}}
+    odd = {
+        "R": "OK",
+        "D": {
+            "E": [{**template, "GID": 1, "ID": 5}, {**template, "GID": 1, "ID": 6, "STARTDATE": "", "STARTDATEUTC": ""}]
+        },
+    }
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 1, "2": 1}, failing={"1": reply(odd)}))[0])
     assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
         ("1", "partial", "an entry could not be read"),
@@ -222,7 +272,10 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
 def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 4, "2": 3, "3": 5}, declared={"3": 6}))
     expected = read(answers)
-    late = [judged(ADAPTER, answer_to(a.request, reply({"R": "E", "D": False}), attempt=2, at=AT.replace(hour=23))) for a in answers]
+    late = [
+        judged(ADAPTER, answer_to(a.request, reply({"R": "E", "D": False}), attempt=2, at=AT.replace(hour=23)))
+        for a in answers
+    ]
     mixed = answers + late + answers
     random.shuffle(mixed)
     assert read(mixed) == expected
@@ -247,7 +300,10 @@ def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: 
 def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str, markets: str) -> None:
     answers, batches = crawl(ADAPTER, sport, Site(template, {"7": 12}, sport_id=sport_id))
     discovery = read(answers, sport)
-    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (Completeness.COMPLETE, {sport})
+    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (
+        Completeness.COMPLETE,
+        {sport},
+    )
     assert batches[1][0].params["GROUPMARKETID"] == markets
 
 
@@ -282,7 +338,9 @@ def test_a_country_with_events_and_without_competitions_makes_the_platform_parti
     assert [r.path for r in discovery.rejects] == ['$.D.PAL["1"].SG["77"].G']
 
 
-def test_a_tree_that_invents_competitions_is_asked_up_to_the_cap_and_the_discovery_is_partial_and_says_so(template: dict[str, Any]) -> None:
+def test_a_tree_that_invents_competitions_is_asked_up_to_the_cap_and_the_discovery_is_partial_and_says_so(
+    template: dict[str, Any],
+) -> None:
     site = Site(template, {"1": 2}, declared={str(number): 1 for number in range(2, 3002)})
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
     assert len(answers) <= 1_300

@@ -48,9 +48,12 @@ def independent(body: dict[str, Any]) -> list[tuple[str, str, str, int | None, b
 
 
 @pytest.mark.parametrize(
-    ("name", "n_prices", "n_lines", "n_markets"), [(NORWAY_FRANCE, 1346, 430, 274), (QATAR_SUDAN, 845, 194, 138), (BASKETBALL, 316, 141, 51)]
+    ("name", "n_prices", "n_lines", "n_markets"),
+    [(NORWAY_FRANCE, 1346, 430, 274), (QATAR_SUDAN, 845, 194, 138), (BASKETBALL, 316, 141, 51)],
 )
-def test_every_price_of_a_detail_is_read_as_the_json_says(samples: Path, name: str, n_prices: int, n_lines: int, n_markets: int) -> None:
+def test_every_price_of_a_detail_is_read_as_the_json_says(
+    samples: Path, name: str, n_prices: int, n_lines: int, n_markets: int
+) -> None:
     body = loaded(samples, BET9JA, name)
     detail = detail_of(body)
     assert columns(detail) == independent(body)
@@ -66,13 +69,27 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
     assert (listing.external_id, listing.sr_id, listing.genius_id) == ("782203257", 66457014, None)
     assert listing.kickoff_at.isoformat() == "2026-06-26T19:00:00+00:00"
     assert (listing.home_team, listing.away_team) == ("Norway", "France")
-    assert (listing.tournament_external_id, listing.tournament_name, listing.country_raw) == ("2252278", "FIFA World Cup 2026", "International")
-    assert (listing.kind, listing.sport, listing.n_markets_declared, listing.in_play) == (ListingKind.MATCH, Sport.FOOTBALL, 274, False)
+    assert (listing.tournament_external_id, listing.tournament_name, listing.country_raw) == (
+        "2252278",
+        "FIFA World Cup 2026",
+        "International",
+    )
+    assert (listing.kind, listing.sport, listing.n_markets_declared, listing.in_play) == (
+        ListingKind.MATCH,
+        Sport.FOOTBALL,
+        274,
+        False,
+    )
 
 
 def test_basketball_is_basketball_and_has_no_declared_count(samples: Path) -> None:
     listing = listing_of(loaded(samples, BET9JA, BASKETBALL))
-    assert (listing.sport, listing.sr_id, listing.country_raw, listing.n_markets_declared) == (Sport.BASKETBALL, 71427986, "Germany", None)
+    assert (listing.sport, listing.sr_id, listing.country_raw, listing.n_markets_declared) == (
+        Sport.BASKETBALL,
+        71427986,
+        "Germany",
+        None,
+    )
 
 
 def test_the_prices_of_a_market_and_line_are_one_row_wherever_they_stand(samples: Path) -> None:
@@ -168,8 +185,17 @@ def test_the_events_of_a_competition_become_listings(samples: Path) -> None:
         given_answer = answer(BET9JA, PayloadKind.LISTING, body, params={"GROUPID": "170880"})
         assert ADAPTER.judge(given_answer) is None
         leeds, brentford = ADAPTER.read_discovery([given_answer], Sport.FOOTBALL).listings
-        assert (leeds.external_id, leeds.sr_id, leeds.home_team, leeds.away_team) == ("828890052", 72221262, "Leeds Utd", "Newcastle Utd")
-        assert (leeds.tournament_external_id, leeds.tournament_name, leeds.country_raw) == ("170880", "Premier League", "England")
+        assert (leeds.external_id, leeds.sr_id, leeds.home_team, leeds.away_team) == (
+            "828890052",
+            72221262,
+            "Leeds Utd",
+            "Newcastle Utd",
+        )
+        assert (leeds.tournament_external_id, leeds.tournament_name, leeds.country_raw) == (
+            "170880",
+            "Premier League",
+            "England",
+        )
         assert (leeds.n_markets_declared, leeds.kickoff_at.isoformat()) == (307, "2026-09-14T19:00:00+00:00")
         assert (brentford.external_id, brentford.sr_id, brentford.n_markets_declared) == ("831880021", 72221274, 208)
 
@@ -177,7 +203,12 @@ def test_the_events_of_a_competition_become_listings(samples: Path) -> None:
 def test_the_event_of_an_older_year_is_read_as_well(samples: Path) -> None:
     old = loaded(samples, BET9JA, "searchv2_soccer_2025.json")["D"]["S"]["1"]["E"]
     (listing,) = listed(old).listings
-    assert (listing.external_id, listing.sr_id, listing.country_raw, listing.n_markets_declared) == ("594248600", 60323257, "Tunisia", None)
+    assert (listing.external_id, listing.sr_id, listing.country_raw, listing.n_markets_declared) == (
+        "594248600",
+        60323257,
+        "Tunisia",
+        None,
+    )
     assert listing.kickoff_at.isoformat() == "2025-05-11T14:00:00+00:00"
     assert len(detail_of({"R": "OK", "D": old[0]}).prices) == len(old[0]["O"])
 
@@ -220,7 +251,12 @@ def test_ids_may_be_numbers_or_text() -> None:
 
 def test_each_id_is_taken_from_its_own_field() -> None:
     listing = only(C=1, SPORTCAST_FIXTURE_ID="547845", PLAYER_EID=10076870)
-    assert (listing.external_id, listing.sr_id, listing.tournament_external_id, listing.country_raw) == ("828890052", 72221262, "170880", "England")
+    assert (listing.external_id, listing.sr_id, listing.tournament_external_id, listing.country_raw) == (
+        "828890052",
+        72221262,
+        "170880",
+        "England",
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,7 +272,10 @@ def test_names_are_cut_at_the_first_separator_only(name: str, home: str, away: s
 
 
 def test_an_entry_without_two_names_is_antepost(samples: Path) -> None:
-    assert (only(DS="Premier League Winner 2026/27").kind, only(DS="Premier League Winner 2026/27").away_team) == (ListingKind.ANTEPOST, "")
+    assert (only(DS="Premier League Winner 2026/27").kind, only(DS="Premier League Winner 2026/27").away_team) == (
+        ListingKind.ANTEPOST,
+        "",
+    )
     (outright,) = listed(_error_case(samples, "outright-like")["body"]["D"]["E"]).listings
     assert (outright.kind, outright.sr_id, outright.external_id) == (ListingKind.ANTEPOST, None, "990100004")
 
@@ -310,10 +349,14 @@ def _error_case(samples: Path, beginning: str) -> Any:
         ("block page served", PayloadKind.LISTING, FailureClass.BLOCKED),
     ],
 )
-def test_every_known_odd_body_is_judged(samples: Path, beginning: str, kind: PayloadKind, failure: FailureClass | None) -> None:
+def test_every_known_odd_body_is_judged(
+    samples: Path, beginning: str, kind: PayloadKind, failure: FailureClass | None
+) -> None:
     case = _error_case(samples, beginning)
     body = case.get("body", case.get("body_text", "").encode())
-    verdict = ADAPTER.judge(answer(BET9JA, kind, body, case["http"], HTML if "text/html" in case["content_type"] else JSON))
+    verdict = ADAPTER.judge(
+        answer(BET9JA, kind, body, case["http"], HTML if "text/html" in case["content_type"] else JSON)
+    )
     assert (verdict[0] if verdict else None) is failure
 
 

@@ -57,7 +57,8 @@ class Site:
     def tree_body(self) -> dict[str, Any]:
         counts = {c: self.declared.get(c, size) for c, size in (self.sizes | self.declared).items()}
         competitions = [
-            {"competition": {"id": c, "name": f"League {c}"}, "eventCounts": {"upcoming": str(n)} if n else {}} for c, n in counts.items()
+            {"competition": {"id": c, "name": f"League {c}"}, "eventCounts": {"upcoming": str(n)} if n else {}}
+            for c, n in counts.items()
         ]
         node = {
             "category": {"id": self.sport_id},
@@ -69,7 +70,9 @@ class Site:
 
 @pytest.fixture(scope="module")
 def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = loaded(samples, BETPAWA, "list_v4_excerpt_2_of_65_events_2026-09-08.json")["responses"][0]["responses"][0]
+    event: dict[str, Any] = loaded(samples, BETPAWA, "list_v4_excerpt_2_of_65_events_2026-09-08.json")["responses"][0][
+        "responses"
+    ][0]
     return event
 
 
@@ -130,17 +133,26 @@ def test_a_failed_page_makes_short_competitions_partial_and_names_the_page(templ
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
     assert discovery.completeness is Completeness.PARTIAL
     assert discovery.reason.startswith("page from event 100: transient: HTTP 503")
-    assert [(t.received, t.completeness) for t in discovery.tournaments] == [(90, "complete"), (10, "partial"), (70, "partial")]
+    assert [(t.received, t.completeness) for t in discovery.tournaments] == [
+        (90, "complete"),
+        (10, "partial"),
+        (70, "partial"),
+    ]
 
 
 def skips(batch: list[Request]) -> list[int | None]:
-    return [json.loads(request.params["q"])["queries"][0]["skip"] if request.kind is PayloadKind.LISTING else None for request in batch]
+    return [
+        json.loads(request.params["q"])["queries"][0]["skip"] if request.kind is PayloadKind.LISTING else None
+        for request in batch
+    ]
 
 
 def at_first(site: Site, **first: Reply) -> tuple[list[Answer], list[list[Request]]]:
     """The crawl when pages (`p100`), or the `tree`, answer in this way the first time they are asked."""
     return crawl(
-        ADAPTER, Sport.FOOTBALL, lambda request: first.pop("tree" if (at := skips([request])[0]) is None else f"p{at}", None) or site(request)
+        ADAPTER,
+        Sport.FOOTBALL,
+        lambda request: first.pop("tree" if (at := skips([request])[0]) is None else f"p{at}", None) or site(request),
     )
 
 
@@ -176,7 +188,9 @@ def test_a_sweep_that_stays_short_is_done_twice_and_no_more(template: dict[str, 
 def test_unreadable_events_are_no_reason_to_look_again(template: dict[str, Any]) -> None:
     class Odd(Site):
         def events(self) -> list[dict[str, Any]]:
-            return [{**event, "startTime": "tomorrow"} if event["id"] == "10000" else event for event in super().events()]
+            return [
+                {**event, "startTime": "tomorrow"} if event["id"] == "10000" else event for event in super().events()
+            ]
 
     _, batches = at_first(Odd(template, {"1": 4}))
     assert [skips(batch) for batch in batches] == [[None], [0]]
@@ -193,7 +207,14 @@ def test_a_host_that_is_asked_no_more_is_not_waited_for(template: dict[str, Any]
     steps = ADAPTER.discover(Sport.FOOTBALL)
     tree = [judged(ADAPTER, answer_to(request, site(request))) for request in next(steps)]
     pages = [judged(ADAPTER, answer_to(request, site(request))) for request in steps.send(tree)]
-    unasked = replace(pages[-1], attempt=0, status=None, body=None, failure=FailureClass.TRANSIENT, failure_detail="not asked: no answer for 10 s")
+    unasked = replace(
+        pages[-1],
+        attempt=0,
+        status=None,
+        body=None,
+        failure=FailureClass.TRANSIENT,
+        failure_detail="not asked: no answer for 10 s",
+    )
     with pytest.raises(StopIteration):
         steps.send([*pages[:-1], unasked])
 
@@ -211,7 +232,9 @@ def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -
         batch = next(steps)
         answers: list[Answer] = []
         for _ in range(10):
-            got = [judged(ADAPTER, answer_to(request, site(request))) for request in batch][: max(answered - len(answers), 0)]
+            got = [judged(ADAPTER, answer_to(request, site(request))) for request in batch][
+                : max(answered - len(answers), 0)
+            ]
             answers += got
             try:
                 batch = steps.send(got)
@@ -222,7 +245,9 @@ def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -
         assert read(answers).completeness is not Completeness.COMPLETE
 
 
-def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_partial(template: dict[str, Any]) -> None:
+def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_partial(
+    template: dict[str, Any],
+) -> None:
     site = Site(template, {"1": 3, "2": 4})
     tree = site.tree_body()
     del tree["withRegions"][0]["regions"][0]["competitions"][1]
@@ -230,7 +255,10 @@ def test_a_competition_gone_from_a_tree_that_still_counts_it_makes_the_platform_
     answers, batches = at_first(gone)
     discovery = read(answers)
     assert [skips(batch) for batch in batches] == [[None], [0], [None]]
-    assert (discovery.completeness, [t.completeness for t in discovery.tournaments]) == (Completeness.PARTIAL, ["complete"])
+    assert (discovery.completeness, [t.completeness for t in discovery.tournaments]) == (
+        Completeness.PARTIAL,
+        ["complete"],
+    )
     assert discovery.reason == "the tree contradicts itself: it counts 7 events, and 3 in the tournaments that it shows"
 
 
@@ -283,7 +311,9 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
 def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 70, "2": 80}, declared={"2": 81}))
     expected = read(answers)
-    failures = [judged(ADAPTER, answer_to(a.request, reply(b"", 503), attempt=2, at=AT.replace(hour=23))) for a in answers]
+    failures = [
+        judged(ADAPTER, answer_to(a.request, reply(b"", 503), attempt=2, at=AT.replace(hour=23))) for a in answers
+    ]
     early = [judged(ADAPTER, answer_to(a.request, reply(b"", 503), at=AT.replace(hour=1))) for a in answers]
     mixed = answers + failures + early + answers[:1]
     random.shuffle(mixed)
@@ -312,14 +342,21 @@ def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: 
 def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str) -> None:
     answers, _ = crawl(ADAPTER, sport, Site(template, {"7": 12}, sport_id=sport_id))
     discovery = read(answers, sport)
-    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (Completeness.COMPLETE, {sport})
+    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (
+        Completeness.COMPLETE,
+        {sport},
+    )
     assert read(answers, Sport.FOOTBALL).completeness is Completeness.FAILED
 
 
 def test_the_captured_tree_is_read_whole(samples: Path) -> None:
     body = loaded(samples, BETPAWA, "categories_football_v3_2025-09-27.json")
     declared = {
-        c["competition"]["id"]: (c["competition"]["name"].strip(), region["region"]["name"], c["eventCounts"]["upcoming"])
+        c["competition"]["id"]: (
+            c["competition"]["name"].strip(),
+            region["region"]["name"],
+            c["eventCounts"]["upcoming"],
+        )
         for region in body["withRegions"][0]["regions"]
         for c in region["competitions"]
     }

@@ -56,7 +56,11 @@ def test_every_price_of_a_detail_is_read_as_the_json_says(samples: Path, name: s
     detail = detail_of(event)
     assert columns(detail) == independent(event)
     assert detail.rejects == []
-    assert len({(market, line) for market, line, *_ in columns(detail)}) == int(event["totalMarketCount"]) == detail.listing.n_markets_declared
+    assert (
+        len({(market, line) for market, line, *_ in columns(detail)})
+        == int(event["totalMarketCount"])
+        == detail.listing.n_markets_declared
+    )
 
 
 def test_norway_against_france_is_read_exactly(samples: Path) -> None:
@@ -65,7 +69,11 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
     assert (listing.external_id, listing.sr_id, listing.genius_id) == ("35429065", 66457014, 13344921)
     assert listing.kickoff_at.isoformat() == "2026-06-26T19:00:00+00:00"
     assert (listing.home_team, listing.away_team) == ("Norway", "France")
-    assert (listing.tournament_external_id, listing.tournament_name, listing.country_raw) == ("258194", "FIFA World Cup", "International")
+    assert (listing.tournament_external_id, listing.tournament_name, listing.country_raw) == (
+        "258194",
+        "FIFA World Cup",
+        "International",
+    )
     assert (listing.kind, listing.sport, listing.in_play) == (ListingKind.MATCH, Sport.FOOTBALL, False)
     assert (listing.n_markets_declared, listing.sr_tournament_id) == (173, None)
     assert len(detail_of(event).prices) == 854
@@ -74,8 +82,17 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
 
 def test_the_new_wire_is_read_like_the_old_one(samples: Path) -> None:
     listing = listing_of(loaded(samples, BETPAWA, V4))
-    assert (listing.external_id, listing.sr_id, listing.genius_id, listing.n_markets_declared) == ("36552873", 67691078, 13395068, 87)
-    assert (listing.home_team, listing.away_team, listing.country_raw) == ("Sydney FC Youth", "Rockdale Ilinden FC", "Australia")
+    assert (listing.external_id, listing.sr_id, listing.genius_id, listing.n_markets_declared) == (
+        "36552873",
+        67691078,
+        13395068,
+        87,
+    )
+    assert (listing.home_team, listing.away_team, listing.country_raw) == (
+        "Sydney FC Youth",
+        "Rockdale Ilinden FC",
+        "Australia",
+    )
 
 
 def test_lines_are_quarters_of_the_home_side_for_both_outcomes(samples: Path) -> None:
@@ -198,13 +215,19 @@ SR, GENIUS = {"type": "SPORTRADAR", "id": "67691078"}, {"type": "GENIUSSPORTS", 
         ([GENIUS], None, 13395068),
         ([SR, GENIUS, {"type": "GENIUSSPORTS", "id": "13395069"}], 67691078, None),
         ([SR, {"type": "SPORTRADAR", "id": "1"}, GENIUS], None, 13395068),
-        ([SR, {"type": "SPORTRADAR", "id": "n/a"}, {"type": "OTHER", "id": "5"}, {"type": ["x"]}, "odd"], 67691078, None),
+        (
+            [SR, {"type": "SPORTRADAR", "id": "n/a"}, {"type": "OTHER", "id": "5"}, {"type": ["x"]}, "odd"],
+            67691078,
+            None,
+        ),
         ([], None, None),
         (None, None, None),
         ({"type": "SPORTRADAR"}, None, None),
     ],
 )
-def test_provider_ids_are_chosen_by_type_and_contradictions_give_none(samples: Path, widgets: Any, sr_id: int | None, genius_id: int | None) -> None:
+def test_provider_ids_are_chosen_by_type_and_contradictions_give_none(
+    samples: Path, widgets: Any, sr_id: int | None, genius_id: int | None
+) -> None:
     event = loaded(samples, BETPAWA, V4)
     event["widgets"] = widgets
     assert (listing_of(event).sr_id, listing_of(event).genius_id) == (sr_id, genius_id)
@@ -233,9 +256,19 @@ def test_unknown_fields_are_ignored_and_optional_ones_may_be_absent_or_odd(sampl
     for optional in ("marketCounters", "version", "additionalInfo", "name"):
         event.pop(optional)
     assert listing_of(event) == known
-    for optional, odd in (("region", None), ("totalMarketCount", {"all": 3}), ("additionalInfo", []), ("results", "none"), ("name", None)):
+    for optional, odd in (
+        ("region", None),
+        ("totalMarketCount", {"all": 3}),
+        ("additionalInfo", []),
+        ("results", "none"),
+        ("name", None),
+    ):
         event[optional] = odd
-    assert (listing_of(event).country_raw, listing_of(event).n_markets_declared, listing_of(event).in_play) == (None, None, False)
+    assert (listing_of(event).country_raw, listing_of(event).n_markets_declared, listing_of(event).in_play) == (
+        None,
+        None,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -249,7 +282,9 @@ def test_unknown_fields_are_ignored_and_optional_ones_may_be_absent_or_odd(sampl
         ("participants", [{"id": "1"}, {"id": "2"}], "$.participants[0]"),
     ],
 )
-def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(samples: Path, field: str, value: Any, path: str) -> None:
+def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
+    samples: Path, field: str, value: Any, path: str
+) -> None:
     event = loaded(samples, BETPAWA, V4)
     event[field] = value
     with pytest.raises(PayloadRejected) as rejected:
@@ -267,7 +302,11 @@ def test_one_bad_market_is_rejected_by_path_and_the_rest_is_read(samples: Path) 
     event["markets"][5]["row"][0]["prices"].append({"odds": 2.0})
     detail = detail_of(event)
     assert len(detail.prices) == whole - lost
-    assert [reject.path for reject in detail.rejects] == ["$.markets[3]", "$.markets[4].row[0].handicap", detail.rejects[2].path]
+    assert [reject.path for reject in detail.rejects] == [
+        "$.markets[3]",
+        "$.markets[4].row[0].handicap",
+        detail.rejects[2].path,
+    ]
     assert detail.rejects[2].path.startswith("$.markets[5].row[0].prices[")
     assert {reject.external_id for reject in detail.rejects} == {"36552873"}
 
@@ -308,7 +347,9 @@ def test_the_order_of_markets_rows_and_prices_changes_nothing(samples: Path, ran
         (PayloadKind.DETAIL, 200, {"responses": []}, FailureClass.CONTRACT_BROKEN),
     ],
 )
-def test_envelopes_are_judged_by_the_root_that_the_endpoint_promises(kind: PayloadKind, status: int, body: Any, failure: FailureClass) -> None:
+def test_envelopes_are_judged_by_the_root_that_the_endpoint_promises(
+    kind: PayloadKind, status: int, body: Any, failure: FailureClass
+) -> None:
     verdict = ADAPTER.judge(answer(BETPAWA, kind, body, status))
     assert verdict is not None
     assert verdict[0] is failure

@@ -73,7 +73,12 @@ class Site:
     def tree_data(self) -> dict[str, Any]:
         counts = self.sizes | self.declared
         tournaments = [{"id": t, "name": f"League {t}", "eventSize": n} for t, n in counts.items()]
-        category = {"id": "sr:category:1", "name": "England", "eventSize": sum(counts.values()), "tournaments": tournaments}
+        category = {
+            "id": "sr:category:1",
+            "name": "England",
+            "eventSize": sum(counts.values()),
+            "tournaments": tournaments,
+        }
         node = {"id": self.sport_id, "name": "Sport", "eventSize": sum(counts.values()), "categories": [category]}
         popular = [{**node, "tournaments": tournaments, "categories": None}]
         return {"sportList": [{"id": "sr:sport:99"}, {"odd": True}, node], "popularEvents": popular}
@@ -84,7 +89,9 @@ A, B, C, SIMPLE = "sr:tournament:17", "sr:tournament:18", "sr:tournament:24", "s
 
 @pytest.fixture(scope="module")
 def template(samples: Path) -> dict[str, Any]:
-    event: dict[str, Any] = loaded(samples, SPORTYBET, "list_pcUpcomingEvents_football.json")["data"]["tournaments"][0]["events"][0]
+    event: dict[str, Any] = loaded(samples, SPORTYBET, "list_pcUpcomingEvents_football.json")["data"]["tournaments"][0][
+        "events"
+    ][0]
     return event
 
 
@@ -144,13 +151,17 @@ def test_all_pages_are_asked_for_once_more_when_none_was_empty_and_events_are_mi
 def test_a_page_and_a_tree_that_failed_are_asked_for_once_more(template: dict[str, Any]) -> None:
     site = Site(template, {A: 90, B: 90, C: 90})
     first = {None: reply(b"", 503), "2": reply({"bizCode": 10000})}
-    answers, batches = crawl(ADAPTER, Sport.FOOTBALL, lambda request: first.pop(request.params.get("pageNum"), None) or site(request))
+    answers, batches = crawl(
+        ADAPTER, Sport.FOOTBALL, lambda request: first.pop(request.params.get("pageNum"), None) or site(request)
+    )
     assert pages_asked(batches)[-1] == [None, "2"]
     assert (read(answers).completeness, len(read(answers).listings)) == (Completeness.COMPLETE, 270)
 
 
 @pytest.mark.parametrize("bad", [reply({"bizCode": 19000}), reply(b"", 202, {})])
-def test_what_would_fail_in_the_same_way_and_a_platform_that_blocks_are_not_asked_again(template: dict[str, Any], bad: Reply) -> None:
+def test_what_would_fail_in_the_same_way_and_a_platform_that_blocks_are_not_asked_again(
+    template: dict[str, Any], bad: Reply
+) -> None:
     site = Site(template, {A: 90, B: 90, C: 90}, failing={2: bad})
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
     again = [page for batch in pages_asked(batches)[2:] for page in batch if page in {None, "1"}]
@@ -172,19 +183,25 @@ def test_a_host_that_is_asked_no_more_ends_the_crawl(template: dict[str, Any]) -
         unanswered.send([])
 
 
-def test_a_tournament_gone_from_tree_and_lists_that_still_count_it_makes_the_platform_partial(template: dict[str, Any]) -> None:
+def test_a_tournament_gone_from_tree_and_lists_that_still_count_it_makes_the_platform_partial(
+    template: dict[str, Any],
+) -> None:
     site = Site(template, {A: 5, B: 6})
     tree = site.tree_data()
     del tree["sportList"][2]["categories"][0]["tournaments"][1]
     gone = Site(template, {A: 5}, tree=reply({"bizCode": 10000, "data": tree}))
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, gone)[0])
     assert discovery.completeness is Completeness.PARTIAL
-    assert discovery.reason == "the tree contradicts itself: it counts 11 events, and 5 in the tournaments that it shows"
+    assert (
+        discovery.reason == "the tree contradicts itself: it counts 11 events, and 5 in the tournaments that it shows"
+    )
     gone.total = 11
     assert "5 of 11 listed events received" in read(crawl(ADAPTER, Sport.FOOTBALL, gone)[0]).reason
 
 
-def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_and_are_partial(template: dict[str, Any]) -> None:
+def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_and_are_partial(
+    template: dict[str, Any],
+) -> None:
     site = Site(template, {A: 5, B: 4}, declared={B: 6}, total=11)
     answers, batches = crawl(ADAPTER, Sport.FOOTBALL, site)
     assert pages_asked(batches) == [[None, "1"], ["2"], ["3"], ["1", "2"]]
@@ -200,13 +217,20 @@ def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_a
 def test_a_complete_sweep_outranks_a_stale_count_of_the_tree(template: dict[str, Any]) -> None:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 5}, declared={A: 7}))[0])
     (tournament,) = discovery.tournaments
-    assert (discovery.completeness, tournament.completeness, tournament.declared, tournament.received) == ("complete", "complete", 7, 5)
+    assert (discovery.completeness, tournament.completeness, tournament.declared, tournament.received) == (
+        "complete",
+        "complete",
+        7,
+        5,
+    )
     assert "7 is stale" in tournament.missing
 
 
 @pytest.mark.parametrize("shown", [0, 3])
 def test_lists_that_show_much_less_than_the_tree_prove_no_absence(template: dict[str, Any], shown: int) -> None:
-    discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: shown} if shown else {}, declared={A: shown, B: 7}))[0])
+    discovery = read(
+        crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: shown} if shown else {}, declared={A: shown, B: 7}))[0]
+    )
     assert discovery.completeness is Completeness.PARTIAL
     assert f"the lists show {shown} events where the tree counts {shown + 7}" in discovery.reason
     assert {t.external_id: t.completeness for t in discovery.tournaments}[B] == "partial"
@@ -217,7 +241,11 @@ def test_a_failed_page_makes_short_tournaments_partial_and_names_the_page(templa
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
     assert discovery.completeness is Completeness.PARTIAL
     assert "page 2: permanent: bizCode 19000: Invalid" in discovery.reason
-    assert {t.external_id: t.completeness for t in discovery.tournaments} == {A: "complete", B: "partial", C: "complete"}
+    assert {t.external_id: t.completeness for t in discovery.tournaments} == {
+        A: "complete",
+        B: "partial",
+        C: "complete",
+    }
 
 
 def test_without_a_tree_the_platform_is_failed_but_its_listings_are_kept(template: dict[str, Any]) -> None:
@@ -267,7 +295,9 @@ def test_pages_of_the_highlights_view_are_no_sweep(template: dict[str, Any]) -> 
 def test_order_repetition_and_later_failures_change_nothing(template: dict[str, Any], random: Any) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 40, B: 70, C: 5}))
     expected = read(answers)
-    late = [judged(ADAPTER, answer_to(a.request, reply(b"", 202, {}), attempt=2, at=AT.replace(hour=23))) for a in answers]
+    late = [
+        judged(ADAPTER, answer_to(a.request, reply(b"", 202, {}), attempt=2, at=AT.replace(hour=23))) for a in answers
+    ]
     mixed = answers + late + answers[:2]
     random.shuffle(mixed)
     assert read(mixed) == expected
@@ -294,7 +324,10 @@ def test_the_order_of_entries_changes_nothing(template: dict[str, Any], random: 
 def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Sport, sport_id: str) -> None:
     answers, _ = crawl(ADAPTER, sport, Site(template, {A: 12}, sport_id=sport_id))
     discovery = read(answers, sport)
-    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (Completeness.COMPLETE, {sport})
+    assert (discovery.completeness, {listing.sport for listing in discovery.listings}) == (
+        Completeness.COMPLETE,
+        {sport},
+    )
 
 
 def test_the_known_tree_is_read_whole(samples: Path) -> None:
@@ -311,7 +344,9 @@ def test_the_known_tree_is_read_whole(samples: Path) -> None:
 
 def test_the_cap_on_pages_is_a_setting_and_a_discovery_that_reaches_it_is_partial(template: dict[str, Any]) -> None:
     answers, _ = crawl(
-        SportybetAdapter(max_lists=2), Sport.FOOTBALL, Site(template, {A: 90, B: 90, C: 90, "sr:tournament:99": 90, "sr:tournament:98": 90})
+        SportybetAdapter(max_lists=2),
+        Sport.FOOTBALL,
+        Site(template, {A: 90, B: 90, C: 90, "sr:tournament:99": 90, "sr:tournament:98": 90}),
     )
     assert len({answer.request.key for answer in answers if answer.request.kind is PayloadKind.LISTING}) == 2
     discovery = read(answers)

@@ -22,7 +22,11 @@ CHINA = "event_prematch_football_360_markets.json"
 TENNIS = "event_prematch_tennis.json"
 PRODUCT_1 = "event_product1_before_kickoff_all_suspended.json"
 IN_PLAY = "event_inplay_product1_no_markets.json"
-LISTS = {"list_pcUpcomingEvents_football.json": 5, "list_pcEvents_epl_1x2_ou_ah.json": 2, "list_genius_and_srl_example.json": 2}
+LISTS = {
+    "list_pcUpcomingEvents_football.json": 5,
+    "list_pcEvents_epl_1x2_ou_ah.json": 2,
+    "list_genius_and_srl_example.json": 2,
+}
 
 
 def detail_of(body: Any, **request: Any) -> Any:
@@ -39,15 +43,25 @@ def listed(body: Any) -> Any:
 
 def independent(body: dict[str, Any]) -> list[tuple[str, str, str, int | None, bool]]:
     rows = [
-        (m["id"], m.get("specifier", ""), o["id"], milli(o["odds"]), m["status"] != 0 or m["banned"] or o["isActive"] != 1)
+        (
+            m["id"],
+            m.get("specifier", ""),
+            o["id"],
+            milli(o["odds"]),
+            m["status"] != 0 or m["banned"] or o["isActive"] != 1,
+        )
         for m in body["data"]["markets"]
         for o in m["outcomes"]
     ]
     return sorted(rows, key=lambda row: (row[:3], str(row[3])))
 
 
-@pytest.mark.parametrize(("name", "n_markets", "n_prices"), [(NORWAY_FRANCE, 974, 4873), (CHINA, 360, 1382), (TENNIS, 46, 116)])
-def test_every_price_of_a_detail_is_read_as_the_json_says(samples: Path, name: str, n_markets: int, n_prices: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "n_markets", "n_prices"), [(NORWAY_FRANCE, 974, 4873), (CHINA, 360, 1382), (TENNIS, 46, 116)]
+)
+def test_every_price_of_a_detail_is_read_as_the_json_says(
+    samples: Path, name: str, n_markets: int, n_prices: int
+) -> None:
     body = loaded(samples, SPORTYBET, name)
     detail = detail_of(body)
     assert columns(detail) == independent(body)
@@ -68,7 +82,12 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
 
 def test_tennis_is_tennis(samples: Path) -> None:
     listing = listing_of(loaded(samples, SPORTYBET, TENNIS))
-    assert (listing.sport, listing.sr_id, listing.country_raw, listing.home_team) == (Sport.TENNIS, 71529092, "ATP", "Rinderknech, Arthur")
+    assert (listing.sport, listing.sr_id, listing.country_raw, listing.home_team) == (
+        Sport.TENNIS,
+        71529092,
+        "ATP",
+        "Rinderknech, Arthur",
+    )
 
 
 def test_a_match_in_play_is_recognised_and_its_prices_refused(samples: Path) -> None:
@@ -104,10 +123,25 @@ def source(pre: tuple[str, str] | None, live: tuple[str, str] | None = None) -> 
         ("sr:match:68995116", None, 68995116, None),
         ("sr:match:68995116", source(("BET_RADAR", "68995116"), ("BET_RADAR", "68995116")), 68995116, None),
         ("sr:match:111111114210144", None, None, 14210144),
-        ("sr:match:111111114343675", source(("BET_GENIUS", "111111114343675"), ("BET_GENIUS", "111111114343675")), None, 14343675),
+        (
+            "sr:match:111111114343675",
+            source(("BET_GENIUS", "111111114343675"), ("BET_GENIUS", "111111114343675")),
+            None,
+            14343675,
+        ),
         ("sr:match:111111171127902", source(("BET_RADAR", "111111171127902")), 71127902, None),
-        ("sr:match:111111114343675", source(("BET_GENIUS", "111111114343675"), ("BET_RADAR", "111111114343675")), None, 14343675),
-        ("sr:match:111111114343675", source(("BET_GENIUS", "111111114343675"), ("BET_RADAR", "71000001")), 71000001, 14343675),
+        (
+            "sr:match:111111114343675",
+            source(("BET_GENIUS", "111111114343675"), ("BET_RADAR", "111111114343675")),
+            None,
+            14343675,
+        ),
+        (
+            "sr:match:111111114343675",
+            source(("BET_GENIUS", "111111114343675"), ("BET_RADAR", "71000001")),
+            71000001,
+            14343675,
+        ),
         ("sr:match:68995116", source(("BET_RADAR", "68995117")), 68995117, None),
         ("sr:match:68995116", source(None, ("BET_RADAR", "68995118")), 68995118, None),
         ("sr:match:68995116", source(("BET_GENIUS", "111111114343675")), 68995116, 14343675),
@@ -119,12 +153,16 @@ def source(pre: tuple[str, str] | None, live: tuple[str, str] | None = None) -> 
         ("sr:match:", [], None, None),
     ],
 )
-def test_ids_of_both_providers_are_told_apart(event_id: str, event_source: Any, sr_id: int | None, genius_id: int | None) -> None:
+def test_ids_of_both_providers_are_told_apart(
+    event_id: str, event_source: Any, sr_id: int | None, genius_id: int | None
+) -> None:
     assert read_match_ids(event_id, event_source) == (sr_id, genius_id)
 
 
 def test_a_simple_tournament_has_no_sportradar_number() -> None:
-    assert [parse_sr_tournament_id(t) for t in ("sr:tournament:17", "sr:simple_tournament:191116", "sr:season:5", "17")] == [17, None, None, None]
+    assert [
+        parse_sr_tournament_id(t) for t in ("sr:tournament:17", "sr:simple_tournament:191116", "sr:season:5", "17")
+    ] == [17, None, None, None]
 
 
 @pytest.mark.parametrize(("name", "n"), LISTS.items())
@@ -145,7 +183,12 @@ def test_every_event_of_a_list_becomes_a_listing(samples: Path, name: str, n: in
 
 def test_genius_and_simulated_events_are_listings_of_their_own_kind(samples: Path) -> None:
     genius, simulated = listed(loaded(samples, SPORTYBET, "list_genius_and_srl_example.json")).listings
-    assert (genius.sr_id, genius.genius_id, genius.kind, genius.sr_tournament_id) == (None, 14343675, ListingKind.MATCH, None)
+    assert (genius.sr_id, genius.genius_id, genius.kind, genius.sr_tournament_id) == (
+        None,
+        14343675,
+        ListingKind.MATCH,
+        None,
+    )
     assert (simulated.kind, simulated.country_raw) == (ListingKind.SIMULATED, "Simulated Reality League")
 
 
@@ -168,7 +211,9 @@ def test_an_event_that_is_no_match_is_antepost(samples: Path) -> None:
 def test_the_events_own_tournament_outranks_the_wrapper(samples: Path) -> None:
     body = loaded(samples, SPORTYBET, "list_pcEvents_epl_1x2_ou_ah.json")
     body["data"][0].update(id="sr:tournament:999", name="Elsewhere", categoryName="Nowhere")
-    assert {(x.tournament_external_id, x.country_raw) for x in listed(body).listings} == {("sr:tournament:17", "England")}
+    assert {(x.tournament_external_id, x.country_raw) for x in listed(body).listings} == {
+        ("sr:tournament:17", "England")
+    }
 
 
 @pytest.mark.parametrize(
@@ -196,7 +241,9 @@ def test_optional_fields_may_be_absent_null_or_odd_and_unknown_ones_are_ignored(
     body = loaded(samples, SPORTYBET, CHINA)
     known, prices = listing_of(body), columns(detail_of(body))
     bare = copy.deepcopy(body)
-    bare["data"] = {k: body["data"][k] for k in ("eventId", "estimateStartTime", "sport", "homeTeamName", "awayTeamName", "markets")}
+    bare["data"] = {
+        k: body["data"][k] for k in ("eventId", "estimateStartTime", "sport", "homeTeamName", "awayTeamName", "markets")
+    }
     bare["data"]["novelty"] = [{}]
     for market in bare["data"]["markets"]:
         for absent in ("group", "groupId", "marketGuide", "title", "name", "farNearOdds", "sourceType", "favourite"):
@@ -204,7 +251,13 @@ def test_optional_fields_may_be_absent_null_or_odd_and_unknown_ones_are_ignored(
         market.setdefault("specifier", None)
     assert listing_of(bare) == known
     assert columns(detail_of(bare)) == prices
-    for odd, value in (("eventSource", "x"), ("productStatus", 0), ("totalMarketSize", "many"), ("setScore", None), ("playedSeconds", "")):
+    for odd, value in (
+        ("eventSource", "x"),
+        ("productStatus", 0),
+        ("totalMarketSize", "many"),
+        ("setScore", None),
+        ("playedSeconds", ""),
+    ):
         bare["data"][odd] = value
     assert listing_of(bare) == known
 
@@ -237,7 +290,9 @@ def test_market_names_fall_back_on_the_description(samples: Path) -> None:
         ({"eventId": 5}, "$.data.eventId"),
     ],
 )
-def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(samples: Path, change: dict[str, Any], path: str) -> None:
+def test_an_event_that_lacks_what_a_listing_needs_is_rejected_by_path(
+    samples: Path, change: dict[str, Any], path: str
+) -> None:
     body = loaded(samples, SPORTYBET, CHINA)
     body["data"].update(change)
     with pytest.raises(PayloadRejected) as rejected:
@@ -262,7 +317,9 @@ def test_one_bad_event_of_a_list_is_rejected_by_path_and_the_rest_is_read(sample
     events[2]["estimateStartTime"] = "tomorrow"
     discovery = listed(body)
     assert len(discovery.listings) == 4
-    assert [(r.external_id, r.path) for r in discovery.rejects] == [(events[2]["eventId"], "$.data.tournaments[0].events[2].estimateStartTime")]
+    assert [(r.external_id, r.path) for r in discovery.rejects] == [
+        (events[2]["eventId"], "$.data.tournaments[0].events[2].estimateStartTime")
+    ]
 
 
 def test_an_answer_about_another_event_is_refused(samples: Path) -> None:

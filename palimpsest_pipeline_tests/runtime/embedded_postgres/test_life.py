@@ -14,7 +14,12 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, file_places, postmaster
+from palimpsest_pipeline.runtime.embedded_postgres import (
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    file_places,
+    postmaster,
+)
 from palimpsest_pipeline.runtime.embedded_postgres.privilege import find_server_user
 from palimpsest_pipeline_tests.fixtures.commands import free_port
 
@@ -23,7 +28,9 @@ STARTER = [sys.executable, "-m", "palimpsest_pipeline_tests.runtime.embedded_pos
 
 
 def start_process(server: EmbeddedPostgres, *options: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen([*STARTER, str(server.data_dir), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [*STARTER, str(server.data_dir), *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
 
 
 def said(process: "subprocess.Popen[str]") -> dict[str, object]:
@@ -60,7 +67,13 @@ def test_a_first_start_makes_the_databases_and_both_drivers_reach_them(make_serv
 
 
 def test_the_server_runs_with_the_settings_the_pipeline_relies_on(postgres: EmbeddedPostgres) -> None:
-    wanted = {"TimeZone": "UTC", "jit": "off", "max_connections": "200", "shared_buffers": "256MB", "server_encoding": "UTF8"}
+    wanted = {
+        "TimeZone": "UTC",
+        "jit": "off",
+        "max_connections": "200",
+        "shared_buffers": "256MB",
+        "server_encoding": "UTF8",
+    }
     assert {name: scalar(postgres, f"SHOW {name}") for name in wanted} == wanted
 
 
@@ -80,7 +93,9 @@ def test_nobody_else_can_reach_the_server(make_server: MakeServer) -> None:
     for directory in (connection.socket_dir, cluster, server.status().log.parent):
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         assert directory.stat().st_uid == find_server_user(cluster.stat().st_uid).uid
-    assert (cluster / "postmaster.pid").read_text().splitlines()[5] == ""  # the address it listens on, as the server noted it
+    assert (cluster / "postmaster.pid").read_text().splitlines()[
+        5
+    ] == ""  # the address it listens on, as the server noted it
 
 
 def test_a_port_that_is_asked_for_is_on_loopback_and_takes_roles_with_a_password_only(make_server: MakeServer) -> None:
@@ -112,7 +127,9 @@ def test_a_server_that_is_starting_is_told_from_its_pid_file_and_can_be_stopped(
     cluster = server.status().cluster
     pid_file = cluster / "postmaster.pid"
     written = pid_file.read_text().splitlines()
-    pid_file.write_text("\n".join([*written[:4], ""]) + "\n")  # as Postgres writes it first: the socket's folder is still empty
+    pid_file.write_text(
+        "\n".join([*written[:4], ""]) + "\n"
+    )  # as Postgres writes it first: the socket's folder is still empty
 
     status = server.status()
     assert (status.running, status.pid, status.version) == (True, int(written[0]), None)
@@ -165,7 +182,9 @@ def test_a_server_process_that_survives_a_crash_is_ended_before_the_next_start(m
     connection = psycopg.connect(server.build_libpq_url("palimpsest"))
     survivor = psutil.Process(connection.info.backend_pid)
     # Busy for hours without ever waiting, so it does not notice the end of its parent.
-    connection.pgconn.send_query(b"SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c")
+    connection.pgconn.send_query(
+        b"SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000) b, generate_series(1, 100000) c"
+    )
     used_s = survivor.cpu_times().user
     while survivor.cpu_times().user < used_s + 0.05:
         assert connection.pgconn.status == psycopg.pq.ConnStatus.OK
@@ -274,7 +293,9 @@ def test_the_fresh_database_of_a_test_is_empty(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 120, "with, comma", "größe"])
-def test_a_folder_whose_path_no_socket_can_have_gets_a_short_private_one(make_server: MakeServer, folder: Path, name: str) -> None:
+def test_a_folder_whose_path_no_socket_can_have_gets_a_short_private_one(
+    make_server: MakeServer, folder: Path, name: str
+) -> None:
     server = make_server(folder / name / "postgres")
     address = server.start()
     assert file_places.can_hold_socket(address.socket_dir)
@@ -305,7 +326,9 @@ def test_a_cluster_of_another_major_version_says_dump_and_restore(make_server: M
     server.start()
     server.stop()
     (server.status().cluster / "PG_VERSION").write_text("15\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"made by Postgres 15 .*dump it with pg_dumpall of Postgres 15.*restore") as caught:
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"made by Postgres 15 .*dump it with pg_dumpall of Postgres 15.*restore"
+    ) as caught:
         server.start()
     assert "\n" not in str(caught.value)
 
@@ -316,15 +339,21 @@ def test_a_server_that_does_not_start_gives_its_own_reason_in_one_line(make_serv
     server.stop()
     with (server.status().cluster / "postgresql.auto.conf").open("a") as settings:
         settings.write("work_mem = 'as much as you like'\n")
-    with pytest.raises(EmbeddedPostgresError, match=r"did not start: .*postgresql\.auto\.conf.* contains errors; see .*server\.log") as caught:
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"did not start: .*postgresql\.auto\.conf.* contains errors; see .*server\.log"
+    ) as caught:
         server.start()
     assert "\n" not in str(caught.value)
 
 
-def test_a_failed_initdb_gives_its_reason_and_leaves_nothing(make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_initdb_gives_its_reason_and_leaves_nothing(
+    make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server = make_server()
     monkeypatch.setattr("palimpsest_pipeline.runtime.embedded_postgres.server.SUPERUSER", "pg_forbidden")
-    with pytest.raises(EmbeddedPostgresError, match=r"initdb failed in .*: initdb: error: superuser name .* is disallowed") as caught:
+    with pytest.raises(
+        EmbeddedPostgresError, match=r"initdb failed in .*: initdb: error: superuser name .* is disallowed"
+    ) as caught:
         server.start()
     assert "\n" not in str(caught.value)
     assert [path.name for path in server.data_dir.iterdir()] == ["lock"]
@@ -333,7 +362,9 @@ def test_a_failed_initdb_gives_its_reason_and_leaves_nothing(make_server: MakeSe
 def test_a_data_folder_that_cannot_be_made_is_one_clear_line(make_server: MakeServer, folder: Path) -> None:
     (folder / "file").write_text("in the way")
     for impossible in (folder / "file" / "postgres", folder / "file", Path("/proc/palimpsest/postgres")):
-        with pytest.raises(EmbeddedPostgresError, match=r"cannot make the data folder .*; choose one that you can write$") as caught:
+        with pytest.raises(
+            EmbeddedPostgresError, match=r"cannot make the data folder .*; choose one that you can write$"
+        ) as caught:
             make_server(impossible).start()
         assert "\n" not in str(caught.value)
 

@@ -15,7 +15,13 @@ import psycopg
 import pytest
 
 from palimpsest_pipeline.runtime.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError, binaries, file_places
-from palimpsest_pipeline.runtime.embedded_postgres.privilege import USER_VARIABLE, ServerUser, clean_environment, find_server_user, rank_candidates
+from palimpsest_pipeline.runtime.embedded_postgres.privilege import (
+    USER_VARIABLE,
+    ServerUser,
+    clean_environment,
+    find_server_user,
+    rank_candidates,
+)
 
 MakeServer = Callable[..., EmbeddedPostgres]
 
@@ -34,7 +40,14 @@ def modes(path: Path) -> dict[Path, int]:
 
 
 def test_the_users_to_try_are_postgres_then_nobody_then_any_other_but_never_root() -> None:
-    entries = [entry("root", 0), entry("toor", 0), entry("daemon", 1), entry("nobody", 65534), entry("postgres", 101), entry("app", 1000)]
+    entries = [
+        entry("root", 0),
+        entry("toor", 0),
+        entry("daemon", 1),
+        entry("nobody", 65534),
+        entry("postgres", 101),
+        entry("app", 1000),
+    ]
     assert [user.pw_name for user in rank_candidates(entries, None)] == ["postgres", "nobody", "app", "daemon"]
     assert [user.pw_name for user in rank_candidates(entries[:3], None)] == ["daemon"]
     assert [user.pw_name for user in rank_candidates(entries, "app")] == ["app"]
@@ -48,14 +61,24 @@ def test_a_wished_user_that_is_root_or_missing_is_refused(wished: str) -> None:
 
 
 def test_settings_of_other_postgres_clients_do_not_reach_the_server() -> None:
-    environment = {"PGPORT": "1", "PGDATA": "/x", "LC_ALL": "xx_XX", "LANG": "xx", "LANGUAGE": "xx", "PATH": "/bin", "HOME": "/"}
+    environment = {
+        "PGPORT": "1",
+        "PGDATA": "/x",
+        "LC_ALL": "xx_XX",
+        "LANG": "xx",
+        "LANGUAGE": "xx",
+        "PATH": "/bin",
+        "HOME": "/",
+    }
     assert clean_environment(environment) == {"PATH": "/bin", "HOME": "/", "LC_ALL": "C"}
 
 
 def test_root_without_any_unprivileged_user_is_told_what_to_do(as_root: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(USER_VARIABLE, raising=False)
     monkeypatch.setattr(pwd, "getpwall", lambda: [entry("root", 0)])
-    with pytest.raises(EmbeddedPostgresError, match="name one in PALIMPSEST_PG_USER, or start as a normal user") as caught:
+    with pytest.raises(
+        EmbeddedPostgresError, match="name one in PALIMPSEST_PG_USER, or start as a normal user"
+    ) as caught:
         find_server_user()
     assert "\n" not in str(caught.value)
 
@@ -81,7 +104,9 @@ def test_as_root_without_a_postgres_user_the_server_runs_as_nobody(
     assert works(server)
 
 
-def test_as_root_an_existing_cluster_keeps_its_user(nobody: pwd.struct_passwd, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_root_an_existing_cluster_keeps_its_user(
+    nobody: pwd.struct_passwd, make_server: MakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(USER_VARIABLE, "nobody")
     server = make_server()
     server.start()
@@ -91,7 +116,9 @@ def test_as_root_an_existing_cluster_keeps_its_user(nobody: pwd.struct_passwd, m
     assert psutil.Process(server.status().pid).uids().effective == nobody.pw_uid
 
 
-def test_as_root_below_a_closed_parent_the_cluster_lives_elsewhere_and_is_found_again(as_root: None, make_server: MakeServer, folder: Path) -> None:
+def test_as_root_below_a_closed_parent_the_cluster_lives_elsewhere_and_is_found_again(
+    as_root: None, make_server: MakeServer, folder: Path
+) -> None:
     closed = folder / "closed"
     closed.mkdir(mode=0o700)
     server = make_server(closed / "checkout" / "postgres")
@@ -112,14 +139,18 @@ def test_as_root_below_a_closed_parent_the_cluster_lives_elsewhere_and_is_found_
     assert not server.data_dir.exists()
 
 
-def test_as_root_with_no_place_in_reach_the_error_is_one_line(as_root: None, make_server: MakeServer, folder: Path) -> None:
+def test_as_root_with_no_place_in_reach_the_error_is_one_line(
+    as_root: None, make_server: MakeServer, folder: Path
+) -> None:
     (folder / "closed").mkdir(mode=0o700)
     with pytest.raises(EmbeddedPostgresError, match="choose a data folder that this user can reach") as caught:
         make_server(folder / "closed" / "postgres", elsewhere=(folder / "closed" / "elsewhere",)).start()
     assert "\n" not in str(caught.value)
 
 
-def test_a_place_elsewhere_that_is_gone_is_reported_and_not_replaced_by_an_empty_one(as_root: None, make_server: MakeServer, folder: Path) -> None:
+def test_a_place_elsewhere_that_is_gone_is_reported_and_not_replaced_by_an_empty_one(
+    as_root: None, make_server: MakeServer, folder: Path
+) -> None:
     (folder / "closed").mkdir(mode=0o700)
     server = make_server(folder / "closed" / "postgres")
     server.start()
@@ -133,10 +164,14 @@ def test_a_place_elsewhere_that_others_can_write_is_not_used(folder: Path) -> No
     (folder / "open").mkdir()
     (folder / "open").chmod(0o777)
     (folder / "link").symlink_to(folder)
-    assert list(file_places.make_shared_roots(find_server_user(), (folder / "open", folder / "link", folder / "fresh"))) == [folder / "fresh"]
+    assert list(
+        file_places.make_shared_roots(find_server_user(), (folder / "open", folder / "link", folder / "fresh"))
+    ) == [folder / "fresh"]
 
 
-def test_as_root_binaries_out_of_reach_are_copied_once(as_root: None, make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_as_root_binaries_out_of_reach_are_copied_once(
+    as_root: None, make_server: MakeServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installed = binaries.find_wheel_installation()
     site = folder / "closed" / "site-packages"
     (folder / "closed").mkdir(mode=0o700)
@@ -155,12 +190,21 @@ def test_as_root_binaries_out_of_reach_are_copied_once(as_root: None, make_serve
     server.stop()
     server.start()
     assert program.stat().st_ino == made
-    assert [path.name for path in (folder / "elsewhere").iterdir()] == [program.relative_to(folder / "elsewhere").parts[0]]
+    assert [path.name for path in (folder / "elsewhere").iterdir()] == [
+        program.relative_to(folder / "elsewhere").parts[0]
+    ]
 
 
 def run_as(user: str, *arguments: str) -> list[dict[str, object]]:
     """What the starter says when it runs as another, normal user."""
-    command = [sys.executable, "-m", "palimpsest_pipeline_tests.runtime.embedded_postgres.starter", *arguments, "--user", user]
+    command = [
+        sys.executable,
+        "-m",
+        "palimpsest_pipeline_tests.runtime.embedded_postgres.starter",
+        *arguments,
+        "--user",
+        user,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -182,7 +226,9 @@ def test_a_normal_user_starts_and_stops_a_server_of_its_own(nobody: pwd.struct_p
     assert stat.S_IMODE((folder / "postgres").stat().st_mode) == 0o700
 
 
-def test_root_attaches_to_and_stops_the_server_of_a_normal_user(nobody: pwd.struct_passwd, folder: Path, make_server: MakeServer) -> None:
+def test_root_attaches_to_and_stops_the_server_of_a_normal_user(
+    nobody: pwd.struct_passwd, folder: Path, make_server: MakeServer
+) -> None:
     reachable_as_nobody()
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)
     (started,) = run_as("nobody", str(folder / "postgres"))
@@ -195,12 +241,18 @@ def test_root_attaches_to_and_stops_the_server_of_a_normal_user(nobody: pwd.stru
     assert psutil.Process(server.status().pid).uids().effective == nobody.pw_uid
 
 
-def test_a_folder_that_a_normal_user_cannot_write_is_one_clear_line(nobody: pwd.struct_passwd, folder: Path, make_server: MakeServer) -> None:
+def test_a_folder_that_a_normal_user_cannot_write_is_one_clear_line(
+    nobody: pwd.struct_passwd, folder: Path, make_server: MakeServer
+) -> None:
     (folder / "roots").mkdir(mode=0o755)
     (missing,) = run_as("nobody", str(folder / "postgres"))
     (existing,) = run_as("nobody", str(folder / "roots"))
-    assert missing == {"error": f"cannot make the data folder {folder / 'postgres'}: Permission denied; choose one that you can write"}
-    assert existing == {"error": f"cannot write to the data folder {folder / 'roots'}: Permission denied; choose one that you can write"}
+    assert missing == {
+        "error": f"cannot make the data folder {folder / 'postgres'}: Permission denied; choose one that you can write"
+    }
+    assert existing == {
+        "error": f"cannot write to the data folder {folder / 'roots'}: Permission denied; choose one that you can write"
+    }
     make_server().start()
     (of_root,) = run_as("nobody", str(folder / "postgres"))
     assert "choose" in str(of_root["error"])

@@ -36,7 +36,9 @@ def database(postgres: EmbeddedPostgres, world_template: str) -> Iterator[Databa
     """A copy of the world."""
     name = f"test_{uuid4().hex[:12]}"
     with Database(postgres.build_url("postgres")).connect(autocommit=True) as admin:
-        admin.execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template)))
+        admin.execute(
+            sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(world_template))
+        )
     yield Database(postgres.build_url(name))
     postgres.drop_database(name)
 

@@ -28,7 +28,9 @@ def main(root: str, day: date) -> None:
         print("rows", rows.height, rows["observed_at"].sort()[0].isoformat(), flush=True)
         try:
             print("odds", *asked.execute(COUNT, {"day": day}).fetchall()[0], flush=True)
-        except duckdb.Error:  # it opens a file twice for one question: what is replaced in between is an error, and no answer
+        except (
+            duckdb.Error
+        ):  # it opens a file twice for one question: what is replaced in between is an error, and no answer
             print("failed", flush=True)
 
 

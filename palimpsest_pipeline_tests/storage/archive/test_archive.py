@@ -10,7 +10,14 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage.archive import Archive, ArchiveError, ExportMismatch, compute_day_version, day_reader, export_day
+from palimpsest_pipeline.storage.archive import (
+    Archive,
+    ArchiveError,
+    ExportMismatch,
+    compute_day_version,
+    day_reader,
+    export_day,
+)
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.db.copy_frames import read_frame
 from palimpsest_pipeline.storage.derivation import derived_products
@@ -32,12 +39,18 @@ def in_postgres(conn: psycopg.Connection, day: date = DAY) -> pl.DataFrame:
     return read_frame(conn, CHANGES_SQL, [day], CHANGE_SCHEMA)
 
 
-def test_rows_read_from_files_are_those_of_postgres(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_read_from_files_are_those_of_postgres(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(day_reader, "CHUNK_ROWS", 10)
     for day in DAYS:
         exported(archive, conn, day)
     assert archive.scan_changes(DAYS[:1]).collect().equals(in_postgres(conn))
-    assert archive.scan_changes([DAY], [2, 5]).collect().equals(in_postgres(conn).filter(pl.col("listing_id").is_in([2, 5])))
+    assert (
+        archive.scan_changes([DAY], [2, 5])
+        .collect()
+        .equals(in_postgres(conn).filter(pl.col("listing_id").is_in([2, 5])))
+    )
     assert archive.scan_changes(reversed(DAYS)).collect().equals(pl.concat(in_postgres(conn, day) for day in DAYS))
     captures = archive.scan_captures(DAYS[:1]).collect()
     names = ", ".join(captures.columns)
@@ -88,7 +101,12 @@ def test_polars_and_duckdb_open_it_with_one_line(conn: psycopg.Connection, archi
     by_day = {entry.day: entry.n_captures for entry in entries}
     polars = pl.scan_parquet(f"{archive.address}/captures").group_by("date").len().collect()
     assert dict(polars.iter_rows()) == by_day
-    assert dict(duckdb.sql(f"from '{archive.address}/captures/*/*.parquet' select date, count(*) group by date").fetchall()) == by_day
+    assert (
+        dict(
+            duckdb.sql(f"from '{archive.address}/captures/*/*.parquet' select date, count(*) group by date").fetchall()
+        )
+        == by_day
+    )
     n_odds = sum(max(len(odds), 1) for day in DAYS for odds in in_postgres(conn, day)["odds_milli"])
     assert pl.scan_parquet(f"{archive.address}/odds").select(pl.len()).collect().item() == n_odds
     assert duckdb.sql(f"from '{archive.address}/odds/*/*.parquet' select count(*)").fetchall() == [(n_odds,)]
@@ -161,7 +179,9 @@ def test_of_two_who_bring_a_day_back_one_does(conn: psycopg.Connection, database
     assert sorted(written) == [0, 0, entry.n_rows + entry.n_captures]
 
 
-def test_nobody_sees_a_day_before_all_of_it_is_back(conn: psycopg.Connection, database: Database, archive: Archive) -> None:
+def test_nobody_sees_a_day_before_all_of_it_is_back(
+    conn: psycopg.Connection, database: Database, archive: Archive
+) -> None:
     exported(archive, conn)
     partitions.drop_day(conn, DAY)
     conn.commit()
@@ -173,13 +193,18 @@ def test_nobody_sees_a_day_before_all_of_it_is_back(conn: psycopg.Connection, da
         assert not partitions.find_missing_partitions(other, [DAY])
 
 
-def test_what_differs_is_named_and_nothing_is_switched(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_differs_is_named_and_nothing_is_switched(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = exported(archive, conn)
     answer_late(conn, 2)
 
     def wrongly(right: Callable[..., pl.DataFrame]) -> Callable[..., pl.DataFrame]:
         return lambda *given: right(*given).with_columns(
-            odds_milli=pl.when((pl.col("listing_id") == 5) & (pl.col("odds_milli") == 1800)).then(1801).otherwise("odds_milli").cast(pl.Int32)
+            odds_milli=pl.when((pl.col("listing_id") == 5) & (pl.col("odds_milli") == 1800))
+            .then(1801)
+            .otherwise("odds_milli")
+            .cast(pl.Int32)
         )
 
     monkeypatch.setattr(export_day, "build_odds_rows", wrongly(export_day.build_odds_rows))
@@ -234,7 +259,9 @@ def test_a_day_without_answers_can_be_exported(conn: psycopg.Connection, archive
 def test_the_archive_of_another_database_is_refused(conn: psycopg.Connection, archive: Archive) -> None:
     exported(archive, conn)
     conn.execute("update ops.listing_ids set external_id = 'another' where listing_id = 4")
-    with pytest.raises(ArchiveError, match=r"from another database: 1 of its numbers in listings\.parquet .* listing_id 4"):
+    with pytest.raises(
+        ArchiveError, match=r"from another database: 1 of its numbers in listings\.parquet .* listing_id 4"
+    ):
         exported(archive, conn)
     conn.execute("update ops.listing_ids set external_id = 'b2' where listing_id = 4")
     conn.execute("update ops.market_lines set specifier = 'total=9' where specifier = 'total=3.5'")
@@ -256,7 +283,9 @@ def test_a_listing_that_core_forgot_keeps_its_names(conn: psycopg.Connection, ar
     assert after.filter(pl.col("listing_id") == 2)["home_team"].to_list() == ["Renamed"]
 
 
-def test_a_listing_that_core_forgot_speaks_no_more_when_another_one_does(conn: psycopg.Connection, archive: Archive) -> None:
+def test_a_listing_that_core_forgot_speaks_no_more_when_another_one_does(
+    conn: psycopg.Connection, archive: Archive
+) -> None:
     exported(archive, conn)
     query = """
         select a.listing_id, b.listing_id from core.event_listings a join core.event_listings b using (platform, fixture_sr_id)
@@ -283,9 +312,18 @@ class TestVersion:
         before = compute_day_version(conn, DAY)
         self.mark(conn)
         derived_products.mark_derived(
-            conn, "core", "odds_snapshots/betpawa", 1, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1
+            conn,
+            "core",
+            "odds_snapshots/betpawa",
+            1,
+            landing_digest="x",
+            parser_version="1",
+            mapping_version="1",
+            n_rows=1,
         )
-        derived_products.mark_derived(conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1)
+        derived_products.mark_derived(
+            conn, "core", "tournaments", CYCLE_ID, landing_digest="x", parser_version="1", mapping_version="1", n_rows=1
+        )
         assert compute_day_version(conn, DAY) == before
 
     @pytest.mark.parametrize("what", ["landing_digest", "parser_version", "mapping_version"])

@@ -26,7 +26,9 @@ def test_a_damaged_file_is_named_with_its_day(conn: psycopg.Connection, archive:
         path.unlink()
     else:
         path.write_bytes(whole[:-10] if harm == "cut" else bytes(len(whole)))
-    with pytest.raises(ArchiveDamaged, match=f"export of 2026-03-01: .*{file}.*palimpsest export 2026-03-01 2026-03-01"):
+    with pytest.raises(
+        ArchiveDamaged, match=f"export of 2026-03-01: .*{file}.*palimpsest export 2026-03-01 2026-03-01"
+    ):
         archive.scan_changes(DAYS[:2]).collect()
     if harm != "garbled":
         with pytest.raises(ArchiveDamaged, match=f"2026-03-01: {file}"):
@@ -42,7 +44,9 @@ def test_a_damaged_file_is_named_with_its_day(conn: psycopg.Connection, archive:
 
 def test_what_was_swapped_for_another_day_does_not_come_back(conn: psycopg.Connection, archive: Archive) -> None:
     entry = export(archive, conn)
-    conn.execute("update core.market_changes set odds_milli[1] = odds_milli[1] + 1 where listing_id = 1 and odds_milli[1] is not null")
+    conn.execute(
+        "update core.market_changes set odds_milli[1] = odds_milli[1] + 1 where listing_id = 1 and odds_milli[1] is not null"
+    )
     other = export(archive, conn)
     catalogue = Path(archive.address) / "catalogue/2026-03-01.json"
     catalogue.write_text(catalogue.read_text().replace(other.digest, entry.digest))
@@ -51,7 +55,9 @@ def test_what_was_swapped_for_another_day_does_not_come_back(conn: psycopg.Conne
         archive.restore(conn, DAY)
 
 
-def test_a_day_whose_entry_is_damaged_is_replaced_by_force_and_not_by_nothing(conn: psycopg.Connection, archive: Archive) -> None:
+def test_a_day_whose_entry_is_damaged_is_replaced_by_force_and_not_by_nothing(
+    conn: psycopg.Connection, archive: Archive
+) -> None:
     before = export(archive, conn)
     entry = Path(archive.address) / "catalogue/2026-03-01.json"
     entry.write_text("{")
@@ -69,7 +75,12 @@ def test_a_day_whose_entry_is_damaged_is_replaced_by_force_and_not_by_nothing(co
 def test_an_entry_that_is_none_is_named(conn: psycopg.Connection, archive: Archive) -> None:
     export(archive, conn)
     (Path(archive.address) / "catalogue/2026-03-01.json").write_text('{"day": 1}')
-    for ask in (archive.read_catalogue, lambda: archive.read_entry(DAY), lambda: archive.scan_changes([DAY]), lambda: archive.check_day(DAY)):
+    for ask in (
+        archive.read_catalogue,
+        lambda: archive.read_entry(DAY),
+        lambda: archive.scan_changes([DAY]),
+        lambda: archive.check_day(DAY),
+    ):
         with pytest.raises(ArchiveError, match=r"catalogue/2026-03-01\.json is no entry of the catalogue"):
             ask()
 
@@ -96,7 +107,10 @@ def test_a_store_that_cannot_be_one_is_refused_at_once(url: str, why: str) -> No
 
 def test_a_place_that_cannot_be_written_is_named(conn: psycopg.Connection, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArchiveError, match=r"cannot write to the export at .*file/export: Not a directory.* or set PALIMPSEST_EXPORT_URL"):
+    with pytest.raises(
+        ArchiveError,
+        match=r"cannot write to the export at .*file/export: Not a directory.* or set PALIMPSEST_EXPORT_URL",
+    ):
         export(Archive(tmp_path / "file" / "export"), conn)
 
 
@@ -104,4 +118,12 @@ def test_nothing_unfinished_is_left_behind(conn: psycopg.Connection, archive: Ar
     export(archive, conn)
     export(archive, conn)
     files = {str(path.relative_to(archive.address)) for path in Path(archive.address).rglob("*") if path.is_file()}
-    assert files == {ODDS, CAPTURES, "catalogue/2026-03-01.json", "listings.parquet", "lines.parquet", "outcomes.parquet", "open.sql"}
+    assert files == {
+        ODDS,
+        CAPTURES,
+        "catalogue/2026-03-01.json",
+        "listings.parquet",
+        "lines.parquet",
+        "outcomes.parquet",
+        "open.sql",
+    }

@@ -25,7 +25,9 @@ def histories(draw: st.DrawFn) -> pl.DataFrame:
         state = draw(st.sampled_from(["offered", "suspended", "no_price", "withdrawn"]))
         rows.append((listing, BEGIN + timedelta(minutes=minute), line, state, mask, prices, minute == 0))
     names = ["listing_id", "observed_at", "line_id", "state", "off_mask", "odds_milli", "keyframe"]
-    return pl.DataFrame(rows, schema={name: CHANGE_SCHEMA[name] for name in names}, orient="row").select(list(CHANGE_SCHEMA))
+    return pl.DataFrame(rows, schema={name: CHANGE_SCHEMA[name] for name in names}, orient="row").select(
+        list(CHANGE_SCHEMA)
+    )
 
 
 def numbers_of(changes: pl.DataFrame) -> pl.DataFrame:
@@ -43,7 +45,9 @@ def test_rows_of_history_survive_the_file(changes: pl.DataFrame) -> None:
 
 def test_rows_that_no_answer_speaks_of_are_told_apart() -> None:
     changes = pl.DataFrame([(1, BEGIN, 7, "offered", 0, [2000], True)], schema=dict(CHANGE_SCHEMA), orient="row")
-    assert day_shapes.build_odds_rows(changes, pl.DataFrame(schema=day_shapes.ANSWER_NUMBERS_SCHEMA))["answer"].to_list() == [None]
+    assert day_shapes.build_odds_rows(changes, pl.DataFrame(schema=day_shapes.ANSWER_NUMBERS_SCHEMA))[
+        "answer"
+    ].to_list() == [None]
 
 
 instants = st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9)), unique=True)
@@ -51,7 +55,11 @@ instants = st.lists(st.tuples(st.integers(1, 2), st.integers(0, 9)), unique=True
 
 def answers(keys: list[tuple[int, int]]) -> pl.DataFrame:
     seen = [{"listing_id": listing, "observed_at": BEGIN + timedelta(minutes=minute)} for listing, minute in keys]
-    return pl.DataFrame(seen, schema={name: day_shapes.CAPTURE_SCHEMA.get(name, INSTANT) for name in day_shapes.CAPTURE_SCHEMA}, orient="row")
+    return pl.DataFrame(
+        seen,
+        schema={name: day_shapes.CAPTURE_SCHEMA.get(name, INSTANT) for name in day_shapes.CAPTURE_SCHEMA},
+        orient="row",
+    )
 
 
 @given(st.lists(instants, min_size=1, max_size=4))
@@ -70,7 +78,10 @@ def test_a_number_stays_with_its_answer_and_is_given_once(exports: list[list[tup
 @given(st.dictionaries(st.integers(1, 1000), st.integers(0, 50)), st.integers(1, 100))
 def test_ranges_follow_each_other_from_end_to_end(weights: dict[int, int], most: int) -> None:
     found = split_listing_ranges(
-        pl.DataFrame({"listing_id": list(weights), "n": list(weights.values())}, schema={"listing_id": pl.Int32, "n": pl.Int64}), most
+        pl.DataFrame(
+            {"listing_id": list(weights), "n": list(weights.values())}, schema={"listing_id": pl.Int32, "n": pl.Int64}
+        ),
+        most,
     )
     assert [first for first, _ in found[1:]] == [last + 1 for _, last in found[:-1]]
     assert (found[0][0], found[-1][1]) == (-(2**31), 2**31 - 1)

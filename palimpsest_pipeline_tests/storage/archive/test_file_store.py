@@ -19,7 +19,9 @@ def publish(root: Path) -> None:
         store.publish(workspace / "odds", NAME)
 
 
-def test_names_of_published_files_and_of_their_folders_outlive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_published_files_and_of_their_folders_outlive_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced: list[Path] = []
     fsync = os.fsync
 
@@ -29,7 +31,11 @@ def test_names_of_published_files_and_of_their_folders_outlive_a_power_cut(tmp_p
 
     monkeypatch.setattr(os, "fsync", noted)
     publish(tmp_path / "export")
-    assert {path.parent for path in (tmp_path / "export" / NAME, *(tmp_path / "export" / NAME).parents) if tmp_path in path.parents} <= set(synced)
+    assert {
+        path.parent
+        for path in (tmp_path / "export" / NAME, *(tmp_path / "export" / NAME).parents)
+        if tmp_path in path.parents
+    } <= set(synced)
 
 
 def test_a_file_system_that_cannot_sync_folders_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

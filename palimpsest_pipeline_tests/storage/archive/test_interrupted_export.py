@@ -9,7 +9,14 @@ import polars as pl
 import psycopg
 import pytest
 
-from palimpsest_pipeline.storage.archive import Archive, ArchiveDamaged, ArchiveError, CyclesMissing, day_reader, named_export
+from palimpsest_pipeline.storage.archive import (
+    Archive,
+    ArchiveDamaged,
+    ArchiveError,
+    CyclesMissing,
+    day_reader,
+    named_export,
+)
 from palimpsest_pipeline.storage.archive.export_record import read_recorded_days
 from palimpsest_pipeline.storage.archive.file_store import FileStore
 from palimpsest_pipeline.storage.odds import partitions, retention
@@ -46,7 +53,9 @@ def take_in_other_cycle(conn: psycopg.Connection) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, PUBLISHED_BY_A_REPLACEMENT + 1))
-def test_a_killed_export_leaves_the_day_readable(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_killed_export_leaves_the_day_readable(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     before = export(archive, conn)
     answer_late(conn)
     n_rows_after = len(stored(conn, "market_changes", DAY))
@@ -58,7 +67,10 @@ def test_a_killed_export_leaves_the_day_readable(conn: psycopg.Connection, archi
     assert archive.scan_changes([DAY]).collect().height in {before.n_rows, n_rows_after}
     assert archive.scan_captures([DAY]).collect().height in {before.n_captures, before.n_captures + 1}
     assert archive.prices().collect().height > 0
-    assert pl.scan_parquet(f"{archive.address}/captures").select(pl.len()).collect().item() in {before.n_captures, before.n_captures + 1}
+    assert pl.scan_parquet(f"{archive.address}/captures").select(pl.len()).collect().item() in {
+        before.n_captures,
+        before.n_captures + 1,
+    }
     if retention.read_day_status(conn, archive, DAY) is not retention.DayStatus.EXPORTED:
         conn.rollback()
         after = export(archive, conn)  # the next export finishes what broke off
@@ -67,13 +79,17 @@ def test_a_killed_export_leaves_the_day_readable(conn: psycopg.Connection, archi
     assert not list(Path(archive.address, "staged").rglob("*.parquet"))
 
 
-def test_a_replacing_export_publishes_as_many_files_as_are_tried(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replacing_export_publishes_as_many_files_as_are_tried(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export(archive, conn)
     die_at_publication(monkeypatch, PUBLISHED_BY_A_REPLACEMENT + 1)
     export(archive, conn)
 
 
-def test_a_day_restored_from_a_broken_off_export_is_whole(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_restored_from_a_broken_off_export_is_whole(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     export(archive, conn)
     answer_late(conn)
     rows = {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES}
@@ -89,7 +105,9 @@ def test_a_day_restored_from_a_broken_off_export_is_whole(conn: psycopg.Connecti
     assert {table: stored(conn, table, DAY) for table in partitions.PARTITIONED_TABLES} == rows
 
 
-def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_of_polars_while_a_day_is_read_is_read_again(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = export(archive, conn)
     changes_in, n_reads = day_reader.read_changes, 0
 
@@ -105,7 +123,9 @@ def test_a_panic_of_polars_while_a_day_is_read_is_read_again(conn: psycopg.Conne
     assert n_reads == 2
 
 
-def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_panic_of_polars_while_prices_are_read_is_read_again(
+    conn: psycopg.Connection, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = export(archive, conn)
     prices, n_panics = named_export.scan_prices, 0
 
@@ -124,8 +144,12 @@ def test_a_panic_of_polars_while_prices_are_read_is_read_again(conn: psycopg.Con
 
 
 @pytest.mark.parametrize("kind", ["head", "filter", "select", "nothing"])
-def test_prices_answer_as_a_plain_frame_does(conn: psycopg.Connection, archive: Archive, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palimpsest_pipeline.storage.archive.archive.PRICES_PER_PART", 1)  # every day is a part of its own
+def test_prices_answer_as_a_plain_frame_does(
+    conn: psycopg.Connection, archive: Archive, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "palimpsest_pipeline.storage.archive.archive.PRICES_PER_PART", 1
+    )  # every day is a part of its own
     for day in DAYS:
         export(archive, conn, day)
     every = archive.prices().collect()
@@ -158,7 +182,9 @@ def test_an_export_without_cycles_that_were_exported_is_refused(conn: psycopg.Co
     assert forced.n_captures == entry.n_captures - 1
 
 
-def test_an_export_with_fewer_answers_than_a_damaged_file_had_is_refused(conn: psycopg.Connection, archive: Archive) -> None:
+def test_an_export_with_fewer_answers_than_a_damaged_file_had_is_refused(
+    conn: psycopg.Connection, archive: Archive
+) -> None:
     take_in_other_cycle(conn)
     entry = export(archive, conn)
     Path(archive.address, entry.captures_path).unlink()
@@ -190,7 +216,9 @@ class TestMarker:
         entry = export(archive, conn)
         assert read_recorded_days(conn)[DAY].n_captures == entry.n_captures
 
-    def test_a_recorded_day_that_the_root_lost_is_not_replaced_by_a_part_of_it(self, conn: psycopg.Connection, archive: Archive) -> None:
+    def test_a_recorded_day_that_the_root_lost_is_not_replaced_by_a_part_of_it(
+        self, conn: psycopg.Connection, archive: Archive
+    ) -> None:
         archive.write_marker()
         take_in_other_cycle(conn)
         entry = export(archive, conn)
@@ -202,7 +230,9 @@ class TestMarker:
         conn.rollback()
         assert export(archive, conn, force=True).n_captures == entry.n_captures - 1
 
-    def test_a_root_that_lacks_recorded_days_is_not_exported_to(self, conn: psycopg.Connection, archive: Archive, tmp_path: Path) -> None:
+    def test_a_root_that_lacks_recorded_days_is_not_exported_to(
+        self, conn: psycopg.Connection, archive: Archive, tmp_path: Path
+    ) -> None:
         archive.write_marker()
         export(archive, conn)
         other = Archive(tmp_path / "other", requires_marker=True)

@@ -35,7 +35,9 @@ def test_an_object_store_is_as_good_as_a_folder(conn: psycopg.Connection, store:
 
     options = {"aws_allow_http": "true"}  # a server of one's own without TLS
     opened = pl.scan_parquet(f"{store}/captures/**/*.parquet", hive_partitioning=True, storage_options=options)
-    assert dict(opened.group_by("date").len().collect().iter_rows()) == {day: entry.n_captures for day, entry in archive.read_catalogue().items()}
+    assert dict(opened.group_by("date").len().collect().iter_rows()) == {
+        day: entry.n_captures for day, entry in archive.read_catalogue().items()
+    }
 
     partitions.drop_day(conn, DAY)
     archive.restore(conn, DAY)

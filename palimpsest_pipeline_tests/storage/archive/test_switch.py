@@ -32,7 +32,9 @@ def test_a_reader_never_sees_a_day_twice_or_not_at_all(conn: psycopg.Connection,
         seen = [reader.stdout.readline()]
         for _ in range(EXPORTS // 2):
             conn.execute("create temporary table kept as select * from core.captures where observed_at = %s", [LATE])
-            conn.execute("create temporary table rows as select * from core.market_changes where observed_at = %s", [LATE])
+            conn.execute(
+                "create temporary table rows as select * from core.market_changes where observed_at = %s", [LATE]
+            )
             conn.execute("delete from core.captures where observed_at = %s", [LATE])
             conn.execute("delete from core.market_changes where observed_at = %s", [LATE])
             removed = export(archive, conn, force=True)
@@ -69,4 +71,6 @@ def test_days_can_be_exported_at_the_same_time(database: Database, archive: Arch
         thread.join()
     assert list(archive.read_catalogue()) == list(DAYS)
     assert all(archive.check_day(day) for day in DAYS)
-    assert archive.scan_changes(DAYS).collect().height == sum(entry.n_rows for entry in archive.read_catalogue().values())
+    assert archive.scan_changes(DAYS).collect().height == sum(
+        entry.n_rows for entry in archive.read_catalogue().values()
+    )

@@ -27,7 +27,9 @@ def claim(conn: psycopg.Connection, sr_id: int, kickoff_at: datetime | None) -> 
 
 
 @pytest.mark.parametrize("hours", [-4, -3, -1, 0, 2, 3])
-def test_a_listing_is_known_while_its_kickoff_or_where_that_was_refused_its_fixtures_is_to_come(conn: psycopg.Connection, hours: float) -> None:
+def test_a_listing_is_known_while_its_kickoff_or_where_that_was_refused_its_fixtures_is_to_come(
+    conn: psycopg.Connection, hours: float
+) -> None:
     pairs = dict(enumerate(product(HOURS, HOURS[1:]), start=1))
     put_kickoffs(conn, at(-10), {sr_id: at(of_fixture or 0) for sr_id, (_, of_fixture) in pairs.items()})
     for sr_id, (claimed, _) in pairs.items():
@@ -57,7 +59,12 @@ def long_history(conn: psycopg.Connection) -> psycopg.Connection:
 
 def test_upcoming_listings_are_found_by_the_index_on_kickoffs(long_history: psycopg.Connection) -> None:
     asked = {"now": NOON, "all": True, "sr_ids": []}
-    plan = "\n".join(line for (line,) in long_history.execute(f"explain {known_listings.UPCOMING_LISTINGS_SQL}".encode(), asked).fetchall())
+    plan = "\n".join(
+        line
+        for (line,) in long_history.execute(
+            f"explain {known_listings.UPCOMING_LISTINGS_SQL}".encode(), asked
+        ).fetchall()
+    )
     assert INDEX in plan, plan
     assert "Seq Scan on event_listings" not in plan, plan
     assert len(known_listings.read_upcoming_listings(long_history, NOON)) == 20

@@ -14,7 +14,12 @@ from palimpsest_pipeline.storage.db.connection import Database
 
 from ..listing_worlds import KICKOFF, cycle, listing, listing_frame, write
 
-WHOLE = [("betpawa", "*", "complete"), ("betpawa", "t1", "complete"), ("bet9ja", "*", "complete"), ("bet9ja", "t1", "complete")]
+WHOLE = [
+    ("betpawa", "*", "complete"),
+    ("betpawa", "t1", "complete"),
+    ("bet9ja", "*", "complete"),
+    ("bet9ja", "t1", "complete"),
+]
 BROKEN = [("betpawa", "*", "partial"), ("betpawa", "t1", "partial"), ("bet9ja", "*", "failed")]
 STATE = {
     "event_listings": """
@@ -54,13 +59,19 @@ def empty(conn: psycopg.Connection) -> None:
 
 CYCLES = (
     (cycle(0), [listing("1", sr_id=7), listing("2"), listing("9", "bet9ja")], WHOLE),
-    (cycle(30), [listing("1", kickoff_at=KICKOFF + timedelta(hours=2)), listing("9", "bet9ja", home_team="Arsenal FC")], WHOLE),
+    (
+        cycle(30),
+        [listing("1", kickoff_at=KICKOFF + timedelta(hours=2)), listing("9", "bet9ja", home_team="Arsenal FC")],
+        WHOLE,
+    ),
     (cycle(60), [listing("1", sr_id=7), listing("2", tournament_external_id="t2")], BROKEN),
     (cycle(90, Scope.EVENTS), [listing("9", "bet9ja", seen_in="detail")], []),
 )
 
 
-def test_the_state_is_the_same_whatever_the_order_and_however_often_a_cycle_is_written(conn: psycopg.Connection) -> None:
+def test_the_state_is_the_same_whatever_the_order_and_however_often_a_cycle_is_written(
+    conn: psycopg.Connection,
+) -> None:
     expected = None
     for count, order in enumerate(permutations(CYCLES)):
         empty(conn)
@@ -76,7 +87,9 @@ def test_a_postponed_kickoff_is_a_new_version_and_so_is_its_return(conn: psycopg
     later = KICKOFF + timedelta(days=1)
     for minutes, kickoff in ((60, KICKOFF), (0, KICKOFF), (90, later), (30, KICKOFF), (120, KICKOFF)):
         write(conn, cycle(minutes), [listing("1", kickoff_at=kickoff)])
-    versions = conn.execute("select version, kickoff_at, observed_from from core.kickoff_versions order by version").fetchall()
+    versions = conn.execute(
+        "select version, kickoff_at, observed_from from core.kickoff_versions order by version"
+    ).fetchall()
     half = timedelta(seconds=30)
     assert versions == [
         (1, KICKOFF, cycle(0).as_of - half),
@@ -101,7 +114,9 @@ def test_a_listing_whose_kickoff_changes_without_end_costs_no_other_listing_anyt
     )
     later = KICKOFF + timedelta(days=1)
     write(conn, cycle(2), [listing("1"), listing("2", kickoff_at=later)])
-    versions = conn.execute("select version, kickoff_at from core.kickoff_versions where kickoff_at <> %s order by observed_from", [later]).fetchall()
+    versions = conn.execute(
+        "select version, kickoff_at from core.kickoff_versions where kickoff_at <> %s order by observed_from", [later]
+    ).fetchall()
     assert [version for version, _ in versions] == [min(n, store.MAX_KICKOFF_VERSION) for n in range(1, n_versions + 2)]
     assert versions[-1][1] == KICKOFF
     assert conn.execute("select version from core.kickoff_versions where kickoff_at = %s", [later]).fetchall() == [(1,)]
@@ -130,7 +145,9 @@ def test_a_match_that_has_begun_is_not_deleted_when_discovery_drops_it(conn: psy
     assert deleted(conn) == {"1": None, "2": None}
 
 
-def test_a_listing_whose_kickoff_is_refused_is_seen_until_a_discovery_lacks_it_in_any_order(conn: psycopg.Connection) -> None:
+def test_a_listing_whose_kickoff_is_refused_is_seen_until_a_discovery_lacks_it_in_any_order(
+    conn: psycopg.Connection,
+) -> None:
     cycles = (
         (cycle(0), [listing("1"), listing("2")], WHOLE),
         (cycle(30), [listing("1", kickoff_at=None), listing("2")], WHOLE),
@@ -148,7 +165,10 @@ def test_a_listing_whose_kickoff_is_refused_is_seen_until_a_discovery_lacks_it_i
         ("betpawa", "1", None, cycle(60).as_of),
         ("betpawa", "2", KICKOFF, None),
     ]
-    assert [(external_id, kickoff) for external_id, _, kickoff, _ in states[0]["kickoffs"]] == [("1", KICKOFF), ("2", KICKOFF)]
+    assert [(external_id, kickoff) for external_id, _, kickoff, _ in states[0]["kickoffs"]] == [
+        ("1", KICKOFF),
+        ("2", KICKOFF),
+    ]
 
 
 def test_within_a_cycle_the_kickoff_that_was_not_refused_counts(conn: psycopg.Connection) -> None:
@@ -164,7 +184,9 @@ def test_a_tournament_that_a_complete_tree_lacks_is_deleted_with_its_listings(co
     write(conn, cycle(0), [listing("1"), other], [*WHOLE, ("betpawa", "t3", "complete")])
     write(conn, cycle(30), [listing("1")], WHOLE)
     assert deleted(conn) == {"1": None, "3": cycle(30).as_of}
-    gone = conn.execute("select external_id from core.tournament_listings where deleted_at = %s", [cycle(30).as_of]).fetchall()
+    gone = conn.execute(
+        "select external_id from core.tournament_listings where deleted_at = %s", [cycle(30).as_of]
+    ).fetchall()
     assert gone == [("t3",)]
 
 
@@ -184,10 +206,14 @@ def test_a_tournament_is_the_same_whatever_the_order_of_what_is_said_of_it(conn:
         for late_first in (False, True):
             empty(conn)
             conn.execute("truncate core.tournament_listings")
-            for minute, rows in sorted([(0, pl.concat(order)), (30, silent)], reverse=late_first, key=lambda part: part[0]):
+            for minute, rows in sorted(
+                [(0, pl.concat(order)), (30, silent)], reverse=late_first, key=lambda part: part[0]
+            ):
                 store.write_discovery(conn, cycle(minute), pl.DataFrame(schema=store.MANIFEST_SCHEMA), rows)
             found.update(
-                conn.execute("select name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at from core.tournament_listings")
+                conn.execute(
+                    "select name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at from core.tournament_listings"
+                )
             )
     assert found == {("EPL", "England", "GB-ENG", 17, cycle(0).as_of, cycle(30).as_of)}
 
@@ -199,7 +225,10 @@ def test_a_cycle_bears_on_what_it_saw_and_on_what_it_could_have_seen(conn: psyco
 
     def borne(minutes: int) -> set[str]:
         ids = known_listings.read_listings_of_cycle(conn, cycle(minutes).cycle_id)
-        return {name for (name,) in conn.execute("select external_id from core.event_listings where listing_id = any(%s)", [ids])}
+        return {
+            name
+            for (name,) in conn.execute("select external_id from core.event_listings where listing_id = any(%s)", [ids])
+        }
 
     assert (borne(0), borne(30), borne(40)) == ({"1", "2", "begun"}, {"1", "2"}, {"1"})
 
@@ -220,7 +249,9 @@ def test_one_platform_is_written_without_touching_another(conn: psycopg.Connecti
     facts = cycle(0)
     store.write_cycle(conn, facts)
     store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, [listing("1")]), ["betpawa"])
-    store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, [listing("9", "bet9ja")]), ["bet9ja", "sportybet"])
+    store.write_listings(
+        conn, facts.cycle_id, listing_frame(facts.as_of, [listing("9", "bet9ja")]), ["bet9ja", "sportybet"]
+    )
     store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, [listing("2")]), ["betpawa"])
     assert set(deleted(conn)) == {"2", "9"}
     with pytest.raises(ValueError, match="bet9ja"):
@@ -232,7 +263,9 @@ def test_one_platform_is_written_without_touching_another(conn: psycopg.Connecti
 def test_ids_are_kept_and_new_keys_get_new_ones(conn: psycopg.Connection) -> None:
     asked = pl.DataFrame({"platform": ["betpawa", "bet9ja"], "external_id": ["1", "1"]})
     first = store.add_listing_ids(conn, asked)
-    again = store.add_listing_ids(conn, pl.concat([asked.reverse(), pl.DataFrame({"platform": ["betpawa"], "external_id": ["Ñ"]})]))
+    again = store.add_listing_ids(
+        conn, pl.concat([asked.reverse(), pl.DataFrame({"platform": ["betpawa"], "external_id": ["Ñ"]})])
+    )
     assert again["listing_id"].to_list()[:2] == first["listing_id"].to_list()[::-1]
     assert again["listing_id"].n_unique() == 3
 
@@ -247,7 +280,9 @@ def test_an_answer_that_leaves_an_id_out_does_not_take_it_away_within_a_cycle(co
     for given in (rows, rows[::-1]):
         store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given))
         assert conn.execute("select sr_id, home_team from core.event_listings").fetchall() == [(7, "A")]
-        assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [("listing", 10)]
+        assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [
+            ("listing", 10)
+        ]
 
 
 def test_a_listings_own_answer_overrules_a_list_that_ends_after_it(conn: psycopg.Connection) -> None:
@@ -257,19 +292,33 @@ def test_a_listings_own_answer_overrules_a_list_that_ends_after_it(conn: psycopg
     rows = [
         listing("1", observed_at=facts.as_of, home_team="A", n_markets_declared=10),
         listing("1", seen_in="detail", observed_at=answered_at, home_team="B", n_markets_declared=None),
-        listing("1", seen_in="detail", observed_at=answered_at - timedelta(seconds=1), home_team="C", n_markets_declared=None),
+        listing(
+            "1",
+            seen_in="detail",
+            observed_at=answered_at - timedelta(seconds=1),
+            home_team="C",
+            n_markets_declared=None,
+        ),
     ]
     for given in permutations(rows):
         store.write_listings(conn, facts.cycle_id, listing_frame(facts.as_of, given))
-        assert conn.execute("select home_team, last_seen_at from core.event_listings").fetchall() == [("B", answered_at)]
-        assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [("listing", 10)]
+        assert conn.execute("select home_team, last_seen_at from core.event_listings").fetchall() == [
+            ("B", answered_at)
+        ]
+        assert conn.execute("select seen_in, n_markets_declared from core.listing_observations").fetchall() == [
+            ("listing", 10)
+        ]
 
 
 def test_the_hash_of_a_claim_is_the_same_in_every_process() -> None:
     claim = pl.DataFrame([listing("1", observed_at=KICKOFF)], schema={"listing_id": pl.Int64, **store.LISTING_SCHEMA})
-    hashes = [store.add_claim_hash(frame)["claim_hash"].item() for frame in (claim, claim.with_columns(n_markets_declared=1))]
+    hashes = [
+        store.add_claim_hash(frame)["claim_hash"].item() for frame in (claim, claim.with_columns(n_markets_declared=1))
+    ]
     assert hashes == [HASH, HASH]
-    assert store.add_claim_hash(claim.with_columns(country_raw=pl.lit(None, dtype=pl.String)))["claim_hash"].item() != HASH
+    assert (
+        store.add_claim_hash(claim.with_columns(country_raw=pl.lit(None, dtype=pl.String)))["claim_hash"].item() != HASH
+    )
 
 
 HASH = -3202673928785911905

@@ -19,7 +19,11 @@ Link = tuple[int, str, str, int | None, str | None, str]
 
 HAALAND = "sr:player:991181"
 NAMED: dict[int, list[Named]] = {
-    1: [("s7", HAALAND, "Haaland, Erling", "Norway"), ("s7", HAALAND, "Erling Haaland", "Norway"), ("1", "30330150", "Erling Braut Haaland", None)],
+    1: [
+        ("s7", HAALAND, "Haaland, Erling", "Norway"),
+        ("s7", HAALAND, "Erling Haaland", "Norway"),
+        ("1", "30330150", "Erling Braut Haaland", None),
+    ],
     2: [("1", "30330150", "Erling Braut Haaland", None), ("1", "30394688", "Martin Odegaard", None)],
     3: [("1", "30330150", "Erling Braut Haaland", None), ("s7", HAALAND, "Haaland, Erling", "Norway")],
 }
@@ -28,7 +32,12 @@ NAMED: dict[int, list[Named]] = {
 @pytest.fixture
 def conn(conn: psycopg.Connection) -> psycopg.Connection:
     """Fixtures 7 and 8, each listed by BetPawa (1, 2) and SportyBet (s7, s8)."""
-    listed = [listing("1", sr_id=7), listing("2", sr_id=8), listing("s7", "sportybet", sr_id=7), listing("s8", "sportybet", sr_id=8)]
+    listed = [
+        listing("1", sr_id=7),
+        listing("2", sr_id=8),
+        listing("s7", "sportybet", sr_id=7),
+        listing("s8", "sportybet", sr_id=8),
+    ]
     write(conn, cycle(0), listed)
     conn.execute("update core.event_listings set fixture_sr_id = sr_id")
     for sr_id in (7, 8):
@@ -51,7 +60,9 @@ def name_players(conn: psycopg.Connection, cycle_id: int, named: Sequence[Named]
     schema = dict(players.PLAYER_SCHEMA)
     written = 0
     for platform in ("betpawa", "sportybet"):
-        theirs = [(ids[external], *rest) for external, *rest in named if external.startswith("s") == (platform == "sportybet")]
+        theirs = [
+            (ids[external], *rest) for external, *rest in named if external.startswith("s") == (platform == "sportybet")
+        ]
         written += players.write_players(conn, cycle_id, platform, pl.DataFrame(theirs, schema=schema, orient="row"))
     return written
 
@@ -65,8 +76,19 @@ def link(conn: psycopg.Connection, *links: Link, fixtures: Sequence[int] = (7, 8
         "evidence": pl.String,
         "status": pl.String,
     }
-    frame = pl.DataFrame(list(links), schema=schema, orient="row").with_columns(player_name=pl.lit("A Name"), n_candidates=pl.lit(1, pl.Int32))
-    columns = ["fixture_sr_id", "platform", "external_player_id", "player_name", "sr_player_id", "evidence", "status", "n_candidates"]
+    frame = pl.DataFrame(list(links), schema=schema, orient="row").with_columns(
+        player_name=pl.lit("A Name"), n_candidates=pl.lit(1, pl.Int32)
+    )
+    columns = [
+        "fixture_sr_id",
+        "platform",
+        "external_player_id",
+        "player_name",
+        "sr_player_id",
+        "evidence",
+        "status",
+        "n_candidates",
+    ]
     players.write_player_links(conn, fixtures, frame.select(columns))
 
 
@@ -78,7 +100,9 @@ def content(conn: psycopg.Connection) -> list[list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("order", [[1, 2, 3], [3, 2, 1], [2, 1, 3, 1, 2, 3]])
-def test_what_is_stored_does_not_depend_on_the_order_of_cycles_or_rows(conn: psycopg.Connection, order: list[int]) -> None:
+def test_what_is_stored_does_not_depend_on_the_order_of_cycles_or_rows(
+    conn: psycopg.Connection, order: list[int]
+) -> None:
     for cycle_id in (1, 2, 3):
         assert name_players(conn, cycle_id, NAMED[cycle_id]) == len({external for external, *_ in NAMED[cycle_id]})
     expected = content(conn)
@@ -117,8 +141,14 @@ def test_links_that_stay_are_not_written_again_and_go_with_their_fixture(conn: p
     link(conn, kept, (7, "betpawa", "2", None, None, "none"), (8, "betpawa", "1", 5, "same_name", "proposed"))
     before = rows(conn, "select ctid, * from core.player_links where external_player_id = '1' order by fixture_sr_id")
     link(conn, kept, (7, "betpawa", "3", None, None, "ambiguous"), fixtures=[7])
-    assert rows(conn, "select ctid, * from core.player_links where external_player_id = '1' order by fixture_sr_id") == before
-    assert rows(conn, "select external_player_id from core.player_links where fixture_sr_id = 7 order by 1") == [("1",), ("3",)]
+    assert (
+        rows(conn, "select ctid, * from core.player_links where external_player_id = '1' order by fixture_sr_id")
+        == before
+    )
+    assert rows(conn, "select external_player_id from core.player_links where fixture_sr_id = 7 order by 1") == [
+        ("1",),
+        ("3",),
+    ]
     conn.execute("delete from core.fixtures where sr_id = 7")
     assert rows(conn, "select fixture_sr_id from core.player_links") == [(8,)]
 
@@ -129,7 +159,11 @@ def identities(conn: psycopg.Connection) -> dict[str, tuple[object, ...]]:
 
 
 def test_fixtures_that_agree_count_and_those_that_do_not_are_a_conflict(conn: psycopg.Connection) -> None:
-    name_players(conn, 1, [("1", player, f"Name {player}", None) for player in "abcdef"] + [("s7", "sr:player:5", "Name a", None)])
+    name_players(
+        conn,
+        1,
+        [("1", player, f"Name {player}", None) for player in "abcdef"] + [("s7", "sr:player:5", "Name a", None)],
+    )
     link(
         conn,
         *[(fixture, "sportybet", "sr:player:5", 5, "sportradar_id", "proposed") for fixture in (7, 8)],
@@ -156,7 +190,9 @@ def test_fixtures_that_agree_count_and_those_that_do_not_are_a_conflict(conn: ps
 def test_a_player_is_shown_by_one_name_with_all_spellings_beside_it(conn: psycopg.Connection) -> None:
     name_players(conn, 1, NAMED[1])
     name_players(conn, 2, [("s8", HAALAND, "Haaland, Erling", None)])
-    query = "select platform, name, names, team, first_seen_at <= last_seen_at from palimpsest.player_identities order by 1"
+    query = (
+        "select platform, name, names, team, first_seen_at <= last_seen_at from palimpsest.player_identities order by 1"
+    )
     assert rows(conn, query) == [
         ("betpawa", "Erling Braut Haaland", ["Erling Braut Haaland"], None, True),
         ("sportybet", "Erling Haaland", ["Erling Haaland", "Haaland, Erling"], "Norway", True),

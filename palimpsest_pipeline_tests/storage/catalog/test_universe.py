@@ -11,7 +11,12 @@ from palimpsest_pipeline.domain.enums import Platform, Scope
 from palimpsest_pipeline.matching.crosswalk import LINKS_SCHEMA, TOURNAMENTS_SCHEMA
 from palimpsest_pipeline.matching.fixtures import FIXTURES_SCHEMA
 from palimpsest_pipeline.storage.catalog import fixtures
-from palimpsest_pipeline.storage.catalog.universe import LISTINGS_SCHEMA, UNIVERSE_SCHEMA, UnknownCycleError, read_universe
+from palimpsest_pipeline.storage.catalog.universe import (
+    LISTINGS_SCHEMA,
+    UNIVERSE_SCHEMA,
+    UnknownCycleError,
+    read_universe,
+)
 
 from ..listing_worlds import KICKOFF, cycle, listing, write
 
@@ -41,7 +46,9 @@ def test_a_complete_discovery_speaks_for_itself(conn: psycopg.Connection) -> Non
     )
 
 
-def test_a_tournament_that_could_not_be_looked_at_is_carried_from_its_last_complete_discovery(conn: psycopg.Connection) -> None:
+def test_a_tournament_that_could_not_be_looked_at_is_carried_from_its_last_complete_discovery(
+    conn: psycopg.Connection,
+) -> None:
     other, new = listing("3", tournament_external_id="t2"), listing("4", tournament_external_id="t2")
     write(conn, cycle(0), [T1, T2, other], WHOLE)
     write(conn, cycle(30), [T1, T2, new], T2_BROKEN)
@@ -91,7 +98,12 @@ def test_a_cycle_that_does_not_discover_concludes_nothing(conn: psycopg.Connecti
 def test_a_listing_that_moved_is_carried_once_where_it_was_last(conn: psycopg.Connection) -> None:
     moved = listing("1", tournament_external_id="t2")
     write(conn, cycle(0), [T1, T2], WHOLE)
-    write(conn, cycle(10), [moved, T2], [("betpawa", "*", "partial"), ("betpawa", "t1", "partial"), ("betpawa", "t2", "complete")])
+    write(
+        conn,
+        cycle(10),
+        [moved, T2],
+        [("betpawa", "*", "partial"), ("betpawa", "t1", "partial"), ("betpawa", "t2", "complete")],
+    )
     write(conn, cycle(20), [], [("betpawa", "*", "failed")])
     listings, _ = read_universe(conn, cycle(20).cycle_id)
     told = listings.select("external_id", "tournament_external_id", "evidence", "stale_since").rows()
@@ -123,7 +135,12 @@ def test_an_unknown_cycle_is_an_error_and_not_an_empty_universe(conn: psycopg.Co
 
 
 def found(conn: psycopg.Connection, external_ids: Sequence[str]) -> pl.DataFrame:
-    ids = [i for (i,) in conn.execute("select listing_id from core.event_listings where external_id = any(%s)", [list(external_ids)])]
+    ids = [
+        i
+        for (i,) in conn.execute(
+            "select listing_id from core.event_listings where external_id = any(%s)", [list(external_ids)]
+        )
+    ]
     return fixtures.read_listings_to_match(conn, ids)
 
 
@@ -152,15 +169,26 @@ def test_what_matching_found_is_written_and_what_nothing_belongs_to_goes(conn: p
     listing_id = found(conn, ["1"])["listing_id"].item()
 
     def match(sr_id: int, key: str) -> set[int]:
-        identified = pl.DataFrame({"listing_id": [listing_id], "fixture_sr_id": [sr_id], "match_method": ["sportradar"], "is_primary": [True]})
+        identified = pl.DataFrame(
+            {"listing_id": [listing_id], "fixture_sr_id": [sr_id], "match_method": ["sportradar"], "is_primary": [True]}
+        )
         row = {
             "sr_id": sr_id, "sport": "football", "tournament_key": key, "country": None, "tournament_name": "PL", "home_team": "A", "away_team": "B",
             "metadata_source": "betpawa", "effective_kickoff": KICKOFF, "kickoff_max_delta_s": 0, "platforms": ["betpawa"], "n_platforms": 1,
             "n_listings_by_platform": {"betpawa": 1}, "rotated": False, "suspect_code": None,
         }  # fmt: skip
-        tournaments = pl.DataFrame({"tournament_key": [key], "sport": ["football"], "country": [None], "display_name": ["PL"]})
+        tournaments = pl.DataFrame(
+            {"tournament_key": [key], "sport": ["football"], "country": [None], "display_name": ["PL"]}
+        )
         links = pl.DataFrame(
-            {"platform": ["betpawa"], "external_id": ["t1"], "tournament_key": [key], "method": ["alone"], "n_votes": [0], "confidence": [0.0]}
+            {
+                "platform": ["betpawa"],
+                "external_id": ["t1"],
+                "tournament_key": [key],
+                "method": ["alone"],
+                "n_votes": [0],
+                "confidence": [0.0],
+            }
         )
         return fixtures.write_matching(conn, identified, pl.DataFrame([row]), tournaments, links)
 

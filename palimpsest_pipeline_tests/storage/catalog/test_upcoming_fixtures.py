@@ -34,7 +34,13 @@ def test_only_what_changes_is_remembered_and_the_past_stays(conn: psycopg.Connec
     put_kickoffs(conn, m(3), {2: None})
     put_kickoffs(conn, m(4), {2: None})
     put_kickoffs(conn, m(5), {2: m(60)})
-    assert conn.execute(KNOWN).fetchall() == [(1, m(0), m(60)), (1, m(2), m(90)), (2, m(0), m(60)), (2, m(3), None), (2, m(5), m(60))]
+    assert conn.execute(KNOWN).fetchall() == [
+        (1, m(0), m(60)),
+        (1, m(2), m(90)),
+        (2, m(0), m(60)),
+        (2, m(3), None),
+        (2, m(5), m(60)),
+    ]
     assert upcoming_fixtures.record_kickoffs(conn, m(100)) == 0, "a kickoff that passes is no change"
     put_kickoffs(conn, m(101), {1: m(80)})
     assert conn.execute(KNOWN).fetchall()[-1] == (2, m(5), m(60)), "nor is what is said of one that has passed"
@@ -74,11 +80,18 @@ def test_what_is_long_over_is_forgotten(conn: psycopg.Connection) -> None:
 
 
 def test_the_query_of_a_tick_goes_by_the_index_on_kickoffs(conn: psycopg.Connection) -> None:
-    put_kickoffs(conn, NOON, {sr_id: m(1 + sr_id % 115) for sr_id in range(1, 5001)} | {sr_id: m(-sr_id) for sr_id in range(5001, 25001)})
+    put_kickoffs(
+        conn,
+        NOON,
+        {sr_id: m(1 + sr_id % 115) for sr_id in range(1, 5001)} | {sr_id: m(-sr_id) for sr_id in range(5001, 25001)},
+    )
     conn.execute("analyze core.fixtures")
     conn.execute("analyze core.event_listings")
     asked = {"after": NOON, "until": NOON + REACH}
-    plan = "\n".join(line for (line,) in conn.execute(f"explain {upcoming_fixtures.KICKOFFS_AND_NEXT_SQL}".encode(), asked).fetchall())
+    plan = "\n".join(
+        line
+        for (line,) in conn.execute(f"explain {upcoming_fixtures.KICKOFFS_AND_NEXT_SQL}".encode(), asked).fetchall()
+    )
     assert plan.count("ix_fixtures_effective_kickoff") >= 2, plan
     assert "Seq Scan on fixtures" not in plan, plan
     assert len(upcoming_fixtures.read_kickoffs(conn, NOON, NOON + REACH)) == 5000

@@ -20,7 +20,21 @@ SCHEMA = {
     "numbers": pl.List(pl.Int32),
     "words": pl.List(pl.String),
 }
-AWKWARD = ["plain", "", None, "Ñublense ö 日本", 'he said "so"', "a,b", "two\nlines", "back\\slash", "{brace}", "NULL", "'", "\\N", " "]
+AWKWARD = [
+    "plain",
+    "",
+    None,
+    "Ñublense ö 日本",
+    'he said "so"',
+    "a,b",
+    "two\nlines",
+    "back\\slash",
+    "{brace}",
+    "NULL",
+    "'",
+    "\\N",
+    " ",
+]
 
 
 @pytest.fixture
@@ -58,7 +72,10 @@ def test_every_value_comes_back_as_it_went(conn: psycopg.Connection) -> None:
 def test_a_result_is_bounded_by_its_parameters(conn: psycopg.Connection) -> None:
     copy_rows(conn, "t", awkward())
     found = read_frame(
-        conn, "select word from t where word = any(%(words)s) or word like 'pl%%'", {"words": ['he said "so"', ""]}, {"word": pl.String}
+        conn,
+        "select word from t where word = any(%(words)s) or word like 'pl%%'",
+        {"words": ['he said "so"', ""]},
+        {"word": pl.String},
     )
     assert sorted(found["word"]) == ["", 'he said "so"', "plain"]
 
@@ -76,10 +93,18 @@ def test_an_empty_frame_writes_nothing_and_an_empty_result_has_its_types(conn: p
 
 def test_structs_texts_and_dicts_become_json_without_keys_that_a_row_lacks(conn: psycopg.Connection) -> None:
     facts = pl.Struct({"a": pl.Int64, "b": pl.String})
-    copy_rows(conn, "t", pl.DataFrame({"n": [1, 2, 3], "facts": pl.Series([{"a": 1}, {"b": 'q"uote'}, None], dtype=facts)}))
+    copy_rows(
+        conn, "t", pl.DataFrame({"n": [1, 2, 3], "facts": pl.Series([{"a": 1}, {"b": 'q"uote'}, None], dtype=facts)})
+    )
     copy_rows(conn, "t", pl.DataFrame({"n": [4], "facts": ['{"c": [1, 2]}']}))
     copy_rows(conn, "t", pl.DataFrame({"n": [5], "facts": pl.Series([{"d": None}], dtype=pl.Object)}))
-    assert conn.execute("select facts from t order by n").fetchall() == [({"a": 1},), ({"b": 'q"uote'},), (None,), ({"c": [1, 2]},), ({"d": None},)]
+    assert conn.execute("select facts from t order by n").fetchall() == [
+        ({"a": 1},),
+        ({"b": 'q"uote'},),
+        (None,),
+        ({"c": [1, 2]},),
+        ({"d": None},),
+    ]
 
 
 def test_a_naive_instant_and_bytes_are_refused(conn: psycopg.Connection) -> None:

@@ -21,7 +21,9 @@ def raised_from(outer: Exception, inner: Exception) -> Exception:
         return error
 
 
-LOST = psycopg.OperationalError("consuming input failed: server closed the connection unexpectedly\n\tThis probably means the server terminated")
+LOST = psycopg.OperationalError(
+    "consuming input failed: server closed the connection unexpectedly\n\tThis probably means the server terminated"
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,9 @@ LOST = psycopg.OperationalError("consuming input failed: server closed the conne
         raised_from(RuntimeError("too many retries for DB connection"), LOST),
         sa.exc.OperationalError("select 1", {}, psycopg2.OperationalError("connection refused")).with_traceback(None),
         raised_from(ValueError("whatever"), sa.exc.OperationalError("select 1", {}, LOST)),
-        sa.exc.DatabaseError("select 1", {}, psycopg2.DatabaseError("server closed the connection unexpectedly\n\tThis probably means")),
+        sa.exc.DatabaseError(
+            "select 1", {}, psycopg2.DatabaseError("server closed the connection unexpectedly\n\tThis probably means")
+        ),
     ],
 )
 def test_a_lost_database_is_told_in_one_line_with_what_to_do(error: Exception) -> None:
@@ -46,7 +50,9 @@ def test_a_lost_database_is_told_in_one_line_with_what_to_do(error: Exception) -
 @pytest.mark.parametrize(
     "error",
     [
-        psycopg.errors.DiskFull('could not extend file "base/1": No space left on device\nHINT: Check free disk space.'),
+        psycopg.errors.DiskFull(
+            'could not extend file "base/1": No space left on device\nHINT: Check free disk space.'
+        ),
         raised_from(RuntimeError("the step failed"), OSError(errno.ENOSPC, "No space left on device", "/data/x")),
     ],
 )
@@ -68,7 +74,10 @@ def raised_while_handling(outer: Exception, inner: Exception) -> Exception:
         return error
 
 
-@pytest.mark.parametrize("outer", [DatabaseUnreachable("gone"), psycopg.DataError("rollback failed"), sa.exc.InvalidRequestError("no transaction")])
+@pytest.mark.parametrize(
+    "outer",
+    [DatabaseUnreachable("gone"), psycopg.DataError("rollback failed"), sa.exc.InvalidRequestError("no transaction")],
+)
 def test_what_ours_or_a_driver_was_handling_counts_too(outer: Exception) -> None:
     assert "the database was lost: " in (explain_loss(raised_while_handling(outer, LOST)) or "")
 
@@ -102,7 +111,9 @@ def test_a_connection_that_fails_for_too_long_raises_an_error_that_dagster_does_
         NOBODY.connect()
 
 
-def test_a_database_that_is_back_in_time_is_not_lost(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_back_in_time_is_not_lost(
+    postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now_s = 0.0
     monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now_s))
     engine = sa.create_engine(postgres.build_url("postgres", "psycopg2"), poolclass=sa.NullPool)

@@ -69,7 +69,9 @@ def test_up_then_down_then_up_leaves_nothing_behind_and_nothing_missing(database
     migrate.upgrade(database_url)
     assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
-        conn.execute("create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z')")
+        conn.execute(
+            "create table core.captures_20260501 partition of core.captures for values from ('2026-05-01Z') to ('2026-05-02Z')"
+        )
         conn.execute("create table core.market_changes_20260501 (like core.market_changes)")
     assert migrate.find_drift(database_url) == []
     migrate.downgrade(database_url)
@@ -81,7 +83,9 @@ def test_up_then_down_then_up_leaves_nothing_behind_and_nothing_missing(database
 
 def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) -> None:
     migrate.upgrade(database_url)
-    newest, *older = [script.revision for script in ScriptDirectory.from_config(build_alembic_config(None)).walk_revisions()]
+    newest, *older = [
+        script.revision for script in ScriptDirectory.from_config(build_alembic_config(None)).walk_revisions()
+    ]
     for revision in older:
         migrate.downgrade(database_url, revision)
         assert any(newest in line for line in migrate.find_drift(database_url))
@@ -92,8 +96,12 @@ def test_every_step_down_and_up_again_agrees_with_the_models(database_url: str) 
 def test_an_upgrade_forgets_the_old_ledger_which_replay_writes_anew_and_keeps_the_markets(database_url: str) -> None:
     migrate.upgrade(database_url, "0004")
     with Database(database_url).connect() as conn:
-        conn.execute("insert into core.markets values (1, 'match_result', 'football', 'ft', '1X2', 'none', '1', '3743')")
-        conn.execute("insert into core.unmapped_markets values (1, 'bet9ja', 'football', 'S_X', 'unknown_market', 'X', '', '{}', 2, 1)")
+        conn.execute(
+            "insert into core.markets values (1, 'match_result', 'football', 'ft', '1X2', 'none', '1', '3743')"
+        )
+        conn.execute(
+            "insert into core.unmapped_markets values (1, 'bet9ja', 'football', 'S_X', 'unknown_market', 'X', '', '{}', 2, 1)"
+        )
         for mark in ("core.cycle_products values (1, 'tournaments'", "core.cycle_products values (1, 'odds_snapshots'"):
             conn.execute(f"insert into {mark}, 'digest', '1', '1', 0, now())".encode())
     migrate.upgrade(database_url, reference=reference_rows.ReferenceRows(markets=markets()))
@@ -150,7 +158,9 @@ NUMBERED = FACTS.format(lines="join ops.market_lines using (line_id)").encode()
 MARKS = "select product, landing_digest, parser_version, mapping_version from core.cycle_products order by 1"
 
 
-def test_the_odds_history_says_the_same_after_its_markets_are_numbered_and_when_they_are_named_again(database_url: str) -> None:
+def test_the_odds_history_says_the_same_after_its_markets_are_numbered_and_when_they_are_named_again(
+    database_url: str,
+) -> None:
     migrate.upgrade(database_url, "0007")
     with Database(database_url).connect() as conn:
         conn.execute(HISTORY)
@@ -161,7 +171,9 @@ def test_the_odds_history_says_the_same_after_its_markets_are_numbered_and_when_
     with Database(database_url).connect() as conn:
         assert conn.execute(NUMBERED).fetchall() == before
         platforms = [f"odds_snapshots/{p}" for p in ("bet9ja", "betpawa", "sportybet")]
-        assert conn.execute(MARKS).fetchall() == [(product, "digest", "1", "1") for product in (*platforms, "tournaments")]
+        assert conn.execute(MARKS).fetchall() == [
+            (product, "digest", "1", "1") for product in (*platforms, "tournaments")
+        ]
         assert partitions.ensure_partitions(conn, [date(2026, 5, 1), date(2026, 5, 3)]) == [
             "captures_20260501",
             "captures_20260503",
@@ -184,11 +196,14 @@ def test_a_cycle_whose_odds_stand_on_some_platforms_only_is_due_after_a_downgrad
         for cycle, platforms in ((1, ("betpawa", "bet9ja")), (2, ("betpawa", "bet9ja", "sportybet"))):
             for platform in platforms:
                 conn.execute(
-                    "insert into core.cycle_products values (%s, %s, 'digest', '1', '1', 4, '2026-05-01Z')", [cycle, f"odds_snapshots/{platform}"]
+                    "insert into core.cycle_products values (%s, %s, 'digest', '1', '1', 4, '2026-05-01Z')",
+                    [cycle, f"odds_snapshots/{platform}"],
                 )
     migrate.downgrade(database_url, "0007")
     with Database(database_url).connect() as conn:
-        assert conn.execute("select cycle_id, product, n_rows from core.cycle_products").fetchall() == [(2, "odds_snapshots", 12)]
+        assert conn.execute("select cycle_id, product, n_rows from core.cycle_products").fetchall() == [
+            (2, "odds_snapshots", 12)
+        ]
 
 
 QUALITY = """
@@ -206,10 +221,14 @@ QUALITY = """
     from (values (1, 'betpawa', 'storage', 0, 0, null), (2, 'betpawa', 'capture', 0, 0, null), (2, 'betpawa', 'storage', 1, 1, 0.5),
         (2, 'bet9ja', 'storage', 1, 0, 1)) as q (cycle_id, platform, stage, changed, confirmed, ratio);
 """
-COUNTED = "select cycle_id, platform, stage, changed, confirmed, change_ratio::float from mart.run_quality order by 1, 2, 3"
+COUNTED = (
+    "select cycle_id, platform, stage, changed, confirmed, change_ratio::float from mart.run_quality order by 1, 2, 3"
+)
 
 
-def test_the_quality_of_older_cycles_counts_markets_after_an_upgrade_and_captures_after_a_downgrade(database_url: str) -> None:
+def test_the_quality_of_older_cycles_counts_markets_after_an_upgrade_and_captures_after_a_downgrade(
+    database_url: str,
+) -> None:
     migrate.upgrade(database_url, "0007")
     with Database(database_url).connect() as conn:
         conn.execute(QUALITY)
@@ -227,7 +246,9 @@ def test_the_quality_of_older_cycles_counts_markets_after_an_upgrade_and_capture
         assert conn.execute(COUNTED).fetchall() == before
 
 
-def test_an_upgrade_knows_the_largest_books_by_the_captures_that_are_stored_and_no_ages_of_older_cycles(database_url: str) -> None:
+def test_an_upgrade_knows_the_largest_books_by_the_captures_that_are_stored_and_no_ages_of_older_cycles(
+    database_url: str,
+) -> None:
     migrate.upgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         conn.execute(QUALITY)
@@ -253,15 +274,23 @@ def test_an_upgrade_knows_the_books_of_days_that_left_postgres_by_the_last_one(d
                 "(platform, external_id) values ('betpawa', '1'), ('betpawa', '2'), ('bet9ja', '3')",
             )
         )
-        put_kickoffs(conn, seen_at, {7: seen_at + timedelta(days=1), 8: seen_at + timedelta(days=1), 1: seen_at + timedelta(days=1)})
-        conn.execute("update core.event_listings set n_markets_priced = case external_id when '7' then 30 when '8' then 0 else 99 end")
+        put_kickoffs(
+            conn,
+            seen_at,
+            {7: seen_at + timedelta(days=1), 8: seen_at + timedelta(days=1), 1: seen_at + timedelta(days=1)},
+        )
+        conn.execute(
+            "update core.event_listings set n_markets_priced = case external_id when '7' then 30 when '8' then 0 else 99 end"
+        )
         ids = dict(conn.execute("select external_id, listing_id from core.event_listings").fetchall())
     migrate.upgrade(database_url)
     asked = pl.DataFrame({"listing_id": [ids["7"], ids["8"], ids["1"]]})
     with Database(database_url).connect() as conn:
         known = book_sizes.add_largest_books(conn, asked, list(ids.values()))
         assert known["n_markets"].to_list() == [30, None, 9], "where there are captures they say it"
-        assert conn.execute("select listing_id, observed_at, cycle_id from core.largest_books").fetchall() == [(ids["7"], seen_at, 1)]
+        assert conn.execute("select listing_id, observed_at, cycle_id from core.largest_books").fetchall() == [
+            (ids["7"], seen_at, 1)
+        ]
 
 
 LEDGER = """
@@ -293,8 +322,12 @@ def test_a_ledger_of_any_older_revision_is_kept_on_the_way_up_and_back(database_
     assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         assert conn.execute(STATUSES).fetchone() == before
-        assert conn.execute("select count(*) from palimpsest.event_scrape_status where observed_at is null").fetchone() == (2,)
-        assert conn.execute("select count(*) from palimpsest.scrape_runs where capture_s is null and floor_s is null").fetchone() == (2,)
+        assert conn.execute(
+            "select count(*) from palimpsest.event_scrape_status where observed_at is null"
+        ).fetchone() == (2,)
+        assert conn.execute(
+            "select count(*) from palimpsest.scrape_runs where capture_s is null and floor_s is null"
+        ).fetchone() == (2,)
     migrate.downgrade(database_url, revision)
     with Database(database_url).connect() as conn:
         assert conn.execute(STATUSES).fetchone() == before
@@ -305,11 +338,19 @@ def test_what_older_words_cannot_say_of_a_cycle_is_failed_after_a_downgrade(data
     with Database(database_url).connect() as conn:
         conn.execute(LEDGER)
         conn.execute("update ops.scrape_batches set status = 'interrupted' where cycle_id = 1")
-        conn.execute("update ops.scrape_runs set status = 'cancelled', capture_s = 1, floor_s = 1, clock_offset_s = 3600 where cycle_id = 1")
-        conn.execute("update ops.event_scrape_status set status = 'interrupted', observed_at = received_at where external_id = '8'")
+        conn.execute(
+            "update ops.scrape_runs set status = 'cancelled', capture_s = 1, floor_s = 1, clock_offset_s = 3600 where cycle_id = 1"
+        )
+        conn.execute(
+            "update ops.event_scrape_status set status = 'interrupted', observed_at = received_at where external_id = '8'"
+        )
     migrate.downgrade(database_url, "0006")
     with Database(database_url).connect() as conn:
-        assert conn.execute(STATUSES).fetchone() == (["failed", "running"], ["failed", "running"], ["completed", "failed"])
+        assert conn.execute(STATUSES).fetchone() == (
+            ["failed", "running"],
+            ["failed", "running"],
+            ["completed", "failed"],
+        )
     migrate.upgrade(database_url)
     assert migrate.find_drift(database_url) == []
 
@@ -319,7 +360,9 @@ def test_what_is_said_of_refused_answers_stays_in_the_message_after_a_downgrade(
     with Database(database_url).connect() as conn:
         conn.execute(LEDGER)
         assert conn.execute("select distinct refused, refusal from ops.scrape_runs").fetchall() == [(0, "")]
-        cycle_ledger.record_refusals(conn, 1, Platform.BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05)
+        cycle_ledger.record_refusals(
+            conn, 1, Platform.BETPAWA, n_read=1, n_refused=1, example="$.id", max_refused_share=0.05
+        )
     migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         row = conn.execute("select status, message from ops.scrape_runs where cycle_id = 1").fetchone()
@@ -353,7 +396,10 @@ def test_an_upgrade_has_derived_what_is_to_come_alone(database_url: str) -> None
         put_kickoffs(conn, now, {1: now - timedelta(minutes=1), 2: now + timedelta(hours=1)})
     migrate.upgrade(database_url)
     with Database(database_url).connect() as conn:
-        assert conn.execute("select product, sr_id from mart.dirty_fixtures order by product").fetchall() == [("odds_alerts", 2), ("prices", 2)]
+        assert conn.execute("select product, sr_id from mart.dirty_fixtures order by product").fetchall() == [
+            ("odds_alerts", 2),
+            ("prices", 2),
+        ]
 
 
 REFUSED_KICKOFF: Final = """
@@ -371,7 +417,9 @@ KICKOFFS: Final = """
 """
 
 
-def test_a_refused_kickoff_and_a_great_difference_survive_and_the_step_down_gives_the_older_code_what_it_needs(database_url: str) -> None:
+def test_a_refused_kickoff_and_a_great_difference_survive_and_the_step_down_gives_the_older_code_what_it_needs(
+    database_url: str,
+) -> None:
     migrate.upgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
         put_kickoffs(conn, datetime(2026, 5, 1, tzinfo=UTC), {7: datetime(2026, 5, 2, tzinfo=UTC)})
@@ -406,17 +454,28 @@ def test_an_upgrade_refuses_the_absurd_kickoffs_that_were_stored_before(database
     with Database(database_url).connect() as conn:
         put_kickoffs(conn, now, {7: good, 8: absurd, 9: good})
         # The third listing is another one of the first match, and the match had its absurd kickoff.
-        conn.execute("update core.event_listings set fixture_sr_id = 7, is_primary = false, kickoff_at = %s where external_id = '9'", [absurd])
+        conn.execute(
+            "update core.event_listings set fixture_sr_id = 7, is_primary = false, kickoff_at = %s where external_id = '9'",
+            [absurd],
+        )
         conn.execute("update core.fixtures set effective_kickoff = %s where sr_id = 7", [absurd])
         conn.execute("delete from core.fixtures where sr_id = 9")
         conn.execute(CLAIMED)
     migrate.upgrade(database_url)
     with Database(database_url).connect() as conn:
-        listed = conn.execute("select external_id, kickoff_at, fixture_sr_id, is_primary from core.event_listings order by 1").fetchall()
+        listed = conn.execute(
+            "select external_id, kickoff_at, fixture_sr_id, is_primary from core.event_listings order by 1"
+        ).fetchall()
         assert listed == [("7", good, 7, True), ("8", None, None, False), ("9", None, 7, False)]
-        assert conn.execute("select kickoff_at from core.listing_claims order by listing_id").fetchall() == [(good,), (None,), (None,)]
+        assert conn.execute("select kickoff_at from core.listing_claims order by listing_id").fetchall() == [
+            (good,),
+            (None,),
+            (None,),
+        ]
         assert conn.execute("select sr_id, effective_kickoff from core.fixtures").fetchall() == [(7, good)]
-        versions = conn.execute("select distinct observed_from, kickoff_at, version from core.kickoff_versions order by 1").fetchall()
+        versions = conn.execute(
+            "select distinct observed_from, kickoff_at, version from core.kickoff_versions order by 1"
+        ).fetchall()
         assert versions == [
             (datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC), 1),
             (datetime(2026, 4, 4, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC), 2),
@@ -424,7 +483,9 @@ def test_an_upgrade_refuses_the_absurd_kickoffs_that_were_stored_before(database
 
 
 def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, conn: psycopg.Connection) -> None:
-    conn.execute("insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at) values ('host', 1, now(), '', now())")
+    conn.execute(
+        "insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at) values ('host', 1, now(), '', now())"
+    )
     role = f"analyst_{conn.info.dbname}"
     conn.execute(f"create role {role}".encode())
     try:
@@ -436,8 +497,12 @@ def test_an_upgrade_that_is_repeated_keeps_rows_and_grants(database_url: str, co
         may_call = "select has_function_privilege(%s, 'palimpsest.prices_as_of'::regproc, 'execute')"
         assert [conn.execute(may_call, [who]).fetchone() for who in (role, "public")] == [(True,), (False,)]
         assert conn.execute("select count(*) from ops.host_state").fetchone() == (1,)
-        assert conn.execute("select has_table_privilege(%s, 'palimpsest.events', 'select')", [role]).fetchone() == (True,)
-        assert conn.execute("select has_table_privilege(%s, 'palimpsest.tournaments', 'select')", [role]).fetchone() == (False,)
+        assert conn.execute("select has_table_privilege(%s, 'palimpsest.events', 'select')", [role]).fetchone() == (
+            True,
+        )
+        assert conn.execute(
+            "select has_table_privilege(%s, 'palimpsest.tournaments', 'select')", [role]
+        ).fetchone() == (False,)
     finally:
         conn.execute(f"drop owned by {role}".encode())
         conn.execute(f"drop role {role}".encode())
@@ -460,14 +525,22 @@ VIEW_IDS: Final = """
 
 
 def test_tables_have_the_storage_parameters_that_the_models_declare(conn: psycopg.Connection) -> None:
-    stored = dict(conn.execute("select oid::regclass::text, reloptions from pg_class where reloptions is not null and relkind = 'r'").fetchall())
+    stored = dict(
+        conn.execute(
+            "select oid::regclass::text, reloptions from pg_class where reloptions is not null and relkind = 'r'"
+        ).fetchall()
+    )
     options = {table.fullname: table.dialect_options["postgresql"]["with"] for table in metadata.tables.values()}
-    declared = {table: [f"{name}={value}" for name, value in values.items()] for table, values in options.items() if values}
+    declared = {
+        table: [f"{name}={value}" for name, value in values.items()] for table, values in options.items() if values
+    }
     assert {table: stored.get(table) for table in declared} == declared
     assert "core.event_listings" in declared
 
 
-def test_an_upgrade_that_is_repeated_leaves_the_views_as_they_stand(database_url: str, conn: psycopg.Connection) -> None:
+def test_an_upgrade_that_is_repeated_leaves_the_views_as_they_stand(
+    database_url: str, conn: psycopg.Connection
+) -> None:
     before = conn.execute(VIEW_IDS).fetchall()
     assert len(before) > 40
     migrate.upgrade(database_url)
@@ -484,7 +557,9 @@ def test_an_upgrade_that_is_repeated_leaves_the_views_as_they_stand(database_url
         "comment on column palimpsest.events.id is 'other'",
     ],
 )
-def test_an_upgrade_puts_views_right_that_somebody_has_changed(database_url: str, conn: psycopg.Connection, change: str) -> None:
+def test_an_upgrade_puts_views_right_that_somebody_has_changed(
+    database_url: str, conn: psycopg.Connection, change: str
+) -> None:
     before = conn.execute(VIEWS).fetchall()
     conn.execute("create or replace view palimpsest.of_a_user as select 1 as a")
     theirs = conn.execute("select 'palimpsest.of_a_user'::regclass::oid").fetchone()
@@ -526,14 +601,20 @@ def test_the_alembic_command_does_the_same_from_the_checkout(database_url: str) 
     ("change", "told"),
     [
         ("alter table core.fixtures alter column home_team drop not null", "core.fixtures.home_team"),
-        ("alter table core.fixtures alter column kickoff_max_delta_s type integer", "core.fixtures.kickoff_max_delta_s"),
+        (
+            "alter table core.fixtures alter column kickoff_max_delta_s type integer",
+            "core.fixtures.kickoff_max_delta_s",
+        ),
         ("comment on column core.fixtures.sr_id is 'other'", "core.fixtures.sr_id"),
         ("comment on table core.fixtures is 'other'", "core.fixtures"),
         ("alter table core.fixtures add column extra text", "core.fixtures.extra"),
         ("alter table ops.host_state drop column reason", "ops.host_state.reason"),
         ("drop index core.ix_cycles_as_of", "ix_cycles_as_of"),
         ("alter table ops.scrape_runs drop constraint fk_scrape_runs_cycle_id", "fk_scrape_runs_cycle_id"),
-        ("alter table mart.run_quality drop constraint ck_run_quality_change_ratio_is_ratio", "ck_run_quality_change_ratio_is_ratio"),
+        (
+            "alter table mart.run_quality drop constraint ck_run_quality_change_ratio_is_ratio",
+            "ck_run_quality_change_ratio_is_ratio",
+        ),
         ("alter type core.market_state add value 'other'", "core.market_state"),
         ("create table mart.extra (a int)", "mart.extra"),
         ("drop view palimpsest.market_odds", "palimpsest.market_odds"),
@@ -569,7 +650,9 @@ def test_every_schema_table_view_and_column_says_what_it_means(conn: psycopg.Con
     assert silent == []
 
 
-def test_a_migration_waits_for_no_other_for_ever(database_url: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_waits_for_no_other_for_ever(
+    database_url: str, conn: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT_S", 0.1)
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.MIGRATION])
     with pytest.raises(migrate.MigrationLockError, match="another migration runs"):
@@ -585,15 +668,22 @@ def test_reference_rows_are_written_once_and_corrected_in_place(database_url: st
     )
     migrate.upgrade(database_url, reference=given)
     with Database(database_url).connect() as other:
-        assert reference_rows.write_reference_rows(other, given) == {"sports": 0, "bookmakers": 0, "markets": 0, "outcomes": 0}
-        assert reference_rows.write_reference_rows(other, reference_rows.ReferenceRows(markets=markets(name="Match result", fair_sum=None))) == {
-            "markets": 1
+        assert reference_rows.write_reference_rows(other, given) == {
+            "sports": 0,
+            "bookmakers": 0,
+            "markets": 0,
+            "outcomes": 0,
         }
+        assert reference_rows.write_reference_rows(
+            other, reference_rows.ReferenceRows(markets=markets(name="Match result", fair_sum=None))
+        ) == {"markets": 1}
     assert conn.execute("select name, fair_sum from core.markets").fetchall() == [("Match result", None)]
 
 
 @pytest.mark.parametrize("change", [{"market_key": "other"}, {"sport": "tennis"}])
-def test_a_market_id_never_changes_its_meaning(database_url: str, conn: psycopg.Connection, change: dict[str, str]) -> None:
+def test_a_market_id_never_changes_its_meaning(
+    database_url: str, conn: psycopg.Connection, change: dict[str, str]
+) -> None:
     with conn.transaction():
         reference_rows.write_reference_rows(conn, reference_rows.ReferenceRows(markets=markets()))
     with pytest.raises(reference_rows.ReferenceConflictError, match="append-only"):
@@ -606,13 +696,20 @@ def test_an_outcome_ordinal_never_changes_its_meaning(conn: psycopg.Connection) 
     with conn.transaction():
         reference_rows.write_reference_rows(conn, reference_rows.ReferenceRows(markets=markets(), outcomes=outcome))
     with pytest.raises(reference_rows.ReferenceConflictError, match="ordinal"), conn.transaction():
-        reference_rows.write_reference_rows(conn, reference_rows.ReferenceRows(outcomes=outcome.with_columns(outcome_key=pl.lit("2"))))
+        reference_rows.write_reference_rows(
+            conn, reference_rows.ReferenceRows(outcomes=outcome.with_columns(outcome_key=pl.lit("2")))
+        )
 
 
 def test_a_plain_postgres_address_gets_the_driver_and_another_is_refused_without_its_password() -> None:
     assert normalise_url("postgresql://me:secret@host/db") == "postgresql+psycopg://me:secret@host/db"
     assert normalise_url("postgresql+psycopg://host/db?host=/tmp/x") == "postgresql+psycopg://host/db?host=%2Ftmp%2Fx"
-    for url in ("mysql://me:secret@host/db", "postgresql+psycopg2://me:secret@host/db", "host/db", "postgresql://me:secret@host"):
+    for url in (
+        "mysql://me:secret@host/db",
+        "postgresql+psycopg2://me:secret@host/db",
+        "host/db",
+        "postgresql://me:secret@host",
+    ):
         with pytest.raises(DatabaseUrlError) as refused:
             normalise_url(url)
         assert "secret" not in str(refused.value)
@@ -632,7 +729,10 @@ def test_an_upgrade_takes_credentials_out_of_every_message_and_keeps_the_rest(da
             values (1, 'manual', 'full', 'betpawa', '2026-05-01Z', 'failed', '2026-05-01Z', '2026-05-01Z')
             """
         )
-        runs = {"betpawa": f"twice {LEAKED}; {LEAKED}", "bet9ja": "https://example.com answers, write to me@example.com"}
+        runs = {
+            "betpawa": f"twice {LEAKED}; {LEAKED}",
+            "bet9ja": "https://example.com answers, write to me@example.com",
+        }
         for platform, message in runs.items():
             conn.execute(
                 """
@@ -644,13 +744,18 @@ def test_an_upgrade_takes_credentials_out_of_every_message_and_keeps_the_rest(da
             )
         for host in ("sportybet", "me:marker@host"):
             conn.execute("insert into ops.host_state values (%s, now(), %s, now())", [host, LEAKED])
-        conn.execute("insert into core.discovery_manifest values (1, 'bet9ja', '*', null, 0, 'failed', %s)", [f"tree: transient: {LEAKED}"])
+        conn.execute(
+            "insert into core.discovery_manifest values (1, 'bet9ja', '*', null, 0, 'failed', %s)",
+            [f"tree: transient: {LEAKED}"],
+        )
     migrate.upgrade(database_url)
     assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as conn:
         messages = dict(conn.execute("select platform, message from ops.scrape_runs").fetchall())
         assert messages == {**runs, "betpawa": f"twice {HIDDEN}; {HIDDEN}"}
-        assert conn.execute("select host, cycle_id, reason from ops.host_state").fetchall() == [("sportybet", 0, HIDDEN)]
+        assert conn.execute("select host, cycle_id, reason from ops.host_state").fetchall() == [
+            ("sportybet", 0, HIDDEN)
+        ]
         assert conn.execute("select missing from core.discovery_manifest").fetchone() == (f"tree: transient: {HIDDEN}",)
     migrate.downgrade(database_url, "0011")
     with Database(database_url).connect() as conn:
@@ -667,7 +772,9 @@ def test_the_record_of_exported_days_comes_and_goes_with_its_rows(conn: psycopg.
         assert again.execute("select count(*) from ops.exported_days").fetchone() == (0,)
 
 
-def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(conn: psycopg.Connection, database_url: str) -> None:
+def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(
+    conn: psycopg.Connection, database_url: str
+) -> None:
     conn.execute("insert into ops.landed_cycles values (1, '2026-05-01 09:00Z', 'full', 'digest', true, false, '')")
     conn.execute("insert into ops.cycle_failures values (1, 'tournaments', 'digest', '1', '1', 'no', now())")
     conn.execute("insert into core.cycle_products values (1, 'home_events', 'digest', '1', '1', 5, '2026-05-01Z')")
@@ -677,7 +784,10 @@ def test_what_is_landed_and_what_failed_come_and_go_and_leave_what_was_derived(c
     conn.close()
     migrate.downgrade(database_url, "0019")
     with Database(database_url).connect() as before:
-        assert before.execute("select to_regclass('ops.landed_cycles'), to_regproc('ops.due_products')").fetchone() == (None, None)
+        assert before.execute("select to_regclass('ops.landed_cycles'), to_regproc('ops.due_products')").fetchone() == (
+            None,
+            None,
+        )
     migrate.upgrade(database_url)
     assert migrate.find_drift(database_url) == []
     with Database(database_url).connect() as again:
@@ -701,7 +811,9 @@ PRESENT = """
 DUE = "select product, sr_id, marked_at > '2026-06-27Z' from mart.dirty_fixtures order by 1, 2"
 
 
-def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_after_a_downgrade(database_url: str) -> None:
+def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_after_a_downgrade(
+    database_url: str,
+) -> None:
     migrate.upgrade(database_url, "0023")
     with Database(database_url).connect() as conn:
         conn.execute(PRESENT)
@@ -721,7 +833,9 @@ def test_fixtures_with_prices_side_by_side_or_gaps_are_due_after_an_upgrade_and_
             insert(conn, f"mart.{table}", {"sr_id": sr_id})
     migrate.downgrade(database_url, "0023")
     with Database(database_url).connect() as conn:
-        assert conn.execute(DUE).fetchall() == [(product, sr_id, True) for product in ("odds_alerts", "prices") for sr_id in (7, 8)]
+        assert conn.execute(DUE).fetchall() == [
+            (product, sr_id, True) for product in ("odds_alerts", "prices") for sr_id in (7, 8)
+        ]
         conn.execute(PRESENT.rpartition("insert")[0])
     migrate.upgrade(database_url)
     assert migrate.find_drift(database_url) == []
@@ -738,7 +852,9 @@ def write_alert(conn: psycopg.Connection, key: str, partition: str | None) -> No
 
 def open_alerts(database_url: str) -> dict[str, str | None]:
     with Database(database_url).connect() as conn:
-        return {alert.alert_key: alert.partition_key for alert in alerts.read_latest_alerts(conn) if alert.closed_at is None}
+        return {
+            alert.alert_key: alert.partition_key for alert in alerts.read_latest_alerts(conn) if alert.closed_at is None
+        }
 
 
 BAD_CHECK = "core/odds_snapshots:history_equals_current"
@@ -782,18 +898,25 @@ def test_what_is_wrong_in_hours_stays_open_and_names_days_and_cycles_after_an_up
     }
     with Database(database_url).connect() as conn:
         verdicts = check_verdicts.read_bad_verdicts_by_check(conn, [BAD_CHECK])
-        assert [(verdict.cycle_id, at) for _, at, verdict in verdicts] == [(cycle_id, datetime(2026, 6, 26, 9, tzinfo=UTC)) for cycle_id in (7, 9)]
+        assert [(verdict.cycle_id, at) for _, at, verdict in verdicts] == [
+            (cycle_id, datetime(2026, 6, 26, 9, tzinfo=UTC)) for cycle_id in (7, 9)
+        ]
         hour = "2026-06-26-05:00"
         mend = f"[seen in the hour {hour}, when checks judged hours: `palimpsest backfill {hour} {hour} --again` has its cycles judged one by one]"
         assert verdicts[0][2].description == f"no {mend}"
-        assert check_verdicts.list_unjudged_cycles(conn, BAD_CHECK, [7, 9, 12], "core", "odds_snapshots") == [7, 9, 12], (
-            "the next replay judges the bad ones again"
-        )
+        assert check_verdicts.list_unjudged_cycles(conn, BAD_CHECK, [7, 9, 12], "core", "odds_snapshots") == [
+            7,
+            9,
+            12,
+        ], "the next replay judges the bad ones again"
         (closed,) = [alert for alert in alerts.read_latest_alerts(conn) if alert.closed_at is not None]
-        assert closed.message == "no [closed when checks of hours became checks of cycles: if the trouble lasts, a new alert tells of it]"
-        assert not select_notices([closed], "log", datetime.now(UTC) + timedelta(hours=1), timedelta(0), Severity.WARN), (
-            "no end is told that was none"
+        assert (
+            closed.message
+            == "no [closed when checks of hours became checks of cycles: if the trouble lasts, a new alert tells of it]"
         )
+        assert not select_notices(
+            [closed], "log", datetime.now(UTC) + timedelta(hours=1), timedelta(0), Severity.WARN
+        ), "no end is told that was none"
 
 
 def test_alerts_of_cycles_and_days_are_of_hours_after_a_downgrade_or_end_untold(database_url: str) -> None:

@@ -55,7 +55,9 @@ def analyst(admitted_url: str) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def test_it_reads_every_table_of_the_mart_and_every_view(owner: psycopg.Connection, analyst: psycopg.Connection) -> None:
+def test_it_reads_every_table_of_the_mart_and_every_view(
+    owner: psycopg.Connection, analyst: psycopg.Connection
+) -> None:
     queries = [query for (query,) in owner.execute(READABLE)]
     assert len(queries) > 40
     for query in queries:
@@ -76,7 +78,9 @@ def test_it_calls_the_functions_also_those_that_read_core(analyst: psycopg.Conne
     analyst.execute(f"select * from {call}".encode())
 
 
-def test_a_fixture_s_history_is_read_through_its_function(owner: psycopg.Connection, analyst: psycopg.Connection) -> None:
+def test_a_fixture_s_history_is_read_through_its_function(
+    owner: psycopg.Connection, analyst: psycopg.Connection
+) -> None:
     with pytest.raises(psycopg.errors.NoDataFound, match="SportRadar id 404"):
         analyst.execute("select * from fixture_history(404)")
 
@@ -131,7 +135,9 @@ def test_it_writes_nowhere_though_it_may_end_read_only(analyst: psycopg.Connecti
         analyst.execute(statement.encode())
 
 
-@pytest.mark.parametrize("table", ["core.market_changes", "core.event_listings", "ops.scrape_batches", "ops.alerts", "pg_catalog.pg_authid"])
+@pytest.mark.parametrize(
+    "table", ["core.market_changes", "core.event_listings", "ops.scrape_batches", "ops.alerts", "pg_catalog.pg_authid"]
+)
 def test_it_does_not_read_what_lies_behind(analyst: psycopg.Connection, table: str) -> None:
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         analyst.execute(f"select * from {table}".encode())
@@ -149,7 +155,10 @@ def test_what_is_made_later_is_read_too_and_an_upgrade_takes_nothing_away(
     owner.execute("create table mart.later as select 1 as a; create view palimpsest.later as select 2 as a")
     owner.execute("create function palimpsest.later_one() returns int language sql return 3")
     try:
-        told = [analyst.execute(f"select * from {name}".encode()).fetchone() for name in ("mart.later", "palimpsest.later", "palimpsest.later_one()")]
+        told = [
+            analyst.execute(f"select * from {name}".encode()).fetchone()
+            for name in ("mart.later", "palimpsest.later", "palimpsest.later_one()")
+        ]
         assert told == [(1,), (2,), (3,)]
     finally:
         owner.execute("drop function palimpsest.later_one; drop view palimpsest.later; drop table mart.later")
@@ -166,12 +175,16 @@ def test_a_downgrade_takes_its_grants_away_and_leaves_nothing_of_them(database_u
         migrate.downgrade(database_url, "0010")
         migrate.upgrade(database_url)
         for table in ("mart.odds_alert", "mart.coverage_fixture", "palimpsest.gaps"):
-            assert conn.execute("select has_table_privilege(%s, %s, 'select')", [roles.ANALYST, table]).fetchone() == (True,)
+            assert conn.execute("select has_table_privilege(%s, %s, 'select')", [roles.ANALYST, table]).fetchone() == (
+                True,
+            )
         migrate.downgrade(database_url)
         assert conn.execute("select count(*) from pg_default_acl").fetchone() == (0,)
 
 
-def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(owner: psycopg.Connection, elsewhere: str) -> None:
+def test_it_may_do_nothing_but_read_and_what_is_granted_besides_is_named(
+    owner: psycopg.Connection, elsewhere: str
+) -> None:
     assert roles.find_excess_rights(owner, [elsewhere]) == []
     more = {
         "grant insert on mart.odds_alert to palimpsest_analyst": "it may write to mart.odds_alert",
@@ -216,12 +229,17 @@ def test_what_an_administrator_has_set_for_the_role_stays(owner: psycopg.Connect
         owner.execute("alter role palimpsest_analyst set statement_timeout = '5min'")
 
 
-def test_who_may_not_make_roles_is_told_what_an_administrator_has_to_run(owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_not_make_roles_is_told_what_an_administrator_has_to_run(
+    owner: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(roles, "ANALYST", "nobody_has_made_it")
     with owner.transaction(force_rollback=True):
         owner.execute("create role modest")
         owner.execute("set local role modest")
-        with pytest.raises(roles.RoleMissing, match=r"let an administrator of the server run `psql -f .*roles\.sql`, then run `palimpsest db roles`"):
+        with pytest.raises(
+            roles.RoleMissing,
+            match=r"let an administrator of the server run `psql -f .*roles\.sql`, then run `palimpsest db roles`",
+        ):
             roles.ensure_role(owner)
 
 
@@ -235,7 +253,11 @@ def test_databases_and_schemas_of_others_stay_open(owner: psycopg.Connection, el
             owner.execute(f"set local role {others}_reader".encode())
             roles.forbid_entering(owner, [elsewhere])
             roles.forbid_writing(owner)
-            assert owner.execute("select has_database_privilege('public', %s, 'connect')", [elsewhere]).fetchone() == (True,)
+            assert owner.execute("select has_database_privilege('public', %s, 'connect')", [elsewhere]).fetchone() == (
+                True,
+            )
     finally:
-        owner.execute(f"alter database {elsewhere} owner to postgres; revoke connect on database {elsewhere} from public".encode())
+        owner.execute(
+            f"alter database {elsewhere} owner to postgres; revoke connect on database {elsewhere} from public".encode()
+        )
         owner.execute(f"drop role {others}_reader; drop role {others}".encode())

@@ -22,7 +22,10 @@ def frame(*rows: dict[str, Any]) -> pl.DataFrame:
 
 def versions(conn: psycopg.Connection) -> dict[tuple[int, int], str]:
     """The stored version of each row, by fixture and line."""
-    return {(sr_id, line): str(ctid) for sr_id, line, ctid in conn.execute(f"select sr_id, line_id, ctid::text from {TABLE}".encode())}
+    return {
+        (sr_id, line): str(ctid)
+        for sr_id, line, ctid in conn.execute(f"select sr_id, line_id, ctid::text from {TABLE}".encode())
+    }
 
 
 def test_only_rows_that_differ_are_written(conn: psycopg.Connection) -> None:
@@ -54,5 +57,7 @@ def test_fixtures_without_rows_lose_theirs(conn: psycopg.Connection) -> None:
 
 
 def test_a_frame_with_other_columns_than_the_table_is_refused(conn: psycopg.Connection) -> None:
-    with pytest.raises(ValueError, match=r"mart\.price_comparison: the frame's columns and the table's differ in arb, extra"):
+    with pytest.raises(
+        ValueError, match=r"mart\.price_comparison: the frame's columns and the table's differ in arb, extra"
+    ):
         write_differences(conn, TABLE, frame(LINE).drop("arb").with_columns(extra=1), [7])

@@ -40,7 +40,9 @@ ASKED: Final = DueQuery(**NOW, products=PRODUCTS)
 Mark = tuple[str, str, str]
 """Digest, parser version, mapping version."""
 
-marks = st.one_of(st.none(), st.tuples(st.sampled_from("ab"), st.sampled_from(["p1", "p2"]), st.sampled_from(["m1", "m2"])))
+marks = st.one_of(
+    st.none(), st.tuples(st.sampled_from("ab"), st.sampled_from(["p1", "p2"]), st.sampled_from(["m1", "m2"]))
+)
 cycles = st.lists(
     st.tuples(
         st.sampled_from([*Scope, None]),
@@ -53,10 +55,14 @@ cycles = st.lists(
 )
 
 
-def landed_cycle(cycle_id: int, scope: Scope | None = Scope.FULL, state: str = "whole", digest: str | None = "a") -> LandedCycle:
+def landed_cycle(
+    cycle_id: int, scope: Scope | None = Scope.FULL, state: str = "whole", digest: str | None = "a"
+) -> LandedCycle:
     hour = HOUR + timedelta(hours=cycle_id)
     problem = "torn" if state == "damaged" else ""
-    return LandedCycle(cycle_id, hour, scope, digest, is_whole=state == "whole", is_gone=state == "gone", problem=problem)
+    return LandedCycle(
+        cycle_id, hour, scope, digest, is_whole=state == "whole", is_gone=state == "gone", problem=problem
+    )
 
 
 def why_due(mark: Mark | None, digest: str | None) -> DueReason | None:
@@ -86,17 +92,25 @@ def test_a_product_is_due_for_the_first_reason_that_applies(
                     versions = {"landing_digest": mark[0], "parser_version": mark[1], "mapping_version": mark[2]}
                     derived_products.mark_derived(conn, product.schema, product.name, cycle_id, n_rows=1, **versions)
                 if failure is not None:
-                    versions = {"landing_digest": failure[0], "parser_version": failure[1], "mapping_version": failure[2]}
+                    versions = {
+                        "landing_digest": failure[0],
+                        "parser_version": failure[1],
+                        "mapping_version": failure[2],
+                    }
                     record_failure(conn, product.name, cycle_id, error="no", **versions)
                 why = why_due(mark, digest)
                 if why is not None and (product.scopes is None or scope in product.scopes):
                     flags = (state == "whole", state == "gone", failure == (digest, "p2", "m2"))
-                    expected.append(DueProduct(cycle_id, cycle.partition_hour, product.schema, product.name, why, *flags))
+                    expected.append(
+                        DueProduct(cycle_id, cycle.partition_hour, product.schema, product.name, why, *flags)
+                    )
         expected.sort(key=lambda due: (due.cycle_id, due.schema, due.product))
         assert read_due_products(conn, ASKED) == expected
         assert read_due_products(conn, ASKED, cycle_ids=[1, 3]) == [due for due in expected if due.cycle_id in (1, 3)]
         first, end = HOUR + timedelta(hours=1), HOUR + timedelta(hours=3)
-        assert read_due_products(conn, ASKED, first=first, end=end) == [due for due in expected if due.cycle_id in (1, 2)]
+        assert read_due_products(conn, ASKED, first=first, end=end) == [
+            due for due in expected if due.cycle_id in (1, 2)
+        ]
 
 
 def test_a_product_is_due_until_it_is_marked_and_again_when_it_is_unmarked(conn: psycopg.Connection) -> None:
@@ -126,26 +140,39 @@ def batch(conn: psycopg.Connection, cycle_id: int, status: str, n_bytes: int = 1
     insert(
         conn,
         "ops.scrape_batches",
-        {"cycle_id": cycle_id, "scope": "full", "partition_hour": HOUR + timedelta(hours=cycle_id), "status": status, "finished_at": ended_at},
+        {
+            "cycle_id": cycle_id,
+            "scope": "full",
+            "partition_hour": HOUR + timedelta(hours=cycle_id),
+            "status": status,
+            "finished_at": ended_at,
+        },
     )
     insert(conn, "ops.scrape_runs", {"cycle_id": cycle_id, "platform": "bet9ja", "bytes": n_bytes})
     return ended_at
 
 
-def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_parser_nor_after_it_failed(conn: psycopg.Connection) -> None:
+def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_parser_nor_after_it_failed(
+    conn: psycopg.Connection,
+) -> None:
     asked = DueQuery(**NOW, products=(Product("core", "tournaments"), Product("core", "matched_events")))
     for cycle_id in range(1, 8):
         landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state={5: "damaged", 6: "gone"}.get(cycle_id, "whole")))
         batch(conn, cycle_id, {4: "completed", 7: "running"}.get(cycle_id, "interrupted"))
         for name in ("tournaments", "matched_events") if cycle_id in (1, 2, 4) else ():
-            derived_products.mark_derived(conn, "core", name, cycle_id, landing_digest="a", n_rows=1, parser_version="p1", mapping_version="m2")
+            derived_products.mark_derived(
+                conn, "core", name, cycle_id, landing_digest="a", n_rows=1, parser_version="p1", mapping_version="m2"
+            )
     record_failure(conn, "tournaments", 3, landing_digest="a", error="no", **NOW)
     assert read_due_cycles(conn, asked, HOUR) == []
     for cycle_id in (2, 4):
         landed_cycles.write_cycle(conn, landed_cycle(cycle_id, digest="more was landed"))
     hours = {cycle_id: HOUR + timedelta(hours=cycle_id) for cycle_id in (2, 4)}
     ended_at = {cycle_id: hour + timedelta(minutes=5) for cycle_id, hour in hours.items()}
-    second, fourth = DueCycle(2, hours[2], ended_at[2], None, ended_early=True), DueCycle(4, hours[4], ended_at[4], None, ended_early=False)
+    second, fourth = (
+        DueCycle(2, hours[2], ended_at[2], None, ended_early=True),
+        DueCycle(4, hours[4], ended_at[4], None, ended_early=False),
+    )
     assert read_due_cycles(conn, asked, HOUR) == [second, fourth]
     assert read_due_cycles(conn, asked, HOUR + timedelta(hours=3)) == [fourth]
 
@@ -153,7 +180,9 @@ def test_a_scraped_cycle_is_underived_when_it_landed_more_but_not_for_a_newer_pa
 def test_a_failure_counts_while_its_product_is_due(conn: psycopg.Connection) -> None:
     landed_cycles.write_cycle(conn, landed_cycle(1))
     derived_products.mark_derived(conn, "core", "tournaments", 1, landing_digest="a", n_rows=1, **NOW)
-    record_failure(conn, "tournaments", 1, landing_digest="a", error="no", parser_version="p2", mapping_version="edited")
+    record_failure(
+        conn, "tournaments", 1, landing_digest="a", error="no", parser_version="p2", mapping_version="edited"
+    )
     assert read_due_failures(conn, DueQuery("p2", "edited", PRODUCTS)) != []
     assert read_due_failures(conn, ASKED) == [], "the vocabulary is as it was: the product is up to date"
     assert read_failures(conn, [1]) != {}
@@ -161,8 +190,12 @@ def test_a_failure_counts_while_its_product_is_due(conn: psycopg.Connection) -> 
     assert read_failures(conn, [1]) == {}
 
 
-def test_hours_are_unfinished_while_a_cycle_that_got_answers_and_ended_long_enough_ago_has_something_due(conn: psycopg.Connection) -> None:
-    for cycle_id, (status, n_bytes) in enumerate([("completed", 1), ("completed", 0), ("running", 1), ("failed", 1), ("completed", 1)]):
+def test_hours_are_unfinished_while_a_cycle_that_got_answers_and_ended_long_enough_ago_has_something_due(
+    conn: psycopg.Connection,
+) -> None:
+    for cycle_id, (status, n_bytes) in enumerate(
+        [("completed", 1), ("completed", 0), ("running", 1), ("failed", 1), ("completed", 1)]
+    ):
         landed_cycles.write_cycle(conn, landed_cycle(cycle_id, state="gone" if cycle_id == 3 else "whole"))
         batch(conn, cycle_id, status, n_bytes)
     assert read_due_hours(conn, ASKED, HOUR + timedelta(days=1)) == [HOUR, HOUR + timedelta(hours=4)]
@@ -176,9 +209,15 @@ def test_a_rescan_corrects_only_rows_that_nobody_has_written_since_they_were_rea
     landed_cycles.write_cycle(conn, landed_cycle(1, digest="written meanwhile"))
     landed_cycles.write_cycle(conn, landed_cycle(2, digest="written meanwhile"))
     landed_cycles.write_cycle(conn, landed_cycle(4, digest="written meanwhile"))
-    now = [landed_cycle(1, state="gone", digest=None), landed_cycle(3, digest="corrected"), landed_cycle(4, digest="old")]
+    now = [
+        landed_cycle(1, state="gone", digest=None),
+        landed_cycle(3, digest="corrected"),
+        landed_cycle(4, digest="old"),
+    ]
     landed_cycles.replace_cycles(conn, before, now)
     found = {cycle.cycle_id: cycle.digest for cycle in landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1))}
     assert found == {1: "written meanwhile", 2: "written meanwhile", 3: "corrected", 4: "written meanwhile"}
-    landed_cycles.replace_cycles(conn, landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1)), [landed_cycle(3)])
+    landed_cycles.replace_cycles(
+        conn, landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1)), [landed_cycle(3)]
+    )
     assert landed_cycles.read_cycles(conn, HOUR, HOUR + timedelta(days=1)) == [landed_cycle(3)]

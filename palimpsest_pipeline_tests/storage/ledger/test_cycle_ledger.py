@@ -16,7 +16,9 @@ from palimpsest_pipeline.storage.marts import quality_inputs
 from palimpsest_pipeline.storage.tables import metadata
 
 AT = datetime(2026, 5, 1, 12, 10, tzinfo=UTC)
-CYCLE = Cycle(20260501121000000, Trigger.SENSOR, Scope.EVENTS, Platform.BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8))
+CYCLE = Cycle(
+    20260501121000000, Trigger.SENSOR, Scope.EVENTS, Platform.BETPAWA, AT.replace(minute=0), AT, "run-1", (7, 8)
+)
 
 
 QUALITY = """
@@ -31,7 +33,24 @@ RUNS = "select platform, status, fetched, message from ops.scrape_runs order by 
 
 
 def run(platform: Platform, status: RunStatus, message: str = "", fetched: int = 2) -> PlatformRun:
-    return PlatformRun(platform, status, AT, AT + timedelta(seconds=9), 3, 2, fetched, 4, 1234, {"transient": 1}, 10.5, 20.0, message, 0.5, 8.0, 7.5)
+    return PlatformRun(
+        platform,
+        status,
+        AT,
+        AT + timedelta(seconds=9),
+        3,
+        2,
+        fetched,
+        4,
+        1234,
+        {"transient": 1},
+        10.5,
+        20.0,
+        message,
+        0.5,
+        8.0,
+        7.5,
+    )
 
 
 def good(external_id: str, platform: Platform = Platform.BETPAWA, sr_id: int | None = 7) -> EventOutcome:
@@ -39,7 +58,20 @@ def good(external_id: str, platform: Platform = Platform.BETPAWA, sr_id: int | N
 
 
 def bad(external_id: str, attempts: int = 3, platform: Platform = Platform.BET9JA) -> EventOutcome:
-    return EventOutcome(platform, external_id, None, RunStatus.FAILED, attempts, FailureClass.BLOCKED, "HTML, not JSON", None, AT, AT, 0, 8.0)
+    return EventOutcome(
+        platform,
+        external_id,
+        None,
+        RunStatus.FAILED,
+        attempts,
+        FailureClass.BLOCKED,
+        "HTML, not JSON",
+        None,
+        AT,
+        AT,
+        0,
+        8.0,
+    )
 
 
 def result(**changes: object) -> CycleResult:
@@ -66,8 +98,12 @@ def test_a_batch_is_found_by_its_run_and_reads_as_it_was_opened(conn: psycopg.Co
     assert cycle_ledger.read_cycle(conn, 1) is None
 
 
-def refused(conn: psycopg.Connection, platform: Platform, n_read: int, n_refused: int, reason: str = "$.id: another's") -> None:
-    cycle_ledger.record_refusals(conn, CYCLE.cycle_id, platform, n_read=n_read, n_refused=n_refused, example=reason, max_refused_share=0.05)
+def refused(
+    conn: psycopg.Connection, platform: Platform, n_read: int, n_refused: int, reason: str = "$.id: another's"
+) -> None:
+    cycle_ledger.record_refusals(
+        conn, CYCLE.cycle_id, platform, n_read=n_read, n_refused=n_refused, example=reason, max_refused_share=0.05
+    )
 
 
 def batch_status(conn: psycopg.Connection) -> str:
@@ -77,14 +113,28 @@ def batch_status(conn: psycopg.Connection) -> str:
 
 @pytest.mark.parametrize(
     ("n_read", "n_refused", "status"),
-    [(100, 0, "completed"), (95, 5, "completed"), (94, 6, "partial"), (5, 95, "partial"), (4, 96, "failed"), (3, 144, "failed"), (0, 1, "failed")],
+    [
+        (100, 0, "completed"),
+        (95, 5, "completed"),
+        (94, 6, "partial"),
+        (5, 95, "partial"),
+        (4, 96, "failed"),
+        (3, 144, "failed"),
+        (0, 1, "failed"),
+    ],
 )
 def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_and_a_later_reading_counts(
     n_read: int, n_refused: int, status: str, conn: psycopg.Connection
 ) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.close_cycle(conn, result(status=RunStatus.COMPLETED, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
-    message = "" if status == "completed" else f"{n_refused} of {n_read + n_refused} answers were refused, e.g. $.id: another's"
+    cycle_ledger.close_cycle(
+        conn, result(status=RunStatus.COMPLETED, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)])
+    )
+    message = (
+        ""
+        if status == "completed"
+        else f"{n_refused} of {n_read + n_refused} answers were refused, e.g. $.id: another's"
+    )
     for _ in range(2):
         refused(conn, Platform.BETPAWA, n_read, n_refused)
         assert conn.execute(RUNS).fetchall() == [("betpawa", status, 2, message)]
@@ -95,8 +145,13 @@ def test_a_platform_is_as_good_as_the_share_of_its_answers_that_could_be_read_an
     assert batch_status(conn) == "completed"
 
 
-def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platform_that_did_not_come_to_its_end(conn: psycopg.Connection) -> None:
-    runs = [run(Platform.BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"), run(Platform.BETPAWA, RunStatus.CANCELLED, "capture cancelled")]
+def test_refused_answers_are_told_beside_what_else_was_wrong_and_change_no_platform_that_did_not_come_to_its_end(
+    conn: psycopg.Connection,
+) -> None:
+    runs = [
+        run(Platform.BET9JA, RunStatus.PARTIAL, "1 of 3 fetched"),
+        run(Platform.BETPAWA, RunStatus.CANCELLED, "capture cancelled"),
+    ]
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.close_cycle(conn, result(runs=runs))
     before = conn.execute(RUNS).fetchall()
@@ -115,7 +170,9 @@ def test_closing_twice_leaves_what_closing_once_left(conn: psycopg.Connection) -
     for _ in range(2):
         cycle_ledger.close_cycle(conn, result())
     assert conn.execute("select count(*) from ops.scrape_runs").fetchone() == (3,)
-    assert conn.execute("select platform, error_class, sr_id, http_status from ops.event_scrape_status order by 1").fetchall() == [
+    assert conn.execute(
+        "select platform, error_class, sr_id, http_status from ops.event_scrape_status order by 1"
+    ).fetchall() == [
         ("bet9ja", "blocked", None, None),
         ("betpawa", None, 7, 200),
     ]
@@ -128,10 +185,14 @@ def test_a_batch_that_was_never_opened_cannot_be_closed(conn: psycopg.Connection
         cycle_ledger.close_cycle(conn, result())
 
 
-def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_changes_nothing(conn: psycopg.Connection) -> None:
+def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_changes_nothing(
+    conn: psycopg.Connection,
+) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     for _ in range(2):
-        assert cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")])
+        assert cycle_ledger.record_progress(
+            conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=1)], [good("1"), bad("9")]
+        )
     assert conn.execute(RUNS).fetchall() == [("betpawa", "running", 1, "")]
     assert conn.execute(LINES).fetchall() == [
         ("bet9ja", "9", "failed", 3, "HTML, not JSON", None),
@@ -148,7 +209,9 @@ def test_rows_are_there_to_read_while_the_cycle_runs_and_recording_them_again_ch
 def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psycopg.Connection) -> None:
     versions = "select external_id, ctid from ops.event_scrape_status order by external_id"
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    cycle_ledger.record_progress(
+        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
+    )
     recorded = conn.execute(versions).fetchall()
     cycle_ledger.close_cycle(conn, result(outcomes=[good("1"), good("2"), bad("9")]))
     closed = conn.execute(versions).fetchall()
@@ -156,7 +219,9 @@ def test_closing_writes_only_the_lines_that_differ_from_those_recorded(conn: psy
     assert closed[2] != recorded[2]
 
 
-def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(conn: psycopg.Connection) -> None:
+def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_line_counts(
+    conn: psycopg.Connection,
+) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     assert cycle_ledger.record_progress(conn, CYCLE, [], [])
     assert cycle_ledger.record_progress(conn, CYCLE, [], [bad("9", attempts=1), bad("9", attempts=2)])
@@ -165,20 +230,35 @@ def test_recording_nothing_is_nothing_and_of_one_listing_told_twice_the_later_li
 
 def test_closing_keeps_every_recorded_line_and_corrects_those_it_speaks_of(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)])
+    cycle_ledger.record_progress(
+        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1"), good("2"), bad("9", attempts=1)]
+    )
     for _ in range(2):
         cycle_ledger.close_cycle(conn, result(outcomes=[bad("9"), good("3")]))
     assert [(row[1], row[3]) for row in conn.execute(LINES)] == [("9", 3), ("1", 1), ("2", 1), ("3", 1)]
-    assert [row[:2] for row in conn.execute(RUNS)] == [("bet9ja", "failed"), ("betpawa", "completed"), ("sportybet", "completed")]
+    assert [row[:2] for row in conn.execute(RUNS)] == [
+        ("bet9ja", "failed"),
+        ("betpawa", "completed"),
+        ("sportybet", "completed"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("ended", "left"),
-    [(RunStatus.COMPLETED, "failed"), (RunStatus.PARTIAL, "failed"), (RunStatus.FAILED, "failed"), (RunStatus.CANCELLED, "cancelled")],
+    [
+        (RunStatus.COMPLETED, "failed"),
+        (RunStatus.PARTIAL, "failed"),
+        (RunStatus.FAILED, "failed"),
+        (RunStatus.CANCELLED, "cancelled"),
+    ],
 )
-def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(conn: psycopg.Connection, ended: RunStatus, left: str) -> None:
+def test_a_platform_that_nobody_speaks_of_at_the_end_has_not_completed(
+    conn: psycopg.Connection, ended: RunStatus, left: str
+) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], [])
+    cycle_ledger.record_progress(
+        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING), run(Platform.BET9JA, RunStatus.RUNNING)], []
+    )
     cycle_ledger.close_cycle(conn, result(status=ended, runs=[run(Platform.BETPAWA, RunStatus.COMPLETED)]))
     assert conn.execute(RUNS).fetchall() == [
         ("bet9ja", left, 2, "the cycle ended before this platform's part had"),
@@ -205,7 +285,9 @@ def test_a_batch_that_was_never_opened_cannot_be_recorded(conn: psycopg.Connecti
 def test_what_is_wrong_with_an_answer_may_quote_a_nul(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [], [replace(bad("9"), failure_detail='no JSON: "\0\\u0000, caf\u00e9"')])
-    assert conn.execute("select error_detail from ops.event_scrape_status").fetchone() == ('no JSON: "\ufffd\\u0000, caf\u00e9"',)
+    assert conn.execute("select error_detail from ops.event_scrape_status").fetchone() == (
+        'no JSON: "\ufffd\\u0000, caf\u00e9"',
+    )
 
 
 def test_an_interrupted_cycle_ends_at_its_last_sign_of_life_with_what_is_landed(conn: psycopg.Connection) -> None:
@@ -252,7 +334,9 @@ def test_a_cycle_that_ended_by_itself_is_not_interrupted(conn: psycopg.Connectio
 def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartbeat(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
-    assert cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[]))
+    assert cycle_ledger.interrupt_cycle(
+        conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[])
+    )
     batch = cycle_ledger.last_batches(conn)[0]
     assert batch.finished_at == batch.heartbeat_at
     assert [row[2] for row in conn.execute(LINES)] == ["interrupted"]
@@ -261,7 +345,9 @@ def test_an_interrupted_cycle_of_which_nothing_is_landed_ends_at_its_last_heartb
 def test_a_resumed_cycle_runs_again_with_what_was_recorded_of_it(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
-    cycle_ledger.interrupt_cycle(conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")]))
+    cycle_ledger.interrupt_cycle(
+        conn, CYCLE.cycle_id, result(status=RunStatus.INTERRUPTED, runs=[], outcomes=[good("1")])
+    )
     cycle_ledger.open_cycle(conn, replace(CYCLE, run_id="run-2"))
     found = cycle_ledger.read_cycle_of_run(conn, "run-2")
     assert found is not None
@@ -275,27 +361,43 @@ def test_a_run_that_lost_its_cycle_changes_nothing_of_the_run_that_took_it_up(co
     second = replace(CYCLE, run_id="run-2")
     cycle_ledger.open_cycle(conn, second)
     assert cycle_ledger.record_progress(conn, second, [run(Platform.BETPAWA, RunStatus.RUNNING)], [good("1")])
-    before = (cycle_ledger.read_cycle_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall())
+    before = (
+        cycle_ledger.read_cycle_of_run(conn, "run-2"),
+        conn.execute(RUNS).fetchall(),
+        conn.execute(LINES).fetchall(),
+    )
     assert not cycle_ledger.record_heartbeat(conn, CYCLE.cycle_id, CYCLE.run_id)
-    assert not cycle_ledger.record_progress(conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=Platform.BETPAWA)])
+    assert not cycle_ledger.record_progress(
+        conn, CYCLE, [run(Platform.BETPAWA, RunStatus.RUNNING, fetched=0)], [bad("1", platform=Platform.BETPAWA)]
+    )
     assert not cycle_ledger.close_cycle(conn, result(status=RunStatus.FAILED))
-    assert (cycle_ledger.read_cycle_of_run(conn, "run-2"), conn.execute(RUNS).fetchall(), conn.execute(LINES).fetchall()) == before
+    assert (
+        cycle_ledger.read_cycle_of_run(conn, "run-2"),
+        conn.execute(RUNS).fetchall(),
+        conn.execute(LINES).fetchall(),
+    ) == before
     assert cycle_ledger.close_cycle(conn, result(cycle=second))
 
 
 def test_the_columns_that_may_be_null_are_those_of_the_one_list() -> None:
-    nullable = {table: {c.name for c in metadata.tables[f"ops.{table}"].columns if c.nullable} for table in cycle_reader.NULLS}
+    nullable = {
+        table: {c.name for c in metadata.tables[f"ops.{table}"].columns if c.nullable} for table in cycle_reader.NULLS
+    }
     assert nullable == {table: set(columns) for table, columns in cycle_reader.NULLS.items()}
 
 
 def test_every_column_of_the_ledger_is_filled_by_a_cycle(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    cycle_ledger.record_progress(conn, CYCLE, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")])
+    cycle_ledger.record_progress(
+        conn, CYCLE, [replace(run(Platform.BETPAWA, RunStatus.RUNNING), capture_s=None, floor_s=None)], [good("1")]
+    )
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
     cycle_ledger.close_cycle(conn, result())
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == []
     silent = replace(run(Platform.BETPAWA, RunStatus.COMPLETED), p50_ms=None, capture_s=None)
-    cycle_ledger.close_cycle(conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)]))
+    cycle_ledger.close_cycle(
+        conn, result(runs=[silent], outcomes=[replace(good("1"), observed_at=None), replace(bad("9"), failure=None)])
+    )
     assert cycle_reader.unfilled(conn, CYCLE.cycle_id) == [
         "ops.scrape_runs.p50_ms is null in 1 rows",
         "ops.scrape_runs.capture_s is null in 1 rows",
@@ -316,7 +418,9 @@ def test_no_platform_has_failed_in_a_cycle_without_its_own_end(conn: psycopg.Con
     assert cycle_reader.read_failed_platforms(conn, both) == [first]
 
 
-def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were_received(conn: psycopg.Connection) -> None:
+def test_skew_is_between_what_the_first_good_answers_show_and_not_when_they_were_received(
+    conn: psycopg.Connection,
+) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     outcomes = [
         replace(good("1"), received_at=AT + timedelta(seconds=4), observed_at=AT),
@@ -346,7 +450,9 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
     for cycle_id, (status, completeness, n) in fetched.items():
         conn.execute(insert, [cycle_id, AT, "full", AT])
         cycle_ledger.open_cycle(conn, replace(CYCLE, cycle_id=cycle_id))
-        cycle_ledger.close_cycle(conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[]))
+        cycle_ledger.close_cycle(
+            conn, result(cycle=replace(CYCLE, cycle_id=cycle_id), status=status, runs=[], outcomes=[])
+        )
         conn.execute(QUALITY, {"cycle_id": cycle_id, "at": AT, "fetched": n, "completeness": completeness})
     conn.execute(insert, [8, AT, "full", AT])
     assert quality_inputs.read_fetched_medians(conn, 8).rows() == [("betpawa", "capture", 105.0)]
@@ -356,7 +462,9 @@ def test_the_drop_is_measured_by_complete_stages_of_cycles_that_came_to_their_ow
 
 def test_the_summary_names_home_first_and_what_failed(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
-    conn.execute("insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)")
+    conn.execute(
+        "insert into core.bookmakers values ('betpawa', 'BetPawa', 1), ('sportybet', 'SportyBet', 2), ('bet9ja', 'Bet9ja', 3)"
+    )
     query = "select summary, trigger from palimpsest.scrape_batches where id = %s"
     assert conn.execute(query, [CYCLE.cycle_id]).fetchone() == ("running", "sensor")
     cycle_ledger.close_cycle(conn, result())
@@ -377,7 +485,9 @@ def test_silence_is_judged_by_the_last_sign_of_life_and_not_by_the_start(conn: p
 def test_while_the_server_is_down_no_cycle_falls_silent(conn: psycopg.Connection) -> None:
     cycle_ledger.open_cycle(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '30 days'")
-    ((up_s,),) = conn.execute("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8").fetchall()
+    ((up_s,),) = conn.execute(
+        "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8"
+    ).fetchall()
     for limit_s, is_silent in ((0, True), (up_s + 3600, False)):
         assert (len(cycle_ledger.claim_dead_cycles(conn, limit_s)) == 1) is is_silent
         assert (len(cycle_ledger.read_silent_cycles(conn, limit_s)) == 1) is is_silent
@@ -427,8 +537,12 @@ def test_a_cycle_of_all_overlaps_every_one_of_its_scope(conn):
 def test_neither_a_dead_cycle_nor_one_that_is_over_overlaps(conn):
     cycle_ledger.open_cycle(conn, CYCLE)
     conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp() - interval '1 minute'")
-    assert cycle_ledger.find_overlapping_cycle(conn, Scope.EVENTS, (7,), 0) is None  # 0 s: the server may have been started a moment ago
-    conn.execute("update ops.scrape_batches set heartbeat_at = clock_timestamp(), status = 'completed', finished_at = clock_timestamp()")
+    assert (
+        cycle_ledger.find_overlapping_cycle(conn, Scope.EVENTS, (7,), 0) is None
+    )  # 0 s: the server may have been started a moment ago
+    conn.execute(
+        "update ops.scrape_batches set heartbeat_at = clock_timestamp(), status = 'completed', finished_at = clock_timestamp()"
+    )
     assert cycle_ledger.find_overlapping_cycle(conn, Scope.EVENTS, (7,), 30) is None
 
 
@@ -438,7 +552,9 @@ def test_a_cycle_that_overlaps_is_not_opened_and_one_that_runs_is_opened_again(c
     at_it = cycle_ledger.open_unless_overlapping(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 1, sr_ids=(8,)), 30)
     assert at_it is not None
     assert at_it.cycle == CYCLE
-    assert cycle_ledger.open_unless_overlapping(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 2, sr_ids=(9,)), 30) is None
+    assert (
+        cycle_ledger.open_unless_overlapping(conn, replace(CYCLE, cycle_id=CYCLE.cycle_id + 2, sr_ids=(9,)), 30) is None
+    )
     assert [b.cycle.sr_ids for b in cycle_ledger.read_running_cycles(conn)] == [(7, 8), (9,)]
 
 

@@ -34,7 +34,9 @@ def test_a_short_pause_of_one_cycle_leaves_the_long_one_that_another_was_told(co
     assert host_state.read_troubles(conn, [HOST], at(30)) == {}
 
 
-def test_a_longer_pause_of_another_cycle_takes_the_first_order_with_it_neither_when_it_ends(conn: psycopg.Connection) -> None:
+def test_a_longer_pause_of_another_cycle_takes_the_first_order_with_it_neither_when_it_ends(
+    conn: psycopg.Connection,
+) -> None:
     host_state.block_host(conn, HOST, FIRST, "asked to wait 900 s", NOW, 900)
     host_state.block_host(conn, HOST, SECOND, "blocked 5 times in a row", at(1), 1800)
     assert host_state.read_troubles(conn, [HOST], at(1)) == {HOST: Trouble("blocked 5 times in a row", 1800.0, SECOND)}

@@ -46,7 +46,9 @@ def test_a_cycle_is_replaced_and_no_other_is_touched(conn: psycopg.Connection) -
     cycle_marts.replace_rows(conn, TABLE, 1, quality(1))
     cycle_marts.replace_rows(conn, TABLE, 2, quality(2))
     cycle_marts.replace_rows(conn, TABLE, 1, quality(1, None, stage="storage"))
-    assert cycle_marts.read_rows(conn, TABLE, 1).select("stage", "change_ratio", "drop_vs_median", "bytes").rows() == [("storage", None, -0.5, 2**40)]
+    assert cycle_marts.read_rows(conn, TABLE, 1).select("stage", "change_ratio", "drop_vs_median", "bytes").rows() == [
+        ("storage", None, -0.5, 2**40)
+    ]
     assert cycle_marts.read_rows(conn, TABLE, 2).select("stage", "change_ratio").rows() == [("capture", 0.25)]
     assert cycle_marts.read_rows(conn, TABLE, 2)["computed_at"].null_count() == 0
     cycle_marts.replace_rows(conn, TABLE, 1, quality(1).clear())

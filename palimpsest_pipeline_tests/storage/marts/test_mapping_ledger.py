@@ -27,11 +27,21 @@ def conn(conn: psycopg.Connection) -> psycopg.Connection:
 
 
 def listing_ids(conn: psycopg.Connection, *names: str) -> list[int]:
-    return [i for (i,) in conn.execute("select listing_id from ops.listing_ids where external_id = any(%s) order by 1", [list(names)]).fetchall()]
+    return [
+        i
+        for (i,) in conn.execute(
+            "select listing_id from ops.listing_ids where external_id = any(%s) order by 1", [list(names)]
+        ).fetchall()
+    ]
 
 
 def seen(
-    conn: psycopg.Connection, cycle_id: int, market: str, names: tuple[str, ...], error: str = "unknown_market", schema: str = ""
+    conn: psycopg.Connection,
+    cycle_id: int,
+    market: str,
+    names: tuple[str, ...],
+    error: str = "unknown_market",
+    schema: str = "",
 ) -> pl.DataFrame:
     """A row of core.unmapped_markets: seen from minute `cycle_id` to the minute after."""
     row = {
@@ -53,11 +63,18 @@ def seen(
 
 
 def kept(conn: psycopg.Connection) -> dict[tuple[str, str], dict[str, object]]:
-    return {(row["external_market_id"], row["specifier_schema"]): row for row in mapping_ledger.read_unmapped_markets(conn).iter_rows(named=True)}
+    return {
+        (row["external_market_id"], row["specifier_schema"]): row
+        for row in mapping_ledger.read_unmapped_markets(conn).iter_rows(named=True)
+    }
 
 
-def test_matches_are_counted_once_over_cycles_and_listings_of_no_fixture_for_themselves(conn: psycopg.Connection) -> None:
-    cycle_marts.replace_rows(conn, "core.unmapped_markets", 1, pl.concat([seen(conn, 1, "A", ("b1", "b2")), seen(conn, 1, "B", ("b4",))]))
+def test_matches_are_counted_once_over_cycles_and_listings_of_no_fixture_for_themselves(
+    conn: psycopg.Connection,
+) -> None:
+    cycle_marts.replace_rows(
+        conn, "core.unmapped_markets", 1, pl.concat([seen(conn, 1, "A", ("b1", "b2")), seen(conn, 1, "B", ("b4",))])
+    )
     cycle_marts.replace_rows(conn, "core.unmapped_markets", 2, seen(conn, 2, "A", ("b2", "b3", "b4")))
     found = kept(conn)
     assert {key: (row["n_fixtures"], row["occurrences"], row["n_cycles"]) for key, row in found.items()} == {
@@ -65,7 +82,11 @@ def test_matches_are_counted_once_over_cycles_and_listings_of_no_fixture_for_the
         ("B", ""): (1, 2, 1),
     }
     a = found["A", ""]
-    assert (a["first_seen"], a["last_seen"], a["name"]) == (FIRST + timedelta(minutes=1), FIRST + timedelta(minutes=3), "name in 2")
+    assert (a["first_seen"], a["last_seen"], a["name"]) == (
+        FIRST + timedelta(minutes=1),
+        FIRST + timedelta(minutes=3),
+        "name in 2",
+    )
     assert a["sample_outcomes"] == '["1=\\"Home\\", sweet", "2"]'
 
 
@@ -105,7 +126,9 @@ def test_the_ranking_is_replaced_as_a_whole(conn: psycopg.Connection) -> None:
         "mapping_version": pl.String,
     }
     assert set(ranked) == {*UNMAPPED_MARKET_SCHEMA, "mapping_version"}
-    cycle_marts.replace_rows(conn, "core.unmapped_markets", 1, pl.concat([seen(conn, 1, name, ("b1",)) for name in "AB"]))
+    cycle_marts.replace_rows(
+        conn, "core.unmapped_markets", 1, pl.concat([seen(conn, 1, name, ("b1",)) for name in "AB"])
+    )
     both = mapping_ledger.read_unmapped_markets(conn).sort("external_market_id").with_row_index("impact_rank", 1)
     both = both.with_columns(status=pl.lit("new"), mapping_version=pl.lit("1"))
     empty = [pl.lit(None, pl.String).alias(name) for name in ("reason", "proposed_market_key", "proposal_evidence")]
@@ -113,7 +136,9 @@ def test_the_ranking_is_replaced_as_a_whole(conn: psycopg.Connection) -> None:
     assert mapping_ledger.replace_unmapped_markets(conn, both.with_columns(empty).head(1)) == 1
     (row,) = mapping_ledger.read_unmapped_ranking(conn).iter_rows(named=True)
     assert (row["external_market_id"], row["impact_rank"], row["computed_at"] is not None) == ("A", 1, True)
-    assert conn.execute("select sample_outcomes ->> 0 from palimpsest.unmapped_market").fetchone() == ('1="Home", sweet',)
+    assert conn.execute("select sample_outcomes ->> 0 from palimpsest.unmapped_market").fetchone() == (
+        '1="Home", sweet',
+    )
 
 
 def test_a_match_is_what_the_cycle_s_own_answers_state(conn: psycopg.Connection) -> None:
@@ -130,7 +155,10 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
         write(conn, cycle(minute), [])
     schema = cycle_marts.get_frame_schema("mart.mapping_coverage")
     for minute, mapped in zip(minutes, (9, 6, 8), strict=True):
-        rows = [("bet9ja", "football", family, FIRST, 10, n, n / 10, 10 - n, 0, 0, 1, "1") for family, n in (("result", 10), ("unknown", mapped - 1))]
+        rows = [
+            ("bet9ja", "football", family, FIRST, 10, n, n / 10, 10 - n, 0, 0, 1, "1")
+            for family, n in (("result", 10), ("unknown", mapped - 1))
+        ]
         frame = pl.DataFrame(rows, schema={name: schema[name] for name in list(schema)[1:-1]}, orient="row")
         cycle_marts.replace_rows(conn, "mart.mapping_coverage", cycle(minute).cycle_id, frame)
     found = mapping_ledger.read_mapped_rates(conn, cycle(90).cycle_id)
@@ -138,4 +166,7 @@ def test_rates_are_those_of_the_last_two_full_cycles(conn: psycopg.Connection) -
     assert mapping_ledger.read_mapped_rates(conn, cycle(30).cycle_id).height == 1
     # It has not come to its own end:
     cycle_ledger.open_cycle(conn, Cycle(cycle(60).cycle_id, Trigger.MANUAL, Scope.FULL, Platform.BETPAWA, FIRST, FIRST))
-    assert mapping_ledger.read_mapped_rates(conn, cycle(90).cycle_id)["cycle_id"].to_list() == [cycle(30).cycle_id, cycle(90).cycle_id]
+    assert mapping_ledger.read_mapped_rates(conn, cycle(90).cycle_id)["cycle_id"].to_list() == [
+        cycle(30).cycle_id,
+        cycle(90).cycle_id,
+    ]

@@ -28,14 +28,23 @@ def batch(conn: psycopg.Connection, minutes: int, status: str, scope: Scope = Sc
     )
 
 
-def rated(conn: psycopg.Connection, minutes: int, scope: Scope = Scope.FULL, completeness: str = "complete", **rates: float | None) -> int:
+def rated(
+    conn: psycopg.Connection,
+    minutes: int,
+    scope: Scope = Scope.FULL,
+    completeness: str = "complete",
+    **rates: float | None,
+) -> int:
     """A cycle of which match rates were computed; returns its id."""
     facts = cycle(minutes, scope)
     write(conn, facts, [])
     for platform, rate in rates.items():
         of_all = platform == "all"
         for started, value in ((False, rate), (True, 0.0)):
-            conn.execute(RATE_SQL, [facts.cycle_id, platform, started, None if of_all else value, value if of_all else None, completeness])
+            conn.execute(
+                RATE_SQL,
+                [facts.cycle_id, platform, started, None if of_all else value, value if of_all else None, completeness],
+            )
     return facts.cycle_id
 
 
@@ -52,12 +61,20 @@ def test_rates_are_those_of_the_cycle_beside_those_before_it(conn: psycopg.Conne
     rated(conn, 40, Scope.EVENTS, all=0.9)
     rated(conn, 60, all=0.7)
     rates, earlier = quality_inputs.read_match_rates(conn, last)
-    assert told(rates) == [(last, "all", "partial", 0.6), (last, "bet9ja", "partial", None)], "of upcoming fixtures alone"
-    assert told(earlier) == [(before, "all", "complete", 0.4), (before, "bet9ja", "complete", 0.3), (first, "all", "complete", 0.5)]
+    assert told(rates) == [(last, "all", "partial", 0.6), (last, "bet9ja", "partial", None)], (
+        "of upcoming fixtures alone"
+    )
+    assert told(earlier) == [
+        (before, "all", "complete", 0.4),
+        (before, "bet9ja", "complete", 0.3),
+        (first, "all", "complete", 0.5),
+    ]
 
 
 @pytest.mark.parametrize("status", ["running", "cancelled", "interrupted"])
-def test_a_cycle_that_did_not_come_to_its_own_end_is_neither_judged_nor_a_measure(conn: psycopg.Connection, status: str) -> None:
+def test_a_cycle_that_did_not_come_to_its_own_end_is_neither_judged_nor_a_measure(
+    conn: psycopg.Connection, status: str
+) -> None:
     broken, whole, last = rated(conn, -60, all=0.1), rated(conn, 0, all=0.5), rated(conn, 30, all=0.2)
     batch(conn, -60, status)
     batch(conn, 0, "completed")
@@ -68,7 +85,9 @@ def test_a_cycle_that_did_not_come_to_its_own_end_is_neither_judged_nor_a_measur
     assert earlier.is_empty()
 
 
-def test_no_more_cycles_are_looked_back_on_than_the_median_takes_and_those_without_rates_do_not_count(conn: psycopg.Connection) -> None:
+def test_no_more_cycles_are_looked_back_on_than_the_median_takes_and_those_without_rates_do_not_count(
+    conn: psycopg.Connection,
+) -> None:
     ids = [rated(conn, minutes, all=0.5) for minutes in range(-60 * (quality_inputs.TRAILING_CYCLES + 2), 1, 60)]
     write(conn, cycle(-30), [])
     rates, earlier = quality_inputs.read_match_rates(conn, ids[-1])
@@ -85,7 +104,12 @@ def test_a_cycle_of_given_fixtures_has_no_rates_and_is_not_judged(conn: psycopg.
 
 
 def test_what_a_cycle_lacks_is_named(conn: psycopg.Connection) -> None:
-    shown = [("betpawa", "*", "complete"), ("betpawa", "t1", "partial"), ("bet9ja", "*", "failed"), ("bet9ja", "t9", "complete")]
+    shown = [
+        ("betpawa", "*", "complete"),
+        ("betpawa", "t1", "partial"),
+        ("bet9ja", "*", "failed"),
+        ("bet9ja", "t9", "complete"),
+    ]
     write(conn, cycle(0), [], [("sportybet", "*", "failed")])
     write(conn, cycle(30), [listing("1")], shown)
     write(conn, cycle(40, Scope.EVENTS), [], [("sportybet", "*", "failed")])

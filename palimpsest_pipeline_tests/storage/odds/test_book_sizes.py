@@ -17,7 +17,9 @@ Answer = tuple[int, datetime, int]
 """Listing, instant, markets priced."""
 
 answers = st.lists(
-    st.tuples(st.integers(1, 2), st.sampled_from(INSTANTS), st.integers(0, 5)), max_size=16, unique_by=lambda answer: (answer[0], answer[1])
+    st.tuples(st.integers(1, 2), st.sampled_from(INSTANTS), st.integers(0, 5)),
+    max_size=16,
+    unique_by=lambda answer: (answer[0], answer[1]),
 )
 
 
@@ -33,7 +35,9 @@ def write(conn: psycopg.Connection, rows: list[Answer], cycle_id: int = 1) -> No
     )
 
 
-def largest(conn: psycopg.Connection, until: datetime | None = None, cycle_id: int | None = None) -> dict[int, int | None]:
+def largest(
+    conn: psycopg.Connection, until: datetime | None = None, cycle_id: int | None = None
+) -> dict[int, int | None]:
     return dict(book_sizes.add_largest_books(conn, LISTINGS, [1, 2], until=until, cycle_id=cycle_id).iter_rows())
 
 
@@ -46,24 +50,35 @@ def test_the_largest_book_up_to_an_instant_is_that_of_the_answers_whichever_days
         write(history_conn, rows)
         for day in (DAYS[number] for number in order[:n_gone]):
             book_sizes.save_largest_books(history_conn, day)
-            history_conn.execute("delete from core.captures where observed_at >= %s and observed_at < %s + interval '1 day'", [day, day])
+            history_conn.execute(
+                "delete from core.captures where observed_at >= %s and observed_at < %s + interval '1 day'", [day, day]
+            )
         for until in [*INSTANTS, None]:
             sizes = {
-                listing: max((n for of, seen_at, n in rows if of == listing and (until is None or seen_at <= until)), default=None)
+                listing: max(
+                    (n for of, seen_at, n in rows if of == listing and (until is None or seen_at <= until)),
+                    default=None,
+                )
                 for listing in (1, 2)
             }
             # A book without a price is not kept: it says as much as none.
-            assert {k: v or 0 for k, v in largest(history_conn, until).items()} == {k: v or 0 for k, v in sizes.items()}, until
+            assert {k: v or 0 for k, v in largest(history_conn, until).items()} == {
+                k: v or 0 for k, v in sizes.items()
+            }, until
 
 
-def test_the_answers_of_the_cycle_itself_count_though_they_come_after_the_instant_that_it_is_about(history_conn: psycopg.Connection) -> None:
+def test_the_answers_of_the_cycle_itself_count_though_they_come_after_the_instant_that_it_is_about(
+    history_conn: psycopg.Connection,
+) -> None:
     write(history_conn, [(1, at(0, 9), 3), (2, at(0, 9), 3)])
     write(history_conn, [(1, at(0, 10), 7)], cycle_id=2)
     write(history_conn, [(2, at(0, 10), 7)], cycle_id=3)
     assert largest(history_conn, at(0, 10) - timedelta(minutes=1), cycle_id=2) == {1: 7, 2: 3}
 
 
-def test_the_answers_of_a_cycle_count_as_of_it_whichever_days_have_left_postgres(history_conn: psycopg.Connection) -> None:
+def test_the_answers_of_a_cycle_count_as_of_it_whichever_days_have_left_postgres(
+    history_conn: psycopg.Connection,
+) -> None:
     """Of the second cycle, whose own answer of listing 1 came after a larger one of the third, which as of the second nobody had seen."""
     as_of = at(0, 9)
     history_conn.execute("insert into core.cycles values (2, %s, 'manual', 'full', 'betpawa', %s)", [at(0, 9), as_of])

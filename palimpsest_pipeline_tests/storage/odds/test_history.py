@@ -76,17 +76,25 @@ def test_an_unchanged_answer_is_a_confirmation_without_rows(history_conn: psycop
 def test_a_keyframe_with_equal_prices_does_not_move_changed_at(history_conn: psycopg.Connection) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
     take_in(history_conn, [Said(11, at(1, 9), {**BOOK, TOTAL: offered(1850, 1950)})])
-    assert since(history_conn) == {RESULT: ("offered", at(0, 9)), SCORER: ("offered", at(0, 9)), TOTAL: ("offered", at(1, 9))}
+    assert since(history_conn) == {
+        RESULT: ("offered", at(0, 9)),
+        SCORER: ("offered", at(0, 9)),
+        TOTAL: ("offered", at(1, 9)),
+    }
 
 
-def test_a_market_missing_from_the_next_days_keyframe_is_withdrawn_since_that_answer(history_conn: psycopg.Connection) -> None:
+def test_a_market_missing_from_the_next_days_keyframe_is_withdrawn_since_that_answer(
+    history_conn: psycopg.Connection,
+) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
     take_in(history_conn, [Said(11, at(1, 9), {RESULT: BOOK[RESULT]})])
     assert since(history_conn)[TOTAL] == ("withdrawn", at(1, 9))
     assert current_markets.count_violations(history_conn) == 0
 
 
-def test_a_late_answer_takes_its_rows_and_repairs_its_successor_and_nothing_else(history_conn: psycopg.Connection) -> None:
+def test_a_late_answer_takes_its_rows_and_repairs_its_successor_and_nothing_else(
+    history_conn: psycopg.Connection,
+) -> None:
     first, second, third = (
         Said(11, at(0, 9), BOOK),
         Said(11, at(0, 10), {**BOOK, TOTAL: offered(1850, 1950)}),
@@ -100,7 +108,11 @@ def test_a_late_answer_takes_its_rows_and_repairs_its_successor_and_nothing_else
 
 
 def test_replacing_an_answer_repairs_its_successor(history_conn: psycopg.Connection) -> None:
-    draft, right, after = Said(11, at(0, 10), BOOK), Said(11, at(0, 10), {RESULT: BOOK[RESULT]}), Said(11, at(0, 11), BOOK)
+    draft, right, after = (
+        Said(11, at(0, 10), BOOK),
+        Said(11, at(0, 10), {RESULT: BOOK[RESULT]}),
+        Said(11, at(0, 11), BOOK),
+    )
     take_in(history_conn, [draft, after])
     take_in(history_conn, [right], mapping_version="2")
     assert stored(history_conn) == expected([right, after])
@@ -110,7 +122,11 @@ def test_replacing_an_answer_repairs_its_successor(history_conn: psycopg.Connect
 
 
 def test_a_repetition_writes_no_row_of_history(history_conn: psycopg.Connection) -> None:
-    answers = [Said(11, at(0, 9), BOOK), Said(11, at(0, 10), {**BOOK, TOTAL: offered(1850, 1950)}), Said(12, at(1, 9), BOOK)]
+    answers = [
+        Said(11, at(0, 9), BOOK),
+        Said(11, at(0, 10), {**BOOK, TOTAL: offered(1850, 1950)}),
+        Said(12, at(1, 9), BOOK),
+    ]
     first = take_in(history_conn, answers)
     again = take_in(history_conn, answers)
     assert first.n_rows_written == 7
@@ -119,7 +135,11 @@ def test_a_repetition_writes_no_row_of_history(history_conn: psycopg.Connection)
 
 def test_suspended_and_back_are_two_changes(history_conn: psycopg.Connection) -> None:
     off = {RESULT: ("suspended", 7, BOOK[RESULT][2])}
-    answers = [Said(11, at(0, 9), {RESULT: BOOK[RESULT]}), Said(11, at(0, 10), off), Said(11, at(0, 11), {RESULT: BOOK[RESULT]})]
+    answers = [
+        Said(11, at(0, 9), {RESULT: BOOK[RESULT]}),
+        Said(11, at(0, 10), off),
+        Said(11, at(0, 11), {RESULT: BOOK[RESULT]}),
+    ]
     assert take_in(history_conn, answers).n_changed_markets == 2
     assert [changes_at(history_conn, said)[RESULT][0] for said in answers] == ["offered", "suspended", "offered"]
     assert since(history_conn)[RESULT] == ("offered", at(0, 11))
@@ -129,13 +149,20 @@ def test_withdrawn_and_back_are_two_changes_with_an_array_of_equal_length(histor
     answers = [Said(11, at(0, 9), BOOK), Said(11, at(0, 10), {}), Said(11, at(0, 11), {}), Said(11, at(0, 12), BOOK)]
     assert take_in(history_conn, answers).n_changed_markets == 6
     assert [len(changes_at(history_conn, said)) for said in answers] == [3, 3, 0, 3]
-    assert (11, *RESULT, "withdrawn", 0, (None, None, None), at(0, 10), at(0, 11)) in as_of(history_conn, at(0, 11, 30), [11])
+    assert (11, *RESULT, "withdrawn", 0, (None, None, None), at(0, 10), at(0, 11)) in as_of(
+        history_conn, at(0, 11, 30), [11]
+    )
     assert stored(history_conn) == expected(answers)
 
 
 def test_one_outcome_going_off_is_a_change_though_no_price_moves(history_conn: psycopg.Connection) -> None:
     partly = {RESULT: ("offered", 2, BOOK[RESULT][2])}
-    assert take_in(history_conn, [Said(11, at(0, 9), {RESULT: BOOK[RESULT]}), Said(11, at(0, 10), partly)]).n_changed_markets == 1
+    assert (
+        take_in(
+            history_conn, [Said(11, at(0, 9), {RESULT: BOOK[RESULT]}), Said(11, at(0, 10), partly)]
+        ).n_changed_markets
+        == 1
+    )
 
 
 def test_lines_of_one_market_do_not_mix(history_conn: psycopg.Connection) -> None:
@@ -154,17 +181,26 @@ def test_no_answers_at_all_are_no_error(history_conn: psycopg.Connection) -> Non
     assert take_in(history_conn, []) == history.IngestStats(0, 0, 0, 0)
 
 
-def test_the_stamp_of_history_is_the_answers_own_instant_and_not_the_writers_clock(history_conn: psycopg.Connection) -> None:
+def test_the_stamp_of_history_is_the_answers_own_instant_and_not_the_writers_clock(
+    history_conn: psycopg.Connection,
+) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
     assert history_conn.execute("select distinct observed_at from core.market_changes").fetchall() == [(at(0, 9),)]
-    assert history_conn.execute("select observed_at, ingested_at from core.captures").fetchall() == [(at(0, 9), INGESTED_AT)]
+    assert history_conn.execute("select observed_at, ingested_at from core.captures").fetchall() == [
+        (at(0, 9), INGESTED_AT)
+    ]
 
 
 def test_the_answers_of_a_cycle_are_those_it_brought_of_the_platform(history_conn: psycopg.Connection) -> None:
-    history_conn.execute("insert into ops.listing_ids values (11, 'betpawa', '11'), (12, 'betpawa', '12'), (13, 'bet9ja', '13')")
+    history_conn.execute(
+        "insert into ops.listing_ids values (11, 'betpawa', '11'), (12, 'betpawa', '12'), (13, 'bet9ja', '13')"
+    )
     take_in(history_conn, [Said(listing, at(0, 9), BOOK) for listing in (11, 12, 13)])
     take_in(history_conn, [Said(11, at(0, 10), BOOK)], cycle_id=CYCLE_ID + 1)
-    assert sorted(history.read_answers_of_cycle(history_conn, CYCLE_ID, "betpawa").rows()) == [(11, at(0, 9)), (12, at(0, 9))]
+    assert sorted(history.read_answers_of_cycle(history_conn, CYCLE_ID, "betpawa").rows()) == [
+        (11, at(0, 9)),
+        (12, at(0, 9)),
+    ]
     assert history.read_answers_of_cycle(history_conn, CYCLE_ID + 1, "betpawa").rows() == [(11, at(0, 10))]
     assert history.read_answers_of_cycle(history_conn, CYCLE_ID + 1, "bet9ja").is_empty()
 
@@ -176,7 +212,10 @@ def test_as_of_reads_nothing_of_an_earlier_day(history_conn: psycopg.Connection)
 
 def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(history_conn: psycopg.Connection) -> None:
     gone_early = (4, "", "")
-    take_in(history_conn, [Said(11, at(0, 8), {**BOOK, gone_early: offered(1500)}), Said(11, at(0, 9), BOOK), Said(11, at(1, 9), BOOK)])
+    take_in(
+        history_conn,
+        [Said(11, at(0, 8), {**BOOK, gone_early: offered(1500)}), Said(11, at(0, 9), BOOK), Said(11, at(1, 9), BOOK)],
+    )
     before = since(history_conn)
     for table in ("captures", "market_changes"):
         history_conn.execute(f"drop table core.{table}_20260301".encode())
@@ -199,10 +238,14 @@ def test_an_expired_day_takes_neither_the_present_state_nor_its_changed_at(histo
         "update core.current_markets set state = 'withdrawn' where {line}",
     ],
 )
-def test_the_check_counts_each_market_where_present_and_history_disagree(history_conn: psycopg.Connection, damage: str) -> None:
+def test_the_check_counts_each_market_where_present_and_history_disagree(
+    history_conn: psycopg.Connection, damage: str
+) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), {TOTAL: BOOK[TOTAL]})])
     assert current_markets.count_violations(history_conn) == 0
-    history_conn.execute(damage.replace("{line}", "line_id = (select line_id from ops.market_lines where market_id = 1)").encode())
+    history_conn.execute(
+        damage.replace("{line}", "line_id = (select line_id from ops.market_lines where market_id = 1)").encode()
+    )
     assert current_markets.count_violations(history_conn) == 1
     assert current_markets.count_violations(history_conn, [11]) == 1
     assert current_markets.count_violations(history_conn, [12]) == 0
@@ -219,18 +262,26 @@ def test_the_check_counts_each_market_where_present_and_history_disagree(history
         ("update core.current_markets set odds_milli = '{1}' where {other}", 0),
     ],
 )
-def test_the_check_of_a_step_compares_what_its_cycles_wrote(history_conn: psycopg.Connection, damage: str, violations: int) -> None:
+def test_the_check_of_a_step_compares_what_its_cycles_wrote(
+    history_conn: psycopg.Connection, damage: str, violations: int
+) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK), Said(12, at(0, 9), BOOK)])
     take_in(history_conn, [Said(11, at(0, 10), {**BOOK, RESULT: offered(2200, 3400, 3000)})], cycle_id=CYCLE_ID + 1)
-    assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]) == current_markets.CurrentMarketsCheck(n_listings=1, n_markets=1, violations=0)
-    assert current_markets.check_cycles(history_conn, [CYCLE_ID]) == current_markets.CurrentMarketsCheck(n_listings=1, n_markets=3, violations=0)
+    assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]) == current_markets.CurrentMarketsCheck(
+        n_listings=1, n_markets=1, violations=0
+    )
+    assert current_markets.check_cycles(history_conn, [CYCLE_ID]) == current_markets.CurrentMarketsCheck(
+        n_listings=1, n_markets=3, violations=0
+    )
     of_market = "listing_id = 11 and line_id = (select line_id from ops.market_lines where market_id = {})"
     history_conn.execute(damage.replace("{line}", of_market.format(1)).replace("{other}", of_market.format(3)).encode())
     assert current_markets.check_cycles(history_conn, [CYCLE_ID + 1]).violations == violations
     assert current_markets.check_cycles(history_conn, [CYCLE_ID]).violations == 0
 
 
-def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked_up_in_them(history_conn: psycopg.Connection) -> None:
+def test_a_listing_whose_state_was_forgotten_while_its_days_are_stored_is_looked_up_in_them(
+    history_conn: psycopg.Connection,
+) -> None:
     first, second = Said(11, at(0, 9), BOOK), Said(11, at(0, 10), {**BOOK, TOTAL: offered(1850, 1950)})
     take_in(history_conn, [first])
     history_conn.execute("delete from core.current_markets where listing_id = 11")
@@ -250,13 +301,17 @@ def test_a_listing_that_is_forgotten_with_its_days_begins_anew(history_conn: psy
 
 def test_an_answer_of_a_day_without_partition_is_refused_by_name(history_conn: psycopg.Connection) -> None:
     far = datetime.now(UTC).replace(microsecond=0) + timedelta(days=40)
-    with pytest.raises(partitions.MissingPartitionError, match=f"UTC day {far:%Y-%m-%d}.*core/history_partitions") as refused:
+    with pytest.raises(
+        partitions.MissingPartitionError, match=f"UTC day {far:%Y-%m-%d}.*core/history_partitions"
+    ) as refused:
         take_in(history_conn, [Said(11, far, BOOK)])
     assert refused.value.days == (far.date(),)
     assert stored(history_conn) == expected([])
 
 
-def test_concurrent_writers_of_one_platform_wait_for_each_other(history_conn: psycopg.Connection, migrated_database_url: str) -> None:
+def test_concurrent_writers_of_one_platform_wait_for_each_other(
+    history_conn: psycopg.Connection, migrated_database_url: str
+) -> None:
     take_in(history_conn, [Said(11, at(0, 9), BOOK)])
     with Database(migrated_database_url).connect() as other:
         other.execute("set lock_timeout = '100ms'")

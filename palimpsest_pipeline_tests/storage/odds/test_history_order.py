@@ -17,7 +17,22 @@ from palimpsest_pipeline.domain.instants import get_day_start
 from palimpsest_pipeline.storage.db.connection import Database
 from palimpsest_pipeline.storage.odds import current_markets, history, partitions
 
-from ..history_worlds import CYCLE_ID, DAYS, RESULT, SCORER, TOTAL, Book, Facts, Said, as_of, at, expected, expected_as_of, stored, take_in
+from ..history_worlds import (
+    CYCLE_ID,
+    DAYS,
+    RESULT,
+    SCORER,
+    TOTAL,
+    Book,
+    Facts,
+    Said,
+    as_of,
+    at,
+    expected,
+    expected_as_of,
+    stored,
+    take_in,
+)
 
 FACTS: dict[tuple[int, str, str], list[Facts]] = {
     RESULT: [
@@ -30,7 +45,11 @@ FACTS: dict[tuple[int, str, str], list[Facts]] = {
     SCORER: [("offered", 0, (5000,)), ("suspended", 1, (5000,))],
 }
 ANSWER_SCHEMA = {name: history.CAPTURE_INPUT_SCHEMA[name] for name in ("listing_id", "observed_at")}
-INSTANTS = [get_day_start(day) + since for day in DAYS for since in (timedelta(0), timedelta(hours=9), timedelta(days=1, microseconds=-1))]
+INSTANTS = [
+    get_day_start(day) + since
+    for day in DAYS
+    for since in (timedelta(0), timedelta(hours=9), timedelta(days=1, microseconds=-1))
+]
 """The first and the last of each day among them."""
 
 
@@ -42,14 +61,18 @@ def books(draw: st.DrawFn) -> Book:
 @st.composite
 def stories(draw: st.DrawFn) -> tuple[list[Said], list[list[Said]]]:
     """A world of answers, and batches in which they come: any order, several of a listing at once, repetitions, and drafts put right later."""
-    keys = draw(st.lists(st.tuples(st.sampled_from([11, 12]), st.sampled_from(INSTANTS)), unique=True, min_size=1, max_size=10))
+    keys = draw(
+        st.lists(st.tuples(st.sampled_from([11, 12]), st.sampled_from(INSTANTS)), unique=True, min_size=1, max_size=10)
+    )
     world = [Said(listing, instant, draw(books())) for listing, instant in keys]
     drafts = [Said(a.listing_id, a.observed_at, draw(books())) for a in world if draw(st.integers(0, 3)) == 0]
     early = draw(st.permutations([*drafts, *(a for a in world if draw(st.integers(0, 3)) == 0)]))
     arrivals = [*early, *draw(st.permutations(world)), *(a for a in world if draw(st.integers(0, 4)) == 0)]
     batches: list[list[Said]] = [[]]
     for answer in arrivals:
-        if draw(st.booleans()) or any((a.listing_id, a.observed_at) == (answer.listing_id, answer.observed_at) for a in batches[-1]):
+        if draw(st.booleans()) or any(
+            (a.listing_id, a.observed_at) == (answer.listing_id, answer.observed_at) for a in batches[-1]
+        ):
             batches.append([])
         batches[-1].append(answer)
     return world, [batch for batch in batches if batch]
@@ -129,7 +152,9 @@ def take_step(conn: psycopg.Connection[Any], step: Step) -> None:
         take_in(conn, step.answers)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(tale=tales(), instant=st.sampled_from([*INSTANTS, at(0, 12), at(1, 12)]))
 def test_the_history_says_what_the_answers_say_whatever_their_order_removals_repetitions_and_crashes(
     mortal_conn: MortalConnection, tale: list[Step], instant: datetime

@@ -46,7 +46,9 @@ def test_a_cold_start_of_300_000_prices_and_the_cycles_after_it_are_taken_in(
     stamp = {"cycle_id": CYCLE_ID, "mapping_version": "1", "ingested_at": INGESTED_AT, "lock_key": 1}
     cold = history.ingest_answers(history_conn, *world(0, moved=0), **stamp)
     assert cold == history.IngestStats(LISTINGS, LISTINGS, 0, LISTINGS * MARKETS)
-    assert history_conn.execute("select sum(cardinality(odds_milli)) from core.current_markets").fetchone() == (300_000,)
+    assert history_conn.execute("select sum(cardinality(odds_milli)) from core.current_markets").fetchone() == (
+        300_000,
+    )
     moved = history.ingest_answers(history_conn, *world(30, moved=5), **stamp)
     assert moved == history.IngestStats(LISTINGS, 0, LISTINGS * 5, LISTINGS * 5)
     again = history.ingest_answers(history_conn, *world(0, moved=0), **stamp)

@@ -132,7 +132,9 @@ def test_a_day_that_is_over_is_packed_unless_somebody_holds_it(database: Databas
     """
     with database.connect() as conn, database.connect() as other:
         partitions.ensure_partitions(conn, [FIRST])
-        conn.execute("alter table core.market_changes_20260301 set (autovacuum_enabled = false)")  # it would hold it, too
+        conn.execute(
+            "alter table core.market_changes_20260301 set (autovacuum_enabled = false)"
+        )  # it would hold it, too
         conn.execute(interleaved)
         conn.commit()
         other.execute("lock table core.market_changes_20260301 in row exclusive mode")
@@ -142,5 +144,7 @@ def test_a_day_that_is_over_is_packed_unless_somebody_holds_it(database: Databas
         assert freed is not None
         assert freed > 0
         assert partitions.reindex_day(conn, FIRST) == 0
-        found = conn.execute("select count(*) from core.market_changes where listing_id = 7 and observed_at >= '2026-03-01 00:30Z'").fetchone()
+        found = conn.execute(
+            "select count(*) from core.market_changes where listing_id = 7 and observed_at >= '2026-03-01 00:30Z'"
+        ).fetchone()
         assert found == (31 * 8,)

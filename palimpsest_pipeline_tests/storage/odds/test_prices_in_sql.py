@@ -24,7 +24,9 @@ WORLD = answers()
 DAY = timedelta(days=1)
 FIRST = get_day_start(DAYS[0])
 LATE = get_day_start(DAYS[-1]) + timedelta(hours=23, minutes=59)
-COLUMNS = "platform, sr_id, market_key, specifier, outcome_key, odds::float, state, is_active, observed_at, last_confirmed_at"
+COLUMNS = (
+    "platform, sr_id, market_key, specifier, outcome_key, odds::float, state, is_active, observed_at, last_confirmed_at"
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +48,24 @@ def conn(told: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
 
 
 @settings(max_examples=25)
-@given(after=st.timedeltas(timedelta(0), 5 * DAY), asked=st.sampled_from([{}, {"sr_ids": [7]}, {"tournament_keys": ["sr:18"]}, {"sr_ids": [404]}]))
+@given(
+    after=st.timedeltas(timedelta(0), 5 * DAY),
+    asked=st.sampled_from([{}, {"sr_ids": [7]}, {"tournament_keys": ["sr:18"]}, {"sr_ids": [404]}]),
+)
 def test_prices_as_of_an_instant_are_those_that_python_readers_give(
     told: psycopg.Connection[Any], tmp_path_factory: pytest.TempPathFactory, after: timedelta, asked: dict[str, Any]
 ) -> None:
     told.rollback()
     instant = FIRST + after
-    frame = OddsHistoryReader(told, Archive(tmp_path_factory.getbasetemp() / "nothing")).read_prices_as_of(instant, **asked)
+    frame = OddsHistoryReader(told, Archive(tmp_path_factory.getbasetemp() / "nothing")).read_prices_as_of(
+        instant, **asked
+    )
     columns = [column.removesuffix("::float") for column in COLUMNS.split(", ")]
     wanted = frame.filter("is_primary").select(columns).rows()
     sr_id, tournament = next(iter(asked.get("sr_ids", [])), None), next(iter(asked.get("tournament_keys", [])), None)
-    found = told.execute(f"select {COLUMNS} from palimpsest.prices_as_of(%s, %s, %s)".encode(), [instant, sr_id, tournament]).fetchall()
+    found = told.execute(
+        f"select {COLUMNS} from palimpsest.prices_as_of(%s, %s, %s)".encode(), [instant, sr_id, tournament]
+    ).fetchall()
     assert sorted(found, key=repr) == sorted(wanted, key=repr)
 
 
@@ -74,13 +83,26 @@ def expected_price_changes(world: list[Said], listing_id: int) -> set[tuple[Any,
                 if stands.get(place) != stand:
                     was = stands[place][1] if place in stands else None
                     key = outcome or OUTCOMES[market, n + 1]
-                    found.add((MARKETS[market], specifier, key, said.observed_at, state, price and price / 1000, stand[2], was and was / 1000))
+                    found.add(
+                        (
+                            MARKETS[market],
+                            specifier,
+                            key,
+                            said.observed_at,
+                            state,
+                            price and price / 1000,
+                            stand[2],
+                            was and was / 1000,
+                        )
+                    )
                 stands[place] = stand
         before = {**before, **said.book}
     return found
 
 
-def test_price_changes_are_each_change_once_across_midnight_and_without_repetitions(conn: psycopg.Connection[Any]) -> None:
+def test_price_changes_are_each_change_once_across_midnight_and_without_repetitions(
+    conn: psycopg.Connection[Any],
+) -> None:
     query = """
         select market_key, specifier, outcome_key, observed_at, state, odds::float, is_active, previous_odds::float
         from palimpsest.price_changes where listing_id = %s
@@ -121,7 +143,10 @@ def test_prices_of_one_fixture_are_read_by_index_from_one_partition(conn: psycop
     assert conn.execute("select count(*) > 0 from palimpsest.prices_as_of(%s, 7)", [LATE]).fetchone() == (True,)
     after = scans(conn)
     read = {name for name in after if after[name] != before[name]}
-    assert {name for name in read if name.startswith(("captures", "market_changes"))} == {"captures_20260304", "market_changes_20260304"}
+    assert {name for name in read if name.startswith(("captures", "market_changes"))} == {
+        "captures_20260304",
+        "market_changes_20260304",
+    }
     assert {name for name in read if after[name][0] != before[name][0]} == set()
 
 
@@ -131,10 +156,13 @@ def test_a_day_to_come_or_never_observed_is_empty(conn: psycopg.Connection[Any],
 
 
 @pytest.mark.parametrize(
-    ("instant", "named"), [("2026-03-01T12:00Z", "2026-03-01"), ("2026-03-01T23:30-05:00", "2026-03-02"), ("1999-12-31Z", "1999-12-31")]
+    ("instant", "named"),
+    [("2026-03-01T12:00Z", "2026-03-01"), ("2026-03-01T23:30-05:00", "2026-03-02"), ("1999-12-31Z", "1999-12-31")],
 )
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_a_day_that_is_no_longer_here_is_an_error_that_says_where_it_is(conn: psycopg.Connection[Any], instant: str, named: str, zone: str) -> None:
+def test_a_day_that_is_no_longer_here_is_an_error_that_says_where_it_is(
+    conn: psycopg.Connection[Any], instant: str, named: str, zone: str
+) -> None:
     for day in DAYS[:2]:
         partitions.drop_day(conn, day)
     conn.execute("select set_config('TimeZone', %s, true)", [zone])
@@ -148,6 +176,9 @@ def test_a_day_that_went_from_between_others_is_an_error_when_a_cycle_saw_it(con
     partitions.drop_day(conn, DAYS[1])
     noon = datetime.combine(DAYS[1], time(12), UTC)
     assert conn.execute("select count(*) from palimpsest.prices_as_of(%s)", [noon]).fetchone() == (0,)
-    conn.execute("insert into core.cycles values (1, %s, 'manual', 'full', 'betpawa', %s)", [noon - timedelta(hours=12, minutes=30), noon])
+    conn.execute(
+        "insert into core.cycles values (1, %s, 'manual', 'full', 'betpawa', %s)",
+        [noon - timedelta(hours=12, minutes=30), noon],
+    )
     with pytest.raises(psycopg.errors.UndefinedTable, match="2026-03-02"):
         conn.execute("select * from palimpsest.prices_as_of(%s)", [noon])

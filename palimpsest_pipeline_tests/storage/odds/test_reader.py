@@ -39,7 +39,9 @@ LAYOUTS = {"hot": (), "half": DAYS[:1], "early": DAYS[1:2], "cold": DAYS}
 
 
 @pytest.fixture(scope="module")
-def worlds(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, OddsHistoryReader]]:
+def worlds(
+    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, OddsHistoryReader]]:
     """The world once all hot, once all cold, and in between. Every day is exported, those of LAYOUTS are dropped."""
     archive = Archive(tmp_path_factory.mktemp("export"))
     told = f"layers_{uuid4().hex[:12]}"
@@ -96,27 +98,37 @@ def test_as_of_any_instant_says_what_had_been_observed_by_then_wherever_the_days
         ({"listing_ids": []}, set()),
     ],
 )
-def test_what_is_given_narrows(worlds: dict[str, OddsHistoryReader], given_: dict[str, Any], listings: set[int]) -> None:
+def test_what_is_given_narrows(
+    worlds: dict[str, OddsHistoryReader], given_: dict[str, Any], listings: set[int]
+) -> None:
     instant = LAST + DAY - timedelta(seconds=1)
     for layout, asked in worlds.items():
-        assert as_set(asked.read_markets_as_of(instant, max_age=9 * DAY, **given_)) == expected_markets(WORLD, instant, listings, 9 * DAY), layout
+        assert as_set(asked.read_markets_as_of(instant, max_age=9 * DAY, **given_)) == expected_markets(
+            WORLD, instant, listings, 9 * DAY
+        ), layout
 
 
 def test_rows_carry_their_names(hot: OddsHistoryReader) -> None:
     found = hot.read_markets_as_of(LAST + DAY, max_age=9 * DAY)
     assert found.schema == pl.Schema(reader.MARKETS_SCHEMA)
     names = found.select("listing_id", "platform", "external_id", "sr_id", "is_primary").unique()
-    assert {row[0]: row[1:] for row in names.rows()} == {k: v for k, v in LISTINGS.items() if k in set(names["listing_id"])}
+    assert {row[0]: row[1:] for row in names.rows()} == {
+        k: v for k, v in LISTINGS.items() if k in set(names["listing_id"])
+    }
     assert names.height > 3
 
 
-def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something_is_off(worlds: dict[str, OddsHistoryReader]) -> None:
+def test_a_price_has_the_outcome_of_its_place_and_can_be_backed_unless_something_is_off(
+    worlds: dict[str, OddsHistoryReader],
+) -> None:
     instant = LAST + DAY - timedelta(seconds=1)
     for layout, asked in worlds.items():
         prices = asked.read_prices_as_of(instant, max_age=9 * DAY)
         assert prices.schema == pl.Schema(reader.PRICES_SCHEMA)
         wanted = set()
-        for listing, market, specifier, outcome, state, off, odds, _, _ in expected_markets(WORLD, instant, LISTINGS, 9 * DAY):
+        for listing, market, specifier, outcome, state, off, odds, _, _ in expected_markets(
+            WORLD, instant, LISTINGS, 9 * DAY
+        ):
             keys = {"match_result": ["1", "X", "2"], "total_goals": ["over", "under"]}.get(market, [outcome])
             elsewhere: dict[str, list[int | None]] = {"correct_score": [2], "scorer": [None]}
             places = elsewhere.get(market, [1, 2, 3])
@@ -148,15 +160,23 @@ def test_an_answer_that_never_was_is_told_apart_from_an_empty_one(worlds: dict[s
                 asked.read_book(empty.listing_id, instant)
 
 
-@pytest.mark.parametrize("days", [(DAYS[0], DAYS[-1]), (DAYS[0], DAYS[0]), (DAYS[1], DAYS[-1]), (date(2026, 1, 1), date(2026, 2, 1))])
+@pytest.mark.parametrize(
+    "days", [(DAYS[0], DAYS[-1]), (DAYS[0], DAYS[0]), (DAYS[1], DAYS[-1]), (date(2026, 1, 1), date(2026, 2, 1))]
+)
 @pytest.mark.parametrize("listings", [None, [1, 4], []])
 def test_rows_of_any_range_of_days_are_the_same_hot_and_cold(
     worlds: dict[str, OddsHistoryReader], days: tuple[date, date], listings: list[int] | None
 ) -> None:
     for kind in ("read_changes", "read_captures"):
         first = getattr(worlds["hot"], kind)(listings, *days)
-        among = [a for a in WORLD if days[0] <= a.observed_at.date() <= days[1] and (listings is None or a.listing_id in listings)]
-        assert set(first.select("listing_id", "observed_at").iter_rows()) <= {(a.listing_id, a.observed_at) for a in among}
+        among = [
+            a
+            for a in WORLD
+            if days[0] <= a.observed_at.date() <= days[1] and (listings is None or a.listing_id in listings)
+        ]
+        assert set(first.select("listing_id", "observed_at").iter_rows()) <= {
+            (a.listing_id, a.observed_at) for a in among
+        }
         for layout, asked in worlds.items():
             assert getattr(asked, kind)(listings, *days).equals(first), (layout, kind)
     assert first.height == len(among)
@@ -173,7 +193,9 @@ def test_an_instant_without_zone_is_refused(hot: OddsHistoryReader) -> None:
     assert in_lagos.date() == FIRST.date()
     in_new_york = in_lagos.astimezone(ZoneInfo("America/New_York"))
     assert in_new_york.date() < FIRST.date()
-    assert as_set(hot.read_markets_as_of(in_new_york)) == expected_markets(WORLD, FIRST + timedelta(minutes=30), LISTINGS)
+    assert as_set(hot.read_markets_as_of(in_new_york)) == expected_markets(
+        WORLD, FIRST + timedelta(minutes=30), LISTINGS
+    )
 
 
 def test_a_day_that_shall_go_between_looking_and_reading_stays_until_it_is_read_and_is_cold_then(
@@ -218,7 +240,8 @@ def test_half_a_day_in_postgres_is_an_error_and_no_answer(history_conn: psycopg.
 
 
 @pytest.mark.parametrize(
-    ("hour", "scope", "n_rows", "lost"), [(12, "full", 3, True), (12, "full", 0, False), (23, "full", 3, False), (12, "recorded", 3, False)]
+    ("hour", "scope", "n_rows", "lost"),
+    [(12, "full", 3, True), (12, "full", 0, False), (23, "full", 3, False), (12, "recorded", 3, False)],
 )
 def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
     history_conn: psycopg.Connection, tmp_path: Path, hour: int, scope: str, n_rows: int, lost: bool
@@ -229,7 +252,10 @@ def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
     derived_products.mark_derived(history_conn, "core", "odds_snapshots/betpawa", 1, **versions, n_rows=n_rows)
     asked = OddsHistoryReader(history_conn, Archive(tmp_path / "elsewhere"))
     if lost:
-        with pytest.raises(ArchiveError, match=r"odds of 2026-02-01 were stored, and are neither in Postgres nor in the export at .*elsewhere"):
+        with pytest.raises(
+            ArchiveError,
+            match=r"odds of 2026-02-01 were stored, and are neither in Postgres nor in the export at .*elsewhere",
+        ):
             asked.read_markets_as_of(at + timedelta(minutes=30))
     else:
         assert asked.read_markets_as_of(at + timedelta(minutes=30)).is_empty()
@@ -239,11 +265,16 @@ def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
 @pytest.mark.parametrize(
     ("forget", "told"),
     [
-        ("delete from core.market_outcomes where outcome_key = 'X'", "core.market_outcomes has no name .* `palimpsest db upgrade`"),
+        (
+            "delete from core.market_outcomes where outcome_key = 'X'",
+            "core.market_outcomes has no name .* `palimpsest db upgrade`",
+        ),
         ("delete from core.market_outcomes; delete from core.markets where market_id = 2", "core.markets has no name"),
     ],
 )
-def test_a_market_without_its_name_is_an_error(history_conn: psycopg.Connection, tmp_path: Path, forget: str, told: str) -> None:
+def test_a_market_without_its_name_is_an_error(
+    history_conn: psycopg.Connection, tmp_path: Path, forget: str, told: str
+) -> None:
     tell(history_conn, WORLD)
     history_conn.execute(forget.encode())
     with pytest.raises(LookupError, match=told):

@@ -78,7 +78,9 @@ def stored(database: Database) -> list[date]:
 
 def largest_books(database: Database) -> list[tuple[int, date, int]]:
     with database.connect() as conn:
-        return conn.execute("select listing_id, observed_at::date, n_markets_priced from core.largest_books order by 2").fetchall()
+        return conn.execute(
+            "select listing_id, observed_at::date, n_markets_priced from core.largest_books order by 2"
+        ).fetchall()
 
 
 def found(database: Database, archive: Archive, day: date) -> DayStatus:
@@ -100,14 +102,22 @@ def test_the_largest_book_of_a_listing_is_known_when_its_days_have_left_and_no_l
         assert largest_books(database) == []
 
 
-def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_it_is_not(database: Database, archive: Archive) -> None:
+def test_an_old_day_is_dropped_when_it_is_exported_and_stays_with_a_reason_when_it_is_not(
+    database: Database, archive: Archive
+) -> None:
     with days(database, 6) as (first, second, third, fourth, *hot):
         export(database, archive, first, third, *hot)
         done = retire(database, archive)
         assert done.dropped == [first, third]
-        assert done.kept == {day: f"it was not exported: run `palimpsest export {day} {day}`" for day in (second, fourth)}
+        assert done.kept == {
+            day: f"it was not exported: run `palimpsest export {day} {day}`" for day in (second, fourth)
+        }
         assert stored(database) == [second, fourth, *hot]
-        assert [found(database, archive, day) for day in (first, second, hot[0])] == [DayStatus.ARCHIVED, DayStatus.MISSING, DayStatus.EXPORTED]
+        assert [found(database, archive, day) for day in (first, second, hot[0])] == [
+            DayStatus.ARCHIVED,
+            DayStatus.MISSING,
+            DayStatus.EXPORTED,
+        ]
         assert archive.scan_captures([first]).collect().height == 1
 
 
@@ -119,7 +129,9 @@ def test_again_there_is_nothing_to_drop(database: Database, archive: Archive) ->
 
 
 @pytest.mark.parametrize("change", ["another answer", "another derivation"])
-def test_a_day_that_changed_after_its_export_stays_until_it_is_exported_again(database: Database, archive: Archive, change: str) -> None:
+def test_a_day_that_changed_after_its_export_stays_until_it_is_exported_again(
+    database: Database, archive: Archive, change: str
+) -> None:
     with days(database, 1) as (first,):
         export(database, archive, first)
         with database.connect() as conn:
@@ -137,7 +149,8 @@ def test_rows_that_no_cycle_explains_keep_a_day(database: Database, archive: Arc
         export(database, archive, first)
         with database.connect() as conn:
             conn.execute(
-                "delete from core.market_changes where observed_at = %s and line_id = (select min(line_id) from ops.market_lines)", [noon(first)]
+                "delete from core.market_changes where observed_at = %s and line_id = (select min(line_id) from ops.market_lines)",
+                [noon(first)],
             )
         assert found(database, archive, first) is DayStatus.CHANGED
         assert list(retire(database, archive).kept) == [first]
@@ -173,7 +186,9 @@ def test_an_empty_place_of_an_archived_day_goes_and_the_archive_stays(database: 
         assert archive.scan_captures([first]).collect().height == 1
 
 
-def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(database: Database, archive: Archive) -> None:
+def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
+    database: Database, archive: Archive
+) -> None:
     with days(database, 5) as (first, *rest), database.connect() as conn:
         answered(conn, first, 2, 3, minute=10)
         answered(conn, BEFORE, 3, minute=10)
@@ -181,10 +196,15 @@ def test_the_present_state_is_forgotten_only_of_listings_without_an_answer_left(
         export(database, archive, first, *rest)
         done = retire(database, archive)
         assert done.n_forgotten == 1
-        assert {listing for (listing,) in conn.execute("select distinct listing_id from core.current_markets")} == {1, 3}
+        assert {listing for (listing,) in conn.execute("select distinct listing_id from core.current_markets")} == {
+            1,
+            3,
+        }
         assert current_markets.count_violations(conn) == 0
         answered(conn, BEFORE, 2, minute=20)
-        assert conn.execute("select distinct changed_at from core.current_markets where listing_id = 2").fetchall() == [(noon(BEFORE, 20),)]
+        assert conn.execute("select distinct changed_at from core.current_markets where listing_id = 2").fetchall() == [
+            (noon(BEFORE, 20),)
+        ]
         assert current_markets.count_violations(conn) == 0
 
 
@@ -201,20 +221,26 @@ def test_a_listing_that_was_forgotten_and_whose_day_came_back_needs_no_present_s
         assert current_markets.count_violations(conn, known_since=noon(BEFORE)) == 0
         answered(conn, first, 2, minute=30)
         assert current_markets.count_violations(conn) == 0
-        conn.execute("delete from core.current_markets where listing_id = 2 and line_id = (select min(line_id) from ops.market_lines)")
+        conn.execute(
+            "delete from core.current_markets where listing_id = 2 and line_id = (select min(line_id) from ops.market_lines)"
+        )
         conn.execute("delete from core.current_markets where listing_id = 1")
         assert current_markets.count_violations(conn, known_since=noon(BEFORE)) == 3
         conn.rollback()
 
 
-def test_a_listing_whose_last_days_have_left_is_known_by_what_is_kept_of_it(database: Database, archive: Archive) -> None:
+def test_a_listing_whose_last_days_have_left_is_known_by_what_is_kept_of_it(
+    database: Database, archive: Archive
+) -> None:
     with days(database, 2) as (first, second), database.connect() as conn:
         answered(conn, first, 4, minute=10, odds=2100)
         answered(conn, second, 4, minute=10, odds=2200)
         conn.commit()
         export(database, archive, second)
         assert retire(database, archive).dropped == [second]
-        assert conn.execute("select max(odds_milli[1]) from core.current_markets where listing_id = 4").fetchone() == (2100,)
+        assert conn.execute("select max(odds_milli[1]) from core.current_markets where listing_id = 4").fetchone() == (
+            2100,
+        )
         assert current_markets.count_violations(conn) == 0
 
 
@@ -270,7 +296,9 @@ def test_a_writer_that_comes_while_a_day_is_dropped_is_told_so(database: Databas
         assert found(database, archive, first) is DayStatus.CHANGED
 
 
-def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(database: Database, archive: Archive) -> None:
+def test_no_answer_is_lost_while_days_are_written_restored_and_dropped_by_many(
+    database: Database, archive: Archive
+) -> None:
     with days(database, 3) as wanted:
         export(database, archive, *wanted)
         failures: list[Exception] = []

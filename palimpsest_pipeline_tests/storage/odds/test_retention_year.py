@@ -32,7 +32,10 @@ CHANGED = [YEAR[90], YEAR[300]]
 UNUSED = [YEAR[10], YEAR[250]]
 DAYS_AT_ONCE = 40
 EXPORTED_AT = datetime(2026, 3, 1, tzinfo=UTC)
-ASKED = [datetime.combine(day, time(12, 20), UTC) for day in (YEAR[0], YEAR[100], CHANGED[0], UNEXPORTED[1], YEAR[-30], YEAR[-1])]
+ASKED = [
+    datetime.combine(day, time(12, 20), UTC)
+    for day in (YEAR[0], YEAR[100], CHANGED[0], UNEXPORTED[1], YEAR[-30], YEAR[-1])
+]
 ORPHANS_SQL = r"""
 select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = 'core' and c.relname ~ '^(captures|market_changes)_\d{8}$' and not exists (select from pg_inherits where inhrelid = c.oid)
@@ -76,12 +79,16 @@ def write_year(conn: psycopg.Connection) -> None:
         days = YEAR[start : start + DAYS_AT_ONCE]
         partitions.ensure_partitions(conn, days)
         used = [(n, day) for n, day in enumerate(days, start) if day not in UNUSED]
-        answered_together(conn, [a for n, day in used for a in said(day, 1 + n % 6, 1 + (n + 1) % 6, 1000 + n // 3, odds=2000 + n)])
+        answered_together(
+            conn, [a for n, day in used for a in said(day, 1 + n % 6, 1 + (n + 1) % 6, 1000 + n // 3, odds=2000 + n)]
+        )
         conn.commit()
 
 
 @pytest.mark.slow
-def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
+    server: EmbeddedPostgres, tmp_path: Path
+) -> None:
     archive = Archive(tmp_path / "export")
     migrate.upgrade(server.build_url("palimpsest"))
     database = Database(server.build_url("palimpsest"))

@@ -17,19 +17,31 @@ LIMIT = 1_000_000
 
 def sample(at_: datetime, **sized: int) -> pl.DataFrame:
     """Tables of given sizes, half of it heap."""
-    rows = [(at_, name.replace("__", "."), at_.date(), 1, None, size // 2, size - size // 2) for name, size in sized.items()]
+    rows = [
+        (at_, name.replace("__", "."), at_.date(), 1, None, size // 2, size - size // 2) for name, size in sized.items()
+    ]
     return pl.DataFrame(rows, schema=SAMPLE_SCHEMA, orient="row")
 
 
 def test_every_table_is_measured_once_and_every_day_of_the_history_is_counted(history_conn: psycopg.Connection) -> None:
     take_in(
-        history_conn, [Said(11, at(0, 9), {RESULT: offered(2000, None, 4000)}), Said(12, at(0, 9), {RESULT: offered(2000), TOTAL: offered(1900)})]
+        history_conn,
+        [
+            Said(11, at(0, 9), {RESULT: offered(2000, None, 4000)}),
+            Said(12, at(0, 9), {RESULT: offered(2000), TOTAL: offered(1900)}),
+        ],
     )
     found = table_sizes.measure_postgres(history_conn, NOW)
     assert dict(found.schema) == SAMPLE_SCHEMA
     assert not found.select("table_name", "day").is_duplicated().any()
     tables = set(found["table_name"])
-    assert {"ops.market_lines", "core.current_markets", "mart.open_close", "core.captures", "core.market_changes"} <= tables
+    assert {
+        "ops.market_lines",
+        "core.current_markets",
+        "mart.open_close",
+        "core.captures",
+        "core.market_changes",
+    } <= tables
     assert not [name for name in tables if name[-8:].isdigit()]
     changes = found.filter(table_name="core.market_changes").sort("day")
     assert changes.select("day", "n_rows", "n_prices").rows() == [(DAYS[0], 3, 4), (DAYS[1], 0, 0), (DAYS[2], 0, 0)]
@@ -50,7 +62,9 @@ def test_figures_divide_bytes_by_the_prices_that_they_hold(history_conn: psycopg
     measured = pl.concat(
         [
             table_sizes.measure_postgres(history_conn, NOW),
-            table_sizes.build_file_sample(EXPORT_NAME, [(date(2026, 2, 1), 10, 500, 1_000), (date(2026, 2, 2), 10, 500, 2_000)], NOW),
+            table_sizes.build_file_sample(
+                EXPORT_NAME, [(date(2026, 2, 1), 10, 500, 1_000), (date(2026, 2, 2), 10, 500, 2_000)], NOW
+            ),
             table_sizes.build_file_sample(LANDING_NAME, [(DAYS[0], 3, None, 7_000)], NOW),
         ]
     )
@@ -62,9 +76,13 @@ def test_figures_divide_bytes_by_the_prices_that_they_hold(history_conn: psycopg
     assert found.postgres_bytes == found.total_bytes - 10_000
 
 
-def test_growth_is_read_off_the_oldest_sample_of_a_week_and_tells_when_the_limit_is_reached(history_conn: psycopg.Connection) -> None:
+def test_growth_is_read_off_the_oldest_sample_of_a_week_and_tells_when_the_limit_is_reached(
+    history_conn: psycopg.Connection,
+) -> None:
     for days_ago, size in ((9, 1), (4, 200_000), (1, 900_000)):
-        table_sizes.write_sample(history_conn, sample(NOW - timedelta(days=days_ago), core__fixtures=size // 2, landing=size - size // 2))
+        table_sizes.write_sample(
+            history_conn, sample(NOW - timedelta(days=days_ago), core__fixtures=size // 2, landing=size - size // 2)
+        )
     found = table_sizes.compute_sizes(history_conn, sample(NOW, core__fixtures=600_000), LIMIT)
     assert found.growth_bytes_per_day == 100_000
     assert found.days_until_limit == 4

@@ -10,7 +10,9 @@ branch_labels = None
 depends_on = None
 
 INSTANT = sa.TIMESTAMP(timezone=True)
-MARKET_STATE = pg.ENUM("offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False)
+MARKET_STATE = pg.ENUM(
+    "offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False
+)
 PAYLOAD_KIND = ("tree", "listing", "detail")
 PLATFORM = ("betpawa", "sportybet", "bet9ja")
 SPORT = ("football", "basketball", "tennis")
@@ -49,9 +51,19 @@ def _captures() -> None:
     op.create_table(
         "captures",
         sa.Column("listing_id", sa.Integer, nullable=False, autoincrement=False, comment="Listing."),
-        sa.Column("observed_at", INSTANT, nullable=False, comment="When the answer was received, less its age in the edge cache."),
+        sa.Column(
+            "observed_at",
+            INSTANT,
+            nullable=False,
+            comment="When the answer was received, less its age in the edge cache.",
+        ),
         sa.Column("cycle_id", sa.BigInteger, nullable=False, comment="Cycle."),
-        sa.Column("keyframe", sa.Boolean, nullable=False, comment="First answer of the listing's UTC day: all its markets are written."),
+        sa.Column(
+            "keyframe",
+            sa.Boolean,
+            nullable=False,
+            comment="First answer of the listing's UTC day: all its markets are written.",
+        ),
         sa.Column("n_markets_listed", sa.Integer, nullable=False, comment="(market, line) pairs in the answer."),
         sa.Column("n_markets_mapped", sa.Integer, nullable=False, comment="... of which the vocabulary knows."),
         sa.Column(
@@ -75,31 +87,65 @@ def _captures() -> None:
         postgresql_partition_by="RANGE (observed_at)",
     )
     op.create_index(op.f("ix_captures_cycle_id"), "captures", ["cycle_id"], unique=False, schema="core")
-    op.create_index(op.f("ix_captures_snapshot_id"), "captures", [sa.text("core.snapshot_id(listing_id, observed_at)")], unique=False, schema="core")
+    op.create_index(
+        op.f("ix_captures_snapshot_id"),
+        "captures",
+        [sa.text("core.snapshot_id(listing_id, observed_at)")],
+        unique=False,
+        schema="core",
+    )
 
 
 def _market_changes() -> None:
     op.create_table(
         "market_changes",
         sa.Column("observed_at", INSTANT, nullable=False, comment="Answer that showed the change."),
-        sa.Column("off_mask", sa.BigInteger, nullable=False, comment="Bit i-1 set: outcome i cannot be backed though it is in the answer."),
+        sa.Column(
+            "off_mask",
+            sa.BigInteger,
+            nullable=False,
+            comment="Bit i-1 set: outcome i cannot be backed though it is in the answer.",
+        ),
         sa.Column("listing_id", sa.Integer, nullable=False, comment="Listing."),
-        sa.Column("state", MARKET_STATE, nullable=False, comment="offered, suspended, no_price; withdrawn: the answer lacks it."),
+        sa.Column(
+            "state",
+            MARKET_STATE,
+            nullable=False,
+            comment="offered, suspended, no_price; withdrawn: the answer lacks it.",
+        ),
         sa.Column("market_id", sa.SmallInteger, nullable=False, comment="Canonical market."),
-        sa.Column("keyframe", sa.Boolean, nullable=False, comment="Written because a day begins, not because it changed."),
-        sa.Column("specifier", sa.Text, nullable=False, comment="Canonical specifier, e.g. total=2.5; '' when the market has none."),
+        sa.Column(
+            "keyframe", sa.Boolean, nullable=False, comment="Written because a day begins, not because it changed."
+        ),
+        sa.Column(
+            "specifier",
+            sa.Text,
+            nullable=False,
+            comment="Canonical specifier, e.g. total=2.5; '' when the market has none.",
+        ),
         sa.Column(
             "outcome",
             sa.Text,
             nullable=False,
             comment="'' for a whole market; the outcome's name where a market has open outcomes (one row an outcome).",
         ),
-        sa.Column("odds_milli", pg.ARRAY(sa.Integer), nullable=False, comment="Decimal odds x 1000 by outcome ordinal; null: no price."),
+        sa.Column(
+            "odds_milli",
+            pg.ARRAY(sa.Integer),
+            nullable=False,
+            comment="Decimal odds x 1000 by outcome ordinal; null: no price.",
+        ),
         schema="core",
         comment="One row per listing, market and change; a day starts with a keyframe. State and prices hold until the next row.",
         postgresql_partition_by="RANGE (observed_at)",
     )
-    op.create_index(op.f("ix_market_changes_listing_id_observed_at"), "market_changes", ["listing_id", "observed_at"], unique=False, schema="core")
+    op.create_index(
+        op.f("ix_market_changes_listing_id_observed_at"),
+        "market_changes",
+        ["listing_id", "observed_at"],
+        unique=False,
+        schema="core",
+    )
 
 
 def _current_markets() -> None:
@@ -109,10 +155,20 @@ def _current_markets() -> None:
         sa.Column("market_id", sa.SmallInteger, nullable=False, autoincrement=False, comment="Canonical market."),
         sa.Column("specifier", sa.Text, nullable=False, comment="Canonical specifier."),
         sa.Column("outcome", sa.Text, nullable=False, comment="'' for a whole market, else the open outcome's name."),
-        sa.Column("changed_at", INSTANT, nullable=False, comment="Answer since which it stands so (a keyframe does not count as change)."),
+        sa.Column(
+            "changed_at",
+            INSTANT,
+            nullable=False,
+            comment="Answer since which it stands so (a keyframe does not count as change).",
+        ),
         sa.Column("off_mask", sa.BigInteger, nullable=False, comment="Bit i-1 set: outcome i cannot be backed."),
         sa.Column("state", MARKET_STATE, nullable=False, comment="State."),
-        sa.Column("odds_milli", pg.ARRAY(sa.Integer), nullable=False, comment="Decimal odds x 1000 by outcome ordinal; null: no price."),
+        sa.Column(
+            "odds_milli",
+            pg.ARRAY(sa.Integer),
+            nullable=False,
+            comment="Decimal odds x 1000 by outcome ordinal; null: no price.",
+        ),
         sa.PrimaryKeyConstraint("listing_id", "market_id", "specifier", "outcome", name=op.f("pk_current_markets")),
         schema="core",
         comment="Last known state of each market of each listing. Moves forward in observed_at only.",
@@ -126,13 +182,17 @@ def _unmapped_markets() -> None:
         sa.Column("platform", one_of("platform", PLATFORM), nullable=False, comment="Platform."),
         sa.Column("sport", one_of("sport", SPORT), nullable=False, comment="Sport."),
         sa.Column("external_market_id", sa.Text, nullable=False, comment="The platform's own market id or key."),
-        sa.Column("error_class", sa.Text, nullable=False, comment="unknown_market, unknown_param or no_matching_outcomes."),
+        sa.Column(
+            "error_class", sa.Text, nullable=False, comment="unknown_market, unknown_param or no_matching_outcomes."
+        ),
         sa.Column("name", sa.Text, nullable=False, comment="The platform's own name for it."),
         sa.Column("sample_specifier", sa.Text, nullable=False, comment="One specifier it came with."),
         sa.Column("sample_outcomes", pg.ARRAY(sa.Text), nullable=False, comment="Some outcome ids and names."),
         sa.Column("occurrences", sa.Integer, nullable=False, comment="(listing, line) pairs in the cycle."),
         sa.Column("n_listings", sa.Integer, nullable=False, comment="Listings in the cycle that carry it."),
-        sa.PrimaryKeyConstraint("cycle_id", "platform", "sport", "external_market_id", "error_class", name=op.f("pk_unmapped_markets")),
+        sa.PrimaryKeyConstraint(
+            "cycle_id", "platform", "sport", "external_market_id", "error_class", name=op.f("pk_unmapped_markets")
+        ),
         schema="core",
         comment="Per cycle: markets seen that the vocabulary does not know. Their prices wait in the landing.",
     )
@@ -147,9 +207,13 @@ def _rejects() -> None:
         sa.Column("external_id", sa.Text, nullable=False, comment="Listing it is about; '' when unknown."),
         sa.Column("path", sa.Text, nullable=False, comment="Where in the JSON."),
         sa.Column("reason", sa.Text, nullable=False, comment="Why, in words."),
-        sa.Column("whole_answer", sa.Boolean, nullable=False, comment="The whole answer was refused, not one entry in it."),
+        sa.Column(
+            "whole_answer", sa.Boolean, nullable=False, comment="The whole answer was refused, not one entry in it."
+        ),
         sa.Column("occurrences", sa.Integer, nullable=False, comment="How often in the cycle."),
-        sa.PrimaryKeyConstraint("cycle_id", "platform", "kind", "external_id", "path", "reason", "whole_answer", name=op.f("pk_rejects")),
+        sa.PrimaryKeyConstraint(
+            "cycle_id", "platform", "kind", "external_id", "path", "reason", "whole_answer", name=op.f("pk_rejects")
+        ),
         schema="core",
         comment="Answers and entries that were refused, with the place in the JSON: nothing is dropped silently.",
     )

@@ -52,7 +52,11 @@ def one_of(name: str, words: tuple[str, ...]) -> sa.Enum:
 def _family() -> None:
     """The reference rows, which the same step writes, fill it in."""
     op.add_column(
-        "markets", sa.Column("family", sa.Text, nullable=False, server_default="", comment="Kind of bet: result, total, handicap, ..."), schema="core"
+        "markets",
+        sa.Column(
+            "family", sa.Text, nullable=False, server_default="", comment="Kind of bet: result, total, handicap, ..."
+        ),
+        schema="core",
     )
     op.alter_column("markets", "family", server_default=None, schema="core")
 
@@ -79,13 +83,20 @@ def _ledger_by_specifier() -> None:
             nullable=False,
             comment="Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.",
         ),
-        sa.Column("listing_ids", pg.ARRAY(sa.Integer), nullable=False, comment="Listings in the cycle that carry it, sorted."),
+        sa.Column(
+            "listing_ids", pg.ARRAY(sa.Integer), nullable=False, comment="Listings in the cycle that carry it, sorted."
+        ),
         sa.Column("first_observed_at", INSTANT, nullable=False, comment="First answer of the cycle that shows it."),
         sa.Column("last_observed_at", INSTANT, nullable=False, comment="Last answer of the cycle that shows it."),
     ):
         op.add_column("unmapped_markets", column, schema="core")
     op.alter_column("unmapped_markets", "occurrences", comment="(answer, specifier) pairs in the cycle.", schema="core")
-    op.create_primary_key(op.f("pk_unmapped_markets"), "unmapped_markets", [*UNMAPPED_KEY[:4], "specifier_schema", UNMAPPED_KEY[4]], schema="core")
+    op.create_primary_key(
+        op.f("pk_unmapped_markets"),
+        "unmapped_markets",
+        [*UNMAPPED_KEY[:4], "specifier_schema", UNMAPPED_KEY[4]],
+        schema="core",
+    )
 
 
 def _ledger_by_market() -> None:
@@ -93,7 +104,9 @@ def _ledger_by_market() -> None:
     for name in ("last_observed_at", "first_observed_at", "listing_ids", "specifier_schema"):
         op.drop_column("unmapped_markets", name, schema="core")
     op.add_column(
-        "unmapped_markets", sa.Column("n_listings", sa.Integer, nullable=False, comment="Listings in the cycle that carry it."), schema="core"
+        "unmapped_markets",
+        sa.Column("n_listings", sa.Integer, nullable=False, comment="Listings in the cycle that carry it."),
+        schema="core",
     )
     op.alter_column("unmapped_markets", "occurrences", comment="(listing, line) pairs in the cycle.", schema="core")
     op.create_primary_key(op.f("pk_unmapped_markets"), "unmapped_markets", list(UNMAPPED_KEY), schema="core")
@@ -106,10 +119,22 @@ def _mapping_counts() -> None:
         sa.Column("platform", one_of("platform", PLATFORM), nullable=False, comment="Platform."),
         sa.Column("sport", one_of("sport", SPORT), nullable=False, comment="Sport."),
         sa.Column("family", sa.Text, nullable=False, comment="Family of the market; '' when the market is unknown."),
-        sa.Column("error_class", sa.Text, nullable=False, comment="'' when mapped, else unknown_market, unknown_param or no_matching_outcomes."),
+        sa.Column(
+            "error_class",
+            sa.Text,
+            nullable=False,
+            comment="'' when mapped, else unknown_market, unknown_param or no_matching_outcomes.",
+        ),
         sa.Column("n_markets", sa.Integer, nullable=False, comment="Triples."),
-        sa.Column("listing_ids", pg.ARRAY(sa.Integer), nullable=False, comment="Listings that carry one, sorted; empty when mapped."),
-        sa.PrimaryKeyConstraint("cycle_id", "platform", "sport", "family", "error_class", name=op.f("pk_mapping_counts")),
+        sa.Column(
+            "listing_ids",
+            pg.ARRAY(sa.Integer),
+            nullable=False,
+            comment="Listings that carry one, sorted; empty when mapped.",
+        ),
+        sa.PrimaryKeyConstraint(
+            "cycle_id", "platform", "sport", "family", "error_class", name=op.f("pk_mapping_counts")
+        ),
         schema="core",
         comment="Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary said.",
     )
@@ -121,14 +146,28 @@ def _mapping_coverage() -> None:
         sa.Column("cycle_id", sa.BigInteger, nullable=False, autoincrement=False, comment="Cycle."),
         sa.Column("platform", one_of("platform", PLATFORM), nullable=False, comment="Platform."),
         sa.Column("sport", one_of("sport", SPORT), nullable=False, comment="Sport."),
-        sa.Column("family", sa.Text, nullable=False, comment="Market family of the vocabulary; unknown: markets that it does not have."),
+        sa.Column(
+            "family",
+            sa.Text,
+            nullable=False,
+            comment="Market family of the vocabulary; unknown: markets that it does not have.",
+        ),
         sa.Column("as_of", INSTANT, nullable=False, comment="Instant the cycle is about."),
         sa.Column("n_markets_seen", sa.Integer, nullable=False, comment="(answer, market, specifier) triples seen."),
         sa.Column("n_mapped", sa.Integer, nullable=False, comment="... of which every outcome is known."),
         sa.Column("mapped_rate", sa.Numeric(12, 8), nullable=False, comment="n_mapped / n_markets_seen."),
-        sa.Column("n_unknown_market", sa.Integer, nullable=False, comment="... whose market id is not in the vocabulary."),
-        sa.Column("n_unknown_param", sa.Integer, nullable=False, comment="... whose specifier the vocabulary cannot read."),
-        sa.Column("n_no_matching_outcomes", sa.Integer, nullable=False, comment="... with an outcome that the vocabulary lacks."),
+        sa.Column(
+            "n_unknown_market", sa.Integer, nullable=False, comment="... whose market id is not in the vocabulary."
+        ),
+        sa.Column(
+            "n_unknown_param", sa.Integer, nullable=False, comment="... whose specifier the vocabulary cannot read."
+        ),
+        sa.Column(
+            "n_no_matching_outcomes",
+            sa.Integer,
+            nullable=False,
+            comment="... with an outcome that the vocabulary lacks.",
+        ),
         sa.Column(
             "n_fixtures_affected",
             sa.Integer,
@@ -156,7 +195,12 @@ def _unmapped_market() -> None:
             nullable=False,
             comment="Names of the parts of its specifiers, sorted, joined by |; '' when it comes without.",
         ),
-        sa.Column("impact_rank", sa.Integer, nullable=False, comment="1 is carried by most matches of its platform, then by most occurrences."),
+        sa.Column(
+            "impact_rank",
+            sa.Integer,
+            nullable=False,
+            comment="1 is carried by most matches of its platform, then by most occurrences.",
+        ),
         sa.Column(
             "status",
             one_of("triage", TRIAGE),
@@ -174,8 +218,15 @@ def _unmapped_market() -> None:
         sa.Column("name", sa.Text, nullable=False, comment="The platform's own name for it, as last seen."),
         sa.Column("sample_specifier", sa.Text, nullable=False, comment="One specifier it came with."),
         sa.Column("sample_outcomes", pg.JSONB, nullable=False, comment="Some outcome ids and names, as a JSON array."),
-        sa.Column("n_fixtures", sa.Integer, nullable=False, comment="Matches that carry it: fixtures, and listings that belong to none."),
-        sa.Column("occurrences", sa.BigInteger, nullable=False, comment="(answer, specifier) pairs, summed over cycles."),
+        sa.Column(
+            "n_fixtures",
+            sa.Integer,
+            nullable=False,
+            comment="Matches that carry it: fixtures, and listings that belong to none.",
+        ),
+        sa.Column(
+            "occurrences", sa.BigInteger, nullable=False, comment="(answer, specifier) pairs, summed over cycles."
+        ),
         sa.Column("n_cycles", sa.Integer, nullable=False, comment="Cycles in which it was seen."),
         sa.Column("first_seen", INSTANT, nullable=False, comment="First answer that shows it."),
         sa.Column("last_seen", INSTANT, nullable=False, comment="Last answer that shows it."),
@@ -186,9 +237,13 @@ def _unmapped_market() -> None:
             comment="Canonical market it may be, for a person to judge; null when none is alike enough. Never applied.",
         ),
         sa.Column("proposal_evidence", sa.Text, nullable=True, comment="What speaks for the proposal."),
-        sa.Column("mapping_version", sa.Text, nullable=False, comment="Version of the market vocabulary it is judged by."),
+        sa.Column(
+            "mapping_version", sa.Text, nullable=False, comment="Version of the market vocabulary it is judged by."
+        ),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
-        sa.PrimaryKeyConstraint("platform", "sport", "external_market_id", "specifier_schema", name=op.f("pk_unmapped_market")),
+        sa.PrimaryKeyConstraint(
+            "platform", "sport", "external_market_id", "specifier_schema", name=op.f("pk_unmapped_market")
+        ),
         sa.UniqueConstraint("platform", "impact_rank", name=op.f("uq_unmapped_market_platform_impact_rank")),
         schema="mart",
         comment="Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that carry them.",

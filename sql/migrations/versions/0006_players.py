@@ -44,16 +44,32 @@ def _player_lists() -> None:
     op.create_table(
         "player_lists",
         _listing(),
-        sa.Column("external_player_id", sa.Text, nullable=False, comment="The platform's own id of the player: the outcome in its player markets."),
-        sa.Column("name", sa.Text, nullable=False, comment="Name as the platform writes it; several spellings have a row each."),
+        sa.Column(
+            "external_player_id",
+            sa.Text,
+            nullable=False,
+            comment="The platform's own id of the player: the outcome in its player markets.",
+        ),
+        sa.Column(
+            "name",
+            sa.Text,
+            nullable=False,
+            comment="Name as the platform writes it; several spellings have a row each.",
+        ),
         sa.Column("team", sa.Text, nullable=False, comment="Team as the platform writes it; '' when it does not."),
-        sa.Column("list_hash", sa.BigInteger, nullable=False, autoincrement=False, comment="Hash of the whole list's content."),
+        sa.Column(
+            "list_hash", sa.BigInteger, nullable=False, autoincrement=False, comment="Hash of the whole list's content."
+        ),
         _to_listing_ids("fk_player_lists_listing_id"),
-        sa.PrimaryKeyConstraint("listing_id", "external_player_id", "name", "team", "list_hash", name=op.f("pk_player_lists")),
+        sa.PrimaryKeyConstraint(
+            "listing_id", "external_player_id", "name", "team", "list_hash", name=op.f("pk_player_lists")
+        ),
         schema="core",
         comment="Versions of the players that a listing's markets name, by content: a change of squad is a new version.",
     )
-    op.create_index(op.f("ix_player_lists_external_player_id"), "player_lists", ["external_player_id"], unique=False, schema="core")
+    op.create_index(
+        op.f("ix_player_lists_external_player_id"), "player_lists", ["external_player_id"], unique=False, schema="core"
+    )
 
 
 def _player_list_observations() -> None:
@@ -83,7 +99,12 @@ def _player_links() -> None:
         sa.Column("platform", one_of("platform", PLATFORM), nullable=False, comment="Platform."),
         sa.Column("external_player_id", sa.Text, nullable=False, comment="The platform's own id of the player."),
         sa.Column("player_name", sa.Text, nullable=False, comment="One name of his, as the platform writes it."),
-        sa.Column("sr_player_id", sa.BigInteger, nullable=True, comment="SportRadar id of the player; null when none is proposed."),
+        sa.Column(
+            "sr_player_id",
+            sa.BigInteger,
+            nullable=True,
+            comment="SportRadar id of the player; null when none is proposed.",
+        ),
         sa.Column(
             "evidence",
             one_of("playerevidence", EVIDENCE),
@@ -97,12 +118,23 @@ def _player_links() -> None:
             nullable=False,
             comment="proposed; ambiguous: several fit, none is chosen; none: nobody fits.",
         ),
-        sa.Column("n_candidates", sa.Integer, nullable=False, comment="SportRadar players of the fixture that fit by id or name."),
-        sa.ForeignKeyConstraint(["fixture_sr_id"], ["core.fixtures.sr_id"], name=op.f("fk_player_links_fixture_sr_id"), ondelete="CASCADE"),
+        sa.Column(
+            "n_candidates",
+            sa.Integer,
+            nullable=False,
+            comment="SportRadar players of the fixture that fit by id or name.",
+        ),
+        sa.ForeignKeyConstraint(
+            ["fixture_sr_id"], ["core.fixtures.sr_id"], name=op.f("fk_player_links_fixture_sr_id"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("fixture_sr_id", "platform", "external_player_id", name=op.f("pk_player_links")),
         schema="core",
         comment="One row per fixture, platform and player: who he is proposed to be, derived anew from the fixture's listings each time.",
     )
     op.create_index(
-        op.f("ix_player_links_platform_external_player_id"), "player_links", ["platform", "external_player_id"], unique=False, schema="core"
+        op.f("ix_player_links_platform_external_player_id"),
+        "player_links",
+        ["platform", "external_player_id"],
+        unique=False,
+        schema="core",
     )

@@ -22,7 +22,10 @@ COMMENTS = {
         "End of the cycle; null while it runs.",
         "End of the cycle, of an interrupted one its last sign of life; null while it runs.",
     ),
-    ("scrape_runs", "status"): ("completed, partial or failed.", "As of the batch; running until the platform's part is over."),
+    ("scrape_runs", "status"): (
+        "completed, partial or failed.",
+        "As of the batch; running until the platform's part is over.",
+    ),
     ("scrape_runs", "finished_at"): ("Last answer.", "Last answer; while it runs, the last one so far."),
     ("event_scrape_status", "status"): (
         "completed or failed.",
@@ -39,10 +42,11 @@ COMMENTS = {
     ),
 }
 OF_THE_DROP = "1 - fetched / trailing median of earlier cycles of the same scope"
-DROP_VS_MEDIAN = (f"{OF_THE_DROP}; null without a history.", f"{OF_THE_DROP} that were complete in this stage; null without a history.")
-OBSERVED_AT = (
-    "Instant that the good answer shows: received_at less its age in an edge cache; null when not completed, or written before this was kept."
+DROP_VS_MEDIAN = (
+    f"{OF_THE_DROP}; null without a history.",
+    f"{OF_THE_DROP} that were complete in this stage; null without a history.",
 )
+OBSERVED_AT = "Instant that the good answer shows: received_at less its age in an edge cache; null when not completed, or written before this was kept."
 CLOCK_OFFSET_S = "How far the host's clock is ahead of ours in seconds, the median of its answers; null when none told."
 CAPTURE_S = "First request of the capture to its last answer in seconds; null without a capture, or written before this was kept."
 FLOOR_S = "Least seconds in which the host's budget allows requests of the durations measured; null like capture_s."
@@ -51,7 +55,9 @@ FLOOR_S = "Least seconds in which the host's budget allows requests of the durat
 def upgrade() -> None:
     for table in TABLES:
         _allow(table, (*RUN_STATUS, *ENDED_OTHERWISE))
-    op.add_column("event_scrape_status", sa.Column("observed_at", INSTANT, nullable=True, comment=OBSERVED_AT), schema="ops")
+    op.add_column(
+        "event_scrape_status", sa.Column("observed_at", INSTANT, nullable=True, comment=OBSERVED_AT), schema="ops"
+    )
     for name, comment in (("clock_offset_s", CLOCK_OFFSET_S), ("capture_s", CAPTURE_S), ("floor_s", FLOOR_S)):
         op.add_column("scrape_runs", sa.Column(name, sa.Double, nullable=True, comment=comment), schema="ops")
     for (table, column), (_, after) in COMMENTS.items():

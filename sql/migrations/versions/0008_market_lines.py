@@ -12,10 +12,14 @@ branch_labels = None
 depends_on = None
 
 INSTANT = sa.TIMESTAMP(timezone=True)
-MARKET_STATE = pg.ENUM("offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False)
+MARKET_STATE = pg.ENUM(
+    "offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False
+)
 ODDS = "Decimal odds x 1000 by outcome ordinal; null: no price."
 STATE = "offered, suspended, no_price; withdrawn: the answer lacks it."
-CHANGES = "One row per listing, market and change; a day starts with a keyframe. State and prices hold until the next row."
+CHANGES = (
+    "One row per listing, market and change; a day starts with a keyframe. State and prices hold until the next row."
+)
 CURRENT = "Last known state of each market of each listing. Moves forward in observed_at only."
 ATTACHED_SQL = """
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'core.{table}'::regclass order by 1
@@ -82,7 +86,12 @@ def upgrade() -> None:
         "market_lines",
         sa.Column("line_id", sa.Integer, nullable=False, comment="Market on a line."),
         sa.Column("market_id", sa.SmallInteger, nullable=False, comment="Canonical market."),
-        sa.Column("specifier", sa.Text, nullable=False, comment="Canonical specifier, e.g. total=2.5; '' when the market has none."),
+        sa.Column(
+            "specifier",
+            sa.Text,
+            nullable=False,
+            comment="Canonical specifier, e.g. total=2.5; '' when the market has none.",
+        ),
         sa.Column(
             "outcome",
             sa.Text,
@@ -90,13 +99,19 @@ def upgrade() -> None:
             comment="'' for a whole market; the outcome's name where a market has open outcomes (one line an outcome).",
         ),
         sa.PrimaryKeyConstraint("line_id", name=op.f("pk_market_lines")),
-        sa.UniqueConstraint("market_id", "specifier", "outcome", name=op.f("uq_market_lines_market_id_specifier_outcome")),
+        sa.UniqueConstraint(
+            "market_id", "specifier", "outcome", name=op.f("uq_market_lines_market_id_specifier_outcome")
+        ),
         schema="ops",
         comment="Integer id of a market on a line. Outlives every replay, so that history rows keep their meaning.",
     )
     op.execute(LINES_SQL)
     _rebuild_days("market_changes", _changes_on_lines, CHANGES_UP_SQL)
-    _rebuild_days("captures", lambda: _captures(CAPTURES), f"select {CAPTURES} from core.{{source}} order by listing_id, observed_at")
+    _rebuild_days(
+        "captures",
+        lambda: _captures(CAPTURES),
+        f"select {CAPTURES} from core.{{source}} order by listing_id, observed_at",
+    )
     _rebuild_current(_current_on_lines, CURRENT_UP_SQL)
     op.execute(MARKS_UP_SQL)
     op.execute("delete from core.cycle_products where product = 'odds_snapshots'")
@@ -104,7 +119,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     _rebuild_days("market_changes", _changes_on_text, CHANGES_DOWN_SQL)
-    _rebuild_days("captures", lambda: _captures(CAPTURES_BEFORE), f"select {CAPTURES_BEFORE} from core.{{source}} order by listing_id, observed_at")
+    _rebuild_days(
+        "captures",
+        lambda: _captures(CAPTURES_BEFORE),
+        f"select {CAPTURES_BEFORE} from core.{{source}} order by listing_id, observed_at",
+    )
     _rebuild_current(_current_on_text, CURRENT_DOWN_SQL)
     op.execute(MARKS_DOWN_SQL)
     op.execute("delete from core.cycle_products where product like 'odds_snapshots/%'")
@@ -138,11 +157,23 @@ def _rebuild_current(create: Callable[[], None], copy_sql: str) -> None:
 
 
 def _captures(order: str) -> None:
-    kinds = {"observed_at": INSTANT, "ingested_at": INSTANT, "cycle_id": sa.BigInteger, "keyframe": sa.Boolean, "mapping_version": sa.Text}
+    kinds = {
+        "observed_at": INSTANT,
+        "ingested_at": INSTANT,
+        "cycle_id": sa.BigInteger,
+        "keyframe": sa.Boolean,
+        "mapping_version": sa.Text,
+    }
     op.create_table(
         "captures",
         *(
-            sa.Column(name, kinds.get(name, sa.Integer), nullable=name == "n_prices_merged", autoincrement=False, comment=CAPTURE_COMMENTS[name])
+            sa.Column(
+                name,
+                kinds.get(name, sa.Integer),
+                nullable=name == "n_prices_merged",
+                autoincrement=False,
+                comment=CAPTURE_COMMENTS[name],
+            )
             for name in order.split(", ")
         ),
         sa.PrimaryKeyConstraint("listing_id", "observed_at", name=op.f("pk_captures")),
@@ -151,7 +182,13 @@ def _captures(order: str) -> None:
         postgresql_partition_by="RANGE (observed_at)",
     )
     op.create_index(op.f("ix_captures_cycle_id"), "captures", ["cycle_id"], unique=False, schema="core")
-    op.create_index(op.f("ix_captures_snapshot_id"), "captures", [sa.text("core.snapshot_id(listing_id, observed_at)")], unique=False, schema="core")
+    op.create_index(
+        op.f("ix_captures_snapshot_id"),
+        "captures",
+        [sa.text("core.snapshot_id(listing_id, observed_at)")],
+        unique=False,
+        schema="core",
+    )
 
 
 def _changes_on_lines() -> None:
@@ -167,7 +204,9 @@ def _changes_on_lines() -> None:
         sa.Column("listing_id", sa.Integer, nullable=False, comment="Listing."),
         sa.Column("line_id", sa.Integer, nullable=False, comment="Market on a line: ops.market_lines."),
         sa.Column("state", MARKET_STATE, nullable=False, comment=STATE),
-        sa.Column("keyframe", sa.Boolean, nullable=False, comment="Written because a day begins, not because it changed."),
+        sa.Column(
+            "keyframe", sa.Boolean, nullable=False, comment="Written because a day begins, not because it changed."
+        ),
         sa.Column("odds_milli", pg.ARRAY(sa.Integer), nullable=False, comment=ODDS),
         schema="core",
         comment=CHANGES,
@@ -180,12 +219,24 @@ def _changes_on_text() -> None:
     op.create_table(
         "market_changes",
         sa.Column("observed_at", INSTANT, nullable=False, comment="Answer that showed the change."),
-        sa.Column("off_mask", sa.BigInteger, nullable=False, comment="Bit i-1 set: outcome i cannot be backed though it is in the answer."),
+        sa.Column(
+            "off_mask",
+            sa.BigInteger,
+            nullable=False,
+            comment="Bit i-1 set: outcome i cannot be backed though it is in the answer.",
+        ),
         sa.Column("listing_id", sa.Integer, nullable=False, comment="Listing."),
         sa.Column("state", MARKET_STATE, nullable=False, comment=STATE),
         sa.Column("market_id", sa.SmallInteger, nullable=False, comment="Canonical market."),
-        sa.Column("keyframe", sa.Boolean, nullable=False, comment="Written because a day begins, not because it changed."),
-        sa.Column("specifier", sa.Text, nullable=False, comment="Canonical specifier, e.g. total=2.5; '' when the market has none."),
+        sa.Column(
+            "keyframe", sa.Boolean, nullable=False, comment="Written because a day begins, not because it changed."
+        ),
+        sa.Column(
+            "specifier",
+            sa.Text,
+            nullable=False,
+            comment="Canonical specifier, e.g. total=2.5; '' when the market has none.",
+        ),
         sa.Column(
             "outcome",
             sa.Text,
@@ -201,16 +252,34 @@ def _changes_on_text() -> None:
 
 
 def _index_changes() -> None:
-    op.create_index(op.f("ix_market_changes_listing_id_observed_at"), "market_changes", ["listing_id", "observed_at"], unique=False, schema="core")
+    op.create_index(
+        op.f("ix_market_changes_listing_id_observed_at"),
+        "market_changes",
+        ["listing_id", "observed_at"],
+        unique=False,
+        schema="core",
+    )
 
 
 def _current_on_lines() -> None:
     op.create_table(
         "current_markets",
         sa.Column("listing_id", sa.Integer, nullable=False, autoincrement=False, comment="Listing."),
-        sa.Column("line_id", sa.Integer, nullable=False, autoincrement=False, comment="Market on a line: ops.market_lines."),
-        sa.Column("changed_at", INSTANT, nullable=False, comment="Answer since which it stands so (a keyframe does not count as change)."),
-        sa.Column("off_mask", sa.BigInteger, nullable=True, comment="Bit i-1 set: outcome i cannot be backed; null: none is off."),
+        sa.Column(
+            "line_id", sa.Integer, nullable=False, autoincrement=False, comment="Market on a line: ops.market_lines."
+        ),
+        sa.Column(
+            "changed_at",
+            INSTANT,
+            nullable=False,
+            comment="Answer since which it stands so (a keyframe does not count as change).",
+        ),
+        sa.Column(
+            "off_mask",
+            sa.BigInteger,
+            nullable=True,
+            comment="Bit i-1 set: outcome i cannot be backed; null: none is off.",
+        ),
         sa.Column("state", MARKET_STATE, nullable=False, comment="State."),
         sa.Column("odds_milli", pg.ARRAY(sa.Integer), nullable=False, comment=ODDS),
         sa.PrimaryKeyConstraint("listing_id", "line_id", name=op.f("pk_current_markets")),
@@ -226,7 +295,12 @@ def _current_on_text() -> None:
         sa.Column("market_id", sa.SmallInteger, nullable=False, autoincrement=False, comment="Canonical market."),
         sa.Column("specifier", sa.Text, nullable=False, comment="Canonical specifier."),
         sa.Column("outcome", sa.Text, nullable=False, comment="'' for a whole market, else the open outcome's name."),
-        sa.Column("changed_at", INSTANT, nullable=False, comment="Answer since which it stands so (a keyframe does not count as change)."),
+        sa.Column(
+            "changed_at",
+            INSTANT,
+            nullable=False,
+            comment="Answer since which it stands so (a keyframe does not count as change).",
+        ),
         sa.Column("off_mask", sa.BigInteger, nullable=False, comment="Bit i-1 set: outcome i cannot be backed."),
         sa.Column("state", MARKET_STATE, nullable=False, comment="State."),
         sa.Column("odds_milli", pg.ARRAY(sa.Integer), nullable=False, comment=ODDS),

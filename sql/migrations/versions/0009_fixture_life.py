@@ -15,7 +15,10 @@ CHANGED = {
         "Captures with at least one changed market (keyframes do not count).",
         "Markets that changed since the answer before; an answer's at most as many as it has. Keyframes do not count.",
     ),
-    "confirmed": ("Captures that changed nothing.", "Markets that stand as in the answer before. Keyframes do not count."),
+    "confirmed": (
+        "Captures that changed nothing.",
+        "Markets that stand as in the answer before. Keyframes do not count.",
+    ),
 }
 RECOUNT_SQL = """
     update mart.run_quality q
@@ -44,7 +47,13 @@ def upgrade() -> None:
         schema="ops",
         postgresql_where=sa.text("status = 'failed'"),
     )
-    op.create_index("ix_rejects_whole_answer", "rejects", ["platform", "external_id"], schema="core", postgresql_where=sa.text("whole_answer"))
+    op.create_index(
+        "ix_rejects_whole_answer",
+        "rejects",
+        ["platform", "external_id"],
+        schema="core",
+        postgresql_where=sa.text("whole_answer"),
+    )
 
 
 def downgrade() -> None:
@@ -74,8 +83,20 @@ def _availability_interval() -> None:
         "availability_interval",
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
         sa.Column("platform", one_of("platform", PLATFORM), autoincrement=False, nullable=False, comment="Platform."),
-        sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary; '*' for the listing as a whole."),
-        sa.Column("specifier", sa.Text(), autoincrement=False, nullable=False, comment="Canonical specifier; '' when the market has none."),
+        sa.Column(
+            "market_key",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Market of the vocabulary; '*' for the listing as a whole.",
+        ),
+        sa.Column(
+            "specifier",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Canonical specifier; '' when the market has none.",
+        ),
         sa.Column(
             "valid_from",
             INSTANT,
@@ -83,7 +104,12 @@ def _availability_interval() -> None:
             nullable=False,
             comment="Since when: the answer or discovery that shows it, the kickoff, or when the last look grew too old.",
         ),
-        sa.Column("valid_to", INSTANT, nullable=True, comment="Until when, not included: valid_from of the next interval; null: it still holds."),
+        sa.Column(
+            "valid_to",
+            INSTANT,
+            nullable=True,
+            comment="Until when, not included: valid_from of the next interval; null: it still holds.",
+        ),
         sa.Column("kickoff_date", sa.Date(), nullable=False, comment="UTC date of the effective kickoff."),
         sa.Column(
             "state",
@@ -108,33 +134,66 @@ def _availability_interval() -> None:
             nullable=True,
             comment="Outcomes that could be backed at its begin; null when not observed, and for the listing.",
         ),
-        sa.Column("n_outcomes", sa.Integer(), nullable=True, comment="Outcomes listed at its begin; null when not observed, and for the listing."),
-        sa.Column("first_cycle", sa.BigInteger(), nullable=True, comment="Cycle that showed it first; null when no cycle did (kickoff, silence)."),
-        sa.Column("last_cycle", sa.BigInteger(), nullable=True, comment="Last cycle that confirmed it; null like first_cycle."),
-        sa.Column("n_confirmations", sa.Integer(), nullable=False, comment="Looks that showed it so, the first included."),
-        sa.Column("last_confirmed_at", INSTANT, nullable=True, comment="Last look that showed it so; null without one."),
+        sa.Column(
+            "n_outcomes",
+            sa.Integer(),
+            nullable=True,
+            comment="Outcomes listed at its begin; null when not observed, and for the listing.",
+        ),
+        sa.Column(
+            "first_cycle",
+            sa.BigInteger(),
+            nullable=True,
+            comment="Cycle that showed it first; null when no cycle did (kickoff, silence).",
+        ),
+        sa.Column(
+            "last_cycle", sa.BigInteger(), nullable=True, comment="Last cycle that confirmed it; null like first_cycle."
+        ),
+        sa.Column(
+            "n_confirmations", sa.Integer(), nullable=False, comment="Looks that showed it so, the first included."
+        ),
+        sa.Column(
+            "last_confirmed_at", INSTANT, nullable=True, comment="Last look that showed it so; null without one."
+        ),
         sa.Column(
             "minutes_to_kickoff_at_start",
             sa.Double(),
             nullable=False,
             comment="From valid_from to the effective kickoff, minutes; negative after it.",
         ),
-        sa.Column("reason_detail", sa.Text(), nullable=False, comment="Why nothing is known, or why it ended, in words; '' when an answer says it."),
+        sa.Column(
+            "reason_detail",
+            sa.Text(),
+            nullable=False,
+            comment="Why nothing is known, or why it ended, in words; '' when an answer says it.",
+        ),
         sa.Column("as_of", INSTANT, nullable=False, comment="Latest cycle it rests on: nothing later was known."),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
-        sa.PrimaryKeyConstraint("sr_id", "platform", "market_key", "specifier", "valid_from", name=op.f("pk_availability_interval")),
+        sa.PrimaryKeyConstraint(
+            "sr_id", "platform", "market_key", "specifier", "valid_from", name=op.f("pk_availability_interval")
+        ),
         schema="mart",
         comment="What each platform offered of each market of a fixture, from when to when; market_key '*' is the listing as a whole.",
     )
-    op.create_index(op.f("ix_availability_interval_kickoff_date"), "availability_interval", ["kickoff_date"], unique=False, schema="mart")
+    op.create_index(
+        op.f("ix_availability_interval_kickoff_date"),
+        "availability_interval",
+        ["kickoff_date"],
+        unique=False,
+        schema="mart",
+    )
 
 
 def _dirty_kickoff_dates() -> None:
     op.create_table(
         "dirty_kickoff_dates",
-        sa.Column("kickoff_date", sa.Date(), autoincrement=False, nullable=False, comment="UTC date of the effective kickoff."),
-        sa.Column("cycle_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="Cycle that changed something."),
+        sa.Column(
+            "kickoff_date", sa.Date(), autoincrement=False, nullable=False, comment="UTC date of the effective kickoff."
+        ),
+        sa.Column(
+            "cycle_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="Cycle that changed something."
+        ),
         sa.Column("marked_at", INSTANT, nullable=False, comment="When it was marked."),
         sa.PrimaryKeyConstraint("kickoff_date", "cycle_id", name=op.f("pk_dirty_kickoff_dates")),
         schema="mart",
@@ -159,8 +218,18 @@ def _listing_lead_time() -> None:
         ),
         sa.Column("kickoff_at_first_listing", INSTANT, nullable=False, comment="Kickoff the platform claimed then."),
         sa.Column("effective_kickoff", INSTANT, nullable=False, comment="Kickoff that the lead refers to."),
-        sa.Column("lead_days_listed", sa.Double(), nullable=False, comment="From first_listed_at to the effective kickoff, days."),
-        sa.Column("lead_days_priced", sa.Double(), nullable=True, comment="From first_priced_at to the effective kickoff, days."),
+        sa.Column(
+            "lead_days_listed",
+            sa.Double(),
+            nullable=False,
+            comment="From first_listed_at to the effective kickoff, days.",
+        ),
+        sa.Column(
+            "lead_days_priced",
+            sa.Double(),
+            nullable=True,
+            comment="From first_priced_at to the effective kickoff, days.",
+        ),
         sa.Column(
             "home_lead_diff_days",
             sa.Double(),
@@ -168,7 +237,10 @@ def _listing_lead_time() -> None:
             comment="lead_days_listed less that of the home platform: positive when this platform was earlier; null when home does not list it.",
         ),
         sa.Column(
-            "n_markets_at_72h", sa.Integer(), nullable=True, comment="Markets priced in the last answer up to 72 h before kickoff; null without one."
+            "n_markets_at_72h",
+            sa.Integer(),
+            nullable=True,
+            comment="Markets priced in the last answer up to 72 h before kickoff; null without one.",
         ),
         sa.Column("n_markets_at_24h", sa.Integer(), nullable=True, comment="... up to 24 h before kickoff."),
         sa.Column("n_markets_at_1h", sa.Integer(), nullable=True, comment="... up to 1 h before kickoff."),
@@ -193,7 +265,9 @@ def _listing_lead_time() -> None:
         schema="mart",
         comment="How long before kickoff each platform listed and priced a fixture, and who was first.",
     )
-    op.create_index(op.f("ix_listing_lead_time_kickoff_date"), "listing_lead_time", ["kickoff_date"], unique=False, schema="mart")
+    op.create_index(
+        op.f("ix_listing_lead_time_kickoff_date"), "listing_lead_time", ["kickoff_date"], unique=False, schema="mart"
+    )
 
 
 def _open_close() -> None:
@@ -202,7 +276,13 @@ def _open_close() -> None:
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
         sa.Column("platform", one_of("platform", PLATFORM), autoincrement=False, nullable=False, comment="Platform."),
         sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary."),
-        sa.Column("specifier", sa.Text(), autoincrement=False, nullable=False, comment="Canonical specifier; '' when the market has none."),
+        sa.Column(
+            "specifier",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Canonical specifier; '' when the market has none.",
+        ),
         sa.Column(
             "outcome_key",
             sa.Text(),
@@ -218,7 +298,12 @@ def _open_close() -> None:
             comment="First price that could be backed before kickoff; null without one.",
         ),
         sa.Column("open_observed_at", INSTANT, nullable=True, comment="Answer that showed it."),
-        sa.Column("open_minutes_to_kickoff", sa.Double(), nullable=True, comment="From open_observed_at to the effective kickoff, minutes."),
+        sa.Column(
+            "open_minutes_to_kickoff",
+            sa.Double(),
+            nullable=True,
+            comment="From open_observed_at to the effective kickoff, minutes.",
+        ),
         sa.Column(
             "open_quality",
             one_of(
@@ -245,8 +330,15 @@ def _open_close() -> None:
             comment="Last price that could be backed before kickoff; null without one, and while kickoff is to come.",
         ),
         sa.Column("close_observed_at", INSTANT, nullable=True, comment="Answer since which it stood."),
-        sa.Column("close_last_confirmed_at", INSTANT, nullable=True, comment="Last answer before kickoff that showed it."),
-        sa.Column("close_lag_s", sa.Double(), nullable=True, comment="From close_last_confirmed_at to the effective kickoff, seconds."),
+        sa.Column(
+            "close_last_confirmed_at", INSTANT, nullable=True, comment="Last answer before kickoff that showed it."
+        ),
+        sa.Column(
+            "close_lag_s",
+            sa.Double(),
+            nullable=True,
+            comment="From close_last_confirmed_at to the effective kickoff, seconds.",
+        ),
         sa.Column(
             "close_quality",
             one_of(
@@ -264,24 +356,49 @@ def _open_close() -> None:
             comment="How near it is to the price at kickoff; null while kickoff is to come.",
         ),
         sa.Column("effective_kickoff", INSTANT, nullable=False, comment="Kickoff that open and close refer to."),
-        sa.Column("kickoff_version", sa.SmallInteger(), nullable=False, comment="Number of that kickoff among those claimed, from 1."),
+        sa.Column(
+            "kickoff_version",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="Number of that kickoff among those claimed, from 1.",
+        ),
         sa.Column(
             "n_changes",
             sa.Integer(),
             nullable=False,
             comment="Changes of its price or of whether it could be backed, before kickoff, the first price not counted.",
         ),
-        sa.Column("min_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Lowest price that could be backed before kickoff."),
-        sa.Column("max_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Highest price that could be backed before kickoff."),
-        sa.Column("move_rel", sa.Double(), nullable=True, comment="close_odds / open_odds - 1."),
-        sa.Column("open_margin", sa.Double(), nullable=True, comment="Margin of the market at open_observed_at; null when it cannot be computed."),
         sa.Column(
-            "close_margin", sa.Double(), nullable=True, comment="Margin of the market at close_last_confirmed_at; null when it cannot be computed."
+            "min_odds",
+            sa.Numeric(precision=10, scale=3),
+            nullable=True,
+            comment="Lowest price that could be backed before kickoff.",
+        ),
+        sa.Column(
+            "max_odds",
+            sa.Numeric(precision=10, scale=3),
+            nullable=True,
+            comment="Highest price that could be backed before kickoff.",
+        ),
+        sa.Column("move_rel", sa.Double(), nullable=True, comment="close_odds / open_odds - 1."),
+        sa.Column(
+            "open_margin",
+            sa.Double(),
+            nullable=True,
+            comment="Margin of the market at open_observed_at; null when it cannot be computed.",
+        ),
+        sa.Column(
+            "close_margin",
+            sa.Double(),
+            nullable=True,
+            comment="Margin of the market at close_last_confirmed_at; null when it cannot be computed.",
         ),
         sa.Column("as_of", INSTANT, nullable=False, comment="Latest cycle it rests on: nothing later was known."),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
-        sa.PrimaryKeyConstraint("sr_id", "platform", "market_key", "specifier", "outcome_key", name=op.f("pk_open_close")),
+        sa.PrimaryKeyConstraint(
+            "sr_id", "platform", "market_key", "specifier", "outcome_key", name=op.f("pk_open_close")
+        ),
         schema="mart",
         comment="First and last price of each outcome before the effective kickoff, each with how far it can be trusted.",
     )
@@ -293,7 +410,11 @@ def _storage_samples() -> None:
         "storage_samples",
         sa.Column("sampled_at", INSTANT, autoincrement=False, nullable=False, comment="When it was measured."),
         sa.Column(
-            "table_name", sa.Text(), autoincrement=False, nullable=False, comment="Table with its schema; landing and export for what is in files."
+            "table_name",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Table with its schema; landing and export for what is in files.",
         ),
         sa.Column(
             "day",
@@ -309,7 +430,12 @@ def _storage_samples() -> None:
             comment="Rows: of a day of history counted, else as the planner estimates; of files the answers or rows in them.",
         ),
         sa.Column("n_prices", sa.BigInteger(), nullable=True, comment="Prices in them; null where rows hold none."),
-        sa.Column("heap_bytes", sa.BigInteger(), nullable=False, comment="Bytes of the rows, with what is kept out of line; of files their size."),
+        sa.Column(
+            "heap_bytes",
+            sa.BigInteger(),
+            nullable=False,
+            comment="Bytes of the rows, with what is kept out of line; of files their size.",
+        ),
         sa.Column("index_bytes", sa.BigInteger(), nullable=False, comment="Bytes of the indexes."),
         sa.PrimaryKeyConstraint("sampled_at", "table_name", "day", name=op.f("pk_storage_samples")),
         schema="ops",

@@ -12,15 +12,30 @@ INSTANT = sa.TIMESTAMP(timezone=True)
 SCOPES = ("full", "events", "recorded")
 WITH_SCOPE = (("scrape_batches", "ops"), ("cycles", "core"))
 SLOT_AT = "Slot of the kickoff cadence that it was begun for; null in other scopes."
-SR_IDS = ("SportRadar ids asked for, when the scope is events.", "SportRadar ids asked for, when the scope is kickoff or events.")
+SR_IDS = (
+    "SportRadar ids asked for, when the scope is events.",
+    "SportRadar ids asked for, when the scope is kickoff or events.",
+)
 
 
 def upgrade() -> None:
     for table, schema in WITH_SCOPE:
         _allow(table, schema, ("full", "kickoff", "events", "recorded"))
     op.add_column("scrape_batches", sa.Column("slot_at", INSTANT, nullable=True, comment=SLOT_AT), schema="ops")
-    op.create_index(op.f("ix_scrape_batches_slot_at"), "scrape_batches", ["slot_at"], schema="ops", postgresql_where=sa.text("slot_at is not null"))
-    op.create_index("ix_scrape_batches_running", "scrape_batches", ["scope"], schema="ops", postgresql_where=sa.text("status = 'running'"))
+    op.create_index(
+        op.f("ix_scrape_batches_slot_at"),
+        "scrape_batches",
+        ["slot_at"],
+        schema="ops",
+        postgresql_where=sa.text("slot_at is not null"),
+    )
+    op.create_index(
+        "ix_scrape_batches_running",
+        "scrape_batches",
+        ["scope"],
+        schema="ops",
+        postgresql_where=sa.text("status = 'running'"),
+    )
     op.alter_column("scrape_batches", "sr_ids", comment=SR_IDS[1], schema="ops")
     _known_kickoffs()
     _run_heartbeats()
@@ -50,8 +65,16 @@ def _allow(table: str, schema: str, words: tuple[str, ...]) -> None:
 def _known_kickoffs() -> None:
     op.create_table(
         "known_kickoffs",
-        sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id of the fixture."),
-        sa.Column("known_from", INSTANT, autoincrement=False, nullable=False, comment="When core first held it, until the fixture's next row."),
+        sa.Column(
+            "sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id of the fixture."
+        ),
+        sa.Column(
+            "known_from",
+            INSTANT,
+            autoincrement=False,
+            nullable=False,
+            comment="When core first held it, until the fixture's next row.",
+        ),
         sa.Column(
             "kickoff_at",
             INSTANT,
@@ -74,12 +97,23 @@ def _run_heartbeats() -> None:
         sa.Column("pid", sa.Integer(), nullable=False, comment="Process that executes it."),
         sa.Column("started_at", INSTANT, nullable=False, comment="Begin of the execution."),
         sa.Column("heartbeat_at", INSTANT, nullable=False, comment="Last sign of life of the process."),
-        sa.Column("finished_at", INSTANT, nullable=True, comment="End of the execution; null while it runs, or when its process died."),
+        sa.Column(
+            "finished_at",
+            INSTANT,
+            nullable=True,
+            comment="End of the execution; null while it runs, or when its process died.",
+        ),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run_heartbeats")),
         schema="ops",
         comment="One row per Dagster run that this pipeline's code executes: whether its process is alive. Kept for some days.",
     )
-    op.create_index("ix_run_heartbeats_alive", "run_heartbeats", ["heartbeat_at"], schema="ops", postgresql_where=sa.text("finished_at is null"))
+    op.create_index(
+        "ix_run_heartbeats_alive",
+        "run_heartbeats",
+        ["heartbeat_at"],
+        schema="ops",
+        postgresql_where=sa.text("finished_at is null"),
+    )
 
 
 def _alerts() -> None:
@@ -97,7 +131,12 @@ def _alerts() -> None:
         sa.Column("severity", severity, nullable=False, comment="How bad it was at its worst."),
         sa.Column("subject", sa.Text(), nullable=False, comment="What has it: a job, or a check with its asset."),
         sa.Column("error_class", sa.Text(), nullable=False, comment="Class of the error."),
-        sa.Column("message", sa.Text(), nullable=False, comment="What is wrong and what to do, in words: of the last occurrence."),
+        sa.Column(
+            "message",
+            sa.Text(),
+            nullable=False,
+            comment="What is wrong and what to do, in words: of the last occurrence.",
+        ),
         sa.Column(
             "partition_key",
             sa.Text(),
@@ -107,12 +146,29 @@ def _alerts() -> None:
         sa.Column("n_seen", sa.Integer(), nullable=False, comment="Occurrences."),
         sa.Column("last_seen_at", INSTANT, nullable=False, comment="Last occurrence."),
         sa.Column("told_by", sa.ARRAY(sa.Text()), nullable=False, comment="Channels that have told its begin."),
-        sa.Column("told_at", INSTANT, nullable=True, comment="When the last of all channels had told its begin; null until then."),
+        sa.Column(
+            "told_at",
+            INSTANT,
+            nullable=True,
+            comment="When the last of all channels had told its begin; null until then.",
+        ),
         sa.Column("closed_at", INSTANT, nullable=True, comment="When it was over; null while it lasts."),
         sa.Column("closing_told_by", sa.ARRAY(sa.Text()), nullable=False, comment="Channels that have told its end."),
-        sa.Column("closing_told_at", INSTANT, nullable=True, comment="When the last of all channels had told its end; null until then."),
+        sa.Column(
+            "closing_told_at",
+            INSTANT,
+            nullable=True,
+            comment="When the last of all channels had told its end; null until then.",
+        ),
         sa.PrimaryKeyConstraint("alert_key", "opened_at", name=op.f("pk_alerts")),
         schema="ops",
         comment="One row per trouble from when it was first seen until it was over: what alerts were sent of.",
     )
-    op.create_index("ix_alerts_open", "alerts", ["alert_key"], unique=True, schema="ops", postgresql_where=sa.text("closed_at is null"))
+    op.create_index(
+        "ix_alerts_open",
+        "alerts",
+        ["alert_key"],
+        unique=True,
+        schema="ops",
+        postgresql_where=sa.text("closed_at is null"),
+    )

@@ -87,7 +87,13 @@ def _market_margin() -> None:
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
         sa.Column("platform", _one_of("platform", *PLATFORM), autoincrement=False, nullable=False, comment="Platform."),
         sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary."),
-        sa.Column("specifier", sa.Text(), autoincrement=False, nullable=False, comment="Canonical specifier; '' when the market has none."),
+        sa.Column(
+            "specifier",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Canonical specifier; '' when the market has none.",
+        ),
         sa.Column(
             "observed_from",
             INSTANT,
@@ -105,14 +111,38 @@ def _market_margin() -> None:
             "without the listing, the kickoff, or when the last answer grew too old (PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES); null while they stand.",
         ),
         sa.Column("n_outcomes", sa.SmallInteger(), nullable=False, comment="Outcomes that can be backed."),
-        sa.Column("n_expected", sa.SmallInteger(), nullable=True, comment="Outcomes of the complete set; null when they are not enumerated."),
+        sa.Column(
+            "n_expected",
+            sa.SmallInteger(),
+            nullable=True,
+            comment="Outcomes of the complete set; null when they are not enumerated.",
+        ),
         sa.Column("winners_k", sa.SmallInteger(), nullable=True, comment="Outcomes that win; null when unknown."),
-        sa.Column("sum_inverse", sa.Double(), nullable=True, comment="Sum of the inverse odds of what can be backed; null when nothing can."),
-        sa.Column("margin", sa.Double(), nullable=True, comment="sum_inverse / winners_k - 1; null unless margin_status is ok or negative."),
+        sa.Column(
+            "sum_inverse",
+            sa.Double(),
+            nullable=True,
+            comment="Sum of the inverse odds of what can be backed; null when nothing can.",
+        ),
+        sa.Column(
+            "margin",
+            sa.Double(),
+            nullable=True,
+            comment="sum_inverse / winners_k - 1; null unless margin_status is ok or negative.",
+        ),
         sa.Column("payout", sa.Double(), nullable=True, comment="winners_k / sum_inverse; null like margin."),
         sa.Column(
             "margin_status",
-            _one_of("marginstatus", "unknown_k", "suspended_outcome", "no_price", "incomplete_outcomes", "out_of_range", "negative", "ok"),
+            _one_of(
+                "marginstatus",
+                "unknown_k",
+                "suspended_outcome",
+                "no_price",
+                "incomplete_outcomes",
+                "out_of_range",
+                "negative",
+                "ok",
+            ),
             nullable=False,
             comment="What can be said of the margin.",
         ),
@@ -123,27 +153,46 @@ def _market_margin() -> None:
             comment="(sum of inverse odds - 1) x 100 over every price whatever its state and winners_k: for reconciliation with "
             "figures of that kind only.",
         ),
-        sa.Column("minutes_to_kickoff", sa.Double(), nullable=False, comment="From observed_from to the effective kickoff, minutes."),
-        sa.Column("ttk_bucket", sa.Text(), nullable=False, comment="Bucket of minutes_to_kickoff, of the scheme trader10."),
+        sa.Column(
+            "minutes_to_kickoff",
+            sa.Double(),
+            nullable=False,
+            comment="From observed_from to the effective kickoff, minutes.",
+        ),
+        sa.Column(
+            "ttk_bucket", sa.Text(), nullable=False, comment="Bucket of minutes_to_kickoff, of the scheme trader10."
+        ),
         sa.Column("odds_vector", JSONB(), nullable=False, comment="Decimal odds by outcome key of what can be backed."),
         sa.Column("as_of", INSTANT, nullable=False, comment="Latest cycle it rests on: nothing later was known."),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
-        sa.PrimaryKeyConstraint("sr_id", "platform", "market_key", "specifier", "observed_from", name=op.f("pk_market_margin")),
+        sa.PrimaryKeyConstraint(
+            "sr_id", "platform", "market_key", "specifier", "observed_from", name=op.f("pk_market_margin")
+        ),
         schema="mart",
         comment="Margins of the markets in PALIMPSEST_MAIN_MARKETS on each platform, before kickoff: one row for each stretch "
         "in which the prices stood still.",
     )
-    op.create_index(op.f("ix_market_margin_kickoff_date"), "market_margin", ["kickoff_date"], unique=False, schema="mart")
+    op.create_index(
+        op.f("ix_market_margin_kickoff_date"), "market_margin", ["kickoff_date"], unique=False, schema="mart"
+    )
 
 
 def _margin_ttk_bucket() -> None:
     op.create_table(
         "margin_ttk_bucket",
-        sa.Column("kickoff_date", sa.Date(), autoincrement=False, nullable=False, comment="UTC date of the effective kickoff."),
+        sa.Column(
+            "kickoff_date", sa.Date(), autoincrement=False, nullable=False, comment="UTC date of the effective kickoff."
+        ),
         sa.Column("tournament_key", sa.Text(), autoincrement=False, nullable=False, comment="Tournament."),
         sa.Column("platform", _one_of("platform", *PLATFORM), autoincrement=False, nullable=False, comment="Platform."),
-        sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary, all its lines together."),
+        sa.Column(
+            "market_key",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Market of the vocabulary, all its lines together.",
+        ),
         sa.Column(
             "bucket_scheme",
             _one_of("bucketscheme", "reference4", "trader10"),
@@ -159,11 +208,26 @@ def _margin_ttk_bucket() -> None:
             comment="Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, 1-3h, "
             "15-60m, <15m. In-play has no rows: nothing after kickoff is used.",
         ),
-        sa.Column("home_platform", _one_of("home_platform", *PLATFORM), nullable=False, comment="Home platform it was computed for."),
+        sa.Column(
+            "home_platform",
+            _one_of("home_platform", *PLATFORM),
+            nullable=False,
+            comment="Home platform it was computed for.",
+        ),
         sa.Column("n_fixtures", sa.Integer(), nullable=False, comment="Fixtures with a margin in the bucket."),
-        sa.Column("n_observed_minutes", sa.Double(), nullable=False, comment="Minutes in which a margin stood, over all fixtures and lines."),
+        sa.Column(
+            "n_observed_minutes",
+            sa.Double(),
+            nullable=False,
+            comment="Minutes in which a margin stood, over all fixtures and lines.",
+        ),
         sa.Column("margin_tw_mean", sa.Double(), nullable=False, comment="Mean margin, weighted by minutes."),
-        sa.Column("margin_p50", sa.Double(), nullable=False, comment="Median margin: the least one that was not exceeded in half of the minutes."),
+        sa.Column(
+            "margin_p50",
+            sa.Double(),
+            nullable=False,
+            comment="Median margin: the least one that was not exceeded in half of the minutes.",
+        ),
         sa.Column("margin_min", sa.Double(), nullable=False, comment="Least margin."),
         sa.Column("margin_max", sa.Double(), nullable=False, comment="Largest margin."),
         sa.Column(
@@ -191,7 +255,13 @@ def _margin_ttk_bucket() -> None:
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
         sa.PrimaryKeyConstraint(
-            "kickoff_date", "tournament_key", "platform", "market_key", "bucket_scheme", "ttk_bucket", name=op.f("pk_margin_ttk_bucket")
+            "kickoff_date",
+            "tournament_key",
+            "platform",
+            "market_key",
+            "bucket_scheme",
+            "ttk_bucket",
+            name=op.f("pk_margin_ttk_bucket"),
         ),
         schema="mart",
         comment="Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a tournament on a "
@@ -203,7 +273,13 @@ def _gap_count() -> None:
     op.create_table(
         "gap_count",
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
-        sa.Column("platform", _one_of("platform", *PLATFORM), autoincrement=False, nullable=False, comment="Competitor compared with home."),
+        sa.Column(
+            "platform",
+            _one_of("platform", *PLATFORM),
+            autoincrement=False,
+            nullable=False,
+            comment="Competitor compared with home.",
+        ),
         sa.Column(
             "hours_before",
             sa.SmallInteger(),
@@ -214,10 +290,25 @@ def _gap_count() -> None:
         ),
         sa.Column("kickoff_date", sa.Date(), nullable=False, comment="UTC date of the effective kickoff."),
         sa.Column("tournament_key", sa.Text(), nullable=False, comment="Tournament."),
-        sa.Column("home_platform", _one_of("home_platform", *PLATFORM), nullable=False, comment="Home platform it was computed for."),
+        sa.Column(
+            "home_platform",
+            _one_of("home_platform", *PLATFORM),
+            nullable=False,
+            comment="Home platform it was computed for.",
+        ),
         sa.Column("n_both", sa.Integer(), nullable=False, comment="Markets that both offered (each line counts)."),
-        sa.Column("n_home_missing", sa.Integer(), nullable=False, comment="Markets that the competitor offered and home lacked."),
-        sa.Column("n_platform_missing", sa.Integer(), nullable=False, comment="Markets that home offered and the competitor lacked."),
+        sa.Column(
+            "n_home_missing",
+            sa.Integer(),
+            nullable=False,
+            comment="Markets that the competitor offered and home lacked.",
+        ),
+        sa.Column(
+            "n_platform_missing",
+            sa.Integer(),
+            nullable=False,
+            comment="Markets that home offered and the competitor lacked.",
+        ),
         sa.Column(
             "n_home_suspended",
             sa.Integer(),
@@ -230,7 +321,12 @@ def _gap_count() -> None:
             nullable=False,
             comment="Markets that home offered and the competitor listed, suspended or without a price.",
         ),
-        sa.Column("n_unknown", sa.Integer(), nullable=False, comment="Markets that one offered while the other was not observed."),
+        sa.Column(
+            "n_unknown",
+            sa.Integer(),
+            nullable=False,
+            comment="Markets that one offered while the other was not observed.",
+        ),
         sa.Column("as_of", INSTANT, nullable=False, comment="Latest cycle it rests on: nothing later was known."),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
@@ -246,7 +342,9 @@ def _state_since() -> None:
     op.add_column("current_markets", sa.Column("state_since", INSTANT, nullable=True, comment=comment), schema="core")
     op.execute("update core.current_markets set state_since = changed_at")
     op.execute(STATE_SINCE_SQL)
-    op.alter_column("current_markets", "state_since", nullable=False, schema="core", existing_type=INSTANT, existing_comment=comment)
+    op.alter_column(
+        "current_markets", "state_since", nullable=False, schema="core", existing_type=INSTANT, existing_comment=comment
+    )
 
 
 def _dirty_fixtures() -> None:
@@ -272,7 +370,13 @@ def _price_comparison() -> None:
         "price_comparison",
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
         sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary."),
-        sa.Column("specifier", sa.Text(), autoincrement=False, nullable=False, comment="Canonical specifier; '' when the market has none."),
+        sa.Column(
+            "specifier",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Canonical specifier; '' when the market has none.",
+        ),
         sa.Column(
             "outcome_key",
             sa.Text(),
@@ -280,18 +384,44 @@ def _price_comparison() -> None:
             nullable=False,
             comment="Outcome of the vocabulary. Players, whom each platform has under ids of its own, are left out.",
         ),
-        sa.Column("platform", _one_of("platform", *PLATFORM), autoincrement=False, nullable=False, comment="Competitor compared with home."),
-        sa.Column("home_platform", _one_of("home_platform", *PLATFORM), nullable=False, comment="Home platform it was computed for."),
+        sa.Column(
+            "platform",
+            _one_of("platform", *PLATFORM),
+            autoincrement=False,
+            nullable=False,
+            comment="Competitor compared with home.",
+        ),
+        sa.Column(
+            "home_platform",
+            _one_of("home_platform", *PLATFORM),
+            nullable=False,
+            comment="Home platform it was computed for.",
+        ),
         sa.Column(
             "as_of",
             INSTANT,
             nullable=False,
             comment="Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known.",
         ),
-        sa.Column("home_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Decimal odds of home; null without a price."),
-        sa.Column("platform_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Decimal odds of the competitor; null without a price."),
+        sa.Column(
+            "home_odds",
+            sa.Numeric(precision=10, scale=3),
+            nullable=True,
+            comment="Decimal odds of home; null without a price.",
+        ),
+        sa.Column(
+            "platform_odds",
+            sa.Numeric(precision=10, scale=3),
+            nullable=True,
+            comment="Decimal odds of the competitor; null without a price.",
+        ),
         sa.Column("home_last_confirmed_at", INSTANT, nullable=False, comment="Home's last answer on the fixture."),
-        sa.Column("platform_last_confirmed_at", INSTANT, nullable=False, comment="The competitor's last answer on the fixture."),
+        sa.Column(
+            "platform_last_confirmed_at",
+            INSTANT,
+            nullable=False,
+            comment="The competitor's last answer on the fixture.",
+        ),
         sa.Column("skew_s", sa.Double(), nullable=False, comment="Between these two answers, seconds, never negative."),
         sa.Column(
             "home_state",
@@ -308,7 +438,9 @@ def _price_comparison() -> None:
             "listings offer the same bets (suspect_code kickoff_mismatch, home_away_swapped).",
         ),
         sa.Column("diff_abs", sa.Double(), nullable=True, comment="home_odds - platform_odds; null unless comparable."),
-        sa.Column("diff_rel", sa.Double(), nullable=True, comment="home_odds / platform_odds - 1; null unless comparable."),
+        sa.Column(
+            "diff_rel", sa.Double(), nullable=True, comment="home_odds / platform_odds - 1; null unless comparable."
+        ),
         sa.Column(
             "fair_home_prob",
             sa.Double(),
@@ -324,10 +456,30 @@ def _price_comparison() -> None:
             "home cannot be backed.",
         ),
         sa.Column("best_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="What it offers."),
-        sa.Column("home_is_best", sa.Boolean(), nullable=True, comment="Home alone offers most; null when home is comparable with none."),
-        sa.Column("home_tied_best", sa.Boolean(), nullable=True, comment="Home offers most together with others; null like home_is_best."),
-        sa.Column("rank_home", sa.SmallInteger(), nullable=True, comment="1 + how many comparable competitors offer more; null like home_is_best."),
-        sa.Column("home_margin", sa.Double(), nullable=True, comment="Margin of the market on home; null when it cannot be computed."),
+        sa.Column(
+            "home_is_best",
+            sa.Boolean(),
+            nullable=True,
+            comment="Home alone offers most; null when home is comparable with none.",
+        ),
+        sa.Column(
+            "home_tied_best",
+            sa.Boolean(),
+            nullable=True,
+            comment="Home offers most together with others; null like home_is_best.",
+        ),
+        sa.Column(
+            "rank_home",
+            sa.SmallInteger(),
+            nullable=True,
+            comment="1 + how many comparable competitors offer more; null like home_is_best.",
+        ),
+        sa.Column(
+            "home_margin",
+            sa.Double(),
+            nullable=True,
+            comment="Margin of the market on home; null when it cannot be computed.",
+        ),
         sa.Column("platform_margin", sa.Double(), nullable=True, comment="Margin of the market on the competitor."),
         sa.Column("margin_diff", sa.Double(), nullable=True, comment="home_margin - platform_margin."),
         sa.Column(
@@ -344,7 +496,9 @@ def _price_comparison() -> None:
         ),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
-        sa.PrimaryKeyConstraint("sr_id", "market_key", "specifier", "outcome_key", "platform", name=op.f("pk_price_comparison")),
+        sa.PrimaryKeyConstraint(
+            "sr_id", "market_key", "specifier", "outcome_key", "platform", name=op.f("pk_price_comparison")
+        ),
         schema="mart",
         comment="Home's price of each outcome against each competitor's, as they stand, of markets that both list and fixtures that have not begun.",
     )
@@ -355,9 +509,26 @@ def _availability_gap() -> None:
         "availability_gap",
         sa.Column("sr_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="SportRadar id."),
         sa.Column("market_key", sa.Text(), autoincrement=False, nullable=False, comment="Market of the vocabulary."),
-        sa.Column("specifier", sa.Text(), autoincrement=False, nullable=False, comment="Canonical specifier; '' when the market has none."),
-        sa.Column("platform", _one_of("platform", *PLATFORM), autoincrement=False, nullable=False, comment="Competitor compared with home."),
-        sa.Column("home_platform", _one_of("home_platform", *PLATFORM), nullable=False, comment="Home platform it was computed for."),
+        sa.Column(
+            "specifier",
+            sa.Text(),
+            autoincrement=False,
+            nullable=False,
+            comment="Canonical specifier; '' when the market has none.",
+        ),
+        sa.Column(
+            "platform",
+            _one_of("platform", *PLATFORM),
+            autoincrement=False,
+            nullable=False,
+            comment="Competitor compared with home.",
+        ),
+        sa.Column(
+            "home_platform",
+            _one_of("home_platform", *PLATFORM),
+            nullable=False,
+            comment="Home platform it was computed for.",
+        ),
         sa.Column(
             "as_of",
             INSTANT,
@@ -366,14 +537,25 @@ def _availability_gap() -> None:
         ),
         sa.Column(
             "gap_type",
-            _one_of("gaptype", "home_missing", "platform_missing", "home_suspended_only", "platform_suspended_only", "both", "unknown"),
+            _one_of(
+                "gaptype",
+                "home_missing",
+                "platform_missing",
+                "home_suspended_only",
+                "platform_suspended_only",
+                "both",
+                "unknown",
+            ),
             nullable=False,
             comment="home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, "
             "suspended or without a price; both: neither offers it, one lists it; unknown: one was not looked at within "
             "PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no look).",
         ),
         sa.Column(
-            "home_state", _one_of("home_state", *STATE), nullable=True, comment="State on home, the best of its outcomes'; null: never seen there."
+            "home_state",
+            _one_of("home_state", *STATE),
+            nullable=True,
+            comment="State on home, the best of its outcomes'; null: never seen there.",
         ),
         sa.Column(
             "platform_state",
@@ -393,12 +575,29 @@ def _availability_gap() -> None:
             nullable=True,
             comment="Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there.",
         ),
-        sa.Column("gap_open_since", INSTANT, nullable=True, comment="Later of the two: since then both are in these states; null when unknown."),
+        sa.Column(
+            "gap_open_since",
+            INSTANT,
+            nullable=True,
+            comment="Later of the two: since then both are in these states; null when unknown.",
+        ),
         sa.Column("gap_minutes", sa.Double(), nullable=True, comment="From gap_open_since to as_of, minutes."),
         sa.Column("never_offered_home", sa.Boolean(), nullable=False, comment="No answer of home has ever shown it."),
-        sa.Column("never_offered_platform", sa.Boolean(), nullable=False, comment="No answer of the competitor has ever shown it."),
-        sa.Column("minutes_to_kickoff", sa.Double(), nullable=False, comment="From as_of to the effective kickoff, minutes."),
-        sa.Column("market_priority", sa.SmallInteger(), nullable=True, comment="Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets."),
+        sa.Column(
+            "never_offered_platform",
+            sa.Boolean(),
+            nullable=False,
+            comment="No answer of the competitor has ever shown it.",
+        ),
+        sa.Column(
+            "minutes_to_kickoff", sa.Double(), nullable=False, comment="From as_of to the effective kickoff, minutes."
+        ),
+        sa.Column(
+            "market_priority",
+            sa.SmallInteger(),
+            nullable=True,
+            comment="Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.",
+        ),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
         sa.PrimaryKeyConstraint("sr_id", "market_key", "specifier", "platform", name=op.f("pk_availability_gap")),
@@ -421,7 +620,13 @@ def _odds_alert() -> None:
         sa.Column(
             "alert_type",
             _one_of(
-                "oddsalerttype", "price_move", "direction_disagreement", "market_disappeared", "market_returned", "event_dropped", "home_outlier"
+                "oddsalerttype",
+                "price_move",
+                "direction_disagreement",
+                "market_disappeared",
+                "market_returned",
+                "event_dropped",
+                "home_outlier",
             ),
             nullable=False,
             comment="price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the "
@@ -439,9 +644,16 @@ def _odds_alert() -> None:
         sa.Column("platform", _one_of("platform", *PLATFORM), nullable=False, comment="Platform it is about."),
         sa.Column("sr_id", sa.BigInteger(), nullable=False, comment="SportRadar id."),
         sa.Column("kickoff_date", sa.Date(), nullable=False, comment="UTC date of the effective kickoff."),
-        sa.Column("market_key", sa.Text(), nullable=False, comment="Market of the vocabulary; '*' for the listing as a whole."),
+        sa.Column(
+            "market_key", sa.Text(), nullable=False, comment="Market of the vocabulary; '*' for the listing as a whole."
+        ),
         sa.Column("specifier", sa.Text(), nullable=False, comment="Canonical specifier; '' when the market has none."),
-        sa.Column("outcome_key", sa.Text(), nullable=False, comment="Outcome that was furthest off, at the peak; '' where no price is compared."),
+        sa.Column(
+            "outcome_key",
+            sa.Text(),
+            nullable=False,
+            comment="Outcome that was furthest off, at the peak; '' where no price is compared.",
+        ),
         sa.Column(
             "baseline_at",
             INSTANT,
@@ -455,20 +667,45 @@ def _odds_alert() -> None:
             nullable=True,
             comment="The outcome's price then; home_outlier: median of the competitors'.",
         ),
-        sa.Column("current_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="The outcome's price at the peak."),
         sa.Column(
-            "change_rel", sa.Double(), nullable=True, comment="What peak_change_rel was when it opened, of the outcome that was furthest off then."
+            "current_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="The outcome's price at the peak."
         ),
         sa.Column(
-            "window_minutes", sa.Double(), nullable=True, comment="Window over which prices moved, minutes; null where none is compared over time."
+            "change_rel",
+            sa.Double(),
+            nullable=True,
+            comment="What peak_change_rel was when it opened, of the outcome that was furthest off then.",
         ),
-        sa.Column("competitor", _one_of("competitor", *PLATFORM), nullable=True, comment="Competitor that moved the other way; null but for it."),
-        sa.Column("competitor_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Its price at the peak."),
-        sa.Column("competitor_change_rel", sa.Double(), nullable=True, comment="Its change over the window, at the peak."),
         sa.Column(
-            "opened_at", INSTANT, nullable=False, comment="Answer that passed the threshold; event_dropped: discovery that lacked the listing."
+            "window_minutes",
+            sa.Double(),
+            nullable=True,
+            comment="Window over which prices moved, minutes; null where none is compared over time.",
         ),
-        sa.Column("peak_at", INSTANT, nullable=True, comment="Answer that first showed it at its largest; null where no price is compared."),
+        sa.Column(
+            "competitor",
+            _one_of("competitor", *PLATFORM),
+            nullable=True,
+            comment="Competitor that moved the other way; null but for it.",
+        ),
+        sa.Column(
+            "competitor_odds", sa.Numeric(precision=10, scale=3), nullable=True, comment="Its price at the peak."
+        ),
+        sa.Column(
+            "competitor_change_rel", sa.Double(), nullable=True, comment="Its change over the window, at the peak."
+        ),
+        sa.Column(
+            "opened_at",
+            INSTANT,
+            nullable=False,
+            comment="Answer that passed the threshold; event_dropped: discovery that lacked the listing.",
+        ),
+        sa.Column(
+            "peak_at",
+            INSTANT,
+            nullable=True,
+            comment="Answer that first showed it at its largest; null where no price is compared.",
+        ),
         sa.Column(
             "peak_change_rel",
             sa.Double(),
@@ -482,9 +719,24 @@ def _odds_alert() -> None:
             comment="Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), or"
             " the kickoff; null while open.",
         ),
-        sa.Column("status", _one_of("oddsalertstatus", "open", "acknowledged", "closed"), nullable=False, comment="open, acknowledged, closed."),
-        sa.Column("minutes_to_kickoff", sa.Double(), nullable=False, comment="From opened_at to the effective kickoff, minutes."),
-        sa.Column("as_of", INSTANT, nullable=False, comment="Latest look at the fixture before its kickoff: nothing later was known."),
+        sa.Column(
+            "status",
+            _one_of("oddsalertstatus", "open", "acknowledged", "closed"),
+            nullable=False,
+            comment="open, acknowledged, closed.",
+        ),
+        sa.Column(
+            "minutes_to_kickoff",
+            sa.Double(),
+            nullable=False,
+            comment="From opened_at to the effective kickoff, minutes.",
+        ),
+        sa.Column(
+            "as_of",
+            INSTANT,
+            nullable=False,
+            comment="Latest look at the fixture before its kickoff: nothing later was known.",
+        ),
         sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary."),
         sa.Column("computed_at", INSTANT, nullable=False, comment="When it was computed."),
         sa.PrimaryKeyConstraint("alert_id", name=op.f("pk_odds_alert")),
@@ -494,7 +746,14 @@ def _odds_alert() -> None:
     )
     op.create_index(op.f("ix_odds_alert_kickoff_date"), "odds_alert", ["kickoff_date"], unique=False, schema="mart")
     op.create_index(op.f("ix_odds_alert_sr_id"), "odds_alert", ["sr_id"], unique=False, schema="mart")
-    op.create_index("ix_odds_alert_open", "odds_alert", ["sr_id"], unique=False, schema="mart", postgresql_where=sa.text("closed_at is null"))
+    op.create_index(
+        "ix_odds_alert_open",
+        "odds_alert",
+        ["sr_id"],
+        unique=False,
+        schema="mart",
+        postgresql_where=sa.text("closed_at is null"),
+    )
 
 
 def _acknowledged_odds_alerts() -> None:

@@ -28,7 +28,9 @@ def upgrade() -> None:
     for table, column in TEXTS:
         op.execute(hide_credentials_sql(table, column))
     op.execute("delete from ops.host_state where blocked_until is null or host like '%@%'")
-    op.alter_column("host_state", "blocked_until", nullable=False, comment="Nobody asks this host before then.", schema="ops")
+    op.alter_column(
+        "host_state", "blocked_until", nullable=False, comment="Nobody asks this host before then.", schema="ops"
+    )
     op.add_column(
         "host_state",
         sa.Column("cycle_id", sa.BigInteger(), nullable=False, server_default="0", comment="Cycle that found it."),
@@ -38,7 +40,9 @@ def upgrade() -> None:
     op.drop_constraint("pk_host_state", "host_state", schema="ops")
     op.create_primary_key("pk_host_state", "host_state", ["host", "cycle_id"], schema="ops")
     op.create_table_comment(
-        "host_state", "What runs at the same time tell each other about a host: one row per host in trouble and cycle that found it so.", schema="ops"
+        "host_state",
+        "What runs at the same time tell each other about a host: one row per host in trouble and cycle that found it so.",
+        schema="ops",
     )
 
 
@@ -53,5 +57,11 @@ def downgrade() -> None:
     op.drop_constraint("pk_host_state", "host_state", schema="ops")
     op.create_primary_key("pk_host_state", "host_state", ["host"], schema="ops")
     op.drop_column("host_state", "cycle_id", schema="ops")
-    op.alter_column("host_state", "blocked_until", nullable=True, comment="Nobody asks this host before then; null when open.", schema="ops")
+    op.alter_column(
+        "host_state",
+        "blocked_until",
+        nullable=True,
+        comment="Nobody asks this host before then; null when open.",
+        schema="ops",
+    )
     op.create_table_comment("host_state", "What runs at the same time tell each other about a host.", schema="ops")

@@ -11,7 +11,13 @@ depends_on = None
 INSTANT = sa.TIMESTAMP(timezone=True)
 DELTAS = (("fixtures", "core"), ("coverage_fixture", "mart"))
 REFUSABLE = (
-    ("listing_claims", "core", "kickoff_at", "Kickoff the platform claims.", "Kickoff the platform claims; null when it was refused as absurd."),
+    (
+        "listing_claims",
+        "core",
+        "kickoff_at",
+        "Kickoff the platform claims.",
+        "Kickoff the platform claims; null when it was refused as absurd.",
+    ),
     (
         "event_listings",
         "core",

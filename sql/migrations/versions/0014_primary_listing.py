@@ -30,7 +30,9 @@ LAST_KNOWN = """
 
 
 def upgrade() -> None:
-    op.add_column("run_quality", sa.Column("ages_ignored", sa.Integer(), nullable=True, comment=AGES_IGNORED), schema="mart")
+    op.add_column(
+        "run_quality", sa.Column("ages_ignored", sa.Integer(), nullable=True, comment=AGES_IGNORED), schema="mart"
+    )
     op.alter_column("event_listings", "is_primary", comment=IS_PRIMARY[1], schema="core")
     op.create_table(
         "largest_books",
@@ -43,7 +45,12 @@ def upgrade() -> None:
             comment="When the answer was received, less its age in the edge cache.",
         ),
         sa.Column("cycle_id", sa.BigInteger(), nullable=False, comment="Cycle that asked for it."),
-        sa.Column("n_markets_priced", sa.Integer(), nullable=False, comment="Canonical (market, line) pairs with an outcome that could be backed."),
+        sa.Column(
+            "n_markets_priced",
+            sa.Integer(),
+            nullable=False,
+            comment="Canonical (market, line) pairs with an outcome that could be backed.",
+        ),
         sa.PrimaryKeyConstraint("listing_id", "observed_at", name=op.f("pk_largest_books")),
         schema="core",
         comment="Of days that have left Postgres: each answer that priced more markets of its listing than any before it."

@@ -13,8 +13,14 @@ REFUSAL = "What message says of refused answers, at its end; empty while few wer
 
 
 def upgrade() -> None:
-    op.add_column("scrape_runs", sa.Column("refused", sa.Integer(), nullable=False, server_default="0", comment=REFUSED), schema="ops")
-    op.add_column("scrape_runs", sa.Column("refusal", sa.Text(), nullable=False, server_default="", comment=REFUSAL), schema="ops")
+    op.add_column(
+        "scrape_runs",
+        sa.Column("refused", sa.Integer(), nullable=False, server_default="0", comment=REFUSED),
+        schema="ops",
+    )
+    op.add_column(
+        "scrape_runs", sa.Column("refusal", sa.Text(), nullable=False, server_default="", comment=REFUSAL), schema="ops"
+    )
 
 
 def downgrade() -> None:

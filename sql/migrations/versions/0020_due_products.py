@@ -70,7 +70,12 @@ def _landed_cycles() -> None:
     op.create_table(
         "landed_cycles",
         sa.Column("cycle_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="Cycle."),
-        sa.Column("partition_hour", sa.TIMESTAMP(timezone=True), nullable=False, comment="UTC hour it belongs to: its folder in the landing."),
+        sa.Column(
+            "partition_hour",
+            sa.TIMESTAMP(timezone=True),
+            nullable=False,
+            comment="UTC hour it belongs to: its folder in the landing.",
+        ),
         sa.Column(
             "scope",
             sa.Enum(*SCOPES, name="scope", native_enum=False, create_constraint=True, length=24),
@@ -84,10 +89,23 @@ def _landed_cycles() -> None:
             comment="Digest of its landing manifest; null when the cycle is gone or its manifest cannot be read.",
         ),
         sa.Column(
-            "is_whole", sa.Boolean(), nullable=False, comment="Its manifest and every segment that it names are there, so that it can be derived."
+            "is_whole",
+            sa.Boolean(),
+            nullable=False,
+            comment="Its manifest and every segment that it names are there, so that it can be derived.",
         ),
-        sa.Column("is_gone", sa.Boolean(), nullable=False, comment="It is no longer in the landing: its hour has expired, or somebody removed it."),
-        sa.Column("problem", sa.Text(), nullable=False, comment="Why it is not whole although it is there, in words; otherwise empty."),
+        sa.Column(
+            "is_gone",
+            sa.Boolean(),
+            nullable=False,
+            comment="It is no longer in the landing: its hour has expired, or somebody removed it.",
+        ),
+        sa.Column(
+            "problem",
+            sa.Text(),
+            nullable=False,
+            comment="Why it is not whole although it is there, in words; otherwise empty.",
+        ),
         sa.PrimaryKeyConstraint("cycle_id", name=op.f("pk_landed_cycles")),
         schema="ops",
         comment="One row per closed cycle that is, or was, in the landing. Rebuilt from the landing by `palimpsest landing rescan`.",
@@ -99,10 +117,22 @@ def _cycle_failures() -> None:
     op.create_table(
         "cycle_failures",
         sa.Column("cycle_id", sa.BigInteger(), autoincrement=False, nullable=False, comment="Cycle."),
-        sa.Column("product", sa.Text(), nullable=False, comment="Product that could not be derived, as in the cycle_products of core and mart."),
-        sa.Column("landing_digest", sa.Text(), nullable=True, comment="Digest of the landing manifest it was tried with; null when it was gone."),
+        sa.Column(
+            "product",
+            sa.Text(),
+            nullable=False,
+            comment="Product that could not be derived, as in the cycle_products of core and mart.",
+        ),
+        sa.Column(
+            "landing_digest",
+            sa.Text(),
+            nullable=True,
+            comment="Digest of the landing manifest it was tried with; null when it was gone.",
+        ),
         sa.Column("parser_version", sa.Text(), nullable=False, comment="Version of the parsers it was tried with."),
-        sa.Column("mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary it was tried with."),
+        sa.Column(
+            "mapping_version", sa.Text(), nullable=False, comment="Version of the market vocabulary it was tried with."
+        ),
         sa.Column("error", sa.Text(), nullable=False, comment="The error: its class and message, without secrets."),
         sa.Column("failed_at", sa.TIMESTAMP(timezone=True), nullable=False, comment="When it failed last."),
         sa.PrimaryKeyConstraint("cycle_id", "product", name=op.f("pk_cycle_failures")),

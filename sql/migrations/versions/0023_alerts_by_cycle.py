@@ -18,7 +18,9 @@ OF_HOURS = "partition_key like '%:%'"
 OF_CYCLES = r"partition_key ~ '^[0-9]+(, [0-9]+)*$'"
 OF_DATES = r"partition_key ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}(, |$)'"
 
-OF_JUDGED_HOURS = f"closed_at is null and starts_with(alert_key, 'check/') and error_class = 'CheckFailed' and {OF_HOURS}"
+OF_JUDGED_HOURS = (
+    f"closed_at is null and starts_with(alert_key, 'check/') and error_class = 'CheckFailed' and {OF_HOURS}"
+)
 JUDGED = """
     judged (asset, schema, product) as (
         values
@@ -107,7 +109,12 @@ def downgrade() -> None:
     op.execute("delete from ops.alerts where starts_with(alert_key, 'cycle/')")
     op.execute(NAME_HOUR)
     by_date = "|".join(BY_DATE)
-    op.execute(CLOSE.format(reason="alerts of days became alerts of hours", of=f"({OF_CYCLES} or {OF_DATES} and subject !~ '({by_date})')"))
+    op.execute(
+        CLOSE.format(
+            reason="alerts of days became alerts of hours",
+            of=f"({OF_CYCLES} or {OF_DATES} and subject !~ '({by_date})')",
+        )
+    )
     op.drop_index("ix_cycle_checks_judged", "cycle_checks", schema="ops")
     for name, (before, after) in COMMENTS.items():
         _comment(name, before, after)
@@ -115,4 +122,6 @@ def downgrade() -> None:
 
 def _comment(name: str, text: str, before: str) -> None:
     is_null = {"existing_nullable": name == "partition_key"}
-    op.alter_column("alerts", name, schema="ops", comment=text, existing_comment=before, existing_type=sa.Text(), **is_null)
+    op.alter_column(
+        "alerts", name, schema="ops", comment=text, existing_comment=before, existing_type=sa.Text(), **is_null
+    )

@@ -25,8 +25,12 @@ TYPES = {
     ),
 }
 """Words and comment of each new type in schema mart."""
-MARKET_STATE = pg.ENUM("offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False)
-PLATFORM, GAP_TYPE, STATE = (pg.ENUM(*words, name=name, schema="mart", create_type=False) for name, (words, _) in TYPES.items())
+MARKET_STATE = pg.ENUM(
+    "offered", "suspended", "no_price", "withdrawn", name="market_state", schema="core", create_type=False
+)
+PLATFORM, GAP_TYPE, STATE = (
+    pg.ENUM(*words, name=name, schema="mart", create_type=False) for name, (words, _) in TYPES.items()
+)
 VACUUMED_OFTEN = {"autovacuum_vacuum_scale_factor": 0.05}
 MARK_AS_DUE = """
 insert into mart.dirty_fixtures (product, sr_id, marked_at)
@@ -73,14 +77,24 @@ def _compared_listing() -> None:
         _key("platform", PLATFORM, "Platform, home or a competitor."),
         sa.Column("home_platform", PLATFORM, nullable=False, comment="Home platform it was computed for."),
         sa.Column("answered_at", INSTANT, nullable=True, comment="Last answer of the listing; null without one."),
-        sa.Column("home_answered_at", INSTANT, nullable=True, comment="Home's last answer on the fixture; null when home does not list it."),
+        sa.Column(
+            "home_answered_at",
+            INSTANT,
+            nullable=True,
+            comment="Home's last answer on the fixture; null when home does not list it.",
+        ),
         sa.Column(
             "skew_s",
             sa.Double(),
             nullable=True,
             comment="Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.",
         ),
-        sa.Column("dropped_at", INSTANT, nullable=True, comment="Since when complete discoveries lack it; null while it is listed."),
+        sa.Column(
+            "dropped_at",
+            INSTANT,
+            nullable=True,
+            comment="Since when complete discoveries lack it; null while it is listed.",
+        ),
         sa.Column(
             "as_of",
             INSTANT,
@@ -117,9 +131,19 @@ def _price_comparison() -> None:
             comment="Best state of the outcomes on home; withdrawn: it is no longer there.",
         ),
         sa.Column("platform_state", MARKET_STATE, nullable=False, comment="The same on the competitor."),
-        sa.Column("home_margin", sa.Double(), nullable=True, comment="Margin of the market on home; null when it cannot be computed."),
+        sa.Column(
+            "home_margin",
+            sa.Double(),
+            nullable=True,
+            comment="Margin of the market on home; null when it cannot be computed.",
+        ),
         sa.Column("platform_margin", sa.Double(), nullable=True, comment="Margin of the market on the competitor."),
-        sa.Column("home_share", sa.Double(), nullable=True, comment="Fair probability of an outcome x its odds on home; null without a margin."),
+        sa.Column(
+            "home_share",
+            sa.Double(),
+            nullable=True,
+            comment="Fair probability of an outcome x its odds on home; null without a margin.",
+        ),
         sa.Column("platform_share", sa.Double(), nullable=True, comment="The same on the competitor."),
         sa.Column(
             "cross_book_sum_inverse",
@@ -154,7 +178,9 @@ def _price_comparison() -> None:
             comment="Decimal odds x 1000 of home by outcome ordinal (a single outcome: one place); null: no price.",
         ),
         sa.Column("platform_odds_milli", pg.ARRAY(sa.Integer()), nullable=True, comment="The same of the competitor."),
-        sa.Column("best_odds_milli", pg.ARRAY(sa.Integer()), nullable=True, comment="What best_platform offers, by outcome."),
+        sa.Column(
+            "best_odds_milli", pg.ARRAY(sa.Integer()), nullable=True, comment="What best_platform offers, by outcome."
+        ),
         sa.Column(
             "best_platform",
             pg.ARRAY(PLATFORM),
@@ -202,9 +228,24 @@ def _availability_gap() -> None:
             "price; both: neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing "
             "needs no look).",
         ),
-        sa.Column("home_state", STATE, nullable=True, comment="State on home, the best of its outcomes'; null: never seen there."),
-        sa.Column("platform_state", STATE, nullable=True, comment="State on the competitor, the best of its outcomes'; null: never seen there."),
-        sa.Column("market_priority", sa.SmallInteger(), nullable=True, comment="Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets."),
+        sa.Column(
+            "home_state",
+            STATE,
+            nullable=True,
+            comment="State on home, the best of its outcomes'; null: never seen there.",
+        ),
+        sa.Column(
+            "platform_state",
+            STATE,
+            nullable=True,
+            comment="State on the competitor, the best of its outcomes'; null: never seen there.",
+        ),
+        sa.Column(
+            "market_priority",
+            sa.SmallInteger(),
+            nullable=True,
+            comment="Place in PALIMPSEST_MAIN_MARKETS, from 1; null for other markets.",
+        ),
         sa.PrimaryKeyConstraint("sr_id", "line_id", "platform", name=op.f("pk_availability_gap")),
         schema="mart",
         comment="Markets that home and a competitor do not both offer, as they stand, of fixtures that both list or have listed and that have not "

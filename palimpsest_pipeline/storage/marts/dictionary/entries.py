@@ -51,7 +51,10 @@ UNIT_PATTERNS: Final = (
     (r"_days?(_|$)", "days"),
     (r"(^|_)bytes$", "bytes"),
     (r"_rate$|_share$|(?<!^dup)_ratio$|_rel$|_prob$|^profit$|^stakes$", "share of 1"),
-    (r"margin(_tw_mean|_p50|_min|_max|_diff)?$|^payout$|^above_cheapest$|_minus_platform_tw_mean$|^confidence$", "share of 1"),
+    (
+        r"margin(_tw_mean|_p50|_min|_max|_diff)?$|^payout$|^above_cheapest$|_minus_platform_tw_mean$|^confidence$",
+        "share of 1",
+    ),
     (r"^n_|^occurrences$", "count"),
 )
 
@@ -117,20 +120,33 @@ def read_entries(conn: psycopg.Connection[Any]) -> list[Entry]:
         if not is_set:
             schema, _, bare = name.partition(".")
             found[name] = Entry(
-                schema, bare, "function", about or "", (), (Column("", result, False, ""),), _format_arguments(arguments), find_tables(name)
+                schema,
+                bare,
+                "function",
+                about or "",
+                (),
+                (Column("", result, False, ""),),
+                _format_arguments(arguments),
+                find_tables(name),
             )
     told = [_add_meanings(entry, found) for entry in found.values()]
     return sorted(told, key=lambda entry: (SCHEMA_ORDER.index(entry.schema), entry.name))
 
 
-def _build_entry(relation: Relation, keys: Mapping[str, list[str]], optional: Mapping[str, list[str]], functions: Mapping[str, list[Any]]) -> Entry:
+def _build_entry(
+    relation: Relation,
+    keys: Mapping[str, list[str]],
+    optional: Mapping[str, list[str]],
+    functions: Mapping[str, list[Any]],
+) -> Entry:
     about, key = relation.comment, keys.get(relation.full_name, [])
     if relation.kind == "view" and (told := VIEW_KEY_PATTERN.search(about)):
         about, key = about[: told.start()], told[1].split(", ")
     nulls = optional.get(relation.full_name, [])
     said = _parse_meanings(about, relation.arguments) if relation.kind == "function" else {}
     columns = tuple(
-        Column(name, _shorten_type(kind), name in nulls, meaning or said.get(name, "")) for name, (kind, meaning) in relation.columns.items()
+        Column(name, _shorten_type(kind), name in nulls, meaning or said.get(name, ""))
+        for name, (kind, meaning) in relation.columns.items()
     )
     arguments = _format_arguments(functions[relation.full_name][1]) if relation.kind == "function" else ""
     reads = () if relation.kind == "table" else find_tables(relation.full_name)
@@ -139,7 +155,10 @@ def _build_entry(relation: Relation, keys: Mapping[str, list[str]], optional: Ma
 
 def _parse_meanings(about: str, arguments: Collection[str]) -> Mapping[str, str]:
     """What a function's comment says of names that are no arguments of it, each as a sentence."""
-    pairs = [(re.split(", | and ", names), f"{meaning[0].upper()}{meaning[1:]}.") for names, meaning in MEANING_PATTERN.findall(about)]
+    pairs = [
+        (re.split(", | and ", names), f"{meaning[0].upper()}{meaning[1:]}.")
+        for names, meaning in MEANING_PATTERN.findall(about)
+    ]
     return {name: meaning for names, meaning in pairs for name in names if name not in arguments}
 
 
@@ -147,15 +166,18 @@ def _add_meanings(entry: Entry, known: Mapping[str, Entry]) -> Entry:
     if entry.kind != "function":
         return entry
     said = {column.name: column.meaning for name in entry.sources if name in known for column in known[name].columns}
-    return replace(entry, columns=tuple(replace(column, meaning=column.meaning or said.get(column.name, "")) for column in entry.columns))
+    return replace(
+        entry,
+        columns=tuple(replace(column, meaning=column.meaning or said.get(column.name, "")) for column in entry.columns),
+    )
 
 
 def _format_arguments(arguments: str) -> str:
     """Arguments as one writes them: without what is only told, and without the types of defaults."""
     taken = [part.removeprefix("INOUT ") for part in arguments.split(", ") if not part.startswith("OUT ")]
-    return re.sub(r"('[^']*'|NULL)::[a-z ]+", lambda found: found[1].replace("NULL", "null"), _shorten_type(", ".join(taken))).replace(
-        " DEFAULT ", " default "
-    )
+    return re.sub(
+        r"('[^']*'|NULL)::[a-z ]+", lambda found: found[1].replace("NULL", "null"), _shorten_type(", ".join(taken))
+    ).replace(" DEFAULT ", " default ")
 
 
 def _shorten_type(kind: str) -> str:

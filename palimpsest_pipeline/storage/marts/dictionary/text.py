@@ -49,7 +49,10 @@ def render_dictionary(entries: Sequence[Entry], guards: Mapping[str, Guards]) ->
         members = list(group)
         parts.append(f"## Schema `{schema}`\n\n{SCHEMA_DESCRIPTIONS[schema]}\n")
         parts.append(
-            _render_table(("", "What it is"), [(_render_link(entry.full_name, known), _take_first_sentence(entry.comment)) for entry in members])
+            _render_table(
+                ("", "What it is"),
+                [(_render_link(entry.full_name, known), _take_first_sentence(entry.comment)) for entry in members],
+            )
         )
         parts += [_render_section(entry, guards.get(entry.full_name, Guards()), known) for entry in members]
     return "\n".join(parts)
@@ -73,7 +76,12 @@ def _render_section(entry: Entry, guards: Guards, known: set[str]) -> str:
         lines.append("")
     if [column.name for column in entry.columns] == [""]:
         return "\n".join([*lines, f"Returns `{entry.columns[0].type}`.", ""])
-    return "\n".join([*lines, _render_table(("Column", "Type", "Unit", "Meaning"), [_render_column(column) for column in entry.columns])])
+    return "\n".join(
+        [
+            *lines,
+            _render_table(("Column", "Type", "Unit", "Meaning"), [_render_column(column) for column in entry.columns]),
+        ]
+    )
 
 
 def _render_column(column: Column) -> tuple[str, ...]:
