@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .notebook import Data
     from .settings import Settings
 
-# Polars' allocator gives freed pages back after half a second and has them zeroed again for the next segment: a fifth of a capture's CPU time.
-# It reads this when polars is first imported.
+# Polars' allocator gives freed pages back after half a second and has them zeroed again for the next segment: a fifth
+# of a capture's CPU time. It reads this when polars is first imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
 
 

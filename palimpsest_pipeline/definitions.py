@@ -1,4 +1,6 @@
-"""Dagster's entry point: gathers the assets, checks, jobs, schedules and sensors of `defs`, and applies the policy that holds for all assets."""
+"""Dagster's entry point: gathers the assets, checks, jobs, schedules and sensors of `defs`, and applies the policy
+that holds for all assets.
+"""
 
 import dagster as dg
 

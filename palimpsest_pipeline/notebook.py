@@ -1,14 +1,13 @@
 """The notebook's door: every mart, every analysts' view and the history of prices as Polars frames, in one line each.
 
-    import palimpsest_pipeline
-    data = palimpsest_pipeline.connect()              # as the settings say; or a Postgres URL, or the place of an export
-    data.tables                                       # what can be read
-    data.price_comparison(sr_id=61301159, columns=["outcome_key", "platform", "diff_rel"])
-    data.prices(61301159, at="2026-06-26T19:00Z")     # every price as it stood
-    data.changes(61301159)                            # every change there was
-    data.export().filter(...).collect()               # the exported days, lazily
+    import palimpsest_pipeline data = palimpsest_pipeline.connect()              # as the settings say; or a Postgres
+    URL, or the place of an export data.tables                                       # what can be read
+    data.price_comparison(sr_id=61301159, columns=["outcome_key", "platform", "diff_rel"]) data.prices(61301159,
+    at="2026-06-26T19:00Z")     # every price as it stood data.changes(61301159)                            # every
+    change there was data.export().filter(...).collect()               # the exported days, lazily
 
-Belongs here: where to read, and how a person asks. Does not: what any table holds (`storage`, `sql/views`). Reads only; writes nowhere.
+Belongs here: where to read, and how a person asks. Does not: what any table holds (`storage`, `sql/views`). Reads only;
+writes nowhere.
 """
 
 import atexit
@@ -60,11 +59,13 @@ def connect(
 ) -> "Data":
     """Open what the pipeline holds for reading.
 
-    `place`: a Postgres URL (of any role: it sees what the role may read), or the folder or URL of an export, which is read without Postgres. None:
-    what the settings of the environment say; the embedded server is started if it does not run, and stopped by whoever used it last. `export`: where
-    days that have left Postgres are, if not where the settings say. `settings`: instead of those of the environment.
+    `place`: a Postgres URL (of any role: it sees what the role may read), or the folder or URL of an export, which is
+    read without Postgres. None: what the settings of the environment say; the embedded server is started if it does not
+    run, and stopped by whoever used it last. `export`: where days that have left Postgres are, if not where the
+    settings say. `settings`: instead of those of the environment.
 
-    Raises what says why it cannot be opened: SettingsError, DatabaseUrlError, DatabaseUnreachable, ArchiveError, SchemaOutOfDate.
+    Raises what says why it cannot be opened: SettingsError, DatabaseUrlError, DatabaseUnreachable, ArchiveError,
+    SchemaOutOfDate.
     """
     settings = settings or load_settings()
     with ExitStack() as opening:
@@ -85,10 +86,11 @@ def connect(
 
 
 class Data:
-    """Everything that can be read; made by `connect`. `tables` names the marts and views: each is called for its rows, as `data.match_rates()`.
+    """Everything that can be read; made by `connect`. `tables` names the marts and views: each is called for its rows,
+    as `data.match_rates()`.
 
-    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text; `write_csv` and `write_excel` write them
-    (`Rows`). Also a context manager.
+    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text; `write_csv` and
+    `write_excel` write them (`Rows`). Also a context manager.
     """
 
     def __init__(self, database: Database | None, archive: Archive, clock: Clock, opened: ExitStack) -> None:
@@ -103,7 +105,10 @@ class Data:
 
     @property
     def tables(self) -> pl.DataFrame:
-        """What can be read by name: name, schema, kind (table, view, function), what it is. Of an export alone: nothing, it has `export()`."""
+        """What can be read by name: name, schema, kind (table, view, function), what it is.
+
+        Of an export alone: nothing, it has `export()`.
+        """
         schema = {"name": pl.String, "schema": pl.String, "kind": pl.String, "about": pl.String}
         return pl.DataFrame(
             [(r.name, r.schema, r.kind, r.comment) for r in self._relations.values()], schema=schema, orient="row"
@@ -122,11 +127,13 @@ class Data:
         max_age: timedelta = MAX_ANSWER_AGE,
         all_listings: bool = False,
     ) -> Rows:
-        """Every price of fixtures as it stood at an instant (`storage.odds.reader.PRICES_SCHEMA`), by each platform's last answer up to then.
+        """Every price of fixtures as it stood at an instant (`storage.odds.reader.PRICES_SCHEMA`), by each platform's
+        last answer up to then.
 
-        `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose last answer is older than
-        `max_age` has no rows; of an export alone, one that answered last before its first day. Raises ArchiveError when a day that is needed is
-        nowhere. Of several listings of one platform the one that speaks for it counts, unless `all_listings`.
+        `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose
+        last answer is older than `max_age` has no rows; of an export alone, one that answered last before its first
+        day. Raises ArchiveError when a day that is needed is nowhere. Of several listings of one platform the one that
+        speaks for it counts, unless `all_listings`.
         """
         instant = self._find_last_instant() if at is None else _parse_instant(at)
         with self._open_history() as layers:
@@ -136,11 +143,11 @@ class Data:
     def changes(
         self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False
     ) -> Rows:
-        """Each change of a price or state of fixtures, once (`storage.odds.reader.PRICE_CHANGES_SCHEMA`), on UTC days in Postgres and in the export
-        alike.
+        """Each change of a price or state of fixtures, once (`storage.odds.reader.PRICE_CHANGES_SCHEMA`), on UTC days
+        in Postgres and in the export alike.
 
-        None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings` as in `prices`. Raises
-        ArchiveError when one of the days is nowhere.
+        None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings`
+        as in `prices`. Raises ArchiveError when one of the days is nowhere.
         """
         ids = _list_ids(sr_id)
         if first_day is None or last_day is None:
@@ -153,8 +160,8 @@ class Data:
     def export(
         self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """The exported days, lazily (`storage.archive.named_export.NAMED_PRICES_SCHEMA`): one row an outcome and change, with names. Of some fixtures, or
-        everything.
+        """The exported days, lazily (`storage.archive.named_export.NAMED_PRICES_SCHEMA`): one row an outcome and
+        change, with names. Of some fixtures, or everything.
 
         Of every listing: `filter("is_primary")` leaves the one that speaks for its platform.
         """
@@ -281,11 +288,13 @@ class Readable:
         whole: bool = False,
         **given: Any,
     ) -> Rows:
-        """Its rows, all of them unless they are narrowed; Postgres does the narrowing. More than MOST_ROWS are read only with `whole`.
+        """Its rows, all of them unless they are narrowed; Postgres does the narrowing. More than MOST_ROWS are read
+        only with `whole`.
 
-        `where`: a condition in SQL. `columns`: these only. `limit`: the first so many. Further: arguments of a function, and columns with the value
-        that their rows shall have, or a list of values: `platform="bet9ja"`, `sr_id=[1, 2]`.
-        Raises TooManyRows, UnknownName (of a `market_key` too that neither the vocabulary nor these rows have), and what Postgres raises.
+        `where`: a condition in SQL. `columns`: these only. `limit`: the first so many. Further: arguments of a
+        function, and columns with the value
+        that their rows shall have, or a list of values: `platform="bet9ja"`, `sr_id=[1, 2]`. Raises TooManyRows,
+        UnknownName (of a `market_key` too that neither the vocabulary nor these rows have), and what Postgres raises.
         """
         bounded = limit is None and not whole
         with self._data._open_session() as conn:

@@ -1,7 +1,7 @@
 """Every knob, with its unit in its name, from the environment (`PALIMPSEST_*`), a `.env` file, or the defaults here.
 
-Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets are never printed: `masked()` is what people see.
-Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
+Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets are never printed: `masked()` is what
+people see. Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
 """
 
 import io
@@ -109,7 +109,10 @@ DOTENV_FILE: Final = ".env"
 SERVICE_ADDRESS_PATTERN: Final = re.compile(r"(tcp|udp|sctp)://.+")
 """What Kubernetes writes into the variable NAME_PORT of every container for a service of that name."""
 UNMASKED_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
-"""Words of our own messages. A password that is one of them stays visible: hiding it would spoil the messages and protect nothing."""
+"""Words of our own messages.
+
+A password that is one of them stays visible: hiding it would spoil the messages and protect nothing.
+"""
 DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
     FreshnessFamily.DISCOVERY: (100, 190),
     FreshnessFamily.ODDS: (100, 190),
@@ -117,7 +120,9 @@ DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
     FreshnessFamily.FIXTURE_LIFE: (180, 720),
     FreshnessFamily.EXPORT: (27 * 60, 51 * 60),
 }
-"""Ages in minutes: a full cycle an hour, which takes most of half an hour, is in time; so is what is done once an hour, or once a day."""
+"""Ages in minutes: a full cycle an hour, which takes most of half an hour, is in time; so is what is done once an
+hour, or once a day.
+"""
 
 
 class PlatformSettings(BaseModel):
@@ -436,7 +441,9 @@ class Settings(BaseSettings):
     @field_validator("ui_port", "embedded_port", mode="before")
     @classmethod
     def _ignore_addresses_of_services(cls, given: Any, info: ValidationInfo) -> Any:
-        """Return the default for an address that Kubernetes sets, for example for a service named palimpsest-ui: no command would start with it."""
+        """Return the default for an address that Kubernetes sets, for example for a service named palimpsest-ui: no
+        command would start with it.
+        """
         is_address = isinstance(given, str) and SERVICE_ADDRESS_PATTERN.fullmatch(given) is not None
         return cls.model_fields[info.field_name or ""].default if is_address else given
 
@@ -553,7 +560,9 @@ class Settings(BaseSettings):
         return {name: _mask_value(name, value) for name, value in _iterate_values("PALIMPSEST", self)}
 
     def list_secrets(self) -> list[str]:
-        """Return what no text for people may show: secrets of these settings, and credentials of object stores in the environment."""
+        """Return what no text for people may show: secrets of these settings, and credentials of object stores in
+        the environment.
+        """
         databases = [
             url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None
         ]
@@ -568,7 +577,9 @@ class Settings(BaseSettings):
         return [secret for secret in found + list_store_secrets(os.environ) if secret.lower() not in UNMASKED_WORDS]
 
     def to_environment(self) -> dict[str, str]:
-        """Every setting as an environment variable, secrets included, for a process of our own that shall see these settings and no others."""
+        """Every setting as an environment variable, secrets included, for a process of our own that shall see these
+        settings and no others.
+        """
         return {name: _format_for_environment(value) for name, value in _iterate_values("PALIMPSEST", self)}
 
 
@@ -606,7 +617,8 @@ def _format_for_environment(value: Any) -> str:
 
 
 def mask_url(url: str, *, show_user: bool = True) -> str:
-    """Return `url` with its password and secret query values hidden, with `user=False` the user's name too; text that is no URL is all hidden.
+    """Return `url` with its password and secret query values hidden, with `user=False` the user's name too; text that
+    is no URL is all hidden.
 
     A name without a password is hidden as well: it may be a token.
     """
@@ -629,7 +641,10 @@ def mask_url(url: str, *, show_user: bool = True) -> str:
 
 
 def _identify_database(url: str) -> tuple[str, str, str]:
-    """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out. Of what is no URL, itself."""
+    """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out.
+
+    Of what is no URL, itself.
+    """
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
@@ -640,7 +655,10 @@ def _identify_database(url: str) -> tuple[str, str, str]:
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Return the settings of the environment and `.env`. Raises SettingsError that names each bad setting, or a line of the file that is wrong."""
+    """Return the settings of the environment and `.env`.
+
+    Raises SettingsError that names each bad setting, or a line of the file that is wrong.
+    """
     dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
         return Settings(**overrides)
@@ -695,7 +713,10 @@ def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
 
 
 def _parse_dotenv(file: Path) -> list[Binding]:
-    """Return the statements of the file; none without a file. Raises SettingsError that names the line of the first one that cannot be read."""
+    """Return the statements of the file; none without a file.
+
+    Raises SettingsError that names the line of the first one that cannot be read.
+    """
     if not file.is_file():
         return []
     try:

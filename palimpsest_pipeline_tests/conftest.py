@@ -15,8 +15,9 @@ pytest_plugins = [
     "palimpsest_pipeline_tests.fixtures.in_process",
 ]
 
-# Where no bytecode may be written, as in many containers, each process that a test starts compiles all that it imports: half of its start.
-# The tests write it to a folder of their own, and nothing beside a source. Workers and processes inherit the environment.
+# Where no bytecode may be written, as in many containers, each process that a test starts compiles all that it imports:
+# half of its start. The tests write it to a folder of their own, and nothing beside a source. Workers and processes
+# inherit the environment.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"]

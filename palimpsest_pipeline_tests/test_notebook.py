@@ -1,4 +1,6 @@
-"""What a notebook opens in one line: tables and views under their names, the history of hot and cold days, and an export without Postgres."""
+"""What a notebook opens in one line: tables and views under their names, the history of hot and cold days, and an
+export without Postgres.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -343,7 +345,9 @@ def test_a_folder_whose_name_begins_like_a_url_is_a_folder(
 
 @pytest.mark.parametrize("file", sorted((sql_dir() / "queries").glob("*.sql")), ids=lambda file: file.stem)
 def test_every_example_query_is_read_as_it_is_written(world: World, file: Path) -> None:
-    """What they answer is tested on a world that has it; here some find no fixture to ask about, and say so when they have been understood."""
+    """What they answer is tested on a world that has it; here some find no fixture to ask about, and say so when
+    they have been understood.
+    """
     with palimpsest_pipeline.connect(world.hot) as hot, suppress(psycopg.errors.NoDataFound):
         assert hot.sql(file.read_text()).width
 

@@ -35,7 +35,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(installed: Path, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A command of the installed package, with the dependencies of this environment and none of the checkout's files."""
+    """A command of the installed package, with the dependencies of this environment and none of the checkout's
+    files.
+    """
     settings = {
         name: value for name, value in os.environ.items() if not name.startswith(("PALIMPSEST_", "DAGSTER_", "PYTHON"))
     }

@@ -98,7 +98,10 @@ TEXT_COLUMNS = ("platform", "status")
 """... that hold no numbers."""
 
 RUN_MODULES = ("dagster", "dagster_postgres")
-"""What commands that execute runs need when the database is up: it takes seconds to import. Our definitions cannot be among it: see `run_live_job`."""
+"""What commands that execute runs need when the database is up: it takes seconds to import.
+
+Our definitions cannot be among it: see `run_live_job`.
+"""
 
 DayOption = Annotated[
     str | None,
@@ -137,7 +140,9 @@ def settings(as_json: JsonOption = False) -> None:
 
 
 def warn_about_source_conflict(settings: Settings) -> None:
-    """Print a warning when the settings lead to simulated platforms and the home folder holds real data, or the reverse."""
+    """Print a warning when the settings lead to simulated platforms and the home folder holds real data, or the
+    reverse.
+    """
     from palimpsest_pipeline.pipeline.data_source import describe_conflict, read_noted_source
 
     source = read_noted_source(settings.home)
@@ -206,7 +211,10 @@ def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Pa
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
-    """The real thing: database, schema, Dagster's code server, UI and daemon, in the foreground. Scraping is off until `palimpsest cadence on`."""
+    """The real thing: database, schema, Dagster's code server, UI and daemon, in the foreground.
+
+    Scraping is off until `palimpsest cadence on`.
+    """
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
     from palimpsest_pipeline.operate.serve.service_record import check_not_serving, check_port
 
@@ -228,9 +236,11 @@ def down(
     ] = 30,
     now: Annotated[bool, typer.Option("--now", help="Ask runs under way to end at once.")] = False,
 ) -> None:
-    """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled: what had arrived is kept.
+    """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled:
+    what had arrived is kept.
 
-    Queued runs stay queued for the next `up`. A command in another terminal keeps running, as does its server: `down` names it and exits with 1.
+    Queued runs stay queued for the next `up`. A command in another terminal keeps running, as does its server: `down`
+    names it and exits with 1.
     """
     from palimpsest_pipeline.operate.demo import locate_demo_home
     from palimpsest_pipeline.operate.serve.down import stop_home
@@ -251,7 +261,10 @@ def down(
 def worker(
     concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time, each in a process of its own.")] = 2,
 ) -> None:
-    """Execute runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out. Ctrl-C or SIGTERM: no new ones; a second one ends those under way."""
+    """Execute runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out.
+
+    Ctrl-C or SIGTERM: no new ones; a second one ends those under way.
+    """
     from palimpsest_pipeline.defs.instance import prepare_instance
     from palimpsest_pipeline.operate import celery_workers
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
@@ -357,7 +370,10 @@ def scrape(day: DayOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: JsonOption = False) -> None:
-    """Refresh given fixtures now, all platforms at once. Ids that no platform is known to list are named, and the others done."""
+    """Refresh given fixtures now, all platforms at once.
+
+    Ids that no platform is known to list are named, and the others done.
+    """
     from palimpsest_pipeline.domain.enums import RunStatus
 
     with open_pipeline(modules_to_preload=RUN_MODULES) as found:
@@ -403,7 +419,10 @@ def backfill(
     ] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Derive core and mart of past hours from what was landed. Hours already up to date are left alone; interrupted, it goes on when called again."""
+    """Derive core and mart of past hours from what was landed.
+
+    Hours already up to date are left alone; interrupted, it goes on when called again.
+    """
     from palimpsest_pipeline.domain.instants import Clock
     from palimpsest_pipeline.operate.databases import upgrade_schema
     from palimpsest_pipeline.runtime.progress import open_terminal
@@ -419,7 +438,8 @@ def backfill(
     )
     with open_pipeline(modules_to_preload=RUN_MODULES) as found, open_terminal() as console:
         upgrade_schema(found)
-        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles
+        # it.
         from palimpsest_pipeline.defs.instance import open_instance
         from palimpsest_pipeline.operate.backfill import backfill as replay
         from palimpsest_pipeline.pipeline.replay_plan import plan_hours
@@ -445,7 +465,9 @@ def backfill(
 
 
 def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, console: Console) -> None:
-    """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as lines."""
+    """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as
+    lines.
+    """
     from palimpsest_pipeline.operate.backfill.backfill import list_lost_cycles
 
     told = {
@@ -507,7 +529,10 @@ def _format_headings(frame: Any) -> Any:
 
 @app.command()
 def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
-    """Print the latest coverage and match rates. A CSV file holds the coverage by tournament, an Excel file both tables."""
+    """Print the latest coverage and match rates.
+
+    A CSV file holds the coverage by tournament, an Excel file both tables.
+    """
     from palimpsest_pipeline.operate.databases import require_schema
     from palimpsest_pipeline.storage.marts import mart_reader
 
@@ -579,7 +604,10 @@ def doctor(
     platforms: Annotated[bool, typer.Option("--platforms", help="Ask each platform's address once, too.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for what commonly goes wrong, and say how to mend it. Starts nothing; exit code 1 when something is wrong."""
+    """Look for what commonly goes wrong, and say how to mend it.
+
+    Starts nothing; exit code 1 when something is wrong.
+    """
     from palimpsest_pipeline.operate.doctor import run_doctor
 
     findings = run_doctor(load_settings(), platforms=platforms)
@@ -620,7 +648,9 @@ def main() -> None:
 
 
 def run_command() -> None:
-    """Execute the command: a PalimpsestError becomes one line and exit code 1; Ctrl-C is 130; anything else is a bug and shows its traceback."""
+    """Execute the command: a PalimpsestError becomes one line and exit code 1; Ctrl-C is 130; anything else is a bug
+    and shows its traceback.
+    """
     log_to_terminal()
     with suppress(SettingsError):  # the command itself says what is wrong with them
         os.umask(int(load_settings().umask, 8))

@@ -1,4 +1,5 @@
-"""The commands `palimpsest compare` and `palimpsest gaps`: home beside its competitors on one fixture, now or as of an instant.
+"""The commands `palimpsest compare` and `palimpsest gaps`: home beside its competitors on one fixture, now or as of an
+instant.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -37,7 +38,8 @@ def compare(
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
 ) -> None:
-    """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all together are an arbitrage.
+    """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all
+    together are an arbitrage.
 
     They are those of each platform's last answer up to the instant, before the kickoff. In `--json` the columns of
     palimpsest.compared_prices, without names for people.

@@ -1,4 +1,6 @@
-"""How every command speaks and is spoken to: results on standard output, all else on standard error, tables for people, JSON for scripts."""
+"""How every command speaks and is spoken to: results on standard output, all else on standard error, tables for
+people, JSON for scripts.
+"""
 
 import os
 import shlex
@@ -31,7 +33,9 @@ def say(message: str) -> None:
 
 
 def format_command(arguments: str, home: Path) -> str:
-    """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same folder."""
+    """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same
+    folder.
+    """
     command = (
         "uv run palimpsest" if "UV" in os.environ else "palimpsest"
     )  # uv sets UV for what it runs; elsewhere the command is not on the PATH
@@ -46,7 +50,9 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 
 def escape_markup(text: str, kept_characters: str = "") -> str:
-    """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name must not begin a new line."""
+    """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name
+    must not begin a new line.
+    """
     return escape_controls(text, kept_characters).replace("[", "\\[")
 
 
@@ -59,7 +65,10 @@ def parse_day(text: str) -> date:
 
 
 def parse_hour(text: str) -> datetime:
-    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour). Raises typer.BadParameter."""
+    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour).
+
+    Raises typer.BadParameter.
+    """
     for pattern in ("%Y-%m-%d-%H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%MZ", "%Y-%m-%d"):
         try:
             return datetime.strptime(text, pattern).replace(tzinfo=UTC, minute=0)
@@ -71,8 +80,8 @@ def parse_hour(text: str) -> datetime:
 def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
     """Return the first and the last UTC hour of a range, both included, each given as for `parse_hour`.
 
-    A day as `last` means all of its hours; for today, the hours that have begun. Raises typer.BadParameter when the range is reversed or ends in
-    the future.
+    A day as `last` means all of its hours; for today, the hours that have begun. Raises typer.BadParameter when the
+    range is reversed or ends in the future.
     """
     begin, end, current = parse_hour(first), parse_hour(last), now.replace(minute=0, second=0, microsecond=0)
     if ":" not in last and end <= current:

@@ -20,7 +20,8 @@ db_app = typer.Typer(no_args_is_help=True, help="The database schema, and who ma
 
 @db_app.command()
 def upgrade() -> None:
-    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for `dagster dev`.
+    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for
+    `dagster dev`.
 
     Tells how long it took, and what room our database takes since and took before.
     """
@@ -87,7 +88,10 @@ def url(
         bool, typer.Option("--analyst", help="That of the read-only role, whose password is not known here.")
     ] = False,
 ) -> None:
-    """Print the database's address, password included, for psql and other clients. An embedded server must be running."""
+    """Print the database's address, password included, for psql and other clients.
+
+    An embedded server must be running.
+    """
     from palimpsest_pipeline.pipeline import analyst_role
     from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 
@@ -111,8 +115,9 @@ def url(
 def roles() -> None:
     """Make the read-only role of analysts, or bring its rights up to date: it reads the marts and the analysts' views.
 
-    As far as the pipeline's user may forbid it, nobody makes temporary tables or large objects in our database, nor enters Dagster's, but who owns
-    it or was granted it. Says what the role may do besides reading. Exit code 3 when an administrator has to forbid some of it.
+    As far as the pipeline's user may forbid it, nobody makes temporary tables or large objects in our database, nor
+    enters Dagster's, but who owns it or was granted it. Says what the role may do besides reading. Exit code 3 when an
+    administrator has to forbid some of it.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.analyst_role import enforce_analyst_access
@@ -152,7 +157,10 @@ def dictionary(
         bool, typer.Option("--check", help="Write nothing; exit code 1 when the file is out of date.")
     ] = False,
 ) -> None:
-    """Write `sql/DICTIONARY.md` of this checkout, from the comments of tables, views and columns. Makes a database of its own meanwhile."""
+    """Write `sql/DICTIONARY.md` of this checkout, from the comments of tables, views and columns.
+
+    Makes a database of its own meanwhile.
+    """
     from palimpsest_pipeline.operate.data_dictionary import build_dictionary, locate_dictionary
 
     file = locate_dictionary()

@@ -1,4 +1,7 @@
-"""The options `--csv FILE` and `--xlsx FILE` of the commands that print tables. The files hold the same rows as `--json`."""
+"""The options `--csv FILE` and `--xlsx FILE` of the commands that print tables.
+
+The files hold the same rows as `--json`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +25,8 @@ MAX_EXCEL_ROWS: Final = 1_048_575
 
 
 def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Path | None) -> bool:
-    """Write the first of `tables` as CSV, and each of them as a worksheet of its name. Return whether the user asked for a file.
+    """Write the first of `tables` as CSV, and each of them as a worksheet of its name. Return whether the user asked
+    for a file.
 
     Raises typer.Exit when a file cannot be written, or a table has more rows than a worksheet.
     """

@@ -27,7 +27,8 @@ def landing_import(
 ) -> None:
     """Add recorded payloads to the landing. What is there already is not added twice.
 
-    Days before the first day of the installation become part of it, which Dagster's running servers do not notice by themselves.
+    Days before the first day of the installation become part of it, which Dagster's running servers do not notice by
+    themselves.
     """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.landing import import_payloads
@@ -61,7 +62,10 @@ def landing_import(
 
 @landing_app.command("ls")
 def landing_ls(as_json: JsonOption = False) -> None:
-    """List the landed cycles, with what they take on disk; then what an answer takes, by platform. A cycle that cannot be read is named."""
+    """List the landed cycles, with what they take on disk; then what an answer takes, by platform.
+
+    A cycle that cannot be read is named.
+    """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.pipeline.context import Pipeline
     from palimpsest_pipeline.pipeline.upkeep.disk_usage import summarise_answers
@@ -105,9 +109,11 @@ def landing_ls(as_json: JsonOption = False) -> None:
 
 @landing_app.command("rescan")
 def landing_rescan(as_json: JsonOption = False) -> None:
-    """Rebuild the database's record of the landed cycles: read every manifest, and name the cycles that cannot be read or lack segments.
+    """Rebuild the database's record of the landed cycles: read every manifest, and name the cycles that cannot be read
+    or lack segments.
 
-    The pipeline keeps this record up to date. Run this after you removed or restored files of the landing by hand. Exit code 3: a cycle is damaged.
+    The pipeline keeps this record up to date. Run this after you removed or restored files of the landing by hand. Exit
+    code 3: a cycle is damaged.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
@@ -130,7 +136,10 @@ def landing_rescan(as_json: JsonOption = False) -> None:
 
 @landing_app.command("compact")
 def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
-    """Put the answers of each hour that is over into one file per platform. Every answer stays readable, also meanwhile."""
+    """Put the answers of each hour that is over into one file per platform.
+
+    Every answer stays readable, also meanwhile.
+    """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import compact_landing
@@ -180,7 +189,10 @@ def landing_expire(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the hours whose time is over: those that are fully derived, and whose days are exported. The others stay, and say why."""
+    """Remove the hours whose time is over: those that are fully derived, and whose days are exported.
+
+    The others stay, and say why.
+    """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import expire_landing
 

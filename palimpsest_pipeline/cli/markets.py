@@ -1,4 +1,5 @@
-"""The `palimpsest markets` commands, for those who keep the vocabulary: look a market up, and see what it does not know.
+"""The `palimpsest markets` commands, for those who keep the vocabulary: look a market up, and see what it does not
+know.
 
 Exit codes as in `cli/__main__.py`; `audit` ends with 3 when something given could not be read.
 """
@@ -149,7 +150,8 @@ def audit(
 ) -> None:
     """How much of what platforms sell the vocabulary knows, and what it does not.
 
-    An occurrence is one (event, market, line); of a landing, the newest book of every listing counts. Comparable: at least two platforms sell it.
+    An occurrence is one (event, market, line); of a landing, the newest book of every listing counts. Comparable: at
+    least two platforms sell it.
     """
     from palimpsest_pipeline.markets.audit_occurrences import count_by_platform, rank_unmapped
     from palimpsest_pipeline.pipeline.context import Pipeline

@@ -32,7 +32,8 @@ def cadence(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Switch on, or off, what asks platforms by itself: the schedule of full cycles and the sensor of those before kickoff. Needs `palimpsest up`.
+    """Switch on, or off, what asks platforms by itself: the schedule of full cycles and the sensor of those before
+    kickoff. Needs `palimpsest up`.
 
     It stays as it is over `down` and `up`. Off lets runs that are under way go on.
     """
@@ -80,10 +81,11 @@ def slots(
     hours: Annotated[float, typer.Option(min=0.1, max=24 * 30, help="How far to look back, hours.")] = 24,
     as_json: JsonOption = False,
 ) -> None:
-    """List lost slots of the kickoff cadence by fixture and stretch: a fixture was due and not asked, or no platform answered.
+    """List lost slots of the kickoff cadence by fixture and stretch: a fixture was due and not asked, or no platform
+    answered.
 
-    Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the first slot that was
-    asked for in this time or in the 24 hours before it.
+    Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the
+    first slot that was asked for in this time or in the 24 hours before it.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
@@ -142,7 +144,9 @@ def alerts(
     hours: Annotated[float, typer.Option(min=0, help="Also those that were over at most so long ago, hours.")] = 24,
     as_json: JsonOption = False,
 ) -> None:
-    """List the troubles of jobs and checks that last, then those that were over lately, as the sensor `alerts` tells of them."""
+    """List the troubles of jobs and checks that last, then those that were over lately, as the sensor `alerts` tells
+    of them.
+    """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.monitoring.alert_message import describe_duration, to_fields
     from palimpsest_pipeline.storage.ledger.alerts import read_recent_alerts

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.context import Pipeline
 
 MAX_ANSWER_AGE: Final = timedelta(hours=24)
-"""A platform whose last answer is older says nothing: what it held up to a day ago may still be asked for by an earlier instant."""
+"""A platform whose last answer is older says nothing: what it held up to a day ago may still be asked for by an
+earlier instant.
+"""
 INACTIVE_MARK: Final = "*"
 
 prices_app = typer.Typer()

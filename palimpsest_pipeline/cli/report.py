@@ -23,7 +23,9 @@ def report(
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the coverage page: one HTML file with the newest coverage, trends and prices, which asks nobody for anything when it is opened."""
+    """Write the coverage page: one HTML file with the newest coverage, trends and prices, which asks nobody for
+    anything when it is opened.
+    """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.coverage_page import PageNotWrittenError, write_page
 

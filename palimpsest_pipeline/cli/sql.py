@@ -28,7 +28,8 @@ def sql(
         bool, typer.Option("--analyst", help="Connect as the read-only role, which cannot change anything.")
     ] = False,
 ) -> None:
-    """Open psql on the database. psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5" --csv`.
+    """Open psql on the database. psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5"
+    --csv`.
 
     When the embedded server does not run, this command starts it, and stops it when psql ends.
     """
@@ -47,7 +48,10 @@ def sql(
 
 
 def _build_psql_environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
-    """Return the variables of libpq that tell psql its database. Other users of the machine could read a password in its arguments."""
+    """Return the variables of libpq that tell psql its database.
+
+    Other users of the machine could read a password in its arguments.
+    """
     from palimpsest_pipeline.pipeline import analyst_role
     from palimpsest_pipeline.storage.db.connection import build_libpq_environment
 

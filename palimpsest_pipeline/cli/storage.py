@@ -41,7 +41,8 @@ def export(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write days of the odds history as Parquet. Without days: those in Postgres that are over and not exported, or changed since.
+    """Write days of the odds history as Parquet. Without days: those in Postgres that are over and not exported, or
+    changed since.
 
     What is written is read back and compared before readers see it. Days exported as they are now are left alone.
     """
@@ -54,7 +55,8 @@ def export(
         raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
     with open_databases(load_settings()) as found:
         upgrade_schema(found)
-        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles
+        # it.
         from palimpsest_pipeline.operate.export_days import export_days
 
         if adopt_root:

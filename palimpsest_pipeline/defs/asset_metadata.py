@@ -1,4 +1,6 @@
-"""Metadata of assets: column schemas from the tables' own definition, and the same names for the same figures everywhere."""
+"""Metadata of assets: column schemas from the tables' own definition, and the same names for the same figures
+everywhere.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -35,8 +37,8 @@ def build_table_metadata(
 ) -> dict[str, object]:
     """Return the definition metadata of an asset that writes the rows of `table`, and of the tables `also`.
 
-    `columns`: tables whose rows another asset writes, and which of their columns this one changes. The metadata names the analysts' views that read
-    the tables.
+    `columns`: tables whose rows another asset writes, and which of their columns this one changes. The metadata names
+    the analysts' views that read the tables.
     """
     found: dict[str, object] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
     changed = [f"{name} ({', '.join(names)})" for name, names in (changed_columns or {}).items()]
@@ -48,7 +50,9 @@ def build_table_metadata(
 
 
 def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
-    """Return the tables that an asset declares to write, each with the columns that it changes, or `*` for whole rows."""
+    """Return the tables that an asset declares to write, each with the columns that it changes, or `*` for whole
+    rows.
+    """
     written: dict[str, set[str]] = {}
     if TABLE_NAME_KEY in spec.metadata:
         written[str(spec.metadata[TABLE_NAME_KEY])] = {"*"}
@@ -59,7 +63,9 @@ def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
 
 
 def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:
-    """Materialization metadata: row count and key figures as plain numbers, which plot by partition, and plots of our own. None is left out."""
+    """Materialization metadata: row count and key figures as plain numbers, which plot by partition, and plots of
+    our own. None is left out.
+    """
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 
@@ -69,7 +75,8 @@ def stringify_values(numbers: Mapping[str, object]) -> dict[str, object]:
 
 
 def draw_sparkline(times_s: Sequence[float]) -> str | None:
-    """How many of these instants there were per second, over time, as one line of text: `▂▅█▇▁ up to 40.5/s, 2.0 s a block`. None without two.
+    """How many of these instants there were per second, over time, as one line of text: `▂▅█▇▁ up to 40.5/s, 2.0 s a
+    block`. None without two.
 
     Plain text: Dagster shows it in the table of metadata itself, where longer Markdown becomes a link.
     """

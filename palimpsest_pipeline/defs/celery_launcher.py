@@ -1,6 +1,8 @@
-"""Dagster's launcher that hands each run to a Celery worker. Named in `dagster.yaml`; imported only where the extra `celery` is installed.
+"""Dagster's launcher that hands each run to a Celery worker. Named in `dagster.yaml`; imported only where the extra
+`celery` is installed.
 
-Belongs here: the Celery application that launcher and workers share, and the launcher. Does not: the worker's life, looking at the broker (`celery`).
+Belongs here: the Celery application that launcher and workers share, and the launcher. Does not: the worker's life,
+looking at the broker (`celery`).
 """
 
 from collections.abc import Mapping
@@ -19,8 +21,8 @@ DISABLED_BACKEND_URL: Final = "disabled://"
 """How a run ends is written to Dagster's storage by its own process, so the broker keeps no results."""
 CELERY_CONFIG: Final = {
     "task_ignore_result": True,
-    # A run that waits in one worker's hands could be executed by another one that is free. Acknowledged when it begins: a broker that hands a run
-    # out again would have it executed twice.
+    # A run that waits in one worker's hands could be executed by another one that is free. Acknowledged when it begins:
+    # a broker that hands a run out again would have it executed twice.
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,
     "task_acks_late": False,
@@ -54,8 +56,8 @@ def build_application(broker_url: str) -> Celery:
 
 
 class Launcher(CeleryRunLauncher):
-    """Hands runs to the workers (`palimpsest worker`) through the broker. Whether a run lives is told by its own signs of life, not by the broker:
-    one that was started anew has forgotten the runs that go on."""
+    """Hands runs to the workers (`palimpsest worker`) through the broker. Whether a run lives is told by its own signs
+    of life, not by the broker: one that was started anew has forgotten the runs that go on."""
 
     def __init__(self, broker: str, inst_data: Any = None) -> None:
         super().__init__(
@@ -87,7 +89,10 @@ class Launcher(CeleryRunLauncher):
         return False
 
     def terminate(self, run_id: str) -> bool:
-        """Ask the worker that executes the run to end it; one that is still with the broker is dropped. False when no worker was ever given it."""
+        """Ask the worker that executes the run to end it; one that is still with the broker is dropped.
+
+        False when no worker was ever given it.
+        """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:
             return False

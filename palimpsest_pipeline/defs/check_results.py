@@ -12,7 +12,10 @@ MAX_PARALLEL_RUNS: Final = 4
 
 
 def name_check(key: dg.AssetCheckKey) -> str:
-    """Return the name of a check in alerts and in ops.cycle_checks, e.g. `mart/coverage_fixture:classes_follow_the_platforms`."""
+    """Return the name of a check in alerts and in ops.cycle_checks, e.g.
+
+    `mart/coverage_fixture:classes_follow_the_platforms`.
+    """
     return f"{key.asset_key.to_user_string()}:{key.name}"
 
 
@@ -36,7 +39,8 @@ def find_last_evaluation(
 ) -> AssetCheckExecutionRecord | None:
     """Return the newest evaluation of a check in any run, of a partition when one is given.
 
-    Dagster sorts evaluations by when their run planned them. A long run plans its evaluation before a short one, and makes it after that.
+    Dagster sorts evaluations by when their run planned them. A long run plans its evaluation before a short one, and
+    makes it after that.
     """
     of = None if partition_key is None else PartitionKeyFilter(key=partition_key)
     found = instance.event_log_storage.get_asset_check_execution_history(

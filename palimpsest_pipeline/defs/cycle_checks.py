@@ -1,6 +1,8 @@
-"""Checks that judge cycles one by one. Each verdict is stored, so that a cycle is judged once, however many cycles its day has.
+"""Checks that judge cycles one by one. Each verdict is stored, so that a cycle is judged once, however many cycles its
+day has.
 
-Belongs here: selecting the cycles to judge, and combining their verdicts into the result of the day. Does not belong here: the rule of a check.
+Belongs here: selecting the cycles to judge, and combining their verdicts into the result of the day. Does not belong
+here: the rule of a check.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -46,9 +48,10 @@ def make_cycle_check(
 ) -> Callable[[Judge], dg.AssetChecksDefinition]:
     """Return a decorator that makes an asset check of a function that judges cycles.
 
-    The docstring of the function states the rule that must hold; it becomes the description of the check. `of`: schema and name of the product that
-    the check judges. The result of a day is an error when a cycle that this run judged has an error. A cycle of an earlier run that is still bad
-    makes it a warning, which blocks nothing and names the cycle until it is repaired.
+    The docstring of the function states the rule that must hold; it becomes the description of the check. `of`: schema
+    and name of the product that the check judges. The result of a day is an error when a cycle that this run judged has
+    an error. A cycle of an earlier run that is still bad makes it a warning, which blocks nothing and names the cycle
+    until it is repaired.
     """
 
     def decorate(judge: Judge) -> dg.AssetChecksDefinition:
@@ -93,7 +96,10 @@ def _judge_day(
 
 
 def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
-    """Return what a day's check result is. `judged`: the verdicts of this run; `bad`: all verdicts with violations on cycles of the day."""
+    """Return what a day's check result is.
+
+    `judged`: the verdicts of this run; `bad`: all verdicts with violations on cycles of the day.
+    """
     now = [verdict for verdict in verdicts if not verdict.has_passed]
     mine = {verdict.cycle_id for verdict in verdicts}
     earlier = [verdict for verdict in bad_verdicts if verdict.cycle_id not in mine]

@@ -16,7 +16,10 @@ DIRTY_DATES_CHECK = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
 CYCLE_ASSETS = dg.AssetSelection.groups("core", "mart") - FIXTURE_ASSETS - PRESENT_STATE_CHECKS
 """What is derived cycle by cycle."""
 DERIVED_ASSETS = CYCLE_ASSETS | FIXTURE_ASSETS - PRESENT_STATE_CHECKS
-"""`CYCLE_ASSETS` and the assets of current prices and alerts. A backfill derives those once, at its end, instead of once per day."""
+"""`CYCLE_ASSETS` and the assets of current prices and alerts.
+
+A backfill derives those once, at its end, instead of once per day.
+"""
 
 COVERAGE_PAGE_ASSET = dg.AssetSelection.assets(coverage_report)
 
@@ -35,14 +38,15 @@ ALL_FIXTURES_ASSETS = dg.AssetSelection.assets(
 )
 """What a cycle that asked for given fixtures can say nothing about."""
 
-# Without the checks of the mart, which take as long as the rest: the next replay of the day makes them on these rows too.
+# Without the checks of the mart, which take as long as the rest: the next replay of the day makes them on these rows
+# too.
 GIVEN_FIXTURES_SELECTION = (
     (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED_ASSETS - ALL_FIXTURES_ASSETS).without_checks()
     | PLATFORM_ANSWERS_CHECK
     | dg.AssetSelection.checks(history_equals_current)
 )
-"""Assets and checks of a run that asks for given fixtures only. When core contradicts itself in a cycle, nothing downstream is derived from it; the
-prices of the minutes before a kickoff are written by then."""
+"""Assets and checks of a run that asks for given fixtures only. When core contradicts itself in a cycle, nothing
+downstream is derived from it; the prices of the minutes before a kickoff are written by then."""
 
 refresh_job = dg.define_asset_job(
     "refresh",

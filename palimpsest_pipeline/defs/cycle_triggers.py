@@ -1,6 +1,7 @@
 """When cycles run: the schedule of full cycles, and the sensor of those before kickoff. Both are off until switched on.
 
-Belongs here: ticks, and why one asks for nothing. Does not: what the jobs select (`cycle_jobs.py`), judging slots (`pipeline/kickoff_slots.py`).
+Belongs here: ticks, and why one asks for nothing. Does not: what the jobs select (`cycle_jobs.py`), judging slots
+(`pipeline/kickoff_slots.py`).
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,9 @@ SLOT_TAG: Final = "palimpsest/slot"
 """Run tag that says which slot of the kickoff cadence a run is for."""
 KICKOFF_INTERVAL_S: Final = 30
 MAX_UNFINISHED_RUNS: Final = 2
-"""Runs of slots that may be under way or waiting: one derives what its last minute brought while the next one is at its first."""
+"""Runs of slots that may be under way or waiting: one derives what its last minute brought while the next one is at
+its first.
+"""
 MAX_RECENT_RUNS: Final = 50
 """Newest runs of slots that a tick looks at: those of hours."""
 
@@ -78,8 +81,8 @@ def request_full_cycle(
 def kickoff_sensor(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.SensorResult | dg.SkipReason:
-    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or was ended with its server,
-    while minutes of it are left. The cursor is the last slot asked for."""
+    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or
+    was ended with its server, while minutes of it are left. The cursor is the last slot asked for."""
     moment = CadenceMoment(
         pipeline.cadence,
         pipeline.clock.now(),
@@ -137,7 +140,10 @@ def kickoff_sensor(
 
 
 def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
-    """The last slot asked for. Without a cursor that can be read none: the run key keeps a slot from being run twice."""
+    """The last slot asked for.
+
+    Without a cursor that can be read none: the run key keeps a slot from being run twice.
+    """
     try:
         return read_cursor(context.cursor)
     except CursorUnreadable as unreadable:
@@ -146,7 +152,10 @@ def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
 
 
 def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
-    """The slot's newest run when it has failed, or was ended with its server. What somebody has cancelled otherwise stays so."""
+    """The slot's newest run when it has failed, or was ended with its server.
+
+    What somebody has cancelled otherwise stays so.
+    """
     newest = next(
         (record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None
     )

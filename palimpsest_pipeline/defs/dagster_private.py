@@ -1,7 +1,7 @@
 """Private names of Dagster that this project needs. No other module of the product imports a private name.
 
-They may change in any minor version of Dagster, so pyproject.toml pins its minor version. The comment above each group says why the names are needed,
-and which change in Dagster would make them unnecessary.
+They may change in any minor version of Dagster, so pyproject.toml pins its minor version. The comment above each group
+says why the names are needed, and which change in Dagster would make them unnecessary.
 """
 
 from typing import Final
@@ -11,11 +11,13 @@ from typing import Final
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
 # The state of schedules and sensors, since when a sensor is on, and which ticks have ended.
-# Ends with https://github.com/dagster-io/dagster/issues/12825 (a public interface for the state of schedules and sensors).
+# Ends with https://github.com/dagster-io/dagster/issues/12825 (a public interface for the state of schedules and
+# sensors).
 from dagster._core.scheduler.instigation import InstigatorState, SensorInstigatorData, TickStatus
 
-# The newest evaluation of a check, of one partition too. The public query for events knows neither the check nor the partition of an evaluation.
-# Ends with the interface of partitioned checks, https://github.com/dagster-io/dagster/issues/17005.
+# The newest evaluation of a check, of one partition too. The public query for events knows neither the check nor the
+# partition of an evaluation. Ends with the interface of partitioned checks,
+# https://github.com/dagster-io/dagster/issues/17005.
 from dagster._core.storage.asset_check_execution_record import (
     COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
     AssetCheckExecutionRecord,
@@ -23,15 +25,20 @@ from dagster._core.storage.asset_check_execution_record import (
 from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 # Old logs are deleted and the state of partitions is kept. Dagster deletes a run with its materializations only.
-# Ends with https://github.com/dagster-io/dagster/issues/33785 (pruning of event logs), if the pruning keeps the state of partitions.
+# Ends with https://github.com/dagster-io/dagster/issues/33785 (pruning of event logs), if the pruning keeps the state
+# of partitions.
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.runs.schema import BulkActionsTable, RunsTable, RunTagsTable
 
-# The tags by which a run says its repository, and the code server that executes it. Hidden tags have no public name; no issue asks for one.
+# The tags by which a run says its repository, and the code server that executes it. Hidden tags have no public name; no
+# issue asks for one.
 from dagster._core.storage.tags import GRPC_INFO_TAG, REPOSITORY_LABEL_TAG
 
 NO_COMPUTE_LOGS: Final = "dagster._core.storage.noop_compute_log_manager"
-"""Module of the manager that keeps no logs of processes, as `dagster.yaml` names it. No issue asks for a public name."""
+"""Module of the manager that keeps no logs of processes, as `dagster.yaml` names it.
+
+No issue asks for a public name.
+"""
 
 __all__ = [
     "COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES",

@@ -1,6 +1,7 @@
 """Deriving a product for the cycles of a run. Knows Dagster's run, and no asset.
 
-Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle (`derive_hour`).
+Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle
+(`derive_hour`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -99,8 +100,9 @@ def derive_run(
 ) -> RunDerivation:
     """Call `derive` for the run's cycles for which one of the `products` is due, oldest first.
 
-    Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When a cycle fails, its error is
-    added to `errors` and the others are derived. A replay that a sensor requested skips cycles that failed before.
+    Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When
+    a cycle fails, its error is added to `errors` and the others are derived. A replay that a sensor requested skips
+    cycles that failed before.
     """
     done = RunDerivation(cycles.cycle_ids)
     tried: set[int] = set()
@@ -147,7 +149,8 @@ def derive_run(
 def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunCycles) -> None:
     """Raise RunHasFailedCycles when a cycle of the run has failed in any step of the run.
 
-    Steps of the runs that this run repeats count too: a re-execution of failed steps also fails for cycles that failed in its other steps.
+    Steps of the runs that this run repeats count too: a re-execution of failed steps also fails for cycles that failed
+    in its other steps.
     """
     with pipeline.connect() as conn:
         found = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
@@ -167,9 +170,11 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
 def _read_manifests(
     pipeline: Pipeline, conn: psycopg.Connection, products: Sequence[Product], hours: Mapping[int, datetime]
 ) -> tuple[list[Manifest], dict[int, Exception]]:
-    """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be read the error.
+    """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be
+    read the error.
 
-    A cycle that is no longer in the landing is in neither. Both are recorded. Raises LandingError when the landing cannot be reached.
+    A cycle that is no longer in the landing is in neither. Both are recorded. Raises LandingError when the landing
+    cannot be reached.
     """
     manifests: list[Manifest] = []
     errors: dict[int, Exception] = {}

@@ -1,8 +1,9 @@
 """Partitions in Dagster: UTC days of cycles, UTC days of the odds history that are over, and UTC dates of kickoff.
 
-All begin with the first day of the installation (`first_day`), which is read once, when this module is imported. No asset has a backfill policy:
-then a backfill makes one run of each partition and tags it with the partition's key. With any policy, also `multi_run(1)`, the runs are tagged with a
-range of partitions, and Dagster stores the results of their checks without a partition.
+All begin with the first day of the installation (`first_day`), which is read once, when this module is imported. No
+asset has a backfill policy: then a backfill makes one run of each partition and tags it with the partition's key. With
+any policy, also `multi_run(1)`, the runs are tagged with a range of partitions, and Dagster stores the results of their
+checks without a partition.
 """
 
 from datetime import date
@@ -24,7 +25,10 @@ ended_day_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone=
 """UTC days that are over, of the odds history."""
 
 kickoff_date_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=92)
-"""UTC dates of kickoff. Fixtures are listed ahead; one more than three months ahead waits until its date comes within reach."""
+"""UTC dates of kickoff.
+
+Fixtures are listed ahead; one more than three months ahead waits until its date comes within reach.
+"""
 
 
 def format_day_key(day: date) -> str:
@@ -38,5 +42,7 @@ def parse_day_key(key: str) -> date:
 
 
 def is_ended_day(day: date) -> bool:
-    """Return whether Dagster has a partition of `ended_day_partitions` for the day: it is over, and not before the first day."""
+    """Return whether Dagster has a partition of `ended_day_partitions` for the day: it is over, and not before the
+    first day.
+    """
     return ended_day_partitions.has_partition_key(format_day_key(day))

@@ -19,7 +19,9 @@ Values = Sequence[float | None]
 
 
 def draw_svg(*series: Values) -> str:
-    """One or two series, oldest value first, as lines on one scale; None and what is no number are gaps, a value between gaps is a dot."""
+    """One or two series, oldest value first, as lines on one scale; None and what is no number are gaps, a value
+    between gaps is a dot.
+    """
     known = [value for values in series for value in map(_to_finite, values) if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     paths = [
@@ -31,7 +33,8 @@ def draw_svg(*series: Values) -> str:
 
 
 def draw_plot(values: Values, floor: Values = ()) -> dg.MarkdownMetadataValue | None:
-    """A sparkline with its least, greatest and last value in words; `floor` is a second series in grey. None when there is no value at all.
+    """A sparkline with its least, greatest and last value in words; `floor` is a second series in grey. None when there
+    is no value at all.
 
     It is always inline: of a series that is too long to be, neighbours are put together.
     """

@@ -14,7 +14,10 @@ from .partitions import FIRST_DAY
 
 
 class PipelineResource(dg.ConfigurableResource):
-    """The pipeline with the settings of the environment (`PALIMPSEST_*`). While it serves a run, the run gives signs of life."""
+    """The pipeline with the settings of the environment (`PALIMPSEST_*`).
+
+    While it serves a run, the run gives signs of life.
+    """
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Pipeline]:

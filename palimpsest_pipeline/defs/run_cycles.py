@@ -1,7 +1,7 @@
 """The cycles that a run derives and judges. Knows no assets.
 
-A run that scrapes derives its own cycles only: what it costs does not grow with the day. A run that does not scrape derives the cycles of its day, or
-of those hours of the day that a tag names.
+A run that scrapes derives its own cycles only: what it costs does not grow with the day. A run that does not scrape
+derives the cycles of its day, or of those hours of the day that a tag names.
 """
 
 from dataclasses import dataclass
@@ -44,8 +44,9 @@ def list_repeated_runs(run: dg.DagsterRun) -> tuple[str, ...]:
 def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> RunCycles:
     """Return the cycles that the run derives and judges.
 
-    A run that scrapes has only its own cycles. It has none when another run, which took it for dead, has taken over its cycle. Any other run has the
-    cycles that the runs which it repeats have scraped; without any, the landed cycles of its hours of `day`.
+    A run that scrapes has only its own cycles. It has none when another run, which took it for dead, has taken over its
+    cycle. Any other run has the cycles that the runs which it repeats have scraped; without any, the landed cycles of
+    its hours of `day`.
     """
     if is_scraping_run(run):
         return RunCycles(cycle_ledger.read_cycles_of_runs(conn, [run.run_id]), is_own=True)
@@ -60,7 +61,10 @@ def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> 
 
 
 def is_scraping_run(run: dg.DagsterRun) -> bool:
-    """Return whether the run executes a step of the landing. One that repeats failed steps of another run may not, whatever its job has."""
+    """Return whether the run executes a step of the landing.
+
+    One that repeats failed steps of another run may not, whatever its job has.
+    """
     if run.step_keys_to_execute is not None:
         return any(key.startswith(LANDING_STEP_PREFIX) for key in run.step_keys_to_execute)
     if run.asset_selection is not None:

@@ -1,6 +1,7 @@
 """Signs of life of a Dagster run while our code executes it, whoever launched it; and runs that have none left.
 
-Belongs here: giving the signs, and reporting runs whose process died to the instance. Does not: what the dead run was at (its cycle, its rows).
+Belongs here: giving the signs, and reporting runs whose process died to the instance. Does not: what the dead run was
+at (its cycle, its rows).
 """
 
 import logging
@@ -27,7 +28,8 @@ RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STA
 def start_run_heartbeat(
     pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None
 ) -> AbstractContextManager[PeriodicWriter]:
-    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a warning, and the run goes on.
+    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a
+    warning, and the run goes on.
 
     `first_day` is the first day of the partitions that this process has loaded; None when it is not known.
     """
@@ -47,10 +49,11 @@ def start_run_heartbeat(
 
 
 def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
-    """Return runs under way, as the instance says, that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process on this machine is gone.
-    Raises DatabaseUnreachable.
+    """Return runs under way, as the instance says, that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process on
+    this machine is gone. Raises DatabaseUnreachable.
 
-    A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's own run monitoring.
+    A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's
+    own run monitoring.
     """
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
     if not ids:
@@ -67,10 +70,11 @@ def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
 
 
 def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
-    """Mark runs that are `list_silent_runs` as failed, or as canceled where somebody was ending them. Return those marked.
+    """Mark runs that are `list_silent_runs` as failed, or as canceled where somebody was ending them. Return those
+    marked.
 
-    If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be marked is logged, and the others
-    are marked all the same. Raises DatabaseUnreachable.
+    If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be
+    marked is logged, and the others are marked all the same. Raises DatabaseUnreachable.
     """
     reported = []
     for dead in list_silent_runs(instance, pipeline):

@@ -26,7 +26,9 @@ class ErrorInfo(Protocol):
 
 
 def raise_if_storage_failed(error: Exception) -> None:
-    """Raise `error` when Dagster's storage caused it: then no single record is at fault, and whoever read it must look again later."""
+    """Raise `error` when Dagster's storage caused it: then no single record is at fault, and whoever read it must
+    look again later.
+    """
     if isinstance(error, sa.exc.SQLAlchemyError) or isinstance(error.__cause__, sa.exc.SQLAlchemyError):
         raise error
 
@@ -37,7 +39,8 @@ def list_error_classes(error: ErrorInfo) -> set[str]:
 
 
 def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:
-    """Return class and message, without class and traceback, of the innermost error of ours; where there is none, of the innermost error.
+    """Return class and message, without class and traceback, of the innermost error of ours; where there is none, of
+    the innermost error.
 
     Ours says what to do; the error of a library that it was raised from does not.
     """

@@ -1,6 +1,7 @@
 """Troubles from when they are first seen until they are over, and what is still to be told of them. Pure.
 
-Belongs here: what occurrences and recoveries make of the alerts that are known. Does not: where troubles are found, kept or told.
+Belongs here: what occurrences and recoveries make of the alerts that are known. Does not: where troubles are found,
+kept or told.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +25,10 @@ class AlertKind(StrEnum):
 
     RUN = "run"
     CYCLE = "cycle"
-    """A product that could not be derived from cycles. The subject is the asset of the product, the partitions are the cycles."""
+    """A product that could not be derived from cycles.
+
+    The subject is the asset of the product, the partitions are the cycles.
+    """
     CHECK = "check"
     PIPELINE = "pipeline"
 
@@ -33,8 +37,9 @@ class AlertKind(StrEnum):
 class Occurrence:
     """A failure that was seen.
 
-    `partition_key`: a partition key of Dagster (a day or a date) or the id of a cycle; several are separated by commas. `lasts`: True when only a
-    success of the same partition ends the trouble; False when the next success of the subject does. `n_seen`: number of failures that it counts for.
+    `partition_key`: a partition key of Dagster (a day or a date) or the id of a cycle; several are separated by commas.
+    `lasts`: True when only a success of the same partition ends the trouble; False when the next success of the subject
+    does. `n_seen`: number of failures that it counts for.
     """
 
     kind: AlertKind
@@ -60,7 +65,8 @@ class Occurrence:
 class Recovery:
     """A success that may end a trouble.
 
-    `partition_key`: the partitions that succeeded, separated by commas; None: the success ends the subject's troubles of all partitions.
+    `partition_key`: the partitions that succeeded, separated by commas; None: the success ends the subject's troubles
+    of all partitions.
     """
 
     kind: AlertKind
@@ -80,8 +86,8 @@ Events = list[Occurrence | Recovery]
 class Alert:
     """One trouble: the columns of ops.alerts.
 
-    `partition_key`: when each partition needs its own success, all partitions that still have the trouble, separated by commas; otherwise the latest
-    partition that had it.
+    `partition_key`: when each partition needs its own success, all partitions that still have the trouble, separated by
+    commas; otherwise the latest partition that had it.
     """
 
     alert_key: str
@@ -109,7 +115,9 @@ class Alert:
 
     @property
     def partition_label(self) -> str:
-        """Return the partitions in words: `2026-06-27`, `cycle 7`, `cycles 7, 9`; of many the first few and how many more. Empty without any."""
+        """Return the partitions in words: `2026-06-27`, `cycle 7`, `cycles 7, 9`; of many the first few and how many
+        more. Empty without any.
+        """
         keys = self.partition_keys
         more = f" and {len(keys) - MAX_NAMED_PARTITIONS} more" if len(keys) > MAX_NAMED_PARTITIONS else ""
         noun = ("cycles " if len(keys) > 1 else "cycle ") if keys and all(key.isdecimal() for key in keys) else ""
@@ -149,7 +157,8 @@ class PendingNotices:
 def apply_events(
     latest_alerts: Iterable[Alert], events: Sequence[Occurrence | Recovery], settle_period: timedelta
 ) -> list[Alert]:
-    """The alerts that `events` open or change, given the latest alert of each key. In any order; events already taken in change nothing.
+    """The alerts that `events` open or change, given the latest alert of each key. In any order; events already taken
+    in change nothing.
 
     What begins again within `settle` of its end, and whose end was not told, goes on as if it had not ended.
     """
@@ -219,7 +228,10 @@ def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
 def select_notices(
     alerts: Iterable[Alert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity
 ) -> PendingNotices:
-    """What `channel` has to tell of `alerts`. An end is told when it has lasted for `settle`; when the begin was not told, then it alone."""
+    """What `channel` has to tell of `alerts`.
+
+    An end is told when it has lasted for `settle`; when the begin was not told, then it alone.
+    """
     begun, over = [], []
     for alert in alerts:
         if min_severity is Severity.ERROR and alert.severity is Severity.WARN:

@@ -26,13 +26,18 @@ class Cycle:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One fixture to capture: every platform's own listing ids. A listing without SportRadar id is a target of its own (`sr_id` None)."""
+    """One fixture to capture: every platform's own listing ids.
+
+    A listing without SportRadar id is a target of its own (`sr_id` None).
+    """
 
     sr_id: int | None
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """Newest cycle in which, or in an older one, each of its platforms answered; 0: nobody has looked, or one has not."""
+    """Newest cycle in which, or in an older one, each of its platforms answered; 0: nobody has looked, or one has
+    not.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +83,16 @@ class PlatformRun:
     capture_s: float | None = None
     """From the first request of the capture to its last answer on this platform; None without a capture."""
     floor_s: float | None = None
-    """The least time in which this platform's budget allows requests of the durations measured; None without a capture."""
+    """The least time in which this platform's budget allows requests of the durations measured; None without a
+    capture.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """What a cycle came to: per platform, per listing, and how far apart one fixture's answers were (`skew_ms`, one per fixture on 2+ platforms)."""
+    """What a cycle came to: per platform, per listing, and how far apart one fixture's answers were (`skew_ms`, one
+    per fixture on 2+ platforms).
+    """
 
     cycle: Cycle
     status: RunStatus

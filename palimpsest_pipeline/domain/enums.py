@@ -8,7 +8,10 @@ WHOLE_LISTING_KEY: Final = "*"
 
 
 class Platform(StrEnum):
-    """A bookmaker's site. The order of definition is the order of trust in names, country and kickoff, after the home platform."""
+    """A bookmaker's site.
+
+    The order of definition is the order of trust in names, country and kickoff, after the home platform.
+    """
 
     BETPAWA = "betpawa"
     SPORTYBET = "sportybet"
@@ -121,7 +124,9 @@ class MarketState(StrEnum):
 
 
 class AvailabilityState(StrEnum):
-    """What can be said of a market, or of a whole listing, over a stretch of time: what answers say, or why they say nothing."""
+    """What can be said of a market, or of a whole listing, over a stretch of time: what answers say, or why they say
+    nothing.
+    """
 
     OFFERED = "offered"
     SUSPENDED = "suspended"
@@ -136,7 +141,10 @@ class AvailabilityState(StrEnum):
 
 
 class LookResult(StrEnum):
-    """What came of one cycle's looking at a listing. In order of precedence: of several at once the first one counts."""
+    """What came of one cycle's looking at a listing.
+
+    In order of precedence: of several at once the first one counts.
+    """
 
     ANSWERED = "answered"
     """Its own answer was read."""
@@ -184,7 +192,10 @@ class ListingEnd(StrEnum):
 
 
 class MarginStatus(StrEnum):
-    """What can be said of a market's margin. In order of precedence: the first that applies is the status. Only negative and ok have a margin."""
+    """What can be said of a market's margin.
+
+    In order of precedence: the first that applies is the status. Only negative and ok have a margin.
+    """
 
     UNKNOWN_K = "unknown_k"
     """How many outcomes win is not known, or varies by event: no divisor."""
@@ -263,7 +274,10 @@ class OddsAlertStatus(StrEnum):
 
 
 class FixtureClass(StrEnum):
-    """Who lists a fixture, seen from the home platform. UNDETERMINED: a platform could not be looked at, so absence is unknown."""
+    """Who lists a fixture, seen from the home platform.
+
+    UNDETERMINED: a platform could not be looked at, so absence is unknown.
+    """
 
     MATCHED = "matched"
     HOME_ONLY = "home_only"
@@ -281,12 +295,17 @@ class SuspectCode(StrEnum):
 
     @property
     def may_be_two_bets(self) -> bool:
-        """The listings may be two matches, or have the sides the other way round. One match under two ids is one match under each of them."""
+        """The listings may be two matches, or have the sides the other way round.
+
+        One match under two ids is one match under each of them.
+        """
         return self in (SuspectCode.KICKOFF_MISMATCH, SuspectCode.HOME_AWAY_SWAPPED)
 
 
 class PresenceEvidence(StrEnum):
-    """What a statement about presence rests on: this cycle's complete discovery, an earlier one, or only what happened to be seen."""
+    """What a statement about presence rests on: this cycle's complete discovery, an earlier one, or only what
+    happened to be seen.
+    """
 
     COMPLETE = "complete"
     CARRIED = "carried"
@@ -318,7 +337,10 @@ class PlayerEvidence(StrEnum):
     SAME_NAME = "same_name"
     """The names are equal but for case, accents, punctuation and the order of "Surname, First"."""
     NAME_CONTAINED = "name_contained"
-    """All words of the shorter name, two or more, are in the longer one. A proposal of a lower grade: nothing joins on it unasked."""
+    """All words of the shorter name, two or more, are in the longer one.
+
+    A proposal of a lower grade: nothing joins on it unasked.
+    """
 
 
 class PlayerStatus(StrEnum):

@@ -2,4 +2,7 @@
 
 
 class PalimpsestError(Exception):
-    """A failure that a person can act on. The message says what is wrong and what to do; commands show it alone and exit with 1."""
+    """A failure that a person can act on.
+
+    The message says what is wrong and what to do; commands show it alone and exit with 1.
+    """

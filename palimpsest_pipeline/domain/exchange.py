@@ -9,8 +9,8 @@ from typing import Final
 from .enums import FailureClass, PayloadKind, Platform
 
 MAX_CACHE_AGE: Final = timedelta(hours=1)
-"""The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content for some seconds. A longer
-time means a broken header, which would put prices on a wrong day."""
+"""The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content
+for some seconds. A longer time means a broken header, which would put prices on a wrong day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, byte for byte. `failure` is set when it is no usable answer; then `body` may be None ("could not look")."""
+    """What came back, byte for byte.
+
+    `failure` is set when it is no usable answer; then `body` may be None ("could not look").
+    """
 
     request: Request
     attempt: int
@@ -47,7 +50,9 @@ class Answer:
     received_at: datetime
     """Last byte of the body, or the instant at which the failure was known."""
     observed_at: datetime
-    """The instant the content speaks of: `received_at` less the `FamilyAge` header where an edge cache sends a believable one, at most MAX_AGE."""
+    """The instant the content speaks of: `received_at` less the `FamilyAge` header where an edge cache sends a
+    believable one, at most MAX_AGE.
+    """
     status: int | None
     headers: Mapping[str, str]
     body: bytes | None

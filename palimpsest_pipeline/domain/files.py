@@ -1,4 +1,5 @@
-"""Writing local files so that readers see all of a file or what was there before, and so that its name outlives a power cut.
+"""Writing local files so that readers see all of a file or what was there before, and so that its name outlives a power
+cut.
 
 Belongs here: folders and whole files. Does not: what is in them, and object stores.
 """
@@ -55,7 +56,10 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Make the file hold `text`: what reads it meanwhile sees all of the old or all of the new. A file that holds it already is left alone."""
+    """Make the file hold `text`: what reads it meanwhile sees all of the old or all of the new.
+
+    A file that holds it already is left alone.
+    """
     content = text.encode()
     try:
         if path.read_bytes() == content:

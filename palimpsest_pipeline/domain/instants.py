@@ -47,11 +47,15 @@ def get_day_start(day: date) -> datetime:
 
 
 def clamp_hour_to_day(day: date, instant: datetime) -> datetime:
-    """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly after the midnight of its day."""
+    """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly
+    after the midnight of its day.
+    """
     return min(floor_to_hour(instant), get_day_start(day) + 23 * HOUR)
 
 
 def make_cycle_id(instant: datetime) -> int:
-    """Cycle id for a cycle begun at `instant`: its UTC digits down to the millisecond, so ids sort by time and read as one."""
+    """Cycle id for a cycle begun at `instant`: its UTC digits down to the millisecond, so ids sort by time and read
+    as one.
+    """
     utc = instant.astimezone(UTC)
     return int(utc.strftime("%Y%m%d%H%M%S")) * 1000 + utc.microsecond // 1000

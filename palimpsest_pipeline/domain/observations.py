@@ -1,4 +1,7 @@
-"""What a platform's answers say: listings, tournaments with their counts, raw prices, and what was refused. Plain values, no frames."""
+"""What a platform's answers say: listings, tournaments with their counts, raw prices, and what was refused.
+
+Plain values, no frames.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,14 +14,18 @@ from .enums import Completeness, ListingKind, Platform, Sport
 T = TypeVar("T")
 
 MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
-"""A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long before it is played."""
+"""A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so
+long before it is played.
+"""
 MIN_RELISTING_GAP: Final = timedelta(hours=6)
-"""Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew; with nearer ones they are
-copies of one listing, e.g. with boosted odds."""
+"""Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew;
+with nearer ones they are copies of one listing, e.g. with boosted odds."""
 
 
 IN_PLAY_REASON: Final = "in play"
-"""The reason of a refusal begins with this when the answer shows the match in play: it is as it should be, and no prematch book."""
+"""The reason of a refusal begins with this when the answer shows the match in play: it is as it should be, and no
+prematch book.
+"""
 
 
 class PayloadRejected(Exception):
@@ -48,7 +55,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One platform's claim about one match. Ids are text as the platform writes them; `kickoff_at` is aware UTC, and may be absurd."""
+    """One platform's claim about one match.
+
+    Ids are text as the platform writes them; `kickoff_at` is aware UTC, and may be absurd.
+    """
 
     platform: Platform
     external_id: str
@@ -75,7 +85,10 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class TournamentManifest:
-    """What discovery of one tournament on one platform was promised and got. `missing` names what is missing, in words."""
+    """What discovery of one tournament on one platform was promised and got.
+
+    `missing` names what is missing, in words.
+    """
 
     platform: Platform
     external_id: str
@@ -106,15 +119,17 @@ class Discovery:
 
 @dataclass(slots=True)
 class RawPrices:
-    """The book of one detail answer in the platform's own ids, in two levels. The normaliser turns it into canonical prices.
+    """The book of one detail answer in the platform's own ids, in two levels. The normaliser turns it into canonical
+    prices.
 
-    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market row of the answer, in its order; the other columns hold the
-    outcomes of those rows one after the other, so `sum(n_outcomes)` is their length. Several rows may name the same market and specifier, and a
-    row may be without outcomes.
+    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market row of the answer, in its order;
+    the other columns hold the outcomes of those rows one after the other, so `sum(n_outcomes)` is their length. Several
+    rows may name the same market and specifier, and a row may be without outcomes.
 
-    `specifier` is the line as the normaliser expects it: BetPawa `row.handicap` (quarter units), SportyBet the specifier text, Bet9ja the
-    text after `@`; '' when the market has none. `odds_milli` is the decimal price x 1000, None when the platform sent no price above 1.00.
-    `off` is True when the platform itself says the outcome cannot be backed (suspended, inactive, banned).
+    `specifier` is the line as the normaliser expects it: BetPawa `row.handicap` (quarter units), SportyBet the
+    specifier text, Bet9ja the text after `@`; '' when the market has none. `odds_milli` is the decimal price x 1000,
+    None when the platform sent no price above 1.00. `off` is True when the platform itself says the outcome cannot be
+    backed (suspended, inactive, banned).
     """
 
     market_id: list[str] = field(default_factory=list)

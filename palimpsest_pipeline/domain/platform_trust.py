@@ -6,7 +6,10 @@ from .enums import Platform
 
 
 def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
-    """`platforms` in order of trust: home first, then as the platforms are defined. Raises ValueError when home is not among them."""
+    """`platforms` in order of trust: home first, then as the platforms are defined.
+
+    Raises ValueError when home is not among them.
+    """
     known = {Platform(p) for p in platforms}
     if Platform(home) not in known:
         raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")

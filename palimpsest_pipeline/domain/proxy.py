@@ -21,7 +21,10 @@ class Proxy:
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Read `http://user:password@host:port`, user and password percent-encoded. Raises ValueError, whose message never shows the URL."""
+        """Read `http://user:password@host:port`, user and password percent-encoded.
+
+        Raises ValueError, whose message never shows the URL.
+        """
         try:
             parts = urlsplit(url)
             _ = parts.port  # raises ValueError for a port that is no number

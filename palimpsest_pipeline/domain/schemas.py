@@ -1,7 +1,7 @@
 """Schemas of frames that several rooms share: what one of them reads and another computes with.
 
-Belongs here: a schema that rooms which do not know each other both need. Does not: a schema of one room. Imports Polars, so `domain/__init__.py`
-does not import it.
+Belongs here: a schema that rooms which do not know each other both need. Does not: a schema of one room. Imports
+Polars, so `domain/__init__.py` does not import it.
 """
 
 from typing import Final
@@ -25,7 +25,10 @@ LOOKED_TOURNAMENTS: Final[dict[str, pl.DataType]] = {
     "evidence": pl.String(),
     "stale_since": INSTANT,
 }
-"""How each known platform tournament has been looked at. `*` is the platform's tree as a whole; without that row the platform was never seen."""
+"""How each known platform tournament has been looked at.
+
+`*` is the platform's tree as a whole; without that row the platform was never seen.
+"""
 
 LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
     "listing_id": pl.Int32(),
@@ -37,9 +40,9 @@ LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
 }
 """What each cycle's looking at a listing came to (`domain.enums.LookResult`).
 
-One row per answer: `at` is its observed_at, `n_markets_priced` what it showed. Without an answer one row per cycle, at the instant the failure was
-known, or at the cycle's as_of. `detail` says why in words; it is '' when there is nothing to say. A cycle that neither asked for the listing nor
-discovers has no row.
+One row per answer: `at` is its observed_at, `n_markets_priced` what it showed. Without an answer one row per cycle, at
+the instant the failure was known, or at the cycle's as_of. `detail` says why in words; it is '' when there is nothing
+to say. A cycle that neither asked for the listing nor discovers has no row.
 """
 
 COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
@@ -51,8 +54,8 @@ COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
 }
 """The listings whose prices are compared, one row per fixture and platform.
 
-`answered_at`: its last answer; null when it has none. `dropped_at`: since when complete discoveries lack it; null while it is listed. `kickoff_at`:
-the fixture's effective kickoff, which is after everything else here.
+`answered_at`: its last answer; null when it has none. `dropped_at`: since when complete discoveries lack it; null while
+it is listed. `kickoff_at`: the fixture's effective kickoff, which is after everything else here.
 """
 
 OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {
@@ -68,7 +71,10 @@ KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {
     "known_until": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""Kickoffs as they were known, one row per fixture and stretch of time. `known_until` is null for a kickoff that is still known."""
+"""Kickoffs as they were known, one row per fixture and stretch of time.
+
+`known_until` is null for a kickoff that is still known.
+"""
 
 ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),

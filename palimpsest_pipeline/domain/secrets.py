@@ -1,6 +1,7 @@
 """Hiding secrets in text: credentials that stand inside URLs, and secrets that the caller knows.
 
-Belongs here: the patterns, and the forms in which a secret may come back. Does not: which settings are secret (`settings`), where a text comes from.
+Belongs here: the patterns, and the forms in which a secret may come back. Does not: which settings are secret
+(`settings`), where a text comes from.
 """
 
 import re
@@ -18,11 +19,12 @@ URL_CREDENTIALS_PATTERN: Final = re.compile(
     r"(?!(?:(?:user)?:password|[^\s:/?#@'\"<>]*:\*\*\*)@[^\s'\"<>@]*(?:[\s'\"<>]|$))[^\s'\"<>]*@",
     re.IGNORECASE,
 )
-"""From the scheme of a URL to its last @: a password may hold a /, ? or # that was not encoded. So an @ in a path hides what is before it, too.
+"""From the scheme of a URL to its last @: a password may hold a /, ? or # that was not encoded. So an @ in a path hides
+what is before it, too.
 
-In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user and password are the example
-of our own messages, and a password shown as *** is hidden already. Apart from that migration 0012 has the same pattern: a replay must not bring back
-what it took out of the rows.
+In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user
+and password are the example of our own messages, and a password shown as *** is hidden already. Apart from that
+migration 0012 has the same pattern: a replay must not bring back what it took out of the rows.
 """
 PUBLIC_QUERY_PARAMETERS: Final = frozenset(
     {
@@ -57,7 +59,9 @@ def redact(text: str, *secrets: str) -> str:
 
 
 def build_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that hides the credentials of every URL in a text, and `secrets` as they are, percent-encoded and percent-decoded."""
+    """Return a function that hides the credentials of every URL in a text, and `secrets` as they are,
+    percent-encoded and percent-decoded.
+    """
     pattern = _build_pattern(secrets, MIN_SECRET_CHARS)
 
     def hide(text: str) -> str:
@@ -96,10 +100,11 @@ def _build_pattern(secrets: Iterable[str], min_chars: int) -> re.Pattern[str] | 
 
 
 def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
-    """Return the secrets in an address whose other parts may be shown: its user info, whole and in parts, and values of its query.
+    """Return the secrets in an address whose other parts may be shown: its user info, whole and in parts, and values of
+    its query.
 
-    Values of `PUBLIC_QUERY_PARAMETERS` are no secrets. An unescaped `/` or `@` in the password shifts where the host seems to begin, so everything before
-    the last `@` counts as user info.
+    Values of `PUBLIC_QUERY_PARAMETERS` are no secrets. An unescaped `/` or `@` in the password shifts where the host
+    seems to begin, so everything before the last `@` counts as user info.
     """
     rest = url.partition("://")[2].partition("?")[0]
     info = rest.rpartition("@")[0]
@@ -113,7 +118,9 @@ def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
 
 
 def list_link_secrets(url: str) -> list[str]:
-    """Return the secrets in an address of which only the host may be shown: the whole address, and its user info, path and query in parts."""
+    """Return the secrets in an address of which only the host may be shown: the whole address, and its user info,
+    path and query in parts.
+    """
     parts = _split_url(url)
     info = parts.netloc.rpartition("@")[0]
     pieces = [url, info, *info.split(":", 1), f"{parts.path}?{parts.query}", parts.path, parts.query, parts.fragment]
@@ -134,7 +141,9 @@ def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def list_header_secrets(headers: Mapping[str, str]) -> list[str]:
-    """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts (a cookie's value, the token after `Bearer`)."""
+    """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts (a cookie's value,
+    the token after `Bearer`).
+    """
     values = [value for name, value in headers.items() if name.lower() not in PUBLIC_HEADERS]
     return values + [
         part for value in values for part in re.split(r"[\s;,=]+", value) if len(part) >= MIN_SUBSTRING_CHARS

@@ -1,6 +1,7 @@
 """What an hour of the landing holds in one file per platform, once it is compacted. No file access here.
 
-The manifests of its cycles stay as they were written: they say what was landed. This says where segments that a manifest names lie now.
+The manifests of its cycles stay as they were written: they say what was landed. This says where segments that a
+manifest names lie now.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +26,10 @@ class SegmentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HourFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The answers of one platform in one hour. `name` is relative to the hour's folder and never given to other content; `sha` is its SHA-256."""
+    """The answers of one platform in one hour.
+
+    `name` is relative to the hour's folder and never given to other content; `sha` is its SHA-256.
+    """
 
     name: str
     platform: Platform
@@ -60,7 +64,9 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         return sorted(name for held_by, name in self.places if held_by == cycle_id)
 
     def find_span(self, cycle_id: int, segments: Sequence[str]) -> RowSpan | None:
-        """As many of the first of these segments as lie one after the other in one file; None when the first one lies nowhere here."""
+        """As many of the first of these segments as lie one after the other in one file; None when the first one
+        lies nowhere here.
+        """
         first: tuple[HourFile, SegmentPlace] | None = None
         rows = n = 0
         for name in segments:
@@ -76,7 +82,9 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
 
 def place_segments(segments: Iterable[tuple[int, Segment]], file_bytes: int) -> Iterator[SegmentPlace]:
-    """Places of these segments (cycle and segment), put one after the other into a file of that size; their shares add up to it."""
+    """Places of these segments (cycle and segment), put one after the other into a file of that size; their shares
+    add up to it.
+    """
     listed = list(segments)
     total = sum(segment.bytes for _, segment in listed) or 1
     first_row = before = 0

@@ -1,10 +1,12 @@
 """Compaction: the segments of an hour that is over become one file per platform.
 
-Belongs here: when an hour can be compacted as far as the landing knows, and doing it so that readers have every answer once at every moment, also
-when the process dies. Does not: which hours are over (the caller knows the time and who runs).
+Belongs here: when an hour can be compacted as far as the landing knows, and doing it so that readers have every answer
+once at every moment, also when the process dies. Does not: which hours are over (the caller knows the time and who
+runs).
 
-In this order: the files are written and read back; then the index is replaced, from which readers see them; then the segments go. What is done
-twice changes nothing, so whatever broke off is finished by the next time. One at a time: the caller sees to it that nobody else compacts or expires.
+In this order: the files are written and read back; then the index is replaced, from which readers see them; then the
+segments go. What is done twice changes nothing, so whatever broke off is finished by the next time. One at a time: the
+caller sees to it that nobody else compacts or expires.
 """
 
 import hashlib
@@ -31,7 +33,9 @@ from .schema import ANSWER_SCHEMA
 from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
-"""One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12 takes twice the time for 7 %."""
+"""One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12
+takes twice the time for 7 %.
+"""
 PAGE_BYTES: Final = 64 * 1024 * 1024
 """A row group is one page, which is what is packed together."""
 
@@ -75,10 +79,12 @@ def _is_compactable(landing: Landing, hour: datetime) -> bool:
 
 
 def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> Compaction:
-    """Compact an hour, or finish doing so. `dry_run`: only say what it takes and whether it can be (bytes_after is what it takes now).
+    """Compact an hour, or finish doing so. `dry_run`: only say what it takes and whether it can be (bytes_after is what
+    it takes now).
 
-    Left alone, with the reason, are hours with a cycle that is not closed or not whole. Raises LandingIncomplete when a segment is not as it was
-    written, LandingUnreadable for a damaged manifest or index, LandingError when the store refuses; the hour is then as readable as before.
+    Left alone, with the reason, are hours with a cycle that is not closed or not whole. Raises LandingIncomplete when a
+    segment is not as it was written, LandingUnreadable for a damaged manifest or index, LandingError when the store
+    refuses; the hour is then as readable as before.
     """
     manifests = landing.list_cycles(hour=hour)
     folder = landing._hour_folder(hour)
@@ -125,7 +131,9 @@ def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Pa
 def _build_hour_file(
     landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex
 ) -> HourFile:
-    """The platform's file: the one that is there when it holds these segments and no others, else a new one, written and read back."""
+    """The platform's file: the one that is there when it holds these segments and no others, else a new one, written
+    and read back.
+    """
     wanted = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
     for file in index.files:
         if [(place.cycle_id, place.segment) for place in file.places] == wanted and _is_intact(landing, hour, file):
@@ -221,7 +229,9 @@ class _Digest:
 def _remove_replaced_files(
     landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]
 ) -> None:
-    """Remove what readers of the index do not need any more: the segments that its files hold, and files that it does not name."""
+    """Remove what readers of the index do not need any more: the segments that its files hold, and files that it
+    does not name.
+    """
     folder = landing._hour_folder(hour)
     for manifest in manifests:
         of_cycle = landing._cycle_folder(hour, manifest.cycle_id)
@@ -238,7 +248,9 @@ def _remove_replaced_files(
 
 @contextmanager
 def _open_unfinished_file(landing: Landing, hour: datetime) -> Iterator[Path]:
-    """Place of a file in the making: of a local landing beside those of the hour, where the next sweep finds it should this process die."""
+    """Place of a file in the making: of a local landing beside those of the hour, where the next sweep finds it
+    should this process die.
+    """
     if not landing._local:
         with tempfile.TemporaryDirectory(prefix="palimpsest-landing-", ignore_cleanup_errors=True) as folder:
             yield Path(folder) / "hour.parquet"

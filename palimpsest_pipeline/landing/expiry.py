@@ -1,9 +1,10 @@
 """Expiry: removing hours of the landing whose time is over, whole, and only those that nobody needs any more.
 
-Belongs here: which hours go, by a rule that is given, and removing them so that readers see all of an hour or nothing of it. Does not: knowing who
-needs an hour (the caller does, which knows what was derived and exported).
+Belongs here: which hours go, by a rule that is given, and removing them so that readers see all of an hour or nothing
+of it. Does not: knowing who needs an hour (the caller does, which knows what was derived and exported).
 
-An hour gets a mark first, by which it is gone for readers in one step; then everything in it is removed, the mark last. An hour that still has the
+An hour gets a mark first, by which it is gone for readers in one step; then everything in it is removed, the mark last.
+An hour that still has the
 mark is finished by the next time, whoever needs it: it is lost already.
 """
 
@@ -36,7 +37,8 @@ class ExpiryResult:
 def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dry_run: bool = False) -> ExpiryResult:
     """Remove the hours that were over at that instant and are not needed, and finish those whose removal broke off.
 
-    One at a time: the caller sees to it that nobody else compacts or expires. Raises LandingError when the store refuses.
+    One at a time: the caller sees to it that nobody else compacts or expires. Raises LandingError when the store
+    refuses.
     """
     done = ExpiryResult()
     for hour in list_expired_hours(landing, before):
@@ -55,7 +57,9 @@ def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dr
 
 
 def list_expired_hours(landing: Landing, before: datetime) -> list[datetime]:
-    """Hours that were over at that instant and are there, also those with cycles that are not closed and those half removed, in order."""
+    """Hours that were over at that instant and are there, also those with cycles that are not closed and those half
+    removed, in order.
+    """
     return [
         hour
         for hour, folder in landing._list_hour_folders()

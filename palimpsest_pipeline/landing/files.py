@@ -1,8 +1,9 @@
 """The files of a landing: where they lie, and reading and writing one.
 
-Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in the cycle's folder. Segments of
-earlier versions lack the writer's tag. Once the hour is compacted, `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all
-answers of a platform, and `compacted.json` beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
+Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in
+the cycle's folder. Segments of earlier versions lack the writer's tag. Once the hour is compacted,
+`{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all answers of a platform, and `compacted.json`
+beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
 
 Belongs here: files and folders. Does not: what is in them (`reader`, `writer`).
 """
@@ -29,9 +30,14 @@ MANIFEST: Final = "manifest.json"
 SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
 INDEX_FILE: Final = "compacted.json"
 EXPIRING_FILE: Final = "expiring"
-"""Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being removed."""
+"""Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being
+removed.
+"""
 GROUP_ROWS: Final = 32
-"""Rows of a row group of an hour's file: what is read together, with their bodies. Twice as many take 3 % less room, and more memory."""
+"""Rows of a row group of an hour's file: what is read together, with their bodies.
+
+Twice as many take 3 % less room, and more memory.
+"""
 
 
 class LandingFiles:
@@ -62,9 +68,11 @@ class LandingFiles:
             sync_folder(target.parent)
 
     def _create(self, path: UPath, content: bytes) -> None:
-        """Write a file that is not there yet, so that readers see all of it or nothing. Raises LandingError when another writer has made it.
+        """Write a file that is not there yet, so that readers see all of it or nothing. Raises LandingError when
+        another writer has made it.
 
-        In a local landing, a process that dies between two system calls can leave an empty file. Such a file counts as torn.
+        In a local landing, a process that dies between two system calls can leave an empty file. Such a file counts as
+        torn.
         """
         with self._translate_write_errors(path):
             if not self._local:
@@ -91,7 +99,9 @@ class LandingFiles:
                 raise
 
     def _publish(self, source: Path, path: UPath) -> None:
-        """As `_put`, of a finished local file; of a local root it must lie on the same file system, and is gone afterwards."""
+        """As `_put`, of a finished local file; of a local root it must lie on the same file system, and is gone
+        afterwards.
+        """
         with self._translate_write_errors(path):
             if not self._local:
                 path.fs.put_file(str(source), path.path)
@@ -188,9 +198,11 @@ class LandingFiles:
             return None
 
     def _read_record(self, path: UPath) -> bytes | None:
-        """As `_read_content`, of a manifest or an index. In a local landing, one that the disk refuses is unreadable, and the others may be fine.
+        """As `_read_content`, of a manifest or an index. In a local landing, one that the disk refuses is unreadable,
+        and the others may be fine.
 
-        What an object store refuses stays a LandingError: it may be the bucket or the credentials, and then no other record can be read either.
+        What an object store refuses stays a LandingError: it may be the bucket or the credentials, and then no other
+        record can be read either.
         """
         try:
             return self._read_content(path)

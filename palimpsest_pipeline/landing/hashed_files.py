@@ -1,7 +1,9 @@
-"""Large files of the landing, opened for reading parts of them: each is hashed once, not once for each part that is read.
+"""Large files of the landing, opened for reading parts of them: each is hashed once, not once for each part that is
+read.
 
-A local file is hashed when it is first opened, and again when its size, time or inode has changed since. A file of an object store is fetched once
-into a folder of this process, which holds the few that were used last. Belongs here: that. Does not: what is in a file, or where it should be.
+A local file is hashed when it is first opened, and again when its size, time or inode has changed since. A file of an
+object store is fetched once into a folder of this process, which holds the few that were used last. Belongs here: that.
+Does not: what is in a file, or where it should be.
 """
 
 import hashlib

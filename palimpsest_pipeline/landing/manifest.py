@@ -1,4 +1,7 @@
-"""The manifest of a cycle: which segments it was written as. What has no manifest is not there for readers. No file access here."""
+"""The manifest of a cycle: which segments it was written as.
+
+What has no manifest is not there for readers. No file access here.
+"""
 
 import hashlib
 import re
@@ -16,7 +19,10 @@ WRITER_TAG_PATTERN: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One immutable file of answers. `name` is relative to the cycle's folder, `bytes` is the file's size, `sha` its SHA-256 in hex."""
+    """One immutable file of answers.
+
+    `name` is relative to the cycle's folder, `bytes` is the file's size, `sha` its SHA-256 in hex.
+    """
 
     name: str
     platform: Platform
@@ -26,9 +32,9 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture. `late` are the platforms whose
-    discovery had not come to its end when the stage ended. `torn` names files that should be segments and cannot be read, since writing them broke
-    off; they count for nothing.
+    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture.
+    `late` are the platforms whose discovery had not come to its end when the stage ended. `torn` names files that
+    should be segments and cannot be read, since writing them broke off; they count for nothing.
     """
 
     cycle_id: int
@@ -48,7 +54,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Identity of the landed content: changes with the segments' numbers, rows or bytes, and with nothing else: not with who wrote them."""
+        """Identity of the landed content: changes with the segments' numbers, rows or bytes, and with nothing else:
+        not with who wrote them.
+        """
         lines = sorted(
             f"{WRITER_TAG_PATTERN.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments
         )
@@ -60,7 +68,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Size of its segments as they were written; what they take once their hour is compacted, `Landing.usage` says."""
+        """Size of its segments as they were written; what they take once their hour is compacted, `Landing.usage`
+        says.
+        """
         return sum(segment.bytes for segment in self.segments)
 
     @property

@@ -1,6 +1,7 @@
 """Reading the landing: closed cycles by their manifests, their answers, and what they take on disk.
 
-Belongs here: reading landed answers. Does not: parsing their bodies, writing (`writer`), compacting (`compaction`), removing (`expiry`).
+Belongs here: reading landed answers. Does not: parsing their bodies, writing (`writer`), compacting (`compaction`),
+removing (`expiry`).
 """
 
 import hashlib
@@ -45,7 +46,10 @@ USAGE_SCHEMA: Final = {
 
 @dataclass(frozen=True, slots=True)
 class UnreadableCycle:
-    """A cycle whose manifest, or the index of whose hour, is there and cannot be read. `sentence`: the file, why, and what to do."""
+    """A cycle whose manifest, or the index of whose hour, is there and cannot be read.
+
+    `sentence`: the file, why, and what to do.
+    """
 
     hour: datetime
     cycle_id: int
@@ -75,7 +79,8 @@ class LandingReader(LandingFiles):
     def list_cycles(
         self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
     ) -> list[Manifest]:
-        """Closed cycles by id: of one hour, or of the hours in [start, end), or all. Cycles without manifest are not there.
+        """Closed cycles by id: of one hour, or of the hours in [start, end), or all. Cycles without manifest are not
+        there.
 
         Raises LandingUnreadable when the manifest of one of them cannot be read.
         """
@@ -100,7 +105,10 @@ class LandingReader(LandingFiles):
         return LandedCycles(sorted(manifests, key=lambda manifest: manifest.cycle_id), unreadable)
 
     def iterate_newest_first(self) -> Iterator[Manifest]:
-        """Closed cycles, the newest hour and cycle first, each read when it is asked for. One that cannot be read is left out, with a warning."""
+        """Closed cycles, the newest hour and cycle first, each read when it is asked for.
+
+        One that cannot be read is left out, with a warning.
+        """
         for _, hour in sorted(self._list_hour_folders(), key=lambda found: found[0], reverse=True):
             for folder in sorted(
                 self._list_cycles_in_hour(hour), key=lambda path: int(path.name.removeprefix("cycle=")), reverse=True
@@ -114,13 +122,17 @@ class LandingReader(LandingFiles):
                     yield manifest
 
     def list_hours(self) -> list[datetime]:
-        """Hours that have a place in the landing, in order. Whether a closed cycle is in them is not looked at: nothing is read."""
+        """Hours that have a place in the landing, in order.
+
+        Whether a closed cycle is in them is not looked at: nothing is read.
+        """
         return sorted(at for at, _ in self._list_hour_folders())
 
     def read_manifest(self, cycle_id: int, hour: datetime | None = None) -> Manifest:
         """Return the manifest of one cycle. Without its `hour` every hour of the landing is looked into.
 
-        Raises LandingIncomplete when there is no closed cycle of this id, LandingUnreadable when its manifest cannot be read.
+        Raises LandingIncomplete when there is no closed cycle of this id, LandingUnreadable when its manifest cannot be
+        read.
         """
         for folder in self._list_cycle_folders(cycle_id) if hour is None else [self._cycle_folder(hour, cycle_id)]:
             manifest = self._read_manifest_in(folder)
@@ -129,7 +141,10 @@ class LandingReader(LandingFiles):
         raise LandingIncomplete(f"the landing at {self.root} holds no closed cycle {cycle_id}")
 
     def reread_manifest(self, manifest: Manifest) -> Manifest:
-        """The cycle's manifest as it is now: a later stage may have added to it. Raises LandingIncomplete when it is gone."""
+        """The cycle's manifest as it is now: a later stage may have added to it.
+
+        Raises LandingIncomplete when it is gone.
+        """
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         found = self._read_manifest_in(folder)
         if found is None or self._is_expiring(folder.parent):
@@ -139,7 +154,10 @@ class LandingReader(LandingFiles):
         return found
 
     def find_missing_segments(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
-        """Names of the manifest's segments whose answers are not there (any more). What lies in the files that are there is not looked at."""
+        """Names of the manifest's segments whose answers are not there (any more).
+
+        What lies in the files that are there is not looked at.
+        """
         there = {
             name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))
         }
@@ -157,7 +175,9 @@ class LandingReader(LandingFiles):
         return [name for name in wanted if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
-        """Ids of cycles (of one hour, or all) that have landed segments but no manifest: still running, or interrupted."""
+        """Ids of cycles (of one hour, or all) that have landed segments but no manifest: still running, or
+        interrupted.
+        """
         folders = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._list_hour_folders()]
         cycles = [cycle for folder in folders for cycle in self._list_cycles_in_hour(folder)]
         return sorted(
@@ -167,7 +187,8 @@ class LandingReader(LandingFiles):
         )
 
     def measure_usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
-        """What the closed cycles of the hours in [start, end), or all, take on disk (USAGE); of a compacted hour's files each has its share.
+        """What the closed cycles of the hours in [start, end), or all, take on disk (USAGE); of a compacted hour's
+        files each has its share.
 
         Raises LandingUnreadable when the manifest of one of them, or the index of its hour, cannot be read.
         """
@@ -177,7 +198,9 @@ class LandingReader(LandingFiles):
         return usage
 
     def measure_usage_of(self, manifests: Iterable[Manifest]) -> tuple[pl.DataFrame, list[UnreadableCycle]]:
-        """What these cycles take on disk (USAGE), and those among them that cannot be sized: the index of their hour cannot be read."""
+        """What these cycles take on disk (USAGE), and those among them that cannot be sized: the index of their hour
+        cannot be read.
+        """
         rows, unreadable = [], []
         indices: dict[datetime, HourIndex | LandingUnreadable] = {}
         for manifest in manifests:
@@ -209,7 +232,8 @@ class LandingReader(LandingFiles):
     ) -> pl.DataFrame:
         """Landed answers of a cycle as one frame, `columns` of `SCHEMA`, in the order in which they came per platform.
 
-        Raises LandingIncomplete naming every segment that is missing, before any is read, or the one that is not as it was written.
+        Raises LandingIncomplete naming every segment that is missing, before any is read, or the one that is not as it
+        was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
         return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
@@ -221,7 +245,9 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> Iterator[pl.DataFrame]:
-        """As `read`, a segment or some dozen answers at a time, for a cycle whose bodies should not be in memory together."""
+        """As `read`, a segment or some dozen answers at a time, for a cycle whose bodies should not be in memory
+        together.
+        """
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
         if missing := self.find_missing_segments(manifest, platforms):
@@ -246,7 +272,8 @@ class LandingReader(LandingFiles):
     def _read_pieces(
         self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str], wanted: pl.Expr = EVERY_ROW
     ) -> Iterator[pl.DataFrame]:
-        """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since this began.
+        """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since
+        this began.
 
         Rows that are not `wanted` may be left out: bodies that nobody needs are not unpacked then.
         """
@@ -265,8 +292,8 @@ class LandingReader(LandingFiles):
     def _read_segment(
         self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr
     ) -> pl.DataFrame | None:
-        """Columns of a segment from its own file, at least of the rows that are `wanted`; None when it has none (any more). Raises LandingIncomplete
-        when it is not as it was written."""
+        """Columns of a segment from its own file, at least of the rows that are `wanted`; None when it has none (any
+        more). Raises LandingIncomplete when it is not as it was written."""
         path = folder / segment.name
         try:
             if self._local:  # hashed once, however often some columns of it are read
@@ -299,7 +326,10 @@ class LandingReader(LandingFiles):
     def _open_hour_file(
         self, folder: UPath, cycle_id: int, segments: Sequence[str]
     ) -> tuple[RowSpan, io.BufferedReader]:
-        """The file with the first of the segments, and which rows of it. One that is gone was compacted again: then the index names another."""
+        """The file with the first of the segments, and which rows of it.
+
+        One that is gone was compacted again: then the index names another.
+        """
         trouble = ""
         for _ in range(2):
             span = self._read_index(folder.parent).find_span(cycle_id, segments)
@@ -317,10 +347,11 @@ class LandingReader(LandingFiles):
         raise LandingIncomplete(f"cycle {cycle_id}: {trouble}")
 
     def read_landed_listings(self, cycle_id: int) -> pl.DataFrame:
-        """What is landed of a cycle by now, one row per answer without its body (columns `LISTINGS`), as they came per platform.
+        """What is landed of a cycle by now, one row per answer without its body (columns `LISTINGS`), as they came per
+        platform.
 
-        Also of a cycle that runs or whose process died: of all its segments that are there, whether a manifest names them or not. One that
-        cannot be read is named in a warning and left out.
+        Also of a cycle that runs or whose process died: of all its segments that are there, whether a manifest names
+        them or not. One that cannot be read is named in a warning and left out.
         """
         columns = list(LISTING_COLUMNS.values())
         frames = [pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})]

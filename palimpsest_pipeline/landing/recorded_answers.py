@@ -1,13 +1,15 @@
-"""Import of recorded payloads: a folder of answer bodies with a `manifest.json` that says what each is. Recorded answers prove presence, never
-absence. Nothing is fetched and no body is read for its meaning here.
+"""Import of recorded payloads: a folder of answer bodies with a `manifest.json` that says what each is. Recorded
+answers prove presence, never absence. Nothing is fetched and no body is read for its meaning here.
 
 `manifest.json` is a list with one object per file:
 
-    {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065", "received_at": "2026-06-26T10:25:00Z"}
+    {"file": "paris.json", "platform": "betpawa", "kind": "detail", "external_id": "35429065", "received_at":
+    "2026-06-26T10:25:00Z"}
 
-Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone); external_id too for kind detail.
-Optional: path, params, method, json_body (what was asked), tournament_external_id, sr_id, status (200 only), headers, observed_at (within an
-hour of received_at).
+Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
+external_id too for kind detail.
+Optional: path, params, method, json_body (what was asked), tournament_external_id, sr_id, status (200 only), headers,
+observed_at (within an hour of received_at).
 """
 
 from collections import defaultdict
@@ -37,7 +39,10 @@ AnswerIdentity = tuple[str, datetime, str | None]
 
 
 class RecordedPayloadError(PalimpsestError):
-    """A folder of recorded payloads cannot be imported. One line that names the file and says what to do; nothing of the folder is imported."""
+    """A folder of recorded payloads cannot be imported.
+
+    One line that names the file and says what to do; nothing of the folder is imported.
+    """
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -58,9 +63,11 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
-    """Imports the folder and returns the manifests of the cycles it made: one per UTC hour of `received_at` that has something new.
+    """Imports the folder and returns the manifests of the cycles it made: one per UTC hour of `received_at` that has
+    something new.
 
-    An answer that the hour holds already (same question, instant and body) is left out. Raises RecordedPayloadError before anything is written.
+    An answer that the hour holds already (same question, instant and body) is left out. Raises RecordedPayloadError
+    before anything is written.
     """
     by_hour: dict[datetime, list[Answer]] = defaultdict(list)
     for number, raw in enumerate(_read_entries(directory), start=1):

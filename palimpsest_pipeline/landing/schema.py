@@ -35,15 +35,19 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "body_hash": pl.String(),
     "bytes": pl.Int64(),
 }
-"""One row per answer. `params` and `headers` are JSON objects, `hash_body` is the SHA-256 of the body in hex, `bytes` its length (0 without one)."""
+"""One row per answer.
+
+`params` and `headers` are JSON objects, `hash_body` is the SHA-256 of the body in hex, `bytes` its length (0 without
+one).
+"""
 OBSERVED_AT_EXPR: Final = (
     pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE)
     .then("observed_at")
     .otherwise("received_at")
     .alias("observed_at")
 )
-"""The `observed_at` of a landed answer. Earlier versions believed any `FamilyAge` header: where that put it more than MAX_AGE from the arrival, the answer
-counts as observed when it arrived."""
+"""The `observed_at` of a landed answer. Earlier versions believed any `FamilyAge` header: where that put it more than
+MAX_AGE from the arrival, the answer counts as observed when it arrived."""
 LISTING_COLUMNS: Final[dict[str, str]] = {
     **{
         name: name
@@ -95,7 +99,9 @@ def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
 
 
 def redact_detail(failure_detail: str) -> str:
-    """Return a landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no replay brings them back."""
+    """Return a landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no
+    replay brings them back.
+    """
     return redact(failure_detail)
 
 

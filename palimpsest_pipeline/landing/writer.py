@@ -1,6 +1,7 @@
 """Writing the landing: the answers of a cycle as immutable Parquet segments, and the manifest that closes it.
 
-Belongs here: landing answers. Does not: parsing their bodies, reading them back (`reader`), compacting (`compaction`), removing (`expiry`).
+Belongs here: landing answers. Does not: parsing their bodies, reading them back (`reader`), compacting (`compaction`),
+removing (`expiry`).
 """
 
 import hashlib
@@ -32,13 +33,17 @@ from .schema import OBSERVED_AT_EXPR, build_frame
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 FLUSH_AGE_S: Final = 2.0
-"""No answer waits longer than this to be written, however few come: what is younger is all that a killed process can lose."""
+"""No answer waits longer than this to be written, however few come: what is younger is all that a killed process can
+lose.
+"""
 PENDING_SEGMENTS: Final = 2
 """Segments that may wait for the disk before `append` waits too: bounds the memory of a cycle on a slow store."""
 ZSTD_LEVEL: Final = 3
 """Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
-"""Takes a segment that has just been landed: its cycle, its entry in the manifest, and its answers as `Landing.read` returns them."""
+"""Takes a segment that has just been landed: its cycle, its entry in the manifest, and its answers as `Landing.read`
+returns them.
+"""
 log = logging.getLogger(__name__)
 
 
@@ -46,15 +51,19 @@ class Landing(LandingReader):
     """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
 
     def __init__(self, root: str | Path, on_segment: SegmentListener | None = None) -> None:
-        """`on_segment` is called with every segment that this process has written, on the writer's thread. It must return at once."""
+        """`on_segment` is called with every segment that this process has written, on the writer's thread.
+
+        It must return at once.
+        """
         super().__init__(root)
         self._on_segment = on_segment
 
     def open_writer(self, cycle: Cycle) -> "CycleWriter":
-        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new ones are added to them.
+        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new
+        ones are added to them.
 
-        Raises LandingError while the cycle's hour is being removed, and when nothing can be written to the cycle's folder: a scrape learns it before
-        it asks any platform.
+        Raises LandingError while the cycle's hour is being removed, and when nothing can be written to the cycle's
+        folder: a scrape learns it before it asks any platform.
         """
         if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
             raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
@@ -66,7 +75,10 @@ class Landing(LandingReader):
     def close_interrupted(
         self, cycle: Cycle, finished_at: datetime, status: RunStatus = RunStatus.INTERRUPTED
     ) -> Manifest:
-        """Closes a cycle whose writer died: its manifest names every segment that was written whole. A cycle closed before keeps its stages."""
+        """Closes a cycle whose writer died: its manifest names every segment that was written whole.
+
+        A cycle closed before keeps its stages.
+        """
         return self._close_cycle(cycle, status, finished_at, (), (), {})
 
     def _close_cycle(
@@ -95,7 +107,9 @@ class Landing(LandingReader):
         late: Collection[Platform],
         written: dict[str, Segment],
     ) -> Manifest:
-        """Write a manifest of the segments in the folder, of those that the present manifest names, and of `written`."""
+        """Write a manifest of the segments in the folder, of those that the present manifest names, and of
+        `written`.
+        """
         before = self._read_manifest_in(folder)
         known = {segment.name: segment for segment in before.segments} if before else {}
         known |= written
@@ -127,12 +141,14 @@ class _WaitingAnswers:
 
 
 class CycleWriter:
-    """Takes the answers of one cycle as they come. Readers see them when `close` has written the manifest; a killed process leaves whole segments.
+    """Takes the answers of one cycle as they come. Readers see them when `close` has written the manifest; a killed
+    process leaves whole segments.
 
-    `append` is for one event loop or thread and only puts the answer down. Hashing, encoding and writing is done on a thread of the writer's
-    own: when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So the answers of the last `flush_age_s`, and those
-    being written at that moment, are all that is lost when the process is killed. The thread's first error is raised by every later `append`,
-    `flush` and `close`.
+    `append` is for one event loop or thread and only puts the answer down. Hashing, encoding and writing is done on a
+    thread of the writer's
+    own: when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So the answers of the last
+    `flush_age_s`, and those being written at that moment, are all that is lost when the process is killed. The thread's
+    first error is raised by every later `append`, `flush` and `close`.
     """
 
     def __init__(
@@ -162,7 +178,8 @@ class CycleWriter:
         self._thread: threading.Thread | None = None
 
     def _first_free_numbers(self) -> dict[Platform, int]:
-        """Numbers go on after what is there and after what a manifest names, so that answers are read in the order in which they came.
+        """Numbers go on after what is there and after what a manifest names, so that answers are read in the order in
+        which they came.
 
         Another writer of the cycle may continue from the same number. The tag in the name keeps the two files apart.
         """
@@ -179,7 +196,10 @@ class CycleWriter:
         return free
 
     def append(self, answer: Answer) -> None:
-        """Keeps the answer; waits only when the store is so slow that segments pile up. Raises LandingError when one could not be written."""
+        """Keeps the answer; waits only when the store is so slow that segments pile up.
+
+        Raises LandingError when one could not be written.
+        """
         platform = answer.request.platform
         with self._changed:
             self._raise_error()
@@ -206,7 +226,8 @@ class CycleWriter:
     def close(
         self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()
     ) -> Manifest:
-        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names what could be written.
+        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names
+        what could be written.
 
         `stages` and platforms that are `late` are added to those of the manifest that is there.
         """

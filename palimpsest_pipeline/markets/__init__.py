@@ -1,7 +1,7 @@
 """The canonical market vocabulary, as data, and the way from a platform's prices to canonical prices.
 
-Belongs here: what a market, a line and an outcome are called, and the join that says so for every price. Does not belong here: reading answers
-(platforms), storing prices (storage), what prices are worth (metrics).
+Belongs here: what a market, a line and an outcome are called, and the join that says so for every price. Does not
+belong here: reading answers (platforms), storing prices (storage), what prices are worth (metrics).
 """
 
 from .build_market_rows import build_market_rows

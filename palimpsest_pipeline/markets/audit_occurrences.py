@@ -1,4 +1,7 @@
-"""How much of what platforms sell the vocabulary knows. An occurrence is one (event, market, line) of a platform. Frames in, frames out."""
+"""How much of what platforms sell the vocabulary knows.
+
+An occurrence is one (event, market, line) of a platform. Frames in, frames out.
+"""
 
 from dataclasses import replace
 from typing import Final
@@ -22,7 +25,9 @@ OCCURRENCES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "comparable": pl.Boolean(),
     "occurrences": pl.Int64(),
 }
-"""error_class is '' when mapped. comparable: mapped to a canonical market that at least two platforms sell in the vocabulary."""
+"""error_class is '' when mapped. comparable: mapped to a canonical market that at least two platforms sell in the
+vocabulary.
+"""
 
 COUNTED_COLUMNS: Final = ("platform", "external_market_id", "name", "sample_outcomes", "occurrences")
 """What a list of counted market ids gives."""
@@ -31,7 +36,8 @@ _OCCURRENCE_KEY: Final = ("event", "platform", "sport", "market_id", "specifier"
 
 
 def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Rows of `OCCURRENCES_SCHEMA` and `event`, one per occurrence of these books. `events` names the event of each row of `platform_books.markets`.
+    """Rows of `OCCURRENCES_SCHEMA` and `event`, one per occurrence of these books. `events` names the event of each row
+    of `platform_books.markets`.
 
     Several answers about one event are one book here: what they repeat is counted once.
     """
@@ -42,7 +48,8 @@ def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -
         .sort(_OCCURRENCE_KEY)
         .with_row_index("occurrence")
     )
-    # Each occurrence goes through the normaliser as a book of its own, so that what comes back says which occurrence it is of.
+    # Each occurrence goes through the normaliser as a book of its own, so that what comes back says which occurrence it
+    # is of.
     numbers = rows.join(single, on=_OCCURRENCE_KEY, how="left", maintain_order="left")["occurrence"]
     found = normalise(replace(raw, markets=raw.markets.with_columns(numbers.alias("capture"))), vocabulary)
     mapped_to = found.prices.join(_select_shared_markets(vocabulary), on="market_id", how="semi")["capture"].unique()
@@ -101,7 +108,9 @@ def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """One row per platform, in the platforms' order: platform, occurrences, mapped, comparable, mapped_share, comparable_share."""
+    """One row per platform, in the platforms' order: platform, occurrences, mapped, comparable, mapped_share,
+    comparable_share.
+    """
     count = pl.col("occurrences")
     return (
         occurrences.group_by(pl.col("platform").cast(pl.Enum([p.value for p in Platform])))
@@ -120,7 +129,8 @@ def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
 def rank_unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """What is not mapped, one row per (platform, sport, external_market_id, error_class), most frequent first.
 
-    With name, a specifier and outcomes as samples, occurrences, and `triage`: status in the vocabulary's list of what is knowingly unmapped, or ''.
+    With name, a specifier and outcomes as samples, occurrences, and `triage`: status in the vocabulary's list of what
+    is knowingly unmapped, or ''.
     """
     identity = ("platform", "sport", "external_market_id")
     triage = vocabulary.triage.select(*identity, pl.col("status").alias("triage"))

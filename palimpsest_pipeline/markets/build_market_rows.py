@@ -1,4 +1,6 @@
-"""From canonical prices to market rows: one row per market with the prices of its outcomes as an array, as the history keeps them."""
+"""From canonical prices to market rows: one row per market with the prices of its outcomes as an array, as the
+history keeps them.
+"""
 
 from typing import Final
 
@@ -32,9 +34,10 @@ _STATES: Final = pl.Series(
 def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
     """Rows of `MARKET_ROWS_SCHEMA`, one per (capture, market_id, specifier, outcome), in that order.
 
-    `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null where there is no price. Bit i-1 of
-    `off_mask`: outcome i is listed but cannot be backed. State: offered when an outcome can be backed at a price; else suspended when the
-    platform holds some outcome off; else no_price.
+    `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null where there is no
+    price. Bit i-1 of
+    `off_mask`: outcome i is listed but cannot be backed. State: offered when an outcome can be backed at a price; else
+    suspended when the platform holds some outcome off; else no_price.
     """
     sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
     given = (

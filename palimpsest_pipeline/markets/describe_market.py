@@ -1,4 +1,6 @@
-"""One canonical market across platforms, in words: what it is, who sells it under which ids, and how their specifiers are read."""
+"""One canonical market across platforms, in words: what it is, who sells it under which ids, and how their
+specifiers are read.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -33,8 +35,9 @@ class UnknownMarket(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class PlatformKey:
-    """One way a platform sells the market. `specifier`: what each part of its specifier must be or gives, in words; `open_outcomes`: template of
-    the outcome ids that are not listed, '' when all are; `feed`: its place, from 1, where the platform has the market from several feeds."""
+    """One way a platform sells the market. `specifier`: what each part of its specifier must be or gives, in words;
+    `open_outcomes`: template of the outcome ids that are not listed, '' when all are; `feed`: its place, from 1, where
+    the platform has the market from several feeds."""
 
     platform: str
     external_market_id: str
@@ -55,7 +58,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A canonical market. fair_sum and note as in the vocabulary (None: unknown, none), `margin` what fair_sum means; specifier: its canonical parts;
+    """A canonical market. fair_sum and note as in the vocabulary (None: unknown, none), `margin` what fair_sum means;
+    specifier: its canonical parts;
     complete_sets: name and number of outcomes of each set that is complete, empty when it takes all outcomes."""
 
     market_key: str
@@ -77,7 +81,8 @@ class Market:
 
 
 def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
-    """Return the market of this key; else those that a platform's id leads to, written `sportybet:18` or `18`; else those of this name, as `1x2`.
+    """Return the market of this key; else those that a platform's id leads to, written `sportybet:18` or `18`; else
+    those of this name, as `1x2`.
 
     Raises UnknownMarket.
     """
@@ -112,7 +117,8 @@ def select_markets(
     family: str | None = None,
     search: str | None = None,
 ) -> pl.DataFrame:
-    """The markets that fit: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when not sold).
+    """The markets that fit: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a
+    space ('' when not sold).
 
     `search` is looked for in keys, names and ids, whatever the case.
     """

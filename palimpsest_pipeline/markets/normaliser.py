@@ -1,7 +1,9 @@
-"""From a platform's prices to canonical prices: joins on the vocabulary, by ids, never by label or position. Set-based; no loop over prices.
+"""From a platform's prices to canonical prices: joins on the vocabulary, by ids, never by label or position. Set-based;
+no loop over prices.
 
-An occurrence is one (capture, raw market, raw specifier). It is mapped when every one of its outcomes leads to a canonical outcome; else it is
-in `unmapped_markets` with the reason and with the outcomes that did not, while the outcomes that did keep their prices.
+An occurrence is one (capture, raw market, raw specifier). It is mapped when every one of its outcomes leads to a
+canonical outcome; else it is in `unmapped_markets` with the reason and with the outcomes that did not, while the
+outcomes that did keep their prices.
 """
 
 from dataclasses import dataclass
@@ -36,13 +38,16 @@ STATE_NAMES: Final = pl.Series(
 
 @dataclass(frozen=True, slots=True)
 class NormalisedBatch:
-    """What a batch says in the vocabulary's words. All frames are in a fixed order, whatever the order of markets, rows and outcomes was.
+    """What a batch says in the vocabulary's words. All frames are in a fixed order, whatever the order of markets, rows
+    and outcomes was.
 
-    prices: one row per (capture, market_id, specifier, outcome, ordinal); specifier canonical, `line` its number if it has one, `outcome` '' or an
-        open outcome's text (ordinal 1). state: offered; suspended, when the platform holds it off (it keeps its odds); no_price.
+    prices: one row per (capture, market_id, specifier, outcome, ordinal); specifier canonical, `line` its number if it
+        has one, `outcome` '' or an open outcome's text (ordinal 1). state: offered; suspended, when the platform holds
+        it off (it keeps its odds); no_price.
     unmapped: one row per occurrence that is not mapped.
     coverage: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
-    merged: priced outcomes per capture that are not in `prices`, because the answer names the same bet once more or has the market from another feed.
+    merged: priced outcomes per capture that are not in `prices`, because the answer names the same bet once more or has
+    the market from another feed.
     players: one row per capture and player among the outcomes of `prices`.
     """
 
@@ -103,7 +108,8 @@ def _build_prices(
 
 
 def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:
-    """position and bet of the outcomes that lead somewhere, in the order of prices. `bet` is one number for capture and target.
+    """position and bet of the outcomes that lead somewhere, in the order of prices. `bet` is one number for capture and
+    target.
 
     Sorting one number that says capture, target and position is much faster than sorting by columns.
     """
@@ -125,8 +131,8 @@ def _find_feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
 def _find_other_feeds(batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
     """Positions of the outcomes that come from another feed than their market's first one in this answer.
 
-    Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken, priced or not: if a suspended
-    price gave way to another feed's, the price would seem to jump, and back again.
+    Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken,
+    priced or not: if a suspended price gave way to another feed's, the price would seem to jump, and back again.
     """
     feed = choices["feed"].gather(batch.outcomes["distinct"])
     told = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
@@ -138,8 +144,9 @@ def _find_other_feeds(batch: EncodedBatch, target: pl.Series, places: pl.DataFra
 def _find_displaced(contested: pl.DataFrame, batch: EncodedBatch, choices: pl.DataFrame) -> pl.Series:
     """Positions of the outcomes that give way to another of the same bet.
 
-    The order of keys.csv decides: which of two platform markets tells a bet must not depend on which of them can be backed. Within one platform
-    market a price goes before none, what can be backed before what cannot; then the platform's ids and the odds decide.
+    The order of keys.csv decides: which of two platform markets tells a bet must not depend on which of them can be
+    backed. Within one platform market a price goes before none, what can be backed before what cannot; then the
+    platform's ids and the odds decide.
     """
     ids = ("market_id", "specifier", "outcome_id")
     return (

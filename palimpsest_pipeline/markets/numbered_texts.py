@@ -1,4 +1,6 @@
-"""A batch of books in numbers: texts that repeat over a batch become numbers, so that what is done once per price is done on integers."""
+"""A batch of books in numbers: texts that repeat over a batch become numbers, so that what is done once per price is
+done on integers.
+"""
 
 from dataclasses import dataclass
 from typing import Final

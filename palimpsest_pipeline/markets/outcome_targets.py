@@ -1,7 +1,7 @@
 """Where outcomes lead: from a platform's outcome id, under the keys that its market satisfies, to a canonical outcome.
 
-Works on the distinct outcomes of a batch, and reads each id once for each way of reading it. Lists of ids come first; then the templates of ids that
-are not listed, such as players'.
+Works on the distinct outcomes of a batch, and reads each id once for each way of reading it. Lists of ids come first;
+then the templates of ids that are not listed, such as players'.
 """
 
 import re
@@ -18,7 +18,9 @@ from .vocabulary import Vocabulary
 LADDER_OUTCOME_PATTERN: Final = r"^\d+:(\d{6})(\d{2})$"
 """Market, team, and n of "n or more"."""
 PLAYER_PREFIX: Final = {Platform.SPORTYBET: "sr:player:"}
-"""What makes a platform's number of a player the text under which all its markets name the player; BetPawa's number is that text."""
+"""What makes a platform's number of a player the text under which all its markets name the player; BetPawa's number
+is that text.
+"""
 
 TARGET_COLUMNS: Final = ("market_id", "specifier", "outcome", "ordinal")
 _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
@@ -27,8 +29,8 @@ _MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {
     "player": pl.String(),
     "total": pl.String(),
 }
-"""What an id says: the number of an outcome, or an open one's text (then of ordinal 1); that text again if it is a player; the total of "n or more".
-Texts are '' where it says nothing."""
+"""What an id says: the number of an outcome, or an open one's text (then of ordinal 1); that text again if it is a
+player; the total of "n or more". Texts are '' where it says nothing."""
 _RULE_MEANING_SCHEMA: Final[dict[str, pl.DataType]] = {"said": pl.UInt64(), **_MEANING_SCHEMA}
 """`said`: the rule by which an id is read and the id's code, in one number."""
 _MIN_FORM_RULE: Final = 2**31
@@ -40,7 +42,8 @@ def resolve_outcomes(
 ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Return where each of the distinct outcomes of the batch leads.
 
-    choices: key_id, target and player (null: the outcome is no player), one row for each distinct outcome, at its place, null where it leads nowhere.
+    choices: key_id, target and player (null: the outcome is no player), one row for each distinct outcome, at its
+    place, null where it leads nowhere.
     targets: target, the columns of TARGET, in whose order they are numbered, and line.
     players: player, outcome (the text that names the player).
     """
@@ -77,7 +80,8 @@ def resolve_outcomes(
 def _list_rules(
     candidates: pl.DataFrame, forms: pl.DataFrame, bets: pl.DataFrame, vocabulary: Vocabulary
 ) -> pl.DataFrame:
-    """way, instance, key_id, rule, bet, told_later: all rules by which outcomes of an instance are read, in order of preference.
+    """way, instance, key_id, rule, bet, told_later: all rules by which outcomes of an instance are read, in order of
+    preference.
 
     `bet` is the place of market_id and text in `bets`; told_later: the text waits for the total that an id tells.
     """
@@ -101,7 +105,9 @@ def _read_listed_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def _read_ladder_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """What the ids of ladders say, where a team's "n or more" is listed once, for every n; rows of `_RULE_MEANING_SCHEMA`."""
+    """What the ids of ladders say, where a team's "n or more" is listed once, for every n; rows of
+    `_RULE_MEANING_SCHEMA`.
+    """
     rungs = (
         ids.select("code", pl.col("outcome_id").str.extract_groups(LADDER_OUTCOME_PATTERN).alias("rung"))
         .unnest("rung")
@@ -122,7 +128,9 @@ def _read_ladder_ids(ids: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def _read_open_ids(offered: pl.DataFrame, forms: pl.DataFrame, ids: pl.DataFrame) -> pl.DataFrame:
-    """What ids say that are not listed, read by one regex at a time, for there are few; rows of `_RULE_MEANING_SCHEMA`."""
+    """What ids say that are not listed, read by one regex at a time, for there are few; rows of
+    `_RULE_MEANING_SCHEMA`.
+    """
     rule, code = _split_number("said", "rule", "code")
     open_ids = offered.select("said").filter(pl.col("said") >= _MIN_FORM_RULE * 2**32).unique()
     asked = open_ids.with_columns(rule, code).join(ids, on="code")

@@ -1,4 +1,6 @@
-"""The books of a batch of answers in the platforms' own words, as the normaliser takes them: lists in, frames out, no vocabulary."""
+"""The books of a batch of answers in the platforms' own words, as the normaliser takes them: lists in, frames out,
+no vocabulary.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,7 +32,9 @@ _MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if
 
 @dataclass(frozen=True, slots=True)
 class RawBooks:
-    """markets: rows of `MARKETS_SCHEMA`, one per market row of an answer. outcomes: rows of `OUTCOMES_SCHEMA`, those of the market rows one after the other."""
+    """markets: rows of `MARKETS_SCHEMA`, one per market row of an answer. outcomes: rows of `OUTCOMES_SCHEMA`, those
+    of the market rows one after the other.
+    """
 
     markets: pl.DataFrame
     outcomes: pl.DataFrame
@@ -39,7 +43,8 @@ class RawBooks:
 def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
     """The books of several answers as one batch; `capture` is the answer's place in `details`.
 
-    Keeps nothing of a detail but its columns: of a batch that is read as it is taken, one answer's texts are alive at a time.
+    Keeps nothing of a detail but its columns: of a batch that is read as it is taken, one answer's texts are alive at a
+    time.
     """
     owners = []
     columns = {name: [pl.Series([], dtype=kind)] for name, kind in (_MARKET_COLUMNS | OUTCOMES_SCHEMA).items()}

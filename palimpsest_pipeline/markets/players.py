@@ -20,9 +20,11 @@ TEAM_SUFFIX_PATTERN: Final = r"^(.*\S)\s*\(([^()]+)\)$"
 
 
 def list_named_players(raw: RawBooks, batch: EncodedBatch, choices: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `PLAYERS_SCHEMA`, in order: one per capture and player, named as in the market of theirs that comes first in keys.csv.
+    """Rows of `PLAYERS_SCHEMA`, in order: one per capture and player, named as in the market of theirs that comes first
+    in keys.csv.
 
-    `choices` and `texts` (the players) are as `outcome_targets.resolve_outcomes` gives them. Where that market has several names, the least with a team.
+    `choices` and `texts` (the players) are as `outcome_targets.resolve_outcomes` gives them. Where that market has
+    several names, the least with a team.
     """
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS_SCHEMA)

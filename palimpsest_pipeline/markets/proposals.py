@@ -1,7 +1,8 @@
-"""What an unmapped market may be, for a person who adds mappings: a canonical market and what speaks for it. Proposed, never applied.
+"""What an unmapped market may be, for a person who adds mappings: a canonical market and what speaks for it. Proposed,
+never applied.
 
-Names of different platforms agree once the platforms' own ways to say "first half", "over/under" or "home team" are one word. Words that change
-the bet (which half, which side, corners or cards) must be the same, however alike the rest is.
+Names of different platforms agree once the platforms' own ways to say "first half", "over/under" or "home team" are one
+word. Words that change the bet (which half, which side, corners or cards) must be the same, however alike the rest is.
 """
 
 import re
@@ -50,10 +51,12 @@ DECISIVE_WORDS_PATTERN: Final = re.compile(
 
 
 def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Columns `PROPOSALS_SCHEMA`, one row per market of `unmapped` (one row per KEY, and `name`) that has a proposal, sorted by KEY.
+    """Columns `PROPOSALS_SCHEMA`, one row per market of `unmapped` (one row per KEY, and `name`) that has a proposal,
+    sorted by KEY.
 
-    A market whose id the vocabulary has, though not in this form, may be what the id stands for; another one the market of its sport, with or
-    without a line as itself, whose name is most alike. A function of names, specifiers and vocabulary alone.
+    A market whose id the vocabulary has, though not in this form, may be what the id stands for; another one the market
+    of its sport, with or without a line as itself, whose name is most alike. A function of names, specifiers and
+    vocabulary alone.
     """
     asked = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")

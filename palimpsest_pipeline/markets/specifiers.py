@@ -1,4 +1,5 @@
-"""The lines of markets: the parts of a platform's specifier, their conversion to canonical text, and which keys of the vocabulary they satisfy.
+"""The lines of markets: the parts of a platform's specifier, their conversion to canonical text, and which keys of the
+vocabulary they satisfy.
 
 Works on instances: the distinct (platform, sport, market id, specifier) of a batch. Knows no outcomes and no prices.
 """
@@ -15,10 +16,16 @@ from .vocabulary import Vocabulary
 ERROR_CLASS_TYPE: Final = pl.Enum(["", *MappingError])
 """Why an occurrence is not mapped; '' when it is."""
 OUTCOME_VALUE_MARK: Final = "\0"
-"""Stands in a specifier for a value that only the outcome's id tells: n of "n or more". No text that is read or converted has it."""
+"""Stands in a specifier for a value that only the outcome's id tells: n of "n or more".
+
+No text that is read or converted has it.
+"""
 
 NUMBER_PATTERN: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
-"""Numbers that a line can hold. Digits are ASCII: a regex takes those of all scripts for digits, and nothing else does."""
+"""Numbers that a line can hold.
+
+Digits are ASCII: a regex takes those of all scripts for digits, and nothing else does.
+"""
 TEXT_PATTERN: Final = r"^[^\x00|]{1,64}$"
 """What is taken over as it is: scores and the like."""
 TOP_LIST_PATTERN: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
@@ -28,7 +35,9 @@ _INSTANCE_KEY_COLUMNS: Final = ("instance", "key_id")
 
 
 def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
-    """instance, part, value (null when the part has none): SportyBet's specifier has named parts, the others have one line."""
+    """instance, part, value (null when the part has none): SportyBet's specifier has named parts, the others have
+    one line.
+    """
     named = pl.col("platform") == Platform.SPORTYBET
     given = instances.filter(pl.col("specifier") != "")
     lines = given.filter(~named).select("instance", pl.lit("line").alias("part"), pl.col("specifier").alias("value"))
@@ -45,12 +54,17 @@ def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
 
 
 def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
-    """instance, specifier_schema of the parts `given`: their names in order, joined by `|`. Instances without parts are not in it."""
+    """instance, specifier_schema of the parts `given`: their names in order, joined by `|`.
+
+    Instances without parts are not in it.
+    """
     return given_parts.group_by("instance").agg(specifier_schema=pl.col("part").unique().sort().str.join("|"))
 
 
 def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern, family and `text`, the canonical specifier."""
+    """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern, family and
+    `text`, the canonical specifier.
+    """
     keyed = instances.select("instance", "platform", "sport", external_market_id="market_id").join(
         _load_keys(vocabulary), on=("platform", "sport", "external_market_id")
     )
@@ -104,9 +118,11 @@ def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Each part of an instance against each key of its market: role, canonical, `converted`, and what it `counts` for the key.
+    """Each part of an instance against each key of its market: role, canonical, `converted`, and what it `counts` for
+    the key.
 
-    A part that a key requires or reads and that is as it must be counts 1, one that it ignores 0; any other is far below 0: the key is refused.
+    A part that a key requires or reads and that is as it must be counts 1, one that it ignores 0; any other is far
+    below 0: the key is refused.
     """
     role = pl.col("role")
     met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | (
@@ -126,7 +142,9 @@ def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Voca
 
 
 def _convert_value() -> pl.Expr:
-    """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects, or no line can hold it."""
+    """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects, or no line
+    can hold it.
+    """
     value, conversion = pl.col("value"), pl.col("conversion")
     number = (
         pl.when(conversion == "number")
@@ -207,7 +225,9 @@ def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary
 
 
 def extract_line(text: pl.Expr) -> pl.Expr:
-    """The number by which a canonical specifier's markets are told apart: the total, else the handicap, else the only part. Null: there is none."""
+    """The number by which a canonical specifier's markets are told apart: the total, else the handicap, else the
+    only part. Null: there is none.
+    """
     number = f"=({NUMBER_PATTERN})"
     found = pl.coalesce(
         text.str.extract(rf"(?:^|\|)total{number}(?:\||$)"),

@@ -1,4 +1,6 @@
-"""What of a batch is mapped and what is not: every occurrence is counted once, and those that are not mapped are told with their reason."""
+"""What of a batch is mapped and what is not: every occurrence is counted once, and those that are not mapped are
+told with their reason.
+"""
 
 from typing import Final
 
@@ -67,7 +69,8 @@ def report_unmapped(
 ) -> pl.DataFrame:
     """Rows of `UNMAPPED_SCHEMA`, one per occurrence that is not mapped, in order.
 
-    `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `given`: the parts of the instances' specifiers.
+    `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `given`: the parts of the
+    instances' specifiers.
     """
     found = occurrences.filter(pl.col("error_class") != "")
     if found.is_empty():

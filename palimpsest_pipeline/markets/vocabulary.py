@@ -1,4 +1,5 @@
-"""The vocabulary that ships with the package: loading its files, checking them, and their shape as frames. No prices here.
+"""The vocabulary that ships with the package: loading its files, checking them, and their shape as frames. No prices
+here.
 
 The format of the files and how to add a mapping are described in `vocabulary/README.md`.
 """
@@ -110,19 +111,23 @@ class VocabularyError(PalimpsestError):
 class Vocabulary:
     """The vocabulary as frames.
 
-    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), note (null: none),
-        betpawa_market_id (null: not sold there).
+    markets: market_id Int16, market_key, sport, period, family, name, line_kind, fair_sum (null: unknown), note (null:
+        none), betpawa_market_id (null: not sold there).
     outcomes: market_id, ordinal Int16, outcome_key, name.
-    keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes, open_pattern, ladder Boolean.
-        open_outcomes: template of the outcome ids that are not listed, '' when there are none; open_pattern: the same as an anchored regex with some
-        of the groups outcome, player, at_least, or null.
-    parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw specifier part.
+    keys: key_id UInt32 (order of preference), platform, sport, external_market_id, market_id, open_outcomes,
+        open_pattern, ladder Boolean. open_outcomes: template of the outcome ids that are not listed, '' when there are
+        none; open_pattern: the same as an anchored regex with some of the groups outcome, player, at_least, or null.
+    parts: key_id, part, role (require, read, ignore), expected, canonical, conversion: what a key does with each raw
+    specifier part.
     added: key_id, canonical, text (`minute=10`).
     outcome_keys: key_id, external_outcome_id, ordinal Int16.
-    complete_sets: market_id, set (its name), ordinal Int16: sets of outcomes that are complete though the market has more, for one bet may be sold in
-        several grids. Of a market that is not in it the only complete set is all its outcomes.
-    feeds: key_id, place Int16 (from 0) of a key among the feeds from which its platform has the market; keys of markets with one feed are not in it.
-    triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are knowingly not mapped.
+    complete_sets: market_id, set (its name), ordinal Int16: sets of outcomes that are complete though the market has
+        more, for one bet may be sold in several grids. Of a market that is not in it the only complete set is all its
+        outcomes.
+    feeds: key_id, place Int16 (from 0) of a key among the feeds from which its platform has the market; keys of markets
+    with one feed are not in it.
+    triage: platform, sport, external_market_id, status (acknowledged, ignored), reason: platform markets that are
+    knowingly not mapped.
     """
 
     markets: pl.DataFrame
@@ -382,7 +387,9 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
 def _read_outcome_keys(
     folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]
 ) -> list[tuple[int, int, str, int]]:
-    """(line, key_id, external outcome id, ordinal): each outcome of a key once for every row of keys.csv that it serves."""
+    """(line, key_id, external outcome id, ordinal): each outcome of a key once for every row of keys.csv that it
+    serves.
+    """
     name = "outcome_keys.csv"
     by_identity: dict[tuple[str, str, str, str], list[_Key]] = defaultdict(list)
     for key in keys:
@@ -413,7 +420,9 @@ def _read_outcome_keys(
 
 
 def _refuse_ambiguous(keys: list[_Key], outcome_keys: list[tuple[int, int, str, int]]) -> None:
-    """An outcome of a platform market leads to one canonical outcome, and a market has one place for outcomes that are not listed."""
+    """An outcome of a platform market leads to one canonical outcome, and a market has one place for outcomes that
+    are not listed.
+    """
     owner: dict[tuple[object, ...], str] = {}
     for line, key_id, code, _ in outcome_keys:
         key = keys[key_id]
@@ -454,7 +463,10 @@ def _read_complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int,
 
 
 def _read_feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
-    """(key_id, place): the feeds of a platform's market in the order of the rows. All keys of such a market are feeds of it."""
+    """(key_id, place): the feeds of a platform's market in the order of the rows.
+
+    All keys of such a market are feeds of it.
+    """
     name = "feeds.csv"
     key_ids: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for key in keys:

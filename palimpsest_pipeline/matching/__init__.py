@@ -1,4 +1,7 @@
-"""Which listings are one match, which platform tournaments one tournament, which players one player. Frames in, frames out; no I/O, no counting."""
+"""Which listings are one match, which platform tournaments one tournament, which players one player.
+
+Frames in, frames out; no I/O, no counting.
+"""
 
 from .countries import find_country_iso
 from .crosswalk import build_crosswalk

@@ -1,4 +1,7 @@
-"""Country names as platforms write them, to ISO 3166. Regions, tours and the like (`International`, `ATP`) are no countries and stay None."""
+"""Country names as platforms write them, to ISO 3166.
+
+Regions, tours and the like (`International`, `ATP`) are no countries and stay None.
+"""
 
 import gettext
 from collections.abc import Iterator
@@ -77,9 +80,11 @@ _AMATEUR_SUFFIXES: Final = (" amateur", " amateurs")
 
 @cache
 def find_country_iso(country_name: str | None) -> str | None:
-    """ISO 3166 code of a country as a platform writes it: alpha-2, or a subdivision for the British nations. None when it is no country.
+    """ISO 3166 code of a country as a platform writes it: alpha-2, or a subdivision for the British nations. None when
+    it is no country.
 
-    Exact up to spelling (case, accents, punctuation), in English and French, never by similarity: a wrong country is worse than none.
+    Exact up to spelling (case, accents, punctuation), in English and French, never by similarity: a wrong country is
+    worse than none.
     """
     if not country_name or not country_name.strip():
         return None

@@ -1,5 +1,5 @@
-"""Which platform tournaments are one tournament. Rests on SportRadar's tournament ids and on shared fixtures, never on names: two leagues called
-Premier League in two countries have no fixture in common and stay apart."""
+"""Which platform tournaments are one tournament. Rests on SportRadar's tournament ids and on shared fixtures, never on
+names: two leagues called Premier League in two countries have no fixture in common and stay apart."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,13 +30,15 @@ _TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 def build_crosswalk(
     identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core.
+    """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS_SCHEMA` and
+    `LINKS_SCHEMA`, as in core.
 
-    A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that most of its fixtures are in on other
-    platforms; what nothing links to a SportRadar id gathers round the platform defined first (`<platform>:<external id>`), and a group that
-    mixes several tournaments keeps to itself. Keys do not depend on `trust`, which only chooses whose name and country are shown. `n_votes`
-    counts fixtures shared with other platforms under the same key, `confidence` is their share of the fixtures shared at all; 1 for an own id
-    and where nothing is shared, so a low value is a conflict.
+    A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that most of its
+    fixtures are in on other platforms; what nothing links to a SportRadar id gathers round the platform defined first
+    (`<platform>:<external id>`), and a group that mixes several tournaments keeps to itself. Keys do not depend on
+    `trust`, which only chooses whose name and country are shown. `n_votes` counts fixtures shared with other platforms
+    under the same key, `confidence` is their share of the fixtures shared at all; 1 for an own id and where nothing is
+    shared, so a low value is a conflict.
     """
     listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(
         external_id="tournament_external_id", listing="external_id"
@@ -53,7 +55,10 @@ def build_crosswalk(
 
 
 def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
-    """One row per platform tournament. Where its listings differ about it, what most of its matches say holds (then the smallest value)."""
+    """One row per platform tournament.
+
+    Where its listings differ about it, what most of its matches say holds (then the smallest value).
+    """
     match = pl.coalesce(pl.col("fixture_sr_id").cast(pl.String), pl.lit("listing ") + pl.col("listing"))
     found = listings.group_by(_TOURNAMENT_ID_COLUMNS).agg(match.n_unique().alias("n_matches"))
     for column in ("sport", "tournament_name", "country_raw", "country_iso", "sr_tournament_id"):
@@ -70,8 +75,8 @@ def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """One row per platform tournament, fixture of it, and tournament of another platform that has the fixture too; `foreign` when both name a country
-    and these differ."""
+    """One row per platform tournament, fixture of it, and tournament of another platform that has the fixture too;
+    `foreign` when both name a country and these differ."""
     members = (
         listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
     )
@@ -89,8 +94,8 @@ def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.Dat
 
 
 def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
-    """Groups that hold several tournaments' fixtures, as a page of specials does: on the platform that shares most of them, no one tournament has
-    more than half of those. Such a group is nobody's tournament and has no vote."""
+    """Groups that hold several tournaments' fixtures, as a page of specials does: on the platform that shares most of
+    them, no one tournament has more than half of those. Such a group is nobody's tournament and has no vote."""
     fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
     largest = (
@@ -108,7 +113,10 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
 
 
 def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
-    """Key of every platform tournament. Votes go round by round, all of a round at once, so that row order cannot matter."""
+    """Key of every platform tournament.
+
+    Votes go round by round, all of a round at once, so that row order cannot matter.
+    """
     own = known.select(
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
     )
@@ -129,8 +137,8 @@ def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
 
 
 def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """The key that most shared fixtures of each open tournament vote for. A key of another country needs two votes and the majority: a single
-    SportRadar id on two matches must not join two leagues."""
+    """The key that most shared fixtures of each open tournament vote for. A key of another country needs two votes and
+    the majority: a single SportRadar id on two matches must not join two leagues."""
     fixture = pl.col("fixture_sr_id")
     total = shared.group_by(_TOURNAMENT_ID_COLUMNS).agg(fixture.n_unique().alias("n_shared"))
     votes = (
@@ -185,7 +193,9 @@ def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) 
 
 
 def _build_tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
-    """Name of the most trusted platform's claim, and country of the most trusted one that names any; the larger of a platform's own two first."""
+    """Name of the most trusted platform's claim, and country of the most trusted one that names any; the larger of a
+    platform's own two first.
+    """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "rank": range(len(trust))},
         schema={"platform": pl.String, "rank": pl.Int32},

@@ -1,5 +1,5 @@
-"""One row per real match, joined from its listings each time. Names, country and kickoff are the most trusted platform's; oddities are flagged,
-never mended. Who covers what is counted in `metrics`."""
+"""One row per real match, joined from its listings each time. Names, country and kickoff are the most trusted
+platform's; oddities are flagged, never mended. Who covers what is counted in `metrics`."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -39,9 +39,9 @@ MIN_ROTATION_POINTS: Final = 40.0
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
     """Fixtures of `identified` listings (columns `FIXTURES_SCHEMA`, those of core.fixtures), sorted by SportRadar id.
 
-    Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their own count. Those without a
-    kickoff are counted and never chosen.
-    `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
+    Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their
+    own count. Those without a kickoff are counted and never chosen. `n_listings_by_platform` is JSON text. Raises
+    ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))},
@@ -99,8 +99,9 @@ def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
 
 
 def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """Tournament of each fixture: that of the most trusted platform; of several listings there the one whose group is most surely one tournament,
-    then the one with the smallest id, as further listings come later. How many markets a listing prices at the moment must not move a fixture."""
+    """Tournament of each fixture: that of the most trusted platform; of several listings there the one whose group is
+    most surely one tournament, then the one with the smallest id, as further listings come later. How many markets a
+    listing prices at the moment must not move a fixture."""
     keys = links.select("platform", "tournament_key", "confidence", tournament_external_id="external_id")
     alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
     return (

@@ -1,4 +1,7 @@
-"""From listings to fixtures: which real match each listing is, and which listing speaks for its platform. Nothing about the fixture itself."""
+"""From listings to fixtures: which real match each listing is, and which listing speaks for its platform.
+
+Nothing about the fixture itself.
+"""
 
 from typing import Final
 
@@ -27,16 +30,19 @@ LISTINGS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_markets": pl.Int32(),
     "is_deleted": pl.Boolean(),
 }
-"""Claims as they enter: one row per listing. `n_markets`: markets that its largest book priced, of all answers up to the instant that is derived;
-null without an answer, and needed of `list_rival_listings` only. `is_deleted`: the platform has taken it off. Further columns are carried through."""
+"""Claims as they enter: one row per listing. `n_markets`: markets that its largest book priced, of all answers up to
+the instant that is derived; null without an answer, and needed of `list_rival_listings` only. `is_deleted`: the
+platform has taken it off. Further columns are carried through."""
 _PLATFORM_FIXTURE_KEY: Final = ["platform", "fixture_sr_id"]
 
 
 def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
-    """`listings` (columns `LISTINGS_SCHEMA`) with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean, sorted by platform and external id.
+    """`listings` (columns `LISTINGS_SCHEMA`) with `fixture_sr_id` Int64, `match_method` String and `is_primary`
+    Boolean, sorted by platform and external id.
 
-    A listing's own SportRadar id comes first. Without one, its Genius id leads to a fixture when every listing that carries that Genius id
-    and a SportRadar id agrees on one. Only matches are identified; other kinds, listings that nothing leads anywhere, and those of a match of which
+    A listing's own SportRadar id comes first. Without one, its Genius id leads to a fixture when every listing that
+    carries that Genius id and a SportRadar id agrees on one. Only matches are identified; other kinds, listings that
+    nothing leads anywhere, and those of a match of which
     no primary listing has a kickoff (null: it was refused) keep null. A listing with a kickoff goes before one without.
     Raises ValueError when a listing is there twice.
     """
@@ -55,7 +61,9 @@ def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def list_rival_listings(listings: pl.DataFrame) -> list[int]:
-    """Return the ids of the listings (columns `LISTINGS_SCHEMA`) that share their fixture with another listing of their platform, in order."""
+    """Return the ids of the listings (columns `LISTINGS_SCHEMA`) that share their fixture with another listing of
+    their platform, in order.
+    """
     identified = _add_fixture(listings).filter(pl.col("fixture_sr_id").is_not_null())
     return identified.filter(pl.struct(_PLATFORM_FIXTURE_KEY).is_duplicated())["listing_id"].sort().to_list()
 
@@ -70,7 +78,8 @@ def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
     Neither the clock nor an earlier choice counts, so every order of arrival gives the same result.
 
-    `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in `LISTINGS_SCHEMA`.
+    `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in
+    `LISTINGS_SCHEMA`.
     """
     latest_priced = pl.col("kickoff_at").filter(pl.col("n_markets") > 0).max().over(_PLATFORM_FIXTURE_KEY)
     return (
@@ -109,7 +118,8 @@ def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("bridge_sr_id")
     )
-    # A platform's primary listing has a kickoff when any of its listings has one, of those that it has not taken off where there are any.
+    # A platform's primary listing has a kickoff when any of its listings has one, of those that it has not taken off
+    # where there are any.
     is_deleted = pl.col("is_deleted").fill_null(value=False)
     may_speak = is_deleted == is_deleted.min().over(_PLATFORM_FIXTURE_KEY)
     is_dated = (pl.col("kickoff_at").is_not_null() & may_speak).any().over("fixture_sr_id")

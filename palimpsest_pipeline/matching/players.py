@@ -1,6 +1,8 @@
-"""Which platform's player is which SportRadar player, within one fixture: proposals with evidence. By ids and words of names, never by distance.
+"""Which platform's player is which SportRadar player, within one fixture: proposals with evidence. By ids and words of
+names, never by distance.
 
-A candidate is a player whose own id on some platform is SportRadar's. Every other player is compared with the candidates of the same fixture.
+A candidate is a player whose own id on some platform is SportRadar's. Every other player is compared with the
+candidates of the same fixture.
 """
 
 from typing import Final
@@ -31,7 +33,9 @@ _CANDIDATE_KEY: Final = ["fixture_sr_id", "sr_player_id"]
 
 
 def normalise_player_name(name: str) -> str:
-    """A player's name as it is compared: folded, first names first, apostrophes gone: `"Kanté, N'Golo"` -> `"ngolo kante"`."""
+    """A player's name as it is compared: folded, first names first, apostrophes gone: `"Kanté, N'Golo"` -> `"ngolo
+    kante"`.
+    """
     surname, _, first = name.partition(",")
     return fold_name("".join(c for c in f"{first} {surname}" if c not in "'’`´"))
 
@@ -39,9 +43,10 @@ def normalise_player_name(name: str) -> str:
 def link_players(players: pl.DataFrame) -> pl.DataFrame:
     """One row (`PLAYER_LINKS_SCHEMA`) per player of `players` (`NAMED_PLAYERS`), sorted by fixture, platform and id.
 
-    `status` proposed: `sr_player_id` and `evidence` say who he is and by what. ambiguous: `n_candidates` fit by name and none of them alone, or
-    the one that fits another player of the platform too. none: nobody fits. Within a fixture no two players of a platform are proposed to be the
-    same candidate. An equal name counts before a contained one; a contained one only where it is the only fit on both sides.
+    `status` proposed: `sr_player_id` and `evidence` say who he is and by what. ambiguous: `n_candidates` fit by name
+    and none of them alone, or the one that fits another player of the platform too. none: nobody fits. Within a fixture
+    no two players of a platform are proposed to be the same candidate. An equal name counts before a contained one; a
+    contained one only where it is the only fit on both sides.
     """
     named = _add_words(players.select(pl.col(name).cast(kind) for name, kind in NAMED_PLAYERS.items()))
     pairs = _match_names(
@@ -89,7 +94,9 @@ def _add_words(players: pl.DataFrame) -> pl.DataFrame:
 
 
 def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of a player and a candidate of his fixture whose names fit in some spelling: keys of both, and `same`: they are equal in one."""
+    """Pairs of a player and a candidate of his fixture whose names fit in some spelling: keys of both, and `same`:
+    they are equal in one.
+    """
     ours, theirs = (
         frame.filter(pl.col("plain") != "").select(*key, "plain", "words").unique()
         for frame, key in ((open_players, _PLAYER_KEY), (candidates, _CANDIDATE_KEY))
@@ -109,7 +116,9 @@ def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.Dat
 
 
 def _select_unambiguous(pairs: pl.DataFrame) -> pl.DataFrame:
-    """The pairs in which each is the other's only fit, with `evidence`: among equal names alone for an equal name, among all for a contained one."""
+    """The pairs in which each is the other's only fit, with `evidence`: among equal names alone for an equal name,
+    among all for a contained one.
+    """
 
     def alone(found: pl.DataFrame) -> pl.DataFrame:
         return found.filter(pl.len().over(_PLAYER_KEY) == 1, pl.len().over("platform", *_CANDIDATE_KEY) == 1)

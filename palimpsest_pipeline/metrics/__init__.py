@@ -1,4 +1,5 @@
-"""Coverage, match rates, run quality and margins as frames: counting on listings that `matching` has identified, sums over canonical prices.
+"""Coverage, match rates, run quality and margins as frames: counting on listings that `matching` has identified, sums
+over canonical prices.
 
 Frames in, frames out; no I/O.
 """

@@ -1,7 +1,7 @@
 """What the metrics of a fixture's life take: the shapes of the frames, and nothing else.
 
-Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on it. Each listing is the one that
-speaks for its platform on its fixture.
+Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on it. Each
+listing is the one that speaks for its platform on its fixture.
 """
 
 from typing import Final
@@ -20,7 +20,10 @@ LISTINGS_SCHEMA: Final[FrameSchema] = {
     "first_listed_at": INSTANT,
     "last_seen_at": INSTANT,
 }
-"""One row per (sr_id, platform). `is_home`: the platform is the home one. The instants: first and last time an answer showed it."""
+"""One row per (sr_id, platform).
+
+`is_home`: the platform is the home one. The instants: first and last time an answer showed it.
+"""
 
 
 CHANGES_SCHEMA: Final[FrameSchema] = {
@@ -34,8 +37,9 @@ CHANGES_SCHEMA: Final[FrameSchema] = {
     "odds_milli": pl.List(pl.Int32),
     "keyframe": pl.Boolean,
 }
-"""Rows of the odds history: an answer's markets that differ from the answer before on its UTC day, all of them where `keyframe`. A market that a
-keyframe lacks is not in that answer. `outcome` is '' for a whole market; bit i-1 of `off_mask`: outcome i cannot be backed; no mask is 0."""
+"""Rows of the odds history: an answer's markets that differ from the answer before on its UTC day, all of them where
+`keyframe`. A market that a keyframe lacks is not in that answer. `outcome` is '' for a whole market; bit i-1 of
+`off_mask`: outcome i cannot be backed; no mask is 0."""
 
 KICKOFFS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -43,7 +47,10 @@ KICKOFFS_SCHEMA: Final[FrameSchema] = {
     "observed_from": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""Versions of a fixture's effective kickoff, from 1, each since the answer that first showed it. The last one is in force."""
+"""Versions of a fixture's effective kickoff, from 1, each since the answer that first showed it.
+
+The last one is in force.
+"""
 
 LISTED_KICKOFFS_SCHEMA: Final[FrameSchema] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}
 """Versions of the kickoff that a listing itself claims."""

@@ -1,6 +1,8 @@
-"""Workers that execute runs handed out by a broker: starting one, ending it, and looking whether broker and workers are there.
+"""Workers that execute runs handed out by a broker: starting one, ending it, and looking whether broker and workers are
+there.
 
-Importable without the extra `celery`, which is asked for when a broker is set. The application and Dagster's launcher are in `celery_launcher`.
+Importable without the extra `celery`, which is asked for when a broker is set. The application and Dagster's launcher
+are in `celery_launcher`.
 """
 
 import os
@@ -23,7 +25,10 @@ END_TIMEOUT_S: Final = 30.0
 
 
 def connect_to_broker(settings: Settings) -> Any:
-    """The Celery application of these settings, its broker reachable. Raises SettingsError that says where it was looked for."""
+    """The Celery application of these settings, its broker reachable.
+
+    Raises SettingsError that says where it was looked for.
+    """
     url = require_broker_url(settings)
     from kombu.exceptions import KombuError, OperationalError  # noqa: PLC0415 - an extra
 
@@ -42,7 +47,10 @@ def connect_to_broker(settings: Settings) -> Any:
 
 
 def describe_broker_state(settings: Settings) -> tuple[bool, str]:
-    """Whether runs can be handed out, and in words: is the broker reachable, which workers answer. For people; takes a few seconds at most."""
+    """Whether runs can be handed out, and in words: is the broker reachable, which workers answer.
+
+    For people; takes a few seconds at most.
+    """
     if settings.celery_broker_url is None:
         return True, "no broker set: runs are executed on this machine"
     try:
@@ -59,8 +67,9 @@ def describe_broker_state(settings: Settings) -> tuple[bool, str]:
 
 
 def run_worker(settings: Settings, concurrency: int) -> None:
-    """Execute runs, `concurrency` at the same time, each in a process of its own, until SIGTERM or Ctrl-C: then no new one is begun, and those under
-    way are waited for. A second signal ends them too, and what they had written stays. Raises SettingsError when the broker cannot be reached."""
+    """Execute runs, `concurrency` at the same time, each in a process of its own, until SIGTERM or Ctrl-C: then no new
+    one is begun, and those under way are waited for. A second signal ends them too, and what they had written stays.
+    Raises SettingsError when the broker cannot be reached."""
     app = connect_to_broker(settings)
     from celery import signals  # noqa: PLC0415 - an extra
 
@@ -81,15 +90,17 @@ def run_worker(settings: Settings, concurrency: int) -> None:
 
 
 def _initialise_process(**_: object) -> None:
-    """A process that executes runs: not in the terminal's group, where Ctrl-C would reach it beside the worker, and gone when the worker is."""
+    """A process that executes runs: not in the terminal's group, where Ctrl-C would reach it beside the worker, and
+    gone when the worker is.
+    """
     os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
     from palimpsest_pipeline import definitions  # noqa: F401, PLC0415 - imported once for all runs of this process; before the fork its threads would be lost
 
 
 def _make_run_interruptible(**_: object) -> None:
-    """While a run is executed SIGTERM comes as Ctrl-C does: Dagster writes down that the run was ended, and a scrape what had arrived. The pool
-    ignores SIGINT, and Dagster would have SIGTERM follow it."""
+    """While a run is executed SIGTERM comes as Ctrl-C does: Dagster writes down that the run was ended, and a scrape
+    what had arrived. The pool ignores SIGINT, and Dagster would have SIGTERM follow it."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 

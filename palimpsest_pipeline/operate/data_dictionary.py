@@ -1,4 +1,5 @@
-"""The data dictionary of this checkout: a database made for the purpose, and which checks, tests and examples guard what is in it.
+"""The data dictionary of this checkout: a database made for the purpose, and which checks, tests and examples guard
+what is in it.
 
 Belongs here: gathering. Does not: what the text looks like (`storage/marts/dictionary`).
 """

@@ -1,4 +1,6 @@
-"""The databases a command works on: the embedded server started and stopped round it, or the user's own, and their schema."""
+"""The databases a command works on: the embedded server started and stopped round it, or the user's own, and their
+schema.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -34,8 +36,8 @@ class SchemaOutOfDate(PalimpsestError):
 
 @contextmanager
 def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
-    """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last command that used it;
-    with `keep_running` it stays until `palimpsest down`."""
+    """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last
+    command that used it; with `keep_running` it stays until `palimpsest down`."""
     if not settings.is_embedded:
         with ExitStack() as stack:
             with suppress(
@@ -59,10 +61,12 @@ def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterato
 
 
 def upgrade_schema(pipeline: Pipeline) -> None:
-    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root of the export. Idempotent.
+    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root
+    of the export. Idempotent.
 
-    Where the database knows no landed cycle, the whole landing is read; where an upgrade has emptied the prices as they stand, they are derived;
-    where the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
+    Where the database knows no landed cycle, the whole landing is read; where an upgrade has emptied the prices as they
+    stand, they are derived; where the home folder has no first day, one is written. Raises LandingError when the
+    landing cannot be read.
     """
     words = load_vocabulary()
     migrate.upgrade(
@@ -88,9 +92,11 @@ def upgrade_schema(pipeline: Pipeline) -> None:
 
 
 def _derive_emptied_prices(pipeline: Pipeline) -> None:
-    """Derive the prices as they stand when no fixture has any and some are due, as after an upgrade that has emptied their tables.
+    """Derive the prices as they stand when no fixture has any and some are due, as after an upgrade that has emptied
+    their tables.
 
-    Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures stay due.
+    Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures
+    stay due.
     """
     with pipeline.connect() as conn:
         is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[
@@ -109,15 +115,18 @@ def _derive_emptied_prices(pipeline: Pipeline) -> None:
 
 
 def prepare_schema(pipeline: Pipeline) -> None:
-    """`upgrade_schema`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from then on: the checks of a new site, and
-    of one that was off for long, find them."""
+    """`upgrade_schema`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from
+    then on: the checks of a new site, and of one that was off for long, find them."""
     upgrade_schema(pipeline)
     with pipeline.connect() as conn:
         partitions.ensure_days_ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
 
 
 def require_schema(pipeline: Pipeline) -> None:
-    """Raises SchemaOutOfDate unless the schema is that of this version. For commands that only read, and so should not migrate."""
+    """Raises SchemaOutOfDate unless the schema is that of this version.
+
+    For commands that only read, and so should not migrate.
+    """
     with pipeline.database.sqlalchemy_engine().connect() as connection:
         found = migrate.read_current_revision(connection)
     if found != migrate.read_head_revision():

@@ -1,4 +1,6 @@
-"""The demo: simulated platforms, an embedded Postgres of its own, two full cycles some minutes apart, and what came of them."""
+"""The demo: simulated platforms, an embedded Postgres of its own, two full cycles some minutes apart, and what came
+of them.
+"""
 
 import os
 import shutil
@@ -81,7 +83,10 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
 
 @contextmanager
 def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
-    """Run the demo; inside the block its server and simulator are up, after it both are gone. The data stay in the demo's home."""
+    """Run the demo; inside the block its server and simulator are up, after it both are gone.
+
+    The data stay in the demo's home.
+    """
     began = time.monotonic()
     home = locate_demo_home(settings)
     reset_demo(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
@@ -118,7 +123,10 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
 
 
 def reset_demo(settings: Settings) -> None:
-    """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse. DemoError while one is running."""
+    """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse.
+
+    DemoError while one is running.
+    """
     home = settings.home
     if is_in_use(home):
         raise DemoError(f"a demo is running in {home}: stop it with Ctrl-C or `palimpsest down` first")

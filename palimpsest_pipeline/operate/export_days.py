@@ -50,7 +50,8 @@ class ExportReport:
 def export_days(
     pipeline: Pipeline, day_range: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False
 ) -> ExportReport:
-    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not exported, or changed since.
+    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not
+    exported, or changed since.
 
     `force`: also days that lack cycles which the exported day has.
     """

@@ -1,6 +1,7 @@
 """The root of the export: marking it where it has every day that was exported, and taking another root over on purpose.
 
-Belongs here: comparing the root with the days that the database remembers. Does not: the marker file itself (`storage.archive`).
+Belongs here: comparing the root with the days that the database remembers. Does not: the marker file itself
+(`storage.archive`).
 """
 
 import logging
@@ -32,10 +33,13 @@ class AdoptedRoot:
 
 
 def mark_complete_root(pipeline: Pipeline) -> None:
-    """Mark the root if its days are exactly the days that the database remembers as exported. A marked root stays as it is.
+    """Mark the root if its days are exactly the days that the database remembers as exported. A marked root stays as it
+    is.
 
-    A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is exported to it. So does an empty
-    one while no export is remembered but days have left Postgres: the memory may be lost with Dagster's storage, and the root not mounted.
+    A root that cannot be looked at, or has other days, stays as it is: `palimpsest doctor` says so, and nothing is
+    exported to it. So does an empty
+    one while no export is remembered but days have left Postgres: the memory may be lost with Dagster's storage, and
+    the root not mounted.
     """
     try:
         archive = pipeline.archive
@@ -74,7 +78,10 @@ def adopt_root(pipeline: Pipeline) -> AdoptedRoot:
 
 
 def _list_exported_days(pipeline: Pipeline, conn: psycopg.Connection) -> set[date]:
-    """Return the days that were exported. A database that has no record of them yet takes it from Dagster's log of materializations."""
+    """Return the days that were exported.
+
+    A database that has no record of them yet takes it from Dagster's log of materializations.
+    """
     days = read_recorded_days(conn)
     row = conn.execute("select exists (select from ops.listing_ids)").fetchone()
     assert row is not None

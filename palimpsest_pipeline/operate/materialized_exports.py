@@ -1,4 +1,5 @@
-"""The days that were exported, as Dagster's log of materializations remembers them: for a database that has no record of its own yet.
+"""The days that were exported, as Dagster's log of materializations remembers them: for a database that has no record
+of its own yet.
 
 Belongs here: reading that log. Does not: what the days are compared with (`export_root`).
 """
@@ -19,7 +20,10 @@ PAGE_ROWS: Final = 1000
 
 
 def read_materialized_exports(settings: Settings) -> list[RecordedDay]:
-    """Return the days that the asset of the export has written, each as it was written last. Days without an answer have no file: left out."""
+    """Return the days that the asset of the export has written, each as it was written last.
+
+    Days without an answer have no file: left out.
+    """
     with open_instance(settings) as instance:
         return list(_read_days(instance))
 

@@ -16,7 +16,10 @@ from .run_job import run_kickoff_date, run_unpartitioned
 
 
 def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> dict[str, str]:
-    """Derive every date that is due, each in a run of its own on the instance. Return the dates that failed, each with the reason."""
+    """Derive every date that is due, each in a run of its own on the instance.
+
+    Return the dates that failed, each with the reason.
+    """
     failed = {}
     for day in list_due_dates(pipeline, include_far=True):
         outcome = run_kickoff_date(instance, pipeline, lifecycle.JOB_NAME, day)

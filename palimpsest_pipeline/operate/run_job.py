@@ -37,7 +37,10 @@ CANCELLED_MESSAGE: Final = "cancelled; what had arrived is kept"
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How one run ended; without an id it was refused before it began. `error` is the message of the first failed step, without its traceback."""
+    """How one run ended; without an id it was refused before it began.
+
+    `error` is the message of the first failed step, without its traceback.
+    """
 
     run_id: str
     partition: str
@@ -76,9 +79,11 @@ def run_job(
     sr_ids: Sequence[int] = (),
     slot_at: datetime | None = None,
 ) -> RunOutcome:
-    """Execute `job` for a UTC day in this process, recorded on the instance. Return failures instead of raising; a skipped run counts as failed.
+    """Execute `job` for a UTC day in this process, recorded on the instance. Return failures instead of raising; a
+    skipped run counts as failed.
 
-    `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the job's assets of this group.
+    `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the
+    job's assets of this group.
     """
     return _execute_run(
         instance,
@@ -106,7 +111,10 @@ def run_ended_day(
     *,
     op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
-    """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day. `op_config`: of an asset, by its op's name."""
+    """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day.
+
+    `op_config`: of an asset, by its op's name.
+    """
     return _execute_run(instance, pipeline, job, (ended_day_partitions, day), op_config=op_config)
 
 
@@ -186,8 +194,9 @@ def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
 def read_refresh_result(
     pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]
 ) -> tuple[list[dict[str, Any]], list[int]]:
-    """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure`
-    (None when there is none); and the ids that no platform is known to list. A platform that lists none of the fixtures is `not_listed`."""
+    """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to
+    last answer) and `failure` (None when there is none); and the ids that no platform is known to list. A platform that
+    lists none of the fixtures is `not_listed`."""
     with pipeline.connect() as conn:
         runs = {run["platform"]: run for run in cycle_reader.read_runs_of_dagster_run(conn, run_id).to_dicts()}
         known = cycle_reader.read_fixtures_of_dagster_run(conn, run_id)

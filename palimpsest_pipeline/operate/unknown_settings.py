@@ -1,6 +1,7 @@
 """Environment variables that begin like a setting and are none. Nothing reads them, so the user must be told.
 
-Belongs here: finding such names and the setting that was probably meant. Does not belong here: the values of settings (`settings`).
+Belongs here: finding such names and the setting that was probably meant. Does not belong here: the values of settings
+(`settings`).
 """
 
 import os
@@ -28,7 +29,10 @@ SERVICE_PORT_PATTERN: Final = re.compile(r".*_(SERVICE|TCP|UDP|SCTP)_PORT")
 
 @dataclass(frozen=True, slots=True)
 class UnknownSetting:
-    """A variable that begins like a setting and is none. `nearest`: the setting with the most similar name, if one is similar."""
+    """A variable that begins like a setting and is none.
+
+    `nearest`: the setting with the most similar name, if one is similar.
+    """
 
     name: str
     place: str
@@ -46,7 +50,9 @@ class UnknownSetting:
 def find_unknown_settings(
     environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
 ) -> list[UnknownSetting]:
-    """Return the variables of the environment and the `.env` file that begin like a setting and are none, in the order found."""
+    """Return the variables of the environment and the `.env` file that begin like a setting and are none, in the
+    order found.
+    """
     file = dotenv or Path(DOTENV_FILE)
     places: dict[str, Mapping[str, str | None]] = {
         "environment": os.environ if environment is None else environment,
@@ -63,7 +69,8 @@ def find_unknown_settings(
 
 
 def _describe(name: str, value: str | None, place: str, known: set[str]) -> UnknownSetting:
-    # `PALIMPSEST_PORT=3000` is somebody's mistake for PALIMPSEST_UI_PORT; `tcp://10.0.0.1:80` is an address of Kubernetes.
+    # `PALIMPSEST_PORT=3000` is somebody's mistake for PALIMPSEST_UI_PORT; `tcp://10.0.0.1:80` is an address of
+    # Kubernetes.
     is_bare_port = name.endswith("_PORT") and SERVICE_PORT_PATTERN.fullmatch(name) is None
     has_address = SERVICE_ADDRESS_PATTERN.fullmatch(value or "") is not None
     is_service_variable = SERVICE_VARIABLE_PATTERN.fullmatch(name) is not None and (has_address or not is_bare_port)

@@ -1,6 +1,8 @@
-"""How analysts come to the data: their role on the server in use, kept out of everything else, and the address they log in at.
+"""How analysts come to the data: their role on the server in use, kept out of everything else, and the address they log
+in at.
 
-Belongs here: which databases are theirs, and which are not. Does not: what the role may see (`sql/grants.sql`), the statements (`storage/db/roles`).
+Belongs here: which databases are theirs, and which are not. Does not: what the role may see (`sql/grants.sql`), the
+statements (`storage/db/roles`).
 """
 
 from dataclasses import replace
@@ -22,8 +24,9 @@ CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """With every upgrade of the schema: on the embedded server, which is ours alone, the role, its grants and what it is kept out of. A server of
-    one's own gets a role only by `palimpsest db roles`; one that is there has its grants renewed."""
+    """With every upgrade of the schema: on the embedded server, which is ours alone, the role, its grants and what it
+    is kept out of. A server of one's own gets a role only by `palimpsest db roles`; one that is there has its grants
+    renewed."""
     with pipeline.connect() as conn:
         if pipeline.settings.is_embedded:
             _grant_on_embedded_server(conn)
@@ -32,8 +35,9 @@ def grant_analyst_access(pipeline: Pipeline) -> None:
 
 
 def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
-    """As `grant_analyst_access`, and on a server of one's own too nobody may make temporary tables or large objects in our database nor enter Dagster's but who was
-    granted it or owns it. Returns what the role may do besides reading, since the pipeline's user may not forbid it. Raises RoleMissing."""
+    """As `grant_analyst_access`, and on a server of one's own too nobody may make temporary tables or large objects in
+    our database nor enter Dagster's but who was granted it or owns it. Returns what the role may do besides reading,
+    since the pipeline's user may not forbid it. Raises RoleMissing."""
     settings = pipeline.settings
     with pipeline.connect() as conn:
         if settings.is_embedded:
@@ -52,8 +56,8 @@ def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
 
 
 def build_analyst_url(settings: Settings) -> str:
-    """URL at which analysts log in, for psql and other clients; without a password on a server of one's own. Raises EmbeddedPostgresError when the
-    embedded server is not running."""
+    """URL at which analysts log in, for psql and other clients; without a password on a server of one's own. Raises
+    EmbeddedPostgresError when the embedded server is not running."""
     if settings.database_url is None:
         return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(
             DATABASE_NAMES[0]

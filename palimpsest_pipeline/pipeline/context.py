@@ -40,7 +40,8 @@ DATABASE_NAMES = ("palimpsest", "dagster")
 def make_home(settings: Settings) -> Path:
     """Return the home folder, made if need be, closed to other users. Raises SettingsError when it cannot be made.
 
-    Root runs the embedded server as another user, who must be able to pass through; what lies in the folder is closed to that user too.
+    Root runs the embedded server as another user, who must be able to pass through; what lies in the folder is closed
+    to that user too.
     """
     home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.is_embedded else 0o700
     try:
@@ -119,8 +120,8 @@ class Pipeline:
 
     @cached_property
     def main_markets(self) -> tuple[str, ...]:
-        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that the vocabulary lacks, and on
-        one that can have no margin."""
+        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that
+        the vocabulary lacks, and on one that can have no margin."""
         fair_sums = dict(self.vocabulary.markets.select("market_key", "fair_sum").iter_rows())
         asked = self.settings.main_markets
         if unknown := [key for key in asked if key not in fair_sums]:
@@ -136,7 +137,10 @@ class Pipeline:
 
     @cached_property
     def odds_alert_markets(self) -> tuple[str, ...] | None:
-        """Return the keys of the markets that alerts to traders look at; None: all. Raises SettingsError on one that the vocabulary lacks."""
+        """Return the keys of the markets that alerts to traders look at; None: all.
+
+        Raises SettingsError on one that the vocabulary lacks.
+        """
         asked = self.settings.odds_alert_markets
         if asked == [WHOLE_LISTING_KEY]:
             return None
@@ -183,7 +187,10 @@ class Pipeline:
         host_holds: Mapping[Platform, HostHold] | None = None,
         ends_at: datetime | None = None,
     ) -> AsyncIterator[ScrapeEngine]:
-        """A running engine with a client and the scope's budget for each platform's host; every answer goes to `sink`. The rest as in `Engine`."""
+        """A running engine with a client and the scope's budget for each platform's host; every answer goes to `sink`.
+
+        The rest as in `Engine`.
+        """
         from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
 
         async with AsyncExitStack() as stack:
@@ -206,10 +213,12 @@ class Pipeline:
             )
 
     def split_budgets(self, scope: Scope) -> Mapping[Platform, HostBudget]:
-        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the same time.
+        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the
+        same time.
 
-        Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a minute before a kickoff, a host
-        is asked for its limits and once more the urgent share of them. Were one to wait for the other, minutes would be lost for good.
+        Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a
+        minute before a kickoff, a host is asked for its limits and once more the urgent share of them. Were one to wait
+        for the other, minutes would be lost for good.
         """
         parts = {
             platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms

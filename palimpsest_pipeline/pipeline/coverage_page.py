@@ -63,7 +63,8 @@ class WrittenPage:
 
 
 def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
-    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not at all. It never takes the
+    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not
+    at all. It never takes the
     place of a newer one: two at once come one after the other.
 
     Raises NoCoverageError before the first coverage, PageNotWrittenError when the file cannot be written.
@@ -102,7 +103,9 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
 
 
 def _read_histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, since: datetime) -> PriceHistories:
-    """Prices of upcoming fixtures: of the first market first, of the next kickoffs first, until there is no more room."""
+    """Prices of upcoming fixtures: of the first market first, of the next kickoffs first, until there is no more
+    room.
+    """
     histories = PriceHistories(MAX_PRICE_BYTES, since, [platform.key for platform in list_offers(found)])
     upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
     for (market,), outcomes in names.group_by("market_key", maintain_order=True):
@@ -123,7 +126,10 @@ def _read_histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFra
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[IO[str]]:
-    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was. Raises PageNotWrittenError."""
+    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was.
+
+    Raises PageNotWrittenError.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{uuid4().hex[:8]}")

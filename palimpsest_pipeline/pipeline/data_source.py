@@ -1,6 +1,7 @@
 """Where the answers in a home folder come from: the real sites or the simulator. The two never mix. Knows no Dagster.
 
-Belongs here: the note in the home folder, and refusing to ask the other kind. Does not belong here: asking platforms (`scrape`).
+Belongs here: the note in the home folder, and refusing to ask the other kind. Does not belong here: asking platforms
+(`scrape`).
 """
 
 import ipaddress
@@ -61,9 +62,11 @@ def note_source(settings: Settings, source: DataSource) -> None:
 
 
 def find_landed_source(landing: Landing) -> DataSource | None:
-    """Return where the newest landed answers came from; None when they do not show it. What cannot be read, and imported payloads, are not looked at.
+    """Return where the newest landed answers came from; None when they do not show it. What cannot be read, and
+    imported payloads, are not looked at.
 
-    For home folders that were made before the note existed: the server's name in the answers' headers tells the simulator from the sites.
+    For home folders that were made before the note existed: the server's name in the answers' headers tells the
+    simulator from the sites.
     """
     scraped = (manifest for manifest in landing.iterate_newest_first() if manifest.trigger is not Trigger.IMPORT)
     servers: set[str] = set()
@@ -79,7 +82,10 @@ def find_landed_source(landing: Landing) -> DataSource | None:
 
 
 def find_source(settings: Settings, landing: Landing) -> DataSource | None:
-    """Return where the home folder's answers come from: as noted, else as its landed answers show. None when neither says."""
+    """Return where the home folder's answers come from: as noted, else as its landed answers show.
+
+    None when neither says.
+    """
     return read_noted_source(settings.home) or find_landed_source(landing)
 
 
@@ -103,10 +109,11 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
 
 
 def require_same_source(settings: Settings, landing: Landing, *, has_cycles: bool) -> None:
-    """Raise SettingsError when platforms of the other kind would be asked. Note the source of a home folder that has no note yet.
+    """Raise SettingsError when platforms of the other kind would be asked. Note the source of a home folder that has no
+    note yet.
 
-    `has_cycles`: the ledger knows of earlier cycles. Where these left nothing that shows their source, nothing is noted and nothing refused;
-    `palimpsest doctor` then asks for the note.
+    `has_cycles`: the ledger knows of earlier cycles. Where these left nothing that shows their source, nothing is noted
+    and nothing refused; `palimpsest doctor` then asks for the note.
     """
     source = find_source(settings, landing)
     if source is None and has_cycles:

@@ -1,4 +1,7 @@
-"""Deriving a product for the cycles of an hour that lack it. One way for live runs, backfills and recorded payloads. Knows no Dagster."""
+"""Deriving a product for the cycles of an hour that lack it.
+
+One way for live runs, backfills and recorded payloads. Knows no Dagster.
+"""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -38,13 +41,17 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive, which would stop every other cycle too: no cycle is blamed for them."""
+"""Errors of the machine, the database or the archive, which would stop every other cycle too: no cycle is blamed for
+them.
+"""
 MAX_PARALLEL_PLATFORMS: Final = 3
-"""Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's answers are read."""
+"""Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's
+answers are read.
+"""
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""Writes one product of one cycle inside the caller's transaction and returns the rows that stand for it then: as many when it is derived once more
-and nothing has to be written."""
+"""Writes one product of one cycle inside the caller's transaction and returns the rows that stand for it then: as many
+when it is derived once more and nothing has to be written."""
 
 
 class CyclesFailed(Exception):
@@ -73,7 +80,8 @@ def derive_platforms(
     *,
     needs: Sequence[str] = (),
 ) -> DerivedCycles:
-    """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a connection of its own.
+    """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a
+    connection of its own.
 
     What stops one platform does not stop the others; it is raised when all are done.
     When the caller is interrupted, what is under way is finished and nothing else is begun.
@@ -115,14 +123,15 @@ def derive_cycles(
     *,
     needs: Sequence[str] = (),
 ) -> DerivedCycles:
-    """Derive `product` for every cycle of `manifests` of which it is due (`storage.derivation.due_products`), oldest first.
+    """Derive `product` for every cycle of `manifests` of which it is due (`storage.derivation.due_products`), oldest
+    first.
 
-    Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with their marks come back.
-    Another run at the same cycle is waited for, and what it has done counts. A cycle of which a core product in `needs` is due is left waiting:
-    another run has just landed it, and derives it in its own order.
+    Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with
+    their marks come back. Another run at the same cycle is waited for, and what it has done counts. A cycle of which a
+    core product in `needs` is due is left waiting: another run has just landed it, and derives it in its own order.
 
-    When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end CyclesFailed names all failed cycles.
-    An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
+    When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
+    CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
     """
     done = DerivedCycles()
     failed: dict[int, Exception] = {}
@@ -192,7 +201,9 @@ def _is_outage(error: Exception) -> bool:
 def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
-    """Record the error of a cycle with the digest of its landed content, and whether the cycle is whole in the landing."""
+    """Record the error of a cycle with the digest of its landed content, and whether the cycle is whole in the
+    landing.
+    """
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
         manifest = pipeline.landing.reread_manifest(manifest)

@@ -1,7 +1,7 @@
 """The products that this installation derives from a cycle, and queries for the due ones among them. Knows no Dagster.
 
-Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving them (`pipeline.ingest.core_products`,
-`pipeline.marts.derive_marts`).
+Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving them
+(`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,9 @@ from .marts import derive_marts
 
 
 def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
-    """Return the input of `read_due_products` for the `wanted` products (default: all), with the versions of this pipeline."""
+    """Return the input of `read_due_products` for the `wanted` products (default: all), with the versions of this
+    pipeline.
+    """
     return DueQuery(
         pipeline.parser_version,
         pipeline.vocabulary.version,
@@ -26,7 +28,9 @@ def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None
 
 
 def list_products(pipeline: Pipeline) -> list[Product]:
-    """Return every product that is derived from a cycle and marked; a product that is marked platform by platform gives one per platform."""
+    """Return every product that is derived from a cycle and marked; a product that is marked platform by platform
+    gives one per platform.
+    """
     core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
     coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)
     return [

@@ -1,6 +1,7 @@
 """The first UTC day of an installation: partitions in Dagster begin with it. Knows no Dagster.
 
-Belongs here: reading it, and writing it into the home folder. Does not belong here: the partitions themselves (`partitions`).
+Belongs here: reading it, and writing it into the home folder. Does not belong here: the partitions themselves
+(`partitions`).
 """
 
 from collections.abc import Callable
@@ -33,7 +34,10 @@ def read_first_day(settings: Settings) -> date:
 
 
 def read_noted_day(home: Path) -> date | None:
-    """Return the day that the home folder notes; None without a note. Raises SettingsError when the note cannot be read."""
+    """Return the day that the home folder notes; None without a note.
+
+    Raises SettingsError when the note cannot be read.
+    """
     try:
         return date.fromisoformat((home / NOTE_FILE).read_text(encoding="utf-8").strip())
     except FileNotFoundError:
@@ -43,7 +47,10 @@ def read_noted_day(home: Path) -> date | None:
 
 
 def read_note_time(home: Path) -> datetime | None:
-    """Return when the note in the home folder was written; None without a note. Raises SettingsError when it cannot be looked at."""
+    """Return when the note in the home folder was written; None without a note.
+
+    Raises SettingsError when it cannot be looked at.
+    """
     try:
         return datetime.fromtimestamp((home / NOTE_FILE).stat().st_mtime, UTC)
     except FileNotFoundError:
@@ -53,7 +60,10 @@ def read_note_time(home: Path) -> datetime | None:
 
 
 def note_day(settings: Settings, day: date) -> bool:
-    """Write `day` into the home folder, unless the same or an earlier one stands there. Return whether it was written."""
+    """Write `day` into the home folder, unless the same or an earlier one stands there.
+
+    Return whether it was written.
+    """
     noted = read_noted_day(settings.home)
     if noted is not None and noted <= day:
         return False
@@ -62,7 +72,10 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Lower the first day of the installation to `day` unless it is earlier, and tell the user what to do. Never changes PALIMPSEST_FIRST_DAY."""
+    """Lower the first day of the installation to `day` unless it is earlier, and tell the user what to do.
+
+    Never changes PALIMPSEST_FIRST_DAY.
+    """
     before = read_first_day(settings)
     noted = note_day(settings, day)
     if settings.first_day is not None and day < settings.first_day:
@@ -76,7 +89,8 @@ def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -
 
 
 def settle_first_day(pipeline: Pipeline) -> None:
-    """Write the first day into a home folder that has none: the earliest day that is landed, stored or exported, else today.
+    """Write the first day into a home folder that has none: the earliest day that is landed, stored or exported, else
+    today.
 
     So a new home folder beside data that are there already begins with them. Raises DatabaseUnreachable, LandingError.
     """

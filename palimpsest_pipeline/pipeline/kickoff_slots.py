@@ -1,7 +1,7 @@
 """Which slot of the kickoff cadence a run is to be asked for now, and which slots fixtures have had. Knows no Dagster.
 
-Belongs here: judging an instant, the sensor's cursor, putting together what is expected and what was asked. Does not: the run of a slot
-(`pipeline/live/kickoff_minutes.py`).
+Belongs here: judging an instant, the sensor's cursor, putting together what is expected and what was asked. Does not:
+the run of a slot (`pipeline/live/kickoff_minutes.py`).
 """
 
 import json
@@ -23,11 +23,15 @@ from .context import Pipeline
 CURSOR_VERSION: Final = 1
 DAY: Final = timedelta(days=1)
 LOOK_BACK: Final = timedelta(hours=24)
-"""How far back slots that nobody asked for are looked for; and how long before that a slot that was asked for shows that the cadence was in use."""
+"""How far back slots that nobody asked for are looked for; and how long before that a slot that was asked for shows
+that the cadence was in use.
+"""
 MAX_NAMED_OUTAGES: Final = 5
 """Outages that a sentence names; of earlier ones the number."""
 REQUEST_AHEAD: Final = timedelta(seconds=60)
-"""How long before a slot begins it can be asked for: a run takes seconds to begin, and its first minute is one of only sixty seconds."""
+"""How long before a slot begins it can be asked for: a run takes seconds to begin, and its first minute is one of
+only sixty seconds.
+"""
 
 
 class CursorUnreadable(ValueError):
@@ -71,8 +75,8 @@ class CadenceMoment:
     def slots(self) -> list[datetime]:
         """Slots that can be asked for now, in order: the one that holds now, and the next one shortly before it begins.
 
-        A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist yet. So the next slot is left
-        out when it ends later than the grace period after midnight.
+        A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist
+        yet. So the next slot is left out when it ends later than the grace period after midnight.
         """
         following = self.cadence.find_slot_start(self.now + REQUEST_AHEAD)
         midnight = get_day_start(self.now.date() + DAY)
@@ -86,7 +90,9 @@ class CadenceMoment:
 
     @property
     def kickoff_span(self) -> tuple[datetime, datetime]:
-        """After and until when kickoffs matter: for the slots since the last one asked for, and for those to ask for."""
+        """After and until when kickoffs matter: for the slots since the last one asked for, and for those to ask
+        for.
+        """
         return min(self._first_missed_slot, self.now), self.slots[
             -1
         ] + self.cadence.slot_length + self.cadence.first_tier_length
@@ -100,7 +106,9 @@ class CadenceMoment:
         ]
 
     def list_missed_slots(self, kickoffs: Sequence[datetime]) -> list[datetime]:
-        """Slots after the last one asked for and before this one at which some fixture was due, by what is known now."""
+        """Slots after the last one asked for and before this one at which some fixture was due, by what is known
+        now.
+        """
         return [
             slot_at
             for slot_at in self._iterate_missed_slots()
@@ -131,7 +139,8 @@ class CadenceMoment:
 
 @dataclass(frozen=True, slots=True)
 class SlotReport:
-    """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture (metrics.slots.SLOTS).
+    """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture
+    (metrics.slots.SLOTS).
 
     `in_use`: the cadence was, from `begin` on; no slot is expected before.
     """
@@ -189,10 +198,12 @@ class SlotReport:
 
 
 def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:
-    """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not over yet are left out.
+    """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not
+    over yet are left out.
 
-    The cadence is in use from the first slot on that was asked for, up to LOOKED_BACK before `begin`; or since `on_since`, when its sensor was
-    switched on, if that is earlier. So an outage is told also when nothing was asked for since.
+    The cadence is in use from the first slot on that was asked for, up to LOOKED_BACK before `begin`; or since
+    `on_since`, when its sensor was switched on, if that is earlier. So an outage is told also when nothing was asked
+    for since.
     """
     cadence = pipeline.cadence
     with pipeline.connect() as conn:

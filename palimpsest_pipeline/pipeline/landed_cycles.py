@@ -35,7 +35,10 @@ class RescanResult:
 
 
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
-    """Record a cycle whose segments and manifest have just been written, so that they need not be looked for. The caller commits."""
+    """Record a cycle whose segments and manifest have just been written, so that they need not be looked for.
+
+    The caller commits.
+    """
     landed_cycles.write_cycle(
         conn, LandedCycle(manifest.cycle_id, manifest.partition_hour, manifest.scope, manifest.digest, is_whole=True)
     )
@@ -44,10 +47,12 @@ def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
 def record_landed(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, list_segments: bool = False
 ) -> None:
-    """Record a cycle whose manifest has just been read. The caller commits. Raises LandingError when its segments cannot be listed.
+    """Record a cycle whose manifest has just been read. The caller commits. Raises LandingError when its segments
+    cannot be listed.
 
-    When the row says that this manifest is whole, the segments are listed only if `look` is set. A row that does not change is not written: another
-    process that derives a product of the cycle at the same time would have to wait for it.
+    When the row says that this manifest is whole, the segments are listed only if `look` is set. A row that does not
+    change is not written: another process that derives a product of the cycle at the same time would have to wait for
+    it.
     """
     row = landed_cycles.read_cycle(conn, manifest.cycle_id)
     if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
@@ -57,7 +62,10 @@ def record_landed(
 
 
 def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
-    """Record that a cycle is no longer in the landing, and forget its failures and verdicts: nobody can repair it. The caller commits."""
+    """Record that a cycle is no longer in the landing, and forget its failures and verdicts: nobody can repair it.
+
+    The caller commits.
+    """
     if row := landed_cycles.read_cycle(conn, cycle_id):
         landed_cycles.write_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
     forget_cycles(conn, [cycle_id])
@@ -78,8 +86,9 @@ def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> RescanResult:
     """Correct the rows of the hours in [first, end) from the landing: all its manifests are read. Commits.
 
-    A cycle that is in core or the ledger but not in the landing is marked as gone; the row of a cycle that is in none of them is deleted. Rows that
-    other processes write meanwhile stay. Raises LandingError when the landing cannot be listed.
+    A cycle that is in core or the ledger but not in the landing is marked as gone; the row of a cycle that is in none
+    of them is deleted. Rows that other processes write meanwhile stay. Raises LandingError when the landing cannot be
+    listed.
     """
     first, end = first or ALL_HOURS[0], end or ALL_HOURS[1]
     with pipeline.connect() as conn:
@@ -100,7 +109,10 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
 
 
 def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
-    """Rescan the whole landing when the table has no row or lacks a known cycle, as after the upgrade that made it. None when it is complete."""
+    """Rescan the whole landing when the table has no row or lacks a known cycle, as after the upgrade that made it.
+
+    None when it is complete.
+    """
     with pipeline.connect() as conn:
         if landed_cycles.is_complete(conn):
             return None

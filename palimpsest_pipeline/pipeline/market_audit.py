@@ -1,4 +1,6 @@
-"""What `palimpsest markets audit` looks at: files of answers, folders of them, a landing, or counted market ids in a CSV. Writes nothing."""
+"""What `palimpsest markets audit` looks at: files of answers, folders of them, a landing, or counted market ids in a
+CSV. Writes nothing.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +32,10 @@ Adapters = Mapping[Platform, PlatformAdapter]
 
 @dataclass(frozen=True, slots=True)
 class LeftOutInput:
-    """Something given that says nothing of a prematch book. An answer in play is as it should be; anything else could not be read."""
+    """Something given that says nothing of a prematch book.
+
+    An answer in play is as it should be; anything else could not be read.
+    """
 
     where: str
     reason: str
@@ -50,7 +55,10 @@ class AuditResult:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What of the material is looked at: one platform, one value of a CSV's column `source`, one hour of a landing. None: all."""
+    """What of the material is looked at: one platform, one value of a CSV's column `source`, one hour of a landing.
+
+    None: all.
+    """
 
     platform: Platform | None = None
     source: str | None = None
@@ -60,7 +68,8 @@ class AuditFilter:
 def audit_markets(
     places: Sequence[str], landing: Landing, adapters: Adapters, vocabulary: Vocabulary, audit_filter: AuditFilter
 ) -> AuditResult:
-    """Looks at everything in `places` (files, folders, roots of landings, URLs of landings), or at `landing` when there are none.
+    """Looks at everything in `places` (files, folders, roots of landings, URLs of landings), or at `landing` when there
+    are none.
 
     What cannot be read is left out and named.
     """
@@ -148,7 +157,8 @@ def read_landed_details(
         )
     seen: set[tuple[Platform, str | None]] = set()
     for manifest in reversed(manifests):
-        # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment takes no other with it.
+        # Backwards, since a listing may have been asked twice in a cycle; and one by one, so that a broken segment
+        # takes no other with it.
         for segment in reversed([segment for segment in manifest.segments if segment.platform in platforms]):
             try:
                 frame = landing.read_answers(

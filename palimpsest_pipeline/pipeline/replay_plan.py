@@ -1,6 +1,7 @@
 """The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived. Knows no Dagster.
 
-Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here: deciding what is due, and deriving it.
+Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here: deciding what is
+due, and deriving it.
 """
 
 from collections import defaultdict
@@ -30,7 +31,10 @@ class CycleProduct:
 
 @dataclass(frozen=True, slots=True)
 class LostCycle:
-    """A cycle whose answers are not all in the landing any more. `stale`: its rows would be others if they were derived now, or are missing."""
+    """A cycle whose answers are not all in the landing any more.
+
+    `stale`: its rows would be others if they were derived now, or are missing.
+    """
 
     cycle_id: int
     sentence: str
@@ -62,7 +66,9 @@ class PlannedHour:
         return any(product.cycle_id not in lost for product in self.due)
 
     def why(self) -> str:
-        """Why it is due, in words: `odds_snapshots/bet9ja: another parser version; ...`, products with the same reason together."""
+        """Why it is due, in words: `odds_snapshots/bet9ja: another parser version; ...`, products with the same
+        reason together.
+        """
         names: defaultdict[DueReason, list[str]] = defaultdict(list)
         for product, why in self.due.items():
             if product.name not in names[why]:
@@ -73,7 +79,8 @@ class PlannedHour:
 def plan_hours(
     pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, rescan_first: bool = True
 ) -> list[PlannedHour]:
-    """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known cycles. Derives nothing.
+    """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known
+    cycles. Derives nothing.
 
     Unless `look` is false, the landing of these hours is read first, and `ops.landed_cycles` is corrected.
     """

@@ -1,5 +1,5 @@
-"""What makes an answer no answer on any platform: what the wire reads outside the JSON, whether it comes live or from the landing, and JSON that does
-not decode. Platform envelopes are judged by their own dialects."""
+"""What makes an answer no answer on any platform: what the wire reads outside the JSON, whether it comes live or from
+the landing, and JSON that does not decode. Platform envelopes are judged by their own dialects."""
 
 import re
 from typing import Final, TypeVar
@@ -53,8 +53,8 @@ def decode_answer(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
 def judge_json_error(error: Exception, body: bytes) -> Verdict:
     """Return the verdict on a body whose JSON does not decode.
 
-    A body that was cut off on the way is worth another try. Malformed JSON (half of a surrogate pair in a name) is not: the platform would send the
-    same again.
+    A body that was cut off on the way is worth another try. Malformed JSON (half of a surrogate pair in a name) is not:
+    the platform would send the same again.
     """
     if isinstance(error, msgspec.ValidationError):
         return FailureClass.CONTRACT_BROKEN, str(error)
@@ -67,7 +67,10 @@ def judge_json_error(error: Exception, body: bytes) -> Verdict:
 
 
 def _is_cut_off(message: str, body: bytes) -> bool:
-    """Return whether a body ends before its JSON does. The decoder's message cannot tell: it also calls half of a surrogate pair truncated."""
+    """Return whether a body ends before its JSON does.
+
+    The decoder's message cannot tell: it also calls half of a surrogate pair truncated.
+    """
     depth = 0
     for token in _JSON_TOKENS_PATTERN.finditer(body):
         if token[0] == b'"':
@@ -79,6 +82,6 @@ def _is_cut_off(message: str, body: bytes) -> bool:
 
 
 def read_start(raw: msgspec.Raw) -> bytes:
-    """Beginning of a JSON value, long enough to tell its type, whether it holds anything, and for an excerpt: a copy of the whole costs more than
-    the judgement."""
+    """Beginning of a JSON value, long enough to tell its type, whether it holds anything, and for an excerpt: a copy of
+    the whole costs more than the judgement."""
     return bytes(memoryview(raw)[:_START_BYTES])

@@ -1,4 +1,7 @@
-"""What every platform's dialect offers to the rest. Dialects are sans-IO: they say what to ask and read what came; somebody else does the asking."""
+"""What every platform's dialect offers to the rest.
+
+Dialects are sans-IO: they say what to ask and read what came; somebody else does the asking.
+"""
 
 from collections.abc import Generator, Iterable, Sequence
 from typing import Final, Protocol
@@ -14,7 +17,9 @@ USER_AGENT: Final = (
 
 
 class DelayedBatch(list[Request]):
-    """A batch that is asked only `pause_s` seconds after it was yielded: earlier, the same bodies would come again from a cache."""
+    """A batch that is asked only `pause_s` seconds after it was yielded: earlier, the same bodies would come again
+    from a cache.
+    """
 
     def __init__(self, requests: Iterable[Request], pause_s: float) -> None:
         super().__init__(requests)
@@ -44,14 +49,16 @@ class PlatformAdapter(Protocol):
         ...
 
     def discover(self, sport: Sport) -> Crawl:
-        """The crawl that finds out what the platform lists: tree first, then lists to their end, and at last once more what failed or fell short."""
+        """The crawl that finds out what the platform lists: tree first, then lists to their end, and at last once
+        more what failed or fell short.
+        """
         ...
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
         """Reading of the discovery answers of one cycle: any subset, order or repetition of them, failures included.
 
-        The last good answer to a question counts; a failure after it does not undo it. Never raises: what cannot be read makes it
-        partial or failed, in words.
+        The last good answer to a question counts; a failure after it does not undo it. Never raises: what cannot be
+        read makes it partial or failed, in words.
         """
         ...
 
@@ -60,20 +67,25 @@ class PlatformAdapter(Protocol):
         ...
 
     def read_listing(self, answer: Answer) -> Listing:
-        """What a detail answer says of its own listing, without reading the book. `in_play` is set when the match has begun.
+        """What a detail answer says of its own listing, without reading the book. `in_play` is set when the match has
+        begun.
 
-        Raises PayloadRejected when it cannot be read; its reason begins with "in play" when it is another feed's answer about a running match.
+        Raises PayloadRejected when it cannot be read; its reason begins with "in play" when it is another feed's answer
+        about a running match.
         """
         ...
 
     def read_detail(self, answer: Answer) -> Detail:
         """Listing and whole book. A single bad entry becomes a Reject.
 
-        Raises PayloadRejected when the answer cannot be read, and with a reason that begins with "in play" when the match has begun: prices in
-        play are never handed out as prematch ones.
+        Raises PayloadRejected when the answer cannot be read, and with a reason that begins with "in play" when the
+        match has begun: prices in play are never handed out as prematch ones.
         """
         ...
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
-        """What makes an answer no answer, in this platform's own terms, whatever its status says. None when it may be read."""
+        """What makes an answer no answer, in this platform's own terms, whatever its status says.
+
+        None when it may be read.
+        """
         ...

@@ -1,4 +1,6 @@
-"""From single readings to a Discovery: the last good answer per question, each listing once, and what each tournament was promised and got."""
+"""From single readings to a Discovery: the last good answer per question, each listing once, and what each
+tournament was promised and got.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +33,10 @@ class LatestAnswer:
 def select_latest_answers(
     answers: Iterable[Answer], kind: PayloadKind, judge: Callable[[Answer], Verdict | None]
 ) -> list[LatestAnswer]:
-    """One Question per request key, in order of arrival (then of key). A failure never replaces a good answer, whatever their order."""
+    """One Question per request key, in order of arrival (then of key).
+
+    A failure never replaces a good answer, whatever their order.
+    """
     best: dict[str, LatestAnswer] = {}
     for answer in answers:
         if answer.request.kind is not kind:
@@ -44,7 +49,9 @@ def select_latest_answers(
 
 
 def list_retries(answers: Iterable[Answer]) -> list[Request]:
-    """Questions without a good answer that are worth another try, going by the failures that the answers are marked with."""
+    """Questions without a good answer that are worth another try, going by the failures that the answers are marked
+    with.
+    """
     asked = list(answers)
     of_all_kinds = [
         question for kind in PayloadKind for question in select_latest_answers(asked, kind, _read_recorded_verdict)
@@ -61,7 +68,9 @@ def _read_recorded_verdict(answer: Answer) -> Verdict | None:
 
 
 def is_barred(answers: Iterable[Answer]) -> bool:
-    """Whether the platform has turned us away, or is asked no more (attempt 0): then nothing is waited for and asked again."""
+    """Whether the platform has turned us away, or is asked no more (attempt 0): then nothing is waited for and asked
+    again.
+    """
     return any(answer.failure is FailureClass.BLOCKED or not answer.attempt for answer in answers)
 
 
@@ -91,7 +100,10 @@ class TournamentTree:
 
     @property
     def contradiction(self) -> str:
-        """What the tree counts and does not show, in words; "" when its sums agree, or cannot be told. Then a missing tournament proves nothing."""
+        """What the tree counts and does not show, in words; "" when its sums agree, or cannot be told.
+
+        Then a missing tournament proves nothing.
+        """
         counts = [node.n_declared for node in self.tournaments.values()]
         shown = sum(count or 0 for count in counts)
         if self.n_events is None or None in counts or self.rejects or shown >= self.n_events:
@@ -103,7 +115,10 @@ class TournamentTree:
         self.rejects.append(Reject(platform, None, path, reason))
 
     def require_tournaments(self, path: str) -> "TournamentTree":
-        """Itself. Raises UnreadableError when it shows no tournament though it does not say that there are no events."""
+        """Itself.
+
+        Raises UnreadableError when it shows no tournament though it does not say that there are no events.
+        """
         if not self.tournaments and self.n_events != 0:
             counts = (
                 "does not say how many events there are" if self.n_events is None else f"counts {self.n_events} events"
@@ -131,7 +146,9 @@ def read_last_tree(
 
 @dataclass(slots=True)
 class ListingCollection:
-    """Listings by id, each once; and entries that could not be read, with the tournaments whose absences they put in doubt."""
+    """Listings by id, each once; and entries that could not be read, with the tournaments whose absences they put in
+    doubt.
+    """
 
     platform: Platform
     listings: dict[str, Listing] = field(default_factory=dict)
@@ -158,7 +175,10 @@ class ListingCollection:
 
 
 def deduplicate_listings(listings: Iterable[Listing]) -> dict[str, Listing]:
-    """Listings by id. Of two different claims about one id in the same answer the choice does not depend on their order."""
+    """Listings by id.
+
+    Of two different claims about one id in the same answer the choice does not depend on their order.
+    """
     chosen: dict[str, Listing] = {}
     for listing in listings:
         known = chosen.get(listing.external_id)
@@ -180,9 +200,11 @@ def assemble_discovery(
     gaps: Sequence[str],
     judge_tournament: Callable[[str, int | None, int], Judgement],
 ) -> Discovery:
-    """The Discovery. `judgement(tournament id, declared, received)` says how complete one tournament is; `gaps` name what the crawl lacks.
+    """The Discovery. `judgement(tournament id, declared, received)` says how complete one tournament is; `gaps` name
+    what the crawl lacks.
 
-    Without a tree it is failed, and no tournament is complete. Unreadable entries put their tournament in doubt: its absences prove nothing.
+    Without a tree it is failed, and no tournament is complete. Unreadable entries put their tournament in doubt: its
+    absences prove nothing.
     """
     listings = [listing for listing in collection.listings.values() if listing.sport is sport]
     by_tournament: dict[str, list[Listing]] = defaultdict(list)

@@ -1,4 +1,7 @@
-"""Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds. One helper per kind of looseness, used by all dialects."""
+"""Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds.
+
+One helper per kind of looseness, used by all dialects.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +48,10 @@ class UnreadableError(Exception):
 
 
 def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: str) -> T:
-    """`raw` as the decoder's type. Raises UnreadableError with the place inside the whole document, `path` being where `raw` stands in it."""
+    """`raw` as the decoder's type.
+
+    Raises UnreadableError with the place inside the whole document, `path` being where `raw` stands in it.
+    """
     try:
         return decoder.decode(raw)
     except BROKEN_JSON as error:
@@ -64,7 +70,10 @@ def read_text(value: Any) -> str | None:
 
 
 def read_key_text(value: Any, path: str) -> str:
-    """Text of an id under which something is stored. Raises UnreadableError when there is none, and when it is longer than a key can be."""
+    """Text of an id under which something is stored.
+
+    Raises UnreadableError when there is none, and when it is longer than a key can be.
+    """
     found = read_text(value)
     if found is None:
         raise UnreadableError(path, "no id")
@@ -76,7 +85,9 @@ def read_key_text(value: Any, path: str) -> str:
 
 
 def read_raw_text(value: Any) -> str | None:
-    """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole numbers."""
+    """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole
+    numbers.
+    """
     return value or None if isinstance(value, str) else read_text(value)
 
 
@@ -109,7 +120,10 @@ def read_positive_id(value: Any) -> int | None:
 
 
 def parse_odds_milli(value: Any) -> int | None:
-    """Decimal odds x 1000, exact for text, half to even. None for what is no price: 1.00 and less, null, blanks, dashes, any other text."""
+    """Decimal odds x 1000, exact for text, half to even.
+
+    None for what is no price: 1.00 and less, null, blanks, dashes, any other text.
+    """
     if isinstance(value, str):
         return _parse_milli_text(value)
     if isinstance(value, int | float) and 1 < value < _MAX_MILLI:
@@ -131,7 +145,10 @@ def _drop_non_price(milli: int) -> int | None:
 
 
 class Memo(dict[K, V]):
-    """What a pure function makes of the few values that come over and over again: `memo[value]`. Forgets everything when it is full."""
+    """What a pure function makes of the few values that come over and over again: `memo[value]`.
+
+    Forgets everything when it is full.
+    """
 
     def __init__(self, make: Callable[[K], V], size: int) -> None:
         super().__init__()
@@ -178,9 +195,11 @@ def require_readable_odds(
     milli: Sequence[int | None],
     damage: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged book can be read.
+    """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged
+    book can be read.
 
-    `milli`: what `MILLI_BY_ODDS` makes of each of `odds`. `damage`: (path, reason) of entries that were left out. Nothing, dashes and numbers up to 1 stand
+    `milli`: what `MILLI_BY_ODDS` makes of each of `odds`. `damage`: (path, reason) of entries that were left out.
+    Nothing, dashes and numbers up to 1 stand
     for no price and count on neither side: a suspended book is readable.
     """
     n_none = milli.count(None)
@@ -201,7 +220,10 @@ def require_readable_odds(
 
 
 def parse_iso_instant(value: Any, default_zone: Any = None) -> datetime | None:
-    """Return an ISO instant in UTC; None if it cannot be read, or if it and `zone_if_missing` give no zone. Callers judge if it is credible."""
+    """Return an ISO instant in UTC; None if it cannot be read, or if it and `zone_if_missing` give no zone.
+
+    Callers judge if it is credible.
+    """
     if not isinstance(value, str):
         return None
     try:
@@ -219,7 +241,10 @@ def parse_iso_instant(value: Any, default_zone: Any = None) -> datetime | None:
 
 
 def parse_epoch_ms(value: Any) -> datetime | None:
-    """Return Unix milliseconds as an instant in UTC; None for no number, or a year that no date can have. Callers judge if it is credible."""
+    """Return Unix milliseconds as an instant in UTC; None for no number, or a year that no date can have.
+
+    Callers judge if it is credible.
+    """
     number = read_integer(value)
     if number is None:
         return None
@@ -230,7 +255,10 @@ def parse_epoch_ms(value: Any) -> datetime | None:
 
 
 def iterate_items(collection: Any) -> Iterator[tuple[str, Any]]:
-    """Pairs of an object, or of a list as (index, value); nothing of anything else. For collections that change type."""
+    """Pairs of an object, or of a list as (index, value); nothing of anything else.
+
+    For collections that change type.
+    """
     if isinstance(collection, dict):
         yield from collection.items()
     elif isinstance(collection, list):
@@ -254,15 +282,18 @@ _ESCAPED_NUL_PATTERN: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 def read_json_body(answer: Answer) -> bytes:
     """The body for a decoder, NUL characters as U+FFFD; empty when there is none.
 
-    Postgres refuses a whole batch for one NUL, and the normaliser uses it as a mark of its own. Were it left out, one id could turn into another, and
-    prices would move; as it is, a name shows what it was, and an id that nobody knows is unmapped.
+    Postgres refuses a whole batch for one NUL, and the normaliser uses it as a mark of its own. Were it left out, one
+    id could turn into another, and prices would move; as it is, a name shows what it was, and an id that nobody knows
+    is unmapped.
     """
     body = answer.body or b""
     return _ESCAPED_NUL_PATTERN.sub(rb"\1\\ufffd", body) if _has_nul(body) else body
 
 
 def _has_nul(body: bytes) -> bool:
-    """Goes from backslash to backslash, of which a body has few: several times as fast as to search for the whole escape."""
+    """Goes from backslash to backslash, of which a body has few: several times as fast as to search for the whole
+    escape.
+    """
     at = body.find(b"\\")
     while at >= 0:
         if body.startswith(b"u0000", at + 1):

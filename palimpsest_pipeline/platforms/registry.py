@@ -23,8 +23,9 @@ def build_adapters(
     bet9ja_cache_version: str = CACHE_VERSION,
     max_lists: Mapping[Platform, int] | None = None,
 ) -> Mapping[Platform, PlatformAdapter]:
-    """Every platform's dialect, in the platforms' own order. `max_lists`: how many lists (pages, competitions) a discovery asks for at most, where
-    not the dialect's own number. Raises ValueError on an unknown BetPawa API version."""
+    """Every platform's dialect, in the platforms' own order. `max_lists`: how many lists (pages, competitions) a
+    discovery asks for at most, where not the dialect's own number. Raises ValueError on an unknown BetPawa API
+    version."""
     most = {
         Platform.BETPAWA: betpawa_discovery.MAX_LISTS,
         Platform.SPORTYBET: sportybet_discovery.MAX_LISTS,

@@ -1,6 +1,8 @@
-"""Tournaments and fixtures as columns for the page's script. Classes and counts are the mart's own; the script only selects among them.
+"""Tournaments and fixtures as columns for the page's script. Classes and counts are the mart's own; the script only
+selects among them.
 
-A count that could not be known is UNKNOWN, never nought. Sets of platforms are bits, by their place in the list of platforms (home first).
+A count that could not be known is UNKNOWN, never nought. Sets of platforms are bits, by their place in the list of
+platforms (home first).
 """
 
 from collections.abc import Sequence
@@ -21,9 +23,11 @@ NO_GAP, HOME_LACKS, PLATFORM_LACKS = 0, 1, 2
 
 
 def build_tournament_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
-    """Columns of the tournaments by country and name, and for both universes (upcoming, started included) their counts, null without a row.
+    """Columns of the tournaments by country and name, and for both universes (upcoming, started included) their counts,
+    null without a row.
 
-    A country has one spelling. `elsewhere`: for each tournament, the other countries in which platforms place it, and which platforms do.
+    A country has one spelling. `elsewhere`: for each tournament, the other countries in which platforms place it, and
+    which platforms do.
     """
     named = _list_tournaments(coverage)
     return {
@@ -50,7 +54,10 @@ def _list_tournaments(found: Coverage) -> pl.DataFrame:
 
 
 def _unify_country_names(rows: pl.DataFrame, found: Coverage) -> pl.DataFrame:
-    """Return `rows` with one spelling per country: home's, else the most frequent one. One platform writes Czechia, another Czech Republic."""
+    """Return `rows` with one spelling per country: home's, else the most frequent one.
+
+    One platform writes Czechia, another Czech Republic.
+    """
     is_home = pl.col("platform") == found.home_platform
     by_use = (pl.col("n_home") * -1, pl.col("n") * -1, "country")
     spellings = (
@@ -129,11 +136,12 @@ def _classify_gap() -> pl.Expr:
 def build_fixture_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
     """Columns of the fixtures by kickoff.
 
-    `tournament`: its place among `build_tournament_columns`; `kickoff`: seconds since 1970; `class`: its place in CLASSES; `on`: bits of the platforms that list
-    it; `unknown`: bits of those of which that cannot be said; `listings`: bits of those that list it more than once; `moved`, `markets`: a list a
-    platform, seconds by which its kickoff is later than the fixture's, and markets with a price, null where it does not list it; `home_lacks`,
-    `lacks`, `not_compared`: a list a competitor, markets that it offers and home lacks, the other way round, and those of which neither is known,
-    since home and it were not looked at together; null without any.
+    `tournament`: its place among `build_tournament_columns`; `kickoff`: seconds since 1970; `class`: its place in
+    CLASSES; `on`: bits of the platforms that list it; `unknown`: bits of those of which that cannot be said;
+    `listings`: bits of those that list it more than once; `moved`, `markets`: a list a platform, seconds by which its
+    kickoff is later than the fixture's, and markets with a price, null where it does not list it; `home_lacks`,
+    `lacks`, `not_compared`: a list a competitor, markets that it offers and home lacks, the other way round, and those
+    of which neither is known, since home and it were not looked at together; null without any.
     """
     order = _list_tournaments(coverage).select("tournament_key").with_row_index("tournament")
     bits = {platform.key: 1 << place for place, platform in enumerate(offers)}
@@ -179,7 +187,9 @@ def build_fixture_columns(coverage: Coverage, offers: Sequence[PlatformOffer]) -
 
 
 def list_leads(coverage: Coverage, offers: Sequence[PlatformOffer]) -> dict[int, list[list[Any]]]:
-    """Of fixtures that competitors alone list: [place of the platform, first listed in seconds since 1970, whether it may be older, days of lead]."""
+    """Of fixtures that competitors alone list: [place of the platform, first listed in seconds since 1970, whether
+    it may be older, days of lead].
+    """
     place = number_words([platform.key for platform in offers])
     rows = coverage.leads.filter(pl.col("platform").is_in(place)).select(
         "sr_id",

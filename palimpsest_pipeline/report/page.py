@@ -1,4 +1,7 @@
-"""The page as text: template, style, scripts and data in one file. It may fetch nothing, and runs no script but its own, by its own policy."""
+"""The page as text: template, style, scripts and data in one file.
+
+It may fetch nothing, and runs no script but its own, by its own policy.
+"""
 
 import hashlib
 from base64 import b64encode
@@ -38,7 +41,11 @@ class PageOrigin:
 def render_page(
     origin: PageOrigin, coverage: Coverage, trends: Trends, histories: PriceHistories, market_names: pl.DataFrame
 ) -> str:
-    """The whole page. `names`: `storage.marts.page_prices.MARKET_NAMES_SCHEMA` of the markets that `histories` and `trends` may speak of, most important first."""
+    """The whole page.
+
+    `names`: `storage.marts.page_prices.MARKET_NAMES_SCHEMA` of the markets that `histories` and `trends` may speak of,
+    most important first.
+    """
     seen = list_offers(coverage)
     script = (
         "(() => {\n'use strict';\n"

@@ -1,4 +1,7 @@
-"""Data of the page, as it lies in the file: JSON of columns, deflated, in base64. No text of it can be taken for HTML."""
+"""Data of the page, as it lies in the file: JSON of columns, deflated, in base64.
+
+No text of it can be taken for HTML.
+"""
 
 import json
 import zlib
@@ -13,7 +16,10 @@ COMPRESSION_LEVEL: Final = 9
 
 
 def pack_json(value: Any) -> str:
-    """`value` as JSON, deflated (zlib), in base64. Raises ValueError on a number that JSON does not have, TypeError on what is no JSON."""
+    """`value` as JSON, deflated (zlib), in base64.
+
+    Raises ValueError on a number that JSON does not have, TypeError on what is no JSON.
+    """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return b64encode(zlib.compress(text.encode(), COMPRESSION_LEVEL)).decode()
 

@@ -1,7 +1,8 @@
-"""How prices moved, as lines for the page: at which instants a line turns, and what it is from there on. Frames in, frames out.
+"""How prices moved, as lines for the page: at which instants a line turns, and what it is from there on. Frames in,
+frames out.
 
-A line's value is a price x 1000: positive where it could be backed, negative where it was the last price and could not be, HOLE where nobody looked
-or nothing had been priced yet. Those of a market's outcomes turn together.
+A line's value is a price x 1000: positive where it could be backed, negative where it was the last price and could not
+be, HOLE where nobody looked or nothing had been priced yet. Those of a market's outcomes turn together.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,9 @@ def filter_priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFram
 
 
 def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.DataFrame:
-    """`sr_id, specifier, rank` (from 1) of the lines that most platforms price; of these first what comes nearest to even."""
+    """`sr_id, specifier, rank` (from 1) of the lines that most platforms price; of these first what comes nearest to
+    even.
+    """
     typical = pl.col("odds_milli").median().over("sr_id", "specifier", "outcome_key")
     return (
         stretches.with_columns(typical=typical)
@@ -47,9 +50,9 @@ def append_current(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return `stretches` and `states`, continued by `current` where it was seen after them.
 
-    All frames are of one market, as `storage.marts.page_prices` reads them. The history of an offer ends at one look, and the current state may rest
-    on a
-    later one. If the history ends as not observed, the current state begins at the last look.
+    All frames are of one market, as `storage.marts.page_prices` reads them. The history of an offer ends at one look,
+    and the current state may rest on a later one. If the history ends as not observed, the current state begins at the
+    last look.
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
     unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
@@ -92,10 +95,11 @@ def _close_stretches(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]
 def compute_turning_points(
     stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime
 ) -> pl.DataFrame:
-    """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an offer is where it ends.
+    """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an
+    offer is where it ends.
 
-    Frames as `storage.marts.page_prices` reads them, of one market. What was before `since` begins there; an offer that is not priced since has no
-    line.
+    Frames as `storage.marts.page_prices` reads them, of one market. What was before `since` begins there; an offer that
+    is not priced since has no line.
     """
     begin = pl.lit(since, INSTANT)
     begins, ends = pl.max_horizontal("begins_at", begin), pl.coalesce("ends_at", "last_confirmed_at")
@@ -141,7 +145,8 @@ def compute_turning_points(
 class PriceHistories:
     """Price lines of many fixtures, packed some fixtures at a time until the page has no room for more.
 
-    `shards` are read by the page when a fixture of theirs is chosen; `index` says which those are: market to fixture to shard.
+    `shards` are read by the page when a fixture of theirs is chosen; `index` says which those are: market to fixture to
+    shard.
     """
 
     budget_bytes: int
@@ -182,7 +187,8 @@ class PriceHistories:
         self.left_out_counts[market] = self.left_out_counts.get(market, 0) + n_fixtures
 
     def _group_offers(self, turned: pl.DataFrame) -> dict[int, list[list[Any]]]:
-        """Fixture to its offers: [specifier, place of the platform, seconds since the turn before, a list of values an outcome].
+        """Fixture to its offers: [specifier, place of the platform, seconds since the turn before, a list of values an
+        outcome].
 
         The first turn's seconds are those since 1970. Lines of higher rank come first.
         """

@@ -35,7 +35,9 @@ def prepare_for_csv(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def prepare_for_excel(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` with single values, and with instants in UTC, said in their headings: Excel knows no time zones."""
+    """Return `frame` with single values, and with instants in UTC, said in their headings: Excel knows no time
+    zones.
+    """
     zoned = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime) and dtype.time_zone]
     in_utc = (pl.col(name).dt.convert_time_zone("UTC").dt.replace_time_zone(None) for name in zoned)
     return join_lists(frame).with_columns(in_utc).rename({name: f"{name} (UTC)" for name in zoned})
@@ -48,7 +50,9 @@ class Rows(pl.DataFrame):
     """
 
     def write_csv(self, file: Any = None, **options: Any) -> Any:
-        """Write, or return as text without `file`, as `polars.DataFrame.write_csv` does, lists as text, a quote before what looks like a formula."""
+        """Write, or return as text without `file`, as `polars.DataFrame.write_csv` does, lists as text, a quote
+        before what looks like a formula.
+        """
         return prepare_for_csv(pl.DataFrame(self)).write_csv(file, **options)
 
     def write_excel(self, workbook: Any = None, worksheet: str | None = None, **options: Any) -> Any:

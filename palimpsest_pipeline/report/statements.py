@@ -1,4 +1,7 @@
-"""What the page says before any script runs: the cards, the platforms, and what could not be looked at. Counts are the mart's own."""
+"""What the page says before any script runs: the cards, the platforms, and what could not be looked at.
+
+Counts are the mart's own.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,7 +47,8 @@ class PlatformOffer:
 class Card:
     """A count, what it is a share of, and that share of 1; `of` None: it is no share, `n` None: it is not known.
 
-    `at_least`: there may be more, where nobody could look; of a rate it is the share that may be higher. Of nought it says nothing: not known then.
+    `at_least`: there may be more, where nobody could look; of a rate it is the share that may be higher. Of nought it
+    says nothing: not known then.
     """
 
     name: str
@@ -157,7 +161,10 @@ def _build_cards(union: dict[str, Any], seen: list[PlatformOffer]) -> tuple[Card
 def _build_platform_rates(
     row: dict[str, Any], evidence: str, platform: PlatformOffer, home: PlatformOffer
 ) -> PlatformRates:
-    """`evidence`: what the row's rates rest on. Matches that nobody could look for may be there: of a known whole those found are the least."""
+    """`evidence`: what the row's rates rest on.
+
+    Matches that nobody could look for may be there: of a known whole those found are the least.
+    """
     partial = platform.seen is OfferStatus.PARTIAL
     unknown = partial and row["n_listings"] == 0
     others = "with a competitor" if platform.is_home else "on home too"

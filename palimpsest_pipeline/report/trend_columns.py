@@ -19,8 +19,9 @@ GAP_COLUMNS: Final = ("n_home_missing", "n_platform_missing", "n_home_suspended"
 
 
 def build_cycle_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
-    """`at`: seconds since 1970, a cycle each; `carried`: whether an earlier discovery had to do for some platform; `overall`: matched of all
-    fixtures; `rate`, `covered`: a list a competitor, matched of its fixtures and of home's; and COUNTS. What rests on a platform that could not be
+    """`at`: seconds since 1970, a cycle each; `carried`: whether an earlier discovery had to do for some platform;
+    `overall`: matched of all fixtures; `rate`, `covered`: a list a competitor, matched of its fixtures and of home's;
+    and COUNTS. What rests on a platform that could not be
     looked at is null: of the counts all but the undetermined."""
     resting = (
         "overall_match_rate",
@@ -60,7 +61,9 @@ def build_skew_columns(trends: Trends) -> dict[str, Any]:
 
 
 def build_margin_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
-    """`date`: seconds since 1970 of each kickoff date; `of`: market to bucket to a list a platform of margins by date, null where none stood."""
+    """`date`: seconds since 1970 of each kickoff date; `of`: market to bucket to a list a platform of margins by
+    date, null where none stood.
+    """
     dates = trends.margins.select("kickoff_date").unique().sort("kickoff_date")
     of: dict[str, dict[str, list[Any]]] = {}
     for (market, bucket), rows in trends.margins.group_by("market_key", "ttk_bucket", maintain_order=True):
@@ -73,7 +76,9 @@ def build_margin_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dic
 
 
 def build_gap_columns(trends: Trends, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
-    """`date`: as in `build_margin_columns`; `of`: hours before kickoff to a list a competitor of `n_fixtures` and GAPS by date, null without a fixture."""
+    """`date`: as in `build_margin_columns`; `of`: hours before kickoff to a list a competitor of `n_fixtures` and
+    GAPS by date, null without a fixture.
+    """
     place = number_words([platform.key for platform in offers[1:]])
     dates = trends.gaps.select("kickoff_date").unique().sort("kickoff_date")
     of: dict[int, list[dict[str, Any]]] = {}

@@ -1,4 +1,7 @@
-"""Something that is written down every few seconds while other work goes on, and is never in its way. Knows neither Dagster nor what is written."""
+"""Something that is written down every few seconds while other work goes on, and is never in its way.
+
+Knows neither Dagster nor what is written.
+"""
 
 import logging
 import threading
@@ -17,9 +20,9 @@ log = logging.getLogger(__name__)
 class PeriodicWriter:
     """A thread with a connection of its own that calls `write` every `every_s` seconds inside the block.
 
-    `connect` opens a connection (raises DatabaseUnreachable). What `write` returns is a warning, and one that fails costs a warning too; a trouble
-    that lasts is told once. With `at_once` it is called at the begin as well, and `last` when the block is left. After the block at most what is
-    under way on the thread is still written.
+    `connect` opens a connection (raises DatabaseUnreachable). What `write` returns is a warning, and one that fails
+    costs a warning too; a trouble that lasts is told once. With `at_once` it is called at the begin as well, and `last`
+    when the block is left. After the block at most what is under way on the thread is still written.
     """
 
     def __init__(

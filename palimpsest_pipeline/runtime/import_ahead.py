@@ -1,4 +1,5 @@
-"""Importing modules on a thread beside work that waits for others: for a Postgres that starts, or is upgraded. Knows none of the modules.
+"""Importing modules on a thread beside work that waits for others: for a Postgres that starts, or is upgraded. Knows
+none of the modules.
 
 Belongs here: that. Does not: which modules a command needs, and from when on they may be imported.
 """
@@ -9,7 +10,8 @@ from contextlib import suppress
 
 
 def import_ahead(*names: str) -> threading.Thread:
-    """Import modules, one after the other, while the caller goes on. Whoever imports one of them meanwhile waits until it is there.
+    """Import modules, one after the other, while the caller goes on. Whoever imports one of them meanwhile waits until
+    it is there.
 
     An import that fails is tried again, and raises, where the module is needed.
     """

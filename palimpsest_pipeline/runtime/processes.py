@@ -1,6 +1,7 @@
 """Processes that were written down to be stopped later. Knows no Dagster.
 
-A pid alone names nothing: after its process has ended, the system may give it to another one. So the instant of creation goes with it.
+A pid alone names nothing: after its process has ended, the system may give it to another one. So the instant of
+creation goes with it.
 """
 
 import os
@@ -43,7 +44,8 @@ class KnownProcess:
 
 @cache
 def identify_machine() -> str | None:
-    """Return a name for the machine, its boot and its pid namespace: within these a pid names one process. None when they are not known.
+    """Return a name for the machine, its boot and its pid namespace: within these a pid names one process. None when
+    they are not known.
 
     A host name would not do: containers of one machine may share it, and then have other processes under the same pids.
     """
@@ -57,7 +59,10 @@ def identify_machine() -> str | None:
 
 
 def is_gone(machine: str | None, pid: int) -> bool:
-    """Return whether the process is known to have ended: it was of this machine, and no process has its pid now. False when in doubt."""
+    """Return whether the process is known to have ended: it was of this machine, and no process has its pid now.
+
+    False when in doubt.
+    """
     if machine is None or machine != identify_machine():
         return False
     try:

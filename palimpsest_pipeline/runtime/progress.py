@@ -1,4 +1,6 @@
-"""Progress of a scrape: one board that knows how it stands, and two faces of it: bars for a terminal, lines for a log."""
+"""Progress of a scrape: one board that knows how it stands, and two faces of it: bars for a terminal, lines for a
+log.
+"""
 
 import os
 import queue
@@ -270,14 +272,18 @@ class LogBoard(Board):
 
 @contextmanager
 def open_terminal() -> Iterator[Console]:
-    """A console on what standard error is now, whatever becomes of that: while a step runs, Dagster takes what it writes there into a file."""
+    """A console on what standard error is now, whatever becomes of that: while a step runs, Dagster takes what it
+    writes there into a file.
+    """
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream:
         yield PrintableConsole(file=stream)
 
 
 @contextmanager
 def show_bars(board: Board, console: Console) -> Iterator[None]:
-    """The board for a terminal, drawn while the block runs and left standing after it; on what is no terminal nothing is drawn."""
+    """The board for a terminal, drawn while the block runs and left standing after it; on what is no terminal
+    nothing is drawn.
+    """
     if not console.is_terminal:
         yield
         return

@@ -19,16 +19,25 @@ SKIPPED_TAG: Final = "palimpsest/skipped"
 """Says why a run had nothing to do."""
 
 HOURS_TAG: Final = "palimpsest/hours"
-"""The first and the last hour of the day that a replay derives, such as `2026-06-26-10:00/2026-06-26-12:00`. Without it the whole day."""
+"""The first and the last hour of the day that a replay derives, such as `2026-06-26-10:00/2026-06-26-12:00`.
+
+Without it the whole day.
+"""
 
 LEAVES_FAILED_TAG: Final = "palimpsest/leaves_failed"
-"""Set on a replay that a sensor asks for. It does not try again what has failed with the same content and versions; a backfill does."""
+"""Set on a replay that a sensor asks for.
+
+It does not try again what has failed with the same content and versions; a backfill does.
+"""
 
 RESTS_UNTIL_TAG: Final = "palimpsest/rests_until"
 """Until when a kickoff run has nothing to do, by the machine's clock: it waits for the next minute of its slot."""
 
 ENDED_WITH_SERVER_TAG: Final = "palimpsest/ended_with_server"
-"""Set on a run that `palimpsest down` or the end of `palimpsest up` asks to end. It tells such a run from one that a user has cancelled."""
+"""Set on a run that `palimpsest down` or the end of `palimpsest up` asks to end.
+
+It tells such a run from one that a user has cancelled.
+"""
 
 MIN_REST: Final = timedelta(seconds=1)
 """A run that rests for less than this is not asked to end: the request could reach it in its next minute."""

@@ -1,4 +1,7 @@
-"""Commands at the same time share one embedded server: whoever leaves last stops it, unless it was to stay. Knows no Dagster."""
+"""Commands at the same time share one embedded server: whoever leaves last stops it, unless it was to stay.
+
+Knows no Dagster.
+"""
 
 import fcntl
 import os
@@ -12,7 +15,10 @@ import psutil
 from palimpsest_pipeline.settings import SettingsError
 
 LOCK_FILE: Final = "in_use.lock"
-"""Every command holds a share of it while it works, and the system frees the share of one that is killed. What it says is STOP or nothing."""
+"""Every command holds a share of it while it works, and the system frees the share of one that is killed.
+
+What it says is STOP or nothing.
+"""
 STOP_MARK: Final = b"stop"
 
 
@@ -44,7 +50,10 @@ def is_server_left(home: Path) -> bool:
 
 
 def list_commands(home: Path) -> list[str]:
-    """Return the other processes that work in `home`: their command lines, each with its pid. Empty when none can be named."""
+    """Return the other processes that work in `home`: their command lines, each with its pid.
+
+    Empty when none can be named.
+    """
     lock, told = (home / LOCK_FILE).resolve(), list[str]()
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):  # of another user, or ended meanwhile
@@ -66,7 +75,10 @@ class ServerShare:
         os.pwrite(self._descriptor, STOP_MARK if stop else b"", 0)
 
     def must_stop_server(self) -> bool:
-        """Whether it is for this command to stop the server: nobody else is left, and it was not to stay. Nobody enters until the block ends."""
+        """Whether it is for this command to stop the server: nobody else is left, and it was not to stay.
+
+        Nobody enters until the block ends.
+        """
         return _try_lock_alone(self._descriptor) and os.pread(self._descriptor, len(STOP_MARK), 0) == STOP_MARK
 
 

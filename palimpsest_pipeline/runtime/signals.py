@@ -12,11 +12,12 @@ DEFERRED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DeferredSignals:
-    """Inside the block these signals do not raise wherever they happen to come: the first one cancels the task, and is raised when the block is left.
+    """Inside the block these signals do not raise wherever they happen to come: the first one cancels the task, and is
+    raised when the block is left.
 
-    An exception raised between any two instructions can be lost (an event loop only logs what a callback raises) or leave things half done. Who
-    would have handled the signal handles it after the block. What is ignored stays ignored. Signals reach the main thread only: on another one
-    this does nothing.
+    An exception raised between any two instructions can be lost (an event loop only logs what a callback raises) or
+    leave things half done. Who would have handled the signal handles it after the block. What is ignored stays ignored.
+    Signals reach the main thread only: on another one this does nothing.
     """
 
     def __init__(self) -> None:

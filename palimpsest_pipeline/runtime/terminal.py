@@ -25,7 +25,9 @@ def find_output_width(stream: TextIO) -> int | None:
 
 
 class PrintableConsole(Console):
-    """A console on which no text clears the screen or sets a title, whatever names it holds: only the console's own styles steer the terminal."""
+    """A console on which no text clears the screen or sets a title, whatever names it holds: only the console's own
+    styles steer the terminal.
+    """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -39,7 +41,8 @@ class PrintableConsole(Console):
 class TerminalLog(logging.Handler):
     """Shows warnings of this product as one line each, without tracebacks, on what standard error is when this is made.
 
-    Libraries log for whoever runs a server; a command says itself what went wrong, and what a run logs stands in its log in the UI.
+    Libraries log for whoever runs a server; a command says itself what went wrong, and what a run logs stands in its
+    log in the UI.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""The scrape: discover, choose targets, capture, and say what came of it. Asks through one engine; no database, no Dagster, no settings."""
+"""The scrape: discover, choose targets, capture, and say what came of it.
+
+Asks through one engine; no database, no Dagster, no settings.
+"""
 
 from .capture import capture_targets
 from .cycle import Scraped, build_host_setups, run_cycle

@@ -1,4 +1,7 @@
-"""Capture: every target's whole book from all its platforms at once. Says what is wanted and in which order; the engine does the asking."""
+"""Capture: every target's whole book from all its platforms at once.
+
+Says what is wanted and in which order; the engine does the asking.
+"""
 
 import asyncio
 import logging
@@ -42,12 +45,14 @@ async def capture_targets(
     source: TargetSource | None = None,
     rerank_interval_s: float = RERANK_INTERVAL_S,
 ) -> CycleResult:
-    """Fetch every listing of every target, most urgent targets first; listings of platforms without adapter or host are left out.
+    """Fetch every listing of every target, most urgent targets first; listings of platforms without adapter or host are
+    left out.
 
-    All listings of a fixture start together where their hosts allow. What becomes urgent while it waits moves up; what kicks off while it waits
-    is not asked, and counts as not found. A listing that `source` finds joins the others of its fixture while these wait, and is asked alone else;
-    the capture lasts as long as the source. `tally` counts and keeps the outcomes as they come, so a cancelled capture can still be told of;
-    `earlier`, called at the end, is what the same cycle's discovery came to: the runs returned are of both. Raises what ended the engine.
+    All listings of a fixture start together where their hosts allow. What becomes urgent while it waits moves up; what
+    kicks off while it waits is not asked, and counts as not found. A listing that `source` finds joins the others of
+    its fixture while these wait, and is asked alone else; the capture lasts as long as the source. `tally` counts and
+    keeps the outcomes as they come, so a cancelled capture can still be told of; `earlier`, called at the end, is what
+    the same cycle's discovery came to: the runs returned are of both. Raises what ended the engine.
     """
     tally = tally or StageTally()
     with engine.observe(tally):

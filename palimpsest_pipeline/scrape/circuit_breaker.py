@@ -1,4 +1,7 @@
-"""Whether a host is asked at all: one breaker per host, told of every start and answer. Pure; times in seconds of one monotonic clock."""
+"""Whether a host is asked at all: one breaker per host, told of every start and answer.
+
+Pure; times in seconds of one monotonic clock.
+"""
 
 from collections import deque
 from enum import StrEnum
@@ -26,9 +29,11 @@ class BreakerState(StrEnum):
 
 
 class CircuitBreaker:
-    """Opens when the host blocks, fails, hangs or asks for a pause; then probes, one request a round; shuts when that leads nowhere.
+    """Opens when the host blocks, fails, hangs or asks for a pause; then probes, one request a round; shuts when that
+    leads nowhere.
 
-    A good answer closes it, also one that was under way when it opened. Only a pause that the host asked for is kept whatever comes in.
+    A good answer closes it, also one that was under way when it opened. Only a pause that the host asked for is kept
+    whatever comes in.
     """
 
     def __init__(self, rule: BreakerRule) -> None:
@@ -117,7 +122,8 @@ class CircuitBreaker:
                 now,
             )
         elif again:
-            # Where little is asked at a time, the share would be noticed too late: the first requests would have used up their tries.
+            # Where little is asked at a time, the share would be noticed too late: the first requests would have used
+            # up their tries.
             self._open(
                 f"failed twice for one request, and answered no other meanwhile{_describe_last(detail)}",
                 self._pause_s,
@@ -163,13 +169,16 @@ class CircuitBreaker:
         self.until = max(self.until, now + pause_s)
 
     def shut(self, reason: str, until: float = -inf, *, ending_reason: str = "") -> None:
-        """Ask the host no more in this scrape. `ending`: why this scrape waits no longer; it is no fault of the host."""
+        """Ask the host no more in this scrape.
+
+        `ending`: why this scrape waits no longer; it is no fault of the host.
+        """
         self.state, self.reason, self._ending_reason, self._probe_key = BreakerState.SHUT, reason, ending_reason, None
         self.until = max(self.until, until)
 
     def hold(self, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """As another scrape found it, before anything is asked: left alone until then, one probe after that. Shut where that is longer than a host is
-        waited for. `blocked`: it is not waited for when nothing else is left to do."""
+        """As another scrape found it, before anything is asked: left alone until then, one probe after that. Shut where
+        that is longer than a host is waited for. `blocked`: it is not waited for when nothing else is left to do."""
         self.is_blocked, self.is_held, self.opened_at = is_blocked, True, now
         self.state, self.reason, self.until = BreakerState.OPEN if until > now else BreakerState.PROBING, reason, until
         if until - now > self._rule.max_retry_after_s:

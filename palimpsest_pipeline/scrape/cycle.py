@@ -47,9 +47,11 @@ def build_host_setups(
 async def run_cycle(
     cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, *, sport: Sport, clock: Clock
 ) -> Scraped:
-    """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends the engine ends the cycle.
+    """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends
+    the engine ends the cycle.
 
-    Every platform is waited for. Both through one engine: a host that was found blocking or slow in discovery is known as such to the capture.
+    Every platform is waited for. Both through one engine: a host that was found blocking or slow in discovery is known
+    as such to the capture.
     """
     tally = StageTally()
     discoveries = (await discover(adapters, engine, sport=sport, tally=tally)).discoveries

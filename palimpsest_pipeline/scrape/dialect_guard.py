@@ -1,4 +1,6 @@
-"""The wall round one platform's own code: what a dialect raises becomes that platform's failure, in words, and nobody else's."""
+"""The wall round one platform's own code: what a dialect raises becomes that platform's failure, in words, and
+nobody else's.
+"""
 
 import logging
 from collections.abc import Callable

@@ -1,6 +1,8 @@
-"""Discovery: what does each platform list now? All platforms at once. The dialects say what to ask and read what came; here it is asked.
+"""Discovery: what does each platform list now? All platforms at once. The dialects say what to ask and read what came;
+here it is asked.
 
-Belongs here: asking, for how long a platform is waited for, going on with a discovery that was left. Does not: targets, landing, ledger.
+Belongs here: asking, for how long a platform is waited for, going on with a discovery that was left. Does not: targets,
+landing, ledger.
 """
 
 import asyncio
@@ -30,7 +32,9 @@ TIME_OVER_REASON: Final = "the time for the discovery was over"
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRound:
-    """What every platform lists, as far as is known, and the platforms that were left while they still had to be asked."""
+    """What every platform lists, as far as is known, and the platforms that were left while they still had to be
+    asked.
+    """
 
     discoveries: Mapping[Platform, Discovery]
     late_platforms: Collection[Platform] = ()
@@ -44,11 +48,13 @@ async def discover(
     tally: StageTally | None = None,
     patience_s: float = inf,
 ) -> DiscoveryRound:
-    """Ask every platform that the engine has a host of what it lists. One platform's failure, of whatever kind, is its own FAILED Discovery.
+    """Ask every platform that the engine has a host of what it lists. One platform's failure, of whatever kind, is its
+    own FAILED Discovery.
 
-    A platform is waited for until `patience_s` have passed since its last good answer, or since the begin. Then, if another platform is done and has
-    listings, it is `late`: the caller closes the engine, which cancels its requests, and goes on with it by `continue_discoveries`. A pause that
-    its own crawl makes after a good answer is no silence.
+    A platform is waited for until `patience_s` have passed since its last good answer, or since the begin. Then, if
+    another platform is done and has
+    listings, it is `late`: the caller closes the engine, which cancels its requests, and goes on with it by
+    `continue_discoveries`. A pause that its own crawl makes after a good answer is no silence.
 
     `tally` counts what it takes. What ends the engine ends the discovery of all.
     """
@@ -103,10 +109,11 @@ async def continue_discoveries(
     duration_s: float,
     on_discovery: Callable[[Discovery], None],
 ) -> None:
-    """Go on with the discovery of these platforms, for `for_s` seconds at most. What is not answered then has failed, and is in the landing as such.
+    """Go on with the discovery of these platforms, for `for_s` seconds at most. What is not answered then has failed,
+    and is in the landing as such.
 
-    `landed` are the answers so far of each platform: no question that has a good one is asked again. `tell` is called with what a platform has come
-    to whenever its crawl has got the answers to a batch of questions, and at its end.
+    `landed` are the answers so far of each platform: no question that has a good one is asked again. `tell` is called
+    with what a platform has come to whenever its crawl has got the answers to a batch of questions, and at its end.
     """
     ends_at_s = asyncio.get_running_loop().time() + duration_s
     turns = itertools.count()
@@ -150,7 +157,10 @@ class _Crawl:
     """The begin, the last good answer, or the end of a pause that the crawl makes after one, by the loop's clock."""
     _answers: list[Answer] = field(default_factory=list)
     _known_answers: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
-    """Good answers from before by question, the oldest first. A crawl may ask a question again, so each is given once."""
+    """Good answers from before by question, the oldest first.
+
+    A crawl may ask a question again, so each is given once.
+    """
     _submitted_requests: list[tuple[Request, SubmittedJob]] = field(default_factory=list)
     """The batch that is asked now."""
     _failure: str = ""
@@ -169,7 +179,10 @@ class _Crawl:
         self.last_good_at_s = asyncio.get_running_loop().time()
 
     async def run(self, on_answers: Callable[[], None] = lambda: None, ends_at_s: float = inf) -> None:
-        """Ask until the crawl has no more questions or the time is over; `tell` after each batch of answers. Raises what ended the engine."""
+        """Ask until the crawl has no more questions or the time is over; `tell` after each batch of answers.
+
+        Raises what ended the engine.
+        """
         loop = asyncio.get_running_loop()
         crawl = self.adapter.discover(self.sport)
         answers: list[Answer] | None = None

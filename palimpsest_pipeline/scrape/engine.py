@@ -1,4 +1,5 @@
-"""The engine of a scrape: does what the scheduler says, keeps every answer, tells who looks on. The only asyncio under it is the client's.
+"""The engine of a scrape: does what the scheduler says, keeps every answer, tells who looks on. The only asyncio under
+it is the client's.
 
 Knows no adapter, no cycle, no database: requests go in, ledger lines and (where wanted) answers come out.
 """
@@ -45,7 +46,10 @@ class HostSetup:
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """One request whose asking is over. `last` is the answer that decided, attempt 0 when it was never asked; None unless bodies were wanted."""
+    """One request whose asking is over.
+
+    `last` is the answer that decided, attempt 0 when it was never asked; None unless bodies were wanted.
+    """
 
     request: Request
     outcome: EventOutcome
@@ -54,7 +58,9 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedJob:
-    """`done` has one Asked per request, in their order, once all of them are over; what ended the engine, if that came first."""
+    """`done` has one Asked per request, in their order, once all of them are over; what ended the engine, if that
+    came first.
+    """
 
     job_key: int
     results: asyncio.Future[list[RequestResult]]
@@ -62,7 +68,9 @@ class SubmittedJob:
 
 @dataclass(frozen=True, slots=True)
 class HostHold:
-    """What another scrape found of a host: why it is to be left alone, and for how many more seconds (0: it was, until a little while ago)."""
+    """What another scrape found of a host: why it is to be left alone, and for how many more seconds (0: it was,
+    until a little while ago).
+    """
 
     reason: str
     remaining_s: float
@@ -100,13 +108,15 @@ class _OpenJob:
 
 
 class ScrapeEngine:
-    """Use as `async with`, once. Hosts' budgets, pace and breakers last as long as it does, so discovery and capture of a cycle share one.
+    """Use as `async with`, once. Hosts' budgets, pace and breakers last as long as it does, so discovery and capture of
+    a cycle share one.
 
-    Leaving it cancels what is under way and starts nothing more; `unfinished` then still tells what was not over. What `sink` or a watch raises
+    Leaving it cancels what is under way and starts nothing more; `unfinished` then still tells what was not over. What
+    `sink` or a watch raises
     ends it: every future that is still open gets that error, for nothing is fetched that cannot be kept.
 
-    `held` are hosts that others found in trouble. With `ends_at` nothing is asked from that instant on: what has no answer then has failed, as
-    `transient`, and every future is done at once.
+    `held` are hosts that others found in trouble. With `ends_at` nothing is asked from that instant on: what has no
+    answer then has failed, as `transient`, and every future is done at once.
     """
 
     def __init__(
@@ -176,7 +186,8 @@ class ScrapeEngine:
             self.observers.observers.remove(observer)
 
     def submit(self, rank: Rank, requests: Sequence[Request], *, keeps_bodies: bool = False) -> SubmittedJob:
-        """Ask all of these, together where their hosts allow; smaller ranks first. Bodies are dropped once the sink has them, unless wanted.
+        """Ask all of these, together where their hosts allow; smaller ranks first. Bodies are dropped once the sink has
+        them, unless wanted.
 
         Raises ValueError without a request or for an unknown host, and what ended the engine when it has ended.
         """
@@ -189,7 +200,8 @@ class ScrapeEngine:
         return SubmittedJob(job_key, job.results)
 
     def extend_job(self, job_key: int, requests: Sequence[Request]) -> bool:
-        """Ask these too, together with what the job has not asked yet; its future then has an Asked of each of them as well.
+        """Ask these too, together with what the job has not asked yet; its future then has an Asked of each of them as
+        well.
 
         Return False, and ask nothing, when the job is over or withdrawn. Raises as `submit`.
         """
@@ -224,14 +236,19 @@ class ScrapeEngine:
         self._schedule_run()
 
     def withdraw_job(self, job_key: int, reason: str) -> None:
-        """What it asks for is not there any more: whatever has not been asked yet never is, and counts as not found ("not asked: `reason`")."""
+        """What it asks for is not there any more: whatever has not been asked yet never is, and counts as not found
+        ("not asked: `reason`").
+        """
         for question in self._jobs[job_key].open_requests if job_key in self._jobs else ():
             question.is_withdrawn = not question.n_attempts
         self._scheduler.withdraw_job(job_key, reason)
         self._schedule_run()
 
     def time_out_job(self, job_key: int, reason: str) -> None:
-        """Its time is over: what has no answer now has failed, as `transient`; the future is done at once. It says nothing of the host."""
+        """Its time is over: what has no answer now has failed, as `transient`; the future is done at once.
+
+        It says nothing of the host.
+        """
         self._scheduler.withdraw_job(job_key, reason, is_timed_out=True)
         for question in self._jobs[job_key].open_requests if job_key in self._jobs else ():
             if question.ends_at_s is None:
@@ -245,7 +262,9 @@ class ScrapeEngine:
         return self._scheduler.view_host(platform)
 
     def list_unfinished(self) -> list[EventOutcome]:
-        """Ledger lines of the listings whose asking is not over, for a cycle that ends now: cancelled, with the attempts so far."""
+        """Ledger lines of the listings whose asking is not over, for a cycle that ends now: cancelled, with the
+        attempts so far.
+        """
         now = self._clock.now()
         return [
             build_cancelled_outcome(q.request, q.n_attempts, q.outcome, now)
@@ -258,7 +277,8 @@ class ScrapeEngine:
         return self._n_keys
 
     def _schedule_run(self) -> None:
-        # Once for all that is submitted in one go: the first one submitted is not the first one in rank. And once for all answers that came together.
+        # Once for all that is submitted in one go: the first one submitted is not the first one in rank. And once for
+        # all answers that came together.
         if self._pending_run is None:
             self._pending_run = self._loop.call_soon(self._run_due_actions)
 

@@ -1,4 +1,7 @@
-"""How much of a host a scrape may take: plain values, no behaviour. No number here is a cap: what settings say counts."""
+"""How much of a host a scrape may take: plain values, no behaviour.
+
+No number here is a cap: what settings say counts.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -9,7 +12,10 @@ class BreakerRule:
     """When a host is no longer asked, for how long, and when for good. Times in seconds."""
 
     blocks_in_a_row: int = 3
-    """Blocked answers without a usable one between them that open the breaker. More than one: a host may answer one odd question with a page."""
+    """Blocked answers without a usable one between them that open the breaker.
+
+    More than one: a host may answer one odd question with a page.
+    """
     window: int = 20
     max_failed_in_window: int = 12
     """So many transient failures among the last `window` answers open it."""
@@ -17,7 +23,9 @@ class BreakerRule:
     """A request under way for so long, while the host answered nothing at all, opens it."""
     pause_s: float = 2.0
     pause_max_s: float = 8.0
-    """After transient failures or a stall one probe is sent after `pause_s`; each bad probe doubles the pause up to `pause_max_s`."""
+    """After transient failures or a stall one probe is sent after `pause_s`; each bad probe doubles the pause up to
+    `pause_max_s`.
+    """
     block_pause_s: float = 60.0
     """Before the one probe after blocks."""
     give_up_s: float = 60.0
@@ -55,7 +63,9 @@ class HostBudget:
     backoff_initial_s: float = 0.5
     backoff_max_s: float = 10.0
     backoff_jitter: bool = True
-    """The back-off is drawn at random up to its exponential bound, so that requests that failed together do not come back together."""
+    """The back-off is drawn at random up to its exponential bound, so that requests that failed together do not come
+    back together.
+    """
     breaker: BreakerRule = BreakerRule()
 
     def __post_init__(self) -> None:
@@ -67,8 +77,9 @@ class HostBudget:
             raise ValueError(f"max_per_s must be greater than 0, or None: {self}")
 
     def split(self, share: float) -> "tuple[HostBudget, HostBudget]":
-        """Two budgets for scrapes that run at the same time: of `share` of this one, and of the rest. Together they allow no more than this one does,
-        but for the one request at a time that each has at least. 0: there is nothing to split, each has all."""
+        """Two budgets for scrapes that run at the same time: of `share` of this one, and of the rest. Together they
+        allow no more than this one does, but for the one request at a time that each has at least. 0: there is nothing
+        to split, each has all."""
         if not share:
             return self, self
         first = max(1, min(int(self.max_in_flight * share), self.max_in_flight - 1))

@@ -1,4 +1,7 @@
-"""What one host has to do and may take: what waits for it, its slots, its turns, and whether it is asked. Pure; times in seconds."""
+"""What one host has to do and may take: what waits for it, its slots, its turns, and whether it is asked.
+
+Pure; times in seconds.
+"""
 
 from collections import deque
 from random import Random

@@ -2,8 +2,9 @@
 
 Belongs here: which instants are due for a kickoff. Does not: who kicks off when, nor asking anybody.
 
-An instant of the cadence is a whole minute. A fixture is due at it when the minute of the UTC day is a multiple of the tier's step, so all fixtures
-of a tier are due together and one cycle asks them all. A run covers the instants of one slot; slots follow each other without a gap.
+An instant of the cadence is a whole minute. A fixture is due at it when the minute of the UTC day is a multiple of the
+tier's step, so all fixtures of a tier are due together and one cycle asks them all. A run covers the instants of one
+slot; slots follow each other without a gap.
 """
 
 import itertools
@@ -41,7 +42,9 @@ class Cadence:
         return [slot_at + MINUTE * n for n in range(self.slot_minutes)]
 
     def is_due(self, kickoff_at: datetime, at: datetime) -> bool:
-        """Whether a fixture that kicks off at `kickoff_at` is to be asked at the minute `at`: never at kickoff or later."""
+        """Whether a fixture that kicks off at `kickoff_at` is to be asked at the minute `at`: never at kickoff or
+        later.
+        """
         to_go = kickoff_at - at
         if to_go <= timedelta(0):
             return False
@@ -49,7 +52,9 @@ class Cadence:
         return bool(within) and _count_minutes_of_day(at) % self.tiers[min(within)] == 0
 
     def find_next_due(self, kickoffs: Iterable[datetime], after: datetime) -> datetime | None:
-        """The first minute after the minute `after` at which one of these is due; None when that is not before the coarsest step is over."""
+        """The first minute after the minute `after` at which one of these is due; None when that is not before the
+        coarsest step is over.
+        """
         begin, end = after + MINUTE, after + MINUTE * (max(self.tiers.values()) + 1)
         return min(
             (

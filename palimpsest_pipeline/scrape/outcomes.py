@@ -30,7 +30,9 @@ _WORST_FIRST: Final = (
 
 
 def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
-    """Ledger line of one listing from its last answer, which is the verdict; `first_at` is when the first attempt began. Holds no body."""
+    """Ledger line of one listing from its last answer, which is the verdict; `first_at` is when the first attempt
+    began. Holds no body.
+    """
     return EventOutcome(
         platform=last_answer.request.platform,
         external_id=last_answer.request.external_id or "",
@@ -56,7 +58,10 @@ def build_unasked_answer(request: Request, failure: FailureClass, reason: str, n
 def build_cancelled_outcome(
     request: Request, attempts: int, latest_outcome: EventOutcome | None, now: datetime
 ) -> EventOutcome:
-    """Ledger line of a listing whose asking was ended: `attempts` begun, `latest` after those that were answered. A good answer stays good."""
+    """Ledger line of a listing whose asking was ended: `attempts` begun, `latest` after those that were answered.
+
+    A good answer stays good.
+    """
     if latest_outcome is None:
         latest_outcome = build_outcome(build_unasked_answer(request, FailureClass.TRANSIENT, "", now), now)
         return replace(
@@ -121,7 +126,9 @@ def build_capture_result(
 def build_running_runs(
     tally: StageTally, now: datetime, earlier_result: CycleResult | None = None
 ) -> list[PlatformRun]:
-    """A run per platform that has been asked, as far as it is while the stage goes on; targets are the listings whose asking is over."""
+    """A run per platform that has been asked, as far as it is while the stage goes on; targets are the listings
+    whose asking is over.
+    """
     runs = []
     for platform, counts in tally.counts_by_platform.items():
         mine = [outcome for outcome in tally.outcomes if outcome.platform is platform]
@@ -145,9 +152,11 @@ def build_unfinished_result(
     budgets: Mapping[Platform, HostBudget],
     earlier_result: CycleResult | None = None,
 ) -> CycleResult:
-    """The cycle when a stage did not come to its end: `status` and `message` for every platform that was not through, and each listing's line.
+    """The cycle when a stage did not come to its end: `status` and `message` for every platform that was not through,
+    and each listing's line.
 
-    `tally` and `unfinished` are those of the stage. A platform is through when it had listings to ask for and none is unfinished.
+    `tally` and `unfinished` are those of the stage. A platform is through when it had listings to ask for and none is
+    unfinished.
     """
     told = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
     unfinished_outcomes = [
@@ -178,9 +187,9 @@ def rebuild_outcomes(
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
     """Ledger lines and runs of a cycle whose process is gone, from its landed answers of every kind; no bodies needed.
 
-    Columns: platform, kind, external_id, sr_id, attempt, status (HTTP), failure, failure_detail, requested_at, received_at, observed_at, n_bytes
-    (of the body, unpacked). Every run gets `status` and `message`; `discovered` is how many listings each platform's
-    discovery found, where that is known. The order of the rows changes nothing.
+    Columns: platform, kind, external_id, sr_id, attempt, status (HTTP), failure, failure_detail, requested_at,
+    received_at, observed_at, n_bytes (of the body, unpacked). Every run gets `status` and `message`; `discovered` is
+    how many listings each platform's discovery found, where that is known. The order of the rows changes nothing.
     """
     discovery, capture = rebuild_tallies(landed_answers)
     known, runs = n_discovered or {}, []
@@ -238,7 +247,10 @@ def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
 
 
 def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
-    """The line after one more answer. Attempts of several processes at one cycle add up, and none undoes a good answer."""
+    """The line after one more answer.
+
+    Attempts of several processes at one cycle add up, and none undoes a good answer.
+    """
     if outcome is not None and outcome.status is RunStatus.COMPLETED:
         return outcome
     attempts = (outcome.attempts if outcome else 0) + (answer.attempt > 0)
@@ -259,7 +271,8 @@ def _build_capture_runs(
     runs = []
     for platform, mine in by_platform.items():
         fetched = _count_fetched(mine)
-        # A listing that is gone is an answer about it, not a fault of the run; but a platform where all are gone has given nothing.
+        # A listing that is gone is an answer about it, not a fault of the run; but a platform where all are gone has
+        # given nothing.
         faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in mine)
         status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if faults else RunStatus.COMPLETED
         run = _build_run(
@@ -276,7 +289,10 @@ def _build_capture_runs(
 
 
 def merge_runs(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> list[PlatformRun]:
-    """Runs of the whole cycle from those of its discovery and its capture. Latencies are those of the capture where there was one."""
+    """Runs of the whole cycle from those of its discovery and its capture.
+
+    Latencies are those of the capture where there was one.
+    """
     both = {run.platform: run for run in earlier}
     for run in later:
         before = both.get(run.platform)
@@ -285,7 +301,10 @@ def merge_runs(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> 
 
 
 def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
-    """Completed when all platforms are, failed when all failed, partial in between. A cycle with nothing to ask is completed."""
+    """Completed when all platforms are, failed when all failed, partial in between.
+
+    A cycle with nothing to ask is completed.
+    """
     seen = set(statuses)
     if seen <= {RunStatus.COMPLETED}:
         return RunStatus.COMPLETED
@@ -293,7 +312,9 @@ def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
 
 
 def compute_skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
-    """How far apart each fixture's platforms were seen, from the first good answer of each; none for a fixture seen on fewer than two."""
+    """How far apart each fixture's platforms were seen, from the first good answer of each; none for a fixture seen
+    on fewer than two.
+    """
     seen: dict[int, dict[Platform, datetime]] = defaultdict(dict)
     for outcome in outcomes:
         if outcome.sr_id is not None and outcome.observed_at is not None:

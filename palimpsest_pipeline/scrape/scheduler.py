@@ -1,4 +1,7 @@
-"""Which request starts when: the heart of a scrape. Pure: no sockets, no clock, no asyncio; whoever drives it says what time it is."""
+"""Which request starts when: the heart of a scrape.
+
+Pure: no sockets, no clock, no asyncio; whoever drives it says what time it is.
+"""
 
 import itertools
 from collections import Counter
@@ -34,7 +37,10 @@ class ScheduledRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestJob:
-    """Requests that belong together: all listings of a fixture, or one question of discovery. `key` is never used twice in one scheduler."""
+    """Requests that belong together: all listings of a fixture, or one question of discovery.
+
+    `key` is never used twice in one scheduler.
+    """
 
     key: int
     rank: Rank
@@ -51,8 +57,8 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """There will be no (further) attempt; comes exactly once for each ask. `reason` is "" when the last answer is the verdict, else
-    "not asked: ..."."""
+    """There will be no (further) attempt; comes exactly once for each ask. `reason` is "" when the last answer is the
+    verdict, else "not asked: ..."."""
 
     request_key: int
     reason: str
@@ -94,25 +100,30 @@ _Need = tuple[tuple[_Host, int], ...]
 
 
 class Scheduler:
-    """Starts the requests of a job together, within the budget of every host, most important first; tries again; leaves out a host that fails.
+    """Starts the requests of a job together, within the budget of every host, most important first; tries again; leaves
+    out a host that fails.
 
-    Times are seconds of one monotonic clock. After `add`, `extend_job`, `rerank_job`, `withdraw_job`, `answered` and at `wake_at`, call `due` and do what it
-    says.
+    Times are seconds of one monotonic clock. After `add`, `extend_job`, `rerank_job`, `withdraw_job`, `answered` and at
+    `wake_at`, call `due` and do what it says.
 
-    - Waiting. A job has asks that wait, each not before some time (of a first try: none). Its gang is those that are due; it is due at the last
-      of these times that lies within `together_s` of the first. A first start, a retry and a part that was left behind are thus the same thing:
-      what failed together is tried again together, with the rank of its job.
-    - Starting. A gang needs a slot for each of its asks (at most all slots of a host), and on each host a turn: the least gap since the last
-      start, its jitter and the rate. It starts whole: all slots are taken, the first ask of each host starts at once, further ones of the same
-      host have its next turns. A slot is held from there until `answered`; nothing is held while waiting for another try.
-    - Order. By rank. A gang that finds no room is passed over; after `patience` passes its slots and turns are kept: later ones start only if
-      they leave them. Jobs with equal needs are interchangeable but for their rank, so only the first of each need is ever looked at.
-    - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs start on their other
-      hosts. One that probes is sent one ask: of those with the fewest attempts, the best; what else waits of its job goes along if it finds room.
-      One that is shut is asked nothing more.
-    - A blocking host is not waited for: it is left out at once, and shut when nothing else is left to do. So is one that is held.
-    - Where there is an end, nothing starts from then on: what waits is over. From half-way there on no job waits for room on one host to start on
-      the others, so that a slow one costs the others nothing.
+    - Waiting. A job has asks that wait, each not before some time (of a first try: none). Its gang is those that are
+      due; it is due at the last of these times that lies within `together_s` of the first. A first start, a retry and a
+      part that was left behind are thus the same thing: what failed together is tried again together, with the rank of
+      its job.
+    - Starting. A gang needs a slot for each of its asks (at most all slots of a host), and on each host a turn: the
+      least gap since the last start, its jitter and the rate. It starts whole: all slots are taken, the first ask of
+      each host starts at once, further ones of the same host have its next turns. A slot is held from there until
+      `answered`; nothing is held while waiting for another try.
+    - Order. By rank. A gang that finds no room is passed over; after `patience` passes its slots and turns are kept:
+      later ones start only if they leave them. Jobs with equal needs are interchangeable but for their rank, so only
+      the first of each need is ever looked at.
+    - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs
+      start on their other hosts. One that probes is sent one ask: of those with the fewest attempts, the best; what
+      else waits of its job goes along if it finds room. One that is shut is asked nothing more.
+    - A blocking host is not waited for: it is left out at once, and shut when nothing else is left to do. So is one
+      that is held.
+    - Where there is an end, nothing starts from then on: what waits is over. From half-way there on no job waits for
+      room on one host to start on the others, so that a slow one costs the others nothing.
     """
 
     def __init__(
@@ -139,8 +150,8 @@ class Scheduler:
         self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
         self._missing_room: dict[_Host, int] | None = None
-        """Of each host the least room that a gang there was in want of when all were last looked at: with less, no gang can start. None: something
-        else has changed since."""
+        """Of each host the least room that a gang there was in want of when all were last looked at: with less, no gang
+        can start. None: something else has changed since."""
         self._actions: list[Action] = []
         self._now = 0.0
         self._split_at = self._ends_at = inf
@@ -148,7 +159,10 @@ class Scheduler:
         """Half-way to the end is over."""
 
     def set_end(self, ends_at: float, now: float) -> None:
-        """Nothing starts at `ends_at` or later. What is under way then is the caller's to end; whatever is said of it bears nothing on its host."""
+        """Nothing starts at `ends_at` or later.
+
+        What is under way then is the caller's to end; whatever is said of it bears nothing on its host.
+        """
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
     def hold_host(self, host: Platform, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
@@ -201,8 +215,9 @@ class Scheduler:
             self._enqueue(known)
 
     def withdraw_job(self, job_key: int, reason: str, *, is_timed_out: bool = False) -> None:
-        """Nothing of it starts any more: the next `due` says Over with "not asked: `reason`" for asks that have had no attempt, with "" for asks
-        that waited for another. What is under way is answered as usual, and not tried again. A job that is over is passed by.
+        """Nothing of it starts any more: the next `due` says Over with "not asked: `reason`" for asks that have had no
+        attempt, with "" for asks that waited for another. What is under way is answered as usual, and not tried again.
+        A job that is over is passed by.
 
         `is_timed_out`: the caller ends what is under way, too; whatever is said of it bears nothing on its host."""
         if known := self._jobs.get(job_key):
@@ -213,8 +228,9 @@ class Scheduler:
     def record_answer(
         self, request_key: int, failure: FailureClass | None, retry_after_s: float | None, now: float, detail: str = ""
     ) -> None:
-        """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in seconds, `detail` the
-        failure in words. The next `due` says Over if that was the last attempt. Raises ValueError for an ask that is not under way."""
+        """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in
+        seconds, `detail` the failure in words. The next `due` says Over if that was the last attempt. Raises ValueError
+        for an ask that is not under way."""
         if request_key not in self._requests_in_flight:
             raise ValueError(f"ask {request_key} is not under way")
         self._now = now
@@ -353,7 +369,9 @@ class Scheduler:
         request.job.waiting[request.key] = request.host.waiting[request.key] = request
 
     def _enqueue(self, job: _WaitingJob) -> None:
-        """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or, with parts to come, both."""
+        """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or,
+        with parts to come, both.
+        """
         job.ticket = next(self._tickets)
         times = [ask.not_before for ask in job.waiting.values()]
         latest = min(times, default=inf) + self._together_s

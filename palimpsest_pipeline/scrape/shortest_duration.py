@@ -12,8 +12,8 @@ def compute_floors_s(
 ) -> dict[Platform, float]:
     """Seconds below which no schedule gets through these requests, per host; a cycle's floor is the greatest.
 
-    `durations_s` holds how long each request was under way. The greatest of: all of them on `max_in_flight` slots that never idle, and their
-    starts spread by the least gap and by the rate. Raises KeyError for a host without a budget.
+    `durations_s` holds how long each request was under way. The greatest of: all of them on `max_in_flight` slots that
+    never idle, and their starts spread by the least gap and by the rate. Raises KeyError for a host without a budget.
     """
     return {host: _compute_host_floor_s(durations, budgets[host]) for host, durations in durations_s.items()}
 

@@ -10,7 +10,10 @@ from palimpsest_pipeline.domain.exchange import Answer
 
 
 class AnswerSink(Protocol):
-    """Takes every answer of every attempt, at once, in order of arrival. What it raises ends the scrape: nothing is fetched that cannot be kept."""
+    """Takes every answer of every attempt, at once, in order of arrival.
+
+    What it raises ends the scrape: nothing is fetched that cannot be kept.
+    """
 
     def append(self, answer: Answer) -> None: ...
 
@@ -36,7 +39,9 @@ class ScrapeObserver(Protocol):
     """
 
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
-        """`n` more requests of this kind are about to be made to this platform; below 0: so many that were planned are not made after all."""
+        """`n` more requests of this kind are about to be made to this platform; below 0: so many that were planned
+        are not made after all.
+        """
         return
 
     def on_answer(self, answer: Answer) -> None:
@@ -44,7 +49,10 @@ class ScrapeObserver(Protocol):
         return
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
-        """The asking of these is over, one for each that was planned. Those of discovery are no listings: their `external_id` is empty."""
+        """The asking of these is over, one for each that was planned.
+
+        Those of discovery are no listings: their `external_id` is empty.
+        """
         return
 
     def on_host_change(self, platform: Platform, view: HostView) -> None:

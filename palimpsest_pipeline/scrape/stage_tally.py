@@ -1,4 +1,7 @@
-"""Counting while a stage runs: requests, bytes, failures and durations per platform, and the listings that are over. Keeps no answer."""
+"""Counting while a stage runs: requests, bytes, failures and durations per platform, and the listings that are over.
+
+Keeps no answer.
+"""
 
 import statistics
 from array import array

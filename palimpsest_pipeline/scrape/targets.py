@@ -16,11 +16,12 @@ URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
 def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
     """Fixtures that have not kicked off yet, in the order in which to ask.
 
-    Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the fixture that its Genius id
-    leads to, or stands alone. Kickoff is the claim of the most trusted platform (home, then Platform's order), of several listings there the
-    one with most markets. A kickoff that is not credible is no claim, and a fixture without any other is no target. Neither is one that lies more
-    than RELISTED before the latest of its platform: the match was listed anew, and the old listing is not asked any more once its kickoff has passed.
-    The order of `listings` and repetitions among them change nothing.
+    Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the
+    fixture that its Genius id leads to, or stands alone. Kickoff is the claim of the most trusted platform (home, then
+    Platform's order), of several listings there the one with most markets. A kickoff that is not credible is no claim,
+    and a fixture without any other is no target. Neither is one that lies more
+    than RELISTED before the latest of its platform: the match was listed anew, and the old listing is not asked any
+    more once its kickoff has passed. The order of `listings` and repetitions among them change nothing.
     """
     matches = [
         listing
@@ -44,7 +45,8 @@ def order_targets(targets: Iterable[Target], home: Platform, now: datetime) -> l
 
 
 def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
-    """Where a target stands at `now`, smaller first: by urgency, how long some platform has not answered, kickoff, more platforms, home first.
+    """Where a target stands at `now`, smaller first: by urgency, how long some platform has not answered, kickoff, more
+    platforms, home first.
 
     Where a slow platform is never done with all in time, it is thus other fixtures each time that it leaves out.
     """

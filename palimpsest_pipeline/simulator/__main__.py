@@ -1,4 +1,7 @@
-"""Runs the simulator: `python -m palimpsest_pipeline.simulator --port 0 --size 120 --seed 7`. Prints one JSON line when it serves."""
+"""Runs the simulator: `python -m palimpsest_pipeline.simulator --port 0 --size 120 --seed 7`.
+
+Prints one JSON line when it serves.
+"""
 
 import argparse
 import asyncio

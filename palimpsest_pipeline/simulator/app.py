@@ -1,6 +1,8 @@
-"""The web server: routes of the three platforms as they answer in the wild, each under its own prefix, and the `/_sim` controls.
+"""The web server: routes of the three platforms as they answer in the wild, each under its own prefix, and the `/_sim`
+controls.
 
-Rendering is in the `render_*` modules; this one reads requests, refuses what the platforms refuse, counts, and keeps rendered details.
+Rendering is in the `render_*` modules; this one reads requests, refuses what the platforms refuse, counts, and keeps
+rendered details.
 """
 
 import gzip
@@ -67,8 +69,8 @@ def _make_packed_response(request: Request, compressed: bytes, headers: dict[str
 class Simulator:
     """The world behind the routes. `clock_offset_s` shifts its now against the machine's.
 
-    `bodies`: details `rendered` when they are asked for; or of `real` size, packed beforehand, padded or with the books of captured answers in
-    the folder named.
+    `bodies`: details `rendered` when they are asked for; or of `real` size, packed beforehand, padded or with the books
+    of captured answers in the folder named.
     """
 
     def __init__(

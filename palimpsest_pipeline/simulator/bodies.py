@@ -1,7 +1,8 @@
-"""Details of the size that the platforms really send, packed before anything is asked: the listing's own identity and a book shared with others.
+"""Details of the size that the platforms really send, packed before anything is asked: the listing's own identity and a
+book shared with others.
 
-The books come from captured answers, or from rendered ones that are padded. Such details are for measuring the way of the bytes; their prices
-are not the simulated world's: they stand still until `RealBodies.move_prices` is called.
+The books come from captured answers, or from rendered ones that are padded. Such details are for measuring the way of
+the bytes; their prices are not the simulated world's: they stand still until `RealBodies.move_prices` is called.
 """
 
 import re
@@ -63,7 +64,10 @@ _DECIMALS_PATTERN: Final = re.compile(rb"(?<=\.)\d+")
 
 
 class PackedDetails:
-    """Packed details by platform and listing. Only the identities are kept one by one, so thousands of listings take little memory."""
+    """Packed details by platform and listing.
+
+    Only the identities are kept one by one, so thousands of listings take little memory.
+    """
 
     def __init__(self, seed: int, books: Mapping[Platform, Iterable[dict[str, Any]]]) -> None:
         """`books`: the details (without envelope) whose books are shared, at least one a platform."""
@@ -93,10 +97,11 @@ class PackedDetails:
         return b"".join(self._packed[key]) if key in self._heads and self._heads[key][1] == kickoff else None
 
     def move_prices(self, share: float) -> int:
-        """Raise the prices of one market in round(1 / share) in every shared book by 0.01; return how many markets of all books have moved.
+        """Raise the prices of one market in round(1 / share) in every shared book by 0.01; return how many markets of
+        all books have moved.
 
-        Each call takes other markets, until all have had their turn. A market on a line counts as one. Raises ValueError for a share that is not in
-        (0, 1].
+        Each call takes other markets, until all have had their turn. A market on a line counts as one. Raises
+        ValueError for a share that is not in (0, 1].
         """
         if not 0 < share <= 1:
             raise ValueError(f"the share of the markets that move must be above 0 and at most 1, not {share}")
@@ -134,7 +139,9 @@ class PackedDetails:
 
 
 def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple[dict[str, Any], str]]]:
-    """Where the prices of each market on a line stand in a detail: the object that holds a price, and its member's name."""
+    """Where the prices of each market on a line stand in a detail: the object that holds a price, and its member's
+    name.
+    """
     markets: dict[Any, list[tuple[dict[str, Any], str]]] = {}
     if platform is Platform.BETPAWA:
         for market in detail["markets"]:
@@ -166,13 +173,19 @@ def _encode_book(platform: Platform, detail: Mapping[str, Any]) -> bytes:
 
 
 def deflate(plain: bytes, flush: int) -> bytes:
-    """A piece of a deflate stream, without any header. After a full flush another piece can follow, the last one ends with Z_FINISH."""
+    """A piece of a deflate stream, without any header.
+
+    After a full flush another piece can follow, the last one ends with Z_FINISH.
+    """
     packer = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(plain) + packer.flush(flush)
 
 
 def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
-    """Prematch football details among the captured answers in `folder/<platform>/*.json`. Raises ValueError when a platform has none."""
+    """Prematch football details among the captured answers in `folder/<platform>/*.json`.
+
+    Raises ValueError when a platform has none.
+    """
     found: dict[Platform, list[dict[str, Any]]] = {}
     for platform in Platform:
         answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
@@ -209,7 +222,9 @@ def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
 
 
 def pad_details(platform: Platform, details: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """Rendered details brought to real sizes by a member `padding`: their own prices over again, with other decimals."""
+    """Rendered details brought to real sizes by a member `padding`: their own prices over again, with other
+    decimals.
+    """
     member = "MK" if platform is Platform.BET9JA else "markets"
     made = []
     for size, detail in zip(PADDED_BYTES[platform], details, strict=False):

@@ -1,4 +1,7 @@
-"""One platform's book on one listing at one instant: what is offered, suspended or withdrawn, and at what price. Not how it is written."""
+"""One platform's book on one listing at one instant: what is offered, suspended or withdrawn, and at what price.
+
+Not how it is written.
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -25,7 +28,9 @@ OPEN_MARKET_KEYS = {"anytime_goalscorer", "nth_goalscorer", "player_ladder"}
 SQUAD_SIZE = 9
 MAX_KEPT_MODELS = 1024
 STEPS_PER_REPRICING = 6
-"""A book reprices a family of markets at a time: each market moves at every sixth step, so that a cycle finds a few per cent changed."""
+"""A book reprices a family of markets at a time: each market moves at every sixth step, so that a cycle finds a few
+per cent changed.
+"""
 RESULT_MARKET_KEYS = (
     "match_result",
     "double_chance",
@@ -76,7 +81,9 @@ def _hash_turn(key: str) -> int:
 
 
 def find_repricing_step(market: Market) -> int:
-    """Which of the book's steps reprice the market: markets of one family go together, since they must not contradict each other."""
+    """Which of the book's steps reprice the market: markets of one family go together, since they must not
+    contradict each other.
+    """
     return _hash_turn(market.parts[0].key)
 
 
@@ -120,7 +127,9 @@ class BookGenerator:
     def list_lines(
         self, listing: Listing, now: datetime, version: str = "", only: frozenset[str] | None = None
     ) -> list[OfferedLine]:
-        """What the listing offers now, market by market; `only` limits the answer to these market ids without changing what is suspended."""
+        """What the listing offers now, market by market; `only` limits the answer to these market ids without
+        changing what is suspended.
+        """
         rng = self.timeline.draw_suspensions(listing, now)
         step = self.timeline.find_price_step(listing, now)
         offered = []
@@ -210,7 +219,10 @@ class BookGenerator:
 
 
 def quote_odds(platform: Platform, chance: Chance) -> float | None:
-    """Decimal odds with the platform's margin, on its grid and under its ceiling. None when the outcome is too likely to be sold."""
+    """Decimal odds with the platform's margin, on its grid and under its ceiling.
+
+    None when the outcome is too likely to be sold.
+    """
     likely = chance.win / (1 - chance.refund) if chance.refund < 1 else 0.0
     implied = likely * (1 + MARGIN_BY_PLATFORM[platform])
     if implied >= MAX_QUOTED_CHANCE:

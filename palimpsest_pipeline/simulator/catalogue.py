@@ -1,7 +1,9 @@
-"""Which markets each simulated platform sells, under its own ids and labels, read once from `catalogue.json`. Facts only, no prices.
+"""Which markets each simulated platform sells, under its own ids and labels, read once from `catalogue.json`. Facts
+only, no prices.
 
-The file holds, per platform, markets in order of popularity with the platform's ids of the market and of its outcomes, each tied to the canonical
-outcome that `pricing` knows. A market without canonical key is sold all the same (its outcomes carry a base chance): no vocabulary knows it.
+The file holds, per platform, markets in order of popularity with the platform's ids of the market and of its outcomes,
+each tied to the canonical outcome that `pricing` knows. A market without canonical key is sold all the same (its
+outcomes carry a base chance): no vocabulary knows it.
 """
 
 import json
@@ -26,7 +28,9 @@ UNKNOWN_MARKETS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One outcome: canonical name ('' when nobody knows it), the platform's id and label, and a base chance where no model prices it."""
+    """One outcome: canonical name ('' when nobody knows it), the platform's id and label, and a base chance where no
+    model prices it.
+    """
 
     canonical_key: str
     native_id: str
@@ -138,7 +142,9 @@ def list_markets(platform: Platform) -> tuple[Market, ...]:
 
 @lru_cache(maxsize=256)
 def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[Market, str], ...]:
-    """The `count` most popular (market, line) pairs, by market in order of popularity; `version` is BetPawa's wire generation."""
+    """The `count` most popular (market, line) pairs, by market in order of popularity; `version` is BetPawa's wire
+    generation.
+    """
     ranked = []
     for market in list_markets(platform):
         if market.facts.get("only", version) != version:

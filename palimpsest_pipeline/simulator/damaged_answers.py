@@ -1,4 +1,6 @@
-"""What failures do to answers: other answers in place of the real ones, answers cut off, and bodies with something missing."""
+"""What failures do to answers: other answers in place of the real ones, answers cut off, and bodies with something
+missing.
+"""
 
 import gzip
 import struct
@@ -119,7 +121,9 @@ def cut_json_response(response: Response) -> Response:
 
 
 def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
-    """A tree or a list without one tournament, all its counts as they were: what a platform's own mistake looks like."""
+    """A tree or a list without one tournament, all its counts as they were: what a platform's own mistake looks
+    like.
+    """
     {
         Platform.BETPAWA: _remove_from_betpawa,
         Platform.SPORTYBET: _remove_from_sportybet,

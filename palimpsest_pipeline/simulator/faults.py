@@ -1,4 +1,5 @@
-"""Failures on demand, per platform: what is switched on, and which requests it befalls. Off unless a test or a demonstration asks.
+"""Failures on demand, per platform: what is switched on, and which requests it befalls. Off unless a test or a
+demonstration asks.
 
 What a failure does to an answer is in `damaged_answers`.
 """
@@ -35,8 +36,8 @@ MODES: Final = ("none", *BREAKING_MODES, *REPLACING_MODES, *SPOILING_MODES)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One switched-on failure. It befalls `share` of the requests to `endpoint` ('*' all of: tree, listing, detail), and there are more settings of
-    when it does; the others belong to single modes.
+    """One switched-on failure. It befalls `share` of the requests to `endpoint` ('*' all of: tree, listing, detail),
+    and there are more settings of when it does; the others belong to single modes.
     """
 
     mode: str = "none"
@@ -85,7 +86,10 @@ class Fault:
 
 
 def parse_fault(text: str) -> tuple[Platform, Fault]:
-    """Return the platform and the failure that `PLATFORM=MODE[,SETTING=VALUE...]` asks for, e.g. `bet9ja=error,share=0.3`. Raises ValueError."""
+    """Return the platform and the failure that `PLATFORM=MODE[,SETTING=VALUE...]` asks for, e.g.
+
+    `bet9ja=error,share=0.3`. Raises ValueError.
+    """
     platform, separator, asked = text.partition("=")
     mode, *settings = asked.split(",")
     if platform not in list(Platform) or not separator or not mode:
@@ -117,7 +121,10 @@ class _ActiveFault:
 
 
 class FaultBoard:
-    """What is switched on now. Which requests a share befalls depends on question and attempt alone, so runs repeat, in whatever order they ask."""
+    """What is switched on now.
+
+    Which requests a share befalls depends on question and attempt alone, so runs repeat, in whatever order they ask.
+    """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -135,7 +142,10 @@ class FaultBoard:
     def list_faults_met(
         self, platform: str, endpoint: str, question: str, attempt: int, now: float
     ) -> dict[str, Fault]:
-        """The failures that this request meets, by mode, the one that was switched on last first. `now` in monotonic seconds."""
+        """The failures that this request meets, by mode, the one that was switched on last first.
+
+        `now` in monotonic seconds.
+        """
         found = {}
         for mode, switched in reversed(self._active_faults.get(platform, {}).items()):
             fault = switched.fault

@@ -1,4 +1,7 @@
-"""How long answers take: lognormal by platform and endpoint, drawn from a key. The n-th asking of a question takes the same time in every run."""
+"""How long answers take: lognormal by platform and endpoint, drawn from a key.
+
+The n-th asking of a question takes the same time in every run.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +51,9 @@ def parse_place(text: str) -> tuple[str, str]:
 
 
 class LatencyTable:
-    """What is set for which platform and endpoint; the most particular setting counts, and without any answers come at once."""
+    """What is set for which platform and endpoint; the most particular setting counts, and without any answers come
+    at once.
+    """
 
     def __init__(self, seed: int, settings: Mapping[str, Latency] | None = None) -> None:
         self._seed = seed
@@ -59,7 +64,9 @@ class LatencyTable:
         self._latency_by_place[parse_place(text)] = latency
 
     def draw_s(self, platform: str, endpoint: str, key: str, attempt: int) -> float:
-        """Seconds for this asking of this question: by its key (a listing's id, or path and query) and by how often it was asked before."""
+        """Seconds for this asking of this question: by its key (a listing's id, or path and query) and by how often
+        it was asked before.
+        """
         for found in ((platform, endpoint), (platform, ANY_PLACE), (ANY_PLACE, endpoint), (ANY_PLACE, ANY_PLACE)):
             if found in self._latency_by_place:
                 return self._latency_by_place[found].compute_seconds(

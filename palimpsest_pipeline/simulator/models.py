@@ -1,7 +1,8 @@
-"""What wins a bet: each canonical outcome as a share of won and of returned stake per final score. No prices, no platforms, no time.
+"""What wins a bet: each canonical outcome as a share of won and of returned stake per final score. No prices, no
+platforms, no time.
 
-A `Shares` maps a score to (won, returned), each 0..1. Where the order of goals matters (first goal, a lead at any time) the share is the fraction
-of all equally likely orders of those goals.
+A `Shares` maps a score to (won, returned), each 0..1. Where the order of goals matters (first goal, a lead at any time)
+the share is the fraction of all equally likely orders of those goals.
 """
 
 import re
@@ -323,7 +324,10 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
 
 
 def build_score_shares(base: str, outcome: str, line: float, listed: Iterable[str] = ()) -> Shares | None:
-    """Shares over the score of one period; `base` is the canonical key without its period. None when no score of one period decides it."""
+    """Shares over the score of one period; `base` is the canonical key without its period.
+
+    None when no score of one period decides it.
+    """
     if base.startswith(("home_", "away_")):
         found = _build_team_market(base, outcome, line)
         if found:

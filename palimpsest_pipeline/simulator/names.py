@@ -1,11 +1,14 @@
-"""Invented names: countries as each platform writes them, competitions, teams, players, and each platform's own spelling. No fixtures, no ids."""
+"""Invented names: countries as each platform writes them, competitions, teams, players, and each platform's own
+spelling. No fixtures, no ids.
+"""
 
 from random import Random
 
 from palimpsest_pipeline.domain.enums import Platform
 
 COUNTRIES: tuple[tuple[str, str | None, str, str, str], ...] = (
-    # BetPawa's name, its ISO code (None where BetPawa sends none), SportyBet's name, Bet9ja's name, parent region at BetPawa
+    # BetPawa's name, its ISO code (None where BetPawa sends none), SportyBet's name, Bet9ja's name, parent region at
+    # BetPawa
     ("England", None, "England", "England", "northern-europe"),
     ("Spain", "ES", "Spain", "Spain", "southern-europe"),
     ("Italy", "IT", "Italy", "Italy", "southern-europe"),

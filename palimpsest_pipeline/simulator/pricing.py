@@ -1,4 +1,5 @@
-"""One model of a match: goals, corners, cards and the rest as Poisson counts, and from them the fair chance of every canonical outcome.
+"""One model of a match: goals, corners, cards and the rest as Poisson counts, and from them the fair chance of every
+canonical outcome.
 
 No bookmaker and no clock in here: the caller passes the expected counts that a book believes in at an instant.
 """
@@ -131,7 +132,9 @@ def _find_cells(
 
 @lru_cache(maxsize=1 << 12)
 def _find_half_cells(base: str, outcome: str, line: float) -> MatrixCells | None:
-    """Where in the flattened matrix of both halves the outcome wins; None for a market that the halves do not decide."""
+    """Where in the flattened matrix of both halves the outcome wins; None for a market that the halves do not
+    decide.
+    """
     shares = build_half_shares(base, outcome, line)
     if shares is None:
         return None
@@ -142,7 +145,9 @@ def _find_half_cells(base: str, outcome: str, line: float) -> MatrixCells | None
 
 @lru_cache(maxsize=1 << 11)
 def parse_market_key(key: str, line: str) -> tuple[CountedStatistic, str, float]:
-    """Canonical key and line text -> what is counted, the key stripped of period and statistic, and the numeric line."""
+    """Canonical key and line text -> what is counted, the key stripped of period and statistic, and the numeric
+    line.
+    """
     if key.endswith("_and_multigoals"):
         return CountedStatistic(), f"{key}:{line}", 0.0
     parts = line.split("|")
@@ -190,7 +195,10 @@ def _map_to_goals_key(base: str, statistic: str) -> str:
 
 
 class MatchModel:
-    """Chances of one match as one book sees it at one instant. Score matrices are built once and every market reads them."""
+    """Chances of one match as one book sees it at one instant.
+
+    Score matrices are built once and every market reads them.
+    """
 
     def __init__(self, expected: ExpectedCounts) -> None:
         self.expected = expected
@@ -219,7 +227,10 @@ class MatchModel:
         return self._halves
 
     def compute_chances(self, key: str, line: str, outcomes: Sequence[str]) -> dict[str, Chance]:
-        """Chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5'). KeyError for a market it does not know."""
+        """Chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5').
+
+        KeyError for a market it does not know.
+        """
         names = tuple(outcomes)
         found = self._chances.get((key, line, names))
         if found is None:
@@ -253,7 +264,9 @@ class MatchModel:
     def _compute_count_totals(
         self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]
     ) -> dict[str, Chance]:
-        """Totals of large counts from the sums' own distribution: the two teams' counts are independent Poisson, so is their sum."""
+        """Totals of large counts from the sums' own distribution: the two teams' counts are independent Poisson, so
+        is their sum.
+        """
         home, away = _compute_means(self.expected, ground)
         mean = {"home_total_goals": home, "away_total_goals": away}.get(base, home + away)
         terms = _compute_poisson(round(mean, 6), 2 * MAX_COUNTS[ground.statistic])
@@ -262,7 +275,9 @@ class MatchModel:
         return {name: Chance(under if name == "under" else max(0.0, 1 - under - exact), exact) for name in names}
 
     def _add_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
-        """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to it."""
+        """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added
+        to it.
+        """
         minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
         matrix, largest = self.build_matrix(CountedStatistic())
         exactly = _sum_cells(

@@ -1,4 +1,7 @@
-"""Bet9ja's answers: the tree of all sports, events of a group, event detail, and the lesser endpoints. Values come from the books."""
+"""Bet9ja's answers: the tree of all sports, events of a group, event detail, and the lesser endpoints.
+
+Values come from the books.
+"""
 
 from datetime import datetime
 from random import Random
@@ -99,7 +102,10 @@ class Bet9jaRenderer:
         return antepost[0].fixture.kickoff_at if antepost else self.timeline.world.epoch
 
     def render_group(self, group_id: str, now: datetime) -> dict[str, Any]:
-        """GetEventsInGroupV2. An unknown group and a list of groups are empty groups; a few groups send E keyed by slot instead of as a list."""
+        """GetEventsInGroupV2.
+
+        An unknown group and a list of groups are empty groups; a few groups send E keyed by slot instead of as a list.
+        """
         listings = self.list_groups(now).get(group_id, [])
         if not listings:
             return build_envelope({"E": []})
@@ -209,7 +215,9 @@ class Bet9jaRenderer:
         return build_envelope(event)
 
     def _render_prices(self, listing: Listing, lines: list[OfferedLine]) -> dict[str, str]:
-        """The flat price map in no particular order; suspended markets show "1" throughout, hopeless outcomes are missing."""
+        """The flat price map in no particular order; suspended markets show "1" throughout, hopeless outcomes are
+        missing.
+        """
         found = []
         for offered in lines:
             at = f"@{offered.line}" if offered.line else ""

@@ -1,7 +1,8 @@
-"""BetPawa's answers in both wire generations: sports, category tree, event lists by query, event detail. Values come from the books.
+"""BetPawa's answers in both wire generations: sports, category tree, event lists by query, event detail. Values come
+from the books.
 
-The older generation (v3) sends every field, prices as `price`, counters as numbers and lines in quarter units; the newer one (v4) leaves out
-what has its default value, sends prices as `odds` and counters as text.
+The older generation (v3) sends every field, prices as `price`, counters as numbers and lines in quarter units; the
+newer one (v4) leaves out what has its default value, sends prices as `odds` and counters as text.
 """
 
 import base64
@@ -325,7 +326,9 @@ class BetPawaRenderer:
         }
 
     def _render_rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
-        """The prices of one line in rows of as many prices as the market has columns; only a line in one row has a row id."""
+        """The prices of one line in rows of as many prices as the market has columns; only a line in one row has a
+        row id.
+        """
         kind, size = offered.market.facts["kind"], offered.market.facts["columns"]
         first = load_betpawa_price_offsets()[offered.market.native_id, offered.line]
         base = 1_300_000_000 + listing.fixture.number * 8_000 + first

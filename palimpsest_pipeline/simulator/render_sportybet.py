@@ -1,4 +1,7 @@
-"""SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, event detail. Values come from the books."""
+"""SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, event detail.
+
+Values come from the books.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -86,7 +89,9 @@ class SportyBetRenderer:
     def render_upcoming(
         self, now: datetime, market_ids: Sequence[str], page: int, page_size: int, option: str
     ) -> dict[str, Any]:
-        """pcUpcomingEvents: whole tournaments packed into pages of at most `page_size` events; `option` 1 shows at most ten per tournament."""
+        """pcUpcomingEvents: whole tournaments packed into pages of at most `page_size` events; `option` 1 shows at
+        most ten per tournament.
+        """
         grouped = self.group_by_tournament(now)
         pages: list[list[list[Listing]]] = [[]]
         filled = 0
@@ -131,7 +136,10 @@ class SportyBetRenderer:
     def render_event(
         self, listing: Listing, now: datetime, only: frozenset[str] | None = None, product: int = 3
     ) -> dict[str, Any]:
-        """One event; `only` None is the detail (all markets), otherwise the list form with these market ids. In play little is left of the book."""
+        """One event; `only` None is the detail (all markets), otherwise the list form with these market ids.
+
+        In play little is left of the book.
+        """
         in_play = self.timeline.is_in_play(listing, now)
         home, away = listing.teams
         suffix = " SRL" if is_simulated(listing) else ""

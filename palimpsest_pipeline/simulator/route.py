@@ -1,4 +1,6 @@
-"""One route of a platform as an ASGI application: notes when a request came, lets failures befall it, and answers when its latency is over."""
+"""One route of a platform as an ASGI application: notes when a request came, lets failures befall it, and answers
+when its latency is over.
+"""
 
 import asyncio
 import time

@@ -35,9 +35,10 @@ class SimulatorError(PalimpsestError, RuntimeError):
 class SimulatorProcess:
     """A running simulator. Context manager: started on construction, stopped on exit.
 
-    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error output; `latency` p50 and p95 in ms
-    by platform and endpoint (`{"*": (250, 700), "bet9ja.detail": (200, 900)}`); `bodies` `rendered`, `real` (details of real size, packed
-    beforehand) or a folder with captured answers whose books these details have.
+    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error
+    output; `latency` p50 and p95 in ms by platform and endpoint (`{"*": (250, 700), "bet9ja.detail": (200, 900)}`);
+    `bodies` `rendered`, `real` (details of real size, packed beforehand) or a folder with captured answers whose books
+    these details have.
     """
 
     def __init__(
@@ -163,7 +164,9 @@ class SimulatorProcess:
         return lines
 
     def fetch_log(self) -> dict[str, Any]:
-        """Requests per platform and endpoint so far, the most that were in flight at once, and the seconds of CPU it has used (`cpu_s`)."""
+        """Requests per platform and endpoint so far, the most that were in flight at once, and the seconds of CPU it
+        has used (`cpu_s`).
+        """
         return self._control("log")
 
     def list_requests(self) -> list[RequestLine]:
@@ -179,17 +182,22 @@ class SimulatorProcess:
         self._control("latency", {"at": at, "p50_ms": p50_ms, "p95_ms": p95_ms})
 
     def set_clock(self, offset_s: float, *, stopped: bool = False) -> datetime:
-        """Shifts the simulated now to the machine's plus `offset_s`; returns it. `stopped`: the world stands still there."""
+        """Shifts the simulated now to the machine's plus `offset_s`; returns it.
+
+        `stopped`: the world stands still there.
+        """
         return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
 
     def move_prices(self, share: float) -> int:
-        """Moves the prices of `share` of the markets of every listing, others at each call, in a world of `bodies` that are not rendered; returns how
-        many markets of the books have moved. See `bodies.RealBodies.move_prices`."""
+        """Moves the prices of `share` of the markets of every listing, others at each call, in a world of `bodies` that
+        are not rendered; returns how many markets of the books have moved. See `bodies.RealBodies.move_prices`."""
         moved: int = self._control("prices", {"share": share})["markets"]
         return moved
 
     def set_fault(self, platform: Platform, mode: str, **settings: Any) -> None:
-        """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see `faults.Fault` for modes and settings."""
+        """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see
+        `faults.Fault` for modes and settings.
+        """
         self._control("faults", {"platform": platform.value, "mode": mode, **settings})
 
     def run_script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:

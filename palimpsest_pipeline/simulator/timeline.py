@@ -1,6 +1,8 @@
-"""What time does to the world: which listings are up, when a kickoff moves, how a book's opinion drifts, which markets are suspended.
+"""What time does to the world: which listings are up, when a kickoff moves, how a book's opinion drifts, which markets
+are suspended.
 
-Every answer is a function of (seed, fixture, platform, instant), so any instant can be asked in any order; only `script` adds events by hand.
+Every answer is a function of (seed, fixture, platform, instant), so any instant can be asked in any order; only
+`script` adds events by hand.
 """
 
 from collections.abc import Iterator
@@ -87,7 +89,9 @@ class Timeline:
 
     @contextmanager
     def shift_kickoffs(self, platform: Platform, delay: timedelta) -> Iterator[None]:
-        """Inside the block the platform shows every kickoff by so much later, as one that takes its own time for UTC does."""
+        """Inside the block the platform shows every kickoff by so much later, as one that takes its own time for UTC
+        does.
+        """
         self._kickoff_shift[platform] = delay
         try:
             yield
@@ -133,7 +137,9 @@ class Timeline:
         return step + 1_000_000 * busy, began
 
     def find_price_step(self, listing: Listing, now: datetime) -> int:
-        """Number of times the book has reconsidered its prices: every 5 to 25 minutes, three times as often in the last hour."""
+        """Number of times the book has reconsidered its prices: every 5 to 25 minutes, three times as often in the
+        last hour.
+        """
         return self._find_price_period(listing, now)[0]
 
     def find_priced_at(self, listing: Listing, now: datetime) -> datetime:

@@ -1,4 +1,5 @@
-"""What is so in the simulated world at an instant, told from the world itself: the measure that a pipeline's findings are held against.
+"""What is so in the simulated world at an instant, told from the world itself: the measure that a pipeline's findings
+are held against.
 
 It reads fixtures, listings and the timeline, never a rendered answer.
 """
@@ -14,7 +15,9 @@ from .world import Listing
 
 
 def collect_truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
-    """Everything listed now, by fixture, and how many fixtures are matched, on the home platform only, on competitors only."""
+    """Everything listed now, by fixture, and how many fixtures are matched, on the home platform only, on
+    competitors only.
+    """
     by_fixture: dict[int, dict[str, list[Listing]]] = {}
     unidentified = []
     tournaments: dict[str, dict[str, dict[str, Any]]] = {platform.value: {} for platform in Platform}
@@ -99,7 +102,9 @@ def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platfo
 def collect_book_truth(
     books: BookGenerator, listing: Listing, now: datetime, version: str = ""
 ) -> list[dict[str, Any]]:
-    """The book of one listing in canonical words: one entry per (market, line) that has a canonical key, `odds` None where nothing is quoted."""
+    """The book of one listing in canonical words: one entry per (market, line) that has a canonical key, `odds` None
+    where nothing is quoted.
+    """
     entries: list[dict[str, Any]] = []
     for offered in books.list_lines(listing, now, version):
         prices = iter(offered.prices)

@@ -1,4 +1,5 @@
-"""The world: countries, competitions, teams, fixtures, and which platform lists which fixture under which id. Fixed by (seed, size, epoch).
+"""The world: countries, competitions, teams, fixtures, and which platform lists which fixture under which id. Fixed by
+(seed, size, epoch).
 
 Nothing here changes with time; what time does to it is in `timeline`. Nothing here knows how a platform writes it down.
 """
@@ -82,7 +83,10 @@ class Fixture:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One platform's entry for one fixture. A duplicate stands in another group (`group_id`) under another id and offers less."""
+    """One platform's entry for one fixture.
+
+    A duplicate stands in another group (`group_id`) under another id and offers less.
+    """
 
     platform: Platform
     external_id: str
@@ -108,7 +112,10 @@ class Listing:
 
 @dataclass(slots=True)
 class World:
-    """Everything that exists. `simulated` (SportyBet's simulated leagues) and `antepost` are listed but are no matches."""
+    """Everything that exists.
+
+    `simulated` (SportyBet's simulated leagues) and `antepost` are listed but are no matches.
+    """
 
     seed: int
     size: int
@@ -170,7 +177,9 @@ def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
 
 
 def _draw_kickoff(rng: Random, epoch: datetime) -> datetime:
-    """About one in ten within two hours, a third at the weekend's peak, the rest over seven days; on whole five minutes after the epoch."""
+    """About one in ten within two hours, a third at the weekend's peak, the rest over seven days; on whole five
+    minutes after the epoch.
+    """
     draw = rng.random()
     if draw < 0.10:
         minutes = 5 + 5 * rng.randrange(24)
@@ -195,7 +204,9 @@ def _build_team(name: str, number: int, rng: Random) -> Team:
 
 
 class _WorldBuilder:
-    """Builds a world step by step; each step has its own generator, so that one can change without moving the others."""
+    """Builds a world step by step; each step has its own generator, so that one can change without moving the
+    others.
+    """
 
     def __init__(self, seed: int, size: int, epoch: datetime) -> None:
         self.world = World(seed, size, epoch)
@@ -365,5 +376,8 @@ class _WorldBuilder:
 
 
 def build_world(seed: int, size: int, epoch: datetime) -> World:
-    """The world of `size` identified fixtures (counted over the union of the platforms). Equal arguments give equal worlds in every process."""
+    """The world of `size` identified fixtures (counted over the union of the platforms).
+
+    Equal arguments give equal worlds in every process.
+    """
     return _WorldBuilder(seed, size, epoch).build_world()

@@ -1,1 +1,4 @@
-"""Postgres: tables, migration, COPY writer, readers, partitions, and the embedded server. Knows `domain` and no other room."""
+"""Postgres: tables, migration, COPY writer, readers, partitions, and the embedded server.
+
+Knows `domain` and no other room.
+"""

@@ -22,9 +22,11 @@ class BodyError(Exception):
 
 
 async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
-    """The whole body, at most `cap_bytes` long, packed and unpacked. Raises BodyError, and what the HTTP library raises on a broken connection.
+    """The whole body, at most `cap_bytes` long, packed and unpacked. Raises BodyError, and what the HTTP library raises
+    on a broken connection.
 
-    Unpacks by itself: httpx's own decoder neither stops at a cap (a few KB can unpack to many MB) nor notices a packed body that was cut off.
+    Unpacks by itself: httpx's own decoder neither stops at a cap (a few KB can unpack to many MB) nor notices a packed
+    body that was cut off.
     """
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("gzip", "x-gzip", "identity", ""):
@@ -41,7 +43,10 @@ async def read_body(response: httpx.Response, max_bytes: int) -> bytes:
 
 
 def gunzip(packed: bytes, max_bytes: int) -> bytes:
-    """Unpacks gzip in one go, several members in a row included; holds at most one byte above the cap. Raises BodyError."""
+    """Unpacks gzip in one go, several members in a row included; holds at most one byte above the cap.
+
+    Raises BodyError.
+    """
     members: list[bytes] = []
     room = max_bytes
     while packed:

@@ -1,4 +1,5 @@
-"""The client of one host: sends a request once and says what came of it. How often, and when, is for whoever asks to decide.
+"""The client of one host: sends a request once and says what came of it. How often, and when, is for whoever asks to
+decide.
 
 It reads no payload (the caller's `judge` does) and stores nothing.
 """
@@ -40,7 +41,9 @@ STORED_HEADERS: Final = frozenset(
         "x-amzn-waf-action",
     }
 )
-"""All that a reading of the answer needs, so that one that comes from the landing reads like one that comes from the host."""
+"""All that a reading of the answer needs, so that one that comes from the landing reads like one that comes from the
+host.
+"""
 
 Judge = Callable[[Answer], failures.Verdict | None]
 """A platform's own reading of a 2xx answer: the failure that its envelope shows, or None."""
@@ -76,7 +79,10 @@ class PlatformClient:
             self._transport = None
 
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
-        """One attempt. Failures of the network and of the host are answers; cancellation and what `judge` raises pass through."""
+        """One attempt.
+
+        Failures of the network and of the host are answers; cancellation and what `judge` raises pass through.
+        """
         question = self._build_request(request)
         requested_at = self._clock.now()
         status: int | None = None
@@ -121,8 +127,8 @@ class PlatformClient:
     def _build_request(self, request: Request) -> httpx.Request:
         """The request as it goes out: the prepared headers and nothing else.
 
-        No If-None-Match and no If-Modified-Since either, although some answers carry a validator: a 304 has no body, and what a cycle lands has
-        to be readable without any other cycle's.
+        No If-None-Match and no If-Modified-Since either, although some answers carry a validator: a 304 has no body,
+        and what a cycle lands has to be readable without any other cycle's.
         """
         if request.platform is not self.platform:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")

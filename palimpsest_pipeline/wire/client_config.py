@@ -1,4 +1,7 @@
-"""What a client is told about its host: where it is, how it is addressed, how long to wait. Plain values; where they come from is not known here."""
+"""What a client is told about its host: where it is, how it is addressed, how long to wait.
+
+Plain values; where they come from is not known here.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +20,10 @@ class HostConfig:
     platform: Platform
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
-    """Of every request; they replace what the library sends by itself, the user agent included. They may carry a cookie or a token."""
+    """Of every request; they replace what the library sends by itself, the user agent included.
+
+    They may carry a cookie or a token.
+    """
     proxy: Proxy | None = None
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 20.0
@@ -27,7 +33,9 @@ class HostConfig:
     max_body_bytes: int = 8 * 2**20
     """Largest body taken, after decompression."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What no text that comes from this host may show, besides the proxy's credentials: values of headers that the user set."""
+    """What no text that comes from this host may show, besides the proxy's credentials: values of headers that the
+    user set.
+    """
 
     def __post_init__(self) -> None:
         if min(self.connect_timeout_s, self.read_timeout_s, self.total_timeout_s) <= 0:

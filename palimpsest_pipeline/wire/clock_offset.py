@@ -1,4 +1,7 @@
-"""How far a host's clock is off ours, by its answers. Pure; nothing is corrected by it: instants of answers are those of our own clock."""
+"""How far a host's clock is off ours, by its answers.
+
+Pure; nothing is corrected by it: instants of answers are those of our own clock.
+"""
 
 from palimpsest_pipeline.domain.exchange import Answer
 
@@ -6,7 +9,8 @@ from .failures import parse_http_date, parse_whole_seconds
 
 
 def measure_offset_s(answer: Answer) -> float | None:
-    """Seconds that the host's clock is ahead of ours: its Date less the middle of asking and answer, right to a second or so.
+    """Seconds that the host's clock is ahead of ours: its Date less the middle of asking and answer, right to a second
+    or so.
 
     None without a Date, and with any Age but 0: content from an edge cache comes with the Date of the content.
     """

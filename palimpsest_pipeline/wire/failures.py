@@ -1,5 +1,5 @@
-"""Typed failures: what a status, a header or the start of a body means. No I/O; what an exception means is in `library_errors`, what follows in
-`retry_rules`."""
+"""Typed failures: what a status, a header or the start of a body means. No I/O; what an exception means is in
+`library_errors`, what follows in `retry_rules`."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,8 @@ def is_success(status: int) -> bool:
 def classify_status(
     status: int, headers: Mapping[str, str], kind: PayloadKind, start_of_body: bytes | None
 ) -> Verdict | None:
-    """Failure that an answer shows outside its JSON; None for a 2xx whose body begins like JSON, which the platform's own reading judges.
+    """Failure that an answer shows outside its JSON; None for a 2xx whose body begins like JSON, which the platform's
+    own reading judges.
 
     `headers` by lower-case names. `start_of_body` may be the whole; None where it could not be read.
     """
@@ -105,15 +106,16 @@ def is_json(body: bytes | None) -> bool:
 
 
 def make_excerpt(body: bytes) -> str:
-    """The beginning of a body for an error message, on one line, control characters as escapes. A NUL is shown as what cannot be decoded: no table
-    of texts takes it."""
+    """The beginning of a body for an error message, on one line, control characters as escapes. A NUL is shown as what
+    cannot be decoded: no table of texts takes it."""
     return escape_controls(
         " ".join(body[: _EXCERPT_CHARS * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT_CHARS]
     )
 
 
 def parse_retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:
-    """Seconds that a Retry-After header asks to wait, from a number or an HTTP date; None when absent or unreadable. Never negative.
+    """Seconds that a Retry-After header asks to wait, from a number or an HTTP date; None when absent or unreadable.
+    Never negative.
 
     A date is read by the host's own clock where the answer tells it: one that is an hour off must not cost an hour.
     """
@@ -129,13 +131,17 @@ def parse_retry_after_s(headers: Mapping[str, str], received_at: datetime) -> fl
 
 
 def parse_age_s(value: str | None) -> float:
-    """Seconds that an edge cache has held the content, from the Age header; 0 when absent, unreadable or above MAX_AGE."""
+    """Seconds that an edge cache has held the content, from the Age header; 0 when absent, unreadable or above
+    MAX_AGE.
+    """
     seconds = parse_whole_seconds(value) or 0.0
     return seconds if seconds <= MAX_CACHE_AGE.total_seconds() else 0.0
 
 
 def parse_whole_seconds(value: str | None) -> float | None:
-    """A header's number of seconds; None when absent or none, and for more than thirty years, with which no instant can be reckoned."""
+    """A header's number of seconds; None when absent or none, and for more than thirty years, with which no instant
+    can be reckoned.
+    """
     digits = (value or "").strip()
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 

@@ -11,7 +11,9 @@ from palimpsest_pipeline.domain.enums import FailureClass
 from .failures import Verdict
 
 REQUEST_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
-"""What sending a request may raise. aiohttp's own and the socket's are here because the transport lets some of them through."""
+"""What sending a request may raise. aiohttp's own and the socket's are here because the transport lets some of them
+through.
+"""
 
 _RETRYABLE_ERRORS: Final = (
     httpx.TimeoutException,
@@ -23,7 +25,10 @@ _RETRYABLE_ERRORS: Final = (
 
 
 def classify_error(error: BaseException) -> Verdict:
-    """Failure that an exception of the HTTP library stands for. One that is not foreseen is permanent and names its class."""
+    """Failure that an exception of the HTTP library stands for.
+
+    One that is not foreseen is permanent and names its class.
+    """
     named = f"{type(error).__name__}: {error}".rstrip(": ")
     if _is_bad_certificate(error):
         return FailureClass.PERMANENT, f"certificate refused: {error}"

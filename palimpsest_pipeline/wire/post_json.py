@@ -25,7 +25,10 @@ class PostError(Exception):
 
 
 def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None:
-    """POST `payload` as JSON; any 2xx is taken for a yes. TLS is verified, no redirect followed. At most `timeout_s` in all. Raises PostFailed."""
+    """POST `payload` as JSON; any 2xx is taken for a yes.
+
+    TLS is verified, no redirect followed. At most `timeout_s` in all. Raises PostFailed.
+    """
     try:
         asyncio.run(_post(url, json.dumps(payload).encode(), timeout_s))
     except TimeoutError:

@@ -1,4 +1,6 @@
-"""The one table of failures: whether a request is tried again, how long after, what it means for the host, and whose fault it is."""
+"""The one table of failures: whether a request is tried again, how long after, what it means for the host, and whose
+fault it is.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -34,11 +34,11 @@ def get_default_tls_context() -> ssl.SSLContext:
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """httpx's own pool is quadratic in its connections, and its client costs more than the question. A proxy's credentials go to it in a
-    header and never in its URL, which the library's errors show.
+    """httpx's own pool is quadratic in its connections, and its client costs more than the question. A proxy's
+    credentials go to it in a header and never in its URL, which the library's errors show.
 
-    A request is asked once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections has no bound here: whoever asks
-    bounds what is in flight.
+    A request is asked once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections has no
+    bound here: whoever asks bounds what is in flight.
     """
 
     def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: Proxy | None) -> None:
@@ -62,7 +62,10 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return self._session
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answers as soon as the headers are there. Raises httpx's errors, OSError, and what aiohttp raises on an answer that is no HTTP."""
+        """Answers as soon as the headers are there.
+
+        Raises httpx's errors, OSError, and what aiohttp raises on an answer that is no HTTP.
+        """
         headers = request.headers
         if self._proxy_headers and request.url.scheme == "http":  # without a tunnel the proxy reads the request itself
             headers = httpx.Headers({**headers, **self._proxy_headers})

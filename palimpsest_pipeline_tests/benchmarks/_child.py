@@ -66,7 +66,10 @@ def _cpu_s() -> float:
 
 
 def peak_rss_mb() -> float:
-    """Of this process so far. On Linux since it became this program: `ru_maxrss` there is also that of the parent it was forked from."""
+    """Of this process so far.
+
+    On Linux since it became this program: `ru_maxrss` there is also that of the parent it was forked from.
+    """
     status = Path("/proc/self/status")
     if status.exists():
         (kilobytes,) = (int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

@@ -1,4 +1,7 @@
-"""The least that has to be done with the bodies: raw asyncio streams kept alive, gunzip, SHA-256 and zstd of each. For its CPU only."""
+"""The least that has to be done with the bodies: raw asyncio streams kept alive, gunzip, SHA-256 and zstd of each.
+
+For its CPU only.
+"""
 
 import asyncio
 import hashlib

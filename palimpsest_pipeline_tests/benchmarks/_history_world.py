@@ -1,7 +1,9 @@
-"""Histories of the main markets' prices up to kickoff, of the size and shape of real ones, made fast: partitions of about a million prices each.
+"""Histories of the main markets' prices up to kickoff, of the size and shape of real ones, made fast: partitions of
+about a million prices each.
 
-Every listing answers each half hour for three days, but for answers that failed, hours in which nobody looked, and discoveries that lacked it. Now
-and then a market's prices move, or it is withdrawn, held off, or lacks its prices or one of them. A UTC day's first answer names every market.
+Every listing answers each half hour for three days, but for answers that failed, hours in which nobody looked, and
+discoveries that lacked it. Now and then a market's prices move, or it is withdrawn, held off, or lacks its prices or
+one of them. A UTC day's first answer names every market.
 """
 
 from datetime import timedelta
@@ -33,7 +35,9 @@ SHARES: Final = (0.88, 0.05, 0.02, 0.05)
 
 
 class HistoryWorld:
-    """Partitions of listings with what looking at them came to: the frames that the metrics of a fixture's life take."""
+    """Partitions of listings with what looking at them came to: the frames that the metrics of a fixture's life
+    take.
+    """
 
     def __init__(self, seed: int, partition_prices: int) -> None:
         words = load_vocabulary()

@@ -1,4 +1,6 @@
-"""The two layouts of the scraper that went before, with its columns and indexes, filled from the same world: what a price takes there."""
+"""The two layouts of the scraper that went before, with its columns and indexes, filled from the same world: what a
+price takes there.
+"""
 
 from datetime import timedelta
 from typing import Final
@@ -40,7 +42,10 @@ SAMPLED_CYCLES: Final = 4
 
 
 def reference_layouts(url: str, world: MarketWorld) -> dict[str, dict[str, float]]:
-    """Bytes a price of each layout. `rewritten_share`: of all prices, those that a snapshot with any change in it writes again."""
+    """Bytes a price of each layout.
+
+    `rewritten_share`: of all prices, those that a snapshot with any change in it writes again.
+    """
     with Database(url).connect() as conn:
         conn.execute(TABLES)
         full = _market_rows(world, None)

@@ -1,4 +1,5 @@
-"""A world of prices of the size of the real one, made fast: every listing has the same markets, and a share of them moves at each cycle.
+"""A world of prices of the size of the real one, made fast: every listing has the same markets, and a share of them
+moves at each cycle.
 
 Prices walk at random; each answer has an instant of its own, down to the microsecond.
 """
@@ -93,7 +94,10 @@ class MarketWorld:
         ).with_columns(pl.col("observed_at").cast(INSTANT), **{name: pl.lit(n, pl.Int32) for name, n in counts.items()})
 
     def rows(self, instants: np.ndarray, moved: np.ndarray | None = None) -> pl.DataFrame:
-        """Market rows of the answers: all, or those in the mask. Columns listing_id, observed_at, market (place in `lines`), odds_milli."""
+        """Market rows of the answers: all, or those in the mask.
+
+        Columns listing_id, observed_at, market (place in `lines`), odds_milli.
+        """
         parts = []
         start_market = start_price = 0
         for size, n in SIZES:

@@ -1,7 +1,8 @@
-"""One derived table by one engine over partitions, in a process of its own: told by JSON on stdin, it tells what it took by JSON on stdout.
+"""One derived table by one engine over partitions, in a process of its own: told by JSON on stdin, it tells what it
+took by JSON on stdout.
 
-From the files (of Postgres: its tables) to the rows in the engine's own hands, one partition after the other, none kept. Each engine imports its own
-library only, so that the memory of a process is its own.
+From the files (of Postgres: its tables) to the rows in the engine's own hands, one partition after the other, none
+kept. Each engine imports its own library only, so that the memory of a process is its own.
 """
 
 import sys
@@ -19,7 +20,8 @@ WORK_MEM: Final = "256MB"
 
 
 class Derive(Order):
-    """`do`: the engine. `folder` holds the files; `write`: where the rows of the last partition shall be written as Parquet, '' nowhere.
+    """`do`: the engine. `folder` holds the files; `write`: where the rows of the last partition shall be written as
+    Parquet, '' nowhere.
     `fixtures_at_once`: of ours."""
 
     table: str

@@ -1,4 +1,7 @@
-"""The files that every engine reads: the inputs of each partition, and the words they are read by. Imports no engine but ours."""
+"""The files that every engine reads: the inputs of each partition, and the words they are read by.
+
+Imports no engine but ours.
+"""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

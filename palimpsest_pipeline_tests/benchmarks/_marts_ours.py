@@ -28,7 +28,9 @@ __all__ = ["derive", "read_partition", "read_words"]
 
 MARKET: Final = ("row", "market_id")
 HISTORY_ROWS_AT_ONCE: Final = ROWS_PER_BATCH // 5
-"""The pipeline's batches hold the rows of all markets, of which at most a fifth are of main ones; the partitions here hold no others."""
+"""The pipeline's batches hold the rows of all markets, of which at most a fifth are of main ones; the partitions
+here hold no others.
+"""
 
 
 def comparison(
@@ -99,7 +101,9 @@ TABLES: Final[dict[str, Callable[..., pl.DataFrame]]] = {
 def derive(
     table: str, fixtures_at_once: int, frames: Sequence[pl.DataFrame], outcomes: pl.DataFrame, sets: pl.DataFrame
 ) -> pl.DataFrame:
-    """A partition's rows of one of TABLES, batch by batch as the pipeline does: memory is that of a batch, the partition and its rows."""
+    """A partition's rows of one of TABLES, batch by batch as the pipeline does: memory is that of a batch, the
+    partition and its rows.
+    """
     if INPUTS[table] != AS_THEY_STAND:
         return TABLES[table](*frames, outcomes, sets)
     markets, listings = frames

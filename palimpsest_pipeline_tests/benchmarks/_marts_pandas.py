@@ -1,4 +1,6 @@
-"""The derived tables of what stands in pandas, by the rules that the SQL beside it has: columns at once, no loop over rows."""
+"""The derived tables of what stands in pandas, by the rules that the SQL beside it has: columns at once, no loop
+over rows.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

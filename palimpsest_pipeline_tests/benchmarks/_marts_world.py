@@ -1,7 +1,9 @@
-"""Books of three platforms as they stand, of the size and shape of real ones, made fast: partitions of about a million prices each.
+"""Books of three platforms as they stand, of the size and shape of real ones, made fast: partitions of about a million
+prices each.
 
-Markets and their outcomes are those of the vocabulary. Of every market the platforms agree on the chances, more or less; each adds its own margin.
-Now and then one of them lacks a market, has withdrawn it, holds it off, has no price for it or for one of its outcomes, or has dropped the fixture.
+Markets and their outcomes are those of the vocabulary. Of every market the platforms agree on the chances, more or
+less; each adds its own margin. Now and then one of them lacks a market, has withdrawn it, holds it off, has no price
+for it or for one of its outcomes, or has dropped the fixture.
 """
 
 from collections.abc import Iterator
@@ -20,7 +22,10 @@ from palimpsest_pipeline.metrics import build_outcome_sets, comparison_frames
 PLATFORMS: Final = tuple(platform.value for platform in Platform)
 PARTITION_PRICES: Final = 1_000_000
 MARKETS: Final = 200
-"""Different markets with outcomes of the vocabulary; totals among them on several lines. So a fixture has some 3,000 prices, as real ones do."""
+"""Different markets with outcomes of the vocabulary; totals among them on several lines.
+
+So a fixture has some 3,000 prices, as real ones do.
+"""
 TOTALS: Final = (0.5, 1.5, 2.5, 3.5, 4.5)
 MOST_OUTCOMES: Final = 12
 PLAYER_MARKETS: Final = 2
@@ -105,7 +110,9 @@ class MartsWorld:
         ), listings
 
     def _listings(self, random: np.random.Generator, first: int) -> pl.DataFrame:
-        """Home lists nearly every fixture, the others most; some were dropped, some were never answered, some were seen long after the others."""
+        """Home lists nearly every fixture, the others most; some were dropped, some were never answered, some were
+        seen long after the others.
+        """
         n = self.fixtures * len(PLATFORMS)
         rows = pl.DataFrame(
             {

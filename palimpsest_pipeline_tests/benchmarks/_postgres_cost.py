@@ -1,6 +1,7 @@
 """What work costs in a Postgres of its own: growth of each table, rows written and left dead, and bytes of WAL.
 
-The server vacuums when it is told to (`vacuum_due`) and writes checkpoints when it is told to (`mark`), so that figures repeat.
+The server vacuums when it is told to (`vacuum_due`) and writes checkpoints when it is told to (`mark`), so that figures
+repeat.
 """
 
 import re
@@ -23,7 +24,8 @@ SETTINGS: Final = {
     "autovacuum": "off",
     "checkpoint_timeout": "1h",
     "max_wal_size": "16GB",
-    # Without it the pages' images would not be written, which a durable server needs; a crash in a benchmark costs nothing, so nothing is synced.
+    # Without it the pages' images would not be written, which a durable server needs; a crash in a benchmark costs
+    # nothing, so nothing is synced.
     "full_page_writes": "on",
     "fsync": "off",
     "track_commit_timestamp": "on",
@@ -110,7 +112,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Written:
-    """Rows of one table that were written since a mark and are there still. `bytes`: with their headers, without what is kept out of line."""
+    """Rows of one table that were written since a mark and are there still.
+
+    `bytes`: with their headers, without what is kept out of line.
+    """
 
     rows: int
     bytes: int
@@ -148,7 +153,9 @@ class MeasuredServer:
         return {name: Size(*numbers) for name, *numbers in self._query(TABLES_SQL)}
 
     def mark(self) -> Mark:
-        """Write a checkpoint, and return the point from which work is measured now: whatever a page's first change costs, it costs again."""
+        """Write a checkpoint, and return the point from which work is measured now: whatever a page's first change
+        costs, it costs again.
+        """
         self._query("checkpoint")
         ((position, transaction),) = self._query(
             "select pg_current_wal_insert_lsn()::text, pg_current_xact_id()::text::bigint"

@@ -1,4 +1,6 @@
-"""Asking a large history: an event as of an instant, the present state of everything, a day in Parquet, first and last prices of a tournament."""
+"""Asking a large history: an event as of an instant, the present state of everything, a day in Parquet, first and
+last prices of a tournament.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -151,7 +153,8 @@ def _each_ms(work: Sequence[Callable[[], Any]]) -> tuple[list[float], list[Any]]
 def _tournament(
     conn: psycopg.Connection, archive: Archive, layers: OddsHistoryReader, day: date, world: MarketWorld
 ) -> dict[str, float]:
-    """First and last prices of one tournament's events on an exported day: ours from Parquet and from Postgres, and DuckDB on the same files.
+    """First and last prices of one tournament's events on an exported day: ours from Parquet and from Postgres, and
+    DuckDB on the same files.
 
     Ours also tells how far each end can be trusted; DuckDB tells prices, counts and instants only.
     """

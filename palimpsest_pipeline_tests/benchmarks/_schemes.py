@@ -1,4 +1,5 @@
-"""Ways to fetch every listing, in a process of their own: ours, platform by platform, and the reference's; and the discovery before them.
+"""Ways to fetch every listing, in a process of their own: ours, platform by platform, and the reference's; and the
+discovery before them.
 
 Each with the production's wire, judges and landing writer; without Dagster and without a database.
 """
@@ -97,7 +98,9 @@ class World:
             )
 
     async def reference(self, wanted: Sequence[Target]) -> None:
-        """Batches with a barrier, some fixtures at a time, a semaphore per platform, the gap as a pause after each request that keeps its slot."""
+        """Batches with a barrier, some fixtures at a time, a semaphore per platform, the gap as a pause after each
+        request that keeps its slot.
+        """
         fixtures = asyncio.Semaphore(TOGETHER)
         slots = {platform: asyncio.Semaphore(n) for platform, n in self.task.slots.items()}
 

@@ -1,4 +1,7 @@
-"""One timed write in a process of its own: told by JSON on stdin, it tells what it took by JSON on stdout. Reading the input does not count."""
+"""One timed write in a process of its own: told by JSON on stdin, it tells what it took by JSON on stdout.
+
+Reading the input does not count.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +44,9 @@ class Took(msgspec.Struct):
 
 
 def ingest(task: Write) -> Callable[[], int]:
-    """The production path from normalised answers to committed history: platform by platform side by side, in batches."""
+    """The production path from normalised answers to committed history: platform by platform side by side, in
+    batches.
+    """
     captures = pl.read_parquet(Path(task.folder) / "captures.parquet")
     contents = pl.read_parquet(Path(task.folder) / "contents.parquet")
     parts = []
@@ -75,7 +80,9 @@ def ingest(task: Write) -> Callable[[], int]:
 
 
 def copy(task: Write) -> Callable[[], int]:
-    """The floor: every price of the cycle as a row of integers, made ready as text beforehand, into a table without an index."""
+    """The floor: every price of the cycle as a row of integers, made ready as text beforehand, into a table without
+    an index.
+    """
     text = (Path(task.folder) / "prices.csv").read_bytes()
 
     def work() -> int:

@@ -1,8 +1,10 @@
-"""What a backfill costs beside our own work: the same hours by plain calls, by `palimpsest backfill`, and by Dagster's daemon as the UI asks it.
+"""What a backfill costs beside our own work: the same hours by plain calls, by `palimpsest backfill`, and by Dagster's
+daemon as the UI asks it.
 
-Own work is what the bodies of the assets and checks do, called one after the other in this process; overhead is all the rest of the other two: their
-start, Dagster's events and its queue. Beside seconds by the clock it counts seconds of a core, none of Postgres: they are nearly equal on a machine
-that has other work to do. Small cycles of a simulated world, on a Postgres of its own.
+Own work is what the bodies of the assets and checks do, called one after the other in this process; overhead is all the
+rest of the other two: their start, Dagster's events and its queue. Beside seconds by the clock it counts seconds of a
+core, none of Postgres: they are nearly equal on a machine that has other work to do. Small cycles of a simulated world,
+on a Postgres of its own.
 """
 
 import os
@@ -111,7 +113,10 @@ class Took:
 
 @dataclass(frozen=True)
 class Launched:
-    """What a way of launching it took. `idle_cpu_s` of its seconds of a core its processes would have taken with nothing to do."""
+    """What a way of launching it took.
+
+    `idle_cpu_s` of its seconds of a core its processes would have taken with nothing to do.
+    """
 
     took: Took
     idle_cpu_s: float
@@ -243,7 +248,10 @@ def of_ended_children() -> float:
 
 
 def by_daemon(world: World, idle_s: float) -> Launched:
-    """From the request, which the UI writes as it is written here, until the daemon calls it done. Daemon and code server are up before."""
+    """From the request, which the UI writes as it is written here, until the daemon calls it done.
+
+    Daemon and code server are up before.
+    """
     settings = world.fresh("by_daemon")
     with (
         open_instance(settings) as instance,
@@ -292,7 +300,8 @@ def of_trees(processes: list[psutil.Process]) -> float:
 def run_children(
     settings: Settings, name: str, is_up: Callable[[], bool], port: int = 0
 ) -> Iterator[list[psutil.Process]]:
-    """Start the code server and the child of that name as `palimpsest up` starts them, wait until it is up, and stop both at the end.
+    """Start the code server and the child of that name as `palimpsest up` starts them, wait until it is up, and stop
+    both at the end.
 
     A daemon that is given a module instead of a code server starts a code server anew each minute.
     """

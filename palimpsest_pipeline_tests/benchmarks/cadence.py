@@ -1,4 +1,5 @@
-"""What a tick of the kickoff sensor costs, next to the bare query that it makes; and what knowing of kickoffs costs whoever derives them.
+"""What a tick of the kickoff sensor costs, next to the bare query that it makes; and what knowing of kickoffs costs
+whoever derives them.
 
 The sensor is the real one on a Postgres of its own; Dagster's storage is in memory. Ticks and queries take turns.
 """
@@ -59,8 +60,9 @@ def measure(
     ] = 5000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 15,
 ) -> dict[str, Any]:
-    """Figures in milliseconds: a tick that asks for a slot, the same after a day without the daemon, the bare query of both, one tick that has
-    nothing to ask; then writing down what is known of kickoffs when nothing changed, and judging two hours of slots."""
+    """Figures in milliseconds: a tick that asks for a slot, the same after a day without the daemon, the bare query of
+    both, one tick that has nothing to ask; then writing down what is known of kickoffs when nothing changed, and
+    judging two hours of slots."""
     with TemporaryDirectory(prefix="palimpsest-cadence-") as folder, world(Path(folder), fixtures) as pipeline:
         took, n_requests = Took(), 0
         slot = pipeline.cadence.find_slot_start(AT)

@@ -1,9 +1,10 @@
-"""What a cycle costs: growth of Postgres, WAL and dead rows, of a first cycle, one in which 5 % of the markets changed, and one in which none did.
+"""What a cycle costs: growth of Postgres, WAL and dead rows, of a first cycle, one in which 5 % of the markets changed,
+and one in which none did.
 
-Cycles are `palimpsest scrape` commands against the simulator, with payloads of real size, on two servers of their own: ours and Dagster's. Half an
-hour lies between two cycles; here it is over at once: after each cycle the tables are vacuumed that autovacuum would vacuum, and a checkpoint is
-written. What that frees or costs counts to the cycle. Beside it: seconds of the command outside its requests and rows, and how long a platform that
-is down keeps the others waiting.
+Cycles are `palimpsest scrape` commands against the simulator, with payloads of real size, on two servers of their own:
+ours and Dagster's. Half an hour lies between two cycles; here it is over at once: after each cycle the tables are
+vacuumed that autovacuum would vacuum, and a checkpoint is written. What that frees or costs counts to the cycle. Beside
+it: seconds of the command outside its requests and rows, and how long a platform that is down keeps the others waiting.
 """
 
 import os
@@ -33,7 +34,10 @@ from .scrape import GAPS_S, SLOTS
 
 SIZES: Final = (300, 1000)
 MARKS: Final = (1, 10, 50)
-"""After so many cycles two are measured: one in which 5 % of the markets changed, then one in which nothing did. All others are of the first kind."""
+"""After so many cycles two are measured: one in which 5 % of the markets changed, then one in which nothing did.
+
+All others are of the first kind.
+"""
 MARKS_OF_OTHER_WORLDS: Final = MARKS[:2]
 """Of worlds other than the smallest, whose cycles take longer."""
 FIRST, CHANGED, IDLE = "first", "5pct", "idle"
@@ -79,7 +83,10 @@ class Command:
 
 @dataclass(frozen=True)
 class ServerCost:
-    """What a cycle cost on one server. `growth` and `dead` by table; dead rows are those that the cycle left, before any is vacuumed."""
+    """What a cycle cost on one server.
+
+    `growth` and `dead` by table; dead rows are those that the cycle left, before any is vacuumed.
+    """
 
     growth: Mapping[str, Size]
     wal: Wal
@@ -190,7 +197,9 @@ class World:
         return Command(began_at, time.time(), self._simulator.list_requests())
 
     def delay_by_dead_platform(self) -> tuple[float, float]:
-        """Return the seconds to the others' first request for odds while one platform answers 500, and while none does."""
+        """Return the seconds to the others' first request for odds while one platform answers 500, and while none
+        does.
+        """
         others = [platform for platform in Platform if platform is not DOWN]
         healthy_s = self.run_command().first_detail_s(others)
         self._simulator.set_fault(DOWN, "error")
@@ -285,7 +294,9 @@ def compare_sizes(before: Mapping[str, Size], after: Mapping[str, Size]) -> dict
 
 
 def name_growth(run: Sequence[Cycle], marks: Sequence[int], size: int) -> dict[str, float]:
-    """Return the growth of the first cycle, of those after the first mark, and after later marks the mean of the cycles before them."""
+    """Return the growth of the first cycle, of those after the first mark, and after later marks the mean of the
+    cycles before them.
+    """
     growth = {f"growth_first_mb_{size}": run[0].ours.growth_bytes / 1e6}
     for mark in marks:
         at = "" if mark == marks[0] else f"_at_{mark}"
@@ -334,7 +345,9 @@ def describe_cycle(cycle: Cycle) -> dict[str, Any]:
 
 
 def describe_tables(cycles: Sequence[Cycle]) -> dict[str, dict[str, float]]:
-    """Return the mean over the cycles of each table's growth (megabytes), written rows and dead rows; tables without any are left out."""
+    """Return the mean over the cycles of each table's growth (megabytes), written rows and dead rows; tables without
+    any are left out.
+    """
     sums: dict[str, dict[str, float]] = defaultdict(lambda: dict.fromkeys(TABLE_FIGURES, 0.0))
     for cycle in cycles:
         for prefix, cost in (("", cycle.ours), ("dagster:", cycle.dagster)):

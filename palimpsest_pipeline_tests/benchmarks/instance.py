@@ -1,7 +1,9 @@
-"""What Dagster's pages and a tick of the kickoff sensor cost after years of use: every partition is materialized, the log has a million events.
+"""What Dagster's pages and a tick of the kickoff sensor cost after years of use: every partition is materialized, the
+log has a million events.
 
-The storage is Dagster's own on a Postgres of its own. One event of each kind is written by Dagster; SQL multiplies it by days and runs. The pages'
-questions go over HTTP to Dagster's web server, with our definitions in a code server, as under `palimpsest up`.
+The storage is Dagster's own on a Postgres of its own. One event of each kind is written by Dagster; SQL multiplies it
+by days and runs. The pages' questions go over HTTP to Dagster's web server, with our definitions in a code server, as
+under `palimpsest up`.
 """
 
 import os

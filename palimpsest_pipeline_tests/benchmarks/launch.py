@@ -1,4 +1,6 @@
-"""A full cycle from the job's page: how long until it asks, and after its last row; with runs of this machine's own and with a Celery worker."""
+"""A full cycle from the job's page: how long until it asks, and after its last row; with runs of this machine's own
+and with a Celery worker.
+"""
 
 import tempfile
 from contextlib import ExitStack

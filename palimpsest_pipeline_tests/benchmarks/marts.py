@@ -1,9 +1,10 @@
-"""What deriving price comparison, gaps, and margins as they stand and over time costs, partition by partition: our functions beside DuckDB, pandas
-and Postgres.
+"""What deriving price comparison, gaps, and margins as they stand and over time costs, partition by partition: our
+functions beside DuckDB, pandas and Postgres.
 
-Every engine reads the same rows (files of about a million prices each; Postgres its own tables, loaded beforehand), does the same work by its own
-means, and must come to the same rows, which is checked on the first partition before anything is timed. Each run is a process of its own, so that its
-peak memory is its own. Rounds go through the engines in turns; a ratio is the median of the rounds' own ratios.
+Every engine reads the same rows (files of about a million prices each; Postgres its own tables, loaded beforehand),
+does the same work by its own means, and must come to the same rows, which is checked on the first partition before
+anything is timed. Each run is a process of its own, so that its peak memory is its own. Rounds go through the engines
+in turns; a ratio is the median of the rounds' own ratios.
 """
 
 from collections import defaultdict
@@ -40,7 +41,10 @@ CANNOT: Final = {"market_margin": ("pandas",)}
 """Engines in which a table was not written."""
 KEYS: Final = ("sr_id", "market_key", "specifier", "outcome_key", "platform", "observed_from")
 WITHIN: Final = {"margin_reference_pct": 0.0051}
-"""How far figures may differ: ours is rounded to two places. All others agree but for the order in which floats are added."""
+"""How far figures may differ: ours is rounded to two places.
+
+All others agree but for the order in which floats are added.
+"""
 COLUMNS: Final = {
     "markets": "sr_id bigint, platform text, market_key text, specifier text, outcome text, state text, off_mask bigint, odds_milli integer[], "
     "state_since timestamptz",
@@ -228,7 +232,9 @@ def _timed(table: str, n: int, engines: Sequence[str], folder: Path, url: str, r
 
 
 def _figures(took: Times) -> dict[str, Any]:
-    """Medians over the rounds, by engine; ratios are to the best of the others in the same round: below 1 ours is the best."""
+    """Medians over the rounds, by engine; ratios are to the best of the others in the same round: below 1 ours is
+    the best.
+    """
     others = [engine for engine in took if engine != OURS]
     ratios = [
         ours.wall_s / min(took[engine][number].wall_s for engine in others) if others else 1.0 for number, ours in enumerate(took[OURS])

@@ -50,7 +50,8 @@ def measure(
     repetitions: Annotated[int, typer.Option(min=1, help="Repetitions, of which the least cost counts.")] = 5,
     seed: Annotated[int, typer.Option(help="Chooses the perturbation of the captured answers.")] = 1,
 ) -> dict[str, Any]:
-    """Figures over all platforms and for each, from `bodies` answers in equal numbers per platform. Path and yardstick take turns.
+    """Figures over all platforms and for each, from `bodies` answers in equal numbers per platform. Path and yardstick
+    take turns.
 
     Raises FileNotFoundError when the captured answers are not there.
     """

@@ -1,7 +1,9 @@
-"""How long the coverage page takes: to open until it can be used, and to answer a filter or a key of its search. In Chromium without a window.
+"""How long the coverage page takes: to open until it can be used, and to answer a filter or a key of its search. In
+Chromium without a window.
 
-The page is that of a made-up world, with as many prices of the main markets as it has room for. Each round opens it afresh, and beside it its floor:
-the same file without our own script, which shows the figures of now and holds the same data, but does nothing with them.
+The page is that of a made-up world, with as many prices of the main markets as it has room for. Each round opens it
+afresh, and beside it its floor: the same file without our own script, which shows the figures of now and holds the same
+data, but does nothing with them.
 """
 
 import re
@@ -39,8 +41,8 @@ WATCHED: Final = """(isUsable) => {
         wait();
     });
 }"""
-"""Runs before the page does. `usable`: how long after it was asked for it can be used, and is on the screen; `answered`: how long after an act that
-which it chooses is on the screen."""
+"""Runs before the page does. `usable`: how long after it was asked for it can be used, and is on the screen;
+`answered`: how long after an act that which it chooses is on the screen."""
 IS_READY: Final = "() => document.documentElement?.dataset.ready === 'yes'"
 IS_LOADED: Final = "() => document.readyState === 'complete'"
 CHOICES: Final = (
@@ -67,7 +69,9 @@ def measure(
     changes: Annotated[int, typer.Option(min=6, help="Price changes of each line.")] = 12,
     seed: Annotated[int, typer.Option(help="Chooses the world.")] = 1,
 ) -> dict[str, Any]:
-    """Milliseconds until the page can be used, and until a choice of a filter and a key of the search are on the screen; sizes in MB (10^6)."""
+    """Milliseconds until the page can be used, and until a choice of a filter and a key of the search are on the
+    screen; sizes in MB (10^6).
+    """
     found = worlds.coverage(fixtures, seed)
     histories = worlds.histories(
         found, worlds.MAIN_MARKETS, budget_bytes=MAX_PRICE_BYTES, at_once=FIXTURES_PER_BATCH, n_changes=changes
@@ -110,7 +114,9 @@ def measure(
 def open_ms(
     browser: Browser, file: Path, is_usable: str, acts: list[tuple[str, str]] | None = None
 ) -> tuple[float, list[float]]:
-    """How long a fresh load takes until `is_usable` holds and is painted; then how long each of the acts does (control, value)."""
+    """How long a fresh load takes until `is_usable` holds and is painted; then how long each of the acts does
+    (control, value).
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     try:
         context.add_init_script(f"({WATCHED})({is_usable})")

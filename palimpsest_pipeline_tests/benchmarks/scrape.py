@@ -1,6 +1,8 @@
-"""How near the capture of a cycle comes to what network and budgets allow, and what it costs: against the simulator in a process of its own.
+"""How near the capture of a cycle comes to what network and budgets allow, and what it costs: against the simulator in
+a process of its own.
 
-The capture is measured from the first request until everything is landed; discovery apart. Latencies are those that the simulator drew.
+The capture is measured from the first request until everything is landed; discovery apart. Latencies are those that the
+simulator drew.
 """
 
 import os
@@ -96,13 +98,17 @@ class Bench:
         return run(floor_client, self._task(unpacker, "", self.targets), Floor)
 
     def skews_ms(self, landed: Iterable[Landed]) -> list[float]:
-        """How far apart the last bytes of a fixture's platforms came, the first good answer of each; of fixtures on two or more."""
+        """How far apart the last bytes of a fixture's platforms came, the first good answer of each; of fixtures on
+        two or more.
+        """
         return _spreads_ms(
             (self.fixtures[one.platform, one.external_id], one.platform, one.received_at) for one in landed
         )
 
     def drawn_ms(self, log: Iterable[RequestLine], *, of_all: bool = False) -> list[float]:
-        """How far apart the latencies drawn for them were; `of_all` their listings, not of the ones that answered first."""
+        """How far apart the latencies drawn for them were; `of_all` their listings, not of the ones that answered
+        first.
+        """
         return _spreads_ms(
             (
                 self.fixtures[Platform(line.platform), line.external_id],
@@ -138,7 +144,10 @@ def measure(
     seed: Annotated[int, typer.Option(help="Chooses the simulated world and its latencies.")] = 7,
     memory: Annotated[bool, typer.Option(help="Peak memory in a smaller and in a larger world, too.")] = True,
 ) -> dict[str, Any]:
-    """Runs everything; ratios are to the floor of the latencies drawn in the same run. Takes minutes at the real size."""
+    """Runs everything; ratios are to the floor of the latencies drawn in the same run.
+
+    Takes minutes at the real size.
+    """
     load = os.getloadavg()
     with _simulator(fixtures, scale, seed) as simulator:
         bench = Bench(simulator, scale)
@@ -217,7 +226,9 @@ def _scheme(bench: Bench, run: Run) -> dict[str, float]:
 
 
 def _floors(run: Run) -> dict[str, dict[str, Any]]:
-    """Each platform's floor: how many latencies, their sum over the slots, the gaps in a row, and which of both binds."""
+    """Each platform's floor: how many latencies, their sum over the slots, the gaps in a row, and which of both
+    binds.
+    """
     found = {}
     for platform, drawn_s in run.drawn_s.items():
         slots_s, gaps_s = sum(drawn_s) / SLOTS[platform], (len(drawn_s) - 1) * run.budgets[platform].min_gap_s

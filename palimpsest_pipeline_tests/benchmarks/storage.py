@@ -1,7 +1,8 @@
-"""What keeping every price change costs: time to take a cycle in, bytes a price, time to ask for any past instant. On a Postgres of its own.
+"""What keeping every price change costs: time to take a cycle in, bytes a price, time to ask for any past instant. On a
+Postgres of its own.
 
-Every figure that is a ratio compares two things of the same run, turn by turn, each write in a new process. Sizes are those of the tables and
-files made here; gigabytes for 90 days are these bytes times the rows of 90 days.
+Every figure that is a ratio compares two things of the same run, turn by turn, each write in a new process. Sizes are
+those of the tables and files made here; gigabytes for 90 days are these bytes times the rows of 90 days.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +73,10 @@ def measure(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 5,
     seed: Annotated[int, typer.Option(help="Chooses the prices.")] = 1,
 ) -> dict[str, Any]:
-    """All figures of this module. The small history is a day's first answers and a hundredth of the changes; the large one ends with it."""
+    """All figures of this module.
+
+    The small history is a day's first answers and a hundredth of the changes; the large one ends with it.
+    """
     with TemporaryDirectory(prefix="palimpsest-storage-") as folder, server(Path(folder)) as make:
         world = MarketWorld(events, changed, seed)
         n_cycles = max(2 * LITTLE, round(history_prices / (changed * world.n_prices)))
@@ -117,9 +121,11 @@ def server(folder: Path) -> Iterator[Callable[[str], Filled]]:
 
 
 def fill(world: MarketWorld, small: Filled, large: Filled, n_cycles: int) -> datetime:
-    """Write the history row by row as ingestion would have, but in bulk: keyframes at midnight, else what moved. Returns when the last cycle began.
+    """Write the history row by row as ingestion would have, but in bulk: keyframes at midnight, else what moved.
+    Returns when the last cycle began.
 
-    The last day holds the first answers of the day and LITTLE cycles: that is all of the small history, and the end of the large one.
+    The last day holds the first answers of the day and LITTLE cycles: that is all of the small history, and the end of
+    the large one.
     """
     midnight = BEGIN + timedelta(days=-(-(n_cycles - LITTLE) * EVERY // timedelta(days=1)))
     begin = midnight - (n_cycles - LITTLE) * EVERY
@@ -218,7 +224,9 @@ def _cycle_id(at: datetime) -> int:
 def timed_rounds(
     world: MarketWorld, filled: Sequence[Filled], last: datetime, rounds: int, folder: Path
 ) -> dict[str, list[Took]]:
-    """Each round is one more cycle: taken in by both histories, copied raw, and written over all current prices, in turns."""
+    """Each round is one more cycle: taken in by both histories, copied raw, and written over all current prices, in
+    turns.
+    """
     small, large = filled
     took: dict[str, list[Took]] = {"small": [], "large": [], "copy": [], "upsert": []}
     with Database(large.url).connect() as conn:
@@ -265,8 +273,8 @@ def _ratio(one: Sequence[Took], other: Sequence[Took]) -> float:
 
 
 def bytes_per_price(filled: Filled) -> dict[str, float]:
-    """What Postgres takes for a price of days that are over, packed as upkeep does each night: rows and index, and with the captures that confirm
-    them; what the present state takes."""
+    """What Postgres takes for a price of days that are over, packed as upkeep does each night: rows and index, and with
+    the captures that confirm them; what the present state takes."""
     over = filled.days[:-1] if len(filled.days) > 1 else filled.days
     sizes = "select pg_table_size(%(name)s::regclass)::float8, pg_indexes_size(%(name)s::regclass)::float8"
     first, last = over[0], over[-1] + timedelta(days=1)
@@ -301,7 +309,9 @@ def bytes_per_price(filled: Filled) -> dict[str, float]:
 def gigabytes(
     world: MarketWorld, changed: float, found: Mapping[str, Any], reference: Mapping[str, Mapping[str, float]]
 ) -> dict[str, float]:
-    """GB for 90 days of a cycle every ten minutes: ours with its hot days in Postgres and the rest in Parquet, and the reference's two layouts."""
+    """GB for 90 days of a cycle every ten minutes: ours with its hot days in Postgres and the rest in Parquet, and
+    the reference's two layouts.
+    """
     cycles = DAYS * timedelta(days=1) / EVERY
     changes = cycles * changed * world.n_prices
     a_day = changes / DAYS + world.n_prices

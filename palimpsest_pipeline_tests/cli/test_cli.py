@@ -300,7 +300,10 @@ NOWHERE = {f"PALIMPSEST_{platform}__BASE_URL": "http://127.0.0.1:9" for platform
 
 @contextmanager
 def up(folder: Path, port: int, *, as_background_job: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-    """`palimpsest up` in `folder`, once it says that it is up; killed when the block did not end it. A background job of a shell ignores Ctrl-C."""
+    """`palimpsest up` in `folder`, once it says that it is up; killed when the block did not end it.
+
+    A background job of a shell ignores Ctrl-C.
+    """
     log = folder / "up.log"
     with log.open("w") as said:
         process = subprocess.Popen(

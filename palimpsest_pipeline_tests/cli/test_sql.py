@@ -1,4 +1,6 @@
-"""`palimpsest sql` as a user meets it: psql on our database, with our views in reach, and nothing secret in its words."""
+"""`palimpsest sql` as a user meets it: psql on our database, with our views in reach, and nothing secret in its
+words.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path

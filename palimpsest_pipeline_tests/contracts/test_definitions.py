@@ -1,4 +1,6 @@
-"""The asset graph as data: loads in a fresh interpreter, is fully described, and changes only where a snapshot says so."""
+"""The asset graph as data: loads in a fresh interpreter, is fully described, and changes only where a snapshot says
+so.
+"""
 
 import json
 import subprocess
@@ -96,7 +98,9 @@ def test_every_asset_is_described_owned_grouped_and_tagged(specs):
 
 
 def test_a_backfill_of_core_and_mart_of_a_day_is_of_that_day_alone(specs):
-    """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every day."""
+    """As the UI launches it from both groups: Dagster takes all partitions along of an asset that depends on every
+    day.
+    """
     key = format_day_key((datetime.now(UTC) - timedelta(days=2)).date())
     chosen = [spec.key for spec in specs if spec.group_name in {"core", "mart"}]
     with dg.DagsterInstance.ephemeral() as instance:
@@ -171,7 +175,9 @@ def test_today_is_a_partition_of_cycles_and_none_of_export_and_kickoffs_are_know
 
 
 def test_one_run_is_of_one_day(specs):
-    """Without a backfill policy each run of a backfill is tagged with the key of its partition: only then check results carry it."""
+    """Without a backfill policy each run of a backfill is tagged with the key of its partition: only then check
+    results carry it.
+    """
     graph_ = defs.get_repository_def().asset_graph
     partitioned = [graph_.get(spec.key) for spec in specs if spec.partitions_def is not None]
     assert {node.backfill_policy for node in partitioned} == {None}

@@ -1,4 +1,6 @@
-"""The files for other machines say what `palimpsest up` says on one: same limits, same monitoring, same driver; and Dagster accepts them."""
+"""The files for other machines say what `palimpsest up` says on one: same limits, same monitoring, same driver; and
+Dagster accepts them.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,7 @@
-"""What a process loads before it does anything: every run, worker and command pays for it. Names modules, measures nothing."""
+"""What a process loads before it does anything: every run, worker and command pays for it.
+
+Names modules, measures nothing.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""When cycles run: the schedule of full cycles and the sensor of those before kickoff, tick by tick; and what they lost."""
+"""When cycles run: the schedule of full cycles and the sensor of those before kickoff, tick by tick; and what they
+lost.
+"""
 
 import json
 import time

@@ -1,6 +1,8 @@
-"""Two days of the kickoff cadence by a simulated clock: every fixture has exactly its slots, but for an outage, and what that cost is told.
+"""Two days of the kickoff cadence by a simulated clock: every fixture has exactly its slots, but for an outage, and
+what that cost is told.
 
-The sensor is the real one, tick by tick, on a real database. Runs are stood in for: one asks at each minute of its slot for who is due by then.
+The sensor is the real one, tick by tick, on a real database. Runs are stood in for: one asks at each minute of its slot
+for who is due by then.
 """
 
 import random
@@ -51,7 +53,10 @@ class SimulatedClock:
 
 @dataclass
 class Script:
-    """What happens, decided before anything runs. `known`: each fixture's kickoffs (None: nobody lists it), from the minute on after which."""
+    """What happens, decided before anything runs.
+
+    `known`: each fixture's kickoffs (None: nobody lists it), from the minute on after which.
+    """
 
     changes: Changes = field(default_factory=dict)
     known: dict[int, list[tuple[int, datetime | None]]] = field(default_factory=dict)
@@ -61,7 +66,9 @@ class Script:
         self.known.setdefault(sr_id, []).append((minute, kickoff_at))
 
     def due(self) -> set[tuple[int, int]]:
-        """Each fixture at each minute of the two days at which the cadence asks for it, by what is known as the minute begins."""
+        """Each fixture at each minute of the two days at which the cadence asks for it, by what is known as the
+        minute begins.
+        """
         return {
             (sr_id, minute)
             for sr_id, steps in self.known.items()
@@ -79,7 +86,9 @@ def _at(steps: list[tuple[int, datetime | None]], minute: int) -> datetime | Non
 
 
 def _due(kickoff_at: datetime | None, minute: int) -> bool:
-    """The cadence in plain words: each minute of the last half hour, and each fifth one of the two hours before kickoff."""
+    """The cadence in plain words: each minute of the last half hour, and each fifth one of the two hours before
+    kickoff.
+    """
     if kickoff_at is None:
         return False
     to_go_s = (kickoff_at - (BEGIN + MINUTE * minute)).total_seconds()
@@ -87,8 +96,8 @@ def _due(kickoff_at: datetime | None, minute: int) -> bool:
 
 
 def scripted(seed: int) -> Script:
-    """The fixtures, most known from the begin and some first seen shortly before kickoff; postponed before and inside their tiers, moved to
-    earlier, taken away and listed again."""
+    """The fixtures, most known from the begin and some first seen shortly before kickoff; postponed before and inside
+    their tiers, moved to earlier, taken away and listed again."""
     rng, script = random.Random(seed), Script()
     for sr_id in range(1, N_FIXTURES + 1):
         minute = rng.randrange(10, N_MINUTES + 180)
@@ -120,7 +129,10 @@ def scripted(seed: int) -> Script:
 
 @dataclass
 class Runs:
-    """Runs as the daemon launches them: none twice for a key. Each asks at every minute of its slot for the fixtures that are due by then."""
+    """Runs as the daemon launches them: none twice for a key.
+
+    Each asks at every minute of its slot for the fixtures that are due by then.
+    """
 
     pipeline: Pipeline
     keys: set[str] = field(default_factory=set)
@@ -193,7 +205,10 @@ def pipeline(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactor
 
 
 def live_through(pipeline: Pipeline, script: Script, clock: SimulatedClock) -> Runs:
-    """All minutes in order: a tick of the sensor as it begins, the run of the slot, what becomes known in it. Cursors are lost now and then."""
+    """All minutes in order: a tick of the sensor as it begins, the run of the slot, what becomes known in it.
+
+    Cursors are lost now and then.
+    """
     runs, cursor = Runs(pipeline), None
     with dg.DagsterInstance.ephemeral() as instance, pipeline.connect() as conn:
         put_kickoffs(conn, BEGIN - MINUTE + CHANGES_AT, script.changes.get(-1, {}))
@@ -231,7 +246,8 @@ def test_every_fixture_has_exactly_its_slots_and_those_of_an_outage_are_told(pip
     asked = Counter((sr_id, (slot_at - BEGIN) // MINUTE) for sr_id, slot_at in rows)
     assert max(asked.values()) == 1, "none twice"
     due = script.due()
-    # The run of the slot that the outage begins in goes on to its end, and the daemon that comes back asks for what is left of a slot.
+    # The run of the slot that the outage begins in goes on to its end, and the daemon that comes back asks for what is
+    # left of a slot.
     dark = {minute for minute in OUTAGE if minute >= 5 * (OUTAGE[0] // 5 + 1)}
     lost = {(sr_id, minute) for sr_id, minute in due if minute in dark}
     assert set(asked) == due - lost, "none lost but those of the outage"

@@ -1,4 +1,5 @@
-"""A day of several cycles: a run derives its own, costs the same however many there are, and one bad cycle costs itself and nothing else.
+"""A day of several cycles: a run derives its own, costs the same however many there are, and one bad cycle costs itself
+and nothing else.
 
 The run that has scraped a cycle is repeated without its scrape: it derives and judges what a live run does.
 """

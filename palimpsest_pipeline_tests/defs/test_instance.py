@@ -1,4 +1,6 @@
-"""Dagster's own storage: made by one of many at once, upgraded when it is behind, and rid of the logs of old runs without a change of any state."""
+"""Dagster's own storage: made by one of many at once, upgraded when it is behind, and rid of the logs of old runs
+without a change of any state.
+"""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -244,7 +246,10 @@ def asset_by(partitions: dg.PartitionsDefinition) -> tuple[dg.AssetsDefinition, 
 
 
 def test_what_an_older_version_materialized_by_hours_shows_no_partition_by_days_that_is_not_there(own: Settings):
-    """Dagster keeps the events and the runs. They must neither fill, fail nor break the partitions of today's version."""
+    """Dagster keeps the events and the runs.
+
+    They must neither fill, fail nor break the partitions of today's version.
+    """
 
     def materialize(
         assets: tuple[dg.AssetsDefinition, dg.AssetChecksDefinition], partition: str, *, fails: bool = False

@@ -59,7 +59,9 @@ IN_TROUBLE = {"core.rejects", "ops.host_state"}
 def written(
     postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, dict[str, set[str]]]]:
-    """By step of two full cycles and a slot: the tables that it wrote, each with the columns that it changed, or `*` for whole rows."""
+    """By step of two full cycles and a slot: the tables that it wrote, each with the columns that it changed, or `*`
+    for whole rows.
+    """
     with (
         SimulatorProcess(30, 5, clock_offset_s=-3600) as simulator,
         pipelines(postgres, tmp_path_factory.mktemp("written")) as make,

@@ -1,4 +1,6 @@
-"""What must hold when a platform fails, as data: the runs, and the ledger line that the table of failures demands for what the simulator did."""
+"""What must hold when a platform fails, as data: the runs, and the ledger line that the table of failures demands
+for what the simulator did.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -42,7 +44,9 @@ def failure_of(asked: RequestLine) -> FailureClass | None:
 
 
 def ledger(log: Iterable[RequestLine], listings: Iterable[Listing], spared: FailureClass | None) -> dict[Listing, Line]:
-    """The line of every listing that was to be asked for: its last answer is the verdict; `spared` is why some were never asked."""
+    """The line of every listing that was to be asked for: its last answer is the verdict; `spared` is why some were
+    never asked.
+    """
     asked: dict[Listing, list[RequestLine]] = defaultdict(list)
     for line in log:
         if line.external_id:
@@ -56,7 +60,9 @@ def ledger(log: Iterable[RequestLine], listings: Iterable[Listing], spared: Fail
 
 
 def beyond_the_table(log: Iterable[RequestLine], max_attempts: int) -> list[RequestLine]:
-    """Requests that the table does not allow: after an answer that is not tried again, or more than so many of one listing."""
+    """Requests that the table does not allow: after an answer that is not tried again, or more than so many of one
+    listing.
+    """
     seen: dict[tuple[str, str], list[RequestLine]] = defaultdict(list)
     wrong = []
     for line in log:
@@ -114,7 +120,10 @@ def detail(mode: str, **settings: Any) -> tuple[tuple[str, Mapping[str, Any]], .
 
 
 def blocking(mode: str) -> tuple[FaultRun, ...]:
-    """The capture is refused: three in a row, what is under way meanwhile and one probe at most. And the discovery: its first questions, no more."""
+    """The capture is refused: three in a row, what is under way meanwhile and one probe at most.
+
+    And the discovery: its first questions, no more.
+    """
     at_most = 3 + IN_FLIGHT - 1 + 1
     refused = FaultRun(
         f"{mode}, from the capture on", detail(mode), FAILED, spared=BLOCKED, befallen_at_most=at_most, says="blocked"

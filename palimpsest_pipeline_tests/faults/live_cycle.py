@@ -1,4 +1,6 @@
-"""A live cycle in a process of its own, to be killed: `python -m ...faults.live_cycle RUN_ID`, settings from the environment. Says when it begins."""
+"""A live cycle in a process of its own, to be killed: `python -m ...faults.live_cycle RUN_ID`, settings from the
+environment. Says when it begins.
+"""
 
 import os
 import sys

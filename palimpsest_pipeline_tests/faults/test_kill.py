@@ -1,4 +1,6 @@
-"""A cycle whose process is killed at any moment is closed or taken up again: what is landed stays, once, and no good answer is asked for twice."""
+"""A cycle whose process is killed at any moment is closed or taken up again: what is landed stays, once, and no good
+answer is asked for twice.
+"""
 
 import subprocess
 import sys

@@ -1,4 +1,6 @@
-"""Cycles in which a platform fails, each against the simulator: the ledger is exactly what the table of failures makes of what was answered."""
+"""Cycles in which a platform fails, each against the simulator: the ledger is exactly what the table of failures
+makes of what was answered.
+"""
 
 import asyncio
 import tracemalloc
@@ -38,7 +40,10 @@ MEGABYTE = 2**20
 
 @contextmanager
 def open_stage(postgres: EmbeddedPostgres, folder: Path, size: int) -> Iterator[Stage]:
-    """A world that stands still, known to core from a cycle in which nothing failed. Each run switches its failures off again."""
+    """A world that stands still, known to core from a cycle in which nothing failed.
+
+    Each run switches its failures off again.
+    """
     with SimulatorProcess(size, latency={"*": (5, 15)}) as simulator, pipelines(postgres, folder) as make:
         simulator.set_clock(0, stopped=True)
         stage = Stage(simulator, make(), lasting(simulator.fetch_truth()))

@@ -386,7 +386,9 @@ def test_an_object_store_is_as_good_as_a_folder(store: str, request: pytest.Fixt
 
 
 class Sequences(RuleBasedStateMachine):
-    """Any order of appending, closing, dying, compacting and expiring: every needed answer of a closed cycle can be read once."""
+    """Any order of appending, closing, dying, compacting and expiring: every needed answer of a closed cycle can be
+    read once.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -615,7 +615,9 @@ def test_a_landing_that_cannot_be_written_says_what_to_do_before_an_answer_comes
 
 
 def write_beside_each_other(landing: Landing) -> list[str]:
-    """Two writers of one cycle write several segments of one platform by turns, and close; returns the ids of all answers."""
+    """Two writers of one cycle write several segments of one platform by turns, and close; returns the ids of all
+    answers.
+    """
     writers = [CycleWriter(landing, cycle(), flush_answers=1) for _ in range(2)]
     for number in range(6):
         writers[number % 2].append(answer(number))
@@ -654,7 +656,9 @@ def test_a_segment_is_never_replaced(tmp_path: Path, store: str) -> None:
 
 
 def test_a_manifest_written_meanwhile_loses_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another writer lands and closes between the moment in which the first one lists the folder and the one in which it writes its manifest."""
+    """Another writer lands and closes between the moment in which the first one lists the folder and the one in
+    which it writes its manifest.
+    """
     landing = Landing(tmp_path)
     first, second = (CycleWriter(landing, cycle(), flush_answers=1) for _ in range(2))
     first.append(answer(1))

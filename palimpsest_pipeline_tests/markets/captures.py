@@ -85,7 +85,9 @@ def market_rows_of(raw: RawBooks) -> list[MarketRow]:
 
 
 def canonical(samples: Path, words: Vocabulary | None = None) -> pl.DataFrame:
-    """All captured prices in the vocabulary's words: capture (name), platform, sport, market_key, specifier, outcome, odds_milli, backable."""
+    """All captured prices in the vocabulary's words: capture (name), platform, sport, market_key, specifier,
+    outcome, odds_milli, backable.
+    """
     words = words or load_vocabulary()
     names = pl.DataFrame(
         [(INDEX[name], name, platform.value, sport.value) for name, (platform, sport, _) in CAPTURES.items()],

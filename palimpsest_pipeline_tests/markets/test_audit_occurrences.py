@@ -1,4 +1,6 @@
-"""How much of what was seen the vocabulary knows: every captured prematch book, and the market ids counted on two hundred events."""
+"""How much of what was seen the vocabulary knows: every captured prematch book, and the market ids counted on two
+hundred events.
+"""
 
 import json
 from functools import cache

@@ -25,7 +25,9 @@ from .captures import CAPTURES, FOOTBALL, INDEX, MarketRow, books, captured_book
 def raw(
     *rows: tuple[str, str, str, str, str, int | None], sport: str = "football", off: bool = False
 ) -> list[MarketRow]:
-    """(platform, market id, specifier, outcome id, outcome name, odds in thousandths) per outcome: a market row of capture 0 for each."""
+    """(platform, market id, specifier, outcome id, outcome name, odds in thousandths) per outcome: a market row of
+    capture 0 for each.
+    """
     return [
         MarketRow(0, platform, sport, market, f"name of {market}", specifier, ((outcome, name, odds, off),))
         for platform, market, specifier, outcome, name, odds in rows
@@ -416,7 +418,9 @@ LISTS = {
 def test_each_list_of_one_answer_is_a_line_of_its_own_by_where_it_ends(
     market: str, market_key: str, variants: list[str]
 ) -> None:
-    """The recorded answer of a platform that takes the same feed lists goals of the first half up to 2+ and up to 3+, at different prices."""
+    """The recorded answer of a platform that takes the same feed lists goals of the first half up to 2+ and up to
+    3+, at different prices.
+    """
     rows, expected = [], set()
     for n, variant in enumerate(variants):
         top = variant.rpartition(":")[2].removesuffix("+")
@@ -731,7 +735,8 @@ def test_captured_prices_of_one_bet_agree_between_the_platforms(captured: Normal
     )
     assert pairs.height > 900
     apart = pairs.filter(pl.col("implied").list.max() - pl.col("implied").list.min() > 0.12)
-    # Bet9ja counts fouls, cards and shots on its own, prices multigoals apart, and BetPawa's book on this double chance was off by half.
+    # Bet9ja counts fouls, cards and shots on its own, prices multigoals apart, and BetPawa's book on this double chance
+    # was off by half.
     judged_apart = r"fouls|total_bookings_2h|total_shots_on_target_2h|^multigoals$|^double_chance_and_total_goals$"
     assert apart.filter(~pl.col("market_key").str.contains(judged_apart)).is_empty()
 

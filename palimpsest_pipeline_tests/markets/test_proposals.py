@@ -1,4 +1,6 @@
-"""What is proposed for markets that are not mapped, judged on the names that the platforms give to bets known to be the same."""
+"""What is proposed for markets that are not mapped, judged on the names that the platforms give to bets known to be
+the same.
+"""
 
 import csv
 from dataclasses import replace

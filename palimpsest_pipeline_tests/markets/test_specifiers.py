@@ -1,4 +1,6 @@
-"""Specifiers: what is written is read back as the same, and a line that says something else is never taken for a number."""
+"""Specifiers: what is written is read back as the same, and a line that says something else is never taken for a
+number.
+"""
 
 from decimal import Decimal
 

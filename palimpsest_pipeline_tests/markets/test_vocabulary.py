@@ -195,7 +195,10 @@ def test_triage_changes_no_version(folder: Path) -> None:
 
 
 def test_known_markets_keep_their_ids_and_outcomes_their_ordinals() -> None:
-    """History holds these numbers. Lines are added at the end of the files; then counts and digest may become those of the longer files."""
+    """History holds these numbers.
+
+    Lines are added at the end of the files; then counts and digest may become those of the longer files.
+    """
     package = load_vocabulary()
     markets, outcomes = package.markets.head(471), package.outcomes.head(1568)
     assert package.markets["market_id"].to_list() == list(range(1, package.markets.height + 1))
@@ -239,7 +242,9 @@ SPLIT = {
     ("bet9ja", "S_RCA"): "away_sending_off",
     ("sportybet", "800117"): "player_booked",
 }
-"""What the facts hold for one bet with others, though the platforms' texts differ: their prices stand in markets of their own."""
+"""What the facts hold for one bet with others, though the platforms' texts differ: their prices stand in markets of
+their own.
+"""
 SPLIT_OUTCOMES = {
     ("bet9ja", code, SPLIT["bet9ja", key], answer)
     for key in ("S_RCH", "S_RCA")

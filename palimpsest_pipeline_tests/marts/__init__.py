@@ -1,1 +1,3 @@
-"""Derived tables against the same figures computed in SQL, from their definitions, by other ways than the pipeline's."""
+"""Derived tables against the same figures computed in SQL, from their definitions, by other ways than the
+pipeline's.
+"""

@@ -1,4 +1,7 @@
-"""Tables of the life of a kickoff date, row for row against the SQL files beside this one. For the small world of a test and for large ones."""
+"""Tables of the life of a kickoff date, row for row against the SQL files beside this one.
+
+For the small world of a test and for large ones.
+"""
 
 import json
 from datetime import date

@@ -1,4 +1,7 @@
-"""Alerts to traders, row for row against the SQL file beside this one. For the small world of a test and for large ones."""
+"""Alerts to traders, row for row against the SQL file beside this one.
+
+For the small world of a test and for large ones.
+"""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Prices side by side and gaps, row for row against the SQL files beside this one. For the small world of a test and for large ones."""
+"""Prices side by side and gaps, row for row against the SQL files beside this one.
+
+For the small world of a test and for large ones.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -16,7 +19,9 @@ FOLDER: Final = Path(__file__).parent
 
 
 def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
-    """The rows of one of `TABLES` are those that the SQL computes, for fixtures that have not begun; returns how many."""
+    """The rows of one of `TABLES` are those that the SQL computes, for fixtures that have not begun; returns how
+    many.
+    """
     settings = pipeline.settings
     params = {
         "now": pipeline.clock.now(),
@@ -38,7 +43,9 @@ def assert_as_by_sql(pipeline: Pipeline, table: str) -> int:
 
 
 def complete_sets(pipeline: Pipeline) -> pl.DataFrame:
-    """Ordinals of each complete set: those that the vocabulary lists; of other markets all their outcomes, if a mask has room for them."""
+    """Ordinals of each complete set: those that the vocabulary lists; of other markets all their outcomes, if a mask
+    has room for them.
+    """
     words = pipeline.vocabulary
     whole = words.outcomes.join(words.complete_sets, on="market_id", how="anti").with_columns(set=pl.lit(""))
     parts = pl.concat(

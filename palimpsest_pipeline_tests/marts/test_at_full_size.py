@@ -1,4 +1,6 @@
-"""On a world of the size of the real one, scraped three times: coverage is the truth, and the rest is what SQL computes from core by itself."""
+"""On a world of the size of the real one, scraped three times: coverage is the truth, and the rest is what SQL
+computes from core by itself.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,6 @@
-"""A small world over two days, derived by the pipeline: margins, those by time to kickoff, counts of gaps and alerts are those that SQL computes."""
+"""A small world over two days, derived by the pipeline: margins, those by time to kickoff, counts of gaps and alerts
+are those that SQL computes.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta

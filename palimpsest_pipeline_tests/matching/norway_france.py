@@ -1,4 +1,7 @@
-"""Who is who among the players that two platforms name for one captured fixture, Norway against France. Read from the two lists by hand."""
+"""Who is who among the players that two platforms name for one captured fixture, Norway against France.
+
+Read from the two lists by hand.
+"""
 
 SAME: dict[str, int] = {
     "Adrien Rabiot": 250737,

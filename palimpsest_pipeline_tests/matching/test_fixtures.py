@@ -186,7 +186,10 @@ CORRUPT = {
     "n_markets": st.sampled_from([None, -(2**31), 2**31 - 1]),
     "kind": st.sampled_from(["simulated", "antepost"]),
 }
-"""What one claim may say in place of what is true. Its ids are left alone: with another id it speaks of another fixture."""
+"""What one claim may say in place of what is true.
+
+Its ids are left alone: with another id it speaks of another fixture.
+"""
 
 
 @random_worlds
@@ -197,7 +200,8 @@ def test_any_single_corrupted_claim_leaves_all_other_fixtures_rows_as_they_were(
     rows: Rows, which: int, field: str, data: st.DataObject
 ) -> None:
     place = which % len(rows)
-    # Two listings whose Genius ids alone join them, and tournaments that one match links, rest on the claim that they share.
+    # Two listings whose Genius ids alone join them, and tournaments that one match links, rest on the claim that they
+    # share.
     apart = [row | {"genius_id": None, "sr_tournament_id": int(row["tournament_external_id"])} for row in rows]
     corrupted = [row | {field: data.draw(CORRUPT[field])} if n == place else row for n, row in enumerate(apart)]
     before, after = fixtures_of(apart), fixtures_of(corrupted)

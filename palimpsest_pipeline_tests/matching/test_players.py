@@ -25,7 +25,9 @@ names = st.one_of(
 
 @st.composite
 def random_players(draw: st.DrawFn) -> list[Row]:
-    """Players of two fixtures, some with two spellings: SportyBet's carry SportRadar ids, the others their platform's."""
+    """Players of two fixtures, some with two spellings: SportyBet's carry SportRadar ids, the others their
+    platform's.
+    """
     rows: list[Row] = []
     for fixture in (1, 2):
         for platform, prefix in (("sportybet", "sr:player:"), ("betpawa", ""), ("bet9ja", "p")):

@@ -50,7 +50,9 @@ def frame(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:
 
 @st.composite
 def random_listings(draw: st.DrawFn, min_size: int = 0) -> list[dict[str, Any]]:
-    """Listings of up to a dozen matches in a few tournaments, with duplicates, missing and bridging ids, odd kickoffs and other kinds."""
+    """Listings of up to a dozen matches in a few tournaments, with duplicates, missing and bridging ids, odd
+    kickoffs and other kinds.
+    """
     n = draw(st.integers(min_size, 24))
     rows = []
     for i in range(n):

@@ -1,4 +1,7 @@
-"""What must be said of a listing and its markets, asked instant by instant in plain Python. It knows looks and books, no history and no intervals."""
+"""What must be said of a listing and its markets, asked instant by instant in plain Python.
+
+It knows looks and books, no history and no intervals.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +26,9 @@ Interval = tuple[
     int,
     datetime | None,
 ]
-"""sr_id, platform, market, specifier, from, to, state, outcomes active and listed, first and last cycle, number and last instant of confirmations."""
+"""sr_id, platform, market, specifier, from, to, state, outcomes active and listed, first and last cycle, number and
+last instant of confirmations.
+"""
 WORDS = ("offered", "suspended", "no_price", "withdrawn")
 
 
@@ -40,7 +45,9 @@ class Witness:
         return [look for look in self.looks if look.at <= t]
 
     def news(self, market: Market) -> list[Looked]:
-        """Looks that say something of it: that the listing is still listed says nothing of a market, that it is back does."""
+        """Looks that say something of it: that the listing is still listed says nothing of a market, that it is back
+        does.
+        """
         return [
             look for look in self.looks if market == WHOLE or look.look != "listed" or self.asked(look.at) != "answered"
         ]

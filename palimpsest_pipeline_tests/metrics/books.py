@@ -11,7 +11,9 @@ from palimpsest_pipeline.metrics.prices.margins import compute_market_margins
 
 BY: Final = ("book", "market_id")
 RESULT, DOUBLE, EARLY, GOALS, SCORER, MANY = 1, 2, 3, 4, 5, 6
-"""1X2; double chance; an early payout, whose winners vary; exact goals, sold up to 2+ or up to 3+; first scorer, with open outcomes; 26 scores."""
+"""1X2; double chance; an early payout, whose winners vary; exact goals, sold up to 2+ or up to 3+; first scorer,
+with open outcomes; 26 scores.
+"""
 
 OUTCOMES: Final = pl.Schema(
     {
@@ -50,7 +52,10 @@ SETS: Final = build_outcome_sets(
 
 
 def prices(market_id: int, odds: Sequence[float | None], states: str = "", *, book: int = 1) -> pl.DataFrame:
-    """Outcomes of one market with decimal odds, rounded to thousandths. `states`: a letter each: suspended, no price, offered."""
+    """Outcomes of one market with decimal odds, rounded to thousandths.
+
+    `states`: a letter each: suspended, no price, offered.
+    """
     words = {"s": "suspended", "n": "no_price", "o": "offered"}
     rows = [
         (book, market_id, "", n, None if price is None else round(price * 1000), words[state])
@@ -77,7 +82,9 @@ def complete_odds(draw: st.DrawFn, k: int, n: int, margins: tuple[float, float] 
 
 @st.composite
 def random_outcomes(draw: st.DrawFn) -> pl.DataFrame:
-    """Some books of every market, with outcomes that are missing, held off, without a price or with a sentinel for one."""
+    """Some books of every market, with outcomes that are missing, held off, without a price or with a sentinel for
+    one.
+    """
     rows = []
     for book in range(draw(st.integers(1, 3))):
         for market_id in (RESULT, DOUBLE, EARLY, GOALS):

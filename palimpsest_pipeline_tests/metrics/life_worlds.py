@@ -1,4 +1,5 @@
-"""Lives of listings, written down as looks and books, the frames that metrics of a fixture's life take, and random lives.
+"""Lives of listings, written down as looks and books, the frames that metrics of a fixture's life take, and random
+lives.
 
 The history is folded here in plain Python, answer by answer, as storage would: nothing of the code under test.
 """
@@ -167,7 +168,9 @@ def looks_frame(looks: Iterable[Looked]) -> pl.DataFrame:
 
 
 def changes_frame(looks: Iterable[Looked]) -> pl.DataFrame:
-    """The history of the answers among these looks: what differs from the answer before, everything in the first of a UTC day."""
+    """The history of the answers among these looks: what differs from the answer before, everything in the first of
+    a UTC day.
+    """
     rows = []
     last: dict[int, Looked] = {}
     for look in sorted((look for look in looks if look.book is not None), key=lambda look: (look.listing_id, look.at)):
@@ -221,8 +224,8 @@ def random_books(draw: st.DrawFn) -> Book:
 
 @st.composite
 def random_lives(draw: st.DrawFn, max_looks: int = 14) -> Life:
-    """Lives of up to three listings over four days, with every kind of look, at irregular steps of minutes to many hours, also past the kickoff;
-    cycles that overlap; a kickoff that may move, once or twice, to and fro."""
+    """Lives of up to three listings over four days, with every kind of look, at irregular steps of minutes to many
+    hours, also past the kickoff; cycles that overlap; a kickoff that may move, once or twice, to and fro."""
     looks: list[Looked] = []
     holders = dict(list(HOLDERS.items())[: draw(st.integers(1, 3))])
     for listing_id in holders:

@@ -1,4 +1,6 @@
-"""What traders are to be told of, by walking through looks one by one, every price at every look: nothing of the code under test, no history rows."""
+"""What traders are to be told of, by walking through looks one by one, every price at every look: nothing of the
+code under test, no history rows.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

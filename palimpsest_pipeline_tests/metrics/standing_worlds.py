@@ -1,4 +1,6 @@
-"""Books of a few fixtures as they stand on three platforms, written down by hand or drawn, as the metrics of prices side by side take them."""
+"""Books of a few fixtures as they stand on three platforms, written down by hand or drawn, as the metrics of prices
+side by side take them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -72,7 +74,9 @@ SETS: Final = build_outcome_sets(
 
 @dataclass(frozen=True)
 class Market:
-    """How a market stands: its state since so many minutes before noon, prices in thousandths, and the mask of what is off."""
+    """How a market stands: its state since so many minutes before noon, prices in thousandths, and the mask of what
+    is off.
+    """
 
     odds: tuple[int | None, ...]
     state: str = "offered"
@@ -98,7 +102,9 @@ def withdrawn(n: int, minutes: float = 60) -> Market:
 
 @dataclass(frozen=True)
 class Listing:
-    """A platform's book of a fixture, answered so many seconds before noon (None: never), dropped so many (None: listed)."""
+    """A platform's book of a fixture, answered so many seconds before noon (None: never), dropped so many (None:
+    listed).
+    """
 
     book: Mapping[Key, Market] = field(default_factory=dict)
     age_s: float | None = 0

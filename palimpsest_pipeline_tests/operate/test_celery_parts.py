@@ -1,4 +1,6 @@
-"""Celery without a broker: settings that cannot work are one clear line, and the launcher keeps its hands off runs that are not its own."""
+"""Celery without a broker: settings that cannot work are one clear line, and the launcher keeps its hands off runs
+that are not its own.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Runs handed to Celery workers: a cycle, a backfill, a worker that dies in the middle of it, a run that is ended from the web page.
+"""Runs handed to Celery workers: a cycle, a backfill, a worker that dies in the middle of it, a run that is ended from
+the web page.
 
 Everything is real and on loopback: `palimpsest up`, `palimpsest worker`, a broker, Postgres, the simulated platforms.
 """
@@ -156,7 +157,8 @@ def test_a_run_waits_for_a_worker_and_a_worker_that_dies_in_a_backfill_is_found_
     with psycopg.connect(settings.dagster_database_url.get_secret_value().replace("+psycopg", "")) as conn:
         judged = {day for (day,) in conn.execute(CHECKED_DAYS).fetchall()}
     assert judged == {format_day_key(day) for day in world.days}, "each result of a check is of one day"
-    # Of two days derived at the same time, the earlier one makes marts of the later one due again. The sensor looks for them every five minutes.
+    # Of two days derived at the same time, the earlier one makes marts of the later one due again. The sensor looks for
+    # them every five minutes.
     late = find_late_days(world.pipeline, datetime.now(UTC))
     assert world.due() == {(each.cycle_id, each.product) for day in late for each in day.due_products}, (
         "the sensor derives whatever is left"

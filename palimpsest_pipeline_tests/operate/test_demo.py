@@ -1,4 +1,6 @@
-"""What the demo leaves in its home folder: data that are told from real ones, checks that pass, and files that are closed to others."""
+"""What the demo leaves in its home folder: data that are told from real ones, checks that pass, and files that are
+closed to others.
+"""
 
 import json
 import os

@@ -1,4 +1,6 @@
-"""A root without the exported days is not taken for the export: nothing is written to a day that cannot be seen, and nothing replaces it."""
+"""A root without the exported days is not taken for the export: nothing is written to a day that cannot be seen, and
+nothing replaces it.
+"""
 
 import json
 import shutil

@@ -1,4 +1,6 @@
-"""A run's failure in the words that a user can act on; and a run over hours of a day, which derives those hours and names the empty ones."""
+"""A run's failure in the words that a user can act on; and a run over hours of a day, which derives those hours and
+names the empty ones.
+"""
 
 import json
 from datetime import UTC, date, datetime, timedelta

@@ -1,4 +1,6 @@
-"""A marker in every secret setting, every component made to fail: it is in no landed answer, table, log, page, alert or line of a command."""
+"""A marker in every secret setting, every component made to fail: it is in no landed answer, table, log, page, alert
+or line of a command.
+"""
 
 import base64
 import json

@@ -1,4 +1,6 @@
-"""Kickoffs that are placeholders, from the answers to the marts: each costs its own listing's claim and nothing else."""
+"""Kickoffs that are placeholders, from the answers to the marts: each costs its own listing's claim and nothing
+else.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +79,9 @@ def derive(pipeline: Pipeline, cycle_id: int) -> None:
 
 @dataclass(frozen=True)
 class World:
-    """A cycle derived twice: as it was answered (`before`), then with the absurd kickoffs of `absurd` (fixture by platform and listing id)."""
+    """A cycle derived twice: as it was answered (`before`), then with the absurd kickoffs of `absurd` (fixture by
+    platform and listing id).
+    """
 
     pipeline: Pipeline
     absurd: dict[tuple[str, str], int]

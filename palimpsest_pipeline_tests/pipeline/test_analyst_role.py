@@ -1,4 +1,6 @@
-"""The analysts' door, from the outside: their role asks the example questions of a world that the whole pipeline has made."""
+"""The analysts' door, from the outside: their role asks the example questions of a world that the whole pipeline has
+made.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -282,8 +284,8 @@ VIEWS: Final = """
 
 @pytest.fixture(scope="module")
 def world(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline after cycles yesterday, before some kickoffs and now, and all that is derived, alerts too; analysts are let in. The tests leave its
-    content as it is."""
+    """A pipeline after cycles yesterday, before some kickoffs and now, and all that is derived, alerts too; analysts
+    are let in. The tests leave its content as it is."""
     began = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(
         hours=49, minutes=15
     )  # most of its kickoffs are in the 48th to 51st hour
@@ -317,7 +319,9 @@ def dagsters(postgres: EmbeddedPostgres) -> Iterator[str]:
 
 @pytest.fixture
 def owned(world: Pipeline, postgres: EmbeddedPostgres) -> Iterator[tuple[str, str]]:
-    """A migrated database whose owner is no superuser, on a server where the role is: its URL for the owner, and for a superuser."""
+    """A migrated database whose owner is no superuser, on a server where the role is: its URL for the owner, and for
+    a superuser.
+    """
     name = f"owned_{uuid4().hex[:12]}"
     postgres.create_database(name)
     with psycopg.connect(postgres.build_libpq_url("postgres"), autocommit=True) as admin:

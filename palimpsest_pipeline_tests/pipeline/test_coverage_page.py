@@ -166,7 +166,9 @@ def test_margins_by_kickoff_date_are_those_of_the_mart(world: Pipeline, shown: t
 
 
 def test_gaps_by_kickoff_date_are_the_sums_of_the_mart(world: Pipeline):
-    """A row a fixture and competitor: of two dates, two fixtures each, one competitor; and what was computed for another home."""
+    """A row a fixture and competitor: of two dates, two fixtures each, one competitor; and what was computed for
+    another home.
+    """
     day = datetime(2026, 11, 20, tzinfo=UTC)
     insert = """
         insert into mart.gap_count values (%s, %s, 1, %s, 'sr:1', %s, 50, %s, %s, 3, 4, 5, now(), '1', now())

@@ -1,4 +1,6 @@
-"""Deriving the products of an hour: once per cycle whatever runs beside it, from what is landed now, and one bad cycle does not hold up others."""
+"""Deriving the products of an hour: once per cycle whatever runs beside it, from what is landed now, and one bad
+cycle does not hold up others.
+"""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,6 @@
-"""The first day of an installation: settled once, lowered by older answers, the same for all partitions, and compared between machines."""
+"""The first day of an installation: settled once, lowered by older answers, the same for all partitions, and
+compared between machines.
+"""
 
 import subprocess
 import sys

@@ -74,7 +74,10 @@ def after_two_cycles(
 
 @pytest.fixture(scope="module")
 def two_cycles(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """The tests leave its content as it is. It has alerts of every market and of small changes, so that there are rows to compare."""
+    """The tests leave its content as it is.
+
+    It has alerts of every market and of small changes, so that there are rows to compare.
+    """
     alerts = {"odds_alert_markets": ["*"], "odds_alert_levels": (0.01, 0.02, 0.04)}
     with after_two_cycles(40, postgres, tmp_path_factory.mktemp("two_cycles"), **alerts) as pipeline:
         derive_lives(pipeline)

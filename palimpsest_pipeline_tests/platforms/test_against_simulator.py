@@ -1,4 +1,6 @@
-"""Every dialect's whole crawl and details over HTTP against the simulated platforms, held against the simulator's own truth."""
+"""Every dialect's whole crawl and details over HTTP against the simulated platforms, held against the simulator's
+own truth.
+"""
 
 import urllib.error
 import urllib.parse

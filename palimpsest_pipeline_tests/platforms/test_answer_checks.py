@@ -146,7 +146,9 @@ WHOLE = {
     [b"\\ud83d", b"\\ud83d x", b"\\ude00", b"\\ud83d\\u0041", b"\\ud83d\\n", b'say "hello" to', b"tab\there", b"\\x41"],
 )
 def test_a_name_that_is_malformed_for_good_is_not_asked_for_again(platform: Platform, name: bytes) -> None:
-    """Half of a surrogate pair, an escape that JSON does not have: the same answer would come again, and the host is not at fault."""
+    """Half of a surrogate pair, an escape that JSON does not have: the same answer would come again, and the host is
+    not at fault.
+    """
     verdict = ADAPTERS[platform].judge(answer(platform, PayloadKind.DETAIL, WHOLE[platform] % name))
     assert verdict is not None
     assert verdict[0] is FailureClass.CONTRACT_BROKEN

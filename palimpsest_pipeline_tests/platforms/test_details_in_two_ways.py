@@ -1,4 +1,6 @@
-"""Detail answers are decoded whole, or part by part when they are not as they should be: both ways read the same, from good bodies and from bad."""
+"""Detail answers are decoded whole, or part by part when they are not as they should be: both ways read the same,
+from good bodies and from bad.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -116,7 +118,9 @@ def shortened(samples: Path, platform: Platform, name: str) -> Any:
 
 @cache
 def _shortened(samples: Path, platform: Platform, name: str) -> str:
-    """A captured answer with some of its markets, so that many examples take little time and damage hits what is read."""
+    """A captured answer with some of its markets, so that many examples take little time and damage hits what is
+    read.
+    """
     body = loaded(samples, platform, name)
     if platform is Platform.BET9JA:
         body["D"]["O"] = dict(list(body["D"]["O"].items())[:40])

@@ -1,4 +1,6 @@
-"""A cycle with several answers of each platform, some of one listing: what is derived does not depend on how many are taken in together."""
+"""A cycle with several answers of each platform, some of one listing: what is derived does not depend on how many
+are taken in together.
+"""
 
 import json
 import shutil
@@ -32,7 +34,9 @@ def dearer(body: Any) -> Any:
 
 
 def write_hour(samples: Path, folder: Path) -> Path:
-    """All captures in one hour, each three times: as it is, dearer, as it is; one twice at one instant, and one that is refused."""
+    """All captures in one hour, each three times: as it is, dearer, as it is; one twice at one instant, and one that
+    is refused.
+    """
     folder.mkdir()
     entries = []
     for minute, prices in ((5, "as_is"), (15, "dearer"), (16, "as_is"), (25, "as_is")):
@@ -81,7 +85,8 @@ def test_what_is_derived_is_the_same_by_batches_of_any_size(landed: Pipeline, mo
         outcome = run_here(landed, "replay", HOUR.date())
         assert outcome.success, outcome.error
         found[size] = content_hashes(landed)
-        # It counts writes: the first of two answers of one instant is written and replaced when a batch ends between them.
+        # It counts writes: the first of two answers of one instant is written and replaced when a batch ends between
+        # them.
         del found[size]["core.cycle_products"]
     whole = found.pop(1000)
     for size, hashes in found.items():

@@ -18,8 +18,8 @@ from palimpsest_pipeline_tests.matching import norway_france
 
 NORWAY_FRANCE = 66457014
 SOLD_TWICE = {"betpawa": 0, "sportybet": 128, "bet9ja": 0}
-"""Prices of bets that a platform sells under two market ids, from two feeds: SportyBet has its statistics as ladders (800...) and as totals (900...).
-The lines of the first feed that lists a market are kept."""
+"""Prices of bets that a platform sells under two market ids, from two feeds: SportyBet has its statistics as ladders
+(800...) and as totals (900...). The lines of the first feed that lists a market are kept."""
 HOUR = datetime(2026, 6, 26, 10, tzinfo=UTC)
 
 
@@ -48,7 +48,9 @@ def rows(pipeline: Pipeline, query: str, *params: Any) -> list[tuple[Any, ...]]:
 
 
 def priced_outcomes(samples: Path, platform: str) -> list[tuple[str, str]]:
-    """(market id, outcome) of every price above 1.00 in the raw capture of Norway-France, counted without any of the pipeline's code."""
+    """(market id, outcome) of every price above 1.00 in the raw capture of Norway-France, counted without any of the
+    pipeline's code.
+    """
     file = next(f for f, p, *_ in DETAILS if p == platform and ("norway_france" in f or "113_markets" in f))
     body = json.loads((samples / file).read_bytes())
     if platform == "betpawa":

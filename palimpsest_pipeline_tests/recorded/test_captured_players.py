@@ -1,4 +1,6 @@
-"""Players of one captured fixture whose books were received in different hours: who is who does not depend on which hour is derived first."""
+"""Players of one captured fixture whose books were received in different hours: who is who does not depend on which
+hour is derived first.
+"""
 
 import json
 import shutil

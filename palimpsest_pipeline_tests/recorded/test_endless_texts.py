@@ -1,4 +1,6 @@
-"""Every text of every kind of answer, one at a time, as 10 kB of something: the cycle is derived to its marts, and what is not odd is as it was."""
+"""Every text of every kind of answer, one at a time, as 10 kB of something: the cycle is derived to its marts, and
+what is not odd is as it was.
+"""
 
 import json
 from collections.abc import Iterator
@@ -48,12 +50,16 @@ Bodies = dict[Key, Any]
 
 
 def endless(text: str, number: int) -> str:
-    """10 kB in place of a text: digits for digits, else characters of one byte and of four by turns, the text's own beginning kept."""
+    """10 kB in place of a text: digits for digits, else characters of one byte and of four by turns, the text's own
+    beginning kept.
+    """
     return DIGITS if text.isdigit() else text[: text.find("_", 2) + 1] + (HEX, WIDE)[number % 2]
 
 
 def texts(value: Any, shape: tuple[str, ...] = (), place: Place = ()) -> Iterator[tuple[tuple[str, ...], Place]]:
-    """Every text inside, and every key that is an id: its shape, which is its place without numbers and ids, and its place."""
+    """Every text inside, and every key that is an id: its shape, which is its place without numbers and ids, and its
+    place.
+    """
     if isinstance(value, str):
         yield shape, place
     for key, inside in (
@@ -133,7 +139,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Full cycles of one hour: with one spoilt tree and some spoilt lists and details of each platform, and the same details as they are."""
+    """Full cycles of one hour: with one spoilt tree and some spoilt lists and details of each platform, and the same
+    details as they are.
+    """
     whole = {key: loaded(samples, key[0], name) for key, name in ANSWERS.items()}
     bodies = {key: spoilt(body) for key, body in whole.items()}
     bodies[Platform.SPORTYBET, PayloadKind.DETAIL] += endless_players(scorers_of(samples))
@@ -163,7 +171,9 @@ def world(samples: Path, postgres: EmbeddedPostgres, tmp_path_factory: pytest.Te
 
 
 def answers_of(whole: Bodies, bodies: dict[Key, list[Any]], n: int, n_cycles: int, begun: datetime) -> Iterator[Answer]:
-    """The answers of the n-th cycle: of each platform a spoilt tree, its share of the spoilt lists and details, and at last what is not spoilt."""
+    """The answers of the n-th cycle: of each platform a spoilt tree, its share of the spoilt lists and details, and
+    at last what is not spoilt.
+    """
     at = begun
     for (platform, kind), spoilt_ones in bodies.items():
         mine = (

@@ -1,4 +1,6 @@
-"""Recorded answers, derived with the vocabulary as it was before bets were split and lines named, and then again: prices move to their new keys."""
+"""Recorded answers, derived with the vocabulary as it was before bets were split and lines named, and then again:
+prices move to their new keys.
+"""
 
 import io
 import json
@@ -72,7 +74,9 @@ def _as_before(name: str, row: dict[str, str]) -> None:
 
 @dataclass
 class Moved:
-    """Prices by platform, market and specifier: of each hour as they were, and after everything stale was derived again."""
+    """Prices by platform, market and specifier: of each hour as they were, and after everything stale was derived
+    again.
+    """
 
     before: dict[datetime, Prices]
     after: dict[datetime, Prices]

@@ -1,4 +1,6 @@
-"""Captured answers with names and ids that Postgres refuses, for a NUL or for length: the cycle is derived, and what was odd is told."""
+"""Captured answers with names and ids that Postgres refuses, for a NUL or for length: the cycle is derived, and what
+was odd is told.
+"""
 
 import json
 from collections.abc import Iterator

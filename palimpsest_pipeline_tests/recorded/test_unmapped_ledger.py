@@ -1,4 +1,6 @@
-"""Captured answers, replayed with a vocabulary that lacks two of their markets and then with the whole one: nothing of them is lost in between."""
+"""Captured answers, replayed with a vocabulary that lacks two of their markets and then with the whole one: nothing
+of them is lost in between.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,7 +61,10 @@ class Told:
 
 @dataclass
 class Story:
-    """lacking: both hours by the lesser vocabulary. half: the first hour by the whole one. whole: both hours. Then again, and anew backwards."""
+    """lacking: both hours by the lesser vocabulary. half: the first hour by the whole one. whole: both hours.
+
+    Then again, and anew backwards.
+    """
 
     ids: list[tuple[str, str]]
     lacking_version: str

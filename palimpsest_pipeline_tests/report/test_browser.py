@@ -30,7 +30,10 @@ ON_A_PHONE = {"width": 375, "height": 740}
 READY = "html[data-ready=yes]"
 OPENS_WITHIN_S = 30
 FILTERS_WITHIN_MS = 2000
-"""So that a page that hangs is noticed, however much else the machine does. How long it takes is measured by the benchmark `page`."""
+"""So that a page that hangs is noticed, however much else the machine does.
+
+How long it takes is measured by the benchmark `page`.
+"""
 
 
 class Seen:
@@ -95,7 +98,10 @@ def the_page(browser: Browser, file: Path) -> Iterator[tuple[Page, Seen]]:
 
 @pytest.fixture
 def shown(the_page: tuple[Page, Seen]) -> Iterator[Page]:
-    """The one page of all tests, with nothing chosen and nothing open. Nothing a test does to it may be complained of in its console."""
+    """The one page of all tests, with nothing chosen and nothing open.
+
+    Nothing a test does to it may be complained of in its console.
+    """
     found, seen = the_page
     found.get_by_role("button", name="Clear").click()
     found.get_by_role("button", name="Close all").click()
@@ -508,7 +514,10 @@ ON_A_NARROW_PHONE = {"width": 390, "height": 844}
 
 @pytest.fixture(scope="module")
 def calm(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    """A page of few fixtures, whose prices hardly move; Bet9ja, which lists all of them, has none. Platforms spell a country in two ways."""
+    """A page of few fixtures, whose prices hardly move; Bet9ja, which lists all of them, has none.
+
+    Platforms spell a country in two ways.
+    """
     found = worlds.coverage(30)
     everywhere = (
         found.fixtures.filter(~pl.col("started"), pl.col("platforms").list.len() == 3)

@@ -181,7 +181,9 @@ def test_without_stretches_there_is_no_line():
 
 @st.composite
 def lives(draw: st.DrawFn) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """States without hole or overlap of some offers, and stretches of two outcomes within those in which the market was offered."""
+    """States without hole or overlap of some offers, and stretches of two outcomes within those in which the market
+    was offered.
+    """
     priced, known = [stretches()], [states()]
     for platform in draw(st.lists(st.sampled_from(["betpawa", "sportybet", "bet9ja"]), max_size=3, unique=True)):
         offer = (draw(st.sampled_from([1, 2])), "match_result", draw(st.sampled_from(["", "total=2.5"])), platform)

@@ -1,4 +1,7 @@
-"""Worlds of any size for the coverage page: frames as `storage.report` reads them. Classes are counted here once more, in plain Python."""
+"""Worlds of any size for the coverage page: frames as `storage.report` reads them.
+
+Classes are counted here once more, in plain Python.
+"""
 
 import json
 import random
@@ -84,7 +87,10 @@ def coverage(
     failed: tuple[str, ...] = (),
     carried: tuple[str, ...] = (),
 ) -> Coverage:
-    """Some tens of fixtures a tournament; a tenth has begun. `names` are the home teams of the first fixtures to come."""
+    """Some tens of fixtures a tournament; a tenth has begun.
+
+    `names` are the home teams of the first fixtures to come.
+    """
     draw = random.Random(seed)
     tournaments = [
         (f"sr:{100 + t}", draw.choice(COUNTRIES), f"{draw.choice(('Premier', 'First', 'Cup', 'Second'))} League {t}")
@@ -293,8 +299,8 @@ def names(markets: dict[str, tuple[str, tuple[str, ...]]] = MARKETS) -> pl.DataF
 def prices(
     found: Coverage, market: str, seed: int = 1, *, n_changes: int = 12, most: int | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Stretches and states of a market of upcoming fixtures, of all or of the next ones: prices that wander, a suspension, and hours in which nobody
-    looked."""
+    """Stretches and states of a market of upcoming fixtures, of all or of the next ones: prices that wander, a
+    suspension, and hours in which nobody looked."""
     draw = random.Random(seed)
     stretches, states = [], []
     lines = LINES.get(market, ("",))

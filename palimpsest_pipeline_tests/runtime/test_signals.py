@@ -1,4 +1,6 @@
-"""Signals that come while something must not be torn apart: they end the task, wait for the end of the block, and are raised then."""
+"""Signals that come while something must not be torn apart: they end the task, wait for the end of the block, and
+are raised then.
+"""
 
 import asyncio
 import signal

@@ -1,4 +1,6 @@
-"""Hosts and a clock that exist on paper only: drives a Scheduler through simulated time and keeps a trace of what it did."""
+"""Hosts and a clock that exist on paper only: drives a Scheduler through simulated time and keeps a trace of what it
+did.
+"""
 
 import heapq
 import math
@@ -69,7 +71,10 @@ def play(
     after_due: Callable[[float, Trace], None] = lambda now, trace: None,
     late_s: Callable[[], float] = lambda: 0.0,
 ) -> Trace:
-    """Until nothing is left to do. `late_s`: how late a timer fires. Fails when the scheduler neither ends nor names a time to be called again."""
+    """Until nothing is left to do.
+
+    `late_s`: how late a timer fires. Fails when the scheduler neither ends nor names a time to be called again.
+    """
     trace = Trace()
     asks: dict[int, tuple[ScheduledRequest, int]] = {}
     happenings: list[tuple[float, int, Callable[[float], None]]] = []

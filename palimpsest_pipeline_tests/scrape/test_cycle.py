@@ -382,7 +382,9 @@ async def test_a_cancelled_capture_has_kept_what_arrived() -> None:
 
 
 class Relisting(Dialect):
-    """Listings `old-...` kicked off three hours ago and have many markets; all others kick off in three days and have few."""
+    """Listings `old-...` kicked off three hours ago and have many markets; all others kick off in three days and
+    have few.
+    """
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
         found = super().read_discovery(answers, sport)

@@ -1,4 +1,6 @@
-"""For how long a discovery waits for a platform, how it goes on later, and how what a late platform lists is captured."""
+"""For how long a discovery waits for a platform, how it goes on later, and how what a late platform lists is
+captured.
+"""
 
 import asyncio
 import json
@@ -78,7 +80,10 @@ async def test_a_platform_that_is_silent_is_late_with_what_it_has_shown_and_the_
 
 
 class EndsPatience(ScrapeObserver):
-    """A Watch: patience with a crawl is over in the very moment in which the answer to this path comes. Counts what is planned and what is over."""
+    """A Watch: patience with a crawl is over in the very moment in which the answer to this path comes.
+
+    Counts what is planned and what is over.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path

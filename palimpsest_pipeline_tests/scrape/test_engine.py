@@ -1,4 +1,6 @@
-"""The engine against real hosts on loopback: what starts, who is told in which order, how it ends, and how little it holds."""
+"""The engine against real hosts on loopback: what starts, who is told in which order, how it ends, and how little it
+holds.
+"""
 
 import asyncio
 import gc

@@ -181,8 +181,8 @@ def small(jobs: list[tuple[float, RequestJob]], allowed: dict[Platform, HostBudg
 
 
 class Observed(Scheduler):
-    """Fails when, after a call of `due`, a job waits though it would have found room, or though one of lower rank just took what it needs.
-    For hosts without jitter and rate that never fail, and jobs that fit whole into their slots."""
+    """Fails when, after a call of `due`, a job waits though it would have found room, or though one of lower rank just
+    took what it needs. For hosts without jitter and rate that never fail, and jobs that fit whole into their slots."""
 
     def __init__(self, budgets: dict[Platform, HostBudget], **options: Any) -> None:
         super().__init__(budgets, **options)
@@ -247,7 +247,8 @@ def test_a_job_starts_as_soon_as_its_slots_and_turns_are_free_and_the_best_rank_
 def test_the_first_job_passed_over_often_enough_waits_for_nobody_who_starts_later(
     jobs: list[tuple[float, RequestJob]], allowed: dict[Platform, HostBudget], seed: int, patience: int
 ) -> None:
-    # All at the start, so that none of better rank comes later; then whoever is first in the end only waits for what is under way.
+    # All at the start, so that none of better rank comes later; then whoever is first in the end only waits for what is
+    # under way.
     jobs = [(0.0, it) for _, it in small(jobs, allowed)]
     trace = play(Scheduler(allowed, max_passes=patience, rng=Random(seed)), jobs, Weather(seed, 0.0))
     began = {it.key: trace.first_start(it.key) for _, it in jobs}

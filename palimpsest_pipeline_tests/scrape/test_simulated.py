@@ -62,7 +62,9 @@ def true_matches(truth: Mapping[str, Any], platform: Platform) -> set[str]:
 
 
 def well_before_kickoff(truth: Mapping[str, Any], platform: Platform) -> set[str]:
-    """Listings of fixtures that do not kick off while the test runs, whichever platform is believed about the kickoff."""
+    """Listings of fixtures that do not kick off while the test runs, whichever platform is believed about the
+    kickoff.
+    """
     soon = datetime.fromisoformat(truth["now"]) + timedelta(minutes=10)
     return {
         external_id

@@ -1,4 +1,6 @@
-"""Three small platforms on loopback with a dialect of a few lines, for tests of what the scrape does whatever the dialect is."""
+"""Three small platforms on loopback with a dialect of a few lines, for tests of what the scrape does whatever the
+dialect is.
+"""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

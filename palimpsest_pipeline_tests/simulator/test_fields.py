@@ -1,4 +1,6 @@
-"""Every field of the captured prematch answers occurs in the simulator's answer to the same question, with the same JSON type."""
+"""Every field of the captured prematch answers occurs in the simulator's answer to the same question, with the same
+JSON type.
+"""
 
 import json
 from collections.abc import Callable, Iterator

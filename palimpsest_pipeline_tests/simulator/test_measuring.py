@@ -1,4 +1,6 @@
-"""What measurements rest on: latencies that come again, a line per request with its instants, and details of real size that the dialects take."""
+"""What measurements rest on: latencies that come again, a line per request with its instants, and details of real
+size that the dialects take.
+"""
 
 import json
 import socket

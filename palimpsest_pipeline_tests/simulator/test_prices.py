@@ -1,4 +1,6 @@
-"""Prices: one model behind all markets, a margin per book, drift and suspensions by the clock, and equal values in every platform's own writing."""
+"""Prices: one model behind all markets, a margin per book, drift and suspensions by the clock, and equal values in
+every platform's own writing.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,6 @@
-"""The prices a book holds, written down by a platform's renderer and read back by the pipeline's dialect and vocabulary, are the same prices."""
+"""The prices a book holds, written down by a platform's renderer and read back by the pipeline's dialect and
+vocabulary, are the same prices.
+"""
 
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,6 @@
-"""Days of the odds history with an answer or two, as cycles would have left them: rows, and the marks by which an export knows them."""
+"""Days of the odds history with an answer or two, as cycles would have left them: rows, and the marks by which an
+export knows them.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -39,7 +41,9 @@ def answered(conn: psycopg.Connection, day: date, *listings: int, minute: int = 
 
 
 def answered_together(conn: psycopg.Connection, answers: Sequence[Said]) -> None:
-    """Answers of many days taken in at once, then each given to the cycle of its day: as if `answered` day by day, and quicker."""
+    """Answers of many days taken in at once, then each given to the cycle of its day: as if `answered` day by day,
+    and quicker.
+    """
     take_in(conn, answers)
     conn.execute(
         "update core.captures set cycle_id = to_char(observed_at, 'YYYYMMDDHH24MI00000')::bigint where cycle_id = %s",

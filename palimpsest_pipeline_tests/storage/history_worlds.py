@@ -1,4 +1,5 @@
-"""Small worlds of answers, the frames that `history.ingest_answers` takes, and the history they must come to, computed one by one in plain Python.
+"""Small worlds of answers, the frames that `history.ingest_answers` takes, and the history they must come to, computed
+one by one in plain Python.
 
 The oracle here knows nothing of the code under test: answers in order, dictionaries, comparisons.
 """

@@ -1,4 +1,5 @@
-"""A small world of prices over several days, named: listings of three platforms, their fixtures, a vocabulary, and a few hundred answers.
+"""A small world of prices over several days, named: listings of three platforms, their fixtures, a vocabulary, and a
+few hundred answers.
 
 What must be read from it comes from `history_worlds`, which computes it in plain Python from the answers alone.
 """
@@ -97,7 +98,9 @@ def tell(conn: psycopg.Connection[Any], world: Sequence[Said]) -> None:
 def expected_markets(
     world: Iterable[Said], instant: datetime, listing_ids: Iterable[int], max_age: timedelta | None = None
 ) -> set[tuple[Any, ...]]:
-    """What `read_markets_as_of` must say: (listing_id, market_key, specifier, outcome, state, off_mask, odds, observed_at, last_confirmed_at)."""
+    """What `read_markets_as_of` must say: (listing_id, market_key, specifier, outcome, state, off_mask, odds,
+    observed_at, last_confirmed_at).
+    """
     world = list(world)
     found: set[tuple[Any, ...]] = set()
     for listing_id in listing_ids:

@@ -76,7 +76,9 @@ def write(
     *,
     manifests_first: bool = True,
 ) -> None:
-    """One cycle into core, as the assets do: its manifests and tournaments, and its listings; all seen half a minute after its begin."""
+    """One cycle into core, as the assets do: its manifests and tournaments, and its listings; all seen half a minute
+    after its begin.
+    """
     at = facts.as_of - timedelta(seconds=30)
     frame = listing_frame(at, rows)
     shown = sorted(

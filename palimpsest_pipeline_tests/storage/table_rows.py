@@ -24,7 +24,10 @@ PLAIN: Final[tuple[tuple[type[Any], Any], ...]] = (
 
 
 def insert(conn: psycopg.Connection, table: str, *rows: dict[str, Any]) -> None:
-    """Rows into `schema.table`. What is not given is null where it may be, else plain: the first word of its vocabulary, 0, '', an instant."""
+    """Rows into `schema.table`.
+
+    What is not given is null where it may be, else plain: the first word of its vocabulary, 0, '', an instant.
+    """
     schema = get_frame_schema(table)
     given = [
         {

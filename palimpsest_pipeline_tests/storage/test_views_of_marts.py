@@ -1,4 +1,7 @@
-"""The analysts' views and functions over the marts: what they make of rows that are written by hand. The views over core are in test_views."""
+"""The analysts' views and functions over the marts: what they make of rows that are written by hand.
+
+The views over core are in test_views.
+"""
 
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
@@ -22,8 +25,8 @@ LATER = NOW + timedelta(hours=5)
 
 @pytest.fixture
 def conn(conn: psycopg.Connection) -> psycopg.Connection:
-    """Fixtures 7 and 8 of one tournament, and three markets: the result, of which one outcome wins, double chance, of which two do, and the score,
-    which has a line an outcome."""
+    """Fixtures 7 and 8 of one tournament, and three markets: the result, of which one outcome wins, double chance, of
+    which two do, and the score, which has a line an outcome."""
     insert(
         conn,
         "core.bookmakers",
@@ -113,7 +116,10 @@ def compare(
     is_single: bool = False,
     **figures: Any,
 ) -> None:
-    """Home's price of an outcome beside those of competitors, all of which can be compared, or none. `figures`: of the line as a whole."""
+    """Home's price of an outcome beside those of competitors, all of which can be compared, or none.
+
+    `figures`: of the line as a whole.
+    """
     see(conn, sr_id, others, comparable=comparable)
     query = "select ordinal from core.market_outcomes join core.markets using (market_id) where (market_key, outcome_key) = (%s, %s)"
     place = 1 if is_single else conn.execute(query, [market_key, outcome]).fetchone()[0]

@@ -1,4 +1,6 @@
-"""Every class of failure by real dialects over real HTTP; and that an answer read again from what is kept of it is judged like the live one."""
+"""Every class of failure by real dialects over real HTTP; and that an answer read again from what is kept of it is
+judged like the live one.
+"""
 
 import gzip
 from collections.abc import AsyncIterator

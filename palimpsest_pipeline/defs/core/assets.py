@@ -1,6 +1,7 @@
 """Core: what the landing says, cycle by cycle. Each asset derives its product for the cycles of the run that lack it.
 
-The checks say that what is stored agrees with itself, and that what the platforms showed is all there. The first blocks what is downstream.
+The checks say that what is stored agrees with itself, and that what the platforms showed is all there. The first blocks
+what is downstream.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +37,8 @@ def _materialize(
 ) -> Iterator[dg.MaterializeResult]:
     """Derive the product for the run's cycles; show its figures, and the plots up to the newest of these cycles.
 
-    A cycle that fails does not stop the others: the run continues with them, marts included, and fails at its end. This step fails itself when all
-    cycles have failed, or when no later step of the run reports the failure.
+    A cycle that fails does not stop the others: the run continues with them, marts included, and fails at its end. This
+    step fails itself when all cycles have failed, or when no later step of the run reports the failure.
     """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
@@ -66,7 +67,10 @@ def _materialize(
 
 
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
-"""The first of these assets that is in a run fails when a cycle has failed in an earlier step. No other step of the run depends on it."""
+"""The first of these assets that is in a run fails when a cycle has failed in an earlier step.
+
+No other step of the run depends on it.
+"""
 
 EVENT_TABLES = [
     "core.listing_claims",
@@ -138,7 +142,9 @@ def competitor_events(
 def odds_snapshots(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer before."""
+    """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer
+    before.
+    """
     yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT, _plot_changes)
 
 
@@ -164,7 +170,9 @@ def _plot_changes(conn: psycopg.Connection, newest_cycle: int) -> dict[str, dg.M
 def matched_events(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter; and who their players may be."""
+    """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter;
+    and who their players may be.
+    """
     yield from _materialize(context, pipeline, "matched_events")
 
 
@@ -174,8 +182,9 @@ BACKFILL_ADVICE: Final = "run `palimpsest backfill` for the hour of the cycle"
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT), blocking=True)
 def history_equals_current(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """The markets that a cycle wrote are the same in core.current_markets and core.market_changes. For the first answer of a listing on a day all
-    its markets are compared. Listings with a newer answer are left out: the check of the later cycle compares them."""
+    """The markets that a cycle wrote are the same in core.current_markets and core.market_changes. For the first answer
+    of a listing on a day all its markets are compared. Listings with a newer answer are left out: the check of the
+    later cycle compares them."""
     for cycle_id in cycle_ids:
         if found := current_markets.check_cycles(conn, [cycle_id]).violations:
             yield Verdict(
@@ -211,7 +220,9 @@ def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids
 
 @make_cycle_check(asset=["core", "tournaments"], product=("core", "tournaments"))
 def discovery_is_complete(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In each full cycle every platform's tree and tournaments were received as a whole: as many listings as declared, every page."""
+    """In each full cycle every platform's tree and tournaments were received as a whole: as many listings as
+    declared, every page.
+    """
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         lacking = quality_inputs.read_incomplete_discovery(conn, cycle_id)
         if lacking.is_empty():

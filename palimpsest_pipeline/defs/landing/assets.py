@@ -1,4 +1,7 @@
-"""Landing: the platforms' answers as they came, and its checks. Live only; a past day is replayed from here, never scraped again."""
+"""Landing: the platforms' answers as they came, and its checks.
+
+Live only; a past day is replayed from here, never scraped again.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -56,7 +59,9 @@ def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, 
 
 
 def _warn_if_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
-    """Warn in the log of a run that repeats another one that it asks the platforms again: their answers differ from those of the first run."""
+    """Warn in the log of a run that repeats another one that it asks the platforms again: their answers differ from
+    those of the first run.
+    """
     if repeated := list_repeated_runs(context.run):
         day = context.partition_key
         context.log.warning(
@@ -80,7 +85,9 @@ def _open_board(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterat
 
 @contextmanager
 def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Where there is nothing to do, the run says why, in its log and in a tag, and ends well: nothing is materialized, nothing downstream runs."""
+    """Where there is nothing to do, the run says why, in its log and in a tag, and ends well: nothing is
+    materialized, nothing downstream runs.
+    """
     try:
         yield
     except live_cycle.Skipped as reason:
@@ -89,7 +96,9 @@ def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def _make_resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.WaitUntil:
-    """Return a function that waits for a minute and tags the run as resting, so that `palimpsest down` can end it then without a loss."""
+    """Return a function that waits for a minute and tags the run as resting, so that `palimpsest down` can end it
+    then without a loss.
+    """
 
     def wait(clock: Clock, at: datetime) -> None:
         rest_s = (at - clock.now()).total_seconds()
@@ -122,7 +131,9 @@ SLOT_ASSETS: Final = tuple(
 
 
 def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PriceDerivation) -> None:
-    """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks of the run's cycles."""
+    """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks
+    of the run's cycles.
+    """
     with pipeline.connect() as conn:
         cycle_ids = cycle_ledger.read_cycles_of_runs(conn, [context.run.run_id])
         written = {
@@ -143,7 +154,10 @@ def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeli
 
 
 FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
-"""On the landing alone: elsewhere a replay of the past would make an asset look fresh. The checks of the job `health` follow the settings."""
+"""On the landing alone: elsewhere a replay of the past would make an asset look fresh.
+
+The checks of the job `health` follow the settings.
+"""
 
 LANDING_ASSET_OPTIONS = {
     "freshness_policy": FRESHNESS_POLICY,
@@ -158,8 +172,8 @@ LANDING_ASSET_OPTIONS = {
 def discovery_payloads(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A late platform is left to
-    `odds_payloads`."""
+    """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A
+    late platform is left to `odds_payloads`."""
     with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
         cycle = live_cycle.open_cycle(pipeline, _build_scrape_request(context), Scope.FULL)
         _warn_if_repeated(context, "for everything, in a cycle of its own")
@@ -190,8 +204,8 @@ def discovery_payloads(
 def odds_payloads(
     context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Full-depth odds of every target, all platforms of a fixture at once, and what late platforms list. Completes the run's full cycle, or opens one
-    for given fixtures, or one at each minute of a slot of the kickoff cadence."""
+    """Full-depth odds of every target, all platforms of a fixture at once, and what late platforms list. Completes the
+    run's full cycle, or opens one for given fixtures, or one at each minute of a slot of the kickoff cadence."""
     begun = _build_scrape_request(context, tuple(config.sr_ids))
     with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
         if config.slot_at:
@@ -218,7 +232,10 @@ def odds_payloads(
 
 
 MAX_CLOCK_OFFSET_S: Final = 30.0
-"""Of a host's clock to ours. What a host says of time (when to ask again, since when an answer is cached) is wrong by so much."""
+"""Of a host's clock to ours.
+
+What a host says of time (when to ask again, since when an answer is cached) is wrong by so much.
+"""
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
@@ -235,7 +252,10 @@ def every_platform_answered(
 def clocks_of_the_hosts_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """In no cycle a host's clock differed by more than half a minute from ours. If all hosts differ alike, our clock is wrong."""
+    """In no cycle a host's clock differed by more than half a minute from ours.
+
+    If all hosts differ alike, our clock is wrong.
+    """
     offsets = cycle_reader.read_clock_offsets_s(conn, cycle_ids)
     far = [
         (cycle_id, f"the clock of {name} is {offset_s:+.0f} s from ours")

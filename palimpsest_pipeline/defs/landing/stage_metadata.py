@@ -1,4 +1,6 @@
-"""What a stage of a scrape came to, as metadata of its asset: the same names and units whatever happened, so that they plot by partition."""
+"""What a stage of a scrape came to, as metadata of its asset: the same names and units whatever happened, so that
+they plot by partition.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,10 +25,12 @@ from ..plots import draw_plots
 def build_stage_metadata(
     n_rows: int, result: CycleResult, rows: Mapping[Platform, ProgressRow], budgets: Mapping[Platform, HostBudget]
 ) -> dict[str, object]:
-    """Metadata of one stage, which got `n_rows` listings: `rows` are the board's of this stage, `result` what the cycle has come to with it.
+    """Metadata of one stage, which got `n_rows` listings: `rows` are the board's of this stage, `result` what the cycle
+    has come to with it.
 
-    `errors_<class>` count attempts, so one that then succeeded counts too; `duration_s` is from the first request to the last answer; `floor_s`
-    is the least time in which the budgets allow requests that take as long as these did, and `ratio_to_floor` how much longer it was.
+    `errors_<class>` count attempts, so one that then succeeded counts too; `duration_s` is from the first request to
+    the last answer; `floor_s` is the least time in which the budgets allow requests that take as long as these did, and
+    `ratio_to_floor` how much longer it was.
     """
     counts = {platform: row.counts for platform, row in rows.items()}
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
@@ -39,7 +43,8 @@ def build_stage_metadata(
 
 
 def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, object]:
-    """Metadata of a slot of the kickoff cadence, of all its cycles together under the same names; `rows` are the board's of the run.
+    """Metadata of a slot of the kickoff cadence, of all its cycles together under the same names; `rows` are the
+    board's of the run.
 
     Durations are sums over the cycles; a platform's status, its clock and `cycle_id` are those of the last one.
     """
@@ -101,7 +106,9 @@ def _build_numbers(
 
 
 def draw_scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
-    """What the last cycles of the same scope fetched, and how long their captures took; in grey the least that the budgets allow."""
+    """What the last cycles of the same scope fetched, and how long their captures took; in grey the least that the
+    budgets allow.
+    """
     with pipeline.connect() as conn:
         fetched, took_s, least_s = asset_trends.read_scrape_figures(conn, cycle_id)
     return draw_plots(fetched=fetched, capture_s=(took_s, least_s))

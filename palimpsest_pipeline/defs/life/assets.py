@@ -16,7 +16,9 @@ HISTORY_DEPS = [
 
 
 def _build_spec(table: str, description: str) -> dg.AssetSpec:
-    """In a group of its own: whoever backfills a day of the mart would get all kickoff dates with it, since each depends on every day."""
+    """In a group of its own: whoever backfills a day of the mart would get all kickoff dates with it, since each
+    depends on every day.
+    """
     return dg.AssetSpec(
         table.split("."),
         description=description,
@@ -56,7 +58,9 @@ def _build_spec(table: str, description: str) -> dg.AssetSpec:
     ],
 )
 def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """The life of all fixtures that kick off on a date, from one reading of their history, so that the tables speak of the same."""
+    """The life of all fixtures that kick off on a date, from one reading of their history, so that the tables speak
+    of the same.
+    """
     done = lifecycle.derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
     context.log.info(f"{done.n_fixtures} fixtures, {done.n_listings} listings; {dict(done.rows_by_table)}")
     shared = {"fixtures": done.n_fixtures, "listings": done.n_listings, "cycles_since_last": done.n_marks}

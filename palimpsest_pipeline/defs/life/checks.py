@@ -61,7 +61,9 @@ def intervals_have_no_holes(
 def prices_are_from_before_kickoff(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one before it."""
+    """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one
+    before it.
+    """
     return build_check_result(
         coverage_laws.prices_are_from_before_kickoff(_read_rows(pipeline, context.partition_key, lifecycle.OPEN_CLOSE)),
         advise_derive_again(context.partition_key),
@@ -92,8 +94,8 @@ def fixtures_have_one_life(
 def margins_contradict_nothing(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status says so, and is the reference
-    figure but for the number of winners."""
+    """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status
+    says so, and is the reference figure but for the number of winners."""
     margins = _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS)
     found = (
         law(margins)
@@ -115,7 +117,9 @@ def margins_contradict_nothing(
 def bucket_minutes_add_up(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time are ratios."""
+    """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time
+    are ratios.
+    """
     margins, curves = (
         _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS),
         _read_rows(pipeline, context.partition_key, lifecycle.CURVES),
@@ -146,8 +150,8 @@ def gap_counts_add_up(
 
 @dg.asset_check(asset=lifecycle.CURVES.split("."))
 def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every date is of PALIMPSEST_HOME_PLATFORM, and has margins of the markets that PALIMPSEST_MAIN_MARKETS names and of no others: a date takes the
-    settings over when it is derived anew."""
+    """Every date is of PALIMPSEST_HOME_PLATFORM, and has margins of the markets that PALIMPSEST_MAIN_MARKETS names and
+    of no others: a date takes the settings over when it is derived anew."""
     with pipeline.connect() as conn:
         found = lifecycle_reader.find_dates_of_other_settings(
             conn, pipeline.settings.home_platform, pipeline.main_markets

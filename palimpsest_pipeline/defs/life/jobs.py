@@ -1,4 +1,6 @@
-"""The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles changed something."""
+"""The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles
+changed something.
+"""
 
 from collections.abc import Iterator
 from datetime import date, datetime

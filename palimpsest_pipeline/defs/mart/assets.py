@@ -44,7 +44,8 @@ def _derive_product(
 ) -> RunDerivation | None:
     """Derive the product for the run's cycles for which it is due; return None when the run has no cycles.
 
-    `needs`: products of core that a cycle must have before. Every cycle is tried; then the first error of a failed one is raised.
+    `needs`: products of core that a cycle must have before. Every cycle is tried; then the first error of a failed one
+    is raised.
     """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
@@ -159,7 +160,10 @@ def mapping_coverage(
 def unmapped_market(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Markets that the vocabulary does not know, over all cycles, ranked by the matches that carry them. Every run replaces the whole of it."""
+    """Markets that the vocabulary does not know, over all cycles, ranked by the matches that carry them.
+
+    Every run replaces the whole of it.
+    """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
         return

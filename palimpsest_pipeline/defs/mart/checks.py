@@ -147,8 +147,8 @@ def tournament_rates_are_ratios(
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In cycles that came to their own end, no stage of a platform's part came to nothing; nor to less than half of what earlier full cycles fetched,
-    or, where given fixtures were asked for, of what was asked."""
+    """In cycles that came to their own end, no stage of a platform's part came to nothing; nor to less than half of
+    what earlier full cycles fetched, or, where given fixtures were asked for, of what was asked."""
     ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
     rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", ended)
     for cycle_id in ended:
@@ -165,7 +165,10 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """Of many markets some changed and some did not. None or all means that the comparison is broken, not that the market is calm."""
+    """Of many markets some changed and some did not.
+
+    None or all means that the comparison is broken, not that the market is calm.
+    """
     mend = "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report it with the cycle id"
     rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", cycle_ids)
     for cycle_id in cycle_ids:
@@ -181,7 +184,9 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
 def kickoffs_of_the_platforms_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """In a full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is misread."""
+    """In a full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is
+    misread.
+    """
     at_home = pl.col("platform") == pl.col("home_platform")
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
         speaking = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
@@ -209,7 +214,9 @@ def mapped_and_unmapped_add_up(
 
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT)
 def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In a full cycle no platform's mapped rate is below PALIMPSEST_MIN_MAPPED_RATE or well below that of the full cycle before."""
+    """In a full cycle no platform's mapped rate is below PALIMPSEST_MIN_MAPPED_RATE or well below that of the full
+    cycle before.
+    """
     mend = "See mart.unmapped_market for what is missing, most important first, and `palimpsest markets --help`"
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         rates = mapping_ledger.read_mapped_rates(conn, cycle_id)

@@ -1,4 +1,6 @@
-"""Mart: current prices of fixtures that have not begun; laws that hold on every row, and that no fixture is forgotten."""
+"""Mart: current prices of fixtures that have not begun; laws that hold on every row, and that no fixture is
+forgotten.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -45,7 +47,9 @@ def _spec(table: str, description: str, also: Sequence[str] = ()) -> dg.AssetSpe
     ],
 )
 def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """Comparisons and gaps of the fixtures that cycles bore on, from one reading of their markets; fixtures that have begun are taken out."""
+    """Comparisons and gaps of the fixtures that cycles bore on, from one reading of their markets; fixtures that
+    have begun are taken out.
+    """
     done = current_price_marts.derive_prices(pipeline)
     context.log.info(
         f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out, {done.n_flips} listings comparable or not any more;"
@@ -77,22 +81,26 @@ DERIVE_AGAIN = (
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."), blocking=True)
 def comparisons_do_not_contradict_themselves(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Comparable are prices that can be backed, the best is no worse than home, a tie is no win, ranks, differences and probabilities are what they
-    say, and nothing is from after the kickoff."""
+    """Comparable are prices that can be backed, the best is no worse than home, a tie is no win, ranks, differences and
+    probabilities are what they say, and nothing is from after the kickoff."""
     with pipeline.connect() as conn:
         return build_check_result(current_price_laws.find_violations(conn, stored.COMPARISON_TABLE), DERIVE_AGAIN)
 
 
 @dg.asset_check(asset=stored.GAP_TABLE.split("."), blocking=True)
 def gaps_agree_with_their_states(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """The type of a gap is what the states of both sides say, it is open since the later of the two, and nothing is from after the kickoff."""
+    """The type of a gap is what the states of both sides say, it is open since the later of the two, and nothing is
+    from after the kickoff.
+    """
     with pipeline.connect() as conn:
         return build_check_result(current_price_laws.find_violations(conn, stored.GAP_TABLE), DERIVE_AGAIN)
 
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."))
 def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No fixture on which a cycle bore waits longer than PALIMPSEST_FIXTURES_OVERDUE_MINUTES for what is derived of it."""
+    """No fixture on which a cycle bore waits longer than PALIMPSEST_FIXTURES_OVERDUE_MINUTES for what is derived of
+    it.
+    """
     limit_s = pipeline.settings.fixtures_overdue_minutes * 60
     with pipeline.connect() as conn:
         waiting = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}

@@ -1,6 +1,7 @@
 """The sensor that starts runs for mart products which the run of their cycle has not derived.
 
-Belongs here: when the sensor looks, and the runs that it requests. Does not belong here: finding late products (`pipeline/marts/late_marts`).
+Belongs here: when the sensor looks, and the runs that it requests. Does not belong here: finding late products
+(`pipeline/marts/late_marts`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,9 +36,11 @@ LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.na
 def late_marts(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request one run for each day with late marts, and one for all due fixtures; never twice for the same set of products.
+    """Request one run for each day with late marts, and one for all due fixtures; never twice for the same set of
+    products.
 
-    A requested run that failed is not requested again: the health check names the products that are still due, and a backfill derives them.
+    A requested run that failed is not requested again: the health check names the products that are still due, and a
+    backfill derives them.
     """
     yield from request_late_runs(pipeline, context.instance)
 

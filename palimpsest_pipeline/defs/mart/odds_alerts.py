@@ -27,7 +27,9 @@ from .checks import build_check_result
     metadata=build_table_metadata(stored.ODDS_ALERT_TABLE),
 )
 def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Episodes that traders are told of: prices that move, books that disagree, markets and listings that go; of the fixtures that cycles bore on."""
+    """Episodes that traders are told of: prices that move, books that disagree, markets and listings that go; of the
+    fixtures that cycles bore on.
+    """
     done = odds_alerts.derive_alerts(pipeline)
     context.log.info(
         f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough; {dict(done.rows_by_type)}"
@@ -47,7 +49,9 @@ def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pip
 
 DERIVE_AGAIN: Final = "The next full cycle derives all of them anew; if it stays, the derivation is wrong: please report it with the alert's id."
 LOOKED_BACK: Final = timedelta(days=1)
-"""Rows of fixtures that kicked off earlier are looked at no more: nothing writes them, but a replay of days long past."""
+"""Rows of fixtures that kicked off earlier are looked at no more: nothing writes them, but a replay of days long
+past.
+"""
 
 
 def _spec(name: str, description: str) -> dg.AssetCheckSpec:

@@ -39,13 +39,19 @@ CURSOR_VERSION: Final = 1
 FIRST_LOOK_BACK: Final = timedelta(hours=1)
 """How far back the first look goes, and one whose cursor cannot be read."""
 LOOK_OVERLAP: Final = timedelta(minutes=2)
-"""How far two looks overlap: the end of a run may be written after later ones. What was taken in once changes nothing again."""
+"""How far two looks overlap: the end of a run may be written after later ones.
+
+What was taken in once changes nothing again.
+"""
 DATABASE_SUBJECT: Final = "database"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a look leaves to the next one. `away` is the trouble that our own database cannot be reached, which it cannot keep itself."""
+    """What a look leaves to the next one.
+
+    `away` is the trouble that our own database cannot be reached, which it cannot keep itself.
+    """
 
     looked_until: datetime
     outage: Alert | None = None
@@ -162,9 +168,11 @@ def process_alerts(
     log: logging.Logger,
     now: datetime | None = None,
 ) -> tuple[str, str]:
-    """Take in what happened since `cursor`, tell what is untold. Returns what was done, in a sentence, and the next cursor.
+    """Take in what happened since `cursor`, tell what is untold. Returns what was done, in a sentence, and the next
+    cursor.
 
-    What a channel could not tell stays untold and is tried again at the next look. Without our database only its own absence is told.
+    What a channel could not tell stays untold and is tried again at the next look. Without our database only its own
+    absence is told.
     """
     now = now or datetime.now(UTC)
     before = Cursor.from_json(cursor, now)
@@ -226,7 +234,10 @@ def _read_settle_time(pipeline: Pipeline) -> timedelta:
 def _notify_channels(
     conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], now: datetime, log: logging.Logger
 ) -> tuple[int, int]:
-    """One message to each channel that has something to tell; what was told is committed channel by channel. Returns told, and left to tell."""
+    """One message to each channel that has something to tell; what was told is committed channel by channel.
+
+    Returns told, and left to tell.
+    """
     names = [channel.name for channel in to]
     n_told = n_left = 0
     for channel in to:

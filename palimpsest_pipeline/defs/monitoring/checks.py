@@ -1,4 +1,5 @@
-"""Checks of the pipeline as a whole: is what it gives new enough, does anything stand still, was anything left undone, are the tables as declared.
+"""Checks of the pipeline as a whole: is what it gives new enough, does anything stand still, was anything left undone,
+are the tables as declared.
 
 They look at now, whatever partition was run last. What cannot be looked at raises: that is no result.
 """
@@ -41,7 +42,10 @@ DERIVED_SPECS: Final[tuple[dg.AssetSpec, ...]] = tuple(
     if spec.key.path[0] in ("core", "mart")
 )
 DAILY_ASSETS: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED_SPECS if spec.partitions_def == day_partitions))
-"""Assets of core and mart by days: what can be derived again. The landing of a past day cannot be scraped again, and is no unfinished work."""
+"""Assets of core and mart by days: what can be derived again.
+
+The landing of a past day cannot be scraped again, and is no unfinished work.
+"""
 
 TABLES_BY_ASSET: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
     spec.key: tuple(table for table, columns in list_written_tables(spec).items() if "*" in columns)
@@ -90,7 +94,9 @@ FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.Asset
 def freshness_checks(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Age of each family by the instants in its own rows, judged by PALIMPSEST_STALE_AFTER_MINUTES: a backfill of the past makes nothing newer."""
+    """Age of each family by the instants in its own rows, judged by PALIMPSEST_STALE_AFTER_MINUTES: a backfill of
+    the past makes nothing newer.
+    """
     found: defaultdict[tuple[FreshnessFamily, Platform | None], list[FamilyAge]] = defaultdict(list)
     for age in measure_ages(pipeline):
         by_platform = age.family is FreshnessFamily.ODDS
@@ -163,7 +169,10 @@ def _find_state(instance: dg.DagsterInstance, name: str) -> InstigatorState | No
 
 
 def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime | None]:
-    """Since when the sensor kickoff is on, and until when it was: its last tick before it was switched off. None for what is not known."""
+    """Since when the sensor kickoff is on, and until when it was: its last tick before it was switched off.
+
+    None for what is not known.
+    """
     state = _find_state(instance, KICKOFF_SENSOR)
     if state is None or not isinstance(state.instigator_data, SensorInstigatorData):
         return None, None
@@ -177,9 +186,11 @@ def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime |
 def kickoff_slots_were_kept(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """In the last 24 hours each fixture was asked, and answered by at least one platform, at every slot that was due for it.
+    """In the last 24 hours each fixture was asked, and answered by at least one platform, at every slot that was due
+    for it.
 
-    Slots count from when the kickoff cadence was in use until it was switched off. A cadence that is on again was down meanwhile, as far as this can
+    Slots count from when the kickoff cadence was in use until it was switched off. A cadence that is on again was down
+    meanwhile, as far as this can
     tell: Dagster does not keep since when it had been off.
     """
     now = pipeline.clock.now()
@@ -220,7 +231,10 @@ def nothing_is_stuck(
 
 @dg.asset_check(asset=LANDING_ASSET)
 def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
-    """The last tick of every schedule and sensor that is on succeeded. One that fails at every tick, like the sensor that sends alerts, is silent."""
+    """The last tick of every schedule and sensor that is on succeeded.
+
+    One that fails at every tick, like the sensor that sends alerts, is silent.
+    """
     failing = describe_failing_ticks(context.instance)
     return dg.AssetCheckResult(
         passed=not failing,
@@ -236,7 +250,9 @@ def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
 def nothing_is_left_undone(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Of every landed hour all of core and mart stands, from what is landed now and in the versions of now, and no partition's last run failed."""
+    """Of every landed hour all of core and mart stands, from what is landed now and in the versions of now, and no
+    partition's last run failed.
+    """
     left = find_unfinished_work(context.instance, pipeline, DAILY_ASSETS)
     return dg.AssetCheckResult(
         passed=not left,

@@ -1,4 +1,6 @@
-"""The sensor that finds what died: runs and cycles of which nothing is heard any more, and cycles that were ended before anything was derived."""
+"""The sensor that finds what died: runs and cycles of which nothing is heard any more, and cycles that were ended
+before anything was derived.
+"""
 
 import logging
 import time
@@ -38,9 +40,11 @@ BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.C
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """Request one replay for each day that has cycles whose landed answers are not all in core and whose run is over and did not succeed.
+    """Request one replay for each day that has cycles whose landed answers are not all in core and whose run is over
+    and did not succeed.
 
-    It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same end.
+    It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same
+    end.
     """
     if run_heartbeat.list_silent_runs(context.instance, pipeline) or _list_silent_cycles(pipeline):
         # This machine may have slept, or the database been away: who lives gives a sign with its next heartbeat.
@@ -61,7 +65,8 @@ def _find_underived_days(
 ) -> dict[date, tuple[list[int], datetime]]:
     """Return the days that have such cycles: the ids of the cycles, and the instant at which the last of them ended.
 
-    A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not derive it.
+    A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not
+    derive it.
     """
     core = make_due_query(pipeline, [product for product in list_products(pipeline) if product.schema == "core"])
     first = pipeline.clock.now() - timedelta(days=pipeline.settings.landing_retention_days)

@@ -1,4 +1,5 @@
-"""What Dagster's instance knows of failures and recoveries: runs that ended, and the last result of each check. Reads only.
+"""What Dagster's instance knows of failures and recoveries: runs that ended, and the last result of each check. Reads
+only.
 
 Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles (`list_cycle_events`).
 """
@@ -57,9 +58,11 @@ UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
 def list_run_events(
     instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger
 ) -> tuple[Events, datetime | None]:
-    """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot take in all of them.
+    """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot
+    take in all of them.
 
-    A run that cannot be read is an occurrence of its own, and the others are read all the same. `by_cycle`: subjects of the checks that judge cycles.
+    A run that cannot be read is an occurrence of its own, and the others are read all the same. `by_cycle`: subjects of
+    the checks that judge cycles.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since),
@@ -98,10 +101,11 @@ def list_check_events(
     now: datetime,
     log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
-    """Yield the state of each check: of its last evaluation, and of the last one of each date that has an alert of `known`.
+    """Yield the state of each check: of its last evaluation, and of the last one of each date that has an alert of
+    `known`.
 
-    A check that was never evaluated yields nothing. One whose evaluation cannot be read is an occurrence of its own, and the others are read all the
-    same.
+    A check that was never evaluated yields nothing. One whose evaluation cannot be read is an occurrence of its own,
+    and the others are read all the same.
     """
     for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, known)):
         try:
@@ -176,7 +180,8 @@ def _build_check_event(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Oc
 def _find_partition_dates(run: dg.DagsterRun) -> str | None:
     """Return the dates of the run's partitions, parted by commas; None without partitions.
 
-    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`: only their dates have a success of today's version.
+    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`: only their dates have a success of
+    today's version.
     """
     first, last, key = (
         run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG)
@@ -217,10 +222,11 @@ def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datet
 def _list_occurrences(
     instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]
 ) -> Events:
-    """Return the occurrences of a failed run: its first failed step, or the blocking checks that stopped it, or else the error that ended the run.
+    """Return the occurrences of a failed run: its first failed step, or the blocking checks that stopped it, or else
+    the error that ended the run.
 
-    A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left out: `list_cycle_events`
-    reports them.
+    A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are
+    left out: `list_cycle_events` reports them.
     """
     failures = [
         record.event_log_entry.dagster_event
@@ -266,7 +272,8 @@ def _find_run_error(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[s
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
     entry = records[0].event_log_entry if records else None
     event = None if entry is None else entry.dagster_event
-    # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure data.
+    # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure
+    # data.
     error = None if event is None or event.event_specific_data is None else event.job_failure_data.error
     if error is not None:
         return find_innermost_error(error)

@@ -1,5 +1,5 @@
-"""What stands still: runs and cycles that should go on and of which nothing is heard, never judged by how long they have run; and schedules and
-sensors that are on and whose ticks fail."""
+"""What stands still: runs and cycles that should go on and of which nothing is heard, never judged by how long they
+have run; and schedules and sensors that are on and whose ticks fail."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -23,9 +23,11 @@ WAITING_STATUSES: Final = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_S
 
 
 def describe_stuck_runs(instance: dg.DagsterInstance, pipeline: Pipeline, now: datetime | None = None) -> list[str]:
-    """A line for each run that stands still, and what to do. `now`: by this machine's clock, like Dagster's own instants.
+    """A line for each run that stands still, and what to do. `now`: by this machine's clock, like Dagster's own
+    instants.
 
-    A run that executes is silent, or never gave a sign of life though it began long ago. Runs that wait are told of when they wait long and none
+    A run that executes is silent, or never gave a sign of life though it began long ago. Runs that wait are told of
+    when they wait long and none
     is at work: while one is, waiting is what a queue is for.
     """
     latest = (now or datetime.now(UTC)) - timedelta(minutes=pipeline.settings.stuck_after_minutes)
@@ -83,7 +85,8 @@ def describe_silent_cycles(pipeline: Pipeline) -> list[str]:
 def describe_failing_ticks(instance: dg.DagsterInstance) -> list[str]:
     """Return a line for each schedule and sensor whose last finished tick failed, and why.
 
-    Those that are switched off are left out. An instance that keeps no schedules has none. A tick under way says nothing yet: the one before counts.
+    Those that are switched off are left out. An instance that keeps no schedules has none. A tick under way says
+    nothing yet: the one before counts.
     """
     if instance.schedule_storage is None:
         return []

@@ -27,8 +27,8 @@ MAX_NAMED_HOURS: Final = 5
 class UnfinishedWork:
     """Unfinished work of an installation.
 
-    `due`: key of the hour to the reason. `refused`: key of the hour to why nothing can be derived. `failed`: key of the UTC day to the assets whose
-    last run of that day failed.
+    `due`: key of the hour to the reason. `refused`: key of the hour to why nothing can be derived. `failed`: key of the
+    UTC day to the assets whose last run of that day failed.
     """
 
     due_hours: Mapping[str, str]
@@ -68,8 +68,8 @@ def find_unfinished_work(
 ) -> UnfinishedWork:
     """Return the unfinished work of these daily assets and of all marked products.
 
-    A cycle that has just ended is left to its own run, unless that run has failed. An hour of which nothing is landed any more is left out: it cannot
-    be derived.
+    A cycle that has just ended is left to its own run, unless that run has failed. An hour of which nothing is landed
+    any more is left out: it cannot be derived.
     """
     now = pipeline.clock.now()
     landed = set(pipeline.landing.list_hours())

@@ -1,4 +1,7 @@
-"""The coverage page as an asset. The exported odds history, the other asset of its group, is kept with the upkeep of the history."""
+"""The coverage page as an asset.
+
+The exported odds history, the other asset of its group, is kept with the upkeep of the history.
+"""
 
 import dagster as dg
 
@@ -18,7 +21,9 @@ LIFE_TABLE_KEYS = [
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])
 def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The coverage page, one HTML file to be opened as it is: coverage as of the newest cycle, fixtures by tournament, trends, price movement."""
+    """The coverage page, one HTML file to be opened as it is: coverage as of the newest cycle, fixtures by
+    tournament, trends, price movement.
+    """
     written = write_page(pipeline)
     context.log.info(written.describe())
     place = {"path": dg.MetadataValue.path(written.path), "url": dg.MetadataValue.url(written.path.as_uri())}

@@ -27,7 +27,9 @@ from . import dagster_logs
     metadata=build_table_metadata("core.captures", other_tables=["core.market_changes"]),
 )
 def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Places for the odds history of the days ahead, which a cycle makes itself where they are missing; and yesterday's indexes packed."""
+    """Places for the odds history of the days ahead, which a cycle makes itself where they are missing; and
+    yesterday's indexes packed.
+    """
     now = pipeline.clock.now()
     yesterday = now.date() - timedelta(days=1)
     with pipeline.connect() as conn:
@@ -67,7 +69,9 @@ class ExportConfig(dg.Config):
 def odds_history_export(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig
 ) -> dg.MaterializeResult:
-    """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names them."""
+    """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names
+    them.
+    """
     done = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
     entry = done.entry
     told = {"found": done.export_state.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
@@ -84,7 +88,9 @@ def odds_history_export(
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"}, deps=[odds_history_export])
 def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """What leaves Postgres: days of history beyond PALIMPSEST_HISTORY_HOT_DAYS that the archive has, and the life of fixtures of long ago."""
+    """What leaves Postgres: days of history beyond PALIMPSEST_HISTORY_HOT_DAYS that the archive has, and the life of
+    fixtures of long ago.
+    """
     now = pipeline.clock.now()
     today, life_kept = now.date(), timedelta(days=pipeline.settings.fixture_life_retention_days)
     with pipeline.connect() as conn:
@@ -103,7 +109,9 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
 def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The landing's hours: after PALIMPSEST_LANDING_RETENTION_DAYS gone, when they are derived and exported; before that one file per platform."""
+    """The landing's hours: after PALIMPSEST_LANDING_RETENTION_DAYS gone, when they are derived and exported; before
+    that one file per platform.
+    """
     expired = expire_landing(pipeline)
     compacted = compact_landing(pipeline)
     left = expired.kept | {done.hour: done.left_alone for done in compacted if done.left_alone}
@@ -120,8 +128,8 @@ def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"})
 def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The logs of runs: after PALIMPSEST_RUN_RETENTION_DAYS gone, with what is known of their processes. What the state of an asset or a check is
-    read from stays."""
+    """The logs of runs: after PALIMPSEST_RUN_RETENTION_DAYS gone, with what is known of their processes. What the state
+    of an asset or a check is read from stays."""
     age = timedelta(days=pipeline.settings.run_retention_days)
     deleted = dagster_logs.delete_old_runs(context.instance, datetime.now(UTC) - age)
     with pipeline.connect() as conn:
@@ -141,7 +149,9 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     metadata=build_table_metadata("ops.storage_samples"),
 )
 def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the limit is reached."""
+    """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the
+    limit is reached.
+    """
     found = disk_usage.record_usage(pipeline)
     for cycle in found.unreadable:
         context.log.warning(f"cycle {cycle.cycle_id} of the landing is not counted: {cycle.sentence}")

@@ -1,4 +1,6 @@
-"""Checks of upkeep: there is a place for what comes, what was exported is there, what is old has gone, and it all fits."""
+"""Checks of upkeep: there is a place for what comes, what was exported is there, what is old has gone, and it all
+fits.
+"""
 
 from datetime import date, timedelta
 from typing import Final
@@ -75,7 +77,8 @@ def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckRes
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
 def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from before the first one. And of
+    """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from
+    before the first one. And of
     every day can be told whether it is to be exported: no manifest and no entry of the archive is damaged."""
     found = export_day.find_due_days(pipeline, is_ended_day)
     beyond, unreadable = found.days_without_partition, list(found.unreadable_days.values())
@@ -116,8 +119,8 @@ def _explain_delay(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> s
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
 def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every row of core.current_markets has a row of equal content in the history, and the reverse at the last instant, for all listings; of those
-    without an answer since PALIMPSEST_HISTORY_HOT_DAYS it may have no row."""
+    """Every row of core.current_markets has a row of equal content in the history, and the reverse at the last instant,
+    for all listings; of those without an answer since PALIMPSEST_HISTORY_HOT_DAYS it may have no row."""
     with pipeline.connect() as conn:
         violations = current_markets.count_violations(conn, known_since=get_day_start(_find_first_hot_day(pipeline)))
     words = (
@@ -146,8 +149,8 @@ def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) 
 
 @dg.asset_check(asset=["upkeep", "storage_report"])
 def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Tables, landing and archive together are smaller than PALIMPSEST_STORAGE_LIMIT_GB; from 80 % of it on there is a warning. So there is when
-    nothing was measured yet, two days after the first cycle."""
+    """Tables, landing and archive together are smaller than PALIMPSEST_STORAGE_LIMIT_GB; from 80 % of it on there is a
+    warning. So there is when nothing was measured yet, two days after the first cycle."""
     with pipeline.connect() as conn:
         total, first_cycle_at = table_sizes.read_latest_total(conn), data_freshness.read_first_cycle_start(conn)
     limit = pipeline.settings.storage_limit_gb * 10**9

@@ -1,9 +1,9 @@
 """What Dagster's own storage keeps for ever, and what of it nobody needs: the logs of runs that have long been over.
 
-Belongs here: which rows nothing rests on, and their deletion. Does not: ticks, whose age is limited in `dagster.yaml`. What stays: what the state of
-an asset or a check is read from (materializations, observations, the last evaluation of each check and partition, plans that came to nothing, which
-make a partition count as failed), and all of runs and backfills that are not over. Dagster's own deletion of a run would take its materializations
-along.
+Belongs here: which rows nothing rests on, and their deletion. Does not: ticks, whose age is limited in `dagster.yaml`.
+What stays: what the state of an asset or a check is read from (materializations, observations, the last evaluation of
+each check and partition, plans that came to nothing, which make a partition count as failed), and all of runs and
+backfills that are not over. Dagster's own deletion of a run would take its materializations along.
 """
 
 from collections.abc import Iterator
@@ -43,7 +43,9 @@ check_table = AssetCheckExecutionsTable
 
 @dataclass(frozen=True, slots=True)
 class DeletedRows:
-    """How much was deleted: rows of the log, of evaluations of checks that newer ones replace, and runs of which nothing else was left."""
+    """How much was deleted: rows of the log, of evaluations of checks that newer ones replace, and runs of which
+    nothing else was left.
+    """
 
     n_events: int
     n_check_evaluations: int
@@ -51,9 +53,11 @@ class DeletedRows:
 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRows | None:
-    """Delete what nothing rests on of runs that were over before the instant `before`. Batch by batch: what was deleted stays deleted.
+    """Delete what nothing rests on of runs that were over before the instant `before`. Batch by batch: what was deleted
+    stays deleted.
 
-    None, and nothing deleted, where Dagster's storage is no Postgres: runs and their log are in databases of their own there.
+    None, and nothing deleted, where Dagster's storage is no Postgres: runs and their log are in databases of their own
+    there.
     """
     old = _select_old_runs(before)
     with _connect_to_log(instance) as conn:
@@ -70,7 +74,9 @@ def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRo
 
 @contextmanager
 def _connect_to_log(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
-    """A connection to the database of the log, in which Dagster keeps its runs too; every statement is a transaction of its own."""
+    """A connection to the database of the log, in which Dagster keeps its runs too; every statement is a transaction
+    of its own.
+    """
     with instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
         yield conn
 

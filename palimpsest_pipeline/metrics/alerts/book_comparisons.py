@@ -1,8 +1,9 @@
-"""Home's prices against those of competitors at the same time: moves in opposite directions, and prices far from what all others ask.
+"""Home's prices against those of competitors at the same time: moves in opposite directions, and prices far from what
+all others ask.
 
-Two books are compared at looks at which the last answers of both are near each other in time. When they are not, nothing is known, and what was
-known before still holds; when one has dropped the match, there is nothing to compare. Markets of open outcomes (players) are left out: what one
-book calls an outcome is not what the other does.
+Two books are compared at looks at which the last answers of both are near each other in time. When they are not,
+nothing is known, and what was known before still holds; when one has dropped the match, there is nothing to compare.
+Markets of open outcomes (players) are left out: what one book calls an outcome is not what the other does.
 
 Belongs here: comparisons over time and their sizes. Does not: thresholds in time (`episodes`).
 """
@@ -27,10 +28,12 @@ ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 def find_disagreements(
     timeline: PriceTimeline, moved: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
 ) -> pl.DataFrame:
-    """Outcomes of one market on home and a competitor whenever their moves may be others: unit (of the pair), part (the ordinal), at, size, FIGURES
-    of home (`price_moves.compute_moves`), those of the competitor as `other_...`, and home_unit and other_unit.
+    """Outcomes of one market on home and a competitor whenever their moves may be others: unit (of the pair), part (the
+    ordinal), at, size, FIGURES of home (`price_moves.compute_moves`), those of the competitor as `other_...`, and
+    home_unit and other_unit.
 
-    The size is twice the smaller of both shifts where they are opposite, else 0: it reaches a threshold when each of them reaches half of it.
+    The size is twice the smaller of both shifts where they are opposite, else 0: it reaches a threshold when each of
+    them reaches half of it.
     A side that cannot be backed does not disagree: nought. Where a change is not known there is no row.
     """
     pairs = _pair_units(timeline, anchored_listings).with_row_index("pair")
@@ -85,8 +88,10 @@ def find_disagreements(
 def find_outliers(
     timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_skew: timedelta, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Outcomes of home's markets in which one may be `least` off, whenever its distance may be another: unit, part (the ordinal), at, size, and
-    FIGURES: the baseline is the median of at least two comparable competitors' prices. Looks from `watch_from` of `anchored` on.
+    """Outcomes of home's markets in which one may be `least` off, whenever its distance may be another: unit, part (the
+    ordinal), at, size, and
+    FIGURES: the baseline is the median of at least two comparable competitors' prices. Looks from `watch_from` of
+    `anchored` on.
 
     Nought where home has no price, or fewer than two competitors that can be looked at have one.
     """
@@ -143,7 +148,10 @@ def find_outliers(
 
 
 def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame:
-    """The same market on home and on a competitor: unit, listing_id, other_unit, other_listing_id. Not of open outcomes."""
+    """The same market on home and on a competitor: unit, listing_id, other_unit, other_listing_id.
+
+    Not of open outcomes.
+    """
     is_open = timeline.lines.filter(pl.col("outcome") != "").select("unit").unique()
     units = timeline.units.join(is_open, on="unit", how="anti").join(
         anchored.select("listing_id", "sr_id", "is_home"), on="listing_id"
@@ -157,8 +165,10 @@ def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame
 
 
 def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timedelta) -> pl.DataFrame:
-    """Pairs of listings at every look at any of those that are compared with the same home listing: listing_id, other_listing_id, at, whether either
-    was `gone` by its last look (`other_gone`), and whether they are `comparable`: neither is, and their answers are near each other."""
+    """Pairs of listings at every look at any of those that are compared with the same home listing: listing_id,
+    other_listing_id, at, whether either
+    was `gone` by its last look (`other_gone`), and whether they are `comparable`: neither is, and their answers are
+    near each other."""
     listed = pairs.select("listing_id", "other_listing_id").unique()
     both = pl.concat(
         [listed.select("listing_id", of="listing_id"), listed.select("listing_id", of="other_listing_id")]
@@ -183,7 +193,8 @@ def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timed
 
 
 def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
-    """Looks that tell whether home is far from the others: those with two comparable ones, and those by which there are no two any more.
+    """Looks that tell whether home is far from the others: those with two comparable ones, and those by which there are
+    no two any more.
 
     listing_id, at, gone (home is), who (is comparable, in one text); sorted."""
     unknown = ~pl.col("gone") & ~pl.col("other_gone") & ~pl.col("comparable")
@@ -201,7 +212,9 @@ def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
 def _select_far_parts(
     home_prices: pl.DataFrame, competitor_prices: pl.DataFrame, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """unit and part of all outcomes of home's units of which one may be so far from a median of the others' prices, whatever stood when."""
+    """unit and part of all outcomes of home's units of which one may be so far from a median of the others' prices,
+    whatever stood when.
+    """
     ends = {"low": pl.col("odds_milli").min(), "high": pl.col("odds_milli").max()}
     both = (
         home_prices.group_by("unit", "part")

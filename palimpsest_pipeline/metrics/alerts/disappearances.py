@@ -1,7 +1,7 @@
 """Markets that were offered and went, came back, and listings that were dropped, before kickoff. Frames in, frames out.
 
-Only good looks say that something is gone: an answer that lacks the market, a complete discovery that lacks the listing. What could not be looked at
-is not gone.
+Only good looks say that something is gone: an answer that lacks the market, a complete discovery that lacks the
+listing. What could not be looked at is not gone.
 
 Belongs here: when these begin and end. Does not: prices (`price_moves`), rows of alerts (`odds_alerts`).
 """
@@ -19,10 +19,11 @@ SPAN_COLUMNS: Final = ("opened_at", "closed_at")
 
 
 def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Markets that were offered and that an answer lacked: unit, opened_at, closed_at (the answer that offers it again; null: none does).
+    """Markets that were offered and that an answer lacked: unit, opened_at, closed_at (the answer that offers it again;
+    null: none does).
 
-    One that was seen held off before it went was offered all the same, and one that comes back held off is not back yet. Those that went before
-    `watch_from` of `anchored` are left out.
+    One that was seen held off before it went was offered all the same, and one that comes back held off is not back
+    yet. Those that went before `watch_from` of `anchored` are left out.
     """
     counted = {"listed": pl.lit(1), "offered": (pl.col("state") == MarketState.OFFERED.value).cast(pl.Int32)}
     begins = timeline.rows.select("unit", "at", **counted)
@@ -49,8 +50,8 @@ def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame
 
 
 def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: timedelta) -> pl.DataFrame:
-    """Markets that are offered again (`gone`: `find_disappearances`): unit, opened_at, closed_at: the first look at the listing a window later, or the answer
-    with which it went again if that was before; null: neither has come."""
+    """Markets that are offered again (`gone`: `find_disappearances`): unit, opened_at, closed_at: the first look at the
+    listing a window later, or the answer with which it went again if that was before; null: neither has come."""
     back = disappearances.filter(pl.col("closed_at").is_not_null()).select("unit", opened_at="closed_at")
     again = disappearances.select("unit", again_at="opened_at").sort("again_at")
     moments = timeline.moments.select("listing_id", later_at="at").sort("later_at")
@@ -71,9 +72,11 @@ def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: 
 
 
 def find_drops(sightings: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Listings that a complete discovery lacks after they were seen: listing_id, opened_at, closed_at (the look that shows them again; null: none).
+    """Listings that a complete discovery lacks after they were seen: listing_id, opened_at, closed_at (the look that
+    shows them again; null: none).
 
-    `seen`: listing_id, at, here (null: the look does not tell). Those dropped before `watch_from` of `anchored` are left out.
+    `seen`: listing_id, at, here (null: the look does not tell). Those dropped before `watch_from` of `anchored` are
+    left out.
     """
     listed = anchored_listings.select("listing_id", "watch_from")
     return (
@@ -85,7 +88,10 @@ def find_drops(sightings: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.D
 
 
 def _find_absences(presence: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Stretches in which something that was here is not: key, opened_at, closed_at. `told`: key, at, here (null: it stays as it was)."""
+    """Stretches in which something that was here is not: key, opened_at, closed_at.
+
+    `told`: key, at, here (null: it stays as it was).
+    """
     known = presence.filter(pl.col("here").is_not_null()).sort(key, "at")
     turned = pl.col("here") != pl.col("here").shift().over(key)
     turns = known.filter(turned).select(key, "here", opened_at="at", closed_at=pl.col("at").shift(-1).over(key))

@@ -1,7 +1,9 @@
-"""Episodes with hysteresis: from where something passes a threshold until all of it has calmed down. Frames in, frames out.
+"""Episodes with hysteresis: from where something passes a threshold until all of it has calmed down. Frames in, frames
+out.
 
-A unit has parts; each part has a size that holds from the instant at which it is given until the next one. An episode of the unit begins when a part
-reaches `low`, and ends when none is as large as `calm` x `low` any more. So a size that swings round the threshold makes one episode.
+A unit has parts; each part has a size that holds from the instant at which it is given until the next one. An episode
+of the unit begins when a part reaches `low`, and ends when none is as large as `calm` x `low` any more. So a size that
+swings round the threshold makes one episode.
 """
 
 from typing import Final
@@ -13,11 +15,12 @@ SIZE_DECIMALS: Final = 9
 
 
 def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl.DataFrame:
-    """One row per episode, by unit and time: unit, opened_at, closed_at (null: not over), opened_by and open_size (the part that was largest when it
-    opened), peak_part, peak_at and peak_size (the part that was largest while it lasted, when it first was).
+    """One row per episode, by unit and time: unit, opened_at, closed_at (null: not over), opened_by and open_size (the
+    part that was largest when it opened), peak_part, peak_at and peak_size (the part that was largest while it lasted,
+    when it first was).
 
-    `sizes`: unit, part, at, size (never null; 0 where there is nothing to measure). A part of which nothing is known keeps its last size: leave it
-    out. Rows in any order, one per part and instant.
+    `sizes`: unit, part, at, size (never null; 0 where there is nothing to measure). A part of which nothing is known
+    keeps its last size: leave it out. Rows in any order, one per part and instant.
     """
     least = round(calm_share * min_size, SIZE_DECIMALS)
     steps = sizes.with_columns(pl.col("size").round(SIZE_DECIMALS)).with_columns(

@@ -1,4 +1,5 @@
-"""Laws of alerts to traders. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), and an empty frame when lawful.
+"""Laws of alerts to traders. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), and an empty frame when
+lawful.
 
 They take rows as written, and know nothing of how these were computed.
 """
@@ -49,7 +50,8 @@ def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
 def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, float]) -> pl.DataFrame:
     """odds_alert: of prices the peak is as large as its severity says, no larger, and what its prices make.
 
-    An episode opens with a change of the odds above the lowest level: they change by more than their implied probability does.
+    An episode opens with a change of the odds above the lowest level: they change by more than their implied
+    probability does.
     """
     half = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(0.5).otherwise(1.0)
     # 1 / now - 1 / then is (1 - now / then) / now.

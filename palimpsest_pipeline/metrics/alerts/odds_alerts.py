@@ -1,7 +1,8 @@
-"""What traders are told of: episodes in the life of fixtures before kickoff, one row each. Frames in, frames out; shapes in `lifecycle_frames`.
+"""What traders are told of: episodes in the life of fixtures before kickoff, one row each. Frames in, frames out;
+shapes in `lifecycle_frames`.
 
-Belongs here: the rows, put together from what `price_moves`, `book_comparisons` and `disappearances` find; severities and ids. Does not: those, when
-an episode begins and ends (`episodes`), who has seen an alert (`storage`).
+Belongs here: the rows, put together from what `price_moves`, `book_comparisons` and `disappearances` find; severities
+and ids. Does not: those, when an episode begins and ends (`episodes`), who has seen an alert (`storage`).
 """
 
 from collections.abc import Sequence
@@ -66,7 +67,9 @@ class OddsAlertRules:
     """When something is worth telling. Shares of 1."""
 
     levels: tuple[float, float, float]
-    """Changes of the implied probability (1 / odds) that are low, medium, high; from the first on there is an episode."""
+    """Changes of the implied probability (1 / odds) that are low, medium, high; from the first on there is an
+    episode.
+    """
     calm_share: float
     """It is over when no change is as large as this share of the first level."""
     window: timedelta
@@ -103,9 +106,9 @@ def find_odds_alerts(
 ) -> pl.DataFrame:
     """One row per episode, columns `ODDS_ALERTS_SCHEMA`, sorted by kickoff, opened_at and id.
 
-    Frames as in `lifecycle_frames`: all listings of a fixture together. `as_of`: kickoffs until then have happened; what is open then is over.
-    Nothing that was
-    seen earlier than the UTC day on which `Rules.lookback` begins counts, so a caller may leave it out. `suspects`: fixtures whose listings may not
+    Frames as in `lifecycle_frames`: all listings of a fixture together. `as_of`: kickoffs until then have happened;
+    what is open then is over. Nothing that was seen earlier than the UTC day on which `Rules.lookback` begins counts,
+    so a caller may leave it out. `suspects`: fixtures whose listings may not
     offer the same bets: prices of different books are not compared.
 
     Raises ValueError like `standing` and `add_kickoff`, and when `outcomes` lacks the name of one that is told of.
@@ -210,7 +213,9 @@ def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlertRules) -> pl.DataFrame:
-    """Episodes of these sizes with the figures of their peak, `part` (the one at the peak), the change they opened with, and their severity."""
+    """Episodes of these sizes with the figures of their peak, `part` (the one at the peak), the change they opened
+    with, and their severity.
+    """
     found = find_episodes(sizes.select("unit", "part", "at", "size"), rules.levels[0], rules.calm_share)
     on, opening = ["unit", "part", "at"], {"part": "opened_by", "at": "opened_at", "change": "change_rel"}
     return (
@@ -232,7 +237,9 @@ def _choose_severity(size: pl.Expr, rules: OddsAlertRules) -> pl.Expr:
 
 
 def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str) -> pl.DataFrame:
-    """`found`, whose part is an ordinal, with the `place` of it in `unit`, a market of enumerated outcomes: one line."""
+    """`found`, whose part is an ordinal, with the `place` of it in `unit`, a market of enumerated outcomes: one
+    line.
+    """
     lines = timeline.lines.select(pl.col("unit").alias(unit), "line")
     return (
         episodes.join(lines, on=unit, how="left")

@@ -1,11 +1,14 @@
 """How far prices are from what they were a window earlier. Frames in, frames out.
 
-A change is judged by the implied probability (1 / odds): from 2.00 to 2.20 that falls by 0.045, from 100 to 235 by 0.006, and nobody acts on it.
+A change is judged by the implied probability (1 / odds): from 2.00 to 2.20 that falls by 0.045, from 100 to 235 by
+0.006, and nobody acts on it.
 
-That changes only when the price does, when it did a window ago, and when what was known a window ago begins or ends. So it is worked out at the
-first look at or after each of those and at no other; and of markets in which no price was ever far from another it is not worked out at all.
+That changes only when the price does, when it did a window ago, and when what was known a window ago begins or ends. So
+it is worked out at the first look at or after each of those and at no other; and of markets in which no price was ever
+far from another it is not worked out at all.
 
-Belongs here: changes over the window. Does not: prices of other books (`book_comparisons`), thresholds in time (`episodes`).
+Belongs here: changes over the window. Does not: prices of other books (`book_comparisons`), thresholds in time
+(`episodes`).
 """
 
 from datetime import timedelta
@@ -27,8 +30,10 @@ def compute_moves(
 ) -> pl.DataFrame:
     """Return how outcomes changed over `window`, for all outcomes of units in which one may have shifted by `least`.
 
-    One row per outcome and look, from `watch_from` of `anchored` on, at which the change may differ from the one before: unit, place, at, odds_milli
-    (null: cannot be backed), baseline_milli (null: not known, or none), change and shift (`compute_probability_shift`; null when either price is null).
+    One row per outcome and look, from `watch_from` of `anchored` on, at which the change may differ from the one
+    before: unit, place, at, odds_milli
+    (null: cannot be backed), baseline_milli (null: not known, or none), change and shift (`compute_probability_shift`;
+    null when either price is null).
 
     A discovery that lacks the listing is a look at which nothing can be backed.
     """
@@ -81,7 +86,9 @@ def compute_moves(
 
 
 def compute_probability_shift(max_odds: float) -> pl.Expr:
-    """Return the change of the implied probability from `baseline_milli` to `odds_milli`: null without one of them, 0 if both exceed `max_odds`."""
+    """Return the change of the implied probability from `baseline_milli` to `odds_milli`: null without one of them,
+    0 if both exceed `max_odds`.
+    """
     now, then = pl.col("odds_milli"), pl.col("baseline_milli")
     shift = (EVENS_MILLI / now - EVENS_MILLI / then).round(SIZE_DECIMALS)
     is_judged = (now <= max_odds * EVENS_MILLI) | (then <= max_odds * EVENS_MILLI)
@@ -89,7 +96,9 @@ def compute_probability_shift(max_odds: float) -> pl.Expr:
 
 
 def compute_sizes(moves: pl.DataFrame) -> pl.DataFrame:
-    """`compute_moves` as sizes for `episodes`: nought where nothing can be backed, none where the change is not known."""
+    """`compute_moves` as sizes for `episodes`: nought where nothing can be backed, none where the change is not
+    known.
+    """
     gone = pl.col("odds_milli").is_null()
     known = moves.filter(gone | pl.col("change").is_not_null())
     return known.select("unit", "at", part="place", size=pl.when(gone).then(0.0).otherwise(pl.col("shift").abs()))
@@ -102,7 +111,9 @@ def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """`breaks` with `at` moved to the first moment from then on, and that moment's columns; without those after the last one, and those at null."""
+    """`breaks` with `at` moved to the first moment from then on, and that moment's columns; without those after the
+    last one, and those at null.
+    """
     return (
         breaks.filter(pl.col("at").is_not_null())
         .rename({"at": "broke_at"})
@@ -122,7 +133,9 @@ def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list
 
 
 def _select_moving_places(prices: pl.DataFrame, min_shift: float, max_odds: float) -> pl.DataFrame:
-    """Return place and unit of all outcomes of units in which one may have shifted by `least`, and was not above `max_odds` at one instant."""
+    """Return place and unit of all outcomes of units in which one may have shifted by `least`, and was not above
+    `max_odds` at one instant.
+    """
     low, high = pl.col("odds_milli").min(), pl.col("odds_milli").max()
     far = (EVENS_MILLI / low - EVENS_MILLI / high >= min_shift - ROUNDING_TOLERANCE) & (low <= max_odds * EVENS_MILLI)
     places = prices.group_by("place", "unit").agg(far=far)

@@ -1,9 +1,12 @@
-"""Prices as they stood on listings over time, for whoever asks what a price was at an instant. Frames in, frames out; shapes in `lifecycle_frames`.
+"""Prices as they stood on listings over time, for whoever asks what a price was at an instant. Frames in, frames out;
+shapes in `lifecycle_frames`.
 
-A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands from the answer that shows it
-until an answer shows another, holds it off or lacks it; the first answer of a UTC day names every market, so what it does not name is gone.
+A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands
+from the answer that shows it until an answer shows another, holds it off or lacks it; the first answer of a UTC day
+names every market, so what it does not name is gone.
 
-Belongs here: lines, the rows and prices that stood on them, when listings were looked at. Does not: what a change of a price means.
+Belongs here: lines, the rows and prices that stood on them, when listings were looked at. Does not: what a change of a
+price means.
 """
 
 from dataclasses import dataclass
@@ -25,11 +28,15 @@ _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 
 @dataclass(frozen=True, slots=True)
 class PriceTimeline:
-    """What answers said, numbered: a unit is a market on a listing, a line one of its rows in the history, a place an outcome on a line.
+    """What answers said, numbered: a unit is a market on a listing, a line one of its rows in the history, a place an
+    outcome on a line.
 
-    `units`: unit, listing_id, market_key, specifier. `lines`: line, unit, outcome. `rows`: line, unit, at, until, state of all but withdrawn rows.
-    `prices`: place, unit, at, until, odds_milli. `until` is the answer that no longer said so, null where the last answer before kickoff still does.
-    `moments`: listing_id, at, answered, of answers and of discoveries that lack the listing. `known`: listing_id, at, until, when an answer held.
+    `units`: unit, listing_id, market_key, specifier. `lines`: line, unit, outcome. `rows`: line, unit, at, until, state
+    of all but withdrawn rows.
+    `prices`: place, unit, at, until, odds_milli. `until` is the answer that no longer said so, null where the last
+    answer before kickoff still does.
+    `moments`: listing_id, at, answered, of answers and of discoveries that lack the listing. `known`: listing_id, at,
+    until, when an answer held.
     """
 
     units: pl.DataFrame
@@ -40,7 +47,10 @@ class PriceTimeline:
     known_spans: pl.DataFrame
 
     def add_outcome_keys(self, places: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-        """`places` with the `outcome_key` of each. Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks one."""
+        """`places` with the `outcome_key` of each.
+
+        Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks one.
+        """
         names = outcomes.select(pl.col("ordinal").alias("nth"), "outcome_key", market="market_key").unique()
         markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select(
             "line", "market", "outcome"
@@ -66,7 +76,8 @@ class PriceTimeline:
 def build_price_timeline(
     looks: pl.DataFrame, changes: pl.DataFrame, anchored_listings: pl.DataFrame, silence_limit: timedelta
 ) -> PriceTimeline:
-    """What stood on the listings of `anchored` (`add_kickoff`, and `since`: the begin of a UTC day, before which nothing counts) before kickoff.
+    """What stood on the listings of `anchored` (`add_kickoff`, and `since`: the begin of a UTC day, before which
+    nothing counts) before kickoff.
 
     Raises ValueError on a limit that is not positive, and when a change has no answer among the looks.
     """
@@ -152,7 +163,10 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
-    """When the last answer of a listing held: no look since that got none, no discovery that lacks it, no silence. That it is listed is no news."""
+    """When the last answer of a listing held: no look since that got none, no discovery that lacks it, no silence.
+
+    That it is listed is no news.
+    """
     telling = looks.filter(pl.col("look") != LookResult.LISTED.value)
     answered = pl.col("look") == LookResult.ANSWERED.value
     next_at = pl.col("at").shift(-1).over("listing_id")
@@ -167,7 +181,9 @@ def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataF
 
 
 def find_price_at(queries: pl.DataFrame, prices: pl.DataFrame, instant: str) -> pl.DataFrame:
-    """`asked` (place, and an instant in the column of that name) with `odds_milli`: the price that stood then; null when none did. Any order."""
+    """`asked` (place, and an instant in the column of that name) with `odds_milli`: the price that stood then; null
+    when none did. Any order.
+    """
     return (
         queries.sort(instant)
         .join_asof(

@@ -1,7 +1,8 @@
-"""Laws that derived rows obey whatever the platforms say. Each returns its violations, one sentence a row, and an empty frame when lawful.
+"""Laws that derived rows obey whatever the platforms say. Each returns its violations, one sentence a row, and an empty
+frame when lawful.
 
-They take the frames as written, of one cycle or several (told apart by `cycle_id` where it is there, and `as_of`), and know nothing of how these
-were computed.
+They take the frames as written, of one cycle or several (told apart by `cycle_id` where it is there, and `as_of`), and
+know nothing of how these were computed.
 """
 
 from typing import Final
@@ -41,7 +42,9 @@ CLOCK_MIN_FIXTURES: Final = 5
 
 
 def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
-    """match_rate_platform: matched, home-only, competitor-only and undetermined fixtures are together the union, in every row."""
+    """match_rate_platform: matched, home-only, competitor-only and undetermined fixtures are together the union, in
+    every row.
+    """
     parts = pl.sum_horizontal("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
     sentence = pl.format(
         "{} matched + {} home-only + {} competitor-only + {} undetermined fixtures are not the union of {}",
@@ -90,7 +93,9 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
 
 
 def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Each count of coverage_tournament, summed over tournaments, is that of match_rate_platform: competitors with theirs, `any` with `all`."""
+    """Each count of coverage_tournament, summed over tournaments, is that of match_rate_platform: competitors with
+    theirs, `any` with `all`.
+    """
     key = [*_select_cycle_columns(by_tournament, rates), "include_started", "platform"]
     mine = by_tournament.group_by(key).agg(
         pl.col(name).sum().alias(f"{name}_summed") for name in _RATE_COLUMNS_BY_COUNT
@@ -138,7 +143,9 @@ def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
-    """coverage_fixture: listed somewhere; matched exactly when home and a competitor list it; home-only and competitor-only agree with the list."""
+    """coverage_fixture: listed somewhere; matched exactly when home and a competitor list it; home-only and
+    competitor-only agree with the list.
+    """
     at_home = pl.col("platforms").list.contains(pl.col("home_platform"))
     listed, competitors = pl.col("platforms").list.len(), pl.col("n_competitors")
     of_class = pl.col("fixture_class")
@@ -161,7 +168,9 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
 
 
 def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
-    """match_rate_platform counts every match listing of the universe, identified or not (`rates`: of that universe alone)."""
+    """match_rate_platform counts every match listing of the universe, identified or not (`rates`: of that universe
+    alone).
+    """
     counted = universe.listings.group_by("platform").agg(pl.len().alias("n_given"))
     both = (
         rates.filter(pl.col("include_started"), pl.col("platform") != ALL_PLATFORMS)
@@ -178,7 +187,8 @@ def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.Da
 
 
 def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
-    """Kickoffs of a platform's listings and home's on shared fixtures: the median difference is nought, else somebody's time zone is misread.
+    """Kickoffs of a platform's listings and home's on shared fixtures: the median difference is nought, else somebody's
+    time zone is misread.
 
     `shifts`: home_platform, platform, kickoff_at, home_kickoff; one row per platform and shared fixture.
     """
@@ -200,9 +210,11 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
 def match_rates_are_usual(
     rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3
 ) -> pl.DataFrame:
-    """Match rates of one cycle are no further from the median of earlier cycles than `tolerance`, up or down (platform, completeness, match_rate).
+    """Match rates of one cycle are no further from the median of earlier cycles than `tolerance`, up or down (platform,
+    completeness, match_rate).
 
-    Only complete discoveries are compared: what an incomplete one does to a rate is said elsewhere. Fewer than `min_earlier` say nothing.
+    Only complete discoveries are compared: what an incomplete one does to a rate is said elsewhere. Fewer than
+    `min_earlier` say nothing.
     """
     known = pl.col("completeness") == "complete", pl.col("match_rate").is_not_null()
     medians = (
@@ -227,9 +239,11 @@ UNANSWERED_LAW: Final = "captures are answered"
 
 
 def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
-    """run_quality: no stage failed, none fetched less than `1 - max_drop` of the trailing median, nor a capture of what it asked for.
+    """run_quality: no stage failed, none fetched less than `1 - max_drop` of the trailing median, nor a capture of what
+    it asked for.
 
-    A capture that is complete has every listing answered, or said to be gone: then nothing is missing however few there are.
+    A capture that is complete has every listing answered, or said to be gone: then nothing is missing however few there
+    are.
     """
     failed = quality.filter(pl.col("completeness") == "failed")
     dropped = quality.filter(pl.col("completeness") != "failed", pl.col("drop_vs_median") > max_drop)
@@ -261,7 +275,10 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
 
 
 def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl.DataFrame:
-    """run_quality: of many markets, some change and some do not. None or all means the comparison is broken, not the market calm or wild."""
+    """run_quality: of many markets, some change and some do not.
+
+    None or all means the comparison is broken, not the market calm or wild.
+    """
     compared = pl.col("changed") + pl.col("confirmed")
     wrong = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
     sentence = pl.format("{} markets changed and {} did not", "changed", "confirmed")
@@ -269,7 +286,9 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
-    """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the ledger (core.unmapped_markets)."""
+    """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the
+    ledger (core.unmapped_markets).
+    """
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
     wrong = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
     lost = build_violations(
@@ -296,7 +315,9 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
 
 
 def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
-    """Mapped rates of two full cycles (cycle_id, platform, mapped_rate): in the last one none is below `least`, none fell by more than `max_drop`."""
+    """Mapped rates of two full cycles (cycle_id, platform, mapped_rate): in the last one none is below `least`, none
+    fell by more than `max_drop`.
+    """
     last = rates.filter(pl.col("cycle_id") == pl.col("cycle_id").max())
     before = rates.filter(pl.col("cycle_id") != pl.col("cycle_id").max()).select("platform", was="mapped_rate")
     low = last.filter(pl.col("mapped_rate") < min_rate)
@@ -321,7 +342,9 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
 
 
 def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
-    """open_close: nothing that was seen at kickoff or later is an opening or closing price, and while kickoff is to come nothing is a closing one."""
+    """open_close: nothing that was seen at kickoff or later is an opening or closing price, and while kickoff is to
+    come nothing is a closing one.
+    """
     seen = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
     to_come = pl.col("effective_kickoff") > pl.col("as_of")
     closed = pl.col("close_quality").is_not_null() | pl.col("close_odds").is_not_null()
@@ -336,7 +359,9 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
 
 
 def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
-    """availability_interval: of one market on one platform, each interval lasts and ends before the next one begins; only the last is open."""
+    """availability_interval: of one market on one platform, each interval lasts and ends before the next one begins;
+    only the last is open.
+    """
     begin, end, following = pl.col("valid_from"), pl.col("valid_to"), pl.col("next_from")
     rows = _add_next_start(intervals)
     backwards = rows.filter(end <= begin)
@@ -361,7 +386,9 @@ def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
 
 
 def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
-    """availability_interval: of one market on one platform, the next interval begins where one ends, and the last one has no end."""
+    """availability_interval: of one market on one platform, the next interval begins where one ends, and the last
+    one has no end.
+    """
     rows = _add_next_start(intervals)
     end, following = pl.col("valid_to"), pl.col("next_from")
     holes = rows.filter(end < following)
@@ -397,9 +424,8 @@ def _describe_market() -> pl.Expr:
 def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     """Rows as violations of a law: about what, and what is wrong with it."""
     found = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
-    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said")).cast(
-        VIOLATIONS_SCHEMA
-    )  # type: ignore[arg-type]
+    violations = found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))
+    return violations.cast(VIOLATIONS_SCHEMA)  # type: ignore[arg-type]
 
 
 def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:

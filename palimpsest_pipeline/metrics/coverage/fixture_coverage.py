@@ -1,4 +1,7 @@
-"""Coverage per fixture and per tournament. What is listed, missing or unknown is decided in `universe`; here it is only named and counted."""
+"""Coverage per fixture and per tournament.
+
+What is listed, missing or unknown is decided in `universe`; here it is only named and counted.
+"""
 
 from typing import Final
 
@@ -59,7 +62,8 @@ PAIR_COUNT_COLUMNS: Final = ("n_home", "n_platform", "n_matched", "n_home_only",
 
 
 def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
-    """One row per fixture, started or not (columns `COVERAGE_FIXTURE_SCHEMA`), sorted by SportRadar id. The caller adds cycle, mapping version and clock.
+    """One row per fixture, started or not (columns `COVERAGE_FIXTURE_SCHEMA`), sorted by SportRadar id. The caller adds
+    cycle, mapping version and clock.
 
     `stale_since` is the oldest earlier discovery that any platform's part rests on, null when none does.
     """
@@ -81,9 +85,11 @@ def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
-    """One row per tournament, competitor (and `any`) and universe (columns `COVERAGE_TOURNAMENT_SCHEMA`), sorted by these.
+    """One row per tournament, competitor (and `any`) and universe (columns `COVERAGE_TOURNAMENT_SCHEMA`), sorted by
+    these.
 
-    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, be it empty.
+    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, be it
+    empty.
     """
     key = ["include_started", "tournament_key", "platform"]
     pairs = repeat_per_universe(universe.pairs)
@@ -135,7 +141,9 @@ def count_pairs() -> tuple[pl.Expr, ...]:
 
 
 def count_unidentified(universe: CoverageUniverse) -> pl.DataFrame:
-    """`include_started, tournament_key, platform, n_unidentified`: listings without a fixture; `any` has all platforms'."""
+    """`include_started, tournament_key, platform, n_unidentified`: listings without a fixture; `any` has all
+    platforms'.
+    """
     lost = repeat_per_universe(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select(
         "include_started", "tournament_key", "platform"
     )

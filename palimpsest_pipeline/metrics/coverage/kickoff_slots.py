@@ -28,7 +28,10 @@ LOST_STRETCHES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_asked": pl.UInt32(),
     "silent": pl.List(pl.String()),
 }
-"""Lost slots of one fixture that follow each other. `n_asked`: how many were asked in vain; `silent`: platforms that did not answer."""
+"""Lost slots of one fixture that follow each other.
+
+`n_asked`: how many were asked in vain; `silent`: platforms that did not answer.
+"""
 OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "first_slot_at": INSTANT,
     "last_slot_at": INSTANT,
@@ -41,13 +44,14 @@ MINUTE: Final = pl.duration(minutes=1)
 def list_due_slots(
     known_kickoffs: pl.DataFrame, asked_slots: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime
 ) -> pl.DataFrame:
-    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`: `SLOTS_SCHEMA`.
+    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`:
+    `SLOTS_SCHEMA`.
 
     It was kept when it was asked and at least one platform answered.
 
-    `tiers`: minutes before kickoff, to every how many minutes from then on. A slot counts when it was due by what was known at the begin of its
-    minute, and still was by what was known at the minute's end: so what was first seen too late is not expected, nor what was put off or taken
-    away while it could still have been asked.
+    `tiers`: minutes before kickoff, to every how many minutes from then on. A slot counts when it was due by what was
+    known at the begin of its minute, and still was by what was known at the minute's end: so what was first seen too
+    late is not expected, nor what was put off or taken away while it could still have been asked.
     """
     at = pl.col("slot_at")
     first = pl.max_horizontal(
@@ -98,7 +102,9 @@ def count_silences(slots: pl.DataFrame) -> dict[str, int]:
 
 
 def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
-    """The lost among `found` (all slots, `SLOTS_SCHEMA`) by fixture and stretch without one that was kept (`LOST_STRETCHES_SCHEMA`), sorted by begin and fixture."""
+    """The lost among `found` (all slots, `SLOTS_SCHEMA`) by fixture and stretch without one that was kept
+    (`LOST_STRETCHES_SCHEMA`), sorted by begin and fixture.
+    """
     kept_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
     stretches = (
         slots.with_columns(stretch=kept_before)
@@ -119,8 +125,9 @@ def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
-    """The lost among `found` (all slots, `SLOTS_SCHEMA`) of all fixtures together by stretch of time (`OUTAGES_SCHEMA`), newest first. Between two stretches lies a
-    minute at which some slot was due and none was lost."""
+    """The lost among `found` (all slots, `SLOTS_SCHEMA`) of all fixtures together by stretch of time
+    (`OUTAGES_SCHEMA`), newest first. Between two stretches lies a minute at which some slot was due and none was
+    lost."""
     whole = pl.col("answered").all().over("slot_at")
     stretches = (
         slots.sort("slot_at")

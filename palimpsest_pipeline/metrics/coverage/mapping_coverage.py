@@ -1,4 +1,7 @@
-"""How much of what the platforms show the market vocabulary knows, and what it lacks in order of impact. Counting only."""
+"""How much of what the platforms show the market vocabulary knows, and what it lacks in order of impact.
+
+Counting only.
+"""
 
 from datetime import datetime
 from typing import Final
@@ -52,9 +55,11 @@ UNMAPPED_MARKET_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 
 def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row per platform, sport and family (columns `MAPPING_COVERAGE_SCHEMA`), sorted by these. The caller adds cycle, mapping version and clock.
+    """One row per platform, sport and family (columns `MAPPING_COVERAGE_SCHEMA`), sorted by these. The caller adds
+    cycle, mapping version and clock.
 
-    `counts`: the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches`: listing_id, match (text, equal for listings of one match).
+    `counts`: the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches`: listing_id, match (text,
+    equal for listings of one match).
     """
     key = ["platform", "sport", "family"]
     counts = counts.select(MAPPING_COUNTS_SCHEMA.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
@@ -91,13 +96,15 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
 def build_unmapped_market(
     ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame
 ) -> pl.DataFrame:
-    """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET_SCHEMA`), by platform and rank.
+    """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET_SCHEMA`), by platform and
+    rank.
 
-    `ledger`: one row per UNMAPPED_KEY with the columns that are not added here. `known`: platform, sport, external_market_id of the vocabulary's
-    keys. `triage`: the same with status and reason. `proposals`: UNMAPPED_KEY, proposed_market_key, proposal_evidence.
+    `ledger`: one row per UNMAPPED_KEY with the columns that are not added here. `known`: platform, sport,
+    external_market_id of the vocabulary's keys. `triage`: the same with status and reason. `proposals`: UNMAPPED_KEY,
+    proposed_market_key, proposal_evidence.
 
-    Mapped is what was unknown as a market and is known now, so that only a replay is missing. A market that is known and came in a form that is
-    not stays new until a replay says otherwise.
+    Mapped is what was unknown as a market and is known now, so that only a replay is missing. A market that is known
+    and came in a form that is not stays new until a replay says otherwise.
     """
     market = list(UNMAPPED_KEY[:3])
     only_unknown = pl.col("error_classes").list.eval(pl.element() == MappingError.UNKNOWN_MARKET.value).list.all()

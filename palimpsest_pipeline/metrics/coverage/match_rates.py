@@ -1,5 +1,5 @@
-"""Match rates per platform and overall, each with its denominator in its name. Fixtures are counted as in `fixture_coverage`; here listings come in
-too."""
+"""Match rates per platform and overall, each with its denominator in its name. Fixtures are counted as in
+`fixture_coverage`; here listings come in too."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -61,7 +61,8 @@ def build_match_rate_platform(
 ) -> pl.DataFrame:
     """Rows for every platform and `all`, for both universes (columns `MATCH_RATE_PLATFORM_SCHEMA`), platforms by name.
 
-    `completeness`: how this cycle's own discovery of each platform went; one that is not named was not discovered, which is failed.
+    `completeness`: how this cycle's own discovery of each platform went; one that is not named was not discovered,
+    which is failed.
     `previous`: the frame of the cycle before, at least columns `PREVIOUS_COUNTS_SCHEMA`; None or empty for the first.
     """
     names = [*universe.platforms, ALL_PLATFORMS]
@@ -95,7 +96,9 @@ def build_match_rate_platform(
 
 
 def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
-    """Home against each competitor; the union against `any`; and home's own row, which is the part of the union that home lists."""
+    """Home against each competitor; the union against `any`; and home's own row, which is the part of the union that
+    home lists.
+    """
     home = universe.home.value
     together = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR)
     own = together.filter("on_home").with_columns(platform=pl.lit(home), on_platform=pl.lit(value=True))
@@ -117,7 +120,10 @@ def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
-    """Listings, also those that belong to no fixture. Whether one should be linked to home is asked of the id it states itself."""
+    """Listings, also those that belong to no fixture.
+
+    Whether one should be linked to home is asked of the id it states itself.
+    """
     pairs = universe.pairs
     matched = pairs.filter(pl.col("platform") == ANY_COMPETITOR, pl.col("outcome") == "matched").select(
         fixture_sr_id="sr_id", in_union=pl.lit(value=True)

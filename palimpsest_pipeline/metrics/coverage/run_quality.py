@@ -1,4 +1,7 @@
-"""How complete and how fast each stage of each platform's part of a cycle was. Counts what happened; what to do about it is decided elsewhere."""
+"""How complete and how fast each stage of each platform's part of a cycle was.
+
+Counts what happened; what to do about it is decided elsewhere.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -84,15 +87,18 @@ def build_run_quality(
     scope: Scope,
     platforms: Sequence[Platform | str],
 ) -> pl.DataFrame:
-    """One row per platform and stage (columns `RUN_QUALITY_SCHEMA`), sorted by these. The caller adds cycle, mapping version and clock.
+    """One row per platform and stage (columns `RUN_QUALITY_SCHEMA`), sorted by these. The caller adds cycle, mapping
+    version and clock.
 
-    `answers`: every attempt of the cycle, columns `ANSWERS_SCHEMA`. `manifests`: the cycle's rows of core.discovery_manifest (at least `MANIFESTS_SCHEMA`).
-    `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED_SCHEMA`). `history`: one row per capture (`HISTORY_SCHEMA`).
-    `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECT_COUNTS`). `medians`: of `fetched` over earlier cycles
-    of the same scope (`MEDIANS_SCHEMA`).
+    `answers`: every attempt of the cycle, columns `ANSWERS_SCHEMA`. `manifests`: the cycle's rows of
+    core.discovery_manifest (at least `MANIFESTS_SCHEMA`).
+    `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED_SCHEMA`). `history`:
+    one row per capture (`HISTORY_SCHEMA`).
+    `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECT_COUNTS`). `medians`: of
+    `fetched` over earlier cycles of the same scope (`MEDIANS_SCHEMA`).
 
-    A full cycle has all three stages for every platform, and one with nothing in it has failed: a platform that silently falls to nothing is no
-    success. Other scopes have rows for what was asked only.
+    A full cycle has all three stages for every platform, and one with nothing in it has failed: a platform that
+    silently falls to nothing is no success. Other scopes have rows for what was asked only.
     """
     names = sorted({str(p) for p in platforms})
     staged = _add_stage(answers)
@@ -126,8 +132,8 @@ def build_run_quality(
 
 
 def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
-    """Attempts with their stage. A request that a host was spared is an error without a duration. An Age header was ignored when it did not move the
-    instant that the answer speaks of."""
+    """Attempts with their stage. A request that a host was spared is an error without a duration. An Age header was
+    ignored when it did not move the instant that the answer speaks of."""
     usable = pl.col("failure").is_null()
     spared = pl.col("attempt") == 0
     duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_milliseconds(fractional=True)
@@ -154,7 +160,10 @@ def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str],
 
 
 def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
-    """Per stage: usable answers, listings asked and settled, and times. The storage stage stands on the capture stage's answers."""
+    """Per stage: usable answers, listings asked and settled, and times.
+
+    The storage stage stands on the capture stage's answers.
+    """
     counted = staged.group_by(_STAGE_KEY).agg(
         pl.col("usable").sum().alias("n_usable"),
         pl.col("external_id").n_unique().alias("n_asked"),
@@ -189,7 +198,9 @@ def _count_errors(staged: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
-    """What the tree declares: its own total where it gives one, else the sum over tournaments, null when nothing is declared."""
+    """What the tree declares: its own total where it gives one, else the sum over tournaments, null when nothing is
+    declared.
+    """
     whole = pl.col("external_id") == "*"
     parts = pl.col("declared").filter(~whole).drop_nulls()
     return manifests.group_by("platform").agg(
@@ -202,7 +213,8 @@ def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_captures(history: pl.DataFrame) -> pl.DataFrame:
-    """Captures, and the markets of those that have one to be compared with. What went, and an open market's single outcomes, are changes of an answer
+    """Captures, and the markets of those that have one to be compared with. What went, and an open market's single
+    outcomes, are changes of an answer
     too, so that it may have more of them than markets: then all of it changed."""
     compared = ~pl.col("keyframe")
     changed = pl.min_horizontal("n_changed", "n_markets_mapped")
@@ -251,7 +263,8 @@ def _build_stage_columns() -> list[pl.Expr]:
 
 
 def _choose_completeness() -> pl.Expr:
-    """Discovery: what the tree's manifest says, and failed without a match. Capture: every listing asked answered, or was said to be gone.
+    """Discovery: what the tree's manifest says, and failed without a match. Capture: every listing asked answered, or
+    was said to be gone.
     Storage: a capture for every answer read. Outside a full cycle, nothing to do is complete."""
     complete, partial, failed = (
         pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED)

@@ -1,5 +1,5 @@
-"""What is known, as of an instant, of every fixture on every platform: listed, known to be missing, or not looked at. Every coverage number is
-counted from these cells, so that a fixture is classified once. No counting here."""
+"""What is known, as of an instant, of every fixture on every platform: listed, known to be missing, or not looked at.
+Every coverage number is counted from these cells, so that a fixture is classified once. No counting here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,17 +32,23 @@ class CoverageUniverse:
     platforms: tuple[Platform, ...]
     """In order of trust, home first."""
     listings: pl.DataFrame
-    """Match listings with `fixture_sr_id`, `tournament_key` (the fixture's; the platform tournament's where unidentified) and `started`."""
+    """Match listings with `fixture_sr_id`, `tournament_key` (the fixture's; the platform tournament's where
+    unidentified) and `started`.
+    """
     fixtures: pl.DataFrame
     """core.fixtures columns and `started`."""
     tournaments: pl.DataFrame
     """`tournament_key, sport, country, display_name` of every key in use."""
     looked_tournaments: pl.DataFrame
     cells: pl.DataFrame
-    """Fixture x platform: `sr_id, platform, listed, missing, evidence_rank, stale_since`. Neither listed nor missing: could not be looked at."""
+    """Fixture x platform: `sr_id, platform, listed, missing, evidence_rank, stale_since`.
+
+    Neither listed nor missing: could not be looked at.
+    """
     pairs: pl.DataFrame
-    """Fixture x (competitor or `any`): `sr_id, tournament_key, effective_kickoff, started, platform, on_home, on_platform, outcome`, where outcome is
-    matched, home_only, platform_only, undetermined, or null when neither side lists it."""
+    """Fixture x (competitor or `any`): `sr_id, tournament_key, effective_kickoff, started, platform, on_home,
+    on_platform, outcome`, where outcome is matched, home_only, platform_only, undetermined, or null when neither side
+    lists it."""
 
     @property
     def competitors(self) -> tuple[Platform, ...]:
@@ -61,11 +67,12 @@ class CoverageUniverse:
         home: Platform | str,
         platforms: Sequence[Platform | str],
     ) -> "CoverageUniverse":
-        """`identified`: listings as of the instant with `evidence` and `stale_since`; `fixtures`, `links`, `tournaments`: matched from these very
-        listings (with home first in trust); `looked`: columns `LOOKED_TOURNAMENTS`.
+        """`identified`: listings as of the instant with `evidence` and `stale_since`; `fixtures`, `links`,
+        `tournaments`: matched from these very listings (with home first in trust); `looked`: columns
+        `LOOKED_TOURNAMENTS`.
 
-        Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on listings of other platforms or of
-        fixtures that are not in `fixtures`.
+        Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on
+        listings of other platforms or of fixtures that are not in `fixtures`.
         """
         order = _order_platforms(home, platforms)
         if as_of.tzinfo is None:
@@ -117,8 +124,8 @@ def _order_platforms(home: Platform | str, platforms: Sequence[Platform | str]) 
 
 
 def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """A listing of a fixture stands and falls with the fixture's kickoff and tournament; an unidentified one has only its own. One without a kickoff
-    has not started."""
+    """A listing of a fixture stands and falls with the fixture's kickoff and tournament; an unidentified one has only
+    its own. One without a kickoff has not started."""
     keys = links.select("platform", tournament_external_id="external_id", own_key="tournament_key")
     alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
     return (
@@ -161,8 +168,8 @@ def _build_cells(
     links: pl.DataFrame,
     order: Sequence[Platform],
 ) -> pl.DataFrame:
-    """What each platform says of each fixture. Absence is known when the platform's every tournament was looked at, or when each of its
-    tournaments linked to the fixture's was; a tournament known but not received leaves it open."""
+    """What each platform says of each fixture. Absence is known when the platform's every tournament was looked at, or
+    when each of its tournaments linked to the fixture's was; a tournament known but not received leaves it open."""
     grid = fixtures.select("sr_id", "tournament_key").join(
         pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross"
     )

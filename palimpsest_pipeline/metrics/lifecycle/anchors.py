@@ -1,4 +1,6 @@
-"""What prices and leads are measured against: the kickoff in force, in the place of all that were claimed before, and which looks count."""
+"""What prices and leads are measured against: the kickoff in force, in the place of all that were claimed before,
+and which looks count.
+"""
 
 from datetime import datetime
 
@@ -9,11 +11,12 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 
 def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """`listings` (life.LISTINGS), each once, with `kickoff_at`, `kickoff_version` and `kickoff_since` (when that version was first seen) of the last
-    version in `kickoffs` (life.KICKOFFS), and whether it is `to_come` after `as_of`. Sorted by sr_id and platform.
+    """`listings` (life.LISTINGS), each once, with `kickoff_at`, `kickoff_version` and `kickoff_since` (when that
+    version was first seen) of the last version in `kickoffs` (life.KICKOFFS), and whether it is `to_come` after
+    `as_of`. Sorted by sr_id and platform.
 
-    Raises ValueError on a naive `as_of`, when a fixture has no kickoff, when two listings speak for one platform on one fixture, and when one listing
-    speaks twice.
+    Raises ValueError on a naive `as_of`, when a fixture has no kickoff, when two listings speak for one platform on one
+    fixture, and when one listing speaks twice.
     """
     if as_of.tzinfo is None:
         raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
@@ -46,8 +49,8 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
 
 
 def select_looks_before_kickoff(looks: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `looks` (life.LOOKS) at the listings of `anchored` (`add_kickoff`) strictly before kickoff, by listing and instant: one an instant,
-    and of a cycle that got an answer only its answers."""
+    """Rows of `looks` (life.LOOKS) at the listings of `anchored` (`add_kickoff`) strictly before kickoff, by listing
+    and instant: one an instant, and of a cycle that got an answer only its answers."""
     before = (
         looks.join(anchored_listings.select("listing_id", "kickoff_at"), on="listing_id")
         .filter(pl.col("at") < pl.col("kickoff_at"))

@@ -1,10 +1,12 @@
 """What each platform offered of each market of a fixture, as intervals without overlap or hole, each with why.
 
-Two things are laid over each other: what answers say of a market, and what is known of its listing at all (answers, a complete discovery that lacks
-it, nothing). Each is a sequence of marks in time, a mark holding until the next one; an interval is a run of marks that come to the same state.
-The listing as a whole is one market more, whose key is '*'. Markets that were never in an answer have no interval.
+Two things are laid over each other: what answers say of a market, and what is known of its listing at all (answers, a
+complete discovery that lacks it, nothing). Each is a sequence of marks in time, a mark holding until the next one; an
+interval is a run of marks that come to the same state. The listing as a whole is one market more, whose key is '*'.
+Markets that were never in an answer have no interval.
 
-Belongs here: the states and when they change. Does not: prices, first and last ones (`find_open_close`), reading and writing the frames.
+Belongs here: the states and when they change. Does not: prices, first and last ones (`find_open_close`), reading and
+writing the frames.
 """
 
 from datetime import datetime, timedelta
@@ -52,11 +54,16 @@ REASON_BY_LOOK: Final = {
     LookResult.UNKNOWN.value: "discovery could not look",
 }
 KNOWN_KICKOFFS_SCHEMA: Final = "known"
-"""Of a listing: its last answer holds. What else can be said of it are words of AvailabilityState: dropped, closed, not observed."""
+"""Of a listing: its last answer holds.
+
+What else can be said of it are words of AvailabilityState: dropped, closed, not observed.
+"""
 UNIT_COLUMNS: Final = ("listing_id", "market_key", "specifier")
 COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
 STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "standing")
-"""What is known of a listing, seen from it as a whole (`of_whole`) or from its markets, for which only answers are news."""
+"""What is known of a listing, seen from it as a whole (`of_whole`) or from its markets, for which only answers are
+news.
+"""
 LISTINGS_AT_ONCE: Final = 50
 """What is worked on at once: some 100 MB where every market of every listing moves all day."""
 
@@ -70,15 +77,16 @@ def build_availability_intervals(
     as_of: datetime,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """Intervals of every market that was ever in an answer, and of every listing that was ever seen: columns `AVAILABILITY_SCHEMA`, sorted by key.
+    """Intervals of every market that was ever in an answer, and of every listing that was ever seen: columns
+    `AVAILABILITY_SCHEMA`, sorted by key.
 
-    Frames as in `lifecycle_frames`; rows of listings that are not in `listings` are left out. `as_of`: kickoffs until then have happened, and
-    silence counts
-    until then. `silence_limit`: how long a look that shows something may be taken to hold. Only what was seen before the kickoff in force counts,
-    and a listing that was not seen before it has no interval. In a cycle with an answer only the answers count.
+    Frames as in `lifecycle_frames`; rows of listings that are not in `listings` are left out. `as_of`: kickoffs until
+    then have happened, and silence counts until then. `silence_limit`: how long a look that shows something may be
+    taken to hold. Only what was seen before the kickoff in force counts, and a listing that was not seen before it has
+    no interval. In a cycle with an answer only the answers count.
 
-    Raises ValueError on a limit that is not positive, an answer without its number of markets, changes at an instant without an answer among the
-    looks, and like `add_kickoff`.
+    Raises ValueError on a limit that is not positive, an answer without its number of markets, changes at an instant
+    without an answer among the looks, and like `add_kickoff`.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
@@ -97,7 +105,10 @@ def build_availability_intervals(
 def _build_intervals(
     anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> pl.DataFrame:
-    """The intervals of these listings, whose looks and changes these are. Names of markets are Enums: they sort as their texts do, but fast."""
+    """The intervals of these listings, whose looks and changes these are.
+
+    Names of markets are Enums: they sort as their texts do, but fast.
+    """
     news = _build_listing_news(looks)
     of_markets = _build_market_marks(_build_outcome_marks(changes, looks))
     if news.is_empty():
@@ -134,7 +145,8 @@ def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.Data
 
 
 def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
-    """What answers say of each row of a book, where it differs from what the answer before said: row (its number), UNIT, at, state, COUNTS; sorted.
+    """What answers say of each row of a book, where it differs from what the answer before said: row (its number),
+    UNIT, at, state, COUNTS; sorted.
 
     A row that the first answer of a later day lacks is withdrawn from that answer on.
     """
@@ -214,9 +226,11 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
-    """Rows of books put together by market: the state is the best of theirs, the counts are their sums. UNIT, at, state, COUNTS; sorted.
+    """Rows of books put together by market: the state is the best of theirs, the counts are their sums. UNIT, at,
+    state, COUNTS; sorted.
 
-    `told`: as `_build_outcome_marks` returns it. A row counts from its instant until its next one, so sums of differences are sums of what holds.
+    `told`: as `_build_outcome_marks` returns it. A row counts from its instant until its next one, so sums of
+    differences are sums of what holds.
     """
     summed = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
     best = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
@@ -240,7 +254,9 @@ def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.DataFrame:
-    """What each answer says of its listing as a whole, in the columns of `of_markets`: offered when any market is, suspended when it has others."""
+    """What each answer says of its listing as a whole, in the columns of `of_markets`: offered when any market is,
+    suspended when it has others.
+    """
     live = market_marks.with_columns(
         market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32)
     )
@@ -269,9 +285,11 @@ def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.
 
 
 def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
-    """What each look says of its listing: STRETCH, at, cycle_id, reason; sorted by listing and instant, whole listings apart from their markets.
+    """What each look says of its listing: STRETCH, at, cycle_id, reason; sorted by listing and instant, whole listings
+    apart from their markets.
 
-    That a listing is still listed is news for the listing alone; that it is back after a drop ends the drop for its markets too.
+    That a listing is still listed is news for the listing alone; that it is back after a drop ends the drop for its
+    markets too.
     """
     look, detail = pl.col("look"), pl.col("detail")
     listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(
@@ -310,7 +328,10 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
 def _build_stretches(
     news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> pl.DataFrame:
-    """Since when what is known of a listing: STRETCH, at, reason; neighbours differ. Looks, the silence after them, and the kickoff."""
+    """Since when what is known of a listing: STRETCH, at, reason; neighbours differ.
+
+    Looks, the silence after them, and the kickoff.
+    """
     subject = ["of_whole", "listing_id"]
     until = pl.coalesce(pl.col("at").shift(-1).over(subject), pl.min_horizontal("kickoff_at", pl.lit(as_of, INSTANT)))
     silence_at = pl.col("at") + silence_limit
@@ -342,7 +363,8 @@ def _build_stretches(
 
 
 def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Intervals: UNIT, of_whole, state, valid_from, valid_to, COUNTS, reason_detail; sorted as they are returned in the end.
+    """Intervals: UNIT, of_whole, state, valid_from, valid_to, COUNTS, reason_detail; sorted as they are returned in the
+    end.
 
     What is known of the listing lies over what its answers said of the market.
     """
@@ -394,9 +416,11 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
 
 
 def _add_confirmations(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
-    """Intervals, in their order, with the looks within them that show their state: first_cycle, last_cycle, n_confirmations, last_confirmed_at.
+    """Intervals, in their order, with the looks within them that show their state: first_cycle, last_cycle,
+    n_confirmations, last_confirmed_at.
 
-    Looks stand in one row, those of a stretch together, by time; an interval's are those between the places of its two ends.
+    Looks stand in one row, those of a stretch together, by time; an interval's are those between the places of its two
+    ends.
     """
     shown = news.sort(*STRETCH_COLUMNS, "at").with_columns(place=pl.struct(STRETCH_COLUMNS).rle_id().cast(pl.Int64))
     origin, latest = shown.select(pl.col("at").min(), latest=pl.col("at").max()).row(0)

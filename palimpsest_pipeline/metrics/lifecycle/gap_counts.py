@@ -1,7 +1,8 @@
-"""How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did. Frames in, frames out.
+"""How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did.
+Frames in, frames out.
 
-Belongs here: counting intervals of availability at given times before kickoff. Does not: the intervals (`availability`), gaps as they stand
-(`market_gaps`).
+Belongs here: counting intervals of availability at given times before kickoff. Does not: the intervals
+(`availability`), gaps as they stand (`market_gaps`).
 """
 
 from datetime import datetime, timedelta
@@ -55,12 +56,13 @@ def count_gaps(
     *,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """One row per fixture, competitor and time before kickoff (`HOURS_BEFORE`) at which both had listed it: columns `GAP_COUNT_SCHEMA`, sorted by `GAP_COUNT_KEY`.
+    """One row per fixture, competitor and time before kickoff (`HOURS_BEFORE`) at which both had listed it: columns
+    `GAP_COUNT_SCHEMA`, sorted by `GAP_COUNT_KEY`.
 
-    `intervals` as `availability.AVAILABILITY_SCHEMA`, all of a fixture; the other frames as in `lifecycle_frames`. What counts is the state up to the
-    instant: what
-    changes at it, as everything does at the kickoff, comes after it. Instants after `as_of` have no row. A market that a listing never had is
-    lacking, or unknown while the listing is not observed.
+    `intervals` as `availability.AVAILABILITY_SCHEMA`, all of a fixture; the other frames as in `lifecycle_frames`. What
+    counts is the state up to the
+    instant: what changes at it, as everything does at the kickoff, comes after it. Instants after `as_of` have no row.
+    A market that a listing never had is lacking, or unknown while the listing is not observed.
 
     Raises ValueError like `add_kickoff`, and when a fixture has no tournament.
     """
@@ -84,7 +86,9 @@ def count_gaps(
 
 
 def _select_intervals_at(intervals: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
-    """The intervals that held up to so many hours before kickoff, with what their state comes to (`stands`); where that instant has come."""
+    """The intervals that held up to so many hours before kickoff, with what their state comes to (`stands`); where
+    that instant has come.
+    """
     then = pl.col("kickoff_at") - timedelta(hours=hours_before)
     holds = (pl.col("valid_from") < then) & (pl.col("valid_to").is_null() | (pl.col("valid_to") >= then))
     return (

@@ -1,5 +1,5 @@
-"""How long before kickoff each platform listed and priced a fixture, and what ended the listing. Frames in, frames out; shapes in
-`lifecycle_frames`."""
+"""How long before kickoff each platform listed and priced a fixture, and what ended the listing. Frames in, frames out;
+shapes in `lifecycle_frames`."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -44,9 +44,11 @@ def compute_lead_times(
 ) -> pl.DataFrame:
     """One row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these. Frames as in `lifecycle_frames`.
 
-    Leads refer to the kickoff in force and are negative when it lies before them. A count of markets is that of the last answer until then: null
-    when there was none, and when `as_of` has not come so far. A listing has ended when the last look at it before kickoff that says anything is a
-    complete discovery that lacks it (dropped), or when its kickoff has come: by kickoff when the last look before showed it, else nobody knows.
+    Leads refer to the kickoff in force and are negative when it lies before them. A count of markets is that of the
+    last answer until then: null when there was none, and when `as_of` has not come so far. A listing has ended when the
+    last look at it before kickoff that says anything is a
+    complete discovery that lacks it (dropped), or when its kickoff has come: by kickoff when the last look before
+    showed it, else nobody knows.
 
     Raises like `add_kickoff`.
     """
@@ -91,8 +93,8 @@ def _compute_days_to_kickoff(column: str) -> pl.Expr:
 
 
 def _select_claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
-    """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first one. A listing whose kickoffs
-    were all refused has no row."""
+    """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first
+    one. A listing whose kickoffs were all refused has no row."""
     versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort(
         "observed_from", "kickoff_at"
     )

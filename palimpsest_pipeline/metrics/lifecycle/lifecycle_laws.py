@@ -1,5 +1,5 @@
-"""Laws of margins over time and of counts of gaps. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), and an empty frame
-when lawful.
+"""Laws of margins over time and of counts of gaps. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`),
+and an empty frame when lawful.
 
 They take rows as written, and know nothing of how these were computed.
 """
@@ -22,12 +22,16 @@ _HAS_MARGIN: Final = pl.col("margin_status").is_in([MarginStatus.OK.value, Margi
 
 
 def stretches_do_not_overlap(margins: pl.DataFrame) -> pl.DataFrame:
-    """market_margin: of one line on one platform each stretch lasts, and ends before the next one begins; only the last is open."""
+    """market_margin: of one line on one platform each stretch lasts, and ends before the next one begins; only the
+    last is open.
+    """
     return intervals_do_not_overlap(margins.rename({"observed_from": "valid_from", "observed_to": "valid_to"}))
 
 
 def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
-    """market_margin: a margin and a payout exactly where the status is ok or negative, negative exactly where it is below nought."""
+    """market_margin: a margin and a payout exactly where the status is ok or negative, negative exactly where it is
+    below nought.
+    """
     margin = pl.col("margin")
     lawful = (
         (margin.is_not_null() == _HAS_MARGIN)
@@ -61,7 +65,9 @@ def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
 
 
 def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.DataFrame:
-    """margin_ttk_bucket of a date: in each scheme the minutes of all buckets are those in which market_margin has a margin, up to as_of."""
+    """margin_ttk_bucket of a date: in each scheme the minutes of all buckets are those in which market_margin has a
+    margin, up to as_of.
+    """
     key = ["platform", "market_key"]
     minutes = (pl.min_horizontal("observed_to", "as_of") - pl.col("observed_from")).dt.total_minutes(fractional=True)
     lasted = margins.filter(pl.col("margin").is_not_null()).with_columns(minutes=minutes).filter(pl.col("minutes") > 0)
@@ -94,9 +100,11 @@ def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.Dat
 
 
 def gap_counts_add_up(gaps: pl.DataFrame, offered: pl.DataFrame) -> pl.DataFrame:
-    """gap_count: what home offered and what the competitor offered, together, is what is counted: what both did twice, all else once.
+    """gap_count: what home offered and what the competitor offered, together, is what is counted: what both did twice,
+    all else once.
 
-    `offered`: sr_id, platform, hours_before, n_offered: markets that availability_interval says were offered up to then.
+    `offered`: sr_id, platform, hours_before, n_offered: markets that availability_interval says were offered up to
+    then.
     """
     key = ["sr_id", "hours_before"]
     at_home = offered.rename({"platform": "home_platform", "n_offered": "n_home"})

@@ -1,7 +1,9 @@
-"""Margins by time to kickoff: what a tournament's fixtures of a date cost on each platform, the nearer the kickoff. Frames in, frames out.
+"""Margins by time to kickoff: what a tournament's fixtures of a date cost on each platform, the nearer the kickoff.
+Frames in, frames out.
 
-A margin counts for as long as it stood: a fixture whose prices move often has many short stretches and no more weight than one whose prices rest.
-Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`. Weights are whole microseconds, so that their sums are exact.
+A margin counts for as long as it stood: a fixture whose prices move often has many short stretches and no more weight
+than one whose prices rest. Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`. Weights are
+whole microseconds, so that their sums are exact.
 
 Belongs here: figures over stretches. Does not: how long prices stood (`margin_history`).
 """
@@ -52,10 +54,12 @@ _MINUTE_US: Final = 60_000_000
 def build_margin_curves(
     margins: pl.DataFrame, listings: pl.DataFrame, kickoffs: pl.DataFrame, tournaments: pl.DataFrame, *, as_of: datetime
 ) -> pl.DataFrame:
-    """One row per tournament, platform, market and bucket in which a margin stood, of both schemes: columns `MARGIN_TTK_BUCKET_SCHEMA`, sorted by `BUCKET_KEY`.
+    """One row per tournament, platform, market and bucket in which a margin stood, of both schemes: columns
+    `MARGIN_TTK_BUCKET_SCHEMA`, sorted by `BUCKET_KEY`.
 
-    `margins`: `MARGIN_INPUT_SCHEMA`, whole tournaments, stretches of a line apart from each other; those without a margin count for nothing. The other frames
-    as in `lifecycle_frames`. All lines of a market count together; home and platform are compared line by line.
+    `margins`: `MARGIN_INPUT_SCHEMA`, whole tournaments, stretches of a line apart from each other; those without a
+    margin count for nothing. The other frames as in `lifecycle_frames`. All lines of a market count together; home and
+    platform are compared line by line.
 
     Raises ValueError like `add_kickoff`, and when a margin is of a listing or fixture that is not given.
     """
@@ -103,7 +107,9 @@ def _convert_to_us(instant: str | pl.Expr) -> pl.Expr:
 
 
 def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.DataFrame]:
-    """The stretches cut at the ends of each bucket, with the microseconds that the bucket has up to `as_of` (`of_bucket`)."""
+    """The stretches cut at the ends of each bucket, with the microseconds that the bucket has up to `as_of`
+    (`of_bucket`).
+    """
     known = pl.lit(as_of, INSTANT).dt.epoch("us")
     for scheme, buckets in BUCKETS_BY_SCHEME.items():
         for bucket in buckets:
@@ -148,7 +154,9 @@ def _compute_figures(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
-    """What is made of figures of single fixtures: the share of time in which any line had a margin, and where means go with later kickoffs."""
+    """What is made of figures of single fixtures: the share of time in which any line had a margin, and where means
+    go with later kickoffs.
+    """
     covered_to = pl.col("end").cum_max().shift().over(_FIXTURE_COLUMNS)
     new = (pl.col("end") - pl.max_horizontal("begin", covered_to)).clip(0)
     fixtures = (
@@ -169,8 +177,8 @@ def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
 def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
     """Home's margin less the platform's over the time in which both stood on a line.
 
-    Of home's line two sums are known at every instant: for how long it has had a margin, and margin times time. What they grow by during a stretch
-    of the platform is the time that both stood, and what home's margin came to in it.
+    Of home's line two sums are known at every instant: for how long it has had a margin, and margin times time. What
+    they grow by during a stretch of the platform is the time that both stood, and what home's margin came to in it.
     """
     home = (
         pieces.filter("is_home")

@@ -1,8 +1,10 @@
-"""Margins over time: for how long the prices of a market stood, and what margin they made. Frames in, frames out; shapes in `lifecycle_frames`.
+"""Margins over time: for how long the prices of a market stood, and what margin they made. Frames in, frames out;
+shapes in `lifecycle_frames`.
 
-Prices stand from the answer that shows them until an answer shows other ones or lacks the market, a complete discovery lacks the listing, the kickoff
-comes, or nobody has looked for too long. The first answer of a UTC day names every market: what it repeats goes on, what it lacks is gone. A look
-that got no answer ends nothing; it only lets the last answer grow old.
+Prices stand from the answer that shows them until an answer shows other ones or lacks the market, a complete discovery
+lacks the listing, the kickoff comes, or nobody has looked for too long. The first answer of a UTC day names every
+market: what it repeats goes on, what it lacks is gone. A look that got no answer ends nothing; it only lets the last
+answer grow old.
 
 Belongs here: the stretches. Does not: what a margin is (`margins`), figures over stretches (`build_margin_curves`).
 """
@@ -62,16 +64,17 @@ def build_margin_stretches(
     as_of: datetime,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """One row per stretch in which the prices of one of these markets stood still, columns `MARKET_MARGIN_SCHEMA`, sorted by `STRETCH_KEY`.
+    """One row per stretch in which the prices of one of these markets stood still, columns `MARKET_MARGIN_SCHEMA`,
+    sorted by `STRETCH_KEY`.
 
-    Frames as in `lifecycle_frames`, `sets` as `open_close.KEYED_SETS_SCHEMA`. Only what was seen strictly before the kickoff in force counts; kickoffs until
-    `as_of` have
-    happened. A market that an answer shows held off or without a price has a stretch that says so, without a margin.
+    Frames as in `lifecycle_frames`, `sets` as `open_close.KEYED_SETS_SCHEMA`. Only what was seen strictly before the
+    kickoff in force counts; kickoffs until `as_of` have happened. A market that an answer shows held off or without a
+    price has a stretch that says so, without a margin.
 
     No listing depends on another one, so a caller may give some at a time.
 
-    Raises ValueError on a market that `sets` lacks, one that takes a row an outcome (it has no complete set), changes at an instant without an answer
-    among the looks, an outcome without a name, and like `add_kickoff`.
+    Raises ValueError on a market that `sets` lacks, one that takes a row an outcome (it has no complete set), changes
+    at an instant without an answer among the looks, an outcome without a name, and like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
     answers, watches = _build_watches(select_looks_before_kickoff(looks, anchored), anchored, as_of, silence_limit)
@@ -91,9 +94,10 @@ def build_margin_stretches(
 def _build_watches(
     looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Answers before kickoff: listing_id, at, the `watch` it belongs to, the answer before (`previous_at`, `previous_watch`) and the next one that
-    names every market (`next_keyframe_at`). And watches, stretches in which a listing's last answer holds: from `watch_from` to `watch_to` (null: it
-    still does), with their last answer (`watched_at`); a listing's have numbers in a row.
+    """Answers before kickoff: listing_id, at, the `watch` it belongs to, the answer before (`previous_at`,
+    `previous_watch`) and the next one that names every market (`next_keyframe_at`). And watches, stretches in which a
+    listing's last answer holds: from `watch_from` to `watch_to` (null: it still does), with their last answer
+    (`watched_at`); a listing's have numbers in a row.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
@@ -137,8 +141,9 @@ def _build_watches(
 
 
 def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """What answers say of each line, one row (`run`) for as long as they say the same: line and facts, `at`, `watch` of that answer, and the answer
-    that no longer said it (`until`, and the answer before that one; null: the last answer still says it)."""
+    """What answers say of each line, one row (`run`) for as long as they say the same: line and facts, `at`, `watch` of
+    that answer, and the answer that no longer said it (`until`, and the answer before that one; null: the last answer
+    still says it)."""
     rows = (
         changes.rename({"observed_at": "at"})
         .join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
@@ -173,7 +178,9 @@ def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataF
 
 
 def _cut_at_watches(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataFrame) -> pl.DataFrame:
-    """The stretches that runs come to, one for each watch that they reach into: run, line, observed_from, last_confirmed_at, observed_to."""
+    """The stretches that runs come to, one for each watch that they reach into: run, line, observed_from,
+    last_confirmed_at, observed_to.
+    """
     last_watch = answers.group_by("listing_id").agg(last_watch=pl.col("watch").max())
     of_watch = pl.int_ranges("watch", pl.coalesce("previous_watch", "last_watch") + 1)
     ends_here = pl.col("until").is_not_null() & (pl.col("watch") == pl.col("previous_watch"))

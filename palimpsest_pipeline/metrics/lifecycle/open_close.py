@@ -1,8 +1,10 @@
-"""First and last price of every outcome before kickoff, and how far each can be trusted. Frames in, frames out; shapes in `lifecycle_frames`.
+"""First and last price of every outcome before kickoff, and how far each can be trusted. Frames in, frames out; shapes
+in `lifecycle_frames`.
 
-A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands from the answer that shows it
-until an answer shows another, holds it off or lacks it; the first answer of a UTC day names every market, so what that answer does not name is gone.
-Looks that got no answer and drops of the whole listing end no price; they tell how far open and close can be trusted.
+A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands
+from the answer that shows it until an answer shows another, holds it off or lacks it; the first answer of a UTC day
+names every market, so what that answer does not name is gone. Looks that got no answer and drops of the whole listing
+end no price; they tell how far open and close can be trusted.
 """
 
 from datetime import datetime, timedelta
@@ -67,16 +69,20 @@ def find_open_close(
     exact_s: float,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """One row per outcome that an answer showed, at a price or held off, columns `OPEN_CLOSE_SCHEMA`, sorted by `OPEN_CLOSE_KEY`.
+    """One row per outcome that an answer showed, at a price or held off, columns `OPEN_CLOSE_SCHEMA`, sorted by
+    `OPEN_CLOSE_KEY`.
 
-    Frames as in `lifecycle_frames`; `sets` as `KEYED_SETS_SCHEMA`. Only what was seen strictly before the kickoff in force counts. An outcome that was seen later
-    only has
-    a row that says so: no prices, close quality missing. While that kickoff is after `as_of` there is no close. A close confirmed at most `exact_s`
-    seconds before kickoff is exact; a look older than `silence_limit` proves nothing of the instants after it.
+    Frames as in `lifecycle_frames`; `sets` as `KEYED_SETS_SCHEMA`. Only what was seen strictly before the kickoff in
+    force counts. An outcome that was seen later only has
+    a row that says so: no prices, close quality missing. While that kickoff is after `as_of` there is no close. A close
+    confirmed at most `exact_s` seconds before kickoff is exact; a look older than `silence_limit` proves nothing of the
+    instants after it.
 
-    No listing depends on another one, so a caller may give some at a time. Beside the frames given and returned, it takes some 400 MB.
+    No listing depends on another one, so a caller may give some at a time. Beside the frames given and returned, it
+    takes some 400 MB.
 
-    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was offered, and like `add_kickoff`.
+    Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was
+    offered, and like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
     seen = select_looks_before_kickoff(looks, anchored)
@@ -132,7 +138,8 @@ def _build_open_close(
 
 
 def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
-    """Answers before kickoff: listing_id, at, the answer before (`previous_at`), the next one that names every market (`next_keyframe_at`), and
+    """Answers before kickoff: listing_id, at, the answer before (`previous_at`), the next one that names every market
+    (`next_keyframe_at`), and
     what a first price in it is worth: `open_quality`, `prev_absent_cycle`."""
     proves = pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
     recent = pl.col("at") - pl.col("look_at") <= silence_limit
@@ -178,8 +185,9 @@ def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
 def _build_market_rows(
     changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lines (`line` and their names), and their rows by line and time, numbered by `row`: when each began (`at`) and ended (`until`: an answer; null
-    when it still held in the last one before kickoff). Rows that are not `early`, that is before kickoff, say only that a line was there."""
+    """Lines (`line` and their names), and their rows by line and time, numbered by `row`: when each began (`at`) and
+    ended (`until`: an answer; null when it still held in the last one before kickoff). Rows that are not `early`, that
+    is before kickoff, say only that a line was there."""
     ours = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
     lines = ours.select(_LINE_COLUMNS).unique().with_row_index("line")
     rows = (
@@ -216,7 +224,8 @@ def _build_market_rows(
 
 
 def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
-    """The outcomes of every row: `place` (of a line and an ordinal), `row`, `odds_milli`, whether it `can` be backed, whether the answer `has` it,
+    """The outcomes of every row: `place` (of a line and an ordinal), `row`, `odds_milli`, whether it `can` be backed,
+    whether the answer `has` it,
     and whether it is surely `shown` there: an array does not tell what has no price from what is not listed."""
     unpriced = pl.col("state_of_row") == MarketState.NO_PRICE.value
     listed = pl.col("state") != MarketState.NO_PRICE.value
@@ -244,8 +253,8 @@ def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFra
 
 
 def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """First and last price of every place that had one before kickoff, the rows that are in force there, when the last one began, and the answer
-    that no longer had it (`gone_at`; null: it stood to the end)."""
+    """First and last price of every place that had one before kickoff, the rows that are in force there, when the last
+    one began, and the answer that no longer had it (`gone_at`; null: it stood to the end)."""
     first = pl.col("place").ne_missing(pl.col("place").shift())
     apart = pl.col("at").ne_missing(pl.col("until").shift())
     moved = pl.col("odds_milli").ne_missing(pl.col("odds_milli").shift())

@@ -1,12 +1,14 @@
-"""Fair probabilities: what the prices of a market say once the book's margin is taken out, by three models of where the margin sits.
+"""Fair probabilities: what the prices of a market say once the book's margin is taken out, by three models of where the
+margin sits.
 
 multiplicative  every price carries the same share of it: p = k r / sum(r), where r is the inverse of the odds
 power           long shots carry more: p = r ** n, with n such that the p add up to k
 Shin            long shots carry more, as the book guards against a share z of bettors who know the winner:
                 p = 2 r**2/S / (sqrt(z**2 + 4 (1 - z) r**2/S) + z), with S = sum(r) and z such that the p add up to 1
 
-All three keep the order of the prices, and are the inverses themselves when there is no margin. Negative margins are taken out the same way (n below
-1, z below 0). With two outcomes Shin takes the same amount from both. Shin's model knows one winner; for more it is not defined, and null.
+All three keep the order of the prices, and are the inverses themselves when there is no margin. Negative margins are
+taken out the same way (n below 1, z below 0). With two outcomes Shin takes the same amount from both. Shin's model
+knows one winner; for more it is not defined, and null.
 
 Every market with a margin gets every method that applies: where they disagree is for the reader to see.
 """
@@ -26,16 +28,21 @@ FAIR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "fair_shin": pl.Float64(),
 }
 NEWTON_STEPS: Final = 12
-"""Newton's steps for n and z. Both equations are convex: it cannot diverge. Within the range of margins it is down to rounding by then."""
+"""Newton's steps for n and z.
+
+Both equations are convex: it cannot diverge. Within the range of margins it is down to rounding by then.
+"""
 
 _INVERSE: Final = pl.col("inverse")
 _SHARE: Final = pl.col("winners_k") / pl.col("sum_inverse")
 
 
 def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """One row per outcome of every market that has a margin: `by`, then the columns of `FAIR_SCHEMA`, sorted by `by` and ordinal.
+    """One row per outcome of every market that has a margin: `by`, then the columns of `FAIR_SCHEMA`, sorted by `by`
+    and ordinal.
 
-    `margins`: what `compute_market_margins` returns for the same `by`. A method that makes an outcome of a market certain, or more, is null for all of its
+    `margins`: what `compute_market_margins` returns for the same `by`. A method that makes an outcome of a market
+    certain, or more, is null for all of its
     outcomes: with two winners and a negative margin, sharing it out evenly can do that to a short price.
     """
     markets = (
@@ -55,7 +62,9 @@ def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.D
 
 
 def compute_multiplicative_share() -> pl.Expr:
-    """Of rows of `compute_margin_figures`: what the inverse of each price is multiplied by to be its fair_multiplicative; null where that is null."""
+    """Of rows of `compute_margin_figures`: what the inverse of each price is multiplied by to be its
+    fair_multiplicative; null where that is null.
+    """
     return pl.when(pl.col("margin").is_not_null() & (EVENS_MILLI / pl.col("shortest_milli") * _SHARE < 1)).then(_SHARE)
 
 
@@ -76,7 +85,8 @@ def _add_power(markets: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
-    """`markets` with `fair_shin`. With a = r**2/S and q the root, solves sum(q) - 2 - (N - 2) z = 0: the sum of p, without its division by 1 - z.
+    """`markets` with `fair_shin`. With a = r**2/S and q the root, solves sum(q) - 2 - (N - 2) z = 0: the sum of p,
+    without its division by 1 - z.
 
     z = 1 solves it as well, whatever the prices; from z = 0 the steps end at the other solution.
     """

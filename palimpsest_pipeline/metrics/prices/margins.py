@@ -1,12 +1,14 @@
-"""Margins of markets: how much the prices of a complete set of outcomes leave to the book. Ratios, never percentages. Frames in, frames out.
+"""Margins of markets: how much the prices of a complete set of outcomes leave to the book. Ratios, never percentages.
+Frames in, frames out.
 
-The inverses of fair odds add up to the number of outcomes that win, k: one in 1X2, two in double chance. A bet whose stake can be returned (draw no
-bet, whole and quarter lines) is priced on what is left without the void part, and has k = 1 as well.
+The inverses of fair odds add up to the number of outcomes that win, k: one in 1X2, two in double chance. A bet whose
+stake can be returned (draw no bet, whole and quarter lines) is priced on what is left without the void part, and has k
+= 1 as well.
 
     margin = sum of inverse odds / k - 1        payout = k / sum of inverse odds
 
-It is computed on complete sets only: every outcome of the market listed, priced and open to bets. What is not a price (odds of 1.00 or less, null, an
-outcome held off) never enters a sum.
+It is computed on complete sets only: every outcome of the market listed, priced and open to bets. What is not a price
+(odds of 1.00 or less, null, an outcome held off) never enters a sum.
 """
 
 from collections.abc import Sequence
@@ -20,7 +22,10 @@ from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
 MIN_MARGIN: Final = -0.25
 """Below it a price or k is wrong, not generous: k one too high halves a sum, which makes -0.4 of a usual margin."""
 MAX_MARGIN: Final = 1.0
-"""Above it a price or k is wrong, not dear: k one too low doubles a sum. The dearest complete sets on sale (46 outcomes) keep 0.8."""
+"""Above it a price or k is wrong, not dear: k one too low doubles a sum.
+
+The dearest complete sets on sale (46 outcomes) keep 0.8.
+"""
 INVERSE_UNIT: Final = 1 << 52
 """Inverses are added up as whole numbers of so many parts: a sum of floats would depend on the order of its terms."""
 ROUNDING_TOLERANCE: Final = 1e-12
@@ -47,11 +52,14 @@ MARGINS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 
 def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_sets: pl.DataFrame) -> pl.DataFrame:
-    """What is a complete set of each market: one row per market and set (columns `OUTCOME_SETS_SCHEMA`; bit i-1 of the mask: outcome i belongs to it).
+    """What is a complete set of each market: one row per market and set (columns `OUTCOME_SETS_SCHEMA`; bit i-1 of the
+    mask: outcome i belongs to it).
 
-    `markets`: market_id, fair_sum ('1', '2'; anything else, as 'overlap(1.34)' or null, is no number of winners). `outcomes`: market_id, ordinal.
-    `complete`: market_id, set, ordinal, of markets that are sold in several grids (goals up to "3+" or "5+"), each complete in itself; of every
-    other market the only complete set is all its outcomes. Mask and n_expected are null where outcomes are not enumerated (players).
+    `markets`: market_id, fair_sum ('1', '2'; anything else, as 'overlap(1.34)' or null, is no number of winners).
+    `outcomes`: market_id, ordinal.
+    `complete`: market_id, set, ordinal, of markets that are sold in several grids (goals up to "3+" or "5+"), each
+    complete in itself; of every other market the only complete set is all its outcomes. Mask and n_expected are null
+    where outcomes are not enumerated (players).
     """
     whole = outcomes.join(complete_sets, on="market_id", how="anti").select("market_id", "ordinal", set=pl.lit(""))
     sets = (
@@ -70,9 +78,11 @@ def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_s
 
 
 def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Market rows of the history as outcomes, the input of `compute_market_margins`: `by`, outcome, ordinal, odds_milli, state.
+    """Market rows of the history as outcomes, the input of `compute_market_margins`: `by`, outcome, ordinal,
+    odds_milli, state.
 
-    `rows`: `by` (market_id among them), outcome, odds_milli (list by ordinal), off_mask (bit i-1: outcome i is held off). An outcome that the array
+    `rows`: `by` (market_id among them), outcome, odds_milli (list by ordinal), off_mask (bit i-1: outcome i is held
+    off). An outcome that the array
     has no price for is no_price, whether it was listed or not: the array does not tell.
     """
     return (
@@ -96,15 +106,17 @@ def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """One row per market: `by`, then the columns of `MARGINS_SCHEMA`, sorted by `by`. Independent of the order of `outcomes`.
+    """One row per market: `by`, then the columns of `MARGINS_SCHEMA`, sorted by `by`. Independent of the order of
+    `outcomes`.
 
-    `outcomes`: `by` (market_id among them), outcome ('' unless it is not one of the enumerated), ordinal, odds_milli (null: no price), state
-    (offered, suspended, no_price). `sets`: `OUTCOME_SETS_SCHEMA`.
+    `outcomes`: `by` (market_id among them), outcome ('' unless it is not one of the enumerated), ordinal, odds_milli
+    (null: no price), state (offered, suspended, no_price). `sets`: `OUTCOME_SETS_SCHEMA`.
 
-    n_outcomes counts what can be backed; `ordinals` and `odds_milli` hold these outcomes and their prices, and sum_inverse their inverses (null
-    when there are none). n_expected is the size of the complete set that is listed, else of the largest. margin and payout are null unless the
-    status is ok or negative; the statuses and their precedence are those of `MarginStatus`. margin_reference_pct is the usual
-    (sum of inverse odds - 1) x 100 over every price, held off or not, whatever k is: for reconciliation with figures of that kind, not a margin.
+    n_outcomes counts what can be backed; `ordinals` and `odds_milli` hold these outcomes and their prices, and
+    sum_inverse their inverses (null when there are none). n_expected is the size of the complete set that is listed,
+    else of the largest. margin and payout are null unless the status is ok or negative; the statuses and their
+    precedence are those of `MarginStatus`. margin_reference_pct is the usual (sum of inverse odds - 1) x 100 over every
+    price, held off or not, whatever k is: for reconciliation with figures of that kind, not a margin.
 
     Raises ValueError when an enumerated outcome of a market is there twice: its price would count twice.
     """
@@ -119,7 +131,9 @@ def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.D
 
 
 def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """As `compute_market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of them in their place: `shortest_milli`."""
+    """As `compute_market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of
+    them in their place: `shortest_milli`.
+    """
     rows = _sum_by_market(_add_contributions(outcomes, by), by, sets)
     return rows.select(
         *by,
@@ -129,13 +143,16 @@ def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.D
 
 
 def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """`outcomes`, market by market (numbered by `market`, in the order of `by`) and by ordinal and price, with what each adds to its market."""
+    """`outcomes`, market by market (numbered by `market`, in the order of `by`) and by ordinal and price, with what
+    each adds to its market.
+    """
     price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then(
         "odds_milli"
     )
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
     begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in by)
-    # Sorted, which costs nothing where they mostly are: groups that lie together are several times as fast as hashed ones.
+    # Sorted, which costs nothing where they mostly are: groups that lie together are several times as fast as hashed
+    # ones.
     return (
         outcomes.sort(*by, "ordinal", "odds_milli")
         .with_columns(
@@ -226,6 +243,9 @@ def _refuse_duplicates(markets: pl.DataFrame, by: Sequence[str]) -> None:
 
 
 def _ordinal_bit() -> pl.Expr:
-    """2 ** (ordinal - 1); null beyond `MASK_BITS`. A table, since a power would go through floats, which cannot hold the highest bits."""
+    """2 ** (ordinal - 1); null beyond `MASK_BITS`.
+
+    A table, since a power would go through floats, which cannot hold the highest bits.
+    """
     bits = {ordinal: 1 << (ordinal - 1) for ordinal in range(1, MASK_BITS + 1)}
     return pl.col("ordinal").replace_strict(bits, default=None, return_dtype=pl.Int64)

@@ -1,8 +1,10 @@
-"""Markets that home and a competitor do not both offer: who lacks what, and since when. Frames in, frames out; shapes in `comparison_frames`.
+"""Markets that home and a competitor do not both offer: who lacks what, and since when. Frames in, frames out; shapes
+in `comparison_frames`.
 
-A market is offered when one of its outcomes can be backed; listed when the last answer shows it at all. What an answer of long ago says is no
-statement about now: where one of the two was not looked at when the fixture was looked at last, the gap is unknown. That a listing is dropped is
-known until somebody sees it again.
+A market is offered when one of its outcomes can be backed; listed when the last answer shows it at all. What an answer
+of long ago says is no
+statement about now: where one of the two was not looked at when the fixture was looked at last, the gap is unknown.
+That a listing is dropped is known until somebody sees it again.
 """
 
 from collections.abc import Sequence
@@ -52,12 +54,12 @@ def find_availability_gaps(
     max_skew_s: float,
     main_markets: Sequence[str],
 ) -> pl.DataFrame:
-    """One row per market and competitor, columns `GAPS_SCHEMA`, sorted by `GAP_KEY`: of fixtures that home and the competitor list or have listed, the markets
-    that one of them lists and that they do not both offer.
+    """One row per market and competitor, columns `GAPS_SCHEMA`, sorted by `GAP_KEY`: of fixtures that home and the
+    competitor list or have listed, the markets that one of them lists and that they do not both offer.
 
-    `markets`, `listings`: as in `comparison_frames`. `platforms`: home first; listings of others are left out. `main_markets`: keys by priority. Of
-    a market
-    with a row an outcome the state is the best of its rows', since the first of those in that state.
+    `markets`, `listings`: as in `comparison_frames`. `platforms`: home first; listings of others are left out.
+    `main_markets`: keys by priority. Of a market with a row an outcome the state is the best of its rows', since the
+    first of those in that state.
 
     No fixture depends on another one, so a caller may give some at a time.
     """
@@ -147,7 +149,9 @@ def _find_gaps_between(
 
 
 def _select_listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
-    """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and whether it is known how it stands."""
+    """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and
+    whether it is known how it stands.
+    """
     looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
     return listings.filter(pl.col("platform") == platform).select(
         "sr_id",

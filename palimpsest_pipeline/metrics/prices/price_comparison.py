@@ -1,13 +1,15 @@
-"""Home's price of each outcome beside each competitor's: who offers more, by how much, and what the best of all comes to. Frames in, frames out;
-shapes in `comparison_frames`.
+"""Home's price of each outcome beside each competitor's: who offers more, by how much, and what the best of all comes
+to. Frames in, frames out; shapes in `comparison_frames`.
 
-Platforms are compared on bets that are the same: same market, specifier and outcome of the vocabulary. Outcomes that the vocabulary does not name,
-which are players under each platform's own ids, are left out.
+Platforms are compared on bets that are the same: same market, specifier and outcome of the vocabulary. Outcomes that
+the vocabulary does not name, which are players under each platform's own ids, are left out.
 
-Two prices are comparable when both can be backed, the answers that show them are near each other in time, and nothing makes it doubtful that both
-listings offer the same bets. A market's key says how many of its outcomes win, so that is the same on both sides.
+Two prices are comparable when both can be backed, the answers that show them are near each other in time, and nothing
+makes it doubtful that both listings offer the same bets. A market's key says how many of its outcomes win, so that is
+the same on both sides.
 
-Best prices, their sum and an arbitrage combine the prices of several platforms: all their answers are near each other, not only near home's.
+Best prices, their sum and an arbitrage combine the prices of several platforms: all their answers are near each other,
+not only near home's.
 """
 
 from collections.abc import Sequence
@@ -80,9 +82,11 @@ COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
     "cross_book_sum_inverse": pl.Float64,
     "arb": pl.Boolean,
 }
-"""A row per line and competitor. Arrays and masks go by the ordinal of the outcome, and are null where they would say nothing; where a market has a
-row an outcome (`outcome` is not '') they have one place. `home_state`, `platform_state`: words of MarketState, the best of the outcomes'.
-`home_share`, `platform_share`: what the inverse of a price is multiplied by to be its fair probability. All else is as in `COMPARISON_SCHEMA`."""
+"""A row per line and competitor. Arrays and masks go by the ordinal of the outcome, and are null where they would say
+nothing; where a market has a row an outcome (`outcome` is not '') they have one place. `home_state`, `platform_state`:
+words of MarketState, the best of the outcomes'.
+`home_share`, `platform_share`: what the inverse of a price is multiplied by to be its fair probability. All else is as
+in `COMPARISON_SCHEMA`."""
 COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
@@ -94,9 +98,9 @@ COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "as_of": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""A row per fixture and platform. `comparable`: its prices can be compared with home's, for they were answered near each other, and nothing makes it
-doubtful that both offer the same bets; false of home itself. `skew_s`: between both answers; null of home itself, and where one of the two has none
-or is dropped."""
+"""A row per fixture and platform. `comparable`: its prices can be compared with home's, for they were answered near
+each other, and nothing makes it doubtful that both offer the same bets; false of home itself. `skew_s`: between both
+answers; null of home itself, and where one of the two has none or is dropped."""
 
 _LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "outcome")
 _BIT_BY_ORDINAL: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
@@ -113,12 +117,12 @@ def build_price_comparison(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """One row per outcome and competitor, columns `COMPARISON_SCHEMA`, fixture by fixture: of markets that home and the competitor both list, the outcomes
-    that one of them has at a price or held off.
+    """One row per outcome and competitor, columns `COMPARISON_SCHEMA`, fixture by fixture: of markets that home and the
+    competitor both list, the outcomes that one of them has at a price or held off.
 
-    `markets`, `listings`: as in `comparison_frames`. `outcomes`, `sets`: as `find_open_close` takes them. `platforms`: home first, then its competitors
-    in order of
-    trust, which decides who of several is named best; listings of others are left out. A listing that is dropped lists nothing. `suspects`: fixtures
+    `markets`, `listings`: as in `comparison_frames`. `outcomes`, `sets`: as `find_open_close` takes them. `platforms`:
+    home first, then its competitors in order of trust, which decides who of several is named best; listings of others
+    are left out. A listing that is dropped lists nothing. `suspects`: fixtures
     whose listings may not offer the same bets: nothing of them is comparable.
 
     No fixture depends on another one, so a caller may give some at a time.
@@ -140,7 +144,8 @@ def compare_lines(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """Return the facts that the rows of `build_price_comparison` follow from, columns `COMPARED_LINES_SCHEMA`: a row per line and competitor of which it has any.
+    """Return the facts that the rows of `build_price_comparison` follow from, columns `COMPARED_LINES_SCHEMA`: a row
+    per line and competitor of which it has any.
 
     Takes what `build_price_comparison` takes. No fixture depends on another one.
     """
@@ -153,7 +158,8 @@ def compare_lines(
 def compare_listings(
     listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int] = ()
 ) -> pl.DataFrame:
-    """Return when these platforms' listings were seen and whether they are comparable with home's, columns `COMPARED_LISTINGS_SCHEMA`.
+    """Return when these platforms' listings were seen and whether they are comparable with home's, columns
+    `COMPARED_LISTINGS_SCHEMA`.
 
     Takes what `build_price_comparison` takes. Fixtures that were never looked at are left out.
     """
@@ -184,7 +190,10 @@ def _compare_outcomes(
     max_skew_s: float,
     suspects: Sequence[int],
 ) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """The outcomes of all lines (`_add_comparisons`, named), and the lines with their figures (`_add_line_figures`). None without any line."""
+    """The outcomes of all lines (`_add_comparisons`, named), and the lines with their figures (`_add_line_figures`).
+
+    None without any line.
+    """
     live = _select_live(add_as_of(listings).filter(pl.col("platform").is_in(platforms)))
     rows = _select_market_rows(markets, live, outcomes)
     lines = _number_lines(rows, live, platforms)
@@ -213,8 +222,9 @@ def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame
 
 
 def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Market rows of live listings whose outcomes the vocabulary names: `row` (their place), the columns of a line, platform, state, off_mask,
-    odds_milli, and which place their first price has in all prices (`start`) of how many (`n`; null when withdrawn: what it had is none)."""
+    """Market rows of live listings whose outcomes the vocabulary names: `row` (their place), the columns of a line,
+    platform, state, off_mask, odds_milli, and which place their first price has in all prices (`start`) of how many
+    (`n`; null when withdrawn: what it had is none)."""
     named = outcomes.select("market_key", outcome="outcome_key").unique()
     ours = markets.join(live.select("sr_id", "platform"), on=("sr_id", "platform"), how="semi")
     whole, single = ours.filter(pl.col("outcome") == ""), ours.filter(pl.col("outcome") != "")
@@ -228,8 +238,8 @@ def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.
 
 
 def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """Lines of markets that home and a competitor list, numbered by `line`, with as_of and of each platform: `row_` (null: never had the line),
-    `gone_` (had it once), `listed_` (it lists the market), `answered_`."""
+    """Lines of markets that home and a competitor list, numbered by `line`, with as_of and of each platform: `row_`
+    (null: never had the line), `gone_` (had it once), `listed_` (it lists the market), `answered_`."""
     of_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
     there = pl.col("state") != WITHDRAWN
     lines = rows.group_by(_LINE_COLUMNS).agg(
@@ -250,8 +260,8 @@ def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[st
 
 
 def _expand_prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """The outcomes of all lines: line, ordinal (its place in the line), and of each platform what it pays (`price_`, thousandths, above evens; null
-    without a price), and whether it holds it off (`off_`). In the order of lines."""
+    """The outcomes of all lines: line, ordinal (its place in the line), and of each platform what it pays (`price_`,
+    thousandths, above evens; null without a price), and whether it holds it off (`off_`). In the order of lines."""
     of_row = [rows.select(_take_columns(lines, platform, "start", "n", "off_mask")) for platform in platforms]
     places = pl.concat([lines.select("line"), *of_row], how="horizontal").with_columns(
         ordinal=pl.int_ranges(1, pl.max_horizontal(f"n_{platform}" for platform in platforms) + 1)
@@ -276,21 +286,25 @@ def _ordinal_bit() -> pl.Expr:
 
 
 def _take_columns(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
-    """These columns of the rows that the lines have on the platform, as `<column>_<platform>`; null where it has none."""
+    """These columns of the rows that the lines have on the platform, as `<column>_<platform>`; null where it has
+    none.
+    """
     return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
 
 
 def _add_comparisons(
     prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]
 ) -> pl.DataFrame:
-    """`prices` with, of each competitor, whether it is comparable with home (`comparable_`); who is best of those near each other: best_platform,
-    best (thousandths); and how home compares with each: home_is_best, home_tied_best, rank_home."""
+    """`prices` with, of each competitor, whether it is comparable with home (`comparable_`); who is best of those near
+    each other: best_platform, best (thousandths); and how home compares with each: home_is_best, home_tied_best,
+    rank_home."""
     home, *competitors = platforms
     can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
     near = lines.select(_are_near(home, c, max_skew_s, suspects).alias(c) for c in competitors)
     comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
     legs = _select_legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
-    # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is worked out twice.
+    # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is
+    # worked out twice.
     leg = "comparable" if legs is near else "leg"
     of_legs = (
         {}
@@ -325,8 +339,9 @@ def _select_legs(
     competitors: Sequence[str],
     max_skew_s: float,
 ) -> pl.DataFrame:
-    """`near`, less those that are too long before or after another one on the line: of two, the one nearer to home stays, then the one more trusted.
-    `near` itself when there are none. Who has no price on the line that is comparable with home's (`comparable`) pushes nobody out."""
+    """`near`, less those that are too long before or after another one on the line: of two, the one nearer to home
+    stays, then the one more trusted. `near` itself when there are none. Who has no price on the line that is comparable
+    with home's (`comparable`) pushes nobody out."""
     for one, other in combinations(competitors, 2):
         both = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
         far = lines.select((both & (_compute_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
@@ -357,8 +372,8 @@ def _compute_skew_s(one: str, other: str) -> pl.Expr:
 def _add_line_figures(
     lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]
 ) -> pl.DataFrame:
-    """`lines`, in their order, with what is said of a market as a whole: of each platform its margin (`margin_`) and by what an inverse is multiplied
-    to be a fair probability (`share_`); cross_book_sum_inverse, arb."""
+    """`lines`, in their order, with what is said of a market as a whole: of each platform its margin (`margin_`) and by
+    what an inverse is multiplied to be a fair probability (`share_`); cross_book_sum_inverse, arb."""
     can_have_one = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
     ids = can_have_one.select("market_key", "market_id").unique()
     used = pl.concat([lines[f"row_{platform}"] for platform in platforms]).drop_nulls().unique()
@@ -398,7 +413,10 @@ def _add_line_figures(
 
 
 def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """`compared` without what nobody has, with `outcome_key`. Raises ValueError on an outcome of a whole market without a name."""
+    """`compared` without what nobody has, with `outcome_key`.
+
+    Raises ValueError on an outcome of a whole market without a name.
+    """
     codes = outcomes.select("market_key").unique().sort("market_key").with_row_index("market")
     names = (
         outcomes.unique(("market_key", "ordinal"))

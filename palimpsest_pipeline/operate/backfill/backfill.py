@@ -1,6 +1,8 @@
-"""Backfill from the command line: core of the hours that are due, several processes at once; then their marts, in order; then what rests on both.
+"""Backfill from the command line: core of the hours that are due, several processes at once; then their marts, in
+order; then what rests on both.
 
-What core stores does not depend on the order of ingestion. A mart's cycle carries what earlier ones discovered, so marts are derived in order.
+What core stores does not depend on the order of ingestion. A mart's cycle carries what earlier ones discovered, so
+marts are derived in order.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,7 +32,10 @@ SPANS_PER_WORKER = 2
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a backfill did. Hours by their key; `refused` maps to why nothing was derived from a cycle of it, `failed` to the reason."""
+    """What a backfill did.
+
+    Hours by their key; `refused` maps to why nothing was derived from a cycle of it, `failed` to the reason.
+    """
 
     done: list[str] = field(default_factory=list)
     up_to_date: list[str] = field(default_factory=list)
@@ -106,7 +111,9 @@ class BackfillReport:
 
 
 def mark_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
-    """Make everything of the cycles of these hours due again that can be derived again: what is not whole in the landing stays as it is."""
+    """Make everything of the cycles of these hours due again that can be derived again: what is not whole in the
+    landing stays as it is.
+    """
     cycle_ids = [cycle.cycle_id for hour in hours for cycle in hour.landed_cycles if cycle.is_whole]
     with pipeline.connect() as conn:
         derived_products.mark_cycles_due(conn, cycle_ids)
@@ -126,9 +133,11 @@ def run_backfill(
     jobs: int = 1,
     stale_only: bool = False,
 ) -> BackfillReport:
-    """Derive what is due of `hours` (of `plan`), which are all that later ones in the range may have to be derived again with.
+    """Derive what is due of `hours` (of `plan`), which are all that later ones in the range may have to be derived
+    again with.
 
-    With `jobs` above 1 core is derived by so many processes, which open the instance of the settings for themselves. Everything that is finished
+    With `jobs` above 1 core is derived by so many processes, which open the instance of the settings for themselves.
+    Everything that is finished
     stays, however this ends: called again it goes on from there. Raises Cancelled.
     """
     report = BackfillReport()
@@ -166,7 +175,10 @@ def run_backfill(
 def _derive_hours(
     pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[PlannedHour], jobs: int
 ) -> Iterator[HourOutcome]:
-    """Derive core of what is due, then the marts of the cycles whose core stands. Yield the outcome of each hour of each."""
+    """Derive core of what is due, then the marts of the cycles whose core stands.
+
+    Yield the outcome of each hour of each.
+    """
     core = [
         hour.begins_at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)
     ]
@@ -193,8 +205,8 @@ def _run_spans_in_order(
 def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: list[datetime]) -> Iterator[HourSpan]:
     """Yield the spans whose marts are due, in order.
 
-    The due products are read again before each span: deriving one day can make later days due, because their coverage carries what it discovered. A
-    cycle whose core is due has to wait, and does not cause a run.
+    The due products are read again before each span: deriving one day can make later days due, because their coverage
+    carries what it discovered. A cycle whose core is due has to wait, and does not cause a run.
     """
     at = None
     while hours := [hour for hour in hours if at is None or hour.begins_at > at]:

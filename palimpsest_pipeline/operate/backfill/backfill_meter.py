@@ -1,4 +1,5 @@
-"""How far a backfill is: products that stand by now, counted in the database, so that every process's work shows. A bar on a terminal, else lines.
+"""How far a backfill is: products that stand by now, counted in the database, so that every process's work shows. A bar
+on a terminal, else lines.
 
 Belongs here: counting and drawing. Does not: the work.
 """

@@ -49,7 +49,8 @@ def split_into_spans(
 ) -> list[HourSpan]:
     """Cut `hours`, given in order, into spans of one UTC day, of about equal size and at most `most` hours.
 
-    The run of a span covers all hours from its first to its last one, so no span goes across an hour of `without` (in order).
+    The run of a span covers all hours from its first to its last one, so no span goes across an hour of `without` (in
+    order).
     """
     cut = []
     for _, together in groupby(hours, key=lambda hour: (hour.date(), bisect(excluded_hours, hour))):
@@ -62,8 +63,8 @@ def split_into_spans(
 def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -> Iterator[HourOutcome]:
     """Derive the stage for the cycles of the span's hours in one run. Raises Cancelled.
 
-    When the run fails, the hours whose cycles are still due count as failed, and the hours of the cycles that a blocking check found bad, each with
-    the errors of its cycles. The other hours count as derived.
+    When the run fails, the hours whose cycles are still due count as failed, and the hours of the cycles that a
+    blocking check found bad, each with the errors of its cycles. The other hours count as derived.
     """
     first, last = span.hours[0], span.hours[-1]
     outcome = run_job(instance, pipeline, replay_job.name, first.date(), hours=(first, last), group=span.stage)
@@ -78,10 +79,11 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -
 
 
 def _collect_errors(pipeline: Pipeline, span: HourSpan, of_run: str, checks: Sequence[str]) -> dict[datetime, str]:
-    """Return the failed hours of the span with the errors of their cycles, or with the error of the run where no cycle has one.
+    """Return the failed hours of the span with the errors of their cycles, or with the error of the run where no cycle
+    has one.
 
-    `checks`: the blocking checks that stopped the run. When no product is due and no cycle is bad, something else failed: then every hour gets the
-    error of the run.
+    `checks`: the blocking checks that stopped the run. When no product is due and no cycle is bad, something else
+    failed: then every hour gets the error of the run.
     """
     wanted = make_due_query(pipeline, [product for product in list_products(pipeline) if product.schema == span.stage])
     first, end = span.hours[0], span.hours[-1] + HOUR

@@ -70,7 +70,10 @@ class Worker:
 
 
 def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Iterator[HourOutcome]:
-    """The outcome of every hour of `spans`, as they come, from `jobs` processes; spans are begun in order. A process that dies is replaced."""
+    """The outcome of every hour of `spans`, as they come, from `jobs` processes; spans are begun in order.
+
+    A process that dies is replaced.
+    """
     to_do = deque(spans)
     workers: list[Worker] = []
     try:

@@ -1,7 +1,7 @@
 """`palimpsest doctor`: looks at everything a user commonly has wrong, and says how to mend it.
 
-Belongs here: looking, and the words. Does not: mending. It starts nothing, and changes nothing but a probe file and cycles that are dead, which every
-command closes.
+Belongs here: looking, and the words. Does not: mending. It starts nothing, and changes nothing but a probe file and
+cycles that are dead, which every command closes.
 """
 
 from palimpsest_pipeline.settings import Settings

@@ -1,4 +1,7 @@
-"""What a look comes to, and looking at all at once: what is unreachable keeps nothing else from being seen. Knows no Dagster."""
+"""What a look comes to, and looking at all at once: what is unreachable keeps nothing else from being seen.
+
+Knows no Dagster.
+"""
 
 import threading
 import time
@@ -16,7 +19,10 @@ CHECK_TIMEOUT_S: Final = 11.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. `name` is the same in every version; `detail` says what was found and, when not ok, what to do."""
+    """One thing looked at.
+
+    `name` is the same in every version; `detail` says what was found and, when not ok, what to do.
+    """
 
     name: str
     ok: bool
@@ -30,8 +36,8 @@ Check = Callable[[Settings], Finding | list[Finding]]
 
 
 def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float = CHECK_TIMEOUT_S) -> list[Finding]:
-    """The findings of all looks, in their order, without any secret of the settings. A look that fails, or is not over in time, is a finding of its
-    own that is not ok."""
+    """The findings of all looks, in their order, without any secret of the settings. A look that fails, or is not over
+    in time, is a finding of its own that is not ok."""
     hide = build_redactor(settings.list_secrets())
     done: SimpleQueue[tuple[str, list[Finding]]] = SimpleQueue()
 

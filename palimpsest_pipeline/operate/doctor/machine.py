@@ -29,7 +29,10 @@ MIN_FREE_MEMORY_BYTES: Final = 2**30
 def check_settings(
     settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
 ) -> Finding:
-    """Names that begin like a setting and are none. Named and no fault: variables that Kubernetes sets by itself, and few runs at a time."""
+    """Names that begin like a setting and are none.
+
+    Named and no fault: variables that Kubernetes sets by itself, and few runs at a time.
+    """
     unknown = find_unknown_settings(environment, dotenv)
     told = "; ".join([*(one.sentence for one in unknown), *_describe_few_runs(settings)])
     if any(not one.is_service_variable for one in unknown):
@@ -48,7 +51,9 @@ def _describe_few_runs(settings: Settings) -> list[str]:
 
 
 def check_market_settings(settings: Settings) -> Finding:
-    """Markets that the settings name and the vocabulary lacks fail every run that tells of margins, and nothing before."""
+    """Markets that the settings name and the vocabulary lacks fail every run that tells of margins, and nothing
+    before.
+    """
     try:
         named = Pipeline(settings).main_markets
         _ = Pipeline(settings).odds_alert_markets
@@ -72,7 +77,10 @@ def check_home_folder(settings: Settings) -> Finding:
 
 
 def explain_unwritable(root: str) -> str | None:
-    """Why a folder or an object store cannot be written to, and what to do; None when it can. Tried with a file, where the folder exists."""
+    """Why a folder or an object store cannot be written to, and what to do; None when it can.
+
+    Tried with a file, where the folder exists.
+    """
     try:
         path = UPath(root)
         if path.protocol in ("", "file") and not path.exists():

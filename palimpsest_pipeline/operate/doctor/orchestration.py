@@ -1,4 +1,6 @@
-"""Looks at Dagster: its storage, the daemon, the definitions, which schedules and sensors are on, their last ticks, and runs that died."""
+"""Looks at Dagster: its storage, the daemon, the definitions, which schedules and sensors are on, their last ticks,
+and runs that died.
+"""
 
 import importlib
 import time
@@ -42,7 +44,9 @@ STORAGE_FINDINGS: Final = ("daemons", "schedules", "ticks", "runs")
 
 
 def load_definitions() -> None:
-    """Import them, which takes seconds of computing that say nothing of what is reachable; an error is shown by `check_definitions`."""
+    """Import them, which takes seconds of computing that say nothing of what is reachable; an error is shown by
+    `check_definitions`.
+    """
     with suppress(Exception):
         importlib.import_module(DEFINITIONS_MODULE)
 
@@ -110,7 +114,10 @@ def check_dagster(settings: Settings) -> list[Finding]:
 
 @contextmanager
 def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
-    """The instance, with nothing made and nothing upgraded; None when its tables are not there. Raises sqlalchemy's OperationalError."""
+    """The instance, with nothing made and nothing upgraded; None when its tables are not there.
+
+    Raises sqlalchemy's OperationalError.
+    """
     url = make_url(build_storage_url(settings))
     with sa.create_engine(
         url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
@@ -154,7 +161,9 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
 
 
 def check_schedules(instance: dg.DagsterInstance) -> Finding:
-    """Which are on, and which should be: those that ask a platform are off until somebody wants them, all others are on."""
+    """Which are on, and which should be: those that ask a platform are off until somebody wants them, all others are
+    on.
+    """
     repository = _load_repository()
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
     on, off, missing = [], [], []

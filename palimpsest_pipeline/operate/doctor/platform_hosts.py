@@ -17,7 +17,10 @@ CONNECT_TIMEOUT_S: Final = 5.0
 
 
 def check_platforms(settings: Settings) -> list[Finding]:
-    """A finding for each platform. Good answers here do not prove that a scrape is let through, and a refusal does not prove that it is not."""
+    """A finding for each platform.
+
+    Good answers here do not prove that a scrape is let through, and a refusal does not prove that it is not.
+    """
     return asyncio.run(_probe_platforms(Pipeline(settings)))
 
 

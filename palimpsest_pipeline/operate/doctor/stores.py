@@ -1,4 +1,7 @@
-"""Looks at what the pipeline keeps: its database, whose clock it goes by, its cycles, the landing, and where alerts go. Knows no Dagster."""
+"""Looks at what the pipeline keeps: its database, whose clock it goes by, its cycles, the landing, and where alerts go.
+
+Knows no Dagster.
+"""
 
 import logging
 import socket
@@ -168,7 +171,10 @@ def check_cycles(settings: Settings) -> Finding:
 
 
 def check_derived_products(settings: Settings) -> Finding:
-    """Whether everything landed is in core and mart, in the versions of this installation. Cycles that have just ended are left to their run."""
+    """Whether everything landed is in core and mart, in the versions of this installation.
+
+    Cycles that have just ended are left to their run.
+    """
     if find_database_url(settings) is None:
         return Finding("derived", True, NOT_RUNNING_DETAIL)
     pipeline = Pipeline(settings)

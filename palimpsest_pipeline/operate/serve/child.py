@@ -1,8 +1,9 @@
-"""Entry point of the supervisor's children: `python -m palimpsest_pipeline.operate.serve.child PARENT HOME SOCKET COMMAND ARGUMENTS...`.
+"""Entry point of the supervisor's children: `python -m palimpsest_pipeline.operate.serve.child PARENT HOME SOCKET
+COMMAND ARGUMENTS...`.
 
-It runs a console script of an installed package, such as `dagster-daemon`, and ensures three things first: termination signals are not ignored, even
-if the shell ignores them; the process ends when its parent has died; the command begins only once the code server listens at SOCKET. Knows no
-Dagster.
+It runs a console script of an installed package, such as `dagster-daemon`, and ensures three things first: termination
+signals are not ignored, even if the shell ignores them; the process ends when its parent has died; the command begins
+only once the code server listens at SOCKET. Knows no Dagster.
 """
 
 import os
@@ -25,7 +26,8 @@ MAX_ORPHAN_S: Final = 60.0
 
 def main() -> None:
     parent, home, listens_at, name, *arguments = sys.argv[1:]
-    # Dagster copies the handler of SIGINT to SIGTERM: a background job of a shell ignores SIGINT, and could then not be terminated.
+    # Dagster copies the handler of SIGINT to SIGTERM: a background job of a shell ignores SIGINT, and could then not be
+    # terminated.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(int(parent), name != CODE_SERVER_COMMAND), daemon=True).start()
@@ -34,13 +36,17 @@ def main() -> None:
     if name != CODE_SERVER_COMMAND:
         _await_listener(listens_at)
     sys.argv = [name, *arguments]
-    # Runs live as long as the code server, also one whose supervisor was killed: their database must not be stopped under them.
+    # Runs live as long as the code server, also one whose supervisor was killed: their database must not be stopped
+    # under them.
     with mark_in_use(Path(home)) if name == CODE_SERVER_COMMAND else nullcontext():
         run()
 
 
 def _end_with_parent(parent: int, soon: bool) -> None:
-    """End this process when its parent has. The code server ends when its runs have ended; any other at the latest after a minute."""
+    """End this process when its parent has.
+
+    The code server ends when its runs have ended; any other at the latest after a minute.
+    """
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)

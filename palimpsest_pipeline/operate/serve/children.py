@@ -1,4 +1,7 @@
-"""The supervisor's children: how each is started, and started again when it dies. Knows no Dagster but the names of its commands."""
+"""The supervisor's children: how each is started, and started again when it dies.
+
+Knows no Dagster but the names of its commands.
+"""
 
 import os
 import subprocess
@@ -34,7 +37,10 @@ Say = Callable[[str], None]
 
 
 def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODULE) -> dict[str, tuple[str, ...]]:
-    """For each child the command that it runs, with its arguments. Writes the workspace, which points at the code server's socket."""
+    """For each child the command that it runs, with its arguments.
+
+    Writes the workspace, which points at the code server's socket.
+    """
     listens_at = folder / "code.sock"
     workspace = folder / "workspace.yaml"
     workspace.write_text(WORKSPACE_TEMPLATE.format(socket=listens_at, location=LOCATION_NAME))
@@ -54,7 +60,10 @@ def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODUL
 
 
 def compute_pause_s(deaths: Sequence[float], now: float) -> float | None:
-    """How long to wait before a child that just died is started again; None: not any more. `deaths`: when it died, seconds, this time included."""
+    """How long to wait before a child that just died is started again; None: not any more.
+
+    `deaths`: when it died, seconds, this time included.
+    """
     recent = sum(died > now - DEATHS_WINDOW_S for died in deaths)
     return None if recent >= MAX_DEATHS else min(FIRST_PAUSE_S * 2 ** (recent - 1), MAX_PAUSE_S)
 
@@ -89,8 +98,8 @@ class ChildProcesses:
         self._children = [Child(name, command, home / f"{name}.log") for name, command in commands.items()]
 
     def start_due(self) -> dict[str, KnownProcess]:
-        """Start what does not run yet or has died, once its pause is over; the processes that are new, by name. Raises ServeError when one dies again
-        and again."""
+        """Start what does not run yet or has died, once its pause is over; the processes that are new, by name. Raises
+        ServeError when one dies again and again."""
         now, new = time.monotonic(), {}
         for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:

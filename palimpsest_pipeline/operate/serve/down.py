@@ -21,14 +21,19 @@ POLL_INTERVAL_S: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class StopResult:
-    """The result of `down` in a home folder: whether anything ran there, and whether another command still works in it."""
+    """The result of `down` in a home folder: whether anything ran there, and whether another command still works in
+    it.
+    """
 
     was_running: bool
     is_in_use: bool
 
 
 def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> StopResult:
-    """Stop what serves from `home`, then its embedded server. While another command works there, name it and keep the server."""
+    """Stop what serves from `home`, then its embedded server.
+
+    While another command works there, name it and keep the server.
+    """
     own = settings.model_copy(update={"home_dir": home})
     serving = read_record(home)
     remove_left_record(home)

@@ -1,4 +1,6 @@
-"""The end of what was served: first the daemon, so that nothing new begins; then the runs under way, which get their time; last the servers."""
+"""The end of what was served: first the daemon, so that nothing new begins; then the runs under way, which get their
+time; last the servers.
+"""
 
 import json
 import time
@@ -25,7 +27,9 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRuns:
-    """Runs that are not over: those that our code server executes, those that are executed elsewhere, and how many wait in the queue."""
+    """Runs that are not over: those that our code server executes, those that are executed elsewhere, and how many
+    wait in the queue.
+    """
 
     own_runs: list[dg.DagsterRun]
     other_runs: list[dg.DagsterRun]
@@ -47,7 +51,8 @@ def stop_services(
     say: Say,
     cancel_wait_s: float = MAX_CANCEL_WAIT_S,
 ) -> None:
-    """End everything that `serving` names but its supervisor. Runs under way are waited for up to `wait_s`, then asked to end, then named.
+    """End everything that `serving` names but its supervisor. Runs under way are waited for up to `wait_s`, then asked
+    to end, then named.
 
     `instance` None, or one whose storage cannot be reached: the runs are not known, and end with their server.
     """
@@ -101,7 +106,10 @@ def _await_end(
     wait_s: float,
     end_resting: Callable[[list[dg.DagsterRun]], None] | None = None,
 ) -> list[dg.DagsterRun]:
-    """Return the runs that are not over after `wait_s`. `end_resting` is called once with each run that only waits for its next minute."""
+    """Return the runs that are not over after `wait_s`.
+
+    `end_resting` is called once with each run that only waits for its next minute.
+    """
     deadline = time.monotonic() + wait_s
     left, asked = list(runs), set[str]()
     while left:

@@ -1,4 +1,7 @@
-"""Whether Dagster is up, asked of its web server: the definitions are loaded, and the daemon is alive. Knows no Dagster but its GraphQL."""
+"""Whether Dagster is up, asked of its web server: the definitions are loaded, and the daemon is alive.
+
+Knows no Dagster but its GraphQL.
+"""
 
 import json
 import urllib.request
@@ -26,7 +29,10 @@ READINESS_QUERY: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What the web server says. `error`: why the definitions cannot be loaded; `beats`: last sign of life of each required daemon, Unix seconds."""
+    """What the web server says.
+
+    `error`: why the definitions cannot be loaded; `beats`: last sign of life of each required daemon, Unix seconds.
+    """
 
     is_loaded: bool
     error: str | None
@@ -45,7 +51,10 @@ def query_readiness(url: str) -> Readiness | None:
 
 
 def query_graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
-    """The data that the web server at `url` answers. Raises OSError when it cannot be reached, ValueError when it refuses the query."""
+    """The data that the web server at `url` answers.
+
+    Raises OSError when it cannot be reached, ValueError when it refuses the query.
+    """
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", data=body, headers={"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:

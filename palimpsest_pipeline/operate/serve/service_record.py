@@ -28,7 +28,9 @@ class ServeError(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """What was started: the supervisor (a `palimpsest` command), its children by name, where the UI answers, and their private folder."""
+    """What was started: the supervisor (a `palimpsest` command), its children by name, where the UI answers, and
+    their private folder.
+    """
 
     supervisor: KnownProcess
     children: dict[str, KnownProcess]
@@ -70,7 +72,9 @@ def _parse_record(home: Path) -> ServiceRecord | None:
 
 
 def is_record_left(home: Path) -> bool:
-    """Whether a supervisor that is gone with all of its processes has left its file behind: it did not come to its end."""
+    """Whether a supervisor that is gone with all of its processes has left its file behind: it did not come to its
+    end.
+    """
     return (home / RECORD_FILE).exists() and read_record(home) is None
 
 
@@ -121,7 +125,9 @@ def check_port(port: int) -> None:
 
 
 def check_not_serving(home: Path) -> None:
-    """Raises ServeError when a supervisor serves from `home`: two would write the same files and stop each other's server."""
+    """Raises ServeError when a supervisor serves from `home`: two would write the same files and stop each other's
+    server.
+    """
     serving = read_record(home)
     if serving is not None and serving.supervisor.pid != os.getpid() and serving.supervisor.find():
         raise ServeError(f"already up at {serving.url}: use that one, or stop it with `palimpsest down` first")

@@ -1,5 +1,5 @@
-"""The schedules and sensors that ask platforms, which are off until somebody wants them: switched in Dagster's instance, through the web server of
-`palimpsest up`, as its pages do. Knows no Dagster but its GraphQL."""
+"""The schedules and sensors that ask platforms, which are off until somebody wants them: switched in Dagster's
+instance, through the web server of `palimpsest up`, as its pages do. Knows no Dagster but its GraphQL."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +53,10 @@ class Switch:
 
 
 def list_switches(home: Path) -> list[Switch]:
-    """Those of what serves from `home`, in the order of their names. Raises ServeError when nothing does, or it does not answer."""
+    """Those of what serves from `home`, in the order of their names.
+
+    Raises ServeError when nothing does, or it does not answer.
+    """
     found = _query_server(_find_url(home), SWITCHES_QUERY)["repositoriesOrError"]
     if found["__typename"] != "RepositoryConnection":
         raise ServeError(
@@ -72,7 +75,10 @@ def list_switches(home: Path) -> list[Switch]:
 
 
 def set_switches(home: Path, *, on: bool) -> list[Switch]:
-    """Switch all of them on, or off; those that are already stay. Returns how they stand then. Raises ServeError as `list_switches` does."""
+    """Switch all of them on, or off; those that are already stay.
+
+    Returns how they stand then. Raises ServeError as `list_switches` does.
+    """
     for switch in list_switches(home):
         if switch.is_on == on:
             continue

@@ -57,7 +57,10 @@ class Supervisor:
         return self._record
 
     def wait(self) -> None:
-        """Until Ctrl-C or SIGTERM (KeyboardInterrupt); children that die are started again. Raises ServeError when one does not stay up."""
+        """Until Ctrl-C or SIGTERM (KeyboardInterrupt); children that die are started again.
+
+        Raises ServeError when one does not stay up.
+        """
         while True:
             self.restart_children()
             time.sleep(CHECK_INTERVAL_S)
@@ -93,8 +96,9 @@ def run_services(
     definitions: str = DEFINITIONS_MODULE,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[Supervisor]:
-    """Dagster, up inside the block and gone with all its processes after it. The children run in the folder `cwd`: Dagster and the settings read a
-    `.env` there. Their databases must be up. The block is to be left by KeyboardInterrupt, which goes no further."""
+    """Dagster, up inside the block and gone with all its processes after it. The children run in the folder `cwd`:
+    Dagster and the settings read a `.env` there. Their databases must be up. The block is to be left by
+    KeyboardInterrupt, which goes no further."""
     home = make_home(settings)
     check_not_serving(home)
     check_port(settings.ui_port)
@@ -134,7 +138,8 @@ def stop_left_services(
 
 
 def _stop_on_request(home: Path, record: ServiceRecord, instance: dg.DagsterInstance, say: Say) -> None:
-    """End it as those who asked want it; asked once more, at once; asked again, runs get no more time. Nothing breaks off the last of these.
+    """End it as those who asked want it; asked once more, at once; asked again, runs get no more time. Nothing breaks
+    off the last of these.
 
     What it says stays for `palimpsest down` when that one asked, else goes with it.
     """
@@ -165,7 +170,9 @@ def _stop_on_request(home: Path, record: ServiceRecord, instance: dg.DagsterInst
 
 @contextmanager
 def _handle_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end it, also when a shell started it with SIGINT ignored; a closed terminal too, unless `nohup` says otherwise."""
+    """Ctrl-C and SIGTERM end it, also when a shell started it with SIGINT ignored; a closed terminal too, unless
+    `nohup` says otherwise.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -1,7 +1,8 @@
-"""Detail answers as frames: the listings that they show, their books in the vocabulary's words, and what was refused. Knows no database, no landing.
+"""Detail answers as frames: the listings that they show, their books in the vocabulary's words, and what was refused.
+Knows no database, no landing.
 
-Belongs here: reading answers, and keeping what was read of a cycle while it is scraped. Does not: which answers (`cycle_frames`), writing
-(`write_core`).
+Belongs here: reading answers, and keeping what was read of a cycle while it is scraped. Does not: which answers
+(`cycle_frames`), writing (`write_core`).
 """
 
 import threading
@@ -50,9 +51,13 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {**OWNER_SCHEMA, **dict.fromkeys(
 MAX_KEPT_BYTES: Final = 96 * 2**20
 """Frames of books that are kept at most: those of some 3,000 fixtures."""
 MAX_LISTING_ROWS: Final = 200_000
-"""Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten thousand."""
+"""Listings that are kept at most: those of a day of full cycles of some hundred fixtures, or of one of some ten
+thousand.
+"""
 ANSWERS_PER_PART: Final = 64
-"""Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten megabytes of memory."""
+"""Answers that are normalised together: it costs some 25 ms however few they are, and for this many takes some ten
+megabytes of memory.
+"""
 MAX_WAITING_SEGMENTS: Final = 2
 """Segments that wait to be read at most: their bodies are in memory, of each some megabytes."""
 
@@ -68,12 +73,13 @@ class ObservedListing:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What detail answers of one platform say. `capture` is the number of an answer whose book could be read, in the order of the answers.
+    """What detail answers of one platform say. `capture` is the number of an answer whose book could be read, in the
+    order of the answers.
 
     listings: rows of LISTING_SCHEMA; also of answers whose book is refused. answers: rows of ANSWERS. rows: rows of
     `markets.build_market_rows.MARKET_ROWS_SCHEMA`. unmapped,
-    coverage and players: as in `NormalisedBatch`. refused: as `storage.ledger.rejected_answers` takes it. without_price: answers whose book has outcomes
-    and no price.
+    coverage and players: as in `NormalisedBatch`. refused: as `storage.ledger.rejected_answers` takes it.
+    without_price: answers whose book has outcomes and no price.
     """
 
     listings: pl.DataFrame
@@ -109,7 +115,10 @@ EMPTY_BOOKS: Final = Books(
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """What detail answers of one platform say in its own words. `owners`: rows of OWNER, the captures of `raw`; the rest as in `Books`."""
+    """What detail answers of one platform say in its own words.
+
+    `owners`: rows of OWNER, the captures of `raw`; the rest as in `Books`.
+    """
 
     listings: pl.DataFrame
     owners: pl.DataFrame
@@ -121,7 +130,8 @@ class DecodedAnswers:
 def read_books(answers: Iterable[Answer], adapter: PlatformAdapter, vocabulary: Vocabulary) -> Books:
     """Return what detail answers of the adapter's platform say.
 
-    The result depends on nothing but the arguments: it is the same for answers that have just come and for those read from the landing.
+    The result depends on nothing but the arguments: it is the same for answers that have just come and for those read
+    from the landing.
     """
     return normalise_books([decode_books(answers, adapter)], vocabulary)
 
@@ -174,7 +184,10 @@ def decode_books(answers: Iterable[Answer], adapter: PlatformAdapter) -> Decoded
 
 
 def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> Books:
-    """Return the books of several batches of answers, as of one, in the vocabulary's words. What this costs grows little with the answers."""
+    """Return the books of several batches of answers, as of one, in the vocabulary's words.
+
+    What this costs grows little with the answers.
+    """
     listings = pl.concat([part.listings for part in parts])
     refused = tuple(entry for part in parts for entry in part.refused)
     without_price = tuple(entry for part in parts for entry in part.without_price)
@@ -211,7 +224,10 @@ def _count_markets(
 
 
 def read_listings(answers: Iterable[Answer], adapter: PlatformAdapter) -> list[ObservedListing]:
-    """Return what detail answers say of their own listings. One that cannot be read, or shows a match in play, is a reject of the odds."""
+    """Return what detail answers say of their own listings.
+
+    One that cannot be read, or shows a match in play, is a reject of the odds.
+    """
     seen = []
     for answer in answers:
         try:
@@ -242,7 +258,10 @@ def concat_books(parts: Sequence[Books]) -> Books:
 
 
 def refuse_kickoffs(seen: Iterable[ObservedListing]) -> list[Reject]:
-    """Return a reject for each kickoff that is not credible. Their listings are kept, so that they do not count as absent."""
+    """Return a reject for each kickoff that is not credible.
+
+    Their listings are kept, so that they do not count as absent.
+    """
     return [
         Reject(
             s.listing.platform, s.listing.external_id, "$", NOT_CREDIBLE_REASON.format(s.listing.kickoff_at.isoformat())
@@ -280,7 +299,8 @@ def frame_listings(seen: Iterable[ObservedListing]) -> pl.DataFrame:
 
 
 class ListingCache:
-    """The listings that cycles showed (LISTING_SCHEMA), from the step that reads them all to those that write them by platform.
+    """The listings that cycles showed (LISTING_SCHEMA), from the step that reads them all to those that write them by
+    platform.
 
     Only a shortcut, as `EarlyBooks`. When there is no more room, the oldest are let go.
     """
@@ -310,7 +330,9 @@ class ListingCache:
 
 @dataclass(slots=True)
 class EarlyPart:
-    """Segments of a platform that follow each other, and what their detail answers say, in the platform's words until there are enough of them."""
+    """Segments of a platform that follow each other, and what their detail answers say, in the platform's words
+    until there are enough of them.
+    """
 
     segments: tuple[Segment, ...] = ()
     decoded: list[DecodedAnswers] = field(default_factory=list)
@@ -322,10 +344,11 @@ class EarlyPart:
 
 
 class EarlyBooks:
-    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until the cycle's odds are derived.
+    """Reads the books of each segment as soon as it is landed, on one thread beside the scrape, and keeps them until
+    the cycle's odds are derived.
 
-    Only a shortcut: what is not here (another process landed it, there was no room, too many segments were waiting) is read from the landing by the
-    same functions. So no derived row depends on it.
+    Only a shortcut: what is not here (another process landed it, there was no room, too many segments were waiting) is
+    read from the landing by the same functions. So no derived row depends on it.
     """
 
     def __init__(
@@ -363,7 +386,9 @@ class EarlyBooks:
             self._pool.submit(self._close_part, key)
 
     def find_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:
-        """Return the parts of a platform that are read, in the order in which they came, waiting for those that are just being read."""
+        """Return the parts of a platform that are read, in the order in which they came, waiting for those that are
+        just being read.
+        """
         return self._pool.submit(self._finish_parts, (cycle_id, platform)).result()
 
     def take_parts(self, cycle_id: int, platform: Platform) -> list[EarlyPart]:

@@ -1,4 +1,7 @@
-"""The products of core, in the order in which they are derived: what derives each, and what must stand before. Knows no Dagster."""
+"""The products of core, in the order in which they are derived: what derives each, and what must stand before.
+
+Knows no Dagster.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""What a landed cycle says, as the frames that storage takes. Reads the landing and the dialects; writes nothing. Knows no Dagster."""
+"""What a landed cycle says, as the frames that storage takes.
+
+Reads the landing and the dialects; writes nothing. Knows no Dagster.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -32,9 +35,11 @@ def read_answers(
 
 
 def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
-    """The cycle as core keeps it; `as_of` is its last good discovery answer, or its last answer where nothing was discovered.
+    """The cycle as core keeps it; `as_of` is its last good discovery answer, or its last answer where nothing was
+    discovered.
 
-    A platform that is down gives failures until long after the others were discovered: these say nothing of what is listed.
+    A platform that is down gives failures until long after the others were discovered: these say nothing of what is
+    listed.
     """
     received = pipeline.landing.read_answers(manifest, columns=["kind", "received_at", "failure"])
     discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY_KINDS]), pl.col("failure").is_null())
@@ -52,7 +57,9 @@ def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
 def read_discoveries(
     pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]
 ) -> dict[Platform, tuple[Discovery, datetime]]:
-    """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a cycle that does not discover."""
+    """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a
+    cycle that does not discover.
+    """
     if manifest.scope is not Scope.FULL:
         return {}
     answers = read_answers(pipeline, manifest, DISCOVERY_KINDS, platforms)
@@ -70,7 +77,8 @@ def read_cycle_listings(
     discoveries: dict[Platform, tuple[Discovery, datetime]],
     platforms: Sequence[Platform] | None = None,
 ) -> pl.DataFrame:
-    """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer of its own listing.
+    """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer
+    of its own listing.
 
     A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
     """
@@ -94,7 +102,9 @@ def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Seq
 
 
 def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
-    """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing, `batch` answers at a time."""
+    """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing,
+    `batch` answers at a time.
+    """
     for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.take_parts(manifest.cycle_id, platform)):
         if isinstance(part, Books):
             yield part
@@ -116,7 +126,9 @@ def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, dateti
 
 
 def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
-    """Rows of `storage.catalog.listings.MANIFEST_SCHEMA`: one per tournament, and one for each platform's tree as a whole."""
+    """Rows of `storage.catalog.listings.MANIFEST_SCHEMA`: one per tournament, and one for each platform's tree as a
+    whole.
+    """
     rows: list[tuple[str, str, int | None, int, str, str]] = []
     for platform, (discovery, _) in discoveries.items():
         tournaments = discovery.tournaments
@@ -137,7 +149,9 @@ def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> p
 
 
 def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims (LISTING_SCHEMA)."""
+    """Rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims
+    (LISTING_SCHEMA).
+    """
     declared = pl.DataFrame(
         [
             (
@@ -175,9 +189,11 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
 def _read_parts(
     pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
 ) -> Iterator[Books | Iterator[Answer]]:
-    """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be read.
+    """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be
+    read.
 
-    Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is left out.
+    Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is
+    left out.
     """
 
     segments = [segment for segment in manifest.segments if segment.platform is platform]

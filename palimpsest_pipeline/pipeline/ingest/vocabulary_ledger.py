@@ -1,6 +1,7 @@
 """What the vocabulary said of a batch of answers, as the rows that storage keeps per cycle. Frames in, frames out.
 
-`answers`, for both: capture, platform, sport, listing_id, observed_at of the answers that are kept. The caller adds the cycle.
+`answers`, for both: capture, platform, sport, listing_id, observed_at of the answers that are kept. The caller adds the
+cycle.
 """
 
 from typing import Final
@@ -11,7 +12,9 @@ from .books import Books
 
 LISTING_ID = pl.col("listing_id")
 MAX_ID_CHARACTERS: Final = 200
-"""Characters of a platform's id that the ledger keeps: it is keyed by them, and Postgres refuses a key of some thousands. The longest seen has 30."""
+"""Characters of a platform's id that the ledger keeps: it is keyed by them, and Postgres refuses a key of some
+thousands. The longest seen has 30.
+"""
 
 
 def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,7 @@
-"""From landing to core: read, normalise, match, write. One function per product of a cycle, inside the caller's transaction. Knows no Dagster."""
+"""From landing to core: read, normalise, match, write.
+
+One function per product of a cycle, inside the caller's transaction. Knows no Dagster.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -49,7 +52,9 @@ ANSWER_KEY_SCHEMA: Final = {"listing_id": pl.Int32, "observed_at": INSTANT}
 
 @dataclass(frozen=True, slots=True)
 class WrittenAnswers:
-    """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players named, and as in `Books` the rest."""
+    """What a platform's answers of a cycle came to: answers taken in (ANSWER), rows of each of LEDGERS, players
+    named, and as in `Books` the rest.
+    """
 
     answers: pl.DataFrame
     vocabulary_rows: dict[str, pl.DataFrame]
@@ -102,7 +107,8 @@ derive_competitor_events = make_event_derivation(lambda pipeline, manifest: orde
 
 
 def make_odds_derivation(platform: Platform) -> DeriveProduct:
-    """Every detail answer of the platform as a capture, and the markets that changed since the answer before; what no vocabulary knows is counted.
+    """Every detail answer of the platform as a capture, and the markets that changed since the answer before; what no
+    vocabulary knows is counted.
 
     What the cycle wrote of the platform when it was last derived and does not say now is taken out again.
     """
@@ -150,8 +156,8 @@ def _note_refusals(
 ) -> None:
     """Tell the ledger how many of the platform's answers could not be used. `n_read` includes those `without_price`.
 
-    Single matches begin early and single books are suspended: that is no refusal. Where it is most of what a full cycle got, the platform has changed
-    its answers, and such answers count as refused.
+    Single matches begin early and single books are suspended: that is no refusal. Where it is most of what a full cycle
+    got, the platform has changed its answers, and such answers count as refused.
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
@@ -174,7 +180,9 @@ def _note_refusals(
 
 
 def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFrame, after: pl.DataFrame) -> None:
-    """Make coverage of later cycles due again if the cycle's books changed in size: the choice of primary listings depends on them."""
+    """Make coverage of later cycles due again if the cycle's books changed in size: the choice of primary listings
+    depends on them.
+    """
     names = list(book_sizes.BOOK_SIZES_SCHEMA)
     changed = pl.concat([before.join(after, on=names, how="anti"), after.join(before, on=names, how="anti")])
     since = changed["observed_at"].min()
@@ -186,9 +194,11 @@ def _unmark_coverage(conn: psycopg.Connection, cycle_id: int, before: pl.DataFra
 
 
 def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform) -> None:
-    """Partitions for the days of the answers, on a connection of their own: their lock is not kept while the cycle is written.
+    """Partitions for the days of the answers, on a connection of their own: their lock is not kept while the cycle is
+    written.
 
-    A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of it.
+    A day of which the archive alone has rows is brought back first: else what is written now would be taken for all of
+    it.
     """
     observed = pipeline.landing.read_answers(
         manifest, kinds=[PayloadKind.DETAIL], platforms=[platform], columns=["observed_at"]
@@ -207,7 +217,9 @@ def _make_partitions(pipeline: Pipeline, manifest: Manifest, platform: Platform)
 
 
 def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
-    """Raise ArchiveError when a day that the archive does not have was exported: what is written to it now would be taken for all of it."""
+    """Raise ArchiveError when a day that the archive does not have was exported: what is written to it now would be
+    taken for all of it.
+    """
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
         raise ArchiveError(
@@ -291,10 +303,12 @@ def _write_batch(
 
 
 def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures touched: order of arrival
-    cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be derived anew.
+    """Fixtures and tournaments joined anew from all listings that bear on the cycle's, and the players of the fixtures
+    touched: order of arrival cannot matter. Fixtures that the cycle looked at, and their kickoff dates, are due to be
+    derived anew.
 
-    These tables show the present, so the home platform of the settings is trusted first, whichever was home when the cycle was scraped.
+    These tables show the present, so the home platform of the settings is trusted first, whichever was home when the
+    cycle was scraped.
     """
     trust = order_by_trust(pipeline.settings.home_platform, pipeline.platforms)
     of_cycle = known_listings.read_listings_of_cycle(conn, manifest.cycle_id)

@@ -1,4 +1,7 @@
-"""A slot of the kickoff cadence: each of its minutes a cycle of its own, landed, ingested and compared before the next. Knows no Dagster."""
+"""A slot of the kickoff cadence: each of its minutes a cycle of its own, landed, ingested and compared before the next.
+
+Knows no Dagster.
+"""
 
 import logging
 import time
@@ -33,7 +36,10 @@ class BadSlot(PalimpsestError, ValueError):
 
 
 class NothingAsked(Exception):
-    """Fixtures were due in the slot, and this run asked none of them, nor did another. The message says why, minute by minute."""
+    """Fixtures were due in the slot, and this run asked none of them, nor did another.
+
+    The message says why, minute by minute.
+    """
 
 
 @dataclass(slots=True)
@@ -100,14 +106,17 @@ def run_slot(
     wait: WaitUntil = wait_until,
     prices: PriceDerivation | None = None,
 ) -> SlotRun:
-    """One cycle at each minute of the slot at which fixtures are due, all platforms at once, each in core before the next minute.
+    """One cycle at each minute of the slot at which fixtures are due, all platforms at once, each in core before the
+    next minute.
 
-    Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for one minute, by whatever run.
-    A minute waits for another cycle that asks for the same; one that is over when its turn comes is left out. Neither a platform that fails, nor a
-    cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was due that others had not asked
-    for, NothingAsked when something was and no minute was asked, NotLive when the day is past, at the end what kept a minute from being asked, or
-    NoPlatformAnswered when that was so in every minute: else what the answered minutes brought is derived. What the minutes have written of prices is
-    added to `prices`, also when this raises.
+    Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for
+    one minute, by whatever run. A minute waits for another cycle that asks for the same; one that is over when its turn
+    comes is left out. Neither a platform that fails, nor a
+    cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was due
+    that others had not asked for, NothingAsked when something was and no minute was asked, NotLive when the day is
+    past, at the end what kept a minute from being asked, or
+    NoPlatformAnswered when that was so in every minute: else what the answered minutes brought is derived. What the
+    minutes have written of prices is added to `prices`, also when this raises.
     """
     prices = PriceDerivation() if prices is None else prices
     came, errors = SlotRun(), list[Exception]()

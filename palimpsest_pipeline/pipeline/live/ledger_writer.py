@@ -1,5 +1,5 @@
-"""Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are over;
-and what others shall know of a host. Never in the way."""
+"""Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are
+over; and what others shall know of a host. Never in the way."""
 
 import threading
 import time
@@ -17,15 +17,20 @@ from palimpsest_pipeline.scrape.sinks import HostView, ScrapeObserver
 from palimpsest_pipeline.storage.ledger import cycle_ledger, host_state
 
 MAX_WAITING_OUTCOMES: Final = 20_000
-"""Lines that wait for a database that is away. Older ones are let go: whoever closes the cycle writes all of them anyway."""
+"""Lines that wait for a database that is away.
+
+Older ones are let go: whoever closes the cycle writes all of them anyway.
+"""
 
 
 class LedgerWriter(ScrapeObserver):
-    """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning, and nothing that was fetched.
+    """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning,
+    and nothing that was fetched.
 
-    `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next, `so_far` says how the
-    platforms stand; it is asked on the event loop, once between two beats. `hosts` are the platforms' names in `host_state`, whose instants are of
-    `clock`. After the block at most what is under way on the thread is still written; closing the batch is the caller's.
+    `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next,
+    `so_far` says how the platforms stand; it is asked on the event loop, once between two beats. `hosts` are the
+    platforms' names in `host_state`, whose instants are of `clock`. After the block at most what is under way on the
+    thread is still written; closing the batch is the caller's.
     """
 
     def __init__(

@@ -83,7 +83,10 @@ def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
 
 
 def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycle:
-    """Close the cycles whose process died, then open a new cycle in the ledger. Raises NotLive for a past day, Overlaps."""
+    """Close the cycles whose process died, then open a new cycle in the ledger.
+
+    Raises NotLive for a past day, Overlaps.
+    """
     recovery.recover_dead_cycles(pipeline, request.repeats)
     now = pipeline.clock.now()
     check_day_is_live(request.day, now, pipeline.settings.grace_minutes)
@@ -102,7 +105,10 @@ def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycl
 
 
 def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
-    """Have the ledger say that the cycle runs. Raises Overlaps, and SettingsError where simulated data would mix with real ones."""
+    """Have the ledger say that the cycle runs.
+
+    Raises Overlaps, and SettingsError where simulated data would mix with real ones.
+    """
     require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
     other = cycle_ledger.open_unless_overlapping(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:
@@ -121,10 +127,11 @@ def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) 
 
 
 def require_answers(result: CycleResult) -> CycleResult:
-    """Return `result`. Raises NoPlatformAnswered when no platform gave a list, a book, or the answer that the only fixture it was asked for is gone.
+    """Return `result`. Raises NoPlatformAnswered when no platform gave a list, a book, or the answer that the only
+    fixture it was asked for is gone.
 
-    Of several fixtures none of which it has, a platform has answered nothing: so looks an interface that has moved. `storage.ledger.kickoff_slots`
-    judges alike.
+    Of several fixtures none of which it has, a platform has answered nothing: so looks an interface that has moved.
+    `storage.ledger.kickoff_slots` judges alike.
     """
     if result.status is not RunStatus.FAILED or any(line.status is RunStatus.COMPLETED for line in result.outcomes):
         return result
@@ -144,8 +151,9 @@ def run_discovery(
 ) -> CycleResult:
     """Ask every platform at once what it lists; land every answer as it comes; tell the ledger.
 
-    `goes_on`: the same run captures afterwards. Then a platform that is silent for PALIMPSEST_DISCOVERY_PATIENCE_S is late: its discovery is left to
-    the capture, and the cycle's manifest in the landing names it. Else every platform is waited for.
+    `goes_on`: the same run captures afterwards. Then a platform that is silent for PALIMPSEST_DISCOVERY_PATIENCE_S is
+    late: its discovery is left to the capture, and the cycle's manifest in the landing names it. Else every platform is
+    waited for.
     """
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
@@ -161,10 +169,10 @@ def run_discovery(
 def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObserver) -> CycleResult:
     """Fetch every target from all its platforms at once; land every answer as it comes; tell the ledger.
 
-    The targets are those of the discovery in the same run, and those that its late platforms list; without one, the fixtures asked for, or all
-    upcoming ones that are known. A run that is another try of one whose process died goes on with its cycle, and asks for no listing that has landed
-    a good answer or is not there.
-    Raises NotLive when that cycle's day is past, UnknownFixture when nobody lists what is asked for, Overlaps.
+    The targets are those of the discovery in the same run, and those that its late platforms list; without one, the
+    fixtures asked for, or all upcoming ones that are known. A run that is another try of one whose process died goes on
+    with its cycle, and asks for no listing that has landed a good answer or is not there. Raises NotLive when that
+    cycle's day is past, UnknownFixture when nobody lists what is asked for, Overlaps.
     """
     found = _find_unfinished_capture(pipeline, request)
     if found is None:
@@ -180,7 +188,9 @@ def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObse
 
 
 def _find_unfinished_capture(pipeline: Pipeline, begun: ScrapeRequest) -> tuple[Cycle, Manifest] | None:
-    """The cycle that this run, or one that it repeats, has begun and whose capture has not come to its end; and what it has landed."""
+    """The cycle that this run, or one that it repeats, has begun and whose capture has not come to its end; and what
+    it has landed.
+    """
     if begun.repeats:
         recovery.recover_dead_cycles(pipeline, begun.repeats)
     with pipeline.connect() as conn:
@@ -264,7 +274,8 @@ class _UnfinishedCapture:
         self._note_discoveries()
 
     def list_targets(self) -> list[Target]:
-        """Return the cycle's targets with the listings that had landed neither a good answer nor that they are not there.
+        """Return the cycle's targets with the listings that had landed neither a good answer nor that they are not
+        there.
 
         They are those of its discovery, or, where it has none, of what earlier cycles know.
         """

@@ -1,6 +1,8 @@
-"""Cycles whose process died: found by their silence, or by their missing process on this machine; closed with what is landed. Knows no Dagster.
+"""Cycles whose process died: found by their silence, or by their missing process on this machine; closed with what is
+landed. Knows no Dagster.
 
-Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of their day.
+Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of
+their day.
 """
 
 import logging
@@ -29,10 +31,10 @@ log = logging.getLogger(__name__)
 def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -> list[Cycle]:
     """Close every cycle whose process is dead, and those of `run_ids`, runs known to be over.
 
-    A process is dead when it gave no sign of life for PALIMPSEST_SILENT_AFTER_S; one of this machine also as soon as it is gone. A silent
-    one is given two more heartbeats first. Each cycle is
-    `interrupted` then, with what its landed answers prove. Returns the cycles closed; those that another process is just closing are its.
-    Raises DatabaseUnreachable.
+    A process is dead when it gave no sign of life for PALIMPSEST_SILENT_AFTER_S; one of this machine also as soon as it
+    is gone. A silent one is given two more heartbeats first. Each cycle is `interrupted` then, with what its landed
+    answers prove. Returns the cycles closed; those that another process is just closing are its. Raises
+    DatabaseUnreachable.
     """
     closed = []
     with pipeline.connect() as conn:
@@ -44,7 +46,8 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
         silent = cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)
         conn.commit()
         if any(batch.cycle.run_id not in {*ended_run_ids, *gone} for batch in silent):
-            # The database may have been away, and its recovery from a crash leaves no instant to count from: whoever lives gives a sign now.
+            # The database may have been away, and its recovery from a crash leaves no instant to count from: whoever
+            # lives gives a sign now.
             time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
         for batch in cycle_ledger.claim_dead_cycles(conn, pipeline.settings.silent_after_s, [*ended_run_ids, *gone]):
             try:

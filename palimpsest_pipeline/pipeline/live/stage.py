@@ -1,4 +1,7 @@
-"""One stage of a live cycle, discovery or capture: engine, landing and ledger opened for it, and how it ends. Knows no Dagster."""
+"""One stage of a live cycle, discovery or capture: engine, landing and ledger opened for it, and how it ends.
+
+Knows no Dagster.
+"""
 
 import asyncio
 import logging
@@ -50,7 +53,10 @@ class Stage:
     """Lines of the listings that a process that died had asked for, and that are asked for once more."""
 
     def resume_from(self, so_far: StageTally) -> None:
-        """Go on from what a process that died has counted. A good answer is not asked for again, nor what is not there."""
+        """Go on from what a process that died has counted.
+
+        A good answer is not asked for again, nor what is not there.
+        """
         self.tally = so_far
         lines, self.tally.outcomes = so_far.outcomes, []
         for line in lines:
@@ -74,7 +80,9 @@ class Stage:
         return build_running_runs(self.tally, self.pipeline.clock.now(), self.earlier_result)
 
     def build_broken_off_result(self, error: BaseException) -> CycleResult:
-        """The cycle when this stage has not come to its own end: failed by its own fault, cancelled when it was asked to end."""
+        """The cycle when this stage has not come to its own end: failed by its own fault, cancelled when it was
+        asked to end.
+        """
         own = isinstance(error, Exception)
         unfinished: list[EventOutcome] = self.engine.list_unfinished() if self.engine is not None else []
         return build_unfinished_result(
@@ -94,10 +102,11 @@ StageWork = Callable[[ScrapeEngine, Stage], Awaitable[CycleResult]]
 
 
 def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleResult:
-    """The stage, from opening the landing to closing the ledger. However it ends, what arrived is landed and the ledger says how it ended.
+    """The stage, from opening the landing to closing the ledger. However it ends, what arrived is landed and the ledger
+    says how it ended.
 
-    Ctrl-C, SIGTERM and a terminated run end it as `cancelled` and are raised when all is written; a second one changes nothing. Raises what the
-    stage failed of.
+    Ctrl-C, SIGTERM and a terminated run end it as `cancelled` and are raised when all is written; a second one changes
+    nothing. Raises what the stage failed of.
     """
     pipeline, cycle = stage.pipeline, stage.cycle
     error: BaseException | None = None
@@ -165,7 +174,8 @@ async def _run_work(
 def _read_host_holds(pipeline: Pipeline, cycle_id: int, late: Collection[Platform] = ()) -> dict[Platform, HostHold]:
     """What scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out.
 
-    What this cycle's own discovery found of a late platform is no end of it: the discovery goes on, and the host is waited for.
+    What this cycle's own discovery found of a late platform is no end of it: the discovery goes on, and the host is
+    waited for.
     """
     hosts = {pipeline.find_host_name(platform): platform for platform in pipeline.platforms}
     try:

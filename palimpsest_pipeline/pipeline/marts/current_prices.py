@@ -1,6 +1,8 @@
-"""Prices side by side and gaps of fixtures that have not begun: brought up to date where a cycle bore on them; and as of an instant, for who asks.
+"""Prices side by side and gaps of fixtures that have not begun: brought up to date where a cycle bore on them; and as
+of an instant, for who asks.
 
-Belongs here: what is read, computed and written for a batch of fixtures. Does not: the rules (`metrics`), assets. Knows no Dagster.
+Belongs here: what is read, computed and written for a batch of fixtures. Does not: the rules (`metrics`), assets. Knows
+no Dagster.
 """
 
 import logging
@@ -80,12 +82,14 @@ class PriceDerivation:
 
 
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PriceDerivation:
-    """Bring up to date the rows of fixtures that are due, all or those among `sr_ids`, soonest kickoff first; remove those of fixtures that have
-    begun.
+    """Bring up to date the rows of fixtures that are due, all or those among `sr_ids`, soonest kickoff first; remove
+    those of fixtures that have begun.
 
-    Each batch is a transaction; then the marks that it saw are taken away, but for those that were set again since. What was done stays done, however
-    it ends. Half of the fixtures are worked on beside the other half; of two who derive at once, the second waits for the first batch by batch, or
-    does not `wait`: then what is left stays due. Raises NotDerived at the end when a batch failed: its fixtures stay due.
+    Each batch is a transaction; then the marks that it saw are taken away, but for those that were set again since.
+    What was done stays done, however it ends. Half of the fixtures are worked on beside the other half; of two who
+    derive at once, the second waits for the first batch by batch, or
+    does not `wait`: then what is left stays due. Raises NotDerived at the end when a batch failed: its fixtures stay
+    due.
     """
     began, done, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
     with pipeline.connect() as conn:
@@ -131,7 +135,9 @@ def _derive_share(
 
 
 def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int]) -> PriceDerivation:
-    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved meanwhile has moved for all of it."""
+    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved meanwhile has
+    moved for all of it.
+    """
     done = PriceDerivation()
     with open_snapshot(conn):
         seen = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, some)
@@ -154,8 +160,9 @@ def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[i
 
 
 def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
-    """What the two tables held of these fixtures at an instant, or would hold of them had they been derived then, from their whole history. Fixtures
-    that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers` does."""
+    """What the two tables held of these fixtures at an instant, or would hold of them had they been derived then, from
+    their whole history. Fixtures that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers`
+    does."""
     with pipeline.connect() as conn:
         stood = current_prices.read_state_as_of(
             conn,
@@ -172,7 +179,10 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
 
 
 def _compute_shown_rows(pipeline: Pipeline, stands: FixtureState, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """What the tables say, outcome by outcome and with instants (`current_prices.TABLE_VIEWS`). `doubtful`: fixtures whose prices are not compared."""
+    """What the tables say, outcome by outcome and with instants (`current_prices.TABLE_VIEWS`).
+
+    `doubtful`: fixtures whose prices are not compared.
+    """
     limits, vocabulary_words = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     frames = {
         COMPARISON_TABLE: build_price_comparison(

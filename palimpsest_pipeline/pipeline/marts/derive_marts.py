@@ -70,7 +70,8 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
 def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
     """The three coverage tables of one cycle, from one reading of the universe, so that they add up.
 
-    Later cycles that may carry what this one discovered are due again: a cycle that arrives late changes what they rest on.
+    Later cycles that may carry what this one discovered are due again: a cycle that arrives late changes what they rest
+    on.
     """
     known = read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
@@ -150,7 +151,10 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
 
 
 def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int:
-    """The whole ledger, from every cycle that core holds, judged by the vocabulary of now. Not per cycle: one market has one row."""
+    """The whole ledger, from every cycle that core holds, judged by the vocabulary of now.
+
+    Not per cycle: one market has one row.
+    """
     words = pipeline.vocabulary
     mapping_ledger.lock_unmapped_markets(conn)
     ledger = mapping_ledger.read_unmapped_markets(conn)

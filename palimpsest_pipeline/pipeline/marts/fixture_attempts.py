@@ -1,4 +1,7 @@
-"""Some fixtures at a time, of which none stops the others: what fails is told at the end, and stays due. Knows no Dagster."""
+"""Some fixtures at a time, of which none stops the others: what fails is told at the end, and stays due.
+
+Knows no Dagster.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence

@@ -1,6 +1,8 @@
-"""Late marts (due although core of their cycle is up to date) and due fixtures, for the sensor `late_marts`. Knows no Dagster.
+"""Late marts (due although core of their cycle is up to date) and due fixtures, for the sensor `late_marts`. Knows no
+Dagster.
 
-Belongs here: finding them, and the key that identifies each set of them. Does not belong here: when the sensor looks for them.
+Belongs here: finding them, and the key that identifies each set of them. Does not belong here: when the sensor looks
+for them.
 """
 
 from collections import defaultdict
@@ -34,15 +36,18 @@ class LateDay:
 
     @property
     def key(self) -> str:
-        """Return a key of the due products. The same products have the same key, so that their run is requested only once."""
+        """Return a key of the due products.
+
+        The same products have the same key, so that their run is requested only once.
+        """
         return hash_lines(f"{each.cycle_id} {each.product} {each.reason}" for each in self.due_products)
 
 
 def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] = ()) -> list[LateDay]:
     """Return the days with mart products to derive, in order.
 
-    Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles whose core is due, cycles that failed
-    `HISTORY_CHECK`, and products that failed before with the same content and versions.
+    Left out are running cycles, cycles of `live_runs` (ids of Dagster runs that are not over), cycles whose core is
+    due, cycles that failed `HISTORY_CHECK`, and products that failed before with the same content and versions.
     """
     first = floor_to_hour(now - LOOK_BACK)
     end = now + HOUR

@@ -1,6 +1,7 @@
 """The life of the fixtures of a kickoff date, derived from the whole of their history.
 
-Belongs here: what is read, computed and written for a date, and which dates are dirty. Does not: the rules (`metrics`), assets, runs.
+Belongs here: what is read, computed and written for a date, and which dates are dirty. Does not: the rules (`metrics`),
+assets, runs.
 """
 
 from collections import Counter, defaultdict
@@ -35,8 +36,8 @@ JOB_NAME: Final = "fixture_life"
 NEAR_HORIZON: Final = timedelta(days=1)
 """Dates up to so far ahead are brought up to date whenever somebody asks for what is due, ..."""
 FAR_DATE_WAIT: Final = timedelta(days=1)
-"""... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is of use when it nears its
-end."""
+"""... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is
+of use when it nears its end."""
 
 
 @dataclass(slots=True)
@@ -53,7 +54,8 @@ class DateDerivation:
 
 
 def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
-    """Replace the rows of all fixtures whose effective kickoff is on the UTC date `day`, in one transaction, and take away the marks seen before it.
+    """Replace the rows of all fixtures whose effective kickoff is on the UTC date `day`, in one transaction, and take
+    away the marks seen before it.
 
     A mark that is set meanwhile stays, and has the date derived again. Two at once come one after the other.
     """
@@ -97,7 +99,10 @@ def _derive_tables(
     as_of: datetime,
     changes_of: Callable[[pl.DataFrame], pl.DataFrame],
 ) -> Iterator[tuple[str, pl.DataFrame]]:
-    """Rows of the date's tables, a part at a time, each with its table's name. `changes_of`: the history of given listings."""
+    """Rows of the date's tables, a part at a time, each with its table's name.
+
+    `changes_of`: the history of given listings.
+    """
     silence_limit = timedelta(minutes=pipeline.settings.not_observed_after_minutes)
     exact_s = pipeline.settings.close_exact_minutes * 60
     outcomes, sets = build_vocabulary_frames(pipeline.vocabulary)

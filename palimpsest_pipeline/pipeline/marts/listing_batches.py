@@ -6,14 +6,16 @@ from typing import Final
 import polars as pl
 
 ROWS_PER_BATCH: Final = 500_000
-"""Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole date. No result depends on it."""
+"""Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole
+date. No result depends on it.
+"""
 
 
 def batch_listings(
     listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, max_rows: int = ROWS_PER_BATCH
 ) -> Iterator[pl.DataFrame]:
-    """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one fixture at least. Fixtures are whole, and
-    those of a tournament follow one another."""
+    """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one fixture at
+    least. Fixtures are whole, and those of a tournament follow one another."""
     fixtures = (
         listings.join(n_rows, on="listing_id", how="left")
         .join(tournaments, on="sr_id")

@@ -1,7 +1,7 @@
 """Alerts to traders, brought up to date where a cycle bore on a fixture, and where a kickoff ended one.
 
-Belongs here: which fixtures are looked at, what is read, computed and written for some of them. Does not: the rules (`metrics`), assets. Knows no
-Dagster.
+Belongs here: which fixtures are looked at, what is read, computed and written for some of them. Does not: the rules
+(`metrics`), assets. Knows no Dagster.
 """
 
 import time
@@ -63,10 +63,12 @@ def build_rules(pipeline: Pipeline) -> OddsAlertRules:
 
 
 def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
-    """Replace the rows of all fixtures that are due, and of those that have begun and still have an open episode, soonest kickoff first.
+    """Replace the rows of all fixtures that are due, and of those that have begun and still have an open episode,
+    soonest kickoff first.
 
-    Some fixtures at a time are a transaction; then the marks that it saw are taken away, but for those that were set again since. What was done stays
-    done, however it ends. Two at once come one after the other. Raises NotDerived at the end when some failed: they stay due.
+    Some fixtures at a time are a transaction; then the marks that it saw are taken away, but for those that were set
+    again since. What was done stays done, however it ends. Two at once come one after the other. Raises NotDerived at
+    the end when some failed: they stay due.
     """
     began, done, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
     asked = build_rules(pipeline)
@@ -88,7 +90,9 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
 def _derive_batch(
     pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int], asked: OddsAlertRules, done: AlertDerivation
 ) -> None:
-    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved or has passed meanwhile has for all of it."""
+    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved or has passed
+    meanwhile has for all of it.
+    """
     with open_snapshot(conn):
         seen = dirty_fixtures.read_marks(conn, PRODUCT, some)
         known_until = stored.read_known_until(conn)
@@ -111,7 +115,9 @@ def _derive_batch(
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
-    """Fixtures some at a time, of one UTC date of kickoff where it is near enough to be watched: most of what is read is read by dates."""
+    """Fixtures some at a time, of one UTC date of kickoff where it is near enough to be watched: most of what is
+    read is read by dates.
+    """
     day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
     for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
         for some in fixtures.iter_slices(FIXTURES_PER_BATCH):

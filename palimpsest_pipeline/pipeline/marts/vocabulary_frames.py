@@ -10,7 +10,9 @@ from palimpsest_pipeline.metrics import build_outcome_sets
 
 @cache
 def build_vocabulary_frames(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Names of outcomes (`domain.schemas.OUTCOME_NAMES`) and sets that are complete (`metrics.lifecycle.open_close.KEYED_SETS_SCHEMA`), by market key."""
+    """Names of outcomes (`domain.schemas.OUTCOME_NAMES`) and sets that are complete
+    (`metrics.lifecycle.open_close.KEYED_SETS_SCHEMA`), by market key.
+    """
     keys = vocabulary.markets.select("market_id", "market_key")
     outcomes = vocabulary.outcomes.join(keys, on="market_id").select(
         "market_key", pl.col("ordinal").cast(pl.Int16), "outcome_key"

@@ -1,6 +1,7 @@
 """What our own tables know of cycles that failed and recovered. Reads only.
 
-Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs (`list_run_events`).
+Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs
+(`list_run_events`).
 """
 
 from collections import defaultdict
@@ -36,8 +37,8 @@ def list_cycle_events(
 ) -> Events:
     """Return the occurrences and recoveries of cycles that are not yet in `known`, the latest alert of each key.
 
-    `checks`: name of each check that judges cycles, and whether it blocks. A bad cycle of a blocking check stays in the alert until it is judged
-    again and passes; for any other check the newest verdict decides.
+    `checks`: name of each check that judges cycles, and whether it blocks. A bad cycle of a blocking check stays in the
+    alert until it is judged again and passes; for any other check the newest verdict decides.
     """
     latest = {alert.alert_key: alert for alert in known}
     lasting = [
@@ -145,5 +146,7 @@ def _list_newest_verdicts(
 
 
 def _order_after(at: datetime, alert: Alert | None) -> datetime:
-    """Return `at`, or one tick after the alert's last change if that is later: otherwise an event committed late would count as already seen."""
+    """Return `at`, or one tick after the alert's last change if that is later: otherwise an event committed late
+    would count as already seen.
+    """
     return at if alert is None else max(at, (alert.closed_at or alert.last_seen_at) + TICK)

@@ -1,7 +1,8 @@
 """How old the newest of each family of data is, and whether that is too old. Knows no Dagster.
 
-A pipeline that never began a cycle owes nothing. From its first cycle on every family is owed: one of which there is nothing yet is as old as that
-cycle. Whether the cadence is on makes no difference to the age: one that was switched off and forgotten is just what should be noticed.
+A pipeline that never began a cycle owes nothing. From its first cycle on every family is owed: one of which there is
+nothing yet is as old as that cycle. Whether the cadence is on makes no difference to the age: one that was switched off
+and forgotten is just what should be noticed.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ MAX_PROBED_DAYS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class FamilyAge:
-    """How things stand with one family, of one platform where it is told by platforms. `newest_at` None: there is nothing of it."""
+    """How things stand with one family, of one platform where it is told by platforms.
+
+    `newest_at` None: there is nothing of it.
+    """
 
     family: FreshnessFamily
     platform: Platform | None
@@ -39,7 +43,10 @@ class FamilyAge:
 
 
 def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
-    """Every family, by platform where it is told so; empty when there never was a cycle. Raises when something cannot be looked at."""
+    """Every family, by platform where it is told so; empty when there never was a cycle.
+
+    Raises when something cannot be looked at.
+    """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
         first = data_freshness.read_first_cycle_start(conn)

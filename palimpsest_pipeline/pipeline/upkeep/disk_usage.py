@@ -32,7 +32,10 @@ class DiskUsage:
 
 
 def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
-    """Everything as it is now. Raises LandingError or ArchiveError when one of them cannot be looked at; a damaged record costs its cycle only."""
+    """Everything as it is now.
+
+    Raises LandingError or ArchiveError when one of them cannot be looked at; a damaged record costs its cycle only.
+    """
     now = datetime.now(UTC)  # of sizes on a disk: a world's clock may stand still or go back
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.read_catalogue().values()]
     readable = pipeline.landing.list_readable_cycles()
@@ -66,7 +69,9 @@ def record_usage(pipeline: Pipeline) -> DiskUsage:
 
 
 def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
-    """What is kept by day, one row a day: rows and prices in Postgres, and bytes in Postgres, archive and landing; null where there is nothing."""
+    """What is kept by day, one row a day: rows and prices in Postgres, and bytes in Postgres, archive and landing;
+    null where there is nothing.
+    """
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     hot = sized.filter(pl.col("table_name").is_in(table_sizes.HISTORY_TABLES))
 
@@ -103,7 +108,9 @@ def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataF
 
 
 def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
-    """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest first."""
+    """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest
+    first.
+    """
     summed = sample.group_by("table_name").agg(
         pl.col("n_rows", "heap_bytes", "index_bytes").sum(),
         total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum(),

@@ -37,7 +37,9 @@ class DayIsOpen(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class DayExport:
-    """What came of a day: how it stood, its entry in the archive (None: nothing was observed), and how long writing took (None: left alone)."""
+    """What came of a day: how it stood, its entry in the archive (None: nothing was observed), and how long writing
+    took (None: left alone).
+    """
 
     export_state: DayStatus
     entry: ExportedDay | None
@@ -54,7 +56,9 @@ class DayExport:
 
 @dataclass(frozen=True, slots=True)
 class DueDays:
-    """Days in Postgres to export, with their version; days that cannot be exported yet, with the reason; and days that never can."""
+    """Days in Postgres to export, with their version; days that cannot be exported yet, with the reason; and days
+    that never can.
+    """
 
     due_versions: dict[date, str]
     open_days: dict[date, str]
@@ -66,8 +70,8 @@ class DueDays:
 def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExport:
     """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it.
 
-    Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks, EntryUnreadable when its
-    entry in the archive cannot be read, both unless `force`.
+    Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks,
+    EntryUnreadable when its entry in the archive cannot be read, both unless `force`.
     """
     with pipeline.connect() as conn:
         require_closed(pipeline, conn, day)
@@ -110,7 +114,9 @@ def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> 
 
 
 def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> DayStatus:
-    """As `retention.read_day_status`; with `force` a day whose entry in the archive cannot be read is one with damaged files."""
+    """As `retention.read_day_status`; with `force` a day whose entry in the archive cannot be read is one with
+    damaged files.
+    """
     try:
         return retention.read_day_status(conn, pipeline.archive, day)
     except EntryUnreadable:
@@ -120,7 +126,8 @@ def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *
 
 
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
-    """Raise DayIsOpen unless the day ended at least the grace period ago, and every cycle that may have answers of it has ended and is derived.
+    """Raise DayIsOpen unless the day ended at least the grace period ago, and every cycle that may have answers of it
+    has ended and is derived.
 
     Raises LandingError when the manifest of such a cycle cannot be read.
     """

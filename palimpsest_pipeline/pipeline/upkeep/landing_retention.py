@@ -1,6 +1,8 @@
-"""What the landing keeps: hours that are over are compacted, and removed when their time has come and nobody needs them. Knows no Dagster.
+"""What the landing keeps: hours that are over are compacted, and removed when their time has come and nobody needs
+them. Knows no Dagster.
 
-Belongs here: who needs an hour, and seeing to it that one process at a time changes what was landed. Does not: how it is done (`landing_retention`).
+Belongs here: who needs an hour, and seeing to it that one process at a time changes what was landed. Does not: how it
+is done (`landing_retention`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +39,9 @@ from ..due_products import list_due_products
 from ..landed_cycles import forget_cycles, record_landed
 
 INSTANT_SLACK: Final = timedelta(hours=1)
-"""How far an answer's instant may lie outside what its cycle's manifest says: an answer may come from a cache, an end be noted before the last."""
+"""How far an answer's instant may lie outside what its cycle's manifest says: an answer may come from a cache, an
+end be noted before the last.
+"""
 
 
 class LandingInUse(LandingError):
@@ -70,7 +74,10 @@ def explain_need(hour: datetime, claims: HourClaims) -> str | None:
 
 
 class HourJudge:
-    """Says of hours why they are needed, as the landing, the ledger, the marks of products and the archive have it now. `conn` commits by itself."""
+    """Says of hours why they are needed, as the landing, the ledger, the marks of products and the archive have it now.
+
+    `conn` commits by itself.
+    """
 
     def __init__(self, pipeline: Pipeline, conn: psycopg.Connection) -> None:
         self._pipeline = pipeline
@@ -98,7 +105,9 @@ class HourJudge:
         return explain_need(hour, claims)
 
     def _list_underived_cycles(self, manifests: Sequence[Manifest]) -> list[int]:
-        """Cycles with a product that stands in no version, or was derived from other content; an older version is no claim."""
+        """Cycles with a product that stands in no version, or was derived from other content; an older version is no
+        claim.
+        """
         for manifest in manifests:  # what is about to be removed is not left to what somebody else recorded
             record_landed(self._pipeline, self._conn, manifest)
         due = list_due_products(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
@@ -113,7 +122,10 @@ class HourJudge:
 
 
 def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compaction]:
-    """Compact the hours that are over by grace and in which no cycle runs. What stays as it is says why. Raises LandingInUse, LandingError."""
+    """Compact the hours that are over by grace and in which no cycle runs.
+
+    What stays as it is says why. Raises LandingInUse, LandingError.
+    """
     done = []
     with _lock_landing(pipeline) as conn:
         judge = HourJudge(pipeline, conn)

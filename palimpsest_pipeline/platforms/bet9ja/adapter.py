@@ -11,7 +11,9 @@ from . import book, discovery, endpoints, parse_events
 
 
 class Bet9jaAdapter:
-    """`cache_version` is the client build number that every call carries, `max_lists` how many competitions a discovery asks for at most."""
+    """`cache_version` is the client build number that every call carries, `max_lists` how many competitions a
+    discovery asks for at most.
+    """
 
     platform: Platform = Platform.BET9JA
     parser_version: int = 3

@@ -1,7 +1,7 @@
 """Reading of Bet9ja's detail answers: the listing and its whole book.
 
-An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is instead, or which of
-its prices are bad. Both ways end in the same types and go on together.
+An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is
+instead, or which of its prices are bad. Both ways end in the same types and go on together.
 """
 
 from collections import Counter
@@ -140,7 +140,10 @@ PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
 
 
 def _build_prices(found: DetailContent) -> tuple[RawPrices, list[str]]:
-    """The book, and the keys that are none. The feed has no order of its own: in the order of keys, the prices of one market and line are one row."""
+    """The book, and the keys that are none.
+
+    The feed has no order of its own: in the order of keys, the prices of one market and line are one row.
+    """
     keys, bad_keys = sorted(found.odds), []
     parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     if NO_KEY in parts:

@@ -27,11 +27,13 @@ MAX_LISTS = 1_200
 
 
 def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Tree; then all its competitions at once, those without events left out; then, once, those again that failed or came short of their count.
+    """Tree; then all its competitions at once, those without events left out; then, once, those again that failed or
+    came short of their count.
 
     If the tree has more than `max_lists` competitions, only the first ones are asked for, each once.
 
-    Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts itself.
+    Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts
+    itself.
     """
     answers = list((yield [build_tree_request(cache_version)]))
     tree = _read_tree(answers, sport)

@@ -20,7 +20,10 @@ MIN_LIVE_SPORT_ID: Final = 3_000_000
 
 
 def build_headers() -> dict[str, str]:
-    """Headers of every request. Some of the site's edges refuse requests without referer or with a bare product token as user agent."""
+    """Headers of every request.
+
+    Some of the site's edges refuse requests without referer or with a bare product token as user agent.
+    """
     return {
         "user-agent": USER_AGENT,
         "accept": "application/json, text/plain, */*",

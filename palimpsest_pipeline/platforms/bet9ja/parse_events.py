@@ -1,4 +1,7 @@
-"""Reading of Bet9ja's events: what an answer is, one listing, one competition's list, the tree. Asks nothing and knows no order of requests."""
+"""Reading of Bet9ja's events: what an answer is, one listing, one competition's list, the tree.
+
+Asks nothing and knows no order of requests.
+"""
 
 from datetime import UTC
 from typing import Any, Final
@@ -86,7 +89,10 @@ def _is_list(result: Any, data: bytes) -> bool:
 
 
 def _is_event(body: bytes) -> bool:
-    """Whether a detail is as it should be, in one pass. One that is not is looked at part by part, to say what it is."""
+    """Whether a detail is as it should be, in one pass.
+
+    One that is not is looked at part by part, to say what it is.
+    """
     try:
         found = _DETAIL_DECODER.decode(body)
     except BROKEN_JSON:
@@ -108,7 +114,10 @@ def _judge_detail(result: Any, data: bytes) -> answer_checks.Verdict | None:
 def build_listing(
     event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None
 ) -> Listing:
-    """The listing that an event claims to be. `group` and `asked_sport` stand in where it is silent. Raises UnreadableError."""
+    """The listing that an event claims to be.
+
+    `group` and `asked_sport` stand in where it is silent. Raises UnreadableError.
+    """
     external_id, tournament = (
         read_key_text(event.ID, f"{path}.ID"),
         read_key_text(read_text(event.GID) or group, f"{path}.GID"),
@@ -150,7 +159,9 @@ def build_listing(
 
 
 def read_group_listings(answer: Answer, sport: Sport, collection: collect_discovery.ListingCollection) -> set[str]:
-    """Adds the listings of one competition's list to `found`; returns the ids of those that are of the competition asked for."""
+    """Adds the listings of one competition's list to `found`; returns the ids of those that are of the competition
+    asked for.
+    """
     group = parse_group(answer.request)
     data = ENVELOPE_DECODER.decode(read_json_body(answer)).D
     try:
@@ -179,7 +190,11 @@ def _read_ids(raw: msgspec.Raw) -> tuple[str | None, str | None]:
 
 
 def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
-    """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Pseudo-sports are other keys: never read."""
+    """The sport's tree.
+
+    Raises UnreadableError when the answer is no tree or does not hold the sport. Pseudo-sports are other keys: never
+    read.
+    """
     key = SPORT_IDS[sport]
     sports = dict(iterate_items(decode(_TREE_DECODER, ENVELOPE_DECODER.decode(read_json_body(answer)).D, "$.D").PAL))
     if key not in sports:

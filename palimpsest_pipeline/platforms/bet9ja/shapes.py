@@ -1,5 +1,5 @@
-"""Bet9ja's JSON as types. Only what is read is named. The server writes an empty object as a list, and an object with keys 0, 1, 2 too: every
-collection is taken as either."""
+"""Bet9ja's JSON as types. Only what is read is named. The server writes an empty object as a list, and an object with
+keys 0, 1, 2 too: every collection is taken as either."""
 
 from typing import Any, Generic, TypeVar
 
@@ -41,7 +41,10 @@ class ListData(msgspec.Struct, gc=False):
 
 
 class Event(msgspec.Struct, gc=False):
-    """An event without its prices, in a list or as a detail. `C` is a shop code that is used again, `SGID` and `SG` the country: no keys here."""
+    """An event without its prices, in a list or as a detail.
+
+    `C` is a shop code that is used again, `SGID` and `SG` the country: no keys here.
+    """
 
     ID: int | str
     DS: str

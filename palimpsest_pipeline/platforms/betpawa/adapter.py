@@ -11,7 +11,9 @@ from . import book, discovery, endpoints, parse_events
 
 
 class BetpawaAdapter:
-    """`api_version` is the wire generation asked for (v3 or v4; both are read); `brand` the header value that belongs to the host."""
+    """`api_version` is the wire generation asked for (v3 or v4; both are read); `brand` the header value that
+    belongs to the host.
+    """
 
     platform: Platform = Platform.BETPAWA
     parser_version: int = 3

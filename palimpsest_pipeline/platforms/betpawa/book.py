@@ -1,7 +1,7 @@
 """Reading of BetPawa's detail answers: the listing and its whole book.
 
-An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is instead, or which of
-its markets are bad. Both ways end in the same types and go on together.
+An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is
+instead, or which of its markets are bad. Both ways end in the same types and go on together.
 """
 
 from collections.abc import Sequence
@@ -142,7 +142,9 @@ def _build_prices(found: DetailContent) -> RawPrices:
 
 
 def _build_specifier(handicap: int | None, handicap_type: str | None) -> str:
-    """The line in quarter units as text, '' for none. v4 leaves zeros out, so a market with lines and no line is at 0."""
+    """The line in quarter units as text, '' for none. v4 leaves zeros out, so a market with lines and no line is at
+    0.
+    """
     if handicap is None:
         return "0" if handicap_type else ""
     return str(handicap)

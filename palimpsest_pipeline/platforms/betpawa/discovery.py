@@ -33,7 +33,9 @@ EDGE_CACHE_S = 5.0
 
 
 def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once, what failed or fell short."""
+    """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once,
+    what failed or fell short.
+    """
     answers = list((yield [build_tree_request(version, sport)]))
     if is_barred(answers):
         return
@@ -51,7 +53,8 @@ def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
 
 
 def _list_repeated_requests(answers: Sequence[Answer], sport: Sport) -> list[Request]:
-    """What failed, pages that are short before the last one, and a tree that contradicts itself; all pages when events are missing all the same.
+    """What failed, pages that are short before the last one, and a tree that contradicts itself; all pages when events
+    are missing all the same.
 
     An event that starts while the sweep goes on moves those behind it up, and one of them over the border of two pages.
     """
@@ -126,7 +129,9 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
 
 
 def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingCollection) -> list[str]:
-    """Reads all pages into `found` and names the gaps of the sweep: pages that failed or are missing, an end that was not reached."""
+    """Reads all pages into `found` and names the gaps of the sweep: pages that failed or are missing, an end that
+    was not reached.
+    """
     sizes: dict[int, int] = {}
     takes: dict[int, int] = {}
     failed: dict[int, str] = {}

@@ -24,7 +24,10 @@ EFOOTBALL_ID: Final = "101"
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """A national site. Host and header value travel together; event ids are the same on all of them, prices differ a little."""
+    """A national site.
+
+    Host and header value travel together; event ids are the same on all of them, prices differ a little.
+    """
 
     country: str
     base_url: str
@@ -81,7 +84,10 @@ def build_tree_request(version: str, sport: Sport) -> Request:
 
 
 def build_page_request(version: str, sport: Sport, skip: int) -> Request:
-    """One page of all upcoming events of a sport, by kickoff. No market filter: on v4 it makes events without that market disappear."""
+    """One page of all upcoming events of a sport, by kickoff.
+
+    No market filter: on v4 it makes events without that market disappear.
+    """
     query = {"eventType": "UPCOMING", "categories": [SPORT_IDS[sport]], "zones": {}}
     body = {"queries": [{"query": query, "sort": {"startTime": "ASC"}, "skip": skip, "take": PAGE_SIZE}]}
     return Request(

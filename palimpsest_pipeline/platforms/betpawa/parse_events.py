@@ -1,4 +1,7 @@
-"""Reading of BetPawa's events: what an answer is, one listing, one list page, the tree. Asks nothing and knows no order of pages."""
+"""Reading of BetPawa's events: what an answer is, one listing, one list page, the tree.
+
+Asks nothing and knows no order of pages.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -132,7 +135,10 @@ def build_listing(event: shapes.Event, path: str) -> Listing:
 
 
 def _read_sides(event: shapes.Event, path: str) -> tuple[str, str]:
-    """Home and away by position; two empty names when there are not two sides. The event's name is never split: names hold dashes too."""
+    """Home and away by position; two empty names when there are not two sides.
+
+    The event's name is never split: names hold dashes too.
+    """
     participants = event.participants or []
     if len(participants) < 2:
         return "", ""
@@ -144,7 +150,10 @@ def _read_sides(event: shapes.Event, path: str) -> tuple[str, str]:
 
 
 def _read_provider_ids(widgets: Any) -> tuple[int | None, int | None]:
-    """SportRadar and Genius id. Each provider may be there several times; ids that contradict each other count as none."""
+    """SportRadar and Genius id.
+
+    Each provider may be there several times; ids that contradict each other count as none.
+    """
     found: dict[Any, set[int]] = {"SPORTRADAR": set(), "GENIUSSPORTS": set()}
     for widget in widgets if isinstance(widgets, list) else []:
         fields = read_object(widget)
@@ -229,7 +238,9 @@ def _find_sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shape
 
 
 def _count_upcoming(event_counts: Any) -> int | None:
-    """Number of upcoming events; a count that is left out is nought, counts that are left out altogether are unknown."""
+    """Number of upcoming events; a count that is left out is nought, counts that are left out altogether are
+    unknown.
+    """
     if not isinstance(event_counts, dict):
         return None
     return read_count(event_counts.get("upcoming", 0))

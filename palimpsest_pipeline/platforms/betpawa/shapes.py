@@ -1,4 +1,7 @@
-"""BetPawa's JSON as types, both wire generations at once. Only what is read is named; what may be absent or change type is `Any`."""
+"""BetPawa's JSON as types, both wire generations at once.
+
+Only what is read is named; what may be absent or change type is `Any`.
+"""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Reading of SportyBet's detail answers: the listing and its whole book.
 
-An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is instead, or which of
-its markets are bad. Both ways end in the same types and go on together.
+An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is
+instead, or which of its markets are bad. Both ways end in the same types and go on together.
 """
 
 from collections.abc import Collection, Iterable
@@ -49,7 +49,9 @@ _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 @dataclass(slots=True)
 class DetailContent:
-    """What an answer holds: the event, the products of all its markets, the markets that can be read, and (path, reason) of what cannot."""
+    """What an answer holds: the event, the products of all its markets, the markets that can be read, and (path,
+    reason) of what cannot.
+    """
 
     event: shapes.Event
     products: Iterable[Any]

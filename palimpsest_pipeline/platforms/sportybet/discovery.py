@@ -28,7 +28,9 @@ EMPTY_PAGES_AT_END = 2
 """One empty page can be a passing hole; so many in a row are the end."""
 
 MIN_SHARE_OF_TREE = 0.5
-"""The tree's count lags behind a little; lists that show less than this share of it are not to be believed, whatever they count themselves."""
+"""The tree's count lags behind a little; lists that show less than this share of it are not to be believed, whatever
+they count themselves.
+"""
 
 
 class _Sweep:
@@ -73,8 +75,8 @@ class _Sweep:
 
 
 def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or nothing more comes; then, once,
-    what failed or fell short.
+    """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or
+    nothing more comes; then, once, what failed or fell short.
 
     Pages hold whole tournaments, so a page that is not full is not the last one.
     """
@@ -100,8 +102,8 @@ def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
 
 
 def _list_short_requests(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport) -> list[Request]:
-    """Pages that were empty before others, or, when none was and events are missing, all of them and the one where they ended; and a tree that
-    contradicts itself."""
+    """Pages that were empty before others, or, when none was and events are missing, all of them and the one where they
+    ended; and a tree that contradicts itself."""
     tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
     again = [build_tree_request(country, sport)] if tree is not None and tree.contradiction else []
     if sweep.n_events is None or not sweep.n_missing:
@@ -149,7 +151,9 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
 
 
 def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingCollection) -> list[str]:
-    """Reads all pages into `found` and names the gaps of the sweep: pages that failed, fewer events than the last page counted."""
+    """Reads all pages into `found` and names the gaps of the sweep: pages that failed, fewer events than the last
+    page counted.
+    """
     ids: set[str] = set()
     good: set[int] = set()
     failed: dict[int, str] = {}

@@ -51,7 +51,10 @@ def build_tree_request(country: str, sport: Sport) -> Request:
 
 
 def build_page_request(country: str, sport: Sport, page: int) -> Request:
-    """One page, from 1, of all upcoming events of a sport. `option` 2 lists everything; 1 hides all after a tournament's tenth event."""
+    """One page, from 1, of all upcoming events of a sport.
+
+    `option` 2 lists everything; 1 hides all after a tournament's tenth event.
+    """
     return Request(
         platform=Platform.SPORTYBET,
         kind=PayloadKind.LISTING,

@@ -1,4 +1,7 @@
-"""Reading of SportyBet's events: what an answer is, one listing, one list page, the tree. Asks nothing and knows no order of pages."""
+"""Reading of SportyBet's events: what an answer is, one listing, one list page, the tree.
+
+Asks nothing and knows no order of pages.
+"""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,7 +95,10 @@ def _classify_refusal(code: int, detail: bool) -> FailureClass:
 
 
 def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_live_product: bool = False) -> Listing:
-    """The listing that an event claims to be. It is in play as well when a market is of the live product. Raises UnreadableError."""
+    """The listing that an event claims to be.
+
+    It is in play as well when a market is of the live product. Raises UnreadableError.
+    """
     sport_node = read_object(event.sport)
     category = read_object(sport_node.get("category"))
     tournament = read_object(category.get("tournament"))
@@ -157,7 +163,8 @@ def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
 def read_match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]:
     """SportRadar and Genius id, from the event's sources where they name one, else from its own id.
 
-    A source of type BET_RADAR may carry the Genius dress as well; a number that both providers claim is nobody's SportRadar id.
+    A source of type BET_RADAR may carry the Genius dress as well; a number that both providers claim is nobody's
+    SportRadar id.
     """
     remainder = event_id.removeprefix(MATCH_ID_PREFIX)
     genius = _GENIUS_ID_PATTERN.match(remainder)
@@ -187,7 +194,9 @@ def parse_sr_tournament_id(tournament_id: str) -> int | None:
 
 @dataclass(slots=True)
 class PageContent:
-    """One list answer: how many events it says there are in all, and the ids of those that it holds, readable or not."""
+    """One list answer: how many events it says there are in all, and the ids of those that it holds, readable or
+    not.
+    """
 
     n_events: int | None = None
     event_ids: list[str] = field(default_factory=list)
@@ -234,7 +243,11 @@ def _read_event_id(raw: msgspec.Raw) -> str | None:
 
 
 def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
-    """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport. Popular tournaments repeat others: not read."""
+    """The sport's tree.
+
+    Raises UnreadableError when the answer is no tree or does not hold the sport. Popular tournaments repeat others: not
+    read.
+    """
     data = ENVELOPE_DECODER.decode(read_json_body(answer)).data
     node, at = _find_sport_node(decode(_TREE_DECODER, data, "$.data").sport_list, SPORT_IDS[sport])
     tree = collect_discovery.TournamentTree(n_events=read_count(node.event_size))

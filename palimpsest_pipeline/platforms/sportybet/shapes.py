@@ -1,4 +1,7 @@
-"""SportyBet's JSON as types. Only what is read is named. Nothing is ever null there: what is unknown is absent, so nearly all is optional."""
+"""SportyBet's JSON as types.
+
+Only what is read is named. Nothing is ever null there: what is unknown is absent, so nearly all is optional.
+"""
 
 from typing import Any, Generic, TypeVar
 

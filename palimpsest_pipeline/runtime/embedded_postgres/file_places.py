@@ -1,4 +1,5 @@
-"""Where the server keeps its files: beside the caller's data where that is possible, in a private place elsewhere where it is not.
+"""Where the server keeps its files: beside the caller's data where that is possible, in a private place elsewhere where
+it is not.
 
 Only directories made here are given an owner or a mode. Finding and running binaries do not belong here.
 """
@@ -57,7 +58,10 @@ class ClusterHome:
 
 
 def find_home(data_dir: Path) -> ClusterHome:
-    """The home that `data_dir` stands for: itself, or the place its pointer names. Raises EmbeddedPostgresError if that is gone."""
+    """The home that `data_dir` stands for: itself, or the place its pointer names.
+
+    Raises EmbeddedPostgresError if that is gone.
+    """
     pointer = data_dir / POINTER_FILE
     try:
         if not pointer.is_file():
@@ -93,7 +97,9 @@ def find_owner(home: ClusterHome) -> int | None:
 
 
 def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...]) -> ClusterHome:
-    """Home of a new cluster: `data_dir` if the server's user can live there, else a fresh private directory, left behind a pointer."""
+    """Home of a new cluster: `data_dir` if the server's user can live there, else a fresh private directory, left
+    behind a pointer.
+    """
     if can_host(data_dir, user):
         return ClusterHome(data_dir)
     root = next(make_shared_roots(user, fallback_dirs), None)
@@ -112,7 +118,8 @@ def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...
 def can_host(directory: Path, user: ServerUser) -> bool:
     """Whether `user` can reach a private directory made in `directory`.
 
-    False below a parent closed to that user, and on file systems without owners and modes (some network and host mounts).
+    False below a parent closed to that user, and on file systems without owners and modes (some network and host
+    mounts).
     """
     probe = directory / f".probe-{secrets.token_hex(4)}"
     try:
@@ -125,7 +132,10 @@ def can_host(directory: Path, user: ServerUser) -> bool:
 
 
 def make_private_directory(path: Path, user: ServerUser) -> None:
-    """Make `path` (its parent exists) a directory owned by `user` that nobody else may enter. Raises OSError when it is not or cannot be one."""
+    """Make `path` (its parent exists) a directory owned by `user` that nobody else may enter.
+
+    Raises OSError when it is not or cannot be one.
+    """
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
         path.chmod(0o700)  # also under a strange umask or a parent that hands down its group
@@ -185,7 +195,9 @@ def remove_home(home: ClusterHome) -> None:
 
 
 def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
-    """Private directory for the server's socket: in the home, or a short one where that path is too long for a socket."""
+    """Private directory for the server's socket: in the home, or a short one where that path is too long for a
+    socket.
+    """
     if can_hold_socket(home.socket):
         claim_directory(home.socket, user)
         return home.socket

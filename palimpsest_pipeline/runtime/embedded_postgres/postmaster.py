@@ -1,4 +1,6 @@
-"""The running server as the operating system sees it: its pid file, whether that is still true, and what a crash left behind."""
+"""The running server as the operating system sees it: its pid file, whether that is still true, and what a crash
+left behind.
+"""
 
 import signal
 import subprocess
@@ -15,7 +17,10 @@ from .privilege import ServerUser
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A live server process. `ready` is false while it starts, recovers or stops. `address` is None until its socket exists."""
+    """A live server process.
+
+    `ready` is false while it starts, recovers or stops. `address` is None until its socket exists.
+    """
 
     pid: int
     address: ServerAddress | None
@@ -42,7 +47,9 @@ def find_postmaster(cluster: Path) -> Postmaster | None:
 
 
 def is_server_of(pid_text: str, cluster: Path) -> bool:
-    """Whether the process is the Postgres of `cluster` and not one that got the same number after a crash or a reboot."""
+    """Whether the process is the Postgres of `cluster` and not one that got the same number after a crash or a
+    reboot.
+    """
     try:
         process = psutil.Process(abs(int(pid_text)))
         program, *arguments = process.cmdline() or [""]
@@ -64,7 +71,8 @@ def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
 
 
 def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> None:
-    """After a crash: end the server processes that lost their parent, and drop the pid file if an unrelated process now has its number.
+    """After a crash: end the server processes that lost their parent, and drop the pid file if an unrelated process now
+    has its number.
 
     A pid file whose process is gone is left for Postgres, which checks more than we can. Raises EmbeddedPostgresError
     when a process of the crashed server does not end.

@@ -1,4 +1,7 @@
-"""Which operating-system user runs the server, and running a command as that user. Postgres itself refuses to run as root."""
+"""Which operating-system user runs the server, and running a command as that user.
+
+Postgres itself refuses to run as root.
+"""
 
 import os
 import pwd
@@ -24,7 +27,10 @@ class ServerUser:
     needs_switch: bool
 
     def run(self, command: Sequence[str | Path], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
-        """Run `command` as this user, away from our terminal and working directory; output is captured. Raises OSError when it cannot start."""
+        """Run `command` as this user, away from our terminal and working directory; output is captured.
+
+        Raises OSError when it cannot start.
+        """
         switch: dict[str, Any] = {"user": self.uid, "group": self.gid, "extra_groups": []} if self.needs_switch else {}
         return subprocess.run(
             [str(part) for part in command],
@@ -80,7 +86,8 @@ def find_server_user(owner_uid: int | None = None) -> ServerUser:
 
 
 def rank_candidates(entries: Iterable[pwd.struct_passwd], wished_name: str | None) -> list[pwd.struct_passwd]:
-    """Users to try, in order: the wished one alone when given, else `postgres`, `nobody`, then any other that is not root.
+    """Users to try, in order: the wished one alone when given, else `postgres`, `nobody`, then any other that is not
+    root.
 
     Raises EmbeddedPostgresError when the wished user is root or does not exist.
     """

@@ -1,4 +1,7 @@
-"""Life of the embedded server: make the cluster, start, attach, stop, remove. How its files are placed is in `file_places`."""
+"""Life of the embedded server: make the cluster, start, attach, stop, remove.
+
+How its files are placed is in `file_places`.
+"""
 
 import fcntl
 import os
@@ -46,7 +49,10 @@ host all all 127.0.0.1/32 scram-sha-256
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """Whether the server runs. `pid` is None when it does not; `version` (e.g. `18.4`) also while it starts or gives no answer."""
+    """Whether the server runs.
+
+    `pid` is None when it does not; `version` (e.g. `18.4`) also while it starts or gives no answer.
+    """
 
     running: bool
     pid: int | None
@@ -70,7 +76,8 @@ class EmbeddedPostgres:
         fallback_dirs: Sequence[Path] | None = None,
         tcp_port: int | None = None,
     ) -> None:
-        """`elsewhere`: directories to use when `data_dir` is out of reach of the server's user; by default the system's usual ones.
+        """`elsewhere`: directories to use when `data_dir` is out of reach of the server's user; by default the system's
+        usual ones.
 
         `tcp_port`: a server that is started listens on it on loopback too, for roles that have a password.
         """
@@ -97,7 +104,10 @@ class EmbeddedPostgres:
             return running.required_address
 
     def stop(self) -> None:
-        """Stop the server and wait until it is gone; open connections are ended. Nothing happens when it is not running."""
+        """Stop the server and wait until it is gone; open connections are ended.
+
+        Nothing happens when it is not running.
+        """
         if not self.data_dir.is_dir():
             return
         with self._hold_lock():
@@ -132,7 +142,10 @@ class EmbeddedPostgres:
         file_places.remove_home(file_places.ClusterHome(self.data_dir))
 
     def status(self) -> ServerStatus:
-        """Whether the server runs, as of now. A server that is starting, or gives no answer, runs: only its version is not known."""
+        """Whether the server runs, as of now.
+
+        A server that is starting, or gives no answer, runs: only its version is not known.
+        """
         home = file_places.find_home(self.data_dir)
         running = self._find_postmaster()
         if running is None:
@@ -140,18 +153,27 @@ class EmbeddedPostgres:
         return ServerStatus(True, running.pid, _read_version(running), home.cluster, home.log)
 
     def get_address(self) -> ServerAddress:
-        """Address of the running server. Raises EmbeddedPostgresError when it is not running, or has only begun to start."""
+        """Address of the running server.
+
+        Raises EmbeddedPostgresError when it is not running, or has only begun to start.
+        """
         running = self._find_postmaster()
         if running is None:
             raise EmbeddedPostgresError(f"the Postgres in {self.data_dir} is not running: start it first")
         return running.required_address
 
     def build_url(self, database: str, driver: Driver = "psycopg") -> str:
-        """SQLAlchemy URL of `database`, for one of both drivers. Raises EmbeddedPostgresError when the server is not running."""
+        """SQLAlchemy URL of `database`, for one of both drivers.
+
+        Raises EmbeddedPostgresError when the server is not running.
+        """
         return self.get_address().build_url(database, driver)
 
     def build_libpq_url(self, database: str) -> str:
-        """URL of `database` for psycopg.connect and psql. Raises EmbeddedPostgresError when the server is not running."""
+        """URL of `database` for psycopg.connect and psql.
+
+        Raises EmbeddedPostgresError when the server is not running.
+        """
         return self.get_address().build_libpq_url(database)
 
     def create_database(self, name: str) -> None:

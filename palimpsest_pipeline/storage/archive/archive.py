@@ -39,11 +39,12 @@ PRICES_PER_PART: Final = 20_000_000
 
 
 class Archive:
-    """Exported days of the odds history under one root: a local folder, or an object-store URL such as `s3://bucket/export`.
+    """Exported days of the odds history under one root: a local folder, or an object-store URL such as
+    `s3://bucket/export`.
 
-    With `requires_marker`, a root without its marker file counts as one that cannot be seen, for example a folder that is not mounted. The archive
-    then raises ArchiveError instead of reporting that a day is missing, and instead of writing. Raises ArchiveError when the store is unknown, or its
-    package is not installed.
+    With `requires_marker`, a root without its marker file counts as one that cannot be seen, for example a folder that
+    is not mounted. The archive then raises ArchiveError instead of reporting that a day is missing, and instead of
+    writing. Raises ArchiveError when the store is unknown, or its package is not installed.
     """
 
     def __init__(self, root: str | Path, *, requires_marker: bool = False) -> None:
@@ -83,7 +84,10 @@ class Archive:
         root_marker.write_marker(self._store)
 
     def list_catalogued_days(self) -> list[date]:
-        """Return the days that the root's catalogue names, in order, whether the root is marked or not. No entry is read."""
+        """Return the days that the root's catalogue names, in order, whether the root is marked or not.
+
+        No entry is read.
+        """
         names = self._store.list_names(catalogue.CATALOGUE_FOLDER, ".json")
         try:
             return sorted(map(catalogue.parse_entry_day, names))
@@ -95,12 +99,14 @@ class Archive:
     def export(
         self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False
     ) -> ExportedDay:
-        """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of what was there.
+        """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of
+        what was there.
 
-        `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version. Another export or restore
-        of the same day is waited for. Raises ExportMismatch when what was written does not say what Postgres says, MissingPartitionError
-        when Postgres does not hold the day, ArchiveError when the store cannot be used, is another database's, or would lose what it has:
-        CyclesMissing when the exported day has cycles that Postgres lacks, EntryUnreadable when nobody can tell, unless `force`.
+        `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version.
+        Another export or restore of the same day is waited for. Raises ExportMismatch when what was written does not
+        say what Postgres says, MissingPartitionError when Postgres does not hold the day, ArchiveError when the store
+        cannot be used, is another database's, or would lose what it has: CyclesMissing when the exported day has cycles
+        that Postgres lacks, EntryUnreadable when nobody can tell, unless `force`.
         """
         with hold_day_lock(conn, day):
             self._require_marker()
@@ -115,10 +121,12 @@ class Archive:
             return entry
 
     def restore(self, conn: psycopg.Connection[Any], day: date) -> int:
-        """Bring an exported day back into Postgres; others see it when the caller's transaction commits. Empty partitions of it are filled.
+        """Bring an exported day back into Postgres; others see it when the caller's transaction commits. Empty
+        partitions of it are filled.
 
-        Returns the rows of market_changes and captures written; 0 when Postgres has rows of the day, also when another session has just brought
-        it back. Raises ArchiveError when the day is not in the catalogue, ArchiveDamaged when its files are not as they were written.
+        Returns the rows of market_changes and captures written; 0 when Postgres has rows of the day, also when another
+        session has just brought it back. Raises ArchiveError when the day is not in the catalogue, ArchiveDamaged when
+        its files are not as they were written.
         """
         lock_day(conn, day)
         if partitions.find_days_with_rows(conn, [day]):
@@ -132,13 +140,18 @@ class Archive:
         return restore_day(conn, entry, captures, changes)
 
     def check_day(self, day: date) -> ExportedDay:
-        """The day's entry, after a look at its files. Raises ArchiveDamaged when one is missing or of another size, ArchiveError without entry."""
+        """The day's entry, after a look at its files.
+
+        Raises ArchiveDamaged when one is missing or of another size, ArchiveError without entry.
+        """
         entry = require_entry(self._store, self.read_entry, day)
         check_files(self._store, entry)
         return entry
 
     def require_same_database(self, conn: psycopg.Connection[Any]) -> None:
-        """Raises ArchiveError when it was written from another database than this one: its numbers stand for something else there."""
+        """Raises ArchiveError when it was written from another database than this one: its numbers stand for
+        something else there.
+        """
         dimensions.require_same_numbers(conn, self._store)
 
     def read_dimensions(self) -> Dimensions:
@@ -148,9 +161,9 @@ class Archive:
     def prices(
         self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """All exported days as `named_export.NAMED_PRICES_SCHEMA`: one row an outcome and change, with names; as the view `prices` of open.sql, of fixtures and
-        UTC days
-        (both included) if they are given. Collected, it reads the files as they are then. Raises ArchiveError when nothing was exported."""
+        """All exported days as `named_export.NAMED_PRICES_SCHEMA`: one row an outcome and change, with names; as the
+        view `prices` of open.sql, of fixtures and UTC days (both included) if they are given. Collected, it reads the
+        files as they are then. Raises ArchiveError when nothing was exported."""
         wanted = None if sr_ids is None else sorted(set(sr_ids))
         self.read_dimensions()
 
@@ -177,7 +190,10 @@ class Archive:
     def _read_prices(
         self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]
     ) -> pl.DataFrame:
-        """Return what `wanted` selects from the prices of these days (`named_export.NAMED_PRICES_SCHEMA`). Reads again if an export replaces a file meanwhile."""
+        """Return what `wanted` selects from the prices of these days (`named_export.NAMED_PRICES_SCHEMA`).
+
+        Reads again if an export replaces a file meanwhile.
+        """
         attempt = 1
         while True:
             entries = [require_entry(self._store, self.read_entry, day) for day in days]
@@ -193,8 +209,9 @@ class Archive:
     def scan_changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
         """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given.
 
-        By day, and in it by listing, line, instant; read some listings at a time when it is collected. Raises ArchiveError at once for a day that
-        is not in the catalogue; ArchiveDamaged, when it is collected, for one whose files are not as they were written.
+        By day, and in it by listing, line, instant; read some listings at a time when it is collected. Raises
+        ArchiveError at once for a day that is not in the catalogue; ArchiveDamaged, when it is collected, for one whose
+        files are not as they were written.
         """
         return self._scan_rows(days, dict(CHANGE_SCHEMA), partial(read_changes, listing_ids=_sort_ids(listing_ids)))
 
@@ -226,7 +243,9 @@ class Archive:
             root_marker.require_marker(self._store)
 
     def _require_recorded_days(self, conn: psycopg.Connection[Any], day: date) -> None:
-        """Raise ArchiveError when a day that the database remembers as exported, other than `day`, is not in the catalogue."""
+        """Raise ArchiveError when a day that the database remembers as exported, other than `day`, is not in the
+        catalogue.
+        """
         if lacking := sorted(read_recorded_days(conn).keys() - {*self.list_catalogued_days(), day}):
             raise ArchiveError(
                 f"the export at {self.address} lacks {len(lacking)} days that were exported, e.g. {lacking[-1]}: it is not the place they were "
@@ -240,7 +259,10 @@ class Archive:
             raise EntryUnreadable(f"{self.address}/{name}", PurePosixPath(name).stem, str(error)) from error
 
     def _read_entry_to_replace(self, conn: psycopg.Connection[Any], day: date, *, force: bool) -> ExportedDay | None:
-        """The day's entry, None without one. One that cannot be read counts as none with `force`, if Postgres has rows of the day."""
+        """The day's entry, None without one.
+
+        One that cannot be read counts as none with `force`, if Postgres has rows of the day.
+        """
         try:
             return self.read_entry(day)
         except EntryUnreadable:

@@ -9,7 +9,10 @@ import msgspec
 
 CATALOGUE_FOLDER: Final = "catalogue"
 STAGING_ROOT: Final = "staged"
-"""Folder of an exported day's new files until they have the fixed names too. Globs over odds and captures do not see it."""
+"""Folder of an exported day's new files until they have the fixed names too.
+
+Globs over odds and captures do not see it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class ExportedDay:
     """Over the checksums of all listings, captures and changes: equal digests are equal facts."""
     exported_at: datetime
     files: dict[str, int]
-    """Path below the root to size in bytes: of the fixed names, or, while an export puts new files there, of the same files under STAGED."""
+    """Path below the root to size in bytes: of the fixed names, or, while an export puts new files there, of the
+    same files under STAGED.
+    """
 
     @property
     def odds_path(self) -> str:

@@ -1,6 +1,8 @@
-"""One checksum per listing of a day's rows, computed by Postgres from its tables and here from frames: equal checksums are equal rows.
+"""One checksum per listing of a day's rows, computed by Postgres from its tables and here from frames: equal checksums
+are equal rows.
 
-Both sides write each row as the same text: its columns in order, instants as microseconds since 1970, arrays joined by commas, null as a dash.
+Both sides write each row as the same text: its columns in order, instants as microseconds since 1970, arrays joined by
+commas, null as a dash.
 """
 
 import hashlib

@@ -1,4 +1,7 @@
-"""Reading days from their files: rows of history, as they stood in Postgres. A file that is not as the catalogue says is an error, never no rows."""
+"""Reading days from their files: rows of history, as they stood in Postgres.
+
+A file that is not as the catalogue says is an error, never no rows.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +20,8 @@ from .file_store import FileStore
 CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
 MAX_READS: Final = 5
-"""Most attempts to read a day. Each attempt reads the day's entry anew, and fails only if one more export has replaced the files meanwhile, or if
-they are damaged."""
+"""Most attempts to read a day. Each attempt reads the day's entry anew, and fails only if one more export has replaced
+the files meanwhile, or if they are damaged."""
 READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
 """Errors of reading when a file is replaced or removed under it. Polars' panic is a BaseException."""
 
@@ -28,8 +31,8 @@ RowReader = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
 
 
 def split_listing_ranges(weights: pl.DataFrame, max_rows: int = CHUNK_ROWS) -> list[tuple[int, int]]:
-    """Ranges of listing ids, both ends included, that follow each other without a gap from the least to the greatest number, each of about `most`
-    rows. `weights`: listing_id, n (its rows), one row a listing."""
+    """Ranges of listing ids, both ends included, that follow each other without a gap from the least to the greatest
+    number, each of about `most` rows. `weights`: listing_id, n (its rows), one row a listing."""
     ends = (
         weights.sort("listing_id")
         .with_columns(part=(pl.col("n").cum_sum() - 1) // max_rows)
@@ -75,7 +78,10 @@ def read_days(
 
 
 def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) -> Iterator[pl.DataFrame]:
-    """Yield the frames of the two files that one entry names. An export that replaces them switches the entry first: then the new ones are read."""
+    """Yield the frames of the two files that one entry names.
+
+    An export that replaces them switches the entry first: then the new ones are read.
+    """
     has_yielded = False
     for attempt in range(1, MAX_READS + 1):
         current = require_entry(store, entry, day)
@@ -120,7 +126,9 @@ def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> Expor
 
 
 def check_files(store: FileStore, entry: ExportedDay) -> None:
-    """Raises ArchiveDamaged when a file of the day is missing, of another size than the catalogue says, or does not have its fixed name."""
+    """Raises ArchiveDamaged when a file of the day is missing, of another size than the catalogue says, or does not
+    have its fixed name.
+    """
     if entry.is_staged:
         raise ArchiveDamaged(
             entry.day, entry.odds_path, "has not got its fixed name: an export is under way, or broke off"
@@ -149,7 +157,9 @@ def _open_file(store: FileStore, entry: ExportedDay, file: str) -> Iterator[pl.L
 
 
 def read_answer_numbers(store: FileStore, captures_path: str) -> pl.DataFrame:
-    """The number of each answer in the file of a day's answers (NUMBERS); none when there is no such file, or it cannot be read."""
+    """The number of each answer in the file of a day's answers (NUMBERS); none when there is no such file, or it
+    cannot be read.
+    """
     found = _read_columns(store, captures_path, list(ANSWER_NUMBERS_SCHEMA))
     return pl.DataFrame(schema=ANSWER_NUMBERS_SCHEMA) if found is None else found
 

@@ -1,7 +1,8 @@
 """What the files of a day hold, and how rows of history become rows of the files and back. Frames in, frames out.
 
-`odds.parquet` has one row an outcome, by listing, line and instant, so that a market's prices lie together. It names the answer by a number:
-an instant repeated in every row would take more than half of the file. `captures.parquet` has the answers with number and instant.
+`odds.parquet` has one row an outcome, by listing, line and instant, so that a market's prices lie together. It names
+the answer by a number: an instant repeated in every row would take more than half of the file. `captures.parquet` has
+the answers with number and instant.
 """
 
 from typing import Any, Final
@@ -17,7 +18,10 @@ Schema = dict[str, Any]
 ODDS: Final = "odds"
 CAPTURES: Final = "captures"
 CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
-"""Columns of captures.parquet; `answer`: number of the answer among those of its listing and UTC day. Once given it stays, whatever comes later."""
+"""Columns of captures.parquet; `answer`: number of the answer among those of its listing and UTC day.
+
+Once given it stays, whatever comes later.
+"""
 ODDS_FILE_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
     "line_id": pl.Int32,
@@ -27,8 +31,9 @@ ODDS_FILE_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "off": pl.Boolean,
 }
-"""Columns of odds.parquet. `ordinal`: place of the outcome in the vocabulary, from 1; 0 in the only row of a market without outcomes. `odds_milli`:
-null when the outcome has no price. `off`: it cannot be backed, though it is in the answer."""
+"""Columns of odds.parquet. `ordinal`: place of the outcome in the vocabulary, from 1; 0 in the only row of a market
+without outcomes. `odds_milli`: null when the outcome has no price. `off`: it cannot be backed, though it is in the
+answer."""
 ANSWER_NUMBERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "observed_at": INSTANT, "answer": pl.Int16}
 """Columns of `captures` that tell which answer a number is."""
 MAX_OUTCOMES: Final = 63
@@ -36,9 +41,11 @@ MAX_OUTCOMES: Final = 63
 
 
 def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl.DataFrame:
-    """`captures` (CAPTURE_SCHEMA) with `answer`: as in `before` (NUMBERS, what was exported last) where it has one, else counted on from there.
+    """`captures` (CAPTURE_SCHEMA) with `answer`: as in `before` (NUMBERS, what was exported last) where it has one,
+    else counted on from there.
 
-    So a reader who sees the odds of one export with the captures of the next takes no instant for another. Sorted by listing and instant.
+    So a reader who sees the odds of one export with the captures of the next takes no instant for another. Sorted by
+    listing and instant.
     """
     known = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(
         ANSWER_KEY
@@ -55,7 +62,10 @@ def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl
 
 
 def build_odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    """Rows of odds.parquet of rows of history (CHANGE_SCHEMA). `answer` is null where `numbers` (NUMBERS) does not have the answer."""
+    """Rows of odds.parquet of rows of history (CHANGE_SCHEMA).
+
+    `answer` is null where `numbers` (NUMBERS) does not have the answer.
+    """
     keyed = changes.join(numbers, on=ANSWER_KEY, how="left").sort("listing_id", "line_id", "observed_at")
     places = pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16)
     rows = keyed.with_columns(ordinal=places).explode("odds_milli", "ordinal", empty_as_null=True, keep_nulls=True)
@@ -68,7 +78,8 @@ def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame
 
     `numbers`: NUMBERS and keyframe of their answers. A row whose answer is not there is left out.
     """
-    # A market's rows lie together and begin with its first outcome: no grouping by key, which would take most of the time.
+    # A market's rows lie together and begin with its first outcome: no grouping by key, which would take most of the
+    # time.
     run = (pl.col("ordinal") <= 1).cum_sum().set_sorted()
     markets = (
         odds.with_columns(run=run, off_bit=pl.when("off").then(_build_outcome_bit()).otherwise(0))

@@ -1,6 +1,8 @@
-"""What the numbers in the archive stand for: listings, lines and outcomes, written whole beside the days so that files speak for themselves.
+"""What the numbers in the archive stand for: listings, lines and outcomes, written whole beside the days so that files
+speak for themselves.
 
-They hold every number that any exported day uses, since numbers are never given twice and an export writes them before its day is seen.
+They hold every number that any exported day uses, since numbers are never given twice and an export writes them before
+its day is seen.
 """
 
 import io
@@ -75,7 +77,10 @@ class Dimensions:
 
 
 def read_dimensions(store: FileStore) -> Dimensions:
-    """As they were written last. Raises ArchiveError when one is not there: nothing was exported yet, or it is no archive."""
+    """As they were written last.
+
+    Raises ArchiveError when one is not there: nothing was exported yet, or it is no archive.
+    """
     found = [_read_stored_frame(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
     listings, lines, outcomes = found
     if listings is None or lines is None or outcomes is None:
@@ -86,7 +91,9 @@ def read_dimensions(store: FileStore) -> Dimensions:
 
 
 def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> None:
-    """Raises ArchiveError when a number in the archive stands for something else in this database, or for nothing: it is another's archive."""
+    """Raises ArchiveError when a number in the archive stands for something else in this database, or for nothing:
+    it is another's archive.
+    """
     for file, sql, schema, number, meaning in (
         (LISTINGS_FILE, LISTINGS_SQL, LISTINGS_SCHEMA, "listing_id", ("platform", "external_id")),
         (LINES_FILE, LINES_SQL, LINES_SCHEMA, "line_id", ("market_id", "specifier", "outcome")),
@@ -104,7 +111,10 @@ def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> Non
 
 
 def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace: Path) -> None:
-    """Write them as they are now. `conn` must be outside a transaction. A listing that core has forgotten keeps the names it had."""
+    """Write them as they are now.
+
+    `conn` must be outside a transaction. A listing that core has forgotten keeps the names it had.
+    """
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
     try:

@@ -54,7 +54,10 @@ class CyclesMissing(ArchiveError):
 
 
 class ExportMismatch(ArchiveError):
-    """What was written does not say what Postgres says; nothing was switched. `listing_ids` are the listings that differ."""
+    """What was written does not say what Postgres says; nothing was switched.
+
+    `listing_ids` are the listings that differ.
+    """
 
     MAX_SHOWN_LISTINGS = 10
 

@@ -109,7 +109,9 @@ def _require_cycles(store: FileStore, before: ExportedDay, entry: ExportedDay, c
 
 
 def _stage_files(store: FileStore, workspace: Path, entry: ExportedDay) -> None:
-    """Point the day's entry to copies of the new files: a process that dies while it replaces the fixed names leaves a day that can be read."""
+    """Point the day's entry to copies of the new files: a process that dies while it replaces the fixed names leaves
+    a day that can be read.
+    """
     folder = f"{build_staging_path(entry.day)}/{uuid4().hex[:8]}"
     staged = replace(entry, files={f"{folder}/{PurePosixPath(file).name}": size for file, size in entry.files.items()})
     for file in staged.files:

@@ -1,4 +1,5 @@
-"""The database's own record of the exported days: what must be found in the archive, whatever folder or bucket is looked at.
+"""The database's own record of the exported days: what must be found in the archive, whatever folder or bucket is
+looked at.
 
 Belongs here: the rows of ops.exported_days. Does not: the archive's catalogue, which is written with the files.
 """

@@ -1,4 +1,5 @@
-"""Where the archive's files lie: a local folder, or an object store by URL. Replaces a file in one step, and says what is wrong in plain words.
+"""Where the archive's files lie: a local folder, or an object store by URL. Replaces a file in one step, and says what
+is wrong in plain words.
 
 Belongs here: bytes and paths. Does not: what a file holds.
 """
@@ -22,7 +23,9 @@ S3_PROTOCOLS: Final = frozenset({"s3", "s3a"})
 READABLE_PROTOCOLS: Final = LOCAL_PROTOCOLS | S3_PROTOCOLS | {"gs", "gcs", "az", "abfs", "abfss"}
 """Stores that both fsspec and Polars know."""
 UNFINISHED_FOLDER: Final = ".unfinished"
-"""Folder below a local root in which files are written before they are moved to their place: no glob of a reader looks into it."""
+"""Folder below a local root in which files are written before they are moved to their place: no glob of a reader
+looks into it.
+"""
 
 
 class FileStore:
@@ -63,7 +66,10 @@ class FileStore:
                 return None
 
     def read_all(self, folder: str, suffix: str) -> dict[str, bytes]:
-        """Content of the files of a folder that end in `suffix`, by their path below the root, in order. No folder: none."""
+        """Content of the files of a folder that end in `suffix`, by their path below the root, in order.
+
+        No folder: none.
+        """
         paths = [self._build_path(name) for name in self.list_names(folder, suffix)]
         with self._translate_errors("read"):
             contents = self._fs.cat(paths, on_error="omit") if paths else {}
@@ -80,7 +86,8 @@ class FileStore:
 
     @contextmanager
     def scan_file(self, name: str) -> Iterator[tuple[int, pl.LazyFrame]]:
-        """Size and rows of a Parquet file as it is now. A local file stays the same one in the block, also when it is replaced meanwhile.
+        """Size and rows of a Parquet file as it is now. A local file stays the same one in the block, also when it is
+        replaced meanwhile.
 
         Raises FileNotFoundError when it is not there, Polars' errors when it is no Parquet.
         """
@@ -107,7 +114,10 @@ class FileStore:
 
     @contextmanager
     def open_workspace(self, name: str) -> Iterator[Path]:
-        """A local folder of that name for unfinished files, empty; of a local root on its own file system. Gone afterwards."""
+        """A local folder of that name for unfinished files, empty; of a local root on its own file system.
+
+        Gone afterwards.
+        """
         with self._translate_errors("write to"):
             above = Path(self._path) / UNFINISHED_FOLDER if self.is_local else None
             if above is not None:
@@ -117,14 +127,18 @@ class FileStore:
             yield Path(path)
 
     def publish(self, source: Path, name: str) -> None:
-        """Put a finished local file in its place: readers see what was there before, or all of the new one. `source` may be gone afterwards."""
+        """Put a finished local file in its place: readers see what was there before, or all of the new one.
+
+        `source` may be gone afterwards.
+        """
         with self._translate_errors("write to"):
             if not self.is_local:
                 self._fs.put_file(str(source), self._build_path(name))
                 if (size := int(self._fs.info(self._build_path(name), refresh=True)["size"])) != source.stat().st_size:
                     raise OSError(f"{size} bytes of {source.stat().st_size} arrived at {name}")
                 return
-            # A day leaves Postgres on the word of these files: their names, and those of their folders, must outlive a power cut too.
+            # A day leaves Postgres on the word of these files: their names, and those of their folders, must outlive a
+            # power cut too.
             move_into_place(source, Path(self._build_path(name)))
 
     def remove(self, folder: str) -> None:

@@ -1,4 +1,5 @@
-"""The export under names, as one lazy frame: for Polars what the view `scan_prices` of open.sql is for DuckDB. Columns and rows are the same.
+"""The export under names, as one lazy frame: for Polars what the view `scan_prices` of open.sql is for DuckDB. Columns
+and rows are the same.
 
 Belongs here: joining the files. Does not: folding changes to a state at an instant (`exported`).
 """
@@ -40,15 +41,19 @@ NAMED_PRICES_SCHEMA: Final[Schema] = {
     "ordinal": pl.Int16,
     "cycle_id": pl.Int64,
 }
-"""`date`: UTC day. `odds`: decimal, null without a price. `is_active`: it could be backed. `keyframe`: written because the day begins, not because it
-changed. `is_primary`: its listing speaks for the platform, as of several listings of one fixture one does; false where that is not known. A price
-holds until the outcome's next row; the captures in between confirm it."""
+"""`date`: UTC day. `odds`: decimal, null without a price. `is_active`: it could be backed. `keyframe`: written because
+the day begins, not because it changed. `is_primary`: its listing speaks for the platform, as of several listings of one
+fixture one does; false where that is not known. A price holds until the outcome's next row; the captures in between
+confirm it."""
 
 
 def scan_prices(
     store: FileStore, numbers: Dimensions, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None
 ) -> pl.LazyFrame:
-    """Rows of these exported days (PRICES), of the fixtures that are given or of everything. Filters on date and listing_id reach the files."""
+    """Rows of these exported days (PRICES), of the fixtures that are given or of everything.
+
+    Filters on date and listing_id reach the files.
+    """
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
     wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
     answers = store.scan_days([day.captures_path for day in days]).filter(wanted)

@@ -1,4 +1,5 @@
-"""Bringing a day back: from the files into partitions of its own, compared with what was exported, attached when they are complete.
+"""Bringing a day back: from the files into partitions of its own, compared with what was exported, attached when they
+are complete.
 
 Partitions that are there and hold nothing, as after truncating core, are filled where they are.
 """
@@ -22,7 +23,9 @@ ALL_LISTING_IDS: Final = (-(2**31), 2**31 - 1)
 
 
 def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
-    """Nobody else exports or restores the day, makes or drops partitions, or writes to those of the day, until the transaction ends."""
+    """Nobody else exports or restores the day, makes or drops partitions, or writes to those of the day, until the
+    transaction ends.
+    """
     conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
     partitions.hold_partitions(conn)
     partitions.lock_partition_creation(conn)
@@ -38,7 +41,10 @@ def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
 def restore_day(
     conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]
 ) -> int:
-    """Fill the tables of the entry's day, new ones where it has none; returns the rows written. Under `lock_day`, when Postgres has no row of it."""
+    """Fill the tables of the entry's day, new ones where it has none; returns the rows written.
+
+    Under `lock_day`, when Postgres has no row of it.
+    """
     day = entry.day
     lacking = [table for table, _ in partitions.find_missing_partitions(conn, [day])]
     for table in lacking:

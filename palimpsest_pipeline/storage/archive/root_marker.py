@@ -1,4 +1,5 @@
-"""The file that marks a folder or bucket as the place of an export: without it nobody can tell an empty export from a folder that is not mounted.
+"""The file that marks a folder or bucket as the place of an export: without it nobody can tell an empty export from a
+folder that is not mounted.
 
 Belongs here: the file. Does not: when it is written (`palimpsest_pipeline.operate.export_root`).
 """

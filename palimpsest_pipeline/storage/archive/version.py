@@ -21,7 +21,8 @@ left join core.cycle_products p on p.cycle_id = c.cycle_id and starts_with(p.pro
 def compute_day_version(conn: psycopg.Connection[Any], day: date) -> str:
     """Digest over the marks of the odds of all cycles that have captures on that UTC day.
 
-    It changes when one of them is derived anew from other content or with other versions, joins or leaves. A day without captures has one too.
+    It changes when one of them is derived anew from other content or with other versions, joins or leaves. A day
+    without captures has one too.
     Raises MissingPartitionError when Postgres does not hold the day: then nothing can be said of it.
     """
     partitions.require_partitions(conn, [day])

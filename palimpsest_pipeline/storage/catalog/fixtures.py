@@ -1,4 +1,5 @@
-"""Listings for matching, and what matching found: fixtures, tournaments across platforms, and which listing belongs to what.
+"""Listings for matching, and what matching found: fixtures, tournaments across platforms, and which listing belongs to
+what.
 
 Belongs here: reading and writing those rows. Does not: any rule of matching. Callers commit.
 """
@@ -22,9 +23,11 @@ from .universe import LISTINGS_SCHEMA
 def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
     """Every match that matching must see along with these listings (`LISTINGS`), sorted by platform and external id.
 
-    That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through others: so what
-    matching finds for them is what it would find for everything. How large their books were is read by `book_sizes`.
-    Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when `write_matching` writes.
+    That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through
+    others: so what matching finds for them is what it would find for everything. How large their books were is read by
+    `book_sizes`.
+    Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when
+    `write_matching` writes.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     conn.execute("drop table if exists pg_temp.reached")
@@ -51,11 +54,12 @@ def write_matching(
     tournaments: pl.DataFrame,
     links: pl.DataFrame,
 ) -> set[int]:
-    """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have their tables' columns.
+    """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have
+    their tables' columns.
 
-    Returns the fixtures that a listing left or joined, for which another one speaks now, or that are of another tournament now. Fixtures, links and
-    tournaments that no listing stands behind any more are removed. Rows that stay as they are are not written. In the transaction of
-    `read_listings_to_match`, whose lock it needs.
+    Returns the fixtures that a listing left or joined, for which another one speaks now, or that are of another
+    tournament now. Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that stay
+    as they are are not written. In the transaction of `read_listings_to_match`, whose lock it needs.
     """
     copy_to_temp_table(
         conn,
@@ -103,7 +107,9 @@ def write_matching(
 
 
 def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
-    """What the fixture is called: sr_id, home_team, away_team, tournament_name, kickoff_at (aware); None when it is not known."""
+    """What the fixture is called: sr_id, home_team, away_team, tournament_name, kickoff_at (aware); None when it is
+    not known.
+    """
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
             "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s",

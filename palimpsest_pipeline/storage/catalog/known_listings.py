@@ -30,13 +30,15 @@ LISTINGS_OF_CYCLE_SQL: Final = """
 
 
 def read_listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
-    """Ids of the listings that a cycle bears on: those seen in it, and those upcoming ones that were last seen before it."""
+    """Ids of the listings that a cycle bears on: those seen in it, and those upcoming ones that were last seen
+    before it.
+    """
     return [listing_id for (listing_id,) in conn.execute(LISTINGS_OF_CYCLE_SQL, {"cycle_id": cycle_id})]
 
 
 def read_upcoming_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
-    """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture each belongs to, whose kickoff
-    stands in for one that was refused."""
+    """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture
+    each belongs to, whose kickoff stands in for one that was refused."""
     rows = conn.execute(UPCOMING_LISTINGS_SQL, {"now": now, "all": not sr_ids, "sr_ids": list(sr_ids)}).fetchall()
     return [
         Listing(

@@ -1,7 +1,8 @@
-"""What the platforms list, as each cycle saw it: the write side. Every row is derived from observations and manifests, so order cannot matter.
+"""What the platforms list, as each cycle saw it: the write side. Every row is derived from observations and manifests,
+so order cannot matter.
 
-Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft deletes. Does not: who is the same
-match (`fixtures`), reading as of a cycle (`universe`). Callers commit.
+Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft deletes.
+Does not: who is the same match (`fixtures`), reading as of a cycle (`universe`). Callers commit.
 """
 
 from collections.abc import Sequence
@@ -65,12 +66,18 @@ TOURNAMENT_SCHEMA: Final[FrameSchema] = {
 """Input of `write_discovery`: tournaments that the cycle's answers show, and when."""
 
 NULLABLE_CLAIM_COLUMNS: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
-"""Parts of a claim that an answer may leave out. Within a cycle the last answer that gives one counts: silence is no claim."""
+"""Parts of a claim that an answer may leave out.
+
+Within a cycle the last answer that gives one counts: silence is no claim.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleFacts:
-    """A cycle as core knows it. `as_of` is the instant its statements are about: the last discovery answer, else the last answer."""
+    """A cycle as core knows it.
+
+    `as_of` is the instant its statements are about: the last discovery answer, else the last answer.
+    """
 
     cycle_id: int
     partition_hour: datetime
@@ -94,7 +101,10 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
 
 
 def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
-    """Return the instant that the statements of a cycle are about. Raises LookupError when core does not know the cycle."""
+    """Return the instant that the statements of a cycle are about.
+
+    Raises LookupError when core does not know the cycle.
+    """
     row = conn.execute("select as_of from core.cycles where cycle_id = %s", [cycle_id]).fetchone()
     if row is None:
         raise LookupError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
@@ -103,7 +113,9 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
 
 
 def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they keep for ever."""
+    """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they
+    keep for ever.
+    """
     keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
     copy_to_temp_table(conn, "asked_keys", "ops.listing_ids", keys)
     conn.execute(
@@ -131,8 +143,8 @@ def write_discovery(
     tournaments: pl.DataFrame,
     platforms: Sequence[str] = tuple(Platform),
 ) -> int:
-    """Replace what the cycle's discovery of `platforms` was promised and got (`MANIFEST_SCHEMA`), and bring its tournaments
-    (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
+    """Replace what the cycle's discovery of `platforms` was promised and got (`MANIFEST_SCHEMA`), and bring its
+    tournaments (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
     _lock_listings(conn)
     write_cycle(conn, cycle)
     conn.execute(
@@ -142,7 +154,8 @@ def write_discovery(
     rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
     copy_rows(conn, "core.discovery_manifest", rows)
     _write_tournaments(conn, tournaments)
-    # Without the cycle's listings its manifests would delete them all: a platform whose listings are still to come is left to them.
+    # Without the cycle's listings its manifests would delete them all: a platform whose listings are still to come is
+    # left to them.
     ready = conn.execute(
         """
         select i.platform from core.listing_observations o join ops.listing_ids i using (listing_id)
@@ -159,8 +172,8 @@ def write_listings(
 ) -> pl.DataFrame:
     """Replace what the cycle saw of `platforms` (`LISTING_SCHEMA`) and derive the touched listings again.
 
-    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError when the cycle is unknown or
-    the frame holds another platform's rows.
+    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError when
+    the cycle is unknown or the frame holds another platform's rows.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
         raise ValueError(f"cycle {cycle_id} is unknown: its facts are written before its listings")
@@ -176,7 +189,9 @@ def write_listings(
 
 
 def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) -> None:
-    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there is none."""
+    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there
+    is none.
+    """
     _lock_listings(conn)
     conn.execute(
         """
@@ -192,10 +207,12 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
 
 
 def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
-    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer that gives them.
+    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer
+    that gives them.
 
-    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell: lists bear the instant of their
-    platform's last one, and a late platform's lists go on while its listings are asked for.
+    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell:
+    lists bear the instant of their platform's last one, and a late platform's lists go on while its listings are asked
+    for.
     """
     is_detail = pl.col("seen_in") == "detail"
     ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
@@ -231,8 +248,8 @@ def _lock_listings(conn: psycopg.Connection) -> None:
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
-    """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back, or says what the latest
-    leaves out."""
+    """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back,
+    or says what the latest leaves out."""
     rows = (
         tournaments.sort(
             "platform",
@@ -317,7 +334,10 @@ def _replace_observations(
 
 
 def _derive_event_listings(conn: psycopg.Connection) -> None:
-    """The touched listings from their observations: the last one speaks. A listing that no cycle has seen after all goes."""
+    """The touched listings from their observations: the last one speaks.
+
+    A listing that no cycle has seen after all goes.
+    """
     conn.execute(
         """
         delete from core.event_listings e using touched t
@@ -397,7 +417,9 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
 
 
 def _refresh_deletions(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
-    """Derive deleted_at of what the cycle may bear on: the first complete discovery after its last sighting that lacks it."""
+    """Derive deleted_at of what the cycle may bear on: the first complete discovery after its last sighting that
+    lacks it.
+    """
     conn.execute("create temporary table if not exists touched (listing_id integer primary key) on commit drop")
     params = {"cycle_id": cycle_id, "platforms": list(platforms)}
     conn.execute(REFRESH_EVENT_DELETIONS_SQL, params)
@@ -417,7 +439,9 @@ FIRST_ABSENCE_SQL: Final = """
     order by c.as_of
     limit 1
 """
-"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that lacks it."""
+"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that
+lacks it.
+"""
 REFRESH_EVENT_DELETIONS_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at
     from (

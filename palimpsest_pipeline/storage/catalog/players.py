@@ -1,6 +1,7 @@
 """Players that listings name, by cycle, and who they are proposed to be, by fixture. Callers commit.
 
-Belongs here: writing and reading those rows. Does not: any rule of who is who. What a cycle said is replaced as a whole, so order cannot matter.
+Belongs here: writing and reading those rows. Does not: any rule of who is who. What a cycle said is replaced as a
+whole, so order cannot matter.
 """
 
 from collections.abc import Sequence
@@ -31,8 +32,8 @@ NAMED_PLAYERS_SQL: Final = """
 
 
 def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
-    """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that name any. Lists no cycle speaks
-    of go."""
+    """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that
+    name any. Lists no cycle speaks of go."""
     conn.execute(
         "select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS]
     )  # a list must not go while another cycle comes to speak of it
@@ -70,7 +71,10 @@ def read_players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[
 
 
 def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:
-    """Make `links` (columns of core.player_links) those of the fixtures, which are there. Rows that stay as they are are not written."""
+    """Make `links` (columns of core.player_links) those of the fixtures, which are there.
+
+    Rows that stay as they are are not written.
+    """
     copy_to_temp_table(conn, "found_links", "core.player_links", links)
     conn.execute(
         """
@@ -88,7 +92,8 @@ def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], 
 
 
 def _add_list_hash(players: pl.DataFrame) -> pl.DataFrame:
-    """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every process, in any order.
+    """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every
+    process, in any order.
 
     Names and teams are part of the table's key, and cut as one.
     """

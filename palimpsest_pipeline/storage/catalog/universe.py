@@ -46,12 +46,13 @@ class UnknownCycleError(LookupError):
 def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Listings as of the cycle (`UNIVERSE_SCHEMA`) and where was looked (`LOOKED_TOURNAMENTS`), sorted by their keys.
 
-    For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence `complete` when it is this
-    cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT), and whatever this cycle itself saw (`partial` where
-    no complete discovery of this cycle showed it). A tournament that a later complete discovery lacks has no listings, and that is known.
-    `looked` has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform: `partial` means that absence there
-    proves nothing. Claims are the latest at or before the cycle. How large their books were is read by `book_sizes`.
-    Raises UnknownCycleError.
+    For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence
+    `complete` when it is this cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT),
+    and whatever this cycle itself saw (`partial` where no complete discovery of this cycle showed it). A tournament
+    that a later complete discovery lacks has no listings, and that is known. `looked` has one row per platform
+    tournament known within CARRY_LIMIT, and one ('*') per platform: `partial` means that absence there proves nothing.
+    Claims are the latest at or before the cycle. How large their books were is read by `book_sizes`. Raises
+    UnknownCycleError.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
         raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")

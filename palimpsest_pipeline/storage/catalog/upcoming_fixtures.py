@@ -33,7 +33,9 @@ RECORD_KICKOFFS_SQL: Final = f"""
 
 
 def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) -> list[tuple[int, datetime]]:
-    """SportRadar id and kickoff of the fixtures that somebody lists and that kick off after `after`, at `until` at the latest; soonest first."""
+    """SportRadar id and kickoff of the fixtures that somebody lists and that kick off after `after`, at `until` at
+    the latest; soonest first.
+    """
     return conn.execute(KICKOFFS_SQL, {"after": after, "until": until}).fetchall()
 
 
@@ -49,13 +51,16 @@ def read_kickoffs_and_next(
 def record_kickoffs(conn: psycopg.Connection, now: datetime) -> int:
     """Write down what has changed in what is known of kickoffs after `now`; returns the number of fixtures.
 
-    Belongs at the end of every transaction that changes fixtures or who lists them. The lock of such transactions keeps the instants in order.
+    Belongs at the end of every transaction that changes fixtures or who lists them. The lock of such transactions keeps
+    the instants in order.
     """
     return conn.execute(RECORD_KICKOFFS_SQL, {"now": now}).rowcount
 
 
 def delete_old_kickoffs(conn: psycopg.Connection, before: datetime) -> int:
-    """Delete what was known of fixtures whose last known kickoff was before that instant, or that nobody has listed since; returns the rows."""
+    """Delete what was known of fixtures whose last known kickoff was before that instant, or that nobody has listed
+    since; returns the rows.
+    """
     return conn.execute(
         """
         delete from ops.known_kickoffs k

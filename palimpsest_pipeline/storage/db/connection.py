@@ -31,11 +31,17 @@ KEEPALIVE_PARAMETERS: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""libpq: a server that the network has lost is noticed within half a minute. Else who waits for it gives no sign of life when it is back."""
+"""libpq: a server that the network has lost is noticed within half a minute.
+
+Else who waits for it gives no sign of life when it is back.
+"""
 
 
 class DatabaseUrlError(PalimpsestError, ValueError):
-    """An address that is no Postgres address for psycopg 3. The message says what to write instead and never holds the password."""
+    """An address that is no Postgres address for psycopg 3.
+
+    The message says what to write instead and never holds the password.
+    """
 
 
 def parse_url(url: str) -> URL:
@@ -54,7 +60,9 @@ def parse_url(url: str) -> URL:
 
 
 def redact_url(parsed: URL) -> str:
-    """Return the address as people may see it: without its password, and with only `PUBLIC_QUERY_PARAMETERS` of its query."""
+    """Return the address as people may see it: without its password, and with only `PUBLIC_QUERY_PARAMETERS` of its
+    query.
+    """
     query = {name: value for name, value in parsed.query.items() if name in PUBLIC_QUERY_PARAMETERS}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
@@ -66,7 +74,10 @@ def explain_connection_error(error: Exception, parsed: URL) -> str:
 
 
 def normalise_url(url: str) -> str:
-    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name. Raises DatabaseUrlError on any other."""
+    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name.
+
+    Raises DatabaseUrlError on any other.
+    """
     parsed = parse_url(url)
     if parsed.drivername not in {"postgresql", URL_SCHEME}:
         raise DatabaseUrlError(
@@ -82,7 +93,10 @@ CONNECTION_LOST_SQLSTATES: Final = ("08", "57P")
 """How SQLSTATEs begin of a server that is stopping, starting, or gone."""
 DRIVER_PACKAGES: Final = ("psycopg", "psycopg2")
 WRAPPER_PACKAGES: Final = (*DRIVER_PACKAGES, "sqlalchemy", "dagster", "palimpsest_pipeline")
-"""Packages whose errors say what befell them when they are raised while another error is handled. Any other error there is a bug of its own."""
+"""Packages whose errors say what befell them when they are raised while another error is handled.
+
+Any other error there is a bug of its own.
+"""
 
 
 def explain_loss(error: BaseException) -> str | None:
@@ -118,7 +132,9 @@ def explain_loss(error: BaseException) -> str | None:
 
 
 def _walk_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from, step by step: what was only being handled at the time counts where WRAPPERS say so."""
+    """The error, and what it was raised from, step by step: what was only being handled at the time counts where
+    WRAPPERS say so.
+    """
     seen: set[int] = set()
     following: BaseException | None = error
     while following is not None and id(following) not in seen:
@@ -139,10 +155,12 @@ class DatabaseGone(ConnectionError):
 
 @contextmanager
 def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
-    """Inside the block, a connection of SQLAlchemy that fails raises DatabaseGone once none could be made for `limit_s` seconds.
+    """Inside the block, a connection of SQLAlchemy that fails raises DatabaseGone once none could be made for `limit_s`
+    seconds.
 
-    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not try again after an error that
-    is not SQLAlchemy's. A connection that succeeds ends the count, so a server that restarts in time is no loss.
+    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not try
+    again after an error that is not SQLAlchemy's. A connection that succeeds ends the count, so a server that restarts
+    in time is no loss.
     """
     refused_since: float | None = None
 
@@ -179,7 +197,10 @@ class DatabaseUnreachable(PalimpsestError, ConnectionError):
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """One Postgres database. Sessions are in UTC whatever the server's setting, since instants are read as text in bulk."""
+    """One Postgres database.
+
+    Sessions are in UTC whatever the server's setting, since instants are read as text in bulk.
+    """
 
     url: str
 
@@ -199,7 +220,8 @@ class Database:
         return self._parsed.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
-        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error, and closes.
+        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error,
+        and closes.
 
         Raises DatabaseUnreachable when there is no server, database or access.
         """

@@ -27,8 +27,9 @@ def quote_identifier(table: str) -> sql.Identifier:
 def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
     """Append `frame` to `table` by COPY, columns by name; returns the number of rows.
 
-    Lists become arrays; structs and Python dicts become JSON (a struct's null fields are left out, since Polars adds them to rows that lack
-    the key); null stays null and '' stays ''. Raises TypeError for a column without a text form, psycopg's errors for what Postgres refuses.
+    Lists become arrays; structs and Python dicts become JSON (a struct's null fields are left out, since Polars adds
+    them to rows that lack the key); null stays null and '' stays ''. Raises TypeError for a column without a text form,
+    psycopg's errors for what Postgres refuses.
     """
     texts = [_build_text_expr(name, dtype) for name, dtype in frame.schema.items()]
     if frame.is_empty():
@@ -45,7 +46,8 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
 
 
 def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame: pl.DataFrame) -> None:
-    """Copy `frame` into a fresh temporary table `name` whose columns have the types they have in table `like`; gone with the transaction.
+    """Copy `frame` into a fresh temporary table `name` whose columns have the types they have in table `like`; gone
+    with the transaction.
 
     `like` may be given column definitions instead, in parentheses: "(platform text, external_id text)".
     """
@@ -66,9 +68,11 @@ def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame
 
 
 def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema: Schema) -> pl.DataFrame:
-    """Result of a SELECT as a frame with exactly the columns and types of `schema`, in that order; the query must name them so.
+    """Result of a SELECT as a frame with exactly the columns and types of `schema`, in that order; the query must name
+    them so.
 
-    Instants are Datetime("us", "UTC"); arrays of integers or text are lists; JSON comes as text. Raises when a value does not fit its type.
+    Instants are Datetime("us", "UTC"); arrays of integers or text are lists; JSON comes as text. Raises when a value
+    does not fit its type.
     """
     with psycopg.ClientCursor(conn) as cursor:
         bound = cursor.mogrify(query, params) if params is not None else query
@@ -78,7 +82,8 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
             else sql.Identifier(name)
             for name, dtype in schema.items()
         )
-        # The constant keeps a row with one null column from being an empty line, which CSV readers skip. The query may end with a comment.
+        # The constant keeps a row with one null column from being an empty line, which CSV readers skip. The query may
+        # end with a comment.
         statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(
             selected, sql.SQL(bound)
         )

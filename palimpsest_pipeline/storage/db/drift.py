@@ -27,7 +27,10 @@ _QUOTED_PATTERN = re.compile(r"'([^']*)'")
 
 
 def find_drift(url: str) -> list[str]:
-    """Differences between the database and the models, as sentences; empty when there are none. Day partitions do not count."""
+    """Differences between the database and the models, as sentences; empty when there are none.
+
+    Day partitions do not count.
+    """
     with Database(url).sqlalchemy_engine().connect() as connection:
         revision = revisions.read_current_revision(connection)
         if revision is None:
@@ -53,7 +56,8 @@ def find_drift(url: str) -> list[str]:
 
 
 def find_column_drift(conn: psycopg.Connection) -> dict[str, list[str]]:
-    """Per declared table, what is wrong with its columns, as sentences; empty where they are as declared. One look at the catalogue, and cheap.
+    """Per declared table, what is wrong with its columns, as sentences; empty where they are as declared. One look at
+    the catalogue, and cheap.
 
     A column of somebody else's is wrong too: a table is written by all its columns.
     """

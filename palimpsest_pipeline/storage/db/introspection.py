@@ -1,6 +1,8 @@
-"""What a session may read of the mart and the analysts' views, told by the database itself, and reading it under its own names and types.
+"""What a session may read of the mart and the analysts' views, told by the database itself, and reading it under its
+own names and types.
 
-Belongs here: any table, view or function of these two schemas, whatever it means. Does not: SQL of a table's own (`mart_reader`, `sql/views`).
+Belongs here: any table, view or function of these two schemas, whatever it means. Does not: SQL of a table's own
+(`mart_reader`, `sql/views`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -122,8 +124,9 @@ def build_select(
     columns: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> sql.Composed:
-    """The SELECT that reads `relation`, or `columns` of it. `given`: arguments of a function by name, and columns with the value, or the values (a
-    list, a set, a series), that their rows shall have; None: null. `where`: a condition in SQL. Raises UnknownName, ValueError on a naive instant."""
+    """The SELECT that reads `relation`, or `columns` of it. `given`: arguments of a function by name, and columns with
+    the value, or the values (a list, a set, a series), that their rows shall have; None: null. `where`: a condition in
+    SQL. Raises UnknownName, ValueError on a naive instant."""
     if strange := [
         name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments
     ]:
@@ -150,7 +153,10 @@ def build_select(
 
 
 def read_query(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
-    """The result of a SELECT under its own names and TYPES. Raises what Postgres raises; ValueError when two columns have one name."""
+    """The result of a SELECT under its own names and TYPES.
+
+    Raises what Postgres raises; ValueError when two columns have one name.
+    """
     text = query.as_string(conn).rstrip("; \n\t")  # a statement of a file ends with one; within another it may not
     described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
     names = [column.name for column in described]

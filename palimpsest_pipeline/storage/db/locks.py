@@ -1,7 +1,7 @@
 """One at a time: the keys of all advisory locks, and a block that one session at a time is in. Knows no table.
 
-What is done in one transaction and what after it is the caller's: marks that others set meanwhile are taken away outside a snapshot, in which they
-could not be seen.
+What is done in one transaction and what after it is the caller's: marks that others set meanwhile are taken away
+outside a snapshot, in which they could not be seen.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,10 @@ class Busy(RuntimeError):
 
 @contextmanager
 def hold_lock(conn: psycopg.Connection, lock_key: int, *, wait: bool = True) -> Iterator[None]:
-    """Nobody else who takes the advisory lock is inside the block. Raises Busy when somebody is and the caller does not `wait`."""
+    """Nobody else who takes the advisory lock is inside the block.
+
+    Raises Busy when somebody is and the caller does not `wait`.
+    """
     if not conn.autocommit:
         raise ValueError("the lock is taken before a transaction begins: give a connection in autocommit")
     if wait:
@@ -65,7 +68,10 @@ def hold_lock(conn: psycopg.Connection, lock_key: int, *, wait: bool = True) -> 
 
 @contextmanager
 def open_snapshot(conn: psycopg.Connection) -> Iterator[None]:
-    """One transaction, which sees the database as it is at its first question. A row that somebody else changes after that can only be read."""
+    """One transaction, which sees the database as it is at its first question.
+
+    A row that somebody else changes after that can only be read.
+    """
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read")
         yield

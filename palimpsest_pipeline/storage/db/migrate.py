@@ -1,10 +1,11 @@
-"""Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one transaction under one lock.
+"""Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one
+transaction under one lock.
 
-Views that stand as their files have them are left alone: to make all of them anew takes a second, blocks whoever reads them, and leaves thousands of
-dead rows in the catalog, and every command that writes begins with an upgrade.
+Views that stand as their files have them are left alone: to make all of them anew takes a second, blocks whoever reads
+them, and leaves thousands of dead rows in the catalog, and every command that writes begins with an upgrade.
 
-Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`), view or function (`sql/views`), the comparison
-(`drift`), reference rows (`reference_rows`).
+Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`), view or function
+(`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
 """
 
 from collections.abc import Iterator
@@ -74,9 +75,11 @@ from ours order by name, definition
 
 
 def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = None) -> None:
-    """Bring the database to `revision`, create the views unless they stand, and write `reference` rows; all or nothing, and safe to repeat.
+    """Bring the database to `revision`, create the views unless they stand, and write `reference` rows; all or nothing,
+    and safe to repeat.
 
-    Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows would change an id's meaning.
+    Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows
+    would change an id's meaning.
     """
     with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection):
         if revision != "head" or not is_newest(connection):
@@ -87,7 +90,10 @@ def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = 
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take the database back to `revision`; `base` leaves nothing of ours in it. Raises when objects of others depend on ours."""
+    """Take the database back to `revision`; `base` leaves nothing of ours in it.
+
+    Raises when objects of others depend on ours.
+    """
     with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
         command.downgrade(build_alembic_config(connection), revision)
 
@@ -103,7 +109,10 @@ def is_newest(connection: sa.Connection) -> bool:
 
 @contextmanager
 def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
-    """Hold the lock of migrations until the caller's transaction ends. Raises MigrationLockError when it, or a table, cannot be had in time."""
+    """Hold the lock of migrations until the caller's transaction ends.
+
+    Raises MigrationLockError when it, or a table, cannot be had in time.
+    """
     raw = _get_psycopg_connection(connection)
     try:
         raw.execute(f"set local lock_timeout = '{LOCK_TIMEOUT_S}s'")
@@ -119,7 +128,8 @@ def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
 
 @contextmanager
 def guarded(connection: sa.Connection) -> Iterator[None]:
-    """What stands round any migration: the lock, no views while tables change, and the views back at the newest revision.
+    """What stands round any migration: the lock, no views while tables change, and the views back at the newest
+    revision.
 
     `connection` must be in a transaction, which the caller commits.
     """
@@ -139,14 +149,20 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
 
 
 def create_views(conn: psycopg.Connection) -> None:
-    """Create every view, and function that is used like one, with its comments, and stamp them. They must not be there yet."""
+    """Create every view, and function that is used like one, with its comments, and stamp them.
+
+    They must not be there yet.
+    """
     for file in list_view_files():
         conn.execute(file.read_bytes())
     conn.execute(f"comment on table {STAMPED_TABLE} is '{_stamp_views(conn)}'".encode())
 
 
 def drop_views(conn: psycopg.Connection) -> None:
-    """Drop every view and function of ours. A view of somebody else's that uses one stops it with Postgres's own words."""
+    """Drop every view and function of ours.
+
+    A view of somebody else's that uses one stops it with Postgres's own words.
+    """
     present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
     for name in reversed([parse_view_name(file) for file in list_view_files()]):
         if name in present:
@@ -154,7 +170,8 @@ def drop_views(conn: psycopg.Connection) -> None:
 
 
 def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
-    """Statements that give others again what they may do with our views and functions, which is lost with what is dropped.
+    """Statements that give others again what they may do with our views and functions, which is lost with what is
+    dropped.
 
     Everybody may call a new function: where that was forbidden, it is forbidden again first.
     """

@@ -1,4 +1,5 @@
-"""Reference rows: sports, bookmakers and the market vocabulary, written by the migration step. Ids never change their meaning.
+"""Reference rows: sports, bookmakers and the market vocabulary, written by the migration step. Ids never change their
+meaning.
 
 Belongs here: writing rows that somebody else knows. Does not: the vocabulary itself.
 """
@@ -46,7 +47,8 @@ TABLE_KINDS: Final = {
 
 
 def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> dict[str, int]:
-    """Insert or correct the rows; returns how many changed per table. Rows that are missing in the frame stay: ids are append-only.
+    """Insert or correct the rows; returns how many changed per table. Rows that are missing in the frame stay: ids are
+    append-only.
 
     Raises ReferenceConflictError when a market id or an outcome ordinal would change its meaning.
     """

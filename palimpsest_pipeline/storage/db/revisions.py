@@ -1,4 +1,5 @@
-"""Which revision a database is at, which the package knows, and where migrations, views and the analysts' functions are kept.
+"""Which revision a database is at, which the package knows, and where migrations, views and the analysts' functions are
+kept.
 
 Belongs here: what migrating and comparing have in common; nothing here changes a database.
 """
@@ -22,7 +23,9 @@ DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 
 
 def sql_dir() -> Path:
-    """Folder with `migrations` and `views`: inside the package in an installed wheel, else beside it in the checkout."""
+    """Folder with `migrations` and `views`: inside the package in an installed wheel, else beside it in the
+    checkout.
+    """
     package = Path(__file__).parents[2]
     installed = package / "_sql"
     return installed if installed.is_dir() else package.parent / "sql"
@@ -59,7 +62,9 @@ VIEWS_PRESENT_SQL: Final = """
 
 
 def list_view_files() -> list[Path]:
-    """The files of views, and of the functions that analysts use like views, in order of creation: later ones may use earlier ones."""
+    """The files of views, and of the functions that analysts use like views, in order of creation: later ones may
+    use earlier ones.
+    """
     return sorted((sql_dir() / "views").glob("*.sql"))
 
 

@@ -1,6 +1,7 @@
 """The read-only role of analysts: making it, what it may see, and what else the server lets it do.
 
-Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and looking at the result. Does not: what the role is (those files), logging in.
+Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and looking at the result. Does not: what the role is (those
+files), logging in.
 """
 
 from collections.abc import Sequence
@@ -73,7 +74,10 @@ from analyst a cross join pg_database d where d.datname = any(%(closed)s) and ha
 
 
 class RoleMissing(PalimpsestError, RuntimeError):
-    """There is no such role, and the session's user may not make it. The message says what an administrator has to run."""
+    """There is no such role, and the session's user may not make it.
+
+    The message says what an administrator has to run.
+    """
 
 
 def role_exists(conn: psycopg.Connection) -> bool:
@@ -82,7 +86,8 @@ def role_exists(conn: psycopg.Connection) -> bool:
 
 
 def ensure_role(conn: psycopg.Connection) -> None:
-    """The role as `sql/roles.sql` has it, and its grants on everything of ours in the database. Safe to repeat; the caller commits.
+    """The role as `sql/roles.sql` has it, and its grants on everything of ours in the database. Safe to repeat; the
+    caller commits.
 
     Raises RoleMissing.
     """
@@ -97,7 +102,10 @@ def ensure_role(conn: psycopg.Connection) -> None:
 
 
 def grant_reading(conn: psycopg.Connection) -> None:
-    """The grants of the role, which is there, on everything of ours in the database. Safe to repeat; the caller commits."""
+    """The grants of the role, which is there, on everything of ours in the database.
+
+    Safe to repeat; the caller commits.
+    """
     conn.execute(
         "select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION]
     )  # grants of two at once on one table are an error
@@ -105,8 +113,9 @@ def grant_reading(conn: psycopg.Connection) -> None:
 
 
 def forbid_writing(conn: psycopg.Connection) -> None:
-    """Nobody makes temporary tables in this database, tables in its schema `public`, nor large objects, unless he was granted it by name or owns it.
-    What the session's user does not own stays as it is: large objects only a superuser can forbid. The caller commits."""
+    """Nobody makes temporary tables in this database, tables in its schema `public`, nor large objects, unless he was
+    granted it by name or owns it. What the session's user does not own stays as it is: large objects only a superuser
+    can forbid. The caller commits."""
     for name, temporary, public, large_objects in conn.execute(
         WRITABLE_SQL, {"large_objects": list(LARGE_OBJECT_FUNCTIONS)}
     ).fetchall():
@@ -119,21 +128,23 @@ def forbid_writing(conn: psycopg.Connection) -> None:
 
 
 def forbid_locking(conn: psycopg.Connection) -> None:
-    """Nobody but superusers takes advisory locks in this database, unless he was granted it by name: the pipeline's own are such, and whoever holds
-    one halts it. For a superuser of a server where the pipeline is another; the caller commits."""
+    """Nobody but superusers takes advisory locks in this database, unless he was granted it by name: the pipeline's own
+    are such, and whoever holds one halts it. For a superuser of a server where the pipeline is another; the caller
+    commits."""
     for (function,) in conn.execute(ADVISORY_LOCK_FUNCTIONS_SQL).fetchall():
         conn.execute(f"revoke execute on function {function} from public".encode())
 
 
 def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
-    """Nobody enters these databases of the server unless he was granted it by name or owns them. Those of others stay as they are, and all do on a
-    server without the role. The caller commits."""
+    """Nobody enters these databases of the server unless he was granted it by name or owns them. Those of others stay
+    as they are, and all do on a server without the role. The caller commits."""
     for (name,) in conn.execute(OPEN_DATABASES_SQL, {"databases": list(databases), "analyst": ANALYST}).fetchall():
         conn.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
 
 
 def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str] = ()) -> list[str]:
-    """What the role may do besides reading marts and views, as sentences; `closed`: databases of the server that it has no business in.
+    """What the role may do besides reading marts and views, as sentences; `closed`: databases of the server that it has
+    no business in.
 
     Not that it may lock (`may_lock`): elsewhere than on our own server everybody may.
     """
@@ -149,7 +160,7 @@ def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str]
 def may_lock(conn: psycopg.Connection) -> bool:
     """The role may take advisory locks in this database, and so hold up the pipeline while its session lasts.
 
-    Nothing that must be forbidden: who revokes them from everybody revokes them from a pipeline whose user is no superuser, unless he grants them to
-    it by name.
+    Nothing that must be forbidden: who revokes them from everybody revokes them from a pipeline whose user is no
+    superuser, unless he grants them to it by name.
     """
     return conn.execute(MAY_LOCK_SQL, {"analyst": ANALYST}).fetchone() == (True,)

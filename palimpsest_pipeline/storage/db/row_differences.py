@@ -1,6 +1,7 @@
 """Rows of a table brought to what a frame says, by writing only what differs. Callers commit.
 
-Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not: what any table means.
+Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not: what any
+table means.
 """
 
 from collections.abc import Sequence
@@ -14,12 +15,14 @@ from psycopg import sql
 from ..tables import metadata
 from .copy_frames import copy_rows, quote_identifier
 
-# Made once a session and not analyzed: each new temporary table, and what is known of it, would leave dead rows in the catalog.
+# Made once a session and not analyzed: each new temporary table, and what is known of it, would leave dead rows in the
+# catalog.
 CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
 DELETE_SQL: Final = """
 delete from {table} t where t.sr_id = any(%(sr_ids)s) and not exists (select from pg_temp.{staged} n where {same_key})
 """
-# A key never changes and no other column has an index, so that the new version of a row stays on its page wherever that has room.
+# A key never changes and no other column has an index, so that the new version of a row stays on its page wherever that
+# has room.
 UPDATE_SQL: Final = """
 update {table} t set {assignments} from pg_temp.{staged} n
 where t.sr_id = any(%(sr_ids)s) and {same_key} and ({stored}) is distinct from ({given})

@@ -1,4 +1,5 @@
-"""One way to write rows over those that are there: only what differs is written. A row that stays is locked, but gets no new version.
+"""One way to write rows over those that are there: only what differs is written. A row that stays is locked, but gets
+no new version.
 
 Belongs here: the statement. Does not belong here: where the new rows come from, and what a table means.
 """
@@ -11,7 +12,8 @@ from .copy_frames import quote_identifier
 
 
 def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source: sql.Composable) -> sql.Composed:
-    """Return a statement that inserts the `columns` of `source` (what follows FROM) into `table`, or writes them over the rows with the same `key`.
+    """Return a statement that inserts the `columns` of `source` (what follows FROM) into `table`, or writes them over
+    the rows with the same `key`.
 
     A row that is there as it is stays untouched.
     """

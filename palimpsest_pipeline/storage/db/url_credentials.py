@@ -1,12 +1,16 @@
-"""Taking the credentials of URLs out of rows that older versions wrote: the address of a proxy, password included, stood in errors.
+"""Taking the credentials of URLs out of rows that older versions wrote: the address of a proxy, password included,
+stood in errors.
 
-Belongs here: the statement, for our tables (a migration) and for Dagster's. Does not: texts that are yet to be written (`domain.secrets`).
+Belongs here: the statement, for our tables (a migration) and for Dagster's. Does not: texts that are yet to be written
+(`domain.secrets`).
 """
 
 from typing import Final
 
 URL_CREDENTIALS_PATTERN: Final = r"""\m(?!abfss?://|az://)([a-z][a-z0-9+.-]*://)[^\s'"<>]*@"""
-"""Regular expression of Postgres: from the scheme of a URL to its last @, since a password may hold a / that was not encoded."""
+"""Regular expression of Postgres: from the scheme of a URL to its last @, since a password may hold a / that was not
+encoded.
+"""
 
 
 def hide_credentials_sql(table: str, column: str) -> str:

@@ -12,7 +12,9 @@ TABLE_PATTERN: Final = re.compile(r"\b(?:from|join)\s+((?:core|mart|ops|palimpse
 
 
 def find_views(table: str) -> list[str]:
-    """Views that read `schema.table`, themselves or through others, in order of their names: `palimpsest.coverage_events`."""
+    """Views that read `schema.table`, themselves or through others, in order of their names:
+    `palimpsest.coverage_events`.
+    """
     found: set[str] = set()
     left = [table]
     while left:

@@ -1,6 +1,7 @@
 """Which products of which cycles were derived, and from what. Callers commit, together with the rows.
 
-Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is, nor which is due (`due_products`).
+Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is, nor which is due
+(`due_products`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,9 @@ ODDS_PRODUCT: Final = "odds_snapshots"
 """Product that stands platform by platform: see `list_platform_products`."""
 
 COVERAGE_PRODUCT: Final = "coverage"
-"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see `mark_due_by_book_sizes`."""
+"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see
+`mark_due_by_book_sizes`.
+"""
 
 
 def list_platform_products(product: str, platforms: Iterable[str]) -> list[str]:
@@ -27,7 +30,10 @@ def list_platform_products(product: str, platforms: Iterable[str]) -> list[str]:
 
 
 def claim_product(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
-    """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends. Before any other lock."""
+    """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends.
+
+    Before any other lock.
+    """
     conn.execute(
         "select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"]
     )
@@ -44,9 +50,11 @@ def mark_derived(
     mapping_version: str,
     n_rows: int,
 ) -> None:
-    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there without the other.
+    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there
+    without the other.
 
-    `n_rows`: the rows that stand for it, whether they were there before or not; of odds more than 0 just when there are answers.
+    `n_rows`: the rows that stand for it, whether they were there before or not; of odds more than 0 just when there are
+    answers.
     """
     query = sql.SQL(
         """
@@ -80,7 +88,9 @@ def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def mark_carrying_cycles_due(
     conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta
 ) -> list[int]:
-    """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered; returns their ids."""
+    """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered;
+    returns their ids.
+    """
     query = """
         delete from mart.cycle_products p using core.cycles late, core.cycles this
         where this.cycle_id = %s and this.scope = 'full' and p.product = %s and late.cycle_id = p.cycle_id
@@ -98,9 +108,11 @@ def mark_due_by_book_sizes(
     since: datetime,
     carry_limit: timedelta,
 ) -> list[int]:
-    """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return the ids of these cycles.
+    """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return
+    the ids of these cycles.
 
-    These are the cycles at or after `since` that may show one of the listings, if it shares its fixture with another listing of its platform.
+    These are the cycles at or after `since` that may show one of the listings, if it shares its fixture with another
+    listing of its platform.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late

@@ -1,7 +1,7 @@
 """Which fixtures are to be derived anew, product by product: `mart.dirty_fixtures`. Callers commit.
 
-Belongs here: marking what a cycle bears on, reading marks, taking them away. Does not: deriving anything. Dates of kickoff are marked in
-`storage.marts.lifecycle`.
+Belongs here: marking what a cycle bears on, reading marks, taking them away. Does not: deriving anything. Dates of
+kickoff are marked in `storage.marts.lifecycle`.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,9 @@ bears_on as (
     where this.cycle_id = %(cycle_id)s and this.scope = 'full'
 )
 """
-"""Fixtures that a cycle (`cycle_id`) bears on: those that it looked at, or whose kickoff has passed by it, and those that listings have left or
-joined or that are of another tournament now (`moved`). A full cycle looks at everything that had not begun at the full cycle before it."""
+"""Fixtures that a cycle (`cycle_id`) bears on: those that it looked at, or whose kickoff has passed by it, and those
+that listings have left or joined or that are of another tournament now (`moved`). A full cycle looks at everything that
+had not begun at the full cycle before it."""
 
 MARK_SQL: Final = f"""
 with {AFFECTED_FIXTURES_SQL}
@@ -91,8 +92,8 @@ select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 
 
 
 def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int]) -> None:
-    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no more by the time that they are
-    derived lose their marks then."""
+    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no
+    more by the time that they are derived lose their marks then."""
     conn.execute(
         MARK_SQL,
         {"cycle_id": cycle_id, "moved": list(moved_sr_ids), "products": [product.value for product in FixtureProduct]},
@@ -100,7 +101,8 @@ def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequenc
 
 
 def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
-    """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked; returns how many marks were set.
+    """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked;
+    returns how many marks were set.
 
     While there is any such fixture, those without rows are marked with it.
     """
@@ -117,13 +119,16 @@ def read_marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequen
 def unmark_fixtures(conn: psycopg.Connection, product: FixtureProduct, marks: pl.DataFrame) -> None:
     """Take away the marks that were `seen` (MARKS). One that was set again since stays, and nobody is waited for.
 
-    Not in the snapshot in which they were seen, but after it: there one that was set again could not be left alone, only be an error.
+    Not in the snapshot in which they were seen, but after it: there one that was set again could not be left alone,
+    only be an error.
     """
     conn.execute(UNMARK_SQL, {"product": product.value, **{name: marks[name].to_list() for name in MARKS_SCHEMA}})
 
 
 def count_due_fixtures(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
-    """How many fixtures are due, and how long the first of them has been waiting, seconds; nought when there are none."""
+    """How many fixtures are due, and how long the first of them has been waiting, seconds; nought when there are
+    none.
+    """
     row = conn.execute(COUNT_DUE_SQL, [product.value]).fetchone()
     n, waits_s = row or (0, None)
     return n, waits_s or 0.0

@@ -1,7 +1,8 @@
-"""Due products of cycles, as the SQL function `ops.due_products` returns them, and the record of derivations that failed.
+"""Due products of cycles, as the SQL function `ops.due_products` returns them, and the record of derivations that
+failed.
 
-Belongs here: calling that function; reading and writing `ops.cycle_failures`. Does not belong here: the list of products (callers pass it), and
-deriving them.
+Belongs here: calling that function; reading and writing `ops.cycle_failures`. Does not belong here: the list of
+products (callers pass it), and deriving them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +39,9 @@ NEW_CONTENT_REASONS: Final = (DueReason.MISSING, DueReason.CONTENT)
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A product that is derived from each cycle of these scopes, under the name by which it is marked; `scopes` None: from every cycle."""
+    """A product that is derived from each cycle of these scopes, under the name by which it is marked; `scopes`
+    None: from every cycle.
+    """
 
     schema: ProductSchema
     name: str
@@ -47,7 +50,9 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class DueQuery:
-    """The input of `ops.due_products`: the products that must exist, and the versions of parsers and vocabulary that they must have."""
+    """The input of `ops.due_products`: the products that must exist, and the versions of parsers and vocabulary that
+    they must have.
+    """
 
     parser_version: str
     mapping_version: str
@@ -80,7 +85,10 @@ class DueProduct:
     can_be_derived: bool
     """The cycle is in the landing, and whole."""
     is_gone: bool
-    """The cycle is no longer in the landing. If this and `can_be_derived` are both false, the cycle is in the landing but damaged."""
+    """The cycle is no longer in the landing.
+
+    If this and `can_be_derived` are both false, the cycle is in the landing but damaged.
+    """
     has_failed: bool
     """It was tried with this content and these versions, and failed."""
 
@@ -93,7 +101,9 @@ def read_due_products(
     end: datetime | None = None,
     cycle_ids: Iterable[int] | None = None,
 ) -> list[DueProduct]:
-    """Return what is due in the hours in [first, end), or of these cycles, by cycle; also of cycles that are gone or not whole."""
+    """Return what is due in the hours in [first, end), or of these cycles, by cycle; also of cycles that are gone or
+    not whole.
+    """
     statement = f"""
         select cycle_id, partition_hour, schema, product, reason, can_be_derived, is_gone, has_failed from {DUE_SQL}
         order by cycle_id, schema, product
@@ -106,7 +116,9 @@ def read_due_products(
 
 
 def read_due_hours(conn: psycopg.Connection, query: DueQuery, before: datetime) -> list[datetime]:
-    """Return the hours with a cycle that asked platforms, got answers, ended before `before`, is not gone, and has a product that is due."""
+    """Return the hours with a cycle that asked platforms, got answers, ended before `before`, is not gone, and has a
+    product that is due.
+    """
     statement = f"""
         select d.partition_hour
         from {DUE_SQL} d join ops.scrape_batches b using (cycle_id)
@@ -131,8 +143,8 @@ class DueCycle:
 
 
 def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) -> list[DueCycle]:
-    """Return the scraped cycles of the hours from `first` on that have ended, are whole in the landing, and have a product that is due from what is
-    landed now, by cycle.
+    """Return the scraped cycles of the hours from `first` on that have ended, are whole in the landing, and have a
+    product that is due from what is landed now, by cycle.
 
     An older version is no reason: the user starts a backfill for that. Cycles that were tried and failed are left out.
     """
@@ -199,7 +211,8 @@ class CycleFailure:
 
 def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFailure]:
     """Return the failures whose products are still due, by cycle and product."""
-    # The cycles are values, not a subquery: only then does Postgres inline the function and find them by its index (3.7 ms, not 20 ms, of 100,000).
+    # The cycles are values, not a subquery: only then does Postgres inline the function and find them by its index (3.7
+    # ms, not 20 ms, of 100,000).
     params = query.build_params(
         cycle_ids=[
             cycle_id for (cycle_id,) in conn.execute("select distinct cycle_id from ops.cycle_failures").fetchall()
@@ -215,7 +228,9 @@ def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFa
 def read_failures(
     conn: psycopg.Connection, cycle_ids: Sequence[int], *, run_ids: Sequence[str] | None = None
 ) -> dict[tuple[int, str], str]:
-    """Return the errors of these cycles by cycle and product, in that order; with `of_runs` those since the first of these Dagster runs began."""
+    """Return the errors of these cycles by cycle and product, in that order; with `of_runs` those since the first of
+    these Dagster runs began.
+    """
     statement = """
         select cycle_id, product, error from ops.cycle_failures
         where cycle_id = any(%s) and (%s or failed_at >= (select min(started_at) from ops.run_heartbeats where run_id = any(%s)))

@@ -1,6 +1,7 @@
 """The database's record of the cycles in the landing: the table `ops.landed_cycles`. Callers commit.
 
-Belongs here: reading and writing that table. Does not belong here: reading the landing itself, and finding what is due (`due_products`).
+Belongs here: reading and writing that table. Does not belong here: reading the landing itself, and finding what is due
+(`due_products`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -96,7 +97,10 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
 def replace_cycles(
     conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]
 ) -> int:
-    """Replace the rows `before` by `now`; return how many differ. A row that another process has written since `before` was read stays."""
+    """Replace the rows `before` by `now`; return how many differ.
+
+    A row that another process has written since `before` was read stays.
+    """
     old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]
     changed = [cycle for cycle_id, cycle in new.items() if cycle_id in old and old[cycle_id] != cycle]

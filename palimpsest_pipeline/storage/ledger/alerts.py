@@ -68,7 +68,8 @@ def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
 
 
 def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
-    """Write which channels have told of these alerts, and nothing else of them: another look may have changed the rest meanwhile.
+    """Write which channels have told of these alerts, and nothing else of them: another look may have changed the rest
+    meanwhile.
 
     An alert that is worse by now, or whose told end was none, stays untold.
     """
@@ -79,7 +80,10 @@ def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> No
 
 
 def _to_storable(value: object) -> object:
-    """Return `value` as Postgres takes it. Its text holds neither NUL nor lone surrogates: an error's message that has them shows them as escapes."""
+    """Return `value` as Postgres takes it.
+
+    Its text holds neither NUL nor lone surrogates: an error's message that has them shows them as escapes.
+    """
     if isinstance(value, str):
         return value.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
     return list(value) if isinstance(value, tuple) else value

@@ -1,6 +1,7 @@
 """The verdict of each check on each cycle: the table `ops.cycle_checks`. Callers commit.
 
-Belongs here: reading and writing verdicts, and finding cycles without an up-to-date one. Does not belong here: judging cycles.
+Belongs here: reading and writing verdicts, and finding cycles without an up-to-date one. Does not belong here: judging
+cycles.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,7 +51,10 @@ NEWEST_VERDICTS_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of a check on a cycle: it has passed when there are no violations. `description`: the problem and what to do about it."""
+    """The verdict of a check on a cycle: it has passed when there are no violations.
+
+    `description`: the problem and what to do about it.
+    """
 
     cycle_id: int
     severity: Severity
@@ -65,7 +69,9 @@ class Verdict:
 def list_unjudged_cycles(
     conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str
 ) -> list[int]:
-    """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last derived, ascending."""
+    """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last
+    derived, ascending.
+    """
     query = sql.SQL(UNJUDGED_CYCLES_SQL).format(sql.Identifier(schema, "cycle_products"))
     return [
         cycle_id
@@ -93,7 +99,9 @@ def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end
 
 
 def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the verdicts with violations of these checks, by check and cycle: the check, when it judged, the verdict."""
+    """Return the verdicts with violations of these checks, by check and cycle: the check, when it judged, the
+    verdict.
+    """
     return _read_verdicts_by_check(conn, BAD_VERDICTS_BY_CHECK_SQL, checks)
 
 

@@ -1,6 +1,7 @@
 """The ledger of cycles: opening, keeping alive and closing a batch, and asking how recent ones fared. Callers commit.
 
-Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not: deciding what to do about a dead batch.
+Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not: deciding what to
+do about a dead batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +44,10 @@ class CycleRecord:
 
 
 def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
-    """Write the batch as running. Opening it again (for its next stage, by a run that is resumed) makes it and its platforms' parts run again."""
+    """Write the batch as running.
+
+    Opening it again (for its next stage, by a run that is resumed) makes it and its platforms' parts run again.
+    """
     conn.execute(
         """
         insert into ops.scrape_batches
@@ -70,8 +74,8 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
 def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
     """Record a sign of life of the cycle that `run_id` executes, by the server's clock, which also measures silence.
 
-    Reopens a batch that was closed as interrupted while its run was alive. Returns False when the batch has ended otherwise, or when another run
-    executes it now.
+    Reopens a batch that was closed as interrupted while its run was alive. Returns False when the batch has ended
+    otherwise, or when another run executes it now.
     """
     row = conn.execute(
         """
@@ -95,10 +99,11 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
 def record_progress(
     conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]
 ) -> bool:
-    """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows are there to read meanwhile.
+    """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows
+    are there to read meanwhile.
 
-    A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then False. Raises ValueError when it
-    was never opened.
+    A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then
+    False. Raises ValueError when it was never opened.
     """
     cycle_id = cycle.cycle_id
     # The lock keeps the batch from being closed under a late record, which would leave a platform running in it.
@@ -114,10 +119,11 @@ def record_progress(
 
 
 def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
-    """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not speak of stays.
+    """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not
+    speak of stays.
 
-    Closing it again with the same result changes nothing. A batch that another run than the cycle's has taken up stays as it is: then False.
-    Raises ValueError when the batch was never opened.
+    Closing it again with the same result changes nothing. A batch that another run than the cycle's has taken up stays
+    as it is: then False. Raises ValueError when the batch was never opened.
     """
     cycle_id = result.cycle.cycle_id
     closed = conn.execute(
@@ -138,7 +144,9 @@ def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
 
 
 MIN_READ_SHARE: Final = 0.05
-"""Share of a platform's answers that core must be able to read: with fewer, the platform's part of the cycle has failed."""
+"""Share of a platform's answers that core must be able to read: with fewer, the platform's part of the cycle has
+failed.
+"""
 
 
 def record_refusals(
@@ -153,9 +161,9 @@ def record_refusals(
 ) -> None:
     """Write how many answers of a platform core refused, and let the status of its run and of the batch follow.
 
-    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and `failed` when next to none could be
-    read. `example` is the reason of one refusal. Called again with other numbers, as by a replay with a better parser, it takes back what it said
-    before. Does nothing for a cycle that is not in the ledger.
+    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and `failed`
+    when next to none could be read. `example` is the reason of one refusal. Called again with other numbers, as by a
+    replay with a better parser, it takes back what it said before. Does nothing for a cycle that is not in the ledger.
     """
     row = conn.execute(
         "select status, message, refused, refusal from ops.scrape_runs where cycle_id = %s and platform = %s for update",
@@ -181,7 +189,8 @@ def record_refusals(
         [*after, cycle_id, platform],
     )
     if after[0] != before[0]:
-        # Platforms are derived side by side: only a statement that begins with the lock held sees what the others have written.
+        # Platforms are derived side by side: only a statement that begins with the lock held sees what the others have
+        # written.
         conn.execute("select from ops.scrape_batches where cycle_id = %s for update", [cycle_id])
         conn.execute(
             """
@@ -206,9 +215,11 @@ def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
 
 
 def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
-    """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of life.
+    """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of
+    life.
 
-    Listings recorded with requests that the landing does not know are `interrupted`: their answers were lost with the process. A batch that
+    Listings recorded with requests that the landing does not know are `interrupted`: their answers were lost with the
+    process. A batch that
     is not running stays as it is: then False.
     """
     ended = conn.execute(
@@ -248,7 +259,9 @@ def read_cycle_of_run(conn: psycopg.Connection, run_id: str) -> CycleRecord | No
 
 
 def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
-    """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has taken up, only under that run."""
+    """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has
+    taken up, only under that run.
+    """
     rows = conn.execute(
         "select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]
     ).fetchall()
@@ -268,7 +281,9 @@ def has_cycles(conn: psycopg.Connection) -> bool:
 
 
 def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[CycleRecord]:
-    """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead process), oldest first."""
+    """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead
+    process), oldest first.
+    """
     return _read_cycles(
         conn,
         f"where status = 'running' and (%(silent_s)s::float8 is null or not {IS_SILENT_SQL}) order by cycle_id",
@@ -277,7 +292,10 @@ def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None =
 
 
 def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[CycleRecord]:
-    """Batches that should run and have given no sign of life for so many seconds, oldest first. How long they have run says nothing."""
+    """Batches that should run and have given no sign of life for so many seconds, oldest first.
+
+    How long they have run says nothing.
+    """
     return _read_cycles(
         conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s}
     )
@@ -286,8 +304,8 @@ def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[
 def find_overlapping_cycle(
     conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float
 ) -> CycleRecord | None:
-    """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and `sr_ids` (none given: all) are not
-    disjoint. None when nobody is at it."""
+    """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and
+    `sr_ids` (none given: all) are not disjoint. None when nobody is at it."""
     return next(iter(_read_overlapping_cycles(conn, scope, sr_ids, silent_after_s)), None)
 
 
@@ -297,8 +315,8 @@ def lock_opening(conn: psycopg.Connection) -> None:
 
 
 def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> CycleRecord | None:
-    """`open_cycle`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that are opened at the same instant
-    one comes after the other, once it has committed."""
+    """`open_cycle`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that
+    are opened at the same instant one comes after the other, once it has committed."""
     lock_opening(conn)
     others = [
         other
@@ -314,7 +332,8 @@ def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after
 def claim_dead_cycles(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()
 ) -> list[CycleRecord]:
-    """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They are the caller's until the
+    """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They
+    are the caller's until the
     transaction ends: whoever else asks meanwhile does not get them."""
     return _read_cycles(
         conn,
@@ -353,7 +372,10 @@ def _write_progress(
 
 
 def _upsert_rows(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Rows (column to value, all alike) in one statement. Of two with one key the later counts; a row that is there as it is stays untouched."""
+    """Rows (column to value, all alike) in one statement.
+
+    Of two with one key the later counts; a row that is there as it is stays untouched.
+    """
     last = {tuple(row[name] for name in key): row for row in rows}
     if not last:
         return

@@ -99,7 +99,9 @@ NULLS: Final[Mapping[str, Mapping[str, str]]] = {
         "observed_at": "status <> 'completed'",
     },
 }
-"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in SQL."""
+"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in
+SQL.
+"""
 
 
 def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
@@ -112,7 +114,9 @@ def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
 
 
 def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
-    """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN_SCHEMA`); empty when it scraped none."""
+    """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN_SCHEMA`); empty
+    when it scraped none.
+    """
     return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN_SCHEMA)
 
 
@@ -122,7 +126,10 @@ def read_fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[
 
 
 def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, str]]:
-    """Return (cycle id, sentence) for each platform that failed in one of these cycles. Running, cancelled and interrupted cycles are left out."""
+    """Return (cycle id, sentence) for each platform that failed in one of these cycles.
+
+    Running, cancelled and interrupted cycles are left out.
+    """
     return [
         (cycle_id, f"{platform} failed: {message}")
         for cycle_id, platform, message in conn.execute(FAILED_PLATFORMS_SQL, [list(cycle_ids)]).fetchall()
@@ -151,12 +158,17 @@ def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
 
 
 def read_skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
-    """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good answers show."""
+    """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good
+    answers show.
+    """
     return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
 
 
 def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Median and 95th percentile of `read_skew_ms` by cycle: cycle_id, p50_ms, p95_ms. A cycle without such a fixture has no row."""
+    """Median and 95th percentile of `read_skew_ms` by cycle: cycle_id, p50_ms, p95_ms.
+
+    A cycle without such a fixture has no row.
+    """
     schema = {"cycle_id": pl.Int64, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
     return read_frame(conn, SKEW_QUANTILES_SQL, [list(cycle_ids)], schema)
 
@@ -184,7 +196,9 @@ def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[in
 def find_last_answering_cycles(
     conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int
 ) -> dict[tuple[int, Platform], int]:
-    """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of their listings."""
+    """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of
+    their listings.
+    """
     rows = conn.execute(
         """
         select sr_id, platform, max(cycle_id) from ops.event_scrape_status

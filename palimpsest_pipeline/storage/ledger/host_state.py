@@ -1,4 +1,5 @@
-"""What scrapes tell each other of a host that is in trouble. By the pipeline's clock, which a simulated world shifts. Callers commit.
+"""What scrapes tell each other of a host that is in trouble. By the pipeline's clock, which a simulated world shifts.
+Callers commit.
 
 Each cycle has a row of its own for a host: what one finds never shortens or ends what another was told.
 """
@@ -44,7 +45,10 @@ def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime)
 def block_host(
     conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, duration_s: float
 ) -> None:
-    """Record that this cycle wants nobody to ask the host for `for_s` seconds from `now`. Of its own records the later end counts."""
+    """Record that this cycle wants nobody to ask the host for `for_s` seconds from `now`.
+
+    Of its own records the later end counts.
+    """
     conn.execute(
         """
         insert into ops.host_state (host, cycle_id, blocked_until, reason, updated_at)
@@ -59,7 +63,9 @@ def block_host(
 
 
 def clear_host(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
-    """Record that the host answers this cycle as usual: delete the cycle's own record, and records of others whose time has passed."""
+    """Record that the host answers this cycle as usual: delete the cycle's own record, and records of others whose
+    time has passed.
+    """
     conn.execute(
         "delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now]
     )

@@ -1,6 +1,7 @@
 """The slots of the kickoff cadence: which kickoffs were known when, and what was asked for. Reads only.
 
-Belongs here: the ledger's side of it. Does not: which slots a kickoff has, nor judging which were kept (`metrics.coverage.kickoff_slots`).
+Belongs here: the ledger's side of it. Does not: which slots a kickoff has, nor judging which were kept
+(`metrics.coverage.kickoff_slots`).
 """
 
 from datetime import datetime, timedelta
@@ -49,7 +50,8 @@ ASKED_SLOTS_SQL: Final = """
 
 
 def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
-    """Return what was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end` (`KNOWN_KICKOFFS`), in no order.
+    """Return what was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end`
+    (`KNOWN_KICKOFFS`), in no order.
 
     `known_until` is null for what is known still; a stretch in which nobody listed the fixture has no row.
     """
@@ -59,10 +61,11 @@ def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime
 def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
     """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED_SLOTS`), in no order.
 
-    `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true while the cycle runs.
-    That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture only: where it has none of
-    several, its interface has moved rather. Where core refused nearly all answers of a platform in the cycle, they count as none. `silent`: the
-    platforms that were asked and did neither.
+    `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true
+    while the cycle runs.
+    That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture
+    only: where it has none of several, its interface has moved rather. Where core refused nearly all answers of a
+    platform in the cycle, they count as none. `silent`: the platforms that were asked and did neither.
     """
     return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
 

@@ -36,7 +36,8 @@ def replace_rejects(
     rejects: Sequence[tuple[PayloadKind, Reject, bool]],
     platforms: Sequence[Platform] = tuple(Platform),
 ) -> int:
-    """Make `rejects` (kind, what, was the whole answer refused) those of the cycle's answers of `kinds` from `platforms`; returns how many rows.
+    """Make `rejects` (kind, what, was the whole answer refused) those of the cycle's answers of `kinds` from
+    `platforms`; returns how many rows.
 
     Texts longer than a key are cut.
     """

@@ -1,6 +1,7 @@
 """Signs of life of the runs that our code executes, `ops.run_heartbeats`. Callers commit.
 
-Belongs here: writing them, and saying which runs are silent, all by the server's clock. Does not: what becomes of a run whose process died.
+Belongs here: writing them, and saying which runs are silent, all by the server's clock. Does not: what becomes of a run
+whose process died.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from typing import Any, Final
 import psycopg
 
 SILENT_SINCE_SQL: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
-"""SQL of any table with `heartbeat_at`: since when nothing is heard. While the server is down nobody can give a sign of life, so silence counts from
-its start at the earliest."""
+"""SQL of any table with `heartbeat_at`: since when nothing is heard. While the server is down nobody can give a sign of
+life, so silence counts from its start at the earliest."""
 IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
 """SQL condition: nothing is heard for `silent_s` seconds."""
 
@@ -21,8 +22,8 @@ IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(
 class RunProcess:
     """A run and the process that executes it.
 
-    `machine`: identifies the machine on which `pid` names one process. `first_day`: the first day of the partitions that the process has loaded.
-    Both are None when not known.
+    `machine`: identifies the machine on which `pid` names one process. `first_day`: the first day of the partitions
+    that the process has loaded. Both are None when not known.
     """
 
     run_id: str
@@ -35,7 +36,9 @@ class RunProcess:
 
 @dataclass(frozen=True, slots=True)
 class RunHeartbeat:
-    """A run of which nothing is heard, and what its process last said: that it is at work, or with `finished` that it was done."""
+    """A run of which nothing is heard, and what its process last said: that it is at work, or with `finished` that
+    it was done.
+    """
 
     run: RunProcess
     last_sign_at: datetime
@@ -67,7 +70,8 @@ def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
 def read_silent_runs(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None
 ) -> list[RunHeartbeat]:
-    """Runs without a sign of life for so many seconds, longest first: of `run_ids`, whatever they said last; without them those that have not ended.
+    """Runs without a sign of life for so many seconds, longest first: of `run_ids`, whatever they said last; without
+    them those that have not ended.
 
     A run that never gave a sign of life is not here.
     """
@@ -98,7 +102,9 @@ def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[s
 
 
 def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
-    """Return the last run of each machine that executed one in the last `age`: the machine, the first day that the run had loaded, when it began."""
+    """Return the last run of each machine that executed one in the last `age`: the machine, the first day that the
+    run had loaded, when it began.
+    """
     rows = conn.execute(
         """
         select distinct on (host) host, first_day, started_at from ops.run_heartbeats

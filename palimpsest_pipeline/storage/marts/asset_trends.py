@@ -54,11 +54,15 @@ def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
 
 
 def count_markets_changed(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Markets that changed since the answer before, in full cycles up to `cycle_id`; first answers of a day do not count."""
+    """Markets that changed since the answer before, in full cycles up to `cycle_id`; first answers of a day do not
+    count.
+    """
     return [value for (value,) in conn.execute(MARKETS_CHANGED_SQL, [cycle_id])]
 
 
 def read_scrape_figures(conn: psycopg.Connection, cycle_id: int) -> tuple[TrendValues, TrendValues, TrendValues]:
-    """Listings fetched, seconds that the capture took, and the least that the budgets allow, in cycles of the same scope up to this one."""
+    """Listings fetched, seconds that the capture took, and the least that the budgets allow, in cycles of the same
+    scope up to this one.
+    """
     rows = conn.execute(SCRAPE_FIGURES_SQL, [cycle_id, cycle_id]).fetchall()
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

@@ -1,4 +1,5 @@
-"""What current prices and gaps can never say, whatever the platforms do; asked of Postgres in one look at each view, since these are large.
+"""What current prices and gaps can never say, whatever the platforms do; asked of Postgres in one look at each view,
+since these are large.
 
 What the views compute from stored columns alone needs no law.
 """

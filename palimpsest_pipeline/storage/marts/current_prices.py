@@ -1,11 +1,12 @@
 """What prices side by side rest on, and the tables that hold them, of fixtures that have not begun. Callers commit.
 
-Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of `metrics.comparison_frames`; writing fixtures'
-rows.
-Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the history lie (`reader`).
+Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of
+`metrics.comparison_frames`; writing fixtures' rows.
+Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the
+history lie (`reader`).
 
-Which fixture a listing belongs to is always today's knowledge. An instant of the past decides only what was listed and priced then, and so which
-listing is primary.
+Which fixture a listing belongs to is always today's knowledge. An instant of the past decides only what was listed and
+priced then, and so which listing is primary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +35,8 @@ STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
 """What TABLES hold under ids, with names and instants. Whoever reads TABLES, reads these."""
 FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
-"""Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the others. So no fixture is
+"""Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the
+others. So no fixture is
 written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
 
 BOOKS_SCHEMA: Final[Schema] = {
@@ -57,7 +59,9 @@ LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "kickoff_at": INSTANT,
     "kickoff_in_force": INSTANT,
 }
-"""`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that was not."""
+"""`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that
+was not.
+"""
 COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
 MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
 
@@ -157,7 +161,8 @@ def read_state_as_of(
 ) -> FixtureState:
     """Return how these fixtures stood at an instant, from the whole of their history.
 
-    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as `storage.odds.reader.OddsHistoryReader` does.
+    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as
+    `storage.odds.reader.OddsHistoryReader` does.
     """
     found = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA)
     if found.is_empty():
@@ -190,9 +195,8 @@ def read_state_as_of(
 
 
 def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """How each market of each listing stands after all of this history (`storage.odds.change_rows.CHANGE_SCHEMA`, CAPTURE_SCHEMA, whole days but the
-    last one):
-    listing_id, line_id, state, off_mask, odds_milli, state_since.
+    """How each market of each listing stands after all of this history (`storage.odds.change_rows.CHANGE_SCHEMA`,
+    CAPTURE_SCHEMA, whole days but the last one): listing_id, line_id, state, off_mask, odds_milli, state_since.
 
     A market that the first answer of a day lacks is withdrawn since that answer.
     """
@@ -264,16 +268,20 @@ def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
 
 
 def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Return what one of TABLES says of these fixtures or all, outcome by outcome and with its instants (ROWS), by its key."""
+    """Return what one of TABLES says of these fixtures or all, outcome by outcome and with its instants (ROWS), by
+    its key.
+    """
     view, key, schema = TABLE_VIEWS[table]
     query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
     return read_frame(conn, query, {"sr_ids": None if sr_ids is None else list(sr_ids)}, schema).sort(key)
 
 
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
-    """Return the key figures of one of TABLES by name, `rows` among them, and one figure for each day of kickoff; null where nothing is to count.
+    """Return the key figures of one of TABLES by name, `rows` among them, and one figure for each day of kickoff; null
+    where nothing is to count.
 
-    By day: the share of compared outcomes on which home alone offers most; markets that a competitor offers and home lacks, per fixture with any gap.
+    By day: the share of compared outcomes on which home alone offers most; markets that a competitor offers and home
+    lacks, per fixture with any gap.
     """
     cursor = conn.execute(FIGURES_SQL[table])
     (_, *total), *days = cursor.fetchall()

@@ -21,8 +21,8 @@ from ..tables import metadata
 def replace_rows(
     conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None
 ) -> int:
-    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns how many. `computed_at` is
-    filled in where it is missing.
+    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns
+    how many. `computed_at` is filled in where it is missing.
 
     Raises ValueError when the frame holds rows of another cycle or platform, or lacks or invents columns.
     """

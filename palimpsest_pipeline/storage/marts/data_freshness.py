@@ -1,8 +1,10 @@
-"""How new the newest of each family of data is, by the instants in the rows themselves. Reads only, a few index look-ups each.
+"""How new the newest of each family of data is, by the instants in the rows themselves. Reads only, a few index
+look-ups each.
 
 Belongs here: the instants. Does not: how old is too old, nor what time it is.
 
-What a backfill of the past writes is of the past: it makes nothing newer. Null means that there is nothing; what cannot be asked raises.
+What a backfill of the past writes is of the past: it makes nothing newer. Null means that there is nothing; what cannot
+be asked raises.
 """
 
 from datetime import date, datetime
@@ -26,8 +28,9 @@ DISCOVERY_SQL: Final = """
     where c.scope = 'full' and m.platform = %s and m.external_id = '*' and m.completeness <> 'failed'
     order by c.cycle_id desc limit 1
 """
-# From the newest cycles that stored something of the platform to their captures: by their index, on the days of the cycle alone. Several cycles,
-# since a long one may end after a short one that began later. Days that have left Postgres have no captures: then the cycle's own instant.
+# From the newest cycles that stored something of the platform to their captures: by their index, on the days of the
+# cycle alone. Several cycles, since a long one may end after a short one that began later. Days that have left Postgres
+# have no captures: then the cycle's own instant.
 ODDS_SQL: Final = """
     with newest as materialized (
         select p.cycle_id, c.as_of

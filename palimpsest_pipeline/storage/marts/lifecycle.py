@@ -1,7 +1,8 @@
-"""What the life of a kickoff date's fixtures rests on, the tables that hold it, and which dates are to be derived anew. Callers commit.
+"""What the life of a kickoff date's fixtures rests on, the tables that hold it, and which dates are to be derived anew.
+Callers commit.
 
-Belongs here: reading fixtures, looks and kickoffs of a UTC date of kickoff, replacing the date's rows, marking dates dirty. Does not: any rule of
-what a life is (`metrics`), where the days of the odds history lie (`reader`).
+Belongs here: reading fixtures, looks and kickoffs of a UTC date of kickoff, replacing the date's rows, marking dates
+dirty. Does not: any rule of what a life is (`metrics`), where the days of the odds history lie (`reader`).
 """
 
 from collections.abc import Sequence
@@ -81,7 +82,8 @@ class HistoryReader(Protocol):
 class LifecycleInputs:
     """What is known of a kickoff date's listings, but for their books. Shapes as the metrics take them.
 
-    `as_of` is the latest instant that it rests on; None when the date has no fixture. `n_rows`: rows of history per listing (listing_id, n_rows).
+    `as_of` is the latest instant that it rests on; None when the date has no fixture. `n_rows`: rows of history per
+    listing (listing_id, n_rows).
     """
 
     listings: pl.DataFrame
@@ -101,12 +103,12 @@ def read_lifecycle_inputs(
     sr_ids: Sequence[int] | None = None,
     since: date | None = None,
 ) -> LifecycleInputs:
-    """Everything known of the listings that speak for their platforms on fixtures whose effective kickoff is on the UTC date `day`; of these fixtures
-    only, or all. With `since` at least everything of that UTC day and later ones.
+    """Everything known of the listings that speak for their platforms on fixtures whose effective kickoff is on the UTC
+    date `day`; of these fixtures only, or all. With `since` at least everything of that UTC day and later ones.
 
-    A cycle counts once everything of it is in core; an answer as soon as it is stored. Before a listing's first sighting only the last complete
-    discovery that lacks it, and what could not look after that, has a look. Other looks end at the kickoff, the listing's own or the fixture's;
-    answers do not.
+    A cycle counts once everything of it is in core; an answer as soon as it is stored. Before a listing's first
+    sighting only the last complete discovery that lacks it, and what could not look after that, has a look. Other looks
+    end at the kickoff, the listing's own or the fixture's; answers do not.
     """
     asked = {"day": day, "sr_ids": None if sr_ids is None else list(sr_ids)}
     found = read_frame(conn, LIFECYCLE_LISTINGS_SQL, asked, LIFECYCLE_LISTINGS_SCHEMA).sort("listing_id")
@@ -157,7 +159,8 @@ def read_lifecycle_changes(
     since: date | None = None,
     market_keys: Sequence[str] | None = None,
 ) -> pl.DataFrame:
-    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names (`metrics.lifecycle_frames.CHANGES_SCHEMA`).
+    """Rows of the odds history of these listings (of `Lives.listings`) from `since` on, markets by their names
+    (`metrics.lifecycle_frames.CHANGES_SCHEMA`).
 
     Of the markets `market_keys` only, or of all.
     """
@@ -172,10 +175,12 @@ def read_lifecycle_changes(
 
 
 def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, listed: pl.DataFrame) -> pl.DataFrame:
-    """What discoveries (DISCOVERED) tell of listings (LIVES) that they do not show: absent, or unknown where they could not look. Shape LOOKS.
+    """What discoveries (DISCOVERED) tell of listings (LIVES) that they do not show: absent, or unknown where they could
+    not look. Shape LOOKS.
 
-    `listed`: listing_id and cycle_id of those that they show. A platform that takes a match off at the kickoff that it claims itself has not dropped
-    it. Of the time before a listing was first seen, only what comes after the last proof that it was not there says anything.
+    `listed`: listing_id and cycle_id of those that they show. A platform that takes a match off at the kickoff that it
+    claims itself has not dropped it. Of the time before a listing was first seen, only what comes after the last proof
+    that it was not there says anything.
     """
     before = pl.col("at") < pl.col("first_listed_at")
     lacking = (
@@ -196,7 +201,9 @@ def derive_discovery_looks(listings: pl.DataFrame, discoveries: pl.DataFrame, li
 
 
 def keep_one_look_per_cycle(answers: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-    """All answers, and of what else a cycle tells of a listing the first by precedence where the cycle has no answer of it. Shape LOOKS."""
+    """All answers, and of what else a cycle tells of a listing the first by precedence where the cycle has no answer
+    of it. Shape LOOKS.
+    """
     rank = pl.col("look").cast(pl.Enum(LookResult))
     silent = others.join(answers, on=["listing_id", "cycle_id"], how="anti")
     first = silent.sort("listing_id", "cycle_id", rank, "at", "detail").unique(
@@ -234,7 +241,9 @@ def read_rows_of_date(
 
 
 def find_strays(conn: psycopg.Connection, day: date) -> pl.DataFrame:
-    """Fixtures and platforms of the date (or of its fixtures on another) that a table has rows of and listing_lead_time has not: STRAYS."""
+    """Fixtures and platforms of the date (or of its fixtures on another) that a table has rows of and
+    listing_lead_time has not: STRAYS.
+    """
     return pl.concat(
         [
             read_frame(conn, STRAYS_SQL.format(table=table), {"day": day}, STRAYS_SCHEMA)
@@ -257,8 +266,9 @@ def read_kickoff_dates(conn: psycopg.Connection, listing_ids: Sequence[int]) -> 
 def mark_dates(
     conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int], dates_before: pl.DataFrame
 ) -> None:
-    """Mark the dates on which the cycle changed something: those of the fixtures that it looked at or whose kickoff has passed by it, those of
-    `moved` fixtures, and those that fixtures of `before` (`read_kickoff_dates`, from before they were matched anew) were on and are no more.
+    """Mark the dates on which the cycle changed something: those of the fixtures that it looked at or whose kickoff has
+    passed by it, those of `moved` fixtures, and those that fixtures of `before` (`read_kickoff_dates`, from before they
+    were matched anew) were on and are no more.
 
     A full cycle looks at everything that had not begun at the full cycle before it. In the transaction that matches.
     """

@@ -1,6 +1,7 @@
 """What is asked of the tables of a fixture's life beside their rows. Callers commit.
 
-Belongs here: counting in Postgres what would be much to read. Does not: rows of a date (`lifecycle`), any rule of what a life is (`metrics`).
+Belongs here: counting in Postgres what would be much to read. Does not: rows of a date (`lifecycle`), any rule of what
+a life is (`metrics`).
 """
 
 from collections.abc import Sequence
@@ -30,13 +31,16 @@ OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
 
 
 def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
-    """Markets of each fixture of a date that a platform offered up to so many hours before kickoff (OFFERED); nought has no row."""
+    """Markets of each fixture of a date that a platform offered up to so many hours before kickoff (OFFERED); nought
+    has no row.
+    """
     return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)}, OFFERED_COUNTS_SCHEMA)
 
 
 def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Dates derived under other settings than these (OF_OTHER_SETTINGS), in order. `why` is OTHER_HOME, which is `named`; DROPPED: with margins of a
-    market that is not among these; or LACKING: one of these was offered before kickoff and has no margin."""
+    """Dates derived under other settings than these (OF_OTHER_SETTINGS), in order. `why` is OTHER_HOME, which is
+    `named`; DROPPED: with margins of a market that is not among these; or LACKING: one of these was offered before
+    kickoff and has no margin."""
     params = {
         "home": home.value,
         "markets": list(main_markets),
@@ -59,7 +63,8 @@ where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
     and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
 group by i.sr_id, i.platform, h.hours
 """
-# What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and a date nearly always has all.
+# What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and
+# a date nearly always has all.
 DATES_OF_OTHER_SETTINGS_SQL: Final = """
 select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
 union

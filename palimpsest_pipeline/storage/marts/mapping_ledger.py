@@ -69,17 +69,25 @@ MAPPED_RATES_SQL: Final = f"""
 
 
 def read_matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """listing_id, match: listings seen in the cycle that state the same id then are one match. What other cycles learn changes nothing."""
+    """listing_id, match: listings seen in the cycle that state the same id then are one match.
+
+    What other cycles learn changes nothing.
+    """
     return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
 
 
 def lock_unmapped_markets(conn: psycopg.Connection) -> None:
-    """Wait for others who replace the ledger, and keep others waiting until the transaction ends. Before `read_unmapped_markets`."""
+    """Wait for others who replace the ledger, and keep others waiting until the transaction ends.
+
+    Before `read_unmapped_markets`.
+    """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MAPPING_LEDGER])
 
 
 def read_unmapped_markets(conn: psycopg.Connection) -> pl.DataFrame:
-    """Every market of core.unmapped_markets once, over all cycles (columns `UNMAPPED_MARKETS_SCHEMA`). n_fixtures rests on what the listings are known to be now."""
+    """Every market of core.unmapped_markets once, over all cycles (columns `UNMAPPED_MARKETS_SCHEMA`). n_fixtures
+    rests on what the listings are known to be now.
+    """
     selected = ", ".join(UNMAPPED_MARKETS_SCHEMA)
     return read_frame(conn, f"select {selected} from ({UNMAPPED_MARKETS_SQL}) q", None, UNMAPPED_MARKETS_SCHEMA)
 
@@ -99,7 +107,9 @@ def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the one before it, oldest first."""
+    """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the
+    one before it, oldest first.
+    """
     return read_frame(
         conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}
     )

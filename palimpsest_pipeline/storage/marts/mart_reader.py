@@ -40,7 +40,9 @@ TOTALS_SQL: Final = """
 
 
 def read_latest_cycle(conn: psycopg.Connection) -> int | None:
-    """The cycle that coverage now is that of, as for whoever asks the views: the newest full one, or the newest recorded one where there is none."""
+    """The cycle that coverage now is that of, as for whoever asks the views: the newest full one, or the newest
+    recorded one where there is none.
+    """
     row = conn.execute(LATEST_CYCLE_SQL).fetchone()
     return row[0] if row else None
 
@@ -53,7 +55,9 @@ def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
 
 
 def read_latest_tournaments(conn: psycopg.Connection, limit: int | None) -> pl.DataFrame:
-    """Upcoming fixtures per tournament, all competitors together (columns `TOURNAMENTS_SCHEMA`), largest first; `most` None: all of them."""
+    """Upcoming fixtures per tournament, all competitors together (columns `TOURNAMENTS_SCHEMA`), largest first;
+    `most` None: all of them.
+    """
     return read_frame(conn, TOURNAMENTS_SQL, [read_latest_cycle(conn) or 0, limit], TOURNAMENTS_SCHEMA)
 
 
@@ -92,7 +96,9 @@ def read_rows_before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.
 
 
 def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
-    """The figures people ask for first, from rows of match_rate_platform: upcoming fixtures of the newest cycle among them."""
+    """The figures people ask for first, from rows of match_rate_platform: upcoming fixtures of the newest cycle
+    among them.
+    """
     union = rates.filter((pl.col("platform") == "all") & ~pl.col("include_started")).sort("cycle_id").tail(1)
     if union.is_empty():
         return {}

@@ -1,7 +1,8 @@
-"""Alerts to traders as they are kept: `mart.odds_alert`, replaced fixture by fixture, and what people say of them. Callers commit.
+"""Alerts to traders as they are kept: `mart.odds_alert`, replaced fixture by fixture, and what people say of them.
+Callers commit.
 
-Belongs here: which fixtures are to be looked at, replacing their rows, acknowledging, listing. Does not: when there is an alert (`metrics`), marks of
-fixtures (`dirty_fixtures`), alerts about the pipeline itself (`storage.ledger.alerts`).
+Belongs here: which fixtures are to be looked at, replacing their rows, acknowledging, listing. Does not: when there is
+an alert (`metrics`), marks of fixtures (`dirty_fixtures`), alerts about the pipeline itself (`storage.ledger.alerts`).
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,10 @@ class NoSuchAlert(PalimpsestError, LookupError):
 
 
 def read_known_until(conn: psycopg.Connection[Any]) -> datetime | None:
-    """When the latest cycle of which everything is in core began: kickoffs until then have happened. None without one."""
+    """When the latest cycle of which everything is in core began: kickoffs until then have happened.
+
+    None without one.
+    """
     row = conn.execute(KNOWN_UNTIL_SQL).fetchone()
     return row[0] if row else None
 
@@ -44,8 +48,8 @@ def read_due_fixtures(
     known_until: datetime,
     sr_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE), soonest first. One that is no
-    more has no kickoff, and comes last."""
+    """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE),
+    soonest first. One that is no more has no kickoff, and comes last."""
     params = {
         "marked": list(marked_sr_ids),
         "known_until": known_until,
@@ -55,8 +59,8 @@ def read_due_fixtures(
 
 
 def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
-    """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An open one that somebody has
-    acknowledged is so again. Under AdvisoryLock.ODDS_ALERTS.
+    """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An
+    open one that somebody has acknowledged is so again. Under AdvisoryLock.ODDS_ALERTS.
 
     Raises ValueError when the frame lacks or invents columns.
     """
@@ -98,7 +102,8 @@ def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFr
 
 
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Rows of TABLE that are open, of fixtures that had begun at the last full cycle and that are not due, by id: as one moment has it.
+    """Rows of TABLE that are open, of fixtures that had begun at the last full cycle and that are not due, by id: as
+    one moment has it.
 
     Kickoffs that have passed since are known by cycles that bore on other fixtures alone.
     """
@@ -123,7 +128,8 @@ def acknowledge_alert(
 ) -> None:
     """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert.
 
-    Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that changes under him.
+    Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that
+    changes under him.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ODDS_ALERTS])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
@@ -151,8 +157,10 @@ def list_alerts(
     sr_id: int | None,
     limit: int | None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Episodes with the names of their fixtures, as the view of them has it, the last opened first: at most `limit` of them, and how many there are.
-    None: all. Open ones are those that are not over, of fixtures that have not begun, and that nobody has acknowledged."""
+    """Episodes with the names of their fixtures, as the view of them has it, the last opened first: at most `limit` of
+    them, and how many there are.
+    None: all. Open ones are those that are not over, of fixtures that have not begun, and that nobody has
+    acknowledged."""
     keys = None if market_keys is None else list(market_keys)
     params = {
         "only_open": only_open,

@@ -22,8 +22,8 @@ PLATFORMS_SCHEMA: Final[Schema] = {
     "message": pl.String,
     "looked_at": INSTANT,
 }
-"""A row a platform, in order of trust. `status` and `message`: how its part of the cycle went, null where it was not asked; `looked_at`: as of when a
-complete discovery last showed all that it lists; null: none that still counts."""
+"""A row a platform, in order of trust. `status` and `message`: how its part of the cycle went, null where it was not
+asked; `looked_at`: as of when a complete discovery last showed all that it lists; null: none that still counts."""
 PLATFORMS_SQL: Final = """
     with this as (select as_of from core.cycles where cycle_id = %(cycle_id)s)
     select b.platform, b.name, r.status, r.message,
@@ -91,7 +91,9 @@ COUNTRIES_SCHEMA: Final[Schema] = {
     "country": pl.String,
     "country_iso": pl.String,
 }
-"""Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no country."""
+"""Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no
+country.
+"""
 COUNTRIES_SQL: Final = """
     select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
     from mart.coverage_tournament c
@@ -107,10 +109,12 @@ class NoCoverageError(PalimpsestError, LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Coverage as of one cycle. `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform, coverage_tournament, coverage_fixture.
+    """Coverage as of one cycle. `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform,
+    coverage_tournament, coverage_fixture.
 
-    `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform that lists a fixture, as it claims now. `leads`: LEADS, of
-    the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now, with a row for each fixture and competitor that has one.
+    `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform that lists a fixture, as it
+    claims now. `leads`: LEADS, of the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now,
+    with a row for each fixture and competitor that has one.
     `countries`: COUNTRIES.
     """
 

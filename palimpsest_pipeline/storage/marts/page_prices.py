@@ -1,6 +1,8 @@
-"""How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads only.
+"""How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads
+only.
 
-Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known. `read_current_prices` is of the last cycle.
+Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known.
+`read_current_prices` is of the last cycle.
 """
 
 from collections.abc import Sequence
@@ -25,7 +27,10 @@ STRETCHES_SCHEMA: Final[Schema] = {
     "ends_at": INSTANT,
     "odds_milli": pl.Int32,
 }
-"""A row an outcome and stretch in which it could be backed at one price. `ends_at` null: it still can, as of the last look."""
+"""A row an outcome and stretch in which it could be backed at one price.
+
+`ends_at` null: it still can, as of the last look.
+"""
 STRETCHES_SQL: Final = """
     select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at, m.observed_to as ends_at,
         round(o.value::numeric * 1000)::int as odds_milli
@@ -53,8 +58,8 @@ STATES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "last_confirmed_at": INSTANT,
 }
-"""A row a market and interval of one state (AvailabilityState), neither overlapping nor leaving holes. `ends_at` null: it still holds, as of
-`last_confirmed_at`, the last look."""
+"""A row a market and interval of one state (AvailabilityState), neither overlapping nor leaving holes. `ends_at` null:
+it still holds, as of `last_confirmed_at`, the last look."""
 STATES_SQL: Final = """
     select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at, a.state, a.last_confirmed_at
     from mart.availability_interval a
@@ -73,8 +78,8 @@ CURRENT_PRICES_SCHEMA: Final[Schema] = {
     "state_since": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""One row per outcome of a market in its current state: the price at which it can be backed (null: it cannot), the market's state
-(AvailabilityState), and since when each holds; `last_confirmed_at` is the last look."""
+"""One row per outcome of a market in its current state: the price at which it can be backed (null: it cannot), the
+market's state (AvailabilityState), and since when each holds; `last_confirmed_at` is the last look."""
 CURRENT_PRICES_SQL: Final = """
     select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
         case
@@ -110,13 +115,15 @@ MARKET_NAMES_SQL: Final = """
 
 
 def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES): what reaches beyond `since`,
-    and of each outcome the last one before."""
+    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES): what reaches
+    beyond `since`, and of each outcome the last one before."""
     return read_frame(conn, STRETCHES_SQL, _build_params(market, sr_ids, since), STRETCHES_SCHEMA)
 
 
 def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond `since`."""
+    """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond
+    `since`.
+    """
     return read_frame(conn, STATES_SQL, _build_params(market, sr_ids, since), STATES_SCHEMA)
 
 
@@ -131,7 +138,9 @@ def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> 
 
 
 def _build_params(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
-    """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred markets besides this one."""
+    """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred
+    markets besides this one.
+    """
     return {
         "sr_ids": list(sr_ids),
         "platforms": [platform.value for platform in Platform],

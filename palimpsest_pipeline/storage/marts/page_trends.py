@@ -13,7 +13,10 @@ from ..db.copy_frames import Schema, read_frame
 from ..ledger.cycle_reader import read_skew_quantiles_ms
 
 MAX_SKEW_CYCLES: Final = 60
-"""Cycles whose skew is worked out: it is counted from every answer of a cycle, some 10,000 rows of the ledger. Of more, one in so many."""
+"""Cycles whose skew is worked out: it is counted from every answer of a cycle, some 10,000 rows of the ledger.
+
+Of more, one in so many.
+"""
 RATES_SCHEMA: Final[Schema] = {
     "cycle_id": pl.Int64,
     "as_of": INSTANT,
@@ -76,7 +79,8 @@ GAPS_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """Figures over time, oldest first: shapes RATES (upcoming fixtures, by cycle), SKEWS (by full cycle), MARGINS, GAPS (by kickoff date).
+    """Figures over time, oldest first: shapes RATES (upcoming fixtures, by cycle), SKEWS (by full cycle), MARGINS, GAPS
+    (by kickoff date).
 
     `skew_every`: the skew is that of one cycle in so many.
     """
@@ -90,7 +94,8 @@ class Trends:
 
 
 def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
-    """Figures of cycles as of after `since` and up to `until`, and of kickoffs on UTC dates after that of `since`, those to come included.
+    """Figures of cycles as of after `since` and up to `until`, and of kickoffs on UTC dates after that of `since`,
+    those to come included.
 
     `home`: what was computed for another home platform is left out.
     """

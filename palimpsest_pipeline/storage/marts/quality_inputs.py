@@ -123,8 +123,9 @@ def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
 
 
 def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to their own end and were complete
-    in this stage, so that a bad hour does not become the measure. Imported cycles, which the ledger does not hold, are no measure. A cycle that
+    """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to
+    their own end and were complete in this stage, so that a bad hour does not become the measure. Imported cycles,
+    which the ledger does not hold, are no measure. A cycle that
     asked for given fixtures has none: it asks for others, and another number of them, each time."""
     return read_frame(
         conn,
@@ -135,7 +136,9 @@ def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFram
 
 
 def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
-    """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this cycle's count in, or would."""
+    """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this
+    cycle's count in, or would.
+    """
     params = {
         "cycle_id": cycle_id,
         "platforms": [p for p, _ in parts],
@@ -148,7 +151,9 @@ def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequenc
 def filter_ended_cycles(
     conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)
 ) -> list[int]:
-    """Return the ids of the cycles of these scopes that core has read, without running, cancelled and interrupted ones, ascending."""
+    """Return the ids of the cycles of these scopes that core has read, without running, cancelled and interrupted
+    ones, ascending.
+    """
     return [
         cycle_id
         for (cycle_id,) in conn.execute(
@@ -158,12 +163,15 @@ def filter_ended_cycles(
 
 
 def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of core.discovery_manifest that are not complete in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`); external_id '*' is a platform's tree."""
+    """Return the rows of core.discovery_manifest that are not complete in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`);
+    external_id '*' is a platform's tree.
+    """
     return read_frame(conn, INCOMPLETE_DISCOVERY_SQL, [cycle_id], INCOMPLETE_DISCOVERY_SCHEMA)
 
 
 def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the kickoffs that the listings of the cycle claimed with a SportRadar id of their own (`KICKOFF_CLAIMS_SCHEMA`), as they were claimed.
+    """Return the kickoffs that the listings of the cycle claimed with a SportRadar id of their own
+    (`KICKOFF_CLAIMS_SCHEMA`), as they were claimed.
 
     What matching made of them since is not asked. With n_markets, the largest book of each as of the cycle.
     """
@@ -175,7 +183,8 @@ def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame
 
 
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the match rates of upcoming fixtures in the cycle, and those in up to TRAILING_CYCLES full cycles before it (both `MATCH_RATES_SCHEMA`).
+    """Return the match rates of upcoming fixtures in the cycle, and those in up to TRAILING_CYCLES full cycles before
+    it (both `MATCH_RATES_SCHEMA`).
 
     Each cycle has a row per platform and one for all; `match_rate` is null where there was nothing to match.
     """

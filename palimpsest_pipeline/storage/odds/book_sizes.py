@@ -1,7 +1,7 @@
 """The sizes of listings' books, in priced markets: of answers in Postgres, and of days that have left it.
 
-Belongs here: reading the largest book up to an instant, keeping what is known of it when a day leaves. Does not: which listing speaks for its
-platform (`matching`), the odds themselves (`history`). Callers commit.
+Belongs here: reading the largest book up to an instant, keeping what is known of it when a day leaves. Does not: which
+listing speaks for its platform (`matching`), the odds themselves (`history`). Callers commit.
 """
 
 from collections.abc import Sequence
@@ -57,8 +57,8 @@ where not exists (
 )
 on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id, n_markets_priced = excluded.n_markets_priced
 """
-# A cycle's own answers count as of it though they are later than its instant: an answer stands in for a later one of another cycle only where it is
-# not later than that cycle's instant.
+# A cycle's own answers count as of it though they are later than its instant: an answer stands in for a later one of
+# another cycle only where it is not later than that cycle's instant.
 
 
 def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
@@ -74,9 +74,11 @@ def add_largest_books(
     until: datetime | None = None,
     cycle_id: int | None = None,
 ) -> pl.DataFrame:
-    """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the `wanted` listings.
+    """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the
+    `wanted` listings.
 
-    Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without such an answer, and for others.
+    Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without
+    such an answer, and for others.
     """
     params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
     largest = (
@@ -90,8 +92,8 @@ def add_largest_books(
 def save_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
     """Keep the answers of a UTC day that priced more markets than any earlier answer of their listing.
 
-    Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is not kept: it would only
-    be needed again if old payloads were imported.
+    Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is
+    not kept: it would only be needed again if old payloads were imported.
     """
     conn.execute(SAVE_LARGEST_BOOKS_SQL, _build_day_bounds(day))
 

@@ -1,10 +1,12 @@
 """Which rows of history an answer is worth: frames in, frames out, no database.
 
-The rows of an answer depend on what it says and on what the answer before it said, on nothing else: that is what makes the history the same
-whatever the order in which answers arrive. Reading those two books and writing the rows belongs to `history`.
+The rows of an answer depend on what it says and on what the answer before it said, on nothing else: that is what makes
+the history the same whatever the order in which answers arrive. Reading those two books and writing the rows belongs to
+`history`.
 
-A book is all that an answer says of a listing, in the form in which Postgres stores it: no mask where nothing is off, prices as the text of an
-array. So what is stored and what is new are compared as they are, and prices are taken apart nowhere.
+A book is all that an answer says of a listing, in the form in which Postgres stores it: no mask where nothing is off,
+prices as the text of an array. So what is stored and what is new are compared as they are, and prices are taken apart
+nowhere.
 """
 
 from typing import Final
@@ -88,8 +90,8 @@ def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
 
 
 def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Rows (BOOK_SCHEMA) by which books differ from those before, listing by listing: markets that are new or stand otherwise, and withdrawn those
-    that are gone. A listing without rows has an empty book."""
+    """Rows (BOOK_SCHEMA) by which books differ from those before, listing by listing: markets that are new or stand
+    otherwise, and withdrawn those that are gone. A listing without rows has an empty book."""
     moved = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
     gone = before.join(after, on=LINE_KEY, how="anti")
     return pl.concat([moved, withdraw_markets(gone)])
@@ -98,8 +100,8 @@ def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 def build_history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     """Rows of history (ROW_SCHEMA) of answers, one of each listing.
 
-    `answers`: ANSWER and keyframe. `after`: their books; of a keyframe all of it is written. `before`: the books of the answers before them, of
-    those that are no keyframe.
+    `answers`: ANSWER and keyframe. `after`: their books; of a keyframe all of it is written. `before`: the books of the
+    answers before them, of those that are no keyframe.
     """
     whole, rest = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
     moved = diff_books(select_listings(before, rest), select_listings(after, rest))

@@ -1,11 +1,11 @@
 """The present state: `core.current_markets`, derived from the history and only ever moved forward.
 
-Belongs here: following answers that are newer than all before them, rebuilding listings for which answers came late, and the check that the
-table says what the history says. Does not: the history itself (`history`).
+Belongs here: following answers that are newer than all before them, rebuilding listings for which answers came late,
+and the check that the table says what the history says. Does not: the history itself (`history`).
 
-`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state does not move it.
-`state_since` is the answer since which it is in its state, whatever its prices have done since. A market that is gone stays, as withdrawn, since
-the first answer without it.
+`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state
+does not move it. `state_since` is the answer since which it is in its state, whatever its prices have done since. A
+market that is gone stays, as withdrawn, since the first answer without it.
 """
 
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excl
     state_since = excluded.state_since
 """
 
-# Markets of a listing that stand alike come as one text, e.g. 12{2100,3400};17{1850,NULL}: a row to fetch costs more than all that is in it.
+# Markets of a listing that stand alike come as one text, e.g. 12{2100,3400};17{1850,NULL}: a row to fetch costs more
+# than all that is in it.
 BOOKS_SQL: Final = """
 select listing_id, state, off_mask, string_agg(line_id::text || odds_milli::text, ';') as markets
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
@@ -58,9 +59,10 @@ CURRENT_MARKETS_SQL: Final = """
 select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets where listing_id = any(%(listings)s::int[])
 """
 
-# A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row before is of an earlier
-# day, and the next day on which the listing was answered did not begin with it. It enters its state when that differs, or after having been away.
-# What history no longer reaches back to is taken from the present state, where that says that the same began before the first answer still stored.
+# A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row
+# before is of an earlier day, and the next day on which the listing was answered did not begin with it. It enters its
+# state when that differs, or after having been away. What history no longer reaches back to is taken from the present
+# state, where that says that the same began before the first answer still stored.
 REBUILD_SQL: Final = """
 create temporary table history_present on commit drop as
 with days as (
@@ -106,7 +108,8 @@ from latest l
 left join core.current_markets c using (listing_id, line_id)
 """
 
-# Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers are all expired.
+# Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers
+# are all expired.
 DELETE_ABSENT_MARKETS_SQL: Final = """
 delete from core.current_markets c
 using (
@@ -155,8 +158,8 @@ where h.listing_id is null
 """
 
 
-# Of listings whose last answer is one of the cycles': what their answers wrote since the first of them, or, when their day began meanwhile, since
-# then and all of it.
+# Of listings whose last answer is one of the cycles': what their answers wrote since the first of them, or, when their
+# day began meanwhile, since then and all of it.
 CHECK_CYCLES_SQL: Final = """
 with touched as (
     select listing_id, min(observed_at) as since from core.captures where cycle_id = any(%(cycles)s::bigint[]) group by listing_id
@@ -209,8 +212,8 @@ def read_current_books(
 ) -> pl.DataFrame:
     """What the last answers of the listings said (BOOK_SCHEMA).
 
-    `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its days may have been dropped,
-    forgotten and brought back.
+    `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its
+    days may have been dropped, forgotten and brought back.
     """
     found = _read_stored_books(conn, listing_ids)
     lost = sorted(set(answered_ids) - set(found.get_column("listing_id").unique()))
@@ -240,7 +243,8 @@ def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame
     asked = changed_markets.get_column("listing_id").unique().to_list()
     known = [listing for (listing,) in conn.execute(LISTINGS_WITH_MARKETS_SQL, {"listings": asked}).fetchall()]
     is_known = pl.col("listing_id").is_in(known)
-    # New listings have nothing to be compared with: a plain copy takes 0.7 times as long, and they are all there is in a first cycle.
+    # New listings have nothing to be compared with: a plain copy takes 0.7 times as long, and they are all there is in
+    # a first cycle.
     new = changed_markets.filter(~is_known).with_columns(state_since="changed_at").sort(LINE_KEY)
     copy_rows(conn, "core.current_markets", new)
     if known:
@@ -251,8 +255,9 @@ def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame
 def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
     """Bring the present state in line with answers that `history` has just put among others, one of each listing.
 
-    `answers`: as `history.read_neighbours` gives them; `read_current_books`: what they say. How a market stands now is another answer's word unless the newest one
-    was replaced; what may move is since when. Where an answer says what the market says now, right before the stretch in which it stands so, the
+    `answers`: as `history.read_neighbours` gives them; `read_current_books`: what they say. How a market stands now is
+    another answer's word unless the newest one was replaced; what may move is since when. Where an answer says what the
+    market says now, right before the stretch in which it stands so, the
     stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
@@ -276,7 +281,9 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
 
 
 def _shift_begin(begin: str, same: pl.Expr) -> pl.Expr:
-    """The column `begin` of a stretch after an answer has come within or right before it; `same`: it says what the stretch says."""
+    """The column `begin` of a stretch after an answer has come within or right before it; `same`: it says what the
+    stretch says.
+    """
     in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
     longer = _is_right_before(begin, same) & ~pl.col("stored")
     return pl.when(in_stretch & ~same).then("next_at").when(longer).then("observed_at").otherwise(begin)
@@ -296,7 +303,9 @@ def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
 def rebuild_current_markets(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None
 ) -> None:
-    """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not matter what came when."""
+    """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not
+    matter what came when.
+    """
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), LISTINGS_PER_REBUILD):
         params = {
@@ -310,16 +319,20 @@ def rebuild_current_markets(
 
 
 def reset_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
-    """As `rebuild_current_markets`, but nothing that the stored history does not say is kept: it may be from answers that are no longer believed."""
+    """As `rebuild_current_markets`, but nothing that the stored history does not say is kept: it may be from answers
+    that are no longer believed.
+    """
     conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
     rebuild_current_markets(conn, listing_ids)
 
 
 def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
-    """Let go of what is known only from answers that have left Postgres: of those of the listings that no stored answer since then speaks of.
+    """Let go of what is known only from answers that have left Postgres: of those of the listings that no stored answer
+    since then speaks of.
 
-    For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers say, where any are kept,
-    is the present state again. A listing that comes back begins anew: its first answer is a change. Returns how many listings it was.
+    For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers
+    say, where any are kept, is the present state again. A listing that comes back begins anew: its first answer is a
+    change. Returns how many listings it was.
     """
     unseen = [
         listing
@@ -336,9 +349,10 @@ def count_violations(
 ) -> int:
     """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
 
-    Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks must be withdrawn no
-    later than the day began. `changed_at` must be the instant of an answer, and that of the last row where this is a change. All listings, or
-    those given; a listing whose days are all expired is not judged, nor one of which nothing is held and which has no answer since
+    Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks
+    must be withdrawn no later than the day began. `changed_at` must be the instant of an answer, and that of the last
+    row where this is a change. All listings, or those given; a listing whose days are all expired is not judged, nor
+    one of which nothing is held and which has no answer since
     `known_since`: it was forgotten with its days, and one of them was brought back.
     """
     params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
@@ -346,7 +360,8 @@ def count_violations(
 
 
 def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
-    """Compare the present state with what these cycles wrote, both ways: each market that they changed, and each that the present state says
-    changed then. With the first answer of a listing's day every market of it is compared, so that each is at least once a day."""
+    """Compare the present state with what these cycles wrote, both ways: each market that they changed, and each that
+    the present state says changed then. With the first answer of a listing's day every market of it is compared, so
+    that each is at least once a day."""
     schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
     return CurrentMarketsCheck(*read_frame(conn, CHECK_CYCLES_SQL, {"cycles": list(cycle_ids)}, schema).row(0))

@@ -1,6 +1,7 @@
 """The two sides of the history, hot days in Postgres and cold days in the archive, asked the same questions.
 
-Belongs here: reading rows of given days, by listing and line number. Does not: which side has which day, and names (`reader`).
+Belongs here: reading rows of given days, by listing and line number. Does not: which side has which day, and names
+(`reader`).
 """
 
 from collections.abc import Sequence
@@ -75,7 +76,10 @@ class PostgresDays:
         self._conn = conn
 
     def list_days(self, asked: Sequence[date]) -> list[date]:
-        """Those of the days that have rows here. Raises MissingPartitionError for one that has only one of its tables."""
+        """Those of the days that have rows here.
+
+        Raises MissingPartitionError for one that has only one of its tables.
+        """
         found = partitions.find_days_with_rows(self._conn, asked)
         partitions.require_partitions(self._conn, found)
         return found

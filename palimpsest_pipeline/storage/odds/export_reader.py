@@ -1,6 +1,8 @@
-"""The odds history from an export alone, for whoever has its files and no database: the questions of `OddsHistoryReader`, answered by its days and its names.
+"""The odds history from an export alone, for whoever has its files and no database: the questions of
+`OddsHistoryReader`, answered by its days and its names.
 
-An export knows the days that it holds. What was observed on others it cannot say: asked for one of those, it refuses. Its history begins with its
+An export knows the days that it holds. What was observed on others it cannot say: asked for one of those, it refuses.
+Its history begins with its
 first day: prices as of an instant look no further back.
 """
 

@@ -1,14 +1,15 @@
 """The odds history: taking answers in, so that captures and market_changes are a function of the answers alone.
 
-Belongs here: what `ingest_answers` reads, compares and writes. Does not: the comparison itself (`change_rows`), the present state (`current_markets`),
-questions
-of others (`reader`), partitions (`partitions`).
+Belongs here: what `ingest_answers` reads, compares and writes. Does not: the comparison itself (`change_rows`), the
+present state (`current_markets`), questions of others (`reader`), partitions (`partitions`).
 
-The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe), a later one what differs from its predecessor on that
-day. So an answer that comes late, or again, changes its own rows and those of its successor, and no others.
+The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe), a later one what differs
+from its predecessor on that day. So an answer that comes late, or again, changes its own rows and those of its
+successor, and no others.
 
-Answers go in by turns, one of each listing at a time. Nearly all are ahead of what is stored of their listing: the book before them is the present
-state, and nothing of the history is read. For the others the books on either side are folded from the rows of their day.
+Answers go in by turns, one of each listing at a time. Nearly all are ahead of what is stored of their listing: the book
+before them is the present state, and nothing of the history is read. For the others the books on either side are folded
+from the rows of their day.
 """
 
 from collections.abc import Iterator
@@ -158,12 +159,14 @@ def ingest_answers(
     ingested_at: datetime,
     lock_key: int | None = None,
 ) -> IngestStats:
-    """Take answers into the history, in any order and as often as one likes: the stored state is the same as if each had come once, in order.
+    """Take answers into the history, in any order and as often as one likes: the stored state is the same as if each
+    had come once, in order.
 
-    `captures`: one row per answer (CAPTURE_INPUT); `rows`: what the answers say (CONTENT_SCHEMA); an answer without rows is an empty book.
-    An answer that is stored already (same listing and instant) is replaced. All in the caller's transaction, which must be READ COMMITTED and is
-    not committed here; with `lock_key` (one per platform) concurrent callers wait for each other until it ends.
-    Raises ValueError when a frame breaks its keys, MissingPartitionError when a day has no partition.
+    `captures`: one row per answer (CAPTURE_INPUT); `rows`: what the answers say (CONTENT_SCHEMA); an answer without
+    rows is an empty book. An answer that is stored already (same listing and instant) is replaced. All in the caller's
+    transaction, which must be READ COMMITTED and is not committed here; with `lock_key` (one per platform) concurrent
+    callers wait for each other until it ends. Raises ValueError when a frame breaks its keys, MissingPartitionError
+    when a day has no partition.
     """
     captures, rows = validate_input(captures, rows)
     stats = IngestStats(0, 0, 0, 0)
@@ -194,13 +197,16 @@ def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform
 
 
 def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
-    """Rows of history that stand for the answers of a platform that a cycle brought, whenever they were written: each answer, and what it changed."""
+    """Rows of history that stand for the answers of a platform that a cycle brought, whenever they were written:
+    each answer, and what it changed.
+    """
     (n_rows,) = conn.execute(ROWS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}).fetchone() or (0,)
     return int(n_rows)
 
 
 def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
-    """Take stored answers (ANSWER) out of the history: what is left is as if they had never come. Transaction and lock as for `ingest_answers`.
+    """Take stored answers (ANSWER) out of the history: what is left is as if they had never come. Transaction and lock
+    as for `ingest_answers`.
 
     The present state of their listings is derived anew from what is stored.
     """
@@ -228,7 +234,10 @@ def lock_platform(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
 
 
 def validate_input(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both frames in their schema. Raises ValueError naming the first offending key on a null, a duplicate, a stray row or a foreign state."""
+    """Both frames in their schema.
+
+    Raises ValueError naming the first offending key on a null, a duplicate, a stray row or a foreign state.
+    """
     captures = captures.select(pl.col(name).cast(kind) for name, kind in CAPTURE_INPUT_SCHEMA.items())
     rows = rows.select(pl.col(name).cast(kind) for name, kind in CONTENT_SCHEMA.items())
     for frame in (captures, rows):
@@ -255,7 +264,9 @@ def split_into_arrival_rounds(answers: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: pl.DataFrame) -> IngestStats:
-    """Take in answers, one of each listing: `captures` as they are to be stored but for keyframe and n_changed, and their books."""
+    """Take in answers, one of each listing: `captures` as they are to be stored but for keyframe and n_changed, and
+    their books.
+    """
     newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()}, NEWEST_SCHEMA)
     answers = captures.select(ANSWER_KEY).join(newest, on="listing_id", how="left")
     is_ahead = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
@@ -280,7 +291,8 @@ def append_newest(
     before: pl.DataFrame,
     after: pl.DataFrame,
 ) -> tuple[pl.DataFrame, int]:
-    """Write answers newer than all of their listing (ANSWER and newest_at), and what they change. `before`: the present state of their listings.
+    """Write answers newer than all of their listing (ANSWER and newest_at), and what they change. `before`: the present
+    state of their listings.
 
     Returns the captures written, and how many rows of history.
     """
@@ -297,7 +309,10 @@ def append_newest(
 def insert_late(
     conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame
 ) -> tuple[pl.DataFrame, int]:
-    """Write answers that came late or come again, each between its neighbours, and what they change. Returns as `append_newest`."""
+    """Write answers that came late or come again, each between its neighbours, and what they change.
+
+    Returns as `append_newest`.
+    """
     around = read_neighbours(conn, answers)
     followers = around.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
     previous = around.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
@@ -318,8 +333,9 @@ def insert_late(
 
 
 def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
-    """The answers with what is stored around them: AROUND_SCHEMA (previous_at, next_at: the stored answers before and after, on any day), and
-    keyframe (there is none before it on its day), followed (there is one after it on its day)."""
+    """The answers with what is stored around them: AROUND_SCHEMA (previous_at, next_at: the stored answers before and
+    after, on any day), and keyframe (there is none before it on its day), followed (there is one after it on its
+    day)."""
     day = pl.col("observed_at").dt.date()
     return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(
         keyframe=(pl.col("previous_at").dt.date() < day).fill_null(True),
@@ -345,7 +361,8 @@ def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
 
 
 def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: pl.DataFrame) -> int:
-    """Bring the history of stored answers (ANSWER) in line with `rows` (ROW_SCHEMA, of others too); returns the rows written.
+    """Bring the history of stored answers (ANSWER) in line with `rows` (ROW_SCHEMA, of others too); returns the rows
+    written.
 
     What stands already as it should is left alone.
     """

@@ -1,7 +1,7 @@
 """What the numbers of the odds history stand for: who its listings are, what its lines and outcomes are called.
 
-Belongs here: finding the listings that a question is about, and names for the numbers in an answer, by what the database says. Does not: the same by
-the files of an export (`export_reader`), or what a name means (`markets`).
+Belongs here: finding the listings that a question is about, and names for the numbers in an answer, by what the
+database says. Does not: the same by the files of an export (`export_reader`), or what a name means (`markets`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -68,7 +68,10 @@ class HistoryNames(Protocol):
         """Listings of these fixtures, of these tournaments, and among these listings."""
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` with market_key (null when it has no name), specifier, outcome in place of line_id. LookupError on a line never given."""
+        """`rows` with market_key (null when it has no name), specifier, outcome in place of line_id.
+
+        LookupError on a line never given.
+        """
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
         """Those of the listings that are known (LISTINGS_SCHEMA)."""

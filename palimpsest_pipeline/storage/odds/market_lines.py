@@ -39,9 +39,11 @@ on conflict do nothing
 
 
 def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with `line_id` Int32 in place of the columns of MARKET, its rows as they were; markets not seen before get numbers.
+    """`frame` with `line_id` Int32 in place of the columns of MARKET, its rows as they were; markets not seen before
+    get numbers.
 
-    New numbers are committed at once, on a connection of their own: two long transactions that need the same new lines would wait for each other.
+    New numbers are committed at once, on a connection of their own: two long transactions that need the same new lines
+    would wait for each other.
     They are read on it, too: a transaction that sees the database as of its first question does not see them.
     """
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()
@@ -59,7 +61,10 @@ def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataF
 
 
 def name_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` with the columns of MARKET in place of `line_id`, its rows as they were. Raises LookupError on a number that was never given."""
+    """`frame` with the columns of MARKET in place of `line_id`, its rows as they were.
+
+    Raises LookupError on a number that was never given.
+    """
     schema = {"line_id": pl.Int32, **LINE_KEY_SCHEMA}
     names = read_frame(conn, NAMES_SQL, {"lines": frame.get_column("line_id").unique().to_list()}, schema)
     strangers = frame.join(names, on="line_id", how="anti").get_column("line_id").unique().sort()

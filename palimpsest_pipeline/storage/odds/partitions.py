@@ -1,8 +1,9 @@
 """Daily partitions of the odds history: which exist, and making those that are needed.
 
-Here belongs the naming, creation, locking and dropping of `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC days). What is
-written into them is `history`'s, how long they are kept is retention's. There is no catch-all partition: rows of a day that nobody prepared must
-fail loudly, and a catch-all that already holds such rows would block the creation of the real partition.
+Here belongs the naming, creation, locking and dropping of `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD`
+(UTC days). What is written into them is `history`'s, how long they are kept is retention's. There is no catch-all
+partition: rows of a day that nobody prepared must fail loudly, and a catch-all that already holds such rows would block
+the creation of the real partition.
 """
 
 import time
@@ -66,12 +67,17 @@ def read_partitions(conn: psycopg.Connection[Any]) -> pl.DataFrame:
 
 
 def hold_partitions(conn: psycopg.Connection[Any]) -> None:
-    """From here to the end of the transaction no day is dropped. Readers, writers and those who make partitions are not in the way."""
+    """From here to the end of the transaction no day is dropped.
+
+    Readers, writers and those who make partitions are not in the way.
+    """
     conn.execute("lock table only core.captures, only core.market_changes in access share mode")
 
 
 def require_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
-    """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them; those that are there are held."""
+    """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them;
+    those that are there are held.
+    """
     hold_partitions(conn)
     lacking = find_missing_partitions(conn, days)
     if lacking:
@@ -79,7 +85,8 @@ def require_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> N
 
 
 def ensure_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
-    """Create what is missing for these UTC days and return the names of what was created. Idempotent, and safe beside other callers.
+    """Create what is missing for these UTC days and return the names of what was created. Idempotent, and safe beside
+    other callers.
 
     The lock is held until the caller's transaction ends, so call it in a short transaction of its own.
     """
@@ -99,7 +106,10 @@ def lock_partition_creation(conn: psycopg.Connection[Any]) -> None:
 
 
 def ensure_days_ahead(conn: psycopg.Connection[Any], now: datetime, n_days: int = 7) -> list[str]:
-    """Ensure the UTC day of `now` (aware) and the `day_partitions` after it; returns what was created. Raises ValueError on a naive `now`."""
+    """Ensure the UTC day of `now` (aware) and the `day_partitions` after it; returns what was created.
+
+    Raises ValueError on a naive `now`.
+    """
     today = floor_to_hour(now).date()
     return ensure_partitions(conn, [today + timedelta(days=n) for n in range(n_days + 1)])
 
@@ -126,7 +136,10 @@ def find_days_with_rows(conn: psycopg.Connection[Any], days: Iterable[date]) -> 
 
 
 def create_partition(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Make one partition. Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them."""
+    """Make one partition.
+
+    Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them.
+    """
     create_day_table(conn, table, day)
     attach_day_table(conn, table, day)
 
@@ -151,10 +164,12 @@ def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> No
 
 
 def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
-    """Have the day's partitions for the caller alone until the transaction ends. Raises InUse when they cannot be had within `patience_s`.
+    """Have the day's partitions for the caller alone until the transaction ends. Raises InUse when they cannot be had
+    within `patience_s`.
 
-    Dropping a partition takes the parents too, so whoever reads or writes any day of the history is waited for. Never for long at a time: others
-    queue behind whoever waits for a table, and two who wait for each other would cost one of them its transaction. Call it first in a
+    Dropping a partition takes the parents too, so whoever reads or writes any day of the history is waited for. Never
+    for long at a time: others queue behind whoever waits for a table, and two who wait for each other would cost one of
+    them its transaction. Call it first in a
     transaction: between two tries it is rolled back.
     """
     names = [sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES]
@@ -182,10 +197,11 @@ def lock_day_against_writes(conn: psycopg.Connection[Any], table: str, day: date
 
 
 def reindex_day(conn: psycopg.Connection[Any], day: date) -> int | None:
-    """Rebuild the indexes of a day that is over; returns the bytes that gives back, None when the day is in use and was left as it is.
+    """Rebuild the indexes of a day that is over; returns the bytes that gives back, None when the day is in use and was
+    left as it is.
 
-    Rows come listing by listing all day long, so pages split in the middle and stay half empty. In a transaction of its own: writers of the day
-    wait while it lasts, readers nearly as long.
+    Rows come listing by listing all day long, so pages split in the middle and stay half empty. In a transaction of its
+    own: writers of the day wait while it lasts, readers nearly as long.
     """
     freed = 0
     try:

@@ -1,6 +1,8 @@
-"""The odds history as each change once: what a day begins by repeating is left out, and what went over night is said. Frames in, frames out.
+"""The odds history as each change once: what a day begins by repeating is left out, and what went over night is said.
+Frames in, frames out.
 
-Belongs here: from rows of history to outcomes that came to stand otherwise. Does not: reading the rows (`reader`), names (`history_names`).
+Belongs here: from rows of history to outcomes that came to stand otherwise. Does not: reading the rows (`reader`),
+names (`history_names`).
 """
 
 from typing import Final
@@ -23,15 +25,17 @@ OUTCOME_CHANGES_SCHEMA: Final[Schema] = {
     "is_active": pl.Boolean,
     "previous_odds_milli": pl.Int32,
 }
-"""One row each time an outcome came to stand otherwise. `place`: of its price in the row's array, from 1. `previous_odds_milli`: null without a price
-before, and in an outcome's first row."""
+"""One row each time an outcome came to stand otherwise. `place`: of its price in the row's array, from 1.
+`previous_odds_milli`: null without a price before, and in an outcome's first row."""
 
 _LINE_KEY: Final = ("listing_id", "line_id")
 _OUTCOME_KEY: Final = (*_LINE_KEY, "place")
 
 
 def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
-    """Rows with an array `odds_milli`, a `state` and an `off_mask` as one row an outcome, with `place` and `is_active` (it could be backed)."""
+    """Rows with an array `odds_milli`, a `state` and an `off_mask` as one row an outcome, with `place` and
+    `is_active` (it could be backed).
+    """
     price = pl.col("odds_milli")
     off = pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) != 0
     return (
@@ -44,8 +48,10 @@ def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
 def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
     """Each change once (EACH_SCHEMA), by listing, line, place and instant.
 
-    `changes`: rows of history (CHANGE_SCHEMA). `captures`: all answers of their listings on their days (listing_id, observed_at, keyframe). Nothing
-    is written when a market that was there at the end of a day is missing as the next begins: that row is made here, at the first answer without it.
+    `changes`: rows of history (CHANGE_SCHEMA). `captures`: all answers of their listings on their days (listing_id,
+    observed_at, keyframe). Nothing
+    is written when a market that was there at the end of a day is missing as the next begins: that row is made here, at
+    the first answer without it.
     """
     begins = captures.filter("keyframe").select("listing_id", "observed_at").unique().sort("listing_id", "observed_at")
     days = begins.select(

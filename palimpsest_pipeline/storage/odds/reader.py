@@ -1,11 +1,12 @@
 """One history, wherever its days lie: questions over hot days in Postgres and cold days in the archive.
 
-Belongs here: telling hot from cold, asking both the same thing, and naming what comes back. Does not: how either side is asked (`day_sources`),
-writing
-(`history`, `archive`), what a price means (`metrics`).
+Belongs here: telling hot from cold, asking both the same thing, and naming what comes back. Does not: how either side
+is asked (`day_sources`), writing (`history`, `archive`), what a price means (`metrics`).
 
-A day is hot when Postgres has rows of it, else cold when the archive's catalogue has it, else nothing was ever observed on it. As-of means as
-of observed_at: what had been observed by then. It rests on one UTC day of each listing, since each day begins with the listing's whole book.
+A day is hot when Postgres has rows of it, else cold when the archive's catalogue has it, else nothing was ever observed
+on it. As-of means as
+of observed_at: what had been observed by then. It rests on one UTC day of each listing, since each day begins with the
+listing's whole book.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,9 +54,11 @@ MARKETS_SCHEMA: Final[Schema] = {
     "observed_at": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""Columns of `read_markets_as_of`: one row a market. `sr_id` null: unidentified. `outcome`: '' but where a market takes one row an outcome.
-`odds_milli`: decimal odds x 1000 by outcome ordinal, null without a price; bit i-1 of `off_mask`: outcome i cannot be backed. `observed_at`: the
-answer since which it stands so within its UTC day; `last_confirmed_at`: the listing's last answer up to the instant."""
+"""Columns of `read_markets_as_of`: one row a market. `sr_id` null: unidentified. `outcome`: '' but where a market takes
+one row an outcome.
+`odds_milli`: decimal odds x 1000 by outcome ordinal, null without a price; bit i-1 of `off_mask`: outcome i cannot be
+backed. `observed_at`: the answer since which it stands so within its UTC day; `last_confirmed_at`: the listing's last
+answer up to the instant."""
 
 PRICES_SCHEMA: Final[Schema] = {
     **{
@@ -69,16 +72,17 @@ PRICES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "is_active": pl.Boolean,
 }
-"""Columns of `prices_as_of`: one row an outcome. `ordinal`: its place in the vocabulary, null for an open outcome (a player), whose `outcome_key` is
-the platform's own. `odds`: decimal odds, null without a price. `is_active`: it could be backed."""
+"""Columns of `prices_as_of`: one row an outcome. `ordinal`: its place in the vocabulary, null for an open outcome (a
+player), whose `outcome_key` is the platform's own. `odds`: decimal odds, null without a price. `is_active`: it could be
+backed."""
 
 PRICE_CHANGES_SCHEMA: Final[Schema] = {
     **{name: kind for name, kind in PRICES_SCHEMA.items() if name not in {"observed_at", "last_confirmed_at"}},
     "observed_at": INSTANT,
     "previous_odds": pl.Float64,
 }
-"""Columns of `read_price_changes`: one row each time an outcome came to stand otherwise. `observed_at`: the answer that showed it. `previous_odds`: null
-without a price before, and in an outcome's first row."""
+"""Columns of `read_price_changes`: one row each time an outcome came to stand otherwise. `observed_at`: the answer that
+showed it. `previous_odds`: null without a price before, and in an outcome's first row."""
 
 MAX_SHOWN_DAYS: Final = 3
 INSTANT_RESOLUTION: Final = timedelta(microseconds=1)
@@ -88,8 +92,9 @@ INSTANT_RESOLUTION: Final = timedelta(microseconds=1)
 class OddsHistoryReader:
     """The odds history over hot and cold days.
 
-    `conn`: READ COMMITTED, in a transaction or not. What is hot stays hot until a question is answered, or until the caller's transaction ends.
-    Instants are aware (ValueError otherwise). What the archive raises passes through: a day that cannot be read is never an empty answer.
+    `conn`: READ COMMITTED, in a transaction or not. What is hot stays hot until a question is answered, or until the
+    caller's transaction ends. Instants are aware (ValueError otherwise). What the archive raises passes through: a day
+    that cannot be read is never an empty answer.
     """
 
     def __init__(self, conn: psycopg.Connection[Any], archive: Archive) -> None:
@@ -101,7 +106,10 @@ class OddsHistoryReader:
     def read_changes(
         self, listing_ids: Iterable[int] | None, first_day: date, last_day: date, line_ids: Iterable[int] | None = None
     ) -> pl.DataFrame:
-        """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant. None: all listings, all lines."""
+        """Rows of history of UTC days, both included (CHANGE_SCHEMA), by listing, line and instant.
+
+        None: all listings, all lines.
+        """
         ids, lines = _sort_ids(listing_ids), _sort_ids(line_ids)
         with self._split_by_source(first_day, last_day) as sides:
             found = [side.read_changes(days, ids, lines) for side, days in sides]
@@ -123,11 +131,14 @@ class OddsHistoryReader:
         listing_ids: Iterable[int] | None = None,
         max_age: timedelta | None = None,
     ) -> pl.DataFrame:
-        """Every market as it stood at `instant` (MARKETS_SCHEMA), by listing, market, specifier, outcome. What is given narrows; nothing: everything.
+        """Every market as it stood at `instant` (MARKETS_SCHEMA), by listing, market, specifier, outcome. What is given
+        narrows; nothing: everything.
 
-        Without `max_age` a listing speaks by its last answer of the instant's UTC day up to the instant, and has no row before its first answer of
-        that day: the evening before is asked for by an instant of that day. With `max_age` it speaks by its last answer up to the instant that is
-        no older, on whatever day, so that midnight is no hole. Markets that went since the answer's day began are there, as withdrawn.
+        Without `max_age` a listing speaks by its last answer of the instant's UTC day up to the instant, and has no row
+        before its first answer of
+        that day: the evening before is asked for by an instant of that day. With `max_age` it speaks by its last answer
+        up to the instant that is no older, on whatever day, so that midnight is no hole. Markets that went since the
+        answer's day began are there, as withdrawn.
         """
         instant = _to_utc(instant)
         earliest = self._find_earliest(instant, max_age)
@@ -157,7 +168,9 @@ class OddsHistoryReader:
         listing_ids: Iterable[int] | None = None,
         max_age: timedelta | None = None,
     ) -> pl.DataFrame:
-        """Every outcome as it stood at `instant` (PRICES_SCHEMA): `read_markets_as_of` with a row an outcome, in the vocabulary's order."""
+        """Every outcome as it stood at `instant` (PRICES_SCHEMA): `read_markets_as_of` with a row an outcome, in the
+        vocabulary's order.
+        """
         markets = self.read_markets_as_of(
             instant, sr_ids=sr_ids, tournament_keys=tournament_keys, listing_ids=listing_ids, max_age=max_age
         )
@@ -175,9 +188,11 @@ class OddsHistoryReader:
         tournament_keys: Iterable[str] | None = None,
         listing_ids: Iterable[int] | None = None,
     ) -> pl.DataFrame:
-        """Each change of a price or state on UTC days, both included, once (PRICE_CHANGES_SCHEMA), by listing, market, specifier, outcome, instant.
+        """Each change of a price or state on UTC days, both included, once (PRICE_CHANGES_SCHEMA), by listing, market,
+        specifier, outcome, instant.
 
-        What is given narrows; nothing: everything. A price that was there before the first day begins with its first answer on these days.
+        What is given narrows; nothing: everything. A price that was there before the first day begins with its first
+        answer on these days.
         """
         ids = self._find_listing_ids(
             _sort_ids(sr_ids), None if tournament_keys is None else sorted(set(tournament_keys)), _sort_ids(listing_ids)
@@ -192,7 +207,10 @@ class OddsHistoryReader:
         return rows.sort(keys, nulls_last=True).select(*PRICE_CHANGES_SCHEMA)
 
     def read_book(self, listing_id: int, observed_at: datetime) -> pl.DataFrame:
-        """The whole book of one past answer (MARKETS_SCHEMA), without what it no longer had. Raises LookupError when there is no such answer."""
+        """The whole book of one past answer (MARKETS_SCHEMA), without what it no longer had.
+
+        Raises LookupError when there is no such answer.
+        """
         observed_at = _to_utc(observed_at)
         day = observed_at.date()
         with self._split_by_source(day, day) as sides:
@@ -212,7 +230,8 @@ class OddsHistoryReader:
 
     @contextmanager
     def _split_by_source(self, first_day: date, last_day: date) -> Iterator[list[tuple[DaySource, list[date]]]]:
-        """Which side has which of the days, sorted; it stays so in the block. Days that neither has were never observed.
+        """Which side has which of the days, sorted; it stays so in the block. Days that neither has were never
+        observed.
 
         Raises ArchiveError when they were.
         """
@@ -259,9 +278,13 @@ class OddsHistoryReader:
         return found.sort("listing_id", "market_key", "specifier", "outcome")
 
     def _add_outcomes(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` of named outcomes (place, odds_milli) with outcome_key, ordinal and odds. Raises LookupError on an outcome without a name."""
+        """`rows` of named outcomes (place, odds_milli) with outcome_key, ordinal and odds.
+
+        Raises LookupError on an outcome without a name.
+        """
         known = self._names.read_outcomes(rows["market_key"].unique())
-        # A market that takes one row an outcome has that outcome alone in its arrays, whatever its place in the vocabulary.
+        # A market that takes one row an outcome has that outcome alone in its arrays, whatever its place in the
+        # vocabulary.
         found = (
             rows.with_columns(by_place=pl.when(pl.col("outcome") == "").then("place"))
             .join(

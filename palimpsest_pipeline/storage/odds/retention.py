@@ -1,7 +1,8 @@
 """Retention: what leaves Postgres when its time is over, and only then, and only when it can be read elsewhere.
 
-Belongs here: how a day of the odds history stands between Postgres and the archive, dropping days, forgetting what no stored answer speaks of,
-deleting the life of fixtures of long ago. Does not: writing the archive (`archive`), making or locking partitions (`partitions`).
+Belongs here: how a day of the odds history stands between Postgres and the archive, dropping days, forgetting what no
+stored answer speaks of, deleting the life of fixtures of long ago. Does not: writing the archive (`archive`), making or
+locking partitions (`partitions`).
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,10 @@ KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALER
 
 
 class DayStatus(StrEnum):
-    """Where a UTC day of the odds history can be read. Where both have it, what matters is whether they say the same."""
+    """Where a UTC day of the odds history can be read.
+
+    Where both have it, what matters is whether they say the same.
+    """
 
     NOTHING = "nothing was observed on it"
     """No row in Postgres, no entry in the archive."""
@@ -64,7 +68,9 @@ def read_stored_days(conn: psycopg.Connection[Any]) -> list[date]:
 
 
 def read_departed_days(conn: psycopg.Connection[Any], today: date) -> list[date]:
-    """Days before `today` that core has cycles of and no partition holds, in order: they were exported, or had no row of the history."""
+    """Days before `today` that core has cycles of and no partition holds, in order: they were exported, or had no
+    row of the history.
+    """
     query = "select distinct (partition_hour at time zone 'UTC')::date from core.cycles"
     return sorted({day for (day,) in conn.execute(query).fetchall() if day < today}.difference(read_stored_days(conn)))
 
@@ -83,10 +89,11 @@ def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> l
 
 
 def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) -> DayStatus:
-    """Where the day can be read: by the cycles it rests on and the rows of it that Postgres has, the catalogue, and the sizes of its files.
+    """Where the day can be read: by the cycles it rests on and the rows of it that Postgres has, the catalogue, and the
+    sizes of its files.
 
-    Raises ArchiveError when the archive, or the day's entry in it, cannot be looked at, MissingPartitionError when only one of the day's tables is
-    there.
+    Raises ArchiveError when the archive, or the day's entry in it, cannot be looked at, MissingPartitionError when only
+    one of the day's tables is there.
     """
     entry = archive.read_entry(day)
     if day not in read_stored_days(conn):
@@ -109,11 +116,12 @@ def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) 
 def drop_exported_days(
     conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S
 ) -> RetentionResult:
-    """Drop the days older than `before` that the archive has as Postgres has them, and those without a row; commits day by day.
+    """Drop the days older than `before` that the archive has as Postgres has them, and those without a row; commits day
+    by day.
 
-    `conn` must be outside a transaction. A day is looked at once as it is, and again when nobody else can write to it: then it goes, together
-    with the present state of listings that no answer in Postgres speaks of. One that is in use for `patience_s` stays until the next time.
-    Raises ArchiveError when the archive cannot be looked at.
+    `conn` must be outside a transaction. A day is looked at once as it is, and again when nobody else can write to it:
+    then it goes, together with the present state of listings that no answer in Postgres speaks of. One that is in use
+    for `patience_s` stays until the next time. Raises ArchiveError when the archive cannot be looked at.
     """
     done = RetentionResult()
     days = read_stored_days(conn)

@@ -1,7 +1,8 @@
 """How large things are: tables, days of the odds history, and what earlier measurements say of growth.
 
-Belongs here: measuring Postgres, keeping samples in `ops.storage_samples`, and reading figures off them. Does not: measuring the landing and the
-archive, which are given as rows of the same shape, and judging whether a size is too large.
+Belongs here: measuring Postgres, keeping samples in `ops.storage_samples`, and reading figures off them. Does not:
+measuring the landing and the archive, which are given as rows of the same shape, and judging whether a size is too
+large.
 """
 
 from collections.abc import Sequence
@@ -38,7 +39,9 @@ SAMPLE_RETENTION: Final = timedelta(days=90)
 """For how long samples are kept."""
 GROWTH_WINDOW: Final = timedelta(days=7)
 MIN_GROWTH_WINDOW: Final = timedelta(hours=12)
-"""Growth is read off the oldest sample of the window, and not off one so young that a single cycle would count as a trend."""
+"""Growth is read off the oldest sample of the window, and not off one so young that a single cycle would count as a
+trend.
+"""
 
 TABLES_SQL: Final = """
 select n.nspname || '.' || c.relname as table_name, c.reltuples::bigint as n_rows, pg_table_size(c.oid) as heap_bytes,
@@ -65,7 +68,10 @@ select sum(heap_bytes + index_bytes)::bigint from ops.storage_samples where samp
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What one measurement says. Bytes; None where there is nothing to divide by, or no earlier sample to compare with."""
+    """What one measurement says.
+
+    Bytes; None where there is nothing to divide by, or no earlier sample to compare with.
+    """
 
     total_bytes: int
     """Of all that follows."""
@@ -92,7 +98,8 @@ def read_database_bytes(conn: psycopg.Connection[Any]) -> int:
 
 
 def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.DataFrame:
-    """Size of every table of ours, and of every day of the odds history with its rows and prices counted (SAMPLE). Days stay while it looks.
+    """Size of every table of ours, and of every day of the odds history with its rows and prices counted (SAMPLE). Days
+    stay while it looks.
 
     Raises ValueError on a naive `sampled_at`.
     """
@@ -131,10 +138,8 @@ def stamp_sample(frame: pl.DataFrame, sampled_at: datetime) -> pl.DataFrame:
 def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
     """Keep a sample (SAMPLE), and let go of those that are too old. Callers commit."""
     copy_rows(conn, "ops.storage_samples", sample)
-    conn.execute(
-        "delete from ops.storage_samples where sampled_at < %s",
-        [sample.get_column("sampled_at").max() - SAMPLE_RETENTION],
-    )  # type: ignore[operator]
+    oldest_kept_at = sample.get_column("sampled_at").max() - SAMPLE_RETENTION  # type: ignore[operator]
+    conn.execute("delete from ops.storage_samples where sampled_at < %s", [oldest_kept_at])
 
 
 def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:

@@ -1,4 +1,6 @@
-"""What all tables share: naming of constraints, column kinds with their Postgres types, and how a comment becomes obligatory."""
+"""What all tables share: naming of constraints, column kinds with their Postgres types, and how a comment becomes
+obligatory.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -50,7 +52,10 @@ def key(comment: str, **options: Any) -> MappedColumn[Any]:
 
 
 def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
-    """Text restricted to a closed vocabulary by a check constraint. `name` tells a table's second column of the same words apart."""
+    """Text restricted to a closed vocabulary by a check constraint.
+
+    `name` tells a table's second column of the same words apart.
+    """
     return sa.Enum(
         vocabulary,
         values_callable=lambda members: [m.value for m in members],

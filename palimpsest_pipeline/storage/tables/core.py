@@ -1,7 +1,8 @@
 """Core: what the landing says, in one table per fact with the platform as a column, and the odds history.
 
-Everything here but the reference rows can be dropped and derived again from the landing. The unit of odds history is (listing, UTC day): the
-first answer of a day writes every market (a keyframe), later ones only what changed, and nothing reads an earlier day.
+Everything here but the reference rows can be dropped and derived again from the landing. The unit of odds history is
+(listing, UTC day): the first answer of a day writes every market (a keyframe), later ones only what changed, and
+nothing reads an earlier day.
 """
 
 from typing import Final
@@ -26,7 +27,10 @@ from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArr
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
 
 WRITTEN_OVER_EACH_CYCLE: Final = {"fillfactor": 50}
-"""Every cycle that sees a row changes when it was last seen. With room on its page for the new version no index learns of it."""
+"""Every cycle that sees a row changes when it was last seen.
+
+With room on its page for the new version no index learns of it.
+"""
 
 
 class SportRow(Base):
@@ -403,9 +407,9 @@ class MarketChange(Base):
             "postgresql_partition_by": "RANGE (observed_at)",
         },
     )
-    # No primary key in Postgres: an index over the full key would cost a third of the table. captures has one row per answer, and an answer's
-    # rows are replaced together, so a duplicate cannot arise through the writer.
-    # Widest columns first: alignment padding is paid on every row of the largest table.
+    # No primary key in Postgres: an index over the full key would cost a third of the table. captures has one row per
+    # answer, and an answer's rows are replaced together, so a duplicate cannot arise through the writer. Widest columns
+    # first: alignment padding is paid on every row of the largest table.
     observed_at: Mapped[Instant] = column("Answer that showed the change.")
     off_mask: Mapped[BigInt | None] = column(
         "Bit i-1 set: outcome i cannot be backed though it is in the answer; null: none is off."
@@ -429,7 +433,8 @@ class CurrentMarket(Base):
         {
             "schema": "core",
             "comment": "Last known state of each market of each listing. Moves forward in observed_at only.",
-            # A cycle moves some hundredths of the markets. Vacuumed only when a fifth is dead, the table would be a fifth larger for ever.
+            # A cycle moves some hundredths of the markets. Vacuumed only when a fifth is dead, the table would be a
+            # fifth larger for ever.
             "postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02},
         },
     )

@@ -1,8 +1,8 @@
 """Mart: current prices side by side of fixtures that have not begun, and what traders are told of.
 
-Comparisons and gaps hold what changes with prices and states, under ids; when their listings were seen stands in a table of its own, which every
-cycle updates. The analysts' views put them together. Their past is a function of the history, not stored. Episodes of alerts are kept when they are
-over.
+Comparisons and gaps hold what changes with prices and states, under ids; when their listings were seen stands in a
+table of its own, which every cycle updates. The analysts' views put them together. Their past is a function of the
+history, not stored. Episodes of alerts are kept when they are over.
 """
 
 from datetime import date
@@ -30,7 +30,9 @@ from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 PLATFORM: Final = native_enum(Platform, "platform", "mart")
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
 VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
-"""Storage of large tables of which each cycle writes a part: the room of old versions is soon used again, and none is left free from the start."""
+"""Storage of large tables of which each cycle writes a part: the room of old versions is soon used again, and none
+is left free from the start.
+"""
 
 AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
 COMPETITOR = "Competitor compared with home."
@@ -53,7 +55,8 @@ class DirtyFixture(Base):
 
 class ComparedListing(Base):
     __tablename__ = "compared_listing"
-    # A cycle updates every row and moves no key: with half of each page empty the new version stays on it, and the index as it is.
+    # A cycle updates every row and moves no key: with half of each page empty the new version stays on it, and the
+    # index as it is.
     __table_args__ = (
         {
             "schema": "mart",

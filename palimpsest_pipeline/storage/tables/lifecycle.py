@@ -1,6 +1,7 @@
 """Mart: the life of a fixture on each platform, replaced by UTC date of kickoff.
 
-A date's rows come from the whole history of its fixtures, so they are derived by a job of their own for the dates that ingestion marks dirty.
+A date's rows come from the whole history of its fixtures, so they are derived by a job of their own for the dates that
+ingestion marks dirty.
 """
 
 from datetime import date

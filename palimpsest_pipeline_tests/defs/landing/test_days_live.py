@@ -1,4 +1,6 @@
-"""Which UTC day a scrape belongs to: today, the day before within the grace after midnight; and what another try of a run of today says."""
+"""Which UTC day a scrape belongs to: today, the day before within the grace after midnight; and what another try of
+a run of today says.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

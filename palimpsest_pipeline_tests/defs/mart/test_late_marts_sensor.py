@@ -1,4 +1,6 @@
-"""What the sensor `late_marts` asks for: marts that are behind their core, and fixtures that are due, once for the same set, and nothing else."""
+"""What the sensor `late_marts` asks for: marts that are behind their core, and fixtures that are due, once for the
+same set, and nothing else.
+"""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

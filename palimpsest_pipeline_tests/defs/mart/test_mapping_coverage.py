@@ -1,4 +1,6 @@
-"""What Dagster shows of the mapping: rates per platform on the asset, and a warning, not a failure, when they are low."""
+"""What Dagster shows of the mapping: rates per platform on the asset, and a warning, not a failure, when they are
+low.
+"""
 
 from pathlib import Path
 

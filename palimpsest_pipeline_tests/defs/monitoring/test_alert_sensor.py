@@ -1,4 +1,6 @@
-"""Alerts from real runs to a real webhook: what is told, when, in which words, and what becomes of it when somebody is away."""
+"""Alerts from real runs to a real webhook: what is told, when, in which words, and what becomes of it when somebody
+is away.
+"""
 
 import json
 import logging
@@ -38,7 +40,9 @@ HOUR = datetime(2026, 6, 26, 18, tzinfo=UTC)
 DAYS = dg.StaticPartitionsDefinition(["2026-06-26", "2026-06-27", "2026-06-28"])
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 FAILS: dict[str, Any] = {}
-"""What the next run of the small world below comes to: error of its asset, severity of its check, result of its blocking check."""
+"""What the next run of the small world below comes to: error of its asset, severity of its check, result of its
+blocking check.
+"""
 
 
 @dg.asset(partitions_def=DAYS)

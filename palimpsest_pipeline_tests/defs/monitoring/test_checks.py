@@ -1,4 +1,6 @@
-"""The pipeline looked at as a whole: what is stale, what stands still, what was left undone, and what is not as declared."""
+"""The pipeline looked at as a whole: what is stale, what stands still, what was left undone, and what is not as
+declared.
+"""
 
 import json
 import logging
@@ -47,7 +49,9 @@ def ago(minutes: float) -> datetime:
 
 
 def stored(pipeline: Pipeline, at: datetime, platforms: tuple[Platform, ...] = tuple(Platform)) -> int:
-    """A full cycle that was scraped at `at`, and what core and mart have of it, as far as freshness looks; returns its id."""
+    """A full cycle that was scraped at `at`, and what core and mart have of it, as far as freshness looks; returns
+    its id.
+    """
     cycle = make_cycle(at)
     cycle_id = cycle.cycle_id
     with pipeline.connect() as conn:

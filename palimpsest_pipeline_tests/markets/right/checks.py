@@ -1,6 +1,8 @@
-"""The checks by name: each takes what the vocabulary makes of the captures and says in words what is wrong. With the right vocabulary nothing is.
+"""The checks by name: each takes what the vocabulary makes of the captures and says in words what is wrong. With the
+right vocabulary nothing is.
 
-What the books themselves get wrong is listed with reasons, in `outside.csv` and `swaps.csv` and below. A line that is no longer so is wrong too.
+What the books themselves get wrong is listed with reasons, in `outside.csv` and `swaps.csv` and below. A line that is
+no longer so is wrong too.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +35,9 @@ MARGIN_OF_MANY: Final = (0.0, 0.85)
 
 SAME_FEED: Final = 1.1
 OTHER_FEED: Final = 2.1
-"""Most by which odds of one bet at one book differ: where it has the bet from one feed, and where a ladder of `n+` is of another."""
+"""Most by which odds of one bet at one book differ: where it has the bet from one feed, and where a ladder of `n+`
+is of another.
+"""
 
 LOADED: Final = {
     ("bet9ja_qatar_sudan", "winning_margin"): "40 % of overround on the seven margins, nearly all on the outsider's",
@@ -112,7 +116,9 @@ def same_bet_same_price(reading: Reading) -> list[str]:
 
 
 def what_was_compared_still_is(reading: Reading) -> list[str]:
-    """Markets with as many pairs on two platforms as `compared.csv` has; what leads elsewhere, or nowhere, is missing here."""
+    """Markets with as many pairs on two platforms as `compared.csv` has; what leads elsewhere, or nowhere, is
+    missing here.
+    """
     place = ["platform", "other_platform", "market_key"]
     now = reading.pairs.group_by(place).agg(have=pl.len())
     listed = known("compared").with_columns(pl.col("pairs").cast(pl.UInt32))
@@ -169,7 +175,10 @@ def margins_are_margins(reading: Reading) -> list[str]:
 
 
 def what_is_sold_twice_costs_the_same(reading: Reading) -> list[str]:
-    """Where one book names a bet twice, one of the prices is left out. With the order of preference reversed it is the other one."""
+    """Where one book names a bet twice, one of the prices is left out.
+
+    With the order of preference reversed it is the other one.
+    """
     key = ["capture", "market_key", "specifier", "outcome"]
     other = canonical(reading.samples, reversed_preference(reading.words)).select(
         *key, "backable", other_odds="odds_milli"
@@ -222,7 +231,9 @@ def labels_are_where_they_belong(reading: Reading) -> list[str]:
 
 
 def fair_sums_are_winners(reading: Reading) -> list[str]:
-    """By what the bets mean: how many of a football market's outcomes, or of a complete set of them, win in every world."""
+    """By what the bets mean: how many of a football market's outcomes, or of a complete set of them, win in every
+    world.
+    """
     words = reading.words
     whole = words.outcomes.join(words.complete_sets, on="market_id", how="anti").with_columns(set=pl.lit("all"))
     grids = words.outcomes.join(words.complete_sets, on=["market_id", "ordinal"])
@@ -246,7 +257,9 @@ NOT_CAPTURED: Final = {("betpawa", "4746"): "home no bet", ("betpawa", "4613062"
 
 
 def what_is_sold_is_named(reading: Reading) -> list[str]:
-    """Platform markets that must be in the vocabulary although no price of the captures says so, and those that no platform has."""
+    """Platform markets that must be in the vocabulary although no price of the captures says so, and those that no
+    platform has.
+    """
     keys = set(reading.words.keys.select("platform", "external_market_id").iter_rows())
     return [
         *(

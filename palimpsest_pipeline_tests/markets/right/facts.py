@@ -1,7 +1,8 @@
 """What the captured bytes say of themselves, in the platforms' own words, and where each of these prices must stand.
 
-The easy mistakes: outcomes taken by their place in the list, a market taken for one with a like id or name, half of a market's outcomes left out.
-A fact finds its price in the answer by the platform's label ("Home & Under 1.5"), which the vocabulary never reads.
+The easy mistakes: outcomes taken by their place in the list, a market taken for one with a like id or name, half of a
+market's outcomes left out. A fact finds its price in the answer by the platform's label ("Home & Under 1.5"), which the
+vocabulary never reads.
 """
 
 import json
@@ -26,7 +27,9 @@ Odds = dict[tuple[str, str, str], int]
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`labels`: the platform's label to the canonical outcome; its price stands there and nowhere else in that market and specifier."""
+    """`labels`: the platform's label to the canonical outcome; its price stands there and nowhere else in that
+    market and specifier.
+    """
 
     capture: str
     market: str

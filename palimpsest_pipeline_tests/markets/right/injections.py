@@ -1,4 +1,5 @@
-"""Mistakes that a mapping of these books can make, each put into a copy of the vocabulary's files, and the check that must notice it.
+"""Mistakes that a mapping of these books can make, each put into a copy of the vocabulary's files, and the check that
+must notice it.
 
 Each was made at least once, by people who took outcomes in the order of a list or guessed a market by its id or name.
 """

@@ -1,11 +1,15 @@
-"""What must hold between the prices of one book, whatever the match: bets that are made of other bets, bets within other bets, lines in order.
+"""What must hold between the prices of one book, whatever the match: bets that are made of other bets, bets within
+other bets, lines in order.
 
-All checks take canonical prices (see `captures.canonical`) and return a frame of what they compared or of what does not hold.
+All checks take canonical prices (see `captures.canonical`) and return a frame of what they compared or of what does not
+hold.
 
-The inverse odds q of a bet are its chance p and some margin, and a book sells nothing below its chance. If the q of a market of exclusive bets that
-leave nothing out sum to 1+m, then q-m <= p <= q for each of its bets and each union of them. The same chance read off two markets gives two such
-intervals, and they must meet: that is `within`. `close` is narrower: with each market's margin taken out in proportion, the two chances differ by at
-most SHARE of the two margins and a rounding. Books load longshots more, which is why the first allows any distribution of the margin.
+The inverse odds q of a bet are its chance p and some margin, and a book sells nothing below its chance. If the q of a
+market of exclusive bets that leave nothing out sum to 1+m, then q-m <= p <= q for each of its bets and each union of
+them. The same chance read off two markets gives two such
+intervals, and they must meet: that is `within`. `close` is narrower: with each market's margin taken out in proportion,
+the two chances differ by at most SHARE of the two margins and a rounding. Books load longshots more, which is why the
+first allows any distribution of the margin.
 """
 
 from collections.abc import Iterator
@@ -43,7 +47,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """A market row of a book. `winners`: how many of its bets win in every world; 0 when that varies or a stake can be returned."""
+    """A market row of a book.
+
+    `winners`: how many of its bets win in every world; 0 when that varies or a stake can be returned.
+    """
 
     name: Name
     offers: tuple[Offer, ...]
@@ -83,7 +90,10 @@ def _winners(bets: tuple[tuple[Worlds, Worlds, bool], ...], everything: Worlds) 
 
 
 def winners(market_key: str, specifier: str, outcomes: list[str]) -> int | None:
-    """How many of these bets win in every world; 0 when that varies. None when a bet has no meaning, or can return the stake."""
+    """How many of these bets win in every world; 0 when that varies.
+
+    None when a bet has no meaning, or can return the stake.
+    """
     bets = [_meaning(market_key, specifier, outcome) for outcome in outcomes]
     known = [bet for bet in bets if bet is not None and not any(bet.returned)]
     if not known or len(known) < len(bets):
@@ -123,7 +133,9 @@ def _markets(book: Priced) -> list[Offers]:
 def _share(
     parts: list[tuple[Worlds, float]], halves: tuple[Worlds, Worlds], most_across: float
 ) -> tuple[float, float] | None:
-    """Inverse odds of the parts that lie in each half of a stake, and of those that lie across its edge; None when these are more than that."""
+    """Inverse odds of the parts that lie in each half of a stake, and of those that lie across its edge; None when
+    these are more than that.
+    """
     inside = across = 0.0
     for worlds in halves:
         for part, inverse in parts:
@@ -138,12 +150,15 @@ def _share(
 
 
 def sums(prices: pl.DataFrame) -> pl.DataFrame:
-    """Every offer that is a union of bets of another market of its book: the interval and the fair chance by its own market and by those parts.
+    """Every offer that is a union of bets of another market of its book: the interval and the fair chance by its own
+    market and by those parts.
 
-    One part may lie across the edge of the offer, such as every other score of 1X2: between nothing and all of it is won.
+    One part may lie across the edge of the offer, such as every other score of 1X2: between nothing and all of it is
+    won.
 
-    Columns: capture, part_market, part_specifier, market_key, specifier, outcome, low, high (by the parts), own_low, own_high, fair, across,
-    own_fair, margins, within, close. `close` is true where it is not asked: stakes that can be returned, markets that are not complete.
+    Columns: capture, part_market, part_specifier, market_key, specifier, outcome, low, high (by the parts), own_low,
+    own_high, fair, across, own_fair, margins, within, close. `close` is true where it is not asked: stakes that can be
+    returned, markets that are not complete.
     """
     rows = [(capture, *row) for capture, book in _books(prices) for row in _sums(book)]
     text = dict.fromkeys(("capture", "part_market", "part_specifier", "market_key", "specifier", "outcome"), pl.String)
@@ -166,7 +181,9 @@ def _sums(book: Priced) -> list[tuple[object, ...]]:
 
 
 def _unions(whole: Offers, markets: list[Offers]) -> Iterator[tuple[object, ...]]:
-    """Offers of other markets that are unions of bets of `whole`, a market whose bets exclude each other and leave nothing out."""
+    """Offers of other markets that are unions of bets of `whole`, a market whose bets exclude each other and leave
+    nothing out.
+    """
     if whole.winners != 1:
         return
     parts = [(offer.bet.wins[0], offer.inverse) for offer in whole.offers if offer.bet.wins[0]]
@@ -205,13 +222,16 @@ def _own(market: Offers, offer: Offer) -> tuple[float, float]:
 
 
 OVERLAP_MARGIN: Final = 0.16
-"""Most that a book loads on one bet of a market whose margin does not show because its bets overlap (several ranges of goals)."""
+"""Most that a book loads on one bet of a market whose margin does not show because its bets overlap (several ranges
+of goals).
+"""
 SAME_MARKET: Final = 0.04
 """Most that neighbouring lines of one market contradict each other."""
 
 
 def inclusions(prices: pl.DataFrame) -> tuple[int, pl.DataFrame]:
-    """Pairs of offers of one book where who wins the first wins the second too: how many, and those whose first is too likely.
+    """Pairs of offers of one book where who wins the first wins the second too: how many, and those whose first is too
+    likely.
 
     Columns: capture, market_key, specifier, outcome, outer_market, outer_specifier, outer_outcome.
     """
@@ -269,7 +289,9 @@ WITHIN: Final = [
     (r"^home_win_from_behind$", "^yes$", "match_result", "home"),
     (r"^away_win_from_behind$", "^yes$", "match_result", "away"),
 ]
-"""Inclusions of bets that counts per half do not tell: order of goals, early payouts, and statistics of a team and of a half."""
+"""Inclusions of bets that counts per half do not tell: order of goals, early payouts, and statistics of a team and
+of a half.
+"""
 
 
 def _told(prices: pl.DataFrame) -> pl.DataFrame:
@@ -310,8 +332,9 @@ RISING: Final = {
 
 
 def order(prices: pl.DataFrame) -> pl.DataFrame:
-    """Neighbouring lines of one market of one book, of any sport: whole and quarter lines among the half ones. `rise` is the step of the inverse odds
-    in the direction in which the chance goes, and must not be below zero by more than a rounding.
+    """Neighbouring lines of one market of one book, of any sport: whole and quarter lines among the half ones. `rise`
+    is the step of the inverse odds in the direction in which the chance goes, and must not be below zero by more than a
+    rounding.
     """
     found = []
     offered = prices.filter("backable").with_columns(inverse=1000 / pl.col("odds_milli"))
@@ -337,7 +360,9 @@ def order(prices: pl.DataFrame) -> pl.DataFrame:
 
 
 def margins(prices: pl.DataFrame, words: Vocabulary) -> pl.DataFrame:
-    """Markets with all the outcomes of the vocabulary backable, and of known fair sum: sum of inverse odds over fair sum, less one."""
+    """Markets with all the outcomes of the vocabulary backable, and of known fair sum: sum of inverse odds over fair
+    sum, less one.
+    """
     known = words.markets.with_columns(pl.col("fair_sum").cast(pl.Float64, strict=False)).filter(
         pl.col("fair_sum").is_not_null()
     )

@@ -1,7 +1,8 @@
-"""What the canonical football bets mean, written down a second time and apart from the vocabulary's ids: in which worlds a bet wins.
+"""What the canonical football bets mean, written down a second time and apart from the vocabulary's ids: in which
+worlds a bet wins.
 
-A world is a course of a match that tells all the bets here apart: the count of each team in each half (goals, corners or bookings), and of goals
-also who scored first. A set of worlds is an int, one bit per world.
+A world is a course of a match that tells all the bets here apart: the count of each team in each half (goals, corners
+or bookings), and of goals also who scored first. A set of worlds is an int, one bit per world.
 """
 
 import re
@@ -16,13 +17,17 @@ Worlds = int
 Score = tuple[int, int]
 
 MOST: Final = {"goals": 4, "corners": 7, "bookings": 5}
-"""Greatest count per team and half: the bounds of the bets lie below, so what holds of them in these worlds holds in all."""
+"""Greatest count per team and half: the bounds of the bets lie below, so what holds of them in these worlds holds in
+all.
+"""
 PERIODS: Final = ("ft", "1h", "2h")
 
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """All worlds of a quantity: which have this score at the end of a period, and which have home (1), away (-1) or nobody (0) first."""
+    """All worlds of a quantity: which have this score at the end of a period, and which have home (1), away (-1) or
+    nobody (0) first.
+    """
 
     scores: dict[str, dict[Score, Worlds]]
     first: dict[int, Worlds]
@@ -31,7 +36,9 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Bet:
-    """The worlds in which each half of the stake wins, and in which it is returned; the halves differ on quarter lines only."""
+    """The worlds in which each half of the stake wins, and in which it is returned; the halves differ on quarter
+    lines only.
+    """
 
     quantity: str
     wins: tuple[Worlds, Worlds]
@@ -124,7 +131,9 @@ def _sign(number: float) -> int:
 
 
 def _asian(view: View, line: float, wanted: int, difference: Callable[[View, Callable[[int], bool]], Worlds]) -> Stakes:
-    """A stake on `difference + line` having the sign `wanted`: a quarter line is half a stake on each neighbour, and zero returns the stake."""
+    """A stake on `difference + line` having the sign `wanted`: a quarter line is half a stake on each neighbour, and
+    zero returns the stake.
+    """
     low, high = [line, line] if line * 2 % 1 == 0 else [line - 0.25, line + 0.25]
 
     def at(half: float, sign: int) -> Worlds:

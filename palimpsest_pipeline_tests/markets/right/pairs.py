@@ -1,4 +1,6 @@
-"""What must hold between the prices that two books give one fixture: the same bet costs much the same, and no two outcomes are exchanged."""
+"""What must hold between the prices that two books give one fixture: the same bet costs much the same, and no two
+outcomes are exchanged.
+"""
 
 from itertools import combinations
 from typing import Final
@@ -23,7 +25,9 @@ MARKET: Final = ["platform", "other_platform", "market_key", "specifier"]
 
 
 def pairs(prices: pl.DataFrame) -> pl.DataFrame:
-    """Backable prices of the same bet on two platforms: platform, other_platform, the bet, odds_milli, other_odds_milli, `outside` (of tolerance)."""
+    """Backable prices of the same bet on two platforms: platform, other_platform, the bet, odds_milli,
+    other_odds_milli, `outside` (of tolerance).
+    """
     offered = prices.filter(pl.col("backable") & pl.col("capture").str.ends_with(ONE_FIXTURE))
 
     def one(platform: Platform, prefix: str) -> pl.DataFrame:
@@ -43,11 +47,13 @@ def pairs(prices: pl.DataFrame) -> pl.DataFrame:
 
 
 def swaps(both: pl.DataFrame) -> pl.DataFrame:
-    """Every exchange of two outcomes of a market on one of two platforms, from `pairs`: the market, outcome, outcome_2 and `verdict`.
+    """Every exchange of two outcomes of a market on one of two platforms, from `pairs`: the market, outcome, outcome_2
+    and `verdict`.
 
-    The fit of two platforms is the sum of the squared differences of their log odds. Exchanging two outcomes on one of them changes it by twice the
-    product of the steps between the two outcomes on either platform, whatever the overrounds: it fits `better` where the platforms put the two in
-    different order and `worse` where they agree; `undecided` when a step is within NOISE.
+    The fit of two platforms is the sum of the squared differences of their log odds. Exchanging two outcomes on one of
+    them changes it by twice the
+    product of the steps between the two outcomes on either platform, whatever the overrounds: it fits `better` where
+    the platforms put the two in different order and `worse` where they agree; `undecided` when a step is within NOISE.
     """
     log = both.with_columns(x=pl.col("odds_milli").log(), y=pl.col("other_odds_milli").log()).select(
         *MARKET, "outcome", "x", "y"

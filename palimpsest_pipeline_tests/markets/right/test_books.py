@@ -1,4 +1,6 @@
-"""The captured prices agree with each other in the vocabulary's words: between books on one fixture, and within each book."""
+"""The captured prices agree with each other in the vocabulary's words: between books on one fixture, and within each
+book.
+"""
 
 from pathlib import Path
 

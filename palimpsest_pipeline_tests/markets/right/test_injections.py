@@ -17,7 +17,9 @@ from .injections import INJECTIONS, Files
 BY_PRICE = ("same_bet_same_price", "no_exchange_fits_better", "parts_sum_to_the_whole", "the_narrower_bet_is_dearer")
 RANDOM_EXCHANGES = 40
 LEAST_SEEN = 0.7
-"""Books without a partner sell bets that no law ties to another, and outcomes that are alike may be exchanged unseen."""
+"""Books without a partner sell bets that no law ties to another, and outcomes that are alike may be exchanged
+unseen.
+"""
 
 
 @pytest.mark.parametrize("name", INJECTIONS)

@@ -1,4 +1,6 @@
-"""Recorded tennis and basketball: labels stand where they belong, prices of one book and of two books agree, and margins are margins."""
+"""Recorded tennis and basketball: labels stand where they belong, prices of one book and of two books agree, and
+margins are margins.
+"""
 
 import json
 import re
@@ -285,7 +287,9 @@ def test_a_team_and_the_other_make_up_the_points_of_both(platform: str, prices: 
 
 
 def test_a_handicap_of_three_outcomes_is_the_neighbour_of_one_of_two(prices: pl.DataFrame) -> None:
-    """SportyBet's `0:7` gives the away team seven points: home wins by eight or more, which is the line -7.5, but for overtime."""
+    """SportyBet's `0:7` gives the away team seven points: home wins by eight or more, which is the line -7.5, but
+    for overtime.
+    """
     book = prices.filter(book="sportybet_basketball")
     three = _shares(book.filter(market_key="basketball_point_handicap_3way", specifier="hcp=-7"))
     two = _shares(book.filter(market_key="basketball_point_handicap", specifier="hcp=-7.5"))
@@ -307,7 +311,9 @@ def _odds(prices: pl.DataFrame, book: str, market: str, specifier: str, outcome:
 
 
 def _shares(market: pl.DataFrame) -> dict[str, float]:
-    """Chance of each outcome, the margin taken out in proportion; of several lines the one with the middle specifier."""
+    """Chance of each outcome, the margin taken out in proportion; of several lines the one with the middle
+    specifier.
+    """
     specifiers = sorted(market["specifier"].unique())
     chosen = market.filter(pl.col("specifier") == specifiers[len(specifiers) // 2]) if specifiers else market
     inverse = {outcome: 1000 / odds for outcome, odds in chosen.select("outcome", "odds_milli").iter_rows()}

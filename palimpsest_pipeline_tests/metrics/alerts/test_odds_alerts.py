@@ -148,7 +148,8 @@ def test_severity_is_that_of_the_peak_and_a_threshold_counts_as_passed_when_it_i
 
 
 def test_a_price_that_swings_round_the_threshold_makes_one_episode() -> None:
-    # Against 2000 an hour before: above, below, above, below the lowest level; then calm against what stood an hour before.
+    # Against 2000 an hour before: above, below, above, below the lowest level; then calm against what stood an hour
+    # before.
     swings = [2000] * 8
     prices = [2000, 2000, 2000, 2150, 2130]
     minutes = [answered(n, at(5, 9) + timedelta(minutes=n * 30), result(p)) for n, p in enumerate(prices)]
@@ -173,7 +174,9 @@ def test_an_episode_is_over_below_the_share_of_the_lowest_level_not_at_it() -> N
 
 
 def test_longshots_are_judged_by_what_their_odds_imply() -> None:
-    """A correct score that one book sells at 235 and another at 100 is nothing to be told of; nor is one that falls from 60 to 20."""
+    """A correct score that one book sells at 235 and another at 100 is nothing to be told of; nor is one that falls
+    from 60 to 20.
+    """
     far = half_hourly([result(2000, 3400, 235000)] * 4)
     near = [
         *half_hourly([result(2000, 3400, 100000)] * 4, SPORTY),
@@ -437,7 +440,9 @@ def books(draw: st.DrawFn) -> Book:
 
 @st.composite
 def lives(draw: st.DrawFn) -> Life:
-    """Up to three books of one fixture, looked at together cycle by cycle, seconds or minutes apart, some of the looks in vain, over two days."""
+    """Up to three books of one fixture, looked at together cycle by cycle, seconds or minutes apart, some of the
+    looks in vain, over two days.
+    """
     looks: list[Looked] = []
     now = at(3, 22)
     for cycle in range(1, draw(st.integers(2, 12))):

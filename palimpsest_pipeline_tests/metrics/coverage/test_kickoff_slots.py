@@ -23,7 +23,9 @@ def m(minutes: float) -> datetime:
 
 
 def known_frame(versions: Versions) -> pl.DataFrame:
-    """Rows as they are stored: from when until when each kickoff was known; none for a stretch in which nobody listed the fixture."""
+    """Rows as they are stored: from when until when each kickoff was known; none for a stretch in which nobody
+    listed the fixture.
+    """
     rows = []
     for sr_id, steps in versions.items():
         ends = [known_from for known_from, _ in steps[1:]] + [None]

@@ -1,4 +1,6 @@
-"""Mapping coverage and the ranking of what is unmapped, on small worlds counted by hand and on worlds drawn at random."""
+"""Mapping coverage and the ranking of what is unmapped, on small worlds counted by hand and on worlds drawn at
+random.
+"""
 
 from collections import defaultdict
 from datetime import UTC, datetime

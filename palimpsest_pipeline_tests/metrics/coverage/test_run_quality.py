@@ -135,7 +135,9 @@ def test_answers_whose_age_was_ignored_are_counted_in_their_stage() -> None:
 
 @pytest.mark.parametrize("first", [0, 1, 5])
 def test_times_are_the_same_however_the_answers_lie_in_files(first: int) -> None:
-    """Polars divides by a number through its inverse, but truly where it meets a row alone: 72.064 and 72.06400000000001 of the same microseconds."""
+    """Polars divides by a number through its inverse, but truly where it meets a row alone: 72.064 and
+    72.06400000000001 of the same microseconds.
+    """
     answers = pl.DataFrame(
         [
             answer("betpawa", "detail", str(n), at_s=n, ms=ms)

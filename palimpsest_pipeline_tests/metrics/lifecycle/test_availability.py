@@ -1,4 +1,6 @@
-"""Intervals of what was offered, worked out by hand, and against a walk through the looks themselves that knows no history rows."""
+"""Intervals of what was offered, worked out by hand, and against a walk through the looks themselves that knows no
+history rows.
+"""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

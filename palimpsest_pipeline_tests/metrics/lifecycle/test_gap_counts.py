@@ -1,4 +1,6 @@
-"""Markets that home and a competitor offered before kickoff, counted by hand, and against a walk through the intervals."""
+"""Markets that home and a competitor offered before kickoff, counted by hand, and against a walk through the
+intervals.
+"""
 
 from collections import Counter
 from datetime import datetime, timedelta

@@ -39,7 +39,10 @@ Stretch = tuple[int, str, str, str, datetime, datetime | None, float | None]
 
 @dataclass(frozen=True)
 class World:
-    """Stretches of margins, fixtures with their kickoffs and tournaments, and what was known until when. All fixtures are listed since LISTED."""
+    """Stretches of margins, fixtures with their kickoffs and tournaments, and what was known until when.
+
+    All fixtures are listed since LISTED.
+    """
 
     stretches: Sequence[Stretch]
     kickoffs: dict[int, datetime]
@@ -196,7 +199,9 @@ def test_nothing_gives_nothing() -> None:
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Up to five fixtures of two tournaments, three platforms and two lines; stretches begin and end at quarters of an hour, before kickoff."""
+    """Up to five fixtures of two tournaments, three platforms and two lines; stretches begin and end at quarters of
+    an hour, before kickoff.
+    """
     n_fixtures = draw(st.integers(1, 5))
     kickoffs = {sr_id: at(12, 0) + QUARTER * draw(st.integers(0, 40)) for sr_id in range(1, n_fixtures + 1)}
     as_of = at(12, 0) + QUARTER * draw(st.sampled_from([-700, -100, -5, 0, 17, 200]))

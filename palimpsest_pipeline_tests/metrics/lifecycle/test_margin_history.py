@@ -1,4 +1,6 @@
-"""Stretches of margins, worked out by hand, and against a walk through the looks themselves that knows no history rows."""
+"""Stretches of margins, worked out by hand, and against a walk through the looks themselves that knows no history
+rows.
+"""
 
 import json
 from collections.abc import Mapping
@@ -70,7 +72,9 @@ def of(frames: Mapping[str, pl.DataFrame], as_of: datetime = AFTERWARDS) -> pl.D
 
 
 def stood(*looks: Looked, as_of: datetime = AFTERWARDS) -> list[tuple[Any, ...]]:
-    """From, to, last confirmed, margin to four places or the reason for none; of the only line in a life of one listing."""
+    """From, to, last confirmed, margin to four places or the reason for none; of the only line in a life of one
+    listing.
+    """
     rows = stretches(Life(looks, {1: [(at(1, 0), KICKOFF)]}), as_of)
     assert rows.select("platform", "market_key", "specifier").n_unique() <= 1
     margin = [

@@ -1,4 +1,6 @@
-"""First and last prices, worked out by hand, and against a walk through the answers themselves that knows no history rows."""
+"""First and last prices, worked out by hand, and against a walk through the answers themselves that knows no history
+rows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -39,7 +39,9 @@ def insiders(odds: Sequence[float], shin: Sequence[float | None]) -> list[float]
 
 
 def test_the_published_example_of_penaltyblog() -> None:
-    """penaltyblog's documentation of implied probabilities, odds 2.7, 2.3, 4.4: eight digits of each, z = 0.016236442857291165."""
+    """penaltyblog's documentation of implied probabilities, odds 2.7, 2.3, 4.4: eight digits of each, z =
+    0.016236442857291165.
+    """
     odds = [2.7, 2.3, 4.4]
     found = fair(RESULT, odds)
     assert found["fair_multiplicative"] == pytest.approx([0.35873804, 0.42112726, 0.2201347], abs=5.1e-9)
@@ -72,7 +74,9 @@ IMPLIED = {
 
 @pytest.mark.parametrize("odds", IMPLIED)
 def test_the_published_examples_of_implied(odds: tuple[float, ...]) -> None:
-    """README of the R package implied, version 0.2: its solver stops at about six digits of the power exponent and five of z."""
+    """README of the R package implied, version 0.2: its solver stops at about six digits of the power exponent and
+    five of z.
+    """
     multiplicative, power, shin, z = IMPLIED[odds]
     found = fair(RESULT, odds)
     assert found["fair_multiplicative"] == pytest.approx(multiplicative, abs=5.1e-8)

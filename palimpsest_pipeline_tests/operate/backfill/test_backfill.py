@@ -1,4 +1,6 @@
-"""Backfill in this process, on a few hours of a simulated world: what it derives, what it leaves alone, what it refuses, and how it says so."""
+"""Backfill in this process, on a few hours of a simulated world: what it derives, what it leaves alone, what it
+refuses, and how it says so.
+"""
 
 import io
 import shutil

@@ -1,4 +1,6 @@
-"""Backfill of a day that the archive has: it comes back whole before anything is written to it, and leaves again once it is exported anew."""
+"""Backfill of a day that the archive has: it comes back whole before anything is written to it, and leaves again
+once it is exported anew.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

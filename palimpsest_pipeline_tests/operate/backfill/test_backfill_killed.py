@@ -1,4 +1,5 @@
-"""Backfill over two days: hours in random order, then as a command by several processes, ended in several ways and taken up again.
+"""Backfill over two days: hours in random order, then as a command by several processes, ended in several ways and
+taken up again.
 
 Nothing is done twice or left running, and it comes to what one process derives in order.
 """
@@ -123,7 +124,9 @@ def test_a_backfill_in_any_order_and_killed_in_several_ways_goes_on_where_it_was
             assert outcome.error is None
 
     def begun_and_hit(number: int, *, worker: bool) -> int:
-        """Hits a backfill that has got on a little with a signal, the command or one of its workers; returns the command's exit code."""
+        """Hits a backfill that has got on a little with a signal, the command or one of its workers; returns the
+        command's exit code.
+        """
         before, stood = marks(world.pipeline), world.n_marks()
         process = world.begin("--jobs", "2")
         until(lambda: workers(process) and world.n_marks() > stood + rng.randrange(1, everything // 12), process)

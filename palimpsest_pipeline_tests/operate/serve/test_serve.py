@@ -1,4 +1,6 @@
-"""The supervisor's parts: what is written down, what is started again, what counts as up, and what becomes of runs at the end."""
+"""The supervisor's parts: what is written down, what is started again, what counts as up, and what becomes of runs
+at the end.
+"""
 
 import json
 import os

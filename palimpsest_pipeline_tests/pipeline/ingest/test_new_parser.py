@@ -18,7 +18,9 @@ from palimpsest_pipeline_tests.fixtures.pipeline import MakePipeline, run_here
 TABLES = ("core.captures", "core.market_changes", "core.current_markets")
 
 REMEMBERING = {"core.tournament_listings", "core.cycle_products"}
-"""When a tournament was first and last seen by any parser, and how many rows stood when it was derived: these depend on what was there before."""
+"""When a tournament was first and last seen by any parser, and how many rows stood when it was derived: these depend
+on what was there before.
+"""
 
 
 @dataclass

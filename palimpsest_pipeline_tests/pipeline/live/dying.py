@@ -1,4 +1,6 @@
-"""A full cycle in a process of its own that is killed in its capture: `python -m` with the settings in the environment and the run's id."""
+"""A full cycle in a process of its own that is killed in its capture: `python -m` with the settings in the
+environment and the run's id.
+"""
 
 import os
 import signal

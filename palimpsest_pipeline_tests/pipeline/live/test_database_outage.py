@@ -120,7 +120,8 @@ def test_a_live_cycle_outlives_the_crash_of_a_backend_that_kept_everybody_out_fo
                 assert conn.execute("select pg_postmaster_start_time()").fetchone() == before, (
                     "the recovery does not show there"
                 )
-                # The recovery took long: neither the cycle nor the start of the server is younger than the silence limit.
+                # The recovery took long: neither the cycle nor the start of the server is younger than the silence
+                # limit.
                 conn.execute(
                     "select pg_sleep(greatest(0, 3 - extract(epoch from clock_timestamp() - pg_postmaster_start_time())))"
                 )

@@ -1,4 +1,6 @@
-"""A slot of the kickoff cadence: its minutes by a clock of the test's own, the platforms simulated, everything else real."""
+"""A slot of the kickoff cadence: its minutes by a clock of the test's own, the platforms simulated, everything else
+real.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence

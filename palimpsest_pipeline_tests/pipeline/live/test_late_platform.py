@@ -1,4 +1,6 @@
-"""A platform that hangs, fails or is slow in its discovery: the others do not wait, it is captured when it comes in time, and nothing is absent."""
+"""A platform that hangs, fails or is slow in its discovery: the others do not wait, it is captured when it comes in
+time, and nothing is absent.
+"""
 
 import signal
 from collections.abc import Callable, Sequence
@@ -77,7 +79,9 @@ def rows(pipeline: Pipeline, query: str) -> list[tuple[object, ...]]:
 
 
 def content_of_cycles(pipeline: Pipeline) -> dict[str, tuple[int, str]]:
-    """(rows, hash) of every table that a replay of single cycles derives: the present state is derived once, after the last one."""
+    """(rows, hash) of every table that a replay of single cycles derives: the present state is derived once, after
+    the last one.
+    """
     return {table: content for table, content in content_hashes(pipeline).items() if table not in PRESENT_STATE}
 
 

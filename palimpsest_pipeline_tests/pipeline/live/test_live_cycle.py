@@ -1,4 +1,6 @@
-"""A live cycle as the runs drive it: broken off half-way, refused, and with the older generation of BetPawa's interface."""
+"""A live cycle as the runs drive it: broken off half-way, refused, and with the older generation of BetPawa's
+interface.
+"""
 
 import logging
 import signal
@@ -64,7 +66,9 @@ class InterruptedAfter(ScrapeObserver):
 
 
 class DatabaseAway(InterruptedAfter):
-    """A Watch: takes the database away once five askings are over and until all are, or for good; its keeper must have noticed before it goes on."""
+    """A Watch: takes the database away once five askings are over and until all are, or for good; its keeper must
+    have noticed before it goes on.
+    """
 
     def __init__(self, pipeline: Pipeline, server: EmbeddedPostgres, *, comes_back: bool) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""A cycle whose process died: found, closed, derived, taken up again; nothing that was landed is lost or asked for twice."""
+"""A cycle whose process died: found, closed, derived, taken up again; nothing that was landed is lost or asked for
+twice.
+"""
 
 import os
 import signal

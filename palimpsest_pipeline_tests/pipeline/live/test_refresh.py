@@ -1,4 +1,6 @@
-"""Refreshing given fixtures: the same way as a full cycle, for a few, and without concluding anything about the others."""
+"""Refreshing given fixtures: the same way as a full cycle, for a few, and without concluding anything about the
+others.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,7 @@
-"""A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI. What had arrived is kept, and the ledger says `cancelled`."""
+"""A scrape that is asked to end: Ctrl-C, SIGTERM, a run terminated in Dagster's UI.
+
+What had arrived is kept, and the ledger says `cancelled`.
+"""
 
 import json
 import os
@@ -32,7 +35,9 @@ pytestmark = pytest.mark.slow
 LONG_MS = 1500.0
 """Latency of the details: a capture that is not over before anybody can end it."""
 WITHIN_S = 30.0
-"""A command ends some 15 s after its database was lost, when it has asked for all that was listed; the rest is for a busy machine."""
+"""A command ends some 15 s after its database was lost, when it has asked for all that was listed; the rest is for a
+busy machine.
+"""
 LAUNCH = """
     mutation ($params: ExecutionParams!) {
         launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
@@ -91,7 +96,10 @@ def until(holds: Callable[[], Any], process: subprocess.Popen[bytes]) -> Any:
 
 
 def details_have_arrived(pipeline: Pipeline, simulator: SimulatorProcess) -> bool:
-    """A host is asked for more than may be under way at a time only when an answer of it is kept. That one was sent does not say so."""
+    """A host is asked for more than may be under way at a time only when an answer of it is kept.
+
+    That one was sent does not say so.
+    """
     asked = Counter(asked.platform for asked in simulator.list_requests() if asked.endpoint == "detail")
     return any(
         asked[platform] > budget.max_in_flight for platform, budget in pipeline.split_budgets(Scope.FULL).items()

@@ -57,7 +57,9 @@ def test_a_cycle_that_no_platform_answered_fails_its_run_and_is_closed_as_failed
 
 
 async def of_details(n_fixtures: int, *there: str) -> CycleResult:
-    """A capture of `n_fixtures` that all platforms list, in which every listing but `there` (like betpawa-1) is answered with 404."""
+    """A capture of `n_fixtures` that all platforms list, in which every listing but `there` (like betpawa-1) is
+    answered with 404.
+    """
     async with open_world() as world:
         wanted = [
             Target(n, NOW + timedelta(hours=3), {platform: (f"{platform}-{n}",) for platform in Platform})

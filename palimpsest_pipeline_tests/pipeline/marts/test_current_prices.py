@@ -1,4 +1,6 @@
-"""Prices side by side and gaps as they stand, from a simulated world of three cycles: one platform blocks us, another one drops a listing."""
+"""Prices side by side and gaps as they stand, from a simulated world of three cycles: one platform blocks us,
+another one drops a listing.
+"""
 
 import json
 from collections.abc import Callable, Iterator

@@ -1,6 +1,8 @@
-"""What is derived fixture by fixture while others mark, postpone, acknowledge or fail: prices as they stand, and alerts to traders.
+"""What is derived fixture by fixture while others mark, postpone, acknowledge or fail: prices as they stand, and alerts
+to traders.
 
-Others have connections of their own. They come at the worst moment: when all is decided and the lock is not had yet, or within a batch.
+Others have connections of their own. They come at the worst moment: when all is decided and the lock is not had yet, or
+within a batch.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,5 +1,6 @@
-"""The life of fixtures by date of kickoff, from a simulated world with a script: nine cycles over two days, with what a platform drops, lists late,
-postpones and fails to answer. What the tables say is held against the script and against what was so in the world at each cycle."""
+"""The life of fixtures by date of kickoff, from a simulated world with a script: nine cycles over two days, with what a
+platform drops, lists late, postpones and fails to answer. What the tables say is held against the script and against
+what was so in the world at each cycle."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +36,9 @@ PEAK_H: Final = 48
 MINUTES: Final = (0, 30, 60, 90, 120, 150, 47 * 60 + 30, 47 * 60 + 57, 48 * 60 + 40)
 """When the cycles are, from the begin of the world. The last one comes after the peak."""
 BLOCKED, UNANSWERED, BEFORE_PAUSE, LAST_BEFORE_PEAK = 3, 4, 5, 7
-"""Cycles: Bet9ja blocks us; SportyBet answers discovery only; the one after which nobody looks for two days; the one minutes before the peak."""
+"""Cycles: Bet9ja blocks us; SportyBet answers discovery only; the one after which nobody looks for two days; the one
+minutes before the peak.
+"""
 OPEN_STATES: Final = ("offered", "suspended", "no_price")
 LASTING: Final = tuple(table for table in stored.FIXTURE_TABLES if table != "mart.gap_count")
 """Tables with rows of every fixture; hours before kickoff that are to come have none."""
@@ -336,7 +339,9 @@ def test_a_mark_that_is_set_while_its_date_is_derived_stays(world: World):
 
 
 def test_a_cycle_marks_the_dates_that_it_bears_on_and_no_others(world: World):
-    """The last full cycle saw the kickoffs of the peak pass; what had begun before the cycle before it is none of its business."""
+    """The last full cycle saw the kickoffs of the peak pass; what had begun before the cycle before it is none of
+    its business.
+    """
     with world.pipeline.connect() as conn, conn.transaction(force_rollback=True):
         stored.mark_dates(conn, world.cycles[-1], [], stored.read_kickoff_dates(conn, []))
         marked = set(stored.read_marks(conn)["kickoff_date"])

@@ -1,4 +1,6 @@
-"""How the work on kickoff dates is cut: listings into batches, dates into runs; and what a discovery says of a listing that it does not show."""
+"""How the work on kickoff dates is cut: listings into batches, dates into runs; and what a discovery says of a
+listing that it does not show.
+"""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,6 @@
-"""The setting for the home platform changed between two cycles: the next tick and the next replay derive what names the home platform anew."""
+"""The setting for the home platform changed between two cycles: the next tick and the next replay derive what names
+the home platform anew.
+"""
 
 from collections.abc import Iterator
 from datetime import date
@@ -90,7 +92,8 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
         assert derive_due_fixtures(after, instance, said.append) is None
         assert said == ["prices as they stand, and alerts to traders: derived"]
         assert due(after) == set()
-        # Prices of the old home mark alerts too when they are replaced, perhaps after the alerts were derived: then these are due once more.
+        # Prices of the old home mark alerts too when they are replaced, perhaps after the alerts were derived: then
+        # these are due once more.
         assert derive_due_fixtures(after, instance, said.append) is None
         said.clear()
         assert derive_due_fixtures(after, instance, said.append) is None

@@ -1,5 +1,6 @@
-"""Which of several listings speaks for its platform, from answers to marts: a match that was postponed and listed anew, and one whose main listing is
-suspended before kickoff while a copy of it goes on. Captured answers, with other ids, kickoffs and prices."""
+"""Which of several listings speaks for its platform, from answers to marts: a match that was postponed and listed anew,
+and one whose main listing is suspended before kickoff while a copy of it goes on. Captured answers, with other ids,
+kickoffs and prices."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -41,7 +42,10 @@ AT: Final = tuple(timedelta(minutes=minutes) for minutes in (-32 * 60, -180, -75
 """When the cycles are, from now."""
 FIRST_KICKOFF, NEW_KICKOFF = timedelta(hours=-2), timedelta(hours=5)
 KICKOFF, KICKOFF_OF_COPY = timedelta(minutes=-20), timedelta(minutes=-15)
-"""Kickoffs of the postponed match, as listed first and anew; and of the other one. Its copy claims another one, so that it shows who speaks."""
+"""Kickoffs of the postponed match, as listed first and anew; and of the other one.
+
+Its copy claims another one, so that it shows who speaks.
+"""
 
 
 @cache
@@ -52,7 +56,9 @@ def captured(samples: Path, platform: Platform) -> str:
 def betpawa(
     samples: Path, external_id: str, sr_id: int, kickoff: datetime, n: int, *, off: bool = False, by: float = 1.0
 ) -> tuple[Any, ...]:
-    """BetPawa's answer with the first `n` markets, all prices `by` so much higher, none of which can be backed when it is `off`."""
+    """BetPawa's answer with the first `n` markets, all prices `by` so much higher, none of which can be backed when
+    it is `off`.
+    """
     book = json.loads(captured(samples, Platform.BETPAWA))
     book |= {"id": external_id, "startTime": f"{kickoff:%Y-%m-%dT%H:%M:%SZ}", "markets": book["markets"][:n]}
     book["widgets"] = [{"id": str(sr_id), "type": "SPORTRADAR", "retention": "PREMATCH"}]
@@ -101,7 +107,9 @@ class World:
 
 
 def derive_all(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[Any]) -> None:
-    """Everything of these cycles in this order, coverage again where a later arrival makes it due, then what is derived from all of them."""
+    """Everything of these cycles in this order, coverage again where a later arrival makes it due, then what is
+    derived from all of them.
+    """
     for cycle in cycles:
         ingest_cycle(pipeline, cycle)
         derive_cycles(

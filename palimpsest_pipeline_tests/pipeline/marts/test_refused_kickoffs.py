@@ -1,4 +1,6 @@
-"""Kickoffs refused for several cycles, of listings beside others of the same platform for the same match: from captured answers to the marts."""
+"""Kickoffs refused for several cycles, of listings beside others of the same platform for the same match: from
+captured answers to the marts.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ from .test_current_prices import same
 from .test_primary_listing import COPY, MAIN, NEW, OLD, POSTPONED, SUSPENDED, betpawa, land, sportybet
 
 RELISTED, COPIED = POSTPONED, SUSPENDED
-"""SportRadar ids: of a match that BetPawa lists anew, as NEW, and of one that it lists twice, as MAIN and as its smaller COPY."""
+"""SportRadar ids: of a match that BetPawa lists anew, as NEW, and of one that it lists twice, as MAIN and as its
+smaller COPY.
+"""
 ABSURD: Final = (datetime(2099, 12, 31, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC))
 AT: Final = tuple(timedelta(minutes=minutes) for minutes in (-180, -75, -30, -5))
 """When the cycles are, from now. NEW claims ABSURD in all of its cycles, MAIN in the second and the third."""
@@ -60,7 +64,9 @@ def derive(pipeline: Pipeline, cycles: Sequence[int], days: Sequence[date]) -> N
 
 
 def life_rows(pipeline: Pipeline, days: Sequence[date]) -> dict[str, pl.DataFrame]:
-    """Rows of the life tables, without ids that the database chose, and without when they were derived and up to when anybody had looked."""
+    """Rows of the life tables, without ids that the database chose, and without when they were derived and up to
+    when anybody had looked.
+    """
     own = ("listing_id", "listing_ids", "line_id", "computed_at", "as_of")
     with pipeline.connect() as conn:
         found = {

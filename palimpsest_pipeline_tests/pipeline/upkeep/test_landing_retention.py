@@ -70,8 +70,8 @@ def derived(pipeline: Pipeline, manifest: Manifest, versions: str = "old") -> No
 def kept(
     postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Pipeline, dg.ExecuteInProcessResult]]:
-    """Five cycles: one that nobody needs, one whose day is not exported, one that is not derived, one that is young, one of the present hour; then
-    the night's upkeep."""
+    """Five cycles: one that nobody needs, one whose day is not exported, one that is not derived, one that is young,
+    one of the present hour; then the night's upkeep."""
     with pipelines(postgres, tmp_path_factory.mktemp("home")) as make:
         pipeline = make(clock_offset_s=(NOON - datetime.now(UTC)).total_seconds(), history_hot_days=20)
         with pipeline.connect() as conn:

@@ -22,7 +22,9 @@ ADAPTER = Bet9jaAdapter()
 
 @dataclass
 class Site:
-    """So many events per competition; `declared` overrides the tree's counts, `failing` maps a competition to its reply."""
+    """So many events per competition; `declared` overrides the tree's counts, `failing` maps a competition to its
+    reply.
+    """
 
     template: dict[str, Any]
     sizes: dict[str, int]
@@ -149,7 +151,9 @@ def test_without_a_tree_nothing_is_asked_and_the_platform_is_failed(template: di
 
 
 def in_turn(site: Site, **first: Reply) -> tuple[list[Answer], list[list[str | None]]]:
-    """The crawl when competitions (or the `tree`) answer in this way the first time they are asked; and which were asked, batch by batch."""
+    """The crawl when competitions (or the `tree`) answer in this way the first time they are asked; and which were
+    asked, batch by batch.
+    """
 
     def server(request: Request) -> Reply:
         return first.pop(

@@ -23,7 +23,9 @@ ADAPTER = BetpawaAdapter()
 
 @dataclass
 class Site:
-    """So many events per competition, listed by page; `declared` overrides the tree's counts, `failing` maps a page's offset to its reply."""
+    """So many events per competition, listed by page; `declared` overrides the tree's counts, `failing` maps a
+    page's offset to its reply.
+    """
 
     template: dict[str, Any]
     sizes: dict[str, int]

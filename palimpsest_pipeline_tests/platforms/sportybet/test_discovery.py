@@ -22,7 +22,10 @@ ADAPTER = SportybetAdapter()
 
 @dataclass
 class Site:
-    """So many events per tournament; pages hold whole tournaments. `holes` are pages that are empty the first time they are asked for."""
+    """So many events per tournament; pages hold whole tournaments.
+
+    `holes` are pages that are empty the first time they are asked for.
+    """
 
     template: dict[str, Any]
     sizes: dict[str, int]

@@ -1,4 +1,6 @@
-"""A process of its own that starts (or attaches to) a server, says so in one line of JSON, and with `--hold` stays until it is killed."""
+"""A process of its own that starts (or attaches to) a server, says so in one line of JSON, and with `--hold` stays
+until it is killed.
+"""
 
 import argparse
 import json

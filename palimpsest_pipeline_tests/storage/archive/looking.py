@@ -1,4 +1,7 @@
-"""A reader in a process of its own: looks at a day again and again, and prints every answer it gets. Ends when its standard input ends."""
+"""A reader in a process of its own: looks at a day again and again, and prints every answer it gets.
+
+Ends when its standard input ends.
+"""
 
 import sys
 import threading

@@ -140,7 +140,9 @@ def test_the_views_name_every_price(conn: psycopg.Connection, archive: Archive) 
 
 
 def test_named_prices_say_which_listing_speaks_for_its_platform(conn: psycopg.Connection, archive: Archive) -> None:
-    """Of bet9ja's two listings of one fixture one does; of a listing of which nothing but its number is known, nobody can say that it does."""
+    """Of bet9ja's two listings of one fixture one does; of a listing of which nothing but its number is known,
+    nobody can say that it does.
+    """
     conn.execute("delete from core.event_listings where listing_id = 5")
     exported(archive, conn)
     asked = duckdb.connect()

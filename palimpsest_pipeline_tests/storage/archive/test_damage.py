@@ -1,4 +1,6 @@
-"""A file that is not as it was written, and a place that cannot be used, are errors that say what and where: never an empty answer."""
+"""A file that is not as it was written, and a place that cannot be used, are errors that say what and where: never
+an empty answer.
+"""
 
 from pathlib import Path
 

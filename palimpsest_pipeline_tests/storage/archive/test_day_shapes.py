@@ -1,4 +1,6 @@
-"""Rows of history become rows of the files and the same rows again, and a number of an answer means one instant for ever."""
+"""Rows of history become rows of the files and the same rows again, and a number of an answer means one instant for
+ever.
+"""
 
 from datetime import UTC, datetime, timedelta
 

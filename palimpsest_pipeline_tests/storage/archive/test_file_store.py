@@ -1,4 +1,6 @@
-"""Where the archive's files lie: what is published outlives a power cut, also on file systems that cannot sync a folder."""
+"""Where the archive's files lie: what is published outlives a power cut, also on file systems that cannot sync a
+folder.
+"""
 
 import errno
 import os

@@ -1,4 +1,6 @@
-"""Exporting a day again replaces it: a reader sees what was there before or what is there now, never nothing, never both."""
+"""Exporting a day again replaces it: a reader sees what was there before or what is there now, never nothing, never
+both.
+"""
 
 import subprocess
 import sys
@@ -52,7 +54,8 @@ def test_a_reader_never_sees_a_day_twice_or_not_at_all(conn: psycopg.Connection,
         ("rows", str(removed.n_rows), opened[0].isoformat()),
     }
     assert sum(found.values()) > EXPORTS
-    # What DuckDB joins from two files is of one export or the next: no instant is taken for another, no row is there twice.
+    # What DuckDB joins from two files is of one export or the next: no instant is taken for another, no row is there
+    # twice.
     assert all(int(key[1]) > 0 for key in found if key[0] == "odds")
     assert len({key for key in found if key[0] == "odds"}) <= 2
     assert found["failed",] < sum(found.values()) / 4

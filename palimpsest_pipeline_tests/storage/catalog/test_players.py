@@ -1,4 +1,6 @@
-"""Players that cycles name and who they are proposed to be: what is stored rests on the cycles alone, and identity on links that agree."""
+"""Players that cycles name and who they are proposed to be: what is stored rests on the cycles alone, and identity
+on links that agree.
+"""
 
 import random
 from collections.abc import Sequence

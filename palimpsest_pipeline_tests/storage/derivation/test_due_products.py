@@ -1,4 +1,6 @@
-"""Which products are due, and why: the database's answer against one that is worked out in Python from the same facts."""
+"""Which products are due, and why: the database's answer against one that is worked out in Python from the same
+facts.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

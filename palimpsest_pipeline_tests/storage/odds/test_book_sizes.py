@@ -79,7 +79,9 @@ def test_the_answers_of_the_cycle_itself_count_though_they_come_after_the_instan
 def test_the_answers_of_a_cycle_count_as_of_it_whichever_days_have_left_postgres(
     history_conn: psycopg.Connection,
 ) -> None:
-    """Of the second cycle, whose own answer of listing 1 came after a larger one of the third, which as of the second nobody had seen."""
+    """Of the second cycle, whose own answer of listing 1 came after a larger one of the third, which as of the
+    second nobody had seen.
+    """
     as_of = at(0, 9)
     history_conn.execute("insert into core.cycles values (2, %s, 'manual', 'full', 'betpawa', %s)", [at(0, 9), as_of])
     write(history_conn, [(1, at(0, 8), 3), (2, at(0, 8), 3)])

@@ -1,4 +1,6 @@
-"""The history is a function of the answers: not of the order in which they come, nor of how often, nor of what fails on the way."""
+"""The history is a function of the answers: not of the order in which they come, nor of how often, nor of what fails
+on the way.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +62,9 @@ def books(draw: st.DrawFn) -> Book:
 
 @st.composite
 def stories(draw: st.DrawFn) -> tuple[list[Said], list[list[Said]]]:
-    """A world of answers, and batches in which they come: any order, several of a listing at once, repetitions, and drafts put right later."""
+    """A world of answers, and batches in which they come: any order, several of a listing at once, repetitions, and
+    drafts put right later.
+    """
     keys = draw(
         st.lists(st.tuples(st.sampled_from([11, 12]), st.sampled_from(INSTANTS)), unique=True, min_size=1, max_size=10)
     )

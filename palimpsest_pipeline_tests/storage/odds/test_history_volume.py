@@ -13,7 +13,9 @@ MARKETS = 100
 
 
 def world(minute: int, *, moved: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Answers of one cycle: LISTINGS listings with MARKETS markets of three prices; the first `moved` markets of each stand differently."""
+    """Answers of one cycle: LISTINGS listings with MARKETS markets of three prices; the first `moved` markets of
+    each stand differently.
+    """
     listings = pl.DataFrame({"listing_id": range(1, LISTINGS + 1)}, schema={"listing_id": pl.Int32})
     captures = listings.with_columns(
         observed_at=pl.lit(at(0, 9, minute), pl.Datetime("us", "UTC")),

@@ -1,4 +1,6 @@
-"""Analysts' SQL over the odds history: prices as of an instant, and price changes; what they say, what they read, and what they refuse."""
+"""Analysts' SQL over the odds history: prices as of an instant, and price changes; what they say, what they read,
+and what they refuse.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -70,7 +72,9 @@ def test_prices_as_of_an_instant_are_those_that_python_readers_give(
 
 
 def expected_price_changes(world: list[Said], listing_id: int) -> set[tuple[Any, ...]]:
-    """(market_key, specifier, outcome_key, observed_at, state, odds, is_active, previous_odds) each time an outcome came to stand otherwise."""
+    """(market_key, specifier, outcome_key, observed_at, state, odds, is_active, previous_odds) each time an outcome
+    came to stand otherwise.
+    """
     found: set[tuple[Any, ...]] = set()
     before: dict[Key, Any] = {}
     stands: dict[tuple[Key, int], tuple[str, int | None, bool]] = {}

@@ -1,4 +1,6 @@
-"""The same question over days in Postgres, days in the archive, and some of each: the same answer, and the one that the answers alone give."""
+"""The same question over days in Postgres, days in the archive, and some of each: the same answer, and the one that
+the answers alone give.
+"""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta

@@ -268,7 +268,9 @@ def test_what_is_written_between_two_looks_keeps_the_day(database: Database, arc
 
 
 def test_a_writer_that_comes_while_a_day_is_dropped_is_told_so(database: Database, archive: Archive) -> None:
-    """It waits, finds the day gone, and nothing of it is lost: the day is in the archive, and the answer in the landing."""
+    """It waits, finds the day gone, and nothing of it is lost: the day is in the archive, and the answer in the
+    landing.
+    """
     errors: list[Exception] = []
 
     def write() -> None:

@@ -1,4 +1,6 @@
-"""A year of days, exported and dropped, with a crash of the server in the middle: nothing orphaned, nothing lost, every question answered."""
+"""A year of days, exported and dropped, with a crash of the server in the middle: nothing orphaned, nothing lost,
+every question answered.
+"""
 
 import os
 import shutil

@@ -1,4 +1,7 @@
-"""What there is, read from a migrated database: names, keys, columns, types and comments. No wording of its own but units."""
+"""What there is, read from a migrated database: names, keys, columns, types and comments.
+
+No wording of its own but units.
+"""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -67,8 +70,8 @@ class Column:
     is_nullable: bool
     """May be null; of views always False, since Postgres does not know."""
     meaning: str
-    """Its comment. Of a function's column what the function's own comment says of it, else what the column of its name says that the function
-    reads, of a view if there is one. '' when nothing does."""
+    """Its comment. Of a function's column what the function's own comment says of it, else what the column of its name
+    says that the function reads, of a view if there is one. '' when nothing does."""
 
     @property
     def unit(self) -> str:
