@@ -61,7 +61,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 class Shell:
     """A terminal in which somebody pastes the blocks of one page, one after the other."""
 
-    folder: Path
     read_output: Callable[[], str]
     """Returns what was printed since it was called last."""
     variables: dict[str, str] = field(default_factory=dict)
@@ -75,7 +74,7 @@ class Shell:
         return "".join(self._run_line(line) for line in block.text.replace("\\\n", " ").splitlines() if line.strip())
 
     def _run_line(self, line: str) -> str:
-        if OPERATORS & set("".join(token for token in shlex.shlex(line, posix=True, punctuation_chars=True) if set(token) <= OPERATORS)):
+        if any(token and set(token) <= OPERATORS for token in shlex.shlex(line, posix=True, punctuation_chars=True)):
             return self._run_process(["bash", "-euo", "pipefail", "-c", line])
         words = self._run_process(["bash", "-c", f"printf '%s\\n' {line}"]).splitlines()
         if words[0] == "export":
@@ -123,9 +122,13 @@ def shell(world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     monkeypatch.setenv("PATH", f"{uv.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("PALIMPSEST_HOME_DIR", HOME)
     monkeypatch.setenv("PALIMPSEST_EMBEDDED_DURABLE", "false")
-    opened = Shell(world.folder, lambda: capfd.readouterr().out)
-    opened.run(Block(TUTORIAL, 0, "sh", "uv run palimpsest db upgrade", None))
-    return opened
+    with pytest.raises(SystemExit) as ended:
+        cli.app(["db", "url"])
+    if ended.value.code:  # the page before has stopped it
+        with pytest.raises(SystemExit):
+            cli.app(["db", "upgrade"])
+    capfd.readouterr()
+    return Shell(lambda: capfd.readouterr().out)
 
 
 @pytest.mark.parametrize("page", PAGES_TO_RUN, ids=name_page)
