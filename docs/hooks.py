@@ -17,7 +17,7 @@ from unittest.mock import patch
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from palimpsest_pipeline.settings import PREFIX, PlatformSettings, Settings
+from palimpsest_pipeline.settings import ENV_PREFIX, PlatformSettings, Settings
 
 ROOT = Path(__file__).parents[1]
 MARKER = re.compile(r"<!-- generated: (\w+) -->")
@@ -30,7 +30,7 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 
 def render_commands() -> str:
     """Return one section per command, as Typer writes them, without the title."""
-    words = [sys.executable, "-m", "typer", "palimpsest_pipeline.cli", "utils", "docs", "--name", "palimpsest"]
+    words = [sys.executable, "-m", "typer", "palimpsest_pipeline.cli.__main__", "utils", "docs", "--name", "palimpsest"]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.partition("\n")[2]
 
 
@@ -53,7 +53,11 @@ def render_dictionary() -> str:
 
 def render_vocabulary() -> str:
     """Return the description of the vocabulary's files that lies beside them, without its title."""
-    return (ROOT / "palimpsest_pipeline" / "markets" / "vocabulary" / "README.md").read_text(encoding="utf-8").partition("\n")[2]
+    return (
+        (ROOT / "palimpsest_pipeline" / "markets" / "vocabulary" / "README.md")
+        .read_text(encoding="utf-8")
+        .partition("\n")[2]
+    )
 
 
 def render_queries() -> str:
@@ -61,7 +65,9 @@ def render_queries() -> str:
     sections = []
     for file in sorted((ROOT / "sql" / "queries").glob("*.sql")):
         question, _, query = file.read_text(encoding="utf-8").partition("\n")
-        sections.append(f"## {file.stem.replace('_', ' ').capitalize()}\n\n{question.removeprefix('-- ')}\n\n```sql\n{query.strip()}\n```")
+        sections.append(
+            f"## {file.stem.replace('_', ' ').capitalize()}\n\n{question.removeprefix('-- ')}\n\n```sql\n{query.strip()}\n```"
+        )
     return "\n\n".join(sections)
 
 
@@ -75,11 +81,13 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def _common_rows() -> Iterator[tuple[str, str, str]]:
-    with patch.dict(os.environ, {name: "" for name in os.environ if name.startswith(PREFIX)}):  # an empty variable is no value
+    with patch.dict(
+        os.environ, {name: "" for name in os.environ if name.startswith(ENV_PREFIX)}
+    ):  # an empty variable is no value
         defaults = Settings(_env_file=None)
     for name, field in Settings.model_fields.items():
         if not _is_platform(field):
-            yield f"`{PREFIX}{name.upper()}`", _cell(_default(getattr(defaults, name))), _cell(field.description)
+            yield f"`{ENV_PREFIX}{name.upper()}`", _cell(_default(getattr(defaults, name))), _cell(field.description)
 
 
 def _platform_rows(platforms: dict[str, Any]) -> Iterator[tuple[str, ...]]:
@@ -88,7 +96,7 @@ def _platform_rows(platforms: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         fields = [model.model_fields.get(name) for model in platforms.values()]
         defaults = ("—" if field is None else _cell(_default(field.default)) for field in fields)
         described = PlatformSettings.model_fields.get(name) or next(field for field in fields if field is not None)
-        yield f"`{PREFIX}PLATFORM__{name.upper()}`", *defaults, _cell(described.description)
+        yield f"`{ENV_PREFIX}PLATFORM__{name.upper()}`", *defaults, _cell(described.description)
 
 
 def _is_platform(field: FieldInfo) -> bool:

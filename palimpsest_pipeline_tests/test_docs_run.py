@@ -18,7 +18,7 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from palimpsest_pipeline import cli
+from palimpsest_pipeline.cli import __main__ as cli
 from palimpsest_pipeline_tests.fixtures.commands import PALIMPSEST, environment, ours
 from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, PAGES, Block, find_blocks, name_page
 
@@ -28,7 +28,9 @@ HOME: Final = ".palimpsest/demo"
 TUTORIAL: Final = CHECKOUT / "docs" / "tutorial" / "first-answer.md"
 RUNNABLE: Final = ("sh", "sql", "python")
 BLOCKS: Final = {page: list(find_blocks(page)) for page in PAGES}
-PAGES_TO_RUN: Final = [page for page, blocks in BLOCKS.items() if any(b.language in RUNNABLE and b.not_run is None for b in blocks)]
+PAGES_TO_RUN: Final = [
+    page for page, blocks in BLOCKS.items() if any(b.language in RUNNABLE and b.not_run is None for b in blocks)
+]
 DEMO: Final = next(block for block in BLOCKS[TUTORIAL] if block.language == "sh" and "palimpsest demo" in block.text)
 OPERATORS: Final = frozenset("|<>;&")
 ASSIGNMENT: Final = re.compile(r"[A-Z_][A-Z0-9_]*=")
@@ -54,7 +56,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     yield World(folder, done.stdout)
     for home in (HOME, "backup/home", "restored"):
         if ours(folder):
-            subprocess.run([*PALIMPSEST, "down"], cwd=folder, env={**env, "PALIMPSEST_HOME_DIR": home}, capture_output=True, timeout=60, check=False)
+            subprocess.run(
+                [*PALIMPSEST, "down"],
+                cwd=folder,
+                env={**env, "PALIMPSEST_HOME_DIR": home},
+                capture_output=True,
+                timeout=60,
+                check=False,
+            )
 
 
 @dataclass
@@ -136,7 +145,9 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, world: World, 
     printed = None
     for block in BLOCKS[page]:
         if block.language == "text" and printed is not None:
-            assert squeeze(block.text.splitlines()[0]) in squeeze(printed), f"{block.place}: this is not what the command before it prints"
+            assert squeeze(block.text.splitlines()[0]) in squeeze(printed), (
+                f"{block.place}: this is not what the command before it prints"
+            )
         elif block.language in RUNNABLE and block.not_run is None:
             try:
                 printed = world.printed if block == DEMO else shell.run(block)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from palimpsest_pipeline.cli import app
-from palimpsest_pipeline.domain.words import FailureClass, RunStatus
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
 from palimpsest_pipeline.settings import Bet9jaSettings, BetpawaSettings, PlatformSettings, Settings, SportybetSettings
-from palimpsest_pipeline.storage.revisions import view_files, view_name
-from palimpsest_pipeline.wire.rules import RULES
+from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
 from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, PAGES, find_blocks, name_page
 
 DOCS = CHECKOUT / "docs"
@@ -30,7 +30,11 @@ GUIDES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELO
 
 def find_row(page: Path, name: str) -> list[str]:
     """Return the only row of the page's tables in which `name` stands for itself in one of the first two cells."""
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXTS[page].splitlines() if line.startswith("| ")]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in TEXTS[page].splitlines()
+        if line.startswith("| ")
+    ]
     (match,) = [cells for cells in rows if name in cells[:2]]
     return match
 
@@ -61,7 +65,7 @@ def test_every_setting_that_is_named_exists():
         f"PALIMPSEST_{platform}" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")
     }
     assert len(named) > 5
-    assert named <= set(Settings(_env_file=None).masked())
+    assert named <= set(Settings(_env_file=None).to_masked_dict())
 
 
 def test_every_setting_of_a_platform_is_listed_and_no_other():
@@ -72,12 +76,15 @@ def test_every_setting_of_a_platform_is_listed_and_no_other():
 def test_the_limits_that_are_listed_are_the_defaults():
     platforms = (BetpawaSettings(), SportybetSettings(), Bet9jaSettings())
     assert find_row(LIMITS, "`…__MAX_IN_FLIGHT`")[2] == ", ".join(str(p.max_in_flight) for p in platforms)
-    assert find_row(LIMITS, "`…__MIN_GAP_S`, `…__JITTER_S`")[2] == ", ".join(f"{p.min_gap_s:g} + {p.jitter_s:g}" for p in platforms) + " s"
+    assert (
+        find_row(LIMITS, "`…__MIN_GAP_S`, `…__JITTER_S`")[2]
+        == ", ".join(f"{p.min_gap_s:g} + {p.jitter_s:g}" for p in platforms) + " s"
+    )
 
 
 @pytest.mark.parametrize("failure", FailureClass)
 def test_the_table_of_failures_is_the_one_in_force(failure: FailureClass):
-    assert find_row(STATUSES, f"`{failure}`")[2] == ("yes" if RULES[failure].tried_again else "no")
+    assert find_row(STATUSES, f"`{failure}`")[2] == ("yes" if FAILURE_RULES[failure].is_retryable else "no")
 
 
 @pytest.mark.parametrize("status", RunStatus)
@@ -87,9 +94,15 @@ def test_every_status_is_explained(status: RunStatus):
 
 def test_every_command_that_is_named_exists():
     known = list_commands()
-    named = [tuple(words.split()) for words in re.findall(r"`(?:uv run )?palimpsest ((?:[a-z]+[a-z-]*\b ?){1,2})", ALL_TEXT)]
+    named = [
+        tuple(words.split()) for words in re.findall(r"`(?:uv run )?palimpsest ((?:[a-z]+[a-z-]*\b ?){1,2})", ALL_TEXT)
+    ]
     groups = {words[0] for words in known if len(words) > 1}
-    unknown = [words for words in named if words[:1] not in known or (len(words) > 1 and words[0] in groups and words not in known)]
+    unknown = [
+        words
+        for words in named
+        if words[:1] not in known or (len(words) > 1 and words[0] in groups and words not in known)
+    ]
     assert len(named) > 20
     assert set(unknown) == {("odds-alerts",)} - {words[:1] for words in known}
 
@@ -104,7 +117,7 @@ def test_every_table_and_view_that_is_named_exists():
 
 def test_every_view_stands_beside_a_question():
     text = TEXTS[DOCS / "reference" / "views.md"]
-    assert [name for name in map(view_name, view_files()) if not re.search(rf"`{name}[`(]", text)] == []
+    assert [name for name in map(parse_view_name, list_view_files()) if not re.search(rf"`{name}[`(]", text)] == []
 
 
 @pytest.mark.parametrize("kind", ["assets", "jobs", "schedules", "sensors"])
