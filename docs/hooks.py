@@ -53,11 +53,8 @@ def render_dictionary() -> str:
 
 def render_vocabulary() -> str:
     """Return the description of the vocabulary's files that lies beside them, without its title."""
-    return (
-        (ROOT / "palimpsest_pipeline" / "markets" / "vocabulary" / "README.md")
-        .read_text(encoding="utf-8")
-        .partition("\n")[2]
-    )
+    file = ROOT / "palimpsest_pipeline" / "markets" / "vocabulary" / "README.md"
+    return file.read_text(encoding="utf-8").partition("\n")[2]
 
 
 def render_queries() -> str:
@@ -65,9 +62,8 @@ def render_queries() -> str:
     sections = []
     for file in sorted((ROOT / "sql" / "queries").glob("*.sql")):
         question, _, query = file.read_text(encoding="utf-8").partition("\n")
-        sections.append(
-            f"## {file.stem.replace('_', ' ').capitalize()}\n\n{question.removeprefix('-- ')}\n\n```sql\n{query.strip()}\n```"
-        )
+        title = file.stem.replace("_", " ").capitalize()
+        sections.append(f"## {title}\n\n{question.removeprefix('-- ')}\n\n```sql\n{query.strip()}\n```")
     return "\n\n".join(sections)
 
 
@@ -81,9 +77,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def _common_rows() -> Iterator[tuple[str, str, str]]:
-    with patch.dict(
-        os.environ, {name: "" for name in os.environ if name.startswith(ENV_PREFIX)}
-    ):  # an empty variable is no value
+    # An empty variable is no value: the settings of the machine that builds the site are not the defaults.
+    with patch.dict(os.environ, {name: "" for name in os.environ if name.startswith(ENV_PREFIX)}):
         defaults = Settings(_env_file=None)
     for name, field in Settings.model_fields.items():
         if not _is_platform(field):
