@@ -228,7 +228,7 @@ async def test_a_request_that_the_client_stumbles_over_costs_that_request() -> N
     assert good.outcome.status is RunStatus.COMPLETED
 
 
-@pytest.mark.parametrize("where", ["append", "answered", "settled"])
+@pytest.mark.parametrize("where", ["append", "on_answer", "on_outcomes"])
 async def test_what_sink_or_watch_raises_ends_the_engine_and_reaches_everyone_who_waits(where: str) -> None:
     class Interrupt(BaseException):
         """As Dagster raises one out of a signal handler: no Exception."""
