@@ -3,7 +3,7 @@ everywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import sqlalchemy as sa
@@ -34,13 +34,13 @@ def build_column_schema(table: str) -> dg.TableSchema:
 
 def build_table_metadata(
     table: str, other_tables: Sequence[str] = (), changed_columns: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the definition metadata of an asset that writes the rows of `table`, and of the tables `also`.
 
     `columns`: tables whose rows another asset writes, and which of their columns this one changes. The metadata names
     the analysts' views that read the tables.
     """
-    found: dict[str, object] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
+    found: dict[str, Any] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
     changed = [f"{name} ({', '.join(names)})" for name, names in (changed_columns or {}).items()]
     if other_tables or changed:
         found[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text: Dagster's UI shows it as it is
@@ -62,14 +62,14 @@ def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
     return written
 
 
-def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:
+def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, Any]:
     """Materialization metadata: row count and key figures as plain numbers, which plot by partition, and plots of
     our own. None is left out.
     """
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 
-def stringify_values(numbers: Mapping[str, object]) -> dict[str, object]:
+def stringify_values(numbers: Mapping[str, object]) -> dict[str, Any]:
     """Numbers and text as they are; anything else as text."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}
 

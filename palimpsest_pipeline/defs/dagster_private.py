@@ -6,6 +6,9 @@ says why the names are needed, and which change in Dagster would make them unnec
 
 from typing import Final
 
+# Asks for the evaluations of one partition: see AssetCheckExecutionRecord below.
+from dagster._core.event_api import PartitionKeyFilter
+
 # Runs that a command executes name our repository, without which the UI does not show them on the pages of jobs.
 # Ends with https://github.com/dagster-io/dagster/issues/17707 (runs from the command line are missing there).
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
@@ -22,7 +25,6 @@ from dagster._core.storage.asset_check_execution_record import (
     COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
     AssetCheckExecutionRecord,
 )
-from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 # Old logs are deleted and the state of partitions is kept. Dagster deletes a run with its materializations only.
 # Ends with https://github.com/dagster-io/dagster/issues/33785 (pruning of event logs), if the pruning keeps the state

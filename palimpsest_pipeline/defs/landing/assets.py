@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import psycopg
@@ -159,7 +159,7 @@ FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(h
 The checks of the job `health` follow the settings.
 """
 
-LANDING_ASSET_OPTIONS = {
+LANDING_ASSET_OPTIONS: Final[dict[str, Any]] = {
     "freshness_policy": FRESHNESS_POLICY,
     "partitions_def": day_partitions,
     "group_name": "landing",

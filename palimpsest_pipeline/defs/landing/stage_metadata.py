@@ -4,6 +4,7 @@ they plot by partition.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dagster import MarkdownMetadataValue
 
@@ -24,7 +25,7 @@ from ..plots import draw_plots
 
 def build_stage_metadata(
     n_rows: int, result: CycleResult, rows: Mapping[Platform, ProgressRow], budgets: Mapping[Platform, HostBudget]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Metadata of one stage, which got `n_rows` listings: `rows` are the board's of this stage, `result` what the cycle
     has come to with it.
 
@@ -42,7 +43,7 @@ def build_stage_metadata(
     return build_metadata(n_rows, **_build_numbers([result], rows, duration_s, least_s))
 
 
-def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, object]:
+def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, Any]:
     """Metadata of a slot of the kickoff cadence, of all its cycles together under the same names; `rows` are the
     board's of the run.
 

@@ -169,8 +169,8 @@ def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetC
 
 
 def _describe_dates(found: pl.DataFrame) -> str:
-    dates = found["kickoff_date"].unique()
-    return f"{', '.join(found['named'].unique().sort())} on {len(dates)} dates from {dates.min()} to {dates.max()}"
+    dates = found["kickoff_date"].unique().to_list()
+    return f"{', '.join(found['named'].unique().sort())} on {len(dates)} dates from {min(dates)} to {max(dates)}"
 
 
 @dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))

@@ -190,7 +190,7 @@ def process_alerts(
                 channel, PendingNotices(openings=(away,)), pipeline, log
             ):
                 away = mark_notified(away, channel.name, [c.name for c in receivers], now, is_closing=False)
-        return f"our database cannot be reached: {away.message}", replace(before, away=away).to_json()
+        return f"our database cannot be reached: {away.message}", replace(before, outage=away).to_json()
     sentence = f"told {n_told} beginnings and ends" if n_told else "nothing new"
     return sentence + (f"; {n_left} could not be told and wait" if n_left else ""), Cursor(until).to_json()
 
