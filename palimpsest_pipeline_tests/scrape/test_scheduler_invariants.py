@@ -240,7 +240,7 @@ def test_a_job_starts_as_soon_as_its_slots_and_turns_are_free_and_the_best_rank_
 ) -> None:
     allowed = {host: replace(budget, jitter_s=0.0, max_per_s=None) for host, budget in allowed.items()}
     jobs = small(jobs, allowed)
-    trace = play(Observed(allowed, patience=10_000, rng=Random(seed)), jobs, Weather(seed, 0.0))
+    trace = play(Observed(allowed, max_passes=10_000, rng=Random(seed)), jobs, Weather(seed, 0.0))
     assert {attempt.job for attempt in trace.attempts} == {it.key for _, it in jobs}
 
 
