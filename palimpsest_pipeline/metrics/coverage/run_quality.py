@@ -166,7 +166,7 @@ def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str],
 def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
     """Return the counts of usable answers and of asked and settled listings, and the times, per platform and stage.
 
-    The storage stage has the counts of the capture stage, without bytes and times.
+    The storage stage has the counts of the capture stage, without bytes, ignored Age headers and times.
     """
     counted = staged.group_by(_STAGE_KEY).agg(
         pl.col("usable").sum().alias("n_usable"),
