@@ -31,14 +31,14 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
         .with_columns(to_come=pl.col("kickoff_at") > pl.lit(as_of, INSTANT))
         .sort("sr_id", "platform", "listing_id")
     )
-    for key, what in (
+    for key, problem in (
         (("sr_id", "platform"), "listings that speak for one platform on one fixture"),
         (("listing_id",), "rows of one listing"),
     ):
         duplicates = rows.filter(rows.select(key).is_duplicated())
         if duplicates.height:
             raise ValueError(
-                f"{duplicates.height} {what}, "
+                f"{duplicates.height} {problem}, "
                 f"first {duplicates.select('sr_id', 'platform', 'listing_id').row(0, named=True)}: give one"
             )
     if rows["kickoff_at"].has_nulls():

@@ -51,7 +51,8 @@ def compute_lead_times(
     such answer and when the instant is after `as_of`.
 
     A listing has ended as dropped when the last conclusive look before kickoff is a complete discovery that lacks it.
-    Otherwise it ends at its kickoff: by kickoff when the last look showed it, else for an unknown reason.
+    Otherwise it ends at its kickoff: by kickoff when the last look showed it, else for an unknown reason. Until then
+    ended_by is null.
 
     Raises ValueError like `add_kickoff`.
     """
