@@ -1,4 +1,4 @@
-// Fixtures that competitors alone list: since when, how long before kickoff, with how many markets.
+// The list of fixtures that only competitors list, with the time of their first listing.
 
 function Missing(data, showPrices) {
   const { fixtures: f, platforms, classes, leads } = data;
