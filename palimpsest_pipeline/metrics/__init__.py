@@ -1,4 +1,4 @@
-"""The derived tables as pure computation: coverage, match rates, run quality, prices, lifecycle and odds alerts.
+"""The computation of the derived tables: coverage, prices, lifecycle and odds alerts.
 
 Every function takes and returns Polars frames. The listings are those that `matching` has identified, the prices are
 canonical. Nothing here does I/O.

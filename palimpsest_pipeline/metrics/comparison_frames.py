@@ -24,12 +24,12 @@ MARKETS_SCHEMA: Final[FrameSchema] = {
     "odds_milli": pl.List(pl.Int32),
     "state_since": INSTANT,
 }
-"""One row per market that any answer of the listing has shown; one row per outcome for markets of open outcomes.
+"""One row per market that any answer of the listing has shown.
 
-`outcome` is '' except in rows of one outcome. `state` is a value of MarketState; a market that the last answer lacks is
-withdrawn. `state_since` is the first answer of the current state, whatever the prices were since. Bit i-1 of
-`off_mask` is set when outcome i cannot be backed; null means 0. `odds_milli` holds decimal odds x 1000 by the ordinal of
-the outcome.
+A market of open outcomes has one row per outcome. `outcome` is '' except in rows of one outcome. `state` is a value of
+MarketState; a market that the last answer lacks is withdrawn. `state_since` is the first answer of the current state,
+whatever the prices were since. Bit i-1 of `off_mask` is set when outcome i cannot be backed; null means 0. `odds_milli`
+holds decimal odds x 1000 by the ordinal of the outcome.
 """
 
 
@@ -37,9 +37,10 @@ LISTING_KEY: Final = ("sr_id", "platform")
 
 
 def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the distinct `listings` (COMPARED_LISTINGS) with `as_of`, the fixture's last look on any platform.
+    """Return the distinct `listings` with `as_of`, the fixture's last look on any platform.
 
-    A look is an answer, or a discovery that lacks the listing. Fixtures without either are left out.
+    `listings` has the columns `COMPARED_LISTINGS`. A look is an answer, or a discovery that lacks the listing. Fixtures
+    without either are left out.
 
     Raises ValueError when a fixture has two listings of one platform.
     """
@@ -47,7 +48,8 @@ def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
     twice = rows.filter(rows.select(LISTING_KEY).is_duplicated())
     if twice.height:
         raise ValueError(
-            f"{twice.height} listings that speak for one platform on one fixture, first {twice.row(0, named=True)}: give one"
+            f"{twice.height} listings that speak for one platform on one fixture, "
+            f"first {twice.row(0, named=True)}: give one"
         )
     seen = pl.max_horizontal("answered_at", "dropped_at")
     return rows.with_columns(as_of=seen.max().over("sr_id")).filter(pl.col("as_of").is_not_null())

@@ -38,10 +38,11 @@ CHANGES_SCHEMA: Final[FrameSchema] = {
     "odds_milli": pl.List(pl.Int32),
     "keyframe": pl.Boolean,
 }
-"""Rows of the odds history: the markets of an answer that differ from the previous answer of the same UTC day.
+"""Rows of the odds history: the markets of an answer that differ from the previous answer.
 
-A keyframe holds all markets of its answer; a market that it lacks is not in that answer. `outcome` is '' for a whole
-market. Bit i-1 of `off_mask` is set when outcome i cannot be backed; null means 0.
+Only the previous answer of the same UTC day counts. A keyframe holds all markets of its answer; a market that it lacks
+is not in that answer. `outcome` is '' for a whole market. Bit i-1 of `off_mask` is set when outcome i cannot be backed;
+null means 0.
 """
 
 KICKOFFS_SCHEMA: Final[FrameSchema] = {

@@ -93,7 +93,10 @@ def _list_other_countries(
 
 
 def _build_counts(rows: pl.DataFrame, tournaments: pl.DataFrame, offers: Sequence[PlatformOffer]) -> dict[str, Any]:
-    """Return the counts of one universe; `on` has a list per platform, home first, `gap` one per competitor."""
+    """Return the counts of one universe.
+
+    `on` has one list per platform, home first; `gap` has one per competitor.
+    """
     home, *competitors = offers
 
     def select_platform(platform: str) -> pl.DataFrame:

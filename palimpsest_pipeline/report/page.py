@@ -43,8 +43,8 @@ def render_page(
 ) -> str:
     """Return the whole page as HTML.
 
-    `market_names` has the columns `storage.marts.page_prices.MARKET_NAMES_SCHEMA` and holds the markets that `histories`
-    and `trends` may contain, most important first.
+    `market_names` has the columns `storage.marts.page_prices.MARKET_NAMES_SCHEMA` and holds the markets that
+    `histories` and `trends` may contain, most important first.
     """
     offers = list_offers(coverage)
     script = (

@@ -1,8 +1,8 @@
-"""Price movements as lines for the page: the instants at which a line changes, and its new values. Frames in, frames out.
+"""Price movements as lines for the page: the instants of changes, and the new values.
 
-A value is a price x 1000. It is positive while the price could be backed, negative while it was the last price and could
-not be backed, and `MISSING_PRICE` where no look was made or there was no price yet. The lines of a market's outcomes
-share their instants.
+Frames in, frames out. A value is a price x 1000. It is positive while the price could be backed, negative while it was
+the last price and could not be backed, and `MISSING_PRICE` where no look was made or there was no price yet. The lines
+of a market's outcomes share their instants.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,10 @@ def filter_priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFram
 
 
 def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.DataFrame:
-    """Return the lines that most platforms price, `max_lines` per fixture: sr_id, specifier, rank (from 1).
+    """Return the `max_lines` lines of each fixture that most platforms price.
 
-    Of lines that equally many platforms price, the one with the most even prices comes first.
+    The columns are sr_id, specifier and rank (from 1). Of lines that equally many platforms price, the one with the
+    most even prices comes first.
     """
     typical = pl.col("odds_milli").median().over("sr_id", "specifier", "outcome_key")
     return (
@@ -190,8 +191,8 @@ class PriceHistories:
     def _group_offers(self, turns: pl.DataFrame) -> dict[int, list[list[Any]]]:
         """Return each fixture's offers: [specifier, position of the platform, seconds, values].
 
-        The seconds count from the previous instant, the first ones from 1970. The values are one list per outcome. Lines
-        of rank 1 come first.
+        The seconds count from the previous instant, the first ones from 1970. The values are one list per outcome.
+        Lines of rank 1 come first.
         """
         position_by_platform = number_words(self.platforms)
         rows = (

@@ -1,6 +1,7 @@
-"""Frames in a form that spreadsheets accept: one value per cell, instants without a time zone, no formulas.
+"""Frames in a form that spreadsheets accept.
 
-Belongs here: the form, and a frame that is written in it. Does not belong here: the choice of rows and of the file.
+There is one value per cell; instants have no time zone, and text is never a formula. Belongs here: the form, and a
+frame that is written in it. Does not belong here: the choice of rows and of the file.
 """
 
 from typing import Any, Final

@@ -166,10 +166,10 @@ def _build_cards(union: dict[str, Any], offers: list[PlatformOffer]) -> tuple[Ca
 def _build_platform_rates(
     row: dict[str, Any], evidence: str, platform: PlatformOffer, home: PlatformOffer
 ) -> PlatformRates:
-    """Return the counts and rates of one platform; `evidence` is the evidence that the row's rates rest on.
+    """Return the counts and rates of one platform.
 
-    With partial evidence there may be unseen matches: a rate is then the least possible one if its whole is known, and
-    unknown otherwise.
+    `evidence` is the evidence that the row's rates rest on. With partial evidence there may be unseen matches: a rate
+    is then the least possible one if its whole is known, and unknown otherwise.
     """
     is_partial = platform.seen is OfferStatus.PARTIAL
     is_unknown = is_partial and row["n_listings"] == 0

@@ -1,4 +1,7 @@
-"""Figures over time as columns for the page's charts. An unknown value is null, which draws a hole in the line."""
+"""Figures over time as columns for the page's charts.
+
+An unknown value is null, which draws a hole in the line.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,1 +1,1 @@
-"""Alerts to traders about price moves, disappearances and outliers before kickoff. Frames in, frames out."""
+"""Alerts to traders: price moves, disappearances and outliers before kickoff. Frames in, frames out."""

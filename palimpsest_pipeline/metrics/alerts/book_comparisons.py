@@ -1,4 +1,4 @@
-"""Home's prices against competitors' prices at the same time: opposite moves, and prices far from all others.
+"""Home's prices against competitors' at the same time: opposite moves, and outlying prices.
 
 Two books are compared at looks at which the last answers of both are near each other in time. While they are not, the
 last comparison still holds. When one of the books has dropped the match, nothing is left to compare. Markets of open
@@ -92,7 +92,7 @@ def find_disagreements(
 def find_outliers(
     timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_skew: timedelta, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Return the distances of home's prices from the median of the competitors' prices, per outcome and look.
+    """Return the distances of home's prices from the competitors' median, per outcome and look.
 
     Only markets in which some outcome may be `min_shift` away are returned, at looks from `watch_from` of
     `anchored_listings` on at which the distance may differ from the look before. The columns are unit, part (the
@@ -182,7 +182,7 @@ def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame
 
 
 def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timedelta) -> pl.DataFrame:
-    """Return every pair of listings at every look at any listing that is compared with the same home listing.
+    """Return every pair of listings at every look at any listing compared with the same home listing.
 
     The columns are listing_id, other_listing_id, at, gone and other_gone (the last look at that listing found it
     dropped), and comparable (neither is gone, and their last answers are at most `max_skew` apart).
@@ -211,7 +211,7 @@ def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timed
 
 
 def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return the looks that decide whether home is far from its competitors, sorted by listing and instant.
+    """Return the looks that decide whether home is an outlier, sorted by listing and instant.
 
     A look decides when at least `MIN_COMPETITORS` competitors are comparable, or when no competitor is in doubt. The
     columns are listing_id, at, gone (home dropped the match) and who (the comparable listings, joined by commas).
@@ -231,9 +231,10 @@ def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
 def _select_far_parts(
     home_prices: pl.DataFrame, competitor_prices: pl.DataFrame, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Return unit and part of all outcomes of home's markets in which one may be `min_shift` from the median.
+    """Return unit and part of the outcomes of home's markets that may hold an outlier.
 
-    The filter is rough: it compares the extreme prices of all times.
+    An outlier is at least `min_shift` from the median. The filter is rough: it compares the extreme prices of all
+    times.
     """
     ends = {"low": pl.col("odds_milli").min(), "high": pl.col("odds_milli").max()}
     ranges = (

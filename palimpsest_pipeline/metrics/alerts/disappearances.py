@@ -1,4 +1,4 @@
-"""Markets that disappear and return, and listings that are dropped, before kickoff. Frames in, frames out.
+"""Markets that disappear and return, and dropped listings, before kickoff. Frames in, frames out.
 
 Only a successful look shows that something is gone: an answer that lacks the market, or a complete discovery that lacks
 the listing. A failed look shows nothing.

@@ -1,8 +1,8 @@
 """Episodes with hysteresis: they begin above a threshold and end well below it. Frames in, frames out.
 
 A unit has parts. Each part has a size that holds from its instant until the part's next instant. An episode of the unit
-begins when the size of a part reaches `min_size`, and ends when no part reaches `calm_share` x `min_size` any more. So a
-size that swings round the threshold makes one episode.
+begins when the size of a part reaches `min_size`, and ends when no part reaches `calm_share` x `min_size` any more. So
+a size that swings round the threshold makes one episode.
 """
 
 from typing import Final

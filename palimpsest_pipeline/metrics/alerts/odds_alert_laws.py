@@ -50,8 +50,8 @@ def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
 def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, float]) -> pl.DataFrame:
     """Return price alerts whose peak does not fit their severity, their odds or the lowest level.
 
-    The peak lies within the bounds of the severity and follows from the baseline and current odds. The opening change of
-    the odds is above the lowest level, because odds change by more than their implied probability.
+    The peak lies within the bounds of the severity and follows from the baseline and current odds. The opening change
+    of the odds is above the lowest level, because odds change by more than their implied probability.
     """
     level_share = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(0.5).otherwise(1.0)
     # 1 / now - 1 / then is (1 - now / then) / now.
@@ -86,7 +86,7 @@ def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, fl
 
 
 def begun_fixtures_are_closed(open_alerts: pl.DataFrame) -> pl.DataFrame:
-    """Return `open_alerts`, the open alerts of fixtures that have begun, as violations: there must be none."""
+    """Return all `open_alerts` as violations: a fixture that has begun must have no open alert."""
     return build_violations(
         "begun fixtures are closed", open_alerts, _describe_alert(), pl.lit("is open, and the fixture has begun")
     )

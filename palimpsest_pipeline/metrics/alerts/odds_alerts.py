@@ -52,7 +52,10 @@ ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
     "as_of": INSTANT,
 }
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")
-"""The subject of an episode. Together with `opened_at` it makes the id. Episodes with one key never overlap."""
+"""The subject of an episode. Episodes with one key never overlap.
+
+Together with `opened_at` it makes the alert's id.
+"""
 ODDS_COLUMN_BY_MILLI: Final = {
     "odds_milli": "current_odds",
     "baseline_milli": "baseline_odds",
@@ -110,8 +113,8 @@ def find_odds_alerts(
 
     The frames have the shapes of `lifecycle_frames` and hold all listings of a fixture. Kickoffs up to `as_of` have
     happened; they close the episodes that are still open. Data from before the UTC day on which
-    `OddsAlertRules.lookback` begins does not count, so a caller may leave it out. `suspects` are fixtures whose listings
-    may not offer the same bets: their prices are not compared between platforms.
+    `OddsAlertRules.lookback` begins does not count, so a caller may leave it out. `suspects` are fixtures whose
+    listings may not offer the same bets: their prices are not compared between platforms.
 
     Raises ValueError like `build_price_timeline` and `add_kickoff`, and when `outcomes` lacks an outcome of an alert.
     """
@@ -215,7 +218,7 @@ def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlertRules) -> pl.DataFrame:
-    """Return the episodes of `sizes` with the figures of their peak, their opening change and their severity.
+    """Return the episodes of `sizes` with their peak, opening change and severity.
 
     `part` is the part at the peak.
     """

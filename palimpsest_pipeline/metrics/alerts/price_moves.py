@@ -22,18 +22,19 @@ from .episodes import SIZE_DECIMALS
 from .prices_over_time import PriceTimeline, find_price_at
 
 ROUNDING_TOLERANCE: Final = 1e-6
-"""The tolerance of the rough filters: rounding must not drop a change that is exactly at the threshold."""
+"""The tolerance of the rough filters: rounding must not drop a change exactly at the threshold."""
 
 
 def compute_moves(
     timeline: PriceTimeline, anchored_listings: pl.DataFrame, window: timedelta, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Return the price changes over `window` of all outcomes of units in which one may have shifted by `min_shift`.
+    """Return the price changes over `window` of all outcomes of units that may have moved.
 
-    There is one row per outcome and look at which the change may differ from the look before, from `watch_from` of
-    `anchored_listings` on. The columns are unit, place, at, odds_milli (null: the outcome cannot be backed),
-    baseline_milli (the price a window ago; null: unknown, or none), change, and shift (`compute_probability_shift`).
-    change and shift are null when either price is null.
+    A unit may have moved if one of its outcomes may have shifted by `min_shift`. There is one row per outcome and look
+    at which the change may differ from the look before, from `watch_from` of `anchored_listings` on. The columns are
+    unit, place, at, odds_milli (null: the outcome cannot be backed), baseline_milli (the price a window ago; null:
+    unknown, or none), change, and shift (`compute_probability_shift`). change and shift are null when either price is
+    null.
 
     A discovery that lacks the listing is a look at which nothing can be backed.
     """
@@ -117,9 +118,9 @@ def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
 
 
 def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """Return `breaks` with `at` moved to the first moment at or after it, and with the columns of that moment.
+    """Return `breaks` with `at` moved to the first moment at or after it.
 
-    Breaks at null and breaks after the last moment are left out.
+    The columns of that moment are added. Breaks at null and breaks after the last moment are left out.
     """
     return (
         breaks.filter(pl.col("at").is_not_null())

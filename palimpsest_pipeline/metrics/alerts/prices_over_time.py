@@ -33,8 +33,8 @@ class PriceTimeline:
     A unit is a market on a listing, a line is one of its rows in the history, a place is an outcome on a line.
 
     `units` has unit, listing_id, market_key and specifier. `lines` has line, unit and outcome. `rows` has line, unit,
-    at, until and state, without withdrawn rows. `prices` has place, unit, at, until and odds_milli. `until` is the first
-    answer that differs, or null where the last answer before kickoff still agrees.
+    at, until and state, without withdrawn rows. `prices` has place, unit, at, until and odds_milli. `until` is the
+    first answer that differs, or null where the last answer before kickoff still agrees.
 
     `moments` has listing_id, at and answered, of answers and of discoveries that lack the listing. `known_spans` has
     listing_id, at and until: the spans in which the listing's last answer holds.
@@ -172,7 +172,8 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
 def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
     """Return the spans in which the last answer of a listing holds.
 
-    A failed look, a discovery that lacks the listing, or silence ends a span. A discovery that lists it changes nothing.
+    A failed look, a discovery that lacks the listing, or silence ends a span. A discovery that lists it changes
+    nothing.
     """
     deciding_looks = looks.filter(pl.col("look") != LookResult.LISTED.value)
     is_answer = pl.col("look") == LookResult.ANSWERED.value
@@ -190,7 +191,7 @@ def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataF
 
 
 def find_price_at(queries: pl.DataFrame, prices: pl.DataFrame, instant: str) -> pl.DataFrame:
-    """Return `queries` with `odds_milli`, the price of their place at their instant; null when there is none.
+    """Return `queries` with `odds_milli`, the price of their place at their instant, or null.
 
     `instant` names the column of `queries` that holds the instant. The result has no defined order.
     """

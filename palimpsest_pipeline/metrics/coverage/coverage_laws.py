@@ -1,8 +1,8 @@
 """Laws that derived rows obey, whatever the platforms answer.
 
-Each law returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), one sentence per row, and an empty frame when there
-are none. The laws take frames as they were written, of one cycle or several: `cycle_id`, where it exists, and `as_of`
-tell the cycles apart. The laws do not use the code that computes the frames.
+Each law returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), one sentence per row, and an empty frame when
+there are none. The laws take frames as they were written, of one cycle or several: `cycle_id`, where it exists, and
+`as_of` tell the cycles apart. The laws do not use the code that computes the frames.
 """
 
 from typing import Final
@@ -38,7 +38,10 @@ _RATE_COLUMNS_BY_COUNT: Final = {
 CLOCK_TOLERANCE_S: Final = 300
 """Platforms round and correct kickoffs by minutes. A wrong time zone is off by at least 15 minutes."""
 CLOCK_MIN_FIXTURES: Final = 5
-"""The smallest number of shared fixtures from which a clock is judged: with fewer, one postponement decides."""
+"""The smallest number of shared fixtures from which a clock is judged.
+
+With fewer, one postponement would decide.
+"""
 
 
 def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
@@ -57,7 +60,10 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
 
 
 def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Return classes of coverage_fixture that do not add up to the row `all` of match_rate_platform, per universe."""
+    """Return classes of coverage_fixture that differ from the row `all` of match_rate_platform.
+
+    Both universes are compared.
+    """
     cycle_columns = _select_cycle_columns(coverage, rates)
     repeated = pl.concat(
         [
@@ -147,8 +153,8 @@ def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
 def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
     """Return rows of coverage_fixture whose class contradicts their list of platforms.
 
-    A fixture is listed on at least one platform. It is matched exactly when home and a competitor list it. Home-only and
-    competitor-only fixtures are listed on that side alone.
+    A fixture is listed on at least one platform. It is matched exactly when home and a competitor list it. Home-only
+    and competitor-only fixtures are listed on that side alone.
     """
     is_at_home = pl.col("platforms").list.contains(pl.col("home_platform"))
     listed, competitors = pl.col("platforms").list.len(), pl.col("n_competitors")
@@ -289,7 +295,7 @@ def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of mapping_coverage whose counts do not add up, and unmapped counts that differ from the ledger.
+    """Return counts of mapping_coverage that do not add up or differ from the ledger.
 
     Mapped and unmapped markets add up to the markets seen. Every unmapped occurrence is in core.unmapped_markets.
     """
@@ -322,7 +328,7 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
 
 
 def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
-    """Return platforms whose mapped rate in the last cycle is below `min_rate` or fell by more than `max_drop`.
+    """Return platforms whose last mapped rate is below `min_rate` or fell by more than `max_drop`.
 
     `rates` holds the rates of two full cycles: cycle_id, platform, mapped_rate.
     """
@@ -350,7 +356,11 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
 
 
 def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of open_close with a price seen at kickoff or later, or with a closing price before kickoff."""
+    """Return rows of open_close with a price from after kickoff, or with an early closing price.
+
+    A price that was seen at kickoff or later is neither an opening nor a closing price. There is no closing price
+    before kickoff.
+    """
     seen = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
     to_come = pl.col("effective_kickoff") > pl.col("as_of")
     closed = pl.col("close_quality").is_not_null() | pl.col("close_odds").is_not_null()
@@ -420,7 +430,7 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_next_start(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Return the intervals with `next_from`, the begin of the market's next interval, or null for the last."""
+    """Return the intervals with `next_from`, the begin of the market's next interval, or null."""
     key = ["sr_id", "platform", "market_key", "specifier"]
     rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
     return rows.with_columns(

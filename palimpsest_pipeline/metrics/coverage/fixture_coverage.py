@@ -62,10 +62,11 @@ PAIR_COUNT_COLUMNS: Final = ("n_home", "n_platform", "n_matched", "n_home_only",
 
 
 def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return one row per fixture, started or not, columns `COVERAGE_FIXTURE_SCHEMA`, sorted by SportRadar id.
+    """Return one row per fixture, started or not, sorted by SportRadar id.
 
-    `stale_since` is the oldest earlier discovery that the evidence of any platform rests on, or null when all evidence
-    is of this cycle. The caller adds cycle, mapping version and clock.
+    The result has the columns `COVERAGE_FIXTURE_SCHEMA`. `stale_since` is the oldest earlier discovery that the
+    evidence of any platform rests on, or null when all evidence is of this cycle. The caller adds cycle, mapping
+    version and clock.
     """
     classes = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR).select(
         "sr_id", fixture_class=pl.col("outcome").replace({"platform_only": FixtureClass.COMPETITOR_ONLY.value})
@@ -85,10 +86,11 @@ def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return one row per tournament, competitor (and `any`) and universe, columns `COVERAGE_TOURNAMENT_SCHEMA`.
+    """Return one row per tournament, competitor (and `any`) and universe.
 
-    The rows are sorted by tournament, platform and universe. Every tournament with a fixture or an unidentified listing
-    in the universe has a row for every competitor, with counts of 0 if need be.
+    The result has the columns `COVERAGE_TOURNAMENT_SCHEMA`. The rows are sorted by tournament, platform and universe.
+    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, with
+    counts of 0 if need be.
     """
     key = ["include_started", "tournament_key", "platform"]
     pairs = repeat_per_universe(universe.pairs)
@@ -117,7 +119,10 @@ def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return `frame` once per universe: all rows with `include_started` true, and unstarted rows with false."""
+    """Return `frame` once per universe.
+
+    All rows come with `include_started` true, unstarted rows once more with false.
+    """
     return pl.concat(
         [
             frame.with_columns(include_started=pl.lit(value=True)),

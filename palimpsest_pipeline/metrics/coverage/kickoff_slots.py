@@ -1,4 +1,4 @@
-"""The slots of the kickoff cadence that were due for each fixture, and their results. Frames in, frames out.
+"""The slots of the kickoff cadence that were due, and their results. Frames in, frames out.
 
 Belongs here: the comparison of due slots with asked ones. Does not belong here: reading either, the start of a run.
 """
@@ -44,13 +44,14 @@ MINUTE: Final = pl.duration(minutes=1)
 def list_due_slots(
     known_kickoffs: pl.DataFrame, asked_slots: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime
 ) -> pl.DataFrame:
-    """Return every slot in [`begin`, `end`) that was due for a fixture of `known_kickoffs`, columns `SLOTS_SCHEMA`.
+    """Return every slot in [`begin`, `end`) that was due for a fixture of `known_kickoffs`.
 
-    A slot is a whole minute. `answered` is true when the slot was asked and at least one platform answered.
+    The result has the columns `SLOTS_SCHEMA`. A slot is a whole minute. `answered` is true when the slot was asked and
+    at least one platform answered.
 
     `tiers` maps minutes before kickoff to the interval in minutes from then on. A slot is due if the kickoffs known at
-    the begin of its minute and those known at its end both make it due. So a fixture that was first seen too late has no
-    due slot, and neither has one that was postponed or removed while the slot could still be asked.
+    the begin of its minute and those known at its end both make it due. So a fixture that was first seen too late has
+    no due slot, and neither has one that was postponed or removed while the slot could still be asked.
     """
     at = pl.col("slot_at")
     first = pl.max_horizontal(
@@ -101,9 +102,10 @@ def count_silences(slots: pl.DataFrame) -> dict[str, int]:
 
 
 def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
-    """Return the lost slots grouped into runs without an answered slot, per fixture, sorted by begin and fixture.
+    """Return the lost slots of each fixture grouped into runs, sorted by begin and fixture.
 
-    `slots` holds all slots (`SLOTS_SCHEMA`). The result has the columns `LOST_STRETCHES_SCHEMA`.
+    A run has no answered slot in between. `slots` holds all slots (`SLOTS_SCHEMA`). The result has the columns
+    `LOST_STRETCHES_SCHEMA`.
     """
     n_answered_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
     stretches = (

@@ -57,8 +57,8 @@ UNMAPPED_MARKET_SCHEMA: Final[dict[str, pl.DataType]] = {
 def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
     """Return one row per platform, sport and family, columns `MAPPING_COVERAGE_SCHEMA`, sorted by these.
 
-    `counts` holds the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches` has listing_id and match,
-    a text that is equal for listings of one match. The caller adds cycle, mapping version and clock.
+    `counts` holds the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches` has listing_id and
+    match, a text that is equal for listings of one match. The caller adds cycle, mapping version and clock.
     """
     key = ["platform", "sport", "family"]
     counts = counts.select(MAPPING_COUNTS_SCHEMA.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
@@ -95,12 +95,12 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
 def build_unmapped_market(
     ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the ledger of unmapped markets with rank, status and proposal, columns `UNMAPPED_MARKET_SCHEMA`.
+    """Return the ledger of unmapped markets with rank, status and proposal.
 
-    The rows are sorted by platform and rank. `ledger` has one row per `UNMAPPED_KEY` over all cycles, with the columns
-    that are not added here. `known_markets` has platform, sport and external_market_id of the vocabulary's keys;
-    `triage` has the same with status and reason. `proposals` has `UNMAPPED_KEY`, proposed_market_key and
-    proposal_evidence.
+    The result has the columns `UNMAPPED_MARKET_SCHEMA`. The rows are sorted by platform and rank. `ledger` has one row
+    per `UNMAPPED_KEY` over all cycles, with the columns that are not added here. `known_markets` has platform, sport
+    and external_market_id of the vocabulary's keys; `triage` has the same with status and reason. `proposals` has
+    `UNMAPPED_KEY`, proposed_market_key and proposal_evidence.
 
     The status is mapped when the market was unknown and the vocabulary knows it now: a replay is all that is missing. A
     known market that came in an unknown form stays new until a replay maps it.

@@ -61,11 +61,12 @@ def build_match_rate_platform(
     completeness: Mapping[Platform, Completeness] | None = None,
     previous_counts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return one row per platform (and `all`) and universe, columns `MATCH_RATE_PLATFORM_SCHEMA`, sorted by these.
+    """Return one row per platform (and `all`) and universe, sorted by these.
 
-    `completeness` holds the completeness of this cycle's discovery of each platform; a platform that it lacks was not
-    discovered and counts as failed. `previous_counts` is the frame of the cycle before, with at least the columns
-    `PREVIOUS_COUNTS_SCHEMA`; it is None or empty for the first cycle.
+    The result has the columns `MATCH_RATE_PLATFORM_SCHEMA`. `completeness` holds the completeness of this cycle's
+    discovery of each platform; a platform that it lacks was not discovered and counts as failed. `previous_counts` is
+    the frame of the cycle before, with at least the columns `PREVIOUS_COUNTS_SCHEMA`; it is None or empty for the first
+    cycle.
     """
     names = [*universe.platforms, ALL_PLATFORMS]
     grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(
@@ -100,8 +101,8 @@ def build_match_rate_platform(
 def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
     """Return the counts of fixtures per platform and universe.
 
-    A competitor's row compares it with home. The row `all` counts the union. Home's own row counts the part of the union
-    that home lists.
+    A competitor's row compares it with home. The row `all` counts the union. Home's own row counts the part of the
+    union that home lists.
     """
     home = universe.home.value
     union_pairs = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR)
@@ -167,7 +168,10 @@ def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
-    """Return the weaker evidence of each platform and home; for the union, the weakest evidence of all platforms."""
+    """Return the weaker evidence of each platform and home.
+
+    The union has the weakest evidence of all platforms.
+    """
     platform_ranks = universe.looked_tournaments.filter(pl.col("tournament_external_id") == "*").select(
         "platform", rank=rank_evidence(pl.col("evidence"))
     )

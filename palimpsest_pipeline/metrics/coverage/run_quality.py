@@ -164,9 +164,10 @@ def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str],
 
 
 def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
-    """Return the counts of usable answers and of asked and settled listings, and the times, per platform and stage.
+    """Return the counts of answers and listings, and the times, per platform and stage.
 
-    The storage stage has the counts of the capture stage, without bytes, ignored Age headers and times.
+    The counts are of usable answers, asked listings and settled listings. The storage stage has the counts of the
+    capture stage, without bytes, ignored Age headers and times.
     """
     counted = staged.group_by(_STAGE_KEY).agg(
         pl.col("usable").sum().alias("n_usable"),
@@ -274,8 +275,8 @@ def _choose_completeness() -> pl.Expr:
     """Return the completeness of a stage.
 
     Discovery has the completeness of the tree's manifest, and failed when a full cycle found no match. A capture is
-    complete when every listing asked was answered or is known to be gone. Storage is complete when every answer read has
-    a capture. Outside a full cycle, a stage with nothing to do is complete.
+    complete when every listing asked was answered or is known to be gone. Storage is complete when every answer read
+    has a capture. Outside a full cycle, a stage with nothing to do is complete.
     """
     complete, partial, failed = (
         pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED)

@@ -1,4 +1,4 @@
-"""The knowledge about every fixture on every platform at an instant: listed, known to be missing, or not looked at.
+"""The state of every fixture on every platform at an instant: listed, missing, or not looked at.
 
 Every coverage number is counted from these cells, so a fixture is classified only once. This module does not count.
 """

@@ -99,7 +99,8 @@ def build_availability_intervals(
     }
     parts = [pl.DataFrame(schema=AVAILABILITY_SCHEMA)]
     for batch in anchors.iter_slices(LISTINGS_AT_ONCE):
-        rows = changes.join(batch.select("listing_id", "kickoff_at"), on="listing_id").cast(names)  # type: ignore[arg-type]
+        batch_changes = changes.join(batch.select("listing_id", "kickoff_at"), on="listing_id")
+        rows = batch_changes.cast(names)  # type: ignore[arg-type]
         batch_looks = counted_looks.join(batch.select("listing_id"), on="listing_id", maintain_order="left")
         parts.append(_build_intervals(batch, batch_looks, rows, as_of, silence_limit))
     return pl.concat(parts)
@@ -128,10 +129,10 @@ def _build_intervals(
 
 
 def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Return the looks before kickoff from the first that shows the listing on, sorted by listing and instant.
+    """Return the looks before kickoff, from the first that shows the listing on.
 
-    There is one look per listing and instant. Added columns: `shown`, the last of answered, listed and absent up to this
-    look; `asked`, the last of answered and absent.
+    The rows are sorted by listing and instant. There is one look per listing and instant. Added columns: `shown`, the
+    last of answered, listed and absent up to this look; `asked`, the last of answered and absent.
     """
     before = select_looks_before_kickoff(looks, anchors)
     look = pl.col("look")
@@ -151,8 +152,8 @@ def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.Data
 def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
     """Return the state of each row of a book at each answer that changes it, sorted by row and instant.
 
-    The columns are row (a number), `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`. A row that the first answer of a later
-    day lacks is withdrawn from that answer on.
+    The columns are row (a number), `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`. A row that the first answer of a
+    later day lacks is withdrawn from that answer on.
     """
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).select("listing_id", "at")
     rows = (
@@ -211,7 +212,10 @@ def _subtract_previous(value: pl.Expr, key: str) -> pl.Expr:
 
 
 def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return `rows` with the number of outcomes that are priced or suspended, and of those that can be backed."""
+    """Return `rows` with the numbers of listed outcomes and of outcomes that can be backed.
+
+    Listed outcomes have a price or are suspended.
+    """
     numbered = rows.with_row_index("nth_row")
     masked = numbered.filter(pl.col("off_mask") != 0)
     by_mask = (
@@ -233,10 +237,11 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of books combined by market, sorted: the best of their states, the sums of their counts.
+    """Return the rows of books combined by market: the best of their states, the sums of their counts.
 
-    The columns are `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`. `outcome_marks` is the result of
-    `_build_outcome_marks`. A row holds until its next one, so the running sum of its differences is its current value.
+    The rows are sorted by market and instant. The columns are `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`.
+    `outcome_marks` is the result of `_build_outcome_marks`. A row holds until its next one, so the running sum of its
+    differences is its current value.
     """
     summed_columns = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
     best_state = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
@@ -295,8 +300,8 @@ def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
     """Return the state of the listing at each look, for whole listings and for their markets.
 
     The columns are `STRETCH_COLUMNS`, at, cycle_id, reason and shown. The rows are sorted by of_whole, listing and
-    instant. A look that finds the listing still listed concerns the whole listing alone. A look that finds it back after
-    a drop ends the drop for its markets too.
+    instant. A look that finds the listing still listed concerns the whole listing alone. A look that finds it back
+    after a drop ends the drop for its markets too.
     """
     look, detail = pl.col("look"), pl.col("detail")
     listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(
@@ -370,7 +375,7 @@ def _build_stretches(
 
 
 def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Return the intervals in their final order, made of the marks of markets and the stretches of listings.
+    """Return the intervals, made of the marks of markets and the stretches of listings, in final order.
 
     The columns are `UNIT_COLUMNS`, of_whole, state, valid_from, valid_to, `COUNT_COLUMNS` and reason_detail. The state
     of the listing takes precedence over the state of the market, except while the listing's last answer holds.

@@ -1,6 +1,6 @@
-"""The number of markets that home and a competitor offered at given hours before kickoff, and that only one offered.
+"""Counts of the markets that both or only one of home and a competitor offered before kickoff.
 
-Frames in, frames out.
+They are counted at given hours before kickoff. Frames in, frames out.
 
 Belongs here: counts of availability intervals at given times before kickoff. Does not belong here: the intervals
 (`availability`), current gaps (`market_gaps`).
@@ -57,13 +57,13 @@ def count_gaps(
     *,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """Return one row per fixture, competitor and time of `HOURS_BEFORE` at which home and the competitor had listed it.
+    """Return one row per fixture, competitor and time of `HOURS_BEFORE` at which both listed it.
 
-    The result has the columns `GAP_COUNT_SCHEMA` and is sorted by `GAP_COUNT_KEY`. `intervals` has the columns
-    `availability.AVAILABILITY_SCHEMA` and holds all intervals of a fixture; the other frames are as in
-    `lifecycle_frames`. The state up to the instant counts; a change at the instant itself, such as the kickoff, does
-    not. Instants after `as_of` have no row. A market that a listing never had is lacking, or unknown while the listing
-    is not observed.
+    Both means home and the competitor. The result has the columns `GAP_COUNT_SCHEMA` and is sorted by `GAP_COUNT_KEY`.
+    `intervals` has the columns `availability.AVAILABILITY_SCHEMA` and holds all intervals of a fixture; the other
+    frames are as in `lifecycle_frames`. The state up to the instant counts; a change at the instant itself, such as the
+    kickoff, does not. Instants after `as_of` have no row. A market that a listing never had is lacking, or unknown
+    while the listing is not observed.
 
     Raises ValueError like `add_kickoff`, and when a fixture has no tournament.
     """
@@ -89,7 +89,7 @@ def count_gaps(
 
 
 def _select_intervals_at(intervals: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
-    """Return the intervals that held up to `hours_before` kickoff, with the class of their state (`state_class`).
+    """Return the intervals that held up to `hours_before` kickoff, with their `state_class`.
 
     Fixtures for which that instant is after `as_of` are left out.
     """

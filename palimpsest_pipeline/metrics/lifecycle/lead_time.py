@@ -1,4 +1,4 @@
-"""The time before kickoff at which each platform listed and priced a fixture, and the end of the listing.
+"""The lead times of listings and first prices before kickoff, and the end of each listing.
 
 Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
 """
@@ -47,8 +47,8 @@ def compute_lead_times(
     """Return one row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these.
 
     The frames have the shapes of `lifecycle_frames`. Lead times refer to the kickoff in force; they are negative when
-    that kickoff is earlier. A count of markets is that of the last answer up to its instant. It is null when there is no
-    such answer and when the instant is after `as_of`.
+    that kickoff is earlier. A count of markets is that of the last answer up to its instant. It is null when there is
+    no such answer and when the instant is after `as_of`.
 
     A listing has ended as dropped when the last conclusive look before kickoff is a complete discovery that lacks it.
     Otherwise it ends at its kickoff: by kickoff when the last look showed it, else for an unknown reason. Until then
@@ -126,7 +126,10 @@ def _find_first_prices(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
-    """Return the markets priced in each listing's last answer up to `hours_before` kickoff, if that is not after `as_of`."""
+    """Return the markets priced in each listing's last answer up to `hours_before` kickoff.
+
+    Listings for which that instant is after `as_of` are left out.
+    """
     instant = pl.col("kickoff_at") - timedelta(hours=hours_before)
     answers_until = answers.filter(pl.col("at") <= instant, instant <= pl.lit(as_of, INSTANT))
     return answers_until.group_by("listing_id", maintain_order=True).agg(
@@ -135,7 +138,7 @@ def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> 
 
 
 def _find_last_looks(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return the last look at each listing (`last_look`) and the last conclusive one (`last_conclusive_look`)."""
+    """Return the last look at each listing, and the last conclusive one."""
     look = pl.col("look")
     is_inconclusive = look.is_in([LookResult.FAILED.value, LookResult.UNKNOWN.value])
     return looks.group_by("listing_id", maintain_order=True).agg(

@@ -54,7 +54,10 @@ def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
 
 
 def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of market_margin in which ((margin + 1) k - 1) x 100 is not margin_reference_pct to two decimals."""
+    """Return rows of market_margin in which margin and margin_reference_pct contradict each other.
+
+    ((margin + 1) k - 1) x 100 must be margin_reference_pct to two decimals.
+    """
     expected = ((pl.col("margin") + 1) * pl.col("winners_k") - 1) * 100
     is_far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_TOLERANCE
     rows = margins.filter(pl.col("margin").is_not_null(), is_far.fill_null(value=True))
@@ -106,7 +109,7 @@ def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.Dat
 
 
 def gap_counts_add_up(gaps: pl.DataFrame, offered: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of gap_count whose counts do not add up to the markets that home and the competitor offered.
+    """Return rows of gap_count whose counts do not add up to the markets that both sides offered.
 
     Markets that both offered count twice, all others once. `offered` has sr_id, platform, hours_before and n_offered:
     the markets that availability_interval shows as offered up to that instant.

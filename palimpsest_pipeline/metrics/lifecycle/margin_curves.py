@@ -181,10 +181,11 @@ def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
-    """Return home's margin minus the platform's, averaged over the time in which both had a margin on a line.
+    """Return the time-weighted mean of home's margin minus the platform's, line by line.
 
-    Two running sums of home's line are known at every instant: the time with a margin, and margin x time. Their growth
-    during a stretch of the platform is the common time, and home's margin x time within it.
+    Only the time in which both had a margin on the line counts. Two running sums of home's line are known at every
+    instant: the time with a margin, and margin x time. Their growth during a stretch of the platform is the common
+    time, and home's margin x time within it.
     """
     home = (
         pieces.filter("is_home")

@@ -1,11 +1,11 @@
-"""Margins over time: the stretches in which the prices of a market did not change, each with its margin.
+"""Margins over time: the stretches of a market without a price change, each with its margin.
 
 Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
 
 Prices hold from the answer that shows them until one of these: an answer shows other prices or lacks the market, a
 complete discovery lacks the listing, the kickoff, or the silence limit passes without a look. The first answer of a UTC
-day names every market: prices that it repeats continue, markets that it lacks are withdrawn. A failed look ends nothing;
-the last answer only grows older.
+day names every market: prices that it repeats continue, markets that it lacks are withdrawn. A failed look ends
+nothing; the last answer only grows older.
 
 Belongs here: the stretches. Does not belong here: the margin of a market (`margins`), figures over stretches
 (`build_margin_curves`).
@@ -74,8 +74,8 @@ def build_margin_stretches(
 
     Listings do not depend on each other, so a caller may pass some at a time.
 
-    Raises ValueError on a market that `sets` lacks, on a market of open outcomes (it has no complete set), on changes at
-    an instant without an answer among the looks, on an outcome without a name, and like `add_kickoff`.
+    Raises ValueError on a market that `sets` lacks, on a market of open outcomes (it has no complete set), on changes
+    at an instant without an answer among the looks, on an outcome without a name, and like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
     answers, watches = _build_watches(select_looks_before_kickoff(looks, anchored), anchored, as_of, silence_limit)
@@ -97,10 +97,10 @@ def _build_watches(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the answers before kickoff, and the watches they form.
 
-    A watch is a span in which the last answer of a listing holds. Answers have listing_id, at, their `watch`, the answer
-    before (`previous_at`, `previous_watch`), and the next answer that names every market (`next_keyframe_at`). Watches
-    have their number `watch`, `watch_from`, `watch_to` (null while the last answer still holds) and their last answer
-    (`watched_at`). The numbers of a listing's watches are consecutive.
+    A watch is a span in which the last answer of a listing holds. Answers have listing_id, at, their `watch`, the
+    answer before (`previous_at`, `previous_watch`), and the next answer that names every market (`next_keyframe_at`).
+    Watches have their number `watch`, `watch_from`, `watch_to` (null while the last answer still holds) and their last
+    answer (`watched_at`). The numbers of a listing's watches are consecutive.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")

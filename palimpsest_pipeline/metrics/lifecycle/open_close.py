@@ -1,9 +1,10 @@
-"""The opening and the closing price of every outcome before kickoff, each with its quality. Frames in, frames out.
+"""The opening and closing price of every outcome before kickoff, each with its quality.
 
-The shapes of the frames are in `lifecycle_frames`. A price can be backed: the market is offered, and the outcome has
-odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer shows another price,
-suspends the outcome or lacks it. The first answer of a UTC day names every market, so a market that it lacks is
-withdrawn. Failed looks and drops of the whole listing end no price, but they lower the quality of open and close.
+Frames in, frames out. The shapes of the frames are in `lifecycle_frames`. A price can be backed: the market is offered,
+and the outcome has odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer
+shows another price, suspends the outcome or lacks it. The first answer of a UTC day names every market, so a market
+that it lacks is withdrawn. Failed looks and drops of the whole listing end no price, but they lower the quality of open
+and close.
 """
 
 from datetime import datetime, timedelta
@@ -48,7 +49,10 @@ OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
     "close_margin": pl.Float64,
 }
 LISTINGS_AT_ONCE: Final = 100
-"""The number of listings per batch, at 7,000 changes each. Larger batches take more memory and are not faster."""
+"""The number of listings per batch. Larger batches take more memory and are not faster.
+
+Measured with 7,000 changes per listing.
+"""
 OPEN_CLOSE_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcome_key")
 
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
@@ -71,8 +75,8 @@ def find_open_close(
     """Return one row per outcome that an answer showed priced or suspended, columns `OPEN_CLOSE_SCHEMA`.
 
     The rows are sorted by `OPEN_CLOSE_KEY`. The frames are as in `lifecycle_frames`; `sets` has the columns
-    `KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count. An outcome that was seen only later has a
-    row without prices, with the close quality missing. While that kickoff is after `as_of` there is no close. A close
+    `KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count. An outcome that was seen only later has
+    a row without prices, with the close quality missing. While that kickoff is after `as_of` there is no close. A close
     confirmed at most `exact_s` seconds before kickoff is exact. A look proves nothing about instants more than
     `silence_limit` after it.
 
@@ -172,7 +176,10 @@ def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame
 
 
 def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
-    """Return each listing's last answer before kickoff, and whether a complete discovery lacked the listing after it."""
+    """Return each listing's last answer before kickoff, and whether it was dropped afterwards.
+
+    A complete discovery that lacks the listing drops it.
+    """
     last_at = {
         look: pl.col("at").filter(pl.col("look") == look.value).max()
         for look in (LookResult.ANSWERED, LookResult.ABSENT)

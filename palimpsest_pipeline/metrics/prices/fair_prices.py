@@ -1,4 +1,4 @@
-"""Fair probabilities of a market: its prices without the book's margin, by three models of the margin's distribution.
+"""Fair probabilities of a market: its prices without the book's margin, by three models.
 
 multiplicative  every price carries the same share of it: p = k r / sum(r), where r is the inverse of the odds
 power           long shots carry more: p = r ** n, with n such that the p add up to k
@@ -61,9 +61,9 @@ def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.D
 
 
 def compute_multiplicative_share() -> pl.Expr:
-    """Return the factor that turns the inverse of a price into its fair_multiplicative, null where that is null.
+    """Return the factor that turns the inverse of a price into its fair_multiplicative.
 
-    The expression applies to rows of `compute_margin_figures`.
+    The factor is null where fair_multiplicative is null. The expression applies to rows of `compute_margin_figures`.
     """
     return pl.when(pl.col("margin").is_not_null() & (EVENS_MILLI / pl.col("shortest_milli") * _SHARE < 1)).then(_SHARE)
 

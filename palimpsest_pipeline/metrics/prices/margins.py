@@ -1,4 +1,4 @@
-"""Margins of markets: the part of the stakes that the prices of a complete set of outcomes leave to the book.
+"""Margins of markets: the excess of the inverse odds of a complete set over fair odds.
 
 Margins are ratios, never percentages. Frames in, frames out.
 
@@ -20,14 +20,20 @@ from palimpsest_pipeline.domain.enums import MarginStatus, MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
 
 MIN_MARGIN: Final = -0.25
-"""The lowest plausible margin. A lower one means a wrong price or k: k one too high makes -0.4 of a usual margin."""
+"""The lowest plausible margin. A lower one means a wrong price or k.
+
+A k that is one too high halves a sum, which turns a usual margin into -0.4.
+"""
 MAX_MARGIN: Final = 1.0
 """The highest plausible margin. A higher one means a wrong price or k: k one too low doubles the sum.
 
 The most expensive complete sets on sale (46 outcomes) have a margin of 0.8.
 """
 INVERSE_UNIT: Final = 1 << 52
-"""The unit in which inverses are summed as integers: a sum of floats would depend on the order of its terms."""
+"""The unit in which inverses are summed as integers.
+
+A sum of floats would depend on the order of its terms.
+"""
 ROUNDING_TOLERANCE: Final = 1e-12
 """The rounding error of a margin. A margin closer to 0 counts as 0, not as negative."""
 
@@ -114,10 +120,10 @@ def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.D
 
     n_outcomes is the number of outcomes that can be backed. `ordinals` and `odds_milli` hold these outcomes and their
     prices, and sum_inverse is the sum of their inverses (null when there are none). n_expected is the size of the
-    complete set that is listed, else of the largest one. margin and payout are null unless the status is ok or negative.
-    The statuses and their precedence are those of `MarginStatus`. margin_reference_pct is
-    (sum of inverse odds - 1) x 100 over all prices, suspended or not, for any k: it serves to reconcile figures of that
-    kind, and is not a margin.
+    complete set that is listed, else of the largest one. margin and payout are null unless the status is ok or
+    negative. The statuses and their precedence are those of `MarginStatus`. margin_reference_pct is (sum of inverse
+    odds - 1) x 100 over all prices, suspended or not, for any k: it serves to reconcile figures of that kind, and is
+    not a margin.
 
     Raises ValueError when an enumerated outcome of a market appears twice: its price would count twice.
     """
@@ -176,7 +182,10 @@ def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFram
 
 
 def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per market, sorted by `by`: market, shortest_milli and `MARGINS_SCHEMA` without its lists."""
+    """Return one row per market: market, shortest_milli and `MARGINS_SCHEMA` without its lists.
+
+    The rows are sorted by `by`.
+    """
     markets = (
         contributions.with_columns(
             is_open=pl.col("outcome") != "",

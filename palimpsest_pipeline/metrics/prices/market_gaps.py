@@ -54,12 +54,12 @@ def find_availability_gaps(
     max_skew_s: float,
     main_markets: Sequence[str],
 ) -> pl.DataFrame:
-    """Return the gaps between home and each competitor: markets that one side lists and that not both offer.
+    """Return the gaps between home and each competitor: listed markets that not both offer.
 
     There is one row per market and competitor of fixtures that both list or have listed, columns `GAPS_SCHEMA`, sorted
     by `GAP_KEY`. `markets` and `listings` are as in `comparison_frames`. `platforms` starts with home; listings of
-    platforms that it lacks are left out. `main_markets` holds market keys by priority. A market of open outcomes has the
-    best state of its rows, since the earliest row in that state.
+    platforms that it lacks are left out. `main_markets` holds market keys by priority. A market of open outcomes has
+    the best state of its rows, since the earliest row in that state.
 
     Fixtures do not depend on each other, so a caller may pass some at a time.
     """
@@ -75,7 +75,10 @@ def find_availability_gaps(
 
 
 def _rank_states(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """Return per market and platform the rank of its state (`rank_`) and its begin (`since_`), null if never seen."""
+    """Return the rank of each market's state (`rank_`) and its begin (`since_`), per platform.
+
+    Both are null where the market was never seen.
+    """
     rank = pl.col("state").replace_strict(_STATES_BEST_FIRST, range(len(_STATES_BEST_FIRST)), return_dtype=pl.Int64)
     combined = rank * _RANK_UNIT + pl.col("state_since").dt.epoch("us")
     best = markets.group_by(_MARKET_COLUMNS).agg(
@@ -151,7 +154,7 @@ def _find_gaps_between(
 
 
 def _select_listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
-    """Return the fixtures that the platform lists or has listed, with its drop and whether its state is known.
+    """Return the fixtures that the platform lists or has listed, and whether its state is known.
 
     The columns are sr_id, as_of, kickoff_at, and with the prefix `side`: dropped_at and known.
     """

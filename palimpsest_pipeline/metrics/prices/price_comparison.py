@@ -129,8 +129,8 @@ def build_price_comparison(
 
     `markets` and `listings` are as in `comparison_frames`; `outcomes` and `sets` are as in `find_open_close`.
     `platforms` holds home, then the competitors in order of trust; of equal best prices, the first platform is named.
-    Listings of other platforms are left out. A dropped listing lists nothing. `suspects` are fixtures whose listings may
-    not offer the same bets: none of their prices are comparable.
+    Listings of other platforms are left out. A dropped listing lists nothing. `suspects` are fixtures whose listings
+    may not offer the same bets: none of their prices are comparable.
 
     Fixtures do not depend on each other, so a caller may pass some at a time.
     """
@@ -151,10 +151,11 @@ def compare_lines(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """Return the facts that determine the rows of `build_price_comparison`, columns `COMPARED_LINES_SCHEMA`.
+    """Return the facts that determine the rows of `build_price_comparison`.
 
-    There is one row per line and competitor for which `build_price_comparison` has any row. The arguments are those of
-    `build_price_comparison`. Fixtures do not depend on each other.
+    The result has the columns `COMPARED_LINES_SCHEMA`. There is one row per line and competitor for which
+    `build_price_comparison` has any row. The arguments are those of `build_price_comparison`. Fixtures do not depend on
+    each other.
     """
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
     if compared is None:
@@ -231,8 +232,9 @@ def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame
 def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
     """Return the market rows of live listings whose outcomes the vocabulary names.
 
-    The columns are `row` (a number), the columns of a line, platform, state, off_mask, odds_milli, `start` (the position
-    of the row's first price among all prices) and `n` (the number of its prices; null when the market is withdrawn).
+    The columns are `row` (a number), the columns of a line, platform, state, off_mask, odds_milli, `start` (the
+    position of the row's first price among all prices) and `n` (the number of its prices; null when the market is
+    withdrawn).
     """
     named_outcomes = outcomes.select("market_key", outcome="outcome_key").unique()
     live_markets = markets.join(live.select("sr_id", "platform"), on=("sr_id", "platform"), how="semi")
@@ -304,7 +306,7 @@ def _ordinal_bit() -> pl.Expr:
 
 
 def _take_columns(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
-    """Return columns of the platform's row of each line as `<column>_<platform>`; null where there is no row."""
+    """Return columns of the platform's row of each line as `<column>_<platform>`, or null."""
     return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
 
 
@@ -388,7 +390,7 @@ def _select_legs(
 
 
 def _are_near(home: str, competitor: str, max_skew_s: float, suspects: Sequence[int]) -> pl.Expr:
-    """Return whether the prices of two platforms can be compared: answers near each other, and fixture not suspect."""
+    """Return whether the answers of two platforms are near each other and the fixture is not suspect."""
     return ~pl.col("sr_id").is_in(list(suspects)) & _compute_skew_s(home, competitor).le(max_skew_s).fill_null(
         value=False
     )
@@ -570,7 +572,7 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
 
 
 def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
-    """Return the lines that the competitor lists and on which either side has a price or a suspended outcome."""
+    """Return the competitor's lines on which either side has a price or a suspended outcome."""
     sides = {"home": home, "platform": competitor}
     has = [
         pl.col(f"{column}_{platform}").is_not_null() for platform in sides.values() for column in ("odds", "off_mask")
