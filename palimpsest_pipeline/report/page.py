@@ -63,8 +63,8 @@ def render_page(
     )
     environment.filters |= {"thousands": format_thousands, "percent": format_percent, "instant": format_instant}
     return environment.get_template("page.html.jinja").render(
-        made=origin,
-        found=coverage,
+        origin=origin,
+        coverage=coverage,
         platforms=offers,
         figures=[build_figures(coverage, include_started) for include_started in (False, True)],
         policy="; ".join(

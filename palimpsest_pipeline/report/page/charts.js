@@ -81,7 +81,7 @@ function Chart(spec) {
   let width = 0;
   let { x, lines } = spec;
   const hidden = new Set();
-  const told = (line, i) => {
+  const valueText = (line, i) => {
     const value = line.values[i] ?? null;
     if (value !== null) return spec.format(value);
     const off = line.off?.[i] ?? null;
@@ -89,8 +89,8 @@ function Chart(spec) {
   };
   // A step ends at the last look; no value begins there.
   const isEnd = (line, i) => line.ends === x[i] && i > 0;
-  const seen = (line, i) => told(line, isEnd(line, i) ? i - 1 : i);
-  const last = (line) => { const i = line.ends === undefined ? -1 : x.indexOf(line.ends); return i < 0 ? '–' : seen(line, i); };
+  const shownText = (line, i) => valueText(line, isEnd(line, i) ? i - 1 : i);
+  const last = (line) => { const i = line.ends === undefined ? -1 : x.indexOf(line.ends); return i < 0 ? '–' : shownText(line, i); };
   const when = (s) => (spec.days ? date(s) : moment(s));
 
   function drawLegend() {
@@ -112,8 +112,8 @@ function Chart(spec) {
     }));
     return (i) => lines.forEach((line, k) => {
       let at = i;
-      if (at === null || at === undefined) for (at = x.length - 1; at > 0 && told(line, at) === '–'; at--);
-      outputs[k].value = told(line, at);
+      if (at === null || at === undefined) for (at = x.length - 1; at > 0 && valueText(line, at) === '–'; at--);
+      outputs[k].value = valueText(line, at);
     });
   }
 
@@ -127,8 +127,8 @@ function Chart(spec) {
   function rows() {
     const row = (words, cells) => make('tr', {}, make('th', { scope: 'row' }, words), ...cells.map((cell) => make('td', { class: 'n' }, cell)));
     const turns = x.map((_, i) => i).filter((i) => !spec.stepped || !lines.some((line) => isEnd(line, i))
-      || lines.some((line) => !isEnd(line, i) && told(line, i) !== '–' && told(line, i) !== seen(line, i - 1)));
-    return [...turns.map((i) => row(when(x[i]), lines.map((line) => seen(line, i)))), ...(spec.stepped ? [row('last look', lines.map(last))] : [])];
+      || lines.some((line) => !isEnd(line, i) && valueText(line, i) !== '–' && valueText(line, i) !== shownText(line, i - 1)));
+    return [...turns.map((i) => row(when(x[i]), lines.map((line) => shownText(line, i)))), ...(spec.stepped ? [row('last look', lines.map(last))] : [])];
   }
   table.addEventListener('toggle', drawTable);
 

@@ -11,38 +11,38 @@ const SUSPECT_WORDS = {
 };
 
 // One fixture: kickoff, teams, the platforms that list it with their markets, and warnings.
-function eventRow(data, i, { tournament, said, showPrices }) {
+function eventRow(data, i, { tournament, notes, showPrices }) {
   const { fixtures: f, platforms, classes, tournaments } = data;
-  const who = platforms.map((platform, p) => {
+  const offers = platforms.map((platform, p) => {
     const bit = 1 << p;
     if (f.on[i] & bit) {
       const markets = f.markets[p][i];
       const [more, fewer, unknown] = p ? [f.home_lacks, f.lacks, f.not_compared].map((of) => of[p - 1][i]) : [];
-      const untold = unknown && `at least ${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together, or another platform is home by now`;
+      const notCompared = unknown && `at least ${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together, or another platform is home by now`;
       const words = [markets === null ? 'not asked yet' : `${count(markets)} markets with a price`, more && `${count(more)} of them missing at ${platforms[0].name}`,
-        fewer && `${count(fewer)} of ${platforms[0].name}'s markets missing`, untold, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
+        fewer && `${count(fewer)} of ${platforms[0].name}'s markets missing`, notCompared, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
       return make('span', { title: words.join('; ') }, `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}`,
         more || fewer ? make('span', { class: 'gap' }, `${more ? ` +${count(more)}` : ''}${fewer ? ` −${count(fewer)}` : ''}`) : null,
-        untold ? make('b', { class: 'gap', title: untold, role: 'img', 'aria-label': untold }, ' ?') : null,
+        notCompared ? make('b', { class: 'gap', title: notCompared, role: 'img', 'aria-label': notCompared }, ' ?') : null,
         f.listings[i] & bit ? ' ×2' : null);
     }
     const unknown = f.unknown[i] & bit;
     return make('span', { class: 'off', title: unknown ? 'could not be looked at' : 'not listed' }, `${unknown ? '?' : '–'} ${platform.name}`);
   });
-  const odd = [];
-  if (f.suspect_code[i]) odd.push(make('b', {}, `⚠ ${SUSPECT_WORDS[f.suspect_code[i]] || f.suspect_code[i]}`));
-  else if (f.rotated[i]) odd.push(make('b', {}, '⚠ home and away are swapped on one platform'));
+  const warnings = [];
+  if (f.suspect_code[i]) warnings.push(make('b', {}, `⚠ ${SUSPECT_WORDS[f.suspect_code[i]] || f.suspect_code[i]}`));
+  else if (f.rotated[i]) warnings.push(make('b', {}, '⚠ home and away are swapped on one platform'));
   platforms.forEach((platform, p) => {
     const moved = f.moved[p][i];
-    if (moved && f.on[i] & (1 << p)) odd.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
+    if (moved && f.on[i] & (1 << p)) warnings.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
   });
-  if (f.stale_since[i] !== null) odd.push(make('span', {}, `based on a look at ${moment(f.stale_since[i])}`));
-  const extra = [...odd, ...(said || [])];
+  if (f.stale_since[i] !== null) warnings.push(make('span', {}, `based on a look at ${moment(f.stale_since[i])}`));
+  const extra = [...warnings, ...(notes || [])];
   const name = `${f.home_team[i]} – ${f.away_team[i]}`;
   return make('li', { class: 'event' },
     make('time', { datetime: new Date(f.kickoff[i] * 1000).toISOString() }, moment(f.kickoff[i]), f.started[i] ? make('span', { class: 'class' }, ' started') : null),
     make('span', { class: 'teams' }, name, ' ', make('span', { class: 'class' }, tournament ? placeOf(tournaments, f.tournament[i]) : CLASS_WORDS[classes[f.class[i]]])),
-    make('span', { class: 'who' }, ...who),
+    make('span', { class: 'who' }, ...offers),
     showPrices(f.sr_id[i]) ? make('button', { type: 'button', 'aria-label': `Prices of ${name}`, onclick: () => data.choosePrices(f.sr_id[i]) }, 'prices') : null,
     extra.length ? make('span', { class: 'said' }, ...extra.flatMap((part, k) => (k ? ['; ', part] : [part]))) : null);
 }
