@@ -55,8 +55,9 @@ def key(comment: str, **options: Any) -> MappedColumn[Any]:
 def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
     """Return a text type that a check constraint restricts to a closed vocabulary.
 
-    `name` is the constraint's name without its table; the default is the class name of the vocabulary in lower case. Give
-    one if the constraint got its name before the class did, and for a table's second column of the same vocabulary.
+    `name` is the constraint's name without its table; the default is the class name of the vocabulary in lower case.
+    Give one if the constraint got its name before the class did, and for a table's second column of the same
+    vocabulary.
     """
     return sa.Enum(
         vocabulary,
