@@ -1,7 +1,7 @@
-"""Coverage, match rates, run quality and margins as frames: counting on listings that `matching` has identified, sums
-over canonical prices.
+"""The computation of the derived tables: coverage, prices, lifecycle and odds alerts.
 
-Frames in, frames out; no I/O.
+Every function takes and returns Polars frames. The listings are those that `matching` has identified, the prices are
+canonical. Nothing here does I/O.
 """
 
 from .coverage.fixture_coverage import build_coverage_fixture, build_coverage_tournament

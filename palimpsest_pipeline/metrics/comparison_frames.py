@@ -1,8 +1,8 @@
-"""What the metrics of prices side by side take: the shapes of the frames, and when a fixture was last looked at.
+"""The shapes of the frames that price comparisons take, and the instant of a fixture's newest answer.
 
-Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on it. Each
-listing is the one that speaks for its platform on its fixture. The frames say how things stand at one instant, the
-present one or another: the metrics do not know which.
+Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on either.
+Each fixture has at most one listing per platform: the primary one. The frames hold the state at one instant; the
+metrics do not know whether it is the current one.
 """
 
 from typing import Final
@@ -24,29 +24,32 @@ MARKETS_SCHEMA: Final[FrameSchema] = {
     "odds_milli": pl.List(pl.Int32),
     "state_since": INSTANT,
 }
-"""One row per market that an answer of the listing ever showed, or per outcome where a market has a row an outcome
-(`outcome` is '' but there).
-`state`: words of MarketState; what the last answer lacks is withdrawn. `state_since`: answer since which it is in that
-state, at whatever prices. Bit i-1 of `off_mask`: outcome i cannot be backed; no mask is 0. `odds_milli`: decimal odds x
-1000 by the ordinal of the outcome."""
+"""One row per market that any answer of the listing has shown.
+
+A market of open outcomes has one row per outcome. `outcome` is '' except in rows of one outcome. `state` is a value of
+MarketState; a market that the last answer lacks is withdrawn. `state_since` is the first answer of the current state,
+whatever the prices were since. Bit i-1 of `off_mask` is set when outcome i cannot be backed; null means 0. `odds_milli`
+holds decimal odds x 1000 by the ordinal of the outcome.
+"""
 
 
 LISTING_KEY: Final = ("sr_id", "platform")
 
 
 def add_as_of(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return `listings` (COMPARED_LISTINGS), each once, with `as_of` of the fixture: the latest answer of any platform,
-    or discovery that lacks it.
+    """Return the distinct `listings` with `as_of`, the fixture's last look on any platform.
 
-    Fixtures of which there is neither are left out.
+    `listings` has the columns `COMPARED_LISTINGS`. A look is an answer, or a discovery that lacks the listing. Fixtures
+    without either are left out.
 
-    Raises ValueError when two listings speak for one platform on one fixture.
+    Raises ValueError when a fixture has two listings of one platform.
     """
     rows = listings.select(COMPARED_LISTINGS.keys()).unique()
     twice = rows.filter(rows.select(LISTING_KEY).is_duplicated())
     if twice.height:
         raise ValueError(
-            f"{twice.height} listings that speak for one platform on one fixture, first {twice.row(0, named=True)}: give one"
+            f"{twice.height} listings that speak for one platform on one fixture, "
+            f"first {twice.row(0, named=True)}: give one"
         )
     seen = pl.max_horizontal("answered_at", "dropped_at")
     return rows.with_columns(as_of=seen.max().over("sr_id")).filter(pl.col("as_of").is_not_null())

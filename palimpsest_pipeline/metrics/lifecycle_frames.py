@@ -1,7 +1,7 @@
-"""What the metrics of a fixture's life take: the shapes of the frames, and nothing else.
+"""The shapes of the frames that metrics of a fixture's lifecycle take, and nothing else.
 
-Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on it. Each
-listing is the one that speaks for its platform on its fixture.
+Instants are Datetime("us", "UTC"). Frames may come in any order and with repeated rows: no result depends on either.
+Each fixture has at most one listing per platform: the primary one.
 """
 
 from typing import Final
@@ -22,7 +22,8 @@ LISTINGS_SCHEMA: Final[FrameSchema] = {
 }
 """One row per (sr_id, platform).
 
-`is_home`: the platform is the home one. The instants: first and last time an answer showed it.
+`is_home` is true for the listing on the home platform. `first_listed_at` and `last_seen_at` are the instants of the
+first and the last answer that showed the listing.
 """
 
 
@@ -37,9 +38,12 @@ CHANGES_SCHEMA: Final[FrameSchema] = {
     "odds_milli": pl.List(pl.Int32),
     "keyframe": pl.Boolean,
 }
-"""Rows of the odds history: an answer's markets that differ from the answer before on its UTC day, all of them where
-`keyframe`. A market that a keyframe lacks is not in that answer. `outcome` is '' for a whole market; bit i-1 of
-`off_mask`: outcome i cannot be backed; no mask is 0."""
+"""Rows of the odds history: the markets of an answer that differ from the previous answer.
+
+Only the previous answer of the same UTC day counts. A keyframe holds all markets of its answer; a market that it lacks
+is not in that answer. `outcome` is '' for a whole market. Bit i-1 of `off_mask` is set when outcome i cannot be backed;
+null means 0.
+"""
 
 KICKOFFS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -47,13 +51,13 @@ KICKOFFS_SCHEMA: Final[FrameSchema] = {
     "observed_from": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""Versions of a fixture's effective kickoff, from 1, each since the answer that first showed it.
+"""Versions of a fixture's effective kickoff, numbered from 1. The last one is in force.
 
-The last one is in force.
+`observed_from` is the instant of the answer that first showed the version.
 """
 
 LISTED_KICKOFFS_SCHEMA: Final[FrameSchema] = {"listing_id": pl.Int32, "observed_from": INSTANT, "kickoff_at": INSTANT}
-"""Versions of the kickoff that a listing itself claims."""
+"""Versions of the kickoff that the listing itself states."""
 
 TOURNAMENTS_SCHEMA: Final[FrameSchema] = {"sr_id": pl.Int64, "tournament_key": pl.String}
-"""Which tournament each fixture belongs to."""
+"""The tournament of each fixture."""

@@ -1,7 +1,6 @@
-"""The coverage page: one HTML file that asks nobody for anything when it is opened.
+"""The coverage page: one HTML file that loads nothing else when it is opened.
 
-Belongs here: what the page says and how it looks; frames in, text out. Does not: reading Postgres (`storage.report`),
-where the file lies (`defs`),
-computing any figure: classes, rates and margins are those of the marts, and only their form (a percentage, a name) is
-made here.
+Belongs here: the text and the layout of the page; frames in, text out. Does not belong here: reading Postgres
+(`storage.marts`), the place of the file (`defs`), any computation. Classes, rates and margins come from the marts; this
+package only formats them.
 """

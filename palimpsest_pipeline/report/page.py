@@ -1,6 +1,6 @@
-"""The page as text: template, style, scripts and data in one file.
+"""The coverage page as text: template, style, scripts and data in one file.
 
-It may fetch nothing, and runs no script but its own, by its own policy.
+The page's own content security policy forbids it to fetch anything and to run any script but its own.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ from .statements import PlatformOffer, build_figures, list_offers
 
 PAGE_FOLDER: Final = Path(__file__).parent / "page"
 SCRIPT_NAMES: Final = ("data", "parts", "filters", "fixtures", "missing", "charts", "trends", "prices", "main")
-"""Our own scripts, in the order in which they are put together."""
+"""The page's own scripts, in the order in which they are concatenated."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageOrigin:
-    """When and by what the page was made."""
+    """The instant at which the page was made, and the versions that made it."""
 
     at: datetime
     version: str
@@ -41,12 +41,12 @@ class PageOrigin:
 def render_page(
     origin: PageOrigin, coverage: Coverage, trends: Trends, histories: PriceHistories, market_names: pl.DataFrame
 ) -> str:
-    """The whole page.
+    """Return the whole page as HTML.
 
-    `names`: `storage.marts.page_prices.MARKET_NAMES_SCHEMA` of the markets that `histories` and `trends` may speak of,
-    most important first.
+    `market_names` has the columns `storage.marts.page_prices.MARKET_NAMES_SCHEMA` and holds the markets that
+    `histories` and `trends` may contain, most important first.
     """
-    seen = list_offers(coverage)
+    offers = list_offers(coverage)
     script = (
         "(() => {\n'use strict';\n"
         + "\n".join((PAGE_FOLDER / f"{name}.js").read_text() for name in SCRIPT_NAMES)
@@ -63,9 +63,9 @@ def render_page(
     )
     environment.filters |= {"thousands": format_thousands, "percent": format_percent, "instant": format_instant}
     return environment.get_template("page.html.jinja").render(
-        made=origin,
-        found=coverage,
-        platforms=seen,
+        origin=origin,
+        coverage=coverage,
+        platforms=offers,
         figures=[build_figures(coverage, include_started) for include_started in (False, True)],
         policy="; ".join(
             (
@@ -79,41 +79,41 @@ def render_page(
         ),
         scripts=scripts,
         styles=styles,
-        data=pack_json(_build_script_data(origin, coverage, trends, histories, market_names, seen)),
+        data=pack_json(_build_script_data(origin, coverage, trends, histories, market_names, offers)),
         shards=histories.shards,
         licence=(PAGE_FOLDER / "uplot" / "LICENSE").read_text(),
     )
 
 
 def _build_script_data(
-    made: PageOrigin,
-    found: Coverage,
+    origin: PageOrigin,
+    coverage: Coverage,
     trends: Trends,
     histories: PriceHistories,
-    names: pl.DataFrame,
-    seen: Sequence[PlatformOffer],
+    market_names: pl.DataFrame,
+    offers: Sequence[PlatformOffer],
 ) -> dict[str, Any]:
-    """What the scripts read."""
+    """Return the data that the page's scripts read."""
     markets: dict[str, dict[str, Any]] = {}
-    for row in names.iter_rows(named=True):
+    for row in market_names.iter_rows(named=True):
         market = markets.setdefault(
             row["market_key"], {"key": row["market_key"], "name": row["market_name"], "outcomes": []}
         )
         market["outcomes"].append(row["outcome_name"])
     return {
-        "madeAt": to_epoch_s(made.at),
-        "asOf": to_epoch_s(found.as_of),
-        "platforms": [{"key": platform.key, "name": platform.name} for platform in seen],
+        "madeAt": to_epoch_s(origin.at),
+        "asOf": to_epoch_s(coverage.as_of),
+        "platforms": [{"key": platform.key, "name": platform.name} for platform in offers],
         "classes": FIXTURE_CLASSES,
-        "tournaments": build_tournament_columns(found, seen),
-        "fixtures": build_fixture_columns(found, seen),
-        "leads": list_leads(found, seen),
+        "tournaments": build_tournament_columns(coverage, offers),
+        "fixtures": build_fixture_columns(coverage, offers),
+        "leads": list_leads(coverage, offers),
         "markets": list(markets.values()),
         "buckets": trend_columns.BUCKET_LABELS,
-        "cycles": trend_columns.build_cycle_columns(trends, seen),
+        "cycles": trend_columns.build_cycle_columns(trends, offers),
         "skews": trend_columns.build_skew_columns(trends),
-        "margins": trend_columns.build_margin_columns(trends, seen),
-        "gaps": trend_columns.build_gap_columns(trends, seen),
+        "margins": trend_columns.build_margin_columns(trends, offers),
+        "gaps": trend_columns.build_gap_columns(trends, offers),
         "prices": {
             "since": histories.since_s,
             "latest": None if histories.last_confirmed_at is None else to_epoch_s(histories.last_confirmed_at),
@@ -124,20 +124,20 @@ def _build_script_data(
 
 
 def _hash_source(text: str) -> str:
-    """A source of a content security policy that stands for exactly this text."""
+    """Return the source of a content security policy that allows exactly this text."""
     return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def format_thousands(n: int) -> str:
-    """A count for people."""
+    """Return a count with thousands separated by narrow spaces."""
     return f"{n:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def format_percent(share: float | None) -> str:
-    """A share of 1 for people; a dash without one."""
+    """Return a share of 1 as a percentage with one decimal, or a dash for None."""
     return "–" if share is None else f"{100 * share:.1f}\N{NARROW NO-BREAK SPACE}%"
 
 
 def format_instant(at: datetime) -> str:
-    """An instant for people."""
+    """Return an instant in UTC as text, to the minute."""
     return f"{at.astimezone(UTC):%a %d %b %Y, %H:%M} UTC"

@@ -1,8 +1,8 @@
-"""How prices moved, as lines for the page: at which instants a line turns, and what it is from there on. Frames in,
-frames out.
+"""Price movements as lines for the page: the instants of changes, and the new values.
 
-A line's value is a price x 1000: positive where it could be backed, negative where it was the last price and could not
-be, HOLE where nobody looked or nothing had been priced yet. Those of a market's outcomes turn together.
+Frames in, frames out. A value is a price x 1000. It is positive while the price could be backed, negative while it was
+the last price and could not be backed, and `MISSING_PRICE` where no look was made or there was no price yet. The lines
+of a market's outcomes share their instants.
 """
 
 from collections.abc import Sequence
@@ -19,19 +19,21 @@ from .page_data import number_words, pack_json, to_epoch_s, to_epoch_s_column
 
 MISSING_PRICE: Final = 0
 MAX_LINES: Final = 3
-"""Lines (specifiers) of a market that are shown of a fixture."""
+"""The number of lines (specifiers) of a market that the page shows per fixture."""
 UNSEEN_STATES: Final = (AvailabilityState.NOT_OBSERVED.value, AvailabilityState.CLOSED_AT_KICKOFF.value)
 OFFER_KEY: Final = ("sr_id", "specifier", "platform")
 
 
 def filter_priced_since(stretches: pl.DataFrame, since: datetime) -> pl.DataFrame:
-    """Without what had ended by then, which only says what the last price was."""
+    """Return the stretches that had not ended by `since`; earlier ones only hold the last price."""
     return stretches.filter(pl.col("ends_at").is_null() | (pl.col("ends_at") > since))
 
 
 def rank_main_lines(stretches: pl.DataFrame, max_lines: int = MAX_LINES) -> pl.DataFrame:
-    """`sr_id, specifier, rank` (from 1) of the lines that most platforms price; of these first what comes nearest to
-    even.
+    """Return the `max_lines` lines of each fixture that most platforms price.
+
+    The columns are sr_id, specifier and rank (from 1). Of lines that equally many platforms price, the one with the
+    most even prices comes first.
     """
     typical = pl.col("odds_milli").median().over("sr_id", "specifier", "outcome_key")
     return (
@@ -55,28 +57,28 @@ def append_current(
     last look.
     """
     looked_until = pl.max_horizontal(pl.coalesce("ends_at", "last_confirmed_at"), "begins_at")
-    unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
-    known = states.group_by(OFFER_KEY).agg(known_until=looked_until.max(), unseen=unseen)
+    is_unseen = (pl.col("ends_at").is_null() & (pl.col("state") == AvailabilityState.NOT_OBSERVED.value)).any()
+    known_offers = states.group_by(OFFER_KEY).agg(known_until=looked_until.max(), unseen=is_unseen)
     later = (
-        current.join(known, on=OFFER_KEY, how="left")
+        current.join(known_offers, on=OFFER_KEY, how="left")
         .filter(pl.col("known_until").is_null() | (pl.col("last_confirmed_at") > pl.col("known_until")))
         .with_columns(pl.when(pl.col("unseen")).then("last_confirmed_at").otherwise("known_until").alias("known_until"))
     )
-    of_offer = later.unique(OFFER_KEY).with_columns(begins_at=pl.max_horizontal("state_since", "known_until"))
-    of_price = later.with_columns(
+    offer_rows = later.unique(OFFER_KEY).with_columns(begins_at=pl.max_horizontal("state_since", "known_until"))
+    price_rows = later.with_columns(
         begins_at=pl.max_horizontal("changed_at", "known_until"), ends_at=pl.lit(None, INSTANT)
     )
     return (
         pl.concat(
             [
-                _close_stretches(stretches, of_price, (*OFFER_KEY, "outcome_key")),
-                of_price.drop_nulls("odds_milli").select(stretches.columns),
+                _close_stretches(stretches, price_rows, (*OFFER_KEY, "outcome_key")),
+                price_rows.drop_nulls("odds_milli").select(stretches.columns),
             ]
         ),
         pl.concat(
             [
-                _close_stretches(states, of_offer, OFFER_KEY),
-                of_offer.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns),
+                _close_stretches(states, offer_rows, OFFER_KEY),
+                offer_rows.with_columns(ends_at=pl.lit(None, INSTANT)).select(states.columns),
             ]
         ),
     )
@@ -95,11 +97,11 @@ def _close_stretches(rows: pl.DataFrame, later: pl.DataFrame, key: Sequence[str]
 def compute_turning_points(
     stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str], since: datetime
 ) -> pl.DataFrame:
-    """`sr_id, specifier, platform, at, values` by these: the values of `outcomes` from each turn on; the last row of an
-    offer is where it ends.
+    """Return the values of `outcomes` at each instant at which one of them changes.
 
-    Frames as `storage.marts.page_prices` reads them, of one market. What was before `since` begins there; an offer that
-    is not priced since has no line.
+    The columns are sr_id, specifier, platform, at and values; the rows are sorted by the first four. The last row of an
+    offer is its end. The frames are of one market, as `storage.marts.page_prices` reads them. Stretches that begin
+    before `since` begin at `since`; an offer without a price after `since` has no line.
     """
     begin = pl.lit(since, INSTANT)
     begins, ends = pl.max_horizontal("begins_at", begin), pl.coalesce("ends_at", "last_confirmed_at")
@@ -114,38 +116,38 @@ def compute_turning_points(
     )
     grid = instants.filter(pl.col("at") >= begin).unique().join(offers, on=OFFER_KEY, how="semi").sort("at")
     state = states.select(*OFFER_KEY, "begins_at", "state").sort("begins_at")
-    turned = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False).drop(
+    turns = grid.join_asof(state, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False).drop(
         "begins_at"
     )
     price = stretches.select(*OFFER_KEY, "outcome_key", "begins_at", "ends_at", "odds_milli").sort("begins_at")
-    seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN_STATES)
+    is_seen = pl.col("state").is_null() | ~pl.col("state").is_in(UNSEEN_STATES)
     for outcome in outcomes:
-        of_outcome = price.filter(outcome_key=outcome).drop("outcome_key")
-        stands = pl.col("ends_at").is_null() | (pl.col("at") < pl.col("ends_at"))
-        value = pl.when(~seen).then(MISSING_PRICE).when(stands).then("odds_milli").otherwise(-pl.col("odds_milli"))
-        turned = (
-            turned.join_asof(of_outcome, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False)
+        outcome_prices = price.filter(outcome_key=outcome).drop("outcome_key")
+        holds = pl.col("ends_at").is_null() | (pl.col("at") < pl.col("ends_at"))
+        value = pl.when(~is_seen).then(MISSING_PRICE).when(holds).then("odds_milli").otherwise(-pl.col("odds_milli"))
+        turns = (
+            turns.join_asof(outcome_prices, left_on="at", right_on="begins_at", by=OFFER_KEY, check_sortedness=False)
             .with_columns(value.fill_null(MISSING_PRICE).cast(pl.Int32).alias(f"value:{outcome}"))
             .drop("begins_at", "ends_at", "odds_milli", strict=False)
         )
-    named = [f"value:{outcome}" for outcome in outcomes]
+    value_columns = [f"value:{outcome}" for outcome in outcomes]
     same_offer = pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in OFFER_KEY)
     is_last = pl.any_horizontal(pl.col(name) != pl.col(name).shift(-1) for name in OFFER_KEY).fill_null(value=True)
-    repeats = (same_offer & pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in named)).fill_null(
-        value=False
-    )
+    is_repeat = (
+        same_offer & pl.all_horizontal(pl.col(name) == pl.col(name).shift(1) for name in value_columns)
+    ).fill_null(value=False)
     return (
-        turned.sort(*OFFER_KEY, "at")
-        .filter(~repeats | is_last)
-        .select(*OFFER_KEY, "at", pl.concat_list(named).alias("values"))
+        turns.sort(*OFFER_KEY, "at")
+        .filter(~is_repeat | is_last)
+        .select(*OFFER_KEY, "at", pl.concat_list(value_columns).alias("values"))
     )
 
 
 @dataclass
 class PriceHistories:
-    """Price lines of many fixtures, packed some fixtures at a time until the page has no room for more.
+    """Price lines of many fixtures, packed into shards until the page's size budget is used up.
 
-    `shards` are read by the page when a fixture of theirs is chosen; `index` says which those are: market to fixture to
+    The page reads a shard when one of its fixtures is chosen. `index` maps market, then fixture, to the number of its
     shard.
     """
 
@@ -155,9 +157,9 @@ class PriceHistories:
     shards: list[str] = field(default_factory=list)
     index: dict[str, dict[int, int]] = field(default_factory=dict)
     left_out_counts: dict[str, int] = field(default_factory=dict)
-    """Market to how many fixtures found no room."""
+    """The number of fixtures per market that did not fit into the budget."""
     last_confirmed_at: datetime | None = None
-    """The last look that any line rests on."""
+    """The instant of the last look of any line."""
 
     @property
     def size_bytes(self) -> int:
@@ -168,45 +170,46 @@ class PriceHistories:
         return self.size_bytes >= self.budget_bytes
 
     def add(self, market: str, stretches: pl.DataFrame, states: pl.DataFrame, outcomes: Sequence[str]) -> None:
-        """Take up a market of some fixtures. Fixtures without a price in it get no line."""
+        """Add the lines of a market of some fixtures. Fixtures without a price in it get no line."""
         lines = rank_main_lines(filter_priced_since(stretches, self.since))
         chosen = stretches.join(lines, on=["sr_id", "specifier"], how="semi")
-        turned = compute_turning_points(
+        turns = compute_turning_points(
             chosen, states.join(lines, on=["sr_id", "specifier"], how="semi"), outcomes, self.since
         ).join(lines, on=["sr_id", "specifier"], how="left")
-        if turned.is_empty():
+        if turns.is_empty():
             return
-        told = self._group_offers(turned)
-        last: datetime = turned.select(pl.col("at").max()).item()
-        self.last_confirmed_at = last if self.last_confirmed_at is None else max(self.last_confirmed_at, last)
-        self.index.setdefault(market, {}).update(dict.fromkeys(told, len(self.shards)))
-        self.shards.append(pack_json(told))
+        offers = self._group_offers(turns)
+        last_at: datetime = turns.select(pl.col("at").max()).item()
+        self.last_confirmed_at = last_at if self.last_confirmed_at is None else max(self.last_confirmed_at, last_at)
+        self.index.setdefault(market, {}).update(dict.fromkeys(offers, len(self.shards)))
+        self.shards.append(pack_json(offers))
 
     def record_left_out(self, market: str, n_fixtures: int) -> None:
-        """Say that so many fixtures of a market found no room."""
+        """Count fixtures of a market that did not fit into the budget."""
         self.left_out_counts[market] = self.left_out_counts.get(market, 0) + n_fixtures
 
-    def _group_offers(self, turned: pl.DataFrame) -> dict[int, list[list[Any]]]:
-        """Fixture to its offers: [specifier, place of the platform, seconds since the turn before, a list of values an
-        outcome].
+    def _group_offers(self, turns: pl.DataFrame) -> dict[int, list[list[Any]]]:
+        """Return each fixture's offers: [specifier, position of the platform, seconds, values].
 
-        The first turn's seconds are those since 1970. Lines of higher rank come first.
+        The seconds count from the previous instant, the first ones from 1970. The values are one list per outcome.
+        Lines of rank 1 come first.
         """
-        place = number_words(self.platforms)
+        position_by_platform = number_words(self.platforms)
         rows = (
-            turned.with_columns(
-                at_s=to_epoch_s_column("at"), place=pl.col("platform").replace_strict(place, return_dtype=pl.Int8)
+            turns.with_columns(
+                at_s=to_epoch_s_column("at"),
+                place=pl.col("platform").replace_strict(position_by_platform, return_dtype=pl.Int8),
             )
             .group_by("sr_id", "rank", "specifier", "place", maintain_order=True)
             .agg(pl.col("at_s").diff().fill_null(pl.col("at_s").first()), "values")
             .sort("sr_id", "rank", "place")
         )
-        told: dict[int, list[list[Any]]] = {}
+        offers: dict[int, list[list[Any]]] = {}
         for sr_id, _, specifier, at_place, steps, values in rows.iter_rows():
-            told.setdefault(sr_id, []).append(
+            offers.setdefault(sr_id, []).append(
                 [specifier, at_place, steps, [list(each) for each in zip(*values, strict=True)]]
             )
-        return told
+        return offers
 
     @property
     def since_s(self) -> int:

@@ -1,6 +1,6 @@
-"""What the page says before any script runs: the cards, the platforms, and what could not be looked at.
+"""The content of the page before any script runs: the cards, the platforms, and the missing looks.
 
-Counts are the mart's own.
+Counts are those of the mart.
 """
 
 from dataclasses import dataclass
@@ -17,26 +17,26 @@ ALL_PLATFORMS: Final = "all"
 
 
 class OfferStatus(StrEnum):
-    """What is known of a platform's offer as of the cycle."""
+    """The knowledge about a platform's offer as of the cycle."""
 
     COMPLETE = "complete"
-    """This cycle looked at all of it."""
+    """The cycle looked at the whole offer."""
     CARRIED = "carried"
-    """This cycle could not; an earlier one did."""
+    """The cycle could not look at the whole offer, but an earlier cycle did."""
     PARTIAL = "partial"
-    """No look that still counts showed all of it: what is not seen may be there."""
+    """No recent cycle looked at the whole offer: it may hold unseen fixtures."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformOffer:
-    """A platform, and what is known of it."""
+    """A platform and the knowledge about its offer."""
 
     key: str
     name: str
     is_home: bool
     seen: OfferStatus
     status: str
-    """In words."""
+    """The status as a sentence for the page."""
 
     @property
     def is_whole(self) -> bool:
@@ -45,10 +45,10 @@ class PlatformOffer:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A count, what it is a share of, and that share of 1; `of` None: it is no share, `n` None: it is not known.
+    """A count, its whole `of`, and the share of 1.
 
-    `at_least`: there may be more, where nobody could look; of a rate it is the share that may be higher. Of nought it
-    says nothing: not known then.
+    `of` is None when the count is no share; `n` is None when the count is not known. `at_least` is true when the count
+    (of a rate: the share) may be higher, because a part could not be looked at. A count of 0 is then not known.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class PlatformRates:
-    """A platform's counts and rates. `n_fixtures` None: nothing of it could be looked at, so it is not known."""
+    """A platform's counts and rates. `n_fixtures` is None when the platform could not be looked at."""
 
     platform: PlatformOffer
     at_least: bool
@@ -74,7 +74,7 @@ class PlatformRates:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The figures of one universe: upcoming fixtures, or those that have begun too."""
+    """The figures of one universe: upcoming fixtures only, or started ones too."""
 
     include_started: bool
     cards: tuple[Card, ...]
@@ -82,65 +82,70 @@ class Figures:
 
 
 def list_offers(coverage: Coverage) -> list[PlatformOffer]:
-    """The platforms, home first, then by trust."""
-    own = dict(coverage.rates.select("platform", "completeness").iter_rows())
-    rows = {row["platform"]: row for row in coverage.platforms.iter_rows(named=True) if row["platform"] in own}
+    """Return the platforms, home first, then in order of trust."""
+    completeness_by_platform = dict(coverage.rates.select("platform", "completeness").iter_rows())
+    rows = {
+        row["platform"]: row
+        for row in coverage.platforms.iter_rows(named=True)
+        if row["platform"] in completeness_by_platform
+    }
     return [
-        _build_offer(rows[key], coverage, own[key])
+        _build_offer(rows[key], coverage, completeness_by_platform[key])
         for key in map(str, order_by_trust(coverage.home_platform, list(rows)))
     ]
 
 
-def _build_offer(row: dict[str, Any], found: Coverage, completeness: str) -> PlatformOffer:
+def _build_offer(row: dict[str, Any], coverage: Coverage, completeness: str) -> PlatformOffer:
     why = f" ({row['message']})" if row["message"] else ""
     if completeness == Completeness.COMPLETE:
         seen, status = OfferStatus.COMPLETE, "looked at completely"
     elif row["looked_at"] is not None:
         seen, status = (
             OfferStatus.CARRIED,
-            f"not looked at completely{why}: where this cycle could not look, its listings are those of {row['looked_at']:%d %b, %H:%M} UTC",
+            f"not looked at completely{why}: where this cycle could not look, "
+            f"its listings are those of {row['looked_at']:%d %b, %H:%M} UTC",
         )
-    elif found.scope == Scope.RECORDED:
-        seen, status = OfferStatus.PARTIAL, "imported payloads: they show what is there, never what is missing"
+    elif coverage.scope == Scope.RECORDED:
+        seen, status = OfferStatus.PARTIAL, "imported payloads: they show listed fixtures, never missing ones"
     elif completeness == Completeness.FAILED:
         seen, status = (
             OfferStatus.PARTIAL,
-            f"could not be looked at{why}, nor could it in the day before: what it lists is not known",
+            f"could not be looked at{why}, neither now nor in the day before: its listings are not known",
         )
     else:
-        seen, status = OfferStatus.PARTIAL, f"looked at in part{why}: what was not seen may be there"
-    return PlatformOffer(row["platform"], row["name"], row["platform"] == found.home_platform, seen, status)
+        seen, status = OfferStatus.PARTIAL, f"looked at in part{why}: it may list fixtures that were not seen"
+    return PlatformOffer(row["platform"], row["name"], row["platform"] == coverage.home_platform, seen, status)
 
 
 def build_figures(coverage: Coverage, include_started: bool) -> Figures:
-    """Cards and rates by platform of one universe."""
+    """Return the cards and the rates per platform of one universe."""
     rates = {
         row["platform"]: row
         for row in coverage.rates.filter(pl.col("include_started") == include_started).iter_rows(named=True)
     }
-    seen = list_offers(coverage)
+    offers = list_offers(coverage)
     by_platform = (
         _build_platform_rates(
-            rates[each.key], rates[ALL_PLATFORMS if each.is_home else each.key]["evidence"], each, seen[0]
+            rates[offer.key], rates[ALL_PLATFORMS if offer.is_home else offer.key]["evidence"], offer, offers[0]
         )
-        for each in seen
+        for offer in offers
     )
-    return Figures(include_started, _build_cards(rates[ALL_PLATFORMS], seen), tuple(by_platform))
+    return Figures(include_started, _build_cards(rates[ALL_PLATFORMS], offers), tuple(by_platform))
 
 
-def _build_cards(union: dict[str, Any], seen: list[PlatformOffer]) -> tuple[Card, ...]:
-    home = seen[0].name
-    of = union["n_union"]
+def _build_cards(union: dict[str, Any], offers: list[PlatformOffer]) -> tuple[Card, ...]:
+    home = offers[0].name
+    n_all = union["n_union"]
     is_partial = union["evidence"] == PresenceEvidence.PARTIAL
 
     def card(name: str, label: str, n: int, note: str) -> Card:
         at_least = is_partial and name != "undetermined"
         if at_least and not n:
             return Card(name, label, None, note)
-        return Card(name, label, n, note, of, n / of if of else None, at_least)
+        return Card(name, label, n, note, n_all, n / n_all if n_all else None, at_least)
 
     return (
-        Card("all", "Fixtures", of, "on any platform", at_least=is_partial),
+        Card("all", "Fixtures", n_all, "on any platform", at_least=is_partial),
         card("matched", "Matched", union["n_matched_fixtures"], f"on {home} and a competitor"),
         card("home_only", "Home only", union["n_home_only"], f"on {home}, and known to be on no competitor"),
         card(
@@ -161,13 +166,14 @@ def _build_cards(union: dict[str, Any], seen: list[PlatformOffer]) -> tuple[Card
 def _build_platform_rates(
     row: dict[str, Any], evidence: str, platform: PlatformOffer, home: PlatformOffer
 ) -> PlatformRates:
-    """`evidence`: what the row's rates rest on.
+    """Return the counts and rates of one platform.
 
-    Matches that nobody could look for may be there: of a known whole those found are the least.
+    `evidence` is the evidence that the row's rates rest on. With partial evidence there may be unseen matches: a rate
+    is then the least possible one if its whole is known, and unknown otherwise.
     """
-    partial = platform.seen is OfferStatus.PARTIAL
-    unknown = partial and row["n_listings"] == 0
-    others = "with a competitor" if platform.is_home else "on home too"
+    is_partial = platform.seen is OfferStatus.PARTIAL
+    is_unknown = is_partial and row["n_listings"] == 0
+    counterpart = "with a competitor" if platform.is_home else "on home too"
 
     def rate(name: str, label: str, n: int, of: int, *, is_whole: bool) -> Card:
         if evidence != PresenceEvidence.PARTIAL:
@@ -179,10 +185,10 @@ def _build_platform_rates(
     rates = [
         rate(
             "fixture_match_rate",
-            f"of its fixtures {others}",
+            f"of its fixtures {counterpart}",
             row["n_matched_fixtures"],
             row["n_fixtures"],
-            is_whole=not partial,
+            is_whole=not is_partial,
         )
     ]
     if not platform.is_home:
@@ -199,17 +205,17 @@ def _build_platform_rates(
     rates.append(
         rate(
             "listing_match_rate",
-            f"of its listings {others}",
+            f"of its listings {counterpart}",
             row["n_matched_listings"],
             row["n_listings"],
-            is_whole=not partial,
+            is_whole=not is_partial,
         )
     )
     return PlatformRates(
         platform,
-        partial,
-        None if unknown else row["n_listings"],
-        None if unknown else row["n_listings_with_sr"],
-        None if unknown else row["n_fixtures"],
-        () if unknown else tuple(rates),
+        is_partial,
+        None if is_unknown else row["n_listings"],
+        None if is_unknown else row["n_listings_with_sr"],
+        None if is_unknown else row["n_fixtures"],
+        () if is_unknown else tuple(rates),
     )

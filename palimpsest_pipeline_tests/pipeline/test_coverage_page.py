@@ -111,7 +111,7 @@ def test_it_shows_the_marts_rows(world: Pipeline, shown: tuple[dict[str, Any], l
 
 def test_a_platform_that_failed_is_not_known_and_never_nought(world: Pipeline, shown: tuple[dict[str, Any], list[Any]]):
     text = world.settings.report_path.read_text()
-    assert re.search(r"<strong>Bet9ja</strong>: could not be looked at .* what it lists is not known", text)
+    assert re.search(r"<strong>Bet9ja</strong>: could not be looked at .* its listings are not known", text)
     data, _ = shown
     assert set(data["tournaments"]["counts"][0]["on"][2]) == {UNKNOWN_COUNT}
     assert set(data["fixtures"]["unknown"]) == {4}

@@ -1,11 +1,10 @@
-"""Home's prices against those of competitors at the same time: moves in opposite directions, and prices far from what
-all others ask.
+"""Home's prices against competitors' at the same time: opposite moves, and outlying prices.
 
-Two books are compared at looks at which the last answers of both are near each other in time. When they are not,
-nothing is known, and what was known before still holds; when one has dropped the match, there is nothing to compare.
-Markets of open outcomes (players) are left out: what one book calls an outcome is not what the other does.
+Two books are compared at looks at which the last answers of both are near each other in time. While they are not, the
+last comparison still holds. When one of the books has dropped the match, nothing is left to compare. Markets of open
+outcomes (players) are left out, because books do not name such outcomes alike.
 
-Belongs here: comparisons over time and their sizes. Does not: thresholds in time (`episodes`).
+Belongs here: comparisons over time and their sizes. Does not belong here: thresholds in time (`episodes`).
 """
 
 from datetime import timedelta
@@ -20,7 +19,7 @@ from .price_moves import ROUNDING_TOLERANCE, compute_probability_shift, find_fir
 from .prices_over_time import PLACES_PER_LINE, PriceTimeline, find_price_at
 
 MIN_COMPETITORS: Final = 2
-"""So many prices have a median that says more than each of them."""
+"""The smallest number of competitors' prices whose median counts as a baseline."""
 FIGURE_COLUMNS: Final = ("odds_milli", "baseline_milli", "change", "shift")
 ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 
@@ -28,52 +27,57 @@ ORDINAL_EXPR: Final = pl.col("place") % PLACES_PER_LINE
 def find_disagreements(
     timeline: PriceTimeline, moved: pl.DataFrame, anchored_listings: pl.DataFrame, max_skew: timedelta
 ) -> pl.DataFrame:
-    """Outcomes of one market on home and a competitor whenever their moves may be others: unit (of the pair), part (the
-    ordinal), at, size, FIGURES of home (`price_moves.compute_moves`), those of the competitor as `other_...`, and
-    home_unit and other_unit.
+    """Return the sizes of opposite moves of home and one competitor, per outcome and look.
 
-    The size is twice the smaller of both shifts where they are opposite, else 0: it reaches a threshold when each of
-    them reaches half of it.
-    A side that cannot be backed does not disagree: nought. Where a change is not known there is no row.
+    A look has a row only if one of the two moves may differ from the look before. The columns are unit (of the pair of
+    markets), part (the outcome's ordinal), at, size, the `FIGURE_COLUMNS` of home (`price_moves.compute_moves`), those
+    of the competitor with the prefix `other_`, home_unit and other_unit.
+
+    The size is twice the smaller of both shifts where they are opposite, else 0: it reaches a threshold when each shift
+    reaches half of it. The size is 0 where one side cannot be backed. There is no row where a change is not known.
     """
     pairs = _pair_units(timeline, anchored_listings).with_row_index("pair")
     looks = _list_pair_looks(timeline.moments, pairs, max_skew)
     values = moved.select("unit", "at", *FIGURE_COLUMNS, part=ORDINAL_EXPR)
-    ours = values.join(pairs.select("pair", "unit"), on="unit").drop("unit").sort("at")
-    theirs = values.join(pairs.select("pair", unit="other_unit"), on="unit").drop("unit").sort("at")
-    both = (
-        ours.select("pair", "part")
+    home_moves = values.join(pairs.select("pair", "unit"), on="unit").drop("unit").sort("at")
+    competitor_moves = values.join(pairs.select("pair", unit="other_unit"), on="unit").drop("unit").sort("at")
+    shared_parts = (
+        home_moves.select("pair", "part")
         .unique()
-        .join(theirs.select("pair", "part").unique(), on=["pair", "part"])
+        .join(competitor_moves.select("pair", "part").unique(), on=["pair", "part"])
         .join(pairs, on="pair")
     )
-    breaks = pl.concat([ours, theirs]).join(both, on=["pair", "part"])
-    gone = breaks.filter(pl.col("odds_milli").is_null()).drop(FIGURE_COLUMNS)
-    seen = (
+    breaks = pl.concat([home_moves, competitor_moves]).join(shared_parts, on=["pair", "part"])
+    withdrawals = breaks.filter(pl.col("odds_milli").is_null()).drop(FIGURE_COLUMNS)
+    comparisons = (
         pl.concat(
             [
                 find_first_at_or_after(
                     breaks.drop(FIGURE_COLUMNS), looks.filter("comparable"), ["listing_id", "other_listing_id"]
                 ),
-                gone,
+                withdrawals,
             ],
             how="diagonal",
         )
         .unique(["pair", "part", "at"])
         .sort("at")
-        .join_asof(ours, on="at", by=["pair", "part"], check_sortedness=False)
+        .join_asof(home_moves, on="at", by=["pair", "part"], check_sortedness=False)
         .join_asof(
-            theirs.rename({name: f"other_{name}" for name in FIGURE_COLUMNS}),
+            competitor_moves.rename({name: f"other_{name}" for name in FIGURE_COLUMNS}),
             on="at",
             by=["pair", "part"],
             check_sortedness=False,
         )
     )
-    over = pl.col("odds_milli").is_null() | pl.col("other_odds_milli").is_null()
-    known = seen.filter(over | (pl.col("shift").is_not_null() & pl.col("other_shift").is_not_null()))
-    opposite = pl.col("shift") * pl.col("other_shift") < 0
-    smaller = pl.min_horizontal(pl.col("shift").abs(), pl.col("other_shift").abs())
-    return known.with_columns(size=pl.when(~over & opposite).then(2 * smaller).otherwise(0.0)).select(
+    is_one_sided = pl.col("odds_milli").is_null() | pl.col("other_odds_milli").is_null()
+    known_comparisons = comparisons.filter(
+        is_one_sided | (pl.col("shift").is_not_null() & pl.col("other_shift").is_not_null())
+    )
+    is_opposite = pl.col("shift") * pl.col("other_shift") < 0
+    smaller_shift = pl.min_horizontal(pl.col("shift").abs(), pl.col("other_shift").abs())
+    return known_comparisons.with_columns(
+        size=pl.when(~is_one_sided & is_opposite).then(2 * smaller_shift).otherwise(0.0)
+    ).select(
         "part",
         "at",
         "size",
@@ -88,122 +92,137 @@ def find_disagreements(
 def find_outliers(
     timeline: PriceTimeline, anchored_listings: pl.DataFrame, max_skew: timedelta, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Outcomes of home's markets in which one may be `least` off, whenever its distance may be another: unit, part (the
-    ordinal), at, size, and
-    FIGURES: the baseline is the median of at least two comparable competitors' prices. Looks from `watch_from` of
-    `anchored` on.
+    """Return the distances of home's prices from the competitors' median, per outcome and look.
 
-    Nought where home has no price, or fewer than two competitors that can be looked at have one.
+    Only markets in which some outcome may be `min_shift` away are returned, at looks from `watch_from` of
+    `anchored_listings` on at which the distance may differ from the look before. The columns are unit, part (the
+    outcome's ordinal), at, size and `FIGURE_COLUMNS`. The baseline is the median price of at least `MIN_COMPETITORS`
+    comparable competitors.
+
+    The size is 0 where home has no price, and where fewer than `MIN_COMPETITORS` comparable competitors have one.
     """
     pairs = _pair_units(timeline, anchored_listings)
     looks = _list_pair_looks(timeline.moments, pairs, max_skew)
-    enough = _select_conclusive_looks(looks)
+    conclusive_looks = _select_conclusive_looks(looks)
     prices = timeline.prices.with_columns(ORDINAL_EXPR.alias("part"))
-    homes = prices.join(pairs.select("unit", "listing_id").unique(), on="unit")
-    theirs = prices.rename({"unit": "other_unit"}).join(pairs, on="other_unit")
-    asked_of = _select_far_parts(homes, theirs, min_shift, max_odds)
-    ours, others = (frame.join(asked_of, on=["unit", "part"], how="semi") for frame in (homes, theirs))
+    home_prices = prices.join(pairs.select("unit", "listing_id").unique(), on="unit")
+    competitor_prices = prices.rename({"unit": "other_unit"}).join(pairs, on="other_unit")
+    far_parts = _select_far_parts(home_prices, competitor_prices, min_shift, max_odds)
+    far_home_prices, far_competitor_prices = (
+        frame.join(far_parts, on=["unit", "part"], how="semi") for frame in (home_prices, competitor_prices)
+    )
     key = ["unit", "listing_id", "part"]
-    ends = [frame.select(*key, at=end) for frame in (ours, others) for end in ("at", "until")]
-    turned = enough.filter(pl.col("who") != pl.col("who").shift().over("listing_id")).select("listing_id", "at")
-    begun = anchored_listings.select("listing_id", at="watch_from")
-    parts = ours.select(key).unique()
-    breaks = pl.concat([*ends, *(parts.join(frame, on="listing_id") for frame in (turned, begun))])
-    gone = ours.filter(pl.col("until").is_not_null()).select(*key, at="until", gone=pl.lit(value=False))
-    asked = (
-        pl.concat([find_first_at_or_after(breaks, enough, ["listing_id"]).drop("who"), gone])
+    ends = [frame.select(*key, at=end) for frame in (far_home_prices, far_competitor_prices) for end in ("at", "until")]
+    turns = conclusive_looks.filter(pl.col("who") != pl.col("who").shift().over("listing_id")).select(
+        "listing_id", "at"
+    )
+    watch_starts = anchored_listings.select("listing_id", at="watch_from")
+    parts = far_home_prices.select(key).unique()
+    breaks = pl.concat([*ends, *(parts.join(frame, on="listing_id") for frame in (turns, watch_starts))])
+    withdrawals = far_home_prices.filter(pl.col("until").is_not_null()).select(
+        *key, at="until", gone=pl.lit(value=False)
+    )
+    queries = (
+        pl.concat([find_first_at_or_after(breaks, conclusive_looks, ["listing_id"]).drop("who"), withdrawals])
         .join(anchored_listings.select("listing_id", "watch_from"), on="listing_id")
         .filter(pl.col("at") >= pl.col("watch_from"))
         .unique([*key, "at"])
         .drop("watch_from")
     )
-    home = find_price_at(
-        asked.join(ours.select("unit", "part", "place").unique(), on=["unit", "part"]), ours, "at"
+    home_quotes = find_price_at(
+        queries.join(far_home_prices.select("unit", "part", "place").unique(), on=["unit", "part"]),
+        far_home_prices,
+        "at",
     ).drop("place")
-    at = ["listing_id", "at"]
+    look_key = ["listing_id", "at"]
     median = (
         find_price_at(
-            asked.join(others.select("unit", "part", "place", "other_listing_id").unique(), on=["unit", "part"]),
-            others,
+            queries.join(
+                far_competitor_prices.select("unit", "part", "place", "other_listing_id").unique(), on=["unit", "part"]
+            ),
+            far_competitor_prices,
             "at",
         )
-        .join(looks.filter("comparable"), on=[*at, "other_listing_id"], how="semi")
+        .join(looks.filter("comparable"), on=[*look_key, "other_listing_id"], how="semi")
         .group_by("unit", "part", "at")
         .agg(
             baseline_milli=pl.when(pl.col("odds_milli").count() >= MIN_COMPETITORS).then(pl.col("odds_milli").median())
         )
     )
-    found = (
-        home.join(median, on=["unit", "part", "at"], how="left")
-        .join(enough.select(*at, told=pl.lit(value=True)), on=at, how="left")
+    distances = (
+        home_quotes.join(median, on=["unit", "part", "at"], how="left")
+        .join(conclusive_looks.select(*look_key, told=pl.lit(value=True)), on=look_key, how="left")
         .with_columns(pl.when(~pl.col("gone")).then("odds_milli").alias("odds_milli"))
         .with_columns(
             change=(pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(SIZE_DECIMALS),
             shift=compute_probability_shift(max_odds),
         )
     )
-    return found.filter(pl.col("told").is_not_null() | pl.col("odds_milli").is_null()).select(
+    return distances.filter(pl.col("told").is_not_null() | pl.col("odds_milli").is_null()).select(
         "unit", "part", "at", *FIGURE_COLUMNS, size=pl.col("shift").abs().fill_null(0.0)
     )
 
 
 def _pair_units(timeline: PriceTimeline, anchored: pl.DataFrame) -> pl.DataFrame:
-    """The same market on home and on a competitor: unit, listing_id, other_unit, other_listing_id.
+    """Return pairs of the same market on home and a competitor, without markets of open outcomes.
 
-    Not of open outcomes.
+    The columns are unit, listing_id, other_unit and other_listing_id.
     """
-    is_open = timeline.lines.filter(pl.col("outcome") != "").select("unit").unique()
-    units = timeline.units.join(is_open, on="unit", how="anti").join(
+    open_units = timeline.lines.filter(pl.col("outcome") != "").select("unit").unique()
+    units = timeline.units.join(open_units, on="unit", how="anti").join(
         anchored.select("listing_id", "sr_id", "is_home"), on="listing_id"
     )
-    on = ["sr_id", "market_key", "specifier"]
+    market_key = ["sr_id", "market_key", "specifier"]
     home, other = (
-        units.filter(which).select("unit", "listing_id", *on) for which in (pl.col("is_home"), ~pl.col("is_home"))
+        units.filter(which).select("unit", "listing_id", *market_key)
+        for which in (pl.col("is_home"), ~pl.col("is_home"))
     )
-    found = home.join(other.rename({"unit": "other_unit", "listing_id": "other_listing_id"}), on=on)
-    return found.select("unit", "listing_id", "other_unit", "other_listing_id").sort("unit", "other_unit")
+    pairs = home.join(other.rename({"unit": "other_unit", "listing_id": "other_listing_id"}), on=market_key)
+    return pairs.select("unit", "listing_id", "other_unit", "other_listing_id").sort("unit", "other_unit")
 
 
 def _list_pair_looks(moments: pl.DataFrame, pairs: pl.DataFrame, max_skew: timedelta) -> pl.DataFrame:
-    """Pairs of listings at every look at any of those that are compared with the same home listing: listing_id,
-    other_listing_id, at, whether either
-    was `gone` by its last look (`other_gone`), and whether they are `comparable`: neither is, and their answers are
-    near each other."""
-    listed = pairs.select("listing_id", "other_listing_id").unique()
-    both = pl.concat(
-        [listed.select("listing_id", of="listing_id"), listed.select("listing_id", of="other_listing_id")]
+    """Return every pair of listings at every look at any listing compared with the same home listing.
+
+    The columns are listing_id, other_listing_id, at, gone and other_gone (the last look at that listing found it
+    dropped), and comparable (neither is gone, and their last answers are at most `max_skew` apart).
+    """
+    listing_pairs = pairs.select("listing_id", "other_listing_id").unique()
+    compared_listings = pl.concat(
+        [listing_pairs.select("listing_id", of="listing_id"), listing_pairs.select("listing_id", of="other_listing_id")]
     ).unique()
-    instants = both.join(moments, left_on="of", right_on="listing_id").select("listing_id", "at").unique()
-    ours = moments.select("listing_id", "at", seen_at="at", gone=~pl.col("answered")).sort("at")
-    near = (pl.col("seen_at") - pl.col("other_seen_at")).abs() <= max_skew
+    instants = compared_listings.join(moments, left_on="of", right_on="listing_id").select("listing_id", "at").unique()
+    last_looks = moments.select("listing_id", "at", seen_at="at", gone=~pl.col("answered")).sort("at")
+    is_near = (pl.col("seen_at") - pl.col("other_seen_at")).abs() <= max_skew
     return (
-        instants.join(listed, on="listing_id")
+        instants.join(listing_pairs, on="listing_id")
         .sort("at")
-        .join_asof(ours, on="at", by="listing_id", check_sortedness=False)
+        .join_asof(last_looks, on="at", by="listing_id", check_sortedness=False)
         .join_asof(
-            ours.rename({name: f"other_{name}" for name in ours.columns if name != "at"}),
+            last_looks.rename({name: f"other_{name}" for name in last_looks.columns if name != "at"}),
             on="at",
             by="other_listing_id",
             check_sortedness=False,
         )
         .filter(pl.col("seen_at").is_not_null(), pl.col("other_seen_at").is_not_null())
-        .with_columns(comparable=near & ~pl.col("gone") & ~pl.col("other_gone"))
+        .with_columns(comparable=is_near & ~pl.col("gone") & ~pl.col("other_gone"))
         .select("listing_id", "other_listing_id", "at", "gone", "other_gone", "comparable")
     )
 
 
 def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
-    """Looks that tell whether home is far from the others: those with two comparable ones, and those by which there are
-    no two any more.
+    """Return the looks that decide whether home is an outlier, sorted by listing and instant.
 
-    listing_id, at, gone (home is), who (is comparable, in one text); sorted."""
-    unknown = ~pl.col("gone") & ~pl.col("other_gone") & ~pl.col("comparable")
-    who = pl.col("other_listing_id").filter("comparable").sort().cast(pl.String).str.join(",")
-    found = looks.group_by("listing_id", "at").agg(
-        gone=pl.col("gone").any(), n=pl.col("comparable").sum(), n_unknown=unknown.sum(), who=who
+    A look decides when at least `MIN_COMPETITORS` competitors are comparable, or when no competitor is in doubt. The
+    columns are listing_id, at, gone (home dropped the match) and who (the comparable listings, joined by commas).
+    """
+    in_doubt = ~pl.col("gone") & ~pl.col("other_gone") & ~pl.col("comparable")
+    comparable_ids = pl.col("other_listing_id").filter("comparable").sort().cast(pl.String).str.join(",")
+    counts = looks.group_by("listing_id", "at").agg(
+        gone=pl.col("gone").any(), n=pl.col("comparable").sum(), n_unknown=in_doubt.sum(), who=comparable_ids
     )
     return (
-        found.filter((pl.col("n") >= MIN_COMPETITORS) | (pl.col("n_unknown") == 0))
+        counts.filter((pl.col("n") >= MIN_COMPETITORS) | (pl.col("n_unknown") == 0))
         .drop("n", "n_unknown")
         .sort("listing_id", "at")
     )
@@ -212,11 +231,13 @@ def _select_conclusive_looks(looks: pl.DataFrame) -> pl.DataFrame:
 def _select_far_parts(
     home_prices: pl.DataFrame, competitor_prices: pl.DataFrame, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """unit and part of all outcomes of home's units of which one may be so far from a median of the others' prices,
-    whatever stood when.
+    """Return unit and part of the outcomes of home's markets that may hold an outlier.
+
+    An outlier is at least `min_shift` from the median. The filter is rough: it compares the extreme prices of all
+    times.
     """
     ends = {"low": pl.col("odds_milli").min(), "high": pl.col("odds_milli").max()}
-    both = (
+    ranges = (
         home_prices.group_by("unit", "part")
         .agg(**ends)
         .join(
@@ -229,9 +250,9 @@ def _select_far_parts(
     longer = EVENS_MILLI / pl.col("other_low") - EVENS_MILLI / pl.col("high")
     shorter = EVENS_MILLI / pl.col("low") - EVENS_MILLI / pl.col("other_high")
     is_judged = pl.min_horizontal("low", "other_low") <= max_odds * EVENS_MILLI
-    far = (
+    is_far = (
         (pl.col("n") >= MIN_COMPETITORS)
         & is_judged
         & (pl.max_horizontal(longer, shorter) >= min_shift - ROUNDING_TOLERANCE)
     )
-    return both.filter(far.any().over("unit")).select("unit", "part")
+    return ranges.filter(is_far.any().over("unit")).select("unit", "part")

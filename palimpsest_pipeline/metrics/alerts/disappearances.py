@@ -1,9 +1,10 @@
-"""Markets that were offered and went, came back, and listings that were dropped, before kickoff. Frames in, frames out.
+"""Markets that disappear and return, and dropped listings, before kickoff. Frames in, frames out.
 
-Only good looks say that something is gone: an answer that lacks the market, a complete discovery that lacks the
-listing. What could not be looked at is not gone.
+Only a successful look shows that something is gone: an answer that lacks the market, or a complete discovery that lacks
+the listing. A failed look shows nothing.
 
-Belongs here: when these begin and end. Does not: prices (`price_moves`), rows of alerts (`odds_alerts`).
+Belongs here: when absences begin and end. Does not belong here: prices (`price_moves`), rows of alerts
+(`odds_alerts`).
 """
 
 from datetime import timedelta
@@ -19,44 +20,54 @@ SPAN_COLUMNS: Final = ("opened_at", "closed_at")
 
 
 def find_disappearances(timeline: PriceTimeline, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Markets that were offered and that an answer lacked: unit, opened_at, closed_at (the answer that offers it again;
-    null: none does).
+    """Return the spans in which a market that had been offered was absent: unit, opened_at, closed_at.
 
-    One that was seen held off before it went was offered all the same, and one that comes back held off is not back
-    yet. Those that went before `watch_from` of `anchored` are left out.
+    `opened_at` is the first answer that lacks the market. `closed_at` is the answer that offers it again, or null when
+    none does. A market that was suspended just before it disappeared counts as offered; one that returns suspended is
+    not back yet. Absences that begin before `watch_from` of `anchored_listings` are left out.
     """
-    counted = {"listed": pl.lit(1), "offered": (pl.col("state") == MarketState.OFFERED.value).cast(pl.Int32)}
-    begins = timeline.rows.select("unit", "at", **counted)
+    counters = {"listed": pl.lit(1), "offered": (pl.col("state") == MarketState.OFFERED.value).cast(pl.Int32)}
+    begins = timeline.rows.select("unit", "at", **counters)
     ends = timeline.rows.filter(pl.col("until").is_not_null()).select(
-        "unit", at="until", **{name: -count for name, count in counted.items()}
+        "unit", at="until", **{name: -count for name, count in counters.items()}
     )
-    # Of most markets every row begins where another one ends: they never were gone.
-    left = ends.join(begins, on=["unit", "at"], how="anti").select("unit").unique()
+    # Most markets never disappear: each of their rows begins where another one ends. They are skipped for speed.
+    interrupted_units = ends.join(begins, on=["unit", "at"], how="anti").select("unit").unique()
     steps = (
-        pl.concat([begins.join(left, on="unit", how="semi"), ends.join(left, on="unit", how="semi")])
+        pl.concat(
+            [begins.join(interrupted_units, on="unit", how="semi"), ends.join(interrupted_units, on="unit", how="semi")]
+        )
         .group_by("unit", "at")
-        .agg(pl.col(*counted).sum())
+        .agg(pl.col(*counters).sum())
         .sort("unit", "at")
-        .with_columns(pl.col(*counted).cum_sum().over("unit"))
+        .with_columns(pl.col(*counters).cum_sum().over("unit"))
     )
-    here = pl.when(pl.col("offered") > 0).then(pl.lit(value=True)).when(pl.col("listed") == 0).then(pl.lit(value=False))
-    gone = _find_absences(steps.with_columns(here=here), "unit")
+    is_here = (
+        pl.when(pl.col("offered") > 0).then(pl.lit(value=True)).when(pl.col("listed") == 0).then(pl.lit(value=False))
+    )
+    absences = _find_absences(steps.with_columns(here=is_here), "unit")
     listed = timeline.units.select("unit", "listing_id").join(
         anchored_listings.select("listing_id", "watch_from"), on="listing_id"
     )
     return (
-        gone.join(listed, on="unit").filter(pl.col("opened_at") >= pl.col("watch_from")).select("unit", *SPAN_COLUMNS)
+        absences.join(listed, on="unit")
+        .filter(pl.col("opened_at") >= pl.col("watch_from"))
+        .select("unit", *SPAN_COLUMNS)
     )
 
 
 def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: timedelta) -> pl.DataFrame:
-    """Markets that are offered again (`gone`: `find_disappearances`): unit, opened_at, closed_at: the first look at the
-    listing a window later, or the answer with which it went again if that was before; null: neither has come."""
-    back = disappearances.filter(pl.col("closed_at").is_not_null()).select("unit", opened_at="closed_at")
-    again = disappearances.select("unit", again_at="opened_at").sort("again_at")
+    """Return the returns of markets that had disappeared: unit, opened_at, closed_at.
+
+    `disappearances` is the result of `find_disappearances`. `closed_at` is the first look at the listing at least
+    `window` later, or the answer with which the market disappeared again if that came first; null when there is
+    neither yet.
+    """
+    returns = disappearances.filter(pl.col("closed_at").is_not_null()).select("unit", opened_at="closed_at")
+    later_absences = disappearances.select("unit", again_at="opened_at").sort("again_at")
     moments = timeline.moments.select("listing_id", later_at="at").sort("later_at")
     return (
-        back.join(timeline.units.select("unit", "listing_id"), on="unit")
+        returns.join(timeline.units.select("unit", "listing_id"), on="unit")
         .with_columns(due_at=pl.col("opened_at") + window)
         .sort("due_at")
         .join_asof(
@@ -64,7 +75,12 @@ def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: 
         )
         .sort("opened_at")
         .join_asof(
-            again, left_on="opened_at", right_on="again_at", by="unit", strategy="forward", check_sortedness=False
+            later_absences,
+            left_on="opened_at",
+            right_on="again_at",
+            by="unit",
+            strategy="forward",
+            check_sortedness=False,
         )
         .select("unit", "opened_at", closed_at=pl.min_horizontal("later_at", "again_at"))
         .sort("unit", "opened_at")
@@ -72,11 +88,11 @@ def find_returns(timeline: PriceTimeline, disappearances: pl.DataFrame, window: 
 
 
 def find_drops(sightings: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Listings that a complete discovery lacks after they were seen: listing_id, opened_at, closed_at (the look that
-    shows them again; null: none).
+    """Return the spans in which complete discoveries lack a listing that was there before.
 
-    `seen`: listing_id, at, here (null: the look does not tell). Those dropped before `watch_from` of `anchored` are
-    left out.
+    The columns are listing_id, opened_at and closed_at (the look that shows the listing again, or null). `sightings`
+    has listing_id, at and here (null when the look does not decide). Spans that begin before `watch_from` of
+    `anchored_listings` are left out.
     """
     listed = anchored_listings.select("listing_id", "watch_from")
     return (
@@ -88,11 +104,13 @@ def find_drops(sightings: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.D
 
 
 def _find_absences(presence: pl.DataFrame, key: str) -> pl.DataFrame:
-    """Stretches in which something that was here is not: key, opened_at, closed_at.
+    """Return the spans in which something that was present is absent: key, opened_at, closed_at.
 
-    `told`: key, at, here (null: it stays as it was).
+    `presence` has key, at and here; null in `here` means no change.
     """
-    known = presence.filter(pl.col("here").is_not_null()).sort(key, "at")
-    turned = pl.col("here") != pl.col("here").shift().over(key)
-    turns = known.filter(turned).select(key, "here", opened_at="at", closed_at=pl.col("at").shift(-1).over(key))
+    known_presence = presence.filter(pl.col("here").is_not_null()).sort(key, "at")
+    has_turned = pl.col("here") != pl.col("here").shift().over(key)
+    turns = known_presence.filter(has_turned).select(
+        key, "here", opened_at="at", closed_at=pl.col("at").shift(-1).over(key)
+    )
     return turns.filter(~pl.col("here")).drop("here")

@@ -1,9 +1,8 @@
-"""Episodes with hysteresis: from where something passes a threshold until all of it has calmed down. Frames in, frames
-out.
+"""Episodes with hysteresis: they begin above a threshold and end well below it. Frames in, frames out.
 
-A unit has parts; each part has a size that holds from the instant at which it is given until the next one. An episode
-of the unit begins when a part reaches `low`, and ends when none is as large as `calm` x `low` any more. So a size that
-swings round the threshold makes one episode.
+A unit has parts. Each part has a size that holds from its instant until the part's next instant. An episode of the unit
+begins when the size of a part reaches `min_size`, and ends when no part reaches `calm_share` x `min_size` any more. So
+a size that swings round the threshold makes one episode.
 """
 
 from typing import Final
@@ -11,23 +10,29 @@ from typing import Final
 import polars as pl
 
 SIZE_DECIMALS: Final = 9
-"""Sizes are compared to so many decimals: 2675 / 2500 - 1 is 7 %, though floats make it less."""
+"""The number of decimals to which sizes are rounded before a comparison.
+
+In floats, 2675 / 2500 - 1 is slightly less than 7 %.
+"""
 
 
 def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl.DataFrame:
-    """One row per episode, by unit and time: unit, opened_at, closed_at (null: not over), opened_by and open_size (the
-    part that was largest when it opened), peak_part, peak_at and peak_size (the part that was largest while it lasted,
-    when it first was).
+    """Return one row per episode, sorted by unit and begin.
 
-    `sizes`: unit, part, at, size (never null; 0 where there is nothing to measure). A part of which nothing is known
-    keeps its last size: leave it out. Rows in any order, one per part and instant.
+    The columns are unit, opened_at, closed_at (null while the episode lasts), opened_by and open_size (the largest part
+    when the episode opened), peak_part, peak_at and peak_size (the largest part during the episode, at its first
+    instant of that size).
+
+    `sizes` has unit, part, at and size, one row per part and instant in any order. The size is never null; it is 0
+    where there is nothing to measure. Leave out the instants at which a part's size is not known: the part keeps its
+    last size.
     """
-    least = round(calm_share * min_size, SIZE_DECIMALS)
+    calm_size = round(calm_share * min_size, SIZE_DECIMALS)
     steps = sizes.with_columns(pl.col("size").round(SIZE_DECIMALS)).with_columns(
         hot=(pl.col("size") >= round(min_size, SIZE_DECIMALS)).cast(pl.Int32),
-        warm=(pl.col("size") >= least).cast(pl.Int32),
+        warm=(pl.col("size") >= calm_size).cast(pl.Int32),
     )
-    held = (
+    states = (
         steps.sort("unit", "part", "at")
         .with_columns(_subtract_previous(name) for name in ("hot", "warm"))
         .group_by("unit", "at")
@@ -42,15 +47,15 @@ def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl
         )
         .with_columns(pl.col("is_open").forward_fill().over("unit").fill_null(value=False))
     )
-    turns = held.filter(pl.col("is_open") != pl.col("is_open").shift().over("unit").fill_null(value=False)).select(
+    turns = states.filter(pl.col("is_open") != pl.col("is_open").shift().over("unit").fill_null(value=False)).select(
         "unit", "is_open", opened_at="at", closed_at=pl.col("at").shift(-1).over("unit")
     )
-    found = turns.filter("is_open").drop("is_open")
+    episodes = turns.filter("is_open").drop("is_open")
     largest = (
         steps.filter(pl.col("hot") > 0)
         .sort("at")
         .join_asof(
-            found.select("unit", "opened_at", at="opened_at").sort("at"), on="at", by="unit", check_sortedness=False
+            episodes.select("unit", "opened_at", at="opened_at").sort("at"), on="at", by="unit", check_sortedness=False
         )
         .sort("unit", "opened_at", -pl.col("size"), "at", "part")
     )
@@ -60,13 +65,13 @@ def find_episodes(sizes: pl.DataFrame, min_size: float, calm_share: float) -> pl
     peak = largest.unique(["unit", "opened_at"], keep="first", maintain_order=True)
     key = ["unit", "opened_at"]
     return (
-        found.join(opening.select(*key, opened_by="part", open_size="size"), on=key, how="left")
+        episodes.join(opening.select(*key, opened_by="part", open_size="size"), on=key, how="left")
         .join(peak.select(*key, peak_part="part", peak_at="at", peak_size="size"), on=key, how="left")
         .sort(key)
     )
 
 
 def _subtract_previous(name: str) -> pl.Expr:
-    """By how much it differs from what it was at the instant before of the same part."""
+    """Return the difference between a column and its value at the previous instant of the same part."""
     value = pl.col(name)
     return value - value.shift().over("unit", "part").fill_null(0)

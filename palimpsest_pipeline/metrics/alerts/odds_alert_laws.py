@@ -1,7 +1,7 @@
-"""Laws of alerts to traders. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), and an empty frame when
-lawful.
+"""Laws that rows of odds_alert obey, whatever the platforms answer.
 
-They take rows as written, and know nothing of how these were computed.
+Each law takes rows as they were written and returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`): an empty frame
+when there are none. The laws do not use the code that computes the rows.
 """
 
 from typing import Final
@@ -14,31 +14,31 @@ from ..coverage.coverage_laws import build_violations
 from .odds_alerts import EPISODE_KEY
 
 ROUNDING_TOLERANCE: Final = 0.0005 + 1e-9
-"""What odds lose as they are written: a median of two has four decimals."""
+"""The rounding error of stored odds: they have three decimals, and a median of two prices has four."""
 SUM_TOLERANCE: Final = 1e-9
 DISAGREEMENT_TYPE: Final = OddsAlertType.DIRECTION_DISAGREEMENT.value
 PRICE_ALERT_TYPES: Final = (OddsAlertType.PRICE_MOVE.value, DISAGREEMENT_TYPE, OddsAlertType.HOME_OUTLIER.value)
 
 
 def episodes_do_not_overlap(alerts: pl.DataFrame) -> pl.DataFrame:
-    """odds_alert: of one thing no two episodes last at the same time."""
+    """Return pairs of episodes with one `EPISODE_KEY` that overlap in time."""
     following = pl.col("opened_at").shift(-1).over(EPISODE_KEY)
     rows = (
         alerts.sort(*EPISODE_KEY, "opened_at")
         .with_columns(following=following)
         .filter(pl.col("following").is_not_null())
     )
-    wrong = rows.filter((pl.col("closed_at") > pl.col("following")).fill_null(value=True))
+    overlaps = rows.filter((pl.col("closed_at") > pl.col("following")).fill_null(value=True))
     return build_violations(
         "episodes do not overlap",
-        wrong,
+        overlaps,
         _describe_alert(),
         pl.format("lasts until {}, the next is from {}", _convert_to_text("closed_at"), "following"),
     )
 
 
 def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
-    """odds_alert: what is closed has an end, after its begin; what is not has none."""
+    """Return closed episodes without an end after their begin, and open ones with an end."""
     closed = pl.col("status") == OddsAlertStatus.CLOSED.value
     lawful = (closed == pl.col("closed_at").is_not_null()) & (pl.col("closed_at") > pl.col("opened_at")).fill_null(
         value=True
@@ -48,12 +48,12 @@ def episodes_end_after_they_begin(alerts: pl.DataFrame) -> pl.DataFrame:
 
 
 def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, float]) -> pl.DataFrame:
-    """odds_alert: of prices the peak is as large as its severity says, no larger, and what its prices make.
+    """Return price alerts whose peak does not fit their severity, their odds or the lowest level.
 
-    An episode opens with a change of the odds above the lowest level: they change by more than their implied
-    probability does.
+    The peak lies within the bounds of the severity and follows from the baseline and current odds. The opening change
+    of the odds is above the lowest level, because odds change by more than their implied probability.
     """
-    half = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(0.5).otherwise(1.0)
+    level_share = pl.when(pl.col("alert_type") == DISAGREEMENT_TYPE).then(0.5).otherwise(1.0)
     # 1 / now - 1 / then is (1 - now / then) / now.
     shift, other_shift = (
         pl.col(c).abs() / pl.col(odds)
@@ -65,28 +65,28 @@ def peaks_reach_their_level(alerts: pl.DataFrame, levels: tuple[float, float, fl
         .otherwise(shift)
     )
     bounds = {level.value: bound for level, bound in zip(OddsAlertLevel, levels, strict=True)}
-    least = pl.col("severity").replace_strict(bounds, return_dtype=pl.Float64)
-    above = pl.col("severity").replace_strict(
+    lower_bound = pl.col("severity").replace_strict(bounds, return_dtype=pl.Float64)
+    upper_bound = pl.col("severity").replace_strict(
         dict(zip(bounds, (*levels[1:], float("inf")), strict=True)), return_dtype=pl.Float64
     )
-    times = 1 + pl.col("peak_change_rel")
+    ratio = 1 + pl.col("peak_change_rel")
     lawful = (
-        (size > least - SUM_TOLERANCE)
-        & (size < above + SUM_TOLERANCE)
-        & (pl.col("change_rel").abs() > levels[0] * half - SUM_TOLERANCE)
-        & ((pl.col("baseline_odds") * times - pl.col("current_odds")).abs() <= ROUNDING_TOLERANCE * (1 + times))
+        (size > lower_bound - SUM_TOLERANCE)
+        & (size < upper_bound + SUM_TOLERANCE)
+        & (pl.col("change_rel").abs() > levels[0] * level_share - SUM_TOLERANCE)
+        & ((pl.col("baseline_odds") * ratio - pl.col("current_odds")).abs() <= ROUNDING_TOLERANCE * (1 + ratio))
     )
-    wrong = alerts.filter(pl.col("alert_type").is_in(PRICE_ALERT_TYPES), ~lawful.fill_null(value=False))
+    violations = alerts.filter(pl.col("alert_type").is_in(PRICE_ALERT_TYPES), ~lawful.fill_null(value=False))
     sentence = pl.format(
         "is {} with a peak of {}, from {} to {}",
         "severity",
         *(_convert_to_text(n) for n in ("peak_change_rel", "baseline_odds", "current_odds")),
     )
-    return build_violations("peaks reach their level", wrong, _describe_alert(), sentence)
+    return build_violations("peaks reach their level", violations, _describe_alert(), sentence)
 
 
 def begun_fixtures_are_closed(open_alerts: pl.DataFrame) -> pl.DataFrame:
-    """odds_alert: of a fixture that has begun nothing is open. Takes the rows that are."""
+    """Return all `open_alerts` as violations: a fixture that has begun must have no open alert."""
     return build_violations(
         "begun fixtures are closed", open_alerts, _describe_alert(), pl.lit("is open, and the fixture has begun")
     )

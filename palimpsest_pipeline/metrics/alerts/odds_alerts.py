@@ -1,8 +1,9 @@
-"""What traders are told of: episodes in the life of fixtures before kickoff, one row each. Frames in, frames out;
-shapes in `lifecycle_frames`.
+"""The rows of odds_alert: one per episode of a fixture before kickoff. Frames in, frames out.
 
-Belongs here: the rows, put together from what `price_moves`, `book_comparisons` and `disappearances` find; severities
-and ids. Does not: those, when an episode begins and ends (`episodes`), who has seen an alert (`storage`).
+The shapes of the frames are in `lifecycle_frames`.
+
+Belongs here: rows built from the results of `price_moves`, `book_comparisons` and `disappearances`, severities and ids.
+Does not belong here: those computations, the begin and end of an episode (`episodes`), acknowledgements (`storage`).
 """
 
 from collections.abc import Sequence
@@ -51,45 +52,49 @@ ODDS_ALERTS_SCHEMA: Final[FrameSchema] = {
     "as_of": INSTANT,
 }
 EPISODE_KEY: Final = ("alert_type", "platform", "competitor", "sr_id", "market_key", "specifier")
-"""What an episode is about. With `opened_at` it makes the id; no two episodes of one key overlap."""
+"""The subject of an episode. Episodes with one key never overlap.
+
+Together with `opened_at` it makes the alert's id.
+"""
 ODDS_COLUMN_BY_MILLI: Final = {
     "odds_milli": "current_odds",
     "baseline_milli": "baseline_odds",
     "other_odds_milli": "competitor_odds",
 }
 ID_HEX_DIGITS: Final = 15
-"""Of 16 bits' worth each: 60 bits, as core.natural_id gives them."""
+"""The number of hex digits in an alert's id: 15 x 4 = 60 bits, as many as core.natural_id returns."""
 LOW, MEDIUM, HIGH = (level.value for level in OddsAlertLevel)
 
 
 @dataclass(frozen=True, slots=True)
 class OddsAlertRules:
-    """When something is worth telling. Shares of 1."""
+    """The thresholds above which something becomes an alert. Shares are fractions of 1, not percentages."""
 
     levels: tuple[float, float, float]
-    """Changes of the implied probability (1 / odds) that are low, medium, high; from the first on there is an
-    episode.
+    """Changes of the implied probability (1 / odds) from which severity is low, medium and high.
+
+    An episode begins at the first level.
     """
     calm_share: float
-    """It is over when no change is as large as this share of the first level."""
+    """An episode ends when every change is below this share of the first level."""
     window: timedelta
-    """Over which prices move."""
+    """The time over which a price move is measured."""
     max_skew: timedelta
-    """Answers of two platforms are compared when no further apart."""
+    """The longest time between answers of two platforms whose prices are compared."""
     silence_limit: timedelta
-    """How long an answer holds; after that nothing is known, until the next one."""
+    """The time for which an answer holds. After it the prices are unknown until the next answer."""
     watch_before_kickoff: timedelta
-    """From how long before kickoff on."""
+    """The time before kickoff at which alerts begin."""
     max_odds: float
-    """Two prices of an outcome are compared when at least one of them is not above this."""
+    """Two prices of an outcome are compared if at least one of them is not above these odds."""
     main_markets: Sequence[str] = ()
-    """Markets whose disappearing weighs more."""
+    """Keys of the markets whose disappearance has severity medium instead of low."""
     markets: Sequence[str] | None = None
-    """Keys of the markets to look at; None: all markets."""
+    """Keys of the markets to examine. None means all markets."""
 
     @property
     def lookback(self) -> timedelta:
-        """How much earlier than that a value can lie that is compared with."""
+        """The time before kickoff from which data can influence an alert."""
         return self.watch_before_kickoff + self.window + self.max_skew + self.silence_limit
 
 
@@ -104,14 +109,14 @@ def find_odds_alerts(
     as_of: datetime,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """One row per episode, columns `ODDS_ALERTS_SCHEMA`, sorted by kickoff, opened_at and id.
+    """Return one row per episode, columns `ODDS_ALERTS_SCHEMA`, sorted by kickoff date, opened_at and id.
 
-    Frames as in `lifecycle_frames`: all listings of a fixture together. `as_of`: kickoffs until then have happened;
-    what is open then is over. Nothing that was seen earlier than the UTC day on which `Rules.lookback` begins counts,
-    so a caller may leave it out. `suspects`: fixtures whose listings may not
-    offer the same bets: prices of different books are not compared.
+    The frames have the shapes of `lifecycle_frames` and hold all listings of a fixture. Kickoffs up to `as_of` have
+    happened; they close the episodes that are still open. Data from before the UTC day on which
+    `OddsAlertRules.lookback` begins does not count, so a caller may leave it out. `suspects` are fixtures whose
+    listings may not offer the same bets: their prices are not compared between platforms.
 
-    Raises ValueError like `standing` and `add_kickoff`, and when `outcomes` lacks the name of one that is told of.
+    Raises ValueError like `build_price_timeline` and `add_kickoff`, and when `outcomes` lacks an outcome of an alert.
     """
     anchored = add_kickoff(listings, kickoffs, as_of).with_columns(
         watch_from=pl.col("kickoff_at") - rules.watch_before_kickoff,
@@ -119,55 +124,55 @@ def find_odds_alerts(
     )
     if rules.markets is not None:
         changes = changes.filter(pl.col("market_key").is_in(list(rules.markets)))
-    stood = build_price_timeline(looks, changes, anchored, rules.silence_limit)
-    seen = (
+    timeline = build_price_timeline(looks, changes, anchored, rules.silence_limit)
+    counted_looks = (
         select_looks_before_kickoff(looks, anchored)
         .join(anchored.select("listing_id", "since"), on="listing_id")
         .filter(pl.col("at") >= pl.col("since"))
     )
-    moved = compute_moves(stood, anchored, rules.window, rules.levels[0] / 2, rules.max_odds)
-    compared = anchored.filter(~pl.col("sr_id").is_in(list(suspects)))
-    found = [
-        _find_price_moves(stood, moved, outcomes, rules),
-        _find_disagreements(stood, moved, compared, outcomes, rules),
-        _find_outliers(stood, compared, outcomes, rules),
-        *_find_disappearances(stood, anchored, rules),
-        _find_drops(seen, anchored),
+    moves = compute_moves(timeline, anchored, rules.window, rules.levels[0] / 2, rules.max_odds)
+    comparable_listings = anchored.filter(~pl.col("sr_id").is_in(list(suspects)))
+    episodes = [
+        _find_price_moves(timeline, moves, outcomes, rules),
+        _find_disagreements(timeline, moves, comparable_listings, outcomes, rules),
+        _find_outliers(timeline, comparable_listings, outcomes, rules),
+        *_find_disappearances(timeline, anchored, rules),
+        _find_drops(counted_looks, anchored),
     ]
-    last = (
-        seen.join(anchored.select("listing_id", "sr_id"), on="listing_id")
+    last_looks = (
+        counted_looks.join(anchored.select("listing_id", "sr_id"), on="listing_id")
         .group_by("sr_id")
         .agg(as_of=pl.col("at").max())
     )
-    told = (
-        pl.concat(found, how="diagonal_relaxed")
+    alerts = (
+        pl.concat(episodes, how="diagonal_relaxed")
         .join(anchored.select("listing_id", "sr_id", "platform", "kickoff_at", "to_come"), on="listing_id")
-        .join(last, on="sr_id")
+        .join(last_looks, on="sr_id")
         .join(anchored.select(other_listing_id="listing_id", competitor="platform"), on="other_listing_id", how="left")
     )
-    return _build_rows(told).sort("kickoff_date", "opened_at", "alert_id")
+    return _build_rows(alerts).sort("kickoff_date", "opened_at", "alert_id")
 
 
 def _find_price_moves(
     timeline: PriceTimeline, moves: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules
 ) -> pl.DataFrame:
-    found = _build_episodes(compute_sizes(moves), moves.rename({"place": "part"}), rules).rename({"part": "place"})
+    episodes = _build_episodes(compute_sizes(moves), moves.rename({"place": "part"}), rules).rename({"part": "place"})
     return _add_units(
-        timeline, timeline.add_outcome_keys(found, outcomes), "unit", OddsAlertType.PRICE_MOVE
+        timeline, timeline.add_outcome_keys(episodes, outcomes), "unit", OddsAlertType.PRICE_MOVE
     ).with_columns(_count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window)
 
 
 def _find_disagreements(
     timeline: PriceTimeline, moves: pl.DataFrame, anchored: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules
 ) -> pl.DataFrame:
-    compared = find_disagreements(timeline, moves, anchored, rules.max_skew)
-    found = _add_ordinal_places(timeline, _build_episodes(compared, compared, rules), "home_unit")
-    others = timeline.units.select(other_unit="unit", other_listing_id="listing_id")
+    disagreements = find_disagreements(timeline, moves, anchored, rules.max_skew)
+    episodes = _add_ordinal_places(timeline, _build_episodes(disagreements, disagreements, rules), "home_unit")
+    other_units = timeline.units.select(other_unit="unit", other_listing_id="listing_id")
     return (
         _add_units(
-            timeline, timeline.add_outcome_keys(found, outcomes), "home_unit", OddsAlertType.DIRECTION_DISAGREEMENT
+            timeline, timeline.add_outcome_keys(episodes, outcomes), "home_unit", OddsAlertType.DIRECTION_DISAGREEMENT
         )
-        .join(others, on="other_unit")
+        .join(other_units, on="other_unit")
         .with_columns(
             _count_minutes(rules.window).alias("window_minutes"), baseline_at=pl.col("peak_at") - rules.window
         )
@@ -177,34 +182,34 @@ def _find_disagreements(
 def _find_outliers(
     timeline: PriceTimeline, anchored: pl.DataFrame, outcomes: pl.DataFrame, rules: OddsAlertRules
 ) -> pl.DataFrame:
-    compared = find_outliers(timeline, anchored, rules.max_skew, rules.levels[0], rules.max_odds)
-    found = _add_ordinal_places(timeline, _build_episodes(compared, compared, rules), "unit")
+    outliers = find_outliers(timeline, anchored, rules.max_skew, rules.levels[0], rules.max_odds)
+    episodes = _add_ordinal_places(timeline, _build_episodes(outliers, outliers, rules), "unit")
     return _add_units(
-        timeline, timeline.add_outcome_keys(found, outcomes), "unit", OddsAlertType.HOME_OUTLIER
+        timeline, timeline.add_outcome_keys(episodes, outcomes), "unit", OddsAlertType.HOME_OUTLIER
     ).with_columns(baseline_at=pl.col("peak_at"))
 
 
 def _find_disappearances(timeline: PriceTimeline, anchored: pl.DataFrame, rules: OddsAlertRules) -> list[pl.DataFrame]:
-    gone = find_disappearances(timeline, anchored)
-    main = pl.col("market_key").is_in(list(rules.main_markets))
+    disappearances = find_disappearances(timeline, anchored)
+    is_main_market = pl.col("market_key").is_in(list(rules.main_markets))
     return [
-        _add_units(timeline, gone, "unit", OddsAlertType.MARKET_DISAPPEARED).with_columns(
-            severity=pl.when(main).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
+        _add_units(timeline, disappearances, "unit", OddsAlertType.MARKET_DISAPPEARED).with_columns(
+            severity=pl.when(is_main_market).then(pl.lit(MEDIUM)).otherwise(pl.lit(LOW))
         ),
         _add_units(
-            timeline, find_returns(timeline, gone, rules.window), "unit", OddsAlertType.MARKET_RETURNED
+            timeline, find_returns(timeline, disappearances, rules.window), "unit", OddsAlertType.MARKET_RETURNED
         ).with_columns(_count_minutes(rules.window).alias("window_minutes"), severity=pl.lit(LOW)),
     ]
 
 
 def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
-    here = (
+    is_here = (
         pl.when(pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.LISTED.value]))
         .then(pl.lit(value=True))
         .when(pl.col("look") == LookResult.ABSENT.value)
         .then(pl.lit(value=False))
     )
-    return find_drops(looks.select("listing_id", "at", here=here), anchored).with_columns(
+    return find_drops(looks.select("listing_id", "at", here=is_here), anchored).with_columns(
         alert_type=pl.lit(OddsAlertType.EVENT_DROPPED.value),
         market_key=pl.lit(WHOLE_LISTING_KEY),
         specifier=pl.lit(""),
@@ -213,19 +218,20 @@ def _find_drops(looks: pl.DataFrame, anchored: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_episodes(sizes: pl.DataFrame, figures: pl.DataFrame, rules: OddsAlertRules) -> pl.DataFrame:
-    """Episodes of these sizes with the figures of their peak, `part` (the one at the peak), the change they opened
-    with, and their severity.
+    """Return the episodes of `sizes` with their peak, opening change and severity.
+
+    `part` is the part at the peak.
     """
-    found = find_episodes(sizes.select("unit", "part", "at", "size"), rules.levels[0], rules.calm_share)
-    on, opening = ["unit", "part", "at"], {"part": "opened_by", "at": "opened_at", "change": "change_rel"}
+    episodes = find_episodes(sizes.select("unit", "part", "at", "size"), rules.levels[0], rules.calm_share)
+    peak_key, opening = ["unit", "part", "at"], {"part": "opened_by", "at": "opened_at", "change": "change_rel"}
     return (
-        found.join(
+        episodes.join(
             figures.rename({"part": "peak_part", "at": "peak_at"}),
             on=["unit", "peak_part", "peak_at"],
             how="left",
             suffix="_there",
         )
-        .join(figures.select(*on, "change").rename(opening), on=["unit", "opened_by", "opened_at"], how="left")
+        .join(figures.select(*peak_key, "change").rename(opening), on=["unit", "opened_by", "opened_at"], how="left")
         .rename({"peak_part": "part", "change": "peak_change_rel"})
         .with_columns(severity=_choose_severity(pl.col("peak_size"), rules))
     )
@@ -237,8 +243,9 @@ def _choose_severity(size: pl.Expr, rules: OddsAlertRules) -> pl.Expr:
 
 
 def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str) -> pl.DataFrame:
-    """`found`, whose part is an ordinal, with the `place` of it in `unit`, a market of enumerated outcomes: one
-    line.
+    """Return `episodes` with the `place` of their part, which is an ordinal in the market `unit`.
+
+    The market has enumerated outcomes, so it has exactly one line.
     """
     lines = timeline.lines.select(pl.col("unit").alias(unit), "line")
     return (
@@ -249,9 +256,9 @@ def _add_ordinal_places(timeline: PriceTimeline, episodes: pl.DataFrame, unit: s
 
 
 def _add_units(timeline: PriceTimeline, episodes: pl.DataFrame, unit: str, alert_type: OddsAlertType) -> pl.DataFrame:
-    """`found` with the listing and the market that its units stand for."""
-    named = timeline.units.rename({"unit": unit})
-    return episodes.join(named, on=unit).with_columns(alert_type=pl.lit(alert_type.value))
+    """Return `episodes` with the alert type and with the listing and the market of their unit."""
+    units = timeline.units.rename({"unit": unit})
+    return episodes.join(units, on=unit).with_columns(alert_type=pl.lit(alert_type.value))
 
 
 def _count_minutes(span: timedelta) -> pl.Expr:
@@ -259,7 +266,7 @@ def _count_minutes(span: timedelta) -> pl.Expr:
 
 
 def _build_rows(episodes: pl.DataFrame) -> pl.DataFrame:
-    """The columns of `ODDS_ALERTS_SCHEMA`. What is open at a kickoff that has been is over with it."""
+    """Return the columns of `ODDS_ALERTS_SCHEMA`; a kickoff in the past closes the episodes that are open."""
     rows = episodes.with_columns(
         closed_at=pl.when(pl.col("to_come")).then("closed_at").otherwise(pl.coalesce("closed_at", "kickoff_at")),
         outcome_key=pl.col("outcome_key").fill_null(""),
@@ -276,7 +283,7 @@ def _build_rows(episodes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _make_alert_id(*key: object) -> int:
-    """Of KEY and opened_at: the same on every machine and whenever it is derived."""
+    """Return an id that depends only on the values of `EPISODE_KEY` and opened_at."""
     text = "|".join(
         part.isoformat() if isinstance(part, datetime) else "" if part is None else str(part) for part in key
     )

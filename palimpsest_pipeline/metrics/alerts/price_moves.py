@@ -1,14 +1,14 @@
-"""How far prices are from what they were a window earlier. Frames in, frames out.
+"""The change of prices over a window of time. Frames in, frames out.
 
-A change is judged by the implied probability (1 / odds): from 2.00 to 2.20 that falls by 0.045, from 100 to 235 by
-0.006, and nobody acts on it.
+A change is measured in implied probability (1 / odds). From 2.00 to 2.20 it falls by 0.045; from 100 to 235 it falls by
+0.006, which no trader acts on.
 
-That changes only when the price does, when it did a window ago, and when what was known a window ago begins or ends. So
-it is worked out at the first look at or after each of those and at no other; and of markets in which no price was ever
-far from another it is not worked out at all.
+The change of a price can only differ when the price changes, when it changed a window ago, and when the knowledge of a
+window ago begins or ends. It is therefore computed only at the first look at or after each of these instants. Markets
+whose prices never were far apart are skipped.
 
-Belongs here: changes over the window. Does not: prices of other books (`book_comparisons`), thresholds in time
-(`episodes`).
+Belongs here: changes over the window. Does not belong here: prices of other books (`book_comparisons`), thresholds in
+time (`episodes`).
 """
 
 from datetime import timedelta
@@ -22,56 +22,59 @@ from .episodes import SIZE_DECIMALS
 from .prices_over_time import PriceTimeline, find_price_at
 
 ROUNDING_TOLERANCE: Final = 1e-6
-"""Tolerance of the rough filters, so that rounding drops no change that is exactly as large as asked."""
+"""The tolerance of the rough filters: rounding must not drop a change exactly at the threshold."""
 
 
 def compute_moves(
     timeline: PriceTimeline, anchored_listings: pl.DataFrame, window: timedelta, min_shift: float, max_odds: float
 ) -> pl.DataFrame:
-    """Return how outcomes changed over `window`, for all outcomes of units in which one may have shifted by `least`.
+    """Return the price changes over `window` of all outcomes of units that may have moved.
 
-    One row per outcome and look, from `watch_from` of `anchored` on, at which the change may differ from the one
-    before: unit, place, at, odds_milli
-    (null: cannot be backed), baseline_milli (null: not known, or none), change and shift (`compute_probability_shift`;
-    null when either price is null).
+    A unit may have moved if one of its outcomes may have shifted by `min_shift`. There is one row per outcome and look
+    at which the change may differ from the look before, from `watch_from` of `anchored_listings` on. The columns are
+    unit, place, at, odds_milli (null: the outcome cannot be backed), baseline_milli (the price a window ago; null:
+    unknown, or none), change, and shift (`compute_probability_shift`). change and shift are null when either price is
+    null.
 
     A discovery that lacks the listing is a look at which nothing can be backed.
     """
     places = _select_moving_places(timeline.prices, min_shift, max_odds).join(
         timeline.units.select("unit", "listing_id"), on="unit"
     )
-    own = timeline.prices.drop("unit").join(places.select("place", "listing_id"), on="place")
-    listed = anchored_listings.select("listing_id", "watch_from")
-    held = pl.concat(
+    place_prices = timeline.prices.drop("unit").join(places.select("place", "listing_id"), on="place")
+    watch_starts = anchored_listings.select("listing_id", "watch_from")
+    span_ends = pl.concat(
         [timeline.known_spans.select("listing_id", "at"), timeline.known_spans.select("listing_id", at="until")]
     )
-    of_listing = pl.concat(
+    listing_breaks = pl.concat(
         [
-            listed.select("listing_id", at="watch_from"),
+            watch_starts.select("listing_id", at="watch_from"),
             find_turns(timeline.moments),
-            held.with_columns(pl.col("at") + window),
+            span_ends.with_columns(pl.col("at") + window),
         ]
     )
-    own_ends = [
-        own.select("place", "listing_id", at=end + delay)
+    price_breaks = [
+        place_prices.select("place", "listing_id", at=end + delay)
         for end in (pl.col("at"), pl.col("until"))
         for delay in (timedelta(0), window)
     ]
-    breaks = pl.concat([*own_ends, places.select("place", "listing_id").join(of_listing, on="listing_id")])
-    asked = (
+    breaks = pl.concat([*price_breaks, places.select("place", "listing_id").join(listing_breaks, on="listing_id")])
+    queries = (
         find_first_at_or_after(breaks, timeline.moments, ["listing_id"])
-        .join(listed, on="listing_id")
+        .join(watch_starts, on="listing_id")
         .filter(pl.col("at") >= pl.col("watch_from"))
         .unique(["place", "at"])
         .select("place", "listing_id", "at", "answered", before=pl.col("at") - window)
     )
-    now = find_price_at(asked, own, "at").with_columns(odds_milli=pl.when("answered").then("odds_milli"))
-    then = find_price_at(_select_while_known(asked, timeline.known_spans), own, "before").select(
+    current_prices = find_price_at(queries, place_prices, "at").with_columns(
+        odds_milli=pl.when("answered").then("odds_milli")
+    )
+    baseline_prices = find_price_at(_select_while_known(queries, timeline.known_spans), place_prices, "before").select(
         "place", "at", baseline_milli="odds_milli"
     )
     change = (pl.col("odds_milli") / pl.col("baseline_milli") - 1).round(SIZE_DECIMALS)
     return (
-        now.join(then, on=["place", "at"], how="left")
+        current_prices.join(baseline_prices, on=["place", "at"], how="left")
         .join(places.select("place", "unit"), on="place")
         .select(
             "unit",
@@ -86,8 +89,9 @@ def compute_moves(
 
 
 def compute_probability_shift(max_odds: float) -> pl.Expr:
-    """Return the change of the implied probability from `baseline_milli` to `odds_milli`: null without one of them,
-    0 if both exceed `max_odds`.
+    """Return the change of the implied probability from `baseline_milli` to `odds_milli`.
+
+    It is null when one of them is null, and 0 when both exceed `max_odds`.
     """
     now, then = pl.col("odds_milli"), pl.col("baseline_milli")
     shift = (EVENS_MILLI / now - EVENS_MILLI / then).round(SIZE_DECIMALS)
@@ -96,23 +100,27 @@ def compute_probability_shift(max_odds: float) -> pl.Expr:
 
 
 def compute_sizes(moves: pl.DataFrame) -> pl.DataFrame:
-    """`compute_moves` as sizes for `episodes`: nought where nothing can be backed, none where the change is not
-    known.
+    """Return the result of `compute_moves` as sizes for `find_episodes`.
+
+    The size is 0 where the outcome cannot be backed. There is no row where the change is not known.
     """
-    gone = pl.col("odds_milli").is_null()
-    known = moves.filter(gone | pl.col("change").is_not_null())
-    return known.select("unit", "at", part="place", size=pl.when(gone).then(0.0).otherwise(pl.col("shift").abs()))
+    is_gone = pl.col("odds_milli").is_null()
+    known_moves = moves.filter(is_gone | pl.col("change").is_not_null())
+    return known_moves.select(
+        "unit", "at", part="place", size=pl.when(is_gone).then(0.0).otherwise(pl.col("shift").abs())
+    )
 
 
 def find_turns(moments: pl.DataFrame) -> pl.DataFrame:
-    """Looks with which a listing went or came back: listing_id, at."""
-    turned = pl.col("answered") != pl.col("answered").shift().over("listing_id")
-    return moments.sort("listing_id", "at").filter(turned).select("listing_id", "at")
+    """Return the looks at which a listing disappeared or came back: listing_id, at."""
+    has_turned = pl.col("answered") != pl.col("answered").shift().over("listing_id")
+    return moments.sort("listing_id", "at").filter(has_turned).select("listing_id", "at")
 
 
 def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list[str]) -> pl.DataFrame:
-    """`breaks` with `at` moved to the first moment from then on, and that moment's columns; without those after the
-    last one, and those at null.
+    """Return `breaks` with `at` moved to the first moment at or after it.
+
+    The columns of that moment are added. Breaks at null and breaks after the last moment are left out.
     """
     return (
         breaks.filter(pl.col("at").is_not_null())
@@ -133,19 +141,22 @@ def find_first_at_or_after(breaks: pl.DataFrame, moments: pl.DataFrame, by: list
 
 
 def _select_moving_places(prices: pl.DataFrame, min_shift: float, max_odds: float) -> pl.DataFrame:
-    """Return place and unit of all outcomes of units in which one may have shifted by `least`, and was not above
-    `max_odds` at one instant.
+    """Return place and unit of all outcomes of units in which one may have shifted by `min_shift`.
+
+    That one outcome must also have been at or below `max_odds` at some instant.
     """
     low, high = pl.col("odds_milli").min(), pl.col("odds_milli").max()
-    far = (EVENS_MILLI / low - EVENS_MILLI / high >= min_shift - ROUNDING_TOLERANCE) & (low <= max_odds * EVENS_MILLI)
-    places = prices.group_by("place", "unit").agg(far=far)
+    has_moved = (EVENS_MILLI / low - EVENS_MILLI / high >= min_shift - ROUNDING_TOLERANCE) & (
+        low <= max_odds * EVENS_MILLI
+    )
+    places = prices.group_by("place", "unit").agg(far=has_moved)
     return places.filter(pl.col("far").any().over("unit")).drop("far")
 
 
 def _select_while_known(queries: pl.DataFrame, known_spans: pl.DataFrame) -> pl.DataFrame:
-    """Those whose instant `before` is one at which the listing's last answer held."""
-    held = known_spans.select("listing_id", "until", known_at="at").sort("known_at")
-    found = queries.sort("before").join_asof(
-        held, left_on="before", right_on="known_at", by="listing_id", check_sortedness=False
+    """Return the queries whose instant `before` is within a span in which the listing's last answer held."""
+    spans = known_spans.select("listing_id", "until", known_at="at").sort("known_at")
+    matches = queries.sort("before").join_asof(
+        spans, left_on="before", right_on="known_at", by="listing_id", check_sortedness=False
     )
-    return found.filter(pl.col("before") < pl.col("until")).select(queries.columns)
+    return matches.filter(pl.col("before") < pl.col("until")).select(queries.columns)

@@ -1,12 +1,12 @@
-"""Prices as they stood on listings over time, for whoever asks what a price was at an instant. Frames in, frames out;
-shapes in `lifecycle_frames`.
+"""The prices of listings over time, and the price at any instant. Frames in, frames out.
 
-A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands
-from the answer that shows it until an answer shows another, holds it off or lacks it; the first answer of a UTC day
-names every market, so what it does not name is gone.
+The shapes of the frames are in `lifecycle_frames`. A price can be backed: the market is offered, and the outcome has
+odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer shows another price,
+suspends the outcome or lacks it. The first answer of a UTC day names every market, so a market that it lacks is
+withdrawn.
 
-Belongs here: lines, the rows and prices that stood on them, when listings were looked at. Does not: what a change of a
-price means.
+Belongs here: lines, their rows and prices, and the looks at listings. Does not belong here: the meaning of a price
+change.
 """
 
 from dataclasses import dataclass
@@ -22,21 +22,22 @@ from ..lifecycle.anchors import select_looks_before_kickoff
 from ..prices.margins import expand_outcomes
 
 PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
-"""More than an array has places."""
+"""A number above the length of any price array: place = line x this + ordinal."""
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 
 
 @dataclass(frozen=True, slots=True)
 class PriceTimeline:
-    """What answers said, numbered: a unit is a market on a listing, a line one of its rows in the history, a place an
-    outcome on a line.
+    """The content of all answers before kickoff, numbered by unit, line and place.
 
-    `units`: unit, listing_id, market_key, specifier. `lines`: line, unit, outcome. `rows`: line, unit, at, until, state
-    of all but withdrawn rows.
-    `prices`: place, unit, at, until, odds_milli. `until` is the answer that no longer said so, null where the last
-    answer before kickoff still does.
-    `moments`: listing_id, at, answered, of answers and of discoveries that lack the listing. `known`: listing_id, at,
-    until, when an answer held.
+    A unit is a market on a listing, a line is one of its rows in the history, a place is an outcome on a line.
+
+    `units` has unit, listing_id, market_key and specifier. `lines` has line, unit and outcome. `rows` has line, unit,
+    at, until and state, without withdrawn rows. `prices` has place, unit, at, until and odds_milli. `until` is the
+    first answer that differs, or null where the last answer before kickoff still agrees.
+
+    `moments` has listing_id, at and answered, of answers and of discoveries that lack the listing. `known_spans` has
+    listing_id, at and until: the spans in which the listing's last answer holds.
     """
 
     units: pl.DataFrame
@@ -47,7 +48,7 @@ class PriceTimeline:
     known_spans: pl.DataFrame
 
     def add_outcome_keys(self, places: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-        """`places` with the `outcome_key` of each.
+        """Return `places` with the `outcome_key` of each.
 
         Raises ValueError when `outcomes` (`domain.schemas.OUTCOME_NAMES`) lacks one.
         """
@@ -55,7 +56,7 @@ class PriceTimeline:
         markets = self.lines.join(self.units.select("unit", market="market_key"), on="unit").select(
             "line", "market", "outcome"
         )
-        found = (
+        named_places = (
             places.with_columns(
                 line=(pl.col("place") // PLACES_PER_LINE).cast(pl.UInt32),
                 nth=(pl.col("place") % PLACES_PER_LINE).cast(pl.Int16),
@@ -64,86 +65,92 @@ class PriceTimeline:
             .join(names, on=["market", "nth"], how="left")
             .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
         )
-        nameless = found.filter(pl.col("outcome_key").is_null())
-        if nameless.height:
-            market, ordinal = nameless.select("market", "nth").sort("market", "nth").row(0)
+        unnamed_places = named_places.filter(pl.col("outcome_key").is_null())
+        if unnamed_places.height:
+            market, ordinal = unnamed_places.select("market", "nth").sort("market", "nth").row(0)
             raise ValueError(
-                f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given"
+                f"no name is given for outcome {ordinal} of market {market}: "
+                "the history knows more than the vocabulary that was given"
             )
-        return found.select(*places.columns, "outcome_key")
+        return named_places.select(*places.columns, "outcome_key")
 
 
 def build_price_timeline(
     looks: pl.DataFrame, changes: pl.DataFrame, anchored_listings: pl.DataFrame, silence_limit: timedelta
 ) -> PriceTimeline:
-    """What stood on the listings of `anchored` (`add_kickoff`, and `since`: the begin of a UTC day, before which
-    nothing counts) before kickoff.
+    """Return the rows and prices of `anchored_listings` before kickoff.
+
+    `anchored_listings` is the result of `add_kickoff` with the column `since`: the begin of a UTC day, before which
+    nothing counts.
 
     Raises ValueError on a limit that is not positive, and when a change has no answer among the looks.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
     since = anchored_listings.select("listing_id", "kickoff_at", "since")
-    seen = (
+    counted_looks = (
         select_looks_before_kickoff(looks, anchored_listings)
         .join(since, on="listing_id")
         .filter(pl.col("at") >= pl.col("since"))
         .sort("listing_id", "at")
     )
     answered = pl.col("look") == LookResult.ANSWERED.value
-    moments = seen.filter(pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])).select(
+    moments = counted_looks.filter(pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])).select(
         "listing_id", "at", answered=answered
     )
-    ours = (
+    counted_changes = (
         changes.join(since, on="listing_id")
         .filter(pl.col("observed_at") >= pl.col("since"), pl.col("observed_at") < pl.col("kickoff_at"))
         .rename({"observed_at": "at"})
         .unique([*_LINE_COLUMNS, "at"])
     )
-    units = ours.select("listing_id", "market_key", "specifier").unique().sort(pl.all()).with_row_index("unit")
+    units = (
+        counted_changes.select("listing_id", "market_key", "specifier").unique().sort(pl.all()).with_row_index("unit")
+    )
     lines = (
-        ours.select(_LINE_COLUMNS)
+        counted_changes.select(_LINE_COLUMNS)
         .unique()
         .sort(pl.all())
         .with_row_index("line")
         .join(units, on=["listing_id", "market_key", "specifier"])
     )
-    rows = _build_rows(ours, lines, moments.filter("answered").select("listing_id", "at"))
+    rows = _build_rows(counted_changes, lines, moments.filter("answered").select("listing_id", "at"))
     return PriceTimeline(
         units,
         lines.select("line", "unit", "outcome"),
         rows.select("line", "unit", "at", "until", "state"),
         _build_prices(rows),
         moments,
-        _find_known_spans(seen, silence_limit),
+        _find_known_spans(counted_looks, silence_limit),
     )
 
 
 def _build_rows(changes: pl.DataFrame, lines: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """Rows of lines that are not withdrawn, by line and time, each with the answer that no longer said so."""
+    """Return the rows that are not withdrawn, by line and time, each with the first answer that differs."""
     days = answers.group_by("listing_id", day=pl.col("at").dt.date()).agg(pl.col("at").min()).sort("listing_id", "day")
     following = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
-    told = (
+    rows = (
         changes.join(lines.select("line", "unit", *_LINE_COLUMNS), on=_LINE_COLUMNS)
         .with_columns(day=pl.col("at").dt.date())
         .join(following, on=["listing_id", "day"], how="left")
         .join(answers.with_columns(answer=pl.lit(value=True)), on=["listing_id", "at"], how="left")
         .sort("line", "at")
     )
-    strangers = told.filter(pl.col("answer").is_null())
-    if strangers.height:
-        listing_id, at = strangers.select("listing_id", "at").row(0)
+    orphans = rows.filter(pl.col("answer").is_null())
+    if orphans.height:
+        listing_id, at = orphans.select("listing_id", "at").row(0)
         raise ValueError(
-            f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers"
+            f"{orphans.height} changes have no answer among the looks, "
+            f"first of listing {listing_id} at {at}: give all its answers"
         )
-    follows = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
-    return told.with_columns(until=pl.min_horizontal(follows, "next_day_at")).filter(
+    next_row_at = pl.when(pl.col("line") == pl.col("line").shift(-1)).then(pl.col("at").shift(-1))
+    return rows.with_columns(until=pl.min_horizontal(next_row_at, "next_day_at")).filter(
         pl.col("state") != MarketState.WITHDRAWN.value
     )
 
 
 def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
-    """What could be backed, as long as it cost the same, by place and time."""
+    """Return the spans in which an outcome could be backed at one price, by place and time."""
     offered = rows.filter(pl.col("state") == MarketState.OFFERED.value).with_columns(pl.col("off_mask").fill_null(0))
     backable = (
         expand_outcomes(offered.with_columns(outcome=pl.lit("")), ("line", "unit", "at", "until"))
@@ -151,11 +158,11 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
         .select("unit", "at", "until", "odds_milli", place=pl.col("line") * PLACES_PER_LINE + pl.col("ordinal"))
         .sort("place", "at")
     )
-    before = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in ("place", "odds_milli")) & (
+    is_repeat = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in ("place", "odds_milli")) & (
         pl.col("at") == pl.col("until").shift()
     )
     return (
-        backable.with_columns(run=(~before.fill_null(value=False)).cum_sum())
+        backable.with_columns(run=(~is_repeat.fill_null(value=False)).cum_sum())
         .group_by("run", maintain_order=True)
         .agg(pl.col("place", "unit", "at").first(), pl.col("until").last(), pl.col("odds_milli").first())
         .drop("run")
@@ -163,17 +170,20 @@ def _build_prices(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
-    """When the last answer of a listing held: no look since that got none, no discovery that lacks it, no silence.
+    """Return the spans in which the last answer of a listing holds.
 
-    That it is listed is no news.
+    A failed look, a discovery that lacks the listing, or silence ends a span. A discovery that lists it changes
+    nothing.
     """
-    telling = looks.filter(pl.col("look") != LookResult.LISTED.value)
-    answered = pl.col("look") == LookResult.ANSWERED.value
+    deciding_looks = looks.filter(pl.col("look") != LookResult.LISTED.value)
+    is_answer = pl.col("look") == LookResult.ANSWERED.value
     next_at = pl.col("at").shift(-1).over("listing_id")
-    held = telling.with_columns(until=pl.min_horizontal(next_at, pl.col("at") + silence_limit)).filter(answered)
-    goes_on = (pl.col("listing_id") == pl.col("listing_id").shift()) & (pl.col("at") == pl.col("until").shift())
+    answers = deciding_looks.with_columns(until=pl.min_horizontal(next_at, pl.col("at") + silence_limit)).filter(
+        is_answer
+    )
+    is_repeat = (pl.col("listing_id") == pl.col("listing_id").shift()) & (pl.col("at") == pl.col("until").shift())
     return (
-        held.with_columns(run=(~goes_on.fill_null(value=False)).cum_sum())
+        answers.with_columns(run=(~is_repeat.fill_null(value=False)).cum_sum())
         .group_by("run", maintain_order=True)
         .agg(pl.col("listing_id", "at").first(), pl.col("until").last())
         .drop("run")
@@ -181,8 +191,9 @@ def _find_known_spans(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataF
 
 
 def find_price_at(queries: pl.DataFrame, prices: pl.DataFrame, instant: str) -> pl.DataFrame:
-    """`asked` (place, and an instant in the column of that name) with `odds_milli`: the price that stood then; null
-    when none did. Any order.
+    """Return `queries` with `odds_milli`, the price of their place at their instant, or null.
+
+    `instant` names the column of `queries` that holds the instant. The result has no defined order.
     """
     return (
         queries.sort(instant)

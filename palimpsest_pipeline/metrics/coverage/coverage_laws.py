@@ -1,8 +1,8 @@
-"""Laws that derived rows obey whatever the platforms say. Each returns its violations, one sentence a row, and an empty
-frame when lawful.
+"""Laws that derived rows obey, whatever the platforms answer.
 
-They take the frames as written, of one cycle or several (told apart by `cycle_id` where it is there, and `as_of`), and
-know nothing of how these were computed.
+Each law returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`), one sentence per row, and an empty frame when
+there are none. The laws take frames as they were written, of one cycle or several: `cycle_id`, where it exists, and
+`as_of` tell the cycles apart. The laws do not use the code that computes the frames.
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ RATE_COLUMNS: Final = (
     "observed_share",
 )
 _RATE_COLUMNS_BY_COUNT: Final = {
-    # coverage_tournament: (match_rate_platform of a competitor, of the union)
+    # Column of coverage_tournament: columns of match_rate_platform (of a competitor, of the union).
     "n_home": ("n_home", "n_home"),
     "n_platform": ("n_fixtures", None),
     "n_matched": ("n_matched_fixtures", "n_matched_fixtures"),
@@ -36,14 +36,18 @@ _RATE_COLUMNS_BY_COUNT: Final = {
     "n_unidentified": ("n_without_sr", "n_without_sr"),
 }
 CLOCK_TOLERANCE_S: Final = 300
-"""Platforms round and correct kickoffs by minutes; a wrong time zone is off by at least a quarter of an hour."""
+"""Platforms round and correct kickoffs by minutes. A wrong time zone is off by at least 15 minutes."""
 CLOCK_MIN_FIXTURES: Final = 5
-"""Fewer shared fixtures say nothing about a clock: one postponement would decide."""
+"""The smallest number of shared fixtures from which a clock is judged.
+
+With fewer, one postponement would decide.
+"""
 
 
 def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
-    """match_rate_platform: matched, home-only, competitor-only and undetermined fixtures are together the union, in
-    every row.
+    """Return rows of match_rate_platform whose classes do not add up to the union.
+
+    The classes are matched, home only, competitor only and undetermined.
     """
     parts = pl.sum_horizontal("n_matched_fixtures", "n_home_only", "n_competitor_only", "n_undetermined")
     sentence = pl.format(
@@ -56,23 +60,26 @@ def classes_add_up(rates: pl.DataFrame) -> pl.DataFrame:
 
 
 def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """coverage_fixture, counted by class, is the row `all` of match_rate_platform in both universes."""
-    cycle = _select_cycle_columns(coverage, rates)
-    started = pl.concat(
+    """Return classes of coverage_fixture that differ from the row `all` of match_rate_platform.
+
+    Both universes are compared.
+    """
+    cycle_columns = _select_cycle_columns(coverage, rates)
+    repeated = pl.concat(
         [
             coverage.with_columns(include_started=pl.lit(value=True)),
             coverage.filter(~pl.col("started")).with_columns(include_started=pl.lit(value=False)),
         ]
     )
-    of_class = pl.col("fixture_class")
-    counted = started.group_by(*cycle, "include_started").agg(
-        (of_class == "matched").sum().alias("matched"),
-        (of_class == "home_only").sum().alias("home_only"),
-        (of_class == "competitor_only").sum().alias("competitor_only"),
-        (of_class == "undetermined").sum().alias("undetermined"),
+    fixture_class = pl.col("fixture_class")
+    counted = repeated.group_by(*cycle_columns, "include_started").agg(
+        (fixture_class == "matched").sum().alias("matched"),
+        (fixture_class == "home_only").sum().alias("home_only"),
+        (fixture_class == "competitor_only").sum().alias("competitor_only"),
+        (fixture_class == "undetermined").sum().alias("undetermined"),
     )
     both = rates.filter(pl.col("platform") == ALL_PLATFORMS).join(
-        counted, on=[*cycle, "include_started"], how="full", coalesce=True
+        counted, on=[*cycle_columns, "include_started"], how="full", coalesce=True
     )
     pairs = {
         "matched": "n_matched_fixtures",
@@ -93,38 +100,39 @@ def fixtures_add_up(coverage: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame
 
 
 def tournaments_add_up(by_tournament: pl.DataFrame, rates: pl.DataFrame) -> pl.DataFrame:
-    """Each count of coverage_tournament, summed over tournaments, is that of match_rate_platform: competitors with
-    theirs, `any` with `all`.
+    """Return counts of coverage_tournament whose sum over tournaments differs from match_rate_platform.
+
+    Each competitor is compared with its own row, `any` with the row `all`.
     """
     key = [*_select_cycle_columns(by_tournament, rates), "include_started", "platform"]
-    mine = by_tournament.group_by(key).agg(
+    sums = by_tournament.group_by(key).agg(
         pl.col(name).sum().alias(f"{name}_summed") for name in _RATE_COLUMNS_BY_COUNT
     )
-    theirs = rates.filter(pl.col("platform") != pl.col("home_platform")).with_columns(
+    platform_rates = rates.filter(pl.col("platform") != pl.col("home_platform")).with_columns(
         n_without_sr=pl.col("n_listings") - pl.col("n_listings_with_sr"),
         platform=pl.col("platform").replace({ALL_PLATFORMS: ANY_COMPETITOR}),
     )
-    both = theirs.join(mine, on=key, how="full", coalesce=True)
-    found = []
+    both = platform_rates.join(sums, on=key, how="full", coalesce=True)
+    violations = []
     for name, (competitor, union) in _RATE_COLUMNS_BY_COUNT.items():
-        of_union = pl.lit(None, pl.Int32) if union is None else pl.col(union).fill_null(0)
+        union_count = pl.lit(None, pl.Int32) if union is None else pl.col(union).fill_null(0)
         rows = both.with_columns(
             summed=pl.col(f"{name}_summed").fill_null(0),
             expected=pl.when(pl.col("platform") == ANY_COMPETITOR)
-            .then(of_union)
+            .then(union_count)
             .otherwise(pl.col(competitor).fill_null(0)),
         ).filter(pl.col("summed") != pl.col("expected"))
         sentence = pl.format(
             "{} summed over tournaments is {}, match_rate_platform says {}", pl.lit(name), "summed", "expected"
         )
-        found.append(
+        violations.append(
             build_violations("tournaments add up to the platforms", rows, _describe_platform_row(both), sentence)
         )
-    return pl.concat(found)
+    return pl.concat(violations)
 
 
 def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
-    """Any derived frame: every rate is null or in [0, 1]."""
+    """Return rates of any derived frame that are neither null nor in [0, 1]."""
     return pl.concat(
         [
             pl.DataFrame(schema=VIOLATIONS_SCHEMA),
@@ -143,18 +151,20 @@ def rates_are_ratios(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
-    """coverage_fixture: listed somewhere; matched exactly when home and a competitor list it; home-only and
-    competitor-only agree with the list.
+    """Return rows of coverage_fixture whose class contradicts their list of platforms.
+
+    A fixture is listed on at least one platform. It is matched exactly when home and a competitor list it. Home-only
+    and competitor-only fixtures are listed on that side alone.
     """
-    at_home = pl.col("platforms").list.contains(pl.col("home_platform"))
+    is_at_home = pl.col("platforms").list.contains(pl.col("home_platform"))
     listed, competitors = pl.col("platforms").list.len(), pl.col("n_competitors")
-    of_class = pl.col("fixture_class")
+    fixture_class = pl.col("fixture_class")
     lawful = (
         (listed > 0)
-        & (competitors == listed.cast(pl.Int32) - at_home.cast(pl.Int32))
-        & ((of_class == "matched") == (at_home & (competitors > 0)))
-        & ((of_class != "home_only") | (at_home & (competitors == 0)))
-        & ((of_class != "competitor_only") | (~at_home & (competitors > 0)))
+        & (competitors == listed.cast(pl.Int32) - is_at_home.cast(pl.Int32))
+        & ((fixture_class == "matched") == (is_at_home & (competitors > 0)))
+        & ((fixture_class != "home_only") | (is_at_home & (competitors == 0)))
+        & ((fixture_class != "competitor_only") | (~is_at_home & (competitors > 0)))
     )
     sentence = pl.format(
         "is {} with {} competitors, listed on: {}",
@@ -168,8 +178,9 @@ def classes_follow_platforms(coverage: pl.DataFrame) -> pl.DataFrame:
 
 
 def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.DataFrame:
-    """match_rate_platform counts every match listing of the universe, identified or not (`rates`: of that universe
-    alone).
+    """Return platforms of which match_rate_platform does not count every match listing, identified or not.
+
+    `rates` holds the rows of this universe alone.
     """
     counted = universe.listings.group_by("platform").agg(pl.len().alias("n_given"))
     both = (
@@ -177,22 +188,21 @@ def no_listing_is_lost(universe: CoverageUniverse, rates: pl.DataFrame) -> pl.Da
         .join(counted, on="platform", how="full", coalesce=True)
         .with_columns(pl.col("n_given", "n_listings").fill_null(0), pl.col("include_started").fill_null(value=True))
     )
-    wrong = both.filter(pl.col("n_given") != pl.col("n_listings"))
+    mismatches = both.filter(pl.col("n_given") != pl.col("n_listings"))
     return build_violations(
         "no listing is lost",
-        wrong,
+        mismatches,
         _describe_platform_row(both),
         pl.format("{} listings given, {} counted", "n_given", "n_listings"),
     )
 
 
 def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
-    """Kickoffs of a platform's listings and home's on shared fixtures: the median difference is nought, else somebody's
-    time zone is misread.
+    """Return platforms whose kickoffs differ from home's in the median: one of the time zones is misread.
 
-    `shifts`: home_platform, platform, kickoff_at, home_kickoff; one row per platform and shared fixture.
+    `shifts` has home_platform, platform, kickoff_at and home_kickoff, one row per platform and shared fixture.
     """
-    far = (
+    shifted = (
         shifts.group_by("platform", "home_platform")
         .agg(
             (pl.col("kickoff_at") - pl.col("home_kickoff")).dt.total_seconds().median().alias("shift_s"),
@@ -204,26 +214,26 @@ def clocks_agree(shifts: pl.DataFrame) -> pl.DataFrame:
     sentence = pl.format(
         "kickoffs differ from {}'s by {} s in the median of {} shared fixtures", "home_platform", "shift_s", "n"
     )
-    return build_violations("clocks agree", far, pl.col("platform"), sentence)
+    return build_violations("clocks agree", shifted, pl.col("platform"), sentence)
 
 
 def match_rates_are_usual(
     rates: pl.DataFrame, earlier: pl.DataFrame, tolerance: float, min_earlier: int = 3
 ) -> pl.DataFrame:
-    """Match rates of one cycle are no further from the median of earlier cycles than `tolerance`, up or down (platform,
-    completeness, match_rate).
+    """Return platforms whose match rate is further than `tolerance` from the median of earlier cycles.
 
-    Only complete discoveries are compared: what an incomplete one does to a rate is said elsewhere. Fewer than
-    `min_earlier` say nothing.
+    `rates` and `earlier` have platform, completeness and match_rate. Only complete discoveries are compared, because an
+    incomplete one changes the rate by itself and another law reports it. A platform with fewer than `min_earlier`
+    earlier rates is not judged.
     """
-    known = pl.col("completeness") == "complete", pl.col("match_rate").is_not_null()
+    is_comparable = pl.col("completeness") == "complete", pl.col("match_rate").is_not_null()
     medians = (
-        earlier.filter(*known)
+        earlier.filter(*is_comparable)
         .group_by("platform")
         .agg(pl.col("match_rate").median().alias("usual"), pl.len().alias("n"))
     )
-    far = (
-        rates.filter(*known)
+    unusual = (
+        rates.filter(*is_comparable)
         .join(medians.filter(pl.col("n") >= min_earlier), on="platform")
         .filter((pl.col("match_rate") - pl.col("usual")).abs() > tolerance)
         .sort("platform")
@@ -231,19 +241,18 @@ def match_rates_are_usual(
     sentence = pl.format(
         "match rate {}, usually {} (median of {} cycles)", pl.col("match_rate").round(3), pl.col("usual").round(3), "n"
     )
-    return build_violations("match rates are usual", far, pl.col("platform"), sentence)
+    return build_violations("match rates are usual", unusual, pl.col("platform"), sentence)
 
 
 UNANSWERED_LAW: Final = "captures are answered"
-"""Law of a capture of given fixtures, most of which it did not get: it may have had no time left."""
+"""The law of a capture of given fixtures that got few answers; it may have run out of time."""
 
 
 def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFrame:
-    """run_quality: no stage failed, none fetched less than `1 - max_drop` of the trailing median, nor a capture of what
-    it asked for.
+    """Return stages of run_quality that failed or fetched too little.
 
-    A capture that is complete has every listing answered, or said to be gone: then nothing is missing however few there
-    are.
+    Too little is less than `1 - max_drop` of the trailing median, or for a capture without a median, of the listings it
+    asked for. A complete capture lacks nothing, however few listings it has: each was answered or is known to be gone.
     """
     failed = quality.filter(pl.col("completeness") == "failed")
     dropped = quality.filter(pl.col("completeness") != "failed", pl.col("drop_vs_median") > max_drop)
@@ -275,25 +284,26 @@ def no_stage_is_empty(quality: pl.DataFrame, max_drop: float = 0.5) -> pl.DataFr
 
 
 def changes_are_plausible(quality: pl.DataFrame, min_markets: int = 5_000) -> pl.DataFrame:
-    """run_quality: of many markets, some change and some do not.
+    """Return stages of run_quality in which no market changed, or every market did.
 
-    None or all means the comparison is broken, not the market calm or wild.
+    Among at least `min_markets` compared markets, either result means that the comparison is broken.
     """
     compared = pl.col("changed") + pl.col("confirmed")
-    wrong = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
+    implausible = quality.filter(compared >= min_markets, (pl.col("changed") == 0) | (pl.col("confirmed") == 0))
     sentence = pl.format("{} markets changed and {} did not", "changed", "confirmed")
-    return build_violations("changes are plausible", wrong, pl.format("{} {}", "platform", "stage"), sentence)
+    return build_violations("changes are plausible", implausible, pl.format("{} {}", "platform", "stage"), sentence)
 
 
 def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
-    """mapping_coverage: mapped and unmapped are together what was seen, and every unmapped occurrence is in the
-    ledger (core.unmapped_markets).
+    """Return counts of mapping_coverage that do not add up or differ from the ledger.
+
+    Mapped and unmapped markets add up to the markets seen. Every unmapped occurrence is in core.unmapped_markets.
     """
     row = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "family")
-    wrong = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
-    lost = build_violations(
+    mismatches = coverage.filter(pl.sum_horizontal("n_mapped", *ERROR_BY_COUNT_COLUMN) != pl.col("n_markets_seen"))
+    violations = build_violations(
         "mapping adds up",
-        wrong,
+        mismatches,
         row,
         pl.format("{} mapped and the unmapped are not the {} seen", "n_mapped", "n_markets_seen"),
     )
@@ -310,30 +320,34 @@ def mapping_adds_up(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFr
     subject = pl.format("cycle {}, {} {} {}", "cycle_id", "platform", "sport", "error_class")
     sentence = pl.format("{} occurrences counted, {} in core.unmapped_markets", "counted", "kept")
     return pl.concat(
-        [lost, build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence)]
+        [
+            violations,
+            build_violations("mapping adds up", both.filter(pl.col("counted") != pl.col("kept")), subject, sentence),
+        ]
     )
 
 
 def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0.01) -> pl.DataFrame:
-    """Mapped rates of two full cycles (cycle_id, platform, mapped_rate): in the last one none is below `least`, none
-    fell by more than `max_drop`.
+    """Return platforms whose last mapped rate is below `min_rate` or fell by more than `max_drop`.
+
+    `rates` holds the rates of two full cycles: cycle_id, platform, mapped_rate.
     """
     last = rates.filter(pl.col("cycle_id") == pl.col("cycle_id").max())
-    before = rates.filter(pl.col("cycle_id") != pl.col("cycle_id").max()).select("platform", was="mapped_rate")
-    low = last.filter(pl.col("mapped_rate") < min_rate)
-    fallen = last.join(before, on="platform").filter(pl.col("was") - pl.col("mapped_rate") > max_drop)
+    previous = rates.filter(pl.col("cycle_id") != pl.col("cycle_id").max()).select("platform", was="mapped_rate")
+    low_rates = last.filter(pl.col("mapped_rate") < min_rate)
+    falling_rates = last.join(previous, on="platform").filter(pl.col("was") - pl.col("mapped_rate") > max_drop)
     rate = pl.col("mapped_rate").round(4)
     return pl.concat(
         [
             build_violations(
                 "markets are mapped",
-                low,
+                low_rates,
                 pl.col("platform"),
                 pl.format("{} of its markets are mapped, less than {}", rate, pl.lit(min_rate)),
             ),
             build_violations(
                 "markets are mapped",
-                fallen,
+                falling_rates,
                 pl.col("platform"),
                 pl.format("mapped fell from {} to {}", pl.col("was").round(4), rate),
             ),
@@ -342,8 +356,10 @@ def markets_are_mapped(rates: pl.DataFrame, min_rate: float, max_drop: float = 0
 
 
 def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
-    """open_close: nothing that was seen at kickoff or later is an opening or closing price, and while kickoff is to
-    come nothing is a closing one.
+    """Return rows of open_close with a price from after kickoff, or with an early closing price.
+
+    A price that was seen at kickoff or later is neither an opening nor a closing price. There is no closing price
+    before kickoff.
     """
     seen = pl.max_horizontal("open_observed_at", "close_observed_at", "close_last_confirmed_at")
     to_come = pl.col("effective_kickoff") > pl.col("as_of")
@@ -359,8 +375,9 @@ def prices_are_from_before_kickoff(prices: pl.DataFrame) -> pl.DataFrame:
 
 
 def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
-    """availability_interval: of one market on one platform, each interval lasts and ends before the next one begins;
-    only the last is open.
+    """Return intervals of one market on one platform that end before they begin or overlap the next one.
+
+    Only the last interval of a market may be open.
     """
     begin, end, following = pl.col("valid_from"), pl.col("valid_to"), pl.col("next_from")
     rows = _add_next_start(intervals)
@@ -386,13 +403,14 @@ def intervals_do_not_overlap(intervals: pl.DataFrame) -> pl.DataFrame:
 
 
 def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
-    """availability_interval: of one market on one platform, the next interval begins where one ends, and the last
-    one has no end.
+    """Return intervals of one market on one platform that do not end where the next one begins.
+
+    The last interval of a market has no end.
     """
     rows = _add_next_start(intervals)
     end, following = pl.col("valid_to"), pl.col("next_from")
     holes = rows.filter(end < following)
-    ended = rows.filter(end.is_not_null() & following.is_null())
+    last_with_end = rows.filter(end.is_not_null() & following.is_null())
     return pl.concat(
         [
             build_violations(
@@ -402,14 +420,17 @@ def intervals_have_no_holes(intervals: pl.DataFrame) -> pl.DataFrame:
                 pl.format("nothing is said from {} to {}", end, following),
             ),
             build_violations(
-                "intervals have no holes", ended, _describe_market(), pl.format("nothing is said from {} on", end)
+                "intervals have no holes",
+                last_with_end,
+                _describe_market(),
+                pl.format("nothing is said from {} on", end),
             ),
         ]
     )
 
 
 def _add_next_start(intervals: pl.DataFrame) -> pl.DataFrame:
-    """Each interval with `next_from`, the begin of the next one of its market; null for the last."""
+    """Return the intervals with `next_from`, the begin of the market's next interval, or null."""
     key = ["sr_id", "platform", "market_key", "specifier"]
     rows = intervals.select(*key, "valid_from", "valid_to").sort(*key, "valid_from", "valid_to", nulls_last=True)
     return rows.with_columns(
@@ -422,9 +443,9 @@ def _describe_market() -> pl.Expr:
 
 
 def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
-    """Rows as violations of a law: about what, and what is wrong with it."""
-    found = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence.cast(pl.String))
-    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))
+    """Return rows as violations of `law`: the subject, and a sentence that says what is wrong with it."""
+    rows = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence.cast(pl.String))
+    return rows.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))
 
 
 def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:
@@ -432,7 +453,7 @@ def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:
 
 
 def _describe_platform_row(frame: pl.DataFrame) -> pl.Expr:
-    """Which row: platform, universe, and the cycle where the frame holds one."""
+    """Return the name of a row: its platform, its universe, and its cycle where the frame has one."""
     universe = (
         pl.when("include_started").then(pl.lit("with started fixtures")).otherwise(pl.lit("without started fixtures"))
     )

@@ -1,6 +1,6 @@
 """Coverage per fixture and per tournament.
 
-What is listed, missing or unknown is decided in `universe`; here it is only named and counted.
+`universe` decides whether a fixture is listed, missing or unknown on a platform. This module only names and counts.
 """
 
 from typing import Final
@@ -62,10 +62,11 @@ PAIR_COUNT_COLUMNS: Final = ("n_home", "n_platform", "n_matched", "n_home_only",
 
 
 def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
-    """One row per fixture, started or not (columns `COVERAGE_FIXTURE_SCHEMA`), sorted by SportRadar id. The caller adds
-    cycle, mapping version and clock.
+    """Return one row per fixture, started or not, sorted by SportRadar id.
 
-    `stale_since` is the oldest earlier discovery that any platform's part rests on, null when none does.
+    The result has the columns `COVERAGE_FIXTURE_SCHEMA`. `stale_since` is the oldest earlier discovery that the
+    evidence of any platform rests on, or null when all evidence is of this cycle. The caller adds cycle, mapping
+    version and clock.
     """
     classes = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR).select(
         "sr_id", fixture_class=pl.col("outcome").replace({"platform_only": FixtureClass.COMPETITOR_ONLY.value})
@@ -85,20 +86,20 @@ def build_coverage_fixture(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
-    """One row per tournament, competitor (and `any`) and universe (columns `COVERAGE_TOURNAMENT_SCHEMA`), sorted by
-    these.
+    """Return one row per tournament, competitor (and `any`) and universe.
 
-    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, be it
-    empty.
+    The result has the columns `COVERAGE_TOURNAMENT_SCHEMA`. The rows are sorted by tournament, platform and universe.
+    Every tournament with a fixture or an unidentified listing in the universe has a row for every competitor, with
+    counts of 0 if need be.
     """
     key = ["include_started", "tournament_key", "platform"]
     pairs = repeat_per_universe(universe.pairs)
-    counted = pairs.group_by(key).agg(*count_pairs(), *_build_missing_columns())
+    pair_counts = pairs.group_by(key).agg(*count_pairs(), *_build_missing_columns())
     unidentified = count_unidentified(universe)
     scopes = pl.DataFrame({"platform": [*universe.competitors, ANY_COMPETITOR]}, schema={"platform": pl.String})
     grid = pl.concat([pairs.select(key[:2]), unidentified.select(key[:2])]).unique().join(scopes, how="cross")
     rows = (
-        grid.join(counted, on=key, how="left")
+        grid.join(pair_counts, on=key, how="left")
         .join(unidentified, on=key, how="left")
         .with_columns(
             pl.col(*PAIR_COUNT_COLUMNS, "n_unidentified").fill_null(0),
@@ -118,7 +119,10 @@ def build_coverage_tournament(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` once for each universe: all rows under `include_started` true, those not yet started under false."""
+    """Return `frame` once per universe.
+
+    All rows come with `include_started` true, unstarted rows once more with false.
+    """
     return pl.concat(
         [
             frame.with_columns(include_started=pl.lit(value=True)),
@@ -128,7 +132,7 @@ def repeat_per_universe(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_pairs() -> tuple[pl.Expr, ...]:
-    """`PAIR_COUNT_COLUMNS` of a group of pairs: one definition, whatever they are grouped by."""
+    """Return the aggregations that make `PAIR_COUNT_COLUMNS` of any group of pairs."""
     outcome = pl.col("outcome")
     return (
         pl.col("on_home").sum().alias("n_home"),
@@ -141,32 +145,37 @@ def count_pairs() -> tuple[pl.Expr, ...]:
 
 
 def count_unidentified(universe: CoverageUniverse) -> pl.DataFrame:
-    """`include_started, tournament_key, platform, n_unidentified`: listings without a fixture; `any` has all
-    platforms'.
+    """Return the number of listings without a fixture per universe, tournament and platform.
+
+    The columns are include_started, tournament_key, platform and n_unidentified. The platform `any` counts all
+    platforms.
     """
-    lost = repeat_per_universe(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select(
+    listings = repeat_per_universe(universe.listings.filter(pl.col("fixture_sr_id").is_null())).select(
         "include_started", "tournament_key", "platform"
     )
     return (
-        pl.concat([lost, lost.with_columns(platform=pl.lit(ANY_COMPETITOR))])
+        pl.concat([listings, listings.with_columns(platform=pl.lit(ANY_COMPETITOR))])
         .group_by("include_started", "tournament_key", "platform")
         .agg(pl.len().alias("n_unidentified"))
     )
 
 
 def divide_or_null(numerator: str, denominator: str) -> pl.Expr:
-    """`part / whole`, null when there is no whole."""
+    """Return the ratio of two columns, or null when the denominator is not positive."""
     return pl.when(pl.col(denominator) > 0).then(pl.col(numerator) / pl.col(denominator))
 
 
 def build_constant_columns(universe: CoverageUniverse) -> tuple[pl.Expr, pl.Expr]:
-    """What every row says of the universe it was counted in."""
+    """Return the columns that every row of a universe shares: as_of and home_platform."""
     return pl.lit(universe.as_of, INSTANT).alias("as_of"), pl.lit(universe.home.value).alias("home_platform")
 
 
 def _build_missing_columns() -> tuple[pl.Expr, pl.Expr]:
-    lacks = pl.col("outcome") == "platform_only"
+    is_missing_at_home = pl.col("outcome") == "platform_only"
     return (
-        pl.col("effective_kickoff").filter(lacks & ~pl.col("started")).min().alias("earliest_missing_kickoff"),
-        pl.col("sr_id").filter(lacks).sort().alias("missing_sr_ids"),
+        pl.col("effective_kickoff")
+        .filter(is_missing_at_home & ~pl.col("started"))
+        .min()
+        .alias("earliest_missing_kickoff"),
+        pl.col("sr_id").filter(is_missing_at_home).sort().alias("missing_sr_ids"),
     )

@@ -1,6 +1,6 @@
-"""Which slots of the kickoff cadence each fixture should have had, and which it had. Frames in, frames out.
+"""The slots of the kickoff cadence that were due, and their results. Frames in, frames out.
 
-Belongs here: expected against asked. Does not: reading either, nor when a run should begin.
+Belongs here: the comparison of due slots with asked ones. Does not belong here: reading either, the start of a run.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ LOST_STRETCHES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_asked": pl.UInt32(),
     "silent": pl.List(pl.String()),
 }
-"""Lost slots of one fixture that follow each other.
+"""One row per run of consecutive lost slots of one fixture.
 
-`n_asked`: how many were asked in vain; `silent`: platforms that did not answer.
+`n_asked` is the number of slots that were asked without an answer. `silent` holds the platforms that did not answer.
 """
 OUTAGES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "first_slot_at": INSTANT,
@@ -44,14 +44,14 @@ MINUTE: Final = pl.duration(minutes=1)
 def list_due_slots(
     known_kickoffs: pl.DataFrame, asked_slots: pl.DataFrame, tiers: Mapping[int, int], begin: datetime, end: datetime
 ) -> pl.DataFrame:
-    """Every slot (a whole minute) from `begin` until before `end` that was due for a fixture of `known`:
-    `SLOTS_SCHEMA`.
+    """Return every slot in [`begin`, `end`) that was due for a fixture of `known_kickoffs`.
 
-    It was kept when it was asked and at least one platform answered.
+    The result has the columns `SLOTS_SCHEMA`. A slot is a whole minute. `answered` is true when the slot was asked and
+    at least one platform answered.
 
-    `tiers`: minutes before kickoff, to every how many minutes from then on. A slot counts when it was due by what was
-    known at the begin of its minute, and still was by what was known at the minute's end: so what was first seen too
-    late is not expected, nor what was put off or taken away while it could still have been asked.
+    `tiers` maps minutes before kickoff to the interval in minutes from then on. A slot is due if the kickoffs known at
+    the begin of its minute and those known at its end both make it due. So a fixture that was first seen too late has
+    no due slot, and neither has one that was postponed or removed while the slot could still be asked.
     """
     at = pl.col("slot_at")
     first = pl.max_horizontal(
@@ -77,11 +77,11 @@ def list_due_slots(
         )
         .filter("at_begin", "at_end")
     )
-    had = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
-    found = expected.join(had, on=["sr_id", "slot_at"], how="left").with_columns(
+    asked = asked_slots.select(*ASKED_SLOTS, asked=pl.lit(value=True))
+    slots = expected.join(asked, on=["sr_id", "slot_at"], how="left").with_columns(
         pl.col("asked", "answered").fill_null(value=False), pl.col("silent").fill_null([])
     )
-    return found.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS_SCHEMA.items())
+    return slots.sort("sr_id", "slot_at").select(pl.col(name).cast(dtype) for name, dtype in SLOTS_SCHEMA.items())
 
 
 def select_lost_slots(slots: pl.DataFrame) -> pl.DataFrame:
@@ -90,7 +90,7 @@ def select_lost_slots(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_silences(slots: pl.DataFrame) -> dict[str, int]:
-    """Return the platforms that did not answer at slots that were kept, and at how many."""
+    """Return the number of answered slots at which each platform was silent, by platform name."""
     counts = (
         slots.filter("answered")
         .select(pl.col("silent").explode(empty_as_null=False))
@@ -102,12 +102,14 @@ def count_silences(slots: pl.DataFrame) -> dict[str, int]:
 
 
 def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
-    """The lost among `found` (all slots, `SLOTS_SCHEMA`) by fixture and stretch without one that was kept
-    (`LOST_STRETCHES_SCHEMA`), sorted by begin and fixture.
+    """Return the lost slots of each fixture grouped into runs, sorted by begin and fixture.
+
+    A run has no answered slot in between. `slots` holds all slots (`SLOTS_SCHEMA`). The result has the columns
+    `LOST_STRETCHES_SCHEMA`.
     """
-    kept_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
+    n_answered_before = pl.col("answered").cum_sum().over("sr_id", order_by="slot_at")
     stretches = (
-        slots.with_columns(stretch=kept_before)
+        slots.with_columns(stretch=n_answered_before)
         .filter(~pl.col("answered"))
         .group_by("sr_id", "stretch")
         .agg(
@@ -125,13 +127,15 @@ def group_lost_stretches(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
-    """The lost among `found` (all slots, `SLOTS_SCHEMA`) of all fixtures together by stretch of time
-    (`OUTAGES_SCHEMA`), newest first. Between two stretches lies a minute at which some slot was due and none was
-    lost."""
-    whole = pl.col("answered").all().over("slot_at")
+    """Return the lost slots of all fixtures grouped into outages, columns `OUTAGES_SCHEMA`, newest first.
+
+    `slots` holds all slots (`SLOTS_SCHEMA`). Between two outages lies a minute at which a slot was due and none was
+    lost.
+    """
+    is_complete = pl.col("answered").all().over("slot_at")
     stretches = (
         slots.sort("slot_at")
-        .with_columns(stretch=whole.cum_sum())
+        .with_columns(stretch=is_complete.cum_sum())
         .filter(~pl.col("answered"))
         .group_by("stretch")
         .agg(
@@ -147,10 +151,12 @@ def group_outages(slots: pl.DataFrame) -> pl.DataFrame:
 
 
 def _is_due(tiers: Mapping[int, int]) -> pl.Expr:
-    """Whether `slot_at` is one of the minutes at which the innermost tier around it asks."""
-    to_go, at = pl.col("kickoff_at") - pl.col("slot_at"), pl.col("slot_at").dt
+    """Return whether the innermost tier that contains `slot_at` asks at that minute."""
+    time_to_kickoff, at = pl.col("kickoff_at") - pl.col("slot_at"), pl.col("slot_at").dt
     minute_of_day = at.hour().cast(pl.Int32) * 60 + at.minute()
     due = pl.lit(value=False)
-    for minutes, every in sorted(tiers.items(), reverse=True):
-        due = pl.when(to_go <= pl.duration(minutes=minutes)).then(minute_of_day % every == 0).otherwise(due)
-    return due & (to_go > pl.duration())
+    for minutes, interval in sorted(tiers.items(), reverse=True):
+        due = (
+            pl.when(time_to_kickoff <= pl.duration(minutes=minutes)).then(minute_of_day % interval == 0).otherwise(due)
+        )
+    return due & (time_to_kickoff > pl.duration())

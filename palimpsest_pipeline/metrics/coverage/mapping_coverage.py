@@ -1,6 +1,6 @@
-"""How much of what the platforms show the market vocabulary knows, and what it lacks in order of impact.
+"""The share of the platforms' markets that the vocabulary maps, and the unmapped ones by impact.
 
-Counting only.
+This module only counts; `mapping` decides which market is mapped.
 """
 
 from datetime import datetime
@@ -12,9 +12,9 @@ from palimpsest_pipeline.domain.enums import MappingError, TriageStatus
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 UNKNOWN_FAMILY: Final = "unknown"
-"""Family of what is not in the vocabulary."""
+"""The family of markets that are not in the vocabulary."""
 ERROR_BY_COUNT_COLUMN: Final = {f"n_{error}": error.value for error in MappingError}
-"""Column of mapping_coverage to the error class that it counts."""
+"""The error class that each column of mapping_coverage counts."""
 MAPPING_COVERAGE_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "sport": pl.String(),
@@ -55,11 +55,10 @@ UNMAPPED_MARKET_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 
 def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """One row per platform, sport and family (columns `MAPPING_COVERAGE_SCHEMA`), sorted by these. The caller adds
-    cycle, mapping version and clock.
+    """Return one row per platform, sport and family, columns `MAPPING_COVERAGE_SCHEMA`, sorted by these.
 
-    `counts`: the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches`: listing_id, match (text,
-    equal for listings of one match).
+    `counts` holds the cycle's rows of core.mapping_counts (`MAPPING_COUNTS_SCHEMA`). `matches` has listing_id and
+    match, a text that is equal for listings of one match. The caller adds cycle, mapping version and clock.
     """
     key = ["platform", "sport", "family"]
     counts = counts.select(MAPPING_COUNTS_SCHEMA.keys()).with_columns(pl.col("family").replace("", UNKNOWN_FAMILY))
@@ -71,14 +70,14 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
         .group_by(key)
         .agg(n_fixtures_affected=pl.coalesce("match", pl.col("listing_id").cast(pl.String)).n_unique())
     )
-    of_class = pl.col("error_class")
+    error_class = pl.col("error_class")
     return (
         counts.group_by(key)
         .agg(
             pl.col("n_markets").sum().alias("n_markets_seen"),
-            pl.col("n_markets").filter(of_class == "").sum().alias("n_mapped"),
+            pl.col("n_markets").filter(error_class == "").sum().alias("n_mapped"),
             *(
-                pl.col("n_markets").filter(of_class == error).sum().alias(name)
+                pl.col("n_markets").filter(error_class == error).sum().alias(name)
                 for name, error in ERROR_BY_COUNT_COLUMN.items()
             ),
         )
@@ -96,15 +95,15 @@ def build_mapping_coverage(counts: pl.DataFrame, matches: pl.DataFrame, as_of: d
 def build_unmapped_market(
     ledger: pl.DataFrame, known_markets: pl.DataFrame, triage: pl.DataFrame, proposals: pl.DataFrame
 ) -> pl.DataFrame:
-    """The ledger over all cycles with rank, status and proposal (columns `UNMAPPED_MARKET_SCHEMA`), by platform and
-    rank.
+    """Return the ledger of unmapped markets with rank, status and proposal.
 
-    `ledger`: one row per UNMAPPED_KEY with the columns that are not added here. `known`: platform, sport,
-    external_market_id of the vocabulary's keys. `triage`: the same with status and reason. `proposals`: UNMAPPED_KEY,
-    proposed_market_key, proposal_evidence.
+    The result has the columns `UNMAPPED_MARKET_SCHEMA`. The rows are sorted by platform and rank. `ledger` has one row
+    per `UNMAPPED_KEY` over all cycles, with the columns that are not added here. `known_markets` has platform, sport
+    and external_market_id of the vocabulary's keys; `triage` has the same with status and reason. `proposals` has
+    `UNMAPPED_KEY`, proposed_market_key and proposal_evidence.
 
-    Mapped is what was unknown as a market and is known now, so that only a replay is missing. A market that is known
-    and came in a form that is not stays new until a replay says otherwise.
+    The status is mapped when the market was unknown and the vocabulary knows it now: a replay is all that is missing. A
+    known market that came in an unknown form stays new until a replay maps it.
     """
     market = list(UNMAPPED_KEY[:3])
     only_unknown = pl.col("error_classes").list.eval(pl.element() == MappingError.UNKNOWN_MARKET.value).list.all()

@@ -1,5 +1,7 @@
-"""Match rates per platform and overall, each with its denominator in its name. Fixtures are counted as in
-`fixture_coverage`; here listings come in too."""
+"""Match rates per platform and overall. The name of each rate names its denominator.
+
+Fixtures are counted as in `fixture_coverage`; this module counts listings too.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,7 +21,7 @@ from .fixture_coverage import (
 from .universe import ANY_COMPETITOR, PARTIAL_RANK, CoverageUniverse, name_evidence, rank_evidence
 
 ALL_PLATFORMS: Final = "all"
-"""The union of all platforms."""
+"""The `platform` of the row that counts the union of all platforms."""
 MATCH_RATE_PLATFORM_SCHEMA: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
     "include_started": pl.Boolean(),
@@ -59,24 +61,25 @@ def build_match_rate_platform(
     completeness: Mapping[Platform, Completeness] | None = None,
     previous_counts: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Rows for every platform and `all`, for both universes (columns `MATCH_RATE_PLATFORM_SCHEMA`), platforms by name.
+    """Return one row per platform (and `all`) and universe, sorted by these.
 
-    `completeness`: how this cycle's own discovery of each platform went; one that is not named was not discovered,
-    which is failed.
-    `previous`: the frame of the cycle before, at least columns `PREVIOUS_COUNTS_SCHEMA`; None or empty for the first.
+    The result has the columns `MATCH_RATE_PLATFORM_SCHEMA`. `completeness` holds the completeness of this cycle's
+    discovery of each platform; a platform that it lacks was not discovered and counts as failed. `previous_counts` is
+    the frame of the cycle before, with at least the columns `PREVIOUS_COUNTS_SCHEMA`; it is None or empty for the first
+    cycle.
     """
     names = [*universe.platforms, ALL_PLATFORMS]
     grid = pl.DataFrame({"platform": names}, schema={"platform": pl.String}).join(
         pl.DataFrame({"include_started": [False, True]}), how="cross"
     )
-    before = pl.DataFrame(schema=PREVIOUS_COUNTS_SCHEMA) if previous_counts is None else previous_counts
+    previous = pl.DataFrame(schema=PREVIOUS_COUNTS_SCHEMA) if previous_counts is None else previous_counts
     rows = (
         grid.join(_count_fixtures(universe), on=_RATE_KEY, how="left")
         .join(_count_listings(universe), on=_RATE_KEY, how="left")
         .with_columns(pl.selectors.starts_with("n_", "linked_").fill_null(0))
         .join(_find_weakest_evidence(universe), on="platform", how="left")
         .join(_build_completeness(universe, completeness or {}), on="platform", how="left")
-        .join(before.select(*_RATE_KEY, n_before="n_fixtures"), on=_RATE_KEY, how="left")
+        .join(previous.select(*_RATE_KEY, n_before="n_fixtures"), on=_RATE_KEY, how="left")
     )
     rows = rows.with_columns(
         *build_constant_columns(universe),
@@ -96,20 +99,22 @@ def build_match_rate_platform(
 
 
 def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
-    """Home against each competitor; the union against `any`; and home's own row, which is the part of the union that
-    home lists.
+    """Return the counts of fixtures per platform and universe.
+
+    A competitor's row compares it with home. The row `all` counts the union. Home's own row counts the part of the
+    union that home lists.
     """
     home = universe.home.value
-    together = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR)
-    own = together.filter("on_home").with_columns(platform=pl.lit(home), on_platform=pl.lit(value=True))
-    union = together.with_columns(platform=pl.lit(ALL_PLATFORMS), on_platform=pl.lit(value=True))
-    pairs = pl.concat([universe.pairs.filter(pl.col("platform") != ANY_COMPETITOR), own, union])
-    counted = (
+    union_pairs = universe.pairs.filter(pl.col("platform") == ANY_COMPETITOR)
+    home_pairs = union_pairs.filter("on_home").with_columns(platform=pl.lit(home), on_platform=pl.lit(value=True))
+    all_pairs = union_pairs.with_columns(platform=pl.lit(ALL_PLATFORMS), on_platform=pl.lit(value=True))
+    pairs = pl.concat([universe.pairs.filter(pl.col("platform") != ANY_COMPETITOR), home_pairs, all_pairs])
+    counts = (
         repeat_per_universe(pairs)
         .group_by(_RATE_KEY)
         .agg(*count_pairs(), pl.col("outcome").is_not_null().sum().alias("n_union"))
     )
-    return counted.select(
+    return counts.select(
         *_RATE_KEY,
         *(name for name in PAIR_COUNT_COLUMNS if name in MATCH_RATE_PLATFORM_SCHEMA),
         n_fixtures="n_platform",
@@ -120,23 +125,23 @@ def _count_fixtures(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
-    """Listings, also those that belong to no fixture.
+    """Return the counts of listings per platform and universe, including listings without a fixture.
 
-    Whether one should be linked to home is asked of the id it states itself.
+    A listing should be linked to home when home states the same SportRadar id as the listing itself.
     """
     pairs = universe.pairs
-    matched = pairs.filter(pl.col("platform") == ANY_COMPETITOR, pl.col("outcome") == "matched").select(
+    matched_in_union = pairs.filter(pl.col("platform") == ANY_COMPETITOR, pl.col("outcome") == "matched").select(
         fixture_sr_id="sr_id", in_union=pl.lit(value=True)
     )
-    with_home = pairs.filter(pl.col("outcome") == "matched", pl.col("platform") != ANY_COMPETITOR).select(
+    matched_with_home = pairs.filter(pl.col("outcome") == "matched", pl.col("platform") != ANY_COMPETITOR).select(
         "platform", fixture_sr_id="sr_id", with_home=pl.lit(value=True)
     )
-    at_home = universe.listings.filter(pl.col("platform") == universe.home)
-    home_fixtures = at_home["fixture_sr_id"].drop_nulls().unique().implode()
-    stated_at_home = at_home["sr_id"].drop_nulls().unique().implode()
+    home_listings = universe.listings.filter(pl.col("platform") == universe.home)
+    home_fixtures = home_listings["fixture_sr_id"].drop_nulls().unique().implode()
+    stated_at_home = home_listings["sr_id"].drop_nulls().unique().implode()
     listings = (
-        universe.listings.join(matched, on="fixture_sr_id", how="left")
-        .join(with_home, on=["platform", "fixture_sr_id"], how="left")
+        universe.listings.join(matched_in_union, on="fixture_sr_id", how="left")
+        .join(matched_with_home, on=["platform", "fixture_sr_id"], how="left")
         .with_columns(
             is_matched=pl.when(pl.col("platform") == universe.home)
             .then(pl.col("in_union"))
@@ -146,9 +151,11 @@ def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
             linked=pl.col("fixture_sr_id").is_in(home_fixtures).fill_null(value=False),
         )
     )
-    union = listings.with_columns(platform=pl.lit(ALL_PLATFORMS), is_matched=pl.col("in_union").fill_null(value=False))
+    all_listings = listings.with_columns(
+        platform=pl.lit(ALL_PLATFORMS), is_matched=pl.col("in_union").fill_null(value=False)
+    )
     return (
-        repeat_per_universe(pl.concat([listings, union]))
+        repeat_per_universe(pl.concat([listings, all_listings]))
         .group_by(_RATE_KEY)
         .agg(
             pl.len().alias("n_listings"),
@@ -161,18 +168,22 @@ def _count_listings(universe: CoverageUniverse) -> pl.DataFrame:
 
 
 def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
-    """A platform's row compares it with home and rests on the weaker of the two; the union on the weakest of all."""
-    whole = universe.looked_tournaments.filter(pl.col("tournament_external_id") == "*").select(
+    """Return the weaker evidence of each platform and home.
+
+    The union has the weakest evidence of all platforms.
+    """
+    platform_ranks = universe.looked_tournaments.filter(pl.col("tournament_external_id") == "*").select(
         "platform", rank=rank_evidence(pl.col("evidence"))
     )
-    ranks = dict(whole.iter_rows())
-    parts = {
+    ranks = dict(platform_ranks.iter_rows())
+    rank_by_platform = {
         p.value: max(ranks.get(p.value, PARTIAL_RANK), ranks.get(universe.home.value, PARTIAL_RANK))
         for p in universe.platforms
     }
-    parts[ALL_PLATFORMS] = max(parts.values())
+    rank_by_platform[ALL_PLATFORMS] = max(rank_by_platform.values())
     frame = pl.DataFrame(
-        {"platform": list(parts), "rank": list(parts.values())}, schema={"platform": pl.String, "rank": pl.Int8}
+        {"platform": list(rank_by_platform), "rank": list(rank_by_platform.values())},
+        schema={"platform": pl.String, "rank": pl.Int8},
     )
     return frame.select("platform", evidence=name_evidence(pl.col("rank")))
 
@@ -180,10 +191,10 @@ def _find_weakest_evidence(universe: CoverageUniverse) -> pl.DataFrame:
 def _build_completeness(
     universe: CoverageUniverse, completeness_by_platform: Mapping[Platform, Completeness]
 ) -> pl.DataFrame:
-    parts = {p.value: completeness_by_platform.get(p, Completeness.FAILED).value for p in universe.platforms}
-    kinds = set(parts.values())
-    parts[ALL_PLATFORMS] = kinds.pop() if len(kinds) == 1 else Completeness.PARTIAL.value
+    completeness = {p.value: completeness_by_platform.get(p, Completeness.FAILED).value for p in universe.platforms}
+    values = set(completeness.values())
+    completeness[ALL_PLATFORMS] = values.pop() if len(values) == 1 else Completeness.PARTIAL.value
     return pl.DataFrame(
-        {"platform": list(parts), "completeness": list(parts.values())},
+        {"platform": list(completeness), "completeness": list(completeness.values())},
         schema={"platform": pl.String, "completeness": pl.String},
     )

@@ -1,6 +1,6 @@
-"""How complete and how fast each stage of each platform's part of a cycle was.
+"""The completeness and the speed of each stage of a cycle, per platform.
 
-Counts what happened; what to do about it is decided elsewhere.
+This module counts; checks and alerts decide whether a figure is a problem.
 """
 
 from collections.abc import Sequence
@@ -87,18 +87,17 @@ def build_run_quality(
     scope: Scope,
     platforms: Sequence[Platform | str],
 ) -> pl.DataFrame:
-    """One row per platform and stage (columns `RUN_QUALITY_SCHEMA`), sorted by these. The caller adds cycle, mapping
-    version and clock.
+    """Return one row per platform and stage, columns `RUN_QUALITY_SCHEMA`, sorted by these.
 
-    `answers`: every attempt of the cycle, columns `ANSWERS_SCHEMA`. `manifests`: the cycle's rows of
-    core.discovery_manifest (at least `MANIFESTS_SCHEMA`).
-    `discovered`: per platform, match listings and all listings that discovery wrote (`DISCOVERED_SCHEMA`). `history`:
-    one row per capture (`HISTORY_SCHEMA`).
-    `rejects`: answers refused as a whole, and entries refused inside readable answers (`REJECT_COUNTS`). `medians`: of
-    `fetched` over earlier cycles of the same scope (`MEDIANS_SCHEMA`).
+    `answers` holds every attempt of the cycle (`ANSWERS_SCHEMA`). `manifests` holds the cycle's rows of
+    core.discovery_manifest (at least `MANIFESTS_SCHEMA`). `discovered_counts` holds, per platform, the match listings
+    and all listings that discovery wrote (`DISCOVERED_SCHEMA`). `history` has one row per capture (`HISTORY_SCHEMA`).
+    `rejects` counts the answers refused as a whole and the entries refused inside readable answers
+    (`domain.schemas.REJECT_COUNTS`). `medians` holds the median of `fetched` over earlier cycles of the same scope
+    (`MEDIANS_SCHEMA`). The caller adds cycle, mapping version and clock.
 
-    A full cycle has all three stages for every platform, and one with nothing in it has failed: a platform that
-    silently falls to nothing is no success. Other scopes have rows for what was asked only.
+    A full cycle has all three stages for every platform, and a stage without any result has failed: a platform that
+    silently drops to nothing is no success. Other scopes have rows only for the platforms and stages that were asked.
     """
     names = sorted({str(p) for p in platforms})
     staged = _add_stage(answers)
@@ -132,18 +131,21 @@ def build_run_quality(
 
 
 def _add_stage(answers: pl.DataFrame) -> pl.DataFrame:
-    """Attempts with their stage. A request that a host was spared is an error without a duration. An Age header was
-    ignored when it did not move the instant that the answer speaks of."""
-    usable = pl.col("failure").is_null()
-    spared = pl.col("attempt") == 0
+    """Return the attempts with their stage, result, duration and ignored Age headers.
+
+    Attempt 0 is a request that was not sent, to spare the host: an error without a duration. An Age header was ignored
+    when it did not move `observed_at`.
+    """
+    is_usable = pl.col("failure").is_null()
+    is_unsent = pl.col("attempt") == 0
     duration = (pl.col("received_at") - pl.col("requested_at")).dt.total_milliseconds(fractional=True)
     return answers.with_columns(
         stage=pl.when(pl.col("kind") == PayloadKind.DETAIL.value).then(pl.lit(CAPTURE)).otherwise(pl.lit(DISCOVERY)),
-        usable=usable,
-        settled=usable | (pl.col("failure") == FailureClass.NOT_FOUND.value),
+        usable=is_usable,
+        settled=is_usable | (pl.col("failure") == FailureClass.NOT_FOUND.value),
         age_ignored=(pl.col("headers").str.json_path_match("$.age") != "0")
         & (pl.col("observed_at") == pl.col("received_at")),
-        duration_ms=pl.when(~spared.fill_null(value=False)).then(duration),
+        duration_ms=pl.when(~is_unsent.fill_null(value=False)).then(duration),
     )
 
 
@@ -154,15 +156,18 @@ def _build_grid(staged: pl.DataFrame, manifests: pl.DataFrame, names: list[str],
     grid = grid.with_columns(full=pl.lit(scope == Scope.FULL))
     if scope == Scope.FULL:
         return grid
-    asked = pl.concat([staged.select(_STAGE_KEY), manifests.select("platform", stage=pl.lit(DISCOVERY))]).unique()
-    storage = asked.filter(pl.col("stage") == CAPTURE).with_columns(stage=pl.lit(STORAGE))
-    return grid.join(pl.concat([asked, storage]), on=_STAGE_KEY, how="semi")
+    asked_stages = pl.concat(
+        [staged.select(_STAGE_KEY), manifests.select("platform", stage=pl.lit(DISCOVERY))]
+    ).unique()
+    storage_stages = asked_stages.filter(pl.col("stage") == CAPTURE).with_columns(stage=pl.lit(STORAGE))
+    return grid.join(pl.concat([asked_stages, storage_stages]), on=_STAGE_KEY, how="semi")
 
 
 def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
-    """Per stage: usable answers, listings asked and settled, and times.
+    """Return the counts of answers and listings, and the times, per platform and stage.
 
-    The storage stage stands on the capture stage's answers.
+    The counts are of usable answers, asked listings and settled listings. The storage stage has the counts of the
+    capture stage, without bytes, ignored Age headers and times.
     """
     counted = staged.group_by(_STAGE_KEY).agg(
         pl.col("usable").sum().alias("n_usable"),
@@ -179,8 +184,8 @@ def _count_requests(staged: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, pl.Float64).alias("p95_ms"),
         pl.lit(0.0).alias("wall_s"),
     )
-    none = {name: pl.lit(0, counted.schema[name]) for name in ("bytes", "n_ages_ignored")}
-    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), **none)
+    zeros = {name: pl.lit(0, counted.schema[name]) for name in ("bytes", "n_ages_ignored")}
+    storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(*nothing_sent, stage=pl.lit(STORAGE), **zeros)
     return pl.concat([counted, storage])
 
 
@@ -198,30 +203,34 @@ def _count_errors(staged: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_declared(manifests: pl.DataFrame) -> pl.DataFrame:
-    """What the tree declares: its own total where it gives one, else the sum over tournaments, null when nothing is
-    declared.
+    """Return the number of matches that each platform's discovery tree declares.
+
+    It is the tree's own total where it states one, else the sum over tournaments, or null when nothing is declared.
     """
-    whole = pl.col("external_id") == "*"
-    parts = pl.col("declared").filter(~whole).drop_nulls()
+    is_total = pl.col("external_id") == "*"
+    tournament_counts = pl.col("declared").filter(~is_total).drop_nulls()
     return manifests.group_by("platform").agg(
         pl.lit(DISCOVERY).alias("stage"),
-        pl.coalesce(pl.col("declared").filter(whole).first(), pl.when(parts.len() > 0).then(parts.sum())).alias(
-            "promised"
-        ),
-        pl.col("completeness").filter(whole).first().alias("discovery"),
+        pl.coalesce(
+            pl.col("declared").filter(is_total).first(),
+            pl.when(tournament_counts.len() > 0).then(tournament_counts.sum()),
+        ).alias("promised"),
+        pl.col("completeness").filter(is_total).first().alias("discovery"),
     )
 
 
 def _count_captures(history: pl.DataFrame) -> pl.DataFrame:
-    """Captures, and the markets of those that have one to be compared with. What went, and an open market's single
-    outcomes, are changes of an answer
-    too, so that it may have more of them than markets: then all of it changed."""
-    compared = ~pl.col("keyframe")
-    changed = pl.min_horizontal("n_changed", "n_markets_mapped")
+    """Return the number of captures, and of changed and confirmed markets in captures with a predecessor.
+
+    Withdrawn markets and the single outcomes of open markets count as changes of an answer too. An answer can therefore
+    have more changes than markets; then all its markets count as changed.
+    """
+    is_compared = ~pl.col("keyframe")
+    n_changed = pl.min_horizontal("n_changed", "n_markets_mapped")
     return history.group_by("platform").agg(
         n_captures=pl.len(),
-        n_changed=changed.filter(compared).sum(),
-        n_confirmed=(pl.col("n_markets_mapped") - changed).filter(compared).sum(),
+        n_changed=n_changed.filter(is_compared).sum(),
+        n_confirmed=(pl.col("n_markets_mapped") - n_changed).filter(is_compared).sum(),
     )
 
 
@@ -232,7 +241,7 @@ def _count_rejects(rejects: pl.DataFrame) -> pl.DataFrame:
         .group_by(_STAGE_KEY)
         .agg(pl.col("n_answers").sum().alias("n_refused"), pl.col("n_entries").sum().alias("n_refused_entries"))
     )
-    # Storage writes what was read: an answer refused before it is not storage's to have stored.
+    # Storage writes readable answers only. An answer that was refused before is no failure of storage.
     storage = counted.filter(pl.col("stage") == CAPTURE).with_columns(
         stage=pl.lit(STORAGE), n_refused_entries=0 * pl.col("n_refused_entries")
     )
@@ -240,21 +249,21 @@ def _count_rejects(rejects: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_stage_columns() -> list[pl.Expr]:
-    """The columns whose meaning depends on the stage."""
+    """Return the columns whose meaning depends on the stage."""
     at_discovery, at_storage = pl.col("stage") == DISCOVERY, pl.col("stage") == STORAGE
-    read = pl.max_horizontal(pl.col("n_usable").cast(pl.Int64) - pl.col("n_refused"), pl.lit(0, pl.Int64))
-    refused = pl.when(at_storage).then(0).otherwise(pl.col("n_refused") + pl.col("n_refused_entries"))
+    n_read = pl.max_horizontal(pl.col("n_usable").cast(pl.Int64) - pl.col("n_refused"), pl.lit(0, pl.Int64))
+    n_refused = pl.when(at_storage).then(0).otherwise(pl.col("n_refused") + pl.col("n_refused_entries"))
     return [
         pl.when(at_discovery)
         .then(pl.col("promised"))
         .when(at_storage)
-        .then(read)
+        .then(n_read)
         .otherwise(pl.col("n_asked"))
         .alias("declared"),
         pl.col("n_matches").alias("discovered"),
         pl.col("n_usable").alias("fetched"),
-        read.alias("parsed"),
-        refused.alias("rejected"),
+        n_read.alias("parsed"),
+        n_refused.alias("rejected"),
         pl.when(at_discovery).then(pl.col("n_listings")).otherwise(pl.col("n_captures")).alias("stored"),
         pl.col("n_ages_ignored").alias("ages_ignored"),
         pl.when(at_storage).then(pl.col("n_changed")).otherwise(0).alias("changed"),
@@ -263,9 +272,12 @@ def _build_stage_columns() -> list[pl.Expr]:
 
 
 def _choose_completeness() -> pl.Expr:
-    """Discovery: what the tree's manifest says, and failed without a match. Capture: every listing asked answered, or
-    was said to be gone.
-    Storage: a capture for every answer read. Outside a full cycle, nothing to do is complete."""
+    """Return the completeness of a stage.
+
+    Discovery has the completeness of the tree's manifest, and failed when a full cycle found no match. A capture is
+    complete when every listing asked was answered or is known to be gone. Storage is complete when every answer read
+    has a capture. Outside a full cycle, a stage with nothing to do is complete.
+    """
     complete, partial, failed = (
         pl.lit(c.value) for c in (Completeness.COMPLETE, Completeness.PARTIAL, Completeness.FAILED)
     )

@@ -1,5 +1,7 @@
-"""What is known, as of an instant, of every fixture on every platform: listed, known to be missing, or not looked at.
-Every coverage number is counted from these cells, so that a fixture is classified once. No counting here."""
+"""The state of every fixture on every platform at an instant: listed, missing, or not looked at.
+
+Every coverage number is counted from these cells, so a fixture is classified only once. This module does not count.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from palimpsest_pipeline.domain.platform_trust import order_by_trust
 from palimpsest_pipeline.domain.schemas import INSTANT
 
 ANY_COMPETITOR: Final = "any"
-"""All competitors together, in `pairs`."""
+"""The `platform` of pairs that compare home with all competitors together."""
 _RANK_BY_EVIDENCE: Final = {
     PresenceEvidence.COMPLETE.value: 0,
     PresenceEvidence.CARRIED.value: 1,
@@ -25,30 +27,33 @@ PARTIAL_RANK: Final = _RANK_BY_EVIDENCE[PresenceEvidence.PARTIAL.value]
 
 @dataclass(frozen=True)
 class CoverageUniverse:
-    """All frames that coverage is counted from. Made by `Universe.build`."""
+    """The frames that coverage is counted from, made by `CoverageUniverse.build`."""
 
     as_of: datetime
     home: Platform
     platforms: tuple[Platform, ...]
-    """In order of trust, home first."""
+    """The compared platforms in order of trust, home first."""
     listings: pl.DataFrame
-    """Match listings with `fixture_sr_id`, `tournament_key` (the fixture's; the platform tournament's where
-    unidentified) and `started`.
+    """Match listings with `fixture_sr_id`, `tournament_key` and `started`.
+
+    `tournament_key` is the fixture's; an unidentified listing has the key of its platform's tournament.
     """
     fixtures: pl.DataFrame
-    """core.fixtures columns and `started`."""
+    """The columns of core.fixtures and `started`."""
     tournaments: pl.DataFrame
-    """`tournament_key, sport, country, display_name` of every key in use."""
+    """One row per tournament in use: tournament_key, sport, country, display_name."""
     looked_tournaments: pl.DataFrame
     cells: pl.DataFrame
-    """Fixture x platform: `sr_id, platform, listed, missing, evidence_rank, stale_since`.
+    """One row per fixture and platform: sr_id, platform, listed, missing, evidence_rank, stale_since.
 
-    Neither listed nor missing: could not be looked at.
+    A cell that is neither listed nor missing could not be looked at.
     """
     pairs: pl.DataFrame
-    """Fixture x (competitor or `any`): `sr_id, tournament_key, effective_kickoff, started, platform, on_home,
-    on_platform, outcome`, where outcome is matched, home_only, platform_only, undetermined, or null when neither side
-    lists it."""
+    """One row per fixture and competitor (or `any`).
+
+    The columns are sr_id, tournament_key, effective_kickoff, started, platform, on_home, on_platform and outcome:
+    matched, home_only, platform_only, undetermined, or null when neither side lists the fixture.
+    """
 
     @property
     def competitors(self) -> tuple[Platform, ...]:
@@ -67,9 +72,11 @@ class CoverageUniverse:
         home: Platform | str,
         platforms: Sequence[Platform | str],
     ) -> "CoverageUniverse":
-        """`identified`: listings as of the instant with `evidence` and `stale_since`; `fixtures`, `links`,
-        `tournaments`: matched from these very listings (with home first in trust); `looked`: columns
-        `LOOKED_TOURNAMENTS`.
+        """Return the universe of the listings `identified` as of an instant.
+
+        `identified` has `evidence` and `stale_since`. `fixtures`, `links` and `tournaments` are the result of matching
+        these listings with home first in trust. `looked_tournaments` has the columns
+        `domain.schemas.LOOKED_TOURNAMENTS`.
 
         Raises ValueError on a naive `as_of`, when home is not among the platforms, without a competitor, and on
         listings of other platforms or of fixtures that are not in `fixtures`.
@@ -78,41 +85,41 @@ class CoverageUniverse:
         if as_of.tzinfo is None:
             raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
         matches = identified.filter(pl.col("kind") == ListingKind.MATCH.value)
-        strangers = set(matches["platform"].unique()) - set(order)
-        if strangers:
-            raise ValueError(f"listings of platforms that are not compared: {', '.join(sorted(strangers))}")
-        lost = matches.filter(pl.col("fixture_sr_id").is_not_null()).join(
+        unknown_platforms = set(matches["platform"].unique()) - set(order)
+        if unknown_platforms:
+            raise ValueError(f"listings of platforms that are not compared: {', '.join(sorted(unknown_platforms))}")
+        orphans = matches.filter(pl.col("fixture_sr_id").is_not_null()).join(
             fixtures, left_on="fixture_sr_id", right_on="sr_id", how="anti"
         )
-        if not lost.is_empty():
+        if not orphans.is_empty():
             raise ValueError(
-                f"listings of fixtures that are not given: {lost['fixture_sr_id'].unique().sort().head(5).to_list()}"
+                f"listings of fixtures that are not given: {orphans['fixture_sr_id'].unique().sort().head(5).to_list()}"
             )
-        present = fixtures.join(matches, left_on="sr_id", right_on="fixture_sr_id", how="semi").with_columns(
+        listed_fixtures = fixtures.join(matches, left_on="sr_id", right_on="fixture_sr_id", how="semi").with_columns(
             started=pl.col("effective_kickoff") <= pl.lit(as_of, INSTANT)
         )
-        listings = _add_fixture(matches, present, links, as_of)
-        cells = _build_cells(listings, present, looked_tournaments, links, order)
+        listings = _add_fixture(matches, listed_fixtures, links, as_of)
+        cells = _build_cells(listings, listed_fixtures, looked_tournaments, links, order)
         return cls(
             as_of=as_of,
             home=order[0],
             platforms=order,
             listings=listings,
-            fixtures=present.sort("sr_id"),
+            fixtures=listed_fixtures.sort("sr_id"),
             tournaments=_name_tournaments(tournaments, listings, order),
             looked_tournaments=looked_tournaments,
             cells=cells,
-            pairs=_build_pairs(cells, present, order[0]),
+            pairs=_build_pairs(cells, listed_fixtures, order[0]),
         )
 
 
 def name_evidence(rank: pl.Expr) -> pl.Expr:
-    """Evidence of a rank: the higher, the weaker."""
+    """Return the evidence of a rank. A higher rank is weaker evidence."""
     return rank.replace_strict(_EVIDENCE_BY_RANK, return_dtype=pl.String)
 
 
 def rank_evidence(evidence: pl.Expr) -> pl.Expr:
-    """Rank of evidence; an unknown word is an error, null stays null."""
+    """Return the rank of evidence. Null stays null; an unknown word is an error."""
     return evidence.replace_strict(_RANK_BY_EVIDENCE, return_dtype=pl.Int8)
 
 
@@ -124,17 +131,19 @@ def _order_platforms(home: Platform | str, platforms: Sequence[Platform | str]) 
 
 
 def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """A listing of a fixture stands and falls with the fixture's kickoff and tournament; an unidentified one has only
-    its own. One without a kickoff has not started."""
+    """Return match listings with the tournament of their fixture and whether it has started.
+
+    An unidentified listing has its own tournament and kickoff. Without a kickoff it has not started.
+    """
     keys = links.select("platform", tournament_external_id="external_id", own_key="tournament_key")
-    alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
+    unlinked_key = pl.col("platform") + ":" + pl.col("tournament_external_id")
     return (
         matches.join(
             fixtures.select("sr_id", "tournament_key", "started"), left_on="fixture_sr_id", right_on="sr_id", how="left"
         )
         .join(keys, on=["platform", "tournament_external_id"], how="left")
         .with_columns(
-            pl.coalesce("tournament_key", "own_key", alone).alias("tournament_key"),
+            pl.coalesce("tournament_key", "own_key", unlinked_key).alias("tournament_key"),
             pl.coalesce("started", pl.col("kickoff_at") <= pl.lit(as_of, INSTANT), pl.lit(value=False)).alias(
                 "started"
             ),
@@ -144,7 +153,7 @@ def _add_fixture(matches: pl.DataFrame, fixtures: pl.DataFrame, links: pl.DataFr
 
 
 def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: Sequence[Platform]) -> pl.DataFrame:
-    """Tournaments in use; one that the crosswalk does not hold stands alone under its listings' own words."""
+    """Return the tournaments in use; one that the crosswalk lacks has the names that its listings state."""
     ranks = pl.DataFrame(
         {"platform": list(order), "rank": range(len(order))}, schema={"platform": pl.String, "rank": pl.Int32}
     )
@@ -155,10 +164,10 @@ def _name_tournaments(tournaments: pl.DataFrame, listings: pl.DataFrame, order: 
         .unique(subset="tournament_key", keep="first", maintain_order=True)
         .select("tournament_key", "sport", country="country_raw", display_name="tournament_name")
     )
-    used = tournaments.select("tournament_key", "sport", "country", "display_name").join(
+    linked = tournaments.select("tournament_key", "sport", "country", "display_name").join(
         listings, on="tournament_key", how="semi"
     )
-    return pl.concat([used, unlinked]).sort("tournament_key")
+    return pl.concat([linked, unlinked]).sort("tournament_key")
 
 
 def _build_cells(
@@ -168,22 +177,25 @@ def _build_cells(
     links: pl.DataFrame,
     order: Sequence[Platform],
 ) -> pl.DataFrame:
-    """What each platform says of each fixture. Absence is known when the platform's every tournament was looked at, or
-    when each of its tournaments linked to the fixture's was; a tournament known but not received leaves it open."""
+    """Return the cell of every fixture and platform.
+
+    Absence is known when all tournaments of the platform were looked at, or all of its tournaments that are linked to
+    the fixture's. It stays open when a known tournament was not received.
+    """
     grid = fixtures.select("sr_id", "tournament_key").join(
         pl.DataFrame({"platform": list(order)}, schema={"platform": pl.String}), how="cross"
     )
-    known = looked_tournaments.select(
+    looks = looked_tournaments.select(
         "platform", "tournament_external_id", "stale_since", rank=rank_evidence(pl.col("evidence"))
     )
-    whole = known.filter(pl.col("tournament_external_id") == "*").select(
+    platform_looks = looks.filter(pl.col("tournament_external_id") == "*").select(
         "platform", whole_rank="rank", whole_stale="stale_since"
     )
     linked = (
         links.select("platform", "tournament_key", tournament_external_id="external_id")
-        .join(known, on=["platform", "tournament_external_id"], how="left")
-        .join(whole, on="platform")
-        # A tournament that has no row of its own was looked at when, and as well as, the platform was.
+        .join(looks, on=["platform", "tournament_external_id"], how="left")
+        .join(platform_looks, on="platform")
+        # A tournament without a row of its own has the evidence and the age of the platform as a whole.
         .with_columns(
             stale_since=pl.when(pl.col("rank").is_null()).then("whole_stale").otherwise("stale_since"),
             rank=pl.coalesce("rank", "whole_rank"),
@@ -206,7 +218,7 @@ def _build_cells(
     )
     return (
         grid.join(_find_best_sightings(listings), on=["sr_id", "platform"], how="left")
-        .join(whole, on="platform", how="left")
+        .join(platform_looks, on="platform", how="left")
         .join(linked, on=["platform", "tournament_key"], how="left")
         .with_columns(listed=pl.col("seen_rank").is_not_null(), absence_rank=absence)
         .with_columns(evidence_rank=pl.coalesce("seen_rank", "absence_rank").cast(pl.Int8))
@@ -225,7 +237,7 @@ def _build_cells(
 
 
 def _find_best_sightings(listings: pl.DataFrame) -> pl.DataFrame:
-    """The best sighting of each fixture on each platform."""
+    """Return the best evidence that a fixture is listed, per fixture and platform."""
     return (
         listings.filter(pl.col("fixture_sr_id").is_not_null())
         .with_columns(rank=rank_evidence(pl.col("evidence")).fill_null(PARTIAL_RANK))
@@ -238,11 +250,11 @@ def _find_best_sightings(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_pairs(cells: pl.DataFrame, fixtures: pl.DataFrame, home: Platform) -> pl.DataFrame:
-    ours = cells.filter(pl.col("platform") == home).select("sr_id", on_home="listed", home_missing="missing")
-    theirs = cells.filter(pl.col("platform") != home).select(
+    home_cells = cells.filter(pl.col("platform") == home).select("sr_id", on_home="listed", home_missing="missing")
+    competitor_cells = cells.filter(pl.col("platform") != home).select(
         "sr_id", "platform", on_platform="listed", platform_missing="missing"
     )
-    together = theirs.group_by("sr_id").agg(
+    union_cells = competitor_cells.group_by("sr_id").agg(
         pl.lit(ANY_COMPETITOR).alias("platform"), pl.col("on_platform").any(), pl.col("platform_missing").all()
     )
     on_home, on_platform = pl.col("on_home"), pl.col("on_platform")
@@ -257,8 +269,8 @@ def _build_pairs(cells: pl.DataFrame, fixtures: pl.DataFrame, home: Platform) ->
         .then(pl.lit("undetermined"))
     )
     return (
-        pl.concat([theirs, together.select(theirs.columns)])
-        .join(ours, on="sr_id")
+        pl.concat([competitor_cells, union_cells.select(competitor_cells.columns)])
+        .join(home_cells, on="sr_id")
         .join(fixtures.select("sr_id", "tournament_key", "effective_kickoff", "started"), on="sr_id")
         .select(
             "sr_id",

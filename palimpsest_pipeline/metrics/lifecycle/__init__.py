@@ -1,4 +1,4 @@
-"""The life of a fixture until kickoff: availability, first and last prices, margins over time.
+"""The lifecycle of a fixture until kickoff: availability, open and close, margins over time.
 
 Frames in, frames out.
 """

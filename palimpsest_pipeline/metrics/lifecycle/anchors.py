@@ -1,6 +1,4 @@
-"""What prices and leads are measured against: the kickoff in force, in the place of all that were claimed before,
-and which looks count.
-"""
+"""The kickoff in force, against which prices and lead times are measured, and the looks that count."""
 
 from datetime import datetime
 
@@ -11,12 +9,14 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 
 
 def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime) -> pl.DataFrame:
-    """`listings` (life.LISTINGS), each once, with `kickoff_at`, `kickoff_version` and `kickoff_since` (when that
-    version was first seen) of the last version in `kickoffs` (life.KICKOFFS), and whether it is `to_come` after
-    `as_of`. Sorted by sr_id and platform.
+    """Return the distinct `listings` with the kickoff in force, sorted by sr_id and platform.
 
-    Raises ValueError on a naive `as_of`, when a fixture has no kickoff, when two listings speak for one platform on one
-    fixture, and when one listing speaks twice.
+    `listings` has the columns `LISTINGS_SCHEMA`, `kickoffs` the columns `KICKOFFS_SCHEMA`; the last version of a
+    fixture is in force. Added columns: `kickoff_at`, `kickoff_version`, `kickoff_since` (the instant at which the
+    version was first seen) and `to_come` (the kickoff is after `as_of`).
+
+    Raises ValueError on a naive `as_of`, when a fixture has no kickoff, when a fixture has two listings of one
+    platform, and when one listing has two rows.
     """
     if as_of.tzinfo is None:
         raise ValueError(f"naive datetime {as_of!r}: instants carry a time zone here")
@@ -31,14 +31,15 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
         .with_columns(to_come=pl.col("kickoff_at") > pl.lit(as_of, INSTANT))
         .sort("sr_id", "platform", "listing_id")
     )
-    for key, what in (
+    for key, problem in (
         (("sr_id", "platform"), "listings that speak for one platform on one fixture"),
         (("listing_id",), "rows of one listing"),
     ):
-        twice = rows.filter(rows.select(key).is_duplicated())
-        if twice.height:
+        duplicates = rows.filter(rows.select(key).is_duplicated())
+        if duplicates.height:
             raise ValueError(
-                f"{twice.height} {what}, first {twice.select('sr_id', 'platform', 'listing_id').row(0, named=True)}: give one"
+                f"{duplicates.height} {problem}, "
+                f"first {duplicates.select('sr_id', 'platform', 'listing_id').row(0, named=True)}: give one"
             )
     if rows["kickoff_at"].has_nulls():
         fixtures = rows.filter(pl.col("kickoff_at").is_null())["sr_id"].unique().sort()
@@ -49,18 +50,21 @@ def add_kickoff(listings: pl.DataFrame, kickoffs: pl.DataFrame, as_of: datetime)
 
 
 def select_looks_before_kickoff(looks: pl.DataFrame, anchored_listings: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `looks` (life.LOOKS) at the listings of `anchored` (`add_kickoff`) strictly before kickoff, by listing
-    and instant: one an instant, and of a cycle that got an answer only its answers."""
+    """Return the looks at `anchored_listings` strictly before kickoff, sorted by listing and instant.
+
+    `anchored_listings` is the result of `add_kickoff`. There is one look per listing and instant. Of a cycle that got
+    an answer of the listing, only the answers are returned.
+    """
     before = (
         looks.join(anchored_listings.select("listing_id", "kickoff_at"), on="listing_id")
         .filter(pl.col("at") < pl.col("kickoff_at"))
         .drop("kickoff_at")
     )
     is_answer = pl.col("look") == LookResult.ANSWERED.value
-    others = before.filter(~is_answer).join(before.filter(is_answer), on=["listing_id", "cycle_id"], how="anti")
+    other_looks = before.filter(~is_answer).join(before.filter(is_answer), on=["listing_id", "cycle_id"], how="anti")
     order = pl.col("look").cast(pl.Enum(LookResult))
     return (
-        pl.concat([before.filter(is_answer), others])
+        pl.concat([before.filter(is_answer), other_looks])
         .sort("listing_id", "at", order, "cycle_id", "n_markets_priced", "detail")
         .unique(["listing_id", "at"], keep="first", maintain_order=True)
     )

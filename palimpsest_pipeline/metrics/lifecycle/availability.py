@@ -1,12 +1,12 @@
-"""What each platform offered of each market of a fixture, as intervals without overlap or hole, each with why.
+"""The availability of each market of a fixture on each platform, as intervals without overlap or hole.
 
-Two things are laid over each other: what answers say of a market, and what is known of its listing at all (answers, a
-complete discovery that lacks it, nothing). Each is a sequence of marks in time, a mark holding until the next one; an
-interval is a run of marks that come to the same state. The listing as a whole is one market more, whose key is '*'.
+Two sequences of marks are combined: the state of the market in each answer, and the state of its listing (answered,
+missing from a complete discovery, not observed). A mark holds until the next one of its sequence; an interval is a run
+of marks that make the same state, with a reason. The listing as a whole counts as one more market, whose key is '*'.
 Markets that were never in an answer have no interval.
 
-Belongs here: the states and when they change. Does not: prices, first and last ones (`find_open_close`), reading and
-writing the frames.
+Belongs here: the states and the instants of their changes. Does not belong here: opening and closing prices
+(`find_open_close`), reading and writing the frames.
 """
 
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ SUSPENDED: Final = MarketState.SUSPENDED.value
 NO_PRICE: Final = MarketState.NO_PRICE.value
 WITHDRAWN: Final = MarketState.WITHDRAWN.value
 ANSWER_STATES: Final = [state.value for state in MarketState]
-"""States that an answer says."""
+"""The states that come from an answer."""
 DROPPED: Final = AvailabilityState.EVENT_DROPPED.value
 CLOSED: Final = AvailabilityState.CLOSED_AT_KICKOFF.value
 NOT_OBSERVED: Final = AvailabilityState.NOT_OBSERVED.value
@@ -53,19 +53,21 @@ REASON_BY_LOOK: Final = {
     LookResult.FAILED.value: "no usable answer",
     LookResult.UNKNOWN.value: "discovery could not look",
 }
-KNOWN_KICKOFFS_SCHEMA: Final = "known"
-"""Of a listing: its last answer holds.
+ANSWER_HOLDS: Final = "known"
+"""The state of a listing whose last answer holds.
 
-What else can be said of it are words of AvailabilityState: dropped, closed, not observed.
+Its other states are values of AvailabilityState: dropped, closed, not observed.
 """
 UNIT_COLUMNS: Final = ("listing_id", "market_key", "specifier")
 COUNT_COLUMNS: Final = ("n_outcomes", "n_outcomes_active")
-STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "standing")
-"""What is known of a listing, seen from it as a whole (`of_whole`) or from its markets, for which only answers are
-news.
+STRETCH_COLUMNS: Final = ("listing_id", "of_whole", "listing_state")
+"""The key of a stretch in which the state of a listing does not change.
+
+`of_whole` is true for the state of the listing itself, and false for the state as its markets see it: for them, a
+discovery that lists it again is no news.
 """
 LISTINGS_AT_ONCE: Final = 50
-"""What is worked on at once: some 100 MB where every market of every listing moves all day."""
+"""The number of listings per batch, which bounds memory: about 100 MB if every market moves all day."""
 
 
 def build_availability_intervals(
@@ -77,13 +79,12 @@ def build_availability_intervals(
     as_of: datetime,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """Intervals of every market that was ever in an answer, and of every listing that was ever seen: columns
-    `AVAILABILITY_SCHEMA`, sorted by key.
+    """Return the intervals of every market that any answer showed, and of every listing that was seen.
 
-    Frames as in `lifecycle_frames`; rows of listings that are not in `listings` are left out. `as_of`: kickoffs until
-    then have happened, and silence counts until then. `silence_limit`: how long a look that shows something may be
-    taken to hold. Only what was seen before the kickoff in force counts, and a listing that was not seen before it has
-    no interval. In a cycle with an answer only the answers count.
+    The result has the columns `AVAILABILITY_SCHEMA` and is sorted by key. The frames are as in `lifecycle_frames`; rows
+    of listings that are not in `listings` are left out. Kickoffs up to `as_of` have happened, and silence counts up to
+    `as_of`. `silence_limit` is the time for which a look holds. Only looks before the kickoff in force count, and a
+    listing that was not seen before it has no interval. In a cycle with an answer, only the answers count.
 
     Raises ValueError on a limit that is not positive, an answer without its number of markets, changes at an instant
     without an answer among the looks, and like `add_kickoff`.
@@ -91,29 +92,32 @@ def build_availability_intervals(
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
     anchors = add_kickoff(listings, kickoffs, as_of).select("listing_id", "sr_id", "platform", "kickoff_at", "to_come")
-    counted = _select_counted_looks(looks, anchors)
-    wanted = {"market_key": {WHOLE_LISTING_KEY}, "specifier": {""}, "outcome": {""}}
-    names = {name: pl.Enum(sorted(texts.union(changes.get_column(name).unique()))) for name, texts in wanted.items()}
+    counted_looks = _select_counted_looks(looks, anchors)
+    base_names = {"market_key": {WHOLE_LISTING_KEY}, "specifier": {""}, "outcome": {""}}
+    names = {
+        name: pl.Enum(sorted(texts.union(changes.get_column(name).unique()))) for name, texts in base_names.items()
+    }
     parts = [pl.DataFrame(schema=AVAILABILITY_SCHEMA)]
-    for some in anchors.iter_slices(LISTINGS_AT_ONCE):
-        rows = changes.join(some.select("listing_id", "kickoff_at"), on="listing_id").cast(names)  # type: ignore[arg-type]
-        here = counted.join(some.select("listing_id"), on="listing_id", maintain_order="left")
-        parts.append(_build_intervals(some, here, rows, as_of, silence_limit))
+    for batch in anchors.iter_slices(LISTINGS_AT_ONCE):
+        batch_changes = changes.join(batch.select("listing_id", "kickoff_at"), on="listing_id")
+        rows = batch_changes.cast(names)  # type: ignore[arg-type]
+        batch_looks = counted_looks.join(batch.select("listing_id"), on="listing_id", maintain_order="left")
+        parts.append(_build_intervals(batch, batch_looks, rows, as_of, silence_limit))
     return pl.concat(parts)
 
 
 def _build_intervals(
     anchors: pl.DataFrame, looks: pl.DataFrame, changes: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> pl.DataFrame:
-    """The intervals of these listings, whose looks and changes these are.
+    """Return the intervals of some listings from their looks and changes.
 
-    Names of markets are Enums: they sort as their texts do, but fast.
+    Market keys and specifiers are Enums: they sort like their texts, but faster.
     """
     news = _build_listing_news(looks)
-    of_markets = _build_market_marks(_build_outcome_marks(changes, looks))
+    market_marks = _build_market_marks(_build_outcome_marks(changes, looks))
     if news.is_empty():
         return pl.DataFrame(schema=AVAILABILITY_SCHEMA)
-    marks = pl.concat([of_markets, _build_listing_marks(looks, of_markets)])
+    marks = pl.concat([market_marks, _build_listing_marks(looks, market_marks)])
     intervals = _compose_intervals(marks, _build_stretches(news, anchors, as_of, silence_limit), anchors)
     minutes = (pl.col("kickoff_at") - pl.col("valid_from")).dt.total_minutes(fractional=True)
     return (
@@ -125,9 +129,10 @@ def _build_intervals(
 
 
 def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Looks before kickoff from the first that shows the listing, one an instant, sorted by listing and instant.
+    """Return the looks before kickoff, from the first that shows the listing on.
 
-    Added: `shown`, the last of answered, listed, absent up to this look; `asked`, the last of answered, absent.
+    The rows are sorted by listing and instant. There is one look per listing and instant. Added columns: `shown`, the
+    last of answered, listed and absent up to this look; `asked`, the last of answered and absent.
     """
     before = select_looks_before_kickoff(looks, anchors)
     look = pl.col("look")
@@ -137,18 +142,18 @@ def _select_counted_looks(looks: pl.DataFrame, anchors: pl.DataFrame) -> pl.Data
     seen_at = (
         pl.col("at").filter(look.is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])).min().over("listing_id")
     )
-    asked = look.is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
+    is_asked = look.is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
     return before.filter(pl.col("at") >= seen_at).with_columns(
-        shown=pl.when(asked | (look == LookResult.LISTED.value)).then(look).forward_fill().over("listing_id"),
-        asked=pl.when(asked).then(look).forward_fill().over("listing_id"),
+        shown=pl.when(is_asked | (look == LookResult.LISTED.value)).then(look).forward_fill().over("listing_id"),
+        asked=pl.when(is_asked).then(look).forward_fill().over("listing_id"),
     )
 
 
 def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataFrame:
-    """What answers say of each row of a book, where it differs from what the answer before said: row (its number),
-    UNIT, at, state, COUNTS; sorted.
+    """Return the state of each row of a book at each answer that changes it, sorted by row and instant.
 
-    A row that the first answer of a later day lacks is withdrawn from that answer on.
+    The columns are row (a number), `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`. A row that the first answer of a
+    later day lacks is withdrawn from that answer on.
     """
     answers = looks.filter(pl.col("look") == LookResult.ANSWERED.value).select("listing_id", "at")
     rows = (
@@ -156,14 +161,15 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
         .rename({"observed_at": "at"})
         .unique([*UNIT_COLUMNS, "outcome", "at"])
     )
-    strays = rows.join(answers, on=["listing_id", "at"], how="anti")
-    if strays.height:
+    orphans = rows.join(answers, on=["listing_id", "at"], how="anti")
+    if orphans.height:
         raise ValueError(
-            f"{strays.height} changes at an instant without an answer among the looks, e.g. {strays.row(0, named=True)}"
+            f"{orphans.height} changes at an instant without an answer among the looks, "
+            f"e.g. {orphans.row(0, named=True)}"
         )
     days = answers.group_by("listing_id", day=pl.col("at").dt.date()).agg(pl.col("at").min()).sort("listing_id", "day")
     next_days = days.select("listing_id", "day", next_day_at=pl.col("at").shift(-1).over("listing_id"))
-    told = (
+    states = (
         _add_counts(rows)
         .select(*UNIT_COLUMNS, "outcome", "at", "state", *COUNT_COLUMNS, day=pl.col("at").dt.date())
         .join(next_days, on=["listing_id", "day"], how="left")
@@ -174,37 +180,42 @@ def _build_outcome_marks(changes: pl.DataFrame, looks: pl.DataFrame) -> pl.DataF
     is_lacking = (
         last_of_day.fill_null(value=True) & (pl.col("state") != WITHDRAWN) & pl.col("next_day_at").is_not_null()
     )
-    told = told.with_columns(lacking=is_lacking)
-    same = (
+    states = states.with_columns(lacking=is_lacking)
+    is_repeat = (
         _equals_previous("row")
         & pl.all_horizontal(_equals_previous(name) for name in ("state", *COUNT_COLUMNS))
         & ~pl.col("lacking").shift(1)
     )
-    nothing = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNT_COLUMNS)]
-    differing = told.filter(same.not_().fill_null(value=True)).select(
+    withdrawn_values = [pl.lit(WITHDRAWN).alias("state"), *(pl.lit(0, pl.Int32).alias(name) for name in COUNT_COLUMNS)]
+    differing = states.filter(is_repeat.not_().fill_null(value=True)).select(
         "row", *UNIT_COLUMNS, "at", "state", *COUNT_COLUMNS
     )
-    gone = told.filter("lacking").select("row", *UNIT_COLUMNS, pl.col("next_day_at").alias("at"), *nothing)
-    return pl.concat([differing, gone]).sort("row", "at")
+    withdrawals = states.filter("lacking").select(
+        "row", *UNIT_COLUMNS, pl.col("next_day_at").alias("at"), *withdrawn_values
+    )
+    return pl.concat([differing, withdrawals]).sort("row", "at")
 
 
 def _equals_previous(name: str) -> pl.Expr:
-    """The value is that of the row above; null in the first row."""
+    """Return whether the value equals that of the row above; null in the first row."""
     return pl.col(name) == pl.col(name).shift(1)
 
 
 def _equals_next(name: str) -> pl.Expr:
-    """The value is that of the row below; null in the last row."""
+    """Return whether the value equals that of the row below; null in the last row."""
     return pl.col(name) == pl.col(name).shift(-1)
 
 
 def _subtract_previous(value: pl.Expr, key: str) -> pl.Expr:
-    """By how much a number differs from the row above, where that has the same key; else from nought."""
+    """Return the difference to the row above if it has the same key, else the value itself."""
     return value - pl.when(_equals_previous(key)).then(value.shift(1)).otherwise(0)
 
 
 def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
-    """CHANGES with COUNTS: outcomes that have a price or are off, and those that can be backed."""
+    """Return `rows` with the numbers of listed outcomes and of outcomes that can be backed.
+
+    Listed outcomes have a price or are suspended.
+    """
     numbered = rows.with_row_index("nth_row")
     masked = numbered.filter(pl.col("off_mask") != 0)
     by_mask = (
@@ -226,42 +237,43 @@ def _add_counts(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _build_market_marks(outcome_marks: pl.DataFrame) -> pl.DataFrame:
-    """Rows of books put together by market: the state is the best of theirs, the counts are their sums. UNIT, at,
-    state, COUNTS; sorted.
+    """Return the rows of books combined by market: the best of their states, the sums of their counts.
 
-    `told`: as `_build_outcome_marks` returns it. A row counts from its instant until its next one, so sums of
-    differences are sums of what holds.
+    The rows are sorted by market and instant. The columns are `UNIT_COLUMNS`, at, state and `COUNT_COLUMNS`.
+    `outcome_marks` is the result of `_build_outcome_marks`. A row holds until its next one, so the running sum of its
+    differences is its current value.
     """
-    summed = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
-    best = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
+    summed_columns = [pl.col(name) for name in (OFFERED, SUSPENDED, NO_PRICE, *COUNT_COLUMNS)]
+    best_state = pl.when(pl.col(OFFERED) > 0).then(pl.lit(OFFERED)).when(pl.col(SUSPENDED) > 0).then(pl.lit(SUSPENDED))
     return (
         outcome_marks.with_columns(
             (pl.col("state") == state).cast(pl.Int32).alias(state) for state in (OFFERED, SUSPENDED, NO_PRICE)
         )
-        .with_columns(_subtract_previous(n, "row") for n in summed)
+        .with_columns(_subtract_previous(n, "row") for n in summed_columns)
         .group_by(*UNIT_COLUMNS, "at")
-        .agg(n.sum() for n in summed)
+        .agg(n.sum() for n in summed_columns)
         .sort(*UNIT_COLUMNS, "at")
         .with_columns(market=pl.struct(UNIT_COLUMNS).rle_id())
-        .with_columns(n.cum_sum().over("market") for n in summed)
+        .with_columns(n.cum_sum().over("market") for n in summed_columns)
         .select(
             *UNIT_COLUMNS,
             "at",
-            best.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"),
+            best_state.when(pl.col(NO_PRICE) > 0).then(pl.lit(NO_PRICE)).otherwise(pl.lit(WITHDRAWN)).alias("state"),
             *COUNT_COLUMNS,
         )
     )
 
 
 def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.DataFrame:
-    """What each answer says of its listing as a whole, in the columns of `of_markets`: offered when any market is,
-    suspended when it has others.
+    """Return the state of the listing as a whole at each answer, in the columns of `market_marks`.
+
+    A listing is offered when any market is, else suspended when it has any market, else without a price.
     """
-    live = market_marks.with_columns(
+    markets = market_marks.with_columns(
         market=pl.struct(UNIT_COLUMNS).rle_id(), there=(pl.col("state") != WITHDRAWN).cast(pl.Int32)
     )
     n_markets = (
-        live.select("listing_id", "at", more=_subtract_previous(pl.col("there"), "market"))
+        markets.select("listing_id", "at", more=_subtract_previous(pl.col("there"), "market"))
         .group_by("listing_id", "at")
         .agg(pl.col("more").sum())
         .sort("listing_id", "at")
@@ -285,124 +297,124 @@ def _build_listing_marks(looks: pl.DataFrame, market_marks: pl.DataFrame) -> pl.
 
 
 def _build_listing_news(looks: pl.DataFrame) -> pl.DataFrame:
-    """What each look says of its listing: STRETCH, at, cycle_id, reason; sorted by listing and instant, whole listings
-    apart from their markets.
+    """Return the state of the listing at each look, for whole listings and for their markets.
 
-    That a listing is still listed is news for the listing alone; that it is back after a drop ends the drop for its
-    markets too.
+    The columns are `STRETCH_COLUMNS`, at, cycle_id, reason and shown. The rows are sorted by of_whole, listing and
+    instant. A look that finds the listing still listed concerns the whole listing alone. A look that finds it back
+    after a drop ends the drop for its markets too.
     """
     look, detail = pl.col("look"), pl.col("detail")
     listed_since_answer = (look == LookResult.LISTED.value) & (pl.col("asked") == LookResult.ANSWERED.value).fill_null(
         value=False
     )
-    back = pl.col("asked").is_not_null()
+    was_asked = pl.col("asked").is_not_null()
     reason = (
         pl.when(look == LookResult.ANSWERED.value)
         .then(pl.lit(""))
         .when(listed_since_answer)
         .then(pl.lit("still listed, not asked again"))
         .when(look == LookResult.LISTED.value)
-        .then(pl.when(back).then(pl.lit("listed again, not yet asked")).otherwise(pl.lit("listed, not yet asked")))
+        .then(pl.when(was_asked).then(pl.lit("listed again, not yet asked")).otherwise(pl.lit("listed, not yet asked")))
         .otherwise(
             look.replace_strict(REASON_BY_LOOK, default=None, return_dtype=pl.String)
             + pl.when(detail.fill_null("") == "").then(pl.lit("")).otherwise(pl.lit(": ") + detail)
         )
     )
-    standing = (
+    listing_state = (
         pl.when((look == LookResult.ANSWERED.value) | listed_since_answer)
-        .then(pl.lit(KNOWN_KICKOFFS_SCHEMA))
+        .then(pl.lit(ANSWER_HOLDS))
         .when(look == LookResult.ABSENT.value)
         .then(pl.lit(DROPPED))
         .otherwise(pl.lit(NOT_OBSERVED))
     )
-    said = looks.with_columns(standing=standing, reason=reason, idle=listed_since_answer)
-    both = pl.concat(
+    states = looks.with_columns(listing_state=listing_state, reason=reason, idle=listed_since_answer)
+    all_states = pl.concat(
         [
-            said.with_columns(of_whole=pl.lit(value=True)),
-            said.filter(~pl.col("idle")).with_columns(of_whole=pl.lit(value=False)),
+            states.with_columns(of_whole=pl.lit(value=True)),
+            states.filter(~pl.col("idle")).with_columns(of_whole=pl.lit(value=False)),
         ]
     )
-    return both.sort("of_whole", "listing_id", "at").select(*STRETCH_COLUMNS, "at", "cycle_id", "reason", "shown")
+    return all_states.sort("of_whole", "listing_id", "at").select(*STRETCH_COLUMNS, "at", "cycle_id", "reason", "shown")
 
 
 def _build_stretches(
     news: pl.DataFrame, anchors: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> pl.DataFrame:
-    """Since when what is known of a listing: STRETCH, at, reason; neighbours differ.
+    """Return the stretches of each listing: `STRETCH_COLUMNS`, at (the begin) and reason.
 
-    Looks, the silence after them, and the kickoff.
+    Looks, the silence after them, and the kickoff begin a stretch. Neighbouring stretches have different states.
     """
     subject = ["of_whole", "listing_id"]
     until = pl.coalesce(pl.col("at").shift(-1).over(subject), pl.min_horizontal("kickoff_at", pl.lit(as_of, INSTANT)))
     silence_at = pl.col("at") + silence_limit
-    silent = (
+    silences = (
         news.join(anchors.select("listing_id", "kickoff_at"), on="listing_id", maintain_order="left")
-        .filter((silence_at < until) & (pl.col("standing") != NOT_OBSERVED))
+        .filter((silence_at < until) & (pl.col("listing_state") != NOT_OBSERVED))
         .with_columns(
             at=silence_at,
-            standing=pl.lit(NOT_OBSERVED),
+            listing_state=pl.lit(NOT_OBSERVED),
             reason=pl.lit(f"no look for {silence_limit / timedelta(minutes=1):g} minutes"),
         )
     )
-    dropped = pl.col("shown") == LookResult.ABSENT.value
-    closed = (
+    is_dropped = pl.col("shown") == LookResult.ABSENT.value
+    closings = (
         news.unique(subject, keep="last", maintain_order=True)
         .join(anchors.filter(~pl.col("to_come")).select("listing_id", "kickoff_at"), on="listing_id")
         .with_columns(
             at="kickoff_at",
-            standing=pl.when(dropped).then(pl.lit(DROPPED)).otherwise(pl.lit(CLOSED)),
-            reason=pl.when(dropped).then(pl.lit("dropped before the kickoff")).otherwise(pl.lit("kickoff")),
+            listing_state=pl.when(is_dropped).then(pl.lit(DROPPED)).otherwise(pl.lit(CLOSED)),
+            reason=pl.when(is_dropped).then(pl.lit("dropped before the kickoff")).otherwise(pl.lit("kickoff")),
         )
     )
     columns = [*STRETCH_COLUMNS, "at", "reason"]
     return (
-        pl.concat([news.select(columns), silent.select(columns), closed.select(columns)])
+        pl.concat([news.select(columns), silences.select(columns), closings.select(columns)])
         .sort(*subject, "at")
-        .filter((pl.col("standing") != pl.col("standing").shift(1).over(subject)).fill_null(value=True))
+        .filter((pl.col("listing_state") != pl.col("listing_state").shift(1).over(subject)).fill_null(value=True))
     )
 
 
 def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl.DataFrame) -> pl.DataFrame:
-    """Intervals: UNIT, of_whole, state, valid_from, valid_to, COUNTS, reason_detail; sorted as they are returned in the
-    end.
+    """Return the intervals, made of the marks of markets and the stretches of listings, in final order.
 
-    What is known of the listing lies over what its answers said of the market.
+    The columns are `UNIT_COLUMNS`, of_whole, state, valid_from, valid_to, `COUNT_COLUMNS` and reason_detail. The state
+    of the listing takes precedence over the state of the market, except while the listing's last answer holds.
     """
-    whole = pl.col("market_key") == WHOLE_LISTING_KEY
-    of_market = marks.filter(~whole).group_by(UNIT_COLUMNS).agg(begins_at=pl.col("at").min())
-    of_listing = stretches.filter("of_whole").group_by("listing_id").agg(begins_at=pl.col("at").min())
+    is_whole = pl.col("market_key") == WHOLE_LISTING_KEY
+    market_begins = marks.filter(~is_whole).group_by(UNIT_COLUMNS).agg(begins_at=pl.col("at").min())
+    listing_begins = stretches.filter("of_whole").group_by("listing_id").agg(begins_at=pl.col("at").min())
     names = {
         name: pl.lit(text).cast(marks.schema[name])
         for name, text in (("market_key", WHOLE_LISTING_KEY), ("specifier", ""))
     }
     units = (
-        pl.concat([of_market, of_listing.with_columns(**names).select(of_market.columns)])
+        pl.concat([market_begins, listing_begins.with_columns(**names).select(market_begins.columns)])
         .join(anchors.select("listing_id", "sr_id", "platform"), on="listing_id")
         .sort("sr_id", "platform", "market_key", "specifier")
-        .select(*UNIT_COLUMNS, "begins_at", of_whole=whole)
+        .select(*UNIT_COLUMNS, "begins_at", of_whole=is_whole)
         .with_row_index("unit")
     )
-    over = (
+    listing_events = (
         stretches.join(units, on=["listing_id", "of_whole"])
         .filter(pl.col("at") >= pl.col("begins_at"))
-        .select("unit", "at", "standing", "reason")
+        .select("unit", "at", "listing_state", "reason")
     )
-    under = marks.join(units, on=UNIT_COLUMNS).select(
-        "unit", "at", "state", *COUNT_COLUMNS, standing=pl.lit(KNOWN_KICKOFFS_SCHEMA), reason=pl.lit("")
+    market_events = marks.join(units, on=UNIT_COLUMNS).select(
+        "unit", "at", "state", *COUNT_COLUMNS, listing_state=pl.lit(ANSWER_HOLDS), reason=pl.lit("")
     )
-    answered = pl.col("standing") == KNOWN_KICKOFFS_SCHEMA
-    still_withdrawn = (pl.col("standing") == CLOSED) & (pl.col("state") == WITHDRAWN)
-    state = pl.when(answered | still_withdrawn).then("state").otherwise("standing")
+    is_answered = pl.col("listing_state") == ANSWER_HOLDS
+    still_withdrawn = (pl.col("listing_state") == CLOSED) & (pl.col("state") == WITHDRAWN)
+    state = pl.when(is_answered | still_withdrawn).then("state").otherwise("listing_state")
     reason = pl.when(still_withdrawn).then(pl.lit("not in the last answer before the kickoff")).otherwise("reason")
-    in_words = pl.col("state").is_in(ANSWER_STATES)
+    is_answer_state = pl.col("state").is_in(ANSWER_STATES)
     return (
-        pl.concat([over, under], how="diagonal")
+        pl.concat([listing_events, market_events], how="diagonal")
         .sort("unit", "at")
         .with_columns(pl.col("state", *COUNT_COLUMNS).forward_fill().over("unit"))
         .filter((_equals_next("unit") & _equals_next("at")).not_().fill_null(value=True))
         .with_columns(state.alias("state"), reason_detail=reason)
         .filter((_equals_previous("unit") & _equals_previous("state")).not_().fill_null(value=True))
-        .with_columns(pl.when(in_words).then(pl.col(name)).alias(name) for name in COUNT_COLUMNS)
+        .with_columns(pl.when(is_answer_state).then(pl.col(name)).alias(name) for name in COUNT_COLUMNS)
         .select(
             "unit",
             "state",
@@ -416,39 +428,38 @@ def _compose_intervals(marks: pl.DataFrame, stretches: pl.DataFrame, anchors: pl
 
 
 def _add_confirmations(intervals: pl.DataFrame, news: pl.DataFrame) -> pl.DataFrame:
-    """Intervals, in their order, with the looks within them that show their state: first_cycle, last_cycle,
-    n_confirmations, last_confirmed_at.
+    """Return the intervals, in their order, with the looks within them that confirm their state.
 
-    Looks stand in one row, those of a stretch together, by time; an interval's are those between the places of its two
-    ends.
+    Added columns: first_cycle, last_cycle, n_confirmations, last_confirmed_at. All looks are sorted by stretch and
+    instant; the looks of an interval are those between the positions of its two ends.
     """
-    shown = news.sort(*STRETCH_COLUMNS, "at").with_columns(place=pl.struct(STRETCH_COLUMNS).rle_id().cast(pl.Int64))
-    origin, latest = shown.select(pl.col("at").min(), latest=pl.col("at").max()).row(0)
+    looks = news.sort(*STRETCH_COLUMNS, "at").with_columns(place=pl.struct(STRETCH_COLUMNS).rle_id().cast(pl.Int64))
+    origin, latest = looks.select(pl.col("at").min(), latest=pl.col("at").max()).row(0)
     span: int = (latest - origin) // timedelta(microseconds=1) + 2
 
     def place(at: pl.Expr) -> pl.Expr:
-        """Stretch and instant as one number; before and after all looks are instants too."""
+        """Return stretch and instant as one number; instants before and after all looks are clipped."""
         return pl.col("place") * span + (at - pl.lit(origin, INSTANT)).dt.total_microseconds().clip(0, span - 1)
 
-    standing = pl.when(pl.col("state").is_in(ANSWER_STATES)).then(pl.lit(KNOWN_KICKOFFS_SCHEMA)).otherwise("state")
-    row = shown.select(place(pl.col("at"))).to_series()
+    listing_state = pl.when(pl.col("state").is_in(ANSWER_STATES)).then(pl.lit(ANSWER_HOLDS)).otherwise("state")
+    positions = looks.select(place(pl.col("at"))).to_series()
     ends = (
-        intervals.with_columns(standing=standing)
-        .join(shown.select(*STRETCH_COLUMNS, "place").unique(), on=STRETCH_COLUMNS, how="left", maintain_order="left")
+        intervals.with_columns(listing_state=listing_state)
+        .join(looks.select(*STRETCH_COLUMNS, "place").unique(), on=STRETCH_COLUMNS, how="left", maintain_order="left")
         .select(
             begin=place(pl.col("valid_from")),
             end=place(pl.col("valid_to").fill_null(latest + timedelta(microseconds=1))),
         )
     )
     n_before, n_until = (
-        pl.lit(row.search_sorted(ends.get_column(name), side="left")).cast(pl.Int32) for name in ("begin", "end")
+        pl.lit(positions.search_sorted(ends.get_column(name), side="left")).cast(pl.Int32) for name in ("begin", "end")
     )
-    cycles, instants = pl.lit(shown.get_column("cycle_id")), pl.lit(shown.get_column("at"))
-    there = (n_until > n_before).fill_null(value=False) & ends.get_column("begin").is_not_null()
-    first, last = pl.when(there).then(n_before), pl.when(there).then(n_until - 1)
+    cycles, instants = pl.lit(looks.get_column("cycle_id")), pl.lit(looks.get_column("at"))
+    has_looks = (n_until > n_before).fill_null(value=False) & ends.get_column("begin").is_not_null()
+    first, last = pl.when(has_looks).then(n_before), pl.when(has_looks).then(n_until - 1)
     return intervals.with_columns(
         first_cycle=cycles.gather(first),
         last_cycle=cycles.gather(last),
-        n_confirmations=pl.when(there).then(n_until - n_before).otherwise(0),
+        n_confirmations=pl.when(has_looks).then(n_until - n_before).otherwise(0),
         last_confirmed_at=instants.gather(last),
     )

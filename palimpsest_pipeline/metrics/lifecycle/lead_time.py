@@ -1,5 +1,7 @@
-"""How long before kickoff each platform listed and priced a fixture, and what ended the listing. Frames in, frames out;
-shapes in `lifecycle_frames`."""
+"""The lead times of listings and first prices before kickoff, and the end of each listing.
+
+Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
+"""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,7 +33,7 @@ LEAD_TIME_SCHEMA: Final[FrameSchema] = {
     "ended_by": pl.String,
 }
 DEPTH_HOURS: Final = (72, 24, 1)
-"""How long before kickoff markets are counted, hours."""
+"""The hours before kickoff at which markets are counted."""
 
 
 def compute_lead_times(
@@ -42,22 +44,30 @@ def compute_lead_times(
     *,
     as_of: datetime,
 ) -> pl.DataFrame:
-    """One row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these. Frames as in `lifecycle_frames`.
+    """Return one row per (sr_id, platform), columns `LEAD_TIME_SCHEMA`, sorted by these.
 
-    Leads refer to the kickoff in force and are negative when it lies before them. A count of markets is that of the
-    last answer until then: null when there was none, and when `as_of` has not come so far. A listing has ended when the
-    last look at it before kickoff that says anything is a
-    complete discovery that lacks it (dropped), or when its kickoff has come: by kickoff when the last look before
-    showed it, else nobody knows.
+    The frames have the shapes of `lifecycle_frames`. Lead times refer to the kickoff in force; they are negative when
+    that kickoff is earlier. A count of markets is that of the last answer up to its instant. It is null when there is
+    no such answer and when the instant is after `as_of`.
 
-    Raises like `add_kickoff`.
+    A listing has ended as dropped when the last conclusive look before kickoff is a complete discovery that lacks it.
+    Otherwise it ends at its kickoff: by kickoff when the last look showed it, else for an unknown reason. Until then
+    ended_by is null.
+
+    Raises ValueError like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
-    seen = looks.unique().join(anchored.select("listing_id", "kickoff_at", "first_listed_at"), on="listing_id")
-    answers = seen.filter(pl.col("look") == LookResult.ANSWERED.value).sort("at", "n_markets_priced")
-    absent = seen.filter(pl.col("look") == LookResult.ABSENT.value, pl.col("at") < pl.col("first_listed_at"))
+    looks_with_kickoff = looks.unique().join(
+        anchored.select("listing_id", "kickoff_at", "first_listed_at"), on="listing_id"
+    )
+    answers = looks_with_kickoff.filter(pl.col("look") == LookResult.ANSWERED.value).sort("at", "n_markets_priced")
+    absences_before_listing = looks_with_kickoff.filter(
+        pl.col("look") == LookResult.ABSENT.value, pl.col("at") < pl.col("first_listed_at")
+    )
     rows = (
-        anchored.with_columns(listed_censored=~pl.col("listing_id").is_in(absent["listing_id"].implode()))
+        anchored.with_columns(
+            listed_censored=~pl.col("listing_id").is_in(absences_before_listing["listing_id"].implode())
+        )
         .join(_select_claims(anchored, listed_kickoffs), on="listing_id", how="left")
         .join(_find_first_prices(answers), on="listing_id", how="left")
         .join(_find_last_looks(select_looks_before_kickoff(looks, anchored)), on="listing_id", how="left")
@@ -69,17 +79,17 @@ def compute_lead_times(
         lead_days_priced=_compute_days_to_kickoff("first_priced_at"),
     )
     home = rows.filter("is_home").select("sr_id", home_lead_days="lead_days_listed")
-    shown = pl.col("last_look").is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])
+    was_listed = pl.col("last_look").is_in([LookResult.ANSWERED.value, LookResult.LISTED.value])
     return (
         rows.join(home, on="sr_id", how="left")
         .with_columns(
             effective_kickoff="kickoff_at",
             home_lead_diff_days=pl.col("lead_days_listed") - pl.col("home_lead_days"),
-            ended_by=pl.when(pl.col("last_word") == LookResult.ABSENT.value)
+            ended_by=pl.when(pl.col("last_conclusive_look") == LookResult.ABSENT.value)
             .then(pl.lit(ListingEnd.DROPPED.value))
             .when("to_come")
             .then(pl.lit(None, pl.String))
-            .when(shown)
+            .when(was_listed)
             .then(pl.lit(ListingEnd.KICKOFF.value))
             .otherwise(pl.lit(ListingEnd.UNKNOWN.value)),
         )
@@ -93,13 +103,18 @@ def _compute_days_to_kickoff(column: str) -> pl.Expr:
 
 
 def _select_claims(anchored: pl.DataFrame, listed_kickoffs: pl.DataFrame) -> pl.DataFrame:
-    """The kickoff that each listing claimed when it was first listed: of the last version up to then, else of the first
-    one. A listing whose kickoffs were all refused has no row."""
+    """Return the kickoff that each listing stated when it was first listed.
+
+    It is that of the last version up to then, else that of the first version. A listing whose kickoffs were all refused
+    has no row.
+    """
     versions = listed_kickoffs.join(anchored.select("listing_id", "first_listed_at"), on="listing_id").sort(
         "observed_from", "kickoff_at"
     )
-    then = pl.col("kickoff_at").filter(pl.col("observed_from") <= pl.col("first_listed_at")).last()
-    return versions.group_by("listing_id").agg(kickoff_at_first_listing=pl.coalesce(then, pl.col("kickoff_at").first()))
+    stated_kickoff = pl.col("kickoff_at").filter(pl.col("observed_from") <= pl.col("first_listed_at")).last()
+    return versions.group_by("listing_id").agg(
+        kickoff_at_first_listing=pl.coalesce(stated_kickoff, pl.col("kickoff_at").first())
+    )
 
 
 def _find_first_prices(answers: pl.DataFrame) -> pl.DataFrame:
@@ -111,18 +126,21 @@ def _find_first_prices(answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def _count_depths(answers: pl.DataFrame, hours_before: int, as_of: datetime) -> pl.DataFrame:
-    """Markets priced in each listing's last answer up to so many hours before kickoff, where that instant has come."""
-    until = pl.col("kickoff_at") - timedelta(hours=hours_before)
-    reached = answers.filter(pl.col("at") <= until, until <= pl.lit(as_of, INSTANT))
-    return reached.group_by("listing_id", maintain_order=True).agg(
+    """Return the markets priced in each listing's last answer up to `hours_before` kickoff.
+
+    Listings for which that instant is after `as_of` are left out.
+    """
+    instant = pl.col("kickoff_at") - timedelta(hours=hours_before)
+    answers_until = answers.filter(pl.col("at") <= instant, instant <= pl.lit(as_of, INSTANT))
+    return answers_until.group_by("listing_id", maintain_order=True).agg(
         pl.col("n_markets_priced").last().alias(f"n_markets_at_{hours_before}h")
     )
 
 
-def _find_last_looks(before: pl.DataFrame) -> pl.DataFrame:
-    """The last look at each listing (`last_look`), and the last one that says anything of it (`last_word`)."""
+def _find_last_looks(looks: pl.DataFrame) -> pl.DataFrame:
+    """Return the last look at each listing, and the last conclusive one."""
     look = pl.col("look")
-    silent = look.is_in([LookResult.FAILED.value, LookResult.UNKNOWN.value])
-    return before.group_by("listing_id", maintain_order=True).agg(
-        last_look=look.last(), last_word=look.filter(~silent).last()
+    is_inconclusive = look.is_in([LookResult.FAILED.value, LookResult.UNKNOWN.value])
+    return looks.group_by("listing_id", maintain_order=True).agg(
+        last_look=look.last(), last_conclusive_look=look.filter(~is_inconclusive).last()
     )

@@ -1,7 +1,7 @@
-"""Laws of margins over time and of counts of gaps. Each returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`),
-and an empty frame when lawful.
+"""Laws that margins over time and gap counts obey, whatever the platforms answer.
 
-They take rows as written, and know nothing of how these were computed.
+Each law takes rows as they were written and returns its violations (`domain.schemas.VIOLATIONS_SCHEMA`): an empty frame
+when there are none. The laws do not use the code that computes the rows.
 """
 
 from typing import Final
@@ -14,23 +14,26 @@ from ..coverage.coverage_laws import build_violations, intervals_do_not_overlap
 from ..prices.margins import ROUNDING_TOLERANCE
 
 REFERENCE_TOLERANCE: Final = 0.005 + 1e-9
-"""What two decimals lose."""
+"""The rounding error of a percentage with two decimals."""
 SUM_TOLERANCE: Final = 1e-9
-"""What a long sum of floats may lose, as a share of it."""
+"""The rounding error of a long sum of floats, as a share of the sum."""
 
 _HAS_MARGIN: Final = pl.col("margin_status").is_in([MarginStatus.OK.value, MarginStatus.NEGATIVE.value])
 
 
 def stretches_do_not_overlap(margins: pl.DataFrame) -> pl.DataFrame:
-    """market_margin: of one line on one platform each stretch lasts, and ends before the next one begins; only the
-    last is open.
+    """Return stretches of one line of market_margin that end before they begin or overlap the next one.
+
+    Only the last stretch of a line may be open.
     """
     return intervals_do_not_overlap(margins.rename({"observed_from": "valid_from", "observed_to": "valid_to"}))
 
 
 def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
-    """market_margin: a margin and a payout exactly where the status is ok or negative, negative exactly where it is
-    below nought.
+    """Return rows of market_margin whose status contradicts their margin or payout.
+
+    A row has a margin and a payout exactly when its status is ok or negative. The status is negative exactly when the
+    margin is below 0.
     """
     margin = pl.col("margin")
     lawful = (
@@ -51,10 +54,13 @@ def margins_follow_their_status(margins: pl.DataFrame) -> pl.DataFrame:
 
 
 def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
-    """market_margin: of a complete set ((margin + 1) k - 1) x 100 is margin_reference_pct, to its two decimals."""
+    """Return rows of market_margin in which margin and margin_reference_pct contradict each other.
+
+    ((margin + 1) k - 1) x 100 must be margin_reference_pct to two decimals.
+    """
     expected = ((pl.col("margin") + 1) * pl.col("winners_k") - 1) * 100
-    far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_TOLERANCE
-    rows = margins.filter(pl.col("margin").is_not_null(), far.fill_null(value=True))
+    is_far = (expected - pl.col("margin_reference_pct")).abs() > REFERENCE_TOLERANCE
+    rows = margins.filter(pl.col("margin").is_not_null(), is_far.fill_null(value=True))
     sentence = pl.format(
         "the margin {} with k = {} is not the reference figure {}",
         "margin",
@@ -65,15 +71,18 @@ def margins_reconcile(margins: pl.DataFrame) -> pl.DataFrame:
 
 
 def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.DataFrame:
-    """margin_ttk_bucket of a date: in each scheme the minutes of all buckets are those in which market_margin has a
-    margin, up to as_of.
+    """Return markets whose minutes in the buckets of a scheme differ from their minutes in market_margin.
+
+    `curves` holds the rows of margin_ttk_bucket of one date. Only minutes with a margin count, up to as_of.
     """
     key = ["platform", "market_key"]
     minutes = (pl.min_horizontal("observed_to", "as_of") - pl.col("observed_from")).dt.total_minutes(fractional=True)
-    lasted = margins.filter(pl.col("margin").is_not_null()).with_columns(minutes=minutes).filter(pl.col("minutes") > 0)
+    stretches = (
+        margins.filter(pl.col("margin").is_not_null()).with_columns(minutes=minutes).filter(pl.col("minutes") > 0)
+    )
     schemes = curves.select("bucket_scheme").unique()
-    both = (
-        lasted.group_by(key)
+    minutes_by_source = (
+        stretches.group_by(key)
         .agg(expected=pl.col("minutes").sum())
         .join(schemes, how="cross")
         .join(
@@ -85,33 +94,32 @@ def bucket_minutes_add_up(margins: pl.DataFrame, curves: pl.DataFrame) -> pl.Dat
         .with_columns(pl.col("expected", "found").fill_null(0.0))
         .sort(*key, "bucket_scheme")
     )
-    wrong = both.filter(
+    mismatches = minutes_by_source.filter(
         (pl.col("expected") - pl.col("found")).abs() > pl.max_horizontal("expected", "found") * SUM_TOLERANCE
     )
     sentence = pl.format("{} minutes in the buckets of {}, {} in market_margin", "found", "bucket_scheme", "expected")
-    missing = lasted.select(key).unique().sort(key) if schemes.is_empty() else lasted.select(key).clear()
+    missing = stretches.select(key).unique().sort(key) if schemes.is_empty() else stretches.select(key).clear()
     row = pl.format("{} {}", *key)
     return pl.concat(
         [
-            build_violations("bucket minutes add up", wrong, row, sentence),
+            build_violations("bucket minutes add up", mismatches, row, sentence),
             build_violations("bucket minutes add up", missing, row, pl.lit("has margins and no bucket")),
         ]
     )
 
 
 def gap_counts_add_up(gaps: pl.DataFrame, offered: pl.DataFrame) -> pl.DataFrame:
-    """gap_count: what home offered and what the competitor offered, together, is what is counted: what both did twice,
-    all else once.
+    """Return rows of gap_count whose counts do not add up to the markets that both sides offered.
 
-    `offered`: sr_id, platform, hours_before, n_offered: markets that availability_interval says were offered up to
-    then.
+    Markets that both offered count twice, all others once. `offered` has sr_id, platform, hours_before and n_offered:
+    the markets that availability_interval shows as offered up to that instant.
     """
     key = ["sr_id", "hours_before"]
-    at_home = offered.rename({"platform": "home_platform", "n_offered": "n_home"})
-    theirs = offered.rename({"n_offered": "n_theirs"})
+    home_offered = offered.rename({"platform": "home_platform", "n_offered": "n_home"})
+    competitor_offered = offered.rename({"n_offered": "n_theirs"})
     rows = (
-        gaps.join(at_home, on=[*key, "home_platform"], how="left")
-        .join(theirs, on=[*key, "platform"], how="left")
+        gaps.join(home_offered, on=[*key, "home_platform"], how="left")
+        .join(competitor_offered, on=[*key, "platform"], how="left")
         .with_columns(pl.col("n_home", "n_theirs").fill_null(0))
         .with_columns(
             counted=2 * pl.col("n_both")

@@ -1,11 +1,10 @@
-"""Margins by time to kickoff: what a tournament's fixtures of a date cost on each platform, the nearer the kickoff.
-Frames in, frames out.
+"""Margins by time to kickoff, per tournament, date and platform. Frames in, frames out.
 
-A margin counts for as long as it stood: a fixture whose prices move often has many short stretches and no more weight
-than one whose prices rest. Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`. Weights are
-whole microseconds, so that their sums are exact.
+A margin is weighted by the time for which it held: a fixture whose prices change often has many short stretches, and no
+more weight than one whose prices rest. Stretches are cut at the ends of the buckets (`domain.buckets`) and at `as_of`.
+Weights are whole microseconds, so their sums are exact.
 
-Belongs here: figures over stretches. Does not: how long prices stood (`margin_history`).
+Belongs here: figures over stretches. Does not belong here: the stretches themselves (`margin_history`).
 """
 
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ MARGIN_INPUT_SCHEMA: Final[FrameSchema] = {
     name: MARKET_MARGIN_SCHEMA[name]
     for name in ("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "margin")
 }
-"""What the figures need of MARKET_MARGIN."""
+"""The columns of `MARKET_MARGIN_SCHEMA` that the figures need."""
 MARGIN_TTK_BUCKET_SCHEMA: Final[FrameSchema] = {
     "tournament_key": pl.String,
     "platform": pl.String,
@@ -44,7 +43,7 @@ MARGIN_TTK_BUCKET_SCHEMA: Final[FrameSchema] = {
 }
 BUCKET_KEY: Final = ("tournament_key", "platform", "market_key", "bucket_scheme", "ttk_bucket")
 MIN_TREND_FIXTURES: Final = 4
-"""Fewer have no trend."""
+"""The smallest number of fixtures that have a trend."""
 
 _FIXTURE_COLUMNS: Final = ("sr_id", *BUCKET_KEY)
 _LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "bucket_scheme", "ttk_bucket")
@@ -54,11 +53,11 @@ _MINUTE_US: Final = 60_000_000
 def build_margin_curves(
     margins: pl.DataFrame, listings: pl.DataFrame, kickoffs: pl.DataFrame, tournaments: pl.DataFrame, *, as_of: datetime
 ) -> pl.DataFrame:
-    """One row per tournament, platform, market and bucket in which a margin stood, of both schemes: columns
-    `MARGIN_TTK_BUCKET_SCHEMA`, sorted by `BUCKET_KEY`.
+    """Return one row per tournament, platform, market and bucket with a margin, for both bucket schemes.
 
-    `margins`: `MARGIN_INPUT_SCHEMA`, whole tournaments, stretches of a line apart from each other; those without a
-    margin count for nothing. The other frames as in `lifecycle_frames`. All lines of a market count together; home and
+    The result has the columns `MARGIN_TTK_BUCKET_SCHEMA` and is sorted by `BUCKET_KEY`. `margins` has the columns
+    `MARGIN_INPUT_SCHEMA` and holds whole tournaments; the stretches of a line do not overlap, and stretches without a
+    margin are ignored. The other frames are as in `lifecycle_frames`. All lines of a market count together; home and
     platform are compared line by line.
 
     Raises ValueError like `add_kickoff`, and when a margin is of a listing or fixture that is not given.
@@ -75,7 +74,7 @@ def build_margin_curves(
             listed=_convert_to_us("first_listed_at").min().over("sr_id"),
         )
     )
-    stood = (
+    stretches = (
         margins.filter(pl.col("margin").is_not_null())
         .unique(["sr_id", "platform", "market_key", "specifier", "observed_from"])
         .sort("sr_id", "platform", "market_key", "specifier", "observed_from")
@@ -85,13 +84,14 @@ def build_margin_curves(
             end=_convert_to_us(pl.min_horizontal("observed_to", pl.lit(as_of, INSTANT))),
         )
     )
-    strangers = stood.filter(pl.col("tournament_key").is_null())
-    if strangers.height:
-        where = strangers.select("sr_id", "platform").row(0, named=True)
+    orphans = stretches.filter(pl.col("tournament_key").is_null())
+    if orphans.height:
+        listing = orphans.select("sr_id", "platform").row(0, named=True)
         raise ValueError(
-            f"{strangers.height} margins are of a listing without kickoff or tournament, first {where}: give those of every fixture"
+            f"{orphans.height} margins are of a listing without kickoff or tournament, first {listing}: "
+            "give those of every fixture"
         )
-    pieces = pl.concat(_cut_at_buckets(stood, as_of)).with_columns(weight=pl.col("end") - pl.col("begin"))
+    pieces = pl.concat(_cut_at_buckets(stretches, as_of)).with_columns(weight=pl.col("end") - pl.col("begin"))
     return (
         _compute_figures(pieces)
         .join(_compute_shares_and_trends(pieces), on=BUCKET_KEY)
@@ -102,15 +102,16 @@ def build_margin_curves(
 
 
 def _convert_to_us(instant: str | pl.Expr) -> pl.Expr:
-    """Microseconds since 1970."""
+    """Return an instant as microseconds since 1970."""
     return (pl.col(instant) if isinstance(instant, str) else instant).dt.epoch("us")
 
 
 def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.DataFrame]:
-    """The stretches cut at the ends of each bucket, with the microseconds that the bucket has up to `as_of`
-    (`of_bucket`).
+    """Yield the stretches cut at the ends of each bucket, one frame per bucket.
+
+    `of_bucket` is the length of the bucket up to `as_of`, in microseconds.
     """
-    known = pl.lit(as_of, INSTANT).dt.epoch("us")
+    as_of_us = pl.lit(as_of, INSTANT).dt.epoch("us")
     for scheme, buckets in BUCKETS_BY_SCHEME.items():
         for bucket in buckets:
             begins = (
@@ -119,9 +120,9 @@ def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.Dat
                 else pl.col("kickoff") - bucket.below_minutes * _MINUTE_US
             )
             ends = (
-                known
+                as_of_us
                 if bucket.min_minutes is None
-                else pl.min_horizontal(pl.col("kickoff") - bucket.min_minutes * _MINUTE_US, known)
+                else pl.min_horizontal(pl.col("kickoff") - bucket.min_minutes * _MINUTE_US, as_of_us)
             )
             yield (
                 stretches.with_columns(
@@ -137,9 +138,9 @@ def _cut_at_buckets(stretches: pl.DataFrame, as_of: datetime) -> Iterator[pl.Dat
 
 
 def _compute_figures(pieces: pl.DataFrame) -> pl.DataFrame:
-    """What can be said of all minutes together."""
-    in_order = pieces.select(*BUCKET_KEY, "margin", "weight").sort(*BUCKET_KEY, "margin")
-    reached = pl.col("weight").cum_sum().over(BUCKET_KEY) * 2 >= pl.col("weight").sum().over(BUCKET_KEY)
+    """Return the figures that are computed over all minutes of a bucket together."""
+    sorted_pieces = pieces.select(*BUCKET_KEY, "margin", "weight").sort(*BUCKET_KEY, "margin")
+    is_upper_half = pl.col("weight").cum_sum().over(BUCKET_KEY) * 2 >= pl.col("weight").sum().over(BUCKET_KEY)
     return (
         pieces.group_by(BUCKET_KEY)
         .agg(
@@ -149,19 +150,24 @@ def _compute_figures(pieces: pl.DataFrame) -> pl.DataFrame:
             margin_min=pl.col("margin").min(),
             margin_max=pl.col("margin").max(),
         )
-        .join(in_order.filter(reached).group_by(BUCKET_KEY).agg(margin_p50=pl.col("margin").min()), on=BUCKET_KEY)
+        .join(
+            sorted_pieces.filter(is_upper_half).group_by(BUCKET_KEY).agg(margin_p50=pl.col("margin").min()),
+            on=BUCKET_KEY,
+        )
     )
 
 
 def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
-    """What is made of figures of single fixtures: the share of time in which any line had a margin, and where means
-    go with later kickoffs.
+    """Return the figures that are computed from the figures of single fixtures.
+
+    `observed_share` is the share of the bucket's time in which any line had a margin. `trend_pp` is the mean of the
+    fixtures with the later kickoffs minus that of the earlier ones, in percentage points.
     """
     covered_to = pl.col("end").cum_max().shift().over(_FIXTURE_COLUMNS)
-    new = (pl.col("end") - pl.max_horizontal("begin", covered_to)).clip(0)
+    newly_covered = (pl.col("end") - pl.max_horizontal("begin", covered_to)).clip(0)
     fixtures = (
         pieces.sort(*_FIXTURE_COLUMNS, "begin", "end")
-        .with_columns(new=new)
+        .with_columns(new=newly_covered)
         .group_by(_FIXTURE_COLUMNS)
         .agg(pl.col("kickoff", "of_bucket").first(), mean=_compute_mean_margin(), covered=pl.col("new").sum())
         .sort(*BUCKET_KEY, "kickoff", "sr_id")
@@ -175,10 +181,11 @@ def _compute_shares_and_trends(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
-    """Home's margin less the platform's over the time in which both stood on a line.
+    """Return the time-weighted mean of home's margin minus the platform's, line by line.
 
-    Of home's line two sums are known at every instant: for how long it has had a margin, and margin times time. What
-    they grow by during a stretch of the platform is the time that both stood, and what home's margin came to in it.
+    Only the time in which both had a margin on the line counts. Two running sums of home's line are known at every
+    instant: the time with a margin, and margin x time. Their growth during a stretch of the platform is the common
+    time, and home's margin x time within it.
     """
     home = (
         pieces.filter("is_home")
@@ -195,28 +202,30 @@ def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
         )
         .sort("since")
     )
-    theirs = (
+    platform_pieces = (
         pieces.filter(~pl.col("is_home"))
         .select(*BUCKET_KEY, "sr_id", "specifier", "margin", "begin", "end")
         .with_row_index("piece")
     )
-    grown = {}
+    sums_at = {}
     for edge in ("begin", "end"):
-        inside = pl.min_horizontal(pl.col(edge) - pl.col("since"), "weight")
-        found = theirs.sort(edge).join_asof(
+        elapsed = pl.min_horizontal(pl.col(edge) - pl.col("since"), "weight")
+        matches = platform_pieces.sort(edge).join_asof(
             home, left_on=edge, right_on="since", by=_LINE_COLUMNS, check_sortedness=False
         )
-        grown[edge] = found.select(
+        sums_at[edge] = matches.select(
             "piece",
-            pl.col("time_before").add(inside).fill_null(0).alias(f"time_{edge}"),
-            pl.col("sum_before").add(inside * pl.col("margin_right")).fill_null(0).alias(f"sum_{edge}"),
+            pl.col("time_before").add(elapsed).fill_null(0).alias(f"time_{edge}"),
+            pl.col("sum_before").add(elapsed * pl.col("margin_right")).fill_null(0).alias(f"sum_{edge}"),
         )
-    both = pl.col("time_end") - pl.col("time_begin")
+    common_time = pl.col("time_end") - pl.col("time_begin")
     return (
-        theirs.join(grown["begin"], on="piece")
-        .join(grown["end"], on="piece")
+        platform_pieces.join(sums_at["begin"], on="piece")
+        .join(sums_at["end"], on="piece")
         .sort("piece")
-        .with_columns(both=both, difference=pl.col("sum_end") - pl.col("sum_begin") - pl.col("margin") * both)
+        .with_columns(
+            both=common_time, difference=pl.col("sum_end") - pl.col("sum_begin") - pl.col("margin") * common_time
+        )
         .filter(pl.col("both") > 0)
         .group_by(BUCKET_KEY)
         .agg(home_minus_platform_tw_mean=pl.col("difference").sum() / pl.col("both").sum())
@@ -224,5 +233,5 @@ def _compute_differences(pieces: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compute_mean_margin() -> pl.Expr:
-    """Mean margin, weighted by time."""
+    """Return the mean margin weighted by time."""
     return (pl.col("margin") * pl.col("weight")).sum() / pl.col("weight").sum()

@@ -1,12 +1,14 @@
-"""Margins over time: for how long the prices of a market stood, and what margin they made. Frames in, frames out;
-shapes in `lifecycle_frames`.
+"""Margins over time: the stretches of a market without a price change, each with its margin.
 
-Prices stand from the answer that shows them until an answer shows other ones or lacks the market, a complete discovery
-lacks the listing, the kickoff comes, or nobody has looked for too long. The first answer of a UTC day names every
-market: what it repeats goes on, what it lacks is gone. A look that got no answer ends nothing; it only lets the last
-answer grow old.
+Frames in, frames out. The shapes of the frames are in `lifecycle_frames`.
 
-Belongs here: the stretches. Does not: what a margin is (`margins`), figures over stretches (`build_margin_curves`).
+Prices hold from the answer that shows them until one of these: an answer shows other prices or lacks the market, a
+complete discovery lacks the listing, the kickoff, or the silence limit passes without a look. The first answer of a UTC
+day names every market: prices that it repeats continue, markets that it lacks are withdrawn. A failed look ends
+nothing; the last answer only grows older.
+
+Belongs here: the stretches. Does not belong here: the margin of a market (`margins`), figures over stretches
+(`build_margin_curves`).
 """
 
 import json
@@ -45,7 +47,7 @@ MARKET_MARGIN_SCHEMA: Final[FrameSchema] = {
     "ttk_bucket": pl.String,
     "odds_vector": pl.String,
 }
-"""`odds_vector`: JSON."""
+"""`odds_vector` is a JSON object: decimal odds by outcome key."""
 STRETCH_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "observed_from")
 
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier")
@@ -64,17 +66,16 @@ def build_margin_stretches(
     as_of: datetime,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """One row per stretch in which the prices of one of these markets stood still, columns `MARKET_MARGIN_SCHEMA`,
-    sorted by `STRETCH_KEY`.
+    """Return one row per stretch without a price change in one of `market_keys`, sorted by `STRETCH_KEY`.
 
-    Frames as in `lifecycle_frames`, `sets` as `open_close.KEYED_SETS_SCHEMA`. Only what was seen strictly before the
-    kickoff in force counts; kickoffs until `as_of` have happened. A market that an answer shows held off or without a
-    price has a stretch that says so, without a margin.
+    The result has the columns `MARKET_MARGIN_SCHEMA`. The frames are as in `lifecycle_frames`; `sets` has the columns
+    `open_close.KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count; kickoffs up to `as_of` have
+    happened. A market that an answer shows suspended or without a price has a stretch without a margin.
 
-    No listing depends on another one, so a caller may give some at a time.
+    Listings do not depend on each other, so a caller may pass some at a time.
 
-    Raises ValueError on a market that `sets` lacks, one that takes a row an outcome (it has no complete set), changes
-    at an instant without an answer among the looks, an outcome without a name, and like `add_kickoff`.
+    Raises ValueError on a market that `sets` lacks, on a market of open outcomes (it has no complete set), on changes
+    at an instant without an answer among the looks, on an outcome without a name, and like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
     answers, watches = _build_watches(select_looks_before_kickoff(looks, anchored), anchored, as_of, silence_limit)
@@ -94,20 +95,22 @@ def build_margin_stretches(
 def _build_watches(
     looks: pl.DataFrame, anchored: pl.DataFrame, as_of: datetime, silence_limit: timedelta
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Answers before kickoff: listing_id, at, the `watch` it belongs to, the answer before (`previous_at`,
-    `previous_watch`) and the next one that names every market (`next_keyframe_at`). And watches, stretches in which a
-    listing's last answer holds: from `watch_from` to `watch_to` (null: it still does), with their last answer
-    (`watched_at`); a listing's have numbers in a row.
+    """Return the answers before kickoff, and the watches they form.
+
+    A watch is a span in which the last answer of a listing holds. Answers have listing_id, at, their `watch`, the
+    answer before (`previous_at`, `previous_watch`), and the next answer that names every market (`next_keyframe_at`).
+    Watches have their number `watch`, `watch_from`, `watch_to` (null while the last answer still holds) and their last
+    answer (`watched_at`). The numbers of a listing's watches are consecutive.
     """
     if silence_limit <= timedelta(0):
         raise ValueError(f"silence_limit is {silence_limit}: it must be positive")
     is_answer = pl.col("look") == LookResult.ANSWERED.value
-    telling = looks.filter(is_answer | (pl.col("look") == LookResult.ABSENT.value)).sort("listing_id", "at")
-    before, then = pl.col("look").shift().over("listing_id"), pl.col("at").shift().over("listing_id")
-    goes_on = (before == LookResult.ANSWERED.value) & (pl.col("at") - then <= silence_limit)
+    deciding_looks = looks.filter(is_answer | (pl.col("look") == LookResult.ABSENT.value)).sort("listing_id", "at")
+    previous_look, previous_at = pl.col("look").shift().over("listing_id"), pl.col("at").shift().over("listing_id")
+    continues_watch = (previous_look == LookResult.ANSWERED.value) & (pl.col("at") - previous_at <= silence_limit)
     answers = (
-        telling.with_columns(
-            begins=~goes_on.fill_null(value=False), next_look_at=pl.col("at").shift(-1).over("listing_id")
+        deciding_looks.with_columns(
+            begins=~continues_watch.fill_null(value=False), next_look_at=pl.col("at").shift(-1).over("listing_id")
         )
         .filter(is_answer)
         .select(
@@ -141,9 +144,12 @@ def _build_watches(
 
 
 def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """What answers say of each line, one row (`run`) for as long as they say the same: line and facts, `at`, `watch` of
-    that answer, and the answer that no longer said it (`until`, and the answer before that one; null: the last answer
-    still says it)."""
+    """Return one row (`run`) per line and span in which all answers show the same prices and state.
+
+    The columns are run, the line, its prices and mask, `at` and `watch` of the first answer, `until` (the first answer
+    that differs; null when the last answer still agrees), `previous_at` and `previous_watch` (the answer before
+    `until`).
+    """
     rows = (
         changes.rename({"observed_at": "at"})
         .join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
@@ -158,36 +164,37 @@ def _build_runs(changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataF
     )
     _refuse(
         rows.filter(pl.col("outcome") != ""),
-        "changes are of a market that takes a row an outcome: it has no complete set, and so no margin",
+        "changes are of a market of open outcomes: it has no complete set, and so no margin",
     )
     lines = rows.with_columns(pl.col("off_mask").fill_null(0), line=pl.struct(_LINE_COLUMNS).rle_id())
-    follows = pl.when(_equals_next("line")).then(pl.col("at").shift(-1))
-    shown = lines.with_columns(until=pl.min_horizontal(follows, "next_keyframe_at")).filter(
+    next_row_at = pl.when(_equals_next("line")).then(pl.col("at").shift(-1))
+    listed_rows = lines.with_columns(until=pl.min_horizontal(next_row_at, "next_keyframe_at")).filter(
         pl.col("state") != MarketState.WITHDRAWN.value
     )
-    goes_on = pl.all_horizontal(_equals_previous(name) for name in ("line", "state", "off_mask", "odds_milli")) & (
-        pl.col("at") == pl.col("until").shift()
-    )
-    before = answers.select("listing_id", "previous_at", "previous_watch", until="at")
+    continues_run = pl.all_horizontal(
+        _equals_previous(name) for name in ("line", "state", "off_mask", "odds_milli")
+    ) & (pl.col("at") == pl.col("until").shift())
+    previous_answers = answers.select("listing_id", "previous_at", "previous_watch", until="at")
     return (
-        shown.with_columns(run=(~goes_on.fill_null(value=False)).cum_sum())
+        listed_rows.with_columns(run=(~continues_run.fill_null(value=False)).cum_sum())
         .group_by("run", maintain_order=True)
         .agg(pl.col(*_LINE_COLUMNS, "outcome", "at", "watch", "off_mask", "odds_milli").first(), pl.col("until").last())
-        .join(before, on=["listing_id", "until"], how="left")
+        .join(previous_answers, on=["listing_id", "until"], how="left")
     )
 
 
 def _cut_at_watches(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataFrame) -> pl.DataFrame:
-    """The stretches that runs come to, one for each watch that they reach into: run, line, observed_from,
-    last_confirmed_at, observed_to.
+    """Return the stretches of the runs, one per watch that a run extends into.
+
+    The columns are run, the line, observed_from, last_confirmed_at and observed_to.
     """
     last_watch = answers.group_by("listing_id").agg(last_watch=pl.col("watch").max())
-    of_watch = pl.int_ranges("watch", pl.coalesce("previous_watch", "last_watch") + 1)
+    watch_numbers = pl.int_ranges("watch", pl.coalesce("previous_watch", "last_watch") + 1)
     ends_here = pl.col("until").is_not_null() & (pl.col("watch") == pl.col("previous_watch"))
     return (
         runs.select("run", *_LINE_COLUMNS, "at", "watch", "until", "previous_at", "previous_watch")
         .join(last_watch, on="listing_id")
-        .with_columns(watch=of_watch)
+        .with_columns(watch=watch_numbers)
         .explode("watch")
         .join(watches, on="watch")
         .select(
@@ -203,7 +210,7 @@ def _cut_at_watches(runs: pl.DataFrame, answers: pl.DataFrame, watches: pl.DataF
 def _compute_margins(
     runs: pl.DataFrame, market_keys: Sequence[str], outcomes: pl.DataFrame, sets: pl.DataFrame
 ) -> pl.DataFrame:
-    """The margin of each run, and its odds by outcome as JSON (`odds_vector`)."""
+    """Return the margin of each run, and its odds by outcome key as JSON (`odds_vector`)."""
     ids = sets.select("market_key", "market_id").unique()
     if unknown := sorted(set(market_keys) - set(ids["market_key"])):
         raise ValueError(
@@ -224,12 +231,12 @@ def _compute_margins(
     )
     odds = (pl.col("odds_milli") / EVENS_MILLI).round(3).cast(pl.String)
     backable = margins.select(*_MARKET_COLUMNS, "ordinals", "odds_milli").explode("ordinals", "odds_milli").drop_nulls()
-    named = backable.join(labels, left_on=["market_id", "ordinals"], right_on=["market_id", "ordinal"], how="left")
-    nameless = named.filter(pl.col("label").is_null())
+    labelled = backable.join(labels, left_on=["market_id", "ordinals"], right_on=["market_id", "ordinal"], how="left")
+    unlabelled = labelled.filter(pl.col("label").is_null())
     _refuse(
-        nameless, "prices are of an outcome without a name: the history knows more than the vocabulary that was given"
+        unlabelled, "prices are of an outcome without a name: the history knows more than the vocabulary that was given"
     )
-    vectors = named.sort("run", "ordinals").group_by("run").agg(vector=(pl.col("label") + odds).str.join(", "))
+    vectors = labelled.sort("run", "ordinals").group_by("run").agg(vector=(pl.col("label") + odds).str.join(", "))
     vector = pl.lit("{") + pl.col("vector").fill_null("") + pl.lit("}")
     return (
         margins.join(vectors, on="run", how="left")
@@ -239,7 +246,7 @@ def _compute_margins(
 
 
 def _name_bucket(minutes: pl.Expr) -> pl.Expr:
-    """Name of the bucket, of the scheme trader10."""
+    """Return the name of the bucket of the scheme trader10."""
     *bounded, last = BUCKETS_BY_SCHEME[BucketScheme.TRADER10]
     return pl.coalesce(
         *(pl.when(minutes >= bucket.min_minutes).then(pl.lit(bucket.name)) for bucket in bounded), pl.lit(last.name)
@@ -247,15 +254,15 @@ def _name_bucket(minutes: pl.Expr) -> pl.Expr:
 
 
 def _equals_previous(name: str) -> pl.Expr:
-    """The value is that of the row above; false in the first row."""
+    """Return whether the value equals that of the row above; false in the first row."""
     return pl.col(name).eq_missing(pl.col(name).shift()) & (pl.int_range(pl.len()) > 0)
 
 
 def _equals_next(name: str) -> pl.Expr:
-    """The value is that of the row below; null in the last row."""
+    """Return whether the value equals that of the row below; null in the last row."""
     return pl.col(name) == pl.col(name).shift(-1)
 
 
-def _refuse(rows: pl.DataFrame, what: str) -> None:
+def _refuse(rows: pl.DataFrame, problem: str) -> None:
     if rows.height:
-        raise ValueError(f"{rows.height} {what}. First: {rows.row(0, named=True)}")
+        raise ValueError(f"{rows.height} {problem}. First: {rows.row(0, named=True)}")

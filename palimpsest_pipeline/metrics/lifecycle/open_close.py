@@ -1,10 +1,10 @@
-"""First and last price of every outcome before kickoff, and how far each can be trusted. Frames in, frames out; shapes
-in `lifecycle_frames`.
+"""The opening and closing price of every outcome before kickoff, each with its quality.
 
-A price is what can be backed: the market is offered, the outcome has odds above 1.00 and is not held off. It stands
-from the answer that shows it until an answer shows another, holds it off or lacks it; the first answer of a UTC day
-names every market, so what that answer does not name is gone. Looks that got no answer and drops of the whole listing
-end no price; they tell how far open and close can be trusted.
+Frames in, frames out. The shapes of the frames are in `lifecycle_frames`. A price can be backed: the market is offered,
+and the outcome has odds above 1.00 and is not suspended. A price holds from the answer that shows it until an answer
+shows another price, suspends the outcome or lacks it. The first answer of a UTC day names every market, so a market
+that it lacks is withdrawn. Failed looks and drops of the whole listing end no price, but they lower the quality of open
+and close.
 """
 
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from ..prices.margins import OUTCOME_SETS_SCHEMA, compute_market_margins, expand
 from .anchors import add_kickoff, select_looks_before_kickoff
 
 KEYED_SETS_SCHEMA: Final[FrameSchema] = {"market_key": pl.String, **OUTCOME_SETS_SCHEMA}
-"""What `build_outcome_sets` gives, with each market's key."""
+"""The columns of `build_outcome_sets`, and the key of each market."""
 
 OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
@@ -49,12 +49,15 @@ OPEN_CLOSE_SCHEMA: Final[FrameSchema] = {
     "close_margin": pl.Float64,
 }
 LISTINGS_AT_ONCE: Final = 100
-"""Of 7,000 changes each: more take more memory and are no faster."""
+"""The number of listings per batch. Larger batches take more memory and are not faster.
+
+Measured with 7,000 changes per listing.
+"""
 OPEN_CLOSE_KEY: Final = ("sr_id", "platform", "market_key", "specifier", "outcome_key")
 
 _LINE_COLUMNS: Final = ("listing_id", "market_key", "specifier", "outcome")
 _PLACES_PER_LINE: Final = pl.lit(1 << 16, pl.Int64)
-"""More than an array has places."""
+"""A number above the length of any price array: place = line x this + ordinal."""
 
 
 def find_open_close(
@@ -69,27 +72,26 @@ def find_open_close(
     exact_s: float,
     silence_limit: timedelta,
 ) -> pl.DataFrame:
-    """One row per outcome that an answer showed, at a price or held off, columns `OPEN_CLOSE_SCHEMA`, sorted by
-    `OPEN_CLOSE_KEY`.
+    """Return one row per outcome that an answer showed priced or suspended, columns `OPEN_CLOSE_SCHEMA`.
 
-    Frames as in `lifecycle_frames`; `sets` as `KEYED_SETS_SCHEMA`. Only what was seen strictly before the kickoff in
-    force counts. An outcome that was seen later only has
-    a row that says so: no prices, close quality missing. While that kickoff is after `as_of` there is no close. A close
-    confirmed at most `exact_s` seconds before kickoff is exact; a look older than `silence_limit` proves nothing of the
-    instants after it.
+    The rows are sorted by `OPEN_CLOSE_KEY`. The frames are as in `lifecycle_frames`; `sets` has the columns
+    `KEYED_SETS_SCHEMA`. Only looks strictly before the kickoff in force count. An outcome that was seen only later has
+    a row without prices, with the close quality missing. While that kickoff is after `as_of` there is no close. A close
+    confirmed at most `exact_s` seconds before kickoff is exact. A look proves nothing about instants more than
+    `silence_limit` after it.
 
-    No listing depends on another one, so a caller may give some at a time. Beside the frames given and returned, it
-    takes some 400 MB.
+    Listings do not depend on each other, so a caller may pass some at a time. The computation takes about 400 MB in
+    addition to its arguments and its result.
 
     Raises ValueError when a change has no answer among the looks, when `outcomes` lacks the name of one that was
     offered, and like `add_kickoff`.
     """
     anchored = add_kickoff(listings, kickoffs, as_of)
-    seen = select_looks_before_kickoff(looks, anchored)
-    answers, ends = _list_answers(seen, silence_limit), _find_last_answers(seen)
+    counted_looks = select_looks_before_kickoff(looks, anchored)
+    answers, last_answers = _list_answers(counted_looks, silence_limit), _find_last_answers(counted_looks)
     parts = [
-        _build_open_close(some, changes, answers, ends, outcomes, sets)
-        for some in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)
+        _build_open_close(batch, changes, answers, last_answers, outcomes, sets)
+        for batch in anchored.sort("listing_id").iter_slices(LISTINGS_AT_ONCE)
     ]
     return (
         _build_columns(pl.concat(parts), exact_s).sort(OPEN_CLOSE_KEY)
@@ -102,21 +104,21 @@ def _build_open_close(
     anchored: pl.DataFrame,
     changes: pl.DataFrame,
     answers: pl.DataFrame,
-    ends: pl.DataFrame,
+    last_answers: pl.DataFrame,
     outcomes: pl.DataFrame,
     sets: pl.DataFrame,
 ) -> pl.DataFrame:
-    """The outcomes of some listings by name, with everything that is known of their first and last price."""
+    """Return the named outcomes of some listings, with the facts about their first and last price."""
     lines, rows = _build_market_rows(changes, anchored, answers)
     places = _expand_places(rows)
-    told = (
+    open_close = (
         _add_names(
             _select_shown_places(places, rows).join(_find_price_lives(places, rows), on="place", how="left"),
             lines,
             outcomes,
         )
         .join(anchored, on="listing_id")
-        .join(ends, on="listing_id", how="left")
+        .join(last_answers, on="listing_id", how="left")
         .join(
             answers.select("listing_id", "open_quality", "prev_absent_cycle", open_at="at"),
             on=["listing_id", "open_at"],
@@ -131,30 +133,32 @@ def _build_open_close(
             confirmed_at=pl.when(pl.col("close_row").is_not_null()).then(pl.coalesce("confirmed_at", "last_answer_at"))
         )
     )
-    margins = _compute_margins(rows, lines, pl.concat([told["open_row"], told["close_row"]]), sets)
+    margins = _compute_margins(rows, lines, pl.concat([open_close["open_row"], open_close["close_row"]]), sets)
     for end in ("open", "close"):
-        told = told.join(margins.select(pl.all().name.prefix(f"{end}_")), on=f"{end}_row", how="left")
-    return told
+        open_close = open_close.join(margins.select(pl.all().name.prefix(f"{end}_")), on=f"{end}_row", how="left")
+    return open_close
 
 
 def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame:
-    """Answers before kickoff: listing_id, at, the answer before (`previous_at`), the next one that names every market
-    (`next_keyframe_at`), and
-    what a first price in it is worth: `open_quality`, `prev_absent_cycle`."""
-    proves = pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
-    recent = pl.col("at") - pl.col("look_at") <= silence_limit
+    """Return the answers before kickoff, with the quality of an opening price in each.
+
+    The columns are listing_id, at, the answer before (`previous_at`), the next answer that names every market
+    (`next_keyframe_at`), `open_quality` and `prev_absent_cycle`.
+    """
+    is_conclusive = pl.col("look").is_in([LookResult.ANSWERED.value, LookResult.ABSENT.value])
+    is_recent = pl.col("at") - pl.col("look_at") <= silence_limit
     quality = (
         pl.when(pl.col("prev_absent_cycle").is_null())
         .then(pl.lit(OpenQuality.LEFT_CENSORED.value))
-        .when(pl.col("look_proves") & recent)
+        .when(pl.col("look_proves") & is_recent)
         .then(pl.lit(OpenQuality.EXACT.value))
         .otherwise(pl.lit(OpenQuality.LATE_DISCOVERY.value))
     )
     answers = (
         looks.with_columns(
             look_at=pl.col("at").shift().over("listing_id"),
-            look_proves=proves.shift().over("listing_id"),
-            prev_absent_cycle=pl.when(proves).then("cycle_id").forward_fill().shift().over("listing_id"),
+            look_proves=is_conclusive.shift().over("listing_id"),
+            prev_absent_cycle=pl.when(is_conclusive).then("cycle_id").forward_fill().shift().over("listing_id"),
         )
         .filter(pl.col("look") == LookResult.ANSWERED.value)
         .select(
@@ -172,26 +176,31 @@ def _list_answers(looks: pl.DataFrame, silence_limit: timedelta) -> pl.DataFrame
 
 
 def _find_last_answers(looks: pl.DataFrame) -> pl.DataFrame:
-    """The last answer of each listing before kickoff, and whether a complete discovery lacked the listing after it."""
-    last = {
+    """Return each listing's last answer before kickoff, and whether it was dropped afterwards.
+
+    A complete discovery that lacks the listing drops it.
+    """
+    last_at = {
         look: pl.col("at").filter(pl.col("look") == look.value).max()
         for look in (LookResult.ANSWERED, LookResult.ABSENT)
     }
     return looks.group_by("listing_id").agg(
-        last_answer_at=last[LookResult.ANSWERED], dropped=last[LookResult.ABSENT] > last[LookResult.ANSWERED]
+        last_answer_at=last_at[LookResult.ANSWERED], dropped=last_at[LookResult.ABSENT] > last_at[LookResult.ANSWERED]
     )
 
 
 def _build_market_rows(
     changes: pl.DataFrame, anchored: pl.DataFrame, answers: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Lines (`line` and their names), and their rows by line and time, numbered by `row`: when each began (`at`) and
-    ended (`until`: an answer; null when it still held in the last one before kickoff). Rows that are not `early`, that
-    is before kickoff, say only that a line was there."""
-    ours = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
-    lines = ours.select(_LINE_COLUMNS).unique().with_row_index("line")
+    """Return the lines (`line` and its names), and their rows numbered by `row`, sorted by line and time.
+
+    A row begins at `at` and ends at `until`: the first answer that differs, or null when the last answer before kickoff
+    still agrees. A row is `early` if it is from before kickoff; other rows only show that the line existed.
+    """
+    listing_changes = changes.join(anchored.select("listing_id", "kickoff_at"), on="listing_id")
+    lines = listing_changes.select(_LINE_COLUMNS).unique().with_row_index("line")
     rows = (
-        ours.join(lines, on=_LINE_COLUMNS)
+        listing_changes.join(lines, on=_LINE_COLUMNS)
         .select(
             "line",
             "listing_id",
@@ -209,42 +218,46 @@ def _build_market_rows(
         )
         .sort("line", "at")
     )
-    strangers = rows.filter("early", pl.col("answer").is_null())
-    if strangers.height:
-        listing_id, at = strangers.select("listing_id", "at").row(0)
+    orphans = rows.filter("early", pl.col("answer").is_null())
+    if orphans.height:
+        listing_id, at = orphans.select("listing_id", "at").row(0)
         raise ValueError(
-            f"{strangers.height} changes have no answer among the looks, first of listing {listing_id} at {at}: give all its answers"
+            f"{orphans.height} changes have no answer among the looks, "
+            f"first of listing {listing_id} at {at}: give all its answers"
         )
-    # A row that is there twice ends where it begins the first time, which changes nothing.
-    follows = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
-    until = pl.min_horizontal(pl.when(follows).then(pl.col("at").shift(-1)), "next_keyframe_at")
+    # The first copy of a duplicate row ends where it begins, so it has no effect.
+    has_next_row = (pl.col("line") == pl.col("line").shift(-1)) & pl.col("early").shift(-1)
+    until = pl.min_horizontal(pl.when(has_next_row).then(pl.col("at").shift(-1)), "next_keyframe_at")
     return lines, rows.select(
         pl.row_index("row"), "line", "at", "early", "outcome", "state", "off_mask", "odds_milli", until=until
     )
 
 
 def _expand_places(rows: pl.DataFrame) -> pl.DataFrame:
-    """The outcomes of every row: `place` (of a line and an ordinal), `row`, `odds_milli`, whether it `can` be backed,
-    whether the answer `has` it,
-    and whether it is surely `shown` there: an array does not tell what has no price from what is not listed."""
-    unpriced = pl.col("state_of_row") == MarketState.NO_PRICE.value
-    listed = pl.col("state") != MarketState.NO_PRICE.value
+    """Return the outcomes of every row: row, odds_milli, place, can, has, shown.
+
+    `place` combines line and ordinal. `can` is true when the outcome can be backed, `has` when the answer may list it,
+    and `shown` when the answer certainly lists it: an array does not distinguish an outcome without a price from one
+    that is not listed.
+    """
+    is_unpriced = pl.col("state_of_row") == MarketState.NO_PRICE.value
+    is_listed = pl.col("state") != MarketState.NO_PRICE.value
     return expand_outcomes(rows.rename({"state": "state_of_row"}), ("row", "line", "state_of_row")).select(
         "row",
         "odds_milli",
         place=pl.col("line") * _PLACES_PER_LINE + pl.col("ordinal"),
         can=(pl.col("state") == MarketState.OFFERED.value) & (pl.col("odds_milli") > EVENS_MILLI),
-        has=listed | unpriced,
-        shown=listed | (unpriced & (pl.col("outcome") != "")),
+        has=is_listed | is_unpriced,
+        shown=is_listed | (is_unpriced & (pl.col("outcome") != "")),
     )
 
 
 def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """Every place that some answer showed, and whether the last answer before kickoff still `has` it."""
-    last = rows.select("row", last=pl.col("early") & pl.col("until").is_null())
+    """Return every place that an answer showed, and whether the last answer before kickoff still `has` it."""
+    last_rows = rows.select("row", last=pl.col("early") & pl.col("until").is_null())
     return (
         places.filter("has")
-        .join(last, on="row")
+        .join(last_rows, on="row")
         .group_by("place")
         .agg(pl.col("shown").any(), has=pl.col("last").any())
         .filter("shown")
@@ -253,19 +266,22 @@ def _select_shown_places(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFra
 
 
 def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """First and last price of every place that had one before kickoff, the rows that are in force there, when the last
-    one began, and the answer that no longer had it (`gone_at`; null: it stood to the end)."""
-    first = pl.col("place").ne_missing(pl.col("place").shift())
-    apart = pl.col("at").ne_missing(pl.col("until").shift())
-    moved = pl.col("odds_milli").ne_missing(pl.col("odds_milli").shift())
+    """Return the first and the last price of every place that had a price before kickoff.
+
+    Further columns are the rows of both prices, the begin of the last price (`close_at`), and the answer that no longer
+    had it (`gone_at`; null when it held to the end).
+    """
+    is_first = pl.col("place").ne_missing(pl.col("place").shift())
+    has_returned = pl.col("at").ne_missing(pl.col("until").shift())
+    has_moved = pl.col("odds_milli").ne_missing(pl.col("odds_milli").shift())
     return (
         places.filter("can")
         .join(rows.filter("early").select("row", "at", "until"), on="row")
         .sort("place", "row")
         .with_columns(
-            began_at=pl.when(first | apart | moved).then("at"),
-            # To come back it must have gone: two changes, whatever the price is then.
-            n_changes=pl.when(first).then(0).when(apart).then(2).otherwise(moved.cast(pl.Int32)),
+            began_at=pl.when(is_first | has_returned | has_moved).then("at"),
+            # A return counts as two changes, at any price: the withdrawal and the return.
+            n_changes=pl.when(is_first).then(0).when(has_returned).then(2).otherwise(has_moved.cast(pl.Int32)),
         )
         .group_by("place", maintain_order=True)
         .agg(
@@ -284,7 +300,7 @@ def _find_price_lives(places: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """`found` with the names that its places stand for."""
+    """Return `places` with the listing, the market and the outcome key that each stands for."""
     names = outcomes.select("market_key", "ordinal", "outcome_key", outcome=pl.lit("")).unique()
     named = (
         places.with_columns(
@@ -295,11 +311,12 @@ def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame
         .join(names, on=["market_key", "ordinal", "outcome"], how="left")
         .with_columns(outcome_key=pl.when(pl.col("outcome") != "").then("outcome").otherwise("outcome_key"))
     )
-    nameless = named.filter(pl.col("outcome_key").is_null())
-    if nameless.height:
-        market, ordinal = nameless.select("market_key", "ordinal").sort("market_key", "ordinal").row(0)
+    unnamed_places = named.filter(pl.col("outcome_key").is_null())
+    if unnamed_places.height:
+        market, ordinal = unnamed_places.select("market_key", "ordinal").sort("market_key", "ordinal").row(0)
         raise ValueError(
-            f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given"
+            f"no name is given for outcome {ordinal} of market {market}: "
+            "the history knows more than the vocabulary that was given"
         )
     return named
 
@@ -307,7 +324,7 @@ def _add_names(places: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame
 def _compute_margins(
     rows: pl.DataFrame, lines: pl.DataFrame, row_numbers: pl.Series, sets: pl.DataFrame
 ) -> pl.DataFrame:
-    """row, margin: of the markets as the rows `wanted` show them."""
+    """Return the margin of the market in each of the rows `row_numbers`: row, margin."""
     ids = sets.select("market_key", "market_id").unique()
     markets = (
         rows.join(row_numbers.drop_nulls().unique().to_frame("row"), on="row", how="semi")
@@ -319,7 +336,7 @@ def _compute_margins(
 
 
 def _build_columns(outcomes: pl.DataFrame, exact_s: float) -> pl.DataFrame:
-    """The columns of `OPEN_CLOSE_SCHEMA`."""
+    """Return the columns of `OPEN_CLOSE_SCHEMA`."""
     lag = pl.col("kickoff_at") - pl.col("confirmed_at")
     # Polars divides by a literal through its inverse: 1900 / 1000 is 1.9000000000000001 unless it is rounded.
     odds = {name: (pl.col(f"{name}_milli") / EVENS_MILLI).round(3) for name in ("open", "close", "min", "max")}

@@ -1,1 +1,1 @@
-"""Prices side by side: margins, fair prices, comparisons and gaps. Frames in, frames out."""
+"""Margins, fair prices, price comparisons and market gaps. Frames in, frames out."""

@@ -1,16 +1,15 @@
-"""Fair probabilities: what the prices of a market say once the book's margin is taken out, by three models of where the
-margin sits.
+"""Fair probabilities of a market: its prices without the book's margin, by three models.
 
 multiplicative  every price carries the same share of it: p = k r / sum(r), where r is the inverse of the odds
 power           long shots carry more: p = r ** n, with n such that the p add up to k
 Shin            long shots carry more, as the book guards against a share z of bettors who know the winner:
                 p = 2 r**2/S / (sqrt(z**2 + 4 (1 - z) r**2/S) + z), with S = sum(r) and z such that the p add up to 1
 
-All three keep the order of the prices, and are the inverses themselves when there is no margin. Negative margins are
-taken out the same way (n below 1, z below 0). With two outcomes Shin takes the same amount from both. Shin's model
-knows one winner; for more it is not defined, and null.
+All three keep the order of the prices, and equal the inverses when there is no margin. Negative margins are removed the
+same way (n below 1, z below 0). With two outcomes Shin takes the same amount from both. Shin's model has exactly one
+winner; for markets with more it is not defined, and null.
 
-Every market with a margin gets every method that applies: where they disagree is for the reader to see.
+Every market with a margin gets every method that applies, so that readers see where the methods disagree.
 """
 
 from collections.abc import Sequence
@@ -28,9 +27,10 @@ FAIR_SCHEMA: Final[dict[str, pl.DataType]] = {
     "fair_shin": pl.Float64(),
 }
 NEWTON_STEPS: Final = 12
-"""Newton's steps for n and z.
+"""The number of Newton steps for n and z.
 
-Both equations are convex: it cannot diverge. Within the range of margins it is down to rounding by then.
+Both equations are convex, so the iteration cannot diverge. Within the range of margins, this many steps reach rounding
+error.
 """
 
 _INVERSE: Final = pl.col("inverse")
@@ -38,12 +38,11 @@ _SHARE: Final = pl.col("winners_k") / pl.col("sum_inverse")
 
 
 def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """One row per outcome of every market that has a margin: `by`, then the columns of `FAIR_SCHEMA`, sorted by `by`
-    and ordinal.
+    """Return one row per outcome of every market with a margin: `by`, then the columns of `FAIR_SCHEMA`.
 
-    `margins`: what `compute_market_margins` returns for the same `by`. A method that makes an outcome of a market
-    certain, or more, is null for all of its
-    outcomes: with two winners and a negative margin, sharing it out evenly can do that to a short price.
+    The rows are sorted by `by` and ordinal. `margins` is the result of `compute_market_margins` for the same `by`. A
+    method that gives any outcome of a market a probability of 1 or more is null for all its outcomes. With two winners
+    and a negative margin, the multiplicative method can do that to a short price.
     """
     markets = (
         margins.filter(pl.col("margin").is_not_null())
@@ -62,14 +61,15 @@ def compute_fair_probabilities(margins: pl.DataFrame, by: Sequence[str]) -> pl.D
 
 
 def compute_multiplicative_share() -> pl.Expr:
-    """Of rows of `compute_margin_figures`: what the inverse of each price is multiplied by to be its
-    fair_multiplicative; null where that is null.
+    """Return the factor that turns the inverse of a price into its fair_multiplicative.
+
+    The factor is null where fair_multiplicative is null. The expression applies to rows of `compute_margin_figures`.
     """
     return pl.when(pl.col("margin").is_not_null() & (EVENS_MILLI / pl.col("shortest_milli") * _SHARE < 1)).then(_SHARE)
 
 
 def _add_power(markets: pl.DataFrame) -> pl.DataFrame:
-    """`markets` with `fair_power`. Solves log(sum(r ** n)) = log(k), which is nearly a line in n."""
+    """Return `markets` with `fair_power`: solve log(sum(r ** n)) = log(k), which is nearly linear in n."""
     log = pl.col("log")
     markets = markets.with_columns(log=_INVERSE.list.eval(pl.element().log()), n=pl.lit(1.0)).with_columns(
         fair_power=_INVERSE
@@ -85,12 +85,12 @@ def _add_power(markets: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
-    """`markets` with `fair_shin`. With a = r**2/S and q the root, solves sum(q) - 2 - (N - 2) z = 0: the sum of p,
-    without its division by 1 - z.
+    """Return `markets` with `fair_shin`: solve sum(q) - 2 - (N - 2) z = 0 for z.
 
-    z = 1 solves it as well, whatever the prices; from z = 0 the steps end at the other solution.
+    Here a = r**2/S, and q is the square root. The equation says that the p add up to 1, without the division by 1 - z.
+    z = 1 solves it too for all prices; from z = 0 the steps converge to the other solution.
     """
-    a, q, z, more = pl.col("a"), pl.col("q"), pl.col("z"), pl.col("more")
+    a, q, z, n_above_two = pl.col("a"), pl.col("q"), pl.col("z"), pl.col("more")
     root = (a * (4 * (1 - z)) + z * z).list.eval(pl.element().sqrt())
     markets = markets.with_columns(
         a=_INVERSE * _INVERSE / pl.col("sum_inverse"),
@@ -98,6 +98,6 @@ def _add_shin(markets: pl.DataFrame) -> pl.DataFrame:
         more=_INVERSE.list.len().cast(pl.Int64) - 2,
     ).with_columns(q=root)
     for _ in range(NEWTON_STEPS):
-        step = (q.list.sum() - 2 - more * z) / (((a * -2.0 + z) / q).list.sum() - more)
+        step = (q.list.sum() - 2 - n_above_two * z) / (((a * -2.0 + z) / q).list.sum() - n_above_two)
         markets = markets.with_columns(z=z - step).with_columns(q=root)
     return markets.with_columns(fair_shin=a * 2.0 / (q + z)).drop("a", "q", "z", "more")

@@ -1,14 +1,14 @@
-"""Margins of markets: how much the prices of a complete set of outcomes leave to the book. Ratios, never percentages.
-Frames in, frames out.
+"""Margins of markets: the excess of the inverse odds of a complete set over fair odds.
+
+Margins are ratios, never percentages. Frames in, frames out.
 
 The inverses of fair odds add up to the number of outcomes that win, k: one in 1X2, two in double chance. A bet whose
-stake can be returned (draw no bet, whole and quarter lines) is priced on what is left without the void part, and has k
-= 1 as well.
+stake can be returned (draw no bet, whole and quarter lines) is priced without the void part, so it has k = 1 too.
 
     margin = sum of inverse odds / k - 1        payout = k / sum of inverse odds
 
-It is computed on complete sets only: every outcome of the market listed, priced and open to bets. What is not a price
-(odds of 1.00 or less, null, an outcome held off) never enters a sum.
+Margins are computed for complete sets only: every outcome of the market is listed, priced and open to bets. Odds of
+1.00 or less, null, and suspended outcomes are not prices and never enter the sum.
 """
 
 from collections.abc import Sequence
@@ -20,16 +20,22 @@ from palimpsest_pipeline.domain.enums import MarginStatus, MarketState
 from palimpsest_pipeline.domain.price_numbers import EVENS_MILLI, MASK_BITS
 
 MIN_MARGIN: Final = -0.25
-"""Below it a price or k is wrong, not generous: k one too high halves a sum, which makes -0.4 of a usual margin."""
-MAX_MARGIN: Final = 1.0
-"""Above it a price or k is wrong, not dear: k one too low doubles a sum.
+"""The lowest plausible margin. A lower one means a wrong price or k.
 
-The dearest complete sets on sale (46 outcomes) keep 0.8.
+A k that is one too high halves a sum, which turns a usual margin into -0.4.
+"""
+MAX_MARGIN: Final = 1.0
+"""The highest plausible margin. A higher one means a wrong price or k: k one too low doubles the sum.
+
+The most expensive complete sets on sale (46 outcomes) have a margin of 0.8.
 """
 INVERSE_UNIT: Final = 1 << 52
-"""Inverses are added up as whole numbers of so many parts: a sum of floats would depend on the order of its terms."""
+"""The unit in which inverses are summed as integers.
+
+A sum of floats would depend on the order of its terms.
+"""
 ROUNDING_TOLERANCE: Final = 1e-12
-"""What sums of floats may lose: a margin nearer to nought is nought, not negative."""
+"""The rounding error of a margin. A margin closer to 0 counts as 0, not as negative."""
 
 OUTCOME_SETS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "market_id": pl.Int16(),
@@ -52,25 +58,26 @@ MARGINS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 
 def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_sets: pl.DataFrame) -> pl.DataFrame:
-    """What is a complete set of each market: one row per market and set (columns `OUTCOME_SETS_SCHEMA`; bit i-1 of the
-    mask: outcome i belongs to it).
+    """Return the complete sets of each market: one row per market and set, columns `OUTCOME_SETS_SCHEMA`.
 
-    `markets`: market_id, fair_sum ('1', '2'; anything else, as 'overlap(1.34)' or null, is no number of winners).
-    `outcomes`: market_id, ordinal.
-    `complete`: market_id, set, ordinal, of markets that are sold in several grids (goals up to "3+" or "5+"), each
-    complete in itself; of every other market the only complete set is all its outcomes. Mask and n_expected are null
+    Bit i-1 of outcome_mask is set when outcome i belongs to the set. `markets` has market_id and fair_sum: '1' or '2';
+    anything else, such as 'overlap(1.34)' or null, is no number of winners. `outcomes` has market_id and ordinal.
+    `complete_sets` has market_id, set and ordinal of markets that are sold in several grids (goals up to "3+" or "5+"),
+    each of which is complete. Any other market has one complete set: all its outcomes. Mask and n_expected are null
     where outcomes are not enumerated (players).
     """
-    whole = outcomes.join(complete_sets, on="market_id", how="anti").select("market_id", "ordinal", set=pl.lit(""))
+    default_sets = outcomes.join(complete_sets, on="market_id", how="anti").select(
+        "market_id", "ordinal", set=pl.lit("")
+    )
     sets = (
-        pl.concat([whole, complete_sets.select("market_id", "ordinal", "set")])
+        pl.concat([default_sets, complete_sets.select("market_id", "ordinal", "set")])
         .group_by("market_id", "set")
         .agg(n_expected=pl.len(), outcome_mask=pl.when(pl.len() <= MASK_BITS).then(_ordinal_bit().sum()))
-        .unique(["market_id", "outcome_mask"])  # one set under two names is one set
+        .unique(["market_id", "outcome_mask"])  # Two names may hold the same set.
     )
-    known = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
+    winners = pl.when(pl.col("fair_sum").str.contains(r"^\d+$")).then(pl.col("fair_sum"))
     rows = (
-        markets.with_columns(winners_k=known.cast(pl.Int16))
+        markets.with_columns(winners_k=winners.cast(pl.Int16))
         .join(sets, on="market_id", how="left")
         .sort("market_id", "outcome_mask")
     )
@@ -78,12 +85,11 @@ def build_outcome_sets(markets: pl.DataFrame, outcomes: pl.DataFrame, complete_s
 
 
 def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """Market rows of the history as outcomes, the input of `compute_market_margins`: `by`, outcome, ordinal,
-    odds_milli, state.
+    """Return market rows of the history as outcomes: `by`, outcome, ordinal, odds_milli, state.
 
-    `rows`: `by` (market_id among them), outcome, odds_milli (list by ordinal), off_mask (bit i-1: outcome i is held
-    off). An outcome that the array
-    has no price for is no_price, whether it was listed or not: the array does not tell.
+    The result is the input of `compute_market_margins`. `rows` has `by` (market_id among them), outcome, odds_milli (a
+    list by ordinal) and off_mask (bit i-1: outcome i is suspended). An outcome without a price in the array has the
+    state no_price, listed or not: the array does not distinguish these.
     """
     return (
         rows.select(
@@ -106,33 +112,37 @@ def expand_outcomes(rows: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
 
 
 def compute_market_margins(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """One row per market: `by`, then the columns of `MARGINS_SCHEMA`, sorted by `by`. Independent of the order of
-    `outcomes`.
+    """Return one row per market: `by`, then the columns of `MARGINS_SCHEMA`, sorted by `by`.
 
-    `outcomes`: `by` (market_id among them), outcome ('' unless it is not one of the enumerated), ordinal, odds_milli
-    (null: no price), state (offered, suspended, no_price). `sets`: `OUTCOME_SETS_SCHEMA`.
+    The result does not depend on the order of `outcomes`. `outcomes` has `by` (market_id among them), outcome ('' for
+    enumerated outcomes), ordinal, odds_milli (null: no price) and state (offered, suspended, no_price). `sets` has the
+    columns `OUTCOME_SETS_SCHEMA`.
 
-    n_outcomes counts what can be backed; `ordinals` and `odds_milli` hold these outcomes and their prices, and
-    sum_inverse their inverses (null when there are none). n_expected is the size of the complete set that is listed,
-    else of the largest. margin and payout are null unless the status is ok or negative; the statuses and their
-    precedence are those of `MarginStatus`. margin_reference_pct is the usual (sum of inverse odds - 1) x 100 over every
-    price, held off or not, whatever k is: for reconciliation with figures of that kind, not a margin.
+    n_outcomes is the number of outcomes that can be backed. `ordinals` and `odds_milli` hold these outcomes and their
+    prices, and sum_inverse is the sum of their inverses (null when there are none). n_expected is the size of the
+    complete set that is listed, else of the largest one. margin and payout are null unless the status is ok or
+    negative. The statuses and their precedence are those of `MarginStatus`. margin_reference_pct is (sum of inverse
+    odds - 1) x 100 over all prices, suspended or not, for any k: it serves to reconcile figures of that kind, and is
+    not a margin.
 
-    Raises ValueError when an enumerated outcome of a market is there twice: its price would count twice.
+    Raises ValueError when an enumerated outcome of a market appears twice: its price would count twice.
     """
-    counted = _add_contributions(outcomes, by)
-    offered = counted.filter("backable").with_columns(pl.col("market").set_sorted())
+    contributions = _add_contributions(outcomes, by)
+    offered = contributions.filter("backable").with_columns(pl.col("market").set_sorted())
     lists = offered.group_by("market", maintain_order=True).agg(ordinals="ordinal", odds_milli="price")
-    found = _sum_by_market(counted, by, sets).join(lists, on="market", how="left", maintain_order="left")
-    nothing = [pl.col(name).fill_null(pl.lit([], dtype=MARGINS_SCHEMA[name])) for name in ("ordinals", "odds_milli")]
-    return found.with_columns(nothing).select(
+    sums = _sum_by_market(contributions, by, sets).join(lists, on="market", how="left", maintain_order="left")
+    filled_lists = [
+        pl.col(name).fill_null(pl.lit([], dtype=MARGINS_SCHEMA[name])) for name in ("ordinals", "odds_milli")
+    ]
+    return sums.with_columns(filled_lists).select(
         *by, *(pl.col(name).cast(dtype) for name, dtype in MARGINS_SCHEMA.items())
     )
 
 
 def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """As `compute_market_margins` without the prices themselves (ordinals, odds_milli), and with the shortest of
-    them in their place: `shortest_milli`.
+    """Return the result of `compute_market_margins` with the shortest price instead of all prices.
+
+    `shortest_milli` replaces ordinals and odds_milli.
     """
     rows = _sum_by_market(_add_contributions(outcomes, by), by, sets)
     return rows.select(
@@ -143,20 +153,22 @@ def compute_margin_figures(outcomes: pl.DataFrame, by: Sequence[str], sets: pl.D
 
 
 def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFrame:
-    """`outcomes`, market by market (numbered by `market`, in the order of `by`) and by ordinal and price, with what
-    each adds to its market.
+    """Return `outcomes` with the values that each adds to its market, sorted by market, ordinal and price.
+
+    `market` numbers the markets in the order of `by`.
     """
     price = pl.when(pl.col("odds_milli") > EVENS_MILLI, pl.col("state") != MarketState.NO_PRICE.value).then(
         "odds_milli"
     )
     backable = pl.col("price").is_not_null() & (pl.col("state") == MarketState.OFFERED.value)
-    begins = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in by)
-    # Sorted, which costs nothing where they mostly are: groups that lie together are several times as fast as hashed
-    # ones.
+    begins_market = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in by)
+    # Grouping sorted rows is several times as fast as hashing, and rows that are mostly sorted already sort quickly.
     return (
         outcomes.sort(*by, "ordinal", "odds_milli")
         .with_columns(
-            market=begins.cum_sum().set_sorted(), price=price, suspended=pl.col("state") == MarketState.SUSPENDED.value
+            market=begins_market.cum_sum().set_sorted(),
+            price=price,
+            suspended=pl.col("state") == MarketState.SUSPENDED.value,
         )
         .with_columns(
             backable=backable,
@@ -170,7 +182,10 @@ def _add_contributions(outcomes: pl.DataFrame, by: Sequence[str]) -> pl.DataFram
 
 
 def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.DataFrame) -> pl.DataFrame:
-    """One row per market, sorted by `by`: the columns of MARGINS that are no lists, market, and shortest_milli."""
+    """Return one row per market: market, shortest_milli and `MARGINS_SCHEMA` without its lists.
+
+    The rows are sorted by `by`.
+    """
     markets = (
         contributions.with_columns(
             is_open=pl.col("outcome") != "",
@@ -222,7 +237,7 @@ def _sum_by_market(contributions: pl.DataFrame, by: Sequence[str], sets: pl.Data
 
 
 def _choose_status() -> pl.Expr:
-    """The first of `MarginStatus` that applies."""
+    """Return the first value of `MarginStatus` that applies."""
     applies = {
         MarginStatus.UNKNOWN_K: pl.col("winners_k").is_null(),
         MarginStatus.SUSPENDED_OUTCOME: pl.col("n_suspended") > 0,
@@ -236,16 +251,16 @@ def _choose_status() -> pl.Expr:
 
 
 def _refuse_duplicates(markets: pl.DataFrame, by: Sequence[str]) -> None:
-    twice = markets.filter(pl.col("n_open") == 0, pl.col("n_repeats") > 0)
-    if twice.height:
-        message = f"{twice.height} markets name an outcome twice, first {dict(zip(by, twice.select(*by).row(0), strict=True))}"
-        raise ValueError(message)
+    duplicates = markets.filter(pl.col("n_open") == 0, pl.col("n_repeats") > 0)
+    if duplicates.height:
+        first = dict(zip(by, duplicates.select(*by).row(0), strict=True))
+        raise ValueError(f"{duplicates.height} markets name an outcome twice, first {first}")
 
 
 def _ordinal_bit() -> pl.Expr:
-    """2 ** (ordinal - 1); null beyond `MASK_BITS`.
+    """Return 2 ** (ordinal - 1), or null beyond `MASK_BITS`.
 
-    A table, since a power would go through floats, which cannot hold the highest bits.
+    The values come from a table: a power would be computed in floats, which cannot hold the highest bits.
     """
     bits = {ordinal: 1 << (ordinal - 1) for ordinal in range(1, MASK_BITS + 1)}
     return pl.col("ordinal").replace_strict(bits, default=None, return_dtype=pl.Int64)

@@ -1,10 +1,10 @@
-"""Markets that home and a competitor do not both offer: who lacks what, and since when. Frames in, frames out; shapes
-in `comparison_frames`.
+"""Markets that home and a competitor do not both offer: the side that lacks them, and since when.
 
-A market is offered when one of its outcomes can be backed; listed when the last answer shows it at all. What an answer
-of long ago says is no
-statement about now: where one of the two was not looked at when the fixture was looked at last, the gap is unknown.
-That a listing is dropped is known until somebody sees it again.
+Frames in, frames out. The shapes of the frames are in `comparison_frames`.
+
+A market is offered when one of its outcomes can be backed. It is listed when the last answer shows it at all. An old
+answer says nothing about the current state: if one side was not looked at when the fixture was last looked at, the gap
+is unknown. A dropped listing stays dropped until a look shows it again.
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ GAP_KEY: Final = ("sr_id", "market_key", "specifier", "platform")
 
 _MARKET_COLUMNS: Final = ("sr_id", "market_key", "specifier")
 _STATES_BEST_FIRST: Final = [state.value for state in MarketState]
-"""Best first: of a market with several rows, the best of theirs is its own."""
+"""The states of a market from best to worst. A market with several rows has the best of their states."""
 _OFFERED, _LISTED, _NOT_LISTED = 0, len(_STATES_BEST_FIRST) - 2, len(_STATES_BEST_FIRST) - 1
 _RANK_UNIT: Final = 1 << 56
-"""More than an instant in microseconds takes: rank and instant as one number."""
+"""A number above any instant in microseconds: rank and instant are combined into one number."""
 
 
 def find_availability_gaps(
@@ -54,32 +54,35 @@ def find_availability_gaps(
     max_skew_s: float,
     main_markets: Sequence[str],
 ) -> pl.DataFrame:
-    """One row per market and competitor, columns `GAPS_SCHEMA`, sorted by `GAP_KEY`: of fixtures that home and the
-    competitor list or have listed, the markets that one of them lists and that they do not both offer.
+    """Return the gaps between home and each competitor: listed markets that not both offer.
 
-    `markets`, `listings`: as in `comparison_frames`. `platforms`: home first; listings of others are left out.
-    `main_markets`: keys by priority. Of a market with a row an outcome the state is the best of its rows', since the
-    first of those in that state.
+    There is one row per market and competitor of fixtures that both list or have listed, columns `GAPS_SCHEMA`, sorted
+    by `GAP_KEY`. `markets` and `listings` are as in `comparison_frames`. `platforms` starts with home; listings of
+    platforms that it lacks are left out. `main_markets` holds market keys by priority. A market of open outcomes has
+    the best state of its rows, since the earliest row in that state.
 
-    No fixture depends on another one, so a caller may give some at a time.
+    Fixtures do not depend on each other, so a caller may pass some at a time.
     """
     home, *competitors = platforms
-    ours = add_as_of(listings)
-    stands = _rank_states(markets, platforms)
+    dated_listings = add_as_of(listings)
+    ranks = _rank_states(markets, platforms)
     priority = pl.col("market_key").replace_strict(
         list(main_markets), range(1, len(main_markets) + 1), default=None, return_dtype=pl.Int16
     )
-    parts = [_find_gaps_between(stands, ours, home, competitor, max_skew_s) for competitor in competitors]
+    parts = [_find_gaps_between(ranks, dated_listings, home, competitor, max_skew_s) for competitor in competitors]
     gaps = pl.concat(parts).with_columns(market_priority=priority) if parts else pl.DataFrame(schema=GAPS_SCHEMA)
     return gaps.sort(GAP_KEY).select(pl.col(name).cast(dtype) for name, dtype in GAPS_SCHEMA.items())
 
 
 def _rank_states(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """Per market and of each platform: `rank_` of its state and since when (`since_`); null where it was never seen."""
+    """Return the rank of each market's state (`rank_`) and its begin (`since_`), per platform.
+
+    Both are null where the market was never seen.
+    """
     rank = pl.col("state").replace_strict(_STATES_BEST_FIRST, range(len(_STATES_BEST_FIRST)), return_dtype=pl.Int64)
-    told = rank * _RANK_UNIT + pl.col("state_since").dt.epoch("us")
+    combined = rank * _RANK_UNIT + pl.col("state_since").dt.epoch("us")
     best = markets.group_by(_MARKET_COLUMNS).agg(
-        pl.when(pl.col("platform") == platform).then(told).min().alias(platform) for platform in platforms
+        pl.when(pl.col("platform") == platform).then(combined).min().alias(platform) for platform in platforms
     )
     return best.select(
         *_MARKET_COLUMNS,
@@ -97,13 +100,15 @@ def _rank_states(markets: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFram
 def _find_gaps_between(
     ranks: pl.DataFrame, listings: pl.DataFrame, home: str, competitor: str, max_skew_s: float
 ) -> pl.DataFrame:
-    """The gaps between home and one competitor, GAPS without market_priority."""
+    """Return the gaps between home and one competitor, columns `GAPS_SCHEMA` without market_priority."""
     sides = {"home": home, "platform": competitor}
-    home_listed, listed = (_select_listed(listings, side, platform, max_skew_s) for side, platform in sides.items())
-    fixtures = home_listed.join(listed.drop("as_of", "kickoff_at"), on="sr_id")
-    dropped = {side: pl.col(f"{side}_dropped_at").is_not_null() for side in sides}
+    home_listed, competitor_listed = (
+        _select_listed(listings, side, platform, max_skew_s) for side, platform in sides.items()
+    )
+    fixtures = home_listed.join(competitor_listed.drop("as_of", "kickoff_at"), on="sr_id")
+    is_dropped = {side: pl.col(f"{side}_dropped_at").is_not_null() for side in sides}
     rank = {
-        side: pl.when(dropped[side]).then(_NOT_LISTED).otherwise(pl.col(f"rank_{platform}").fill_null(_NOT_LISTED))
+        side: pl.when(is_dropped[side]).then(_NOT_LISTED).otherwise(pl.col(f"rank_{platform}").fill_null(_NOT_LISTED))
         for side, platform in sides.items()
     }
     both_offered = pl.all_horizontal(each == _OFFERED for each in rank.values())
@@ -122,22 +127,22 @@ def _find_gaps_between(
         .then(pl.lit(GapType.HOME_SUSPENDED_ONLY.value))
         .otherwise(pl.lit(GapType.PLATFORM_SUSPENDED_ONLY.value))
     )
-    seen = {side: pl.col(f"rank_{platform}").is_not_null() for side, platform in sides.items()}
+    was_seen = {side: pl.col(f"rank_{platform}").is_not_null() for side, platform in sides.items()}
     return (
         ranks.join(fixtures, on="sr_id")
         .filter(~both_offered & ~none_listed)
         .with_columns(
             *(
-                _name_state(f"rank_{platform}", seen[side], dropped[side]).alias(f"{side}_state")
+                _name_state(f"rank_{platform}", was_seen[side], is_dropped[side]).alias(f"{side}_state")
                 for side, platform in sides.items()
             ),
             *(
-                pl.when(seen[side])
+                pl.when(was_seen[side])
                 .then(pl.coalesce(f"{side}_dropped_at", f"since_{platform}"))
                 .alias(f"{side}_state_since")
                 for side, platform in sides.items()
             ),
-            *((~seen[side]).alias(f"never_offered_{side}") for side in sides),
+            *((~was_seen[side]).alias(f"never_offered_{side}") for side in sides),
             gap_type=kind,
             platform=pl.lit(competitor),
             minutes_to_kickoff=(pl.col("kickoff_at") - pl.col("as_of")).dt.total_minutes(fractional=True),
@@ -149,20 +154,23 @@ def _find_gaps_between(
 
 
 def _select_listed(listings: pl.DataFrame, side: str, platform: str, max_skew_s: float) -> pl.DataFrame:
-    """Fixtures that the platform lists or has listed: sr_id, as_of, kickoff_at, since when it is dropped, and
-    whether it is known how it stands.
+    """Return the fixtures that the platform lists or has listed, and whether its state is known.
+
+    The columns are sr_id, as_of, kickoff_at, and with the prefix `side`: dropped_at and known.
     """
-    looked = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
+    is_recent = (pl.col("as_of") - pl.col("answered_at")).dt.total_seconds(fractional=True) <= max_skew_s
     return listings.filter(pl.col("platform") == platform).select(
         "sr_id",
         "as_of",
         "kickoff_at",
         pl.col("dropped_at").alias(f"{side}_dropped_at"),
-        (pl.col("dropped_at").is_not_null() | looked.fill_null(value=False)).alias(f"{side}_known"),
+        (pl.col("dropped_at").is_not_null() | is_recent.fill_null(value=False)).alias(f"{side}_known"),
     )
 
 
-def _name_state(rank: str, is_known: pl.Expr, dropped: pl.Expr) -> pl.Expr:
-    """In words; null where it was never seen."""
-    said = pl.col(rank).replace_strict(range(len(_STATES_BEST_FIRST)), _STATES_BEST_FIRST, return_dtype=pl.String)
-    return pl.when(is_known).then(pl.when(dropped).then(pl.lit(AvailabilityState.EVENT_DROPPED.value)).otherwise(said))
+def _name_state(rank: str, was_seen: pl.Expr, is_dropped: pl.Expr) -> pl.Expr:
+    """Return the name of a state; null where the market was never seen."""
+    name = pl.col(rank).replace_strict(range(len(_STATES_BEST_FIRST)), _STATES_BEST_FIRST, return_dtype=pl.String)
+    return pl.when(was_seen).then(
+        pl.when(is_dropped).then(pl.lit(AvailabilityState.EVENT_DROPPED.value)).otherwise(name)
+    )

@@ -1,15 +1,16 @@
-"""Home's price of each outcome beside each competitor's: who offers more, by how much, and what the best of all comes
-to. Frames in, frames out; shapes in `comparison_frames`.
+"""Home's price of each outcome compared with each competitor's, and the best prices of all platforms.
 
-Platforms are compared on bets that are the same: same market, specifier and outcome of the vocabulary. Outcomes that
-the vocabulary does not name, which are players under each platform's own ids, are left out.
+Frames in, frames out. The shapes of the frames are in `comparison_frames`.
 
-Two prices are comparable when both can be backed, the answers that show them are near each other in time, and nothing
-makes it doubtful that both listings offer the same bets. A market's key says how many of its outcomes win, so that is
-the same on both sides.
+Platforms are compared on equal bets: the same market, specifier and outcome of the vocabulary. Outcomes that the
+vocabulary does not name (players under each platform's own ids) are left out.
 
-Best prices, their sum and an arbitrage combine the prices of several platforms: all their answers are near each other,
-not only near home's.
+Two prices are comparable when both can be backed, the answers that show them are near each other in time, and the
+listings are not suspected of offering different bets. A market's key determines how many of its outcomes win, so that
+number is the same on both sides.
+
+Best prices, their sum and an arbitrage combine the prices of several platforms, so the answers of all these platforms
+must be near each other, not only near home's.
 """
 
 from collections.abc import Sequence
@@ -82,11 +83,13 @@ COMPARED_LINES_SCHEMA: Final[FrameSchema] = {
     "cross_book_sum_inverse": pl.Float64,
     "arb": pl.Boolean,
 }
-"""A row per line and competitor. Arrays and masks go by the ordinal of the outcome, and are null where they would say
-nothing; where a market has a row an outcome (`outcome` is not '') they have one place. `home_state`, `platform_state`:
-words of MarketState, the best of the outcomes'.
-`home_share`, `platform_share`: what the inverse of a price is multiplied by to be its fair probability. All else is as
-in `COMPARISON_SCHEMA`."""
+"""One row per line and competitor.
+
+Arrays and masks are ordered by the ordinal of the outcome, and null where they would be empty. A line of one open
+outcome (`outcome` is not '') has arrays of length one. `home_state` and `platform_state` are values of MarketState: the
+best state of the outcomes. `home_share` and `platform_share` are the factors that turn the inverse of a price into its
+fair probability. All other columns are as in `COMPARISON_SCHEMA`.
+"""
 COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "sr_id": pl.Int64,
     "platform": pl.String,
@@ -98,9 +101,12 @@ COMPARED_LISTINGS_SCHEMA: Final[FrameSchema] = {
     "as_of": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""A row per fixture and platform. `comparable`: its prices can be compared with home's, for they were answered near
-each other, and nothing makes it doubtful that both offer the same bets; false of home itself. `skew_s`: between both
-answers; null of home itself, and where one of the two has none or is dropped."""
+"""One row per fixture and platform.
+
+`comparable` is true when the platform's prices can be compared with home's: both answers are near each other, and the
+fixture is not suspected of having different bets on both sides. It is false for home itself. `skew_s` is the time
+between both answers. It is null for home itself, and where one side has no answer or is dropped.
+"""
 
 _LINE_COLUMNS: Final = ("sr_id", "market_key", "specifier", "outcome")
 _BIT_BY_ORDINAL: Final = pl.Series([0, *(1 << n for n in range(MASK_BITS)), 0], dtype=pl.Int64)
@@ -117,15 +123,16 @@ def build_price_comparison(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """One row per outcome and competitor, columns `COMPARISON_SCHEMA`, fixture by fixture: of markets that home and the
-    competitor both list, the outcomes that one of them has at a price or held off.
+    """Return one row per outcome and competitor, columns `COMPARISON_SCHEMA`, grouped by competitor.
 
-    `markets`, `listings`: as in `comparison_frames`. `outcomes`, `sets`: as `find_open_close` takes them. `platforms`:
-    home first, then its competitors in order of trust, which decides who of several is named best; listings of others
-    are left out. A listing that is dropped lists nothing. `suspects`: fixtures
-    whose listings may not offer the same bets: nothing of them is comparable.
+    The rows are the outcomes of markets that both sides list, if at least one side has them priced or suspended.
 
-    No fixture depends on another one, so a caller may give some at a time.
+    `markets` and `listings` are as in `comparison_frames`; `outcomes` and `sets` are as in `find_open_close`.
+    `platforms` holds home, then the competitors in order of trust; of equal best prices, the first platform is named.
+    Listings of other platforms are left out. A dropped listing lists nothing. `suspects` are fixtures whose listings
+    may not offer the same bets: none of their prices are comparable.
+
+    Fixtures do not depend on each other, so a caller may pass some at a time.
     """
     home, *competitors = platforms
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
@@ -144,10 +151,11 @@ def compare_lines(
     max_skew_s: float,
     suspects: Sequence[int] = (),
 ) -> pl.DataFrame:
-    """Return the facts that the rows of `build_price_comparison` follow from, columns `COMPARED_LINES_SCHEMA`: a row
-    per line and competitor of which it has any.
+    """Return the facts that determine the rows of `build_price_comparison`.
 
-    Takes what `build_price_comparison` takes. No fixture depends on another one.
+    The result has the columns `COMPARED_LINES_SCHEMA`. There is one row per line and competitor for which
+    `build_price_comparison` has any row. The arguments are those of `build_price_comparison`. Fixtures do not depend on
+    each other.
     """
     compared = _compare_outcomes(markets, listings, outcomes, sets, platforms, max_skew_s, suspects)
     if compared is None:
@@ -158,14 +166,14 @@ def compare_lines(
 def compare_listings(
     listings: pl.DataFrame, *, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int] = ()
 ) -> pl.DataFrame:
-    """Return when these platforms' listings were seen and whether they are comparable with home's, columns
-    `COMPARED_LISTINGS_SCHEMA`.
+    """Return the last answers of `platforms` and whether they are comparable with home's.
 
-    Takes what `build_price_comparison` takes. Fixtures that were never looked at are left out.
+    The result has the columns `COMPARED_LISTINGS_SCHEMA`. The arguments are those of `build_price_comparison`. Fixtures
+    that were never looked at are left out.
     """
     home = platforms[0]
-    seen = add_as_of(listings).filter(pl.col("platform").is_in(platforms))
-    answers = _pivot_answers(_select_live(seen), platforms)
+    dated_listings = add_as_of(listings).filter(pl.col("platform").is_in(platforms))
+    answers = _pivot_answers(_select_live(dated_listings), platforms)
     pairs = [
         answers.select(
             "sr_id",
@@ -176,7 +184,7 @@ def compare_listings(
         )
         for platform in platforms
     ]
-    rows = seen.join(pl.concat(pairs, how="vertical_relaxed"), on=("sr_id", "platform"), how="left")
+    rows = dated_listings.join(pl.concat(pairs, how="vertical_relaxed"), on=("sr_id", "platform"), how="left")
     rows = rows.with_columns(pl.col("comparable").fill_null(value=False))
     return rows.select(pl.col(name).cast(dtype) for name, dtype in COMPARED_LISTINGS_SCHEMA.items())
 
@@ -190,9 +198,9 @@ def _compare_outcomes(
     max_skew_s: float,
     suspects: Sequence[int],
 ) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """The outcomes of all lines (`_add_comparisons`, named), and the lines with their figures (`_add_line_figures`).
+    """Return the named outcomes of all lines (`_add_comparisons`), and the lines (`_add_line_figures`).
 
-    None without any line.
+    Return None when there is no line.
     """
     live = _select_live(add_as_of(listings).filter(pl.col("platform").is_in(platforms)))
     rows = _select_market_rows(markets, live, outcomes)
@@ -208,12 +216,12 @@ def _compare_outcomes(
 
 
 def _select_live(listings: pl.DataFrame) -> pl.DataFrame:
-    """Listings that are not dropped and were answered."""
+    """Return the listings that are not dropped and have an answer."""
     return listings.filter(pl.col("dropped_at").is_null(), pl.col("answered_at").is_not_null())
 
 
 def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """A row per fixture: sr_id, as_of, and of each platform its last answer (`answered_`)."""
+    """Return one row per fixture: sr_id, as_of, and the last answer of each platform (`answered_`)."""
     answered = (
         pl.when(pl.col("platform") == platform).then("answered_at").min().alias(f"answered_{platform}")
         for platform in platforms
@@ -222,37 +230,46 @@ def _pivot_answers(live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame
 
 
 def _select_market_rows(markets: pl.DataFrame, live: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """Market rows of live listings whose outcomes the vocabulary names: `row` (their place), the columns of a line,
-    platform, state, off_mask, odds_milli, and which place their first price has in all prices (`start`) of how many
-    (`n`; null when withdrawn: what it had is none)."""
-    named = outcomes.select("market_key", outcome="outcome_key").unique()
-    ours = markets.join(live.select("sr_id", "platform"), on=("sr_id", "platform"), how="semi")
-    whole, single = ours.filter(pl.col("outcome") == ""), ours.filter(pl.col("outcome") != "")
-    rows = pl.concat([whole, single.join(named, on=("market_key", "outcome"), how="semi")])
+    """Return the market rows of live listings whose outcomes the vocabulary names.
+
+    The columns are `row` (a number), the columns of a line, platform, state, off_mask, odds_milli, `start` (the
+    position of the row's first price among all prices) and `n` (the number of its prices; null when the market is
+    withdrawn).
+    """
+    named_outcomes = outcomes.select("market_key", outcome="outcome_key").unique()
+    live_markets = markets.join(live.select("sr_id", "platform"), on=("sr_id", "platform"), how="semi")
+    whole_markets, single_outcomes = (
+        live_markets.filter(pl.col("outcome") == ""),
+        live_markets.filter(pl.col("outcome") != ""),
+    )
+    rows = pl.concat([whole_markets, single_outcomes.join(named_outcomes, on=("market_key", "outcome"), how="semi")])
     n = pl.col("odds_milli").list.len().cast(pl.Int64)
-    there = pl.when(pl.col("state") != WITHDRAWN)
-    places = {"n": there.then(n), "start": n.cum_sum() - n}
+    unless_withdrawn = pl.when(pl.col("state") != WITHDRAWN)
+    places = {"n": unless_withdrawn.then(n), "start": n.cum_sum() - n}
     return rows.select(
-        *_LINE_COLUMNS, "platform", "state", there.then("off_mask").fill_null(0), "odds_milli", **places
+        *_LINE_COLUMNS, "platform", "state", unless_withdrawn.then("off_mask").fill_null(0), "odds_milli", **places
     ).with_row_index("row")
 
 
 def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """Lines of markets that home and a competitor list, numbered by `line`, with as_of and of each platform: `row_`
-    (null: never had the line), `gone_` (had it once), `listed_` (it lists the market), `answered_`."""
-    of_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
-    there = pl.col("state") != WITHDRAWN
+    """Return the lines of markets that home and a competitor list, numbered by `line`.
+
+    Further columns are as_of, and for each platform: `row_` (null: it never had the line), `gone_` (it had the line
+    once), `listed_` (it lists the market) and `answered_`.
+    """
+    when_by_platform = {platform: pl.when(pl.col("platform") == platform) for platform in platforms}
+    is_listed = pl.col("state") != WITHDRAWN
     lines = rows.group_by(_LINE_COLUMNS).agg(
-        *(when.then("row").min().alias(f"row_{platform}") for platform, when in of_platform.items()),
-        *(when.then(there).any().alias(f"listed_{platform}") for platform, when in of_platform.items()),
-        *(when.then(~there).any().alias(f"gone_{platform}") for platform, when in of_platform.items()),
+        *(when.then("row").min().alias(f"row_{platform}") for platform, when in when_by_platform.items()),
+        *(when.then(is_listed).any().alias(f"listed_{platform}") for platform, when in when_by_platform.items()),
+        *(when.then(~is_listed).any().alias(f"gone_{platform}") for platform, when in when_by_platform.items()),
     )
     listed = [f"listed_{platform}" for platform in platforms]
-    if (lines["outcome"] != "").any():  # a market with several lines is listed when any of them is
+    if (lines["outcome"] != "").any():  # A market with several lines is listed when any line is.
         lines = lines.with_columns(pl.col(listed).any().over("sr_id", "market_key", "specifier"))
-    compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
+    is_compared = pl.col(listed[0]) & pl.any_horizontal(listed[1:])
     return (
-        lines.filter(compared)
+        lines.filter(is_compared)
         .join(_pivot_answers(live, platforms), on="sr_id")
         .sort(_LINE_COLUMNS)
         .with_row_index("line")
@@ -260,69 +277,77 @@ def _number_lines(rows: pl.DataFrame, live: pl.DataFrame, platforms: Sequence[st
 
 
 def _expand_prices(lines: pl.DataFrame, rows: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """The outcomes of all lines: line, ordinal (its place in the line), and of each platform what it pays (`price_`,
-    thousandths, above evens; null without a price), and whether it holds it off (`off_`). In the order of lines."""
-    of_row = [rows.select(_take_columns(lines, platform, "start", "n", "off_mask")) for platform in platforms]
-    places = pl.concat([lines.select("line"), *of_row], how="horizontal").with_columns(
+    """Return the outcomes of all lines, in the order of the lines.
+
+    The columns are line, ordinal (the position in the line), and for each platform its price (`price_`, decimal odds x
+    1000, above 1.00; null without a price) and whether the outcome is suspended (`off_`).
+    """
+    row_columns = [rows.select(_take_columns(lines, platform, "start", "n", "off_mask")) for platform in platforms]
+    places = pl.concat([lines.select("line"), *row_columns], how="horizontal").with_columns(
         ordinal=pl.int_ranges(1, pl.max_horizontal(f"n_{platform}" for platform in platforms) + 1)
     )
     all_prices = pl.lit(rows["odds_milli"].explode(empty_as_null=False))
-    found = []
+    columns = []
     for platform in platforms:
         place = pl.when(pl.col("ordinal") <= pl.col(f"n_{platform}")).then(
             pl.col(f"start_{platform}") + pl.col("ordinal") - 1
         )
         price = all_prices.gather(place)
-        found += [
+        columns += [
             pl.when(price > EVENS_MILLI).then(price).alias(f"price_{platform}"),
             ((pl.col(f"off_mask_{platform}") & _ordinal_bit()) != 0).fill_null(value=False).alias(f"off_{platform}"),
         ]
-    return places.explode("ordinal").select("line", pl.col("ordinal").cast(pl.Int16), *found)
+    return places.explode("ordinal").select("line", pl.col("ordinal").cast(pl.Int16), *columns)
 
 
 def _ordinal_bit() -> pl.Expr:
-    """2 ** (ordinal - 1); nought beyond the mask."""
+    """Return 2 ** (ordinal - 1), or 0 beyond the mask."""
     return pl.lit(_BIT_BY_ORDINAL).gather(pl.min_horizontal("ordinal", MASK_BITS + 1))
 
 
 def _take_columns(lines: pl.DataFrame, platform: str, *columns: str) -> pl.Expr:
-    """These columns of the rows that the lines have on the platform, as `<column>_<platform>`; null where it has
-    none.
-    """
+    """Return columns of the platform's row of each line as `<column>_<platform>`, or null."""
     return pl.col(columns).gather(pl.lit(lines[f"row_{platform}"])).name.suffix(f"_{platform}")
 
 
 def _add_comparisons(
     prices: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str], max_skew_s: float, suspects: Sequence[int]
 ) -> pl.DataFrame:
-    """`prices` with, of each competitor, whether it is comparable with home (`comparable_`); who is best of those near
-    each other: best_platform, best (thousandths); and how home compares with each: home_is_best, home_tied_best,
-    rank_home."""
+    """Return `prices` with the comparisons of each outcome.
+
+    Added columns: `comparable_` per competitor (comparable with home); best_platform and best (decimal odds x 1000)
+    among the platforms whose answers are near each other; and home_is_best, home_tied_best and rank_home among the
+    comparable platforms.
+    """
     home, *competitors = platforms
-    can = {platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms}
+    can_back = {
+        platform: pl.col(f"price_{platform}").is_not_null() & ~pl.col(f"off_{platform}") for platform in platforms
+    }
     near = lines.select(_are_near(home, c, max_skew_s, suspects).alias(c) for c in competitors)
-    comparable = {f"comparable_{c}": can[home] & can[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors}
+    comparable = {
+        f"comparable_{c}": can_back[home] & can_back[c] & pl.lit(near[c]).gather(pl.col("line")) for c in competitors
+    }
     legs = _select_legs(prices.select("line", **comparable), lines, near, home, competitors, max_skew_s)
-    # What is near home's answer is almost always near each other's: then a leg is what is comparable, and nothing is
-    # worked out twice.
+    # Answers near home's are almost always near each other. Then the legs equal the comparable prices and are not
+    # computed again.
     leg = "comparable" if legs is near else "leg"
-    of_legs = (
+    leg_columns = (
         {}
         if legs is near
-        else {f"leg_{c}": can[home] & can[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
+        else {f"leg_{c}": can_back[home] & can_back[c] & pl.lit(legs[c]).gather(pl.col("line")) for c in competitors}
     )
     price = {
-        home: pl.when(can[home]).then(f"price_{home}"),
+        home: pl.when(can_back[home]).then(f"price_{home}"),
         **{c: pl.when(f"comparable_{c}").then(f"price_{c}") for c in competitors},
     }
     offers = {home: price[home], **{c: pl.when(f"{leg}_{c}").then(f"price_{c}") for c in competitors}}
     best = pl.max_horizontal(offers.values())
     n_more, n_same = (
-        pl.sum_horizontal(told.fill_null(value=False) for told in tellings)
-        for tellings in ([price[c] > price[home] for c in competitors], [price[c] == price[home] for c in competitors])
+        pl.sum_horizontal(flag.fill_null(value=False) for flag in flags)
+        for flags in ([price[c] > price[home] for c in competitors], [price[c] == price[home] for c in competitors])
     )
     is_compared = pl.when(pl.any_horizontal(f"comparable_{c}" for c in competitors))
-    return prices.with_columns(**comparable, **of_legs).with_columns(
+    return prices.with_columns(**comparable, **leg_columns).with_columns(
         best=best,
         best_platform=pl.coalesce(pl.when(offers[p] == best).then(pl.lit(p)) for p in platforms),
         home_is_best=is_compared.then((n_more == 0) & (n_same == 0)),
@@ -339,27 +364,33 @@ def _select_legs(
     competitors: Sequence[str],
     max_skew_s: float,
 ) -> pl.DataFrame:
-    """`near`, less those that are too long before or after another one on the line: of two, the one nearer to home
-    stays, then the one more trusted. `near` itself when there are none. Who has no price on the line that is comparable
-    with home's (`comparable`) pushes nobody out."""
+    """Return `near` without competitors whose answers are too far from another competitor's on the line.
+
+    Of two such competitors the one whose answer is nearer to home's stays; of equally near ones, the more trusted. A
+    competitor without a price on the line that is comparable with home's (`comparable`) removes no other. The result is
+    `near` itself when no competitor is removed.
+    """
     for one, other in combinations(competitors, 2):
-        both = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
-        far = lines.select((both & (_compute_skew_s(one, other) > max_skew_s)).fill_null(value=False)).to_series()
-        if far.any():
-            of_far = comparable.filter(pl.lit(far).gather(pl.col("line")))
+        both_listed = pl.lit(near[one]) & pl.lit(near[other]) & pl.col(f"listed_{one}") & pl.col(f"listed_{other}")
+        is_far = lines.select(
+            (both_listed & (_compute_skew_s(one, other) > max_skew_s)).fill_null(value=False)
+        ).to_series()
+        if is_far.any():
+            far_prices = comparable.filter(pl.lit(is_far).gather(pl.col("line")))
             has = [
-                lines["line"].is_in(of_far.filter(f"comparable_{c}")["line"].unique().implode()) for c in (one, other)
+                lines["line"].is_in(far_prices.filter(f"comparable_{c}")["line"].unique().implode())
+                for c in (one, other)
             ]
-            far = far & has[0] & has[1]
+            is_far = is_far & has[0] & has[1]
             one_stays = lines.select(_compute_skew_s(home, one) <= _compute_skew_s(home, other)).to_series()
             near = near.with_columns(
-                (pl.col(one) & ~(far & ~one_stays)).alias(one), (pl.col(other) & ~(far & one_stays)).alias(other)
+                (pl.col(one) & ~(is_far & ~one_stays)).alias(one), (pl.col(other) & ~(is_far & one_stays)).alias(other)
             )
     return near
 
 
 def _are_near(home: str, competitor: str, max_skew_s: float, suspects: Sequence[int]) -> pl.Expr:
-    """Whether what both offer can be compared: they were answered near each other, and the fixture is no suspect."""
+    """Return whether the answers of two platforms are near each other and the fixture is not suspect."""
     return ~pl.col("sr_id").is_in(list(suspects)) & _compute_skew_s(home, competitor).le(max_skew_s).fill_null(
         value=False
     )
@@ -372,19 +403,22 @@ def _compute_skew_s(one: str, other: str) -> pl.Expr:
 def _add_line_figures(
     lines: pl.DataFrame, rows: pl.DataFrame, compared: pl.DataFrame, sets: pl.DataFrame, platforms: Sequence[str]
 ) -> pl.DataFrame:
-    """`lines`, in their order, with what is said of a market as a whole: of each platform its margin (`margin_`) and by
-    what an inverse is multiplied to be a fair probability (`share_`); cross_book_sum_inverse, arb."""
-    can_have_one = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
-    ids = can_have_one.select("market_key", "market_id").unique()
-    used = pl.concat([lines[f"row_{platform}"] for platform in platforms]).drop_nulls().unique()
-    whole = (
+    """Return `lines`, in their order, with the figures of the market as a whole.
+
+    Added columns: cross_book_sum_inverse, arb, and for each platform its margin (`margin_`) and the factor that turns
+    the inverse of a price into its fair probability (`share_`).
+    """
+    usable_sets = sets.filter(pl.all_horizontal(pl.col("winners_k", "outcome_mask").is_not_null()))
+    ids = usable_sets.select("market_key", "market_id").unique()
+    used_rows = pl.concat([lines[f"row_{platform}"] for platform in platforms]).drop_nulls().unique()
+    whole_markets = (
         rows.filter(pl.col("outcome") == "", pl.col("state") != WITHDRAWN)
         .join(ids, on="market_key")
-        .join(used.to_frame("row"), on="row", how="semi")
+        .join(used_rows.to_frame("row"), on="row", how="semi")
     )
     by = ("row", "market_id")
-    margins = compute_margin_figures(expand_outcomes(whole, by), by, sets)
-    of_row = rows.select("row").join(
+    margins = compute_margin_figures(expand_outcomes(whole_markets, by), by, sets)
+    row_figures = rows.select("row").join(
         margins.select("row", "margin", share=compute_multiplicative_share()),
         on="row",
         how="left",
@@ -396,7 +430,7 @@ def _add_line_figures(
         .agg(sum_inverse=(EVENS_MILLI / pl.col("best")).sum(), outcome_mask=_ordinal_bit().sum())
         .cast({"outcome_mask": pl.Int64})
         .join(lines.select("line", "market_key").filter(lines["outcome"] == ""), on="line")
-        .join(can_have_one, on=("market_key", "outcome_mask"))
+        .join(usable_sets, on=("market_key", "outcome_mask"))
         .select(
             "line",
             cross_book_sum_inverse="sum_inverse",
@@ -406,14 +440,14 @@ def _add_line_figures(
     return pl.concat(
         [
             lines.join(best, on="line", how="left", maintain_order="left"),
-            *(of_row.select(_take_columns(lines, p, "margin", "share")) for p in platforms),
+            *(row_figures.select(_take_columns(lines, p, "margin", "share")) for p in platforms),
         ],
         how="horizontal",
     )
 
 
 def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.DataFrame) -> pl.DataFrame:
-    """`compared` without what nobody has, with `outcome_key`.
+    """Return `compared` with `outcome_key`.
 
     Raises ValueError on an outcome of a whole market without a name.
     """
@@ -425,7 +459,7 @@ def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.
     )
     numbered = lines.select("market_key", "outcome").join(codes, on="market_key", how="left", maintain_order="left")
     single = pl.when(pl.col("outcome") != "").then("outcome")
-    named = (
+    named_outcomes = (
         compared.with_columns(
             numbered.select("market", single=single).select(pl.all().gather(pl.lit(compared["line"])))
         )
@@ -433,27 +467,28 @@ def _add_outcome_keys(compared: pl.DataFrame, lines: pl.DataFrame, outcomes: pl.
         .join(names, on="place", how="left", maintain_order="left")
         .with_columns(outcome_key=pl.coalesce("single", "outcome_key"))
     )
-    nameless = named.filter(pl.col("outcome_key").is_null())
-    if nameless.height:
-        line, ordinal = nameless.select("line", "ordinal").row(0)
+    unnamed_outcomes = named_outcomes.filter(pl.col("outcome_key").is_null())
+    if unnamed_outcomes.height:
+        line, ordinal = unnamed_outcomes.select("line", "ordinal").row(0)
         market = lines["market_key"][line]
         raise ValueError(
-            f"no name is given for outcome {ordinal} of market {market}: the history knows more than the vocabulary that was given"
+            f"no name is given for outcome {ordinal} of market {market}: "
+            "the history knows more than the vocabulary that was given"
         )
-    return named.drop("market", "single", "place")
+    return named_outcomes.drop("market", "single", "place")
 
 
 def _combine_place() -> pl.Expr:
-    """Market and ordinal as one number."""
+    """Return market and ordinal as one number."""
     return pl.col("market").cast(pl.Int64) * (1 << 16) + pl.col("ordinal")
 
 
 def _build_competitor_rows(compared: pl.DataFrame, lines: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
-    """The rows of one competitor, as COMPARISON has them."""
+    """Return the rows of one competitor, columns `COMPARISON_SCHEMA`."""
     sides = {"home": home, "platform": competitor}
     has = [pl.col(f"price_{platform}").is_not_null() | pl.col(f"off_{platform}") for platform in sides.values()]
-    found = compared.filter(pl.lit(lines[f"listed_{competitor}"]).gather(pl.col("line")), pl.any_horizontal(has))
-    of_line = lines.select(
+    outcomes = compared.filter(pl.lit(lines[f"listed_{competitor}"]).gather(pl.col("line")), pl.any_horizontal(has))
+    line_columns = lines.select(
         "sr_id",
         "market_key",
         "specifier",
@@ -480,7 +515,7 @@ def _build_competitor_rows(compared: pl.DataFrame, lines: pl.DataFrame, home: st
         .otherwise(pl.lit(NO_PRICE))
         for side, platform in sides.items()
     }
-    told = {
+    computed = {
         **states,
         "home_odds": _convert_to_odds(price["home"]),
         "platform_odds": _convert_to_odds(price["platform"]),
@@ -491,14 +526,14 @@ def _build_competitor_rows(compared: pl.DataFrame, lines: pl.DataFrame, home: st
         "fair_home_prob": EVENS_MILLI / price["home"] * pl.col("home_share"),
         "fair_platform_prob": EVENS_MILLI / price["platform"] * pl.col("platform_share"),
     }
-    rows = pl.concat([found, of_line[found["line"]]], how="horizontal")
+    rows = pl.concat([outcomes, line_columns[outcomes["line"]]], how="horizontal")
     return rows.select(
-        told.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON_SCHEMA.items()
+        computed.get(name, pl.col(name)).cast(dtype).alias(name) for name, dtype in COMPARISON_SCHEMA.items()
     )
 
 
 def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequence[str]) -> pl.DataFrame:
-    """The rows of all competitors, as COMPARED_LINES has them."""
+    """Return the rows of all competitors, columns `COMPARED_LINES_SCHEMA`."""
     home, *competitors = platforms
     masks = {**{f"off_mask_{p}": f"off_{p}" for p in platforms}, "home_tied_best_mask": "home_tied_best"}
     arrays = {
@@ -508,7 +543,7 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
         "rank_home": "rank_home",
     }
     backable = {f"can_{p}": pl.col(f"price_{p}").is_not_null() & ~pl.col(f"off_{p}") for p in platforms}
-    of_lines = (
+    line_arrays = (
         compared.with_columns(bit=_ordinal_bit(), **backable)
         .group_by("line", maintain_order=True)
         .agg(
@@ -522,7 +557,7 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
             *(pl.when(pl.col(name) != 0).then(name).alias(name) for name in masks),
         )
     )
-    rows = pl.concat([of_lines, lines[of_lines["line"]].drop("line")], how="horizontal").with_columns(
+    rows = pl.concat([line_arrays, lines[line_arrays["line"]].drop("line")], how="horizontal").with_columns(
         pl.when(f"can_{p}")
         .then(pl.lit(OFFERED))
         .when(pl.col(f"off_mask_{p}").is_not_null())
@@ -537,7 +572,7 @@ def _build_lines(compared: pl.DataFrame, lines: pl.DataFrame, platforms: Sequenc
 
 
 def _select_competitor(rows: pl.DataFrame, home: str, competitor: str) -> pl.DataFrame:
-    """Those of `rows` in which home and the competitor have anything, as COMPARED_LINES has them."""
+    """Return the competitor's lines on which either side has a price or a suspended outcome."""
     sides = {"home": home, "platform": competitor}
     has = [
         pl.col(f"{column}_{platform}").is_not_null() for platform in sides.values() for column in ("odds", "off_mask")

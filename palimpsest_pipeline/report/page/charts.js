@@ -1,13 +1,13 @@
-// Lines over time, drawn by uPlot: a legend that tells values, names at the lines' ends, and the same as a table.
+// Lines over time, drawn by uPlot, with values in the legend, names at the ends of lines, and a table.
 
 const drawn = new Set();
 const redrawCharts = () => drawn.forEach((chart) => chart.draw());
 const HEIGHT = 210;
 const DASH = [5, 4];
-// Distances between labels of an axis, each of which its format tells from the next one.
+// The distances between labels of an axis at which the format gives neighbours different texts.
 const distances = (least) => [...Array(12).keys()].flatMap((n) => [1, 2, 5].map((one) => one * 10 ** (n - 6))).filter((each) => each >= least * 0.999);
 
-// A path that holds each value until the next instant; null is a hole.
+// A path that holds each value until the next instant. Null is a hole.
 const steps = (u, index, from, to) => uPlot.orient(u, index, (series, xs, ys, sx, sy, toX, toY, left, top, width, height, moveTo, lineTo) => {
   const stroke = new Path2D();
   const x = (i) => toX(xs[i], sx, width, left);
@@ -21,13 +21,13 @@ const steps = (u, index, from, to) => uPlot.orient(u, index, (series, xs, ys, sx
   return { stroke, fill: null, clip: null, band: null, gaps: null, flags: 1 };
 });
 
-// From where to where an axis goes: far enough for some labels, however little the values differ.
+// The range of an axis: wide enough for some labels even if the values hardly differ.
 function reach(low, high, least) {
   const more = Math.max(0, 4 * least - (high - low)) / 2;
   return uPlot.rangeNum(low - more, high + more, 0.12, true);
 }
 
-// Names at the right ends of lines, moved apart where they would lie over each other.
+// Names at the right ends of lines, moved apart where they would overlap.
 function endNames(lines, stepped) {
   const reach = stepped ? 1 : 0; // a step holds until the next instant
   return (u) => {
@@ -58,9 +58,17 @@ function endNames(lines, stepped) {
 }
 
 /*
- spec: title; says (text below it); x: seconds; days: whether x are UTC dates; lines: [{name, short, colour, values, off}], `off` are values that are
- drawn dashed, `ends` the instant of the last look; format: value to text; least: smallest difference that it tells (0.01); stepped; sync: charts with the same word share the cursor; choices: elements above the plot; empty: text where
- there is nothing to draw.
+ One chart with its legend and table. Fields of spec:
+   title, says    heading, and the text below it
+   x, days        seconds since 1970; true if they are UTC dates
+   lines          [{name, short, colour, width, values, off, ends}]: `off` holds values that are drawn dashed, `ends` is
+                  the instant of the line's last look
+   format, least  function from value to text; the smallest difference that the text shows (default 0.01)
+   stepped        true if a value holds until the next instant
+   fromZero       true if the axis begins at 0
+   sync           charts with the same word share the cursor
+   choices        elements above the plot
+   empty          text that is shown when there is nothing to draw
 */
 function Chart(spec) {
   const plot = make('div', { class: 'plot' });
@@ -73,16 +81,16 @@ function Chart(spec) {
   let width = 0;
   let { x, lines } = spec;
   const hidden = new Set();
-  const told = (line, i) => {
+  const valueText = (line, i) => {
     const value = line.values[i] ?? null;
     if (value !== null) return spec.format(value);
     const off = line.off?.[i] ?? null;
     return off === null ? '–' : `(${spec.format(off)})`;
   };
-  // A step holds up to the last look, at which no value begins.
+  // A step ends at the last look; no value begins there.
   const isEnd = (line, i) => line.ends === x[i] && i > 0;
-  const seen = (line, i) => told(line, isEnd(line, i) ? i - 1 : i);
-  const last = (line) => { const i = line.ends === undefined ? -1 : x.indexOf(line.ends); return i < 0 ? '–' : seen(line, i); };
+  const shownText = (line, i) => valueText(line, isEnd(line, i) ? i - 1 : i);
+  const last = (line) => { const i = line.ends === undefined ? -1 : x.indexOf(line.ends); return i < 0 ? '–' : shownText(line, i); };
   const when = (s) => (spec.days ? date(s) : moment(s));
 
   function drawLegend() {
@@ -104,8 +112,8 @@ function Chart(spec) {
     }));
     return (i) => lines.forEach((line, k) => {
       let at = i;
-      if (at === null || at === undefined) for (at = x.length - 1; at > 0 && told(line, at) === '–'; at--);
-      outputs[k].value = told(line, at);
+      if (at === null || at === undefined) for (at = x.length - 1; at > 0 && valueText(line, at) === '–'; at--);
+      outputs[k].value = valueText(line, at);
     });
   }
 
@@ -115,12 +123,12 @@ function Chart(spec) {
       make('thead', {}, make('tr', {}, make('th', { scope: 'col' }, spec.days ? 'Kickoff date' : zone), ...lines.map((line) => make('th', { scope: 'col', class: 'n' }, line.name)))),
       make('tbody', {}, ...rows()))));
   }
-  // Where some line ends and no other one turns, nothing is new: the last row has what every line ends at.
+  // An instant at which lines only end is left out: the last row of the table holds the final value of every line.
   function rows() {
     const row = (words, cells) => make('tr', {}, make('th', { scope: 'row' }, words), ...cells.map((cell) => make('td', { class: 'n' }, cell)));
     const turns = x.map((_, i) => i).filter((i) => !spec.stepped || !lines.some((line) => isEnd(line, i))
-      || lines.some((line) => !isEnd(line, i) && told(line, i) !== '–' && told(line, i) !== seen(line, i - 1)));
-    return [...turns.map((i) => row(when(x[i]), lines.map((line) => seen(line, i)))), ...(spec.stepped ? [row('last look', lines.map(last))] : [])];
+      || lines.some((line) => !isEnd(line, i) && valueText(line, i) !== '–' && valueText(line, i) !== shownText(line, i - 1)));
+    return [...turns.map((i) => row(when(x[i]), lines.map((line) => shownText(line, i)))), ...(spec.stepped ? [row('last look', lines.map(last))] : [])];
   }
   table.addEventListener('toggle', drawTable);
 
@@ -132,11 +140,11 @@ function Chart(spec) {
     const nothing = !x.length || !lines.some((line) => line.values.some((v) => v !== null) || line.off?.some((v) => v !== null));
     legend.hidden = table.hidden = nothing;
     if (nothing) {
-      plot.append(make('p', { class: 'empty' }, spec.empty || 'Nothing yet.'));
+      plot.append(make('p', { class: 'empty' }, spec.empty || 'No data yet.'));
       return;
     }
     width = plot.clientWidth;
-    if (!width) return; // not laid out yet: the observer calls again
+    if (!width) return; // without a layout yet; the observer draws later
     const tell = drawLegend();
     const axis = { stroke: colour('--soft'), grid: { stroke: colour('--grid'), width: 1 }, ticks: { stroke: colour('--grid'), width: 1, size: 4 }, font: '11px system-ui, sans-serif' };
     const isUtc = zone === 'UTC' || spec.days;

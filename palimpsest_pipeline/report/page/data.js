@@ -1,4 +1,4 @@
-// What the page holds, and how it is written for people. Data are deflated JSON in base64.
+// Reads the page's data (deflated JSON in base64) and formats numbers and instants.
 
 const text = (id) => document.getElementById(id).textContent;
 
@@ -39,6 +39,6 @@ function duration(seconds) {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
-// Accents and case do not matter, nor do letters that only look accented.
+// A search ignores case, accents, and letters that only look accented.
 const ALIKE = { ø: 'o', ł: 'l', đ: 'd', ð: 'd', þ: 'th', ß: 'ss', æ: 'ae', œ: 'oe', ı: 'i', ħ: 'h' };
 const folded = (words) => words.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase().replace(/[øłđðþßæœıħ]/g, (c) => ALIKE[c]);

@@ -1,4 +1,4 @@
-// Which fixtures are chosen. A filter selects among fixtures whose class is given; it never changes a class or a count.
+// The filters. A filter selects fixtures; it never changes a class or a count.
 
 function Filters(data) {
   const { fixtures, tournaments, platforms, classes } = data;
@@ -11,7 +11,7 @@ function Filters(data) {
   options($('country'), [['', 'all'], ...countries.map((c, i) => [i, c === null ? 'none given' : c])]);
   options($('platform'), [['', 'any platform'], ...platforms.map((p, i) => [i, p.name])]);
 
-  // Platforms may place a tournament under different countries: it is in each of them.
+  // Platforms may list a tournament under different countries: the filter finds it under each of them.
   const isIn = (t, country) => tournaments.country[t] === country || tournaments.elsewhere[t].some(([other]) => other === country);
 
   function chosen() {

@@ -1,48 +1,48 @@
-// The table of tournaments, whose rows open to their fixtures.
+// The table of tournaments. A row opens to show the tournament's fixtures.
 
 const FEW = 20;
-const GAP_WORDS = [null, 'home lacks the tournament', 'lacks the tournament that home has'];
+const GAP_WORDS = [null, 'home lacks the tournament', 'lacks a tournament that home has'];
 const CLASS_COLUMNS = [['n_matched', 'matched'], ['n_home_only', 'home only'], ['n_platform_only', 'comp. only'], ['n_undetermined', 'undet.'], ['n_unidentified', 'no id']];
 const CLASS_WORDS = { matched: 'matched', home_only: 'home only', competitor_only: 'competitors only', undetermined: 'undetermined' };
 const SUSPECT_WORDS = {
-  kickoff_mismatch: 'kickoffs far apart: perhaps not one match',
+  kickoff_mismatch: 'kickoffs far apart: perhaps two matches',
   home_away_swapped: 'home and away are swapped on one platform',
   duplicate_sr_id: 'another fixture looks like the same match',
 };
 
-// One fixture: kickoff, teams, who lists it with how many markets, and what is odd about it.
-function eventRow(data, i, { tournament, said, showPrices }) {
+// One fixture: kickoff, teams, the platforms that list it with their markets, and warnings.
+function eventRow(data, i, { tournament, notes, showPrices }) {
   const { fixtures: f, platforms, classes, tournaments } = data;
-  const who = platforms.map((platform, p) => {
+  const offers = platforms.map((platform, p) => {
     const bit = 1 << p;
     if (f.on[i] & bit) {
       const markets = f.markets[p][i];
       const [more, fewer, unknown] = p ? [f.home_lacks, f.lacks, f.not_compared].map((of) => of[p - 1][i]) : [];
-      const untold = unknown && `at least ${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together, or another platform is home by now`;
-      const words = [markets === null ? 'not asked yet' : `${count(markets)} markets with a price`, more && `${count(more)} of them ${platforms[0].name} lacks`,
-        fewer && `${count(fewer)} that ${platforms[0].name} has are lacking`, untold, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
+      const notCompared = unknown && `at least ${plural(unknown, 'market', 'markets')} not compared: ${platforms[0].name} and ${platform.name} were not looked at together, or another platform is home by now`;
+      const words = [markets === null ? 'not asked yet' : `${count(markets)} markets with a price`, more && `${count(more)} of them missing at ${platforms[0].name}`,
+        fewer && `${count(fewer)} of ${platforms[0].name}'s markets missing`, notCompared, f.listings[i] & bit ? 'listed more than once' : ''].filter(Boolean);
       return make('span', { title: words.join('; ') }, `✓ ${platform.name}${markets === null ? '' : ' ' + count(markets)}`,
         more || fewer ? make('span', { class: 'gap' }, `${more ? ` +${count(more)}` : ''}${fewer ? ` −${count(fewer)}` : ''}`) : null,
-        untold ? make('b', { class: 'gap', title: untold, role: 'img', 'aria-label': untold }, ' ?') : null,
+        notCompared ? make('b', { class: 'gap', title: notCompared, role: 'img', 'aria-label': notCompared }, ' ?') : null,
         f.listings[i] & bit ? ' ×2' : null);
     }
     const unknown = f.unknown[i] & bit;
     return make('span', { class: 'off', title: unknown ? 'could not be looked at' : 'not listed' }, `${unknown ? '?' : '–'} ${platform.name}`);
   });
-  const odd = [];
-  if (f.suspect_code[i]) odd.push(make('b', {}, `⚠ ${SUSPECT_WORDS[f.suspect_code[i]] || f.suspect_code[i]}`));
-  else if (f.rotated[i]) odd.push(make('b', {}, '⚠ home and away are swapped on one platform'));
+  const warnings = [];
+  if (f.suspect_code[i]) warnings.push(make('b', {}, `⚠ ${SUSPECT_WORDS[f.suspect_code[i]] || f.suspect_code[i]}`));
+  else if (f.rotated[i]) warnings.push(make('b', {}, '⚠ home and away are swapped on one platform'));
   platforms.forEach((platform, p) => {
     const moved = f.moved[p][i];
-    if (moved && f.on[i] & (1 << p)) odd.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
+    if (moved && f.on[i] & (1 << p)) warnings.push(make('span', {}, `${platform.name} says ${moment(f.kickoff[i] + moved)} (${duration(moved)} ${moved > 0 ? 'later' : 'earlier'})`));
   });
-  if (f.stale_since[i] !== null) odd.push(make('span', {}, `rests on a look at ${moment(f.stale_since[i])}`));
-  const extra = [...odd, ...(said || [])];
+  if (f.stale_since[i] !== null) warnings.push(make('span', {}, `based on a look at ${moment(f.stale_since[i])}`));
+  const extra = [...warnings, ...(notes || [])];
   const name = `${f.home_team[i]} – ${f.away_team[i]}`;
   return make('li', { class: 'event' },
-    make('time', { datetime: new Date(f.kickoff[i] * 1000).toISOString() }, moment(f.kickoff[i]), f.started[i] ? make('span', { class: 'class' }, ' begun') : null),
+    make('time', { datetime: new Date(f.kickoff[i] * 1000).toISOString() }, moment(f.kickoff[i]), f.started[i] ? make('span', { class: 'class' }, ' started') : null),
     make('span', { class: 'teams' }, name, ' ', make('span', { class: 'class' }, tournament ? placeOf(tournaments, f.tournament[i]) : CLASS_WORDS[classes[f.class[i]]])),
-    make('span', { class: 'who' }, ...who),
+    make('span', { class: 'who' }, ...offers),
     showPrices(f.sr_id[i]) ? make('button', { type: 'button', 'aria-label': `Prices of ${name}`, onclick: () => data.choosePrices(f.sr_id[i]) }, 'prices') : null,
     extra.length ? make('span', { class: 'said' }, ...extra.flatMap((part, k) => (k ? ['; ', part] : [part]))) : null);
 }
@@ -71,7 +71,7 @@ function TournamentTable(data, showPrices) {
   });
   let rowsOf = [];
   let universe = -1;
-  let unasked = []; // open since so few fixtures are chosen, not since somebody opened them
+  let unasked = []; // opened because few fixtures are selected, not by a click
 
   function toggle(t) {
     if (open.has(t)) open.delete(t); else open.add(t);
@@ -85,7 +85,7 @@ function TournamentTable(data, showPrices) {
     row.inner = null;
     if (!open.has(t)) return;
     const list = make('ul', { class: 'events' }, ...rowsOf[t].map((i) => eventRow(data, i, { showPrices })));
-    const nothing = rowsOf[t].length ? null : make('p', { class: 'muted' }, 'No fixture here that is chosen; listings without a SportRadar id are counted only.');
+    const nothing = rowsOf[t].length ? null : make('p', { class: 'muted' }, 'No selected fixture in this tournament. Listings without a SportRadar id are only counted.');
     row.inner = make('tr', { class: 'inner' }, make('td', { colspan: width }, nothing || list));
     row.body.append(row.inner);
   }
@@ -108,7 +108,7 @@ function TournamentTable(data, showPrices) {
     });
   }
 
-  // The order in which tournaments stand, by what is chosen.
+  // Sorts tournaments by the chosen order.
   function ordered(shown, counts) {
     const by = $('sort').value;
     const first = (t) => (rowsOf[t].length ? f.kickoff[rowsOf[t][0]] : Infinity);
@@ -142,7 +142,7 @@ function TournamentTable(data, showPrices) {
     unasked = narrowed && found.length <= FEW ? shown.filter((t) => !open.has(t)) : [];
     unasked.forEach((t) => open.add(t));
     for (const t of shown) {
-      bodies[t].selected.textContent = narrowed ? ` · ${count(rowsOf[t].length)} chosen` : '';
+      bodies[t].selected.textContent = narrowed ? ` · ${count(rowsOf[t].length)} selected` : '';
       if (open.has(t) || bodies[t].inner) fill(t);
     }
     $('result').textContent = `${plural(found.length, 'fixture', 'fixtures')} in ${plural(shown.filter((t) => rowsOf[t].length).length, 'tournament', 'tournaments')}`

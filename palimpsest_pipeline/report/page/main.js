@@ -1,4 +1,4 @@
-// Puts the page together.
+// Builds the page from its data and connects its controls.
 
 const DELAY_MS = 60;
 
@@ -18,7 +18,7 @@ function switches(redraw) {
 
 async function start() {
   const data = await unpacked(text('data'));
-  switches(() => { show(); prices.tell(); }); // first: whatever is told of instants is told in the zone that was chosen
+  switches(() => { show(); prices.tell(); }); // before anything prints an instant: it sets the time zone
   const prices = Prices(data);
   data.choosePrices = (id) => { prices.choose(id); $('prices').scrollIntoView(); };
   const filters = Filters(data);
@@ -55,7 +55,7 @@ async function start() {
 start().catch((error) => {
   $('broken').hidden = false;
   $('broken').textContent = typeof DecompressionStream === 'undefined'
-    ? 'This browser is too old for this page: it lacks DecompressionStream (there since 2023).'
+    ? 'This browser is too old for this page: it lacks DecompressionStream (available since 2023).'
     : `This page is damaged: ${error.message}`;
   throw error;
 });

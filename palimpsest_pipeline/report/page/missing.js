@@ -1,4 +1,4 @@
-// Fixtures that competitors alone list: since when, how long before kickoff, with how many markets.
+// The list of fixtures that only competitors list, with the time of their first listing.
 
 function Missing(data, showPrices) {
   const { fixtures: f, platforms, classes, leads } = data;
@@ -7,11 +7,11 @@ function Missing(data, showPrices) {
   let rows = [];
   let most = STEP;
 
-  const said = (i) => (leads[f.sr_id[i]] || []).map(([p, first, censored, days]) => make('span', {},
+  const notes = (i) => (leads[f.sr_id[i]] || []).map(([p, first, censored, days]) => make('span', {},
     `${platforms[p].name} ${censored ? 'has listed it at least since' : 'listed it first'} ${moment(first)}, ${duration(days * 86400)} before kickoff`));
 
   function draw() {
-    $('missing-list').replaceChildren(...rows.slice(0, most).map((i) => eventRow(data, i, { tournament: true, said: said(i), showPrices })));
+    $('missing-list').replaceChildren(...rows.slice(0, most).map((i) => eventRow(data, i, { tournament: true, notes: notes(i), showPrices })));
     $('missing-result').textContent = plural(rows.length, 'fixture', 'fixtures') + (rows.length > most ? `, the first ${count(most)} shown` : '');
     $('missing-more').hidden = rows.length <= most;
     $('missing-more').textContent = `Show ${count(Math.min(rows.length - most, 4 * STEP))} more`;

@@ -1,4 +1,4 @@
-// Elements. Text from outside enters as text, never as HTML.
+// Helpers that create elements. Text from outside is inserted as text, never as HTML.
 
 const $ = (id) => document.getElementById(id);
 
@@ -21,8 +21,8 @@ function options(select, pairs) {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// What a browser may refuse to keep is not missed.
+// Choices are kept in the browser's storage. A browser may refuse that; the page works without.
 const kept = {
   get: (name) => { try { return localStorage.getItem(`palimpsest.${name}`); } catch { return null; } },
-  set: (name, value) => { try { localStorage.setItem(`palimpsest.${name}`, value); } catch { /* not kept then */ } },
+  set: (name, value) => { try { localStorage.setItem(`palimpsest.${name}`, value); } catch { /* the choice is not kept */ } },
 };

@@ -1,4 +1,4 @@
-// How the prices of one fixture moved: a chart an outcome, a line a platform.
+// The price movement of one fixture: one chart per outcome, one line per platform.
 
 function Prices(data) {
   const { fixtures: f, platforms, markets, prices, tournaments } = data;
@@ -15,9 +15,9 @@ function Prices(data) {
   const left = markets.filter((market) => prices.leftOut[market.key]).map((market) => `${market.name}: ${plural(prices.leftOut[market.key], 'fixture', 'fixtures')}`);
   let charts = [];
   let fixture = null;
-  let shown = []; // of the fixture as it is drawn: a platform and its instants for each line
+  let shown = []; // the offers that are drawn: a platform and its instants for each line
   let request = 0;
-  let listed = false; // the field's list is filled when somebody comes to it
+  let listed = false; // the list of the field is filled when the field first gets the focus
 
   function fillList() {
     $('price-fixtures').replaceChildren(...f.sr_id.map((id, i) => (has(id) ? make('option', { value: label(i) }) : null)).filter(Boolean));
@@ -25,10 +25,10 @@ function Prices(data) {
   }
   const line = (specifier) => (specifier === '' ? 'only one' : specifier.replaceAll('|', ', ').replaceAll('=', ' '));
 
-  // Whatever speaks of instants, besides the charts.
+  // Writes the texts that contain instants.
   function tell() {
-    $('price-room').textContent = `Prices since ${moment(prices.since)}${prices.latest === null ? '' : `, the last look was at ${moment(prices.latest)}`}; of markets with lines, those that most platforms price.`
-      + (left.length ? ` There was no room for what kicks off last (${left.join('; ')}).` : '');
+    $('price-room').textContent = `Prices since ${moment(prices.since)}${prices.latest === null ? '' : `, the last look was at ${moment(prices.latest)}`}. Of a market with several lines, those that most platforms price are shown.`
+      + (left.length ? ` The fixtures with the latest kickoffs did not fit on the page (${left.join('; ')}).` : '');
     if (listed) fillList();
     if (!shown.length) return;
     const i = place.get(fixture);
@@ -37,7 +37,7 @@ function Prices(data) {
       + shown.map(({ p, at }) => `${platforms[p].name} ${moment(at[at.length - 1])}`).join(', ') + '.' + lacking(i);
   }
 
-  // Platforms without a line here, and why.
+  // Sentences about the platforms without a line.
   function lacking(i) {
     const isOneOf = !$('price-line').disabled;
     return platforms.map(({ name }, p) => {
@@ -53,7 +53,7 @@ function Prices(data) {
     shown = [];
   }
 
-  // No fixture: neither the one before comes back, nor one whose prices are still being read.
+  // Shows no fixture. The new request number discards prices that are still being read.
   function refuse(words) {
     request++;
     fixture = null;
@@ -62,7 +62,7 @@ function Prices(data) {
     $('price-result').textContent = words;
   }
 
-  // What an offer was worth at each of the instants: [values that could be backed, last values that could not].
+  // The values of an offer at each instant: [prices that could be backed, last prices while they could not].
   function sampled(x, at, values) {
     const on = x.map(() => null);
     const off = x.map(() => null);
@@ -86,7 +86,7 @@ function Prices(data) {
     shown = offers.filter(([specifier]) => specifier === $('price-line').value).map(([, p, gaps, values]) => {
       let s = 0;
       const at = gaps.map((gap) => (s += gap));
-      // Seen once only: a line of a minute, so that there is something to see.
+      // An offer that was seen only once gets a line of one minute, so that it is visible.
       return at.length === 1 ? { p, at: [at[0], at[0] + 60], values: values.map(([v]) => [v, v]) } : { p, at, values };
     });
     const x = [...new Set(shown.flatMap(({ at }) => at))].sort((a, b) => a - b);
@@ -105,7 +105,7 @@ function Prices(data) {
 
   async function choose(id) {
     if (!has(id)) {
-      refuse(place.has(id) ? 'The page has no prices of this fixture.' : 'The page has no such fixture.');
+      refuse(place.has(id) ? 'The page has no prices of this fixture.' : 'The page does not have this fixture.');
       return;
     }
     fixture = id;

@@ -1,4 +1,4 @@
-// How figures went over the last days: by cycle, and by kickoff date.
+// Charts of the last days, by cycle and by kickoff date.
 
 function Trends(data) {
   const { cycles, skews, margins, gaps, platforms, markets, buckets } = data;
@@ -14,7 +14,7 @@ function Trends(data) {
   add({
     title: 'Match rate', x: cycles.at, format: (v) => percent(v), least: 0.001, empty: 'No cycle in these days.',
     says: `Of all upcoming fixtures, those that ${home} and a competitor list; of each competitor's, those that ${home} lists too. By cycle.`
-      + (carried ? ` In ${plural(carried, 'cycle', 'cycles')} of ${count(cycles.at.length)} an earlier look had to do for some platform.` : ''),
+      + (carried ? ` In ${plural(carried, 'cycle', 'cycles')} of ${count(cycles.at.length)}, a platform's part is based on an earlier look.` : ''),
     lines: [{ name: 'all fixtures', short: 'all', colour: '--s0', values: cycles.overall, width: 3 }, ...cycles.rate.map((values, k) => ({ ...ofPlatform(k + 1), values }))],
   });
   add({
@@ -29,11 +29,11 @@ function Trends(data) {
   });
   add({
     title: 'Skew', x: skews.at, format: (v) => (v < 1000 ? `${Math.round(v)} ms` : `${(v / 1000).toFixed(1)} s`), fromZero: true, least: Math.max(...skews.p95_ms) >= 1000 ? 100 : 1, empty: 'No full cycle in these days.',
-    says: 'How far apart the platforms of a fixture answered' + (skews.every > 1 ? `, one full cycle in ${skews.every}.` : ', by full cycle.'),
+    says: 'Time between the answers of the platforms of a fixture' + (skews.every > 1 ? `, one full cycle in ${skews.every}.` : ', by full cycle.'),
     lines: [{ name: 'median', short: 'median', colour: '--s2', values: skews.p50_ms }, { name: '95th percentile', short: '95th p.', colour: '--s3', values: skews.p95_ms }],
   });
 
-  // Two choices above a chart; what is drawn is looked up by both.
+  // A chart with two selects above it, which choose the lines.
   function chosen(spec, first, second, lines) {
     const selects = [first, second].map(({ label, pairs, start }) => {
       const select = make('select', { 'aria-label': label });
@@ -49,15 +49,15 @@ function Trends(data) {
 
   const known = markets.filter((market) => margins.of[market.key]);
   chosen({
-    title: 'Margins', x: margins.date, days: true, format: (v) => percent(v), least: 0.001, empty: 'No margin yet: they are derived once an hour, with the lives of fixtures.',
-    says: 'Mean over fixtures and lines, weighted by how long each stood; by kickoff date and time to kickoff.',
+    title: 'Margins', x: margins.date, days: true, format: (v) => percent(v), least: 0.001, empty: 'No margins yet: they are computed once an hour.',
+    says: 'Mean over fixtures and lines, weighted by duration; by kickoff date and time to kickoff.',
   }, { label: 'Market', pairs: known.map((market) => [market.key, market.name]) }, { label: 'Time to kickoff', pairs: buckets.map((b) => [b, `${b} before kickoff`]), start: buckets[buckets.length - 1] },
   (market, bucket) => platforms.map((_, p) => ({ ...ofPlatform(p), values: (margins.of[market] || {})[bucket]?.[p] || none(margins.date) })));
 
   const hours = Object.keys(gaps.of).map(Number).sort((a, b) => a - b);
   chosen({
-    title: 'Gaps', x: gaps.date, days: true, format: (v) => v.toFixed(v < 10 ? 1 : 0), fromZero: true, least: 0.1, empty: 'No gap counted yet: they are derived once an hour, with the lives of fixtures.',
-    says: `Markets that one of ${home} and a competitor offers and the other does not, a fixture; by kickoff date.`,
+    title: 'Gaps', x: gaps.date, days: true, format: (v) => v.toFixed(v < 10 ? 1 : 0), fromZero: true, least: 0.1, empty: 'No gap counts yet: they are computed once an hour.',
+    says: `Markets per fixture that only one of ${home} and the competitor offers; by kickoff date.`,
   }, { label: 'Competitor', pairs: platforms.slice(1).map((p, k) => [k, p.name]) }, { label: 'Hours before kickoff', pairs: hours.map((h) => [h, h ? `${h} h before kickoff` : 'at kickoff']) },
   (competitor, before) => [[`${home} lacks`, 'home −', '--s1', 'n_home_missing'], ['competitor lacks', 'comp. −', '--s3', 'n_platform_missing'],
     [`${home} suspends`, 'home ∥', '--s2', 'n_home_suspended'], ['competitor suspends', 'comp. ∥', '--s4', 'n_platform_suspended'], ['not known', '?', '--s5', 'n_unknown']]

@@ -1,8 +1,8 @@
-"""Every table of ours, declared once: columns, keys, constraints and the comments that reach Postgres, Dagster and the
-analysts.
+"""The declarations of all tables: columns, keys, constraints and comments.
 
-`ops` is the ledger, `core` what the landing says, `mart` what is derived from core. A migration follows any change
-here; `palimpsest db check` fails when the two disagree.
+The comments reach Postgres, Dagster and the analysts. `ops` is the ledger, `core` holds the content of the landing, and
+`mart` is derived from core. Every change here needs a migration; `palimpsest db check` fails when the database and the
+declarations differ.
 """
 
 from . import core, current_prices, lifecycle, mart, ops, players

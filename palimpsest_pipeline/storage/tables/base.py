@@ -1,6 +1,4 @@
-"""What all tables share: naming of constraints, column kinds with their Postgres types, and how a comment becomes
-obligatory.
-"""
+"""The base of all tables: constraint names, column kinds with Postgres types, obligatory comments."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +10,7 @@ from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 SCHEMAS: Final = ("ops", "core", "mart", "palimpsest")
-"""Every schema of ours, in order of creation; `palimpsest` holds views only."""
+"""All schemas of the product in the order of their creation; `palimpsest` holds views only."""
 
 Instant = Annotated[datetime, mapped_column(sa.TIMESTAMP(timezone=True))]
 Ratio = Annotated[Decimal, mapped_column(sa.Numeric(12, 8))]
@@ -27,7 +25,7 @@ Json = Annotated[dict[str, Any], mapped_column(pg.JSONB)]
 
 
 class Base(DeclarativeBase):
-    """Root of all models."""
+    """The base class of all models."""
 
     metadata = sa.MetaData(
         naming_convention={
@@ -41,21 +39,25 @@ class Base(DeclarativeBase):
 
 
 def column(comment: str, *, foreign_key: str | None = None, **options: Any) -> MappedColumn[Any]:
-    """A column with its meaning; nullability comes from the annotation."""
+    """Return a column with its comment; the annotation decides whether it is nullable."""
     references = () if foreign_key is None else (sa.ForeignKey(foreign_key),)
     return mapped_column(*references, comment=comment, **options)
 
 
 def key(comment: str, **options: Any) -> MappedColumn[Any]:
-    """A column of the primary key. Values are given, never drawn from a sequence, unless `autoincrement` says so."""
+    """Return a column of the primary key.
+
+    Writers provide its values; a sequence does so only with `autoincrement`.
+    """
     return column(comment, primary_key=True, **{"autoincrement": False, **options})
 
 
 def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
-    """Text restricted to a closed vocabulary by a check constraint.
+    """Return a text type that a check constraint restricts to a closed vocabulary.
 
-    `name`: of the constraint, without its table; default: the vocabulary's class name in lower case. Give one where the
-    constraint was named before the class was, and for a table's second column of the same vocabulary.
+    `name` is the constraint's name without its table; the default is the class name of the vocabulary in lower case.
+    Give one if the constraint got its name before the class did, and for a table's second column of the same
+    vocabulary.
     """
     return sa.Enum(
         vocabulary,
@@ -68,10 +70,13 @@ def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
 
 
 def native_enum(vocabulary: type[StrEnum], name: str, schema: str) -> sa.Enum:
-    """A type of its own for a closed vocabulary: four bytes a value in large tables, and still a word in plain SQL."""
+    """Return a Postgres enum type for a closed vocabulary.
+
+    A value takes four bytes, which matters in large tables, and reads as a word in SQL.
+    """
     return sa.Enum(vocabulary, values_callable=lambda members: [m.value for m in members], name=name, schema=schema)
 
 
 def ratio_checks(*columns: str) -> tuple[sa.CheckConstraint, ...]:
-    """Ratios lie in [0, 1]: a percentage in such a column is an error, not a display choice."""
+    """Return check constraints that keep ratios in [0, 1]: a percentage in such a column is an error."""
     return tuple(sa.CheckConstraint(f"{c} between 0 and 1", name=f"{c}_is_ratio") for c in columns)

@@ -1,8 +1,8 @@
-"""Core: what the landing says, in one table per fact with the platform as a column, and the odds history.
+"""Core: the content of the landing, with the platform as a column, and the odds history.
 
-Everything here but the reference rows can be dropped and derived again from the landing. The unit of odds history is
-(listing, UTC day): the first answer of a day writes every market (a keyframe), later ones only what changed, and
-nothing reads an earlier day.
+There is one table per kind of fact. Everything except the reference rows can be dropped and derived again from the
+landing. The unit of odds history is (listing, UTC day): the first answer of a day writes every market (a keyframe), and
+later answers write only changes. Nothing reads an earlier day.
 """
 
 from typing import Final
@@ -27,9 +27,9 @@ from .base import Base, BigInt, Instant, IntArray, Json, SmallInt, Text, TextArr
 MARKET_STATE: Final = native_enum(MarketState, "market_state", "core")
 
 WRITTEN_OVER_EACH_CYCLE: Final = {"fillfactor": 50}
-"""Every cycle that sees a row changes when it was last seen.
+"""The storage of tables in which every cycle updates the rows that it sees.
 
-With room on its page for the new version no index learns of it.
+If the page has space for the new version of a row, no index needs an update.
 """
 
 
@@ -87,7 +87,8 @@ class MarketOutcome(Base):
         sa.UniqueConstraint("market_id", "outcome_key"),
         {
             "schema": "core",
-            "comment": "Outcomes of each canonical market. The ordinal is the place in the price arrays and is append-only.",
+            "comment": "Outcomes of each canonical market. The ordinal is the place in the price arrays and is "
+            "append-only.",
         },
     )
 
@@ -138,7 +139,8 @@ class DiscoveryManifest(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Per full cycle, platform and tournament: what was declared, what was received. Only complete proves absence.",
+            "comment": "Per full cycle, platform and tournament: what was declared, what was received. Only complete "
+            "proves absence.",
         },
     )
 
@@ -182,7 +184,8 @@ class ListingClaim(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Versions of what a platform says about a listing, by content. A postponed kickoff is a new version.",
+            "comment": "Versions of what a platform says about a listing, by content. A postponed kickoff is a new "
+            "version.",
         },
     )
 
@@ -213,7 +216,8 @@ class ListingObservation(Base):
         sa.Index(None, "listing_id", "observed_at"),
         {
             "schema": "core",
-            "comment": "One row per cycle and listing seen in it, with the claim it made. Every as-of question about listings starts here.",
+            "comment": "One row per cycle and listing seen in it, with the claim it made. Every as-of question about "
+            "listings starts here.",
         },
     )
 
@@ -261,7 +265,8 @@ class EventListing(Base):
         "sportradar: by its own id; genius: through another listing that carries both ids; null when unidentified."
     )
     is_primary: Mapped[bool] = column(
-        "The one listing that speaks for its platform on this fixture: not taken off; of kickoffs more than 6 hours apart the later one that ever had"
+        "The one listing that speaks for its platform on this fixture: not taken off; of kickoffs more than 6 hours "
+        "apart the later one that ever had"
         " a price; then the largest book of all answers; then the smallest id."
     )
     n_markets_priced: Mapped[int | None] = column("Markets with a price in its latest answer; null before the first.")
@@ -322,7 +327,8 @@ class Fixture(Base):
         sa.Index(None, "effective_kickoff"),
         {
             "schema": "core",
-            "comment": "One row per real match (SportRadar id), joined from its listings each time: order of arrival cannot matter.",
+            "comment": "One row per real match (SportRadar id), joined from its listings each time: order of arrival "
+            "cannot matter.",
         },
     )
 
@@ -355,12 +361,13 @@ class Capture(Base):
         sa.Index("ix_captures_snapshot_id", sa.text("core.snapshot_id(listing_id, observed_at)")),
         {
             "schema": "core",
-            "comment": "One row per listing and answer with its odds: confirms everything that market_changes holds up to then.",
+            "comment": "One row per listing and answer with its odds: confirms everything that market_changes holds "
+            "up to then.",
             "postgresql_partition_by": "RANGE (observed_at)",
         },
     )
 
-    # Widest columns first: alignment padding is paid on every row. The key's order is that of its index.
+    # Widest columns first, because every row pays for alignment padding. The key has the order of its index.
     observed_at: Mapped[Instant] = column("When the answer was received, less its age in the edge cache.")
     cycle_id: Mapped[BigInt] = column("Cycle.")
     ingested_at: Mapped[Instant] = column("When this row was written.")
@@ -372,10 +379,12 @@ class Capture(Base):
     )
     n_prices: Mapped[int] = column("Outcomes with a price, in mapped markets.")
     n_prices_merged: Mapped[int | None] = column(
-        "Priced outcomes left out: another market of the answer has the bet, or another feed the market; null: written before these were counted."
+        "Priced outcomes left out: another market of the answer has the bet, or another feed the market; null: "
+        "written before these were counted."
     )
     n_changed: Mapped[int] = column(
-        "Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a keyframe."
+        "Rows of market_changes it wrote: what differs from the answer before on the same day, everything on a "
+        "keyframe."
     )
     keyframe: Mapped[bool] = column("First answer of the listing's UTC day: all its markets are written.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
@@ -386,7 +395,8 @@ class LargestBook(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Of days that have left Postgres: each answer that priced more markets of its listing than any before it."
+            "comment": "Of days that have left Postgres: each answer that priced more markets of its listing than any "
+            "before it."
             " Which listing is primary rests on them and on captures.",
         },
     )
@@ -403,13 +413,14 @@ class MarketChange(Base):
         sa.Index(None, "listing_id", "observed_at"),
         {
             "schema": "core",
-            "comment": "One row per listing, market and change; a day starts with a keyframe. State and prices hold until the next row.",
+            "comment": "One row per listing, market and change; a day starts with a keyframe. State and prices hold "
+            "until the next row.",
             "postgresql_partition_by": "RANGE (observed_at)",
         },
     )
-    # No primary key in Postgres: an index over the full key would cost a third of the table. captures has one row per
-    # answer, and an answer's rows are replaced together, so a duplicate cannot arise through the writer. Widest columns
-    # first: alignment padding is paid on every row of the largest table.
+    # No primary key in Postgres: an index over the full key would take a third of the table's size. captures has one
+    # row per answer, and the rows of an answer are replaced together, so the writer cannot create duplicates. Widest
+    # columns first, because every row of the largest table pays for alignment padding.
     observed_at: Mapped[Instant] = column("Answer that showed the change.")
     off_mask: Mapped[BigInt | None] = column(
         "Bit i-1 set: outcome i cannot be backed though it is in the answer; null: none is off."
@@ -433,8 +444,8 @@ class CurrentMarket(Base):
         {
             "schema": "core",
             "comment": "Last known state of each market of each listing. Moves forward in observed_at only.",
-            # A cycle moves some hundredths of the markets. Vacuumed only when a fifth is dead, the table would be a
-            # fifth larger for ever.
+            # A cycle changes a few hundredths of the markets. If vacuum waited until a fifth of the rows is dead, the
+            # table would stay a fifth larger.
             "postgresql_with": {"autovacuum_vacuum_scale_factor": 0.02},
         },
     )
@@ -481,7 +492,8 @@ class MappingCount(Base):
     __table_args__ = (
         {
             "schema": "core",
-            "comment": "Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary said.",
+            "comment": "Per cycle: (answer, market, specifier) triples seen, by family and by what the vocabulary "
+            "said.",
         },
     )
 
@@ -500,7 +512,8 @@ class RejectRow(Base):
         sa.Index("ix_rejects_whole_answer", "platform", "external_id", postgresql_where=sa.text("whole_answer")),
         {
             "schema": "core",
-            "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped silently.",
+            "comment": "Answers and entries that were refused, with the place in the JSON: nothing is dropped "
+            "silently.",
         },
     )
 

@@ -1,8 +1,8 @@
-"""Mart: current prices side by side of fixtures that have not begun, and what traders are told of.
+"""Mart: comparisons of current prices of fixtures that have not begun, and alerts to traders.
 
-Comparisons and gaps hold what changes with prices and states, under ids; when their listings were seen stands in a
-table of its own, which every cycle updates. The analysts' views put them together. Their past is a function of the
-history, not stored. Episodes of alerts are kept when they are over.
+Comparisons and gaps hold only values that change with prices and states. The times at which their listings were seen
+are in a table of their own, which every cycle updates. The analysts' views join both. Past comparisons are computed
+from the history and are not stored. Closed alert episodes are kept.
 """
 
 from datetime import date
@@ -30,8 +30,9 @@ from .lifecycle import COMPUTED, KICKOFF_DATE, VERSION
 PLATFORM: Final = native_enum(Platform, "platform", "mart")
 STATE: Final = native_enum(AvailabilityState, "availability_state", "mart")
 VACUUMED_OFTEN: Final = {"autovacuum_vacuum_scale_factor": 0.05}
-"""Storage of large tables of which each cycle writes a part: the room of old versions is soon used again, and none
-is left free from the start.
+"""The storage of large tables of which each cycle writes a part.
+
+Frequent vacuuming reuses the space of old versions early, so pages need no free space from the start.
 """
 
 AS_OF = "Latest answer of any platform on the fixture, or discovery that lacks it: nothing later was known."
@@ -55,12 +56,13 @@ class DirtyFixture(Base):
 
 class ComparedListing(Base):
     __tablename__ = "compared_listing"
-    # A cycle updates every row and moves no key: with half of each page empty the new version stays on it, and the
-    # index as it is.
+    # A cycle updates every row without changing its key. With half of each page empty, the new version fits on the page
+    # and the index stays unchanged.
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "When the listings that price_comparison and availability_gap rest on were seen. Written with these.",
+            "comment": "When the listings that price_comparison and availability_gap rest on were seen. Written with "
+            "these.",
             "postgresql_with": {"fillfactor": 50},
         },
     )
@@ -73,7 +75,8 @@ class ComparedListing(Base):
         "Home's last answer on the fixture; null when home does not list it."
     )
     skew_s: Mapped[float | None] = column(
-        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none or is dropped.",
+        "Between these two answers, seconds, never negative; null of home itself, and where one of the two has none "
+        "or is dropped.",
         type_=sa.Double,
     )
     dropped_at: Mapped[Instant | None] = column("Since when complete discoveries lack it; null while it is listed.")
@@ -81,7 +84,8 @@ class ComparedListing(Base):
     kickoff_at: Mapped[Instant] = column("Effective kickoff of the fixture.")
     computed_at: Mapped[Instant] = column(COMPUTED)
     comparable: Mapped[bool] = column(
-        "Its answer and home's are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that both listings offer the same bets"
+        "Its answer and home's are no further apart than PALIMPSEST_MAX_SKEW_S, and nothing makes it doubtful that "
+        "both listings offer the same bets"
         " (suspect_code kickoff_mismatch, home_away_swapped). False of home itself."
     )
     mapping_version: Mapped[Text] = column(VERSION)
@@ -92,13 +96,15 @@ class PriceComparison(Base):
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "Home's prices of each market and line against each competitor's, as they stand, of markets that both list and fixtures that "
-            "have not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price does.",
+            "comment": "Home's prices of each market and line against each competitor's, as they stand, of markets "
+            "that both list and fixtures that "
+            "have not begun: what palimpsest.compared_prices shows outcome by outcome. A row changes when a price "
+            "does.",
             "postgresql_with": VACUUMED_OFTEN,
         },
     )
 
-    # Widest columns first: alignment padding is paid on every row.
+    # Widest columns first, because every row pays for alignment padding.
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     line_id: Mapped[int] = key("Market on a line: ops.market_lines.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
@@ -115,7 +121,8 @@ class PriceComparison(Base):
     )
     platform_share: Mapped[float | None] = column("The same on the competitor.", type_=sa.Double)
     cross_book_sum_inverse: Mapped[float | None] = column(
-        "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every outcome of a complete set has one.",
+        "Sum of the inverse best odds over the market's outcomes, of answers near each other; null unless every "
+        "outcome of a complete set has one.",
         type_=sa.Double,
     )
     home_off_mask: Mapped[BigInt | None] = column(
@@ -134,7 +141,8 @@ class PriceComparison(Base):
     platform_odds_milli: Mapped[IntArray | None] = column("The same of the competitor.")
     best_odds_milli: Mapped[IntArray | None] = column("What best_platform offers, by outcome.")
     best_platform: Mapped[list[Platform] | None] = column(
-        "By outcome who offers most, of home and competitors whose answers are near its and each other's; home, then by trust, where several do; "
+        "By outcome who offers most, of home and competitors whose answers are near its and each other's; home, then "
+        "by trust, where several do; "
         "null when home cannot be backed.",
         type_=pg.ARRAY(PLATFORM),
     )
@@ -149,8 +157,10 @@ class AvailabilityGap(Base):
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "Markets that home and a competitor do not both offer, as they stand, of fixtures that both list or have listed and that have "
-            "not begun: palimpsest.compared_gaps shows them with their names and how long they last. A row changes when a state does.",
+            "comment": "Markets that home and a competitor do not both offer, as they stand, of fixtures that both "
+            "list or have listed and that have "
+            "not begun: palimpsest.compared_gaps shows them with their names and how long they last. A row changes "
+            "when a state does.",
             "postgresql_with": VACUUMED_OFTEN,
         },
     )
@@ -159,14 +169,17 @@ class AvailabilityGap(Base):
     line_id: Mapped[int] = key("Market on a line, all its outcomes together: ops.market_lines, outcome ''.")
     platform: Mapped[Platform] = key(COMPETITOR, type_=PLATFORM)
     home_state_since: Mapped[Instant | None] = column(
-        "Answer (event_dropped: discovery) since which home is in that state, whatever its prices do; null: never seen there."
+        "Answer (event_dropped: discovery) since which home is in that state, whatever its prices do; null: never "
+        "seen there."
     )
     platform_state_since: Mapped[Instant | None] = column(
         "Answer (event_dropped: discovery) since which the competitor is in that state; null: never seen there."
     )
     gap_type: Mapped[GapType] = column(
-        "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, suspended or without a price; both: "
-        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a dropped listing needs no look).",
+        "home_missing, platform_missing: one offers it, the other lacks it; ..._suspended_only: ... lists it, "
+        "suspended or without a price; both: "
+        "neither offers it, one lists it; unknown: one was not looked at within PALIMPSEST_MAX_SKEW_S of as_of (a "
+        "dropped listing needs no look).",
         type_=native_enum(GapType, "gap_type", "mart"),
     )
     home_state: Mapped[AvailabilityState | None] = column(
@@ -188,7 +201,8 @@ class OddsAlert(Base):
         sa.Index("ix_odds_alert_open", "sr_id", postgresql_where=sa.text("closed_at is null")),
         {
             "schema": "mart",
-            "comment": "Episodes that traders are told of, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff: one row from where a threshold is "
+            "comment": "Episodes that traders are told of, in the last PALIMPSEST_ODDS_ALERT_DAYS before kickoff: one "
+            "row from where a threshold is "
             "passed until things have calmed down. Of prices one row a market, its outcomes together.",
         },
     )
@@ -197,13 +211,16 @@ class OddsAlert(Base):
         "Hash of what it is about and of opened_at: the same episode has the same id whenever it is derived."
     )
     alert_type: Mapped[OddsAlertType] = column(
-        "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the competitor's moved apart. "
-        "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an answer lacks it. "
+        "price_move: a price is far from what it was a window earlier. direction_disagreement: home's and the "
+        "competitor's moved apart. "
+        "home_outlier: home's is far from the median of two or more competitors'. market_disappeared: was offered, an "
+        "answer lacks it. "
         "market_returned: is offered again after that. event_dropped: a complete discovery lacks the listing.",
         type_=text_enum(OddsAlertType),
     )
     severity: Mapped[OddsAlertLevel] = column(
-        "How large the change of the implied probability (1 / odds) was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. What has no size: event_dropped "
+        "How large the change of the implied probability (1 / odds) was at its peak: PALIMPSEST_ODDS_ALERT_LEVELS. "
+        "What has no size: event_dropped "
         "is high, market_disappeared medium in PALIMPSEST_MAIN_MARKETS, all else low.",
         type_=text_enum(OddsAlertLevel),
     )
@@ -214,7 +231,8 @@ class OddsAlert(Base):
     specifier: Mapped[Text] = column(SPECIFIER)
     outcome_key: Mapped[Text] = column("Outcome that was furthest off, at the peak; '' where no price is compared.")
     baseline_at: Mapped[Instant | None] = column(
-        "Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by PALIMPSEST_MAX_SKEW_S); home_outlier: "
+        "Instant of baseline_odds: a window before peak_at (of direction_disagreement they may be older by "
+        "PALIMPSEST_MAX_SKEW_S); home_outlier: "
         "peak_at; null without a price."
     )
     baseline_odds: Mapped[Odds | None] = column("The outcome's price then; home_outlier: median of the competitors'.")
@@ -237,11 +255,13 @@ class OddsAlert(Base):
         "Answer that first showed it at its largest; null where no price is compared."
     )
     peak_change_rel: Mapped[float | None] = column(
-        "current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, home's.",
+        "current_odds / baseline_odds - 1; of direction_disagreement, where the smaller of both changes counts, "
+        "home's.",
         type_=sa.Double,
     )
     closed_at: Mapped[Instant | None] = column(
-        "Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), or the kickoff; null while open."
+        "Look with which it was over (calm, not to be backed any more, back again; market_returned: a window later), "
+        "or the kickoff; null while open."
     )
     status: Mapped[OddsAlertStatus] = column("open, acknowledged, closed.", type_=text_enum(OddsAlertStatus))
     minutes_to_kickoff: Mapped[float] = column("From opened_at to the effective kickoff, minutes.", type_=sa.Double)

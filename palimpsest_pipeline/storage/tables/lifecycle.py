@@ -1,7 +1,7 @@
-"""Mart: the life of a fixture on each platform, replaced by UTC date of kickoff.
+"""Mart: the lifecycle of a fixture on each platform, replaced by UTC date of kickoff.
 
-A date's rows come from the whole history of its fixtures, so they are derived by a job of their own for the dates that
-ingestion marks dirty.
+The rows of a date depend on the whole history of its fixtures. A separate job derives them for the dates that ingestion
+marks dirty.
 """
 
 from datetime import date
@@ -47,7 +47,8 @@ class AvailabilityInterval(Base):
         sa.Index(None, "kickoff_date"),
         {
             "schema": "mart",
-            "comment": "What each platform offered of each market of a fixture, from when to when; market_key '*' is the listing as a whole.",
+            "comment": "What each platform offered of each market of a fixture, from when to when; market_key '*' is "
+            "the listing as a whole.",
         },
     )
 
@@ -92,7 +93,8 @@ class OpenClose(Base):
         sa.Index(None, "kickoff_date"),
         {
             "schema": "mart",
-            "comment": "First and last price of each outcome before the effective kickoff, each with how far it can be trusted.",
+            "comment": "First and last price of each outcome before the effective kickoff, each with how far it can "
+            "be trusted.",
         },
     )
 
@@ -173,7 +175,8 @@ class ListingLeadTime(Base):
         "From first_priced_at to the effective kickoff, days.", type_=sa.Double
     )
     home_lead_diff_days: Mapped[float | None] = column(
-        "lead_days_listed less that of the home platform: positive when this platform was earlier; null when home does not list it.",
+        "lead_days_listed less that of the home platform: positive when this platform was earlier; null when home "
+        "does not list it.",
         type_=sa.Double,
     )
     n_markets_at_72h: Mapped[int | None] = column(
@@ -197,7 +200,8 @@ class MarketMargin(Base):
         sa.Index(None, "kickoff_date"),
         {
             "schema": "mart",
-            "comment": "Margins of the markets in PALIMPSEST_MAIN_MARKETS on each platform, before kickoff: one row for each stretch in which "
+            "comment": "Margins of the markets in PALIMPSEST_MAIN_MARKETS on each platform, before kickoff: one row "
+            "for each stretch in which "
             "the prices stood still.",
         },
     )
@@ -212,7 +216,8 @@ class MarketMargin(Base):
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)
     last_confirmed_at: Mapped[Instant] = column("Last answer that showed them.")
     observed_to: Mapped[Instant | None] = column(
-        "Until when they are taken to stand: the answer with other prices or without the market, a complete discovery without the listing, the "
+        "Until when they are taken to stand: the answer with other prices or without the market, a complete discovery "
+        "without the listing, the "
         "kickoff, or when the last answer grew too old (PALIMPSEST_NOT_OBSERVED_AFTER_MINUTES); null while they stand."
     )
     n_outcomes: Mapped[SmallInt] = column("Outcomes that can be backed.")
@@ -227,7 +232,8 @@ class MarketMargin(Base):
     payout: Mapped[float | None] = column("winners_k / sum_inverse; null like margin.", type_=sa.Double)
     margin_status: Mapped[MarginStatus] = column("What can be said of the margin.", type_=text_enum(MarginStatus))
     margin_reference_pct: Mapped[float | None] = column(
-        "(sum of inverse odds - 1) x 100 over every price whatever its state and winners_k: for reconciliation with figures of that kind only.",
+        "(sum of inverse odds - 1) x 100 over every price whatever its state and winners_k: for reconciliation with "
+        "figures of that kind only.",
         type_=sa.Double,
     )
     minutes_to_kickoff: Mapped[float] = column("From observed_from to the effective kickoff, minutes.", type_=sa.Double)
@@ -243,7 +249,8 @@ class MarginTtkBucket(Base):
     __table_args__ = (
         {
             "schema": "mart",
-            "comment": "Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a tournament on a kickoff date, "
+            "comment": "Margins of the markets in PALIMPSEST_MAIN_MARKETS by time to kickoff, over the fixtures of a "
+            "tournament on a kickoff date, "
             "weighted by how long they stood.",
         },
     )
@@ -254,7 +261,8 @@ class MarginTtkBucket(Base):
     market_key: Mapped[Text] = key("Market of the vocabulary, all its lines together.")
     bucket_scheme: Mapped[BucketScheme] = key("reference4: four buckets; trader10: ten.", type_=text_enum(BucketScheme))
     ttk_bucket: Mapped[Text] = key(
-        "Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, 1-3h, 15-60m, <15m. In-play has no "
+        "Time to kickoff, its lesser end included: 7d+, 3-7d, 24-72h, <24h; 7d+, 3-7d, 1-3d, 12-24h, 6-12h, 3-6h, "
+        "1-3h, 15-60m, <15m. In-play has no "
         "rows: nothing after kickoff is used."
     )
     home_platform: Mapped[Platform] = column(
@@ -271,16 +279,19 @@ class MarginTtkBucket(Base):
     margin_min: Mapped[float] = column("Least margin.", type_=sa.Double)
     margin_max: Mapped[float] = column("Largest margin.", type_=sa.Double)
     home_minus_platform_tw_mean: Mapped[float | None] = column(
-        "Home's margin less the platform's, weighted by the minutes in which both stood on the same line; null for home, and without such minutes.",
+        "Home's margin less the platform's, weighted by the minutes in which both stood on the same line; null for "
+        "home, and without such minutes.",
         type_=sa.Double,
     )
     observed_share: Mapped[float] = column(
-        "Minutes in which any line had a margin / minutes of the bucket up to as_of, both summed over these fixtures; an open-ended bucket begins "
+        "Minutes in which any line had a margin / minutes of the bucket up to as_of, both summed over these fixtures; "
+        "an open-ended bucket begins "
         "when a platform first listed the fixture.",
         type_=sa.Double,
     )
     trend_pp: Mapped[float | None] = column(
-        "Mean over the later half of the fixtures by kickoff (the middle one among them) of each one's mean weighted by minutes, less that over the "
+        "Mean over the later half of the fixtures by kickoff (the middle one among them) of each one's mean weighted "
+        "by minutes, less that over the "
         "earlier half, percentage points; null below four fixtures.",
         type_=sa.Double,
     )
@@ -295,14 +306,16 @@ class GapCount(Base):
         sa.Index(None, "kickoff_date"),
         {
             "schema": "mart",
-            "comment": "How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did.",
+            "comment": "How many markets home and a competitor offered so many hours before kickoff, and how many "
+            "only one of them did.",
         },
     )
 
     sr_id: Mapped[BigInt] = key("SportRadar id.")
     platform: Mapped[Platform] = key("Competitor compared with home.", type_=text_enum(Platform))
     hours_before: Mapped[SmallInt] = key(
-        "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come have no row, nor those at "
+        "Hours before the effective kickoff: 72, 24, 1, 0, as things stood up to that instant. Hours that are to come "
+        "have no row, nor those at "
         "which one of the two had not listed the fixture yet."
     )
     kickoff_date: Mapped[date] = column(KICKOFF_DATE)

@@ -1,4 +1,4 @@
-"""Mart: what is derived from core, one row set per cycle, replaced by cycle id."""
+"""Mart: tables derived from core, with one set of rows per cycle, replaced by cycle id."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
@@ -74,7 +74,8 @@ class CoverageFixture(Base):
         "kickoff_mismatch, home_away_swapped, duplicate_sr_id; null when nothing is odd."
     )
     evidence: Mapped[PresenceEvidence] = column(
-        "complete: every platform's discovery of this cycle; carried: some platform's earlier one; partial: some platform could not be looked at.",
+        "complete: every platform's discovery of this cycle; carried: some platform's earlier one; partial: some "
+        "platform could not be looked at.",
         type_=text_enum(PresenceEvidence, "evidence"),
     )
     stale_since: Mapped[Instant | None] = column("Oldest discovery it rests on, when carried.")
@@ -89,7 +90,8 @@ class CoverageTournament(Base):
         *ratio_checks("home_covered_rate", "fixture_match_rate"),
         {
             "schema": "mart",
-            "comment": "Coverage per tournament, competitor (or any of them) and universe, as of each cycle. Sums to match_rate_platform.",
+            "comment": "Coverage per tournament, competitor (or any of them) and universe, as of each cycle. Sums to "
+            "match_rate_platform.",
         },
     )
 
@@ -195,7 +197,8 @@ class RunQuality(Base):
     confirmed: Mapped[int] = column("Markets that stand as in the answer before. Keyframes do not count.")
     errors_by_class: Mapped[Json] = column("Failed attempts by failure class.")
     ages_ignored: Mapped[int | None] = column(
-        "Answers whose Age header was not believed, being unreadable or above an hour: they count as observed when they arrived; null: written before"
+        "Answers whose Age header was not believed, being unreadable or above an hour: they count as observed when "
+        "they arrived; null: written before"
         " these were counted."
     )
     p50_ms: Mapped[float | None] = column("Median request duration in ms.", type_=sa.Double)
@@ -204,7 +207,8 @@ class RunQuality(Base):
     wall_s: Mapped[float] = column("First request to last answer, seconds.", type_=sa.Double)
     change_ratio: Mapped[Ratio | None] = column("changed / (changed + confirmed); null without either.")
     drop_vs_median: Mapped[Ratio | None] = column(
-        "1 - fetched / trailing median of earlier cycles of the same scope that were complete in this stage; null without a history."
+        "1 - fetched / trailing median of earlier cycles of the same scope that were complete in this stage; null "
+        "without a history."
     )
     completeness: Mapped[Completeness] = column("complete, partial or failed.", type_=text_enum(Completeness))
     blocked_downstream: Mapped[bool] = column(
@@ -220,7 +224,8 @@ class MappingCoverage(Base):
         *ratio_checks("mapped_rate"),
         {
             "schema": "mart",
-            "comment": "How much of what each platform showed in a cycle the market vocabulary knows, by market family.",
+            "comment": "How much of what each platform showed in a cycle the market vocabulary knows, by market "
+            "family.",
         },
     )
 
@@ -248,7 +253,8 @@ class UnmappedMarket(Base):
         sa.UniqueConstraint("platform", "impact_rank"),
         {
             "schema": "mart",
-            "comment": "Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that carry them.",
+            "comment": "Markets seen that the vocabulary does not know, over all cycles, ranked by the matches that "
+            "carry them.",
         },
     )
 
@@ -260,7 +266,8 @@ class UnmappedMarket(Base):
     )
     impact_rank: Mapped[int] = column("1 is carried by most matches of its platform, then by most occurrences.")
     status: Mapped[TriageStatus] = column(
-        "new; acknowledged, ignored: as the vocabulary's triage says; mapped: the vocabulary knows the market now, and a replay of the hours from "
+        "new; acknowledged, ignored: as the vocabulary's triage says; mapped: the vocabulary knows the market now, "
+        "and a replay of the hours from "
         "first_seen to last_seen brings its prices in.",
         type_=text_enum(TriageStatus, "triage"),
     )

@@ -1,4 +1,4 @@
-"""The ledger: which cycles ran, how each platform and each listing fared, and the ids that no replay drops."""
+"""Ops: the ledger of cycles and requests, per platform and listing, and the ids that replays keep."""
 
 from datetime import date
 
@@ -19,7 +19,8 @@ class ScrapeBatch(Base):
         sa.Index("ix_scrape_batches_running", "scope", postgresql_where=sa.text("status = 'running'")),
         {
             "schema": "ops",
-            "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it ended.",
+            "comment": "One row per cycle (one scrape of all platforms): what started it, what it covers, how it "
+            "ended.",
         },
     )
 
@@ -32,7 +33,8 @@ class ScrapeBatch(Base):
     partition_hour: Mapped[Instant] = column("UTC hour (Dagster partition) the cycle belongs to.")
     run_id: Mapped[Text | None] = column("Dagster run that scraped it.")
     status: Mapped[RunStatus] = column(
-        "running; completed: all platforms; partial: some; failed: none; cancelled: somebody ended it; interrupted: its process died.",
+        "running; completed: all platforms; partial: some; failed: none; cancelled: somebody ended it; interrupted: "
+        "its process died.",
         type_=text_enum(RunStatus),
     )
     started_at: Mapped[Instant] = column("Begin of the cycle.")
@@ -69,7 +71,8 @@ class ScrapeRun(Base):
         type_=sa.Double,
     )
     capture_s: Mapped[float | None] = column(
-        "First request of the capture to its last answer in seconds; null without a capture, or written before this was kept.",
+        "First request of the capture to its last answer in seconds; null without a capture, or written before this "
+        "was kept.",
         type_=sa.Double,
     )
     floor_s: Mapped[float | None] = column(
@@ -77,7 +80,8 @@ class ScrapeRun(Base):
         type_=sa.Double,
     )
     refused: Mapped[int] = column(
-        "Answers that core refused, of those that can be had (matches in play left out); 0 before the cycle is derived, or before this was kept.",
+        "Answers that core refused, of those that can be had (matches in play left out); 0 before the cycle is "
+        "derived, or before this was kept.",
         server_default="0",
     )
     refusal: Mapped[Text] = column(
@@ -100,7 +104,8 @@ class EventScrapeStatus(Base):
     external_id: Mapped[Text] = key("The platform's own event id.")
     sr_id: Mapped[BigInt | None] = column("SportRadar id of the fixture, where known.")
     status: Mapped[RunStatus] = column(
-        "completed; failed; cancelled: the cycle was ended before the verdict; interrupted: its process died before the verdict was landed.",
+        "completed; failed; cancelled: the cycle was ended before the verdict; interrupted: its process died before "
+        "the verdict was landed.",
         type_=text_enum(RunStatus),
     )
     attempts: Mapped[int] = column("Requests sent for it.")
@@ -117,7 +122,8 @@ class EventScrapeStatus(Base):
         "From the first request to the verdict in ms, waits between tries included.", type_=sa.Double
     )
     observed_at: Mapped[Instant | None] = column(
-        "Instant that the good answer shows: received_at less its age in an edge cache; null when not completed, or written before this was kept."
+        "Instant that the good answer shows: received_at less its age in an edge cache; null when not completed, or "
+        "written before this was kept."
     )
 
 
@@ -127,7 +133,8 @@ class LandedCycle(Base):
         sa.Index(None, "partition_hour"),
         {
             "schema": "ops",
-            "comment": "One row per closed cycle that is, or was, in the landing. Rebuilt from the landing by `palimpsest landing rescan`.",
+            "comment": "One row per closed cycle that is, or was, in the landing. Rebuilt from the landing by "
+            "`palimpsest landing rescan`.",
         },
     )
 
@@ -151,7 +158,8 @@ class CycleFailure(Base):
     __table_args__ = (
         {
             "schema": "ops",
-            "comment": "Products of cycles whose last derivation failed. A row is deleted when the product has been derived.",
+            "comment": "Products of cycles whose last derivation failed. A row is deleted when the product has been "
+            "derived.",
         },
     )
 
@@ -172,7 +180,8 @@ class ListingId(Base):
         sa.UniqueConstraint("platform", "external_id"),
         {
             "schema": "ops",
-            "comment": "Integer id of each listing's natural key. Outlives every replay, so that history rows keep their meaning.",
+            "comment": "Integer id of each listing's natural key. Outlives every replay, so that history rows keep "
+            "their meaning.",
         },
     )
 
@@ -187,7 +196,8 @@ class MarketLine(Base):
         sa.UniqueConstraint("market_id", "specifier", "outcome"),
         {
             "schema": "ops",
-            "comment": "Integer id of a market on a line. Outlives every replay, so that history rows keep their meaning.",
+            "comment": "Integer id of a market on a line. Outlives every replay, so that history rows keep their "
+            "meaning.",
         },
     )
 
@@ -238,7 +248,8 @@ class HostState(Base):
     __table_args__ = (
         {
             "schema": "ops",
-            "comment": "What runs at the same time tell each other about a host: one row per host in trouble and cycle that found it so.",
+            "comment": "What runs at the same time tell each other about a host: one row per host in trouble and "
+            "cycle that found it so.",
         },
     )
 
@@ -255,7 +266,8 @@ class KnownKickoff(Base):
         sa.Index(None, "kickoff_at"),
         {
             "schema": "ops",
-            "comment": "Since when the pipeline knew of which kickoff: what its cadence went by. No replay changes its past.",
+            "comment": "Since when the pipeline knew of which kickoff: what its cadence went by. No replay changes "
+            "its past.",
         },
     )
 
@@ -272,7 +284,8 @@ class RunHeartbeat(Base):
         sa.Index("ix_run_heartbeats_alive", "heartbeat_at", postgresql_where=sa.text("finished_at is null")),
         {
             "schema": "ops",
-            "comment": "One row per Dagster run that this pipeline's code executes: whether its process is alive. Kept for some days.",
+            "comment": "One row per Dagster run that this pipeline's code executes: whether its process is alive. "
+            "Kept for some days.",
         },
     )
 
@@ -308,7 +321,8 @@ class Alert(Base):
     error_class: Mapped[Text] = column("Class of the error.")
     message: Mapped[Text] = column("What is wrong and what to do, in words: of the last occurrence.")
     partition_key: Mapped[Text | None] = column(
-        "Days or cycles that have the trouble, separated by commas; for a job that runs day after day only the latest; null without any."
+        "Days or cycles that have the trouble, separated by commas; for a job that runs day after day only the "
+        "latest; null without any."
     )
     n_seen: Mapped[int] = column("Occurrences.")
     last_seen_at: Mapped[Instant] = column("Last occurrence.")

@@ -1,4 +1,4 @@
-"""Core: the players that platforms name in their player markets, and which SportRadar player each is proposed to be."""
+"""Core: the players in the platforms' player markets, and proposals of their SportRadar ids."""
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped
@@ -14,11 +14,12 @@ class PlayerList(Base):
         sa.Index(None, "external_player_id"),
         {
             "schema": "core",
-            "comment": "Versions of the players that a listing's markets name, by content: a change of squad is a new version.",
+            "comment": "Versions of the players that a listing's markets name, by content: a change of squad is a new "
+            "version.",
         },
     )
 
-    # In this order a player's name is found by listing and outcome, as a view asks for it.
+    # This order serves the view that looks up a player's name by listing and outcome.
     listing_id: Mapped[int] = key("Listing.", foreign_key="ops.listing_ids.listing_id")
     external_player_id: Mapped[Text] = key("The platform's own id of the player: the outcome in its player markets.")
     name: Mapped[Text] = key("Name as the platform writes it; several spellings have a row each.")
@@ -48,7 +49,8 @@ class PlayerLink(Base):
         sa.Index(None, "platform", "external_player_id"),
         {
             "schema": "core",
-            "comment": "One row per fixture, platform and player: who he is proposed to be, derived anew from the fixture's listings each time.",
+            "comment": "One row per fixture, platform and player: who he is proposed to be, derived anew from the "
+            "fixture's listings each time.",
         },
     )
 
@@ -58,7 +60,8 @@ class PlayerLink(Base):
     player_name: Mapped[Text] = column("One name of his, as the platform writes it.")
     sr_player_id: Mapped[BigInt | None] = column("SportRadar id of the player; null when none is proposed.")
     evidence: Mapped[PlayerEvidence | None] = column(
-        "sportradar_id: the platform's own id; same_name: equal names; name_contained: a weaker proposal, all words of one name are in the other; "
+        "sportradar_id: the platform's own id; same_name: equal names; name_contained: a weaker proposal, all words "
+        "of one name are in the other; "
         "null when none is proposed.",
         type_=text_enum(PlayerEvidence),
     )

@@ -211,7 +211,7 @@ def test_the_bucket_is_that_of_the_time_left(before: timedelta, bucket: str) -> 
 
 def test_a_market_that_takes_a_row_an_outcome_is_refused() -> None:
     life = Life([answered(1, at(5, 6), {SCORER_ANN: priced(2500)})], {1: [(at(1, 0), KICKOFF)]})
-    with pytest.raises(ValueError, match="takes a row an outcome"):
+    with pytest.raises(ValueError, match="are of a market of open outcomes"):
         build_margin_stretches(
             **life.frames(),
             outcomes=outcomes_frame(),
