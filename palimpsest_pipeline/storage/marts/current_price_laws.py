@@ -1,7 +1,7 @@
-"""What current prices and gaps can never say, whatever the platforms do; asked of Postgres in one look at each view,
-since these are large.
+"""Laws of current prices and gaps: statements that hold whatever the platforms do.
 
-What the views compute from stored columns alone needs no law.
+Postgres evaluates all laws of a view in one pass, because the views are large. Columns that a view computes from
+stored columns alone need no law.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,13 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
         **COMMON_LAWS,
         "the type is what the states say": """
             case gap_type
-                when 'home_missing' then platform_state = 'offered' and coalesce(home_state, 'withdrawn') in ('withdrawn', 'event_dropped')
-                when 'platform_missing' then home_state = 'offered' and coalesce(platform_state, 'withdrawn') in ('withdrawn', 'event_dropped')
+                when 'home_missing' then platform_state = 'offered'
+                    and coalesce(home_state, 'withdrawn') in ('withdrawn', 'event_dropped')
+                when 'platform_missing' then home_state = 'offered'
+                    and coalesce(platform_state, 'withdrawn') in ('withdrawn', 'event_dropped')
                 when 'home_suspended_only' then platform_state = 'offered' and home_state in ('suspended', 'no_price')
-                when 'platform_suspended_only' then home_state = 'offered' and platform_state in ('suspended', 'no_price')
+                when 'platform_suspended_only' then home_state = 'offered'
+                    and platform_state in ('suspended', 'no_price')
                 when 'both' then home_state is distinct from 'offered' and platform_state is distinct from 'offered'
                 else not (coalesce(home_state, '') = 'offered' and coalesce(platform_state, '') = 'offered')
             end
@@ -59,7 +62,10 @@ LAWS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
-    """Laws that rows of the table break (VIOLATIONS), each with how many do and one of them; empty when lawful."""
+    """Return the laws that rows of the table break (VIOLATIONS_SCHEMA); empty when there is none.
+
+    Each law comes with the number of rows that break it and the key of one of them.
+    """
     laws = LAWS[table]
     view, names, _ = TABLE_VIEWS[table]
     key = f"concat_ws(' ', {', '.join(names)})"
@@ -68,13 +74,15 @@ def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     counted = ", ".join(
         f"count(*) filter (where breaks_{place}), min(key) filter (where breaks_{place})" for place in range(len(laws))
     )
-    # Of a lawful row, which nearly all are, each law is computed once, and no key.
+    # Nearly all rows are lawful. For these each law is computed once, and no key.
     rows = f"select {key} as key, {broken} from {view} left join core.fixtures f using (sr_id) where ({lawful}) is not true"
     row = conn.execute(f"with broken as materialized ({rows}) select {counted} from broken").fetchone()
     assert row is not None
-    found = [(law, n, first) for law, (n, first) in zip(laws, zip(row[::2], row[1::2], strict=True), strict=True) if n]
+    violations = [
+        (law, n, first) for law, (n, first) in zip(laws, zip(row[::2], row[1::2], strict=True), strict=True) if n
+    ]
     return pl.DataFrame(
-        [(law, first, f"{law}: {n} rows, e.g. {first}") for law, n, first in found],
+        [(law, first, f"{law}: {n} rows, e.g. {first}") for law, n, first in violations],
         schema=VIOLATIONS_SCHEMA,
         orient="row",
     )
