@@ -55,7 +55,8 @@ def compute_postgres_checksums(
     """CHECKSUMS of the listings from `first` to `last`, by Postgres."""
     text = ", ".join(_build_text_sql(name, kind) for name, kind in table.schema.items())
     query = f"""
-    select listing_id, count(*) as n_rows, md5(string_agg(text collate "C", e'\\n' order by {", ".join(table.order)})) as checksum
+    select listing_id, count(*) as n_rows, md5(string_agg(text collate "C", e'\\n'
+        order by {", ".join(table.order)})) as checksum
     from (
         select {", ".join(dict.fromkeys(["listing_id", *table.order]))}, concat_ws('|', {text}) as text
         from (select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}) as rows

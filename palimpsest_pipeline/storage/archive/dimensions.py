@@ -22,7 +22,8 @@ from .errors import ArchiveError
 from .file_store import FileStore
 
 LISTINGS_SQL: Final = """
-select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at, e.tournament_name,
+select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at,
+    e.tournament_name,
     e.country_raw as country, f.tournament_key, e.is_primary
 from ops.listing_ids i
 left join core.event_listings e using (listing_id)

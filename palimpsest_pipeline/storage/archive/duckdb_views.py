@@ -13,7 +13,8 @@ create or replace view lines as select * from read_parquet('{quoted}/lines.parqu
 create or replace view outcomes as select * from read_parquet('{quoted}/outcomes.parquet');
 
 -- One row a listing and answer: what confirms everything that odds holds up to then. date is the UTC day.
-create or replace view captures as select * from read_parquet('{quoted}/captures/*/captures.parquet', hive_partitioning = true);
+create or replace view captures as select *
+from read_parquet('{quoted}/captures/*/captures.parquet', hive_partitioning = true);
 
 -- One row an outcome and change, as it is filed. keyframe: written because the day begins, not because it changed.
 create or replace view odds as
@@ -25,11 +26,13 @@ join captures c using (date, listing_id, answer);
 -- several listings of one fixture one does; false where that is not known. A price holds until the outcome's next row; the captures in between
 -- confirm it.
 create or replace view prices as
-select o.date, o.observed_at, l.platform, l.sr_id, l.home_team, l.away_team, l.kickoff_at, l.tournament_name, l.country, n.market_key, n.specifier,
+select o.date, o.observed_at, l.platform, l.sr_id, l.home_team, l.away_team, l.kickoff_at, l.tournament_name,
+    l.country, n.market_key, n.specifier,
     coalesce(u.outcome_key, nullif(n.outcome, '')) as outcome_key,
     (o.odds_milli / 1000)::decimal(9, 3) as odds, o.state,
     o.odds_milli is not null and o.state = 'offered' and not o.off as is_active,
-    o.keyframe, o.listing_id, l.external_id, coalesce(l.is_primary, false) as is_primary, o.line_id, o.ordinal, o.cycle_id
+    o.keyframe, o.listing_id, l.external_id, coalesce(l.is_primary, false) as is_primary, o.line_id, o.ordinal,
+        o.cycle_id
 from odds o
 join listings l using (listing_id)
 join lines n using (line_id)

@@ -46,7 +46,8 @@ where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::t
 
 
 CYCLES_OF_DAY_SQL: Final = """
-select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz
+select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz
+    and observed_at < %(ends_at)s::timestamptz
 """
 
 

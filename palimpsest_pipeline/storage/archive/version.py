@@ -8,7 +8,8 @@ import psycopg
 from ..odds import partitions
 
 VERSION_SQL: Final = """
-select md5(coalesce(string_agg(concat_ws(' ', c.cycle_id, p.product, p.landing_digest, p.parser_version, p.mapping_version), e'\\n'
+select md5(coalesce(string_agg(concat_ws(' ', c.cycle_id, p.product, p.landing_digest, p.parser_version,
+    p.mapping_version), e'\\n'
     order by c.cycle_id, p.product collate "C"), ''))
 from (
     select distinct cycle_id from core.captures

@@ -73,7 +73,8 @@ def write_matching(
         set fixture_sr_id = i.fixture_sr_id, match_method = i.match_method, is_primary = i.is_primary
         from identified i join core.event_listings before using (listing_id)
         where e.listing_id = i.listing_id
-            and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct from (i.fixture_sr_id, i.match_method, i.is_primary)
+            and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct
+                from (i.fixture_sr_id, i.match_method, i.is_primary)
         returning before.fixture_sr_id, e.fixture_sr_id, before.is_primary, e.is_primary
         """
     ).fetchall()
@@ -160,7 +161,8 @@ insert into reached
 with latest as (
     select e.sr_id, e.genius_id
     from reached r
-    join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+    join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id
+        and e.kind = 'match'
     where r.step = %(step)s
 ),
 neighbours as (
@@ -172,7 +174,8 @@ neighbours as (
 )
 select platform, tournament_external_id, %(step)s + 1
 from neighbours n
-where not exists (select from reached x where x.platform = n.platform and x.tournament_external_id = n.tournament_external_id)
+where not exists (select from reached x where x.platform = n.platform
+    and x.tournament_external_id = n.tournament_external_id)
 """
 REKEYED_FIXTURES_SQL: Final = """
 select f.sr_id
@@ -182,10 +185,12 @@ where f.tournament_key is distinct from n.tournament_key
 """
 LISTINGS_TO_MATCH_SQL: Final = """
 select
-    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name, e.country_raw, t.country_iso,
+    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name,
+        e.country_raw, t.country_iso,
     e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,
     e.deleted_at is not null as is_deleted
 from reached r
-join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id
+    and e.kind = 'match'
 left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
 """

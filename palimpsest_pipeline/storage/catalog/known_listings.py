@@ -10,8 +10,10 @@ from palimpsest_pipeline.domain.enums import ListingKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import Listing
 
 UPCOMING_LISTINGS_SQL: Final = """
-    select e.platform, e.external_id, e.kind, e.sport, e.tournament_external_id, e.tournament_name, e.country_raw, e.home_team, e.away_team,
-           coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id, e.n_markets_priced
+    select e.platform, e.external_id, e.kind, e.sport, e.tournament_external_id, e.tournament_name, e.country_raw,
+        e.home_team, e.away_team,
+           coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id,
+               e.n_markets_priced
     from core.event_listings e
     left join core.fixtures f on f.sr_id = e.fixture_sr_id
     where e.kind = 'match' and e.deleted_at is null and (%(all)s or e.fixture_sr_id = any(%(sr_ids)s))
@@ -24,7 +26,8 @@ LISTINGS_OF_CYCLE_SQL: Final = """
     union
     select e.listing_id
     from core.cycles c
-    join core.event_listings e on e.last_seen_at < c.as_of and (e.kickoff_at > c.as_of or e.kickoff_at is null and e.deleted_at is null)
+    join core.event_listings e on e.last_seen_at < c.as_of
+        and (e.kickoff_at > c.as_of or e.kickoff_at is null and e.deleted_at is null)
     where c.cycle_id = %(cycle_id)s and c.scope = 'full'
 """
 

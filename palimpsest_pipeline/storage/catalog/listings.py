@@ -91,7 +91,8 @@ def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
     """Write or correct the facts of a cycle. Before its manifests and listings, which refer to it."""
     conn.execute(
         """
-        insert into core.cycles (cycle_id, partition_hour, trigger, scope, home_platform, as_of) values (%s, %s, %s, %s, %s, %s)
+        insert into core.cycles (cycle_id, partition_hour, trigger, scope, home_platform, as_of) values (%s, %s, %s,
+            %s, %s, %s)
         on conflict (cycle_id) do update
         set partition_hour = excluded.partition_hour, trigger = excluded.trigger, scope = excluded.scope,
             home_platform = excluded.home_platform, as_of = excluded.as_of
@@ -198,7 +199,8 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
         update core.event_listings e set n_markets_priced = c.n_markets_priced
         from unnest(%s::integer[]) as asked (listing_id)
         left join lateral (
-            select n_markets_priced from core.captures where listing_id = asked.listing_id order by observed_at desc limit 1
+            select n_markets_priced from core.captures where listing_id = asked.listing_id
+            order by observed_at desc limit 1
         ) c on true
         where e.listing_id = asked.listing_id and e.n_markets_priced is distinct from c.n_markets_priced
         """,
@@ -272,17 +274,22 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
     conn.execute(
         """
         insert into core.tournament_listings as t
-            (platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at)
-        select platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at
+            (platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at,
+                last_seen_at)
+        select platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at,
+            last_seen_at
         from seen_tournaments
         on conflict (platform, external_id) do update
         set sport = case when excluded.last_seen_at >= t.last_seen_at then excluded.sport else t.sport end,
             name = case when excluded.last_seen_at >= t.last_seen_at then excluded.name else t.name end,
-            country_raw = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+            country_raw = case when excluded.last_seen_at >= t.last_seen_at
+                and excluded.country_raw is not null or t.country_raw is null
                 then excluded.country_raw else t.country_raw end,
-            country_iso = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+            country_iso = case when excluded.last_seen_at >= t.last_seen_at
+                and excluded.country_raw is not null or t.country_raw is null
                 then excluded.country_iso else t.country_iso end,
-            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at then coalesce(excluded.sr_tournament_id, t.sr_tournament_id)
+            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at
+                then coalesce(excluded.sr_tournament_id, t.sr_tournament_id)
                 else coalesce(t.sr_tournament_id, excluded.sr_tournament_id) end,
             first_seen_at = least(excluded.first_seen_at, t.first_seen_at),
             last_seen_at = greatest(excluded.last_seen_at, t.last_seen_at)
@@ -327,7 +334,8 @@ def _replace_observations(
         """
         delete from core.listing_claims c using touched t
         where c.listing_id = t.listing_id
-            and not exists (select from core.listing_observations o where o.listing_id = c.listing_id and o.claim_hash = c.claim_hash)
+            and not exists (select from core.listing_observations o where o.listing_id = c.listing_id
+                and o.claim_hash = c.claim_hash)
         """
     )
     conn.execute("analyze touched")
@@ -348,11 +356,14 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
     conn.execute(
         """
         insert into core.event_listings as e
-            (listing_id, platform, external_id, sport, kind, tournament_external_id, tournament_name, country_raw, sr_tournament_id,
+            (listing_id, platform, external_id, sport, kind, tournament_external_id, tournament_name, country_raw,
+                sr_tournament_id,
              home_team, away_team, kickoff_at, sr_id, genius_id, is_primary, first_seen_at, last_seen_at, last_cycle_id)
         select
-            t.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name, c.country_raw,
-            c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id, false, f.observed_at, l.observed_at, l.cycle_id
+            t.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name,
+                c.country_raw,
+            c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id, false, f.observed_at,
+                l.observed_at, l.cycle_id
         from touched t
         join ops.listing_ids i using (listing_id)
         cross join lateral (
@@ -360,15 +371,19 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
             where listing_id = t.listing_id order by observed_at desc, cycle_id desc limit 1
         ) l
         cross join lateral (
-            select observed_at from core.listing_observations where listing_id = t.listing_id order by observed_at limit 1
+            select observed_at from core.listing_observations where listing_id = t.listing_id
+            order by observed_at limit 1
         ) f
         join core.listing_claims c on c.listing_id = t.listing_id and c.claim_hash = l.claim_hash
         order by t.listing_id
         on conflict (listing_id) do update
         set sport = excluded.sport, kind = excluded.kind, tournament_external_id = excluded.tournament_external_id,
-            tournament_name = excluded.tournament_name, country_raw = excluded.country_raw, sr_tournament_id = excluded.sr_tournament_id,
-            home_team = excluded.home_team, away_team = excluded.away_team, kickoff_at = excluded.kickoff_at, sr_id = excluded.sr_id,
-            genius_id = excluded.genius_id, first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at,
+            tournament_name = excluded.tournament_name, country_raw = excluded.country_raw,
+                sr_tournament_id = excluded.sr_tournament_id,
+            home_team = excluded.home_team, away_team = excluded.away_team, kickoff_at = excluded.kickoff_at,
+                sr_id = excluded.sr_id,
+            genius_id = excluded.genius_id, first_seen_at = excluded.first_seen_at,
+                last_seen_at = excluded.last_seen_at,
             last_cycle_id = excluded.last_cycle_id
         """
     )
@@ -397,7 +412,8 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
         )
         select
             listing_id, observed_at as observed_from, kickoff_at,
-            least(row_number() over (partition by listing_id order by observed_at), {MAX_KICKOFF_VERSION})::smallint as version
+            least(row_number() over (partition by listing_id
+                order by observed_at), {MAX_KICKOFF_VERSION})::smallint as version
         from compared
         where before is distinct from kickoff_at
         """
@@ -407,7 +423,8 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
         delete from core.kickoff_versions v using touched t
         where v.listing_id = t.listing_id and not exists (
             select from kickoffs k
-            where (k.listing_id, k.observed_from, k.kickoff_at, k.version) = (v.listing_id, v.observed_from, v.kickoff_at, v.version)
+            where (k.listing_id, k.observed_from, k.kickoff_at, k.version) = (v.listing_id, v.observed_from,
+                v.kickoff_at, v.version)
         )
         """
     )
@@ -435,7 +452,8 @@ FIRST_ABSENCE_SQL: Final = """
     where c.scope = 'full' and c.as_of > l.last_seen_at and (l.kickoff_at is null or c.as_of < l.kickoff_at)
         -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
         and coalesce(t.completeness, d.completeness) = 'complete'
-        and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id and o.listing_id = l.listing_id)
+        and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id
+            and o.listing_id = l.listing_id)
     order by c.as_of
     limit 1
 """
@@ -461,7 +479,8 @@ REFRESH_TOURNAMENT_DELETIONS_SQL: Final = """
         select l.platform, l.external_id, (
             select c.as_of
             from core.cycles c
-            join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
+            join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform
+                and d.external_id = '*'
             where c.scope = 'full' and c.as_of > l.last_seen_at and d.completeness = 'complete'
                 and not exists (
                     select from core.discovery_manifest t

@@ -81,7 +81,8 @@ def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], 
         delete from core.player_links l
         where l.fixture_sr_id = any(%s) and not exists (
             select from found_links f
-            where (f.fixture_sr_id, f.platform, f.external_player_id) = (l.fixture_sr_id, l.platform, l.external_player_id)
+            where (f.fixture_sr_id, f.platform, f.external_player_id) = (l.fixture_sr_id, l.platform,
+                l.external_player_id)
                 and (f.player_name, f.sr_player_id, f.evidence, f.status, f.n_candidates)
                     is not distinct from (l.player_name, l.sr_player_id, l.evidence, l.status, l.n_candidates)
         )

@@ -60,7 +60,8 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
         """
-        create temporary table looked (platform text, tournament_external_id text, evidence text, stale_since timestamptz, listed_by bigint)
+        create temporary table looked (platform text, tournament_external_id text, evidence text,
+            stale_since timestamptz, listed_by bigint)
         on commit drop
         """
     )
@@ -82,7 +83,8 @@ recent as (
     select m.platform, m.external_id, m.completeness, k.cycle_id, k.as_of
     from this
     join core.cycles k
-        on k.scope = 'full' and k.as_of > this.as_of - %(carry_limit)s and (k.as_of, k.cycle_id) <= (this.as_of, this.cycle_id)
+        on k.scope = 'full' and k.as_of > this.as_of - %(carry_limit)s
+            and (k.as_of, k.cycle_id) <= (this.as_of, this.cycle_id)
     join core.discovery_manifest m on m.cycle_id = k.cycle_id
 ),
 complete as (
@@ -127,7 +129,8 @@ select
         when coalesce(gone.cycle_id, complete.cycle_id) = %(cycle_id)s then 'complete'
         else 'carried'
     end as evidence,
-    case when coalesce(gone.cycle_id, complete.cycle_id) <> %(cycle_id)s then coalesce(gone.as_of, complete.as_of) end as stale_since,
+    case when coalesce(gone.cycle_id, complete.cycle_id) <> %(cycle_id)s then coalesce(gone.as_of,
+        complete.as_of) end as stale_since,
     case when gone.cycle_id is null then complete.cycle_id end as listed_by
 from known
 left join complete using (platform, external_id)
@@ -143,7 +146,8 @@ with seen as (
 ),
 listed as (
     select seen.listing_id,
-        case when looked.evidence = 'complete' and seen.seen_in = 'listing' then 'complete' else 'partial' end as evidence,
+        case when looked.evidence = 'complete'
+            and seen.seen_in = 'listing' then 'complete' else 'partial' end as evidence,
         null::timestamptz as stale_since
     from seen
     left join looked using (platform, tournament_external_id)
@@ -162,7 +166,8 @@ members as (
     select distinct on (listing_id) * from listed order by listing_id, stale_since desc
 )
 select
-    i.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name, c.country_raw, t.country_iso,
+    i.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name,
+        c.country_raw, t.country_iso,
     c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id,
     false as is_deleted, m.evidence, m.stale_since
 from members m
@@ -171,7 +176,8 @@ cross join lateral (
     select o.claim_hash
     from core.listing_observations o
     where o.listing_id = m.listing_id
-        and (o.cycle_id = %(cycle_id)s or o.observed_at <= (select as_of from core.cycles where cycle_id = %(cycle_id)s))
+        and (o.cycle_id = %(cycle_id)s or o.observed_at <= (select as_of from core.cycles
+            where cycle_id = %(cycle_id)s))
     order by (o.cycle_id = %(cycle_id)s) desc, o.observed_at desc, o.cycle_id desc
     limit 1
 ) l

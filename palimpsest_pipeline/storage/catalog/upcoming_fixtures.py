@@ -8,26 +8,31 @@ import psycopg
 LISTED_FIXTURES_SQL: Final = """
     select f.sr_id, f.effective_kickoff
     from core.fixtures f
-    where exists (select from core.event_listings l where l.fixture_sr_id = f.sr_id and l.kind = 'match' and l.deleted_at is null)
+    where exists (select from core.event_listings l where l.fixture_sr_id = f.sr_id and l.kind = 'match'
+        and l.deleted_at is null)
 """
 KICKOFFS_SQL: Final = f"""
-    {LISTED_FIXTURES_SQL} and f.effective_kickoff > %(after)s and f.effective_kickoff <= %(until)s order by f.effective_kickoff, f.sr_id
+    {LISTED_FIXTURES_SQL} and f.effective_kickoff > %(after)s and f.effective_kickoff <= %(until)s
+    order by f.effective_kickoff, f.sr_id
 """
 KICKOFFS_AND_NEXT_SQL: Final = f"""
-    ({KICKOFFS_SQL}) union all ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(until)s order by f.effective_kickoff limit 1)
+    ({KICKOFFS_SQL}) union all ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(until)s
+        order by f.effective_kickoff limit 1)
 """
 RECORD_KICKOFFS_SQL: Final = f"""
     with listed as materialized ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(now)s),
     stood as materialized (
         select distinct on (k.sr_id) k.sr_id, k.kickoff_at
         from ops.known_kickoffs k
-        where k.sr_id in (select sr_id from listed union select sr_id from ops.known_kickoffs where kickoff_at > %(now)s)
+        where k.sr_id in (select sr_id from listed union select sr_id from ops.known_kickoffs
+            where kickoff_at > %(now)s)
         order by k.sr_id, k.known_from desc
     )
     insert into ops.known_kickoffs (sr_id, known_from, kickoff_at)
     select sr_id, %(now)s, listed.effective_kickoff
     from listed full join stood using (sr_id)
-    where listed.effective_kickoff is distinct from stood.kickoff_at and (listed.sr_id is not null or stood.kickoff_at > %(now)s)
+    where listed.effective_kickoff is distinct from stood.kickoff_at
+        and (listed.sr_id is not null or stood.kickoff_at > %(now)s)
     on conflict (sr_id, known_from) do update set kickoff_at = excluded.kickoff_at
 """
 

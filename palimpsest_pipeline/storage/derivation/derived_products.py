@@ -116,10 +116,12 @@ def mark_due_by_book_sizes(
     """
     query = """
         delete from mart.cycle_products p using core.cycles late
-        where p.product = %(product)s and late.cycle_id = p.cycle_id and late.cycle_id <> %(cycle_id)s and late.as_of >= %(since)s and exists (
+        where p.product = %(product)s and late.cycle_id = p.cycle_id and late.cycle_id <> %(cycle_id)s
+            and late.as_of >= %(since)s and exists (
             select from unnest(%(listings)s::int[]) as changed (listing_id)
             join core.event_listings e using (listing_id)
-            join core.event_listings r on r.fixture_sr_id = e.fixture_sr_id and r.platform = e.platform and r.listing_id <> e.listing_id
+            join core.event_listings r on r.fixture_sr_id = e.fixture_sr_id and r.platform = e.platform
+                and r.listing_id <> e.listing_id
             where e.first_seen_at <= late.as_of and e.last_seen_at > late.as_of - %(carry_limit)s
         )
         returning p.cycle_id

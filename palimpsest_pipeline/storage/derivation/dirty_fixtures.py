@@ -22,7 +22,8 @@ AFFECTED_FIXTURES_SQL: Final = """
 looked_at as (
     select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
     union
-    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id) where s.cycle_id = %(cycle_id)s
+    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id)
+    where s.cycle_id = %(cycle_id)s
     union
     select e.listing_id from core.rejects r join core.event_listings e using (platform, external_id)
     where r.cycle_id = %(cycle_id)s and r.kind = 'detail' and r.whole_answer
@@ -49,7 +50,8 @@ had not begun at the full cycle before it."""
 MARK_SQL: Final = f"""
 with {AFFECTED_FIXTURES_SQL}
 insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
-select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
+select product, sr_id, clock_timestamp() from bears_on cross
+join unnest(%(products)s::text[]) as due (product) order by product, sr_id
 on conflict (product, sr_id) do update set marked_at = excluded.marked_at
 """
 MARK_OTHER_HOME_SQL: Final = """
@@ -87,7 +89,8 @@ select sr_id, marked_at from mart.dirty_fixtures
 where product = %(product)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
 """
 COUNT_DUE_SQL: Final = """
-select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures where product = %s
+select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures
+where product = %s
 """
 
 

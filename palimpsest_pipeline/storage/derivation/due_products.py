@@ -149,7 +149,8 @@ def read_due_cycles(conn: psycopg.Connection, query: DueQuery, first: datetime) 
     An older version is no reason: the user starts a backfill for that. Cycles that were tried and failed are left out.
     """
     statement = f"""
-        select d.cycle_id, d.partition_hour, coalesce(b.finished_at, b.heartbeat_at), b.run_id, b.status in ('interrupted', 'cancelled', 'failed')
+        select d.cycle_id, d.partition_hour, coalesce(b.finished_at, b.heartbeat_at), b.run_id,
+            b.status in ('interrupted', 'cancelled', 'failed')
         from {DUE_SQL} d join ops.scrape_batches b using (cycle_id)
         where d.can_be_derived and b.status <> 'running' and b.scope <> 'recorded'
         group by d.cycle_id, d.partition_hour, b.cycle_id
@@ -173,9 +174,11 @@ def record_failure(
     """Remember that deriving a product of a cycle failed. `error` must hold no secret."""
     conn.execute(
         """
-        insert into ops.cycle_failures (cycle_id, product, landing_digest, parser_version, mapping_version, error, failed_at)
+        insert into ops.cycle_failures (cycle_id, product, landing_digest, parser_version, mapping_version, error,
+            failed_at)
         values (%s, %s, %s, %s, %s, %s, clock_timestamp())
-        on conflict (cycle_id, product) do update set landing_digest = excluded.landing_digest, parser_version = excluded.parser_version,
+        on conflict (cycle_id, product) do update set landing_digest = excluded.landing_digest,
+            parser_version = excluded.parser_version,
             mapping_version = excluded.mapping_version, error = excluded.error, failed_at = excluded.failed_at
         """,
         [
@@ -219,7 +222,8 @@ def read_due_failures(conn: psycopg.Connection, query: DueQuery) -> list[CycleFa
         ]
     )
     statement = f"""
-        select f.cycle_id, f.product, f.error, f.failed_at from ops.cycle_failures f join {DUE_SQL} d using (cycle_id, product)
+        select f.cycle_id, f.product, f.error, f.failed_at from ops.cycle_failures f
+        join {DUE_SQL} d using (cycle_id, product)
         order by f.cycle_id, f.product
     """
     return [CycleFailure(*row) for row in conn.execute(statement.encode(), params).fetchall()]
@@ -233,7 +237,8 @@ def read_failures(
     """
     statement = """
         select cycle_id, product, error from ops.cycle_failures
-        where cycle_id = any(%s) and (%s or failed_at >= (select min(started_at) from ops.run_heartbeats where run_id = any(%s)))
+        where cycle_id = any(%s) and (%s or failed_at >= (select min(started_at) from ops.run_heartbeats
+            where run_id = any(%s)))
         order by cycle_id, product
     """
     found = conn.execute(statement, [list(cycle_ids), run_ids is None, list(run_ids or ())]).fetchall()

@@ -20,7 +20,8 @@ KNOWN_CYCLES_SQL: Final = """
         select cycle_id, partition_hour, scope from core.cycles
         union all
         select cycle_id, partition_hour, scope from ops.scrape_batches b
-        where status <> 'running' and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id and r.bytes > 0)
+        where status <> 'running' and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id
+            and r.bytes > 0)
     ) known
     where partition_hour >= %s and partition_hour < %s
     order by cycle_id
@@ -58,7 +59,8 @@ def is_complete(conn: psycopg.Connection) -> bool:
     """Return whether the table has rows, and one for every cycle that `read_known_cycles` returns."""
     query = f"""
         select exists (select from ops.landed_cycles) and not exists (
-            select from ({KNOWN_CYCLES_SQL}) known where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
+            select from ({KNOWN_CYCLES_SQL}) known
+            where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
         )
     """
     row = conn.execute(query.encode(), ["-infinity", "infinity"]).fetchone()
@@ -70,7 +72,8 @@ def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
     conn.execute(
         f"""
         insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s)
-        on conflict (cycle_id) do update set partition_hour = excluded.partition_hour, scope = excluded.scope, digest = excluded.digest,
+        on conflict (cycle_id) do update set partition_hour = excluded.partition_hour, scope = excluded.scope,
+            digest = excluded.digest,
             is_whole = excluded.is_whole, is_gone = excluded.is_gone, problem = excluded.problem
         """.encode(),
         astuple(cycle),
@@ -112,7 +115,8 @@ def replace_cycles(
         )
         cursor.executemany(
             f"""
-            update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem) = (%s, %s, %s, %s, %s, %s) where {same}
+            update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem) = (%s, %s, %s,
+                %s, %s, %s) where {same}
             """.encode(),
             [(*astuple(cycle)[1:], *_get_version(old[cycle.cycle_id])) for cycle in changed],
         )

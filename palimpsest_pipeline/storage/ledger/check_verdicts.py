@@ -21,7 +21,8 @@ UNJUDGED_CYCLES_SQL: Final = """
     left join ops.cycle_checks v on v.check_name = %(check)s and v.cycle_id = c.cycle_id
     where v.cycle_id is null or v.violations > 0 or exists (
         select from {} m
-        where m.cycle_id = c.cycle_id and (m.product = %(product)s or starts_with(m.product, %(product)s || '/')) and m.computed_at > v.judged_at
+        where m.cycle_id = c.cycle_id and (m.product = %(product)s or starts_with(m.product, %(product)s || '/'))
+            and m.computed_at > v.judged_at
     )
     order by c.cycle_id
 """
@@ -29,11 +30,13 @@ WRITE_VERDICTS_SQL: Final = """
     insert into ops.cycle_checks (check_name, cycle_id, severity, violations, description, judged_at)
     values (%s, %s, %s, %s, %s, clock_timestamp())
     on conflict (check_name, cycle_id) do update
-    set severity = excluded.severity, violations = excluded.violations, description = excluded.description, judged_at = excluded.judged_at
+    set severity = excluded.severity, violations = excluded.violations, description = excluded.description,
+        judged_at = excluded.judged_at
 """
 BAD_VERDICTS_SQL: Final = """
     select v.cycle_id, v.severity, v.violations, v.description
-    from ops.landed_cycles c join ops.cycle_checks v on v.cycle_id = c.cycle_id and v.check_name = %s and v.violations > 0
+    from ops.landed_cycles c join ops.cycle_checks v on v.cycle_id = c.cycle_id and v.check_name = %s
+        and v.violations > 0
     where c.partition_hour >= %s and c.partition_hour < %s order by v.cycle_id
 """
 BAD_VERDICTS_BY_CHECK_SQL: Final = """
@@ -43,7 +46,8 @@ BAD_VERDICTS_BY_CHECK_SQL: Final = """
 NEWEST_VERDICTS_SQL: Final = """
     select v.check_name, v.judged_at, v.cycle_id, v.severity, v.violations, v.description
     from unnest(%s::text[]) as c (check_name) cross join lateral (
-        select * from ops.cycle_checks v where v.check_name = c.check_name order by v.judged_at desc, v.cycle_id desc limit 1
+        select * from ops.cycle_checks v where v.check_name = c.check_name
+        order by v.judged_at desc, v.cycle_id desc limit 1
     ) v
     order by v.check_name
 """

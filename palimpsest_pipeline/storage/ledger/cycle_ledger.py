@@ -51,7 +51,8 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
     conn.execute(
         """
         insert into ops.scrape_batches
-            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at, heartbeat_at)
+            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at,
+                heartbeat_at)
         values (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
         on conflict (cycle_id) do update
         set run_id = excluded.run_id, status = 'running', heartbeat_at = excluded.heartbeat_at, finished_at = null
@@ -195,7 +196,8 @@ def record_refusals(
         conn.execute(
             """
             update ops.scrape_batches set status = (
-                select case when bool_and(status = 'completed') then 'completed' when bool_and(status = 'failed') then 'failed' else 'partial' end
+                select case when bool_and(status = 'completed')
+                    then 'completed' when bool_and(status = 'failed') then 'failed' else 'partial' end
                 from ops.scrape_runs where cycle_id = %(cycle_id)s
             )
             where cycle_id = %(cycle_id)s and status in ('completed', 'partial', 'failed')
@@ -234,9 +236,11 @@ def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult
     _write_progress(conn, cycle_id, result.runs, result.outcomes)
     conn.execute(
         """
-        update ops.event_scrape_status set status = 'interrupted', observed_at = null, error_detail = 'the process died before the answer was landed'
+        update ops.event_scrape_status set status = 'interrupted', observed_at = null,
+            error_detail = 'the process died before the answer was landed'
         where cycle_id = %s and attempts > 0
-            and (platform, external_id) not in (select platform, external_id from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
+            and (platform, external_id) not in (select platform, external_id
+                from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
         """,
         [
             cycle_id,
@@ -388,7 +392,8 @@ def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> Non
     """No platform's part runs on in a batch that has ended."""
     conn.execute(
         """
-        update ops.scrape_runs set status = %s, message = coalesce(nullif(message, ''), 'the cycle ended before this platform''s part had')
+        update ops.scrape_runs set status = %s,
+            message = coalesce(nullif(message, ''), 'the cycle ended before this platform''s part had')
         where cycle_id = %s and status = 'running'
         """,
         [status, cycle_id],

@@ -15,14 +15,17 @@ from ..db.copy_frames import read_frame
 from .cycle_ledger import CycleRecord
 
 RUNS_SQL: Final = """
-    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, p50_ms, p95_ms, message,
+    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes,
+        errors_by_class, p50_ms, p95_ms, message,
            clock_offset_s, capture_s, floor_s
     from ops.scrape_runs where cycle_id = %s order by platform
 """
 RUNS_OF_DAGSTER_RUN_SQL: Final = """
-    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.refused, r.requests, r.bytes, r.p50_ms, r.p95_ms,
+    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.refused, r.requests, r.bytes,
+        r.p50_ms, r.p95_ms,
            r.capture_s, r.message
-    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s order by r.cycle_id, r.platform
+    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s
+    order by r.cycle_id, r.platform
 """
 RUNS_OF_DAGSTER_RUN_SCHEMA: Final = {
     "cycle_id": pl.Int64,
@@ -60,11 +63,13 @@ UNENDED_CYCLES_SQL: Final = f"select cycle_id from ops.scrape_batches where stat
 """Cycles that have not come to their own end. What they lack shows no fault of a platform."""
 FAILED_PLATFORMS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
-    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL}) order by r.cycle_id, r.platform
+    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL})
+    order by r.cycle_id, r.platform
 """
 CLOCK_OFFSETS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.clock_offset_s from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
-    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL}) order by r.cycle_id, r.platform
+    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL})
+    order by r.cycle_id, r.platform
 """
 SKEW_SQL: Final = """
     select cycle_id, 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
@@ -75,7 +80,8 @@ SKEW_SQL: Final = """
     group by cycle_id, sr_id having count(first_at) > 1
 """
 SKEW_QUANTILES_SQL: Final = f"""
-    select cycle_id, percentile_cont(0.5) within group (order by skew_ms) as p50_ms, percentile_cont(0.95) within group (order by skew_ms) as p95_ms
+    select cycle_id, percentile_cont(0.5) within group (order by skew_ms) as p50_ms,
+        percentile_cont(0.95) within group (order by skew_ms) as p95_ms
     from ({SKEW_SQL}) fixtures group by cycle_id
 """
 NULLS: Final[Mapping[str, Mapping[str, str]]] = {

@@ -17,18 +17,21 @@ from ..db.copy_frames import read_frame
 KNOWN_KICKOFFS_SQL: Final = """
     select sr_id, known_from, known_until, kickoff_at
     from (
-        select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id order by known_from) as known_until
+        select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id
+            order by known_from) as known_until
         from ops.known_kickoffs
         where sr_id in (select sr_id from ops.known_kickoffs where kickoff_at > %(begin)s and kickoff_at <= %(last)s)
     ) as versions
-    where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s and (known_until is null or known_until > %(begin)s)
+    where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s
+        and (known_until is null or known_until > %(begin)s)
 """
 ASKED_SLOTS_SQL: Final = """
     with asked as (
         select unnest(sr_ids) as sr_id, slot_at, cycle_id, status from ops.scrape_batches
         where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
     ), believed as (
-        select cycle_id, platform, bool_or(status = 'completed') or count(distinct coalesce(sr_id::text, external_id)) = 1 as is_believed
+        select cycle_id, platform, bool_or(status = 'completed') or count(distinct coalesce(sr_id::text,
+            external_id)) = 1 as is_believed
         from ops.event_scrape_status where cycle_id in (select cycle_id from asked)
         group by cycle_id, platform
     ), answers as (
@@ -44,7 +47,8 @@ ASKED_SLOTS_SQL: Final = """
         group by asked.sr_id, asked.slot_at, asked.status, line.platform
     )
     select sr_id, slot_at, bool_or(answered or status = 'running') as answered,
-           coalesce(array_agg(distinct platform order by platform) filter (where not answered and platform is not null), '{}') as silent
+           coalesce(array_agg(distinct platform order by platform) filter (where not answered
+               and platform is not null), '{}') as silent
     from answers group by sr_id, slot_at
 """
 

@@ -79,7 +79,8 @@ def read_silent_runs(
         conn,
         f"""
         {IS_SILENT_SQL}
-            and case when %(run_ids)s::text[] is null then finished_at is null else run_id = any(%(run_ids)s::text[]) end
+            and case when %(run_ids)s::text[] is null then finished_at is null
+                else run_id = any(%(run_ids)s::text[]) end
         """,
         {"silent_s": silent_after_s, "run_ids": None if run_ids is None else list(run_ids)},
     )
