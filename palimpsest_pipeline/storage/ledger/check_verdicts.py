@@ -55,9 +55,9 @@ NEWEST_VERDICTS_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of a check on a cycle: it has passed when there are no violations.
+    """The verdict of a check on a cycle. The check has passed when there are no violations.
 
-    `description`: the problem and what to do about it.
+    `description` names the problem and a remedy.
     """
 
     cycle_id: int
@@ -73,8 +73,10 @@ class Verdict:
 def list_unjudged_cycles(
     conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str
 ) -> list[int]:
-    """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last
-    derived, ascending.
+    """Return the cycles without a good, up-to-date verdict of the check, ascending.
+
+    They are the cycles that the check found bad, and those that it has not judged since their `product` was last
+    derived.
     """
     query = sql.SQL(UNJUDGED_CYCLES_SQL).format(sql.Identifier(schema, "cycle_products"))
     return [
@@ -87,7 +89,10 @@ def list_unjudged_cycles(
 
 def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
     """Write verdicts of a check; a later verdict on the same cycle replaces an earlier one."""
-    rows = [(check, one.cycle_id, one.severity.value, one.violations, one.description) for one in verdicts]
+    rows = [
+        (check, verdict.cycle_id, verdict.severity.value, verdict.violations, verdict.description)
+        for verdict in verdicts
+    ]
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(WRITE_VERDICTS_SQL, rows)
@@ -103,14 +108,15 @@ def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end
 
 
 def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the verdicts with violations of these checks, by check and cycle: the check, when it judged, the
-    verdict.
+    """Return the verdicts with violations of these checks, by check and cycle.
+
+    Each entry has the check, the instant of its verdict, and the verdict.
     """
     return _read_verdicts_by_check(conn, BAD_VERDICTS_BY_CHECK_SQL, checks)
 
 
 def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the verdict that each of these checks has made last: the check, when it judged, the verdict."""
+    """Return the last verdict of each of these checks: the check, the instant, the verdict."""
     return _read_verdicts_by_check(conn, NEWEST_VERDICTS_SQL, checks)
 
 
@@ -118,7 +124,9 @@ def _read_verdicts_by_check(
     conn: psycopg.Connection, query: str, checks: Sequence[str]
 ) -> list[tuple[str, datetime, Verdict]]:
     rows = conn.execute(query.encode(), [list(checks)]).fetchall()
-    return [(check, at, Verdict(cycle_id, Severity(severity), *what)) for check, at, cycle_id, severity, *what in rows]
+    return [
+        (check, at, Verdict(cycle_id, Severity(severity), *details)) for check, at, cycle_id, severity, *details in rows
+    ]
 
 
 def delete_verdicts(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
