@@ -1,8 +1,10 @@
-"""What the platforms list, as each cycle saw it: the write side. Every row is derived from observations and manifests,
-so order cannot matter.
+"""The listings of platforms as each cycle saw them: the write side.
 
-Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft deletes.
-Does not: who is the same match (`fixtures`), reading as of a cycle (`universe`). Callers commit.
+Every row is derived from observations and manifests, so the order of cycles does not matter.
+
+Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft
+deletes. Does not belong here: the identity of matches (`fixtures`), reading as of a cycle (`universe`). Callers
+commit.
 """
 
 from collections.abc import Sequence
@@ -63,18 +65,17 @@ TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "sr_tournament_id": pl.Int64,
     "seen_at": INSTANT,
 }
-"""Input of `write_discovery`: tournaments that the cycle's answers show, and when."""
+"""Input of `write_discovery`: tournaments that the cycle's answers show, with the instant of the answer."""
 
 NULLABLE_CLAIM_COLUMNS: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
-"""Parts of a claim that an answer may leave out.
-
-Within a cycle the last answer that gives one counts: silence is no claim.
+"""Parts of a claim that an answer may leave out. Within a cycle the last answer with a value counts: a missing value is
+no claim.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CycleFacts:
-    """A cycle as core knows it.
+    """The facts of a cycle in core.
 
     `as_of` is the instant its statements are about: the last discovery answer, else the last answer.
     """
@@ -88,7 +89,10 @@ class CycleFacts:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
-    """Write or correct the facts of a cycle. Before its manifests and listings, which refer to it."""
+    """Write or correct the facts of a cycle.
+
+    Call it before its manifests and listings are written, because they refer to it.
+    """
     conn.execute(
         """
         insert into core.cycles (cycle_id, partition_hour, trigger, scope, home_platform, as_of) values (%s, %s, %s,
@@ -114,8 +118,9 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
 
 
 def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they
-    keep for ever.
+    """Return `frame` (with platform, external_id) plus `listing_id` Int64.
+
+    Keys that were not seen before get new ids. An id is permanent.
     """
     keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
     copy_to_temp_table(conn, "asked_keys", "ops.listing_ids", keys)
@@ -130,7 +135,8 @@ def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFra
     )
     ids = read_frame(
         conn,
-        "select i.platform, i.external_id, i.listing_id from ops.listing_ids i join asked_keys using (platform, external_id)",
+        "select i.platform, i.external_id, i.listing_id "
+        "from ops.listing_ids i join asked_keys using (platform, external_id)",
         None,
         {"platform": pl.String, "external_id": pl.String, "listing_id": pl.Int64},
     )
@@ -144,8 +150,10 @@ def write_discovery(
     tournaments: pl.DataFrame,
     platforms: Sequence[str] = tuple(Platform),
 ) -> int:
-    """Replace what the cycle's discovery of `platforms` was promised and got (`MANIFEST_SCHEMA`), and bring its
-    tournaments (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
+    """Replace the manifests of the cycle's discovery of `platforms`; return the number of rows.
+
+    The manifests have `MANIFEST_SCHEMA`. The tournaments (`TOURNAMENT_SCHEMA`) are updated too.
+    """
     _lock_listings(conn)
     write_cycle(conn, cycle)
     conn.execute(
@@ -155,8 +163,8 @@ def write_discovery(
     rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
     copy_rows(conn, "core.discovery_manifest", rows)
     _write_tournaments(conn, tournaments)
-    # Without the cycle's listings its manifests would delete them all: a platform whose listings are still to come is
-    # left to them.
+    # Without the cycle's listings its manifests would mark them all as deleted. So a platform whose listings are not
+    # written yet is left out here, and `write_listings` does it.
     ready = conn.execute(
         """
         select i.platform from core.listing_observations o join ops.listing_ids i using (listing_id)
@@ -171,13 +179,13 @@ def write_discovery(
 def write_listings(
     conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)
 ) -> pl.DataFrame:
-    """Replace what the cycle saw of `platforms` (`LISTING_SCHEMA`) and derive the touched listings again.
+    """Replace the cycle's observations of `platforms` (`LISTING_SCHEMA`) and derive their listings again.
 
-    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError when
-    the cycle is unknown or the frame holds another platform's rows.
+    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError
+    when the cycle is unknown or the frame holds another platform's rows.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
-        raise ValueError(f"cycle {cycle_id} is unknown: its facts are written before its listings")
+        raise ValueError(f"cycle {cycle_id} is unknown: write its facts before its listings")
     if foreign := set(listings["platform"].unique()) - {str(platform) for platform in platforms}:
         raise ValueError(f"listings of {', '.join(sorted(foreign))} in a write of {', '.join(platforms)}")
     _lock_listings(conn)
@@ -190,8 +198,9 @@ def write_listings(
 
 
 def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) -> None:
-    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there
-    is none.
+    """Set `event_listings.n_markets_priced` of these listings to the count of their latest answer.
+
+    It is null when there is no answer.
     """
     _lock_listings(conn)
     conn.execute(
@@ -209,12 +218,11 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
 
 
 def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
-    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer
-    that gives them.
+    """Return one claim per listing of a cycle: that of its last answer.
 
-    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell:
-    lists bear the instant of their platform's last one, and a late platform's lists go on while its listings are asked
-    for.
+    Missing parts come from the last answer that has them. A listing's own answers count as later than lists, because
+    a listing is requested after a list has shown it. `observed_at` cannot tell the order: lists carry the instant of
+    their platform's last one, and the lists of a late platform continue while its listings are requested.
     """
     is_detail = pl.col("seen_in") == "detail"
     ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
@@ -226,7 +234,7 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
             *parts,
             pl.col("n_markets_declared").drop_nulls().last(),
             pl.col("observed_at").last(),
-            # Only what discovery showed counts as part of a discovery.
+            # Only a listing that discovery showed counts as part of the discovery.
             seen_in=pl.when((pl.col("seen_in") == "listing").any()).then(pl.lit("listing")).otherwise(pl.lit("detail")),
         )
         .sort("listing_id")
@@ -234,7 +242,7 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
-    """`claims` plus `claim_hash` Int64 of their content: the same in every process, on every machine."""
+    """Return `claims` plus `claim_hash` Int64 of their content, the same in every process and on every machine."""
     columns = claims.select("platform", *CLAIM_SCHEMA).with_columns(pl.col("kickoff_at").dt.epoch("us"))
     hashes = [_hash_parts(row) for row in columns.iter_rows()]
     return claims.with_columns(claim_hash=pl.Series(hashes, dtype=pl.Int64))
@@ -250,8 +258,10 @@ def _lock_listings(conn: psycopg.Connection) -> None:
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
-    """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back,
-    or says what the latest leaves out."""
+    """Write the latest claim of each tournament, whatever the order of the rows.
+
+    An older claim only moves first_seen_at back, or fills in parts that the latest lacks.
+    """
     rows = (
         tournaments.sort(
             "platform",
@@ -300,7 +310,7 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
 def _replace_observations(
     conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]
 ) -> None:
-    """Swap the cycle's observations; `touched` then holds every listing that was or is among them."""
+    """Replace the cycle's observations; `touched` then holds every listing of the old and new ones."""
     conn.execute("drop table if exists pg_temp.touched")
     conn.execute("create temporary table touched (listing_id integer primary key) on commit drop")
     conn.execute(
@@ -342,9 +352,9 @@ def _replace_observations(
 
 
 def _derive_event_listings(conn: psycopg.Connection) -> None:
-    """The touched listings from their observations: the last one speaks.
+    """Derive the touched listings from their observations; the last observation counts.
 
-    A listing that no cycle has seen after all goes.
+    A listing without an observation is deleted.
     """
     conn.execute(
         """
@@ -390,11 +400,12 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
 
 
 MAX_KICKOFF_VERSION: Final = 2**15 - 1
-"""What the column holds. Later versions of a listing share this number; `observed_from` keeps them in order."""
+"""The largest value of the column. Later versions of a listing share this number; `observed_from` keeps them in order.
+"""
 
 
 def _derive_kickoffs(conn: psycopg.Connection) -> None:
-    """Each kickoff that the touched listings have claimed, from the answer that first showed it after another."""
+    """Derive each kickoff that the touched listings have claimed, from the answer that first showed it."""
     conn.execute("drop table if exists pg_temp.kickoffs")
     conn.execute(
         f"""
@@ -434,8 +445,9 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
 
 
 def _refresh_deletions(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
-    """Derive deleted_at of what the cycle may bear on: the first complete discovery after its last sighting that
-    lacks it.
+    """Derive deleted_at of the listings that the cycle may affect.
+
+    It is the instant of the first complete discovery after the last sighting that lacks the listing.
     """
     conn.execute("create temporary table if not exists touched (listing_id integer primary key) on commit drop")
     params = {"cycle_id": cycle_id, "platforms": list(platforms)}
@@ -457,8 +469,8 @@ FIRST_ABSENCE_SQL: Final = """
     order by c.as_of
     limit 1
 """
-"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that
-lacks it.
+"""For a listing `l`: the first complete discovery that lacks it, after its last sighting and before its kickoff if it
+has one.
 """
 REFRESH_EVENT_DELETIONS_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at

@@ -1,6 +1,8 @@
-"""What was listed where as of a cycle, and where nothing can be said: the reader behind coverage.
+"""The listings as of a cycle, and the tournaments of which nothing is known.
 
-Belongs here: reading observations and manifests as of a cycle. Does not: classes, rates, matching.
+Coverage is computed from them.
+
+Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
 """
 
 from datetime import timedelta
@@ -16,7 +18,7 @@ from ..db.copy_frames import read_frame
 from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
-"""How long a complete discovery speaks for a tournament that later cycles could not or did not look at."""
+"""How long a complete discovery counts for a tournament that later cycles could not or did not look at."""
 
 LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
@@ -40,19 +42,22 @@ UNIVERSE_SCHEMA: Final[FrameSchema] = {**LISTINGS_SCHEMA, "evidence": pl.String,
 
 
 class UnknownCycleError(LookupError):
-    """Core has not read this cycle from the landing."""
+    """The error for a cycle that core has not read from the landing."""
 
 
 def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Listings as of the cycle (`UNIVERSE_SCHEMA`) and where was looked (`LOOKED_TOURNAMENTS`), sorted by their keys.
+    """Return the listings as of the cycle, and the tournaments looked at.
 
-    For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence
-    `complete` when it is this cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT),
-    and whatever this cycle itself saw (`partial` where no complete discovery of this cycle showed it). A tournament
-    that a later complete discovery lacks has no listings, and that is known. `looked` has one row per platform
-    tournament known within CARRY_LIMIT, and one ('*') per platform: `partial` means that absence there proves nothing.
-    Claims are the latest at or before the cycle. How large their books were is read by `book_sizes`. Raises
-    UnknownCycleError.
+    The listings have `UNIVERSE_SCHEMA`, the tournaments `LOOKED_TOURNAMENTS`; both are sorted by their keys. For
+    each platform and tournament the listings are those of its last complete discovery at or before the cycle, and
+    those that this cycle itself saw. The evidence is `complete` when the discovery is this cycle's; otherwise it is
+    `carried`, with `stale_since` its instant, which is not older than CARRY_LIMIT. It is `partial` where no complete
+    discovery of this cycle showed the listing. A tournament that a later complete discovery lacks is known to have
+    no listings.
+
+    The second frame has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform:
+    `partial` means that absence there proves nothing. Claims are the latest at or before the cycle. `book_sizes`
+    reads the sizes of their books. Raises UnknownCycleError.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
         raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
@@ -93,7 +98,8 @@ complete as (
     order by platform, external_id, as_of desc, cycle_id desc
 ),
 tree as (
-    -- only a discovery that is complete as a whole shows that a tournament is gone: a broken one may lack it in a part that could not be read
+    -- only a discovery that is complete as a whole shows that a tournament is gone: a broken one may lack it in a part
+    -- that could not be read
     select distinct on (platform) platform, cycle_id, as_of
     from recent where external_id = '*' and completeness = 'complete'
     order by platform, as_of desc, cycle_id desc

@@ -1,4 +1,4 @@
-"""Which fixtures kick off when, as far as is known now, and since when that was known. Callers commit."""
+"""The known kickoffs of fixtures, and their history. Callers commit."""
 
 from datetime import datetime
 from typing import Final
@@ -38,8 +38,9 @@ RECORD_KICKOFFS_SQL: Final = f"""
 
 
 def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) -> list[tuple[int, datetime]]:
-    """SportRadar id and kickoff of the fixtures that somebody lists and that kick off after `after`, at `until` at
-    the latest; soonest first.
+    """Return SportRadar id and kickoff of the listed fixtures in a period, soonest first.
+
+    The kickoff is after `after` and at `until` at the latest. At least one platform lists the fixture.
     """
     return conn.execute(KICKOFFS_SQL, {"after": after, "until": until}).fetchall()
 
@@ -47,24 +48,26 @@ def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) ->
 def read_kickoffs_and_next(
     conn: psycopg.Connection, after: datetime, until: datetime
 ) -> tuple[list[tuple[int, datetime]], datetime | None]:
-    """`read_kickoffs`, and the first kickoff after `until`: None when none is known. One query."""
-    found = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
-    beyond = found.pop()[1] if found and found[-1][1] > until else None
-    return found, beyond
+    """Return `read_kickoffs` and the first kickoff after `until`, None when none is known, in one query."""
+    kickoffs = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
+    next_kickoff = kickoffs.pop()[1] if kickoffs and kickoffs[-1][1] > until else None
+    return kickoffs, next_kickoff
 
 
 def record_kickoffs(conn: psycopg.Connection, now: datetime) -> int:
-    """Write down what has changed in what is known of kickoffs after `now`; returns the number of fixtures.
+    """Record the changes of known kickoffs after `now`; return the number of fixtures.
 
-    Belongs at the end of every transaction that changes fixtures or who lists them. The lock of such transactions keeps
-    the instants in order.
+    It belongs at the end of every transaction that changes fixtures or their listings. The lock of such transactions
+    keeps the instants in order.
     """
     return conn.execute(RECORD_KICKOFFS_SQL, {"now": now}).rowcount
 
 
 def delete_old_kickoffs(conn: psycopg.Connection, before: datetime) -> int:
-    """Delete what was known of fixtures whose last known kickoff was before that instant, or that nobody has listed
-    since; returns the rows.
+    """Delete the known kickoffs of fixtures that ended before that instant; return the number of rows.
+
+    A fixture has ended when its last known kickoff was before the instant, or when no platform has listed it since
+    then.
     """
     return conn.execute(
         """
