@@ -96,7 +96,8 @@ class Archive:
             return sorted(map(catalogue.parse_entry_day, names))
         except ValueError as error:
             raise ArchiveError(
-                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. Move it away."
+                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. "
+                "Move it away."
             ) from error
 
     def export(

@@ -171,7 +171,8 @@ def _compare_checks(connection: sa.Connection) -> list[str]:
             and (actual_words := set(_QUOTED_PATTERN.findall(actual[key]))) != declared_words
         ):
             sentences.append(
-                f"check {key[1]} of {key[0]}: allows {sorted(actual_words)} in the database, {sorted(declared_words)} in the models"
+                f"check {key[1]} of {key[0]}: allows {sorted(actual_words)} in the database, "
+                f"{sorted(declared_words)} in the models"
             )
     return sorted(sentences)
 

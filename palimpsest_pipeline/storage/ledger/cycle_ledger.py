@@ -24,8 +24,8 @@ from ..db.upserts import build_upsert
 from .run_heartbeats import IS_SILENT_SQL, SILENT_SINCE_SQL
 
 CYCLE_COLUMNS: Final = (
-    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, "
-    f"finished_at, {SILENT_SINCE_SQL}, extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
+    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, "
+    f"status, heartbeat_at, finished_at, {SILENT_SINCE_SQL}, extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
 )
 
 
@@ -92,7 +92,8 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
     ).fetchone()
     if row is not None and row[0] == RunStatus.INTERRUPTED:
         conn.execute(
-            "update ops.scrape_runs set status = 'running', message = '' where cycle_id = %s and status = 'interrupted'",
+            "update ops.scrape_runs set status = 'running', message = '' "
+            "where cycle_id = %s and status = 'interrupted'",
             [cycle_id],
         )
     return row is not None

@@ -256,7 +256,7 @@ def test_a_day_of_which_odds_were_stored_and_that_is_nowhere_is_no_empty_answer(
     if lost:
         with pytest.raises(
             ArchiveError,
-            match=r"odds of 2026-02-01 were stored, and are neither in Postgres nor in the export at .*elsewhere",
+            match=r"odds of 2026-02-01 were stored, but they are neither in Postgres nor in the export at .*elsewhere",
         ):
             asked.read_markets_as_of(at + timedelta(minutes=30))
     else:
