@@ -225,7 +225,10 @@ class Archive:
         return self._scan_rows(days, dict(CHANGE_SCHEMA), partial(read_changes, listing_ids=_sort_ids(listing_ids)))
 
     def scan_captures(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Return rows of core.captures with all its columns, as `scan_changes` does; by day, listing and instant."""
+        """Return rows of core.captures with all its columns, by day, listing and instant.
+
+        Errors and laziness are those of `scan_changes`.
+        """
         return self._scan_rows(days, CAPTURE_SCHEMA, partial(read_captures, listing_ids=_sort_ids(listing_ids)))
 
     def _scan_rows(self, days: Iterable[date], schema: Schema, read: RowReader) -> pl.LazyFrame:

@@ -88,8 +88,8 @@ def compute_frame_checksums(table: ComparedTable, rows: pl.DataFrame) -> pl.Data
 
 def compute_digest(changes: pl.DataFrame, captures: pl.DataFrame) -> str:
     """Return one digest for all listings' checksums of both tables."""
-    both = captures.join(changes, on="listing_id", how="full", coalesce=True, suffix="_changes").sort("listing_id")
-    return hashlib.sha256("\n".join("|".join(map(str, row)) for row in both.iter_rows()).encode()).hexdigest()
+    joined = captures.join(changes, on="listing_id", how="full", coalesce=True, suffix="_changes").sort("listing_id")
+    return hashlib.sha256("\n".join("|".join(map(str, row)) for row in joined.iter_rows()).encode()).hexdigest()
 
 
 def _build_text_sql(name: str, kind: Any) -> str:

@@ -60,20 +60,20 @@ def read_changes(
 
     They are sorted by listing, line and instant.
     """
-    wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
-    numbers = captures.filter(wanted).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
+    is_selected = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
+    numbers = captures.filter(is_selected).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
     for first, last in split_listing_ranges(count_rows_by_listing(numbers)):
-        within = pl.col("listing_id").is_between(first, last)
-        rows = odds.filter(wanted & within if listing_ids is not None else within).collect()
-        yield build_change_rows(rows, numbers.filter(within).drop("n_changed"))
+        is_in_range = pl.col("listing_id").is_between(first, last)
+        rows = odds.filter(is_selected & is_in_range if listing_ids is not None else is_in_range).collect()
+        yield build_change_rows(rows, numbers.filter(is_in_range).drop("n_changed"))
 
 
 def read_captures(
     captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
 ) -> Iterator[pl.DataFrame]:
     """Yield rows of core.captures of a day's files, by listing and instant."""
-    wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
-    yield captures.filter(wanted).select(list(CAPTURE_SCHEMA)).collect()
+    is_selected = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
+    yield captures.filter(is_selected).select(list(CAPTURE_SCHEMA)).collect()
 
 
 def read_days(

@@ -47,10 +47,12 @@ class CyclesMissing(ArchiveError):
     def __init__(self, day: date, cycle_ids: Sequence[int]) -> None:
         self.day = day
         self.cycle_ids = tuple(sorted(cycle_ids))
-        more = len(self.cycle_ids) - self.MAX_SHOWN_CYCLES
-        named = ", ".join(map(str, self.cycle_ids[: self.MAX_SHOWN_CYCLES])) + (f" and {more} more" if more > 0 else "")
+        n_more = len(self.cycle_ids) - self.MAX_SHOWN_CYCLES
+        shown_ids = ", ".join(map(str, self.cycle_ids[: self.MAX_SHOWN_CYCLES])) + (
+            f" and {n_more} more" if n_more > 0 else ""
+        )
         super().__init__(
-            f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({named}). "
+            f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({shown_ids}). "
             "Nothing was switched; the earlier export stays valid. Derive these cycles again while they are landed "
             f"(palimpsest backfill {day} {day}); where they rightly have no answer any more, replace the exported day "
             f"with `palimpsest export --force {day}`"
@@ -68,13 +70,13 @@ class ExportMismatch(ArchiveError):
     def __init__(self, day: date, listing_ids: Sequence[int]) -> None:
         self.day = day
         self.listing_ids = tuple(sorted(listing_ids))
-        more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
-        named = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (
-            f" and {more} more" if more > 0 else ""
+        n_more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
+        shown_ids = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (
+            f" and {n_more} more" if n_more > 0 else ""
         )
         super().__init__(
-            f"export of {day}: the file read back differs from Postgres for listing {named}. Nothing was switched; the "
-            "earlier export stays valid. Export the day again. If the error persists, look at these listings in "
+            f"export of {day}: the file read back differs from Postgres for listing {shown_ids}. Nothing was switched; "
+            "the earlier export stays valid. Export the day again. If the error persists, look at these listings in "
             "core.market_changes and core.captures for two rows of one market at one instant, or values that the file "
             "format cannot hold"
         )

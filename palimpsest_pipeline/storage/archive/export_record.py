@@ -36,7 +36,7 @@ def record_days(conn: psycopg.Connection[Any], days: Iterable[RecordedDay]) -> N
         cursor.executemany(
             "insert into ops.exported_days (day, exported_at, n_captures) values (%s, %s, %s)"
             " on conflict (day) do update set exported_at = excluded.exported_at, n_captures = excluded.n_captures",
-            [(each.day, each.exported_at, each.n_captures) for each in days],
+            [(recorded.day, recorded.exported_at, recorded.n_captures) for recorded in days],
         )
 
 

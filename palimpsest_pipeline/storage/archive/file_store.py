@@ -164,7 +164,10 @@ class FileStore:
         return f"{self._path}/{name}"
 
     def _require_root(self) -> None:
-        """Raise when the bucket of an object store does not exist, because then nothing is known about its files."""
+        """Raise when the bucket of an object store does not exist.
+
+        Without its bucket nothing is known about a missing file.
+        """
         if not self.is_local:
             self._fs.ls(self._path.partition("/")[0])
 

@@ -58,9 +58,9 @@ def scan_prices(
     Filters on date and listing_id reach the files.
     """
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
-    wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
-    answers = store.scan_days([day.captures_path for day in days]).filter(wanted)
-    changes = store.scan_days([day.odds_path for day in days]).filter(wanted)
+    is_selected = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
+    answers = store.scan_days([day.captures_path for day in days]).filter(is_selected)
+    changes = store.scan_days([day.odds_path for day in days]).filter(is_selected)
     outcomes = numbers.outcomes.lazy().select("market_id", "ordinal", "outcome_key", outcome=pl.lit(""))
     rows = (
         changes.join(

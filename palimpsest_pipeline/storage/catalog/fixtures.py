@@ -101,13 +101,13 @@ def write_matching(
         "delete from core.tournaments t "
         "where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)"
     )
-    moved = {
+    affected = {
         fixture
         for old_fixture, new_fixture, was_primary, is_primary in changed
         if (old_fixture, was_primary) != (new_fixture, is_primary)
         for fixture in (old_fixture, new_fixture)
     }
-    return rekeyed | moved - {None}
+    return rekeyed | affected - {None}
 
 
 def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:

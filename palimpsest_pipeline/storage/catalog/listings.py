@@ -189,12 +189,12 @@ def write_listings(
     if foreign := set(listings["platform"].unique()) - {str(platform) for platform in platforms}:
         raise ValueError(f"listings of {', '.join(sorted(foreign))} in a write of {', '.join(platforms)}")
     _lock_listings(conn)
-    seen = add_claim_hash(merge_claims(add_listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
-    _replace_observations(conn, cycle_id, seen, platforms)
+    observations = add_claim_hash(merge_claims(add_listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
+    _replace_observations(conn, cycle_id, observations, platforms)
     _derive_event_listings(conn)
     _derive_kickoffs(conn)
     _refresh_deletions(conn, cycle_id, platforms)
-    return seen.select("listing_id", "platform", "external_id", "claim_hash")
+    return observations.select("listing_id", "platform", "external_id", "claim_hash")
 
 
 def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) -> None:
@@ -242,7 +242,10 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
-    """Return `claims` plus `claim_hash` Int64 of their content, the same in every process and on every machine."""
+    """Return `claims` plus `claim_hash` Int64 of their content.
+
+    The hash is the same in every process and on every machine.
+    """
     columns = claims.select("platform", *CLAIM_SCHEMA).with_columns(pl.col("kickoff_at").dt.epoch("us"))
     hashes = [_hash_parts(row) for row in columns.iter_rows()]
     return claims.with_columns(claim_hash=pl.Series(hashes, dtype=pl.Int64))

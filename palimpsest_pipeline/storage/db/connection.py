@@ -65,7 +65,10 @@ def redact_url(parsed: URL) -> str:
 
 
 def explain_connection_error(error: Exception, parsed: URL) -> str:
-    """Return the first line of libpq's error about a connection to `parsed`, without any secret of the address."""
+    """Return the first line of libpq's error about a connection, without any secret of the address.
+
+    `parsed` is the address of the connection.
+    """
     line = str(error).strip().partition("\n")[0].strip()
     return redact(line, *list_address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
 
@@ -100,12 +103,12 @@ def explain_loss(error: BaseException) -> str | None:
 
     It follows the causes of the error too, and knows errors of SQLAlchemy and of either psycopg.
     """
-    for each in _walk_causes(error):
-        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
-        reason = str(each).strip().partition("\n")[0].strip()
-        if state == DISK_FULL_SQLSTATE or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
+    for cause in _walk_causes(error):
+        state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        reason = str(cause).strip().partition("\n")[0].strip()
+        if state == DISK_FULL_SQLSTATE or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)):
             return f"the disk is full: {reason}. Make room, then run the command again: data that had arrived is kept"
-        is_loss = type(each).__name__ in (
+        is_loss = type(cause).__name__ in (
             "OperationalError",
             "InterfaceError",
             "AdminShutdown",
@@ -113,11 +116,11 @@ def explain_loss(error: BaseException) -> str | None:
             "CannotConnectNow",
         )
         is_loss |= (
-            type(each).__name__ == "DatabaseError" and _get_package(each) == "psycopg2" and state is None
+            type(cause).__name__ == "DatabaseError" and _get_package(cause) == "psycopg2" and state is None
         )  # the server closed the connection
         if (
             is_loss
-            and _get_package(each) in DRIVER_PACKAGES
+            and _get_package(cause) in DRIVER_PACKAGES
             and (state is None or state.startswith(CONNECTION_LOST_SQLSTATES))
         ):
             return (
@@ -132,10 +135,10 @@ def _walk_causes(error: BaseException) -> Iterator[BaseException]:
 
     An error that was only being handled counts for errors of WRAPPER_PACKAGES.
     """
-    seen: set[int] = set()
+    visited_ids: set[int] = set()
     current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
+    while current is not None and id(current) not in visited_ids:
+        visited_ids.add(id(current))
         yield current
         original: BaseException | None = getattr(current, "orig", None)  # SQLAlchemy's name for the driver's error
         follows_context = not current.__suppress_context__ and _get_package(current) in WRAPPER_PACKAGES

@@ -101,20 +101,23 @@ def _flatten_differences(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]
 
 
 def _describe_difference(difference: tuple[Any, ...]) -> str:
-    kind, *rest = difference
+    kind, *details = difference
     if kind in {"add_table", "remove_table"}:
-        return f"table {rest[0].fullname}: {_describe_side(kind)}"
+        return f"table {details[0].fullname}: {_describe_side(kind)}"
     if kind in {"add_column", "remove_column"}:
-        return f"column {rest[0]}.{rest[1]}.{rest[2].name}: {_describe_side(kind)}"
+        return f"column {details[0]}.{details[1]}.{details[2].name}: {_describe_side(kind)}"
     if kind.startswith("modify_"):
-        schema, table, column, _, actual, declared = rest
+        schema, table, column, _, actual, declared = details
         return (
             f"column {schema}.{table}.{column}: {kind.removeprefix('modify_')} is {actual!r} in the database, "
             f"{declared!r} in the models"
         )
     if kind in {"add_table_comment", "remove_table_comment"}:
-        return f"table {rest[0].fullname}: comment is {rest[-1]!r} in the database, {rest[0].comment!r} in the models"
-    item = rest[0]
+        return (
+            f"table {details[0].fullname}: comment is {details[-1]!r} in the database, "
+            f"{details[0].comment!r} in the models"
+        )
+    item = details[0]
     owner = getattr(item, "table", None)
     return (
         f"{kind.partition('_')[2]} {getattr(item, 'name', item)} of {getattr(owner, 'fullname', '?')}: "

@@ -135,10 +135,10 @@ def build_select(
     if unknown := [
         name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments
     ]:
-        known = f"its columns: {', '.join(relation.columns)}" + (
+        alternatives = f"its columns: {', '.join(relation.columns)}" + (
             f"; its arguments: {', '.join(relation.arguments)}" if relation.arguments else ""
         )
-        raise UnknownName(f"{relation.full_name} has no {', '.join(unknown)}; {known}")
+        raise UnknownName(f"{relation.full_name} has no {', '.join(unknown)}; {alternatives}")
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
     source: sql.Composable = sql.Identifier(relation.schema, relation.name)
     if relation.kind == "function":

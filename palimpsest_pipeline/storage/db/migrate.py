@@ -200,7 +200,10 @@ def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
 
 
 def _stamp_views(conn: psycopg.Connection) -> str:
-    """Return a digest of the views' files and of their definitions in the database; it changes with either."""
+    """Return a digest of the views' files and of their definitions in the database.
+
+    It changes with either.
+    """
     digest = md5(usedforsecurity=False)
     for file in list_view_files():
         digest.update(file.read_bytes())

@@ -58,16 +58,16 @@ def write_differences(
         raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
     temp_table = f"new_{declared.name}"
     key = [column.name for column in declared.primary_key.columns]
-    others = [column.name for column in declared.columns if column.name not in key]
+    value_columns = [column.name for column in declared.columns if column.name not in key]
     parts = {
         "table": quote_identifier(table),
         "staged": sql.Identifier(temp_table),
-        "columns": _join_names("{}", (*key, *others)),
+        "columns": _join_names("{}", (*key, *value_columns)),
         "key": _join_names("n.{}", key),
         "same_key": _join_names("t.{0} = n.{0}", key, " and "),
-        "assignments": _join_names("{0} = n.{0}", others),
-        "stored": _join_names("t.{}", others),
-        "given": _join_names("n.{}", others),
+        "assignments": _join_names("{0} = n.{0}", value_columns),
+        "stored": _join_names("t.{}", value_columns),
+        "given": _join_names("n.{}", value_columns),
     }
     for statement in (CREATE_TEMP_TABLE_SQL, "delete from pg_temp.{staged}"):
         conn.execute(sql.SQL(statement).format(**parts))

@@ -65,11 +65,11 @@ class DueQuery:
         self, first: datetime | None = None, end: datetime | None = None, cycle_ids: Iterable[int] | None = None
     ) -> dict[str, Any]:
         """Return the parameters of `DUE_SQL` for the hours in [first, end), or for these cycles alone."""
-        wanted = [{"schema": each.schema, "product": each.name, "scopes": each.scopes} for each in self.products]
+        products = [{"schema": item.schema, "product": item.name, "scopes": item.scopes} for item in self.products]
         return {
             "parser": self.parser_version,
             "mapping": self.mapping_version,
-            "products": msgspec.json.encode(wanted).decode(),
+            "products": msgspec.json.encode(products).decode(),
             "first": first or "-infinity",
             "end": end or "infinity",
             "cycle_ids": None if cycle_ids is None else list(cycle_ids),

@@ -25,7 +25,8 @@ from .run_heartbeats import IS_SILENT_SQL, SILENT_SINCE_SQL
 
 CYCLE_COLUMNS: Final = (
     "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, "
-    f"status, heartbeat_at, finished_at, {SILENT_SINCE_SQL}, extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
+    f"status, heartbeat_at, finished_at, {SILENT_SINCE_SQL}, "
+    f"extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
 )
 
 

@@ -143,7 +143,7 @@ def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) ->
 
 
 def read_refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the platforms' parts of these cycles of which core refused answers (columns `REFUSALS_SCHEMA`)."""
+    """Return the platforms' parts of these cycles of which core refused answers (`REFUSALS_SCHEMA`)."""
     return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS_SCHEMA)
 
 
@@ -192,7 +192,10 @@ def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
 
 
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
-    """Return the fixtures for which a cycle was begun at this slot of the kickoff cadence, however it ended."""
+    """Return the fixtures for which a cycle was begun at this slot of the kickoff cadence.
+
+    The outcome of the cycle does not matter.
+    """
     rows = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
     return {sr_id for (sr_id,) in rows}
 

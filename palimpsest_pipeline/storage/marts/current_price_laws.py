@@ -78,17 +78,17 @@ def find_violations(conn: psycopg.Connection, table: str) -> pl.DataFrame:
     laws = LAWS[table]
     view, names, _ = TABLE_VIEWS[table]
     key = f"concat_ws(' ', {', '.join(names)})"
-    broken = ", ".join(f"({law}) is not true as breaks_{place}" for place, law in enumerate(laws.values()))
-    lawful = " and ".join(f"({law})" for law in laws.values())
-    counted = ", ".join(
+    breaks_sql = ", ".join(f"({law}) is not true as breaks_{place}" for place, law in enumerate(laws.values()))
+    is_lawful_sql = " and ".join(f"({law})" for law in laws.values())
+    counts_sql = ", ".join(
         f"count(*) filter (where breaks_{place}), min(key) filter (where breaks_{place})" for place in range(len(laws))
     )
     # Nearly all rows are lawful. For these each law is computed once, and no key.
     rows = (
-        f"select {key} as key, {broken} from {view} left join core.fixtures f using (sr_id) "
-        f"where ({lawful}) is not true"
+        f"select {key} as key, {breaks_sql} from {view} left join core.fixtures f using (sr_id) "
+        f"where ({is_lawful_sql}) is not true"
     )
-    row = conn.execute(f"with broken as materialized ({rows}) select {counted} from broken").fetchone()
+    row = conn.execute(f"with broken as materialized ({rows}) select {counts_sql} from broken").fetchone()
     assert row is not None
     violations = [
         (law, n, first) for law, (n, first) in zip(laws, zip(row[::2], row[1::2], strict=True), strict=True) if n

@@ -134,8 +134,8 @@ def read_lifecycle_inputs(
     listed_before_kickoff = listed.join(listings.select("listing_id", "effective_kickoff"), on="listing_id").filter(
         pl.col("at") < pl.col("effective_kickoff")
     )
-    others = pl.concat([failed, rejected, listed_before_kickoff.select(LISTING_LOOKS.keys()), discovery_looks])
-    looks = keep_one_look_per_cycle(captures.select(LISTING_LOOKS.keys()), others)
+    other_looks = pl.concat([failed, rejected, listed_before_kickoff.select(LISTING_LOOKS.keys()), discovery_looks])
+    looks = keep_one_look_per_cycle(captures.select(LISTING_LOOKS.keys()), other_looks)
     speaking_listings = listings.filter("speaks").select("listing_id", "sr_id")
     return LifecycleInputs(
         listings=listings.select(

@@ -75,8 +75,8 @@ union
 select kickoff_date, %(other_home)s, home_platform from mart.margin_ttk_bucket where home_platform <> %(home)s
 union
 select * from (
-    -- a date far ahead may have no row in the tables that name their home platform: then the lead times show it, because
-    -- home's own differences are 0
+    -- a date far ahead may have no row in the tables that name their home platform: then the lead times show it,
+    -- because home's own differences are 0
     select l.kickoff_date, %(other_home)s,
         coalesce(min(l.platform) filter (where l.home_lead_diff_days = 0), 'another platform')
     from mart.listing_lead_time l

@@ -52,7 +52,7 @@ def read_latest_cycle(conn: psycopg.Connection) -> int | None:
 
 
 def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
-    """Return the rows of mart.match_rate_platform of upcoming fixtures in the latest cycle; 'all' comes last."""
+    """Return mart.match_rate_platform of upcoming fixtures in the latest cycle; 'all' comes last."""
     cycle_id = read_latest_cycle(conn)
     rows = read_rows(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
     return rows.sort(pl.col("platform") == "all", "platform")

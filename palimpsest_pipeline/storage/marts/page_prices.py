@@ -139,7 +139,10 @@ def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int
 
 
 def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Return a market of these fixtures by the last answer of each primary listing (CURRENT_PRICES_SCHEMA)."""
+    """Return the current prices of a market of these fixtures (CURRENT_PRICES_SCHEMA).
+
+    They come from the last answer of each platform's primary listing.
+    """
     return read_frame(conn, CURRENT_PRICES_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT_PRICES_SCHEMA)
 
 

@@ -105,16 +105,19 @@ def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until
     """
     span = {"since": since, "until": until, "home": home}
     cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
-    every = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
-    chosen = cycles.reverse().gather_every(every).reverse()  # the newest is always among them
-    skews = chosen.join(
-        read_skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left"
+    step = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
+    skew_cycles = cycles.reverse().gather_every(step).reverse()  # the newest is always among them
+    skews = skew_cycles.join(
+        read_skew_quantiles_ms(conn, skew_cycles["cycle_id"].to_list()),
+        on="cycle_id",
+        how="left",
+        maintain_order="left",
     )
     return Trends(
         since,
         rates=read_frame(conn, RATES_SQL, span, RATES_SCHEMA),
         skews=skews.select(SKEWS_SCHEMA.keys()),
-        skew_every=every,
+        skew_every=step,
         margins=read_frame(conn, MARGINS_SQL, span, MARGINS_SCHEMA),
         gaps=read_frame(conn, GAPS_SQL, span, GAPS_SCHEMA),
     )

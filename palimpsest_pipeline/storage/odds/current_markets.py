@@ -282,7 +282,7 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
     current_rows = read_frame(
         conn, CURRENT_MARKETS_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT}
     )
-    both = current_rows.join(books, on=LINE_KEY, how="full", coalesce=True, suffix="_said").join(
+    compared = current_rows.join(books, on=LINE_KEY, how="full", coalesce=True, suffix="_said").join(
         answers, on="listing_id"
     )
     current_state, answer_state = (
@@ -294,7 +294,7 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
         "changed_at": same_state & ((answer_state == MarketState.WITHDRAWN.value) | facts),
         "state_since": same_state,
     }
-    shifted = both.with_columns(
+    shifted = compared.with_columns(
         _shift_begin(name, repeats_begin).alias(f"{name}_now") for name, repeats_begin in same.items()
     )
     differs = pl.any_horizontal(pl.col(f"{name}_now").ne_missing(pl.col(name)) for name in same)
@@ -307,7 +307,7 @@ def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, boo
     may_begin_earlier = pl.any_horizontal(
         _is_right_before(name, repeats_begin) for name, repeats_begin in same.items()
     ) & pl.col("stored")
-    to_rebuild = both.filter((is_newest & ~same["changed_at"]) | may_begin_earlier)
+    to_rebuild = compared.filter((is_newest & ~same["changed_at"]) | may_begin_earlier)
     rebuild_current_markets(
         conn, to_rebuild.get_column("listing_id").to_list(), to_rebuild.get_column("line_id").to_list()
     )
@@ -367,8 +367,8 @@ def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[i
 
     It applies to those of the listings that have no stored answer since `since`. Use it when the answers of the day
     before `since` are dropped and no other session can write. Where still older answers are stored, they give the
-    current state again. A listing that comes back starts anew: its first answer is a change. Returns the number of
-    listings.
+    current state again. A listing that comes back starts from nothing: its first answer is a change. Returns the
+    number of listings.
     """
     unanswered_ids = [
         listing

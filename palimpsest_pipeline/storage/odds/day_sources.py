@@ -102,7 +102,10 @@ class PostgresDays:
         )
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
-        """Return every market at these answers of a day (ANSWERS_SCHEMA), each with its valid row (BOOKS_SCHEMA)."""
+        """Return every market at these answers of a day, each with its valid row (BOOKS_SCHEMA).
+
+        `answers` has ANSWERS_SCHEMA.
+        """
         if answers.is_empty():
             return pl.DataFrame(schema=BOOKS_SCHEMA)
         params = {
@@ -125,8 +128,8 @@ class ArchivedDays:
         return self._archive.address
 
     def list_days(self, asked: Sequence[date]) -> list[date]:
-        there = self._archive.read_catalogue()
-        return sorted(day for day in asked if day in there)
+        catalogue = self._archive.read_catalogue()
+        return sorted(day for day in asked if day in catalogue)
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
         rows = self._archive.scan_changes(days, ids)

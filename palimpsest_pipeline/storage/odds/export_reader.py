@@ -40,9 +40,9 @@ class ArchivedNames:
         self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
     ) -> list[int]:
         listings = self._dimensions.listings
-        for column, wanted in {"sr_id": sr_ids, "tournament_key": tournament_keys, "listing_id": listing_ids}.items():
-            if wanted is not None:
-                listings = listings.filter(pl.col(column).is_in(wanted))
+        for column, ids in {"sr_id": sr_ids, "tournament_key": tournament_keys, "listing_id": listing_ids}.items():
+            if ids is not None:
+                listings = listings.filter(pl.col(column).is_in(ids))
         return listings["listing_id"].to_list()
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:

@@ -385,13 +385,13 @@ def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: 
     """
     if answers.is_empty():
         return 0
-    wanted = rows.join(answers, on=ANSWER_KEY, how="semi")
-    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers), ROW_SCHEMA), wanted)
+    new_rows = rows.join(answers, on=ANSWER_KEY, how="semi")
+    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers), ROW_SCHEMA), new_rows)
     if stale.is_empty():
         return 0
     conn.execute(DELETE_SQL.format(table="market_changes"), build_answer_params(stale))
     return copy_rows(
-        conn, "core.market_changes", wanted.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id")
+        conn, "core.market_changes", new_rows.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id")
     )
 
 

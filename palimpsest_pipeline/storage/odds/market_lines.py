@@ -49,15 +49,15 @@ def number_lines(conn: psycopg.Connection[Any], frame: pl.DataFrame) -> pl.DataF
     connection, because a transaction with a fixed snapshot does not see them.
     """
     keys = frame.select(pl.col(name).cast(kind) for name, kind in LINE_KEY_SCHEMA.items()).unique()
-    known = _read_numbers(conn, keys)
-    new = keys.join(known, on=list(LINE_KEY_SCHEMA), how="anti")
+    numbers = _read_numbers(conn, keys)
+    new = keys.join(numbers, on=list(LINE_KEY_SCHEMA), how="anti")
     if new.height:
         with psycopg.connect(conn.info.dsn, password=conn.info.password) as number_conn:
             number_conn.execute(ADD_SQL, _build_params(new))
-            known = pl.concat([known, _read_numbers(number_conn, new)])
+            numbers = pl.concat([numbers, _read_numbers(number_conn, new)])
     return (
         frame.cast({"market_id": pl.Int16})
-        .join(known, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left")
+        .join(numbers, on=list(LINE_KEY_SCHEMA), how="left", maintain_order="left")
         .drop(list(LINE_KEY_SCHEMA))
     )
 

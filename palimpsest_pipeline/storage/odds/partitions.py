@@ -199,7 +199,10 @@ def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: f
 
 
 def lock_day_against_writes(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Block other sessions from writing to the partition until the transaction ends; readers are not blocked."""
+    """Block other sessions from writing to the partition until the transaction ends.
+
+    Readers are not blocked.
+    """
     name = sql.Identifier("core", build_partition_name(table, day))
     conn.execute(sql.SQL("lock table {} in share row exclusive mode").format(name))
 

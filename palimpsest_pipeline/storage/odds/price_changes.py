@@ -74,13 +74,13 @@ def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.
         & pl.col("next_day_at").is_not_null()
         & (pl.col("following_at").is_null() | (pl.col("following_at") > pl.col("next_day_at")))
     )
-    gone = written.filter(disappears).with_columns(
+    disappeared = written.filter(disappears).with_columns(
         observed_at="next_day_at",
         state=pl.lit(MarketState.WITHDRAWN.value),
         off_mask=pl.lit(0, pl.Int64),
         odds_milli=pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len()),
     )
-    all_rows = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, gone)])
+    all_rows = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, disappeared)])
     before = {
         name: pl.col(name).shift().over(_OUTCOME_KEY, order_by="observed_at")
         for name in ("state", "odds_milli", "is_active")

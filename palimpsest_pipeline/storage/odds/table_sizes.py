@@ -151,7 +151,7 @@ def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
 
 
 def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
-    """Return the figures of a sample (SAMPLE_SCHEMA), with its growth since the samples of the days before."""
+    """Return the figures of a sample (SAMPLE_SCHEMA), with its growth since earlier samples."""
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     total = int(sized.get_column("bytes").sum())
     landing, export = (sized.filter(pl.col("table_name") == name) for name in (LANDING_NAME, EXPORT_NAME))

@@ -185,7 +185,7 @@ def _add_meanings(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
 
 
 def _format_arguments(arguments: str) -> str:
-    """Return arguments in the form of a call: without columns of the result, and without types of defaults."""
+    """Return arguments in the form of a call, without columns of the result and types of defaults."""
     inputs = [part.removeprefix("INOUT ") for part in arguments.split(", ") if not part.startswith("OUT ")]
     return re.sub(
         r"('[^']*'|NULL)::[a-z ]+", lambda match: match[1].replace("NULL", "null"), _shorten_type(", ".join(inputs))

@@ -44,17 +44,20 @@ class Guards:
 def render_dictionary(entries: Sequence[Entry], guards: Mapping[str, Guards]) -> str:
     """Return the whole text. `guards` is keyed by full name; an entry that is missing in it has none."""
     parts = [INTRODUCTION]
-    known = {entry.full_name for entry in entries}
+    entry_names = {entry.full_name for entry in entries}
     for schema, group in groupby(entries, key=lambda entry: entry.schema):
         members = list(group)
         parts.append(f"## Schema `{schema}`\n\n{SCHEMA_DESCRIPTIONS[schema]}\n")
         parts.append(
             _render_table(
                 ("", "What it is"),
-                [(_render_link(entry.full_name, known), _take_first_sentence(entry.comment)) for entry in members],
+                [
+                    (_render_link(entry.full_name, entry_names), _take_first_sentence(entry.comment))
+                    for entry in members
+                ],
             )
         )
-        parts += [_render_section(entry, guards.get(entry.full_name, Guards()), known) for entry in members]
+        parts += [_render_section(entry, guards.get(entry.full_name, Guards()), entry_names) for entry in members]
     return "\n".join(parts)
 
 
