@@ -1,6 +1,6 @@
-"""The export with names, as one lazy frame.
+"""The export with names, as one lazy frame for Polars.
 
-It is for Polars what the view `prices` of open.sql is for DuckDB. Columns and rows are the same.
+Columns and rows are those of the DuckDB view `prices` of open.sql.
 
 Belongs here: joining the files. Does not belong here: folding changes to a state at an instant
 (`storage.odds.export_reader`).

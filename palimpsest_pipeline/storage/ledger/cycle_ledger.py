@@ -103,7 +103,7 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
 def record_progress(
     conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]
 ) -> bool:
-    """Write the current state of platforms and listings over what was written of them before.
+    """Write the current state of platforms and listings, replacing earlier records of them.
 
     Call it every few seconds, so that readers see rows during the cycle. Returns False, and writes nothing, for a
     batch that is not running (any more) or that another run has taken over. Raises ValueError when it was never
@@ -123,7 +123,7 @@ def record_progress(
 
 
 def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
-    """Write how the cycle ended, per platform and per listing, over what was recorded of them.
+    """Write the end of the cycle, per platform and per listing, replacing earlier records of them.
 
     Platforms and listings that `result` does not contain stay. Closing it again with the same result changes
     nothing. Returns False, and writes nothing, for a batch that another run has taken over. Raises ValueError when

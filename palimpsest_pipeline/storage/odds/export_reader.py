@@ -1,6 +1,6 @@
 """The odds history from an export alone, for readers who have its files and no database.
 
-It answers the questions of `OddsHistoryReader` from the days and names of the export.
+`ExportHistoryReader` answers the questions of `OddsHistoryReader` from the days and names of the export.
 
 An export knows only the days that it holds. It cannot tell whether anything was observed on other days, so a
 question about such a day raises an error. Its history begins with its first day: prices as of an instant look back
