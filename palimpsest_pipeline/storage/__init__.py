@@ -1,4 +1,4 @@
-"""Postgres: tables, migration, COPY writer, readers, partitions, and the embedded server.
+"""Postgres storage: tables, migrations, COPY writers, readers, partitions and the embedded server.
 
-Knows `domain` and no other room.
+This package imports `domain` and no other package of the product.
 """

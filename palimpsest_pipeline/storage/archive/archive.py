@@ -1,4 +1,4 @@
-"""The archive as one object: what others call. How each thing is done is in the modules beside it."""
+"""The archive as one object: the interface for callers. The modules beside it hold the implementation."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
@@ -39,12 +39,12 @@ PRICES_PER_PART: Final = 20_000_000
 
 
 class Archive:
-    """Exported days of the odds history under one root: a local folder, or an object-store URL such as
-    `s3://bucket/export`.
+    """Exported days of the odds history under one root.
 
-    With `requires_marker`, a root without its marker file counts as one that cannot be seen, for example a folder that
-    is not mounted. The archive then raises ArchiveError instead of reporting that a day is missing, and instead of
-    writing. Raises ArchiveError when the store is unknown, or its package is not installed.
+    The root is a local folder, or an object-store URL such as `s3://bucket/export`. With `requires_marker`, a root
+    without its marker file counts as one that cannot be seen, for example a folder that is not mounted. The archive
+    then raises ArchiveError instead of reporting that a day is missing, and instead of writing. Raises ArchiveError
+    when the store is unknown, or its package is not installed.
     """
 
     def __init__(self, root: str | Path, *, requires_marker: bool = False) -> None:
@@ -53,21 +53,24 @@ class Archive:
 
     @property
     def address(self) -> str:
-        """The root as people, DuckDB and Polars take it."""
+        """The root in the form of DuckDB and Polars."""
         return self._store.address
 
     def read_catalogue(self) -> dict[date, ExportedDay]:
-        """The catalogue, by day in order. Empty when nothing was exported yet; ArchiveError when it cannot be read."""
-        found = [
+        """Return the catalogue, by day in order; empty when nothing was exported yet.
+
+        Raises ArchiveError when it cannot be read.
+        """
+        entries = [
             self._decode_entry(name, content)
             for name, content in self._store.read_all(catalogue.CATALOGUE_FOLDER, ".json").items()
         ]
-        if not found:
+        if not entries:
             self._require_marker()
-        return {entry.day: entry for entry in found}
+        return {entry.day: entry for entry in entries}
 
     def read_entry(self, day: date) -> ExportedDay | None:
-        """The day's entry of the catalogue; None when it was not exported."""
+        """Return the day's entry of the catalogue; None when the day was not exported."""
         name = catalogue.build_entry_path(day)
         content = self._store.read(name)
         if content is None:
@@ -76,7 +79,7 @@ class Archive:
         return self._decode_entry(name, content)
 
     def is_marked(self) -> bool:
-        """Return whether the root has the marker file. Raises ArchiveError when it cannot be looked at."""
+        """Return whether the root has the marker file. Raises ArchiveError when the root cannot be read."""
         return root_marker.is_marked(self._store)
 
     def write_marker(self) -> None:
@@ -86,27 +89,30 @@ class Archive:
     def list_catalogued_days(self) -> list[date]:
         """Return the days that the root's catalogue names, in order, whether the root is marked or not.
 
-        No entry is read.
+        The entries themselves are not read.
         """
         names = self._store.list_names(catalogue.CATALOGUE_FOLDER, ".json")
         try:
             return sorted(map(catalogue.parse_entry_day, names))
         except ValueError as error:
             raise ArchiveError(
-                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. Move it away."
+                f"a file in {self.address}/{catalogue.CATALOGUE_FOLDER} is not named after a day: {error}. "
+                "Move it away."
             ) from error
 
     def export(
         self, conn: psycopg.Connection[Any], day: date, *, exported_at: datetime, force: bool = False
     ) -> ExportedDay:
-        """Write a UTC day anew from Postgres, read it back, verify it, and only then let readers see it in place of
-        what was there.
+        """Write a UTC day from Postgres, verify the files, and only then let readers see them.
 
-        `conn` must be outside a transaction: all is read from one snapshot of its own, together with the day's version.
-        Another export or restore of the same day is waited for. Raises ExportMismatch when what was written does not
-        say what Postgres says, MissingPartitionError when Postgres does not hold the day, ArchiveError when the store
-        cannot be used, is another database's, or would lose what it has: CyclesMissing when the exported day has cycles
-        that Postgres lacks, EntryUnreadable when nobody can tell, unless `force`.
+        The new files replace an earlier export of the day. `conn` must be outside a transaction: all rows are read
+        from one own snapshot, together with the day's version. The call waits for another export or restore of the
+        same day.
+
+        Raises ExportMismatch when the files differ from Postgres, MissingPartitionError when Postgres does not have
+        the day, ArchiveError when the store cannot be used or belongs to another database. Also raises ArchiveError,
+        unless `force`, when exported data would be lost: CyclesMissing when the exported day has cycles that
+        Postgres lacks, EntryUnreadable when this cannot be determined.
         """
         with hold_day_lock(conn, day):
             self._require_marker()
@@ -121,12 +127,11 @@ class Archive:
             return entry
 
     def restore(self, conn: psycopg.Connection[Any], day: date) -> int:
-        """Bring an exported day back into Postgres; others see it when the caller's transaction commits. Empty
-        partitions of it are filled.
+        """Restore an exported day into Postgres; other sessions see it after the caller's commit.
 
-        Returns the rows of market_changes and captures written; 0 when Postgres has rows of the day, also when another
-        session has just brought it back. Raises ArchiveError when the day is not in the catalogue, ArchiveDamaged when
-        its files are not as they were written.
+        Empty partitions of the day are filled. Returns the number of rows of market_changes and captures written; 0
+        when Postgres has rows of the day, also when another session has just restored it. Raises ArchiveError when
+        the day is not in the catalogue, ArchiveDamaged when its files have changed since the export.
         """
         lock_day(conn, day)
         if partitions.find_days_with_rows(conn, [day]):
@@ -140,49 +145,53 @@ class Archive:
         return restore_day(conn, entry, captures, changes)
 
     def check_day(self, day: date) -> ExportedDay:
-        """The day's entry, after a look at its files.
+        """Return the day's entry after checking its files.
 
-        Raises ArchiveDamaged when one is missing or of another size, ArchiveError without entry.
+        Raises ArchiveDamaged when a file is missing or of another size, ArchiveError without an entry.
         """
         entry = require_entry(self._store, self.read_entry, day)
         check_files(self._store, entry)
         return entry
 
     def require_same_database(self, conn: psycopg.Connection[Any]) -> None:
-        """Raises ArchiveError when it was written from another database than this one: its numbers stand for
-        something else there.
+        """Raise ArchiveError when the archive was written from another database than this one.
+
+        Its numbers have another meaning there.
         """
         dimensions.require_same_numbers(conn, self._store)
 
     def read_dimensions(self) -> Dimensions:
-        """What the numbers in its files stand for. Raises ArchiveError when nothing was exported to it."""
+        """Return the meaning of the numbers in its files. Raises ArchiveError when nothing was exported."""
         return dimensions.read_dimensions(self._store)
 
     def prices(
         self, sr_ids: Iterable[int] | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """All exported days as `named_export.NAMED_PRICES_SCHEMA`: one row an outcome and change, with names; as the
-        view `prices` of open.sql, of fixtures and UTC days (both included) if they are given. Collected, it reads the
-        files as they are then. Raises ArchiveError when nothing was exported."""
-        wanted = None if sr_ids is None else sorted(set(sr_ids))
+        """Return all exported days with names, one row per outcome and change.
+
+        The shape is `named_export.NAMED_PRICES_SCHEMA`, the same as the view `prices` of open.sql. `sr_ids` and UTC
+        days (both included) restrict the rows. The files are read at collection, in their state at that time. Raises
+        ArchiveError when nothing was exported.
+        """
+        fixture_ids = None if sr_ids is None else sorted(set(sr_ids))
         self.read_dimensions()
 
         def source(
             columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
         ) -> Iterator[pl.DataFrame]:
-            within = [
+            entries = [
                 entry
                 for day, entry in self.read_catalogue().items()
                 if (first_day is None or day >= first_day) and (last_day is None or day <= last_day)
             ]
-            left = n_rows
-            for days in _split_into_parts(within):
-                if left is None:
-                    yield self._read_prices(days, wanted, lambda rows: _select_rows(rows, predicate, columns))
-                elif left > 0:
-                    head = partial(pl.LazyFrame.head, n=left)
-                    rows = self._read_prices(days, wanted, head)  # the first rows are counted before the filter
-                    left -= rows.height
+            n_left = n_rows
+            for days in _split_into_parts(entries):
+                if n_left is None:
+                    yield self._read_prices(days, fixture_ids, lambda rows: _select_rows(rows, predicate, columns))
+                elif n_left > 0:
+                    head = partial(pl.LazyFrame.head, n=n_left)
+                    rows = self._read_prices(days, fixture_ids, head)  # the first rows are counted before the filter
+                    n_left -= rows.height
                     yield _select_rows(rows.lazy(), predicate, columns).collect()
 
         return register_io_source(source, schema=named_export.NAMED_PRICES_SCHEMA)
@@ -190,9 +199,9 @@ class Archive:
     def _read_prices(
         self, days: Sequence[date], sr_ids: Sequence[int] | None, wanted: Callable[[pl.LazyFrame], pl.LazyFrame]
     ) -> pl.DataFrame:
-        """Return what `wanted` selects from the prices of these days (`named_export.NAMED_PRICES_SCHEMA`).
+        """Return the rows that `wanted` selects from the prices of these days.
 
-        Reads again if an export replaces a file meanwhile.
+        The prices have `named_export.NAMED_PRICES_SCHEMA`. Reads again if an export replaces a file meanwhile.
         """
         attempt = 1
         while True:
@@ -207,32 +216,35 @@ class Archive:
             attempt += 1
 
     def scan_changes(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Rows of market_changes (change_rows.CHANGE_SCHEMA) of exported days, of all listings or those given.
+        """Return rows of market_changes (CHANGE_SCHEMA) of exported days, of all listings or those given.
 
-        By day, and in it by listing, line, instant; read some listings at a time when it is collected. Raises
-        ArchiveError at once for a day that is not in the catalogue; ArchiveDamaged, when it is collected, for one whose
-        files are not as they were written.
+        The rows are sorted by day, listing, line and instant. Collecting reads some listings at a time. Raises
+        ArchiveError at once for a day that is not in the catalogue, and ArchiveDamaged at collection for a day whose
+        files have changed since the export.
         """
         return self._scan_rows(days, dict(CHANGE_SCHEMA), partial(read_changes, listing_ids=_sort_ids(listing_ids)))
 
     def scan_captures(self, days: Iterable[date], listing_ids: Iterable[int] | None = None) -> pl.LazyFrame:
-        """Rows of core.captures, all its columns, as `changes`; by day, listing and instant."""
+        """Return rows of core.captures with all its columns, by day, listing and instant.
+
+        Errors and laziness are those of `scan_changes`.
+        """
         return self._scan_rows(days, CAPTURE_SCHEMA, partial(read_captures, listing_ids=_sort_ids(listing_ids)))
 
     def _scan_rows(self, days: Iterable[date], schema: Schema, read: RowReader) -> pl.LazyFrame:
-        asked = sorted(set(days))
-        for day in asked:
+        sorted_days = sorted(set(days))
+        for day in sorted_days:
             require_entry(self._store, self.read_entry, day)
 
         def source(
             columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch: int | None
         ) -> Iterator[pl.DataFrame]:
-            left = n_rows
-            for frame in read_days(self._store, self.read_entry, asked, read):
-                if left == 0:
+            n_left = n_rows
+            for frame in read_days(self._store, self.read_entry, sorted_days, read):
+                if n_left == 0:
                     return
-                rows = frame if left is None else frame.head(left)
-                left = None if left is None else left - rows.height
+                rows = frame if n_left is None else frame.head(n_left)
+                n_left = None if n_left is None else n_left - rows.height
                 rows = rows if predicate is None else rows.filter(predicate)
                 yield rows if columns is None else rows.select(columns)
 
@@ -243,13 +255,11 @@ class Archive:
             root_marker.require_marker(self._store)
 
     def _require_recorded_days(self, conn: psycopg.Connection[Any], day: date) -> None:
-        """Raise ArchiveError when a day that the database remembers as exported, other than `day`, is not in the
-        catalogue.
-        """
-        if lacking := sorted(read_recorded_days(conn).keys() - {*self.list_catalogued_days(), day}):
+        """Raise ArchiveError when another day that the database has recorded is not in the catalogue."""
+        if missing := sorted(read_recorded_days(conn).keys() - {*self.list_catalogued_days(), day}):
             raise ArchiveError(
-                f"the export at {self.address} lacks {len(lacking)} days that were exported, e.g. {lacking[-1]}: it is not the place they were "
-                "exported to. `palimpsest doctor` says what to do."
+                f"the export at {self.address} lacks {len(missing)} days that were exported, e.g. {missing[-1]}: it is "
+                "not the place they were exported to. `palimpsest doctor` says what to do."
             )
 
     def _decode_entry(self, name: str, content: bytes) -> ExportedDay:
@@ -259,9 +269,9 @@ class Archive:
             raise EntryUnreadable(f"{self.address}/{name}", PurePosixPath(name).stem, str(error)) from error
 
     def _read_entry_to_replace(self, conn: psycopg.Connection[Any], day: date, *, force: bool) -> ExportedDay | None:
-        """The day's entry, None without one.
+        """Return the day's entry, None without one.
 
-        One that cannot be read counts as none with `force`, if Postgres has rows of the day.
+        With `force` an unreadable entry counts as none, if Postgres has rows of the day.
         """
         try:
             return self.read_entry(day)
@@ -272,7 +282,7 @@ class Archive:
 
 
 def _split_into_parts(entries: Iterable[ExportedDay]) -> Iterator[list[date]]:
-    """Cut days into parts that are read together, each of about PRICES_PER_PART prices."""
+    """Yield parts of the days that are read together, each of about PRICES_PER_PART prices."""
     days: list[date] = []
     n_prices = 0
     for entry in entries:

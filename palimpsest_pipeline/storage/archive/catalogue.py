@@ -1,4 +1,4 @@
-"""The catalogue: one entry per exported day, in a file of its own, so that exports of several days can run at once."""
+"""The catalogue: one entry per exported day, each in its own file, so that several exports can run at once."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -9,32 +9,31 @@ import msgspec
 
 CATALOGUE_FOLDER: Final = "catalogue"
 STAGING_ROOT: Final = "staged"
-"""Folder of an exported day's new files until they have the fixed names too.
-
-Globs over odds and captures do not see it.
+"""Folder of an exported day's new files until they also have the fixed names. Globs over odds and captures do not see
+it.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedDay:
-    """A UTC day of the odds history that stands in the archive, verified when it was written."""
+    """A UTC day of the odds history in the archive, verified when it was written."""
 
     day: date
     version: str
-    """What it rests on: `compute_day_version` in the snapshot it was written from."""
+    """The version of its inputs: `compute_day_version` in the snapshot of the export."""
     n_captures: int
     n_rows: int
     """Rows of market_changes."""
     n_prices: int
-    """Prices in them, nulls not counted."""
+    """Prices in these rows, without nulls."""
     bytes: int
-    """Of all its files."""
+    """The size of all its files."""
     digest: str
-    """Over the checksums of all listings, captures and changes: equal digests are equal facts."""
+    """Digest over the checksums of all listings, captures and changes: equal digests mean equal facts."""
     exported_at: datetime
     files: dict[str, int]
-    """Path below the root to size in bytes: of the fixed names, or, while an export puts new files there, of the
-    same files under STAGED.
+    """Size in bytes by path below the root. The paths are the fixed names, or, while an export puts new files there,
+    the same files under STAGING_ROOT.
     """
 
     @property
@@ -49,7 +48,7 @@ class ExportedDay:
 
     @property
     def is_staged(self) -> bool:
-        """Whether the files do not have their fixed names yet: an export is under way, or broke off."""
+        """Whether the files do not have their fixed names yet: an export is running, or was interrupted."""
         return set(self.files) != {build_odds_path(self.day), build_captures_path(self.day)}
 
     def _find_path(self, fixed: str) -> str:
@@ -57,17 +56,17 @@ class ExportedDay:
 
 
 def build_odds_path(day: date) -> str:
-    """Path of a day's prices below the root."""
+    """Return the path of a day's prices below the root."""
     return f"odds/date={day.isoformat()}/odds.parquet"
 
 
 def build_captures_path(day: date) -> str:
-    """Path of a day's answers below the root."""
+    """Return the path of a day's answers below the root."""
     return f"captures/date={day.isoformat()}/captures.parquet"
 
 
 def build_staging_path(day: date) -> str:
-    """Path of the folder, below the root, in which the day's new files wait."""
+    """Return the path of the folder, below the root, in which the day's new files wait."""
     return f"{STAGING_ROOT}/date={day.isoformat()}"
 
 
@@ -76,7 +75,7 @@ def encode_entry(entry: ExportedDay) -> bytes:
 
 
 def decode_entry(content: bytes) -> ExportedDay:
-    """Raises msgspec.DecodeError (ValidationError included) on what is no entry."""
+    """Return an entry. Raises msgspec.DecodeError (ValidationError included) on other content."""
     return msgspec.json.decode(content, type=ExportedDay)
 
 
@@ -86,5 +85,5 @@ def parse_entry_day(name: str) -> date:
 
 
 def build_entry_path(day: date) -> str:
-    """Path of a day's entry below the root."""
+    """Return the path of a day's entry below the root."""
     return f"{CATALOGUE_FOLDER}/{day.isoformat()}.json"

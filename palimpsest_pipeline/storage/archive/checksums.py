@@ -1,8 +1,7 @@
-"""One checksum per listing of a day's rows, computed by Postgres from its tables and here from frames: equal checksums
-are equal rows.
+"""One checksum per listing of a day's rows, computed by Postgres and from frames.
 
-Both sides write each row as the same text: its columns in order, instants as microseconds since 1970, arrays joined by
-commas, null as a dash.
+Equal checksums mean equal rows. Both sides write each row as the same text: its columns in order, instants as
+microseconds since 1970, arrays joined by commas, null as a dash.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ CHECKSUMS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "n_rows": pl.Int64, "
 
 @dataclass(frozen=True, slots=True)
 class ComparedTable:
-    """A table of the history as its rows are compared: its columns, and the order of a listing's rows."""
+    """A table of the history for the comparison: its columns, and the order of a listing's rows."""
 
     name: str
     schema: Schema
@@ -39,23 +38,24 @@ CAPTURES_TABLE: Final = ComparedTable("captures", CAPTURE_SCHEMA, ("observed_at"
 
 
 def build_day_bounds(day: date) -> dict[str, str]:
-    """The bounds of a UTC day as parameters of a statement: begins_at, and ends_at, which is not in it."""
+    """Return the bounds of a UTC day as parameters of a statement: begins_at, and the exclusive ends_at."""
     begins_at = f"{day.isoformat()} 00:00:00+00"
     return {"begins_at": begins_at, "ends_at": f"{date.fromordinal(day.toordinal() + 1).isoformat()} 00:00:00+00"}
 
 
 def build_select_list(table: ComparedTable) -> str:
-    """The table's columns as a frame holds them: no mask is 0."""
+    """Return the table's columns in the form of a frame: a missing mask is 0."""
     return ", ".join("coalesce(off_mask, 0) as off_mask" if name == "off_mask" else name for name in table.schema)
 
 
 def compute_postgres_checksums(
     conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int
 ) -> pl.DataFrame:
-    """CHECKSUMS of the listings from `first` to `last`, by Postgres."""
+    """Return the checksums (CHECKSUMS_SCHEMA) of the listings from `first` to `last`, by Postgres."""
     text = ", ".join(_build_text_sql(name, kind) for name, kind in table.schema.items())
     query = f"""
-    select listing_id, count(*) as n_rows, md5(string_agg(text collate "C", e'\\n' order by {", ".join(table.order)})) as checksum
+    select listing_id, count(*) as n_rows, md5(string_agg(text collate "C", e'\\n'
+        order by {", ".join(table.order)})) as checksum
     from (
         select {", ".join(dict.fromkeys(["listing_id", *table.order]))}, concat_ws('|', {text}) as text
         from (select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}) as rows
@@ -65,11 +65,14 @@ def compute_postgres_checksums(
     return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, CHECKSUMS_SCHEMA)
 
 
-DAY_AND_LISTINGS_SQL: Final = "observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz and listing_id between %(first)s and %(last)s"
+DAY_AND_LISTINGS_SQL: Final = (
+    "observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz "
+    "and listing_id between %(first)s and %(last)s"
+)
 
 
 def compute_frame_checksums(table: ComparedTable, rows: pl.DataFrame) -> pl.DataFrame:
-    """CHECKSUMS of `rows`, which have the table's columns."""
+    """Return the checksums (CHECKSUMS_SCHEMA) of `rows`, which have the table's columns."""
     text = pl.concat_str([_build_text_expr(name, kind) for name, kind in table.schema.items()], separator="|")
     joined = (
         rows.sort("listing_id", *table.order)
@@ -77,16 +80,16 @@ def compute_frame_checksums(table: ComparedTable, rows: pl.DataFrame) -> pl.Data
         .group_by("listing_id", maintain_order=True)
         .agg(n_rows=pl.len(), text=pl.col("text").str.join("\n"))
     )
-    sums = [hashlib.md5(said.encode(), usedforsecurity=False).hexdigest() for said in joined["text"]]
+    sums = [hashlib.md5(row_text.encode(), usedforsecurity=False).hexdigest() for row_text in joined["text"]]
     return joined.select("listing_id", "n_rows", checksum=pl.Series(sums, dtype=pl.String)).select(
         pl.col(name).cast(kind) for name, kind in CHECKSUMS_SCHEMA.items()
     )
 
 
 def compute_digest(changes: pl.DataFrame, captures: pl.DataFrame) -> str:
-    """One word for all listings' CHECKSUMS of both tables."""
-    both = captures.join(changes, on="listing_id", how="full", coalesce=True, suffix="_changes").sort("listing_id")
-    return hashlib.sha256("\n".join("|".join(map(str, row)) for row in both.iter_rows()).encode()).hexdigest()
+    """Return one digest for all listings' checksums of both tables."""
+    joined = captures.join(changes, on="listing_id", how="full", coalesce=True, suffix="_changes").sort("listing_id")
+    return hashlib.sha256("\n".join("|".join(map(str, row)) for row in joined.iter_rows()).encode()).hexdigest()
 
 
 def _build_text_sql(name: str, kind: Any) -> str:

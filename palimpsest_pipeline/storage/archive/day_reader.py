@@ -1,6 +1,6 @@
-"""Reading days from their files: rows of history, as they stood in Postgres.
+"""Reading days from their files, as the rows of history that Postgres had.
 
-A file that is not as the catalogue says is an error, never no rows.
+A file that differs from the catalogue is an error, never an empty answer.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -20,19 +20,23 @@ from .file_store import FileStore
 CHUNK_ROWS: Final = 100_000
 """Rows of market_changes that are in memory together, besides the answers of a day."""
 MAX_READS: Final = 5
-"""Most attempts to read a day. Each attempt reads the day's entry anew, and fails only if one more export has replaced
-the files meanwhile, or if they are damaged."""
+"""The most attempts to read a day. Each attempt reads the day's entry again, and fails only if one more export has
+replaced the files meanwhile, or if they are damaged.
+"""
 READ_ERRORS: Final = (ArchiveError, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
-"""Errors of reading when a file is replaced or removed under it. Polars' panic is a BaseException."""
+"""Errors of reading a file that is replaced or removed at the same time. Polars' panic is a BaseException."""
 
 EntryReader = Callable[[date], ExportedDay | None]
 RowReader = Callable[[pl.LazyFrame, pl.LazyFrame], Iterator[pl.DataFrame]]
-"""From captures.parquet and odds.parquet of a day to what is asked of them."""
+"""A function from captures.parquet and odds.parquet of a day to the wanted rows."""
 
 
 def split_listing_ranges(weights: pl.DataFrame, max_rows: int = CHUNK_ROWS) -> list[tuple[int, int]]:
-    """Ranges of listing ids, both ends included, that follow each other without a gap from the least to the greatest
-    number, each of about `most` rows. `weights`: listing_id, n (its rows), one row a listing."""
+    """Return ranges of listing ids, both ends included, each of about `max_rows` rows.
+
+    The ranges follow each other without a gap and cover all numbers. `weights` has listing_id and n (its rows), one
+    row per listing.
+    """
     ends = (
         weights.sort("listing_id")
         .with_columns(part=(pl.col("n").cum_sum() - 1) // max_rows)
@@ -45,34 +49,37 @@ def split_listing_ranges(weights: pl.DataFrame, max_rows: int = CHUNK_ROWS) -> l
 
 
 def count_rows_by_listing(captures: pl.DataFrame) -> pl.DataFrame:
-    """Rows of market_changes by listing, as the answers tell (listing_id, n_changed)."""
+    """Return the rows of market_changes by listing, according to the answers (listing_id, n)."""
     return captures.group_by("listing_id").agg(n=pl.col("n_changed").cast(pl.Int64).sum())
 
 
 def read_changes(
     captures: pl.LazyFrame, odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Rows of history (CHANGE_SCHEMA) of a day's files, by listing, line and instant, some listings at a time."""
-    wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
-    numbers = captures.filter(wanted).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
+    """Yield rows of history (CHANGE_SCHEMA) of a day's files, some listings at a time.
+
+    They are sorted by listing, line and instant.
+    """
+    is_selected = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
+    numbers = captures.filter(is_selected).select(*ANSWER_NUMBERS_SCHEMA, "keyframe", "n_changed").collect()
     for first, last in split_listing_ranges(count_rows_by_listing(numbers)):
-        within = pl.col("listing_id").is_between(first, last)
-        rows = odds.filter(wanted & within if listing_ids is not None else within).collect()
-        yield build_change_rows(rows, numbers.filter(within).drop("n_changed"))
+        is_in_range = pl.col("listing_id").is_between(first, last)
+        rows = odds.filter(is_selected & is_in_range if listing_ids is not None else is_in_range).collect()
+        yield build_change_rows(rows, numbers.filter(is_in_range).drop("n_changed"))
 
 
 def read_captures(
     captures: pl.LazyFrame, _odds: pl.LazyFrame, listing_ids: Collection[int] | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Rows of core.captures of a day's files, by listing and instant."""
-    wanted = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
-    yield captures.filter(wanted).select(list(CAPTURE_SCHEMA)).collect()
+    """Yield rows of core.captures of a day's files, by listing and instant."""
+    is_selected = pl.lit(True) if listing_ids is None else pl.col("listing_id").is_in(listing_ids)
+    yield captures.filter(is_selected).select(list(CAPTURE_SCHEMA)).collect()
 
 
 def read_days(
     store: FileStore, read_entry: EntryReader, days: Sequence[date], read_rows: RowReader
 ) -> Iterator[pl.DataFrame]:
-    """What `read` finds in each of the days."""
+    """Yield the rows that `read_rows` finds in each of the days."""
     for day in days:
         yield from _read_day(store, read_entry, day, read_rows)
 
@@ -80,7 +87,7 @@ def read_days(
 def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) -> Iterator[pl.DataFrame]:
     """Yield the frames of the two files that one entry names.
 
-    An export that replaces them switches the entry first: then the new ones are read.
+    An export that replaces the files switches the entry first; then the new files are read.
     """
     has_yielded = False
     for attempt in range(1, MAX_READS + 1):
@@ -100,12 +107,12 @@ def _read_day(store: FileStore, entry: EntryReader, day: date, read: RowReader) 
             if has_yielded or attempt == MAX_READS:
                 raise build_read_error(store, current, error) from error
     raise ArchiveError(
-        f"{day} of the export at {store.address} is replaced again and again: read it when the exports are over"
+        f"{day} of the export at {store.address} is replaced again and again: read it when the exports have ended"
     )
 
 
 def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException) -> ArchiveError:
-    """The error that says why a day cannot be read."""
+    """Return the error that explains why a day cannot be read."""
     if isinstance(error, ArchiveError):
         return error
     if isinstance(error, OSError):
@@ -116,37 +123,38 @@ def build_read_error(store: FileStore, entry: ExportedDay, error: BaseException)
 
 
 def require_entry(store: FileStore, read_entry: EntryReader, day: date) -> ExportedDay:
-    """The day's entry. Raises ArchiveError when there is none."""
-    found = read_entry(day)
-    if found is None:
+    """Return the day's entry. Raises ArchiveError when there is none."""
+    entry = read_entry(day)
+    if entry is None:
         raise ArchiveError(
             f"{day} is not in the export at {store.address}: it was not exported there, or nothing was observed on it"
         )
-    return found
+    return entry
 
 
 def check_files(store: FileStore, entry: ExportedDay) -> None:
-    """Raises ArchiveDamaged when a file of the day is missing, of another size than the catalogue says, or does not
-    have its fixed name.
+    """Raise ArchiveDamaged when a file of the day is missing or differs from the catalogue.
+
+    A file differs when it has another size, or does not have its fixed name.
     """
     if entry.is_staged:
         raise ArchiveDamaged(
-            entry.day, entry.odds_path, "has not got its fixed name: an export is under way, or broke off"
+            entry.day, entry.odds_path, "does not have its fixed name: an export is running, or was interrupted"
         )
     for file, size in entry.files.items():
         _require_size(entry, file, store.read_size_bytes(file), size)
 
 
-def _require_size(entry: ExportedDay, file: str, found: int | None, size: int) -> None:
-    if found is None:
+def _require_size(entry: ExportedDay, file: str, actual_size: int | None, size: int) -> None:
+    if actual_size is None:
         raise ArchiveDamaged(entry.day, file, "is missing")
-    if found != size:
-        raise ArchiveDamaged(entry.day, file, f"has {found} bytes, and {size} were written")
+    if actual_size != size:
+        raise ArchiveDamaged(entry.day, file, f"has {actual_size} bytes, and {size} were written")
 
 
 @contextmanager
 def _open_file(store: FileStore, entry: ExportedDay, file: str) -> Iterator[pl.LazyFrame]:
-    """The rows of a file that has the size the catalogue says, and a footer that can be read."""
+    """Yield the rows of a file that has the catalogue's size and a readable footer."""
     try:
         with store.scan_file(file) as (size, rows):
             _require_size(entry, file, size, entry.files[file])
@@ -157,17 +165,18 @@ def _open_file(store: FileStore, entry: ExportedDay, file: str) -> Iterator[pl.L
 
 
 def read_answer_numbers(store: FileStore, captures_path: str) -> pl.DataFrame:
-    """The number of each answer in the file of a day's answers (NUMBERS); none when there is no such file, or it
-    cannot be read.
+    """Return the number of each answer in the file of a day's answers (ANSWER_NUMBERS_SCHEMA).
+
+    The frame is empty when there is no such file, or it cannot be read.
     """
-    found = _read_columns(store, captures_path, list(ANSWER_NUMBERS_SCHEMA))
-    return pl.DataFrame(schema=ANSWER_NUMBERS_SCHEMA) if found is None else found
+    numbers = _read_columns(store, captures_path, list(ANSWER_NUMBERS_SCHEMA))
+    return pl.DataFrame(schema=ANSWER_NUMBERS_SCHEMA) if numbers is None else numbers
 
 
 def read_archived_cycles(store: FileStore, captures_path: str) -> frozenset[int] | None:
-    """Ids of the cycles in the file of a day's answers; None when there is no such file, or it cannot be read."""
-    found = _read_columns(store, captures_path, ["cycle_id"])
-    return None if found is None else frozenset(found["cycle_id"])
+    """Return ids of the cycles in the file of a day's answers; None without a readable file."""
+    rows = _read_columns(store, captures_path, ["cycle_id"])
+    return None if rows is None else frozenset(rows["cycle_id"])
 
 
 def _read_columns(store: FileStore, path: str, columns: list[str]) -> pl.DataFrame | None:

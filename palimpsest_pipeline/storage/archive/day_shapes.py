@@ -1,8 +1,8 @@
-"""What the files of a day hold, and how rows of history become rows of the files and back. Frames in, frames out.
+"""The rows of a day's files, and their conversion from and to rows of history. Frames in, frames out.
 
-`odds.parquet` has one row an outcome, by listing, line and instant, so that a market's prices lie together. It names
-the answer by a number: an instant repeated in every row would take more than half of the file. `captures.parquet` has
-the answers with number and instant.
+`odds.parquet` has one row per outcome, by listing, line and instant, so that a market's prices are adjacent. It
+names the answer by a number: an instant repeated in every row would take more than half of the file.
+`captures.parquet` has the answers with number and instant.
 """
 
 from typing import Any, Final
@@ -18,9 +18,8 @@ Schema = dict[str, Any]
 ODDS: Final = "odds"
 CAPTURES: Final = "captures"
 CAPTURES_FILE_SCHEMA: Final[Schema] = {**CAPTURE_SCHEMA, "answer": pl.Int16}
-"""Columns of captures.parquet; `answer`: number of the answer among those of its listing and UTC day.
-
-Once given it stays, whatever comes later.
+"""Columns of captures.parquet. `answer` is the number of the answer among those of its listing and UTC day. A number
+never changes, whatever answers arrive later.
 """
 ODDS_FILE_SCHEMA: Final[Schema] = {
     "listing_id": pl.Int32,
@@ -31,40 +30,41 @@ ODDS_FILE_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "off": pl.Boolean,
 }
-"""Columns of odds.parquet. `ordinal`: place of the outcome in the vocabulary, from 1; 0 in the only row of a market
-without outcomes. `odds_milli`: null when the outcome has no price. `off`: it cannot be backed, though it is in the
-answer."""
+"""Columns of odds.parquet. `ordinal` is the outcome's position in the vocabulary, from 1; 0 in the only row of a market
+without outcomes. `odds_milli` is null when the outcome has no price. `off` means that the outcome is in the answer
+but cannot be backed.
+"""
 ANSWER_NUMBERS_SCHEMA: Final[Schema] = {"listing_id": pl.Int32, "observed_at": INSTANT, "answer": pl.Int16}
-"""Columns of `captures` that tell which answer a number is."""
+"""Columns of `captures` that map an answer to its number."""
 MAX_OUTCOMES: Final = 63
-"""Places in a mask of 64 bits with a sign."""
+"""Bits of a signed 64-bit mask."""
 
 
 def number_answers(captures: pl.DataFrame, previous_numbers: pl.DataFrame) -> pl.DataFrame:
-    """`captures` (CAPTURE_SCHEMA) with `answer`: as in `before` (NUMBERS, what was exported last) where it has one,
-    else counted on from there.
+    """Return `captures` (CAPTURE_SCHEMA) with `answer`, sorted by listing and instant.
 
-    So a reader who sees the odds of one export with the captures of the next takes no instant for another. Sorted by
-    listing and instant.
+    An answer in `previous_numbers` (ANSWER_NUMBERS_SCHEMA, the last export) keeps its number; other answers get the
+    next ones. So a reader who combines the odds of one export with the captures of the next never confuses two
+    instants.
     """
-    known = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(
+    numbered = captures.join(previous_numbers.select(list(ANSWER_NUMBERS_SCHEMA)), on=ANSWER_KEY, how="left").sort(
         ANSWER_KEY
     )
     last = previous_numbers.group_by("listing_id").agg(last=pl.col("answer").max())
     new = pl.col("answer").is_null()
-    counted = known.join(last, on="listing_id", how="left", maintain_order="left").with_columns(
+    complete = numbered.join(last, on="listing_id", how="left", maintain_order="left").with_columns(
         pl.when(new)
         .then(pl.col("last").fill_null(0) + new.cast(pl.Int16).cum_sum().over("listing_id"))
         .otherwise("answer")
         .alias("answer")
     )
-    return counted.select(pl.col(name).cast(kind) for name, kind in CAPTURES_FILE_SCHEMA.items())
+    return complete.select(pl.col(name).cast(kind) for name, kind in CAPTURES_FILE_SCHEMA.items())
 
 
 def build_odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    """Rows of odds.parquet of rows of history (CHANGE_SCHEMA).
+    """Return the rows of odds.parquet for rows of history (CHANGE_SCHEMA).
 
-    `answer` is null where `numbers` (NUMBERS) does not have the answer.
+    `answer` is null where `numbers` (ANSWER_NUMBERS_SCHEMA) does not have the answer.
     """
     keyed = changes.join(numbers, on=ANSWER_KEY, how="left").sort("listing_id", "line_id", "observed_at")
     places = pl.int_ranges(1, pl.col("odds_milli").list.len() + 1, dtype=pl.Int16)
@@ -74,12 +74,13 @@ def build_odds_rows(changes: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFram
 
 
 def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
-    """Rows of history (CHANGE_SCHEMA) of rows of odds.parquet in the order of the file; by listing, line and instant.
+    """Return rows of history (CHANGE_SCHEMA) for rows of odds.parquet in the order of the file.
 
-    `numbers`: NUMBERS and keyframe of their answers. A row whose answer is not there is left out.
+    They are sorted by listing, line and instant. `numbers` has ANSWER_NUMBERS_SCHEMA and keyframe of their answers.
+    A row whose answer is not in `numbers` is left out.
     """
-    # A market's rows lie together and begin with its first outcome: no grouping by key, which would take most of the
-    # time.
+    # A market's rows are adjacent and begin with its first outcome, so they need no grouping by key, which would take
+    # most of the time.
     run = (pl.col("ordinal") <= 1).cum_sum().set_sorted()
     markets = (
         odds.with_columns(run=run, off_bit=pl.when("off").then(_build_outcome_bit()).otherwise(0))
@@ -103,5 +104,5 @@ def build_change_rows(odds: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame
 
 
 def _build_outcome_bit() -> pl.Expr:
-    """The mask with only the bit of this row's outcome."""
+    """Return the mask with only the bit of this row's outcome."""
     return pl.lit(2, pl.Int64).pow((pl.col("ordinal").cast(pl.Int64) - 1).clip(0, MAX_OUTCOMES - 1))

@@ -1,8 +1,7 @@
-"""What the numbers in the archive stand for: listings, lines and outcomes, written whole beside the days so that files
-speak for themselves.
+"""The meaning of the numbers in the archive: listings, lines and outcomes, in files beside the days.
 
-They hold every number that any exported day uses, since numbers are never given twice and an export writes them before
-its day is seen.
+The files are written whole, so that an export can be understood without the database. They hold every number of any
+exported day, because numbers are never given twice and an export writes these files before its day becomes visible.
 """
 
 import io
@@ -22,7 +21,8 @@ from .errors import ArchiveError
 from .file_store import FileStore
 
 LISTINGS_SQL: Final = """
-select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at, e.tournament_name,
+select i.listing_id, i.platform, i.external_id, e.fixture_sr_id as sr_id, e.home_team, e.away_team, e.kickoff_at,
+    e.tournament_name,
     e.country_raw as country, f.tournament_key, e.is_primary
 from ops.listing_ids i
 left join core.event_listings e using (listing_id)
@@ -69,7 +69,7 @@ OUTCOMES_FILE: Final = "outcomes.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Dimensions:
-    """What the numbers in the files stand for: frames of LISTINGS, LINES, OUTCOMES."""
+    """The meaning of the numbers: frames of LISTINGS_SCHEMA, LINES_SCHEMA and OUTCOMES_SCHEMA."""
 
     listings: pl.DataFrame
     lines: pl.DataFrame
@@ -77,12 +77,12 @@ class Dimensions:
 
 
 def read_dimensions(store: FileStore) -> Dimensions:
-    """As they were written last.
+    """Return the dimensions as they were written last.
 
-    Raises ArchiveError when one is not there: nothing was exported yet, or it is no archive.
+    Raises ArchiveError when a file is missing: nothing was exported yet, or the place is no archive.
     """
-    found = [_read_stored_frame(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
-    listings, lines, outcomes = found
+    frames = [_read_stored_frame(store, file) for file in (LISTINGS_FILE, LINES_FILE, OUTCOMES_FILE)]
+    listings, lines, outcomes = frames
     if listings is None or lines is None or outcomes is None:
         raise ArchiveError(
             f"nothing was exported to {store.address} yet: run `palimpsest export`, or give the place of the export"
@@ -91,29 +91,31 @@ def read_dimensions(store: FileStore) -> Dimensions:
 
 
 def require_same_numbers(conn: psycopg.Connection[Any], store: FileStore) -> None:
-    """Raises ArchiveError when a number in the archive stands for something else in this database, or for nothing:
-    it is another's archive.
+    """Raise ArchiveError when a number of the archive has another meaning, or none, in this database.
+
+    The archive belongs to another database then.
     """
     for file, sql, schema, number, meaning in (
         (LISTINGS_FILE, LISTINGS_SQL, LISTINGS_SCHEMA, "listing_id", ("platform", "external_id")),
         (LINES_FILE, LINES_SQL, LINES_SCHEMA, "line_id", ("market_id", "specifier", "outcome")),
     ):
-        theirs = _read_stored_frame(store, file)
-        if theirs is None:
+        archived = _read_stored_frame(store, file)
+        if archived is None:
             continue
-        foreign = theirs.join(read_frame(conn, sql, None, schema), on=[number, *meaning], how="anti")
+        foreign = archived.join(read_frame(conn, sql, None, schema), on=[number, *meaning], how="anti")
         if foreign.height:
             example = ", ".join(f"{name} {foreign[name][0]}" for name in (number, *meaning))
             raise ArchiveError(
-                f"the export at {store.address} was written from another database: {foreign.height} of its numbers in {file} stand for something "
-                f"else here, e.g. {example}. Set PALIMPSEST_EXPORT_URL to a place of this database's own, or restore the database it belongs to."
+                f"the export at {store.address} was written from another database: {foreign.height} of its numbers in "
+                f"{file} have another meaning here, e.g. {example}. Set PALIMPSEST_EXPORT_URL to a place of this "
+                "database's own, or restore the database that the export belongs to."
             )
 
 
 def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace: Path) -> None:
-    """Write them as they are now.
+    """Write the current dimensions.
 
-    `conn` must be outside a transaction. A listing that core has forgotten keeps the names it had.
+    `conn` must be outside a transaction. A listing that core no longer has keeps its last names.
     """
     conn.execute("select pg_advisory_lock(%s)", [AdvisoryLock.EXPORT_DIMENSIONS])
     conn.commit()
@@ -121,18 +123,19 @@ def write_dimensions(conn: psycopg.Connection[Any], store: FileStore, workspace:
         listings = read_frame(conn, LISTINGS_SQL, None, LISTINGS_SCHEMA)
         before = _read_stored_frame(store, LISTINGS_FILE)
         if before is not None:
-            known = listings.filter(pl.col("home_team").is_not_null())
-            remembered = before.join(known, on="listing_id", how="anti")
-            # One that core has forgotten speaks only where core knows no other: else two would speak for one platform.
-            taken = known.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
-            still = pl.col("is_primary") & pl.col("taken").is_null()
+            named = listings.filter(pl.col("home_team").is_not_null())
+            remembered = before.join(named, on="listing_id", how="anti")
+            # A listing that core no longer has stays primary only if core has no other primary one; else there would be
+            # two.
+            primary_listings = named.filter("is_primary").select("platform", "sr_id", taken=pl.lit(True))
+            stays_primary = pl.col("is_primary") & pl.col("taken").is_null()
             remembered = (
-                remembered.join(taken, on=["platform", "sr_id"], how="left")
-                .with_columns(is_primary=still)
+                remembered.join(primary_listings, on=["platform", "sr_id"], how="left")
+                .with_columns(is_primary=stays_primary)
                 .drop("taken")
             )
-            nameless = listings.join(known, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
-            listings = pl.concat([known, remembered, nameless]).sort("listing_id")
+            nameless = listings.join(named, on="listing_id", how="anti").join(remembered, on="listing_id", how="anti")
+            listings = pl.concat([named, remembered, nameless]).sort("listing_id")
         frames = {
             LISTINGS_FILE: listings,
             LINES_FILE: read_frame(conn, LINES_SQL, None, LINES_SCHEMA),
@@ -155,5 +158,6 @@ def _read_stored_frame(store: FileStore, name: str) -> pl.DataFrame | None:
         return pl.read_parquet(io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
         raise ArchiveError(
-            f"{store.address}/{name} cannot be read: {error}. Move it away and export a day again: it is written anew."
+            f"{store.address}/{name} cannot be read: {error}. Move it away and export a day again: the export writes "
+            "it again."
         ) from error

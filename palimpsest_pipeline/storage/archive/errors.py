@@ -1,4 +1,4 @@
-"""What can be wrong with an archive, in words that say what to do."""
+"""The errors of an archive, with their remedies."""
 
 import os
 from collections.abc import Sequence
@@ -9,52 +9,58 @@ from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class ArchiveError(PalimpsestError):
-    """The archive cannot be used as asked. The message says what to do, and shows no credentials of the store."""
+    """The error when the archive cannot be used as requested.
+
+    The message gives a remedy, and shows no credentials of the store.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message, *list_store_secrets(os.environ)))
 
 
 class ArchiveDamaged(ArchiveError):
-    """A file that the catalogue names is missing or not as it was written. The message names day and file."""
+    """The error when a file of the catalogue is missing or changed. The message names day and file."""
 
     def __init__(self, day: date, file: str, problem: str) -> None:
         self.day, self.file = day, file
         super().__init__(
-            f"export of {day}: {file} {problem}. Bring the file back from a copy; or, while Postgres holds the day or its landing can be replayed, "
-            f"export it again (palimpsest export {day} {day})"
+            f"export of {day}: {file} {problem}. Restore the file from a copy; or, while Postgres has the day or its "
+            f"landing can be replayed, export it again (palimpsest export {day} {day})"
         )
 
 
 class EntryUnreadable(ArchiveError):
-    """The file of a day's entry of the catalogue is there and is none. The message names it."""
+    """The error when the file of a day's catalogue entry exists but has no valid entry. The message names it."""
 
     def __init__(self, address: str, day: str, reason: str) -> None:
         super().__init__(
-            f"{address} is no entry of the catalogue: {reason}. Bring it back from a copy; or, while Postgres holds the day or its landing can be "
-            f"replayed, export it again (palimpsest export --force {day})"
+            f"{address} is no entry of the catalogue: {reason}. Restore it from a copy; or, while Postgres has the day "
+            f"or its landing can be replayed, export it again (palimpsest export --force {day})"
         )
 
 
 class CyclesMissing(ArchiveError):
-    """The day in Postgres lacks cycles that the exported day has; nothing was switched."""
+    """The error when the day in Postgres lacks cycles of the exported day; nothing was switched."""
 
     MAX_SHOWN_CYCLES = 3
 
     def __init__(self, day: date, cycle_ids: Sequence[int]) -> None:
         self.day = day
         self.cycle_ids = tuple(sorted(cycle_ids))
-        more = len(self.cycle_ids) - self.MAX_SHOWN_CYCLES
-        named = ", ".join(map(str, self.cycle_ids[: self.MAX_SHOWN_CYCLES])) + (f" and {more} more" if more > 0 else "")
+        n_more = len(self.cycle_ids) - self.MAX_SHOWN_CYCLES
+        shown_ids = ", ".join(map(str, self.cycle_ids[: self.MAX_SHOWN_CYCLES])) + (
+            f" and {n_more} more" if n_more > 0 else ""
+        )
         super().__init__(
-            f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({named}). Nothing was switched, what was "
-            f"exported before stands. Derive these cycles again while they are landed (palimpsest backfill {day} {day}); where they rightly have no "
-            f"answer any more, replace the exported day with `palimpsest export --force {day}`"
+            f"export of {day}: Postgres lacks {len(self.cycle_ids)} cycles that the exported day has ({shown_ids}). "
+            "Nothing was switched; the earlier export stays valid. Derive these cycles again while they are landed "
+            f"(palimpsest backfill {day} {day}); where they rightly have no answer any more, replace the exported day "
+            f"with `palimpsest export --force {day}`"
         )
 
 
 class ExportMismatch(ArchiveError):
-    """What was written does not say what Postgres says; nothing was switched.
+    """The error when the written files differ from Postgres; nothing was switched.
 
     `listing_ids` are the listings that differ.
     """
@@ -64,12 +70,13 @@ class ExportMismatch(ArchiveError):
     def __init__(self, day: date, listing_ids: Sequence[int]) -> None:
         self.day = day
         self.listing_ids = tuple(sorted(listing_ids))
-        more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
-        named = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (
-            f" and {more} more" if more > 0 else ""
+        n_more = len(self.listing_ids) - self.MAX_SHOWN_LISTINGS
+        shown_ids = ", ".join(map(str, self.listing_ids[: self.MAX_SHOWN_LISTINGS])) + (
+            f" and {n_more} more" if n_more > 0 else ""
         )
         super().__init__(
-            f"export of {day}: the file read back differs from Postgres for listing {named}. Nothing was switched, what was exported before "
-            "stands. Export the day again; if it stays so, look at these listings in core.market_changes and core.captures: two rows of one "
-            "market at one instant, or values that the file format cannot hold"
+            f"export of {day}: the file read back differs from Postgres for listing {shown_ids}. Nothing was switched; "
+            "the earlier export stays valid. Export the day again. If the error persists, look at these listings in "
+            "core.market_changes and core.captures for two rows of one market at one instant, or values that the file "
+            "format cannot hold"
         )

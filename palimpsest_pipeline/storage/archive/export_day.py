@@ -1,4 +1,4 @@
-"""Writing a day: from Postgres to files, read back, compared with Postgres, and then put in place of what was there."""
+"""The export of a day: files are written from Postgres, verified against it, and then published."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ from .file_store import FileStore
 from .version import compute_day_version
 
 ROW_GROUP_ROWS: Final = 100_000
-"""Few enough for a listing's rows to be found without reading much else, enough to compress well."""
+"""Small enough to find a listing's rows without reading many others, large enough to compress well."""
 ZSTD_LEVEL: Final = 9
 ROW_COUNTS_SQL: Final = """
 select listing_id, sum(n_changed) as n from core.captures
@@ -46,7 +46,8 @@ where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::t
 
 
 CYCLES_OF_DAY_SQL: Final = """
-select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz and observed_at < %(ends_at)s::timestamptz
+select distinct cycle_id from core.captures where observed_at >= %(begins_at)s::timestamptz
+    and observed_at < %(ends_at)s::timestamptz
 """
 
 
@@ -59,9 +60,10 @@ def export_day(
     *,
     force: bool = False,
 ) -> ExportedDay:
-    """Export a day whose present entry in the archive is `before`; None: it has none. The caller holds the day's lock.
+    """Export a day; `previous_entry` is its current entry in the archive, None without one.
 
-    Raises CyclesMissing when the exported day has cycles that Postgres lacks, unless `force`.
+    The caller holds the day's lock. Raises CyclesMissing when the exported day has cycles that Postgres lacks,
+    unless `force`.
     """
     with store.open_workspace(day.isoformat()) as workspace:
         with _open_snapshot(conn):
@@ -72,21 +74,23 @@ def export_day(
             recorded = read_recorded_days(conn).get(day)
         if previous_entry is not None and previous_entry.n_captures and not entry.n_captures:
             raise ArchiveError(
-                f"Postgres holds no answer of {day}, and the export at {store.address} has {previous_entry.n_captures}: left as it is. If the day shall "
-                f"be empty, remove {catalogue.build_entry_path(day)} there first."
+                f"Postgres holds no answer of {day}, and the export at {store.address} has "
+                f"{previous_entry.n_captures}: nothing was changed. If the day shall be empty, remove "
+                f"{catalogue.build_entry_path(day)} there first."
             )
         if previous_entry is not None and not force:
             _require_cycles(store, previous_entry, entry, cycle_ids)
         if previous_entry is None and not force and recorded is not None and entry.n_captures < recorded.n_captures:
             raise ArchiveError(
-                f"export of {day}: Postgres has {entry.n_captures} answers of the day, {recorded.n_captures} were exported, and the export at "
-                f"{store.address} does not have the day any more. Bring {catalogue.build_entry_path(day)} and its files back from a copy, or export what "
-                f"Postgres has with `palimpsest export --force {day}`"
+                f"export of {day}: Postgres has {entry.n_captures} answers of the day, {recorded.n_captures} were "
+                f"exported, and the export at {store.address} does not have the day any more. Restore "
+                f"{catalogue.build_entry_path(day)} and its files from a copy, or export the answers of Postgres with "
+                f"`palimpsest export --force {day}`"
             )
         dimensions.write_dimensions(conn, store, workspace)
         if previous_entry is not None:
             _stage_files(store, workspace, entry)
-        # Answers before odds: what a reader of the old odds needs of the answers is in the new ones too.
+        # Answers are published before odds: the new answers also serve a reader of the old odds.
         for file in (entry.captures_path, entry.odds_path):
             store.publish(workspace / Path(file).name, file)
         _publish_bytes(store, workspace, duckdb_views.VIEWS_FILE, duckdb_views.build_views_sql(store.address))
@@ -96,21 +100,25 @@ def export_day(
 
 
 def _require_cycles(store: FileStore, before: ExportedDay, entry: ExportedDay, cycle_ids: set[int]) -> None:
-    """Raise when the new export of a day would lose cycles: it may have been derived from a part of what was landed."""
+    """Raise when the new export of a day would lose cycles.
+
+    The day may have been derived from only a part of the landed content.
+    """
     archived = read_archived_cycles(store, before.captures_path)
     if archived is None and entry.n_captures < before.n_captures:
         raise ArchiveError(
-            f"export of {entry.day}: Postgres has {entry.n_captures} answers of the day, {before.n_captures} were exported, and the file of these "
-            f"cannot be read. Nothing was switched. Bring {before.captures_path} back from a copy, or replace the exported day with "
-            f"`palimpsest export --force {entry.day}`"
+            f"export of {entry.day}: Postgres has {entry.n_captures} answers of the day, {before.n_captures} were "
+            f"exported, and the file of these cannot be read. Nothing was switched. Restore {before.captures_path} "
+            f"from a copy, or replace the exported day with `palimpsest export --force {entry.day}`"
         )
     if missing := (archived or frozenset()) - cycle_ids:
         raise CyclesMissing(entry.day, sorted(missing))
 
 
 def _stage_files(store: FileStore, workspace: Path, entry: ExportedDay) -> None:
-    """Point the day's entry to copies of the new files: a process that dies while it replaces the fixed names leaves
-    a day that can be read.
+    """Point the day's entry to copies of the new files.
+
+    So a process that dies during the replacement of the fixed names leaves a day that can be read.
     """
     folder = f"{build_staging_path(entry.day)}/{uuid4().hex[:8]}"
     staged = replace(entry, files={f"{folder}/{PurePosixPath(file).name}": size for file, size in entry.files.items()})
@@ -130,9 +138,12 @@ def _publish_bytes(store: FileStore, workspace: Path, name: str, content: bytes)
 
 @contextmanager
 def hold_day_lock(conn: psycopg.Connection[Any], day: date) -> Iterator[None]:
-    """Nobody else exports or restores the day in this block. `conn` is outside a transaction before and after."""
+    """Block other exports and restores of the day in this block.
+
+    `conn` is outside a transaction before and after.
+    """
     if conn.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-        raise ValueError("a day is exported on a connection outside a transaction: commit or roll back first")
+        raise ValueError("an export needs a connection outside a transaction: commit or roll back first")
     conn.execute("select pg_advisory_lock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
     conn.commit()
     try:
@@ -152,7 +163,7 @@ def _open_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
 
 
 def read_rows(conn: psycopg.Connection[Any], table: ComparedTable, day: date, first: int, last: int) -> pl.DataFrame:
-    """The table's rows of the day, of the listings from `first` to `last`."""
+    """Return the table's rows of the day, of the listings from `first` to `last`."""
     query = f"select {build_select_list(table)} from core.{table.name} where {DAY_AND_LISTINGS_SQL}"
     return read_frame(conn, query, {**build_day_bounds(day), "first": first, "last": last}, table.schema)
 
@@ -165,9 +176,10 @@ def _write_files(
     exported_at: datetime,
     last_answers: pl.DataFrame,
 ) -> ExportedDay:
-    """Write both files in the workspace and return their entry. Raises ExportMismatch when they differ from Postgres.
+    """Write both files in the workspace and return their entry.
 
-    `last_answers` (NUMBERS): the numbers that answers of the day have in the archive; they keep them.
+    Raises ExportMismatch when they differ from Postgres. `last_answers` (ANSWER_NUMBERS_SCHEMA) has the numbers of
+    answers that are already in the archive; these answers keep them.
     """
     parts = split_listing_ranges(
         read_frame(conn, ROW_COUNTS_SQL, build_day_bounds(day), {"listing_id": pl.Int32, "n": pl.Int64})
@@ -186,8 +198,8 @@ def _write_files(
                 read_rows(conn, CHANGES_TABLE, day, first, last),
                 numbers.filter(pl.col("listing_id").is_between(first, last)),
             )
-            if strays := chunk.filter(pl.col("answer").is_null())["listing_id"].unique().to_list():
-                raise ExportMismatch(day, strays)
+            if unnumbered_ids := chunk.filter(pl.col("answer").is_null())["listing_id"].unique().to_list():
+                raise ExportMismatch(day, unnumbered_ids)
             yield chunk
 
     _sink_frames(rows, ODDS_FILE_SCHEMA, files[build_odds_path(day)])
@@ -209,7 +221,7 @@ def _write_files(
 
 
 def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, path: Path) -> None:
-    """Write frames as one file while they come."""
+    """Write frames as one file while they are produced."""
 
     def source(
         columns: list[str] | None, _predicate: pl.Expr | None, _n_rows: int | None, _batch: int | None
@@ -225,31 +237,34 @@ def _sink_frames(rows: Callable[[], Iterator[pl.DataFrame]], schema: Schema, pat
 def _verify_files(
     conn: psycopg.Connection[Any], day: date, parts: Sequence[tuple[int, int]], captures_path: Path, odds_path: Path
 ) -> tuple[int, pl.DataFrame, pl.DataFrame]:
-    """Prices, and CHECKSUMS of both tables, when files and Postgres agree on them."""
+    """Return the prices, and the checksums of both tables; raise when files and Postgres differ.
+
+    The checksums have CHECKSUMS_SCHEMA. Raises ExportMismatch.
+    """
     captures, odds = (
         pl.scan_parquet(captures_path, hive_partitioning=False),
         pl.scan_parquet(odds_path, hive_partitioning=False),
     )
     n_prices = 0
-    filed = [pl.DataFrame(schema=CHECKSUMS_SCHEMA)]
+    change_checksums = [pl.DataFrame(schema=CHECKSUMS_SCHEMA)]
     for chunk in read_changes(captures, odds):
         n_prices += int(chunk["odds_milli"].explode(empty_as_null=False, keep_nulls=False).count())
-        filed.append(compute_frame_checksums(CHANGES_TABLE, chunk))
-    changes = pl.concat(filed)
+        change_checksums.append(compute_frame_checksums(CHANGES_TABLE, chunk))
+    changes = pl.concat(change_checksums)
     answers = pl.concat(
         compute_frame_checksums(CAPTURES_TABLE, rows)
         for part in parts
         for rows in read_captures(captures.filter(pl.col("listing_id").is_between(*part)), odds)
     )
-    stored, confirmed = (
+    postgres_changes, postgres_answers = (
         pl.concat(compute_postgres_checksums(conn, table, day, *part) for part in parts)
         for table in (CHANGES_TABLE, CAPTURES_TABLE)
     )
     differing = {
         listing
-        for ours, theirs in ((changes, stored), (answers, confirmed))
-        for one, other in ((ours, theirs), (theirs, ours))
-        for listing in one.join(other, on=list(CHECKSUMS_SCHEMA), how="anti")["listing_id"]
+        for file_rows, postgres_rows in ((changes, postgres_changes), (answers, postgres_answers))
+        for left_rows, right_rows in ((file_rows, postgres_rows), (postgres_rows, file_rows))
+        for listing in left_rows.join(right_rows, on=list(CHECKSUMS_SCHEMA), how="anti")["listing_id"]
     }
     if differing:
         raise ExportMismatch(day, sorted(differing))

@@ -1,7 +1,9 @@
-"""The database's own record of the exported days: what must be found in the archive, whatever folder or bucket is
-looked at.
+"""The database's own record of the exported days, which must be in the archive.
 
-Belongs here: the rows of ops.exported_days. Does not: the archive's catalogue, which is written with the files.
+The record is independent of the folder or bucket that is configured.
+
+Belongs here: the rows of ops.exported_days. Does not belong here: the archive's catalogue, which is written with the
+files.
 """
 
 from collections.abc import Collection, Iterable
@@ -16,7 +18,7 @@ from .catalogue import ExportedDay
 
 @dataclass(frozen=True, slots=True)
 class RecordedDay:
-    """A UTC day that was exported, as the database remembers it."""
+    """A UTC day that was exported, in the record of the database."""
 
     day: date
     exported_at: datetime
@@ -24,17 +26,17 @@ class RecordedDay:
 
 
 def build_recorded_day(entry: ExportedDay) -> RecordedDay:
-    """Return what the database keeps of an entry of the catalogue."""
+    """Return the database's record of an entry of the catalogue."""
     return RecordedDay(entry.day, entry.exported_at, entry.n_captures)
 
 
 def record_days(conn: psycopg.Connection[Any], days: Iterable[RecordedDay]) -> None:
-    """Remember that these days are in the archive. Callers commit."""
+    """Record that these days are in the archive. Callers commit."""
     with conn.cursor() as cursor:
         cursor.executemany(
             "insert into ops.exported_days (day, exported_at, n_captures) values (%s, %s, %s)"
             " on conflict (day) do update set exported_at = excluded.exported_at, n_captures = excluded.n_captures",
-            [(each.day, each.exported_at, each.n_captures) for each in days],
+            [(recorded.day, recorded.exported_at, recorded.n_captures) for recorded in days],
         )
 
 
@@ -45,5 +47,5 @@ def read_recorded_days(conn: psycopg.Connection[Any]) -> dict[date, RecordedDay]
 
 
 def delete_recorded_days(conn: psycopg.Connection[Any], days: Collection[date]) -> None:
-    """Forget that these days were exported. Callers commit."""
+    """Delete the record that these days were exported. Callers commit."""
     conn.execute("delete from ops.exported_days where day = any(%s)", [list(days)])

@@ -1,7 +1,8 @@
-"""Where the archive's files lie: a local folder, or an object store by URL. Replaces a file in one step, and says what
-is wrong in plain words.
+"""The place of the archive's files: a local folder, or an object store by URL.
 
-Belongs here: bytes and paths. Does not: what a file holds.
+A file is replaced in one step, and errors are reported in plain words.
+
+Belongs here: bytes and paths. Does not belong here: the content of a file.
 """
 
 import os
@@ -21,10 +22,10 @@ from .errors import ArchiveError
 LOCAL_PROTOCOLS: Final = frozenset({"", "file", "local"})
 S3_PROTOCOLS: Final = frozenset({"s3", "s3a"})
 READABLE_PROTOCOLS: Final = LOCAL_PROTOCOLS | S3_PROTOCOLS | {"gs", "gcs", "az", "abfs", "abfss"}
-"""Stores that both fsspec and Polars know."""
+"""Stores that both fsspec and Polars support."""
 UNFINISHED_FOLDER: Final = ".unfinished"
-"""Folder below a local root in which files are written before they are moved to their place: no glob of a reader
-looks into it.
+"""Folder below a local root in which files are written before they are moved to their place; no glob of a reader
+includes it.
 """
 
 
@@ -34,18 +35,16 @@ class FileStore:
     def __init__(self, root: str | Path) -> None:
         try:
             self.root = UPath(root)
-            self._fs = self.root.fs  # made when it is first asked for
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # of a store that fsspec does not know, or whose package is not installed
+            self._fs = self.root.fs  # the first access creates it
+        except (ImportError, ValueError) as error:  # fsspec does not know the store, or its package is not installed
             raise ArchiveError(
                 f"no archive at {root}: {error}. Install that store's fsspec package, or set the export to another URL."
             ) from error
         protocol = self.root.protocol
         if protocol not in READABLE_PROTOCOLS:
             raise ArchiveError(
-                f"no archive at {root}: Polars does not read {protocol}://. Set the export to a folder, or to an s3://, gs:// or az:// URL."
+                f"no archive at {root}: Polars does not read {protocol}://. Set the export to a folder, or to an "
+                "s3://, gs:// or az:// URL."
             )
         self.is_local = protocol in LOCAL_PROTOCOLS
         self._s3 = protocol in S3_PROTOCOLS
@@ -53,11 +52,11 @@ class FileStore:
 
     @property
     def address(self) -> str:
-        """The root as DuckDB and Polars take it."""
+        """The root in the form of DuckDB and Polars."""
         return self._path if self.is_local else f"{self.root.protocol}://{self._path}"
 
     def read(self, name: str) -> bytes | None:
-        """The file's content; None when there is no such file."""
+        """Return the file's content; None when there is no such file."""
         with self._translate_errors("read"):
             try:
                 return bytes(self._fs.cat_file(self._build_path(name)))
@@ -66,9 +65,9 @@ class FileStore:
                 return None
 
     def read_all(self, folder: str, suffix: str) -> dict[str, bytes]:
-        """Content of the files of a folder that end in `suffix`, by their path below the root, in order.
+        """Return the content of the files of a folder that end in `suffix`, by path below the root, in order.
 
-        No folder: none.
+        A missing folder gives no files.
         """
         paths = [self._build_path(name) for name in self.list_names(folder, suffix)]
         with self._translate_errors("read"):
@@ -76,7 +75,7 @@ class FileStore:
         return {f"{folder}/{path.rpartition('/')[2]}": contents[path] for path in sorted(contents)}
 
     def read_size_bytes(self, name: str) -> int | None:
-        """The file's size; None when there is no such file."""
+        """Return the file's size; None when there is no such file."""
         with self._translate_errors("read"):
             self._fs.invalidate_cache()
             try:
@@ -86,10 +85,10 @@ class FileStore:
 
     @contextmanager
     def scan_file(self, name: str) -> Iterator[tuple[int, pl.LazyFrame]]:
-        """Size and rows of a Parquet file as it is now. A local file stays the same one in the block, also when it is
-        replaced meanwhile.
+        """Yield size and rows of a Parquet file in its current state.
 
-        Raises FileNotFoundError when it is not there, Polars' errors when it is no Parquet.
+        A local file stays the same one in the block, also when it is replaced meanwhile. Raises FileNotFoundError
+        when it does not exist, Polars' errors when it is no Parquet file.
         """
         if self.is_local:
             with Path(self._build_path(name)).open("rb") as file:
@@ -106,7 +105,7 @@ class FileStore:
         )
 
     def scan_days(self, files: Sequence[str]) -> pl.LazyFrame:
-        """Return the rows of Parquet files, opened when they are collected, with the `date` that is in their paths."""
+        """Return the rows of Parquet files with the `date` of their paths; collecting opens the files."""
         options = None if self.is_local else self._build_polars_options()
         return pl.scan_parquet(
             [f"{self.address}/{file}" for file in files], glob=False, hive_partitioning=True, storage_options=options
@@ -114,9 +113,9 @@ class FileStore:
 
     @contextmanager
     def open_workspace(self, name: str) -> Iterator[Path]:
-        """A local folder of that name for unfinished files, empty; of a local root on its own file system.
+        """Yield an empty local folder of that name for unfinished files, and remove it afterwards.
 
-        Gone afterwards.
+        For a local root it is on the root's file system.
         """
         with self._translate_errors("write to"):
             above = Path(self._path) / UNFINISHED_FOLDER if self.is_local else None
@@ -127,7 +126,7 @@ class FileStore:
             yield Path(path)
 
     def publish(self, source: Path, name: str) -> None:
-        """Put a finished local file in its place: readers see what was there before, or all of the new one.
+        """Put a finished local file in its place: readers see the old file or the whole new one.
 
         `source` may be gone afterwards.
         """
@@ -137,37 +136,46 @@ class FileStore:
                 if (size := int(self._fs.info(self._build_path(name), refresh=True)["size"])) != source.stat().st_size:
                     raise OSError(f"{size} bytes of {source.stat().st_size} arrived at {name}")
                 return
-            # A day leaves Postgres on the word of these files: their names, and those of their folders, must outlive a
-            # power cut too.
+            # A day is dropped from Postgres because these files exist: their names, and those of their folders, must
+            # survive a power cut too.
             move_into_place(source, Path(self._build_path(name)))
 
     def remove(self, folder: str) -> None:
-        """Remove a folder with all that is in it; there may be none."""
+        """Remove a folder with its content, if there is one."""
         with self._translate_errors("write to"), suppress(FileNotFoundError, NotADirectoryError):
             self._fs.invalidate_cache()
             self._fs.rm(self._build_path(folder), recursive=True)
 
     def list_names(self, folder: str, suffix: str) -> list[str]:
-        """Paths below the root of the files of a folder that end in `suffix`, in order. No folder: none."""
+        """Return paths below the root of the files of a folder that end in `suffix`, in order.
+
+        A missing folder gives no files.
+        """
         with self._translate_errors("read"):
             self._fs.invalidate_cache()  # fsspec caches listings; other processes write here too
             try:
-                found = self._fs.ls(self._build_path(folder), detail=False)
+                paths = self._fs.ls(self._build_path(folder), detail=False)
             except (FileNotFoundError, NotADirectoryError):
                 self._require_root()
                 return []
-        return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in found if path.endswith(suffix))
+        return sorted(f"{folder}/{path.rpartition('/')[2]}" for path in paths if path.endswith(suffix))
 
     def _build_path(self, name: str) -> str:
         return f"{self._path}/{name}"
 
     def _require_root(self) -> None:
-        """What is not there on an object store may be in a bucket that is not there: then nothing can be said."""
+        """Raise when the bucket of an object store does not exist.
+
+        Without its bucket nothing is known about a missing file.
+        """
         if not self.is_local:
             self._fs.ls(self._path.partition("/")[0])
 
     def _build_polars_options(self) -> dict[str, Any] | None:
-        """What Polars does not take from the environment as fsspec does: the endpoint of a store of one's own."""
+        """Return the setting that Polars, unlike fsspec, does not read from the environment.
+
+        It is the endpoint of a private store.
+        """
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") if self._s3 else None
         return (
             {"aws_endpoint_url": endpoint, "aws_allow_http": str(endpoint.startswith("http://")).lower()}
@@ -179,7 +187,7 @@ class FileStore:
     def _translate_errors(self, verb: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # each store's package has errors of its own
+        except Exception as error:  # each store's package has its own errors
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             remedy = (
                 "Make it readable and writable"
@@ -187,5 +195,6 @@ class FileStore:
                 else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials"
             )
             raise ArchiveError(
-                f"cannot {verb} the export at {self.address}: {reason}. {remedy}, or set PALIMPSEST_EXPORT_URL to another place."
+                f"cannot {verb} the export at {self.address}: {reason}. {remedy}, or set PALIMPSEST_EXPORT_URL to "
+                "another place."
             ) from error

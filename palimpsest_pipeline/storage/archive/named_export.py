@@ -1,7 +1,9 @@
-"""The export under names, as one lazy frame: for Polars what the view `scan_prices` of open.sql is for DuckDB. Columns
-and rows are the same.
+"""The export with names, as one lazy frame for Polars.
 
-Belongs here: joining the files. Does not: folding changes to a state at an instant (`exported`).
+Columns and rows are those of the DuckDB view `prices` of open.sql.
+
+Belongs here: joining the files. Does not belong here: folding changes to a state at an instant
+(`storage.odds.export_reader`).
 """
 
 from collections.abc import Sequence
@@ -41,37 +43,38 @@ NAMED_PRICES_SCHEMA: Final[Schema] = {
     "ordinal": pl.Int16,
     "cycle_id": pl.Int64,
 }
-"""`date`: UTC day. `odds`: decimal, null without a price. `is_active`: it could be backed. `keyframe`: written because
-the day begins, not because it changed. `is_primary`: its listing speaks for the platform, as of several listings of one
-fixture one does; false where that is not known. A price holds until the outcome's next row; the captures in between
-confirm it."""
+"""`date` is the UTC day. `odds` is decimal, null without a price. `is_active` says whether the outcome could be backed.
+`keyframe` means that the row was written because the day begins, not because of a change. `is_primary` says whether
+the listing is the platform's primary one of several for the fixture; false where that is not known. A price holds
+until the outcome's next row; the captures in between confirm it.
+"""
 
 
 def scan_prices(
     store: FileStore, numbers: Dimensions, days: Sequence[ExportedDay], sr_ids: Sequence[int] | None
 ) -> pl.LazyFrame:
-    """Rows of these exported days (PRICES), of the fixtures that are given or of everything.
+    """Return rows of these exported days (NAMED_PRICES_SCHEMA), of the given fixtures or of all.
 
     Filters on date and listing_id reach the files.
     """
     listings = numbers.listings if sr_ids is None else numbers.listings.filter(pl.col("sr_id").is_in(sr_ids))
-    wanted = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
-    answers = store.scan_days([day.captures_path for day in days]).filter(wanted)
-    filed = store.scan_days([day.odds_path for day in days]).filter(wanted)
-    known = numbers.outcomes.lazy().select("market_id", "ordinal", "outcome_key", outcome=pl.lit(""))
+    is_selected = pl.lit(value=True) if sr_ids is None else pl.col("listing_id").is_in(listings["listing_id"].to_list())
+    answers = store.scan_days([day.captures_path for day in days]).filter(is_selected)
+    changes = store.scan_days([day.odds_path for day in days]).filter(is_selected)
+    outcomes = numbers.outcomes.lazy().select("market_id", "ordinal", "outcome_key", outcome=pl.lit(""))
     rows = (
-        filed.join(
+        changes.join(
             answers.select("date", "listing_id", "answer", "observed_at", "keyframe", "cycle_id"),
             on=["date", "listing_id", "answer"],
         )
         .join(listings.lazy(), on="listing_id")
         .join(numbers.lines.lazy(), on="line_id")
-        .join(known, on=["market_id", "ordinal", "outcome"], how="left")
+        .join(outcomes, on=["market_id", "ordinal", "outcome"], how="left")
     )
-    can = pl.col("odds_milli").is_not_null() & (pl.col("state") == MarketState.OFFERED.value) & ~pl.col("off")
+    is_active = pl.col("odds_milli").is_not_null() & (pl.col("state") == MarketState.OFFERED.value) & ~pl.col("off")
     outcome = pl.when(pl.col("outcome") != "").then("outcome")
-    decimal = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
-    speaks = pl.col("is_primary").fill_null(value=False)
+    decimal_odds = (pl.col("odds_milli") / 1000).round(3)  # Polars divides by a literal through its inverse
+    is_primary = pl.col("is_primary").fill_null(value=False)
     return rows.with_columns(
-        outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal, is_active=can, is_primary=speaks
+        outcome_key=pl.coalesce("outcome_key", outcome), odds=decimal_odds, is_active=is_active, is_primary=is_primary
     ).select(pl.col(name).cast(kind) for name, kind in NAMED_PRICES_SCHEMA.items())

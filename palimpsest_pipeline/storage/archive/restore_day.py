@@ -1,7 +1,6 @@
-"""Bringing a day back: from the files into partitions of its own, compared with what was exported, attached when they
-are complete.
+"""The restore of a day: files are copied into new partitions, compared with the export, and attached.
 
-Partitions that are there and hold nothing, as after truncating core, are filled where they are.
+Partitions that exist and are empty, for example after truncating core, are filled in place.
 """
 
 from collections.abc import Iterator
@@ -23,45 +22,44 @@ ALL_LISTING_IDS: Final = (-(2**31), 2**31 - 1)
 
 
 def lock_day(conn: psycopg.Connection[Any], day: date) -> None:
-    """Nobody else exports or restores the day, makes or drops partitions, or writes to those of the day, until the
-    transaction ends.
+    """Lock the day against other sessions until the transaction ends.
+
+    No other session exports or restores the day, creates or drops partitions, or writes to those of the day.
     """
     conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.EXPORTED_DAY, day.toordinal()])
     partitions.hold_partitions(conn)
     partitions.lock_partition_creation(conn)
-    lacking = partitions.find_missing_partitions(conn, [day])
-    for table in (
-        "market_changes",
-        "captures",
-    ):  # in the order in which the history is written: else this and a writer would wait for each other
-        if (table, day) not in lacking:
+    missing = partitions.find_missing_partitions(conn, [day])
+    # The order is that of writing the history. In another order this session and a writer would wait for each other.
+    for table in ("market_changes", "captures"):
+        if (table, day) not in missing:
             partitions.lock_day_against_writes(conn, table, day)
 
 
 def restore_day(
     conn: psycopg.Connection[Any], entry: ExportedDay, captures: Iterator[pl.DataFrame], changes: Iterator[pl.DataFrame]
 ) -> int:
-    """Fill the tables of the entry's day, new ones where it has none; returns the rows written.
+    """Fill the tables of the entry's day, creating missing ones; return the number of rows written.
 
-    Under `lock_day`, when Postgres has no row of it.
+    Call it under `lock_day`, when Postgres has no row of the day.
     """
     day = entry.day
-    lacking = [table for table, _ in partitions.find_missing_partitions(conn, [day])]
-    for table in lacking:
+    missing = [table for table, _ in partitions.find_missing_partitions(conn, [day])]
+    for table in missing:
         partitions.create_day_table(conn, table, day)
-    written = sum(copy_rows(conn, _build_partition_name(CAPTURES_TABLE, day), frame) for frame in captures)
+    n_written = sum(copy_rows(conn, _build_partition_name(CAPTURES_TABLE, day), frame) for frame in captures)
     no_mask = pl.when(pl.col("off_mask") != 0).then("off_mask").alias("off_mask")
-    written += sum(
+    n_written += sum(
         copy_rows(conn, _build_partition_name(CHANGES_TABLE, day), frame.with_columns(no_mask)) for frame in changes
     )
-    for table in lacking:
+    for table in missing:
         partitions.attach_day_table(conn, table, day)
-    for part in COMPARED_TABLES:
-        conn.execute(f"analyze {_build_partition_name(part, day)}")
+    for compared_table in COMPARED_TABLES:
+        conn.execute(f"analyze {_build_partition_name(compared_table, day)}")
     answers, rows = (compute_postgres_checksums(conn, table, day, *ALL_LISTING_IDS) for table in COMPARED_TABLES)
     if compute_digest(rows, answers) != entry.digest:
         raise ArchiveDamaged(day, ", ".join(entry.files), "can be read, but what they hold is not what was exported")
-    return written
+    return n_written
 
 
 def _build_partition_name(table: ComparedTable, day: date) -> str:

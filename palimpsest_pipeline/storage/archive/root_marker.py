@@ -1,7 +1,8 @@
-"""The file that marks a folder or bucket as the place of an export: without it nobody can tell an empty export from a
-folder that is not mounted.
+"""The file that marks a folder or bucket as the place of an export.
 
-Belongs here: the file. Does not: when it is written (`palimpsest_pipeline.operate.export_root`).
+Without it an empty export looks the same as a folder that is not mounted.
+
+Belongs here: the file. Does not belong here: the time of writing it (`palimpsest_pipeline.operate.export_root`).
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ MARKER_CONTENT: Final = (
 
 
 def is_marked(store: FileStore) -> bool:
-    """Return whether the marker is there. Raises ArchiveError when the store cannot be looked at."""
+    """Return whether the marker exists. Raises ArchiveError when the store cannot be read."""
     return store.read(MARKER_FILE) is not None
 
 
@@ -33,6 +34,7 @@ def require_marker(store: FileStore) -> None:
     """Raise ArchiveError unless the root is marked."""
     if not is_marked(store):
         raise ArchiveError(
-            f"the export cannot be seen at {store.address}: the file {MARKER_FILE} is missing there. The folder may not be mounted, or "
-            "PALIMPSEST_EXPORT_URL may name another place than before. `palimpsest doctor` says what to do."
+            f"the export cannot be seen at {store.address}: the file {MARKER_FILE} is missing there. The folder may "
+            "not be mounted, or PALIMPSEST_EXPORT_URL may name another place than before. `palimpsest doctor` says "
+            "what to do."
         )

@@ -1,1 +1,1 @@
-"""Listings, fixtures, tournaments and players, and what was listed as of a cycle."""
+"""Listings, fixtures, tournaments and players, and the listings as of a cycle."""

@@ -1,7 +1,6 @@
-"""Listings for matching, and what matching found: fixtures, tournaments across platforms, and which listing belongs to
-what.
+"""The rows of matching: listings to match, fixtures, tournaments across platforms, and their links.
 
-Belongs here: reading and writing those rows. Does not: any rule of matching. Callers commit.
+Belongs here: reading and writing those rows. Does not belong here: the rules of matching. Callers commit.
 """
 
 from collections.abc import Sequence
@@ -21,13 +20,14 @@ from .universe import LISTINGS_SCHEMA
 
 
 def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Every match that matching must see along with these listings (`LISTINGS`), sorted by platform and external id.
+    """Return every match that matching must see along with these listings (`LISTINGS_SCHEMA`).
 
-    That is the listings of their tournaments and of all tournaments that share fixtures with those, directly or through
-    others: so what matching finds for them is what it would find for everything. How large their books were is read by
-    `book_sizes`.
-    Waits for others that match, and keeps them waiting until the transaction ends: what is read here still holds when
-    `write_matching` writes.
+    They are the listings of their tournaments and of all tournaments that share fixtures with those, directly or
+    through others, so matching gives the same result for them as for all listings. They are sorted by platform and
+    external id. `book_sizes` reads the sizes of their books.
+
+    The call waits for other sessions that match, and blocks them until the transaction ends: the rows read here are
+    still valid when `write_matching` writes.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     conn.execute("drop table if exists pg_temp.reached")
@@ -35,13 +35,14 @@ def read_listings_to_match(conn: psycopg.Connection, listing_ids: Sequence[int])
         "create temporary table reached (platform text, tournament_external_id text, step integer) on commit drop"
     )
     conn.execute(
-        "insert into reached select distinct platform, tournament_external_id, 0 from core.event_listings where listing_id = any(%s)",
+        "insert into reached select distinct platform, tournament_external_id, 0 "
+        "from core.event_listings where listing_id = any(%s)",
         [list(listing_ids)],
     )
     step = 0
     while True:
-        found = conn.execute(NEIGHBOURS_SQL, {"step": step})
-        if found.rowcount <= 0:
+        added = conn.execute(NEIGHBOURS_SQL, {"step": step})
+        if added.rowcount <= 0:
             break
         step += 1
     return read_frame(conn, LISTINGS_TO_MATCH_SQL, None, LISTINGS_SCHEMA).sort("platform", "external_id")
@@ -54,12 +55,12 @@ def write_matching(
     tournaments: pl.DataFrame,
     links: pl.DataFrame,
 ) -> set[int]:
-    """Write what matching found for `identified` (listing_id, fixture_sr_id, match_method, is_primary); the others have
-    their tables' columns.
+    """Write the result of matching for `identified_listings`; return the affected fixtures.
 
-    Returns the fixtures that a listing left or joined, for which another one speaks now, or that are of another
-    tournament now. Fixtures, links and tournaments that no listing stands behind any more are removed. Rows that stay
-    as they are are not written. In the transaction of `read_listings_to_match`, whose lock it needs.
+    `identified_listings` has listing_id, fixture_sr_id, match_method and is_primary; the other frames have their
+    tables' columns. The affected fixtures are those that a listing left or joined, those with another primary
+    listing, and those that changed their tournament. Fixtures, links and tournaments without a listing are removed.
+    Unchanged rows are not written. Call it in the transaction of `read_listings_to_match`, whose lock it needs.
     """
     copy_to_temp_table(
         conn,
@@ -73,7 +74,8 @@ def write_matching(
         set fixture_sr_id = i.fixture_sr_id, match_method = i.match_method, is_primary = i.is_primary
         from identified i join core.event_listings before using (listing_id)
         where e.listing_id = i.listing_id
-            and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct from (i.fixture_sr_id, i.match_method, i.is_primary)
+            and (e.fixture_sr_id, e.match_method, e.is_primary) is distinct
+                from (i.fixture_sr_id, i.match_method, i.is_primary)
         returning before.fixture_sr_id, e.fixture_sr_id, before.is_primary, e.is_primary
         """
     ).fetchall()
@@ -83,7 +85,8 @@ def write_matching(
     rekeyed = {sr_id for (sr_id,) in conn.execute(REKEYED_FIXTURES_SQL, keys)}
     _upsert_rows(conn, "core.fixtures", fixtures)
     conn.execute(
-        "delete from core.fixtures f where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)"
+        "delete from core.fixtures f "
+        "where not exists (select from core.event_listings e where e.fixture_sr_id = f.sr_id)"
     )
     conn.execute(
         """
@@ -95,37 +98,40 @@ def write_matching(
         """
     )
     conn.execute(
-        "delete from core.tournaments t where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)"
+        "delete from core.tournaments t "
+        "where not exists (select from core.tournament_links l where l.tournament_key = t.tournament_key)"
     )
-    moved = {
+    affected = {
         fixture
-        for left, joined, spoke, speaks in changed
-        if (left, spoke) != (joined, speaks)
-        for fixture in (left, joined)
+        for old_fixture, new_fixture, was_primary, is_primary in changed
+        if (old_fixture, was_primary) != (new_fixture, is_primary)
+        for fixture in (old_fixture, new_fixture)
     }
-    return rekeyed | moved - {None}
+    return rekeyed | affected - {None}
 
 
 def read_fixture(conn: psycopg.Connection, sr_id: int) -> dict[str, Any] | None:
-    """What the fixture is called: sr_id, home_team, away_team, tournament_name, kickoff_at (aware); None when it is
-    not known.
+    """Return the fixture's names and kickoff; None when it is not known.
+
+    The keys are sr_id, home_team, away_team, tournament_name and kickoff_at (aware).
     """
     with conn.cursor(row_factory=dict_row) as cursor:
         return cursor.execute(
-            "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at from core.fixtures where sr_id = %s",
+            "select sr_id, home_team, away_team, tournament_name, effective_kickoff as kickoff_at "
+            "from core.fixtures where sr_id = %s",
             [sr_id],
         ).fetchone()
 
 
 def read_seen_span(conn: psycopg.Connection, sr_ids: Sequence[int]) -> tuple[datetime, datetime] | None:
-    """When listings of these fixtures were first and last seen; None when there are none."""
+    """Return the first and last sighting of listings of these fixtures; None when there are none."""
     query = "select min(first_seen_at), max(last_seen_at) from core.event_listings where fixture_sr_id = any(%s)"
     row = conn.execute(query, [list(sr_ids)]).fetchone()
     return None if row is None or row[0] is None else (row[0], row[1])
 
 
 def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """All tournaments and all links, sorted by their keys."""
+    """Return all tournaments and all links, sorted by their keys."""
     tournaments = read_frame(
         conn,
         "select * from core.tournaments",
@@ -149,7 +155,7 @@ def read_crosswalk(conn: psycopg.Connection) -> tuple[pl.DataFrame, pl.DataFrame
 
 
 def _upsert_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> None:
-    """Insert or bring up to date, by primary key; a row that is there as it is stays untouched."""
+    """Insert or update rows by primary key; an unchanged row is not written."""
     key = [column.name for column in metadata.tables[table].primary_key.columns]
     copy_to_temp_table(conn, "found", table, frame)
     conn.execute(build_upsert(table, frame.columns, key, sql.Identifier("pg_temp", "found")))
@@ -160,7 +166,8 @@ insert into reached
 with latest as (
     select e.sr_id, e.genius_id
     from reached r
-    join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+    join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id
+        and e.kind = 'match'
     where r.step = %(step)s
 ),
 neighbours as (
@@ -172,7 +179,8 @@ neighbours as (
 )
 select platform, tournament_external_id, %(step)s + 1
 from neighbours n
-where not exists (select from reached x where x.platform = n.platform and x.tournament_external_id = n.tournament_external_id)
+where not exists (select from reached x where x.platform = n.platform
+    and x.tournament_external_id = n.tournament_external_id)
 """
 REKEYED_FIXTURES_SQL: Final = """
 select f.sr_id
@@ -182,10 +190,12 @@ where f.tournament_key is distinct from n.tournament_key
 """
 LISTINGS_TO_MATCH_SQL: Final = """
 select
-    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name, e.country_raw, t.country_iso,
+    e.listing_id, e.platform, e.external_id, e.sport, e.kind, e.tournament_external_id, e.tournament_name,
+        e.country_raw, t.country_iso,
     e.sr_tournament_id, e.home_team, e.away_team, e.kickoff_at, e.sr_id, e.genius_id,
     e.deleted_at is not null as is_deleted
 from reached r
-join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id and e.kind = 'match'
+join core.event_listings e on e.platform = r.platform and e.tournament_external_id = r.tournament_external_id
+    and e.kind = 'match'
 left join core.tournament_listings t on t.platform = e.platform and t.external_id = e.tournament_external_id
 """

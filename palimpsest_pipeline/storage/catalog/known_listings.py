@@ -1,4 +1,4 @@
-"""Which listings earlier cycles know: those of a cycle, and the upcoming ones. Reads only."""
+"""Listings that earlier cycles know: those of a cycle, and the upcoming ones. Reads only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,12 +10,14 @@ from palimpsest_pipeline.domain.enums import ListingKind, Platform, Sport
 from palimpsest_pipeline.domain.observations import Listing
 
 UPCOMING_LISTINGS_SQL: Final = """
-    select e.platform, e.external_id, e.kind, e.sport, e.tournament_external_id, e.tournament_name, e.country_raw, e.home_team, e.away_team,
-           coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id, e.n_markets_priced
+    select e.platform, e.external_id, e.kind, e.sport, e.tournament_external_id, e.tournament_name, e.country_raw,
+        e.home_team, e.away_team,
+           coalesce(e.kickoff_at, f.effective_kickoff), e.fixture_sr_id, e.genius_id, e.sr_tournament_id,
+               e.n_markets_priced
     from core.event_listings e
     left join core.fixtures f on f.sr_id = e.fixture_sr_id
     where e.kind = 'match' and e.deleted_at is null and (%(all)s or e.fixture_sr_id = any(%(sr_ids)s))
-        -- apart, so that the index on kickoff_at serves
+        -- two conditions, so that Postgres uses the index on kickoff_at
         and (e.kickoff_at > %(now)s or e.kickoff_at is null and f.effective_kickoff > %(now)s)
     order by e.platform, e.external_id
 """
@@ -24,21 +26,25 @@ LISTINGS_OF_CYCLE_SQL: Final = """
     union
     select e.listing_id
     from core.cycles c
-    join core.event_listings e on e.last_seen_at < c.as_of and (e.kickoff_at > c.as_of or e.kickoff_at is null and e.deleted_at is null)
+    join core.event_listings e on e.last_seen_at < c.as_of
+        and (e.kickoff_at > c.as_of or e.kickoff_at is null and e.deleted_at is null)
     where c.cycle_id = %(cycle_id)s and c.scope = 'full'
 """
 
 
 def read_listings_of_cycle(conn: psycopg.Connection, cycle_id: int) -> list[int]:
-    """Ids of the listings that a cycle bears on: those seen in it, and those upcoming ones that were last seen
-    before it.
+    """Return the ids of the listings that a cycle affects.
+
+    They are those seen in it, and the upcoming ones that were last seen before it.
     """
     return [listing_id for (listing_id,) in conn.execute(LISTINGS_OF_CYCLE_SQL, {"cycle_id": cycle_id})]
 
 
 def read_upcoming_listings(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] = ()) -> list[Listing]:
-    """Match listings that have not kicked off at `now`: those of the fixtures given, or all. `sr_id` is the fixture
-    each belongs to, whose kickoff stands in for one that was refused."""
+    """Return the match listings that have not kicked off at `now`, of the fixtures given or all.
+
+    `sr_id` is the fixture of each listing. The fixture's kickoff replaces one that was refused.
+    """
     rows = conn.execute(UPCOMING_LISTINGS_SQL, {"now": now, "all": not sr_ids, "sr_ids": list(sr_ids)}).fetchall()
     return [
         Listing(

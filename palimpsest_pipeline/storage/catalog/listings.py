@@ -1,8 +1,10 @@
-"""What the platforms list, as each cycle saw it: the write side. Every row is derived from observations and manifests,
-so order cannot matter.
+"""The listings of platforms as each cycle saw them: the write side.
 
-Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft deletes.
-Does not: who is the same match (`fixtures`), reading as of a cycle (`universe`). Callers commit.
+Every row is derived from observations and manifests, so the order of cycles does not matter.
+
+Belongs here: cycles, manifests, tournament and event listings, their claims, observations and kickoffs, soft
+deletes. Does not belong here: the identity of matches (`fixtures`), reading as of a cycle (`universe`). Callers
+commit.
 """
 
 from collections.abc import Sequence
@@ -63,18 +65,17 @@ TOURNAMENT_SCHEMA: Final[FrameSchema] = {
     "sr_tournament_id": pl.Int64,
     "seen_at": INSTANT,
 }
-"""Input of `write_discovery`: tournaments that the cycle's answers show, and when."""
+"""Input of `write_discovery`: tournaments that the cycle's answers show, with the instant of the answer."""
 
 NULLABLE_CLAIM_COLUMNS: Final = ("country_raw", "sr_tournament_id", "kickoff_at", "sr_id", "genius_id")
-"""Parts of a claim that an answer may leave out.
-
-Within a cycle the last answer that gives one counts: silence is no claim.
+"""Parts of a claim that an answer may leave out. Within a cycle the last answer with a value counts: a missing value is
+no claim.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CycleFacts:
-    """A cycle as core knows it.
+    """The facts of a cycle in core.
 
     `as_of` is the instant its statements are about: the last discovery answer, else the last answer.
     """
@@ -88,10 +89,14 @@ class CycleFacts:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: CycleFacts) -> None:
-    """Write or correct the facts of a cycle. Before its manifests and listings, which refer to it."""
+    """Write or correct the facts of a cycle.
+
+    Call it before its manifests and listings are written, because they refer to it.
+    """
     conn.execute(
         """
-        insert into core.cycles (cycle_id, partition_hour, trigger, scope, home_platform, as_of) values (%s, %s, %s, %s, %s, %s)
+        insert into core.cycles (cycle_id, partition_hour, trigger, scope, home_platform, as_of) values (%s, %s, %s,
+            %s, %s, %s)
         on conflict (cycle_id) do update
         set partition_hour = excluded.partition_hour, trigger = excluded.trigger, scope = excluded.scope,
             home_platform = excluded.home_platform, as_of = excluded.as_of
@@ -113,8 +118,9 @@ def read_as_of(conn: psycopg.Connection, cycle_id: int) -> datetime:
 
 
 def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` (with platform, external_id) plus `listing_id` Int64; keys not seen before get new ids, which they
-    keep for ever.
+    """Return `frame` (with platform, external_id) plus `listing_id` Int64.
+
+    Keys that were not seen before get new ids. An id is permanent.
     """
     keys = frame.select("platform", "external_id").unique().sort("platform", "external_id")
     copy_to_temp_table(conn, "asked_keys", "ops.listing_ids", keys)
@@ -129,7 +135,8 @@ def add_listing_ids(conn: psycopg.Connection, frame: pl.DataFrame) -> pl.DataFra
     )
     ids = read_frame(
         conn,
-        "select i.platform, i.external_id, i.listing_id from ops.listing_ids i join asked_keys using (platform, external_id)",
+        "select i.platform, i.external_id, i.listing_id "
+        "from ops.listing_ids i join asked_keys using (platform, external_id)",
         None,
         {"platform": pl.String, "external_id": pl.String, "listing_id": pl.Int64},
     )
@@ -143,8 +150,10 @@ def write_discovery(
     tournaments: pl.DataFrame,
     platforms: Sequence[str] = tuple(Platform),
 ) -> int:
-    """Replace what the cycle's discovery of `platforms` was promised and got (`MANIFEST_SCHEMA`), and bring its
-    tournaments (`TOURNAMENT_SCHEMA`) forward; returns the number of manifest rows."""
+    """Replace the manifests of the cycle's discovery of `platforms`; return the number of rows.
+
+    The manifests have `MANIFEST_SCHEMA`. The tournaments (`TOURNAMENT_SCHEMA`) are updated too.
+    """
     _lock_listings(conn)
     write_cycle(conn, cycle)
     conn.execute(
@@ -154,8 +163,8 @@ def write_discovery(
     rows = manifests.select(pl.lit(cycle.cycle_id, dtype=pl.Int64).alias("cycle_id"), *MANIFEST_SCHEMA)
     copy_rows(conn, "core.discovery_manifest", rows)
     _write_tournaments(conn, tournaments)
-    # Without the cycle's listings its manifests would delete them all: a platform whose listings are still to come is
-    # left to them.
+    # Without the cycle's listings its manifests would mark them all as deleted. So a platform whose listings are not
+    # written yet is left out here, and `write_listings` does it.
     ready = conn.execute(
         """
         select i.platform from core.listing_observations o join ops.listing_ids i using (listing_id)
@@ -170,27 +179,28 @@ def write_discovery(
 def write_listings(
     conn: psycopg.Connection, cycle_id: int, listings: pl.DataFrame, platforms: Sequence[str] = tuple(Platform)
 ) -> pl.DataFrame:
-    """Replace what the cycle saw of `platforms` (`LISTING_SCHEMA`) and derive the touched listings again.
+    """Replace the cycle's observations of `platforms` (`LISTING_SCHEMA`) and derive their listings again.
 
-    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError when
-    the cycle is unknown or the frame holds another platform's rows.
+    Returns one row per listing seen: listing_id Int64, platform, external_id, claim_hash Int64. Raises ValueError
+    when the cycle is unknown or the frame holds another platform's rows.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
-        raise ValueError(f"cycle {cycle_id} is unknown: its facts are written before its listings")
+        raise ValueError(f"cycle {cycle_id} is unknown: write its facts before its listings")
     if foreign := set(listings["platform"].unique()) - {str(platform) for platform in platforms}:
         raise ValueError(f"listings of {', '.join(sorted(foreign))} in a write of {', '.join(platforms)}")
     _lock_listings(conn)
-    seen = add_claim_hash(merge_claims(add_listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
-    _replace_observations(conn, cycle_id, seen, platforms)
+    observations = add_claim_hash(merge_claims(add_listing_ids(conn, listings.select(LISTING_SCHEMA.keys()))))
+    _replace_observations(conn, cycle_id, observations, platforms)
     _derive_event_listings(conn)
     _derive_kickoffs(conn)
     _refresh_deletions(conn, cycle_id, platforms)
-    return seen.select("listing_id", "platform", "external_id", "claim_hash")
+    return observations.select("listing_id", "platform", "external_id", "claim_hash")
 
 
 def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) -> None:
-    """Bring `event_listings.n_markets_priced` of these listings to what their latest answer shows: null when there
-    is none.
+    """Set `event_listings.n_markets_priced` of these listings to the count of their latest answer.
+
+    It is null when there is no answer.
     """
     _lock_listings(conn)
     conn.execute(
@@ -198,7 +208,8 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
         update core.event_listings e set n_markets_priced = c.n_markets_priced
         from unnest(%s::integer[]) as asked (listing_id)
         left join lateral (
-            select n_markets_priced from core.captures where listing_id = asked.listing_id order by observed_at desc limit 1
+            select n_markets_priced from core.captures where listing_id = asked.listing_id
+            order by observed_at desc limit 1
         ) c on true
         where e.listing_id = asked.listing_id and e.n_markets_priced is distinct from c.n_markets_priced
         """,
@@ -207,12 +218,11 @@ def refresh_priced_counts(conn: psycopg.Connection, listing_ids: Sequence[int]) 
 
 
 def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
-    """One claim per listing of a cycle: that of its last answer, with parts that it leaves out from the last answer
-    that gives them.
+    """Return one claim per listing of a cycle: that of its last answer.
 
-    A listing is asked for after a list has shown it, so that its own answers come last. `observed_at` cannot tell:
-    lists bear the instant of their platform's last one, and a late platform's lists go on while its listings are asked
-    for.
+    Missing parts come from the last answer that has them. A listing's own answers count as later than lists, because
+    a listing is requested after a list has shown it. `observed_at` cannot tell the order: lists carry the instant of
+    their platform's last one, and the lists of a late platform continue while its listings are requested.
     """
     is_detail = pl.col("seen_in") == "detail"
     ordered = rows.sort("listing_id", is_detail, "observed_at", *CLAIM_SCHEMA, nulls_last=False, maintain_order=False)
@@ -224,7 +234,7 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
             *parts,
             pl.col("n_markets_declared").drop_nulls().last(),
             pl.col("observed_at").last(),
-            # Only what discovery showed counts as part of a discovery.
+            # Only a listing that discovery showed counts as part of the discovery.
             seen_in=pl.when((pl.col("seen_in") == "listing").any()).then(pl.lit("listing")).otherwise(pl.lit("detail")),
         )
         .sort("listing_id")
@@ -232,7 +242,10 @@ def merge_claims(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_claim_hash(claims: pl.DataFrame) -> pl.DataFrame:
-    """`claims` plus `claim_hash` Int64 of their content: the same in every process, on every machine."""
+    """Return `claims` plus `claim_hash` Int64 of their content.
+
+    The hash is the same in every process and on every machine.
+    """
     columns = claims.select("platform", *CLAIM_SCHEMA).with_columns(pl.col("kickoff_at").dt.epoch("us"))
     hashes = [_hash_parts(row) for row in columns.iter_rows()]
     return claims.with_columns(claim_hash=pl.Series(hashes, dtype=pl.Int64))
@@ -248,8 +261,10 @@ def _lock_listings(conn: psycopg.Connection) -> None:
 
 
 def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> None:
-    """The latest claim of each tournament, whatever the order of the rows; an older one only moves first_seen_at back,
-    or says what the latest leaves out."""
+    """Write the latest claim of each tournament, whatever the order of the rows.
+
+    An older claim only moves first_seen_at back, or fills in parts that the latest lacks.
+    """
     rows = (
         tournaments.sort(
             "platform",
@@ -272,17 +287,22 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
     conn.execute(
         """
         insert into core.tournament_listings as t
-            (platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at)
-        select platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at, last_seen_at
+            (platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at,
+                last_seen_at)
+        select platform, external_id, sport, name, country_raw, country_iso, sr_tournament_id, first_seen_at,
+            last_seen_at
         from seen_tournaments
         on conflict (platform, external_id) do update
         set sport = case when excluded.last_seen_at >= t.last_seen_at then excluded.sport else t.sport end,
             name = case when excluded.last_seen_at >= t.last_seen_at then excluded.name else t.name end,
-            country_raw = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+            country_raw = case when excluded.last_seen_at >= t.last_seen_at
+                and excluded.country_raw is not null or t.country_raw is null
                 then excluded.country_raw else t.country_raw end,
-            country_iso = case when excluded.last_seen_at >= t.last_seen_at and excluded.country_raw is not null or t.country_raw is null
+            country_iso = case when excluded.last_seen_at >= t.last_seen_at
+                and excluded.country_raw is not null or t.country_raw is null
                 then excluded.country_iso else t.country_iso end,
-            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at then coalesce(excluded.sr_tournament_id, t.sr_tournament_id)
+            sr_tournament_id = case when excluded.last_seen_at >= t.last_seen_at
+                then coalesce(excluded.sr_tournament_id, t.sr_tournament_id)
                 else coalesce(t.sr_tournament_id, excluded.sr_tournament_id) end,
             first_seen_at = least(excluded.first_seen_at, t.first_seen_at),
             last_seen_at = greatest(excluded.last_seen_at, t.last_seen_at)
@@ -293,7 +313,7 @@ def _write_tournaments(conn: psycopg.Connection, tournaments: pl.DataFrame) -> N
 def _replace_observations(
     conn: psycopg.Connection, cycle_id: int, seen: pl.DataFrame, platforms: Sequence[str]
 ) -> None:
-    """Swap the cycle's observations; `touched` then holds every listing that was or is among them."""
+    """Replace the cycle's observations; `touched` then holds every listing of the old and new ones."""
     conn.execute("drop table if exists pg_temp.touched")
     conn.execute("create temporary table touched (listing_id integer primary key) on commit drop")
     conn.execute(
@@ -327,16 +347,17 @@ def _replace_observations(
         """
         delete from core.listing_claims c using touched t
         where c.listing_id = t.listing_id
-            and not exists (select from core.listing_observations o where o.listing_id = c.listing_id and o.claim_hash = c.claim_hash)
+            and not exists (select from core.listing_observations o where o.listing_id = c.listing_id
+                and o.claim_hash = c.claim_hash)
         """
     )
     conn.execute("analyze touched")
 
 
 def _derive_event_listings(conn: psycopg.Connection) -> None:
-    """The touched listings from their observations: the last one speaks.
+    """Derive the touched listings from their observations; the last observation counts.
 
-    A listing that no cycle has seen after all goes.
+    A listing without an observation is deleted.
     """
     conn.execute(
         """
@@ -348,11 +369,14 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
     conn.execute(
         """
         insert into core.event_listings as e
-            (listing_id, platform, external_id, sport, kind, tournament_external_id, tournament_name, country_raw, sr_tournament_id,
+            (listing_id, platform, external_id, sport, kind, tournament_external_id, tournament_name, country_raw,
+                sr_tournament_id,
              home_team, away_team, kickoff_at, sr_id, genius_id, is_primary, first_seen_at, last_seen_at, last_cycle_id)
         select
-            t.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name, c.country_raw,
-            c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id, false, f.observed_at, l.observed_at, l.cycle_id
+            t.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name,
+                c.country_raw,
+            c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id, false, f.observed_at,
+                l.observed_at, l.cycle_id
         from touched t
         join ops.listing_ids i using (listing_id)
         cross join lateral (
@@ -360,26 +384,31 @@ def _derive_event_listings(conn: psycopg.Connection) -> None:
             where listing_id = t.listing_id order by observed_at desc, cycle_id desc limit 1
         ) l
         cross join lateral (
-            select observed_at from core.listing_observations where listing_id = t.listing_id order by observed_at limit 1
+            select observed_at from core.listing_observations where listing_id = t.listing_id
+            order by observed_at limit 1
         ) f
         join core.listing_claims c on c.listing_id = t.listing_id and c.claim_hash = l.claim_hash
         order by t.listing_id
         on conflict (listing_id) do update
         set sport = excluded.sport, kind = excluded.kind, tournament_external_id = excluded.tournament_external_id,
-            tournament_name = excluded.tournament_name, country_raw = excluded.country_raw, sr_tournament_id = excluded.sr_tournament_id,
-            home_team = excluded.home_team, away_team = excluded.away_team, kickoff_at = excluded.kickoff_at, sr_id = excluded.sr_id,
-            genius_id = excluded.genius_id, first_seen_at = excluded.first_seen_at, last_seen_at = excluded.last_seen_at,
+            tournament_name = excluded.tournament_name, country_raw = excluded.country_raw,
+                sr_tournament_id = excluded.sr_tournament_id,
+            home_team = excluded.home_team, away_team = excluded.away_team, kickoff_at = excluded.kickoff_at,
+                sr_id = excluded.sr_id,
+            genius_id = excluded.genius_id, first_seen_at = excluded.first_seen_at,
+                last_seen_at = excluded.last_seen_at,
             last_cycle_id = excluded.last_cycle_id
         """
     )
 
 
 MAX_KICKOFF_VERSION: Final = 2**15 - 1
-"""What the column holds. Later versions of a listing share this number; `observed_from` keeps them in order."""
+"""The largest value of the column. Later versions of a listing share this number; `observed_from` keeps them in order.
+"""
 
 
 def _derive_kickoffs(conn: psycopg.Connection) -> None:
-    """Each kickoff that the touched listings have claimed, from the answer that first showed it after another."""
+    """Derive each kickoff that the touched listings have claimed, from the answer that first showed it."""
     conn.execute("drop table if exists pg_temp.kickoffs")
     conn.execute(
         f"""
@@ -397,7 +426,8 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
         )
         select
             listing_id, observed_at as observed_from, kickoff_at,
-            least(row_number() over (partition by listing_id order by observed_at), {MAX_KICKOFF_VERSION})::smallint as version
+            least(row_number() over (partition by listing_id
+                order by observed_at), {MAX_KICKOFF_VERSION})::smallint as version
         from compared
         where before is distinct from kickoff_at
         """
@@ -407,7 +437,8 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
         delete from core.kickoff_versions v using touched t
         where v.listing_id = t.listing_id and not exists (
             select from kickoffs k
-            where (k.listing_id, k.observed_from, k.kickoff_at, k.version) = (v.listing_id, v.observed_from, v.kickoff_at, v.version)
+            where (k.listing_id, k.observed_from, k.kickoff_at, k.version) = (v.listing_id, v.observed_from,
+                v.kickoff_at, v.version)
         )
         """
     )
@@ -417,8 +448,9 @@ def _derive_kickoffs(conn: psycopg.Connection) -> None:
 
 
 def _refresh_deletions(conn: psycopg.Connection, cycle_id: int, platforms: Sequence[str]) -> None:
-    """Derive deleted_at of what the cycle may bear on: the first complete discovery after its last sighting that
-    lacks it.
+    """Derive deleted_at of the listings that the cycle may affect.
+
+    It is the instant of the first complete discovery after the last sighting that lacks the listing.
     """
     conn.execute("create temporary table if not exists touched (listing_id integer primary key) on commit drop")
     params = {"cycle_id": cycle_id, "platforms": list(platforms)}
@@ -435,12 +467,13 @@ FIRST_ABSENCE_SQL: Final = """
     where c.scope = 'full' and c.as_of > l.last_seen_at and (l.kickoff_at is null or c.as_of < l.kickoff_at)
         -- a tournament that the discovery does not know at all is gone only if the whole discovery is complete
         and coalesce(t.completeness, d.completeness) = 'complete'
-        and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id and o.listing_id = l.listing_id)
+        and not exists (select from core.listing_observations o where o.cycle_id = c.cycle_id
+            and o.listing_id = l.listing_id)
     order by c.as_of
     limit 1
 """
-"""Of a listing `l`: the first complete discovery after it was seen last, before its kickoff if it has one, that
-lacks it.
+"""For a listing `l`: the first complete discovery that lacks it, after its last sighting and before its kickoff if it
+has one.
 """
 REFRESH_EVENT_DELETIONS_SQL: Final = f"""
     update core.event_listings e set deleted_at = n.deleted_at
@@ -461,7 +494,8 @@ REFRESH_TOURNAMENT_DELETIONS_SQL: Final = """
         select l.platform, l.external_id, (
             select c.as_of
             from core.cycles c
-            join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform and d.external_id = '*'
+            join core.discovery_manifest d on d.cycle_id = c.cycle_id and d.platform = l.platform
+                and d.external_id = '*'
             where c.scope = 'full' and c.as_of > l.last_seen_at and d.completeness = 'complete'
                 and not exists (
                     select from core.discovery_manifest t

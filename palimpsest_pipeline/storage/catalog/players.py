@@ -1,7 +1,7 @@
-"""Players that listings name, by cycle, and who they are proposed to be, by fixture. Callers commit.
+"""Players that listings name, by cycle, and their proposed identities, by fixture. Callers commit.
 
-Belongs here: writing and reading those rows. Does not: any rule of who is who. What a cycle said is replaced as a
-whole, so order cannot matter.
+Belongs here: writing and reading those rows. Does not belong here: the rules of identity. The names of a cycle are
+replaced as a whole, so the order of cycles does not matter.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ PLAYER_SCHEMA: Final[Schema] = {
     "name": pl.String,
     "team": pl.String,
 }
-"""Input of `write_players`: a row per listing, player and spelling of his name; `team` may be null."""
+"""Input of `write_players`: one row per listing, player and spelling of the name; `team` may be null."""
 NAMED_PLAYERS_SQL: Final = """
     select distinct e.fixture_sr_id, e.platform, p.external_player_id, p.name
     from core.event_listings e join core.player_lists p using (listing_id)
@@ -32,11 +32,12 @@ NAMED_PLAYERS_SQL: Final = """
 
 
 def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, players: pl.DataFrame) -> int:
-    """Make `players` (`PLAYER_SCHEMA`) all that the platform's answers in the cycle name; returns the listings that
-    name any. Lists no cycle speaks of go."""
-    conn.execute(
-        "select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS]
-    )  # a list must not go while another cycle comes to speak of it
+    """Make `players` (`PLAYER_SCHEMA`) the names of the platform's answers in the cycle.
+
+    Lists that no cycle uses are removed. Returns the number of listings that name a player.
+    """
+    # A list must not be removed while another cycle starts to use it.
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.LISTINGS])
     lists = _add_list_hash(players.select(PLAYER_SCHEMA.keys()))
     observed = lists.select(pl.lit(cycle_id, pl.Int64).alias("cycle_id"), "listing_id", "list_hash").unique(
         maintain_order=True
@@ -50,7 +51,8 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
     ).fetchall()
     copy_to_temp_table(conn, "named_players", "core.player_lists", lists)
     conn.execute(
-        "insert into core.player_lists (listing_id, external_player_id, name, team, list_hash) select * from named_players on conflict do nothing"
+        "insert into core.player_lists (listing_id, external_player_id, name, team, list_hash) "
+        "select * from named_players on conflict do nothing"
     )
     copy_rows(conn, "core.player_list_observations", observed)
     conn.execute(
@@ -66,14 +68,14 @@ def write_players(conn: psycopg.Connection, cycle_id: int, platform: str, player
 
 
 def read_players_of_fixtures(conn: psycopg.Connection, fixture_sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Every player that a listing of these fixtures has named (`NAMED_PLAYERS`)."""
+    """Return every player that a listing of these fixtures has named (`NAMED_PLAYERS`)."""
     return read_frame(conn, NAMED_PLAYERS_SQL, [list(fixture_sr_ids)], NAMED_PLAYERS)
 
 
 def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], links: pl.DataFrame) -> None:
-    """Make `links` (columns of core.player_links) those of the fixtures, which are there.
+    """Make `links` (columns of core.player_links) those of the fixtures, which must exist.
 
-    Rows that stay as they are are not written.
+    Unchanged rows are not written.
     """
     copy_to_temp_table(conn, "found_links", "core.player_links", links)
     conn.execute(
@@ -81,7 +83,8 @@ def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], 
         delete from core.player_links l
         where l.fixture_sr_id = any(%s) and not exists (
             select from found_links f
-            where (f.fixture_sr_id, f.platform, f.external_player_id) = (l.fixture_sr_id, l.platform, l.external_player_id)
+            where (f.fixture_sr_id, f.platform, f.external_player_id) = (l.fixture_sr_id, l.platform,
+                l.external_player_id)
                 and (f.player_name, f.sr_player_id, f.evidence, f.status, f.n_candidates)
                     is not distinct from (l.player_name, l.sr_player_id, l.evidence, l.status, l.n_candidates)
         )
@@ -92,10 +95,10 @@ def write_player_links(conn: psycopg.Connection, fixture_sr_ids: Sequence[int], 
 
 
 def _add_list_hash(players: pl.DataFrame) -> pl.DataFrame:
-    """Distinct rows in the order of core.player_lists, with `list_hash` Int64 of each listing's list: the same in every
-    process, in any order.
+    """Return distinct rows in the order of core.player_lists, with the hash of each listing's list.
 
-    Names and teams are part of the table's key, and cut as one.
+    `list_hash` (Int64) is the same in every process and for any order of rows. Names and teams are part of the
+    table's key, and are cut like a key.
     """
     cut = (pl.Series(name, map(cut_key, players[name].fill_null("")), pl.String) for name in ("name", "team"))
     rows = players.with_columns(cut).unique().sort(pl.all())

@@ -11,7 +11,7 @@ SUSPECTS_SQL: Final = "select sr_id from core.fixtures where sr_id = any(%s) and
 
 
 def find_suspects(conn: psycopg.Connection, sr_ids: Sequence[int]) -> list[int]:
-    """Those of these fixtures whose prices are not to be compared, as matching sees it today."""
+    """Return those of these fixtures whose prices must not be compared, by the current matching."""
     return [
         sr_id
         for (sr_id,) in conn.execute(

@@ -1,6 +1,8 @@
-"""What was listed where as of a cycle, and where nothing can be said: the reader behind coverage.
+"""The listings as of a cycle, and the tournaments of which nothing is known.
 
-Belongs here: reading observations and manifests as of a cycle. Does not: classes, rates, matching.
+Coverage is computed from them.
+
+Belongs here: reading observations and manifests as of a cycle. Does not belong here: classes, rates, matching.
 """
 
 from datetime import timedelta
@@ -16,7 +18,7 @@ from ..db.copy_frames import read_frame
 from .listings import FrameSchema
 
 CARRY_LIMIT: Final = timedelta(hours=24)
-"""How long a complete discovery speaks for a tournament that later cycles could not or did not look at."""
+"""How long a complete discovery counts for a tournament that later cycles could not or did not look at."""
 
 LISTINGS_SCHEMA: Final[FrameSchema] = {
     "listing_id": pl.Int64,
@@ -40,19 +42,22 @@ UNIVERSE_SCHEMA: Final[FrameSchema] = {**LISTINGS_SCHEMA, "evidence": pl.String,
 
 
 class UnknownCycleError(LookupError):
-    """Core has not read this cycle from the landing."""
+    """The error for a cycle that core has not read from the landing."""
 
 
 def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Listings as of the cycle (`UNIVERSE_SCHEMA`) and where was looked (`LOOKED_TOURNAMENTS`), sorted by their keys.
+    """Return the listings as of the cycle, and the tournaments looked at.
 
-    For each platform and tournament: the listings of its last complete discovery at or before the cycle (evidence
-    `complete` when it is this cycle's, else `carried`, with `stale_since` its instant and not older than CARRY_LIMIT),
-    and whatever this cycle itself saw (`partial` where no complete discovery of this cycle showed it). A tournament
-    that a later complete discovery lacks has no listings, and that is known. `looked` has one row per platform
-    tournament known within CARRY_LIMIT, and one ('*') per platform: `partial` means that absence there proves nothing.
-    Claims are the latest at or before the cycle. How large their books were is read by `book_sizes`. Raises
-    UnknownCycleError.
+    The listings have `UNIVERSE_SCHEMA`, the tournaments `LOOKED_TOURNAMENTS`; both are sorted by their keys. For
+    each platform and tournament the listings are those of its last complete discovery at or before the cycle, and
+    those that this cycle itself saw. The evidence is `complete` when the discovery is this cycle's; otherwise it is
+    `carried`, with `stale_since` its instant, which is not older than CARRY_LIMIT. It is `partial` where no complete
+    discovery of this cycle showed the listing. A tournament that a later complete discovery lacks is known to have
+    no listings.
+
+    The second frame has one row per platform tournament known within CARRY_LIMIT, and one ('*') per platform:
+    `partial` means that absence there proves nothing. Claims are the latest at or before the cycle. `book_sizes`
+    reads the sizes of their books. Raises UnknownCycleError.
     """
     if conn.execute("select 1 from core.cycles where cycle_id = %s", [cycle_id]).fetchone() is None:
         raise UnknownCycleError(f"cycle {cycle_id} is not in core: it has not been derived from the landing yet")
@@ -60,7 +65,8 @@ def read_universe(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame
     conn.execute("drop table if exists pg_temp.looked")
     conn.execute(
         """
-        create temporary table looked (platform text, tournament_external_id text, evidence text, stale_since timestamptz, listed_by bigint)
+        create temporary table looked (platform text, tournament_external_id text, evidence text,
+            stale_since timestamptz, listed_by bigint)
         on commit drop
         """
     )
@@ -82,7 +88,8 @@ recent as (
     select m.platform, m.external_id, m.completeness, k.cycle_id, k.as_of
     from this
     join core.cycles k
-        on k.scope = 'full' and k.as_of > this.as_of - %(carry_limit)s and (k.as_of, k.cycle_id) <= (this.as_of, this.cycle_id)
+        on k.scope = 'full' and k.as_of > this.as_of - %(carry_limit)s
+            and (k.as_of, k.cycle_id) <= (this.as_of, this.cycle_id)
     join core.discovery_manifest m on m.cycle_id = k.cycle_id
 ),
 complete as (
@@ -91,7 +98,8 @@ complete as (
     order by platform, external_id, as_of desc, cycle_id desc
 ),
 tree as (
-    -- only a discovery that is complete as a whole shows that a tournament is gone: a broken one may lack it in a part that could not be read
+    -- only a discovery that is complete as a whole shows that a tournament is gone: a broken one may lack it in a part
+    -- that could not be read
     select distinct on (platform) platform, cycle_id, as_of
     from recent where external_id = '*' and completeness = 'complete'
     order by platform, as_of desc, cycle_id desc
@@ -127,7 +135,8 @@ select
         when coalesce(gone.cycle_id, complete.cycle_id) = %(cycle_id)s then 'complete'
         else 'carried'
     end as evidence,
-    case when coalesce(gone.cycle_id, complete.cycle_id) <> %(cycle_id)s then coalesce(gone.as_of, complete.as_of) end as stale_since,
+    case when coalesce(gone.cycle_id, complete.cycle_id) <> %(cycle_id)s then coalesce(gone.as_of,
+        complete.as_of) end as stale_since,
     case when gone.cycle_id is null then complete.cycle_id end as listed_by
 from known
 left join complete using (platform, external_id)
@@ -143,7 +152,8 @@ with seen as (
 ),
 listed as (
     select seen.listing_id,
-        case when looked.evidence = 'complete' and seen.seen_in = 'listing' then 'complete' else 'partial' end as evidence,
+        case when looked.evidence = 'complete'
+            and seen.seen_in = 'listing' then 'complete' else 'partial' end as evidence,
         null::timestamptz as stale_since
     from seen
     left join looked using (platform, tournament_external_id)
@@ -162,7 +172,8 @@ members as (
     select distinct on (listing_id) * from listed order by listing_id, stale_since desc
 )
 select
-    i.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name, c.country_raw, t.country_iso,
+    i.listing_id, i.platform, i.external_id, c.sport, c.kind, c.tournament_external_id, c.tournament_name,
+        c.country_raw, t.country_iso,
     c.sr_tournament_id, c.home_team, c.away_team, c.kickoff_at, c.sr_id, c.genius_id,
     false as is_deleted, m.evidence, m.stale_since
 from members m
@@ -171,7 +182,8 @@ cross join lateral (
     select o.claim_hash
     from core.listing_observations o
     where o.listing_id = m.listing_id
-        and (o.cycle_id = %(cycle_id)s or o.observed_at <= (select as_of from core.cycles where cycle_id = %(cycle_id)s))
+        and (o.cycle_id = %(cycle_id)s or o.observed_at <= (select as_of from core.cycles
+            where cycle_id = %(cycle_id)s))
     order by (o.cycle_id = %(cycle_id)s) desc, o.observed_at desc, o.cycle_id desc
     limit 1
 ) l

@@ -1,4 +1,4 @@
-"""Which fixtures kick off when, as far as is known now, and since when that was known. Callers commit."""
+"""The known kickoffs of fixtures, and their history. Callers commit."""
 
 from datetime import datetime
 from typing import Final
@@ -8,33 +8,39 @@ import psycopg
 LISTED_FIXTURES_SQL: Final = """
     select f.sr_id, f.effective_kickoff
     from core.fixtures f
-    where exists (select from core.event_listings l where l.fixture_sr_id = f.sr_id and l.kind = 'match' and l.deleted_at is null)
+    where exists (select from core.event_listings l where l.fixture_sr_id = f.sr_id and l.kind = 'match'
+        and l.deleted_at is null)
 """
 KICKOFFS_SQL: Final = f"""
-    {LISTED_FIXTURES_SQL} and f.effective_kickoff > %(after)s and f.effective_kickoff <= %(until)s order by f.effective_kickoff, f.sr_id
+    {LISTED_FIXTURES_SQL} and f.effective_kickoff > %(after)s and f.effective_kickoff <= %(until)s
+    order by f.effective_kickoff, f.sr_id
 """
 KICKOFFS_AND_NEXT_SQL: Final = f"""
-    ({KICKOFFS_SQL}) union all ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(until)s order by f.effective_kickoff limit 1)
+    ({KICKOFFS_SQL}) union all ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(until)s
+        order by f.effective_kickoff limit 1)
 """
 RECORD_KICKOFFS_SQL: Final = f"""
     with listed as materialized ({LISTED_FIXTURES_SQL} and f.effective_kickoff > %(now)s),
     stood as materialized (
         select distinct on (k.sr_id) k.sr_id, k.kickoff_at
         from ops.known_kickoffs k
-        where k.sr_id in (select sr_id from listed union select sr_id from ops.known_kickoffs where kickoff_at > %(now)s)
+        where k.sr_id in (select sr_id from listed union select sr_id from ops.known_kickoffs
+            where kickoff_at > %(now)s)
         order by k.sr_id, k.known_from desc
     )
     insert into ops.known_kickoffs (sr_id, known_from, kickoff_at)
     select sr_id, %(now)s, listed.effective_kickoff
     from listed full join stood using (sr_id)
-    where listed.effective_kickoff is distinct from stood.kickoff_at and (listed.sr_id is not null or stood.kickoff_at > %(now)s)
+    where listed.effective_kickoff is distinct from stood.kickoff_at
+        and (listed.sr_id is not null or stood.kickoff_at > %(now)s)
     on conflict (sr_id, known_from) do update set kickoff_at = excluded.kickoff_at
 """
 
 
 def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) -> list[tuple[int, datetime]]:
-    """SportRadar id and kickoff of the fixtures that somebody lists and that kick off after `after`, at `until` at
-    the latest; soonest first.
+    """Return SportRadar id and kickoff of the listed fixtures in a period, soonest first.
+
+    The kickoff is after `after` and at `until` at the latest. At least one platform lists the fixture.
     """
     return conn.execute(KICKOFFS_SQL, {"after": after, "until": until}).fetchall()
 
@@ -42,24 +48,26 @@ def read_kickoffs(conn: psycopg.Connection, after: datetime, until: datetime) ->
 def read_kickoffs_and_next(
     conn: psycopg.Connection, after: datetime, until: datetime
 ) -> tuple[list[tuple[int, datetime]], datetime | None]:
-    """`read_kickoffs`, and the first kickoff after `until`: None when none is known. One query."""
-    found = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
-    beyond = found.pop()[1] if found and found[-1][1] > until else None
-    return found, beyond
+    """Return `read_kickoffs` and the first kickoff after `until`, None when none is known, in one query."""
+    kickoffs = conn.execute(KICKOFFS_AND_NEXT_SQL, {"after": after, "until": until}).fetchall()
+    next_kickoff = kickoffs.pop()[1] if kickoffs and kickoffs[-1][1] > until else None
+    return kickoffs, next_kickoff
 
 
 def record_kickoffs(conn: psycopg.Connection, now: datetime) -> int:
-    """Write down what has changed in what is known of kickoffs after `now`; returns the number of fixtures.
+    """Record the changes of known kickoffs after `now`; return the number of fixtures.
 
-    Belongs at the end of every transaction that changes fixtures or who lists them. The lock of such transactions keeps
-    the instants in order.
+    It belongs at the end of every transaction that changes fixtures or their listings. The lock of such transactions
+    keeps the instants in order.
     """
     return conn.execute(RECORD_KICKOFFS_SQL, {"now": now}).rowcount
 
 
 def delete_old_kickoffs(conn: psycopg.Connection, before: datetime) -> int:
-    """Delete what was known of fixtures whose last known kickoff was before that instant, or that nobody has listed
-    since; returns the rows.
+    """Delete the known kickoffs of fixtures that ended before that instant; return the number of rows.
+
+    A fixture has ended when its last known kickoff was before the instant, or when no platform has listed it since
+    then.
     """
     return conn.execute(
         """

@@ -1,6 +1,6 @@
-"""How this process reaches Postgres: one address, checked once, and the two kinds of connection made from it.
+"""Connections to Postgres: one address, checked once, and the two kinds of connection made from it.
 
-Belongs here: reading the address, opening connections. Does not: any statement about our tables.
+Belongs here: reading the address, opening connections. Does not belong here: any statement about our tables.
 """
 
 import errno
@@ -24,35 +24,34 @@ URL_SCHEME: Final = "postgresql+psycopg"
 APPLICATION_NAME: Final = "palimpsest"
 CONNECT_TIMEOUT_S: Final = 10
 LOSS_TIMEOUT_S: Final = 8.5
-"""A restart of a server takes less."""
+"""Seconds without a connection that count as a loss; a server restart takes less."""
 KEEPALIVE_PARAMETERS: Final = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""libpq: a server that the network has lost is noticed within half a minute.
-
-Else who waits for it gives no sign of life when it is back.
+"""libpq parameters that detect a server lost by the network within half a minute. Without them a session that waits for
+the server would hang even after the server is back.
 """
 
 
 class DatabaseUrlError(PalimpsestError, ValueError):
-    """An address that is no Postgres address for psycopg 3.
+    """The error for an address that is no Postgres address for psycopg 3.
 
-    The message says what to write instead and never holds the password.
+    The message gives the right form and never holds the password.
     """
 
 
 def parse_url(url: str) -> URL:
-    """The parts of a Postgres address, whatever its driver. Raises DatabaseUrlError."""
+    """Return the parts of a Postgres address, whatever its driver. Raises DatabaseUrlError."""
     try:
         parsed = make_url(url)
         conninfo_to_dict(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
     except (ArgumentError, ValueError, psycopg.ProgrammingError):  # their messages may show a part of the password
         raise DatabaseUrlError(
-            "not a database address: write postgresql+psycopg://user:password@host:5432/database, with @ : / ? # % in the password percent-encoded "
-            "(@ is %40), and after a ? only parameters that libpq knows"
+            "not a database address: write postgresql+psycopg://user:password@host:5432/database, with @ : / ? # % in "
+            "the password percent-encoded (@ is %40), and after a ? only parameters that libpq knows"
         ) from None
     if "@" in (parsed.host or "") or "@" in (parsed.database or ""):
         raise DatabaseUrlError("the address holds more than one @: in the password, write %40 for it")
@@ -60,23 +59,24 @@ def parse_url(url: str) -> URL:
 
 
 def redact_url(parsed: URL) -> str:
-    """Return the address as people may see it: without its password, and with only `PUBLIC_QUERY_PARAMETERS` of its
-    query.
-    """
+    """Return the address without its password, and with only `PUBLIC_QUERY_PARAMETERS` of its query."""
     query = {name: value for name, value in parsed.query.items() if name in PUBLIC_QUERY_PARAMETERS}
     return parsed.set(query=query).render_as_string(hide_password=True)
 
 
 def explain_connection_error(error: Exception, parsed: URL) -> str:
-    """Return the first line of libpq's error about a connection to `parsed`, without any secret of the address."""
+    """Return the first line of libpq's error about a connection, without any secret of the address.
+
+    `parsed` is the address of the connection.
+    """
     line = str(error).strip().partition("\n")[0].strip()
     return redact(line, *list_address_secrets(parsed.render_as_string(hide_password=False), user_is_secret=False))
 
 
 def normalise_url(url: str) -> str:
-    """`postgresql+psycopg://...` of a Postgres address; a plain `postgresql://` gets the driver's name.
+    """Return a Postgres address as `postgresql+psycopg://...`; `postgresql://` gets the driver's name.
 
-    Raises DatabaseUrlError on any other.
+    Raises DatabaseUrlError on any other address.
     """
     parsed = parse_url(url)
     if parsed.drivername not in {"postgresql", URL_SCHEME}:
@@ -90,26 +90,25 @@ def normalise_url(url: str) -> str:
 
 DISK_FULL_SQLSTATE: Final = "53100"
 CONNECTION_LOST_SQLSTATES: Final = ("08", "57P")
-"""How SQLSTATEs begin of a server that is stopping, starting, or gone."""
+"""Prefixes of the SQLSTATEs of a server that is stopping, starting, or gone."""
 DRIVER_PACKAGES: Final = ("psycopg", "psycopg2")
 WRAPPER_PACKAGES: Final = (*DRIVER_PACKAGES, "sqlalchemy", "dagster", "palimpsest_pipeline")
-"""Packages whose errors say what befell them when they are raised while another error is handled.
-
-Any other error there is a bug of its own.
+"""Packages whose errors describe the error that was being handled when they were raised. Any other error raised there
+is a bug of its own.
 """
 
 
 def explain_loss(error: BaseException) -> str | None:
-    """Return a message for the user when a lost database or a full disk caused `error`; None for any other error.
+    """Return a message for the user when a lost database or a full disk caused `error`; else None.
 
-    Looks at the causes of the error too, and at errors of SQLAlchemy and of either psycopg.
+    It follows the causes of the error too, and knows errors of SQLAlchemy and of either psycopg.
     """
-    for each in _walk_causes(error):
-        state = getattr(each, "sqlstate", None) or getattr(each, "pgcode", None)
-        reason = str(each).strip().partition("\n")[0].strip()
-        if state == DISK_FULL_SQLSTATE or (isinstance(each, OSError) and each.errno in (errno.ENOSPC, errno.EDQUOT)):
-            return f"the disk is full: {reason}. Make room, then run the command again: what had arrived is kept"
-        is_loss = type(each).__name__ in (
+    for cause in _walk_causes(error):
+        state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+        reason = str(cause).strip().partition("\n")[0].strip()
+        if state == DISK_FULL_SQLSTATE or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)):
+            return f"the disk is full: {reason}. Make room, then run the command again: data that had arrived is kept"
+        is_loss = type(cause).__name__ in (
             "OperationalError",
             "InterfaceError",
             "AdminShutdown",
@@ -117,32 +116,33 @@ def explain_loss(error: BaseException) -> str | None:
             "CannotConnectNow",
         )
         is_loss |= (
-            type(each).__name__ == "DatabaseError" and _get_package(each) == "psycopg2" and state is None
+            type(cause).__name__ == "DatabaseError" and _get_package(cause) == "psycopg2" and state is None
         )  # the server closed the connection
         if (
             is_loss
-            and _get_package(each) in DRIVER_PACKAGES
+            and _get_package(cause) in DRIVER_PACKAGES
             and (state is None or state.startswith(CONNECTION_LOST_SQLSTATES))
         ):
             return (
-                f"the database was lost: {reason}. See that its server runs and its disk has room (`palimpsest doctor` looks), then run the command "
-                "again: what had arrived is kept"
+                f"the database was lost: {reason}. Make sure that its server runs and its disk has room "
+                "(`palimpsest doctor` checks both), then run the command again: data that had arrived is kept"
             )
     return None
 
 
 def _walk_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it was raised from, step by step: what was only being handled at the time counts where
-    WRAPPERS say so.
+    """Yield the error and its causes, step by step.
+
+    An error that was only being handled counts for errors of WRAPPER_PACKAGES.
     """
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        yield following
-        original: BaseException | None = getattr(following, "orig", None)  # SQLAlchemy's name for the driver's error
-        follows_context = not following.__suppress_context__ and _get_package(following) in WRAPPER_PACKAGES
-        following = original or following.__cause__ or (following.__context__ if follows_context else None)
+    visited_ids: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in visited_ids:
+        visited_ids.add(id(current))
+        yield current
+        original: BaseException | None = getattr(current, "orig", None)  # SQLAlchemy's name for the driver's error
+        follows_context = not current.__suppress_context__ and _get_package(current) in WRAPPER_PACKAGES
+        current = original or current.__cause__ or (current.__context__ if follows_context else None)
 
 
 def _get_package(error: BaseException) -> str:
@@ -150,17 +150,16 @@ def _get_package(error: BaseException) -> str:
 
 
 class DatabaseGone(ConnectionError):
-    """No connection of SQLAlchemy could be made for a while. Its cause is the last refusal, for `explain_loss`."""
+    """The error when SQLAlchemy could not connect for a while. Its cause is the last refusal, for `explain_loss`."""
 
 
 @contextmanager
 def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
-    """Inside the block, a connection of SQLAlchemy that fails raises DatabaseGone once none could be made for `limit_s`
-    seconds.
+    """Raise DatabaseGone inside the block once SQLAlchemy could not connect for `limit_s` seconds.
 
-    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not try
-    again after an error that is not SQLAlchemy's. A connection that succeeds ends the count, so a server that restarts
-    in time is no loss.
+    Dagster tries each statement again for twelve seconds, and makes several more when a run has failed. It does not
+    retry after an error that is not SQLAlchemy's. A successful connection resets the count, so a server that
+    restarts in time is no loss.
     """
     refused_since: float | None = None
 
@@ -185,21 +184,24 @@ def give_up_on_loss(limit_s: float = LOSS_TIMEOUT_S) -> Iterator[None]:
 
 
 def build_libpq_environment(conninfo: str) -> dict[str, str]:
-    """Return the address as the variables that every libpq client reads."""
-    told = conninfo_to_dict(conninfo)
+    """Return the address as the environment variables that every libpq client reads."""
+    options = conninfo_to_dict(conninfo)
     variables = {option.keyword.decode(): option.envvar.decode() for option in Conninfo.get_defaults() if option.envvar}
-    return {variables[name]: str(value) for name, value in told.items() if value is not None and name in variables}
+    return {variables[name]: str(value) for name, value in options.items() if value is not None and name in variables}
 
 
 class DatabaseUnreachable(PalimpsestError, ConnectionError):
-    """No connection could be made. The message names the address, without its password, and what to do."""
+    """The error when no connection could be made.
+
+    The message names the address, without its password, and a remedy.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
     """One Postgres database.
 
-    Sessions are in UTC whatever the server's setting, since instants are read as text in bulk.
+    Sessions are in UTC whatever the server's setting, because instants are read as text in bulk.
     """
 
     url: str
@@ -216,17 +218,17 @@ class Database:
 
     @property
     def conninfo(self) -> str:
-        """The address as libpq reads it."""
+        """The address in libpq's form."""
         return self._parsed.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection:
-        """Open a psycopg connection (rows are tuples). As a context manager it commits on success, rolls back on error,
-        and closes.
+        """Open a psycopg connection (rows are tuples).
 
-        Raises DatabaseUnreachable when there is no server, database or access.
+        As a context manager it commits on success, rolls back on error, and closes. Raises DatabaseUnreachable when
+        there is no server, database or access.
         """
         address = conninfo_to_dict(self.conninfo)
-        given = str(address.get("options") or "")
+        own_options = str(address.get("options") or "")
         try:
             return psycopg.connect(
                 make_conninfo(
@@ -234,16 +236,16 @@ class Database:
                     **{name: value for name, value in KEEPALIVE_PARAMETERS.items() if name not in address},
                 ),
                 autocommit=autocommit,
-                options=f"{given} -c TimeZone=UTC -c DateStyle=ISO".strip(),
+                options=f"{own_options} -c TimeZone=UTC -c DateStyle=ISO".strip(),
                 application_name=APPLICATION_NAME,
                 connect_timeout=CONNECT_TIMEOUT_S,
             )
         except psycopg.OperationalError as error:
             raise DatabaseUnreachable(
-                f"cannot reach {redact_url(self._parsed)}: {explain_connection_error(error, self._parsed)}. Check the address (PALIMPSEST_DATABASE_URL) and that the "
-                "server runs."
+                f"cannot reach {redact_url(self._parsed)}: {explain_connection_error(error, self._parsed)}. Check the "
+                "address (PALIMPSEST_DATABASE_URL) and that the server runs."
             ) from None  # its own text may show a secret of the address
 
     def sqlalchemy_engine(self) -> sa.Engine:
-        """An engine without a pool, for migrations and small things. Prices never go this way."""
+        """Return an engine without a pool, for migrations and small statements. Prices never go this way."""
         return sa.create_engine(self.url, poolclass=sa.NullPool, creator=self.connect)

@@ -1,6 +1,9 @@
-"""Frames to Postgres and back, in bulk, by COPY. The one place that knows how Polars and Postgres write values as text.
+"""Frames to Postgres and back, in bulk, by COPY.
 
-Belongs here: moving a frame as it is. Does not: what any table means, conflicts, transactions (callers commit).
+This is the only module that knows how Polars and Postgres write values as text.
+
+Belongs here: moving a frame unchanged. Does not belong here: the meaning of any table, conflicts, transactions
+(callers commit).
 """
 
 import io
@@ -16,20 +19,20 @@ QueryParams = Sequence[Any] | Mapping[str, Any] | None
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 CHUNK_ROWS: Final = 200_000
-"""Rows per CSV buffer: bounds the memory of a large copy."""
+"""Rows per CSV buffer; it bounds the memory of a large copy."""
 
 
 def quote_identifier(table: str) -> sql.Identifier:
-    """`schema.table` or `table` as a quoted identifier."""
+    """Return `schema.table` or `table` as a quoted identifier."""
     return sql.Identifier(*table.split("."))
 
 
 def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
-    """Append `frame` to `table` by COPY, columns by name; returns the number of rows.
+    """Append `frame` to `table` by COPY, columns by name; return the number of rows.
 
-    Lists become arrays; structs and Python dicts become JSON (a struct's null fields are left out, since Polars adds
-    them to rows that lack the key); null stays null and '' stays ''. Raises TypeError for a column without a text form,
-    psycopg's errors for what Postgres refuses.
+    Lists become arrays. Structs and Python dicts become JSON; a struct's null fields are left out, because Polars
+    adds them to rows that lack the key. Null stays null and '' stays ''. Raises TypeError for a column without a
+    text form, and psycopg's errors when Postgres refuses a value.
     """
     texts = [_build_text_expr(name, dtype) for name, dtype in frame.schema.items()]
     if frame.is_empty():
@@ -46,10 +49,10 @@ def copy_rows(conn: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
 
 
 def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame: pl.DataFrame) -> None:
-    """Copy `frame` into a fresh temporary table `name` whose columns have the types they have in table `like`; gone
-    with the transaction.
+    """Copy `frame` into a new temporary table `name`, which lasts until the transaction ends.
 
-    `like` may be given column definitions instead, in parentheses: "(platform text, external_id text)".
+    Its columns have the types of the table `template`. `template` may also be column definitions in parentheses:
+    "(platform text, external_id text)".
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(sql.Identifier(name)))
@@ -68,11 +71,10 @@ def copy_to_temp_table(conn: psycopg.Connection, name: str, template: str, frame
 
 
 def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema: Schema) -> pl.DataFrame:
-    """Result of a SELECT as a frame with exactly the columns and types of `schema`, in that order; the query must name
-    them so.
+    """Return the result of a SELECT as a frame with exactly the columns of `schema`, in that order.
 
-    Instants are Datetime("us", "UTC"); arrays of integers or text are lists; JSON comes as text. Raises when a value
-    does not fit its type.
+    The query must give its columns these names. Instants are Datetime("us", "UTC"); arrays of integers or text are
+    lists; JSON comes as text. Raises when a value does not fit its type.
     """
     with psycopg.ClientCursor(conn) as cursor:
         bound = cursor.mogrify(query, params) if params is not None else query
@@ -82,8 +84,8 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
             else sql.Identifier(name)
             for name, dtype in schema.items()
         )
-        # The constant keeps a row with one null column from being an empty line, which CSV readers skip. The query may
-        # end with a comment.
+        # Without the constant a row with one null column would be an empty line, which CSV readers skip. The line break
+        # is for a query that ends with a comment.
         statement = sql.SQL("copy (select {}, 1 from ({}\n) as q) to stdout (format csv)").format(
             selected, sql.SQL(bound)
         )
@@ -97,7 +99,10 @@ def read_frame(conn: psycopg.Connection, query: str, params: QueryParams, schema
 
 
 def build_array_text(name: str, inner: pl.DataType) -> pl.Expr:
-    """A list column (elements of type `inner`) as Postgres prints arrays: of numbers exactly so."""
+    """Return a list column (elements of type `inner`) as the text of a Postgres array.
+
+    For numbers the text is exactly that of Postgres.
+    """
     column = pl.col(name)
     element = pl.element().cast(pl.String)
     if inner == pl.String:
@@ -125,9 +130,9 @@ def _build_text_expr(name: str, dtype: pl.DataType) -> pl.Expr:
             name
         )
     if dtype == pl.Binary:
-        raise TypeError(f"column {name}: bytes are kept in the landing, not in Postgres")
+        raise TypeError(f"column {name}: bytes belong in the landing, not in Postgres")
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is None:
-        raise TypeError(f"column {name}: instants carry a time zone")
+        raise TypeError(f"column {name}: instants must have a time zone")
     return column
 
 
@@ -135,8 +140,8 @@ def _encode_json(values: pl.Series, *, drop_nulls: bool) -> pl.Series:
     def text(value: Any) -> str | None:
         if value is None:
             return None
-        kept = {k: v for k, v in value.items() if v is not None} if drop_nulls else value
-        return json.dumps(kept, ensure_ascii=False, sort_keys=True)
+        fields = {k: v for k, v in value.items() if v is not None} if drop_nulls else value
+        return json.dumps(fields, ensure_ascii=False, sort_keys=True)
 
     return pl.Series(values.name, [text(value) for value in values.to_list()], dtype=pl.String)
 
@@ -146,7 +151,7 @@ def _is_text_list(dtype: Any) -> bool:
 
 
 def _choose_csv_type(dtype: Any) -> pl.DataType:
-    """How the CSV reader takes a column: numbers as they are, everything else as text first."""
+    """Return the CSV reader's type of a column: numbers as they are, everything else as text."""
     kind: pl.DataType = dtype() if isinstance(dtype, type) else dtype
     return kind if kind.is_numeric() and not kind.is_decimal() else pl.String()
 
@@ -156,7 +161,7 @@ def _parse_text_expr(name: str, dtype: Any) -> pl.Expr:
     if dtype == pl.Boolean:
         return column == "t"
     if isinstance(dtype, pl.Datetime) or dtype == pl.Datetime:
-        # Sessions are in UTC, so every instant ends in +00; anything else must fail here.
+        # Sessions are in UTC, so every instant ends in +00; any other offset must fail here.
         return (
             column.str.replace(r"\+00$", "Z")
             .str.to_datetime("%Y-%m-%d %H:%M:%S%.fZ", time_unit="us", strict=True)

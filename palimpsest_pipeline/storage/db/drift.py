@@ -1,6 +1,6 @@
-"""Does a database look as the models say? Read only.
+"""The comparison of a database with the models. Read only.
 
-Belongs here: the comparison and its wording. Does not: repairing anything.
+Belongs here: the comparison and its wording. Does not belong here: any repair.
 """
 
 import re
@@ -21,13 +21,14 @@ POSTGRES_DIALECT: Final[Any] = sa.dialects.postgresql.dialect
 COLUMNS_SQL: Final = """
     select n.nspname || '.' || c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
     from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition and a.attnum > 0 and not a.attisdropped
+    where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition and a.attnum > 0
+        and not a.attisdropped
 """
 _QUOTED_PATTERN = re.compile(r"'([^']*)'")
 
 
 def find_drift(url: str) -> list[str]:
-    """Differences between the database and the models, as sentences; empty when there are none.
+    """Return the differences between the database and the models, as sentences; empty when there are none.
 
     Day partitions do not count.
     """
@@ -35,62 +36,63 @@ def find_drift(url: str) -> list[str]:
         revision = revisions.read_current_revision(connection)
         if revision is None:
             return ["the database holds no tables of ours: run palimpsest db upgrade"]
-        found = (
+        sentences = (
             []
             if revision == revisions.read_head_revision()
             else [
-                f"the database is at revision {revision}, the package at {revisions.read_head_revision()}: run palimpsest db upgrade"
+                f"the database is at revision {revision}, the package at {revisions.read_head_revision()}: "
+                "run palimpsest db upgrade"
             ]
         )
         context = MigrationContext.configure(connection, opts=revisions.alembic_options())
-        found += [
+        sentences += [
             _describe_difference(difference) for difference in _flatten_differences(compare_metadata(context, metadata))
         ]
-        found += [
+        sentences += [
             *_compare_checks(connection),
             *_compare_enums(connection),
             *_compare_partitioning(connection),
             *_compare_views(connection),
         ]
-    return found
+    return sentences
 
 
 def find_column_drift(conn: psycopg.Connection) -> dict[str, list[str]]:
-    """Per declared table, what is wrong with its columns, as sentences; empty where they are as declared. One look at
-    the catalogue, and cheap.
+    """Return per declared table the errors of its columns, as sentences; empty where there are none.
 
-    A column of somebody else's is wrong too: a table is written by all its columns.
+    It is one cheap query of the catalogue. An undeclared column is an error too, because all columns of a table are
+    written.
     """
-    found: defaultdict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
+    columns: defaultdict[str, dict[str, tuple[str, bool]]] = defaultdict(dict)
     for table, column, kind, not_null in conn.execute(COLUMNS_SQL, [list(SCHEMAS)]).fetchall():
-        found[table][column] = (kind, not_null)
-    return {table.fullname: _describe_columns(table, found.get(table.fullname)) for table in metadata.tables.values()}
+        columns[table][column] = (kind, not_null)
+    return {table.fullname: _describe_columns(table, columns.get(table.fullname)) for table in metadata.tables.values()}
 
 
 def _describe_columns(table: sa.Table, present: dict[str, tuple[str, bool]] | None) -> list[str]:
     if present is None:
         return [f"table {table.fullname}: missing in the database"]
     declared = {column.name: (_format_type(column.type), not column.nullable) for column in table.columns}
-    said = []
+    sentences = []
     for name in sorted(declared.keys() | present.keys()):
         if name not in present:
-            said.append(f"column {table.fullname}.{name}: missing in the database")
+            sentences.append(f"column {table.fullname}.{name}: missing in the database")
         elif name not in declared:
-            said.append(f"column {table.fullname}.{name}: in the database, not declared")
+            sentences.append(f"column {table.fullname}.{name}: in the database, not declared")
         elif declared[name] != present[name]:
-            told = [kind + (" not null" if not_null else "") for kind, not_null in (present[name], declared[name])]
-            said.append(f"column {table.fullname}.{name}: {told[0]} in the database, declared {told[1]}")
-    return said
+            types = [kind + (" not null" if not_null else "") for kind, not_null in (present[name], declared[name])]
+            sentences.append(f"column {table.fullname}.{name}: {types[0]} in the database, declared {types[1]}")
+    return sentences
 
 
 def _format_type(kind: sa.types.TypeEngine[Any]) -> str:
-    """A type as Postgres's own format_type writes it."""
+    """Return a type as Postgres's own format_type writes it."""
     name = kind.compile(dialect=POSTGRES_DIALECT()).lower().replace("varchar", "character varying").replace(", ", ",")
     return "double precision" if name == "float" else name
 
 
 def _flatten_differences(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]]:
-    """Alembic nests changes of one column in a list."""
+    """Yield the differences one by one: Alembic nests changes of one column in a list."""
     for difference in differences:
         if isinstance(difference, list):
             yield from _flatten_differences(difference)
@@ -99,19 +101,28 @@ def _flatten_differences(differences: Iterable[Any]) -> Iterable[tuple[Any, ...]
 
 
 def _describe_difference(difference: tuple[Any, ...]) -> str:
-    kind, *rest = difference
+    kind, *details = difference
     if kind in {"add_table", "remove_table"}:
-        return f"table {rest[0].fullname}: {_describe_side(kind)}"
+        return f"table {details[0].fullname}: {_describe_side(kind)}"
     if kind in {"add_column", "remove_column"}:
-        return f"column {rest[0]}.{rest[1]}.{rest[2].name}: {_describe_side(kind)}"
+        return f"column {details[0]}.{details[1]}.{details[2].name}: {_describe_side(kind)}"
     if kind.startswith("modify_"):
-        schema, table, column, _, actual, declared = rest
-        return f"column {schema}.{table}.{column}: {kind.removeprefix('modify_')} is {actual!r} in the database, {declared!r} in the models"
+        schema, table, column, _, actual, declared = details
+        return (
+            f"column {schema}.{table}.{column}: {kind.removeprefix('modify_')} is {actual!r} in the database, "
+            f"{declared!r} in the models"
+        )
     if kind in {"add_table_comment", "remove_table_comment"}:
-        return f"table {rest[0].fullname}: comment is {rest[-1]!r} in the database, {rest[0].comment!r} in the models"
-    item = rest[0]
+        return (
+            f"table {details[0].fullname}: comment is {details[-1]!r} in the database, "
+            f"{details[0].comment!r} in the models"
+        )
+    item = details[0]
     owner = getattr(item, "table", None)
-    return f"{kind.partition('_')[2]} {getattr(item, 'name', item)} of {getattr(owner, 'fullname', '?')}: {_describe_side(kind)}"
+    return (
+        f"{kind.partition('_')[2]} {getattr(item, 'name', item)} of {getattr(owner, 'fullname', '?')}: "
+        f"{_describe_side(kind)}"
+    )
 
 
 def _describe_side(kind: str) -> str:
@@ -123,7 +134,10 @@ def _describe_side(kind: str) -> str:
 
 
 def _compare_checks(connection: sa.Connection) -> list[str]:
-    """Check constraints: Alembic does not compare them. Names must agree, and vocabularies must hold the same words."""
+    """Return the differences of check constraints, which Alembic does not compare.
+
+    Names must agree, and vocabularies must hold the same words.
+    """
     query = """
         select n.nspname || '.' || t.relname, c.conname, pg_get_constraintdef(c.oid)
         from pg_constraint c join pg_class t on t.oid = c.conrelid join pg_namespace n on n.oid = t.relnamespace
@@ -138,27 +152,32 @@ def _compare_checks(connection: sa.Connection) -> list[str]:
     declared: dict[tuple[str, str], set[str] | None] = {}
     for table in metadata.tables.values():
         for constraint in table.constraints:
-            # A native enum declares a constraint that Postgres does not need and does not get.
+            # A native enum declares a constraint that is never created, because Postgres does not need it.
             if isinstance(constraint, sa.CheckConstraint) and constraint.name is not None:
                 name = connection.dialect.identifier_preparer.format_constraint(constraint)
                 declared[table.fullname, str(name)] = None
         for column in table.columns:
             if isinstance(column.type, sa.Enum) and not column.type.native_enum:
                 declared[table.fullname, f"ck_{table.name}_{column.type.name}"] = set(column.type.enums)
-    found = [
+    sentences = [
         f"check {name} of {table}: declared in the models, missing in the database"
         for table, name in declared.keys() - actual.keys()
     ]
-    found += [
+    sentences += [
         f"check {name} of {table}: in the database, not declared in the models"
         for table, name in actual.keys() - declared.keys()
     ]
-    for key, words in declared.items():
-        if words is not None and key in actual and (present := set(_QUOTED_PATTERN.findall(actual[key]))) != words:
-            found.append(
-                f"check {key[1]} of {key[0]}: allows {sorted(present)} in the database, {sorted(words)} in the models"
+    for key, declared_words in declared.items():
+        if (
+            declared_words is not None
+            and key in actual
+            and (actual_words := set(_QUOTED_PATTERN.findall(actual[key]))) != declared_words
+        ):
+            sentences.append(
+                f"check {key[1]} of {key[0]}: allows {sorted(actual_words)} in the database, "
+                f"{sorted(declared_words)} in the models"
             )
-    return sorted(found)
+    return sorted(sentences)
 
 
 def _compare_enums(connection: sa.Connection) -> list[str]:
@@ -171,21 +190,23 @@ def _compare_enums(connection: sa.Connection) -> list[str]:
     }
     actual = {name: [label for (label,) in connection.execute(sa.text(query), {"name": name})] for name in declared}
     return [
-        f"type {name}: {actual[name]} in the database, {words} in the models"
-        for name, words in declared.items()
-        if actual[name] != words
+        f"type {name}: {actual[name]} in the database, {labels} in the models"
+        for name, labels in declared.items()
+        if actual[name] != labels
     ]
 
 
 def _compare_partitioning(connection: sa.Connection) -> list[str]:
     query = "select pg_get_partkeydef(to_regclass(:name))"
-    found = []
+    sentences = []
     for table in metadata.tables.values():
         declared = table.dialect_options["postgresql"].get("partition_by")
         actual = connection.execute(sa.text(query), {"name": table.fullname}).scalar()
         if actual != declared:
-            found.append(f"table {table.fullname}: partitioned by {actual} in the database, {declared} in the models")
-    return found
+            sentences.append(
+                f"table {table.fullname}: partitioned by {actual} in the database, {declared} in the models"
+            )
+    return sentences
 
 
 def _compare_views(connection: sa.Connection) -> list[str]:

@@ -1,8 +1,7 @@
-"""What a session may read of the mart and the analysts' views, told by the database itself, and reading it under its
-own names and types.
+"""Readable relations of the mart and the analysts' views, from the database's own catalogue.
 
-Belongs here: any table, view or function of these two schemas, whatever it means. Does not: SQL of a table's own
-(`mart_reader`, `sql/views`).
+Belongs here: listing and reading any table, view or function of these two schemas, whatever its meaning. Does not
+belong here: SQL for one particular table (`mart_reader`, `sql/views`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,14 +21,15 @@ from palimpsest_pipeline.domain.schemas import INSTANT
 from .copy_frames import Schema, read_frame
 
 READABLE_SCHEMAS: Final = ("palimpsest", "mart")
-"""Where people look, first place first: a view stands for the table of its name."""
+"""The schemas that readers use, in order: a view takes precedence over the table of its name."""
 
 RELATIONS_SQL: Final = """
 select n.nspname as "schema", c.relname as name, case c.relkind when 'v' then 'view' else 'table' end as kind,
     coalesce(obj_description(c.oid, 'pg_class'), '') as about, '[]'::jsonb as arguments,
     (
         select jsonb_agg(
-            jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(c.oid, a.attnum), '')) order by a.attnum
+            jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), coalesce(col_description(c.oid,
+                a.attnum), '')) order by a.attnum
         )
         from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     ) as columns
@@ -40,7 +40,8 @@ where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p', 'v', 'm') and not
 union all
 select n.nspname, p.proname, 'function', coalesce(obj_description(p.oid, 'pg_proc'), ''),
     (
-        select coalesce(jsonb_agg(a.name order by a.place) filter (where p.proargmodes is null or a.mode in ('i', 'b')), '[]')
+        select coalesce(jsonb_agg(a.name
+            order by a.place) filter (where p.proargmodes is null or a.mode in ('i', 'b')), '[]')
         from unnest(p.proargnames, p.proargmodes) with ordinality a (name, mode, place)
     ),
     (
@@ -50,7 +51,8 @@ select n.nspname, p.proname, 'function', coalesce(obj_description(p.oid, 'pg_pro
     )
 from pg_proc p
 join pg_namespace n on n.oid = p.pronamespace
-where n.nspname = any(%(schemas)s) and p.proretset and has_schema_privilege(n.oid, 'usage') and has_function_privilege(p.oid, 'execute')
+where n.nspname = any(%(schemas)s) and p.proretset and has_schema_privilege(n.oid, 'usage')
+    and has_function_privilege(p.oid, 'execute')
 """
 
 FRAME_TYPES: Final[Mapping[str, Any]] = {
@@ -71,13 +73,13 @@ FRAME_TYPES: Final[Mapping[str, Any]] = {
     "_text": pl.List(pl.String),
     "_varchar": pl.List(pl.String),
 }
-"""Frame types of Postgres types; all others, JSON among them, come as text."""
+"""Frame types of Postgres types; all other types, JSON among them, come as text."""
 
 TYPE_NAMES_SQL: Final = "select oid::bigint as oid, typname::text as name from pg_type where oid = any(%(oids)s)"
 
 
 class UnknownName(PalimpsestError, LookupError):
-    """A table, column or argument that is not there. The message names those that are."""
+    """The error for a table, column or argument that does not exist. The message lists the existing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,12 @@ class Relation:
     schema: str
     name: str
     kind: str
-    """table, view, function."""
+    """One of table, view, function."""
     comment: str
     arguments: tuple[str, ...]
-    """Of a function, by name."""
+    """Argument names of a function."""
     columns: Mapping[str, tuple[str, str]]
-    """Name: Postgres type, meaning ('' when it has none of its own)."""
+    """Postgres type and meaning by column name; the meaning is '' when the column has none of its own."""
 
     @property
     def full_name(self) -> str:
@@ -100,10 +102,10 @@ class Relation:
 
 
 def read_relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = READABLE_SCHEMAS) -> list[Relation]:
-    """Everything in these schemas that the session may read, by schema in their order, and name."""
+    """Return everything in these schemas that the session may read, by schema in their order, and name."""
     schema: Schema = dict.fromkeys(("schema", "name", "kind", "about", "arguments", "columns"), pl.String)
     rows = read_frame(conn, RELATIONS_SQL, {"schemas": list(schemas)}, schema)
-    found = [
+    relations = [
         Relation(
             row["schema"],
             row["name"],
@@ -114,7 +116,7 @@ def read_relations(conn: psycopg.Connection[Any], schemas: Sequence[str] = READA
         )
         for row in rows.iter_rows(named=True)
     ]
-    return sorted(found, key=lambda relation: (schemas.index(relation.schema), relation.name))
+    return sorted(relations, key=lambda relation: (schemas.index(relation.schema), relation.name))
 
 
 def build_select(
@@ -124,16 +126,19 @@ def build_select(
     columns: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> sql.Composed:
-    """The SELECT that reads `relation`, or `columns` of it. `given`: arguments of a function by name, and columns with
-    the value, or the values (a list, a set, a series), that their rows shall have; None: null. `where`: a condition in
-    SQL. Raises UnknownName, ValueError on a naive instant."""
-    if strange := [
+    """Return the SELECT that reads `relation`, or `columns` of it.
+
+    `filters` holds arguments of a function by name, and columns with the value, or values (a list, a set, a series),
+    of the wanted rows; None means null. `where` is a condition in SQL. Raises UnknownName, and ValueError on a naive
+    instant.
+    """
+    if unknown := [
         name for name in (*filters, *(columns or ())) if name not in relation.columns and name not in relation.arguments
     ]:
-        known = f"its columns: {', '.join(relation.columns)}" + (
+        alternatives = f"its columns: {', '.join(relation.columns)}" + (
             f"; its arguments: {', '.join(relation.arguments)}" if relation.arguments else ""
         )
-        raise UnknownName(f"{relation.full_name} has no {', '.join(strange)}; {known}")
+        raise UnknownName(f"{relation.full_name} has no {', '.join(unknown)}; {alternatives}")
     selected = sql.SQL(", ").join(map(sql.Identifier, columns)) if columns else sql.SQL("*")
     source: sql.Composable = sql.Identifier(relation.schema, relation.name)
     if relation.kind == "function":
@@ -153,11 +158,11 @@ def build_select(
 
 
 def read_query(conn: psycopg.Connection[Any], query: sql.Composable) -> pl.DataFrame:
-    """The result of a SELECT under its own names and TYPES.
+    """Return the result of a SELECT under its own names and with FRAME_TYPES.
 
-    Raises what Postgres raises; ValueError when two columns have one name.
+    Raises Postgres's errors, and ValueError when two columns have one name.
     """
-    text = query.as_string(conn).rstrip("; \n\t")  # a statement of a file ends with one; within another it may not
+    text = query.as_string(conn).rstrip("; \n\t")  # a semicolon is not allowed inside the outer statement
     described = conn.execute(f"select * from ({text}\n) as q limit 0".encode()).description or []
     names = [column.name for column in described]
     if len(set(names)) < len(names):
@@ -188,5 +193,5 @@ def _build_literal(value: Any) -> sql.Literal:
 
 def _to_plain_value(value: Any) -> Any:
     if isinstance(value, datetime) and value.tzinfo is None:
-        raise ValueError(f"naive datetime {value!r}: instants carry a time zone here")
+        raise ValueError(f"naive datetime {value!r}: give an instant with a time zone")
     return value.value if isinstance(value, Enum) else value

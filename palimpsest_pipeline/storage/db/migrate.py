@@ -1,11 +1,11 @@
-"""Bringing a database to the state that the models declare, and back to empty: migrations, then views, in one
-transaction under one lock.
+"""Migration of a database to the models' state and back to empty, in one transaction under one lock.
 
-Views that stand as their files have them are left alone: to make all of them anew takes a second, blocks whoever reads
-them, and leaves thousands of dead rows in the catalog, and every command that writes begins with an upgrade.
+Migrations run first, then the views are created. Unchanged views are left alone: creating all of them again takes a
+second, blocks their readers, and leaves thousands of dead rows in the catalog, and every command that writes begins
+with an upgrade.
 
-Belongs here: what runs round Alembic. Does not: the shape of any table (`tables`, `sql/migrations`), view or function
-(`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
+Belongs here: the steps around Alembic. Does not belong here: the shape of any table (`tables`, `sql/migrations`),
+view or function (`sql/views`), the comparison (`drift`), reference rows (`reference_rows`).
 """
 
 from collections.abc import Iterator
@@ -49,37 +49,38 @@ __all__ = [
     "upgrade",
 ]
 
-"""Advisory lock that every migration of a database holds, whoever starts it."""
 LOCK_TIMEOUT_S: Final = 60
+"""Longest wait for the lock of migrations and for table locks."""
 
 
 class MigrationLockError(PalimpsestError, RuntimeError):
-    """Another migration runs, or a query holds a table that the migration needs."""
+    """The error when another migration runs, or a query holds a table that the migration needs."""
 
 
 STAMPED_TABLE: Final = f"{VERSION_SCHEMA}.alembic_version"
-"""Its comment is the stamp of the views (`_stamp_views`) when they were created."""
+"""Its comment is the stamp of the views (`_stamp_views`) at their creation."""
 VIEW_DEFINITIONS_SQL: Final = """
 with ours as (
-    select c.oid, 'pg_class'::regclass as catalog, c.relname as name, pg_get_viewdef(c.oid) as definition from pg_class c
+    select c.oid, 'pg_class'::regclass as catalog, c.relname as name, pg_get_viewdef(c.oid) as definition
+    from pg_class c
     where c.relnamespace = to_regnamespace('palimpsest') and c.relkind = 'v' and c.relname = any(%(names)s)
     union all
     select p.oid, 'pg_proc'::regclass, p.proname, pg_get_functiondef(p.oid) from pg_proc p
     where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s)
 )
 select name, definition, (
-    select jsonb_object_agg(d.objsubid, d.description) from pg_description d where d.objoid = ours.oid and d.classoid = ours.catalog
+    select jsonb_object_agg(d.objsubid, d.description) from pg_description d where d.objoid = ours.oid
+        and d.classoid = ours.catalog
 )::text
 from ours order by name, definition
 """
 
 
 def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = None) -> None:
-    """Bring the database to `revision`, create the views unless they stand, and write `reference` rows; all or nothing,
-    and safe to repeat.
+    """Bring the database to `revision`, create changed views, and write `reference` rows.
 
-    Raises MigrationLockError when another migration holds the database, ReferenceConflictError when reference rows
-    would change an id's meaning.
+    The upgrade is all or nothing, and safe to repeat. Raises MigrationLockError when another migration holds the
+    database, ReferenceConflictError when reference rows would change an id's meaning.
     """
     with Database(url).sqlalchemy_engine().begin() as connection, hold_migration_lock(connection):
         if revision != "head" or not is_newest(connection):
@@ -90,16 +91,16 @@ def upgrade(url: str, revision: str = "head", reference: ReferenceRows | None = 
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take the database back to `revision`; `base` leaves nothing of ours in it.
+    """Take the database back to `revision`; `base` leaves nothing of the product in it.
 
-    Raises when objects of others depend on ours.
+    Raises when objects of others depend on the product's objects.
     """
     with Database(url).sqlalchemy_engine().begin() as connection, guarded(connection):
         command.downgrade(build_alembic_config(connection), revision)
 
 
 def is_newest(connection: sa.Connection) -> bool:
-    """Return whether the database is at the newest revision, with every view as its file has it."""
+    """Return whether the database is at the newest revision, with every view equal to its file."""
     if read_current_revision(connection) != read_head_revision():
         return False
     conn = _get_psycopg_connection(connection)
@@ -111,7 +112,7 @@ def is_newest(connection: sa.Connection) -> bool:
 def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
     """Hold the lock of migrations until the caller's transaction ends.
 
-    Raises MigrationLockError when it, or a table, cannot be had in time.
+    Raises MigrationLockError when the lock, or a table, cannot be had in time.
     """
     raw = _get_psycopg_connection(connection)
     try:
@@ -122,16 +123,17 @@ def hold_migration_lock(connection: sa.Connection) -> Iterator[None]:
         if "lock timeout" not in str(error):
             raise
         raise MigrationLockError(
-            f"no lock within {LOCK_TIMEOUT_S} s: another migration runs, or a long query holds a table; try again when it is done"
+            f"no lock within {LOCK_TIMEOUT_S} s: another migration runs, or a long query holds a table; "
+            "try again when it is done"
         ) from error
 
 
 @contextmanager
 def guarded(connection: sa.Connection) -> Iterator[None]:
-    """What stands round any migration: the lock, no views while tables change, and the views back at the newest
-    revision.
+    """Run a migration in the block: hold the lock, drop the views before, and create them again after.
 
-    `connection` must be in a transaction, which the caller commits.
+    The views are created only at the newest revision. `connection` must be in a transaction, which the caller
+    commits.
     """
     raw = _get_psycopg_connection(connection)
     with hold_migration_lock(connection):
@@ -149,9 +151,9 @@ def guarded(connection: sa.Connection) -> Iterator[None]:
 
 
 def create_views(conn: psycopg.Connection) -> None:
-    """Create every view, and function that is used like one, with its comments, and stamp them.
+    """Create every view, and every function that is used like one, with its comments, and stamp them.
 
-    They must not be there yet.
+    They must not exist yet.
     """
     for file in list_view_files():
         conn.execute(file.read_bytes())
@@ -159,9 +161,9 @@ def create_views(conn: psycopg.Connection) -> None:
 
 
 def drop_views(conn: psycopg.Connection) -> None:
-    """Drop every view and function of ours.
+    """Drop every view and function of the product.
 
-    A view of somebody else's that uses one stops it with Postgres's own words.
+    When a foreign view uses one of them, Postgres's own error stops the migration.
     """
     present: dict[str, str] = dict(conn.execute(VIEWS_PRESENT_SQL).fetchall())
     for name in reversed([parse_view_name(file) for file in list_view_files()]):
@@ -170,14 +172,14 @@ def drop_views(conn: psycopg.Connection) -> None:
 
 
 def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
-    """Statements that give others again what they may do with our views and functions, which is lost with what is
-    dropped.
+    """Return the statements that restore the grants on our views and functions after they were dropped.
 
-    Everybody may call a new function: where that was forbidden, it is forbidden again first.
+    Everybody may call a new function, so a function with grants is first revoked from public.
     """
     names = [parse_view_name(file) for file in list_view_files()]
     query = """
-        select format('grant %%s on palimpsest.%%I to %%s', a.privilege_type, c.relname, coalesce(quote_ident(r.rolname), 'public'))
+        select format('grant %%s on palimpsest.%%I to %%s', a.privilege_type, c.relname,
+            coalesce(quote_ident(r.rolname), 'public'))
         from pg_class c
         cross join lateral aclexplode(c.relacl) a
         left join pg_roles r on r.oid = a.grantee
@@ -187,7 +189,8 @@ def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
         from pg_proc p
         where p.pronamespace = to_regnamespace('palimpsest') and p.proname = any(%(names)s) and p.proacl is not null
         union all
-        select format('grant %%s on function palimpsest.%%I to %%s', a.privilege_type, p.proname, coalesce(quote_ident(r.rolname), 'public'))
+        select format('grant %%s on function palimpsest.%%I to %%s', a.privilege_type, p.proname,
+            coalesce(quote_ident(r.rolname), 'public'))
         from pg_proc p
         cross join lateral aclexplode(p.proacl) a
         left join pg_roles r on r.oid = a.grantee
@@ -197,7 +200,10 @@ def _read_view_grants(conn: psycopg.Connection) -> list[bytes]:
 
 
 def _stamp_views(conn: psycopg.Connection) -> str:
-    """Return a digest of the views' files and of what stands in the database: it changes with either."""
+    """Return a digest of the views' files and of their definitions in the database.
+
+    It changes with either.
+    """
     digest = md5(usedforsecurity=False)
     for file in list_view_files():
         digest.update(file.read_bytes())
@@ -207,14 +213,14 @@ def _stamp_views(conn: psycopg.Connection) -> str:
 
 
 def _get_psycopg_connection(connection: sa.Connection) -> psycopg.Connection:
-    """The psycopg connection under SQLAlchemy's, in the same transaction."""
+    """Return the psycopg connection under SQLAlchemy's, in the same transaction."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver
 
 
 def _drop_remains(conn: psycopg.Connection) -> None:
-    """After the last downgrade: Alembic's table, and the schemas, which are empty then."""
+    """Drop Alembic's table and the then empty schemas after the last downgrade."""
     conn.execute(f"drop table if exists {VERSION_SCHEMA}.alembic_version".encode())
     for schema in reversed(SCHEMAS):
         conn.execute(f"drop schema if exists {schema}".encode())

@@ -1,7 +1,8 @@
-"""Reference rows: sports, bookmakers and the market vocabulary, written by the migration step. Ids never change their
-meaning.
+"""Reference rows: sports, bookmakers and the market vocabulary, written by the migration step.
 
-Belongs here: writing rows that somebody else knows. Does not: the vocabulary itself.
+The meaning of an id never changes.
+
+Belongs here: writing rows that the caller passes. Does not belong here: the vocabulary itself.
 """
 
 from dataclasses import dataclass, fields
@@ -17,12 +18,12 @@ from .copy_frames import copy_to_temp_table, quote_identifier
 
 
 class ReferenceConflictError(PalimpsestError, ValueError):
-    """A row would give an id that history holds another meaning. The message names the ids."""
+    """The error when a row would give another meaning to an id that the history uses. The message names the ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReferenceRows:
-    """Rows to write, one frame a table, columns those of the table; None leaves a table as it is."""
+    """Rows to write, one frame per table with the table's columns; None leaves a table as it is."""
 
     sports: pl.DataFrame | None = None
     bookmakers: pl.DataFrame | None = None
@@ -35,7 +36,7 @@ class _TableKind:
     table: str
     key: tuple[str, ...]
     meaning: tuple[str, ...]
-    """Columns that an existing key may never change."""
+    """Columns that must never change for an existing key."""
 
 
 TABLE_KINDS: Final = {
@@ -47,10 +48,10 @@ TABLE_KINDS: Final = {
 
 
 def write_reference_rows(conn: psycopg.Connection, reference: ReferenceRows) -> dict[str, int]:
-    """Insert or correct the rows; returns how many changed per table. Rows that are missing in the frame stay: ids are
-    append-only.
+    """Insert or correct the rows; return the number of changed rows per table.
 
-    Raises ReferenceConflictError when a market id or an outcome ordinal would change its meaning.
+    Rows that are missing in the frame stay: ids are append-only. Raises ReferenceConflictError when a market id or
+    an outcome ordinal would change its meaning.
     """
     changed = {}
     for entry in fields(reference):
@@ -65,18 +66,22 @@ def _upsert_rows(conn: psycopg.Connection, kind: _TableKind, frame: pl.DataFrame
     table = quote_identifier(kind.table)
     same_key = sql.SQL(" and ").join(sql.SQL("t.{0} = r.{0}").format(sql.Identifier(c)) for c in kind.key)
     if kind.meaning:
-        other = sql.SQL(" or ").join(sql.SQL("t.{0} <> r.{0}").format(sql.Identifier(c)) for c in kind.meaning)
+        differs_in_meaning = sql.SQL(" or ").join(
+            sql.SQL("t.{0} <> r.{0}").format(sql.Identifier(c)) for c in kind.meaning
+        )
         query = sql.SQL("select r::text, t::text from reference_rows r join {} t on {} where {} limit 5").format(
-            table, same_key, other
+            table, same_key, differs_in_meaning
         )
         if conflicts := conn.execute(query).fetchall():
-            named = "; ".join(f"{new} would replace {old}" for new, old in conflicts)
+            conflicts_text = "; ".join(f"{new} would replace {old}" for new, old in conflicts)
             raise ReferenceConflictError(
-                f"{kind.table}: {', '.join(kind.key)} is append-only and must keep its {', '.join(kind.meaning)}: {named}"
+                f"{kind.table}: {', '.join(kind.key)} is append-only and must keep its {', '.join(kind.meaning)}: "
+                f"{conflicts_text}"
             )
     values = [c for c in frame.columns if c not in kind.key]
     statement = sql.SQL(
-        "insert into {table} as t ({columns}) select {columns} from reference_rows on conflict ({key}) do update set {set} where {differs}"
+        "insert into {table} as t ({columns}) select {columns} from reference_rows "
+        "on conflict ({key}) do update set {set} where {differs}"
     )
     cursor = conn.execute(
         statement.format(

@@ -1,7 +1,6 @@
-"""Which revision a database is at, which the package knows, and where migrations, views and the analysts' functions are
-kept.
+"""The revision of a database, the newest revision, and the paths of migrations, views and functions.
 
-Belongs here: what migrating and comparing have in common; nothing here changes a database.
+Belongs here: the common parts of migrating and comparing. Nothing here changes a database.
 """
 
 import re
@@ -18,13 +17,14 @@ from ..tables import SCHEMAS, metadata
 
 VERSION_SCHEMA: Final = "ops"
 MigrationRefused = CommandError
-"""What a migration raises that knows no way from the revision it found, ours or another package's."""
+"""The error of a migration that has no path from the database's revision, whether that is ours or another package's."""
 DAY_PARTITION_PATTERN: Final = re.compile(r"^(captures|market_changes)_\d{8}$")
 
 
 def sql_dir() -> Path:
-    """Folder with `migrations` and `views`: inside the package in an installed wheel, else beside it in the
-    checkout.
+    """Return the folder with `migrations` and `views`.
+
+    It is inside the package in an installed wheel, and beside the package in a checkout.
     """
     package = Path(__file__).parents[2]
     installed = package / "_sql"
@@ -32,7 +32,7 @@ def sql_dir() -> Path:
 
 
 def alembic_options() -> dict[str, Any]:
-    """How Alembic looks at our database, for migrations and for the comparison alike."""
+    """Return Alembic's options for our database, for migrations and for the comparison alike."""
     return {
         "target_metadata": metadata,
         "version_table_schema": VERSION_SCHEMA,
@@ -43,14 +43,14 @@ def alembic_options() -> dict[str, Any]:
 
 
 def read_head_revision() -> str:
-    """The newest revision that this version of the package knows."""
+    """Return the newest revision that this version of the package knows."""
     revision = ScriptDirectory.from_config(build_alembic_config(None)).get_current_head()
     assert revision is not None
     return revision
 
 
 def read_current_revision(connection: sa.Connection) -> str | None:
-    """Revision of the database; None when it holds nothing of ours."""
+    """Return the revision of the database; None when it holds nothing of the product."""
     return MigrationContext.configure(connection, opts={"version_table_schema": VERSION_SCHEMA}).get_current_revision()
 
 
@@ -62,19 +62,20 @@ VIEWS_PRESENT_SQL: Final = """
 
 
 def list_view_files() -> list[Path]:
-    """The files of views, and of the functions that analysts use like views, in order of creation: later ones may
-    use earlier ones.
+    """Return the files of views, and of functions that are used like views, in order of creation.
+
+    A later one may use earlier ones.
     """
     return sorted((sql_dir() / "views").glob("*.sql"))
 
 
 def parse_view_name(file: Path) -> str:
-    """`010_tournaments.sql` holds the view or function `tournaments`, and nothing else."""
+    """Return the name of the only view or function in a file: `tournaments` for `010_tournaments.sql`."""
     return file.stem.partition("_")[2]
 
 
 def build_alembic_config(connection: sa.Connection | None) -> Config:
-    """Alembic's configuration for a run inside this process; `connection` is what env.py will use."""
+    """Return Alembic's configuration for a run inside this process; env.py will use `connection`."""
     config = Config()
     config.set_main_option("script_location", str(sql_dir() / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -82,7 +83,10 @@ def build_alembic_config(connection: sa.Connection | None) -> Config:
 
 
 def _is_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """Alembic's filter: our schemas, without day partitions (made at run time) and its own table."""
+    """Return whether Alembic shall look at an object.
+
+    The answer is yes for our schemas, without day partitions (created at run time) and Alembic's own table.
+    """
     if kind == "schema":
         return name in SCHEMAS
     if kind == "table":

@@ -1,7 +1,7 @@
-"""The read-only role of analysts: making it, what it may see, and what else the server lets it do.
+"""The read-only role of analysts: its creation, its grants, and its excess rights on the server.
 
-Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and looking at the result. Does not: what the role is (those
-files), logging in.
+Belongs here: running `sql/roles.sql` and `sql/grants.sql`, and checking the result. Does not belong here: the
+definition of the role (those files), logging in.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,18 @@ ROLES_FILE: Final = "roles.sql"
 MAY_CREATE_ROLES_SQL: Final = "select rolsuper or rolcreaterole from pg_roles where rolname = current_user"
 OPEN_DATABASES_SQL: Final = """
     select datname::text from pg_database
-    where datname = any(%(databases)s) and pg_has_role(datdba, 'usage') and has_database_privilege('public', oid, 'connect')
+    where datname = any(%(databases)s) and pg_has_role(datdba, 'usage')
+        and has_database_privilege('public', oid, 'connect')
         and exists (select from pg_roles where rolname = %(analyst)s)
 """
-"""Databases of the session's user that everybody may enter, on a server where the role is."""
+"""Databases of the session's user that everybody may enter, on a server with the role."""
 WRITABLE_SQL: Final = """
     select datname::text, has_database_privilege('public', oid, 'temporary') and pg_has_role(datdba, 'usage'),
-        (select has_schema_privilege('public', n.oid, 'create') and pg_has_role(n.nspowner, 'usage') from pg_namespace n where n.nspname = 'public'),
+        (select has_schema_privilege('public', n.oid, 'create') and pg_has_role(n.nspowner, 'usage')
+            from pg_namespace n where n.nspname = 'public'),
         (select rolsuper from pg_roles where rolname = current_user)
-            and exists (select from unnest(%(large_objects)s::text[]) made_by where has_function_privilege('public', made_by, 'execute'))
+            and exists (select from unnest(%(large_objects)s::text[]) made_by
+                where has_function_privilege('public', made_by, 'execute'))
     from pg_database where datname = current_database()
 """
 LARGE_OBJECT_FUNCTIONS: Final = (
@@ -36,10 +39,11 @@ LARGE_OBJECT_FUNCTIONS: Final = (
     "pg_catalog.lo_creat(integer)",
     "pg_catalog.lo_from_bytea(oid, bytea)",
 )
-"""What makes large objects; who cannot make one has none to write to."""
+"""The functions that create large objects; without them a role has no large object to write to."""
 ADVISORY_LOCK_FUNCTIONS_SQL: Final = """
     select oid::regprocedure::text from pg_proc
-    where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_' and has_function_privilege('public', oid, 'execute')
+    where pronamespace = 'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_'
+        and has_function_privilege('public', oid, 'execute')
 """
 MAY_LOCK_SQL: Final = """
     select exists (
@@ -49,13 +53,16 @@ MAY_LOCK_SQL: Final = """
     )
 """
 EXCESS_RIGHTS_SQL: Final = """
-with analyst as (select oid, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls as powerful from pg_roles where rolname = %(analyst)s)
+with analyst as (select oid, rolsuper or rolcreaterole or rolcreatedb or rolbypassrls as powerful from pg_roles
+    where rolname = %(analyst)s)
 select 'it has rights over the server' from analyst where powerful
 union all
-select 'it may make objects in the schema ' || n.nspname from analyst a cross join pg_namespace n where has_schema_privilege(a.oid, n.oid, 'create')
+select 'it may make objects in the schema ' || n.nspname from analyst a cross join pg_namespace n
+where has_schema_privilege(a.oid, n.oid, 'create')
 union all
 select 'it may use the schema ' || n.nspname
-from analyst a cross join pg_namespace n where n.nspname in ('core', 'ops') and has_schema_privilege(a.oid, n.oid, 'usage')
+from analyst a cross join pg_namespace n where n.nspname in ('core', 'ops')
+    and has_schema_privilege(a.oid, n.oid, 'usage')
 union all
 select 'it may write to ' || n.nspname || '.' || c.relname
 from analyst a cross join pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -63,59 +70,62 @@ where n.nspname in ('ops', 'core', 'mart', 'palimpsest') and c.relkind in ('r', 
     and has_table_privilege(a.oid, c.oid, 'insert, update, delete, truncate')
 union all
 select 'it may make temporary tables in the database ' || d.datname
-from analyst a cross join pg_database d where d.datname = current_database() and has_database_privilege(a.oid, d.oid, 'temporary')
+from analyst a cross join pg_database d where d.datname = current_database()
+    and has_database_privilege(a.oid, d.oid, 'temporary')
 union all
 select 'it may make large objects in the database ' || current_database()
-from analyst a where exists (select from unnest(%(large_objects)s::text[]) made_by where has_function_privilege(a.oid, made_by, 'execute'))
+from analyst a where exists (select from unnest(%(large_objects)s::text[]) made_by
+    where has_function_privilege(a.oid, made_by, 'execute'))
 union all
 select 'it may enter the database ' || d.datname
-from analyst a cross join pg_database d where d.datname = any(%(closed)s) and has_database_privilege(a.oid, d.oid, 'connect')
+from analyst a cross join pg_database d where d.datname = any(%(closed)s)
+    and has_database_privilege(a.oid, d.oid, 'connect')
 """
 
 
 class RoleMissing(PalimpsestError, RuntimeError):
-    """There is no such role, and the session's user may not make it.
+    """The error when the role does not exist and the session's user may not create it.
 
-    The message says what an administrator has to run.
+    The message gives the command for an administrator.
     """
 
 
 def role_exists(conn: psycopg.Connection) -> bool:
-    """The server has the role."""
+    """Return whether the server has the role."""
     return conn.execute("select from pg_roles where rolname = %s", [ANALYST]).fetchone() is not None
 
 
 def ensure_role(conn: psycopg.Connection) -> None:
-    """The role as `sql/roles.sql` has it, and its grants on everything of ours in the database. Safe to repeat; the
-    caller commits.
+    """Create the role of `sql/roles.sql` if needed, and grant it reading of the product's objects.
 
-    Raises RoleMissing.
+    The call is safe to repeat; the caller commits. Raises RoleMissing.
     """
     if not role_exists(conn):
         if conn.execute(MAY_CREATE_ROLES_SQL).fetchone() != (True,):
             raise RoleMissing(
-                f"the role {ANALYST} is missing, and {conn.info.user} may not make roles: let an administrator of the server run "
-                f"`psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
+                f"the role {ANALYST} is missing, and {conn.info.user} may not make roles: let an administrator of the "
+                f"server run `psql -f {sql_dir() / ROLES_FILE}`, then run `palimpsest db roles` again"
             )
         conn.execute((sql_dir() / ROLES_FILE).read_bytes())
     grant_reading(conn)
 
 
 def grant_reading(conn: psycopg.Connection) -> None:
-    """The grants of the role, which is there, on everything of ours in the database.
+    """Grant the existing role reading of all objects of the product in the database.
 
-    Safe to repeat; the caller commits.
+    The call is safe to repeat; the caller commits.
     """
-    conn.execute(
-        "select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION]
-    )  # grants of two at once on one table are an error
+    # Two sessions that grant on one table at the same time get an error.
+    conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MIGRATION])
     conn.execute((sql_dir() / "grants.sql").read_bytes())
 
 
 def forbid_writing(conn: psycopg.Connection) -> None:
-    """Nobody makes temporary tables in this database, tables in its schema `public`, nor large objects, unless he was
-    granted it by name or owns it. What the session's user does not own stays as it is: large objects only a superuser
-    can forbid. The caller commits."""
+    """Revoke from public the rights to create temporary tables, tables in `public` and large objects.
+
+    Roles that were granted these rights by name, and owners, keep them. Objects that the session's user does not own
+    stay unchanged; only a superuser can forbid large objects. The caller commits.
+    """
     for name, temporary, public, large_objects in conn.execute(
         WRITABLE_SQL, {"large_objects": list(LARGE_OBJECT_FUNCTIONS)}
     ).fetchall():
@@ -128,29 +138,35 @@ def forbid_writing(conn: psycopg.Connection) -> None:
 
 
 def forbid_locking(conn: psycopg.Connection) -> None:
-    """Nobody but superusers takes advisory locks in this database, unless he was granted it by name: the pipeline's own
-    are such, and whoever holds one halts it. For a superuser of a server where the pipeline is another; the caller
-    commits."""
+    """Revoke advisory locks in this database from public.
+
+    Superusers, and roles that were granted them by name, keep them. The pipeline uses advisory locks itself, so a
+    foreign session that holds one halts it. This is for a superuser of a server where the pipeline is another; the
+    caller commits.
+    """
     for (function,) in conn.execute(ADVISORY_LOCK_FUNCTIONS_SQL).fetchall():
         conn.execute(f"revoke execute on function {function} from public".encode())
 
 
 def forbid_entering(conn: psycopg.Connection, databases: Sequence[str]) -> None:
-    """Nobody enters these databases of the server unless he was granted it by name or owns them. Those of others stay
-    as they are, and all do on a server without the role. The caller commits."""
+    """Revoke the right to connect to these databases of the server from public.
+
+    Roles that were granted it by name, and owners, keep it. Databases of other owners stay unchanged, and so do all
+    on a server without the role. The caller commits.
+    """
     for (name,) in conn.execute(OPEN_DATABASES_SQL, {"databases": list(databases), "analyst": ANALYST}).fetchall():
         conn.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
 
 
 def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str] = ()) -> list[str]:
-    """What the role may do besides reading marts and views, as sentences; `closed`: databases of the server that it has
-    no business in.
+    """Return the rights of the role besides reading marts and views, as sentences.
 
-    Not that it may lock (`may_lock`): elsewhere than on our own server everybody may.
+    `closed_databases` are databases of the server that the role must not enter. Advisory locks are not included
+    (`may_lock`): on foreign servers everybody may use them.
     """
     return [
-        said
-        for (said,) in conn.execute(
+        sentence
+        for (sentence,) in conn.execute(
             EXCESS_RIGHTS_SQL,
             {"analyst": ANALYST, "closed": list(closed_databases), "large_objects": list(LARGE_OBJECT_FUNCTIONS)},
         )
@@ -158,9 +174,9 @@ def find_excess_rights(conn: psycopg.Connection, closed_databases: Sequence[str]
 
 
 def may_lock(conn: psycopg.Connection) -> bool:
-    """The role may take advisory locks in this database, and so hold up the pipeline while its session lasts.
+    """Return whether the role may take advisory locks, and so hold up the pipeline during its session.
 
-    Nothing that must be forbidden: who revokes them from everybody revokes them from a pipeline whose user is no
-    superuser, unless he grants them to it by name.
+    This is not an error. Revoking the locks from public also revokes them from a pipeline whose user is no
+    superuser, unless they are granted to it by name.
     """
     return conn.execute(MAY_LOCK_SQL, {"analyst": ANALYST}).fetchone() == (True,)

@@ -1,7 +1,7 @@
-"""Rows of a table brought to what a frame says, by writing only what differs. Callers commit.
+"""Rows of a table made equal to a frame by writing only the differences. Callers commit.
 
-Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not: what any
-table means.
+Belongs here: comparing a frame with stored rows by the table's key, and writing the difference. Does not belong
+here: the meaning of any table.
 """
 
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from psycopg import sql
 from ..tables import metadata
 from .copy_frames import copy_rows, quote_identifier
 
-# Made once a session and not analyzed: each new temporary table, and what is known of it, would leave dead rows in the
-# catalog.
+# The table is created once per session and not analyzed: each new temporary table and its statistics would leave dead
+# rows in the catalog.
 CREATE_TEMP_TABLE_SQL: Final = "create temporary table if not exists {staged} (like {table}) on commit delete rows"
 DELETE_SQL: Final = """
 delete from {table} t where t.sr_id = any(%(sr_ids)s) and not exists (select from pg_temp.{staged} n where {same_key})
 """
-# A key never changes and no other column has an index, so that the new version of a row stays on its page wherever that
-# has room.
+# A key never changes and no other column has an index, so the new version of a row stays on its page where there is
+# room.
 UPDATE_SQL: Final = """
 update {table} t set {assignments} from pg_temp.{staged} n
 where t.sr_id = any(%(sr_ids)s) and {same_key} and ({stored}) is distinct from ({given})
@@ -36,7 +36,7 @@ order by {key}
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
-    """How many rows of a table were written."""
+    """The numbers of rows written to a table."""
 
     inserted: int = 0
     updated: int = 0
@@ -49,29 +49,29 @@ class WriteCounts:
 def write_differences(
     conn: psycopg.Connection[Any], table: str, frame: pl.DataFrame, sr_ids: Sequence[int]
 ) -> WriteCounts:
-    """Make `frame` the rows of these fixtures in a table whose key begins with sr_id, and write only rows that differ.
+    """Make `frame` the rows of these fixtures in a table, and write only rows that differ.
 
-    Raises ValueError when the frame lacks or invents columns.
+    The table's key must begin with sr_id. Raises ValueError when the frame's columns differ from the table's.
     """
     declared = metadata.tables[table]
-    if unlike := sorted(set(frame.columns) ^ {column.name for column in declared.columns}):
-        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
-    staged = f"new_{declared.name}"
+    if differing := sorted(set(frame.columns) ^ {column.name for column in declared.columns}):
+        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
+    temp_table = f"new_{declared.name}"
     key = [column.name for column in declared.primary_key.columns]
-    others = [column.name for column in declared.columns if column.name not in key]
+    value_columns = [column.name for column in declared.columns if column.name not in key]
     parts = {
         "table": quote_identifier(table),
-        "staged": sql.Identifier(staged),
-        "columns": _join_names("{}", (*key, *others)),
+        "staged": sql.Identifier(temp_table),
+        "columns": _join_names("{}", (*key, *value_columns)),
         "key": _join_names("n.{}", key),
         "same_key": _join_names("t.{0} = n.{0}", key, " and "),
-        "assignments": _join_names("{0} = n.{0}", others),
-        "stored": _join_names("t.{}", others),
-        "given": _join_names("n.{}", others),
+        "assignments": _join_names("{0} = n.{0}", value_columns),
+        "stored": _join_names("t.{}", value_columns),
+        "given": _join_names("n.{}", value_columns),
     }
     for statement in (CREATE_TEMP_TABLE_SQL, "delete from pg_temp.{staged}"):
         conn.execute(sql.SQL(statement).format(**parts))
-    copy_rows(conn, f"pg_temp.{staged}", frame)
+    copy_rows(conn, f"pg_temp.{temp_table}", frame)
     params = {"sr_ids": list(sr_ids)}
     deleted, updated, inserted = (
         conn.execute(sql.SQL(text).format(**parts), params).rowcount for text in (DELETE_SQL, UPDATE_SQL, INSERT_SQL)

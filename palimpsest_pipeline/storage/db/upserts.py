@@ -1,7 +1,8 @@
-"""One way to write rows over those that are there: only what differs is written. A row that stays is locked, but gets
-no new version.
+"""The upsert statement, which writes only rows that differ.
 
-Belongs here: the statement. Does not belong here: where the new rows come from, and what a table means.
+An unchanged row is locked, but gets no new version.
+
+Belongs here: the statement. Does not belong here: the source of the new rows, and the meaning of a table.
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,13 @@ from .copy_frames import quote_identifier
 
 
 def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source: sql.Composable) -> sql.Composed:
-    """Return a statement that inserts the `columns` of `source` (what follows FROM) into `table`, or writes them over
-    the rows with the same `key`.
+    """Return a statement that inserts or updates the `columns` of `source` in `table` by `key`.
 
-    A row that is there as it is stays untouched.
+    `source` is the text after FROM. An unchanged row is not written.
     """
     values = [column for column in columns if column not in key]
 
-    def listed(template: str, names: Sequence[str]) -> sql.Composed:
+    def join_names(template: str, names: Sequence[str]) -> sql.Composed:
         return sql.SQL(", ").join(sql.SQL(template).format(sql.Identifier(name)) for name in names)
 
     return sql.SQL(
@@ -29,10 +29,10 @@ def build_upsert(table: str, columns: Sequence[str], key: Sequence[str], source:
         """
     ).format(
         table=quote_identifier(table),
-        columns=listed("{0}", columns),
+        columns=join_names("{0}", columns),
         source=source,
-        key=listed("{0}", key),
-        set=listed("{0} = excluded.{0}", values),
-        old=listed("t.{0}", values),
-        new=listed("excluded.{0}", values),
+        key=join_names("{0}", key),
+        set=join_names("{0} = excluded.{0}", values),
+        old=join_names("t.{0}", values),
+        new=join_names("excluded.{0}", values),
     )

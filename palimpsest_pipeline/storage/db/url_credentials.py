@@ -1,14 +1,15 @@
-"""Taking the credentials of URLs out of rows that older versions wrote: the address of a proxy, password included,
-stood in errors.
+"""Removal of URL credentials from rows of older versions.
 
-Belongs here: the statement, for our tables (a migration) and for Dagster's. Does not: texts that are yet to be written
-(`domain.secrets`).
+Errors of older versions held the addresses of proxies, password included.
+
+Belongs here: the statement, for our tables (a migration) and for Dagster's. Does not belong here: texts that are yet
+to be written (`domain.secrets`).
 """
 
 from typing import Final
 
 URL_CREDENTIALS_PATTERN: Final = r"""\m(?!abfss?://|az://)([a-z][a-z0-9+.-]*://)[^\s'"<>]*@"""
-"""Regular expression of Postgres: from the scheme of a URL to its last @, since a password may hold a / that was not
+"""A Postgres regular expression: from the scheme of a URL to its last @, because a password may hold a / that was not
 encoded.
 """
 
@@ -16,7 +17,7 @@ encoded.
 def hide_credentials_sql(table: str, column: str) -> str:
     """Return the update that hides the credentials of every URL in a column."""
     pattern = URL_CREDENTIALS_PATTERN.replace("'", "''")
-    # `like` is many times faster than the expression, and rules out nearly every row.
+    # `like` is many times faster than the expression, and excludes nearly every row.
     return f"""
         update {table} set {column} = regexp_replace({column}, '{pattern}', '\\1***@', 'gi')
         where {column} like '%://%@%' and {column} ~* '{pattern}'

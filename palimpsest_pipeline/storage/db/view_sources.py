@@ -1,4 +1,4 @@
-"""Which of the analysts' views read which tables, from the views' own files."""
+"""The tables that each analysts' view reads, parsed from the views' own files."""
 
 import re
 from collections import defaultdict
@@ -12,20 +12,21 @@ TABLE_PATTERN: Final = re.compile(r"\b(?:from|join)\s+((?:core|mart|ops|palimpse
 
 
 def find_views(table: str) -> list[str]:
-    """Views that read `schema.table`, themselves or through others, in order of their names:
-    `palimpsest.coverage_events`.
+    """Return the views that read `schema.table`, directly or through others, by name.
+
+    A name looks like `palimpsest.coverage_events`.
     """
-    found: set[str] = set()
-    left = [table]
-    while left:
-        new = _map_readers().get(left.pop(), set()) - found
-        found |= new
-        left += new
-    return sorted(found)
+    views: set[str] = set()
+    pending = [table]
+    while pending:
+        new_views = _map_readers().get(pending.pop(), set()) - views
+        views |= new_views
+        pending += new_views
+    return sorted(views)
 
 
 def find_tables(view: str) -> tuple[str, ...]:
-    """Tables, views and functions that a view or function reads itself, in order of their names."""
+    """Return the tables, views and functions that a view or function reads directly, by name."""
     return tuple(sorted(table for table, readers in _map_readers().items() if view in readers))
 
 

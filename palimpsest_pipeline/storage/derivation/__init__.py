@@ -1,1 +1,1 @@
-"""Which product of which cycle is due, and which was derived from what."""
+"""The due products of each cycle, and the inputs of the derived ones."""

@@ -1,7 +1,7 @@
-"""Which products of which cycles were derived, and from what. Callers commit, together with the rows.
+"""The derived products of cycles, and their inputs. Callers commit, together with the rows.
 
-Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not: knowing what a product is, nor which is due
-(`due_products`).
+Belongs here: `core.cycle_products` and `mart.cycle_products`. Does not belong here: the definition of a product, and
+the choice of due ones (`due_products`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,23 +16,23 @@ from ..db.locks import AdvisoryLock
 ProductSchema = Literal["core", "mart"]
 
 ODDS_PRODUCT: Final = "odds_snapshots"
-"""Product that stands platform by platform: see `list_platform_products`."""
+"""A product that is derived platform by platform: see `list_platform_products`."""
 
 COVERAGE_PRODUCT: Final = "coverage"
-"""Product that rests on which listings are primary as of a cycle, and so on the answers of earlier cycles: see
+"""A product that depends on the primary listings as of a cycle, and so on the answers of earlier cycles: see
 `mark_due_by_book_sizes`.
 """
 
 
 def list_platform_products(product: str, platforms: Iterable[str]) -> list[str]:
-    """The products of which one that is derived platform by platform consists, e.g. odds_snapshots/bet9ja."""
+    """Return the parts of a product that is derived platform by platform, e.g. odds_snapshots/bet9ja."""
     return [f"{product}/{platform}" for platform in platforms]
 
 
 def claim_product(conn: psycopg.Connection, product: str, cycle_id: int) -> None:
-    """Wait until nobody else derives this product of the cycle, and keep others waiting until the transaction ends.
+    """Wait until no other session derives this product of the cycle, and lock it for the transaction.
 
-    Before any other lock.
+    Call it before taking any other lock.
     """
     conn.execute(
         "select pg_advisory_xact_lock(%s, hashtext(%s))", [AdvisoryLock.CYCLE_PRODUCT, f"{product} {cycle_id}"]
@@ -50,11 +50,10 @@ def mark_derived(
     mapping_version: str,
     n_rows: int,
 ) -> None:
-    """Say that the product of the cycle stands. In the transaction that writes its rows, so that neither is there
-    without the other.
+    """Record that the product of the cycle is derived.
 
-    `n_rows`: the rows that stand for it, whether they were there before or not; of odds more than 0 just when there are
-    answers.
+    Call it in the transaction that writes its rows, so that neither exists without the other. `n_rows` counts the
+    product's rows, whether they existed before or not; for odds it is more than 0 exactly when there are answers.
     """
     query = sql.SQL(
         """
@@ -77,7 +76,10 @@ def mark_due(conn: psycopg.Connection, schema: ProductSchema, product: str, cycl
 
 
 def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
-    """Make every product of these cycles due again, in core and mart. Their rows stay until they are replaced."""
+    """Make every product of these cycles due again, in core and mart.
+
+    Their rows stay until they are replaced.
+    """
     for schema in get_args(ProductSchema):
         conn.execute(
             sql.SQL("delete from {} where cycle_id = any(%s)").format(sql.Identifier(schema, "cycle_products")),
@@ -88,8 +90,9 @@ def mark_cycles_due(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 def mark_carrying_cycles_due(
     conn: psycopg.Connection, product: str, cycle_id: int, carry_limit: timedelta
 ) -> list[int]:
-    """Make a mart product of later cycles due again that may carry what the full cycle `cycle_id` discovered;
-    returns their ids.
+    """Make a mart product due again for later cycles that may carry a discovery of `cycle_id`.
+
+    It applies to a full cycle. Returns the ids of the later cycles.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late, core.cycles this
@@ -97,7 +100,7 @@ def mark_carrying_cycles_due(
             and late.as_of > this.as_of and late.as_of <= this.as_of + %s
         returning p.cycle_id
     """
-    return [late for (late,) in conn.execute(query, [cycle_id, product, carry_limit]).fetchall()]
+    return [carrying_id for (carrying_id,) in conn.execute(query, [cycle_id, product, carry_limit]).fetchall()]
 
 
 def mark_due_by_book_sizes(
@@ -108,18 +111,19 @@ def mark_due_by_book_sizes(
     since: datetime,
     carry_limit: timedelta,
 ) -> list[int]:
-    """Make a mart product due again for other cycles that used the book sizes of `listing_ids` from `since` on. Return
-    the ids of these cycles.
+    """Make a mart product due again for other cycles that used the book sizes of `listing_ids`.
 
-    These are the cycles at or after `since` that may show one of the listings, if it shares its fixture with another
-    listing of its platform.
+    Returns the ids of these cycles. They are the cycles at or after `since` that may show one of the listings, if it
+    shares its fixture with another listing of its platform.
     """
     query = """
         delete from mart.cycle_products p using core.cycles late
-        where p.product = %(product)s and late.cycle_id = p.cycle_id and late.cycle_id <> %(cycle_id)s and late.as_of >= %(since)s and exists (
+        where p.product = %(product)s and late.cycle_id = p.cycle_id and late.cycle_id <> %(cycle_id)s
+            and late.as_of >= %(since)s and exists (
             select from unnest(%(listings)s::int[]) as changed (listing_id)
             join core.event_listings e using (listing_id)
-            join core.event_listings r on r.fixture_sr_id = e.fixture_sr_id and r.platform = e.platform and r.listing_id <> e.listing_id
+            join core.event_listings r on r.fixture_sr_id = e.fixture_sr_id and r.platform = e.platform
+                and r.listing_id <> e.listing_id
             where e.first_seen_at <= late.as_of and e.last_seen_at > late.as_of - %(carry_limit)s
         )
         returning p.cycle_id
@@ -131,11 +135,11 @@ def mark_due_by_book_sizes(
         "since": since,
         "carry_limit": carry_limit,
     }
-    return [late for (late,) in conn.execute(query, params).fetchall()]
+    return [affected_id for (affected_id,) in conn.execute(query, params).fetchall()]
 
 
 def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -> dict[str, int]:
-    """Products that stand for a cycle, with their rows (`mark_derived`)."""
+    """Return the derived products of a cycle, with their rows (`mark_derived`)."""
     query = sql.SQL("select product, n_rows from {} where cycle_id = %s order by product").format(
         sql.Identifier(schema, "cycle_products")
     )
@@ -143,7 +147,7 @@ def read_marks(conn: psycopg.Connection, schema: ProductSchema, cycle_id: int) -
 
 
 def count_rows(conn: psycopg.Connection, schema: ProductSchema, names: Sequence[str], cycle_ids: Sequence[int]) -> int:
-    """Return how many rows the products of these names have for these cycles, by their marks."""
+    """Return the number of rows that these products have for these cycles, by their marks."""
     query = sql.SQL("select coalesce(sum(n_rows), 0)::bigint from {} where product = any(%s) and cycle_id = any(%s)")
     row = conn.execute(
         query.format(sql.Identifier(schema, "cycle_products")), [list(names), list(cycle_ids)]

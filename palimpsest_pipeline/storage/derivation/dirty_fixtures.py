@@ -1,7 +1,7 @@
-"""Which fixtures are to be derived anew, product by product: `mart.dirty_fixtures`. Callers commit.
+"""The fixtures that are due for each product: `mart.dirty_fixtures`. Callers commit.
 
-Belongs here: marking what a cycle bears on, reading marks, taking them away. Does not: deriving anything. Dates of
-kickoff are marked in `storage.marts.lifecycle`.
+Belongs here: marking the fixtures that a cycle affects, reading marks, deleting them. Does not belong here:
+deriving. Dates of kickoff are marked in `storage.marts.lifecycle`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ AFFECTED_FIXTURES_SQL: Final = """
 looked_at as (
     select listing_id from core.listing_observations where cycle_id = %(cycle_id)s
     union
-    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id) where s.cycle_id = %(cycle_id)s
+    select e.listing_id from ops.event_scrape_status s join core.event_listings e using (platform, external_id)
+    where s.cycle_id = %(cycle_id)s
     union
     select e.listing_id from core.rejects r join core.event_listings e using (platform, external_id)
     where r.cycle_id = %(cycle_id)s and r.kind = 'detail' and r.whole_answer
@@ -42,14 +43,16 @@ bears_on as (
     where this.cycle_id = %(cycle_id)s and this.scope = 'full'
 )
 """
-"""Fixtures that a cycle (`cycle_id`) bears on: those that it looked at, or whose kickoff has passed by it, and those
-that listings have left or joined or that are of another tournament now (`moved`). A full cycle looks at everything that
-had not begun at the full cycle before it."""
+"""Fixtures that a cycle (`cycle_id`) affects: those that it looked at, those whose kickoff has passed by it, and those
+that listings have left or joined or that changed their tournament (`moved`). A full cycle looks at all fixtures that
+had not begun at the full cycle before it.
+"""
 
 MARK_SQL: Final = f"""
 with {AFFECTED_FIXTURES_SQL}
 insert into mart.dirty_fixtures as d (product, sr_id, marked_at)
-select product, sr_id, clock_timestamp() from bears_on cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
+select product, sr_id, clock_timestamp() from bears_on
+cross join unnest(%(products)s::text[]) as due (product) order by product, sr_id
 on conflict (product, sr_id) do update set marked_at = excluded.marked_at
 """
 MARK_OTHER_HOME_SQL: Final = """
@@ -65,13 +68,13 @@ from core.fixtures f
 cross join unnest(%(products)s::text[]) as due (product)
 where f.effective_kickoff > %(now)s and (
     f.sr_id in (select sr_id from of_other_home)
-    -- one without rows had nothing to be compared for the other home, and may have it for this one
+    -- a fixture without rows had nothing to compare for the other home, and may have something for this one
     or exists (select from of_other_home) and not exists (select from mart.compared_listing c where c.sr_id = f.sr_id)
 )
 order by product, f.sr_id
 on conflict (product, sr_id) do nothing
 """
-# Of a mark that somebody is just setting again nobody has to be told: it stays.
+# A mark that another session is just setting again is locked and skipped: it stays.
 UNMARK_SQL: Final = """
 with taken as (
     select d.sr_id from mart.dirty_fixtures d
@@ -87,13 +90,16 @@ select sr_id, marked_at from mart.dirty_fixtures
 where product = %(product)s and (%(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[]))
 """
 COUNT_DUE_SQL: Final = """
-select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures where product = %s
+select count(*), extract(epoch from clock_timestamp() - min(marked_at))::float8 from mart.dirty_fixtures
+where product = %s
 """
 
 
 def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequence[int]) -> None:
-    """Mark the fixtures that the cycle bears on for every product. In the transaction that matches. Those that are no
-    more by the time that they are derived lose their marks then."""
+    """Mark the fixtures that the cycle affects, for every product.
+
+    Call it in the transaction that matches. Fixtures that no longer exist at their derivation lose their marks then.
+    """
     conn.execute(
         MARK_SQL,
         {"cycle_id": cycle_id, "moved": list(moved_sr_ids), "products": [product.value for product in FixtureProduct]},
@@ -101,34 +107,32 @@ def mark_fixtures(conn: psycopg.Connection, cycle_id: int, moved_sr_ids: Sequenc
 
 
 def mark_fixtures_of_other_home(conn: psycopg.Connection, home: Platform, now: datetime) -> int:
-    """Mark the fixtures to come whose present rows were derived for another home platform, unless they are marked;
-    returns how many marks were set.
+    """Mark the upcoming fixtures whose rows were derived for another home platform.
 
-    While there is any such fixture, those without rows are marked with it.
+    Fixtures that are marked already stay as they are. While there is any such fixture, upcoming fixtures without
+    rows are marked too. Returns the number of marks set.
     """
     params = {"home": home.value, "now": now, "products": [product.value for product in FixtureProduct]}
     return conn.execute(MARK_OTHER_HOME_SQL, params).rowcount
 
 
 def read_marks(conn: psycopg.Connection, product: FixtureProduct, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Fixtures that are due, of these or all (MARKS), by sr_id."""
+    """Return the due fixtures, of these or all (MARKS_SCHEMA), by sr_id."""
     params = {"product": product.value, "sr_ids": None if sr_ids is None else list(sr_ids)}
     return read_frame(conn, MARKS_SQL, params, MARKS_SCHEMA).sort("sr_id")
 
 
 def unmark_fixtures(conn: psycopg.Connection, product: FixtureProduct, marks: pl.DataFrame) -> None:
-    """Take away the marks that were `seen` (MARKS). One that was set again since stays, and nobody is waited for.
+    """Delete these marks (MARKS_SCHEMA), without waiting for any other session.
 
-    Not in the snapshot in which they were seen, but after it: there one that was set again could not be left alone,
-    only be an error.
+    A mark that was set again since then stays. Call it after the snapshot in which the marks were read, not inside:
+    a mark that was set again would cause an error there.
     """
     conn.execute(UNMARK_SQL, {"product": product.value, **{name: marks[name].to_list() for name in MARKS_SCHEMA}})
 
 
 def count_due_fixtures(conn: psycopg.Connection, product: FixtureProduct) -> tuple[int, float]:
-    """How many fixtures are due, and how long the first of them has been waiting, seconds; nought when there are
-    none.
-    """
+    """Return the number of due fixtures, and the age of the oldest mark in seconds; 0 without marks."""
     row = conn.execute(COUNT_DUE_SQL, [product.value]).fetchone()
     n, waits_s = row or (0, None)
     return n, waits_s or 0.0

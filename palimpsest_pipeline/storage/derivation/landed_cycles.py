@@ -20,7 +20,8 @@ KNOWN_CYCLES_SQL: Final = """
         select cycle_id, partition_hour, scope from core.cycles
         union all
         select cycle_id, partition_hour, scope from ops.scrape_batches b
-        where status <> 'running' and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id and r.bytes > 0)
+        where status <> 'running' and exists (select from ops.scrape_runs r where r.cycle_id = b.cycle_id
+            and r.bytes > 0)
     ) known
     where partition_hour >= %s and partition_hour < %s
     order by cycle_id
@@ -29,7 +30,7 @@ KNOWN_CYCLES_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class LandedCycle:
-    """A closed cycle in the landing, or one that was there. The fields are the columns of `ops.landed_cycles`."""
+    """A closed cycle that is or was in the landing. The fields are the columns of `ops.landed_cycles`."""
 
     cycle_id: int
     partition_hour: datetime
@@ -42,7 +43,10 @@ class LandedCycle:
 
 def read_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
     """Return the rows of the hours in [first, end), by cycle."""
-    query = f"select {LANDED_COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s order by cycle_id"
+    query = (
+        f"select {LANDED_COLUMNS} from ops.landed_cycles where partition_hour >= %s and partition_hour < %s "
+        "order by cycle_id"
+    )
     return _build_cycles(conn.execute(query.encode(), [first, end]).fetchall())
 
 
@@ -58,7 +62,8 @@ def is_complete(conn: psycopg.Connection) -> bool:
     """Return whether the table has rows, and one for every cycle that `read_known_cycles` returns."""
     query = f"""
         select exists (select from ops.landed_cycles) and not exists (
-            select from ({KNOWN_CYCLES_SQL}) known where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
+            select from ({KNOWN_CYCLES_SQL}) known
+            where not exists (select from ops.landed_cycles c where c.cycle_id = known.cycle_id)
         )
     """
     row = conn.execute(query.encode(), ["-infinity", "infinity"]).fetchone()
@@ -66,11 +71,12 @@ def is_complete(conn: psycopg.Connection) -> bool:
 
 
 def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
-    """Write the row of one cycle over the one that is there."""
+    """Write the row of one cycle, over an existing row."""
     conn.execute(
         f"""
         insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s)
-        on conflict (cycle_id) do update set partition_hour = excluded.partition_hour, scope = excluded.scope, digest = excluded.digest,
+        on conflict (cycle_id) do update set partition_hour = excluded.partition_hour, scope = excluded.scope,
+            digest = excluded.digest,
             is_whole = excluded.is_whole, is_gone = excluded.is_gone, problem = excluded.problem
         """.encode(),
         astuple(cycle),
@@ -78,15 +84,18 @@ def write_cycle(conn: psycopg.Connection, cycle: LandedCycle) -> None:
 
 
 def mark_hour_gone(conn: psycopg.Connection, hour: datetime) -> list[int]:
-    """Record of all cycles of an hour that they are no longer in the landing. Return their ids."""
-    query = "update ops.landed_cycles set digest = null, is_whole = false, is_gone = true, problem = '' where partition_hour = %s returning cycle_id"
+    """Record that all cycles of an hour are no longer in the landing; return their ids."""
+    query = (
+        "update ops.landed_cycles set digest = null, is_whole = false, is_gone = true, problem = '' "
+        "where partition_hour = %s returning cycle_id"
+    )
     return [cycle_id for (cycle_id,) in conn.execute(query, [hour]).fetchall()]
 
 
 def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) -> list[LandedCycle]:
-    """Return the cycles of the hours in [first, end) that are in core, or that the ledger knows as ended with answers.
+    """Return the cycles of the hours in [first, end) that core has, or that ended with answers.
 
-    Each is returned as gone, since the landing is not read here.
+    The ledger knows the latter. Each is returned as gone, because the landing is not read here.
     """
     return [
         LandedCycle(cycle_id, hour, Scope(scope), None, is_whole=False, is_gone=True)
@@ -97,9 +106,9 @@ def read_known_cycles(conn: psycopg.Connection, first: datetime, end: datetime) 
 def replace_cycles(
     conn: psycopg.Connection, old_cycles: Sequence[LandedCycle], new_cycles: Iterable[LandedCycle]
 ) -> int:
-    """Replace the rows `before` by `now`; return how many differ.
+    """Replace the rows `old_cycles` by `new_cycles`; return the number of rows that differ.
 
-    A row that another process has written since `before` was read stays.
+    A row that another process has written since `old_cycles` was read stays.
     """
     old, new = {cycle.cycle_id: cycle for cycle in old_cycles}, {cycle.cycle_id: cycle for cycle in new_cycles}
     vanished = [cycle for cycle_id, cycle in old.items() if cycle_id not in new]
@@ -112,12 +121,16 @@ def replace_cycles(
         )
         cursor.executemany(
             f"""
-            update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem) = (%s, %s, %s, %s, %s, %s) where {same}
+            update ops.landed_cycles set (partition_hour, scope, digest, is_whole, is_gone, problem)
+                = (%s, %s, %s, %s, %s, %s) where {same}
             """.encode(),
             [(*astuple(cycle)[1:], *_get_version(old[cycle.cycle_id])) for cycle in changed],
         )
         cursor.executemany(
-            f"insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s) on conflict do nothing".encode(),
+            (
+                f"insert into ops.landed_cycles ({LANDED_COLUMNS}) values (%s, %s, %s, %s, %s, %s, %s) "
+                "on conflict do nothing"
+            ).encode(),
             [astuple(cycle) for cycle in added],
         )
     return len(vanished) + len(changed) + len(added)

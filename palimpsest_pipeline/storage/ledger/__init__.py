@@ -1,1 +1,1 @@
-"""The ledger: which cycles ran and how each platform, host and listing fared."""
+"""The ledger: the cycles that ran, and the outcome for each platform, host and listing."""

@@ -1,4 +1,4 @@
-"""Where alerts are kept between two looks. Few rows; callers commit."""
+"""The storage of alerts between two evaluations. Few rows; callers commit."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, fields
@@ -13,13 +13,16 @@ from palimpsest_pipeline.domain.enums import Severity
 from ..db.locks import AdvisoryLock
 
 CLOSED_ALERT_RETENTION: Final = timedelta(days=90)
-"""How long alerts are kept that are over."""
+"""How long closed alerts are kept."""
 ALERT_COLUMNS: Final = tuple(field.name for field in fields(Alert))
 KEY_COLUMNS: Final = ("alert_key", "opened_at")
 LATEST_ALERTS_SQL: Final = (
     f"select distinct on (alert_key) {', '.join(ALERT_COLUMNS)} from ops.alerts order by alert_key, opened_at desc"
 )
-UNNOTIFIED_ALERTS_SQL: Final = f"select {', '.join(ALERT_COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null order by opened_at, alert_key"
+UNNOTIFIED_ALERTS_SQL: Final = (
+    f"select {', '.join(ALERT_COLUMNS)} from ops.alerts where told_at is null or closing_told_at is null "
+    "order by opened_at, alert_key"
+)
 RECENT_ALERTS_SQL: Final = f"""
     select {", ".join(ALERT_COLUMNS)} from ops.alerts where closed_at is null or closed_at >= %s
     order by closed_at desc nulls first, opened_at desc, alert_key
@@ -32,32 +35,36 @@ WRITE_NOTIFICATIONS_SQL: Final = f"""
 """
 WRITE_ALERTS_SQL: Final = f"""
     insert into ops.alerts ({", ".join(ALERT_COLUMNS)}) values ({", ".join(["%s"] * len(ALERT_COLUMNS))})
-    on conflict ({", ".join(KEY_COLUMNS)}) do update set {", ".join(f"{name} = excluded.{name}" for name in ALERT_COLUMNS if name not in KEY_COLUMNS)}
+    on conflict ({", ".join(KEY_COLUMNS)}) do update
+    set {", ".join(f"{name} = excluded.{name}" for name in ALERT_COLUMNS if name not in KEY_COLUMNS)}
 """
 
 
 def lock_alerts(conn: psycopg.Connection) -> None:
-    """Keep others from looking until the transaction ends."""
+    """Block other evaluations until the transaction ends."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ALERTS])
 
 
 def read_latest_alerts(conn: psycopg.Connection) -> list[Alert]:
-    """The newest alert of each key, over or not."""
+    """Return the newest alert of each key, closed or not."""
     return _read_alerts(conn, LATEST_ALERTS_SQL)
 
 
 def read_unnotified_alerts(conn: psycopg.Connection) -> list[Alert]:
-    """Alerts of whose begin or end some channel may not have told, oldest first."""
+    """Return the alerts whose begin or end some channel may not have sent yet, oldest first."""
     return _read_alerts(conn, UNNOTIFIED_ALERTS_SQL)
 
 
 def read_recent_alerts(conn: psycopg.Connection, since: datetime) -> list[Alert]:
-    """Alerts that last, newest first; then those that were over at `since` or later."""
+    """Return the open alerts, newest first, then those closed at `since` or later."""
     return _read_alerts(conn, RECENT_ALERTS_SQL, since)
 
 
 def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
-    """Write these alerts, new or changed. Those that are over are written first, since one of a key may be open."""
+    """Write these alerts, new or changed.
+
+    Closed alerts are written first, because only one alert per key may be open.
+    """
     rows = [
         [_to_storable(value) for value in astuple(alert)]
         for alert in sorted(alerts, key=lambda alert: alert.closed_at is None)
@@ -68,10 +75,10 @@ def write_alerts(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
 
 
 def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> None:
-    """Write which channels have told of these alerts, and nothing else of them: another look may have changed the rest
-    meanwhile.
+    """Write which channels have sent these alerts, and no other column.
 
-    An alert that is worse by now, or whose told end was none, stays untold.
+    Another evaluation may have changed the other columns meanwhile. An alert that is worse by now, or whose sent end
+    was wrong, stays unsent.
     """
     rows = [{name: _to_storable(getattr(alert, name)) for name in ALERT_COLUMNS} for alert in alerts]
     if rows:
@@ -80,9 +87,9 @@ def write_notifications(conn: psycopg.Connection, alerts: Iterable[Alert]) -> No
 
 
 def _to_storable(value: object) -> object:
-    """Return `value` as Postgres takes it.
+    """Return `value` in a form that Postgres takes.
 
-    Its text holds neither NUL nor lone surrogates: an error's message that has them shows them as escapes.
+    NUL characters and lone surrogates in a text, for example in an error's message, become escapes.
     """
     if isinstance(value, str):
         return value.replace("\0", "\\x00").encode(errors="backslashreplace").decode()
@@ -90,12 +97,12 @@ def _to_storable(value: object) -> object:
 
 
 def delete_old_alerts(conn: psycopg.Connection, now: datetime) -> int:
-    """Delete what has been over for `CLOSED_ALERT_RETENTION`; returns how many."""
+    """Delete the alerts that were closed `CLOSED_ALERT_RETENTION` ago or earlier; return their number."""
     return conn.execute("delete from ops.alerts where closed_at < %s", [now - CLOSED_ALERT_RETENTION]).rowcount
 
 
 def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[Alert]:
-    found = []
+    alerts = []
     for row in conn.execute(query.encode(), params or None).fetchall():
         values = dict(zip(ALERT_COLUMNS, row, strict=True))
         values |= {
@@ -103,5 +110,5 @@ def _read_alerts(conn: psycopg.Connection, query: str, *params: object) -> list[
             "told_by": tuple(values["told_by"]),
             "closing_told_by": tuple(values["closing_told_by"]),
         }
-        found.append(Alert(**values))
-    return found
+        alerts.append(Alert(**values))
+    return alerts

@@ -21,7 +21,8 @@ UNJUDGED_CYCLES_SQL: Final = """
     left join ops.cycle_checks v on v.check_name = %(check)s and v.cycle_id = c.cycle_id
     where v.cycle_id is null or v.violations > 0 or exists (
         select from {} m
-        where m.cycle_id = c.cycle_id and (m.product = %(product)s or starts_with(m.product, %(product)s || '/')) and m.computed_at > v.judged_at
+        where m.cycle_id = c.cycle_id and (m.product = %(product)s or starts_with(m.product, %(product)s || '/'))
+            and m.computed_at > v.judged_at
     )
     order by c.cycle_id
 """
@@ -29,11 +30,13 @@ WRITE_VERDICTS_SQL: Final = """
     insert into ops.cycle_checks (check_name, cycle_id, severity, violations, description, judged_at)
     values (%s, %s, %s, %s, %s, clock_timestamp())
     on conflict (check_name, cycle_id) do update
-    set severity = excluded.severity, violations = excluded.violations, description = excluded.description, judged_at = excluded.judged_at
+    set severity = excluded.severity, violations = excluded.violations, description = excluded.description,
+        judged_at = excluded.judged_at
 """
 BAD_VERDICTS_SQL: Final = """
     select v.cycle_id, v.severity, v.violations, v.description
-    from ops.landed_cycles c join ops.cycle_checks v on v.cycle_id = c.cycle_id and v.check_name = %s and v.violations > 0
+    from ops.landed_cycles c join ops.cycle_checks v on v.cycle_id = c.cycle_id and v.check_name = %s
+        and v.violations > 0
     where c.partition_hour >= %s and c.partition_hour < %s order by v.cycle_id
 """
 BAD_VERDICTS_BY_CHECK_SQL: Final = """
@@ -43,7 +46,8 @@ BAD_VERDICTS_BY_CHECK_SQL: Final = """
 NEWEST_VERDICTS_SQL: Final = """
     select v.check_name, v.judged_at, v.cycle_id, v.severity, v.violations, v.description
     from unnest(%s::text[]) as c (check_name) cross join lateral (
-        select * from ops.cycle_checks v where v.check_name = c.check_name order by v.judged_at desc, v.cycle_id desc limit 1
+        select * from ops.cycle_checks v where v.check_name = c.check_name
+        order by v.judged_at desc, v.cycle_id desc limit 1
     ) v
     order by v.check_name
 """
@@ -51,9 +55,9 @@ NEWEST_VERDICTS_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The verdict of a check on a cycle: it has passed when there are no violations.
+    """The verdict of a check on a cycle. The check has passed when there are no violations.
 
-    `description`: the problem and what to do about it.
+    `description` names the problem and a remedy.
     """
 
     cycle_id: int
@@ -69,8 +73,10 @@ class Verdict:
 def list_unjudged_cycles(
     conn: psycopg.Connection, check: str, cycle_ids: Sequence[int], schema: ProductSchema, product: str
 ) -> list[int]:
-    """Return the ids of the cycles that the check found bad, or has not judged since their `product` was last
-    derived, ascending.
+    """Return the cycles without a good, up-to-date verdict of the check, ascending.
+
+    They are the cycles that the check found bad, and those that it has not judged since their `product` was last
+    derived.
     """
     query = sql.SQL(UNJUDGED_CYCLES_SQL).format(sql.Identifier(schema, "cycle_products"))
     return [
@@ -83,7 +89,10 @@ def list_unjudged_cycles(
 
 def write_verdicts(conn: psycopg.Connection, check: str, verdicts: Iterable[Verdict]) -> None:
     """Write verdicts of a check; a later verdict on the same cycle replaces an earlier one."""
-    rows = [(check, one.cycle_id, one.severity.value, one.violations, one.description) for one in verdicts]
+    rows = [
+        (check, verdict.cycle_id, verdict.severity.value, verdict.violations, verdict.description)
+        for verdict in verdicts
+    ]
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(WRITE_VERDICTS_SQL, rows)
@@ -99,14 +108,15 @@ def read_bad_verdicts(conn: psycopg.Connection, check: str, first: datetime, end
 
 
 def read_bad_verdicts_by_check(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the verdicts with violations of these checks, by check and cycle: the check, when it judged, the
-    verdict.
+    """Return the verdicts with violations of these checks, by check and cycle.
+
+    Each entry has the check, the instant of its verdict, and the verdict.
     """
     return _read_verdicts_by_check(conn, BAD_VERDICTS_BY_CHECK_SQL, checks)
 
 
 def read_newest_verdicts(conn: psycopg.Connection, checks: Sequence[str]) -> list[tuple[str, datetime, Verdict]]:
-    """Return the verdict that each of these checks has made last: the check, when it judged, the verdict."""
+    """Return the last verdict of each of these checks: the check, the instant, the verdict."""
     return _read_verdicts_by_check(conn, NEWEST_VERDICTS_SQL, checks)
 
 
@@ -114,7 +124,9 @@ def _read_verdicts_by_check(
     conn: psycopg.Connection, query: str, checks: Sequence[str]
 ) -> list[tuple[str, datetime, Verdict]]:
     rows = conn.execute(query.encode(), [list(checks)]).fetchall()
-    return [(check, at, Verdict(cycle_id, Severity(severity), *what)) for check, at, cycle_id, severity, *what in rows]
+    return [
+        (check, at, Verdict(cycle_id, Severity(severity), *details)) for check, at, cycle_id, severity, *details in rows
+    ]
 
 
 def delete_verdicts(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:

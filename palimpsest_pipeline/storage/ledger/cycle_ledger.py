@@ -1,7 +1,9 @@
-"""The ledger of cycles: opening, keeping alive and closing a batch, and asking how recent ones fared. Callers commit.
+"""The ledger of cycles: opening, keeping alive and closing a batch, and reading recent ones.
 
-Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not: deciding what to
-do about a dead batch.
+Callers commit.
+
+Belongs here: reading and writing `ops.scrape_batches`, `scrape_runs`, `event_scrape_status`. Does not belong here:
+the decision about a dead batch.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,36 +24,37 @@ from ..db.upserts import build_upsert
 from .run_heartbeats import IS_SILENT_SQL, SILENT_SINCE_SQL
 
 CYCLE_COLUMNS: Final = (
-    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, status, heartbeat_at, "
-    f"finished_at, {SILENT_SINCE_SQL}, extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
+    "cycle_id, trigger, scope, home_platform, partition_hour, started_at, run_id, coalesce(sr_ids, '{}'), slot_at, "
+    f"status, heartbeat_at, finished_at, {SILENT_SINCE_SQL}, "
+    f"extract(epoch from clock_timestamp() - {SILENT_SINCE_SQL})::float8"
 )
-
-"""Advisory lock of whoever opens a cycle."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """One row of the ledger: the cycle and how it stands."""
+    """One row of the ledger: the cycle and its status."""
 
     cycle: Cycle
     status: RunStatus
     heartbeat_at: datetime
     finished_at: datetime | None
     silent_since: datetime
-    """Its last sign of life, or the server's start where that is later: before, nobody could give one."""
+    """Its last sign of life, or the server's start if that is later: before it no process could give one."""
     silent_s: float = field(compare=False)
-    """Seconds since then, by the server's clock, when the row was read."""
+    """Seconds since `silent_since`, by the server's clock, at the time of reading."""
 
 
 def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
     """Write the batch as running.
 
-    Opening it again (for its next stage, by a run that is resumed) makes it and its platforms' parts run again.
+    Opening it again (for its next stage, by a run that is resumed) sets it and its platforms' parts to running
+    again.
     """
     conn.execute(
         """
         insert into ops.scrape_batches
-            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at, heartbeat_at)
+            (cycle_id, trigger, scope, sr_ids, slot_at, home_platform, partition_hour, run_id, status, started_at,
+                heartbeat_at)
         values (%s, %s, %s, %s, %s, %s, %s, %s, 'running', %s, clock_timestamp())
         on conflict (cycle_id) do update
         set run_id = excluded.run_id, status = 'running', heartbeat_at = excluded.heartbeat_at, finished_at = null
@@ -72,10 +75,10 @@ def open_cycle(conn: psycopg.Connection, cycle: Cycle) -> None:
 
 
 def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None) -> bool:
-    """Record a sign of life of the cycle that `run_id` executes, by the server's clock, which also measures silence.
+    """Record a sign of life of the cycle that `run_id` executes, by the server's clock.
 
-    Reopens a batch that was closed as interrupted while its run was alive. Returns False when the batch has ended
-    otherwise, or when another run executes it now.
+    The same clock measures silence. A batch that was closed as interrupted while its run was alive is reopened.
+    Returns False when the batch has ended in another way, or when another run executes it now.
     """
     row = conn.execute(
         """
@@ -90,7 +93,8 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
     ).fetchone()
     if row is not None and row[0] == RunStatus.INTERRUPTED:
         conn.execute(
-            "update ops.scrape_runs set status = 'running', message = '' where cycle_id = %s and status = 'interrupted'",
+            "update ops.scrape_runs set status = 'running', message = '' "
+            "where cycle_id = %s and status = 'interrupted'",
             [cycle_id],
         )
     return row is not None
@@ -99,14 +103,14 @@ def record_heartbeat(conn: psycopg.Connection, cycle_id: int, run_id: str | None
 def record_progress(
     conn: psycopg.Connection, cycle: Cycle, runs: Sequence[PlatformRun], outcomes: Sequence[EventOutcome]
 ) -> bool:
-    """Write platforms and listings as they stand, over what was written of them; for every few seconds, so that rows
-    are there to read meanwhile.
+    """Write the current state of platforms and listings, replacing earlier records of them.
 
-    A batch that is not running (any more), or that another run than the cycle's has taken up, stays as it is: then
-    False. Raises ValueError when it was never opened.
+    Call it every few seconds, so that readers see rows during the cycle. Returns False, and writes nothing, for a
+    batch that is not running (any more) or that another run has taken over. Raises ValueError when it was never
+    opened.
     """
     cycle_id = cycle.cycle_id
-    # The lock keeps the batch from being closed under a late record, which would leave a platform running in it.
+    # Without the lock the batch could be closed during a late record, which would leave a platform running in it.
     row = conn.execute(
         "select status, run_id from ops.scrape_batches where cycle_id = %s for share", [cycle_id]
     ).fetchone()
@@ -119,11 +123,11 @@ def record_progress(
 
 
 def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
-    """Write how the cycle ended, per platform and per listing, over what was recorded of them; what `result` does not
-    speak of stays.
+    """Write the end of the cycle, per platform and per listing, replacing earlier records of them.
 
-    Closing it again with the same result changes nothing. A batch that another run than the cycle's has taken up stays
-    as it is: then False. Raises ValueError when the batch was never opened.
+    Platforms and listings that `result` does not contain stay. Closing it again with the same result changes
+    nothing. Returns False, and writes nothing, for a batch that another run has taken over. Raises ValueError when
+    the batch was never opened.
     """
     cycle_id = result.cycle.cycle_id
     closed = conn.execute(
@@ -138,14 +142,14 @@ def close_cycle(conn: psycopg.Connection, result: CycleResult) -> bool:
             raise ValueError(f"cycle {cycle_id} cannot be closed: it was never opened in the ledger")
         return False
     _write_progress(conn, cycle_id, result.runs, result.outcomes)
-    # A platform that nobody speaks of at the end has not completed, whatever the others have.
+    # A platform that the result does not contain has not completed, whatever the others did.
     _end_runs(conn, cycle_id, RunStatus.CANCELLED if result.status is RunStatus.CANCELLED else RunStatus.FAILED)
     return True
 
 
 MIN_READ_SHARE: Final = 0.05
-"""Share of a platform's answers that core must be able to read: with fewer, the platform's part of the cycle has
-failed.
+"""The least share of a platform's answers that core must be able to read. With fewer, the platform's part of the cycle
+has failed.
 """
 
 
@@ -159,14 +163,16 @@ def record_refusals(
     example: str,
     max_refused_share: float,
 ) -> None:
-    """Write how many answers of a platform core refused, and let the status of its run and of the batch follow.
+    """Write how many answers of a platform core refused, and update the status of run and batch.
 
-    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and `failed`
-    when next to none could be read. `example` is the reason of one refusal. Called again with other numbers, as by a
-    replay with a better parser, it takes back what it said before. Does nothing for a cycle that is not in the ledger.
+    A run that came to its end is `partial` when more than `max_refused_share` of its answers were refused, and
+    `failed` when almost none could be read. `example` is the reason of one refusal. A later call with other numbers,
+    for example by a replay with a better parser, takes back the effect of the earlier one. Does nothing for a cycle
+    that is not in the ledger.
     """
     row = conn.execute(
-        "select status, message, refused, refusal from ops.scrape_runs where cycle_id = %s and platform = %s for update",
+        "select status, message, refused, refusal from ops.scrape_runs "
+        "where cycle_id = %s and platform = %s for update",
         [cycle_id, platform],
     ).fetchone()
     if row is None:
@@ -185,17 +191,18 @@ def record_refusals(
     if after == before:
         return
     conn.execute(
-        "update ops.scrape_runs set status = %s, message = %s, refused = %s, refusal = %s where cycle_id = %s and platform = %s",
+        "update ops.scrape_runs set status = %s, message = %s, refused = %s, refusal = %s "
+        "where cycle_id = %s and platform = %s",
         [*after, cycle_id, platform],
     )
     if after[0] != before[0]:
-        # Platforms are derived side by side: only a statement that begins with the lock held sees what the others have
-        # written.
+        # Platforms are derived in parallel: only a statement that begins under the lock sees the rows of the others.
         conn.execute("select from ops.scrape_batches where cycle_id = %s for update", [cycle_id])
         conn.execute(
             """
             update ops.scrape_batches set status = (
-                select case when bool_and(status = 'completed') then 'completed' when bool_and(status = 'failed') then 'failed' else 'partial' end
+                select case when bool_and(status = 'completed')
+                    then 'completed' when bool_and(status = 'failed') then 'failed' else 'partial' end
                 from ops.scrape_runs where cycle_id = %(cycle_id)s
             )
             where cycle_id = %(cycle_id)s and status in ('completed', 'partial', 'failed')
@@ -205,7 +212,7 @@ def record_refusals(
 
 
 def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
-    """Return the Dagster runs whose batches are running, dead or alive."""
+    """Return the Dagster runs whose batches are running, whether alive or dead."""
     return [
         run_id
         for (run_id,) in conn.execute(
@@ -215,12 +222,11 @@ def read_running_run_ids(conn: psycopg.Connection) -> list[str]:
 
 
 def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult) -> bool:
-    """Close a running batch whose process is gone, with what the landing proves of it (`result`), at its last sign of
-    life.
+    """Close a running batch whose process is gone, at its last sign of life.
 
-    Listings recorded with requests that the landing does not know are `interrupted`: their answers were lost with the
-    process. A batch that
-    is not running stays as it is: then False.
+    `result` holds the outcomes that the landing proves. Listings recorded with requests that the landing does not
+    know are `interrupted`: their answers were lost with the process. Returns False, and writes nothing, for a batch
+    that is not running.
     """
     ended = conn.execute(
         """
@@ -234,9 +240,11 @@ def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult
     _write_progress(conn, cycle_id, result.runs, result.outcomes)
     conn.execute(
         """
-        update ops.event_scrape_status set status = 'interrupted', observed_at = null, error_detail = 'the process died before the answer was landed'
+        update ops.event_scrape_status set status = 'interrupted', observed_at = null,
+            error_detail = 'the process died before the answer was landed'
         where cycle_id = %s and attempts > 0
-            and (platform, external_id) not in (select platform, external_id from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
+            and (platform, external_id) not in (select platform, external_id
+                from unnest(%s::text[], %s::text[]) as landed (platform, external_id))
         """,
         [
             cycle_id,
@@ -249,18 +257,19 @@ def interrupt_cycle(conn: psycopg.Connection, cycle_id: int, result: CycleResult
 
 
 def read_cycle(conn: psycopg.Connection, cycle_id: int) -> CycleRecord | None:
-    """The batch of a cycle, or None."""
+    """Return the batch of a cycle, or None."""
     return _take_first(_read_cycles(conn, "where cycle_id = %s", [cycle_id]))
 
 
 def read_cycle_of_run(conn: psycopg.Connection, run_id: str) -> CycleRecord | None:
-    """The newest batch that a Dagster run has opened, or None."""
+    """Return the newest batch that a Dagster run has opened, or None."""
     return _take_first(_read_cycles(conn, "where run_id = %s order by cycle_id desc limit 1", [run_id]))
 
 
 def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> list[int]:
-    """Return the ids of the cycles that these Dagster runs have executed, in order; of a cycle that another run has
-    taken up, only under that run.
+    """Return the ids of the cycles that these Dagster runs have executed, in order.
+
+    A cycle that another run has taken over belongs only to that run.
     """
     rows = conn.execute(
         "select cycle_id from ops.scrape_batches where run_id = any(%s) order by cycle_id", [list(run_ids)]
@@ -269,20 +278,21 @@ def read_cycles_of_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> lis
 
 
 def last_batches(conn: psycopg.Connection, limit: int = 20) -> list[CycleRecord]:
-    """The newest batches, newest first."""
+    """Return the newest batches, newest first."""
     return _read_cycles(conn, "order by cycle_id desc limit %s", [limit])
 
 
 def has_cycles(conn: psycopg.Connection) -> bool:
-    """Return whether any platform was ever asked. Imported payloads are not counted."""
+    """Return whether any platform was ever asked. Imported payloads do not count."""
     row = conn.execute("select exists (select from ops.scrape_batches where trigger <> 'import')").fetchone()
     assert row is not None
     return bool(row[0])
 
 
 def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None = None) -> list[CycleRecord]:
-    """Batches that run and have given a sign of life within so many seconds (None: whenever, so also those of a dead
-    process), oldest first.
+    """Return the running batches with a sign of life within so many seconds, oldest first.
+
+    With None all running batches are returned, including those of a dead process.
     """
     return _read_cycles(
         conn,
@@ -292,9 +302,9 @@ def read_running_cycles(conn: psycopg.Connection, alive_within_s: float | None =
 
 
 def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[CycleRecord]:
-    """Batches that should run and have given no sign of life for so many seconds, oldest first.
+    """Return the running batches without a sign of life for so many seconds, oldest first.
 
-    How long they have run says nothing.
+    The length of their run plays no part.
     """
     return _read_cycles(
         conn, f"where status = 'running' and {IS_SILENT_SQL} order by cycle_id", {"silent_s": silent_after_s}
@@ -304,27 +314,32 @@ def read_silent_cycles(conn: psycopg.Connection, silent_after_s: float) -> list[
 def find_overlapping_cycle(
     conn: psycopg.Connection, scope: Scope, sr_ids: Sequence[int], silent_after_s: float
 ) -> CycleRecord | None:
-    """The oldest cycle that runs, is alive and asks for some of the same: its scope is `scope`, its fixtures and
-    `sr_ids` (none given: all) are not disjoint. None when nobody is at it."""
+    """Return the oldest live running cycle that asks for some of the same fixtures, or None.
+
+    Its scope is `scope`, and it shares a fixture with `sr_ids`; no `sr_ids` means all fixtures.
+    """
     return next(iter(_read_overlapping_cycles(conn, scope, sr_ids, silent_after_s)), None)
 
 
 def lock_opening(conn: psycopg.Connection) -> None:
-    """Nobody else opens a cycle until the transaction ends: for whoever looks for an id that is free."""
+    """Block other sessions from opening a cycle until the transaction ends, for the choice of a free id."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.CYCLE_OPENING])
 
 
 def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after_s: float) -> CycleRecord | None:
-    """`open_cycle`, unless another cycle overlaps it: then nothing is written, and that one is returned. Of two that
-    are opened at the same instant one comes after the other, once it has committed."""
+    """Open the cycle with `open_cycle`, unless another cycle overlaps it.
+
+    In that case nothing is written, and the other cycle is returned. Of two cycles that are opened at the same time,
+    one waits until the other has committed.
+    """
     lock_opening(conn)
-    others = [
-        other
-        for other in _read_overlapping_cycles(conn, cycle.scope, cycle.sr_ids, silent_after_s)
-        if other.cycle.cycle_id != cycle.cycle_id
+    overlapping = [
+        record
+        for record in _read_overlapping_cycles(conn, cycle.scope, cycle.sr_ids, silent_after_s)
+        if record.cycle.cycle_id != cycle.cycle_id
     ]
-    if others:
-        return others[0]
+    if overlapping:
+        return overlapping[0]
     open_cycle(conn, cycle)
     return None
 
@@ -332,9 +347,11 @@ def open_unless_overlapping(conn: psycopg.Connection, cycle: Cycle, silent_after
 def claim_dead_cycles(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] = ()
 ) -> list[CycleRecord]:
-    """The silent batches, and those that run in one of `run_ids`, which somebody knows to be over; oldest first. They
-    are the caller's until the
-    transaction ends: whoever else asks meanwhile does not get them."""
+    """Return the silent batches and the running ones of `run_ids`, oldest first, locked for the caller.
+
+    The caller knows that the runs of `run_ids` have ended. The batches are locked until the transaction ends:
+    another session that asks meanwhile does not get them.
+    """
     return _read_cycles(
         conn,
         f"""
@@ -372,23 +389,24 @@ def _write_progress(
 
 
 def _upsert_rows(conn: psycopg.Connection, table: str, key: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
-    """Rows (column to value, all alike) in one statement.
+    """Write rows (column to value, all with the same columns) in one statement.
 
-    Of two with one key the later counts; a row that is there as it is stays untouched.
+    Of two rows with one key the later counts; an unchanged row is not written.
     """
     last = {tuple(row[name] for name in key): row for row in rows}
     if not last:
         return
-    # The end of a cycle speaks of every listing again, nearly all of which were written while it ran.
+    # The end of a cycle writes every listing again, and nearly all of them were written while it ran.
     source = sql.SQL("json_populate_recordset(null::{}, %s::json)").format(quote_identifier(table))
     conn.execute(build_upsert(table, list(rows[0]), key, source), [msgspec.json.encode(list(last.values())).decode()])
 
 
 def _end_runs(conn: psycopg.Connection, cycle_id: int, status: RunStatus) -> None:
-    """No platform's part runs on in a batch that has ended."""
+    """End the parts of platforms that still run in a batch that has ended."""
     conn.execute(
         """
-        update ops.scrape_runs set status = %s, message = coalesce(nullif(message, ''), 'the cycle ended before this platform''s part had')
+        update ops.scrape_runs set status = %s,
+            message = coalesce(nullif(message, ''), 'the cycle ended before this platform''s part had')
         where cycle_id = %s and status = 'running'
         """,
         [status, cycle_id],
@@ -436,9 +454,9 @@ def _build_outcome_row(cycle_id: int, outcome: EventOutcome) -> dict[str, Any]:
     }
 
 
-def _replace_nul(words: str) -> str:
-    """Postgres refuses a NUL, and what is wrong with an answer may quote one."""
-    return words.replace("\0", "\N{REPLACEMENT CHARACTER}")
+def _replace_nul(text: str) -> str:
+    """Replace NUL characters: Postgres refuses them, and the description of a bad answer may quote one."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _read_cycles(conn: psycopg.Connection, tail: str, params: Sequence[Any] | Mapping[str, Any]) -> list[CycleRecord]:

@@ -1,4 +1,4 @@
-"""Questions about what ran and how it went. Reads only."""
+"""Questions about past cycles and their outcomes. Reads only."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,14 +15,17 @@ from ..db.copy_frames import read_frame
 from .cycle_ledger import CycleRecord
 
 RUNS_SQL: Final = """
-    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes, errors_by_class, p50_ms, p95_ms, message,
+    select platform, status, started_at, finished_at, discovered, targets, fetched, requests, bytes,
+        errors_by_class, p50_ms, p95_ms, message,
            clock_offset_s, capture_s, floor_s
     from ops.scrape_runs where cycle_id = %s order by platform
 """
 RUNS_OF_DAGSTER_RUN_SQL: Final = """
-    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.refused, r.requests, r.bytes, r.p50_ms, r.p95_ms,
+    select r.cycle_id, r.platform, r.status, r.discovered, r.targets, r.fetched, r.refused, r.requests, r.bytes,
+        r.p50_ms, r.p95_ms,
            r.capture_s, r.message
-    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s order by r.cycle_id, r.platform
+    from ops.scrape_batches b join ops.scrape_runs r using (cycle_id) where b.run_id = %s
+    order by r.cycle_id, r.platform
 """
 RUNS_OF_DAGSTER_RUN_SCHEMA: Final = {
     "cycle_id": pl.Int64,
@@ -57,14 +60,16 @@ FIXTURES_OF_DAGSTER_RUN_SQL: Final = """
 """
 UNENDED_STATUSES_SQL: Final = "'running', 'cancelled', 'interrupted'"
 UNENDED_CYCLES_SQL: Final = f"select cycle_id from ops.scrape_batches where status in ({UNENDED_STATUSES_SQL})"
-"""Cycles that have not come to their own end. What they lack shows no fault of a platform."""
+"""Cycles that did not end by themselves. Their missing data shows no fault of a platform."""
 FAILED_PLATFORMS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.message from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
-    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL}) order by r.cycle_id, r.platform
+    where r.status = 'failed' and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL})
+    order by r.cycle_id, r.platform
 """
 CLOCK_OFFSETS_SQL: Final = f"""
     select r.cycle_id, r.platform, r.clock_offset_s from ops.scrape_runs r join ops.scrape_batches b using (cycle_id)
-    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL}) order by r.cycle_id, r.platform
+    where r.clock_offset_s is not null and r.cycle_id = any(%s) and b.status not in ({UNENDED_STATUSES_SQL})
+    order by r.cycle_id, r.platform
 """
 SKEW_SQL: Final = """
     select cycle_id, 1000 * extract(epoch from max(first_at) - min(first_at)) as skew_ms
@@ -75,53 +80,54 @@ SKEW_SQL: Final = """
     group by cycle_id, sr_id having count(first_at) > 1
 """
 SKEW_QUANTILES_SQL: Final = f"""
-    select cycle_id, percentile_cont(0.5) within group (order by skew_ms) as p50_ms, percentile_cont(0.95) within group (order by skew_ms) as p95_ms
+    select cycle_id, percentile_cont(0.5) within group (order by skew_ms) as p50_ms,
+        percentile_cont(0.95) within group (order by skew_ms) as p95_ms
     from ({SKEW_SQL}) fixtures group by cycle_id
 """
 NULLS: Final[Mapping[str, Mapping[str, str]]] = {
     "scrape_batches": {
-        "sr_ids": "true",  # nobody asked for single fixtures
+        "sr_ids": "true",  # the cycle was not for single fixtures
         "slot_at": "scope <> 'kickoff'",
-        "run_id": "true",  # no Dagster run began it
+        "run_id": "true",  # the cycle was not started by a Dagster run
         "finished_at": "status = 'running'",
     },
     "scrape_runs": {
         "p50_ms": "requests = 0",
         "p95_ms": "requests = 0",
-        "clock_offset_s": "true",  # a host need not tell its clock
+        "clock_offset_s": "true",  # a host may not report its clock
         "capture_s": "fetched = 0 or status in ('running', 'interrupted')",
         "floor_s": "fetched = 0 or status in ('running', 'interrupted')",
     },
     "event_scrape_status": {
-        "sr_id": "true",  # a listing need not have one
+        "sr_id": "true",  # a listing may have none
         "error_class": "status <> 'failed'",
         "http_status": "status <> 'completed'",
         "observed_at": "status <> 'completed'",
     },
 }
-"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in
-SQL.
+"""The only columns of the ledger that may be null, and for which rows: table of `ops` to column to a condition in SQL.
 """
 
 
 def read_result(conn: psycopg.Connection, batch: CycleRecord) -> CycleResult:
-    """What the cycle has come to so far: its platforms' runs, without the ledger lines of single listings."""
+    """Return the cycle's result so far: its platforms' runs, without the ledger lines of single listings."""
     runs = [
-        PlatformRun(Platform(platform), RunStatus(status), *rest)
-        for platform, status, *rest in conn.execute(RUNS_SQL, [batch.cycle.cycle_id]).fetchall()
+        PlatformRun(Platform(platform), RunStatus(status), *values)
+        for platform, status, *values in conn.execute(RUNS_SQL, [batch.cycle.cycle_id]).fetchall()
     ]
     return CycleResult(batch.cycle, batch.status, batch.finished_at or batch.heartbeat_at, runs)
 
 
 def read_runs_of_dagster_run(conn: psycopg.Connection, run_id: str) -> pl.DataFrame:
-    """How each platform fared in the cycle that a Dagster run scraped (columns `RUNS_OF_DAGSTER_RUN_SCHEMA`); empty
-    when it scraped none.
+    """Return each platform's outcome in the cycle that a Dagster run scraped.
+
+    The columns are `RUNS_OF_DAGSTER_RUN_SCHEMA`. The result is empty when the run scraped no cycle.
     """
     return read_frame(conn, RUNS_OF_DAGSTER_RUN_SQL, [run_id], RUNS_OF_DAGSTER_RUN_SCHEMA)
 
 
 def read_fixtures_of_dagster_run(conn: psycopg.Connection, run_id: str) -> list[int]:
-    """SportRadar ids of the fixtures that a Dagster run asked any platform for."""
+    """Return the SportRadar ids of the fixtures that a Dagster run asked any platform for."""
     return [sr_id for (sr_id,) in conn.execute(FIXTURES_OF_DAGSTER_RUN_SQL, [run_id]).fetchall()]
 
 
@@ -137,14 +143,14 @@ def read_failed_platforms(conn: psycopg.Connection, cycle_ids: Sequence[int]) ->
 
 
 def read_refusals(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Return the platforms' parts of these cycles of which core refused answers (columns `REFUSALS_SCHEMA`)."""
+    """Return the platforms' parts of these cycles of which core refused answers (`REFUSALS_SCHEMA`)."""
     return read_frame(conn, REFUSALS_SQL, [list(cycle_ids)], REFUSALS_SCHEMA)
 
 
 def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> list[tuple[int, Platform, float]]:
     """Return (cycle id, platform, seconds by which the host's clock was ahead of ours).
 
-    Left out are hosts that do not tell their clock, and running, cancelled and interrupted cycles.
+    Hosts that do not report their clock, and running, cancelled and interrupted cycles are left out.
     """
     return [
         (cycle_id, Platform(platform), offset_s)
@@ -153,19 +159,17 @@ def read_clock_offsets_s(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> 
 
 
 def read_unended_cycles(conn: psycopg.Connection) -> list[int]:
-    """Cycles that have not come to their own end (see `UNENDED_CYCLES_SQL`)."""
+    """Return the cycles that did not end by themselves (see `UNENDED_CYCLES_SQL`)."""
     return [cycle_id for (cycle_id,) in conn.execute(UNENDED_CYCLES_SQL).fetchall()]
 
 
 def read_skew_ms(conn: psycopg.Connection, cycle_id: int) -> pl.Series:
-    """Per fixture answered by two platforms or more: how far apart in ms are the instants that their first good
-    answers show.
-    """
+    """Return per fixture answered by two platforms or more the span of its first good answers, in ms."""
     return read_frame(conn, SKEW_SQL, [[cycle_id]], {"skew_ms": pl.Float64})["skew_ms"]
 
 
 def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> pl.DataFrame:
-    """Median and 95th percentile of `read_skew_ms` by cycle: cycle_id, p50_ms, p95_ms.
+    """Return median and 95th percentile of `read_skew_ms` by cycle: cycle_id, p50_ms, p95_ms.
 
     A cycle without such a fixture has no row.
     """
@@ -174,8 +178,8 @@ def read_skew_quantiles_ms(conn: psycopg.Connection, cycle_ids: Sequence[int]) -
 
 
 def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
-    """A line for each column that is null in rows of the cycle where `NULLS` does not allow it."""
-    found = []
+    """Return a line for each column that is null in rows of the cycle where `NULLS` does not allow it."""
+    lines = []
     for table, columns in NULLS.items():
         for column, allowed in columns.items():
             query = sql.SQL("select count(*) from {} where cycle_id = %s and {} is null and not ({})")
@@ -183,21 +187,25 @@ def unfilled(conn: psycopg.Connection, cycle_id: int) -> list[str]:
                 query.format(sql.Identifier("ops", table), sql.Identifier(column), sql.SQL(allowed)), [cycle_id]
             ).fetchone()
             if row and row[0]:
-                found.append(f"ops.{table}.{column} is null in {row[0]} rows")
-    return found
+                lines.append(f"ops.{table}.{column} is null in {row[0]} rows")
+    return lines
 
 
 def read_fixtures_of_slot(conn: psycopg.Connection, slot_at: datetime) -> set[int]:
-    """Fixtures for which a cycle was begun at this instant of the kickoff cadence, however it ended."""
-    found = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
-    return {sr_id for (sr_id,) in found}
+    """Return the fixtures for which a cycle was begun at this slot of the kickoff cadence.
+
+    The outcome of the cycle does not matter.
+    """
+    rows = conn.execute("select unnest(sr_ids) from ops.scrape_batches where slot_at = %s", [slot_at])
+    return {sr_id for (sr_id,) in rows}
 
 
 def find_last_answering_cycles(
     conn: psycopg.Connection, sr_ids: Sequence[int], since_cycle_id: int
 ) -> dict[tuple[int, Platform], int]:
-    """Of fixtures and platforms the newest cycle, of those from `since` on, in which the host answered about one of
-    their listings.
+    """Return for fixtures and platforms the newest cycle in which the host answered about their listings.
+
+    Only cycles from `since_cycle_id` on count.
     """
     rows = conn.execute(
         """

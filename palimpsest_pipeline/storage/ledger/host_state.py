@@ -1,7 +1,7 @@
-"""What scrapes tell each other of a host that is in trouble. By the pipeline's clock, which a simulated world shifts.
-Callers commit.
+"""Hosts in trouble, as scrapes record them for each other. Callers commit.
 
-Each cycle has a row of its own for a host: what one finds never shortens or ends what another was told.
+Instants are by the pipeline's clock, which a simulated world shifts. Each cycle has a row of its own for a host: the
+record of one cycle never shortens or ends that of another.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,15 @@ from typing import Final
 import psycopg
 
 TROUBLE_MEMORY_S: Final = 120.0
-"""For how long after its end a trouble that nobody has seen end is told of: the next scrape asks one thing first."""
+"""How long a trouble is reported after its end when no scrape has seen it end: the next scrape first sends one request.
+"""
 MAX_BLOCK_S: Final = 3600.0
-"""No host is left alone for longer by the word of one answer."""
+"""The longest block of a host for one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why nobody should ask a host, for how many more seconds (0: just over), and the cycle that found it."""
+    """The reason not to ask a host, for how many more seconds (0: just over), and the cycle that found it."""
 
     reason: str
     for_s: float
@@ -27,7 +28,7 @@ class Trouble:
 
 
 def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime) -> dict[str, Trouble]:
-    """Return the trouble of each host that is in any. The longest time counts."""
+    """Return the trouble of each host that has one. The longest time counts."""
     rows = conn.execute(
         """
         select distinct on (host) host, reason, blocked_until, cycle_id from ops.host_state
@@ -45,7 +46,7 @@ def read_troubles(conn: psycopg.Connection, hosts: Sequence[str], now: datetime)
 def block_host(
     conn: psycopg.Connection, host: str, cycle_id: int, reason: str, now: datetime, duration_s: float
 ) -> None:
-    """Record that this cycle wants nobody to ask the host for `for_s` seconds from `now`.
+    """Record that this cycle wants no request to the host for `duration_s` seconds from `now`.
 
     Of its own records the later end counts.
     """
@@ -63,8 +64,9 @@ def block_host(
 
 
 def clear_host(conn: psycopg.Connection, host: str, cycle_id: int, now: datetime) -> None:
-    """Record that the host answers this cycle as usual: delete the cycle's own record, and records of others whose
-    time has passed.
+    """Record that the host answers this cycle as usual.
+
+    The cycle's own record, and expired records of others, are deleted.
     """
     conn.execute(
         "delete from ops.host_state where host = %s and (cycle_id = %s or blocked_until <= %s)", [host, cycle_id, now]

@@ -1,6 +1,6 @@
-"""The slots of the kickoff cadence: which kickoffs were known when, and what was asked for. Reads only.
+"""The slots of the kickoff cadence: known kickoffs, and the fixtures asked for. Reads only.
 
-Belongs here: the ledger's side of it. Does not: which slots a kickoff has, nor judging which were kept
+Belongs here: the ledger's side of it. Does not belong here: the slots of a kickoff, and the verdict on them
 (`metrics.coverage.kickoff_slots`).
 """
 
@@ -17,18 +17,21 @@ from ..db.copy_frames import read_frame
 KNOWN_KICKOFFS_SQL: Final = """
     select sr_id, known_from, known_until, kickoff_at
     from (
-        select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id order by known_from) as known_until
+        select sr_id, known_from, kickoff_at, lead(known_from) over (partition by sr_id
+            order by known_from) as known_until
         from ops.known_kickoffs
         where sr_id in (select sr_id from ops.known_kickoffs where kickoff_at > %(begin)s and kickoff_at <= %(last)s)
     ) as versions
-    where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s and (known_until is null or known_until > %(begin)s)
+    where kickoff_at > %(begin)s and kickoff_at <= %(last)s and known_from < %(end)s
+        and (known_until is null or known_until > %(begin)s)
 """
 ASKED_SLOTS_SQL: Final = """
     with asked as (
         select unnest(sr_ids) as sr_id, slot_at, cycle_id, status from ops.scrape_batches
         where slot_at >= %(begin)s and slot_at < %(end)s and scope = 'kickoff'
     ), believed as (
-        select cycle_id, platform, bool_or(status = 'completed') or count(distinct coalesce(sr_id::text, external_id)) = 1 as is_believed
+        select cycle_id, platform, bool_or(status = 'completed') or count(distinct coalesce(sr_id::text,
+            external_id)) = 1 as is_believed
         from ops.event_scrape_status where cycle_id in (select cycle_id from asked)
         group by cycle_id, platform
     ), answers as (
@@ -44,33 +47,36 @@ ASKED_SLOTS_SQL: Final = """
         group by asked.sr_id, asked.slot_at, asked.status, line.platform
     )
     select sr_id, slot_at, bool_or(answered or status = 'running') as answered,
-           coalesce(array_agg(distinct platform order by platform) filter (where not answered and platform is not null), '{}') as silent
+           coalesce(array_agg(distinct platform order by platform) filter (where not answered
+               and platform is not null), '{}') as silent
     from answers group by sr_id, slot_at
 """
 
 
 def read_known_kickoffs(conn: psycopg.Connection, begin: datetime, end: datetime, reach: timedelta) -> pl.DataFrame:
-    """Return what was known from `begin` until before `end` of fixtures that kick off at most `reach` after `end`
-    (`KNOWN_KICKOFFS`), in no order.
+    """Return the kickoffs known from `begin` until before `end`, in no order (`KNOWN_KICKOFFS`).
 
-    `known_until` is null for what is known still; a stretch in which nobody listed the fixture has no row.
+    They are those of fixtures that kick off at most `reach` after `end`. `known_until` is null for a kickoff that is
+    still known; a period in which no platform listed the fixture has no row.
     """
     return read_frame(conn, KNOWN_KICKOFFS_SQL, {"begin": begin, "end": end, "last": end + reach}, KNOWN_KICKOFFS)
 
 
 def read_asked_slots(conn: psycopg.Connection, begin: datetime, end: datetime) -> pl.DataFrame:
-    """Each fixture at each slot from `begin` until before `end` that a cycle asked it for (`ASKED_SLOTS`), in no order.
+    """Return each fixture at each slot that a cycle asked it for, in no order (`ASKED_SLOTS`).
 
-    `answered`: at least one platform gave a good answer about the fixture, or said that its listing is gone; also true
-    while the cycle runs.
-    That a listing is gone is believed of a platform that gave some book in the cycle, or was asked for this one fixture
-    only: where it has none of several, its interface has moved rather. Where core refused nearly all answers of a
-    platform in the cycle, they count as none. `silent`: the platforms that were asked and did neither.
+    Slots are from `begin` until before `end`. `answered` means that at least one platform gave a good answer about
+    the fixture, or reported that its listing is gone; it is also true while the cycle runs.
+
+    A report that a listing is gone counts only for a platform that gave some book in the cycle, or was asked for
+    this one fixture only: when a platform has none of several, its interface has probably changed. Where core
+    refused nearly all answers of a platform in the cycle, they do not count. `silent` lists the platforms that were
+    asked and did neither.
     """
     return read_frame(conn, ASKED_SLOTS_SQL, {"begin": begin, "end": end}, ASKED_SLOTS)
 
 
 def read_first_slot(conn: psycopg.Connection, since: datetime) -> datetime | None:
-    """The first slot from `since` on that a cycle was begun for: None when there is none."""
+    """Return the first slot from `since` on for which a cycle was begun; None when there is none."""
     row = conn.execute("select min(slot_at) from ops.scrape_batches where slot_at >= %s", [since]).fetchone()
     return None if row is None else row[0]

@@ -1,4 +1,4 @@
-"""What was refused, per cycle and kind of answer: replaced when the answers are read again. Callers commit."""
+"""The refused answers, per cycle and kind: replaced when the answers are read again. Callers commit."""
 
 from collections.abc import Sequence
 
@@ -36,10 +36,10 @@ def replace_rejects(
     rejects: Sequence[tuple[PayloadKind, Reject, bool]],
     platforms: Sequence[Platform] = tuple(Platform),
 ) -> int:
-    """Make `rejects` (kind, what, was the whole answer refused) those of the cycle's answers of `kinds` from
-    `platforms`; returns how many rows.
+    """Make `rejects` those of the cycle's answers of `kinds` from `platforms`; return the number of rows.
 
-    Texts longer than a key are cut.
+    Each entry of `rejects` has the kind, the rejection, and whether the whole answer was refused. Texts longer than
+    a key are cut.
     """
     conn.execute(
         "delete from core.rejects where cycle_id = %s and kind = any(%s) and platform = any(%s)",
@@ -53,10 +53,10 @@ def replace_rejects(
             cut_key(r.external_id or ""),
             cut_key(r.path),
             cut_key(r.reason),
-            whole,
+            is_whole_answer,
             1,
         )
-        for kind, r, whole in rejects
+        for kind, r, is_whole_answer in rejects
     ]
     frame = pl.DataFrame(rows, schema=REJECTS_SCHEMA, orient="row")
     return copy_rows(
@@ -67,5 +67,8 @@ def replace_rejects(
 
 
 def count_rejects(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Per platform and kind: `n_answers` refused whole, `n_entries` refused inside readable answers."""
+    """Return per platform and kind the refused answers and entries.
+
+    `n_answers` were refused whole; `n_entries` were refused inside readable answers.
+    """
     return read_frame(conn, REJECT_COUNTS_SQL, [cycle_id], REJECT_COUNTS)

@@ -1,7 +1,7 @@
 """Signs of life of the runs that our code executes, `ops.run_heartbeats`. Callers commit.
 
-Belongs here: writing them, and saying which runs are silent, all by the server's clock. Does not: what becomes of a run
-whose process died.
+Belongs here: writing them, and finding silent runs, all by the server's clock. Does not belong here: the treatment
+of a run whose process died.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,18 @@ from typing import Any, Final
 import psycopg
 
 SILENT_SINCE_SQL: Final = "greatest(heartbeat_at, pg_postmaster_start_time())"
-"""SQL of any table with `heartbeat_at`: since when nothing is heard. While the server is down nobody can give a sign of
-life, so silence counts from its start at the earliest."""
+"""SQL of any table with `heartbeat_at`: the begin of the silence. While the server is down no process can give a sign
+of life, so silence counts from the server's start at the earliest.
+"""
 IS_SILENT_SQL: Final = f"{SILENT_SINCE_SQL} < clock_timestamp() - make_interval(secs => %(silent_s)s)"
-"""SQL condition: nothing is heard for `silent_s` seconds."""
+"""SQL condition: there was no sign of life for `silent_s` seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunProcess:
     """A run and the process that executes it.
 
-    `machine`: identifies the machine on which `pid` names one process. `first_day`: the first day of the partitions
+    `machine` identifies the machine on which `pid` names one process. `first_day` is the first day of the partitions
     that the process has loaded. Both are None when not known.
     """
 
@@ -36,9 +37,7 @@ class RunProcess:
 
 @dataclass(frozen=True, slots=True)
 class RunHeartbeat:
-    """A run of which nothing is heard, and what its process last said: that it is at work, or with `finished` that
-    it was done.
-    """
+    """A run, its last sign of life, and whether its process reported the end of the run."""
 
     run: RunProcess
     last_sign_at: datetime
@@ -46,7 +45,10 @@ class RunHeartbeat:
 
 
 def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
-    """Say that the run is alive. The first time is its begin; a process that takes it up goes on in the same row."""
+    """Record that the run is alive.
+
+    The first record marks its start; a process that takes the run over continues in the same row.
+    """
     conn.execute(
         """
         insert into ops.run_heartbeats (run_id, job, host, pid, machine, first_day, started_at, heartbeat_at)
@@ -60,9 +62,10 @@ def write_heartbeat(conn: psycopg.Connection, run: RunProcess) -> None:
 
 
 def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
-    """Say that the process is done with the run, well or not."""
+    """Record that the process has ended the run, successfully or not."""
     conn.execute(
-        "update ops.run_heartbeats set heartbeat_at = clock_timestamp(), finished_at = clock_timestamp() where run_id = %s",
+        "update ops.run_heartbeats set heartbeat_at = clock_timestamp(), finished_at = clock_timestamp() "
+        "where run_id = %s",
         [run_id],
     )
 
@@ -70,16 +73,17 @@ def finish_heartbeat(conn: psycopg.Connection, run_id: str) -> None:
 def read_silent_runs(
     conn: psycopg.Connection, silent_after_s: float, run_ids: Sequence[str] | None = None
 ) -> list[RunHeartbeat]:
-    """Runs without a sign of life for so many seconds, longest first: of `run_ids`, whatever they said last; without
-    them those that have not ended.
+    """Return the runs without a sign of life for so many seconds, longest silence first.
 
-    A run that never gave a sign of life is not here.
+    With `run_ids` these runs are considered, whether ended or not; without, all runs that have not ended. A run that
+    never gave a sign of life is not included.
     """
     return _read_heartbeats(
         conn,
         f"""
         {IS_SILENT_SQL}
-            and case when %(run_ids)s::text[] is null then finished_at is null else run_id = any(%(run_ids)s::text[]) end
+            and case when %(run_ids)s::text[] is null then finished_at is null
+                else run_id = any(%(run_ids)s::text[]) end
         """,
         {"silent_s": silent_after_s, "run_ids": None if run_ids is None else list(run_ids)},
     )
@@ -102,8 +106,9 @@ def _read_heartbeats(conn: psycopg.Connection, condition: str, params: Mapping[s
 
 
 def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str, date, datetime]]:
-    """Return the last run of each machine that executed one in the last `age`: the machine, the first day that the
-    run had loaded, when it began.
+    """Return the last run of each machine that executed one in the last `age`.
+
+    Each entry has the machine, the first day that the run had loaded, and the start of the run.
     """
     rows = conn.execute(
         """
@@ -117,7 +122,7 @@ def read_first_days(conn: psycopg.Connection, age: timedelta) -> list[tuple[str,
 
 
 def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str]:
-    """Those of the runs that ever gave a sign of life."""
+    """Return those of the runs that ever gave a sign of life."""
     rows = conn.execute(
         "select run_id from ops.run_heartbeats where run_id = any(%s::text[])", [list(run_ids)]
     ).fetchall()
@@ -125,7 +130,7 @@ def find_known_runs(conn: psycopg.Connection, run_ids: Sequence[str]) -> set[str
 
 
 def server_started_at(conn: psycopg.Connection) -> datetime:
-    """Return when the database server was started. Before that no run could give a sign of life."""
+    """Return the start of the database server. Before that no run could give a sign of life."""
     row = conn.execute("select pg_postmaster_start_time()").fetchone()
     assert row is not None
     started_at: datetime = row[0]
@@ -133,5 +138,5 @@ def server_started_at(conn: psycopg.Connection) -> datetime:
 
 
 def delete_old_heartbeats(conn: psycopg.Connection, age: timedelta) -> int:
-    """Delete the rows of runs without a sign of life for so long. Returns how many."""
+    """Delete the rows of runs without a sign of life for so long; return their number."""
     return conn.execute("delete from ops.run_heartbeats where heartbeat_at < clock_timestamp() - %s", [age]).rowcount

@@ -1,20 +1,22 @@
-"""How a figure went over the last cycles, oldest first: for plots. Reads only."""
+"""The values of figures over the last cycles, oldest first, for plots. Reads only."""
 
 from typing import Final
 
 import psycopg
 
 MAX_CYCLES: Final = 30
-"""Cycles that are looked back on."""
+"""The number of past cycles that are read."""
 LAST_CYCLES_SQL: Final = f"""
     with last as (
-        select cycle_id from core.cycles where cycle_id <= %s and scope in ('full', 'recorded') order by cycle_id desc limit {MAX_CYCLES}
+        select cycle_id from core.cycles where cycle_id <= %s and scope in ('full', 'recorded')
+        order by cycle_id desc limit {MAX_CYCLES}
     )
 """
 MATCH_RATE_SQL: Final = f"""
     {LAST_CYCLES_SQL}
     select m.overall_match_rate::float8
-    from last left join mart.match_rate_platform m on m.cycle_id = last.cycle_id and m.platform = 'all' and not m.include_started
+    from last left join mart.match_rate_platform m on m.cycle_id = last.cycle_id and m.platform = 'all'
+        and not m.include_started
     order by last.cycle_id
 """
 MAPPED_RATE_SQL: Final = f"""
@@ -40,29 +42,37 @@ SCRAPE_FIGURES_SQL: Final = f"""
 """
 
 TrendValues = list[float | None]
-"""A value a cycle; None where the cycle has none."""
+"""One value per cycle; None where the cycle has none."""
 
 
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Share of all upcoming fixtures that home and a competitor list, in full cycles up to `cycle_id`."""
+    """Return the share of all upcoming fixtures that home and a competitor list, up to `cycle_id`.
+
+    There is one value for each full cycle.
+    """
     return [value for (value,) in conn.execute(MATCH_RATE_SQL, [cycle_id])]
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Share of the markets seen on all platforms that the vocabulary knows, in full cycles up to `cycle_id`."""
+    """Return the share of the markets seen on all platforms that the vocabulary knows, up to `cycle_id`.
+
+    There is one value for each full cycle.
+    """
     return [value for (value,) in conn.execute(MAPPED_RATE_SQL, [cycle_id])]
 
 
 def count_markets_changed(conn: psycopg.Connection, cycle_id: int) -> TrendValues:
-    """Markets that changed since the answer before, in full cycles up to `cycle_id`; first answers of a day do not
-    count.
+    """Return the number of markets that changed since the answer before, in full cycles up to `cycle_id`.
+
+    First answers of a day do not count.
     """
     return [value for (value,) in conn.execute(MARKETS_CHANGED_SQL, [cycle_id])]
 
 
 def read_scrape_figures(conn: psycopg.Connection, cycle_id: int) -> tuple[TrendValues, TrendValues, TrendValues]:
-    """Listings fetched, seconds that the capture took, and the least that the budgets allow, in cycles of the same
-    scope up to this one.
+    """Return listings fetched, seconds of the capture, and the least seconds that the budgets allow.
+
+    They are those of cycles of the same scope up to this one.
     """
     rows = conn.execute(SCRAPE_FIGURES_SQL, [cycle_id, cycle_id]).fetchall()
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

@@ -1,12 +1,13 @@
-"""What prices side by side rest on, and the tables that hold them, of fixtures that have not begun. Callers commit.
+"""Current prices of fixtures that have not begun: inputs of the comparison and its tables.
 
-Belongs here: reading how the markets of fixtures stand now, or stood at an instant, in the shapes of
-`metrics.comparison_frames`; writing fixtures' rows.
-Does not: any rule of what is compared (`metrics`), which fixtures are due (`dirty_fixtures`), where the days of the
-history lie (`reader`).
+Callers commit.
 
-Which fixture a listing belongs to is always today's knowledge. An instant of the past decides only what was listed and
-priced then, and so which listing is primary.
+Belongs here: reading the markets of fixtures as of now or as of an instant, in the shapes of
+`metrics.comparison_frames`; writing fixtures' rows. Does not belong here: the rules of the comparison (`metrics`),
+the choice of due fixtures (`dirty_fixtures`), the location of the days of the history (`reader`).
+
+The fixture of a listing is always today's knowledge. A past instant decides only which listings and prices existed
+then, and so which listing is primary.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +34,12 @@ COMPARISON_TABLE, GAP_TABLE = COMPARED_TABLES = ("mart.price_comparison", "mart.
 LISTING_TABLE: Final = "mart.compared_listing"
 STORED_TABLES: Final = (LISTING_TABLE, *COMPARED_TABLES)
 PRICES_VIEW, GAPS_VIEW = "palimpsest.compared_prices", "palimpsest.compared_gaps"
-"""What TABLES hold under ids, with names and instants. Whoever reads TABLES, reads these."""
+"""The views show the rows of COMPARED_TABLES with names and instants instead of ids. Readers use the views."""
 FIXTURE_LOCKS: Final = (AdvisoryLock.CURRENT_PRICES_FIRST, AdvisoryLock.CURRENT_PRICES_SECOND)
-"""Advisory locks of whoever writes fixtures' rows: the first of those with an even SportRadar id, the second of the
-others. So no fixture is
-written by two at once, and two can write at a time: Postgres takes longer to take rows in than they take to compute."""
+"""Advisory locks for writing fixtures' rows: the first for fixtures with an even SportRadar id, the second for the
+others. No fixture is written by two sessions at once, yet two sessions can write at a time: Postgres takes longer to
+store rows than the sessions take to compute them.
+"""
 
 BOOKS_SCHEMA: Final[Schema] = {
     "sr_id": pl.Int64,
@@ -59,8 +61,8 @@ LISTINGS_AS_OF_SCHEMA: Final[Schema] = {
     "kickoff_at": INSTANT,
     "kickoff_in_force": INSTANT,
 }
-"""`kickoff_at`: what the last answer claimed, null when it was refused; `kickoff_in_force`: the last kickoff that
-was not.
+"""`kickoff_at` is the kickoff that the last answer claimed, null when it was refused; `kickoff_in_force` is the last
+kickoff that was accepted.
 """
 COMPARABLE_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "platform": pl.String, "comparable": pl.Boolean}
 MARKETS_SCHEMA: Final[Schema] = {"market_id": pl.Int16, "market_key": pl.String}
@@ -111,16 +113,16 @@ TABLE_VIEWS: Final[Mapping[str, tuple[str, tuple[str, ...], Schema]]] = {
         },
     ),
 }
-"""Of each of TABLES: the view that shows its rows, their key, and their columns."""
+"""For each of COMPARED_TABLES: the view that shows its rows, their key, and their columns."""
 
 
 PrimaryChooser = Callable[[pl.DataFrame], pl.DataFrame]
-"""A function that keeps the primary ones of listings: `matching.primary_listings`."""
+"""A function that selects the primary listings: `matching.primary_listings`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FixtureState:
-    """How fixtures stand at an instant, in the shapes of `metrics.comparison_frames`."""
+    """The markets and listings of fixtures at an instant, in the shapes of `metrics.comparison_frames`."""
 
     markets: pl.DataFrame
     listings: pl.DataFrame
@@ -128,22 +130,22 @@ class FixtureState:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """What was written of fixtures."""
+    """The counts of rows written for fixtures."""
 
     rows: dict[str, WriteCounts]
-    """By table, of STORED."""
+    """Counts by table of STORED_TABLES."""
     n_flips: int = 0
-    """Listings that were comparable with home's and are not any more, or the other way round."""
+    """Listings that became comparable with home's, or stopped being so."""
 
 
 def read_upcoming_fixtures(conn: psycopg.Connection, now: datetime, sr_ids: Sequence[int] | None = None) -> list[int]:
-    """Fixtures that have not begun, of these or all, soonest first."""
+    """Return the fixtures that have not begun, of these or all, soonest first."""
     params = {"now": now, "sr_ids": None if sr_ids is None else list(sr_ids)}
     return [sr_id for (sr_id,) in conn.execute(UPCOMING_SQL, params).fetchall()]
 
 
 def read_current_state(conn: psycopg.Connection, sr_ids: Sequence[int]) -> FixtureState:
-    """How these fixtures stand now."""
+    """Return the current state of these fixtures."""
     params = {"sr_ids": list(sr_ids)}
     return FixtureState(
         _name_markets(conn, read_frame(conn, BOOKS_SQL, params, BOOKS_SCHEMA)),
@@ -159,48 +161,53 @@ def read_state_as_of(
     instant: datetime,
     choose_primary: PrimaryChooser,
 ) -> FixtureState:
-    """Return how these fixtures stood at an instant, from the whole of their history.
+    """Return the state of these fixtures at an instant, from their whole history.
 
-    Takes the listings that `choose` keeps of those seen by then, and the kickoff that was in force then. Raises as
-    `storage.odds.reader.OddsHistoryReader` does.
+    It uses the listings seen by then that `choose_primary` selects, and the kickoff that was in force then. Raises
+    the errors of `storage.odds.reader.OddsHistoryReader`.
     """
-    found = read_frame(conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA)
-    if found.is_empty():
+    candidates = read_frame(
+        conn, LISTINGS_AS_OF_SQL, {"sr_ids": list(sr_ids), "instant": instant}, LISTINGS_AS_OF_SCHEMA
+    )
+    if candidates.is_empty():
         return FixtureState(
             _name_markets(conn, pl.DataFrame(schema=dict(BOOKS_SCHEMA))), pl.DataFrame(schema=dict(COMPARED_LISTINGS))
         )
-    ids, first = found["listing_id"].to_list(), found["first_seen_at"].min()
+    ids, first = candidates["listing_id"].to_list(), candidates["first_seen_at"].min()
     assert isinstance(first, datetime)
     days = (first.date(), instant.date())
     answers = history.read_captures(ids, *days).filter(pl.col("observed_at") <= instant)
     sizes = answers.group_by("listing_id").agg(n_markets=pl.col("n_markets_priced").max())
-    as_seen = found.join(sizes, on="listing_id", how="left")
-    found = choose_primary(
+    as_seen = candidates.join(sizes, on="listing_id", how="left")
+    candidates = choose_primary(
         as_seen.with_columns(fixture_sr_id="sr_id", is_deleted=pl.col("dropped_at").is_not_null())
     ).select(*LISTINGS_AS_OF_SCHEMA)
     trust = pl.col("platform").cast(pl.Enum([platform.value for platform in order_by_trust(home)]))
-    claimed = found.filter(pl.col("kickoff_in_force").is_not_null())
+    claimed = candidates.filter(pl.col("kickoff_in_force").is_not_null())
     by_trust = claimed.sort("sr_id", ~pl.col("is_source"), trust).unique("sr_id", keep="first")
-    in_force = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
-    answers = answers.join(found, on="listing_id", how="semi")
+    kickoffs = by_trust.select("sr_id", kickoff_at="kickoff_in_force")
+    answers = answers.join(candidates, on="listing_id", how="semi")
     books = fold_changes(
-        history.read_changes(found["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant), answers
+        history.read_changes(candidates["listing_id"].to_list(), *days).filter(pl.col("observed_at") <= instant),
+        answers,
     )
     answered = answers.group_by("listing_id").agg(answered_at=pl.col("observed_at").max())
-    listings = found.drop("kickoff_at").join(in_force, on="sr_id").join(answered, on="listing_id", how="left")
+    listings = candidates.drop("kickoff_at").join(kickoffs, on="sr_id").join(answered, on="listing_id", how="left")
     named_books = _name_markets(
-        conn, books.join(found.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS_SCHEMA.keys())
+        conn,
+        books.join(candidates.select("listing_id", "sr_id", "platform"), on="listing_id").select(BOOKS_SCHEMA.keys()),
     )
     return FixtureState(named_books, listings.select(COMPARED_LISTINGS.keys()))
 
 
 def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
-    """How each market of each listing stands after all of this history (`storage.odds.change_rows.CHANGE_SCHEMA`,
-    CAPTURE_SCHEMA, whole days but the last one): listing_id, line_id, state, off_mask, odds_milli, state_since.
+    """Return the state of each market of each listing after all of this history.
 
-    A market that the first answer of a day lacks is withdrawn since that answer.
+    The columns are listing_id, line_id, state, off_mask, odds_milli and state_since. `changes` and `answers`
+    (`storage.odds.change_rows.CHANGE_SCHEMA`, CAPTURE_SCHEMA) hold whole days, except for the last one. A market
+    that the first answer of a day lacks is withdrawn since that answer.
     """
-    line = ("listing_id", "line_id")
+    line_key = ("listing_id", "line_id")
     days = (
         answers.group_by("listing_id", day=pl.col("observed_at").dt.date())
         .agg(begins_at=pl.col("observed_at").min())
@@ -210,30 +217,31 @@ def fold_changes(changes: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     rows = (
         changes.with_columns(day=pl.col("observed_at").dt.date())
         .join(days, on=("listing_id", "day"))
-        .sort(*line, "observed_at")
+        .sort(*line_key, "observed_at")
     )
-    before = {name: pl.col(name).shift().over(line) for name in ("state", "day", "next_begins_at")}
-    was_away = (before["day"] != pl.col("day")) & (before["next_begins_at"] != pl.col("observed_at"))
-    enters = before["state"].is_null() | (before["state"] != pl.col("state")) | was_away
-    gone = (pl.col("state") != MarketState.WITHDRAWN.value) & pl.col("next_begins_at").is_not_null()
+    before = {name: pl.col(name).shift().over(line_key) for name in ("state", "day", "next_begins_at")}
+    was_absent = (before["day"] != pl.col("day")) & (before["next_begins_at"] != pl.col("observed_at"))
+    enters_state = before["state"].is_null() | (before["state"] != pl.col("state")) | was_absent
+    is_gone = (pl.col("state") != MarketState.WITHDRAWN.value) & pl.col("next_begins_at").is_not_null()
     no_prices = pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len())
     return (
-        rows.with_columns(state_since=pl.when(enters).then("observed_at").forward_fill().over(line))
-        .unique(line, keep="last", maintain_order=True)
+        rows.with_columns(state_since=pl.when(enters_state).then("observed_at").forward_fill().over(line_key))
+        .unique(line_key, keep="last", maintain_order=True)
         .select(
-            *line,
-            state=pl.when(gone).then(pl.lit(MarketState.WITHDRAWN.value)).otherwise("state"),
-            off_mask=pl.when(gone).then(0).otherwise("off_mask"),
-            odds_milli=pl.when(gone).then(no_prices).otherwise("odds_milli"),
-            state_since=pl.when(gone).then("next_begins_at").otherwise("state_since"),
+            *line_key,
+            state=pl.when(is_gone).then(pl.lit(MarketState.WITHDRAWN.value)).otherwise("state"),
+            off_mask=pl.when(is_gone).then(0).otherwise("off_mask"),
+            odds_milli=pl.when(is_gone).then(no_prices).otherwise("odds_milli"),
+            state_since=pl.when(is_gone).then("next_begins_at").otherwise("state_since"),
         )
     )
 
 
 def replace_rows(conn: psycopg.Connection, sr_ids: Sequence[int], frames: dict[str, pl.DataFrame]) -> WriteResult:
-    """Make these frames, one for each of STORED, the rows of these fixtures, and write only what differs.
+    """Make these frames the rows of these fixtures, and write only the differences.
 
-    Frames name their lines by market_key, specifier and outcome. Raises ValueError when one lacks or invents columns.
+    There is one frame for each of STORED_TABLES. Frames name their lines by market_key, specifier and outcome.
+    Raises ValueError when the columns of a frame differ from the table's.
     """
     before = read_frame(conn, COMPARABLE_SQL, {"sr_ids": list(sr_ids)}, COMPARABLE_SCHEMA)
     pairs = before.join(frames[LISTING_TABLE], on=("sr_id", "platform"))
@@ -263,13 +271,14 @@ def remove_rows(conn: psycopg.Connection, sr_ids: Sequence[int]) -> WriteResult:
 
 
 def read_fixture_ids(conn: psycopg.Connection) -> set[int]:
-    """Fixtures that have rows."""
+    """Return the fixtures that have rows."""
     return {sr_id for (sr_id,) in conn.execute("select distinct sr_id from mart.compared_listing").fetchall()}
 
 
 def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None = None) -> pl.DataFrame:
-    """Return what one of TABLES says of these fixtures or all, outcome by outcome and with its instants (ROWS), by
-    its key.
+    """Return the rows of one of COMPARED_TABLES for these fixtures or all, by its key.
+
+    There is one row per outcome, with instants (TABLE_VIEWS).
     """
     view, key, schema = TABLE_VIEWS[table]
     query = f"select * from {view} where %(sr_ids)s::bigint[] is null or sr_id = any(%(sr_ids)s::bigint[])"
@@ -277,11 +286,11 @@ def read_rows(conn: psycopg.Connection, table: str, sr_ids: Sequence[int] | None
 
 
 def read_figures(conn: psycopg.Connection, table: str) -> tuple[dict[str, float | None], list[float | None]]:
-    """Return the key figures of one of TABLES by name, `rows` among them, and one figure for each day of kickoff; null
-    where nothing is to count.
+    """Return the key figures of one of COMPARED_TABLES by name, and one figure for each day of kickoff.
 
-    By day: the share of compared outcomes on which home alone offers most; markets that a competitor offers and home
-    lacks, per fixture with any gap.
+    `rows` is among the named figures. A figure is None where there is nothing to count. The figure by day is the
+    share of compared outcomes on which home alone offers most, or, for gaps, the markets that a competitor offers
+    and home lacks, per fixture with any gap.
     """
     cursor = conn.execute(FIGURES_SQL[table])
     (_, *total), *days = cursor.fetchall()
@@ -311,7 +320,8 @@ where effective_kickoff > %(now)s and (%(sr_ids)s::bigint[] is null or sr_id = a
 order by effective_kickoff, sr_id
 """
 BOOKS_SQL: Final = """
-select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask, c.odds_milli, c.state_since
+select e.fixture_sr_id as sr_id, e.platform, c.line_id, c.state::text as state, coalesce(c.off_mask, 0) as off_mask,
+    c.odds_milli, c.state_since
 from core.event_listings e join core.current_markets c using (listing_id)
 where e.fixture_sr_id = any(%(sr_ids)s::bigint[]) and e.is_primary
 """
@@ -319,7 +329,8 @@ LISTINGS_SQL: Final = """
 select f.sr_id, e.platform, a.observed_at as answered_at, e.deleted_at as dropped_at, f.effective_kickoff as kickoff_at
 from core.fixtures f
 join core.event_listings e on e.fixture_sr_id = f.sr_id and e.is_primary
-left join lateral (select observed_at from core.captures where listing_id = e.listing_id order by observed_at desc limit 1) a on true
+left join lateral (select observed_at from core.captures where listing_id = e.listing_id
+    order by observed_at desc limit 1) a on true
 where f.sr_id = any(%(sr_ids)s::bigint[])
 """
 LISTINGS_AS_OF_SQL: Final = f"""
@@ -329,7 +340,8 @@ select
 from (
     select l.*, ({FIRST_ABSENCE_SQL}) as lacked_at
     from (
-        select e.listing_id, f.sr_id, e.platform, e.external_id, e.platform = f.metadata_source as is_source, e.tournament_external_id,
+        select e.listing_id, f.sr_id, e.platform, e.external_id, e.platform = f.metadata_source as is_source,
+            e.tournament_external_id,
             s.first_seen_at, s.last_seen_at, o.kickoff_at, k.kickoff_at as kickoff_in_force
         from core.fixtures f
         join core.event_listings e on e.fixture_sr_id = f.sr_id
@@ -340,7 +352,8 @@ from (
         left join lateral (
             select c.kickoff_at
             from core.listing_observations o join core.listing_claims c using (listing_id, claim_hash)
-            where o.listing_id = e.listing_id and o.observed_at <= %(instant)s order by o.observed_at desc, o.cycle_id desc limit 1
+            where o.listing_id = e.listing_id and o.observed_at <= %(instant)s
+            order by o.observed_at desc, o.cycle_id desc limit 1
         ) o on true
         left join lateral (
             select kickoff_at from core.kickoff_versions
@@ -350,14 +363,15 @@ from (
     ) l
 ) seen
 """
-# First a row of everything, then one of each day of kickoff. A fixture that is no more has none.
+# The first row is for everything, then comes one row for each day of kickoff. A deleted fixture has no day.
 FIGURES_SQL: Final = {
     COMPARISON_TABLE: """
     with outcomes as (
         select (f.effective_kickoff at time zone 'UTC')::date as day, c.comparable, c.home_is_best, c.home_tied_best
         from palimpsest.compared_prices c left join core.fixtures f using (sr_id)
     ), lines as (
-        select count(*) as rows, count(distinct sr_id) as fixtures, count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets
+        select count(*) as rows, count(distinct sr_id) as fixtures,
+            count(distinct (sr_id, line_id)) filter (where arb) as arbitrage_markets
         from mart.price_comparison
     )
     select (avg(o.home_is_best::int) filter (where o.comparable))::float8 as by_day,
@@ -376,7 +390,8 @@ FIGURES_SQL: Final = {
         from mart.availability_gap g left join core.fixtures f using (sr_id)
     )
     select (count(*) filter (where gap_type = 'home_missing'))::float8 / nullif(count(distinct sr_id), 0) as by_day,
-        count(*) as rows, count(distinct sr_id) as fixtures, count(*) filter (where gap_type = 'home_missing') as home_missing,
+        count(*) as rows, count(distinct sr_id) as fixtures,
+            count(*) filter (where gap_type = 'home_missing') as home_missing,
         count(*) filter (where gap_type = 'platform_missing') as platform_missing,
         count(*) filter (where gap_type = 'home_suspended_only') as home_suspended_only,
         count(*) filter (where gap_type = 'platform_suspended_only') as platform_suspended_only,

@@ -1,6 +1,6 @@
 """Rows that are derived once per cycle: replaced by cycle id, read by cycle id. Callers commit.
 
-Belongs here: tables keyed by cycle, in the mart and in core. Does not: computing any figure.
+Belongs here: tables keyed by cycle, in the mart and in core. Does not belong here: computing any figure.
 """
 
 from datetime import UTC, datetime
@@ -21,29 +21,33 @@ from ..tables import metadata
 def replace_rows(
     conn: psycopg.Connection, table: str, cycle_id: int, frame: pl.DataFrame, platform: str | None = None
 ) -> int:
-    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform in it; returns
-    how many. `computed_at` is filled in where it is missing.
+    """Make `frame` the rows of the cycle in `table` ("mart.coverage_fixture"), or those of one platform.
 
-    Raises ValueError when the frame holds rows of another cycle or platform, or lacks or invents columns.
+    Returns the number of rows. A missing `computed_at` is filled in. Raises ValueError when the frame holds rows of
+    another cycle or platform, or when its columns differ from the table's.
     """
     declared = metadata.tables[table].columns
     if "computed_at" in declared and "computed_at" not in frame.columns:
         frame = frame.with_columns(computed_at=pl.lit(datetime.now(UTC), dtype=INSTANT))
     if "cycle_id" not in frame.columns:
         frame = frame.with_columns(cycle_id=pl.lit(cycle_id, dtype=pl.Int64))
-    if unlike := sorted(set(frame.columns) ^ {column.name for column in declared}):
-        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(unlike)}")
+    if differing := sorted(set(frame.columns) ^ {column.name for column in declared}):
+        raise ValueError(f"{table}: the frame's columns and the table's differ in {', '.join(differing)}")
     if not frame.is_empty() and frame["cycle_id"].unique().to_list() != [cycle_id]:
         raise ValueError(f"{table}: the frame holds rows of other cycles than {cycle_id}")
     if platform is not None and not frame.is_empty() and frame["platform"].unique().to_list() != [platform]:
         raise ValueError(f"{table}: the frame holds rows of other platforms than {platform}")
-    whose = sql.SQL("") if platform is None else sql.SQL(" and platform = {}").format(sql.Literal(str(platform)))
-    conn.execute(sql.SQL("delete from {} where cycle_id = %s").format(quote_identifier(table)) + whose, [cycle_id])
+    platform_condition = (
+        sql.SQL("") if platform is None else sql.SQL(" and platform = {}").format(sql.Literal(str(platform)))
+    )
+    conn.execute(
+        sql.SQL("delete from {} where cycle_id = %s").format(quote_identifier(table)) + platform_condition, [cycle_id]
+    )
     return copy_rows(conn, table, frame)
 
 
 def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Rows of the cycle in `table`, in the order of its key; ratios are Float64, JSON is text."""
+    """Return the rows of the cycle in `table`, in the order of its key; ratios are Float64, JSON is text."""
     declared = metadata.tables[table]
     order = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.primary_key.columns)
     columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in declared.columns)
@@ -56,7 +60,7 @@ def read_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFra
 
 
 def get_frame_schema(table: str) -> dict[str, Any]:
-    """Column types of a table as a frame holds them."""
+    """Return the column types of a table in a frame."""
     return {column.name: _find_frame_type(column.type) for column in metadata.tables[table].columns}
 
 

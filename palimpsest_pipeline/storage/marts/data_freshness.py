@@ -1,10 +1,11 @@
-"""How new the newest of each family of data is, by the instants in the rows themselves. Reads only, a few index
-look-ups each.
+"""The newest instant of each family of data, from the rows themselves.
 
-Belongs here: the instants. Does not: how old is too old, nor what time it is.
+The module only reads, with a few index look-ups for each question.
 
-What a backfill of the past writes is of the past: it makes nothing newer. Null means that there is nothing; what cannot
-be asked raises.
+Belongs here: the instants. Does not belong here: the age that is too old, and the current time.
+
+A backfill of the past makes nothing newer, because its rows carry past instants. None means that there is no row; a
+failed query raises.
 """
 
 from datetime import date, datetime
@@ -28,9 +29,9 @@ DISCOVERY_SQL: Final = """
     where c.scope = 'full' and m.platform = %s and m.external_id = '*' and m.completeness <> 'failed'
     order by c.cycle_id desc limit 1
 """
-# From the newest cycles that stored something of the platform to their captures: by their index, on the days of the
-# cycle alone. Several cycles, since a long one may end after a short one that began later. Days that have left Postgres
-# have no captures: then the cycle's own instant.
+# The query goes from the newest cycles that stored rows of the platform to their captures, through the index, on the
+# days of the cycle only. It takes several cycles, because a long one may end after a short one that began later. Days
+# that have left Postgres have no captures; the cycle's own instant replaces them.
 ODDS_SQL: Final = """
     with newest as materialized (
         select p.cycle_id, c.as_of
@@ -63,28 +64,31 @@ def read_first_hour(conn: psycopg.Connection) -> datetime | None:
 
 
 def read_first_cycle_start(conn: psycopg.Connection) -> datetime | None:
-    """Begin of the first cycle that the ledger knows; None when there never was one."""
+    """Return the start of the first cycle in the ledger; None when there never was one."""
     return _read_instant(conn, FIRST_CYCLE_SQL)
 
 
 def read_last_discovery(conn: psycopg.Connection, platform: Platform) -> datetime | None:
-    """The last full cycle in which the platform's offer was discovered, if only in part."""
+    """Return the instant of the last full cycle that discovered the platform's offer, at least in part."""
     return _read_instant(conn, DISCOVERY_SQL, [platform])
 
 
 def read_last_odds(conn: psycopg.Connection, platform: Platform) -> datetime | None:
-    """The newest answer of the platform that stands in the history (observed_at)."""
+    """Return the instant of the platform's newest answer in the history (observed_at)."""
     (product,) = derived_products.list_platform_products(derived_products.ODDS_PRODUCT, [platform])
     return _read_instant(conn, ODDS_SQL, {"product": product, "platform": str(platform)})
 
 
 def read_last_coverage(conn: psycopg.Connection) -> datetime | None:
-    """The newest cycle that coverage speaks of."""
+    """Return the instant of the newest cycle with coverage."""
     return _read_instant(conn, COVERAGE_SQL)
 
 
 def read_last_lifecycle(conn: psycopg.Connection, today: date) -> datetime | None:
-    """Up to when the lives of the fixtures around today are told; of all fixtures, when there are none around today."""
+    """Return the instant up to which the lifecycle of the fixtures around today is derived.
+
+    When there are none around today, it is that of all fixtures.
+    """
     return _read_instant(conn, LIFECYCLE_SQL, {"today": today})
 
 

@@ -1,7 +1,7 @@
-"""What is asked of the tables of a fixture's life beside their rows. Callers commit.
+"""Questions about the tables of a fixture's lifecycle besides their rows. Callers commit.
 
-Belongs here: counting in Postgres what would be much to read. Does not: rows of a date (`lifecycle`), any rule of what
-a life is (`metrics`).
+Belongs here: counting in Postgres where reading the rows would be expensive. Does not belong here: rows of a date
+(`lifecycle`), the rules of a lifecycle (`metrics`).
 """
 
 from collections.abc import Sequence
@@ -27,20 +27,24 @@ OTHER_HOME_REASON, DROPPED_MARKET_REASON, MISSING_MARGIN_REASON = (
     "named no longer",
     "without margins yet",
 )
-"""What a date says that the settings of now do not."""
+"""The reasons for which a date does not fit the current settings."""
 
 
 def count_offered_markets(conn: psycopg.Connection, day: date, hours_before: Sequence[int]) -> pl.DataFrame:
-    """Markets of each fixture of a date that a platform offered up to so many hours before kickoff (OFFERED); nought
-    has no row.
+    """Return the markets of each fixture of a date that a platform offered so many hours before kickoff.
+
+    The shape is OFFERED_COUNTS_SCHEMA. A count of 0 has no row.
     """
     return read_frame(conn, OFFERED_COUNTS_SQL, {"day": day, "hours": list(hours_before)}, OFFERED_COUNTS_SCHEMA)
 
 
 def find_dates_of_other_settings(conn: psycopg.Connection, home: Platform, main_markets: Sequence[str]) -> pl.DataFrame:
-    """Dates derived under other settings than these (OF_OTHER_SETTINGS), in order. `why` is OTHER_HOME, which is
-    `named`; DROPPED: with margins of a market that is not among these; or LACKING: one of these was offered before
-    kickoff and has no margin."""
+    """Return the dates derived under other settings than these (DATES_OF_OTHER_SETTINGS_SCHEMA), in order.
+
+    `why` is one of three reasons. OTHER_HOME_REASON: the date has another home platform, which is `named`.
+    DROPPED_MARKET_REASON: it has margins of a market that is not among `main_markets`. MISSING_MARGIN_REASON: one of
+    these markets was offered before kickoff and has no margin.
+    """
     params = {
         "home": home.value,
         "markets": list(main_markets),
@@ -63,25 +67,31 @@ where i.kickoff_date = %(day)s and i.market_key <> '*' and i.state = 'offered'
     and (i.valid_to is null or i.valid_to >= l.effective_kickoff - make_interval(hours => h.hours))
 group by i.sr_id, i.platform, h.hours
 """
-# What lacks is looked up fixture by fixture by the tables' keys, up to the first that has it: the tables are large, and
-# a date nearly always has all.
+# A missing margin is looked up fixture by fixture through the tables' keys, up to the first fixture that has one: the
+# tables are large, and nearly every date has all margins.
 DATES_OF_OTHER_SETTINGS_SQL: Final = """
 select kickoff_date, %(other_home)s as why, home_platform as named from mart.gap_count where home_platform <> %(home)s
 union
 select kickoff_date, %(other_home)s, home_platform from mart.margin_ttk_bucket where home_platform <> %(home)s
 union
 select * from (
-    -- a date far ahead may have no row in the tables that name their home: then the leads tell, which home's own are nought of
-    select l.kickoff_date, %(other_home)s, coalesce(min(l.platform) filter (where l.home_lead_diff_days = 0), 'another platform')
+    -- a date far ahead may have no row in the tables that name their home platform: then the lead times show it,
+    -- because home's own differences are 0
+    select l.kickoff_date, %(other_home)s,
+        coalesce(min(l.platform) filter (where l.home_lead_diff_days = 0), 'another platform')
     from mart.listing_lead_time l
-    left join mart.listing_lead_time h on h.sr_id = l.sr_id and h.kickoff_date = l.kickoff_date and h.platform = %(home)s
+    left join mart.listing_lead_time h on h.sr_id = l.sr_id and h.kickoff_date = l.kickoff_date
+        and h.platform = %(home)s
     group by l.kickoff_date
     having bool_or(l.home_lead_diff_days is distinct from l.lead_days_listed - h.lead_days_listed)
 ) leads
-where not exists (select from mart.gap_count g where g.kickoff_date = leads.kickoff_date and g.home_platform <> %(home)s)
-    and not exists (select from mart.margin_ttk_bucket b where b.kickoff_date = leads.kickoff_date and b.home_platform <> %(home)s)
+where not exists (select from mart.gap_count g where g.kickoff_date = leads.kickoff_date
+    and g.home_platform <> %(home)s)
+    and not exists (select from mart.margin_ttk_bucket b where b.kickoff_date = leads.kickoff_date
+        and b.home_platform <> %(home)s)
 union all
-select distinct kickoff_date, %(dropped)s, market_key from mart.margin_ttk_bucket where market_key <> all(%(markets)s::text[])
+select distinct kickoff_date, %(dropped)s, market_key from mart.margin_ttk_bucket
+where market_key <> all(%(markets)s::text[])
 union all
 select d.kickoff_date, %(lacking)s, k.market_key
 from (select distinct kickoff_date from mart.listing_lead_time) d
@@ -90,7 +100,8 @@ left join lateral (
     select true as there
     from mart.listing_lead_time l
     cross join lateral (
-        select from mart.market_margin m where m.sr_id = l.sr_id and m.platform = l.platform and m.market_key = k.market_key limit 1
+        select from mart.market_margin m where m.sr_id = l.sr_id and m.platform = l.platform
+            and m.market_key = k.market_key limit 1
     ) m
     where l.kickoff_date = d.kickoff_date
     limit 1

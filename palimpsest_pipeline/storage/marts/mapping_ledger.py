@@ -1,4 +1,7 @@
-"""The ledger of what the vocabulary does not know: over all cycles, and replaced as a whole. Callers commit."""
+"""The ledger of markets that the vocabulary does not know, over all cycles and replaced as a whole.
+
+Callers commit.
+"""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,7 +44,8 @@ UNMAPPED_MARKETS_SQL: Final = """
         group by platform, sport, external_market_id, specifier_schema
     ),
     carried as (
-        select m.platform, m.sport, m.external_market_id, m.specifier_schema, count(distinct coalesce(e.fixture_sr_id, -l.listing_id)) as n_fixtures
+        select m.platform, m.sport, m.external_market_id, m.specifier_schema,
+            count(distinct coalesce(e.fixture_sr_id, -l.listing_id)) as n_fixtures
         from core.unmapped_markets m
         cross join lateral unnest(m.listing_ids) as l (listing_id)
         left join core.event_listings e using (listing_id)
@@ -60,7 +64,8 @@ MAPPED_RATES_SQL: Final = f"""
     where m.cycle_id in (
         select c.cycle_id from core.cycles c
         where c.scope = 'full' and c.cycle_id <= %s
-            and c.cycle_id not in ({UNENDED_CYCLES_SQL}) and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
+            and c.cycle_id not in ({UNENDED_CYCLES_SQL})
+                and exists (select from mart.mapping_coverage x where x.cycle_id = c.cycle_id)
         order by c.cycle_id desc limit 2
     )
     group by m.cycle_id, m.platform
@@ -69,37 +74,41 @@ MAPPED_RATES_SQL: Final = f"""
 
 
 def read_matches_of_cycle(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """listing_id, match: listings seen in the cycle that state the same id then are one match.
+    """Return listing_id and match of the listings seen in the cycle.
 
-    What other cycles learn changes nothing.
+    Listings that state the same id in the cycle are one match. Knowledge from other cycles changes nothing.
     """
     return read_frame(conn, MATCHES_SQL, [cycle_id], {"listing_id": pl.Int32, "match": pl.String})
 
 
 def lock_unmapped_markets(conn: psycopg.Connection) -> None:
-    """Wait for others who replace the ledger, and keep others waiting until the transaction ends.
+    """Lock the replacement of the ledger until the transaction ends.
 
-    Before `read_unmapped_markets`.
+    Call it before `read_unmapped_markets`.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.MAPPING_LEDGER])
 
 
 def read_unmapped_markets(conn: psycopg.Connection) -> pl.DataFrame:
-    """Every market of core.unmapped_markets once, over all cycles (columns `UNMAPPED_MARKETS_SCHEMA`). n_fixtures
-    rests on what the listings are known to be now.
+    """Return every market of core.unmapped_markets once, over all cycles (`UNMAPPED_MARKETS_SCHEMA`).
+
+    `n_fixtures` uses the fixtures that the listings belong to now.
     """
     selected = ", ".join(UNMAPPED_MARKETS_SCHEMA)
     return read_frame(conn, f"select {selected} from ({UNMAPPED_MARKETS_SQL}) q", None, UNMAPPED_MARKETS_SCHEMA)
 
 
 def replace_unmapped_markets(conn: psycopg.Connection, frame: pl.DataFrame) -> int:
-    """Make `frame` (the table's columns, `computed_at` aside) the rows of mart.unmapped_market; returns how many."""
+    """Make `frame` the rows of mart.unmapped_market; return their number.
+
+    `frame` has the table's columns except `computed_at`.
+    """
     conn.execute("delete from mart.unmapped_market")
     return copy_rows(conn, "mart.unmapped_market", frame.with_columns(computed_at=pl.lit(datetime.now(UTC), INSTANT)))
 
 
 def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
-    """mart.unmapped_market, by platform and rank."""
+    """Return mart.unmapped_market, by platform and rank."""
     schema = get_frame_schema("mart.unmapped_market")
     return read_frame(
         conn, f"select {', '.join(schema)} from mart.unmapped_market order by platform, impact_rank", None, schema
@@ -107,8 +116,9 @@ def read_unmapped_ranking(conn: psycopg.Connection) -> pl.DataFrame:
 
 
 def read_mapped_rates(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """cycle_id, platform, mapped_rate of the last full cycle up to `cycle_id` that came to its own end and of the
-    one before it, oldest first.
+    """Return cycle_id, platform and mapped_rate of the last two full cycles, oldest first.
+
+    Only cycles up to `cycle_id` that ended by themselves count.
     """
     return read_frame(
         conn, MAPPED_RATES_SQL, [cycle_id], {"cycle_id": pl.Int64, "platform": pl.String, "mapped_rate": pl.Float64}

@@ -26,7 +26,8 @@ TOURNAMENTS_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "next_missing_kickoff": INSTANT,
 }
 TOURNAMENTS_SQL: Final = """
-    select display_name as tournament, country, n_home, n_platform as n_competitors, n_matched, n_home_only, n_platform_only as n_competitor_only,
+    select display_name as tournament, country, n_home, n_platform as n_competitors, n_matched, n_home_only,
+        n_platform_only as n_competitor_only,
            n_undetermined, home_covered_rate, earliest_missing_kickoff as next_missing_kickoff
     from mart.coverage_tournament
     where cycle_id = %s and platform = 'any' and not include_started
@@ -34,35 +35,39 @@ TOURNAMENTS_SQL: Final = """
     limit %s
 """
 TOTALS_SQL: Final = """
-    select (select count(*) from ops.scrape_batches where status <> 'running'), (select max(cycle_id) from ops.scrape_batches),
-           (select coalesce(sum(n_prices), 0) from core.captures where cycle_id = (select max(cycle_id) from ops.scrape_batches))
+    select (select count(*) from ops.scrape_batches where status <> 'running'), (select max(cycle_id)
+        from ops.scrape_batches),
+           (select coalesce(sum(n_prices), 0) from core.captures where cycle_id = (select max(cycle_id)
+               from ops.scrape_batches))
 """
 
 
 def read_latest_cycle(conn: psycopg.Connection) -> int | None:
-    """The cycle that coverage now is that of, as for whoever asks the views: the newest full one, or the newest
-    recorded one where there is none.
+    """Return the cycle that the latest coverage belongs to, the same as in the views.
+
+    It is the newest full cycle, or the newest recorded one where there is no full one.
     """
     row = conn.execute(LATEST_CYCLE_SQL).fetchone()
     return row[0] if row else None
 
 
 def read_latest_rates(conn: psycopg.Connection) -> pl.DataFrame:
-    """Upcoming fixtures' rows of mart.match_rate_platform of the latest cycle; 'all' comes last."""
+    """Return mart.match_rate_platform of upcoming fixtures in the latest cycle; 'all' comes last."""
     cycle_id = read_latest_cycle(conn)
     rows = read_rows(conn, "mart.match_rate_platform", cycle_id or 0).filter(~pl.col("include_started"))
     return rows.sort(pl.col("platform") == "all", "platform")
 
 
 def read_latest_tournaments(conn: psycopg.Connection, limit: int | None) -> pl.DataFrame:
-    """Upcoming fixtures per tournament, all competitors together (columns `TOURNAMENTS_SCHEMA`), largest first;
-    `most` None: all of them.
+    """Return upcoming fixtures per tournament, over all competitors (`TOURNAMENTS_SCHEMA`), largest first.
+
+    `limit` None returns all tournaments.
     """
     return read_frame(conn, TOURNAMENTS_SQL, [read_latest_cycle(conn) or 0, limit], TOURNAMENTS_SCHEMA)
 
 
 def read_totals(conn: psycopg.Connection) -> dict[str, int]:
-    """`n_cycles` finished, `last_cycle_id`, and `n_prices` that the last cycle captured."""
+    """Return `n_cycles` finished, `last_cycle_id`, and `n_prices` that the last cycle captured."""
     row = conn.execute(TOTALS_SQL).fetchone()
     return dict(zip(("n_cycles", "last_cycle_id", "n_prices"), (int(v or 0) for v in row or (0, 0, 0)), strict=True))
 
@@ -81,7 +86,7 @@ def read_newest_rows(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.
 
 
 def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -> int:
-    """Return how many rows of a table these cycles have."""
+    """Return the number of rows of a table that these cycles have."""
     row = conn.execute(
         sql.SQL("select count(*) from {} where cycle_id = any(%s)").format(quote_identifier(table)), [list(cycle_ids)]
     ).fetchone()
@@ -89,15 +94,16 @@ def count_rows(conn: psycopg.Connection, table: str, cycle_ids: Sequence[int]) -
 
 
 def read_rows_before(conn: psycopg.Connection, table: str, cycle_id: int) -> pl.DataFrame:
-    """Rows of a mart table for the last cycle before `cycle_id` that has any."""
+    """Return the rows of a mart table for the last cycle before `cycle_id` that has any."""
     query = sql.SQL("select coalesce(max(cycle_id), 0) from {} where cycle_id < %s").format(quote_identifier(table))
     row = conn.execute(query, [cycle_id]).fetchone()
     return read_rows(conn, table, row[0] if row else 0)
 
 
 def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
-    """The figures people ask for first, from rows of match_rate_platform: upcoming fixtures of the newest cycle
-    among them.
+    """Return the headline figures from rows of match_rate_platform.
+
+    They are those of upcoming fixtures in the newest cycle of the rows.
     """
     union = rates.filter((pl.col("platform") == "all") & ~pl.col("include_started")).sort("cycle_id").tail(1)
     if union.is_empty():
@@ -116,7 +122,7 @@ def pick_headline(rates: pl.DataFrame) -> dict[str, Any]:
 
 
 def compute_mapped_rates(coverage: pl.DataFrame) -> dict[str, float]:
-    """`mapped_rate_<platform>` of the newest cycle of each platform, from rows of mapping_coverage."""
+    """Return `mapped_rate_<platform>` of the newest cycle of each platform, from rows of mapping_coverage."""
     newest = coverage.filter(pl.col("cycle_id") == pl.col("cycle_id").max().over("platform"))
     rates = newest.group_by("platform").agg(pl.col("n_mapped").sum() / pl.col("n_markets_seen").sum()).sort("platform")
     return {f"mapped_rate_{platform}": round(rate, 6) for platform, rate in rates.iter_rows()}

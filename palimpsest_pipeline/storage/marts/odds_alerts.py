@@ -1,8 +1,10 @@
-"""Alerts to traders as they are kept: `mart.odds_alert`, replaced fixture by fixture, and what people say of them.
+"""Alerts to traders in `mart.odds_alert`, replaced fixture by fixture, and their acknowledgements.
+
 Callers commit.
 
-Belongs here: which fixtures are to be looked at, replacing their rows, acknowledging, listing. Does not: when there is
-an alert (`metrics`), marks of fixtures (`dirty_fixtures`), alerts about the pipeline itself (`storage.ledger.alerts`).
+Belongs here: the choice of due fixtures, replacing their rows, acknowledging, listing. Does not belong here: the
+rules of an alert (`metrics`), marks of fixtures (`dirty_fixtures`), alerts about the pipeline itself
+(`storage.ledger.alerts`).
 """
 
 from collections.abc import Sequence
@@ -24,19 +26,18 @@ from .cycle_marts import get_frame_schema
 from .lifecycle import IS_IN_CORE_SQL
 
 ODDS_ALERT_TABLE: Final = "mart.odds_alert"
-"""Advisory lock of whoever replaces fixtures' rows: no fixture is written by two at once."""
 DUE_FIXTURES_SCHEMA: Final[Schema] = {"sr_id": pl.Int64, "kickoff_at": INSTANT}
 ACKNOWLEDGED_SCHEMA: Final[Schema] = {"alert_id": pl.Int64, "is_acknowledged": pl.Boolean}
 
 
 class NoSuchAlert(PalimpsestError, LookupError):
-    """There is no episode of that id."""
+    """The error for an id without an episode."""
 
 
 def read_known_until(conn: psycopg.Connection[Any]) -> datetime | None:
-    """When the latest cycle of which everything is in core began: kickoffs until then have happened.
+    """Return the start of the latest cycle whose core products all exist; None without one.
 
-    None without one.
+    Kickoffs until then have happened.
     """
     row = conn.execute(KNOWN_UNTIL_SQL).fetchone()
     return row[0] if row else None
@@ -48,8 +49,11 @@ def read_due_fixtures(
     known_until: datetime,
     sr_ids: Sequence[int] | None = None,
 ) -> pl.DataFrame:
-    """Fixtures that are marked, and those that began by then and still have an open episode, of these or all (DUE),
-    soonest first. One that is no more has no kickoff, and comes last."""
+    """Return the due fixtures, of these or all (DUE_FIXTURES_SCHEMA), soonest first.
+
+    They are the marked fixtures, and the fixtures that began by `known_until` and still have an open episode. A
+    deleted fixture has no kickoff, and comes last.
+    """
     params = {
         "marked": list(marked_sr_ids),
         "known_until": known_until,
@@ -59,15 +63,16 @@ def read_due_fixtures(
 
 
 def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts: pl.DataFrame) -> int:
-    """Make `alerts` (the columns of TABLE without status) the rows of these fixtures; returns how many were written. An
-    open one that somebody has acknowledged is so again. Under AdvisoryLock.ODDS_ALERTS.
+    """Make `alerts` the rows of these fixtures; return the number of rows written.
 
-    Raises ValueError when the frame lacks or invents columns.
+    `alerts` has the columns of ODDS_ALERT_TABLE without status. An open episode that was acknowledged before is
+    acknowledged again. Call it under AdvisoryLock.ODDS_ALERTS. Raises ValueError when the frame's columns differ
+    from the table's.
     """
-    seen = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
+    acknowledged = read_frame(conn, ACKNOWLEDGED_SQL, {"ids": alerts["alert_id"].to_list()}, ACKNOWLEDGED_SCHEMA)
     is_acknowledged = pl.col("is_acknowledged").fill_null(value=False)
     rows = (
-        alerts.join(seen, on="alert_id", how="left")
+        alerts.join(acknowledged, on="alert_id", how="left")
         .with_columns(
             status=pl.when(pl.col("closed_at").is_not_null())
             .then(pl.lit(OddsAlertStatus.CLOSED.value))
@@ -77,35 +82,38 @@ def replace_alerts(conn: psycopg.Connection[Any], sr_ids: Sequence[int], alerts:
         )
         .drop("is_acknowledged")
     )
-    if unlike := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[ODDS_ALERT_TABLE].columns}):
-        raise ValueError(f"{ODDS_ALERT_TABLE}: the frame's columns and the table's differ in {', '.join(unlike)}")
+    if differing := sorted(set(rows.columns) ^ {column.name for column in metadata.tables[ODDS_ALERT_TABLE].columns}):
+        raise ValueError(f"{ODDS_ALERT_TABLE}: the frame's columns and the table's differ in {', '.join(differing)}")
     conn.execute("delete from mart.odds_alert where sr_id = any(%s)", [list(sr_ids)])
     return copy_rows(conn, ODDS_ALERT_TABLE, rows)
 
 
 def remove_orphans(conn: psycopg.Connection[Any]) -> None:
-    """Remove the rows of fixtures that are no more. Under AdvisoryLock.ODDS_ALERTS."""
+    """Remove the rows of deleted fixtures. Call it under AdvisoryLock.ODDS_ALERTS."""
     conn.execute("delete from mart.odds_alert a where not exists (select from core.fixtures f where f.sr_id = a.sr_id)")
 
 
 def read_alerts(conn: psycopg.Connection[Any], first: date | None = None) -> pl.DataFrame:
-    """Rows of TABLE, of fixtures that kick off on the UTC date `first` or later, or all, by id."""
+    """Return rows of ODDS_ALERT_TABLE by id, of fixtures that kick off on `first` or later, or of all.
+
+    `first` is a UTC date.
+    """
     query = "select * from mart.odds_alert" + ("" if first is None else " where kickoff_date >= %(first)s")
     return read_frame(conn, query, {"first": first}, get_frame_schema(ODDS_ALERT_TABLE)).sort("alert_id")
 
 
 def read_begun_fixtures(conn: psycopg.Connection[Any], first: date) -> pl.DataFrame:
-    """Fixtures whose kickoff has been, on that UTC date or later (sr_id)."""
+    """Return the fixtures whose kickoff has passed, on that UTC date or later (sr_id)."""
     return read_frame(
         conn, BEGUN_FIXTURES_SQL, {"first": first, "known_until": read_known_until(conn)}, {"sr_id": pl.Int64}
     )
 
 
 def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Rows of TABLE that are open, of fixtures that had begun at the last full cycle and that are not due, by id: as
-    one moment has it.
+    """Return the open rows of fixtures that had begun at the last full cycle and are not due, by id.
 
-    Kickoffs that have passed since are known by cycles that bore on other fixtures alone.
+    All is read at one moment. The last full cycle counts, because later cycles that touched only other fixtures also
+    make passed kickoffs known.
     """
     return read_frame(
         conn, OPEN_AFTER_KICKOFF_SQL, {"product": FixtureProduct.ODDS_ALERTS.value}, get_frame_schema(ODDS_ALERT_TABLE)
@@ -113,29 +121,33 @@ def read_open_after_kickoff(conn: psycopg.Connection[Any]) -> pl.DataFrame:
 
 
 def count_alerts(conn: psycopg.Connection[Any]) -> tuple[int, dict[str, int]]:
-    """Rows of TABLE, and episodes that are not over by severity."""
-    found = conn.execute(COUNTS_SQL).fetchall()
-    return sum(n for _, n, _ in found), {severity: n_open for severity, _, n_open in found}
+    """Return the number of rows of ODDS_ALERT_TABLE, and the open episodes by severity."""
+    counts = conn.execute(COUNTS_SQL).fetchall()
+    return sum(n for _, n, _ in counts), {severity: n_open for severity, _, n_open in counts}
 
 
 def count_opened_by_hour(conn: psycopg.Connection[Any]) -> list[float | None]:
-    """How many episodes opened in each of the last 48 hours up to the last that did, oldest first."""
+    """Return the number of episodes opened in each of 48 hours, oldest first.
+
+    The hours end with the last hour in which an episode opened.
+    """
     return [float(n) for (n,) in conn.execute(OPENED_BY_HOUR_SQL).fetchall()]
 
 
 def acknowledge_alert(
     conn: psycopg.Connection[Any], alert_id: int, acknowledged_by: str, acknowledged_at: datetime
 ) -> None:
-    """Write down that somebody has seen the episode; the first to say so stays. Raises NoSuchAlert.
+    """Record that a person has seen the episode; the first record stays. Raises NoSuchAlert.
 
-    Waits for whoever is just replacing rows: of what he writes he would not know, nor could he replace a row that
-    changes under him.
+    It waits for a session that is replacing rows: that session would not see the new acknowledgement, and could not
+    replace a row that changes at the same time.
     """
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.ODDS_ALERTS])
     if not conn.execute("select from mart.odds_alert where alert_id = %s", [alert_id]).rowcount:
         raise NoSuchAlert(f"no alert {alert_id}: `palimpsest odds-alerts` lists them with their ids")
     conn.execute(
-        "insert into ops.acknowledged_odds_alerts (alert_id, acknowledged_at, acknowledged_by) values (%s, %s, %s) on conflict do nothing",
+        "insert into ops.acknowledged_odds_alerts (alert_id, acknowledged_at, acknowledged_by) "
+        "values (%s, %s, %s) on conflict do nothing",
         [alert_id, acknowledged_at, acknowledged_by],
     )
     conn.execute(
@@ -144,7 +156,7 @@ def acknowledge_alert(
 
 
 def delete_orphan_acknowledgements(conn: psycopg.Connection[Any], before: date) -> None:
-    """Remove what was said before that UTC date of episodes that are no more."""
+    """Remove acknowledgements from before that UTC date whose episodes no longer exist."""
     conn.execute(DELETE_ACKNOWLEDGEMENTS_SQL, {"before": before})
 
 
@@ -157,10 +169,11 @@ def list_alerts(
     sr_id: int | None,
     limit: int | None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """Episodes with the names of their fixtures, as the view of them has it, the last opened first: at most `limit` of
-    them, and how many there are.
-    None: all. Open ones are those that are not over, of fixtures that have not begun, and that nobody has
-    acknowledged."""
+    """Return episodes with the names of their fixtures, the last opened first, and their total number.
+
+    At most `limit` episodes are returned. None means all, for each filter. Open episodes are those that are not
+    closed, of fixtures that have not begun, and not acknowledged. The columns are those of the view.
+    """
     keys = None if market_keys is None else list(market_keys)
     params = {
         "only_open": only_open,
@@ -201,17 +214,20 @@ from (
     select unnest(%(marked)s::bigint[]) as sr_id
     union
     select a.sr_id from mart.odds_alert a join core.fixtures b using (sr_id)
-    where a.closed_at is null and b.effective_kickoff <= %(known_until)s and (%(among)s::bigint[] is null or a.sr_id = any(%(among)s::bigint[]))
+    where a.closed_at is null and b.effective_kickoff <= %(known_until)s
+        and (%(among)s::bigint[] is null or a.sr_id = any(%(among)s::bigint[]))
 ) asked
 left join core.fixtures f using (sr_id)
 """
 BEGUN_FIXTURES_SQL: Final = """
 select sr_id from core.fixtures
-where effective_kickoff >= %(first)s::date::timestamp at time zone 'UTC' and effective_kickoff <= %(known_until)s::timestamptz
+where effective_kickoff >= %(first)s::date::timestamp at time zone 'UTC'
+    and effective_kickoff <= %(known_until)s::timestamptz
 """
 OPEN_AFTER_KICKOFF_SQL: Final = f"""
 select a.* from mart.odds_alert a join core.fixtures f using (sr_id)
-where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c where c.scope = 'full' and {IS_IN_CORE_SQL})
+where a.closed_at is null and f.effective_kickoff <= (select max(c.as_of) from core.cycles c
+    where c.scope = 'full' and {IS_IN_CORE_SQL})
     and not exists (select from mart.dirty_fixtures d where d.product = %(product)s and d.sr_id = a.sr_id)
 """
 COUNTS_SQL: Final = (
@@ -234,12 +250,15 @@ where x.acknowledged_at < %(before)s::date::timestamp at time zone 'UTC'
     and not exists (select from mart.odds_alert a where a.alert_id = x.alert_id)
 """
 LIST_ALERTS_SQL: Final = """
-select a.alert_id, a.status, a.severity, a.alert_type, a.platform, a.competitor, a.sr_id, a.home_team, a.away_team, a.kickoff as kickoff_at,
-    a.market_key, a.specifier, a.outcome_key, a.baseline_odds, a.current_odds, a.peak_change_rel, a.competitor_odds, a.competitor_change_rel,
+select a.alert_id, a.status, a.severity, a.alert_type, a.platform, a.competitor, a.sr_id, a.home_team, a.away_team,
+    a.kickoff as kickoff_at,
+    a.market_key, a.specifier, a.outcome_key, a.baseline_odds, a.current_odds, a.peak_change_rel, a.competitor_odds,
+        a.competitor_change_rel,
     a.opened_at, a.peak_at, a.closed_at, a.acknowledged_at, a.acknowledged_by, count(*) over () as n_all
 from palimpsest.odds_alerts a
 where (not %(only_open)s or a.status = 'open') and a.severity = any(%(severities)s)
-    and (%(market_keys)s::text[] is null or a.market_key = any(%(market_keys)s::text[])) and (%(sr_id)s::bigint is null or a.sr_id = %(sr_id)s)
+    and (%(market_keys)s::text[] is null or a.market_key = any(%(market_keys)s::text[]))
+        and (%(sr_id)s::bigint is null or a.sr_id = %(sr_id)s)
 order by a.opened_at desc, a.alert_id
 limit %(limit)s
 """

@@ -1,4 +1,4 @@
-"""Coverage as of one cycle, with what is known of its platforms, fixtures and listings. Reads only."""
+"""Coverage as of one cycle, with its platforms, fixtures and listings. Reads only."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,8 +22,10 @@ PLATFORMS_SCHEMA: Final[Schema] = {
     "message": pl.String,
     "looked_at": INSTANT,
 }
-"""A row a platform, in order of trust. `status` and `message`: how its part of the cycle went, null where it was not
-asked; `looked_at`: as of when a complete discovery last showed all that it lists; null: none that still counts."""
+"""One row per platform, in order of trust. `status` and `message` are the outcome of its part of the cycle, null where
+it was not asked. `looked_at` is the instant of the last complete discovery of its whole offer; null when none is
+recent enough.
+"""
 PLATFORMS_SQL: Final = """
     with this as (select as_of from core.cycles where cycle_id = %(cycle_id)s)
     select b.platform, b.name, r.status, r.message,
@@ -72,8 +74,9 @@ GAPS_SCHEMA: Final[Schema] = {
     "n_platform_missing": pl.Int32,
     "n_unknown": pl.Int32,
 }
-"""`n_unknown`: markets that were not compared, since home and the platform were not looked at together, or since
-the settings have another home platform than the cycle."""
+"""`n_unknown` counts markets that were not compared, because home and the platform were not looked at together, or
+because the settings have another home platform than the cycle.
+"""
 GAPS_SQL: Final = """
     select sr_id, case when platform = %(home)s then home_platform else platform end as platform,
         count(*) filter (where gap_type = 'home_missing' and home_platform = %(home)s) as n_home_missing,
@@ -91,8 +94,8 @@ COUNTRIES_SCHEMA: Final[Schema] = {
     "country": pl.String,
     "country_iso": pl.String,
 }
-"""Under which country each platform places a tournament, as it writes it; `country_iso` null where that is no
-country.
+"""The country under which each platform places a tournament, in its own spelling; `country_iso` is null where it is not
+a country.
 """
 COUNTRIES_SQL: Final = """
     select distinct l.tournament_key, t.platform, t.country_raw as country, t.country_iso
@@ -104,18 +107,18 @@ COUNTRIES_SQL: Final = """
 
 
 class NoCoverageError(PalimpsestError, LookupError):
-    """Coverage was computed for no cycle yet. The message says what to do."""
+    """The error for a database without coverage of the cycle. The message says how to compute it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Coverage as of one cycle. `rates`, `tournaments`, `fixtures`: its rows of mart.match_rate_platform,
-    coverage_tournament, coverage_fixture.
+    """Coverage as of one cycle.
 
-    `platforms`: PLATFORMS. `listings`: LISTINGS, the one that speaks for each platform that lists a fixture, as it
-    claims now. `leads`: LEADS, of the fixtures that competitors alone list. `gaps`: GAPS, markets as they stand now,
-    with a row for each fixture and competitor that has one.
-    `countries`: COUNTRIES.
+    `rates`, `tournaments` and `fixtures` are its rows of mart.match_rate_platform, coverage_tournament and
+    coverage_fixture. `platforms` has PLATFORMS_SCHEMA. `listings` has LISTINGS_SCHEMA: the primary listing of each
+    platform that lists a fixture, with its current claims. `leads` has LEADS_SCHEMA, for the fixtures that only
+    competitors list. `gaps` has GAPS_SCHEMA: current markets, with a row for each fixture and competitor that has a
+    gap. `countries` has COUNTRIES_SCHEMA.
     """
 
     cycle_id: int
@@ -134,11 +137,14 @@ class Coverage:
 
 
 def read_coverage(conn: psycopg.Connection[Any], cycle_id: int | None) -> Coverage:
-    """Everything about the coverage as of a cycle. Raises NoCoverageError for None, and for a cycle that has none."""
-    found = None if cycle_id is None else conn.execute(CYCLE_SQL, [cycle_id]).fetchone()
-    if cycle_id is None or found is None:
+    """Return everything about the coverage as of a cycle.
+
+    Raises NoCoverageError for None, and for a cycle that has none.
+    """
+    cycle = None if cycle_id is None else conn.execute(CYCLE_SQL, [cycle_id]).fetchone()
+    if cycle_id is None or cycle is None:
         raise NoCoverageError("no coverage yet: run `palimpsest scrape`, or import payloads and backfill their hours")
-    as_of, scope, trigger, home_platform = found
+    as_of, scope, trigger, home_platform = cycle
     return Coverage(
         cycle_id,
         as_of,

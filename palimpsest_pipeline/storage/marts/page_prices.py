@@ -1,7 +1,6 @@
-"""How prices of chosen markets moved: what could be backed from when to when, and what each market's state was. Reads
-only.
+"""Price movements of chosen markets: stretches of one price and of one state. Reads only.
 
-Both come from the life of fixtures, which is derived once an hour; their rows say until when they are known.
+Both come from the lifecycle of fixtures, which is derived once an hour; their rows say until when they are known.
 `read_current_prices` is of the last cycle.
 """
 
@@ -27,12 +26,12 @@ STRETCHES_SCHEMA: Final[Schema] = {
     "ends_at": INSTANT,
     "odds_milli": pl.Int32,
 }
-"""A row an outcome and stretch in which it could be backed at one price.
-
-`ends_at` null: it still can, as of the last look.
+"""One row per outcome and stretch in which the outcome could be backed at one price. `ends_at` null: it still can, as
+of the last look.
 """
 STRETCHES_SQL: Final = """
-    select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at, m.observed_to as ends_at,
+    select m.sr_id, m.market_key, m.specifier, m.platform, o.key as outcome_key, m.observed_from as begins_at,
+        m.observed_to as ends_at,
         round(o.value::numeric * 1000)::int as odds_milli
     from mart.market_margin m
     cross join lateral jsonb_each_text(m.odds_vector) o
@@ -41,10 +40,12 @@ STRETCHES_SQL: Final = """
     union all
     (
         select distinct on (m.sr_id, m.specifier, m.platform, o.key)
-            m.sr_id, m.market_key, m.specifier, m.platform, o.key, m.observed_from, m.observed_to, round(o.value::numeric * 1000)::int
+            m.sr_id, m.market_key, m.specifier, m.platform, o.key, m.observed_from, m.observed_to,
+                round(o.value::numeric * 1000)::int
         from mart.market_margin m
         cross join lateral jsonb_each_text(m.odds_vector) o
-        where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s and m.observed_to <= %(since)s
+        where m.sr_id = any(%(sr_ids)s) and m.platform = any(%(platforms)s) and m.market_key = %(market)s
+            and m.observed_to <= %(since)s
         order by m.sr_id, m.specifier, m.platform, o.key, m.observed_from desc
     )
 """
@@ -58,10 +59,12 @@ STATES_SCHEMA: Final[Schema] = {
     "state": pl.String,
     "last_confirmed_at": INSTANT,
 }
-"""A row a market and interval of one state (AvailabilityState), neither overlapping nor leaving holes. `ends_at` null:
-it still holds, as of `last_confirmed_at`, the last look."""
+"""One row per market and interval of one state (AvailabilityState), without overlaps and gaps. `ends_at` null: the
+state still holds, as of `last_confirmed_at`, the last look.
+"""
 STATES_SQL: Final = """
-    select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at, a.state, a.last_confirmed_at
+    select a.sr_id, a.market_key, a.specifier, a.platform, a.valid_from as begins_at, a.valid_to as ends_at,
+        a.state, a.last_confirmed_at
     from mart.availability_interval a
     where a.sr_id = any(%(sr_ids)s) and a.platform = any(%(platforms)s) and a.market_key = %(market)s
         and (a.valid_to is null or a.valid_to > %(since)s)
@@ -78,12 +81,15 @@ CURRENT_PRICES_SCHEMA: Final[Schema] = {
     "state_since": INSTANT,
     "last_confirmed_at": INSTANT,
 }
-"""One row per outcome of a market in its current state: the price at which it can be backed (null: it cannot), the
-market's state (AvailabilityState), and since when each holds; `last_confirmed_at` is the last look."""
+"""One row per outcome of a market in its current state. `odds_milli` is the price at which it can be backed, null when
+it cannot. `state` is the market's AvailabilityState. `changed_at` and `state_since` say since when each holds;
+`last_confirmed_at` is the last look.
+"""
 CURRENT_PRICES_SQL: Final = """
     select e.fixture_sr_id as sr_id, k.market_key, n.specifier, e.platform, o.outcome_key,
         case
-            when c.state = 'offered' and e.deleted_at is null and (coalesce(c.off_mask, 0) >> (o.ordinal - 1)::integer) & 1 = 0
+            when c.state = 'offered' and e.deleted_at is null
+                and (coalesce(c.off_mask, 0) >> (o.ordinal - 1)::integer) & 1 = 0
                 and c.odds_milli[o.ordinal] > 1000
             then c.odds_milli[o.ordinal]
         end as odds_milli,
@@ -96,8 +102,10 @@ CURRENT_PRICES_SQL: Final = """
     join ops.market_lines n using (line_id)
     join core.markets k using (market_id)
     join core.market_outcomes o using (market_id)
-    cross join lateral (select max(x.observed_at) as observed_at from core.captures x where x.listing_id = e.listing_id) a
-    where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = '' and a.observed_at is not null
+    cross join lateral (select max(x.observed_at) as observed_at from core.captures x
+        where x.listing_id = e.listing_id) a
+    where e.fixture_sr_id = any(%(sr_ids)s) and e.is_primary and k.market_key = %(market)s and n.outcome = ''
+        and a.observed_at is not null
 """
 MARKET_NAMES_SCHEMA: Final[Schema] = {
     "market_key": pl.String,
@@ -115,31 +123,41 @@ MARKET_NAMES_SQL: Final = """
 
 
 def read_stretches(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """What could be backed of a market of these fixtures, at which price, from when to when (STRETCHES): what reaches
-    beyond `since`, and of each outcome the last one before."""
+    """Return the stretches of one price of a market of these fixtures (STRETCHES_SCHEMA).
+
+    They are the stretches that reach beyond `since`, and of each outcome the last one before.
+    """
     return read_frame(conn, STRETCHES_SQL, _build_params(market, sr_ids, since), STRETCHES_SCHEMA)
 
 
 def read_states(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int], since: datetime) -> pl.DataFrame:
-    """What the state of a market of these fixtures was, from when to when (STATES); only what reaches beyond
-    `since`.
+    """Return the intervals of one state of a market of these fixtures (STATES_SCHEMA).
+
+    They are the intervals that reach beyond `since`.
     """
     return read_frame(conn, STATES_SQL, _build_params(market, sr_ids, since), STATES_SCHEMA)
 
 
 def read_current_prices(conn: psycopg.Connection[Any], market: str, sr_ids: Sequence[int]) -> pl.DataFrame:
-    """Return how a market of these fixtures stands by the last answer of each platform's primary listing (CURRENT)."""
+    """Return the current prices of a market of these fixtures (CURRENT_PRICES_SCHEMA).
+
+    They come from the last answer of each platform's primary listing.
+    """
     return read_frame(conn, CURRENT_PRICES_SQL, {"sr_ids": list(sr_ids), "market": market}, CURRENT_PRICES_SCHEMA)
 
 
 def read_market_names(conn: psycopg.Connection[Any], markets: Sequence[str]) -> pl.DataFrame:
-    """Markets in the order given, with their outcomes in the vocabulary's order, and their names for people (NAMES)."""
+    """Return the names of markets and of their outcomes (MARKET_NAMES_SCHEMA).
+
+    Markets are in the order given, outcomes in the vocabulary's order.
+    """
     return read_frame(conn, MARKET_NAMES_SQL, [list(markets), list(markets)], MARKET_NAMES_SCHEMA)
 
 
 def _build_params(market: str, sr_ids: Sequence[int], since: datetime) -> dict[str, Any]:
-    """With every platform by name, so that all of the keys' first columns are given: a fixture has some hundred
-    markets besides this one.
+    """Return parameters with every platform by name.
+
+    So all first columns of the keys are given: a fixture has some hundred other markets.
     """
     return {
         "sr_ids": list(sr_ids),

@@ -1,4 +1,4 @@
-"""How figures went: match rates and skew by cycle, margins and gaps by kickoff date. Reads only."""
+"""Figures over time: match rates and skew by cycle, margins and gaps by kickoff date. Reads only."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +13,8 @@ from ..db.copy_frames import Schema, read_frame
 from ..ledger.cycle_reader import read_skew_quantiles_ms
 
 MAX_SKEW_CYCLES: Final = 60
-"""Cycles whose skew is worked out: it is counted from every answer of a cycle, some 10,000 rows of the ledger.
-
-Of more, one in so many.
+"""Cycles whose skew is computed. The skew reads every answer of a cycle, some 10,000 rows of the ledger. With more
+cycles only every n-th cycle is used.
 """
 RATES_SCHEMA: Final[Schema] = {
     "cycle_id": pl.Int64,
@@ -38,7 +37,10 @@ RATES_SQL: Final = """
     where as_of > %(since)s and as_of <= %(until)s and not include_started and home_platform = %(home)s
     order by as_of, cycle_id, platform
 """
-CYCLES_SQL: Final = "select cycle_id, as_of from core.cycles where scope = 'full' and as_of > %(since)s and as_of <= %(until)s order by as_of, cycle_id"
+CYCLES_SQL: Final = (
+    "select cycle_id, as_of from core.cycles where scope = 'full' and as_of > %(since)s and as_of <= %(until)s "
+    "order by as_of, cycle_id"
+)
 SKEWS_SCHEMA: Final[Schema] = {"as_of": INSTANT, "p50_ms": pl.Float64, "p95_ms": pl.Float64}
 MARGINS_SCHEMA: Final[Schema] = {
     "kickoff_date": pl.Date,
@@ -51,7 +53,8 @@ MARGINS_SQL: Final = """
     select kickoff_date, platform, market_key, ttk_bucket,
         sum(margin_tw_mean * n_observed_minutes) / sum(n_observed_minutes) as margin
     from mart.margin_ttk_bucket
-    where bucket_scheme = 'reference4' and kickoff_date > %(since)s::date and n_observed_minutes > 0 and home_platform = %(home)s
+    where bucket_scheme = 'reference4' and kickoff_date > %(since)s::date and n_observed_minutes > 0
+        and home_platform = %(home)s
     group by kickoff_date, platform, market_key, ttk_bucket
     order by kickoff_date, platform, market_key, ttk_bucket
 """
@@ -79,10 +82,11 @@ GAPS_SQL: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """Figures over time, oldest first: shapes RATES (upcoming fixtures, by cycle), SKEWS (by full cycle), MARGINS, GAPS
-    (by kickoff date).
+    """Figures over time, oldest first.
 
-    `skew_every`: the skew is that of one cycle in so many.
+    `rates` has RATES_SCHEMA (upcoming fixtures, by cycle), `skews` has SKEWS_SCHEMA (by full cycle), `margins` and
+    `gaps` have MARGINS_SCHEMA and GAPS_SCHEMA (by kickoff date). `skew_every` n means that every n-th cycle has a
+    skew.
     """
 
     since: datetime
@@ -94,23 +98,26 @@ class Trends:
 
 
 def read_trends(conn: psycopg.Connection[Any], home: str, since: datetime, until: datetime) -> Trends:
-    """Figures of cycles as of after `since` and up to `until`, and of kickoffs on UTC dates after that of `since`,
-    those to come included.
+    """Return the figures of cycles and of kickoff dates after `since`.
 
-    `home`: what was computed for another home platform is left out.
+    Cycles end with `until`; kickoff dates are UTC dates after the date of `since`, and kickoffs to come are
+    included. Figures that were computed for another home platform than `home` are left out.
     """
     span = {"since": since, "until": until, "home": home}
     cycles = read_frame(conn, CYCLES_SQL, span, {"cycle_id": pl.Int64, "as_of": INSTANT})
-    every = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
-    chosen = cycles.reverse().gather_every(every).reverse()  # the newest is always among them
-    skews = chosen.join(
-        read_skew_quantiles_ms(conn, chosen["cycle_id"].to_list()), on="cycle_id", how="left", maintain_order="left"
+    step = max(1, -(-cycles.height // MAX_SKEW_CYCLES))
+    skew_cycles = cycles.reverse().gather_every(step).reverse()  # the newest is always among them
+    skews = skew_cycles.join(
+        read_skew_quantiles_ms(conn, skew_cycles["cycle_id"].to_list()),
+        on="cycle_id",
+        how="left",
+        maintain_order="left",
     )
     return Trends(
         since,
         rates=read_frame(conn, RATES_SQL, span, RATES_SCHEMA),
         skews=skews.select(SKEWS_SCHEMA.keys()),
-        skew_every=every,
+        skew_every=step,
         margins=read_frame(conn, MARGINS_SQL, span, MARGINS_SCHEMA),
         gaps=read_frame(conn, GAPS_SQL, span, GAPS_SCHEMA),
     )

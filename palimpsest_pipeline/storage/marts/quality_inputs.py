@@ -1,4 +1,4 @@
-"""What quality is judged from: sightings and captures of a cycle, and what earlier cycles came to. Reads only."""
+"""The inputs of quality: sightings and captures of a cycle, and figures of earlier cycles. Reads only."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from ..ledger.cycle_reader import UNENDED_CYCLES_SQL
 from ..odds.book_sizes import add_largest_books
 
 TRAILING_CYCLES: Final = 20
-"""How many earlier cycles the trailing median is taken over, per platform and stage."""
+"""The number of earlier cycles in the trailing median, per platform and stage."""
 
 DISCOVERED_SQL: Final = """
     select c.platform, count(*) filter (where c.kind = 'match') as n_matches, count(*) as n_listings
@@ -25,12 +25,14 @@ DISCOVERED_SQL: Final = """
     group by c.platform
 """
 CAPTURES_SQL: Final = """
-    select i.platform, c.keyframe, c.n_changed, c.n_markets_mapped from core.captures c join ops.listing_ids i using (listing_id)
+    select i.platform, c.keyframe, c.n_changed, c.n_markets_mapped from core.captures c
+    join ops.listing_ids i using (listing_id)
     where c.cycle_id = %s
 """
 MEDIANS_SQL: Final = """
     with earlier as (
-        select q.platform, q.stage, q.fetched, row_number() over (partition by q.platform, q.stage order by q.cycle_id desc) as nth
+        select q.platform, q.stage, q.fetched, row_number() over (partition by q.platform, q.stage
+            order by q.cycle_id desc) as nth
         from core.cycles c
         join core.cycles e on e.scope = c.scope and e.cycle_id < c.cycle_id
         join ops.scrape_batches b on b.cycle_id = e.cycle_id and b.status in ('completed', 'partial')
@@ -74,7 +76,8 @@ INCOMPLETE_DISCOVERY_SCHEMA: Final = {
     "missing": pl.String,
 }
 KICKOFF_CLAIMS_SQL: Final = """
-    select o.listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at, false as is_deleted, c.as_of, c.home_platform
+    select o.listing_id, k.platform, i.external_id, k.sr_id as fixture_sr_id, k.kickoff_at, false as is_deleted,
+        c.as_of, c.home_platform
     from core.cycles c
     join core.listing_observations o using (cycle_id)
     join core.listing_claims k using (listing_id, claim_hash)
@@ -92,7 +95,8 @@ KICKOFF_CLAIMS_SCHEMA: Final[FrameSchema] = {
     "home_platform": pl.String,
 }
 MATCH_RATES_SQL: Final = f"""
-    select r.cycle_id, r.platform, r.completeness, case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
+    select r.cycle_id, r.platform, r.completeness,
+        case when r.platform = 'all' then r.overall_match_rate else r.fixture_match_rate end as match_rate
     from mart.match_rate_platform r
     where not r.include_started and r.cycle_id in (
         select c.cycle_id from core.cycles c
@@ -110,23 +114,28 @@ MATCH_RATES_SCHEMA: Final = {
 
 
 def count_discovered_listings(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Per platform, what discovery showed in the cycle: `n_matches`, and `n_listings` of any kind."""
+    """Return per platform the listings that discovery showed in the cycle.
+
+    `n_matches` counts matches, `n_listings` counts listings of any kind.
+    """
     return read_frame(
         conn, DISCOVERED_SQL, [cycle_id], {"platform": pl.String, "n_matches": pl.Int32, "n_listings": pl.Int32}
     )
 
 
 def read_captures(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """One row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
+    """Return one row per capture of the cycle: `platform`, `keyframe`, `n_changed`, `n_markets_mapped`."""
     schema = {"platform": pl.String, "keyframe": pl.Boolean, "n_changed": pl.Int32, "n_markets_mapped": pl.Int32}
     return read_frame(conn, CAPTURES_SQL, [cycle_id], schema)
 
 
 def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Per platform and stage, the median of `fetched` over earlier cycles of the same scope: of those that came to
-    their own end and were complete in this stage, so that a bad hour does not become the measure. Imported cycles,
-    which the ledger does not hold, are no measure. A cycle that
-    asked for given fixtures has none: it asks for others, and another number of them, each time."""
+    """Return per platform and stage the median of `fetched` over earlier cycles of the same scope.
+
+    Only cycles that ended by themselves and were complete in this stage count, so that a bad hour does not become
+    the measure. Imported cycles do not count, because the ledger does not have them. A cycle that asked for given
+    fixtures has no median: it asks for other fixtures, and another number of them, each time.
+    """
     return read_frame(
         conn,
         MEDIANS_SQL,
@@ -136,8 +145,9 @@ def read_fetched_medians(conn: psycopg.Connection, cycle_id: int) -> pl.DataFram
 
 
 def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequence[tuple[str, str]]) -> list[int]:
-    """Later cycles whose quality is derived and whose median of one of the `parts` (platform, stage) takes this
-    cycle's count in, or would.
+    """Return the later cycles whose median includes this cycle's count, or would include it.
+
+    Only cycles with derived quality count. `parts` are pairs of platform and stage; one affected median is enough.
     """
     params = {
         "cycle_id": cycle_id,
@@ -145,14 +155,15 @@ def find_affected_cycles(conn: psycopg.Connection, cycle_id: int, parts: Sequenc
         "stages": [s for _, s in parts],
         "trailing": TRAILING_CYCLES,
     }
-    return [late for (late,) in conn.execute(AFFECTED_CYCLES_SQL, params).fetchall()]
+    return [affected_id for (affected_id,) in conn.execute(AFFECTED_CYCLES_SQL, params).fetchall()]
 
 
 def filter_ended_cycles(
     conn: psycopg.Connection, cycle_ids: Sequence[int], scopes: Sequence[Scope] = (Scope.FULL,)
 ) -> list[int]:
-    """Return the ids of the cycles of these scopes that core has read, without running, cancelled and interrupted
-    ones, ascending.
+    """Return the cycles of these scopes that are in core and ended by themselves, ascending.
+
+    Running, cancelled and interrupted cycles are left out.
     """
     return [
         cycle_id
@@ -163,17 +174,18 @@ def filter_ended_cycles(
 
 
 def read_incomplete_discovery(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the rows of core.discovery_manifest that are not complete in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`);
-    external_id '*' is a platform's tree.
+    """Return the incomplete rows of core.discovery_manifest in the cycle (`INCOMPLETE_DISCOVERY_SCHEMA`).
+
+    `external_id` '*' is a platform's whole tree.
     """
     return read_frame(conn, INCOMPLETE_DISCOVERY_SQL, [cycle_id], INCOMPLETE_DISCOVERY_SCHEMA)
 
 
 def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame:
-    """Return the kickoffs that the listings of the cycle claimed with a SportRadar id of their own
-    (`KICKOFF_CLAIMS_SCHEMA`), as they were claimed.
+    """Return the kickoffs that listings of the cycle claimed with an own SportRadar id.
 
-    What matching made of them since is not asked. With n_markets, the largest book of each as of the cycle.
+    The rows (`KICKOFF_CLAIMS_SCHEMA`) hold the claims as they were; later matching plays no part. `n_markets` is
+    added: the largest book of each listing as of the cycle.
     """
     claims = read_frame(conn, KICKOFF_CLAIMS_SQL, [cycle_id], KICKOFF_CLAIMS_SCHEMA)
     rivals = claims.filter(pl.struct("platform", "fixture_sr_id").is_duplicated())["listing_id"].to_list()
@@ -183,11 +195,11 @@ def read_kickoff_claims(conn: psycopg.Connection, cycle_id: int) -> pl.DataFrame
 
 
 def read_match_rates(conn: psycopg.Connection, cycle_id: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the match rates of upcoming fixtures in the cycle, and those in up to TRAILING_CYCLES full cycles before
-    it (both `MATCH_RATES_SCHEMA`).
+    """Return the match rates of upcoming fixtures in the cycle and in earlier full cycles.
 
-    Each cycle has a row per platform and one for all; `match_rate` is null where there was nothing to match.
+    The second frame has up to TRAILING_CYCLES full cycles before it (both `MATCH_RATES_SCHEMA`). Each cycle has a
+    row per platform and one for all; `match_rate` is null where there was nothing to match.
     """
     rates = read_frame(conn, MATCH_RATES_SQL, [cycle_id, TRAILING_CYCLES + 1], MATCH_RATES_SCHEMA)
-    of_the_cycle = pl.col("cycle_id") == cycle_id
-    return rates.filter(of_the_cycle), rates.filter(~of_the_cycle)
+    is_this_cycle = pl.col("cycle_id") == cycle_id
+    return rates.filter(is_this_cycle), rates.filter(~is_this_cycle)

@@ -1,7 +1,8 @@
-"""The sizes of listings' books, in priced markets: of answers in Postgres, and of days that have left it.
+"""The sizes of listings' books, in priced markets.
 
-Belongs here: reading the largest book up to an instant, keeping what is known of it when a day leaves. Does not: which
-listing speaks for its platform (`matching`), the odds themselves (`history`). Callers commit.
+Belongs here: reading the largest book up to an instant, from the answers in Postgres and the sizes kept of days that
+have left it, and keeping the largest books of a day that leaves. Does not belong here: the choice of a platform's
+primary listing (`matching`), the odds themselves (`history`). Callers commit.
 """
 
 from collections.abc import Sequence
@@ -55,10 +56,11 @@ where not exists (
     where b.listing_id = a.listing_id and b.observed_at < a.observed_at
         and b.n_markets_priced >= a.n_markets_priced and (b.cycle_id = a.cycle_id or b.observed_at <= a.as_of)
 )
-on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id, n_markets_priced = excluded.n_markets_priced
+on conflict (listing_id, observed_at) do update set cycle_id = excluded.cycle_id,
+    n_markets_priced = excluded.n_markets_priced
 """
-# A cycle's own answers count as of it though they are later than its instant: an answer stands in for a later one of
-# another cycle only where it is not later than that cycle's instant.
+# A cycle's own answers count as of its instant although they are later. So an answer makes a later one of another cycle
+# superfluous only if it is not later than that cycle's instant.
 
 
 def read_book_sizes_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
@@ -74,11 +76,11 @@ def add_largest_books(
     until: datetime | None = None,
     cycle_id: int | None = None,
 ) -> pl.DataFrame:
-    """Return `listings` (with listing_id) and n_markets: the most markets that one answer priced of each of the
-    `wanted` listings.
+    """Return `listings` with n_markets, the most markets that one answer of the listing priced.
 
-    Of the answers up to `until` and those of the cycle, or of all answers without `until`. Null for listings without
-    such an answer, and for others.
+    `listings` has listing_id. `n_markets` is computed for the listings of `wanted_ids`. It counts the answers up to
+    `until` and those of the cycle, or all answers without `until`. It is null for listings without such an answer,
+    and for listings that are not in `wanted_ids`.
     """
     params = {"listings": list(wanted_ids), "until": until, "cycle_id": cycle_id}
     largest = (
@@ -93,13 +95,13 @@ def save_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
     """Keep the answers of a UTC day that priced more markets than any earlier answer of their listing.
 
     Call it in the transaction that takes the day out of Postgres. An answer that an earlier day already surpassed is
-    not kept: it would only be needed again if old payloads were imported.
+    not kept; it would only be needed again if old payloads were imported.
     """
     conn.execute(SAVE_LARGEST_BOOKS_SQL, _build_day_bounds(day))
 
 
 def delete_largest_books(conn: psycopg.Connection[Any], day: date) -> None:
-    """Drop what was kept of a UTC day, whose answers are in Postgres again."""
+    """Delete the answers kept of a UTC day that is in Postgres again."""
     conn.execute(
         "delete from core.largest_books where observed_at >= %(from_at)s and observed_at < %(until)s",
         _build_day_bounds(day),

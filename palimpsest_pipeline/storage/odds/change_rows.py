@@ -1,12 +1,11 @@
-"""Which rows of history an answer is worth: frames in, frames out, no database.
+"""The rows of history that an answer produces: frames in, frames out, no database.
 
-The rows of an answer depend on what it says and on what the answer before it said, on nothing else: that is what makes
-the history the same whatever the order in which answers arrive. Reading those two books and writing the rows belongs to
+The rows of an answer depend only on its content and on the content of the answer before it. This makes the history
+the same whatever the order in which answers arrive. Reading those two books and writing the rows belongs to
 `history`.
 
-A book is all that an answer says of a listing, in the form in which Postgres stores it: no mask where nothing is off,
-prices as the text of an array. So what is stored and what is new are compared as they are, and prices are taken apart
-nowhere.
+A book is all markets of an answer for a listing, in the form that Postgres stores: a null mask where nothing is off,
+prices as the text of an array. Stored and new books are therefore compared as they are, and prices are never parsed.
 """
 
 from typing import Final
@@ -36,7 +35,7 @@ CONTENT_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "outcome": pl.String,
     **FACTS_SCHEMA,
 }
-"""What answers say, as they are given: one row per market that is in an answer. Nothing is null but single prices."""
+"""Content of answers as given to the writer: one row per market in an answer. Only single prices may be null."""
 
 CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -45,7 +44,7 @@ CHANGE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     **FACTS_SCHEMA,
     "keyframe": pl.Boolean,
 }
-"""Rows of core.market_changes, as they are given to readers: a mask is never null, 0 says that no outcome is off."""
+"""Rows of core.market_changes as given to readers: a mask is never null, 0 means that no outcome is off."""
 
 CAPTURE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = dict(get_frame_schema("core.captures"))
 """Rows of core.captures."""
@@ -60,7 +59,7 @@ BOOK_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "line_id": pl.Int32,
     **STORED_FACTS_SCHEMA,
 }
-"""One book of each of several listings; withdrawn markets are in no book."""
+"""Columns of books, one book of each listing; withdrawn markets are in no book."""
 
 ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "listing_id": pl.Int32,
@@ -73,7 +72,7 @@ ROW_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 
 
 def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
-    """`frame` (columns of FACTS_SCHEMA) with its facts as they are stored."""
+    """Return `frame` (columns of FACTS_SCHEMA) with its facts in their stored form."""
     return frame.with_columns(
         off_mask=pl.when(pl.col("off_mask") != 0).then("off_mask"),
         odds_milli=build_array_text("odds_milli", pl.Int32()),
@@ -81,7 +80,7 @@ def encode_facts(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
-    """The same markets as no longer in the answer: nothing off, no price, arrays as long as before."""
+    """Return the same markets as withdrawn: nothing off, no price, arrays as long as before."""
     return books.with_columns(
         state=pl.lit(MarketState.WITHDRAWN.value),
         off_mask=pl.lit(None, pl.Int64),
@@ -90,34 +89,41 @@ def withdraw_markets(books: pl.DataFrame) -> pl.DataFrame:
 
 
 def diff_books(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Rows (BOOK_SCHEMA) by which books differ from those before, listing by listing: markets that are new or stand
-    otherwise, and withdrawn those that are gone. A listing without rows has an empty book."""
-    moved = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
-    gone = before.join(after, on=LINE_KEY, how="anti")
-    return pl.concat([moved, withdraw_markets(gone)])
+    """Return the rows (BOOK_SCHEMA) by which books differ from those before, listing by listing.
+
+    New and changed markets come with their new content; markets that disappeared come as withdrawn. A listing
+    without rows has an empty book.
+    """
+    changed = after.join(before, on=list(BOOK_SCHEMA), how="anti", nulls_equal=True)
+    absent = before.join(after, on=LINE_KEY, how="anti")
+    return pl.concat([changed, withdraw_markets(absent)])
 
 
 def build_history_rows(answers: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """Rows of history (ROW_SCHEMA) of answers, one of each listing.
+    """Return the rows of history (ROW_SCHEMA) of answers, one answer of each listing.
 
-    `answers`: ANSWER and keyframe. `after`: their books; of a keyframe all of it is written. `before`: the books of the
-    answers before them, of those that are no keyframe.
+    `answers` has ANSWER_KEY and keyframe. `after` has their books; a keyframe writes all of its book. `before` has
+    the books of the previous answers of those that are no keyframe.
     """
-    whole, rest = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
-    moved = diff_books(select_listings(before, rest), select_listings(after, rest))
-    return pl.concat([select_listings(after, whole), moved]).join(answers, on="listing_id").select(list(ROW_SCHEMA))
+    keyframes, later_answers = answers.filter("keyframe"), answers.filter(~pl.col("keyframe"))
+    differences = diff_books(select_listings(before, later_answers), select_listings(after, later_answers))
+    return (
+        pl.concat([select_listings(after, keyframes), differences])
+        .join(answers, on="listing_id")
+        .select(list(ROW_SCHEMA))
+    )
 
 
 def select_listings(books: pl.DataFrame, listings: pl.DataFrame) -> pl.DataFrame:
-    """The rows that are about these listings (`listing_id`)."""
+    """Return the rows of these listings (`listing_id`)."""
     return books.join(listings, on="listing_id", how="semi")
 
 
 def find_differing_answers(left: pl.DataFrame, right: pl.DataFrame) -> pl.DataFrame:
-    """ANSWER keys for which two frames of ROW_SCHEMA do not hold the same rows."""
+    """Return the answer keys for which two frames of ROW_SCHEMA do not hold the same rows."""
     on = list(ROW_SCHEMA)
-    one, other = (
+    only_left, only_right = (
         left.join(right, on=on, how="anti", nulls_equal=True),
         right.join(left, on=on, how="anti", nulls_equal=True),
     )
-    return pl.concat([one.select(ANSWER_KEY), other.select(ANSWER_KEY)]).unique()
+    return pl.concat([only_left.select(ANSWER_KEY), only_right.select(ANSWER_KEY)]).unique()

@@ -1,11 +1,11 @@
-"""The present state: `core.current_markets`, derived from the history and only ever moved forward.
+"""The current state of each market: `core.current_markets`, derived from the history.
 
-Belongs here: following answers that are newer than all before them, rebuilding listings for which answers came late,
-and the check that the table says what the history says. Does not: the history itself (`history`).
+Belongs here: applying answers that are newer than all before them, rebuilding listings for which answers arrived
+late, and the check that the table agrees with the history. Does not belong here: the history itself (`history`).
 
-`changed_at` is the answer since which a market stands as it does, across days: a day's keyframe that repeats the state
-does not move it. `state_since` is the answer since which it is in its state, whatever its prices have done since. A
-market that is gone stays, as withdrawn, since the first answer without it.
+`changed_at` is the answer since which a market's state and prices are as they are, across days: a day's keyframe
+that repeats them does not move it. `state_since` is the answer since which the market is in its state, whatever its
+prices have done since. A market that disappears stays in the table as withdrawn, since the first answer without it.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,16 @@ from ..db.copy_frames import copy_rows, copy_to_temp_table, read_frame
 from .change_rows import BOOK_SCHEMA, LINE_KEY, withdraw_markets
 
 LISTINGS_PER_REBUILD: Final = 500
-"""Bounds what Postgres sorts at a time when many listings are rebuilt."""
+"""Listings per statement of a rebuild; it bounds the rows that Postgres sorts at a time."""
 
-# A market that moves on keeps the begin of its state while the state is the same.
+# A market whose state is unchanged keeps its `state_since`.
 ADVANCE_MARKETS_SQL: Final = """
 insert into core.current_markets as c (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
-select listing_id, line_id, changed_at, off_mask, state, odds_milli, changed_at from pg_temp.history_moves order by listing_id, line_id
+select listing_id, line_id, changed_at, off_mask, state, odds_milli, changed_at from pg_temp.history_moves
+order by listing_id, line_id
 on conflict (listing_id, line_id) do update
-set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state,
+    odds_milli = excluded.odds_milli,
     state_since = case when c.state = excluded.state then c.state_since else excluded.state_since end
 """
 
@@ -41,14 +43,16 @@ where exists (select from core.current_markets c where c.listing_id = asked.list
 
 UPSERT_MARKETS_SQL: Final = """
 insert into core.current_markets (listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since)
-select listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since from pg_temp.{source} order by listing_id, line_id
+select listing_id, line_id, changed_at, off_mask, state, odds_milli, state_since from pg_temp.{source}
+order by listing_id, line_id
 on conflict (listing_id, line_id) do update
-set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state, odds_milli = excluded.odds_milli,
+set changed_at = excluded.changed_at, off_mask = excluded.off_mask, state = excluded.state,
+    odds_milli = excluded.odds_milli,
     state_since = excluded.state_since
 """
 
-# Markets of a listing that stand alike come as one text, e.g. 12{2100,3400};17{1850,NULL}: a row to fetch costs more
-# than all that is in it.
+# Markets of a listing with the same state and mask come as one text, e.g. 12{2100,3400};17{1850,NULL}: fetching a row
+# costs more than parsing its content.
 BOOKS_SQL: Final = """
 select listing_id, state, off_mask, string_agg(line_id::text || odds_milli::text, ';') as markets
 from core.current_markets where listing_id = any(%(listings)s::int[]) and state <> 'withdrawn'
@@ -56,13 +60,14 @@ group by listing_id, state, off_mask
 """
 
 CURRENT_MARKETS_SQL: Final = """
-select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets where listing_id = any(%(listings)s::int[])
+select listing_id, line_id, state, off_mask, odds_milli, changed_at, state_since from core.current_markets
+where listing_id = any(%(listings)s::int[])
 """
 
-# A row starts a stretch when it differs from the market's row before, or when the market was away in between: its row
-# before is of an earlier day, and the next day on which the listing was answered did not begin with it. It enters its
-# state when that differs, or after having been away. What history no longer reaches back to is taken from the present
-# state, where that says that the same began before the first answer still stored.
+# A row starts a new stretch when it differs from the market's previous row, or when the market was absent in between:
+# its previous row is of an earlier day, and the listing's next day did not begin with the market. A row enters its
+# state when the state differs from the previous row's, or after an absence. A begin that is older than the stored
+# history is taken from the current state, where that has the same state since before the first stored answer.
 REBUILD_SQL: Final = """
 create temporary table history_present on commit drop as
 with days as (
@@ -78,7 +83,8 @@ with days as (
         or (lag(d.begins_at) over line <> d.begins_at and lag(d.next_begins_at) over line <> m.observed_at) as enters
     from days d
     join core.market_changes m
-        on m.listing_id = d.listing_id and m.observed_at >= d.begins_at and m.observed_at < coalesce(d.next_begins_at, 'infinity')
+        on m.listing_id = d.listing_id and m.observed_at >= d.begins_at
+            and m.observed_at < coalesce(d.next_begins_at, 'infinity')
         and (%(lines)s::int[] is null or m.line_id = any(%(lines)s::int[]))
     window line as (partition by m.listing_id, m.line_id order by m.observed_at)
 ), latest as (
@@ -93,7 +99,8 @@ select l.listing_id, l.line_id,
     case
         when l.gone then l.next_begins_at
         when l.started_at = l.first_at and c.changed_at < l.first_at
-            and (c.state, c.off_mask, c.odds_milli) is not distinct from (l.state, l.off_mask, l.odds_milli) then c.changed_at
+            and (c.state, c.off_mask, c.odds_milli) is not distinct
+                from (l.state, l.off_mask, l.odds_milli) then c.changed_at
         else l.started_at
     end as changed_at,
     case when not l.gone then l.off_mask end as off_mask,
@@ -108,8 +115,8 @@ from latest l
 left join core.current_markets c using (listing_id, line_id)
 """
 
-# Kept without a row in the history: what was withdrawn before the first answer still stored, and listings whose answers
-# are all expired.
+# Two kinds of rows stay without a row in the history: markets withdrawn before the first stored answer, and listings
+# whose answers have all expired.
 DELETE_ABSENT_MARKETS_SQL: Final = """
 delete from core.current_markets c
 using (
@@ -158,20 +165,23 @@ where h.listing_id is null
 """
 
 
-# Of listings whose last answer is one of the cycles': what their answers wrote since the first of them, or, when their
-# day began meanwhile, since then and all of it.
+# Only listings whose last answer belongs to one of the cycles are compared: rows since the first of these answers, or,
+# when a new day began after it, all rows since the begin of that day.
 CHECK_CYCLES_SQL: Final = """
 with touched as (
-    select listing_id, min(observed_at) as since from core.captures where cycle_id = any(%(cycles)s::bigint[]) group by listing_id
+    select listing_id, min(observed_at) as since from core.captures
+    where cycle_id = any(%(cycles)s::bigint[]) group by listing_id
 ), bounded as (
     select t.listing_id, greatest(t.since, d.begins_at) as since, d.begins_at >= t.since as whole
     from touched t
     cross join lateral (
-        select cycle_id, observed_at from core.captures where listing_id = t.listing_id order by observed_at desc limit 1
+        select cycle_id, observed_at from core.captures where listing_id = t.listing_id
+        order by observed_at desc limit 1
     ) newest
     cross join lateral (
         select observed_at as begins_at from core.captures
-        where listing_id = t.listing_id and observed_at >= date_trunc('day', newest.observed_at, 'UTC') order by observed_at limit 1
+        where listing_id = t.listing_id and observed_at >= date_trunc('day', newest.observed_at, 'UTC')
+        order by observed_at limit 1
     ) d
     where newest.cycle_id = any(%(cycles)s::bigint[])
 ), said as (
@@ -180,7 +190,8 @@ with touched as (
     cross join lateral (select * from core.market_changes where listing_id = b.listing_id and observed_at >= b.since) m
     order by m.listing_id, m.line_id, m.observed_at desc
 ), held as (
-    select c.*, b.whole, b.since from bounded b join core.current_markets c using (listing_id) where b.whole or c.changed_at >= b.since
+    select c.*, b.whole, b.since from bounded b join core.current_markets c using (listing_id)
+    where b.whole or c.changed_at >= b.since
 ), compared as (
     select s.listing_id is not null as is_said, h.listing_id is null
         or h.state_since > h.changed_at
@@ -191,40 +202,42 @@ with touched as (
             or (not s.keyframe and h.changed_at <> s.observed_at))) as is_wrong
     from said s full join held h on (s.listing_id, s.line_id) = (h.listing_id, h.line_id)
 )
-select (select count(*) from bounded) as n_listings, count(*) filter (where is_said) as n_markets, count(*) filter (where is_wrong) as violations
+select (select count(*) from bounded) as n_listings, count(*) filter (where is_said) as n_markets,
+    count(*) filter (where is_wrong) as violations
 from compared
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CurrentMarketsCheck:
-    """How the present state and the history agree on what cycles wrote."""
+    """The agreement of the current state with the history, over the rows that cycles wrote."""
 
     n_listings: int
-    """Listings whose last answer is one of the cycles'; those answered since are a later cycle's matter."""
+    """Listings whose last answer belongs to one of the cycles. Listings answered since then belong to a later cycle."""
     n_markets: int
-    """Their markets that the history speaks of since then."""
+    """Markets of these listings with a row in the history since then."""
     violations: int
+    """Markets for which the current state and the history disagree."""
 
 
 def read_current_books(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int], *, answered_ids: Sequence[int]
 ) -> pl.DataFrame:
-    """What the last answers of the listings said (BOOK_SCHEMA).
+    """Return the books of the listings' last answers (BOOK_SCHEMA).
 
-    `answered`: those of which answers are stored. Where nothing is held of one, it is looked up in its history: its
-    days may have been dropped, forgotten and brought back.
+    `answered_ids` are the listings of which answers are stored. Such a listing without a row in the table is rebuilt
+    from its history first: its days may have been dropped, forgotten and restored.
     """
-    found = _read_stored_books(conn, listing_ids)
-    lost = sorted(set(answered_ids) - set(found.get_column("listing_id").unique()))
-    if not lost:
-        return found
-    rebuild_current_markets(conn, lost)
-    return pl.concat([found, _read_stored_books(conn, lost)])
+    books = _read_stored_books(conn, listing_ids)
+    missing_ids = sorted(set(answered_ids) - set(books.get_column("listing_id").unique()))
+    if not missing_ids:
+        return books
+    rebuild_current_markets(conn, missing_ids)
+    return pl.concat([books, _read_stored_books(conn, missing_ids)])
 
 
 def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> pl.DataFrame:
-    """Markets that are not withdrawn, as the table holds them (BOOK_SCHEMA)."""
+    """Return the markets of the table that are not withdrawn (BOOK_SCHEMA)."""
     schema = {"listing_id": pl.Int32, "state": pl.String, "off_mask": pl.Int64, "markets": pl.String}
     markets = (
         read_frame(conn, BOOKS_SQL, {"listings": listing_ids}, schema)
@@ -237,56 +250,77 @@ def _read_stored_books(conn: psycopg.Connection[Any], listing_ids: Sequence[int]
 
 
 def advance_markets(conn: psycopg.Connection[Any], changed_markets: pl.DataFrame) -> None:
-    """Write how markets stand (BOOK_SCHEMA) from their newest answer on, which is `changed_at`."""
+    """Write the state of markets (BOOK_SCHEMA) since their newest answer, which is `changed_at`."""
     if changed_markets.is_empty():
         return
-    asked = changed_markets.get_column("listing_id").unique().to_list()
-    known = [listing for (listing,) in conn.execute(LISTINGS_WITH_MARKETS_SQL, {"listings": asked}).fetchall()]
-    is_known = pl.col("listing_id").is_in(known)
-    # New listings have nothing to be compared with: a plain copy takes 0.7 times as long, and they are all there is in
-    # a first cycle.
+    listing_ids = changed_markets.get_column("listing_id").unique().to_list()
+    known_ids = [
+        listing for (listing,) in conn.execute(LISTINGS_WITH_MARKETS_SQL, {"listings": listing_ids}).fetchall()
+    ]
+    is_known = pl.col("listing_id").is_in(known_ids)
+    # New listings have no rows to compare with. A plain copy takes 0.7 x the time of an upsert, and in a first cycle
+    # all listings are new.
     new = changed_markets.filter(~is_known).with_columns(state_since="changed_at").sort(LINE_KEY)
     copy_rows(conn, "core.current_markets", new)
-    if known:
+    if known_ids:
         copy_to_temp_table(conn, "history_moves", "core.current_markets", changed_markets.filter(is_known))
         conn.execute(ADVANCE_MARKETS_SQL)
 
 
 def apply_late_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, books: pl.DataFrame) -> None:
-    """Bring the present state in line with answers that `history` has just put among others, one of each listing.
+    """Update the current state for answers that `history` has inserted before newer ones, or replaced.
 
-    `answers`: as `history.read_neighbours` gives them; `read_current_books`: what they say. How a market stands now is
-    another answer's word unless the newest one was replaced; what may move is since when. Where an answer says what the
-    market says now, right before the stretch in which it stands so, the
-    stretch begins earlier: with the answer if it is new there, else anywhere before it, which only the history knows.
+    `answers` has the columns of `history.read_neighbours`, with one answer of each listing. `books` are the books of
+    these answers.
+
+    The newest answer decides the current state. Replacing an older answer can only change `changed_at` and
+    `state_since`. When an answer repeats the current state right before the stretch of that state, the stretch
+    begins earlier: at this answer if the answer is new, otherwise at any earlier answer, which only the history
+    knows.
     """
     params = {"listings": answers.get_column("listing_id").to_list()}
-    held = read_frame(conn, CURRENT_MARKETS_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT})
-    both = held.join(books, on=LINE_KEY, how="full", coalesce=True, suffix="_said").join(answers, on="listing_id")
-    stands, says = (pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said"))
-    facts = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_said")) for name in ("off_mask", "odds_milli"))
-    is_newest, same_state = pl.col("next_at").is_null(), stands == says
-    same = {"changed_at": same_state & ((says == MarketState.WITHDRAWN.value) | facts), "state_since": same_state}
-    moved = both.with_columns(_shift_begin(name, told).alias(f"{name}_now") for name, told in same.items())
-    differs = pl.any_horizontal(pl.col(f"{name}_now").ne_missing(pl.col(name)) for name in same)
-    rows = moved.filter(differs).with_columns(pl.col(f"{name}_now").alias(name) for name in same)
-    columns = [*BOOK_SCHEMA, *same]
-    unknown = rows.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said")
-    _upsert_markets(
-        conn, pl.concat([rows.drop_nulls("state").select(columns), withdraw_markets(unknown.select(columns))])
+    current_rows = read_frame(
+        conn, CURRENT_MARKETS_SQL, params, {**BOOK_SCHEMA, "changed_at": INSTANT, "state_since": INSTANT}
     )
-    again = pl.any_horizontal(_is_right_before(name, told) for name, told in same.items()) & pl.col("stored")
-    unsure = both.filter((is_newest & ~same["changed_at"]) | again)
-    rebuild_current_markets(conn, unsure.get_column("listing_id").to_list(), unsure.get_column("line_id").to_list())
+    compared = current_rows.join(books, on=LINE_KEY, how="full", coalesce=True, suffix="_said").join(
+        answers, on="listing_id"
+    )
+    current_state, answer_state = (
+        pl.col(name).fill_null(MarketState.WITHDRAWN.value) for name in ("state", "state_said")
+    )
+    facts = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_said")) for name in ("off_mask", "odds_milli"))
+    is_newest, same_state = pl.col("next_at").is_null(), current_state == answer_state
+    same = {
+        "changed_at": same_state & ((answer_state == MarketState.WITHDRAWN.value) | facts),
+        "state_since": same_state,
+    }
+    shifted = compared.with_columns(
+        _shift_begin(name, repeats_begin).alias(f"{name}_now") for name, repeats_begin in same.items()
+    )
+    differs = pl.any_horizontal(pl.col(f"{name}_now").ne_missing(pl.col(name)) for name in same)
+    rows = shifted.filter(differs).with_columns(pl.col(f"{name}_now").alias(name) for name in same)
+    columns = [*BOOK_SCHEMA, *same]
+    absent = rows.filter(pl.col("state").is_null()).with_columns(odds_milli="odds_milli_said")
+    _upsert_markets(
+        conn, pl.concat([rows.drop_nulls("state").select(columns), withdraw_markets(absent.select(columns))])
+    )
+    may_begin_earlier = pl.any_horizontal(
+        _is_right_before(name, repeats_begin) for name, repeats_begin in same.items()
+    ) & pl.col("stored")
+    to_rebuild = compared.filter((is_newest & ~same["changed_at"]) | may_begin_earlier)
+    rebuild_current_markets(
+        conn, to_rebuild.get_column("listing_id").to_list(), to_rebuild.get_column("line_id").to_list()
+    )
 
 
 def _shift_begin(begin: str, same: pl.Expr) -> pl.Expr:
-    """The column `begin` of a stretch after an answer has come within or right before it; `same`: it says what the
-    stretch says.
+    """Return the column `begin` of a stretch after an answer was inserted within it or right before it.
+
+    `same` says whether the answer repeats the stretch.
     """
     in_stretch = (pl.col(begin) <= pl.col("observed_at")).fill_null(True) & pl.col("next_at").is_not_null()
-    longer = _is_right_before(begin, same) & ~pl.col("stored")
-    return pl.when(in_stretch & ~same).then("next_at").when(longer).then("observed_at").otherwise(begin)
+    extends_stretch = _is_right_before(begin, same) & ~pl.col("stored")
+    return pl.when(in_stretch & ~same).then("next_at").when(extends_stretch).then("observed_at").otherwise(begin)
 
 
 def _is_right_before(begin: str, same: pl.Expr) -> pl.Expr:
@@ -294,7 +328,7 @@ def _is_right_before(begin: str, same: pl.Expr) -> pl.Expr:
 
 
 def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
-    """Write how markets stand (BOOK_SCHEMA), and since when (changed_at, state_since)."""
+    """Write the state of markets (BOOK_SCHEMA) and its begin (changed_at, state_since)."""
     if rows.height:
         copy_to_temp_table(conn, "history_moves", "core.current_markets", rows)
         conn.execute(UPSERT_MARKETS_SQL.format(source="history_moves"))
@@ -303,8 +337,9 @@ def _upsert_markets(conn: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
 def rebuild_current_markets(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int], line_ids: Sequence[int] | None = None
 ) -> None:
-    """Derive the present state of listings, or of these lines of theirs, from the stored history alone: it does not
-    matter what came when.
+    """Derive the current state of listings, or of these lines of theirs, from the stored history alone.
+
+    The order in which the answers arrived does not matter.
     """
     ids = sorted(set(listing_ids))
     for start in range(0, len(ids), LISTINGS_PER_REBUILD):
@@ -319,49 +354,54 @@ def rebuild_current_markets(
 
 
 def reset_current_markets(conn: psycopg.Connection[Any], listing_ids: Sequence[int]) -> None:
-    """As `rebuild_current_markets`, but nothing that the stored history does not say is kept: it may be from answers
-    that are no longer believed.
+    """Rebuild the current state and discard everything that the stored history does not support.
+
+    `rebuild_current_markets` keeps older facts. They may come from answers that were removed as wrong.
     """
     conn.execute("delete from core.current_markets where listing_id = any(%s::int[])", [sorted(set(listing_ids))])
     rebuild_current_markets(conn, listing_ids)
 
 
 def drop_expired_listings(conn: psycopg.Connection[Any], listing_ids: Sequence[int], since: datetime) -> int:
-    """Let go of what is known only from answers that have left Postgres: of those of the listings that no stored answer
-    since then speaks of.
+    """Remove the current state that is known only from answers that have left Postgres.
 
-    For when the answers of the day before `since` are dropped, and nobody may write meanwhile. What still older answers
-    say, where any are kept, is the present state again. A listing that comes back begins anew: its first answer is a
-    change. Returns how many listings it was.
+    It applies to those of the listings that have no stored answer since `since`. Use it when the answers of the day
+    before `since` are dropped and no other session can write. Where still older answers are stored, they give the
+    current state again. A listing that comes back starts from nothing: its first answer is a change. Returns the
+    number of listings.
     """
-    unseen = [
+    unanswered_ids = [
         listing
         for (listing,) in conn.execute(
             UNANSWERED_LISTINGS_SQL, {"listings": sorted(set(listing_ids)), "since": since}
         ).fetchall()
     ]
-    reset_current_markets(conn, unseen)
-    return len(unseen)
+    reset_current_markets(conn, unanswered_ids)
+    return len(unanswered_ids)
 
 
 def count_violations(
     conn: psycopg.Connection[Any], listing_ids: Sequence[int] | None = None, known_since: datetime | None = None
 ) -> int:
-    """Markets whose present state and newest day of history disagree, in either direction; 0 is the invariant.
+    """Return how many markets differ between the current state and their newest day; 0 is the invariant.
 
-    Present and not withdrawn must be the last row of the listing's newest day, and the reverse; a market that day lacks
-    must be withdrawn no later than the day began. `changed_at` must be the instant of an answer, and that of the last
-    row where this is a change. All listings, or those given; a listing whose days are all expired is not judged, nor
-    one of which nothing is held and which has no answer since
-    `known_since`: it was forgotten with its days, and one of them was brought back.
+    A market that is not withdrawn must equal the last row of the listing's newest day, and the reverse; a market
+    that this day lacks must be withdrawn no later than the begin of the day. `changed_at` must be the instant of an
+    answer, and that of the last row where this row is a change.
+
+    All listings are checked, or those given. A listing whose days have all expired is not checked. A listing without
+    current rows and without an answer since `known_since` is not checked either: it was forgotten with its days, and
+    one of them was restored.
     """
     params = {"listings": None if listing_ids is None else sorted(set(listing_ids)), "known_since": known_since}
     return int(read_frame(conn, VIOLATIONS_SQL, params, {"violations": pl.Int64}).item())
 
 
 def check_cycles(conn: psycopg.Connection[Any], cycle_ids: Sequence[int]) -> CurrentMarketsCheck:
-    """Compare the present state with what these cycles wrote, both ways: each market that they changed, and each that
-    the present state says changed then. With the first answer of a listing's day every market of it is compared, so
-    that each is at least once a day."""
+    """Compare the current state with the rows that these cycles wrote, in both directions.
+
+    Each market that the cycles changed is compared, and each market that the current state says changed then. With
+    the first answer of a listing's day all its markets are compared, so each market is compared at least once a day.
+    """
     schema = {"n_listings": pl.Int64, "n_markets": pl.Int64, "violations": pl.Int64}
     return CurrentMarketsCheck(*read_frame(conn, CHECK_CYCLES_SQL, {"cycles": list(cycle_ids)}, schema).row(0))

@@ -1,7 +1,7 @@
-"""The two sides of the history, hot days in Postgres and cold days in the archive, asked the same questions.
+"""The two sources of the history with the same questions: days in Postgres and days in the archive.
 
-Belongs here: reading rows of given days, by listing and line number. Does not: which side has which day, and names
-(`reader`).
+Belongs here: reading rows of given days, by listing and line number. Does not belong here: which source has which
+day, and names (`reader`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .change_rows import CAPTURE_SCHEMA, CHANGE_SCHEMA
 DAY: Final = timedelta(days=1)
 
 IdFilter = Sequence[int] | None
-"""Ids of listings, or numbers of lines; None: all."""
+"""Ids of listings, or numbers of lines; None selects all."""
 
 CHANGES_SQL: Final = """
 select listing_id, observed_at, line_id, state::text as state, coalesce(off_mask, 0) as off_mask, odds_milli, keyframe
@@ -47,7 +47,8 @@ group by listing_id
 """
 
 BOOKS_SQL: Final = """
-select asked.listing_id, asked.answered_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask, m.odds_milli, m.observed_at
+select asked.listing_id, asked.answered_at, m.line_id, m.state::text as state, coalesce(m.off_mask, 0) as off_mask,
+    m.odds_milli, m.observed_at
 from unnest(%(listings)s::int[], %(answers)s::timestamptz[]) as asked (listing_id, answered_at)
 cross join lateral (
     select distinct on (line_id) line_id, state, off_mask, odds_milli, observed_at
@@ -70,19 +71,23 @@ BOOKS_SCHEMA: Final[Schema] = {
 
 
 class PostgresDays:
-    """Days in Postgres. Everything between two instants of days that are hot: other days have no rows there."""
+    """The days in Postgres.
+
+    A query reads everything between the first and the last of its days; the days between that are not in Postgres
+    have no rows there.
+    """
 
     def __init__(self, conn: psycopg.Connection[Any]) -> None:
         self._conn = conn
 
     def list_days(self, asked: Sequence[date]) -> list[date]:
-        """Those of the days that have rows here.
+        """Return those of the days that have rows in Postgres.
 
-        Raises MissingPartitionError for one that has only one of its tables.
+        Raises MissingPartitionError for a day that has only one of its tables.
         """
-        found = partitions.find_days_with_rows(self._conn, asked)
-        partitions.require_partitions(self._conn, found)
-        return found
+        days = partitions.find_days_with_rows(self._conn, asked)
+        partitions.require_partitions(self._conn, days)
+        return days
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
         return read_frame(self._conn, CHANGES_SQL, {**_build_span(days, ids), "lines": lines}, CHANGE_SCHEMA)
@@ -91,13 +96,16 @@ class PostgresDays:
         return read_frame(self._conn, CAPTURES_SQL, _build_span(days, ids), CAPTURE_SCHEMA)
 
     def read_last_answers(self, from_at: datetime, until: datetime, ids: IdFilter) -> pl.DataFrame:
-        """Each listing's last answer from one instant to another of a day, both included (ANSWERS_SCHEMA)."""
+        """Return each listing's last answer between two instants of a day, both included (ANSWERS_SCHEMA)."""
         return read_frame(
             self._conn, LAST_ANSWERS_SQL, {"from_at": from_at, "until": until, "listings": ids}, ANSWERS_SCHEMA
         )
 
     def read_books(self, day: date, answers: pl.DataFrame) -> pl.DataFrame:
-        """Every market at these answers of a day (ANSWERS_SCHEMA), each with the row in force (BOOKS_SCHEMA)."""
+        """Return every market at these answers of a day, each with its valid row (BOOKS_SCHEMA).
+
+        `answers` has ANSWERS_SCHEMA.
+        """
         if answers.is_empty():
             return pl.DataFrame(schema=BOOKS_SCHEMA)
         params = {
@@ -110,7 +118,7 @@ class PostgresDays:
 
 
 class ArchivedDays:
-    """Days in the archive; the same questions."""
+    """The days in the archive, with the same questions as `PostgresDays`."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -120,8 +128,8 @@ class ArchivedDays:
         return self._archive.address
 
     def list_days(self, asked: Sequence[date]) -> list[date]:
-        there = self._archive.read_catalogue()
-        return sorted(day for day in asked if day in there)
+        catalogue = self._archive.read_catalogue()
+        return sorted(day for day in asked if day in catalogue)
 
     def read_changes(self, days: Sequence[date], ids: IdFilter, lines: IdFilter = None) -> pl.DataFrame:
         rows = self._archive.scan_changes(days, ids)

@@ -1,9 +1,10 @@
-"""The odds history from an export alone, for whoever has its files and no database: the questions of
-`OddsHistoryReader`, answered by its days and its names.
+"""The odds history from an export alone, for readers who have its files and no database.
 
-An export knows the days that it holds. What was observed on others it cannot say: asked for one of those, it refuses.
-Its history begins with its
-first day: prices as of an instant look no further back.
+`ExportHistoryReader` answers the questions of `OddsHistoryReader` from the days and names of the export.
+
+An export knows only the days that it holds. It cannot tell whether anything was observed on other days, so a
+question about such a day raises an error. Its history begins with its first day: prices as of an instant look back
+no further.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from .reader import OddsHistoryReader, format_days
 
 
 class ArchivedNames:
-    """Names by the files beside the exported days."""
+    """Names from the files beside the exported days."""
 
     listings_source, markets_source, outcomes_source = "listings.parquet", "lines.parquet", "outcomes.parquet"
     remedy = "the file is older than the days; copy it again from where the export was made, along with them"
@@ -39,24 +40,24 @@ class ArchivedNames:
         self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
     ) -> list[int]:
         listings = self._dimensions.listings
-        for column, wanted in {"sr_id": sr_ids, "tournament_key": tournament_keys, "listing_id": listing_ids}.items():
-            if wanted is not None:
-                listings = listings.filter(pl.col(column).is_in(wanted))
+        for column, ids in {"sr_id": sr_ids, "tournament_key": tournament_keys, "listing_id": listing_ids}.items():
+            if ids is not None:
+                listings = listings.filter(pl.col(column).is_in(ids))
         return listings["listing_id"].to_list()
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
         lines = self._dimensions.lines
-        strangers = rows.join(lines, on="line_id", how="anti")["line_id"].unique().sort()
-        if strangers.len():
+        unknown = rows.join(lines, on="line_id", how="anti")["line_id"].unique().sort()
+        if unknown.len():
             raise LookupError(
-                f"no line {', '.join(map(str, strangers.head(5)))} in lines.parquet: these days are of another export"
+                f"no line {', '.join(map(str, unknown.head(5)))} in lines.parquet: these days are from another export"
             )
         named = lines.select("line_id", "market_key", "specifier", "outcome")
         return rows.join(named, on="line_id", how="left", maintain_order="left").drop("line_id")
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        found = self._dimensions.listings.filter(pl.col("listing_id").is_in(list(listing_ids)))
-        return found.select(*LISTINGS_SCHEMA).with_columns(pl.col("is_primary").fill_null(value=False))
+        listings = self._dimensions.listings.filter(pl.col("listing_id").is_in(list(listing_ids)))
+        return listings.select(*LISTINGS_SCHEMA).with_columns(pl.col("is_primary").fill_null(value=False))
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
         keys = (
@@ -68,7 +69,7 @@ class ArchivedNames:
 
 
 class ExportHistoryReader(OddsHistoryReader):
-    """`OddsHistoryReader` over the days that an export held when it was first asked."""
+    """The `OddsHistoryReader` over the days that an export held at the first question."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -85,14 +86,17 @@ class ExportHistoryReader(OddsHistoryReader):
 
     @contextmanager
     def _split_by_source(self, first_day: date, last_day: date) -> Iterator[list[tuple[DaySource, list[date]]]]:
-        """The days, all of them. Raises ArchiveError when one is not exported."""
-        there = self._days
-        asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
-        lacking = [day for day in asked if day not in there]
-        if lacking:
-            holds = f"it holds {len(there)} days from {there[0]} to {there[-1]}" if there else "it holds no day"
-            raise ArchiveError(
-                f"the export at {self._cold.address} does not have {format_days(lacking)}: {holds}. Days that are over come with `palimpsest export`; a day "
-                "on which nothing was observed never does: ask for what lies before or after it (first_day, last_day; at, max_age)."
+        """Yield the archive with all of the days. Raises ArchiveError when a day is not exported."""
+        exported = self._days
+        days_asked = [first_day + n * DAY for n in range((last_day - first_day).days + 1)]
+        missing = [day for day in days_asked if day not in exported]
+        if missing:
+            holds = (
+                f"it holds {len(exported)} days from {exported[0]} to {exported[-1]}" if exported else "it holds no day"
             )
-        yield [(self._cold, asked)]
+            raise ArchiveError(
+                f"the export at {self._cold.address} does not have {format_days(missing)}: {holds}. "
+                "`palimpsest export` adds past days. A day on which nothing was observed is never exported: ask for "
+                "the days before or after it (first_day, last_day; at, max_age)."
+            )
+        yield [(self._cold, days_asked)]

@@ -1,15 +1,15 @@
-"""The odds history: taking answers in, so that captures and market_changes are a function of the answers alone.
+"""Writer of the odds history: captures and market_changes depend on the answers alone.
 
-Belongs here: what `ingest_answers` reads, compares and writes. Does not: the comparison itself (`change_rows`), the
-present state (`current_markets`), questions of others (`reader`), partitions (`partitions`).
+Belongs here: the reads, comparisons and writes of `ingest_answers`. Does not belong here: the comparison itself
+(`change_rows`), the current state (`current_markets`), questions of readers (`reader`), partitions (`partitions`).
 
-The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe), a later one what differs
-from its predecessor on that day. So an answer that comes late, or again, changes its own rows and those of its
-successor, and no others.
+The unit is (listing, UTC day). The first answer of a day writes every market (a keyframe). A later answer writes the
+markets that differ from the previous answer of that day. So an answer that arrives late, or again, changes its own
+rows and those of the next answer, and no others.
 
-Answers go in by turns, one of each listing at a time. Nearly all are ahead of what is stored of their listing: the book
-before them is the present state, and nothing of the history is read. For the others the books on either side are folded
-from the rows of their day.
+Answers are taken in rounds with one answer of each listing. Nearly all answers are newer than all stored ones of
+their listing: the book before them is the current state, and nothing of the history is read. For the others, the
+books before and after are computed from the rows of their day.
 """
 
 from collections.abc import Iterator
@@ -77,10 +77,12 @@ cross join lateral (
 """
 
 NEIGHBOURS_SQL: Final = """
-select asked.listing_id, asked.observed_at, same.observed_at is not null as stored, before.observed_at as previous_at, after.observed_at as next_at
+select asked.listing_id, asked.observed_at, same.observed_at is not null as stored,
+    before.observed_at as previous_at, after.observed_at as next_at
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as asked (listing_id, observed_at)
 left join lateral (
-    select observed_at from core.captures c where c.listing_id = asked.listing_id and c.observed_at = asked.observed_at limit 1
+    select observed_at from core.captures c where c.listing_id = asked.listing_id
+        and c.observed_at = asked.observed_at limit 1
 ) same on true
 left join lateral (
     select observed_at from core.captures c where c.listing_id = asked.listing_id and c.observed_at < asked.observed_at
@@ -114,31 +116,34 @@ cross join lateral (
 """
 
 DELETE_SQL: Final = """
-delete from core.{table} t using unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as gone (listing_id, observed_at)
-where t.listing_id = gone.listing_id and t.observed_at = gone.observed_at and t.observed_at >= %(first)s and t.observed_at <= %(last)s
+delete from core.{table} t using unnest(%(listings)s::int[], %(instants)s::timestamptz[]) as gone (listing_id,
+    observed_at)
+where t.listing_id = gone.listing_id and t.observed_at = gone.observed_at and t.observed_at >= %(first)s
+    and t.observed_at <= %(last)s
 """
 
 REPAIR_CAPTURES_SQL: Final = """
 update core.captures c set keyframe = r.keyframe, n_changed = r.n_changed
 from unnest(%(listings)s::int[], %(instants)s::timestamptz[], %(keyframes)s::boolean[], %(changes)s::int[])
     as r (listing_id, observed_at, keyframe, n_changed)
-where c.listing_id = r.listing_id and c.observed_at = r.observed_at and c.observed_at >= %(first)s and c.observed_at <= %(last)s
+where c.listing_id = r.listing_id and c.observed_at = r.observed_at and c.observed_at >= %(first)s
+    and c.observed_at <= %(last)s
     and (c.keyframe, c.n_changed) is distinct from (r.keyframe, r.n_changed)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class IngestStats:
-    """What an ingestion came to, over the answers given to it."""
+    """The counts of one ingestion, over the answers given to it."""
 
     n_captures: int
     """Answers taken in."""
     n_keyframes: int
-    """... of which are the first of their listing's UTC day."""
+    """Answers taken in that are the first of their listing's UTC day."""
     n_changed_markets: int
     """Markets that differ from the answer before, over the answers that are no keyframe."""
     n_rows_written: int
-    """Rows of history physically written, those of repaired successors included; 0 for a repetition."""
+    """Rows of history physically written, including those of repaired next answers; 0 for a repetition."""
 
     def __add__(self, other: "IngestStats") -> "IngestStats":
         return IngestStats(
@@ -159,14 +164,16 @@ def ingest_answers(
     ingested_at: datetime,
     lock_key: int | None = None,
 ) -> IngestStats:
-    """Take answers into the history, in any order and as often as one likes: the stored state is the same as if each
-    had come once, in order.
+    """Write answers into the history, in any order and any number of times.
 
-    `captures`: one row per answer (CAPTURE_INPUT); `rows`: what the answers say (CONTENT_SCHEMA); an answer without
-    rows is an empty book. An answer that is stored already (same listing and instant) is replaced. All in the caller's
-    transaction, which must be READ COMMITTED and is not committed here; with `lock_key` (one per platform) concurrent
-    callers wait for each other until it ends. Raises ValueError when a frame breaks its keys, MissingPartitionError
-    when a day has no partition.
+    The stored state is the same as if each answer had arrived once and in order.
+
+    `captures` has one row per answer (CAPTURE_INPUT_SCHEMA). `rows` has the markets of the answers (CONTENT_SCHEMA);
+    an answer without rows is an empty book. An answer that is already stored (same listing and instant) is replaced.
+
+    All writes happen in the caller's transaction, which must be READ COMMITTED and is not committed here. With
+    `lock_key` (one per platform) concurrent callers wait for each other until it ends. Raises ValueError when a
+    frame breaks its keys, MissingPartitionError when a day has no partition.
     """
     captures, rows = validate_input(captures, rows)
     stats = IngestStats(0, 0, 0, 0)
@@ -176,18 +183,20 @@ def ingest_answers(
     partitions.require_partitions(conn, captures.get_column("observed_at").dt.date().unique().to_list())
     books = encode_facts(number_lines(conn, rows))
     constants = {"cycle_id": cycle_id, "mapping_version": mapping_version, "ingested_at": ingested_at}
-    for turn in split_into_arrival_rounds(captures):
-        said = books if turn.height == captures.height else books.join(turn, on=ANSWER_KEY, how="semi")
+    for round_answers in split_into_arrival_rounds(captures):
+        round_books = (
+            books if round_answers.height == captures.height else books.join(round_answers, on=ANSWER_KEY, how="semi")
+        )
         stats += _ingest_round(
             conn,
-            turn.with_columns(**{name: pl.lit(value) for name, value in constants.items()}),
-            said.select(list(BOOK_SCHEMA)),
+            round_answers.with_columns(**{name: pl.lit(value) for name, value in constants.items()}),
+            round_books.select(list(BOOK_SCHEMA)),
         )
     return stats
 
 
 def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> pl.DataFrame:
-    """Stored answers (ANSWER) of a platform that a cycle brought, in no order."""
+    """Return the stored answers (ANSWER_KEY) of a platform in a cycle, in no order."""
     return read_frame(
         conn,
         ANSWERS_OF_CYCLE_SQL,
@@ -197,89 +206,91 @@ def read_answers_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform
 
 
 def count_rows_of_cycle(conn: psycopg.Connection[Any], cycle_id: int, platform: str) -> int:
-    """Rows of history that stand for the answers of a platform that a cycle brought, whenever they were written:
-    each answer, and what it changed.
+    """Return the number of rows of history that hold a platform's answers of a cycle.
+
+    Each answer counts once, and each of its changes once. The time of writing does not matter.
     """
     (n_rows,) = conn.execute(ROWS_OF_CYCLE_SQL, {"cycle_id": cycle_id, "platform": platform}).fetchone() or (0,)
     return int(n_rows)
 
 
 def remove_answers(conn: psycopg.Connection[Any], answers: pl.DataFrame, lock_key: int | None = None) -> None:
-    """Take stored answers (ANSWER) out of the history: what is left is as if they had never come. Transaction and lock
-    as for `ingest_answers`.
+    """Remove stored answers (ANSWER_KEY) from the history, as if they had never arrived.
 
-    The present state of their listings is derived anew from what is stored.
+    Transaction and lock are those of `ingest_answers`. The current state of their listings is derived again from the
+    remaining rows.
     """
     if answers.is_empty():
         return
     lock_platform(conn, lock_key)
-    for turn in split_into_arrival_rounds(answers.select(ANSWER_KEY)):
-        around = read_neighbours(conn, turn)
-        followers = around.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
+    for round_answers in split_into_arrival_rounds(answers.select(ANSWER_KEY)):
+        neighbours = read_neighbours(conn, round_answers)
+        followers = neighbours.filter("followed").select("listing_id", "previous_at", "keyframe", observed_at="next_at")
         before = read_books_at(
             conn, followers.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
         )
         rows = build_history_rows(followers.select(*ANSWER_KEY, "keyframe"), before, read_books_at(conn, followers))
         for table in ("market_changes", "captures"):
-            conn.execute(DELETE_SQL.format(table=table), build_answer_params(turn))
+            conn.execute(DELETE_SQL.format(table=table), build_answer_params(round_answers))
         rewrite_changes(conn, followers, rows)
         repair_captures(conn, add_change_counts(followers, rows))
     current_markets.reset_current_markets(conn, answers.get_column("listing_id").to_list())
 
 
 def lock_platform(conn: psycopg.Connection[Any], lock_key: int | None) -> None:
-    """Keep other writers with this key waiting until the transaction ends; None: nobody."""
+    """Make other writers with this key wait until the transaction ends; with None nobody waits."""
     if lock_key is not None:
         conn.execute("select pg_advisory_xact_lock(%s, %s)", [AdvisoryLock.PLATFORM_HISTORY, lock_key])
 
 
 def validate_input(captures: pl.DataFrame, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Both frames in their schema.
+    """Return both frames in their schemas.
 
-    Raises ValueError naming the first offending key on a null, a duplicate, a stray row or a foreign state.
+    Raises ValueError, which names the first offending key, on a null, a duplicate, a row without an answer or an
+    unknown state.
     """
     captures = captures.select(pl.col(name).cast(kind) for name, kind in CAPTURE_INPUT_SCHEMA.items())
     rows = rows.select(pl.col(name).cast(kind) for name, kind in CONTENT_SCHEMA.items())
     for frame in (captures, rows):
         nulls = [name for name, n in frame.null_count().row(0, named=True).items() if n] if frame.height else []
         if nulls:
-            raise ValueError(f"null in {', '.join(nulls)}: history is keyed by these columns and compares them")
+            raise ValueError(f"null in {', '.join(nulls)}: the history uses these columns as keys and compares them")
     offences = {
         "answers given twice": captures.filter(captures.select(ANSWER_KEY).is_duplicated()),
         "markets given twice for one answer": rows.filter(rows.select(*ANSWER_KEY, *LINE_KEY_SCHEMA).is_duplicated()),
         "rows without their answer": rows.join(captures, on=ANSWER_KEY, how="anti"),
         f"states other than {', '.join(ANSWERABLE_STATES)}": rows.filter(~pl.col("state").is_in(ANSWERABLE_STATES)),
     }
-    for what, found in offences.items():
-        if found.height:
-            raise ValueError(f"{found.height} {what}, e.g. {found.row(0, named=True)}")
+    for problem, offenders in offences.items():
+        if offenders.height:
+            raise ValueError(f"{offenders.height} {problem}, e.g. {offenders.row(0, named=True)}")
     return captures, rows
 
 
 def split_into_arrival_rounds(answers: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The answers (ANSWER and more) in order of time, one of each listing at a time."""
-    numbered_ = answers.with_columns(turn=pl.col("observed_at").rank("ordinal").over("listing_id"))
-    for number in range(1, int(numbered_.select(pl.col("turn").max()).item()) + 1):
-        yield numbered_.filter(pl.col("turn") == number).drop("turn")
+    """Yield the answers (ANSWER_KEY and more) in order of time, one answer of each listing at a time."""
+    numbered = answers.with_columns(turn=pl.col("observed_at").rank("ordinal").over("listing_id"))
+    for number in range(1, int(numbered.select(pl.col("turn").max()).item()) + 1):
+        yield numbered.filter(pl.col("turn") == number).drop("turn")
 
 
 def _ingest_round(conn: psycopg.Connection[Any], captures: pl.DataFrame, books: pl.DataFrame) -> IngestStats:
-    """Take in answers, one of each listing: `captures` as they are to be stored but for keyframe and n_changed, and
-    their books.
-    """
+    """Write answers, one of each listing: `captures` without keyframe and n_changed, and their books."""
     newest = read_frame(conn, NEWEST_SQL, {"listings": captures.get_column("listing_id").to_list()}, NEWEST_SCHEMA)
     answers = captures.select(ANSWER_KEY).join(newest, on="listing_id", how="left")
-    is_ahead = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
+    is_newest = (pl.col("observed_at") > pl.col("newest_at")).fill_null(True)
     before = current_markets.read_current_books(
         conn, answers.get_column("listing_id").to_list(), answered_ids=newest.get_column("listing_id").to_list()
     )
-    ahead, behind = answers.filter(is_ahead), answers.filter(~is_ahead)
+    newest_answers, late_answers = answers.filter(is_newest), answers.filter(~is_newest)
     written, n_rows = append_newest(
-        conn, captures, ahead, select_listings(before, ahead), select_listings(books, ahead)
+        conn, captures, newest_answers, select_listings(before, newest_answers), select_listings(books, newest_answers)
     )
-    if behind.height:
-        others, n_others = insert_late(conn, captures, behind.select(ANSWER_KEY), select_listings(books, behind))
-        written, n_rows = pl.concat([written, others]), n_rows + n_others
+    if late_answers.height:
+        late_captures, n_late_rows = insert_late(
+            conn, captures, late_answers.select(ANSWER_KEY), select_listings(books, late_answers)
+        )
+        written, n_rows = pl.concat([written, late_captures]), n_rows + n_late_rows
     changed = written.filter(~pl.col("keyframe")).get_column("n_changed").sum()
     return IngestStats(written.height, int(written.get_column("keyframe").sum()), int(changed), n_rows)
 
@@ -291,51 +302,55 @@ def append_newest(
     before: pl.DataFrame,
     after: pl.DataFrame,
 ) -> tuple[pl.DataFrame, int]:
-    """Write answers newer than all of their listing (ANSWER and newest_at), and what they change. `before`: the present
-    state of their listings.
+    """Write answers that are newer than all stored ones of their listing, and their changes.
 
-    Returns the captures written, and how many rows of history.
+    `answers` has ANSWER_KEY and newest_at. `before` is the current state of their listings. Returns the captures
+    written and the number of rows of history.
     """
     is_first = (pl.col("newest_at").dt.date() < pl.col("observed_at").dt.date()).fill_null(True)
     answers = answers.select(*ANSWER_KEY, keyframe=is_first)
-    moved = diff_books(before, after).join(answers, on="listing_id")
-    whole = select_listings(after, answers.filter("keyframe")).join(answers, on="listing_id")
-    rows = pl.concat([moved.filter(~pl.col("keyframe")), whole]).select(list(ROW_SCHEMA))
+    differences = diff_books(before, after).join(answers, on="listing_id")
+    keyframe_rows = select_listings(after, answers.filter("keyframe")).join(answers, on="listing_id")
+    rows = pl.concat([differences.filter(~pl.col("keyframe")), keyframe_rows]).select(list(ROW_SCHEMA))
     copy_rows(conn, "core.market_changes", rows.sort(*ANSWER_KEY, "line_id"))
-    current_markets.advance_markets(conn, moved.drop("keyframe").rename({"observed_at": "changed_at"}))
+    current_markets.advance_markets(conn, differences.drop("keyframe").rename({"observed_at": "changed_at"}))
     return write_captures(conn, captures, add_change_counts(answers, rows)), rows.height
 
 
 def insert_late(
     conn: psycopg.Connection[Any], captures: pl.DataFrame, answers: pl.DataFrame, books: pl.DataFrame
 ) -> tuple[pl.DataFrame, int]:
-    """Write answers that came late or come again, each between its neighbours, and what they change.
+    """Write answers that arrived late or again, each between its neighbours, and their changes.
 
-    Returns as `append_newest`.
+    Returns the same as `append_newest`.
     """
-    around = read_neighbours(conn, answers)
-    followers = around.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
-    previous = around.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
-    own = build_history_rows(around.select(*ANSWER_KEY, "keyframe"), read_books_at(conn, previous), books)
-    theirs = build_history_rows(followers, select_listings(books, followers), read_books_at(conn, followers))
-    fresh = own.join(around.filter(~pl.col("stored")), on=ANSWER_KEY, how="semi")
-    copy_rows(conn, "core.market_changes", fresh.sort(*ANSWER_KEY, "line_id"))
-    again = around.filter("stored")
-    n_rows = fresh.height + rewrite_changes(
-        conn, pl.concat([again.select(ANSWER_KEY), followers.select(ANSWER_KEY)]), pl.concat([own, theirs])
+    neighbours = read_neighbours(conn, answers)
+    followers = neighbours.filter("followed").select("listing_id", observed_at="next_at", keyframe=pl.lit(False))
+    previous = neighbours.filter(~pl.col("keyframe")).select("listing_id", observed_at="previous_at")
+    own_rows = build_history_rows(neighbours.select(*ANSWER_KEY, "keyframe"), read_books_at(conn, previous), books)
+    follower_rows = build_history_rows(followers, select_listings(books, followers), read_books_at(conn, followers))
+    new_rows = own_rows.join(neighbours.filter(~pl.col("stored")), on=ANSWER_KEY, how="semi")
+    copy_rows(conn, "core.market_changes", new_rows.sort(*ANSWER_KEY, "line_id"))
+    stored_answers = neighbours.filter("stored")
+    n_rows = new_rows.height + rewrite_changes(
+        conn,
+        pl.concat([stored_answers.select(ANSWER_KEY), followers.select(ANSWER_KEY)]),
+        pl.concat([own_rows, follower_rows]),
     )
-    repair_captures(conn, add_change_counts(followers, theirs))
-    if again.height:
-        conn.execute(DELETE_SQL.format(table="captures"), build_answer_params(again))
-    written = write_captures(conn, captures, add_change_counts(around, own))
-    current_markets.apply_late_answers(conn, around, books)
+    repair_captures(conn, add_change_counts(followers, follower_rows))
+    if stored_answers.height:
+        conn.execute(DELETE_SQL.format(table="captures"), build_answer_params(stored_answers))
+    written = write_captures(conn, captures, add_change_counts(neighbours, own_rows))
+    current_markets.apply_late_answers(conn, neighbours, books)
     return written, n_rows
 
 
 def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
-    """The answers with what is stored around them: AROUND_SCHEMA (previous_at, next_at: the stored answers before and
-    after, on any day), and keyframe (there is none before it on its day), followed (there is one after it on its
-    day)."""
+    """Return the answers with the stored answers around them (NEIGHBOURS_SCHEMA, keyframe, followed).
+
+    `previous_at` and `next_at` are the stored answers before and after, on any day. `keyframe` says that there is no
+    answer before it on its day; `followed` says that there is one after it on its day.
+    """
     day = pl.col("observed_at").dt.date()
     return read_frame(conn, NEIGHBOURS_SQL, build_answer_params(answers), NEIGHBOURS_SCHEMA).with_columns(
         keyframe=(pl.col("previous_at").dt.date() < day).fill_null(True),
@@ -344,14 +359,17 @@ def read_neighbours(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.
 
 
 def read_books_at(conn: psycopg.Connection[Any], answers: pl.DataFrame) -> pl.DataFrame:
-    """Books (BOOK_SCHEMA) of stored answers, one of each listing at most."""
+    """Return the books (BOOK_SCHEMA) of stored answers, at most one answer of each listing."""
     if answers.is_empty():
         return pl.DataFrame(schema=BOOK_SCHEMA)
     return read_frame(conn, BOOKS_SQL, build_answer_params(answers), BOOK_SCHEMA)
 
 
 def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
-    """ANSWER keys as statement parameters, with their range, which lets Postgres leave other days alone."""
+    """Return answer keys as statement parameters, with their range of instants.
+
+    The range lets Postgres skip the partitions of other days.
+    """
     return {
         "listings": answers.get_column("listing_id").to_list(),
         "instants": answers.get_column("observed_at").to_list(),
@@ -361,32 +379,31 @@ def build_answer_params(answers: pl.DataFrame) -> dict[str, Any]:
 
 
 def rewrite_changes(conn: psycopg.Connection[Any], answers: pl.DataFrame, rows: pl.DataFrame) -> int:
-    """Bring the history of stored answers (ANSWER) in line with `rows` (ROW_SCHEMA, of others too); returns the rows
-    written.
+    """Make the history of stored answers (ANSWER_KEY) equal to `rows`; return the number of rows written.
 
-    What stands already as it should is left alone.
+    `rows` (ROW_SCHEMA) may contain rows of other answers. Answers whose rows are already equal are not written.
     """
     if answers.is_empty():
         return 0
-    wanted = rows.join(answers, on=ANSWER_KEY, how="semi")
-    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers), ROW_SCHEMA), wanted)
+    new_rows = rows.join(answers, on=ANSWER_KEY, how="semi")
+    stale = find_differing_answers(read_frame(conn, ROWS_SQL, build_answer_params(answers), ROW_SCHEMA), new_rows)
     if stale.is_empty():
         return 0
     conn.execute(DELETE_SQL.format(table="market_changes"), build_answer_params(stale))
     return copy_rows(
-        conn, "core.market_changes", wanted.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id")
+        conn, "core.market_changes", new_rows.join(stale, on=ANSWER_KEY, how="semi").sort(*ANSWER_KEY, "line_id")
     )
 
 
 def write_captures(conn: psycopg.Connection[Any], captures: pl.DataFrame, change_counts: pl.DataFrame) -> pl.DataFrame:
-    """Append those of the captures that `counted` (ANSWER, keyframe, n_changed) is about, and return them."""
+    """Append and return the captures that `change_counts` (ANSWER_KEY, keyframe, n_changed) names."""
     written = captures.join(change_counts, on=ANSWER_KEY)
     copy_rows(conn, "core.captures", written.sort(ANSWER_KEY))
     return written
 
 
 def add_change_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The answers (ANSWER, keyframe) with n_changed, the number of their rows."""
+    """Return the answers (ANSWER_KEY, keyframe) with n_changed, the number of their rows."""
     counts = rows.group_by(ANSWER_KEY).agg(n_changed=pl.len().cast(pl.Int32))
     return (
         answers.select(*ANSWER_KEY, "keyframe")
@@ -396,7 +413,7 @@ def add_change_counts(answers: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
 
 
 def repair_captures(conn: psycopg.Connection[Any], change_counts: pl.DataFrame) -> None:
-    """Bring keyframe and n_changed of stored captures in line with `counted`."""
+    """Set keyframe and n_changed of stored captures to those of `change_counts`."""
     if change_counts.height:
         repair = {
             "keyframes": change_counts.get_column("keyframe").to_list(),

@@ -1,7 +1,7 @@
-"""What the numbers of the odds history stand for: who its listings are, what its lines and outcomes are called.
+"""Names of the listings, lines and outcomes that the odds history stores as numbers.
 
-Belongs here: finding the listings that a question is about, and names for the numbers in an answer, by what the
-database says. Does not: the same by the files of an export (`export_reader`), or what a name means (`markets`).
+Belongs here: finding the listings of a question, and reading names for the numbers in an answer, from the database.
+Does not belong here: the same from the files of an export (`export_reader`), or the meaning of a name (`markets`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -49,39 +49,41 @@ LISTINGS_SCHEMA: Final[Schema] = {
 }
 
 IdFilter = Sequence[int] | None
-"""Numbers asked for; None: all."""
+"""Ids to select; None selects all."""
 
 
 class HistoryNames(Protocol):
-    """Where names come from."""
+    """The source of names."""
 
     listings_source: str
-    """Where it looks listings, markets and outcomes up, for messages."""
+    """The place where listings are looked up, for messages."""
     markets_source: str
+    """The place where markets are looked up, for messages."""
     outcomes_source: str
+    """The place where outcomes are looked up, for messages."""
     remedy: str
-    """What to do when a name is not there."""
+    """The action that mends a missing name, for messages."""
 
     def find_listing_ids(
         self, sr_ids: IdFilter, tournament_keys: Sequence[str] | None, listing_ids: IdFilter
     ) -> list[int]:
-        """Listings of these fixtures, of these tournaments, and among these listings."""
+        """Return the listings of these fixtures, of these tournaments, and among these listings."""
 
     def add_market_names(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """`rows` with market_key (null when it has no name), specifier, outcome in place of line_id.
+        """Return `rows` with market_key, specifier and outcome in place of line_id.
 
-        LookupError on a line never given.
+        `market_key` is null when the market has no name. Raises LookupError on a line number that was never given.
         """
 
     def read_listings(self, listing_ids: Iterable[int]) -> pl.DataFrame:
-        """Those of the listings that are known (LISTINGS_SCHEMA)."""
+        """Return those of the listings that are known (LISTINGS_SCHEMA)."""
 
     def read_outcomes(self, market_keys: Iterable[str]) -> pl.DataFrame:
-        """The vocabulary's outcomes of the markets (OUTCOME_NAMES)."""
+        """Return the vocabulary's outcomes of the markets (OUTCOME_NAMES)."""
 
 
 class PostgresNames:
-    """By the database that holds the history."""
+    """Names from the database that holds the history."""
 
     listings_source, markets_source, outcomes_source = "ops.listing_ids", "core.markets", "core.market_outcomes"
     remedy = "run `palimpsest db upgrade`, which writes the vocabulary"

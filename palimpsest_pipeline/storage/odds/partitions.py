@@ -1,9 +1,10 @@
-"""Daily partitions of the odds history: which exist, and making those that are needed.
+"""Daily partitions of the odds history: listing them and creating the needed ones.
 
-Here belongs the naming, creation, locking and dropping of `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD`
-(UTC days). What is written into them is `history`'s, how long they are kept is retention's. There is no catch-all
-partition: rows of a day that nobody prepared must fail loudly, and a catch-all that already holds such rows would block
-the creation of the real partition.
+Belongs here: naming, creating, locking and dropping `core.captures_YYYYMMDD` and `core.market_changes_YYYYMMDD` (UTC
+days). Does not belong here: their rows (`history`) and how long they are kept (`retention`).
+
+There is no catch-all partition. Rows of a day that has no partition must fail loudly, and a catch-all that already
+holds such rows would block the creation of the real partition.
 """
 
 import time
@@ -26,7 +27,7 @@ PARTITIONED_TABLES: Final = ("captures", "market_changes")
 
 
 LOCK_WAIT_MS: Final = 200
-"""Longest wait for a table that shall be had alone: well below the second after which Postgres looks for a deadlock."""
+"""Longest wait for an exclusive table lock: well below the second after which Postgres looks for a deadlock."""
 
 PARTITIONS_SQL: Final = r"""
 select parent.relname::text as "table", right(child.relname::text, 8) as "day"
@@ -40,118 +41,126 @@ order by 1, 2
 
 
 class InUse(Exception):
-    """A day that could not be had alone: somebody reads or writes the history."""
+    """The error for a day that could not be locked exclusively, because a session reads or writes the history."""
 
 
 class MissingPartitionError(PalimpsestError, LookupError):
-    """Rows of a day that has no partition. `day_partitions` are the UTC days."""
+    """The error for rows of a day that has no partition. `days` are the UTC days."""
 
     def __init__(self, days: Iterable[date]) -> None:
         self.days = tuple(sorted(set(days)))
         named = ", ".join(day.isoformat() for day in self.days)
         super().__init__(
-            f"no partition of the odds history for UTC day {named}: materialize core/history_partitions, which makes the days ahead; for any other"
-            " day call partitions.ensure, or restore it when it was exported and dropped"
+            f"no partition of the odds history for UTC day {named}: materialize core/history_partitions, which makes "
+            "the days ahead; for any other day call partitions.ensure_partitions, or restore the day when it was "
+            "exported and dropped"
         )
 
 
 def build_partition_name(table: str, day: date) -> str:
-    """Name, without schema, of a table's partition of a UTC day."""
+    """Return the name, without schema, of a table's partition of a UTC day."""
     return f"{table}_{day:%Y%m%d}"
 
 
 def read_partitions(conn: psycopg.Connection[Any]) -> pl.DataFrame:
-    """Attached partitions: `table` String (without schema), `day` Date; sorted by both."""
-    found = read_frame(conn, PARTITIONS_SQL, None, {"table": pl.String, "day": pl.String})
-    return found.with_columns(pl.col("day").str.to_date("%Y%m%d"))
+    """Return the attached partitions: `table` String (without schema), `day` Date; sorted by both."""
+    rows = read_frame(conn, PARTITIONS_SQL, None, {"table": pl.String, "day": pl.String})
+    return rows.with_columns(pl.col("day").str.to_date("%Y%m%d"))
 
 
 def hold_partitions(conn: psycopg.Connection[Any]) -> None:
-    """From here to the end of the transaction no day is dropped.
+    """Lock the partitions so that no day is dropped until the transaction ends.
 
-    Readers, writers and those who make partitions are not in the way.
+    Readers, writers and sessions that create partitions are not blocked.
     """
     conn.execute("lock table only core.captures, only core.market_changes in access share mode")
 
 
 def require_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> None:
-    """Raises MissingPartitionError, which names the days, unless both tables have a partition for each of them;
-    those that are there are held.
+    """Raise MissingPartitionError, which names the days, unless both tables have a partition for each day.
+
+    The partitions that exist are locked as in `hold_partitions`.
     """
     hold_partitions(conn)
-    lacking = find_missing_partitions(conn, days)
-    if lacking:
-        raise MissingPartitionError(day for _, day in lacking)
+    missing = find_missing_partitions(conn, days)
+    if missing:
+        raise MissingPartitionError(day for _, day in missing)
 
 
 def ensure_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[str]:
-    """Create what is missing for these UTC days and return the names of what was created. Idempotent, and safe beside
-    other callers.
+    """Create the missing partitions of these UTC days and return the names of the created ones.
 
-    The lock is held until the caller's transaction ends, so call it in a short transaction of its own.
+    The call is idempotent and safe beside other callers. The lock is held until the caller's transaction ends, so
+    call it in a short transaction of its own.
     """
-    wanted = sorted(set(days))
-    if not find_missing_partitions(conn, wanted):
+    sorted_days = sorted(set(days))
+    if not find_missing_partitions(conn, sorted_days):
         return []
     lock_partition_creation(conn)
-    lacking = find_missing_partitions(conn, wanted)  # again: another session may have made them while this one waited
-    for table, day in lacking:
+    missing = find_missing_partitions(conn, sorted_days)  # another session may have created them during the wait
+    for table, day in missing:
         create_partition(conn, table, day)
-    return [build_partition_name(table, day) for table, day in lacking]
+    return [build_partition_name(table, day) for table, day in missing]
 
 
 def lock_partition_creation(conn: psycopg.Connection[Any]) -> None:
-    """Nobody else makes partitions until the transaction ends."""
+    """Block other sessions from creating partitions until the transaction ends."""
     conn.execute("select pg_advisory_xact_lock(%s)", [AdvisoryLock.HISTORY_PARTITIONS])
 
 
 def ensure_days_ahead(conn: psycopg.Connection[Any], now: datetime, n_days: int = 7) -> list[str]:
-    """Ensure the UTC day of `now` (aware) and the `day_partitions` after it; returns what was created.
+    """Ensure the partitions of the UTC day of `now` (aware) and of the next `n_days` days.
 
-    Raises ValueError on a naive `now`.
+    Returns the names of the created partitions. Raises ValueError on a naive `now`.
     """
     today = floor_to_hour(now).date()
     return ensure_partitions(conn, [today + timedelta(days=n) for n in range(n_days + 1)])
 
 
 def find_missing_partitions(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[tuple[str, date]]:
-    """(table, day) pairs without a partition, by day and table."""
-    there = set(read_partitions(conn).iter_rows())
-    return [(table, day) for day in sorted(set(days)) for table in PARTITIONED_TABLES if (table, day) not in there]
+    """Return (table, day) pairs without a partition, by day and table."""
+    existing = set(read_partitions(conn).iter_rows())
+    return [(table, day) for day in sorted(set(days)) for table in PARTITIONED_TABLES if (table, day) not in existing]
 
 
 def find_days_with_rows(conn: psycopg.Connection[Any], days: Iterable[date]) -> list[date]:
-    """Those of the UTC days that have a row in either table, sorted. The others have no partitions, or empty ones."""
-    wanted = set(days)
-    there = [(table, day) for table, day in read_partitions(conn).iter_rows() if day in wanted]
-    if not there:
+    """Return those of the UTC days that have a row in either table, sorted.
+
+    The other days have no partitions, or empty ones.
+    """
+    day_set = set(days)
+    existing = [(table, day) for table, day in read_partitions(conn).iter_rows() if day in day_set]
+    if not existing:
         return []
-    looks = [
+    queries = [
         sql.SQL("select {}::date where exists (select from {})").format(
             sql.Literal(day), sql.Identifier("core", build_partition_name(table, day))
         )
-        for table, day in there
+        for table, day in existing
     ]
-    return sorted({day for (day,) in conn.execute(sql.SQL(" union all ").join(looks)).fetchall()})
+    return sorted({day for (day,) in conn.execute(sql.SQL(" union all ").join(queries)).fetchall()})
 
 
 def create_partition(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Make one partition.
+    """Create one partition.
 
-    Attaching a ready table lets readers and writers of the parent go on; `create ... partition of` would stop them.
+    Attaching a ready table does not block readers and writers of the parent; `create ... partition of` would.
     """
     create_day_table(conn, table, day)
     attach_day_table(conn, table, day)
 
 
 def create_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Make the table of a day without attaching it, so that it can be filled first."""
+    """Create the table of a day without attaching it, so that it can be filled first."""
     parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(sql.SQL("create table {} (like {} including all)").format(name, parent))
 
 
 def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Make the table of a day a partition. Raises psycopg's CheckViolation when it holds rows of another day."""
+    """Attach the table of a day as a partition.
+
+    Raises psycopg's CheckViolation when it holds rows of another day.
+    """
     parent, name = sql.Identifier("core", table), sql.Identifier("core", build_partition_name(table, day))
     conn.execute(
         sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
@@ -164,18 +173,17 @@ def attach_day_table(conn: psycopg.Connection[Any], table: str, day: date) -> No
 
 
 def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: float) -> None:
-    """Have the day's partitions for the caller alone until the transaction ends. Raises InUse when they cannot be had
-    within `patience_s`.
+    """Lock the day's partitions exclusively until the transaction ends.
 
-    Dropping a partition takes the parents too, so whoever reads or writes any day of the history is waited for. Never
-    for long at a time: others queue behind whoever waits for a table, and two who wait for each other would cost one of
-    them its transaction. Call it first in a
-    transaction: between two tries it is rolled back.
+    Raises InUse when the lock cannot be had within `patience_s`. Dropping a partition locks the parents too, so the
+    lock waits for every reader and writer of any day of the history. Each wait is short: other sessions queue behind
+    a session that waits for a table, and of two sessions that wait for each other one would lose its transaction.
+    Call it first in a transaction: the transaction is rolled back between two tries.
     """
     names = [sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES]
     parents = [sql.SQL("only ") + sql.Identifier("core", table) for table in PARTITIONED_TABLES]
     statement = sql.SQL("lock table {} in access exclusive mode").format(sql.SQL(", ").join([*parents, *names]))
-    until = time.monotonic() + patience_s
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             conn.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(f"{LOCK_WAIT_MS}ms")))
@@ -183,25 +191,28 @@ def lock_day_exclusively(conn: psycopg.Connection[Any], day: date, patience_s: f
             conn.execute("set local lock_timeout to default")
         except psycopg.errors.LockNotAvailable as error:
             conn.rollback()
-            if time.monotonic() >= until:
-                raise InUse(f"the odds history was in use all the time for {patience_s:g} s") from error
+            if time.monotonic() >= deadline:
+                raise InUse(f"the odds history was in use for the whole {patience_s:g} s of waiting") from error
             time.sleep(LOCK_WAIT_MS / 1000)
         else:
             return
 
 
 def lock_day_against_writes(conn: psycopg.Connection[Any], table: str, day: date) -> None:
-    """Nobody else writes to the partition until the transaction ends; readers are not in the way."""
+    """Block other sessions from writing to the partition until the transaction ends.
+
+    Readers are not blocked.
+    """
     name = sql.Identifier("core", build_partition_name(table, day))
     conn.execute(sql.SQL("lock table {} in share row exclusive mode").format(name))
 
 
 def reindex_day(conn: psycopg.Connection[Any], day: date) -> int | None:
-    """Rebuild the indexes of a day that is over; returns the bytes that gives back, None when the day is in use and was
-    left as it is.
+    """Rebuild the indexes of a past day and return the bytes freed.
 
-    Rows come listing by listing all day long, so pages split in the middle and stay half empty. In a transaction of its
-    own: writers of the day wait while it lasts, readers nearly as long.
+    Returns None when the day is in use; it was not touched then. Rows arrive listing by listing all day, so index
+    pages split in the middle and stay half empty. Run it in a transaction of its own: writers of the day wait until
+    it ends, and readers nearly as long.
     """
     freed = 0
     try:
@@ -224,6 +235,6 @@ def _read_index_bytes(conn: psycopg.Connection[Any], table: str) -> int:
 
 
 def drop_day(conn: psycopg.Connection[Any], day: date) -> None:
-    """Drop both partitions of a day, with their rows. In the transaction of `lock_day_exclusively`."""
+    """Drop both partitions of a day, with their rows, in the transaction of `lock_day_exclusively`."""
     names = sql.SQL(", ").join(sql.Identifier("core", build_partition_name(table, day)) for table in PARTITIONED_TABLES)
     conn.execute(sql.SQL("drop table {}").format(names))

@@ -1,8 +1,9 @@
-"""The odds history as each change once: what a day begins by repeating is left out, and what went over night is said.
-Frames in, frames out.
+"""The odds history with each change once: frames in, frames out.
 
-Belongs here: from rows of history to outcomes that came to stand otherwise. Does not: reading the rows (`reader`),
-names (`history_names`).
+Repetitions at the begin of a day are left out, and markets that disappeared overnight are added as withdrawn.
+
+Belongs here: computing the changes of outcomes from rows of history. Does not belong here: reading the rows
+(`reader`), names (`history_names`).
 """
 
 from typing import Final
@@ -25,16 +26,19 @@ OUTCOME_CHANGES_SCHEMA: Final[Schema] = {
     "is_active": pl.Boolean,
     "previous_odds_milli": pl.Int32,
 }
-"""One row each time an outcome came to stand otherwise. `place`: of its price in the row's array, from 1.
-`previous_odds_milli`: null without a price before, and in an outcome's first row."""
+"""One row for each change of an outcome. `place` is the position of its price in the row's array, from 1.
+`previous_odds_milli` is null in an outcome's first row and where there was no price before.
+"""
 
 _LINE_KEY: Final = ("listing_id", "line_id")
 _OUTCOME_KEY: Final = (*_LINE_KEY, "place")
 
 
 def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
-    """Rows with an array `odds_milli`, a `state` and an `off_mask` as one row an outcome, with `place` and
-    `is_active` (it could be backed).
+    """Return markets as one row per outcome, with `place` and `is_active`.
+
+    `markets` has the columns odds_milli (an array), state and off_mask. `is_active` says whether the outcome could
+    be backed.
     """
     price = pl.col("odds_milli")
     off = pl.col("off_mask") & pl.lit(2, pl.Int64).pow(pl.col("place") - 1) != 0
@@ -46,12 +50,11 @@ def explode_outcomes(markets: pl.DataFrame) -> pl.DataFrame:
 
 
 def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.DataFrame:
-    """Each change once (EACH_SCHEMA), by listing, line, place and instant.
+    """Return each change once (OUTCOME_CHANGES_SCHEMA), by listing, line, place and instant.
 
-    `changes`: rows of history (CHANGE_SCHEMA). `captures`: all answers of their listings on their days (listing_id,
-    observed_at, keyframe). Nothing
-    is written when a market that was there at the end of a day is missing as the next begins: that row is made here, at
-    the first answer without it.
+    `changes` are rows of history (CHANGE_SCHEMA). `captures` are all answers of their listings on their days
+    (listing_id, observed_at, keyframe). The history has no row for a market that existed at the end of a day and is
+    missing when the next day begins; that row is created here, at the first answer without the market.
     """
     begins = captures.filter("keyframe").select("listing_id", "observed_at").unique().sort("listing_id", "observed_at")
     days = begins.select(
@@ -66,18 +69,18 @@ def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.
         .sort(*_LINE_KEY, "observed_at")
         .with_columns(following_at=pl.col("observed_at").shift(-1).over(_LINE_KEY))
     )
-    goes = (
+    disappears = (
         (pl.col("state") != MarketState.WITHDRAWN.value)
         & pl.col("next_day_at").is_not_null()
         & (pl.col("following_at").is_null() | (pl.col("following_at") > pl.col("next_day_at")))
     )
-    gone = written.filter(goes).with_columns(
+    disappeared = written.filter(disappears).with_columns(
         observed_at="next_day_at",
         state=pl.lit(MarketState.WITHDRAWN.value),
         off_mask=pl.lit(0, pl.Int64),
         odds_milli=pl.lit(None, pl.Int32).repeat_by(pl.col("odds_milli").list.len()),
     )
-    told = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, gone)])
+    all_rows = pl.concat([frame.select(*CHANGE_SCHEMA) for frame in (written, disappeared)])
     before = {
         name: pl.col(name).shift().over(_OUTCOME_KEY, order_by="observed_at")
         for name in ("state", "odds_milli", "is_active")
@@ -85,7 +88,7 @@ def derive_outcome_changes(changes: pl.DataFrame, captures: pl.DataFrame) -> pl.
     repeats = pl.all_horizontal(pl.col(name).eq_missing(value) for name, value in before.items())
     first = pl.col("observed_at").shift().over(_OUTCOME_KEY, order_by="observed_at").is_null()
     rows = (
-        explode_outcomes(told)
+        explode_outcomes(all_rows)
         .with_columns(repeats=repeats & ~first, previous_odds_milli=before["odds_milli"])
         .filter(~pl.col("repeats"))
     )

@@ -1,8 +1,8 @@
-"""Retention: what leaves Postgres when its time is over, and only then, and only when it can be read elsewhere.
+"""Retention: days leave Postgres when their time is over and they can be read elsewhere.
 
-Belongs here: how a day of the odds history stands between Postgres and the archive, dropping days, forgetting what no
-stored answer speaks of, deleting the life of fixtures of long ago. Does not: writing the archive (`archive`), making or
-locking partitions (`partitions`).
+Belongs here: the status of a day of the odds history in Postgres and the archive, dropping days, removing the
+current state of listings without a stored answer, and deleting the lifecycle of fixtures of long ago. Does not
+belong here: writing the archive (`archive`), creating or locking partitions (`partitions`).
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ from ..marts import lifecycle, odds_alerts
 from . import book_sizes, current_markets, partitions
 
 PATIENCE_S: Final = 30.0
-"""How long a day is tried to be had alone; whoever reads or writes the history goes first."""
+"""How long a day's exclusive lock is tried; sessions that read or write the history go first."""
 
 KICKOFF_DATE_TABLES: Final = (*lifecycle.LIFECYCLE_TABLES, odds_alerts.ODDS_ALERT_TABLE)
-"""Tables by kickoff_date."""
+"""Tables with a `kickoff_date`."""
 
 
 class DayStatus(StrEnum):
-    """Where a UTC day of the odds history can be read.
+    """The places where a UTC day of the odds history can be read.
 
-    Where both have it, what matters is whether they say the same.
+    Where both Postgres and the archive have the day, the status says whether they agree.
     """
 
     NOTHING = "nothing was observed on it"
     """No row in Postgres, no entry in the archive."""
     ARCHIVED = "it is in the archive only"
-    """... though Postgres may have an empty place for it."""
+    """The archive has the day; Postgres may have an empty partition for it."""
     EXPORTED = "the archive has it as Postgres has it"
     MISSING = "it was not exported"
     CHANGED = "it has changed since it was exported"
@@ -50,33 +50,34 @@ class DayStatus(StrEnum):
 
 @dataclass(slots=True)
 class RetentionResult:
-    """What retention did. Days are UTC days of the odds history."""
+    """The result of one retention run. Days are UTC days of the odds history."""
 
     dropped: list[date] = field(default_factory=list)
-    """Exported before, with rows."""
+    """Days that were exported before and had rows in Postgres."""
     unused: list[date] = field(default_factory=list)
-    """Dropped without a row in Postgres."""
+    """Days dropped without a row in Postgres."""
     kept: dict[date, str] = field(default_factory=dict)
-    """Their time is over, and why they stay."""
+    """Days whose time is over but that stay, each with the reason."""
     n_forgotten: int = 0
-    """Listings that no answer of that day or later speaks of any more: the present state knows them no more."""
+    """Listings removed from the current state, because no stored answer of that day or later mentions them."""
 
 
 def read_stored_days(conn: psycopg.Connection[Any]) -> list[date]:
-    """Days with a partition, in order; also those that have only one of the two."""
+    """Return the days with a partition, in order, including days that have only one of the two."""
     return sorted(set(partitions.read_partitions(conn).get_column("day").to_list()))
 
 
 def read_departed_days(conn: psycopg.Connection[Any], today: date) -> list[date]:
-    """Days before `today` that core has cycles of and no partition holds, in order: they were exported, or had no
-    row of the history.
+    """Return the days before `today` that core has cycles of and no partition holds, in order.
+
+    They were exported, or had no row of the history.
     """
     query = "select distinct (partition_hour at time zone 'UTC')::date from core.cycles"
     return sorted({day for (day,) in conn.execute(query).fetchall() if day < today}.difference(read_stored_days(conn)))
 
 
 def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> list[datetime]:
-    """Hours of the cycles that have answers on these days, in order."""
+    """Return the hours of the cycles that have answers on these days, in order."""
     if not days:
         return []
     query = """
@@ -89,11 +90,11 @@ def read_hours_of_days(conn: psycopg.Connection[Any], days: Sequence[date]) -> l
 
 
 def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) -> DayStatus:
-    """Where the day can be read: by the cycles it rests on and the rows of it that Postgres has, the catalogue, and the
-    sizes of its files.
+    """Return where the day can be read.
 
-    Raises ArchiveError when the archive, or the day's entry in it, cannot be looked at, MissingPartitionError when only
-    one of the day's tables is there.
+    It compares the cycles of the day and its rows in Postgres with the catalogue, and checks the sizes of its files.
+    Raises ArchiveError when the archive, or the day's entry in it, cannot be read, MissingPartitionError when only
+    one of the day's tables exists.
     """
     entry = archive.read_entry(day)
     if day not in read_stored_days(conn):
@@ -103,7 +104,7 @@ def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) 
     if entry is None:
         return DayStatus.MISSING if any(rows) else DayStatus.NOTHING
     if not any(rows) and entry.n_captures:
-        return DayStatus.ARCHIVED  # an empty place for it says nothing against what was exported
+        return DayStatus.ARCHIVED  # an empty partition does not contradict the exported rows
     if entry.version != version or rows != [entry.n_captures, entry.n_rows]:
         return DayStatus.CHANGED
     try:
@@ -116,33 +117,36 @@ def read_day_status(conn: psycopg.Connection[Any], archive: Archive, day: date) 
 def drop_exported_days(
     conn: psycopg.Connection[Any], archive: Archive, before: date, patience_s: float = PATIENCE_S
 ) -> RetentionResult:
-    """Drop the days older than `before` that the archive has as Postgres has them, and those without a row; commits day
-    by day.
+    """Drop the days before `before` that the archive has exactly as Postgres, and those without a row.
 
-    `conn` must be outside a transaction. A day is looked at once as it is, and again when nobody else can write to it:
-    then it goes, together with the present state of listings that no answer in Postgres speaks of. One that is in use
-    for `patience_s` stays until the next time. Raises ArchiveError when the archive cannot be looked at.
+    `conn` must be outside a transaction; each day is committed on its own. The status of a day is read once without
+    a lock, and again when no other session can write to it. Then the day is dropped, together with the current state
+    of listings that no answer in Postgres mentions. A day that is in use for `patience_s` stays until the next run.
+    Raises ArchiveError when the archive cannot be read.
     """
-    done = RetentionResult()
+    result = RetentionResult()
     days = read_stored_days(conn)
     conn.rollback()
     for day in (day for day in days if day < before):
         try:
-            _drop_day(conn, archive, day, patience_s, done)
+            _drop_day(conn, archive, day, patience_s, result)
         except partitions.InUse as error:
-            done.kept[day] = str(error)
-            patience_s = 0.0  # whoever it is needs long: not to wait as long for every day again
+            result.kept[day] = str(error)
+            patience_s = 0.0  # the other session takes long: the remaining days are tried without waiting
         except (EntryUnreadable, partitions.MissingPartitionError) as error:
-            done.kept[day] = str(error)
+            result.kept[day] = str(error)
         except psycopg.errors.UndefinedTable:
-            continue  # somebody else has just dropped it
+            continue  # another session has just dropped it
         finally:
             conn.rollback()
-    return done
+    return result
 
 
 def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
-    """Delete the life of fixtures that kicked off before that UTC date; returns the rows. Callers commit."""
+    """Delete the lifecycle of fixtures that kicked off before that UTC date; return the number of rows.
+
+    Callers commit.
+    """
     statement = sql.SQL("delete from {} where kickoff_date < %s")
     n_deleted = sum(
         conn.execute(statement.format(quote_identifier(table)), [before]).rowcount for table in KICKOFF_DATE_TABLES
@@ -152,32 +156,31 @@ def delete_lifecycle(conn: psycopg.Connection[Any], before: date) -> int:
 
 
 def explain_day_status(day: date, status: DayStatus) -> str:
-    """Why a day that should be in the archive only is not, and what to do."""
+    """Return why a day that should only be in the archive is still in Postgres, and how to mend it."""
     return f"{status}: run `palimpsest export {day} {day}`"
 
 
 def _drop_day(
-    conn: psycopg.Connection[Any], archive: Archive, day: date, patience_s: float, done: RetentionResult
+    conn: psycopg.Connection[Any], archive: Archive, day: date, patience_s: float, result: RetentionResult
 ) -> None:
-    for alone in (False, True):
-        if alone:
+    for is_locked in (False, True):
+        if is_locked:
             conn.rollback()
             partitions.lock_day_exclusively(conn, day, patience_s)
-        found = read_day_status(conn, archive, day)
-        if found.needs_export:
-            done.kept[day] = explain_day_status(day, found)
+        status = read_day_status(conn, archive, day)
+        if status.needs_export:
+            result.kept[day] = explain_day_status(day, status)
             return
     listings = _read_listings(conn, day)
-    if found is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
-        record_days(
-            conn, [build_recorded_day(entry)]
-        )  # from here on only this tells that the day is missing where the archive cannot be seen
+    if status is DayStatus.EXPORTED and (entry := archive.read_entry(day)) is not None:
+        # Where the archive cannot be seen, this record is the only sign from now on that the day is missing.
+        record_days(conn, [build_recorded_day(entry)])
     book_sizes.save_largest_books(conn, day)
     partitions.drop_day(conn, day)
     n_forgotten = current_markets.drop_expired_listings(conn, listings, get_day_start(day + timedelta(days=1)))
     conn.commit()
-    (done.dropped if found is DayStatus.EXPORTED else done.unused).append(day)
-    done.n_forgotten += n_forgotten
+    (result.dropped if status is DayStatus.EXPORTED else result.unused).append(day)
+    result.n_forgotten += n_forgotten
 
 
 def _count_rows(conn: psycopg.Connection[Any], table: str, day: date) -> int:

@@ -1,8 +1,8 @@
-"""How large things are: tables, days of the odds history, and what earlier measurements say of growth.
+"""Sizes of tables, of days of the odds history, and their growth since earlier measurements.
 
-Belongs here: measuring Postgres, keeping samples in `ops.storage_samples`, and reading figures off them. Does not:
-measuring the landing and the archive, which are given as rows of the same shape, and judging whether a size is too
-large.
+Belongs here: measuring Postgres, keeping samples in `ops.storage_samples`, and computing figures from them. Does not
+belong here: measuring the landing and the archive, whose sizes are passed in as rows of the same shape, and judging
+whether a size is too large.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ SAMPLE_SCHEMA: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
 """Columns of ops.storage_samples."""
 LANDING_NAME: Final = "landing"
 EXPORT_NAME: Final = "export"
-"""What samples call the files of the landing and of the archive."""
+"""The names of the files of the landing and of the archive in samples."""
 HISTORY_TABLES: Final = tuple(f"core.{table}" for table in partitions.PARTITIONED_TABLES)
 
 SAMPLE_RETENTION: Final = timedelta(days=90)
-"""For how long samples are kept."""
+"""The age at which samples are deleted."""
 GROWTH_WINDOW: Final = timedelta(days=7)
 MIN_GROWTH_WINDOW: Final = timedelta(hours=12)
-"""Growth is read off the oldest sample of the window, and not off one so young that a single cycle would count as a
+"""Growth is computed from the oldest sample of the window. A younger sample than this would make a single cycle a
 trend.
 """
 
@@ -62,55 +62,60 @@ where sampled_at >= %(since)s and sampled_at <= %(until)s group by sampled_at or
 """
 
 LATEST_TOTAL_SQL: Final = """
-select sum(heap_bytes + index_bytes)::bigint from ops.storage_samples where sampled_at = (select max(sampled_at) from ops.storage_samples)
+select sum(heap_bytes + index_bytes)::bigint from ops.storage_samples
+where sampled_at = (select max(sampled_at) from ops.storage_samples)
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What one measurement says.
+    """The figures of one measurement, in bytes.
 
-    Bytes; None where there is nothing to divide by, or no earlier sample to compare with.
+    A figure is None when its divisor is zero, or when there is no earlier sample to compare with.
     """
 
     total_bytes: int
-    """Of all that follows."""
+    """The sum of Postgres, landing and export."""
     postgres_bytes: int
-    """Our tables with their indexes; not Dagster's, not the server's own files."""
+    """The product's tables with their indexes, without Dagster's tables and the server's own files."""
     landing_bytes: int
     export_bytes: int
     n_prices_in_postgres: int
     n_prices_exported: int
     bytes_per_price: float | None
-    """Of the odds history in Postgres: captures, changes and indexes of its days, by the prices in them."""
+    """Bytes per price of the odds history in Postgres: captures, changes and indexes of its days."""
     export_bytes_per_price: float | None
     growth_bytes_per_day: float | None
-    """Negative while it shrinks."""
+    """The growth of the total; negative while it shrinks."""
     limit_bytes: int
     days_until_limit: float | None
-    """At that growth; 0 when past it; None while it does not grow."""
+    """Days until the limit at that growth; 0 when past the limit; None while the total does not grow."""
 
 
 def read_database_bytes(conn: psycopg.Connection[Any]) -> int:
-    """Return the room that the whole database takes, the catalog included."""
+    """Return the size of the whole database, including the catalog."""
     ((n_bytes,),) = conn.execute("select pg_database_size(current_database())").fetchall()
     return int(n_bytes)
 
 
 def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.DataFrame:
-    """Size of every table of ours, and of every day of the odds history with its rows and prices counted (SAMPLE). Days
-    stay while it looks.
+    """Return the sizes of all tables of the product and of each day of the odds history (SAMPLE_SCHEMA).
 
-    Raises ValueError on a naive `sampled_at`.
+    The rows and prices of each day are counted. No day is dropped during the measurement. Raises ValueError on a
+    naive `sampled_at`.
     """
     if sampled_at.tzinfo is None:
-        raise ValueError(f"naive datetime {sampled_at!r}: instants carry a time zone here")
+        raise ValueError(f"naive datetime {sampled_at!r}: give an instant with a time zone")
     partitions.hold_partitions(conn)
     tables = read_frame(conn, TABLES_SQL, {"schemas": list(SCHEMAS)}, TABLES_SCHEMA)
-    # The planner has no estimate of a table that was never analysed: such a one is small, or new.
-    counted = {name: _count_rows(conn, name) for name in tables.filter(pl.col("n_rows") < 0).get_column("table_name")}
-    whole = tables.with_columns(
-        pl.col("table_name").replace_strict(counted, default=pl.col("n_rows"), return_dtype=pl.Int64).alias("n_rows"),
+    # The planner has no estimate of a table that was never analysed. Such a table is small or new, so it is counted.
+    row_counts = {
+        name: _count_rows(conn, name) for name in tables.filter(pl.col("n_rows") < 0).get_column("table_name")
+    }
+    table_rows = tables.with_columns(
+        pl.col("table_name")
+        .replace_strict(row_counts, default=pl.col("n_rows"), return_dtype=pl.Int64)
+        .alias("n_rows"),
         day=pl.lit(sampled_at.date()),
         n_prices=pl.lit(None, pl.Int64),
     )
@@ -119,16 +124,19 @@ def measure_postgres(conn: psycopg.Connection[Any], sampled_at: datetime) -> pl.
         schema=_get_unstamped_schema(),
         orient="row",
     )
-    return stamp_sample(pl.concat([whole.select(list(_get_unstamped_schema())), days]), sampled_at)
+    return stamp_sample(pl.concat([table_rows.select(list(_get_unstamped_schema())), days]), sampled_at)
 
 
 def build_file_sample(
     name: str, rows: Sequence[tuple[date, int, int | None, int]], sampled_at: datetime
 ) -> pl.DataFrame:
-    """What lies in files (LANDING, EXPORT) as SAMPLE: rows of day, rows, prices, bytes."""
+    """Return the sizes of files (LANDING_NAME, EXPORT_NAME) as SAMPLE_SCHEMA.
+
+    `rows` are tuples of day, rows, prices and bytes.
+    """
     schema = {"day": pl.Date, "n_rows": pl.Int64, "n_prices": pl.Int64, "heap_bytes": pl.Int64}
-    found = pl.DataFrame(rows, schema=schema, orient="row")
-    return stamp_sample(found.with_columns(table_name=pl.lit(name), index_bytes=pl.lit(0, pl.Int64)), sampled_at)
+    files = pl.DataFrame(rows, schema=schema, orient="row")
+    return stamp_sample(files.with_columns(table_name=pl.lit(name), index_bytes=pl.lit(0, pl.Int64)), sampled_at)
 
 
 def stamp_sample(frame: pl.DataFrame, sampled_at: datetime) -> pl.DataFrame:
@@ -136,22 +144,22 @@ def stamp_sample(frame: pl.DataFrame, sampled_at: datetime) -> pl.DataFrame:
 
 
 def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
-    """Keep a sample (SAMPLE), and let go of those that are too old. Callers commit."""
+    """Write a sample (SAMPLE_SCHEMA) and delete the samples that are too old. Callers commit."""
     copy_rows(conn, "ops.storage_samples", sample)
     oldest_kept_at = max(sample.get_column("sampled_at").to_list()) - SAMPLE_RETENTION
     conn.execute("delete from ops.storage_samples where sampled_at < %s", [oldest_kept_at])
 
 
 def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_bytes: int) -> Sizes:
-    """The figures of a sample (SAMPLE), its growth read off the samples kept of the days before."""
+    """Return the figures of a sample (SAMPLE_SCHEMA), with its growth since earlier samples."""
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     total = int(sized.get_column("bytes").sum())
     landing, export = (sized.filter(pl.col("table_name") == name) for name in (LANDING_NAME, EXPORT_NAME))
     history = sized.filter(pl.col("table_name").is_in(HISTORY_TABLES))
-    used = history.join(history.filter(pl.col("n_prices") > 0).select("day").unique(), on="day", how="semi")
+    days_with_prices = history.join(history.filter(pl.col("n_prices") > 0).select("day").unique(), on="day", how="semi")
     prices, exported = (int(frame.get_column("n_prices").sum()) for frame in (history, export))
     landing_bytes, export_bytes, history_bytes = (
-        int(frame.get_column("bytes").sum()) for frame in (landing, export, used)
+        int(frame.get_column("bytes").sum()) for frame in (landing, export, days_with_prices)
     )
     growth = _compute_growth(conn, sample.get_column("sampled_at").max(), total)  # type: ignore[arg-type]
     return Sizes(
@@ -170,7 +178,7 @@ def compute_sizes(conn: psycopg.Connection[Any], sample: pl.DataFrame, limit_byt
 
 
 def read_latest_total(conn: psycopg.Connection[Any]) -> int | None:
-    """Bytes of the newest sample kept; None when there is none."""
+    """Return the bytes of the newest sample; None when there is none."""
     row = conn.execute(LATEST_TOTAL_SQL).fetchone()
     return None if row is None or row[0] is None else int(row[0])
 
@@ -188,7 +196,7 @@ def _get_unstamped_schema() -> dict[str, Any]:
 
 
 def _measure_day(conn: psycopg.Connection[Any], table: str, day: date) -> tuple[str, date, int, int | None, int, int]:
-    """One row of a sample: a table's partition of a day."""
+    """Return one row of a sample: a table's partition of a day."""
     partition = sql.Identifier("core", partitions.build_partition_name(table, day))
     prices = sql.SQL(
         "coalesce(sum(cardinality(array_remove(odds_milli, null))), 0)" if table == "market_changes" else "null::bigint"

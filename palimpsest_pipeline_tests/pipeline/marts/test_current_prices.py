@@ -119,24 +119,28 @@ def test_every_market_of_every_platform_is_compared_and_nothing_contradicts_itse
 BROKEN: Final = {
     stored.COMPARISON_TABLE: {
         "home is no competitor of its own": {stored.COMPARISON_TABLE: "platform = 'betpawa'"},
-        "nothing is from after the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
+        "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
         "answers are no later than as_of": {stored.LISTING_TABLE: "as_of = as_of - interval '1 year'"},
         "a price is above evens": {stored.COMPARISON_TABLE: "home_odds_milli[1] = 1000"},
         "probabilities are ratios": {stored.COMPARISON_TABLE: "platform_share = 100"},
-        "the best is no worse than home, and somebody's": {stored.COMPARISON_TABLE: "best_odds_milli[1] = 1001"},
-        "home is first when it is best or as good": {stored.COMPARISON_TABLE: "rank_home[1] = null"},
+        "the best odds are no worse than home's and belong to a platform": {
+            stored.COMPARISON_TABLE: "best_odds_milli[1] = 1001"
+        },
+        "home ranks first exactly when it is best or tied": {stored.COMPARISON_TABLE: "rank_home[1] = null"},
         "an arbitrage has its sum": {stored.COMPARISON_TABLE: "arb = true, cross_book_sum_inverse = null"},
     },
     stored.GAP_TABLE: {
         "home is no competitor of its own": {stored.GAP_TABLE: "platform = 'betpawa'"},
-        "nothing is from after the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
-        "the type is what the states say": {stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"},
-        "one of the two lists it": {stored.GAP_TABLE: "home_state = 'withdrawn', platform_state = 'event_dropped'"},
-        "a state has its begin": {stored.GAP_TABLE: "home_state = 'withdrawn', home_state_since = null"},
-        "a gap is open since before as_of": {
-            stored.GAP_TABLE: "home_state_since = home_state_since + interval '1 year'"
+        "no row is later than the kickoff": {stored.LISTING_TABLE: "as_of = as_of + interval '1 year'"},
+        "the gap type follows from the states": {
+            stored.GAP_TABLE: "home_state = 'offered', platform_state = 'offered'"
         },
-        "the kickoff is to come": {stored.LISTING_TABLE: "kickoff_at = as_of"},
+        "home or the platform lists the market": {
+            stored.GAP_TABLE: "home_state = 'withdrawn', platform_state = 'event_dropped'"
+        },
+        "a state has a begin": {stored.GAP_TABLE: "home_state = 'withdrawn', home_state_since = null"},
+        "a gap opened before as_of": {stored.GAP_TABLE: "home_state_since = home_state_since + interval '1 year'"},
+        "the kickoff is in the future": {stored.LISTING_TABLE: "kickoff_at = as_of"},
     },
 }
 """What makes good rows break each law, by table."""

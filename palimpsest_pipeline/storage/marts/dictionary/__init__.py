@@ -1,9 +1,10 @@
-"""The data dictionary: every table, view and function of ours with its columns, as one text that needs no database to
-be read.
+"""The data dictionary: every table, view and function of the product with its columns, as one text.
 
-Belongs here: what Postgres's own catalogue says of them, and how it is written down. Does not: any definition (the
-comments of `tables` and of `sql/views` are), what guards a table (who calls knows checks and tests), where the file
-lies.
+The text can be read without a database.
+
+Belongs here: the content of Postgres's own catalogue, and its rendering. Does not belong here: any definition (the
+comments of `tables` and of `sql/views`), the checks and tests that guard a table (callers pass them in), the path of
+the file.
 """
 
 from .entries import Column, Entry, find_unit, read_entries

@@ -1,6 +1,6 @@
-"""What there is, read from a migrated database: names, keys, columns, types and comments.
+"""The entries of the dictionary, read from a migrated database: names, keys, columns, types, comments.
 
-No wording of its own but units.
+Only the units are worded here.
 """
 
 import re
@@ -14,7 +14,7 @@ from ...db.introspection import Relation, read_relations
 from ...db.view_sources import find_tables
 
 SCHEMA_ORDER: Final = ("palimpsest", "mart", "core", "ops")
-"""In the order in which people look."""
+"""Schemas in the order in which readers look."""
 KEYS_SQL: Final = """
 select n.nspname || '.' || c.relname, array_agg(a.attname::text order by k.place)
 from pg_constraint p
@@ -28,20 +28,22 @@ group by 1
 NULLABLE_COLUMNS_SQL: Final = """
 select n.nspname || '.' || c.relname, array_agg(a.attname::text)
 from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition and a.attnum > 0 and not a.attisdropped and not a.attnotnull
+where n.nspname = any(%s) and c.relkind in ('r', 'p') and not c.relispartition and a.attnum > 0
+    and not a.attisdropped and not a.attnotnull
 group by 1
 """
 FUNCTIONS_SQL: Final = """
-select n.nspname || '.' || p.proname, p.proretset, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid), obj_description(p.oid, 'pg_proc')
+select n.nspname || '.' || p.proname, p.proretset, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid),
+    obj_description(p.oid, 'pg_proc')
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname = any(%s)
 """
 VIEW_KEY_PATTERN: Final = re.compile(r"\s*Key: ([\w, ]+)\.$")
-"""A view says at the end of its comment by which columns its rows differ."""
+"""The end of a view's comment names the columns by which its rows differ."""
 EXCLUDED_NAMES_PATTERN: Final = re.compile(r"\d{8}$|^alembic_version$")
-"""Day partitions that stand alone, and Alembic's own table."""
+"""Day partitions that are not attached, and Alembic's own table."""
 MEANING_PATTERN: Final = re.compile(r"(?:^|[.;] )(\w+(?:(?:, | and )\w+)*): (.+?)(?=[.;](?: |$))")
-"""In the comment of a function: what it takes, or tells, and what that means."""
+"""In the comment of a function: an argument or a column of the result, and its meaning."""
 UNIT_PATTERNS: Final = (
     (r"_milli$", "odds × 1000"),
     (r"(^|_)odds$|^odds_vector$", "decimal odds"),
@@ -64,14 +66,17 @@ UNIT_PATTERNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """A column of a table or view, or of the result of a function."""
+
     name: str
     type: str
-    """As Postgres writes it, in its shorter form."""
+    """The type as Postgres writes it, in its shorter form."""
     is_nullable: bool
-    """May be null; of views always False, since Postgres does not know."""
+    """Whether the column may be null; of views always False, because Postgres does not know."""
     meaning: str
-    """Its comment. Of a function's column what the function's own comment says of it, else what the column of its name
-    says that the function reads, of a view if there is one. '' when nothing does."""
+    """The column's comment. For a column of a function it comes from the function's own comment, otherwise from the
+    column of the same name in a relation that the function reads, preferably a view. '' when there is none.
+    """
 
     @property
     def unit(self) -> str:
@@ -87,12 +92,12 @@ class Entry:
     kind: str
     comment: str
     key: tuple[str, ...]
-    """Columns by which rows differ; empty of a function, and of a table without a primary key."""
+    """Columns by which rows differ; empty for a function, and for a table without a primary key."""
     columns: tuple[Column, ...]
     arguments: str
-    """Of a function: what it takes, with defaults."""
+    """Arguments of a function, with defaults."""
     sources: tuple[str, ...]
-    """Tables, views and functions that a view or function reads itself."""
+    """Tables, views and functions that a view or function reads directly."""
 
     @property
     def full_name(self) -> str:
@@ -100,86 +105,90 @@ class Entry:
 
 
 def find_unit(name: str, kind: str) -> str:
-    """Unit of a column, from its type and the end of its name; '' when it has none."""
+    """Return the unit of a column, from its type and the end of its name; '' when it has none."""
     if kind.startswith("timestamp"):
         return "UTC"
     if kind in ("date", "boolean", "text", "jsonb", "interval") and not re.search(r"odds_vector$", name):
         return "UTC date" if kind == "date" else ""
-    return next((said for pattern, said in UNIT_PATTERNS if re.search(pattern, name)), "")
+    return next((unit for pattern, unit in UNIT_PATTERNS if re.search(pattern, name)), "")
 
 
 def read_entries(conn: psycopg.Connection[Any]) -> list[Entry]:
-    """Everything of ours in the database, by schema (`SCHEMA_ORDER`) and name."""
+    """Return all tables, views and functions of the product, by schema (`SCHEMA_ORDER`) and name."""
     schemas = [list(SCHEMA_ORDER)]
     keys = _to_column_lists(conn.execute(KEYS_SQL, schemas).fetchall())
-    optional = _to_column_lists(conn.execute(NULLABLE_COLUMNS_SQL, schemas).fetchall())
-    functions = {name: told for name, *told in conn.execute(FUNCTIONS_SQL, schemas).fetchall()}
-    found = {
-        r.full_name: _build_entry(r, keys, optional, functions)
+    nullable_columns = _to_column_lists(conn.execute(NULLABLE_COLUMNS_SQL, schemas).fetchall())
+    functions = {name: facts for name, *facts in conn.execute(FUNCTIONS_SQL, schemas).fetchall()}
+    entries = {
+        r.full_name: _build_entry(r, keys, nullable_columns, functions)
         for r in read_relations(conn, SCHEMA_ORDER)
         if not EXCLUDED_NAMES_PATTERN.search(r.name)
     }
-    for name, (is_set, arguments, result, about) in functions.items():
+    for name, (is_set, arguments, result, comment) in functions.items():
         if not is_set:
-            schema, _, bare = name.partition(".")
-            found[name] = Entry(
+            schema, _, short_name = name.partition(".")
+            entries[name] = Entry(
                 schema,
-                bare,
+                short_name,
                 "function",
-                about or "",
+                comment or "",
                 (),
                 (Column("", result, False, ""),),
                 _format_arguments(arguments),
                 find_tables(name),
             )
-    told = [_add_meanings(entry, found) for entry in found.values()]
-    return sorted(told, key=lambda entry: (SCHEMA_ORDER.index(entry.schema), entry.name))
+    complete = [_add_meanings(entry, entries) for entry in entries.values()]
+    return sorted(complete, key=lambda entry: (SCHEMA_ORDER.index(entry.schema), entry.name))
 
 
 def _build_entry(
     relation: Relation,
     keys: Mapping[str, list[str]],
-    optional: Mapping[str, list[str]],
+    nullable_columns: Mapping[str, list[str]],
     functions: Mapping[str, list[Any]],
 ) -> Entry:
-    about, key = relation.comment, keys.get(relation.full_name, [])
-    if relation.kind == "view" and (told := VIEW_KEY_PATTERN.search(about)):
-        about, key = about[: told.start()], told[1].split(", ")
-    nulls = optional.get(relation.full_name, [])
-    said = _parse_meanings(about, relation.arguments) if relation.kind == "function" else {}
+    comment, key = relation.comment, keys.get(relation.full_name, [])
+    if relation.kind == "view" and (match := VIEW_KEY_PATTERN.search(comment)):
+        comment, key = comment[: match.start()], match[1].split(", ")
+    nulls = nullable_columns.get(relation.full_name, [])
+    meanings = _parse_meanings(comment, relation.arguments) if relation.kind == "function" else {}
     columns = tuple(
-        Column(name, _shorten_type(kind), name in nulls, meaning or said.get(name, ""))
+        Column(name, _shorten_type(kind), name in nulls, meaning or meanings.get(name, ""))
         for name, (kind, meaning) in relation.columns.items()
     )
     arguments = _format_arguments(functions[relation.full_name][1]) if relation.kind == "function" else ""
-    reads = () if relation.kind == "table" else find_tables(relation.full_name)
-    return Entry(relation.schema, relation.name, relation.kind, about, tuple(key), columns, arguments, reads)
+    sources = () if relation.kind == "table" else find_tables(relation.full_name)
+    return Entry(relation.schema, relation.name, relation.kind, comment, tuple(key), columns, arguments, sources)
 
 
-def _parse_meanings(about: str, arguments: Collection[str]) -> Mapping[str, str]:
-    """What a function's comment says of names that are no arguments of it, each as a sentence."""
+def _parse_meanings(comment: str, arguments: Collection[str]) -> Mapping[str, str]:
+    """Return the meanings that a function's comment gives to names other than its arguments, as sentences."""
     pairs = [
         (re.split(", | and ", names), f"{meaning[0].upper()}{meaning[1:]}.")
-        for names, meaning in MEANING_PATTERN.findall(about)
+        for names, meaning in MEANING_PATTERN.findall(comment)
     ]
     return {name: meaning for names, meaning in pairs for name in names if name not in arguments}
 
 
-def _add_meanings(entry: Entry, known: Mapping[str, Entry]) -> Entry:
+def _add_meanings(entry: Entry, entries: Mapping[str, Entry]) -> Entry:
     if entry.kind != "function":
         return entry
-    said = {column.name: column.meaning for name in entry.sources if name in known for column in known[name].columns}
+    meanings = {
+        column.name: column.meaning for name in entry.sources if name in entries for column in entries[name].columns
+    }
     return replace(
         entry,
-        columns=tuple(replace(column, meaning=column.meaning or said.get(column.name, "")) for column in entry.columns),
+        columns=tuple(
+            replace(column, meaning=column.meaning or meanings.get(column.name, "")) for column in entry.columns
+        ),
     )
 
 
 def _format_arguments(arguments: str) -> str:
-    """Arguments as one writes them: without what is only told, and without the types of defaults."""
-    taken = [part.removeprefix("INOUT ") for part in arguments.split(", ") if not part.startswith("OUT ")]
+    """Return arguments in the form of a call, without columns of the result and types of defaults."""
+    inputs = [part.removeprefix("INOUT ") for part in arguments.split(", ") if not part.startswith("OUT ")]
     return re.sub(
-        r"('[^']*'|NULL)::[a-z ]+", lambda found: found[1].replace("NULL", "null"), _shorten_type(", ".join(taken))
+        r"('[^']*'|NULL)::[a-z ]+", lambda match: match[1].replace("NULL", "null"), _shorten_type(", ".join(inputs))
     ).replace(" DEFAULT ", " default ")
 
 

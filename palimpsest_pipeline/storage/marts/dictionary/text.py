@@ -1,4 +1,4 @@
-"""The dictionary as Markdown. Pure: entries and what guards them in, text out."""
+"""The dictionary as Markdown. Pure: entries and their guards in, text out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,51 +10,54 @@ from .entries import Column, Entry
 INTRODUCTION: Final = """\
 # Data dictionary
 
-Made by `palimpsest db dictionary` from the comments of tables, views and columns; a test fails when it is out of date. Do not edit it: the models
-(`palimpsest_pipeline/storage/tables`) and the views (`sql/views`) say what is here.
+`palimpsest db dictionary` generates this file from the comments of tables, views and columns; a test fails when it is
+out of date. Do not edit it: edit the models (`palimpsest_pipeline/storage/tables`) and the views (`sql/views`).
 
-Analysts read `palimpsest` and `mart`. Of tables, a column says "null" where it may be empty; its meaning says when. Instants are `timestamptz` in
-UTC. Ratios are shares of 1, never per cent. "Nothing there" and "could not look" are never the same value. Besides the tests that are named here,
-every view is read as the analysts' role and its key is held in `pipeline/test_analyst_role.py`, and models and migrations are compared in
-`storage/db/test_migrations.py`.
+Analysts read `palimpsest` and `mart`. A column of a table is marked "null" where it may be empty; its meaning says
+when. Instants are `timestamptz` in UTC. Ratios are shares of 1, never per cent. "Nothing there" and "could not look"
+are never the same value. Besides the tests that are named here, `pipeline/test_analyst_role.py` reads every view as the
+analysts' role and tests its key, and `storage/db/test_migrations.py` compares models and migrations.
 """
 SCHEMA_DESCRIPTIONS: Final = {
-    "palimpsest": "Views and functions for people: names and columns that stay as they are.",
-    "mart": "What is derived, as tables: the views above read them, and so may you.",
-    "core": "What the platforms showed, and the odds history. For engineers; analysts read it through the views.",
-    "ops": "The ledger: what ran, and how it went. For operators; analysts read it through the views.",
+    "palimpsest": "Views and functions for people, with stable names and columns.",
+    "mart": "Derived tables. The views above read them; you may read them too.",
+    "core": "The platforms' answers as canonical tables, and the odds history. For engineers; analysts use the views.",
+    "ops": "The ledger of requests and runs with their outcomes. For operators; analysts use the views.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """What fills a table, and what notices when it is wrong."""
+    """The assets that fill a table, and the checks and tests that notice when it is wrong."""
 
     assets: Sequence[str] = ()
     blocking_checks: Sequence[str] = ()
-    """Asset checks that stop what is downstream when they fail ..."""
+    """Asset checks that stop downstream assets when they fail."""
     checks: Sequence[str] = ()
-    """... and the others."""
+    """Asset checks that do not stop anything."""
     tests: Sequence[str] = ()
-    """Files of tests that name it."""
+    """Test files that name the table."""
     example_queries: Sequence[str] = ()
-    """Example queries that read it."""
+    """Example queries that read the table."""
 
 
 def render_dictionary(entries: Sequence[Entry], guards: Mapping[str, Guards]) -> str:
-    """The whole text. `guards`: by full name; what is not there has none."""
+    """Return the whole text. `guards` is keyed by full name; an entry that is missing in it has none."""
     parts = [INTRODUCTION]
-    known = {entry.full_name for entry in entries}
+    entry_names = {entry.full_name for entry in entries}
     for schema, group in groupby(entries, key=lambda entry: entry.schema):
         members = list(group)
         parts.append(f"## Schema `{schema}`\n\n{SCHEMA_DESCRIPTIONS[schema]}\n")
         parts.append(
             _render_table(
                 ("", "What it is"),
-                [(_render_link(entry.full_name, known), _take_first_sentence(entry.comment)) for entry in members],
+                [
+                    (_render_link(entry.full_name, entry_names), _take_first_sentence(entry.comment))
+                    for entry in members
+                ],
             )
         )
-        parts += [_render_section(entry, guards.get(entry.full_name, Guards()), known) for entry in members]
+        parts += [_render_section(entry, guards.get(entry.full_name, Guards()), entry_names) for entry in members]
     return "\n".join(parts)
 
 
@@ -71,7 +74,7 @@ def _render_section(entry: Entry, guards: Guards, known: set[str]) -> str:
         "Tests": _render_names(guards.tests),
         "Examples": _render_names(guards.example_queries),
     }
-    lines += [f"- {what}: {said}" for what, said in facts.items() if said]
+    lines += [f"- {label}: {text}" for label, text in facts.items() if text]
     if any(facts.values()):
         lines.append("")
     if [column.name for column in entry.columns] == [""]:
