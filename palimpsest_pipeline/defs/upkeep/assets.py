@@ -163,7 +163,10 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     metadata=build_table_metadata("ops.storage_samples"),
 )
 def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Size of the tables, the landing and the archive by day, bytes per price, growth, and when the limit is reached."""
+    """Size of the tables, the landing and the archive by day.
+
+    The metadata shows the bytes per price, the growth, and when the limit is reached.
+    """
     usage = disk_usage.record_usage(pipeline)
     for cycle in usage.unreadable:
         context.log.warning(f"cycle {cycle.cycle_id} of the landing is not counted: {cycle.sentence}")

@@ -132,7 +132,7 @@ def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) 
 
 
 def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
-    """Delete evaluations of these runs that a newer one of the same check and partition replaces; return their count."""
+    """Delete evaluations that a newer one of the same check and partition replaces; return their count."""
     newer = check_table.alias()
     has_newer = sa.exists().where(
         newer.c.asset_key == check_table.c.asset_key,

@@ -36,7 +36,10 @@ upkeep_job = dg.define_asset_job(
 def nightly_export(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request a run for each day that is due for export. A day whose export failed is requested again the next night."""
+    """Request a run for each day that is due for export.
+
+    A day whose export failed is requested again the next night.
+    """
     days = exporting.find_due_days(pipeline, is_ended_day)
     for day, version in days.due_versions.items():
         yield dg.RunRequest(
