@@ -6,7 +6,7 @@ says why the names are needed, and which change in Dagster would make them unnec
 
 from typing import Final
 
-# Runs that a command executes name our repository, without which the UI does not show them on the pages of jobs.
+# Runs that a command executes name our repository. Without it the UI does not show them on the pages of jobs.
 # Ends with https://github.com/dagster-io/dagster/issues/17707 (runs from the command line are missing there).
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
@@ -30,12 +30,12 @@ from dagster._core.storage.event_log.base import PartitionKeyFilter
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.runs.schema import BulkActionsTable, RunsTable, RunTagsTable
 
-# The tags by which a run says its repository, and the code server that executes it. Hidden tags have no public name; no
-# issue asks for one.
+# The tags that name a run's repository and the code server that executes it. Hidden tags have no public name; no issue
+# asks for one.
 from dagster._core.storage.tags import GRPC_INFO_TAG, REPOSITORY_LABEL_TAG
 
 NO_COMPUTE_LOGS: Final = "dagster._core.storage.noop_compute_log_manager"
-"""Module of the manager that keeps no logs of processes, as `dagster.yaml` names it.
+"""Module of the manager that stores no logs of processes, as `dagster.yaml` names it.
 
 No issue asks for a public name.
 """

@@ -31,8 +31,8 @@ fixture_life_job = dg.define_asset_job(
     cron_schedule="40 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Derives dirty kickoff dates every hour: dates up to tomorrow at once, later ones after they have waited"
-    " a day. On by default: it asks no platform.",
+    description="Derives dirty kickoff dates every hour: dates up to tomorrow at once, later dates after they have"
+    " waited for a day. On by default: it asks no platform.",
 )
 def fixture_life_schedule(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
