@@ -1,7 +1,7 @@
 """Checks that judge cycles one by one.
 
-Each verdict is stored, so that a cycle is judged only once, however many cycles its day has. Belongs here: selecting the cycles to judge, and combining their verdicts into the result of the day. Does not belong
-here: the rule of a check.
+Each verdict is stored, so that a cycle is judged only once, however many cycles its day has. Belongs here: selecting
+the cycles to judge, and combining their verdicts into the result of the day. Does not belong here: the rule of a check.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -61,8 +61,8 @@ kickoff_window_job = dg.define_asset_job(
     "kickoff_window",
     selection=GIVEN_FIXTURES_SELECTION,
     tags={**run_priorities.URGENT_TAGS, **run_priorities.NO_RETRY_TAGS},
-    description="Capture the fixtures that kick off soon at each due minute of a slot (config `slot_at`), then derive the"
-    " rest.",
+    description="Capture the fixtures that kick off soon at each due minute of a slot (config `slot_at`), then derive"
+    " the rest.",
 )
 
 cycle_marts_job = dg.define_asset_job(

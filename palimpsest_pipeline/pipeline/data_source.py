@@ -101,8 +101,8 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
                 " simulate` and export the addresses that it prints, or choose another folder with PALIMPSEST_HOME_DIR"
             )
         return (
-            f"{settings.home} holds data of the real sites, and {variable} leads to a simulator at {url}: choose another"
-            " folder for simulated data with PALIMPSEST_HOME_DIR, or unset the variable"
+            f"{settings.home} holds data of the real sites, and {variable} leads to a simulator at {url}: choose"
+            " another folder for simulated data with PALIMPSEST_HOME_DIR, or unset the variable"
         )
     return None
 

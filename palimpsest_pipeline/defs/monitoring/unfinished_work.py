@@ -58,7 +58,8 @@ class UnfinishedWork:
             key, assets = next(iter(only_failed.items()))
             sentences.append(
                 f"{len(only_failed)} days are up to date, but their last run failed, e.g. {key} of"
-                f" {', '.join(assets)}: run `palimpsest backfill {first} {last} --again`, or materialize the failed partitions in the UI"
+                f" {', '.join(assets)}: run `palimpsest backfill {first} {last} --again`, or"
+                " materialize the failed partitions in the UI"
             )
         return ". ".join(sentences)
 
