@@ -105,7 +105,7 @@ def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         }
     empty_hours = [hour for hour in list_hours(first, last) if hour not in landed_hours]
     period = f"{day}" if len(empty_hours) == 24 else ", ".join(format_hour_ranges(empty_hours))
-    reason = f"the landing has nothing of {period}: never scraped, or its raw answers have expired. {RESCAN_ADVICE}"
+    reason = f"nothing is landed of {period}: never scraped, or its raw answers have expired. {RESCAN_ADVICE}"
     if cycles.cycle_ids:
         if empty_hours:
             context.log.warning(f"skipped: {reason}")

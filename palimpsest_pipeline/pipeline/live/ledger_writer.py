@@ -103,8 +103,8 @@ class LedgerWriter(ScrapeObserver):
         return (
             None
             if is_running
-            else "was closed or taken over by another run, and still runs here; its end counts only if no other run took"
-            " it over"
+            else "was closed or taken over by another run, and still runs here; its end counts only if no other run"
+            " took it over"
         )
 
     def _write_host_states(self, conn: psycopg.Connection) -> None:

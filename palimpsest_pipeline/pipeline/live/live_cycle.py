@@ -77,8 +77,8 @@ def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
     if now.date() == day or ends_at <= now <= ends_at + timedelta(minutes=grace_minutes):
         return
     raise NotLive(
-        f"{day} cannot be scraped: only today ({now.date()}, UTC) is live. To derive a past day from its landed answers,"
-        f" materialize the groups core and mart only (`palimpsest backfill {day} {day}`); to add recorded payloads, use"
+        f"{day} cannot be scraped: only today ({now.date()}, UTC) is live. To derive a past day from its landed"
+        f" answers, materialize the groups core and mart only (`palimpsest backfill {day} {day}`); to add recorded payloads, use"
         " `palimpsest landing import DIR`."
     )
 
