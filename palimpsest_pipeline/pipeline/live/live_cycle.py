@@ -78,8 +78,8 @@ def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
         return
     raise NotLive(
         f"{day} cannot be scraped: only today ({now.date()}, UTC) is live. To derive a past day from its landed"
-        f" answers, materialize the groups core and mart only (`palimpsest backfill {day} {day}`); to add recorded payloads, use"
-        " `palimpsest landing import DIR`."
+        f" answers, materialize only the groups core and mart"
+        f" (`palimpsest backfill {day} {day}`); to add recorded payloads, use `palimpsest landing import DIR`."
     )
 
 

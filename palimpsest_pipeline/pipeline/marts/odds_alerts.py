@@ -91,7 +91,7 @@ def _derive_batch(
 ) -> None:
     """Derive a batch of fixtures from one snapshot, and add the counts to `done`.
 
-    The snapshot has the marks and the kickoffs, so a kickoff that moves or passes meanwhile does not affect only a part.
+    The snapshot has the marks and the kickoffs, so a kickoff that moves or passes meanwhile changes nothing in it.
     """
     with open_snapshot(conn):
         marks = dirty_fixtures.read_marks(conn, PRODUCT, batch)
@@ -115,7 +115,7 @@ def _derive_batch(
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
-    """Yield the fixtures in batches. A batch of fixtures near kickoff has one UTC date, because the reads are by date."""
+    """Yield the fixtures in batches; near kickoff, a batch has one UTC date, because most reads are by date."""
     day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
     for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
         for batch in fixtures.iter_slices(FIXTURES_PER_BATCH):
