@@ -173,9 +173,9 @@ def _count_word(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
 
 
 def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
-    """Return the dirty dates in order; those later than NEAR only after FAR_WAIT.
+    """Return the dirty dates in order; those beyond `NEAR_HORIZON` only after `FAR_DATE_WAIT`.
 
-    `at_once`: return all of them, and the dates that were derived under other settings too.
+    With `at_once`, return all of them, and also the dates that were derived under other settings.
     """
     latest = (pipeline.clock.now() + NEAR_HORIZON).date()
     with pipeline.connect() as conn:
