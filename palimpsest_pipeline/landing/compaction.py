@@ -228,7 +228,7 @@ class _Digest:
 def _remove_replaced_files(
     landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]
 ) -> None:
-    """Remove the files that readers of the index do not need: segments in its files, and files that it does not name."""
+    """Remove files that readers of the index do not need: segments in its files, and files that it does not name."""
     folder = landing._hour_folder(hour)
     for manifest in manifests:
         of_cycle = landing._cycle_folder(hour, manifest.cycle_id)

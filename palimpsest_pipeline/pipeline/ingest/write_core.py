@@ -223,8 +223,9 @@ def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: d
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
         raise ArchiveError(
-            f"{day} was exported at {recorded.exported_at:%Y-%m-%d %H:%M} UTC with {recorded.n_captures} answers, and the export at "
-            f"{pipeline.archive.address} does not have it: nothing is written to the day. `palimpsest doctor` says what to do."
+            f"{day} was exported at {recorded.exported_at:%Y-%m-%d %H:%M} UTC with {recorded.n_captures} answers, and"
+            f" the export at {pipeline.archive.address} does not have it: nothing is written to the day. `palimpsest"
+            " doctor` says what to do."
         )
 
 
