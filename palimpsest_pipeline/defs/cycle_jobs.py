@@ -1,4 +1,7 @@
-"""The jobs of cycles. They differ only in the assets that they select; `cycle_triggers.py` defines when they run."""
+"""The jobs of cycles.
+
+They differ only in the assets that they select; `cycle_triggers.py` defines when they run.
+"""
 
 import dagster as dg
 

@@ -1,7 +1,7 @@
-"""The triggers of cycles: the schedule of full cycles, and the sensor of cycles before kickoff. Both are off at first.
+"""The triggers of cycles: the schedule of full cycles, and the sensor of cycles before kickoff.
 
-Belongs here: ticks, and the reasons why a tick requests nothing. Does not belong here: the selections of the jobs
-(`cycle_jobs.py`), judging slots (`pipeline/kickoff_slots.py`).
+Both are off at first. Belongs here: ticks, and the reasons why a tick requests nothing. Does not belong here: the
+selections of the jobs (`cycle_jobs.py`), judging slots (`pipeline/kickoff_slots.py`).
 """
 
 from collections.abc import Sequence

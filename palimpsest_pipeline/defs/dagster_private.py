@@ -1,7 +1,8 @@
-"""Private names of Dagster that this project needs. No other module of the product imports a private name.
+"""Private names of Dagster that this project needs.
 
-They may change in any minor version of Dagster, so pyproject.toml pins its minor version. The comment above each group
-says why the names are needed, and which change in Dagster would make them unnecessary.
+No other module of the product imports a private name. They may change in any minor version of Dagster, so
+pyproject.toml pins its minor version. The comment above each group says why the names are needed, and which change in
+Dagster would make them unnecessary.
 """
 
 from typing import Final

@@ -33,7 +33,10 @@ from .run_cycles import RunCycles, list_repeated_runs
 
 
 class RunHasFailedCycles(Exception):
-    """Products could not be derived from some cycles of the run. The message names each cycle, product and error."""
+    """Products could not be derived from some cycles of the run.
+
+    The message names each cycle, product and error.
+    """
 
 
 @dataclass(slots=True)

@@ -196,7 +196,10 @@ def pool_connections(instance: dg.DagsterInstance) -> None:
 
 @contextmanager
 def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
-    """Yield a connection to Dagster's storage. Inside the block no other process creates or upgrades its tables."""
+    """Yield a connection to Dagster's storage.
+
+    Inside the block no other process creates or upgrades its tables.
+    """
     url = make_url(build_storage_url(settings))
     engine = sa.create_engine(
         url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S}

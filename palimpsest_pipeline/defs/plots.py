@@ -1,4 +1,7 @@
-"""Small plots that Dagster shows inline beside an asset's figures. Does not belong here: reading their values."""
+"""Small plots that Dagster shows inline beside an asset's figures.
+
+Does not belong here: reading their values.
+"""
 
 import math
 from base64 import b64encode
@@ -89,7 +92,10 @@ def _compute_mean(values: Sequence[float]) -> float | None:
 
 
 def _draw_path(values: Values, low: float, high: float) -> str:
-    """Return the path data of a series. Coordinates are whole numbers, because decimals take two more characters."""
+    """Return the path data of a series.
+
+    Coordinates are whole numbers, because decimals take two more characters.
+    """
     spread = high / 2 - low / 2  # halved, because high - low may overflow to infinity
     step = (PLOT_WIDTH - 2 * PLOT_MARGIN) / max(len(values) - 1, 1)
     commands, drawing = [], False

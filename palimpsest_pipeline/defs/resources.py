@@ -1,4 +1,7 @@
-"""The only resource. It yields the plain `Pipeline` object, so that functions below an asset see no Dagster type."""
+"""The only resource.
+
+It yields the plain `Pipeline` object, so that functions below an asset see no Dagster type.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -205,7 +205,10 @@ def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
 
 
 class _Digest:
-    """An iterator over frames of answers that also digests their rows. The frames' sizes do not change the digest."""
+    """An iterator over frames of answers that also digests their rows.
+
+    The frames' sizes do not change the digest.
+    """
 
     def __init__(self, frames: Iterator[pl.DataFrame]) -> None:
         self._frames = frames

@@ -7,7 +7,10 @@ from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class LandingError(PalimpsestError):
-    """The landing cannot do the operation. The message says what to do and contains no credentials of the store."""
+    """The landing cannot do the operation.
+
+    The message says what to do and contains no credentials of the store.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message, *list_store_secrets(os.environ)))

@@ -88,7 +88,10 @@ class LandingFiles:
 
     @staticmethod
     def _create_object(path: UPath, content: bytes) -> None:
-        """Write a new object, as `_create` does. The store refuses a name that is taken (S3: `If-None-Match: *`)."""
+        """Write a new object, as `_create` does.
+
+        The store refuses a name that is taken (S3: `If-None-Match: *`).
+        """
         try:
             path.fs.pipe_file(path.path, content, mode="create")
         except FileExistsError:
@@ -235,7 +238,10 @@ class LandingFiles:
             return []
 
     def _list_segments(self, folder: UPath) -> list[tuple[Platform, str]]:
-        """Return platform and name, relative to the cycle's folder, of each segment. Unfinished files are left out."""
+        """Return platform and name, relative to the cycle's folder, of each segment.
+
+        Unfinished files are left out.
+        """
         return [
             (Platform(part.name.removeprefix("platform=")), f"{part.name}/{path.name}")
             for part in self._list_children(folder)

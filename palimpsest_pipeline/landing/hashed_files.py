@@ -1,8 +1,8 @@
-"""Verified reading of large files of the landing. Each file is hashed once, not for each part that is read.
+"""Verified reading of large files of the landing.
 
-A local file is hashed when it is first opened, and again when its size, time or inode has changed. A file of an object
-store is fetched once into a folder of this process, which keeps the most recently used files. Does not belong here: the
-content and the location of a file.
+Each file is hashed once, not for each part that is read. A local file is hashed when it is first opened, and again when
+its size, time or inode has changed. A file of an object store is fetched once into a folder of this process, which
+keeps the most recently used files. Does not belong here: the content and the location of a file.
 """
 
 import hashlib
@@ -35,9 +35,10 @@ class HashedFiles:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def open(self, path: UPath, sha: str) -> BufferedReader:
-        """Return the open file, verified to have the given SHA-256. It stays readable if it is removed meanwhile.
+        """Return the open file, verified to have the given SHA-256.
 
-        Raises FileNotFoundError when it does not exist, NotAsWritten when it has other content.
+        It stays readable if it is removed meanwhile. Raises FileNotFoundError when it does not exist, NotAsWritten when
+        it has other content.
         """
         if not self._local:
             with self._lock:

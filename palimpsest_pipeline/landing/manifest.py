@@ -71,7 +71,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Size of its segments as they were written. For the size after compaction see `Landing.measure_usage_of`."""
+        """Size of its segments as they were written.
+
+        For the size after compaction see `Landing.measure_usage_of`.
+        """
         return sum(segment.bytes for segment in self.segments)
 
     @property
@@ -122,5 +125,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def decode_manifest(text: bytes) -> Manifest:
-    """Return the manifest in `text`. Raises msgspec.DecodeError (msgspec.ValidationError) when it is not one."""
+    """Return the manifest in `text`.
+
+    Raises msgspec.DecodeError (msgspec.ValidationError) when it is not one.
+    """
     return msgspec.json.decode(text, type=Manifest)

@@ -282,9 +282,9 @@ class LandingReader(LandingFiles):
     def _read_segment(
         self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr
     ) -> pl.DataFrame | None:
-        """Return columns of a segment from its own file, at least of the `wanted` rows; None if the file is gone.
+        """Return columns of a segment from its own file, at least of the `wanted` rows.
 
-        Raises LandingIncomplete when the file has changed since it was written.
+        None if the file is gone. Raises LandingIncomplete when the file has changed since it was written.
         """
         path = folder / segment.name
         try:
@@ -402,7 +402,10 @@ class LandingReader(LandingFiles):
 
     @staticmethod
     def _read_columns(path: UPath, content: bytes, columns: list[str]) -> pl.DataFrame | None:
-        """Return columns of a segment without a checksum from a manifest; None, with a warning, when it is torn."""
+        """Return columns of a segment without a checksum from a manifest.
+
+        None, with a warning, when it is torn.
+        """
         try:
             return pl.read_parquet(io.BytesIO(content), columns=columns)
         except pl.exceptions.PolarsError as error:
@@ -413,7 +416,10 @@ class LandingReader(LandingFiles):
 
 
 def _rows(file: io.BufferedReader, span: RowSpan, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """Yield the span's rows; with bodies one row group at a time, so that each group is decompressed only once."""
+    """Yield the span's rows.
+
+    With bodies one row group at a time, so that each group is decompressed only once.
+    """
     scan = pl.scan_parquet(file, hive_partitioning=False).select(columns)
     begin, end = span.first_row, span.first_row + span.rows
     cuts = range((begin // GROUP_ROWS + 1) * GROUP_ROWS, end, GROUP_ROWS) if "body" in columns else ()

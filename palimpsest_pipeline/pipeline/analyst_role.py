@@ -23,10 +23,10 @@ CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """Create or renew the analysts' role on the embedded server; elsewhere renew only the grants of an existing role.
+    """Create or renew the analysts' role on the embedded server.
 
-    Every upgrade of the schema calls it. The embedded server belongs to this program alone. On another server only
-    `palimpsest db roles` creates the role.
+    Elsewhere renew only the grants of an existing role. Every upgrade of the schema calls it. The embedded server
+    belongs to this program alone. On another server only `palimpsest db roles` creates the role.
     """
     with pipeline.connect() as conn:
         if pipeline.settings.is_embedded:

@@ -1,4 +1,7 @@
-"""The pipeline as one plain object, which builds the parts of the program from the settings. No Dagster types here."""
+"""The pipeline as one plain object, which builds the parts of the program from the settings.
+
+No Dagster types here.
+"""
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

@@ -126,9 +126,9 @@ def _read_histories(
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[IO[str]]:
-    """Yield a file to write that replaces `path` when the block ends without an error; else `path` stays unchanged.
+    """Yield a file to write that replaces `path` when the block ends without an error.
 
-    Raises PageNotWrittenError.
+    Else `path` stays unchanged. Raises PageNotWrittenError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The source of the answers in a home folder: the real sites or the simulator. The two are never mixed.
+"""The source of the answers in a home folder: the real sites or the simulator.
 
-Belongs here: the note in the home folder, and refusing to ask the other source. Does not belong here: asking platforms
-(`scrape`), Dagster.
+The two are never mixed. Belongs here: the note in the home folder, and refusing to ask the other source. Does not
+belong here: asking platforms (`scrape`), Dagster.
 """
 
 import ipaddress

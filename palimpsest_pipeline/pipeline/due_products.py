@@ -1,7 +1,7 @@
-"""The products that this installation derives from a cycle, and queries for the due ones. Knows no Dagster.
+"""The products that this installation derives from a cycle, and queries for the due ones.
 
-Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving them
-(`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
+Knows no Dagster. Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving
+them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,10 @@ def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None
 
 
 def list_products(pipeline: Pipeline) -> list[Product]:
-    """Return every marked product of a cycle; one per platform if the product is marked platform by platform."""
+    """Return every marked product of a cycle.
+
+    One per platform if the product is marked platform by platform.
+    """
     core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
     coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)
     return [

@@ -61,7 +61,10 @@ def read_note_time(home: Path) -> datetime | None:
 
 
 def note_day(settings: Settings, day: date) -> bool:
-    """Write `day` into the home folder unless it already has the same or an earlier day; return whether it did."""
+    """Write `day` into the home folder unless it already has the same or an earlier day.
+
+    Return whether it did.
+    """
     noted = read_noted_day(settings.home)
     if noted is not None and noted <= day:
         return False

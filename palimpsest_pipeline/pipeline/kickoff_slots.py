@@ -1,7 +1,7 @@
-"""The slots of the kickoff cadence: those to request now, and a report on the past ones. Knows no Dagster.
+"""The slots of the kickoff cadence: those to request now, and a report on the past ones.
 
-Belongs here: judging an instant, the sensor's cursor, comparing due slots with requested ones. Does not belong here:
-the run of a slot (`pipeline/live/kickoff_minutes.py`).
+Knows no Dagster. Belongs here: judging an instant, the sensor's cursor, comparing due slots with requested ones. Does
+not belong here: the run of a slot (`pipeline/live/kickoff_minutes.py`).
 """
 
 import json

@@ -108,9 +108,9 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
 
 
 def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
-    """Rescan the whole landing when the table is empty or lacks a known cycle; return None when it is complete.
+    """Rescan the whole landing when the table is empty or lacks a known cycle.
 
-    It is incomplete after the upgrade that created it.
+    Return None when it is complete. It is incomplete after the upgrade that created it.
     """
     with pipeline.connect() as conn:
         if landed_cycles.is_complete(conn):

@@ -1,7 +1,7 @@
-"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived. Knows no Dagster.
+"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived.
 
-Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here: deciding what is
-due, and deriving it.
+Knows no Dagster. Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here:
+deciding what is due, and deriving it.
 """
 
 from collections import defaultdict
@@ -64,7 +64,10 @@ class PlannedHour:
         return any(product.cycle_id not in damaged_ids for product in self.due)
 
     def why(self) -> str:
-        """Return the reasons why it is due, each with its products, e.g. `another parser version: odds_snapshots`."""
+        """Return the reasons why it is due, each with its products, e.g.
+
+        `another parser version: odds_snapshots`.
+        """
         names: defaultdict[DueReason, list[str]] = defaultdict(list)
         for product, reason in self.due.items():
             if product.name not in names[reason]:

@@ -258,7 +258,10 @@ The times that a host sends (when to ask again, since when an answer is cached) 
 def every_platform_answered(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """No platform failed in any cycle. A failed platform is reported even when the other platforms answered."""
+    """No platform failed in any cycle.
+
+    A failed platform is reported even when the other platforms answered.
+    """
     for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(conn, cycle_ids)).items():
         advice = "Its listings are not marked as absent; see ops.scrape_runs. The next cycle asks again"
         yield Verdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {advice}")

@@ -32,7 +32,10 @@ MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT
 
 
 def describe_violations(violations: pl.DataFrame, advice: str) -> str:
-    """Return the violations of a law as text, followed by the advice for the user; empty without violations."""
+    """Return the violations of a law as text, followed by the advice for the user.
+
+    Empty without violations.
+    """
     if violations.is_empty():
         return ""
     more = f"; and {violations.height - MAX_NAMED_VIOLATIONS} more" if violations.height > MAX_NAMED_VIOLATIONS else ""

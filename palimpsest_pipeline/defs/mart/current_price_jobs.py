@@ -1,4 +1,7 @@
-"""The job that derives the products of due fixtures when no cycle does so, e.g. at the end of a replay."""
+"""The job that derives the products of due fixtures when no cycle does so, e.g.
+
+At the end of a replay.
+"""
 
 from typing import Final
 

@@ -121,7 +121,10 @@ def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipel
 
 @dataclass(frozen=True, slots=True)
 class AlertSubjects:
-    """The jobs and checks that may fail. Alerts of removed ones are closed, because those can never recover."""
+    """The jobs and checks that may fail.
+
+    Alerts of removed ones are closed, because those can never recover.
+    """
 
     jobs: frozenset[str]
     checks: tuple[dg.AssetCheckKey, ...]
@@ -170,10 +173,10 @@ def process_alerts(
     log: logging.Logger,
     now: datetime | None = None,
 ) -> tuple[str, str]:
-    """Store the events since `cursor` and send the pending notices; return a sentence on this and the next cursor.
+    """Store the events since `cursor` and send the pending notices.
 
-    A notice that a channel could not send stays pending and is sent again at the next look. While our database cannot
-    be reached, only this outage is reported.
+    Return a sentence on this and the next cursor. A notice that a channel could not send stays pending and is sent
+    again at the next look. While our database cannot be reached, only this outage is reported.
     """
     now = now or datetime.now(UTC)
     before = Cursor.from_json(cursor, now)

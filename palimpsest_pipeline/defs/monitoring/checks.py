@@ -175,14 +175,20 @@ def is_cadence_on(instance: dg.DagsterInstance) -> bool:
 
 
 def _find_state(instance: dg.DagsterInstance, name: str) -> InstigatorState | None:
-    """Return the state of a schedule or sensor; None if it was never switched, or the instance has no schedules."""
+    """Return the state of a schedule or sensor.
+
+    None if it was never switched, or the instance has no schedules.
+    """
     if instance.schedule_storage is None:
         return None
     return next((state for state in instance.all_instigator_state() if state.instigator_name == name), None)
 
 
 def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime | None]:
-    """Return since when the sensor kickoff is on, and the last tick before it was switched off; None if unknown."""
+    """Return since when the sensor kickoff is on, and the last tick before it was switched off.
+
+    None if unknown.
+    """
     state = _find_state(instance, KICKOFF_SENSOR)
     if state is None or not isinstance(state.instigator_data, SensorInstigatorData):
         return None, None

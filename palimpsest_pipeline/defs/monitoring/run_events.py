@@ -1,6 +1,7 @@
-"""Failures and recoveries in Dagster's instance: ended runs, and the last result of each check. Reads only.
+"""Failures and recoveries in Dagster's instance: ended runs, and the last result of each check.
 
-Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles (`list_cycle_events`).
+Reads only. Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles
+(`list_cycle_events`).
 """
 
 import logging

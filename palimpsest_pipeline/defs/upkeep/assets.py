@@ -30,9 +30,9 @@ from . import dagster_logs
     metadata=build_table_metadata("core.captures", other_tables=["core.market_changes"]),
 )
 def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Partitions of the odds history for the days ahead; yesterday's indexes are rebuilt to take less space.
+    """Partitions of the odds history for the days ahead.
 
-    A cycle creates a missing partition itself.
+    Yesterday's indexes are rebuilt to take less space. A cycle creates a missing partition itself.
     """
     now = pipeline.clock.now()
     yesterday = now.date() - timedelta(days=1)

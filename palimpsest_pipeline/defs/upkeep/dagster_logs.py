@@ -72,7 +72,10 @@ def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRo
 
 @contextmanager
 def _connect_to_log(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
-    """Yield a connection to the database that holds Dagster's logs and runs; each statement is one transaction."""
+    """Yield a connection to the database that holds Dagster's logs and runs.
+
+    Each statement is one transaction.
+    """
     with instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
         yield conn
 
@@ -145,7 +148,10 @@ def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
 
 
 def _delete_runs(conn: sa.Connection, run_ids: list[str]) -> int:
-    """Delete those of the runs that have no event and no evaluation of a check any more; return their count."""
+    """Delete those of the runs that have no event and no evaluation of a check any more.
+
+    Return their count.
+    """
     has_rows = sa.or_(
         sa.exists().where(event_table.c.run_id == RunsTable.c.run_id),
         sa.exists().where(check_table.c.run_id == RunsTable.c.run_id),

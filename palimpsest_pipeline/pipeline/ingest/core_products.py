@@ -40,7 +40,10 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 
 
 def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
-    """Return the names under which products are marked; one per platform if it is derived platform by platform."""
+    """Return the names under which products are marked.
+
+    One per platform if it is derived platform by platform.
+    """
     return [
         mark
         for name in names

@@ -1,7 +1,7 @@
-"""The counts of mapped and unmapped markets in a batch of answers, as rows for storage. Pure functions of frames.
+"""The counts of mapped and unmapped markets in a batch of answers, as rows for storage.
 
-Both functions take `answers` with the columns capture, platform, sport, listing_id and observed_at of the stored
-answers. The caller adds the cycle.
+Pure functions of frames. Both functions take `answers` with the columns capture, platform, sport, listing_id and
+observed_at of the stored answers. The caller adds the cycle.
 """
 
 from typing import Final

@@ -155,7 +155,10 @@ def _run_minute(
     slot_run: SlotRun,
     prices: PriceDerivation,
 ) -> bool:
-    """Run the cycle of a minute; return False while another cycle asks for some of its fixtures: then try again."""
+    """Run the cycle of a minute.
+
+    Return False while another cycle asks for some of its fixtures: then try again.
+    """
     due, wait_reason = _find_due_fixtures(pipeline, at), slot_run.left_out_minutes.pop(at, None)
     if not due.sr_ids:
         return True

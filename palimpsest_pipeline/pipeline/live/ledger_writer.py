@@ -84,7 +84,10 @@ class LedgerWriter(ScrapeObserver):
                 self._host_changes[self._hosts[platform]] = view, time.monotonic()
 
     def _write_ledger(self, conn: psycopg.Connection) -> str | None:
-        """Write the heartbeat and the progress, on the thread; return a warning if the cycle was closed meanwhile."""
+        """Write the heartbeat and the progress, on the thread.
+
+        Return a warning if the cycle was closed meanwhile.
+        """
         with self._lock:
             outcomes, self._finished_outcomes = self._finished_outcomes, []
         runs, self._runs = self._runs or (), None

@@ -1,4 +1,7 @@
-"""A live cycle: opening it, discovery, capture, and continuing a cycle whose process died. Knows no Dagster."""
+"""A live cycle: opening it, discovery, capture, and continuing a cycle whose process died.
+
+Knows no Dagster.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -151,9 +154,9 @@ def require_answers(result: CycleResult) -> CycleResult:
 def run_discovery(
     pipeline: Pipeline, cycle: Cycle, observer: ScrapeObserver, *, has_capture_next: bool = False
 ) -> CycleResult:
-    """Ask all platforms at the same time for their listings; land every answer when it arrives; update the ledger.
+    """Ask all platforms at the same time for their listings; land every answer when it arrives.
 
-    With `has_capture_next`, the same run captures afterwards. Then a platform that is silent for
+    Update the ledger. With `has_capture_next`, the same run captures afterwards. Then a platform that is silent for
     PALIMPSEST_DISCOVERY_PATIENCE_S is late: the capture continues its discovery, and the cycle's manifest in the
     landing names it. Otherwise this function waits for every platform.
     """
@@ -169,12 +172,12 @@ def run_discovery(
 
 
 def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObserver) -> CycleResult:
-    """Fetch every target from all its platforms at the same time; land every answer when it arrives; update the ledger.
+    """Fetch every target from all its platforms at the same time; land every answer when it arrives.
 
-    The targets are those of the discovery in the same run, including its late platforms; without a discovery, the
-    requested fixtures, or all known upcoming ones. A run that repeats a dead run continues its cycle, and asks for no
-    listing that has landed a good answer or is known not to exist. Raises NotLive when that cycle's day is past,
-    UnknownFixture when no platform lists a requested fixture, Overlaps.
+    Update the ledger. The targets are those of the discovery in the same run, including its late platforms; without a
+    discovery, the requested fixtures, or all known upcoming ones. A run that repeats a dead run continues its cycle,
+    and asks for no listing that has landed a good answer or is known not to exist. Raises NotLive when that cycle's day
+    is past, UnknownFixture when no platform lists a requested fixture, Overlaps.
     """
     unfinished = _find_unfinished_capture(pipeline, request)
     if unfinished is None:

@@ -1,7 +1,8 @@
-"""The recovery of cycles whose process died: they are closed with their landed answers. Knows no Dagster.
+"""The recovery of cycles whose process died: they are closed with their landed answers.
 
-They are found by their silence, or by their missing process on this machine. Belongs here: closing them in the landing
-and in the ledger. Does not belong here: deriving their landed answers, which is a replay of their day.
+Knows no Dagster. They are found by their silence, or by their missing process on this machine. Belongs here: closing
+them in the landing and in the ledger. Does not belong here: deriving their landed answers, which is a replay of their
+day.
 """
 
 import logging
@@ -28,12 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -> list[Cycle]:
-    """Close every cycle whose process is dead, and the cycles of `ended_run_ids`; return the closed cycles.
+    """Close every cycle whose process is dead, and the cycles of `ended_run_ids`.
 
-    A process is dead if it gave no sign of life for PALIMPSEST_SILENT_AFTER_S, or if it ran on this machine and is
-    gone. A silent one gets the time of two more heartbeats first. A closed cycle has the status `interrupted` and the
-    outcomes that its landed answers prove. Cycles that another process is closing at the same time are not returned.
-    Raises DatabaseUnreachable.
+    Return the closed cycles. A process is dead if it gave no sign of life for PALIMPSEST_SILENT_AFTER_S, or if it ran
+    on this machine and is gone. A silent one gets the time of two more heartbeats first. A closed cycle has the status
+    `interrupted` and the outcomes that its landed answers prove. Cycles that another process is closing at the same
+    time are not returned. Raises DatabaseUnreachable.
     """
     closed_cycles = []
     with pipeline.connect() as conn:

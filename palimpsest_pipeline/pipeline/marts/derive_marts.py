@@ -156,9 +156,9 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
 
 
 def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int:
-    """Replace mart.unmapped_market from all cycles in core, by the current vocabulary; return the number of rows.
+    """Replace mart.unmapped_market from all cycles in core, by the current vocabulary.
 
-    It is not derived by cycle, because a market has one row over all cycles.
+    Return the number of rows. It is not derived by cycle, because a market has one row over all cycles.
     """
     vocabulary = pipeline.vocabulary
     mapping_ledger.lock_unmapped_markets(conn)

@@ -115,7 +115,10 @@ def _derive_batch(
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
-    """Yield the fixtures in batches; near kickoff, a batch has one UTC date, because most reads are by date."""
+    """Yield the fixtures in batches.
+
+    Near kickoff, a batch has one UTC date, because most reads are by date.
+    """
     day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
     for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
         for batch in fixtures.iter_slices(FIXTURES_PER_BATCH):

@@ -109,7 +109,10 @@ def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataF
 
 
 def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per table, and for landing and archive: rows, heap and index bytes of all days; largest first."""
+    """Return one row per table, and for landing and archive: rows, heap and index bytes of all days.
+
+    Largest first.
+    """
     summed = sample.group_by("table_name").agg(
         pl.col("n_rows", "heap_bytes", "index_bytes").sum(),
         total_bytes=pl.col("heap_bytes").sum() + pl.col("index_bytes").sum(),

@@ -1,4 +1,7 @@
-"""The export of ended days of the odds history: finding the due days, and exporting one. Knows no Dagster."""
+"""The export of ended days of the odds history: finding the due days, and exporting one.
+
+Knows no Dagster.
+"""
 
 import time
 from collections.abc import Callable
@@ -87,9 +90,9 @@ def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExpo
 
 
 def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> DueDays:
-    """Return the days before today in Postgres that are due for export. An unreadable day does not stop the others.
+    """Return the days before today in Postgres that are due for export.
 
-    `has_partition` tells whether Dagster has a partition for an ended day.
+    An unreadable day does not stop the others. `has_partition` tells whether Dagster has a partition for an ended day.
     """
     due: dict[date, str] = {}
     still_open: dict[date, str] = {}
@@ -116,7 +119,10 @@ def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> 
 
 
 def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> DayStatus:
-    """Return the day's status; with `force`, a day whose entry in the archive cannot be read counts as damaged."""
+    """Return the day's status.
+
+    With `force`, a day whose entry in the archive cannot be read counts as damaged.
+    """
     try:
         return retention.read_day_status(conn, pipeline.archive, day)
     except EntryUnreadable:
