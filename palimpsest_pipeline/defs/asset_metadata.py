@@ -1,4 +1,4 @@
-"""The metadata of assets: column schemas from the definitions of the tables, and figures with uniform names."""
+"""The metadata of assets: column schemas of the tables, and figures with uniform names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -48,7 +48,7 @@ def build_table_metadata(
 
 
 def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
-    """Return the tables that an asset declares to write, each with the changed columns, or `*` for whole rows."""
+    """Return the tables that an asset declares to write, with the changed columns or `*` for whole rows."""
     written: dict[str, set[str]] = {}
     if TABLE_NAME_KEY in spec.metadata:
         written[str(spec.metadata[TABLE_NAME_KEY])] = {"*"}

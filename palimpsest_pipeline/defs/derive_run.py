@@ -178,7 +178,7 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
 def _read_manifests(
     pipeline: Pipeline, conn: psycopg.Connection, products: Sequence[Product], hours: Mapping[int, datetime]
 ) -> tuple[list[Manifest], dict[int, Exception]]:
-    """Return the manifests of the cycles in `hours` (cycle to its hour), and the errors of unreadable manifests.
+    """Return the manifests of the cycles in `hours` (cycle to hour), and errors of unreadable manifests.
 
     A cycle that is no longer in the landing is in neither. Missing and unreadable cycles are recorded. Raises
     LandingError if the landing cannot be reached.

@@ -1,4 +1,4 @@
-"""The partitions in Dagster: UTC days of cycles, ended UTC days of the odds history, and UTC dates of kickoff.
+"""The partitions in Dagster: UTC days of cycles, ended days of the history, and dates of kickoff.
 
 All begin with the first day of the installation (`first_day`), which is read once, when this module is imported. No
 asset has a backfill policy: so a backfill makes one run per partition and tags it with the partition's key. With any

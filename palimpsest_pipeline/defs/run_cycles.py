@@ -74,7 +74,7 @@ def is_scraping_run(run: dg.DagsterRun) -> bool:
 
 
 def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
-    """Return the first and the last hour of the day that the run derives: those of its tag, else the whole day."""
+    """Return the first and the last hour of the day that the run derives: by its tag or all."""
     if HOURS_TAG in run.tags:
         first, last = (parse_hour_key(key) for key in run.tags[HOURS_TAG].split("/"))
         return first, last

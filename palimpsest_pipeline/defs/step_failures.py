@@ -40,7 +40,7 @@ def list_error_classes(error: ErrorInfo) -> set[str]:
 
 
 def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:
-    """Return the class and the message of the innermost error of this project, or else of the innermost error.
+    """Return class and message of the innermost error of this project, or else of the innermost error.
 
     The message comes without class and traceback. An error of this project says what to do; the library error that
     caused it does not.

@@ -83,7 +83,7 @@ class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
 
 
 def place_segments(segments: Iterable[tuple[int, Segment]], file_bytes: int) -> Iterator[SegmentPlace]:
-    """Yield the places of segments, given with their cycles, that are consecutive in a file of `file_bytes`.
+    """Yield the places of segments (cycle and segment) that are consecutive in a file of `file_bytes`.
 
     Their shares add up to the file's size.
     """

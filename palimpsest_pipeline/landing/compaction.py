@@ -63,12 +63,12 @@ class _Part:
 
 
 def list_compactable_hours(landing: Landing, before: datetime) -> list[datetime]:
-    """Return the hours that begin before the instant and have answers in segments, or cannot be read, in order."""
+    """Return the hours before the instant with answers in segments, or unreadable files, in order."""
     return [hour for hour in landing.list_hours() if hour < before and _is_compactable(landing, hour)]
 
 
 def _is_compactable(landing: Landing, hour: datetime) -> bool:
-    """Return whether the hour has answers in segments, or an unreadable file, which `compact_hour` then reports."""
+    """Return whether the hour has answers in segments, or an unreadable file that `compact_hour` reports."""
     try:
         manifests = landing.list_cycles(hour=hour)
         index = landing._read_index(landing._hour_folder(hour)) if manifests else HourIndex()
@@ -132,7 +132,7 @@ def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Pa
 def _build_hour_file(
     landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex
 ) -> HourFile:
-    """Return the platform's file: the existing one if it has exactly these segments, else a new, verified one."""
+    """Return the platform's file: the existing one if it has exactly these segments, else a new one."""
     segment_keys = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
     for file in index.files:
         if [(place.cycle_id, place.segment) for place in file.places] == segment_keys and _is_intact(
@@ -231,7 +231,7 @@ class _Digest:
 def _remove_replaced_files(
     landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]
 ) -> None:
-    """Remove files that readers of the index do not need: segments in its files, and files that it does not name."""
+    """Remove segments that are in the index's files, and files that the index does not name."""
     folder = landing._hour_folder(hour)
     for manifest in manifests:
         of_cycle = landing._cycle_folder(hour, manifest.cycle_id)

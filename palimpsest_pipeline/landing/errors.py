@@ -17,7 +17,7 @@ class LandingError(PalimpsestError):
 
 
 class LandingIncomplete(LandingError):
-    """A manifest is missing, or names segments that are missing or have other content than they were written with."""
+    """A manifest is missing, or names segments that are missing or have changed since they were written."""
 
 
 class LandingUnreadable(LandingError):

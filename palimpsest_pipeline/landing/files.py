@@ -130,7 +130,7 @@ class LandingFiles:
 
     @contextlib.contextmanager
     def _translate_read_errors(self, path: UPath) -> Iterator[None]:
-        """Raise errors of the store as LandingError, except FileNotFoundError, NotADirectoryError and NotAsWritten."""
+        """Raise errors of the store as LandingError, except missing files and folders and NotAsWritten."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, NotAsWritten):

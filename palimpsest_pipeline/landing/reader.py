@@ -168,7 +168,7 @@ class LandingReader(LandingFiles):
         return [name for name in wanted if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
-        """Return the ids of cycles, of one hour or all, with segments but no manifest: running or interrupted ones."""
+        """Return the ids of running or interrupted cycles, of one hour or all: segments but no manifest."""
         folders = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._list_hour_folders()]
         cycles = [cycle for folder in folders for cycle in self._list_cycles_in_hour(folder)]
         return sorted(
@@ -178,7 +178,7 @@ class LandingReader(LandingFiles):
         )
 
     def measure_usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
-        """Return the size on disk (`USAGE_SCHEMA`) of the closed cycles of the hours in [start, end), or of all.
+        """Return the size on disk (`USAGE_SCHEMA`) of the closed cycles of [start, end), or of all.
 
         In a compacted hour, each cycle has its share of the files. Raises LandingUnreadable when a manifest or the
         index of an hour cannot be read.
@@ -189,7 +189,7 @@ class LandingReader(LandingFiles):
         return usage
 
     def measure_usage_of(self, manifests: Iterable[Manifest]) -> tuple[pl.DataFrame, list[UnreadableCycle]]:
-        """Return the size on disk (`USAGE_SCHEMA`) of these cycles, and the cycles whose hour's index is unreadable."""
+        """Return the size on disk (`USAGE_SCHEMA`) of cycles, and the cycles with an unreadable index."""
         rows, unreadable = [], []
         indices: dict[datetime, HourIndex | LandingUnreadable] = {}
         for manifest in manifests:

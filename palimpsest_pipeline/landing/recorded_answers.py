@@ -1,4 +1,4 @@
-"""The import of recorded payloads: a folder of answer bodies with a `manifest.json` that describes each of them.
+"""The import of recorded payloads: a folder of bodies with a `manifest.json` that describes each.
 
 Recorded answers prove presence, never absence. Nothing is fetched, and no body is parsed here.
 
@@ -64,7 +64,7 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
-    """Import the folder and return the manifests of the new cycles: one per UTC hour of `received_at` with new answers.
+    """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
     An answer that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before
     anything is written.

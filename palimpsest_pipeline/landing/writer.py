@@ -1,4 +1,4 @@
-"""The writer of the landing: a cycle's answers as immutable Parquet segments, and the manifest that closes the cycle.
+"""The writer of the landing: a cycle's answers as immutable segments, and its manifest.
 
 Belongs here: writing answers. Does not belong here: parsing their bodies, reading (`reader`), compacting
 (`compaction`), removing (`expiry`).
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 class Landing(LandingReader):
-    """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
+    """The raw answers of all cycles under one root: a local folder or a URL like `s3://bucket/landing`."""
 
     def __init__(self, root: str | Path, on_segment: SegmentListener | None = None) -> None:
         """`on_segment` is called with every segment that this process has written, on the writer's thread.
@@ -132,7 +132,7 @@ class Landing(LandingReader):
 
 @dataclass(slots=True)
 class _WaitingAnswers:
-    """Answers of one platform for the next segment, the time of the first one, and the size of their bodies."""
+    """Answers of one platform for the next segment, with the time of the first and the bodies' size."""
 
     since_s: float
     answers: list[Answer] = field(default_factory=list)

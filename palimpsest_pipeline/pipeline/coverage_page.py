@@ -105,7 +105,7 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
 def _read_histories(
     conn: psycopg.Connection, coverage: Coverage, names: pl.DataFrame, since: datetime
 ) -> PriceHistories:
-    """Return the prices of upcoming fixtures until the page is full, by order of markets, then of kickoffs."""
+    """Return prices of upcoming fixtures until the page is full, in order of markets, then of kickoffs."""
     histories = PriceHistories(MAX_PRICE_BYTES, since, [platform.key for platform in list_offers(coverage)])
     upcoming = coverage.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
     for (market,), outcomes in names.group_by("market_key", maintain_order=True):

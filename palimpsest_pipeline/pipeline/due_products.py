@@ -17,7 +17,7 @@ from .marts import derive_marts
 
 
 def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
-    """Return the input of `read_due_products` for `products` (default: all), with the versions of this pipeline."""
+    """Return the input of `read_due_products` for `products` (default: all) and the current versions."""
     return DueQuery(
         pipeline.parser_version,
         pipeline.vocabulary.version,

@@ -73,7 +73,7 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Lower the first day of the installation to `day` unless it is earlier, and `say` what the user must do.
+    """Lower the installation's first day to `day` unless it is earlier, and `say` the user's next step.
 
     It never changes PALIMPSEST_FIRST_DAY.
     """
@@ -92,7 +92,7 @@ def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -
 
 
 def settle_first_day(pipeline: Pipeline) -> None:
-    """Write the first day into a home folder without one: the earliest landed, stored or exported day, else today.
+    """Write the first day into a home folder without one: the earliest day with data, else today.
 
     So the partitions of a new home folder include existing data. Raises DatabaseUnreachable, LandingError.
     """

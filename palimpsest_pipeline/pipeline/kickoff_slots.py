@@ -76,7 +76,7 @@ class CadenceMoment:
 
     @property
     def slots(self) -> list[datetime]:
-        """Slots that can be requested now, in order: the current one, and the next one shortly before its begin.
+        """Slots that can be requested now: the current one, and the next one shortly before its begin.
 
         A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist
         yet. So the next slot is left out when it ends later than the grace period after midnight.
@@ -93,7 +93,7 @@ class CadenceMoment:
 
     @property
     def kickoff_span(self) -> tuple[datetime, datetime]:
-        """Span of the kickoffs that matter for the slots since the last requested one and for those to request now."""
+        """Span of the kickoffs that matter for the slots since the last requested one and for those now."""
         return min(self._first_missed_slot, self.now), self.slots[
             -1
         ] + self.cadence.slot_length + self.cadence.first_tier_length

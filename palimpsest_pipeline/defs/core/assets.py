@@ -1,4 +1,4 @@
-"""The core assets: each derives its product from the landing, for those cycles of the run that lack it.
+"""The core assets: each derives its product from the landing for the run's cycles that lack it.
 
 The checks verify that the stored rows agree with each other, and that the answers of the platforms are complete. A
 failure of `history_equals_current` blocks the assets downstream.
@@ -99,7 +99,7 @@ CORE_ASSET_OPTIONS = {
 def tournaments(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Tournaments of every platform, with the number of listings that each declared and that discovery received."""
+    """Tournaments of every platform, with their numbers of declared and received listings."""
     yield from _materialize(context, pipeline, "tournaments")
 
 
@@ -142,7 +142,7 @@ def competitor_events(
 def odds_snapshots(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Odds in the canonical vocabulary: one capture per answer, and the markets changed since the previous answer."""
+    """Odds in the canonical vocabulary: captures, and markets changed since the previous answer."""
     yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT, _plot_changes)
 
 

@@ -60,7 +60,7 @@ def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, 
 
 
 def _warn_if_repeated(context: dg.AssetExecutionContext, scope_text: str) -> None:
-    """Warn in the log of a repeating run that it asks the platforms again, with `scope_text` saying for which data.
+    """Warn in the log of a repeating run that it asks the platforms again, for `scope_text`.
 
     The new answers differ from those of the first run.
     """

@@ -44,7 +44,7 @@ def build_stage_metadata(
 
 
 def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, object]:
-    """Return the metadata of a slot of the kickoff cadence: all its cycles together, under the names of a stage.
+    """Return the metadata of a slot of the kickoff cadence: all its cycles under the names of a stage.
 
     `rows` are the board's rows of the run. Durations are sums over the cycles. A platform's status, its clock and
     `cycle_id` are those of the last cycle.
@@ -107,7 +107,7 @@ def _build_numbers(
 
 
 def draw_scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
-    """Return plots of the last cycles of the same scope: listings fetched, and durations of their captures.
+    """Return plots of the last cycles of the same scope: fetched listings and durations of captures.
 
     The grey line is the shortest duration that the budgets allow.
     """

@@ -1,4 +1,4 @@
-"""The checks on the life of fixtures: laws that hold on every date, and that no date stays dirty for long."""
+"""The checks on the life of fixtures: laws of every date, and that no date stays dirty for long."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -64,7 +64,7 @@ def intervals_have_no_holes(
 def prices_are_from_before_kickoff(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Opening and closing prices were seen before kickoff, and no price is a closing price before the kickoff."""
+    """Opening and closing prices were seen before kickoff; closing prices exist only after the kickoff."""
     return build_check_result(
         coverage_laws.prices_are_from_before_kickoff(_read_rows(pipeline, context.partition_key, lifecycle.OPEN_CLOSE)),
         advise_derive_again(context.partition_key),
@@ -95,7 +95,7 @@ def fixtures_have_one_life(
 def margins_contradict_nothing(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The margins of a line on a platform do not overlap, agree with their status, and equal the reference margin.
+    """The margins of a line on a platform do not overlap and agree with their status and reference.
 
     The number of winners is taken into account in the comparison with the reference.
     """
@@ -143,7 +143,7 @@ def bucket_minutes_add_up(
 def gap_counts_add_up(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Every market that home or a competitor offered before kickoff is counted once: as common, or for one side."""
+    """Every market offered before kickoff is counted once: as common, or for home or a competitor."""
     with pipeline.connect() as conn:
         offered = lifecycle_reader.count_offered_markets(conn, parse_day_key(context.partition_key), HOURS_BEFORE)
     return build_check_result(
@@ -186,7 +186,7 @@ def _describe_dates(rows: pl.DataFrame) -> str:
 
 @dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))
 def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No date waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS for its derivation after a cycle has changed it."""
+    """No date changed by a cycle waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS for its derivation."""
     limit_s = pipeline.settings.life_overdue_hours * 3600
     with pipeline.connect() as conn:
         waiting = stored.read_due_dates(conn)

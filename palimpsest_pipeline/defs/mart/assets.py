@@ -161,7 +161,7 @@ def mapping_coverage(
 def unmapped_market(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Markets of all cycles that the vocabulary does not know, ranked by the number of fixtures that offer them.
+    """Markets of all cycles that the vocabulary does not know, ranked by their number of fixtures.
 
     Every run replaces the whole table.
     """

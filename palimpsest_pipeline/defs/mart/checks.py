@@ -159,7 +159,7 @@ def tournament_rates_are_ratios(
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In cycles that ended normally, no stage of a platform is empty or fetched less than half of the expected number.
+    """In a normally ended cycle, no stage of a platform is empty or below half of the expected number.
 
     The expected number is that of earlier full cycles, or, in a cycle for given fixtures, the number of requested
     fixtures.
@@ -223,7 +223,7 @@ def kickoffs_of_the_platforms_agree(
 def mapped_and_unmapped_add_up(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """Every market in an answer is counted as mapped or unmapped, and each unmapped one is in core.unmapped_markets."""
+    """Every market is counted as mapped or unmapped, and each unmapped one is in core.unmapped_markets."""
 
     def law(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
         return pl.concat([coverage_laws.mapping_adds_up(coverage, unmapped), coverage_laws.rates_are_ratios(coverage)])

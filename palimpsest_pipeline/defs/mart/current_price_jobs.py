@@ -1,6 +1,6 @@
-"""The job that derives the products of due fixtures when no cycle does so, e.g.
+"""The job that derives the products of due fixtures when no cycle does so.
 
-At the end of a replay.
+It is used e.g. at the end of a replay.
 """
 
 from typing import Final

@@ -83,7 +83,7 @@ DERIVE_AGAIN = (
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."), blocking=True)
 def comparisons_do_not_contradict_themselves(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Each comparison agrees with itself: its prices, the best price, ties, ranks, differences and probabilities.
+    """Each comparison agrees with itself: prices, best price, ties, ranks, differences, probabilities.
 
     Only prices that can be backed are comparable, the best price is at least home's, a tie is not a win, and no price
     is from after the kickoff.

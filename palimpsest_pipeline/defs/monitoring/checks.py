@@ -202,7 +202,7 @@ def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime |
 def kickoff_slots_were_kept(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """In the last 24 hours, each fixture was requested and answered by a platform at every slot due for it.
+    """In the last 24 hours, each fixture was requested and answered by a platform at every due slot.
 
     Slots count from the first use of the kickoff cadence until it is switched off. When the cadence was switched off
     and on again, the slots in between count as lost, because Dagster does not store when it was switched off.
@@ -233,7 +233,7 @@ def kickoff_slots_were_kept(
 def nothing_is_stuck(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Every run and cycle under way gives signs of life, and queued runs wait only while other runs execute."""
+    """Every run and cycle under way gives signs of life; queued runs wait only while others execute."""
     runs, cycles = describe_stuck_runs(context.instance, pipeline), describe_silent_cycles(pipeline)
     lines = [*runs, *cycles]
     return dg.AssetCheckResult(

@@ -38,7 +38,7 @@ BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.C
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """Request one replay for each day with cycles that are not completely in core and whose run ended without success.
+    """Request one replay for each day with incomplete cycles whose run ended without success.
 
     It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same
     end.
@@ -60,7 +60,7 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
 def _find_underived_days(
     pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger
 ) -> dict[date, tuple[list[int], datetime]]:
-    """Return each day with such cycles: the ids of the cycles, and the instant at which the last of them ended.
+    """Return each day with such cycles: their ids, and the instant at which the last of them ended.
 
     A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not
     derive it.

@@ -1,4 +1,7 @@
-"""The job that checks the pipeline itself, and its schedule, which is on by default because it asks no platform."""
+"""The job that checks the pipeline itself, and its schedule.
+
+The schedule is on by default, because it asks no platform.
+"""
 
 import dagster as dg
 

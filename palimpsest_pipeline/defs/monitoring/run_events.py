@@ -101,7 +101,7 @@ def list_check_events(
     now: datetime,
     log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
-    """Yield the state of each check: its last evaluation, and the last one of each date with an open alert in `known`.
+    """Yield the last evaluation of each check, and of each of its dates with an open alert in `known`.
 
     A check that was never evaluated yields nothing. A check whose evaluation cannot be read yields an occurrence of its
     own and does not stop the others.

@@ -1,4 +1,4 @@
-"""Stuck runs and cycles, which should continue but give no sign of life, and failing schedules and sensors.
+"""Stuck runs and cycles, which give no sign of life, and failing schedules and sensors.
 
 A run is never judged by its duration.
 """

@@ -101,7 +101,7 @@ def find_unfinished_work(
 def _find_failed_days(
     instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Return the days with the assets whose last run failed, from the partition status that Dagster keeps per asset."""
+    """Return the days with the assets whose last run failed, from Dagster's partition status per asset."""
     assets_by_day: defaultdict[str, list[str]] = defaultdict(list)
     with dg.partition_loading_context(dynamic_partitions_store=instance):
         for asset in assets:

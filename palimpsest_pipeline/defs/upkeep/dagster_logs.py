@@ -44,7 +44,7 @@ check_table = AssetCheckExecutionsTable
 
 @dataclass(frozen=True, slots=True)
 class DeletedRows:
-    """The numbers of deleted rows: log events, replaced evaluations of checks, and runs without any other row."""
+    """The numbers of deleted rows: log events, replaced evaluations of checks, and empty runs."""
 
     n_events: int
     n_check_evaluations: int

@@ -128,7 +128,7 @@ def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, dateti
 
 
 def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
-    """Return rows of `storage.catalog.listings.MANIFEST_SCHEMA`: one per tournament and one per platform's tree."""
+    """Return rows of `listings.MANIFEST_SCHEMA`: one per tournament and one per platform's tree."""
     rows: list[tuple[str, str, int | None, int, str, str]] = []
     for platform, (discovery, _) in discoveries.items():
         tournaments = discovery.tournaments
@@ -190,7 +190,7 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
 def _read_parts(
     pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
 ) -> Iterator[Books | Iterator[Answer]]:
-    """Yield the detail answers of a platform in the order of their arrival: decoded books of `read`, or answers.
+    """Yield a platform's detail answers in order of arrival: decoded books of `read`, or answers.
 
     Only the bodies of one segment of answers are in memory at a time. Failed attempts are left out, because they say
     nothing about a listing.

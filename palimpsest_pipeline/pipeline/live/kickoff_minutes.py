@@ -106,7 +106,7 @@ def run_slot(
     wait: WaitUntil = wait_until,
     prices: PriceDerivation | None = None,
 ) -> SlotRun:
-    """Run one cycle at each minute of the slot at which fixtures are due, and derive it before the next minute.
+    """Run one cycle at each due minute of the slot, and derive it before the next minute.
 
     The due fixtures are read at each minute, so the minutes follow a kickoff that moves. No fixture is asked twice for
     one minute, not even by different runs. A minute waits while another cycle asks for the same fixtures, and is left

@@ -191,7 +191,7 @@ def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObse
 
 
 def _find_unfinished_capture(pipeline: Pipeline, request: ScrapeRequest) -> tuple[Cycle, Manifest] | None:
-    """Return the newest cycle of this run, or of a run that it repeats, and its manifest, if its capture is unfinished.
+    """Return the newest cycle and manifest of the run, or of one it repeats, if its capture is unfinished.
 
     None without such a cycle.
     """
@@ -281,7 +281,7 @@ class _UnfinishedCapture:
         self._note_discoveries()
 
     def list_targets(self) -> list[Target]:
-        """Return the cycle's targets with those listings that have landed neither a good answer nor "not found".
+        """Return the cycle's targets with the listings without a landed good answer or "not found".
 
         The targets come from its discovery, or from earlier cycles if it has no discovery.
         """
@@ -331,7 +331,7 @@ class _UnfinishedCapture:
 
 
 def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """Return the targets that earlier cycles know: the upcoming ones of the given fixtures, or all upcoming ones.
+    """Return the upcoming targets that earlier cycles know: those of the given fixtures, or all.
 
     Raises UnknownFixture with the ids when none of the given fixtures is known.
     """

@@ -80,7 +80,7 @@ class Stage:
         return build_running_runs(self.tally, self.pipeline.clock.now(), self.earlier_result)
 
     def build_broken_off_result(self, error: BaseException) -> CycleResult:
-        """Return the cycle's result when this stage was broken off: failed by an error, or cancelled by a signal."""
+        """Return the cycle's result after this stage broke off: failed by an error, or cancelled."""
         has_failed = isinstance(error, Exception)
         unfinished: list[EventOutcome] = self.engine.list_unfinished() if self.engine is not None else []
         return build_unfinished_result(

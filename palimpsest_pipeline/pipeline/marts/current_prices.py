@@ -1,4 +1,4 @@
-"""Price comparisons and availability gaps of fixtures: updated for due fixtures, or computed as of an instant.
+"""Price comparisons and availability gaps: updated for due fixtures, or computed as of an instant.
 
 The tables have only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
 Does not belong here: the rules (`metrics`), assets, Dagster.
@@ -84,7 +84,7 @@ class PriceDerivation:
 
 
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PriceDerivation:
-    """Update the rows of all due fixtures, or of those among `sr_ids`, and remove the rows of begun fixtures.
+    """Update the rows of due fixtures, all or among `sr_ids`, and remove the rows of begun fixtures.
 
     The soonest kickoffs come first. Each batch is one transaction. After it, the marks that it saw are deleted, except
     those that were set again meanwhile. Finished batches stay written, however the function ends. Two halves of the
@@ -160,7 +160,7 @@ def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[
 
 
 def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
-    """Return the rows of the two tables for these fixtures as of an instant, derived from their whole history.
+    """Return the rows of the two tables for these fixtures as of an instant, from their whole history.
 
     Fixtures that had begun by then, or that no platform had listed, have no rows. Raises the errors of
     `OddsHistoryReader`.

@@ -1,4 +1,4 @@
-"""The derivation of the marts of a cycle: read core as of the cycle, compute, replace the cycle's rows.
+"""The derivation of a cycle's marts: read core as of the cycle, compute, replace the cycle's rows.
 
 Knows no Dagster.
 """

@@ -1,4 +1,6 @@
-"""Error handling for batches of fixtures: a failed batch stays due, does not stop the others, and is raised at the end.
+"""Error handling for batches of fixtures.
+
+A failed batch stays due and does not stop the others. Its error is raised at the end.
 
 Knows no Dagster.
 """

@@ -56,7 +56,7 @@ class DateDerivation:
 
 
 def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
-    """Replace the rows of all fixtures whose effective kickoff is on the UTC date `day`, in one transaction.
+    """Replace the rows of all fixtures with effective kickoff on the UTC date `day`, in one transaction.
 
     Then the marks seen before are deleted. A mark that is set meanwhile stays, so that the date is derived again. Two
     callers run one after the other.

@@ -63,7 +63,7 @@ def build_rules(pipeline: Pipeline) -> OddsAlertRules:
 
 
 def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
-    """Replace the rows of all due fixtures, and of begun fixtures with an open episode, soonest kickoff first.
+    """Replace the rows of due fixtures and of begun fixtures with an open episode, by kickoff.
 
     Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
     meanwhile. Finished batches stay written, however the function ends. Two callers run one after the other. Raises

@@ -1,4 +1,4 @@
-"""The channels of alerts: always the log, a webhook if its address is set, and any class that the settings name.
+"""The channels of alerts: the log, a webhook if its address is set, and classes from the settings.
 
 A custom channel is a class with `name` and `send`, whose only argument is the settings:
 `PALIMPSEST_ALERT_CHANNELS='["my_package.pager:Pager"]'`.

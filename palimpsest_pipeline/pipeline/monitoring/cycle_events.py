@@ -35,7 +35,7 @@ TICK: Final = timedelta(microseconds=1)
 def list_cycle_events(
     conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime
 ) -> Events:
-    """Return the occurrences and recoveries of cycles that are not yet in `known`, the latest alert of each key.
+    """Return occurrences and recoveries of cycles that are not in `known`, the latest alert of each key.
 
     `checks` maps the name of each check that judges cycles to whether it blocks. A bad cycle of a blocking check stays
     in the alert until it is judged again and passes; for any other check the newest verdict decides.
@@ -91,7 +91,7 @@ def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Oc
 
 
 def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
-    """Yield one occurrence for each key with bad cycles that its alert does not know, or that failed again since.
+    """Yield one occurrence for each key with bad cycles that its alert lacks, or that failed again.
 
     `bad`: one occurrence per cycle and trouble; those of a key in the order of their cycles.
     """

@@ -103,7 +103,7 @@ def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
 
 
 def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataFrame:
-    """Return answers, bytes on disk and bytes per answer of the landing (`USAGE_SCHEMA`) by `column`, in order."""
+    """Return answers, bytes and bytes per answer of the landing (`USAGE_SCHEMA`) by `column`, in order."""
     summed = usage.group_by(column).agg(pl.col("n_answers", "bytes").sum())
     return summed.with_columns(bytes_per_answer=pl.col("bytes") // pl.col("n_answers")).sort(column)
 

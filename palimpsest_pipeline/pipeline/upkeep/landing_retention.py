@@ -1,4 +1,4 @@
-"""The retention of the landing: ended hours are compacted, and old hours that nobody needs are removed.
+"""The retention of the landing: ended hours are compacted, and old unneeded hours are removed.
 
 Belongs here: judging whether an hour is needed, and the lock that lets one process at a time change landed hours. Does
 not belong here: compacting and removing files (`landing`), Dagster.
@@ -50,7 +50,7 @@ class LandingInUse(LandingError):
 
 @dataclass(frozen=True, slots=True)
 class HourClaims:
-    """The reasons to keep an hour: ids of its cycles, and the status of each UTC day that may have their answers."""
+    """The reasons to keep an hour: ids of cycles, and the status of each UTC day with their answers."""
 
     running_ids: Sequence[int] = ()
     unclosed_ids: Sequence[int] = ()
@@ -80,7 +80,7 @@ def explain_need(hour: datetime, claims: HourClaims) -> str | None:
 
 
 class HourJudge:
-    """A judge of whether hours are needed, from the landing, the ledger, the marks of products and the archive.
+    """A judge of whether hours are needed, from landing, ledger, marks of products and archive.
 
     `conn` must be in autocommit mode.
     """
