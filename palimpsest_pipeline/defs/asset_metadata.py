@@ -1,7 +1,7 @@
 """The metadata of assets: column schemas of the tables, and figures with uniform names."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import sqlalchemy as sa

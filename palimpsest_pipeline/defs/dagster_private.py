@@ -23,7 +23,6 @@ from dagster._core.storage.asset_check_execution_record import (
     COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES,
     AssetCheckExecutionRecord,
 )
-from dagster._core.storage.event_log.base import PartitionKeyFilter
 
 # Old logs are deleted and the state of partitions is kept. Dagster deletes a run with its materializations only.
 # Ends with https://github.com/dagster-io/dagster/issues/33785 (pruning of event logs), if the pruning keeps the state

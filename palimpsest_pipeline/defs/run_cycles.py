@@ -110,7 +110,8 @@ def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         if empty_hours:
             context.log.warning(f"skipped: {reason}")
         return cycles
-    return _mark_skipped(context, reason)
+    _mark_skipped(context, reason)
+    return None
 
 
 def _mark_skipped(context: dg.AssetExecutionContext, reason: str) -> None:

@@ -19,6 +19,7 @@ from palimpsest_pipeline.runtime.server_sharing import mark_in_use
 from palimpsest_pipeline.runtime.signals import DeferredSignals
 from palimpsest_pipeline.settings import Settings, SettingsError
 from palimpsest_pipeline.storage.db import migrate
+from palimpsest_pipeline.storage.db.reference_rows import ReferenceRows
 from palimpsest_pipeline.storage.derivation import dirty_fixtures
 from palimpsest_pipeline.storage.marts import current_prices
 from palimpsest_pipeline.storage.odds import partitions
@@ -71,7 +72,7 @@ def upgrade_schema(pipeline: Pipeline) -> None:
     words = load_vocabulary()
     migrate.upgrade(
         pipeline.database.url,
-        reference=migrate.ReferenceRows(
+        reference=ReferenceRows(
             sports=pl.DataFrame({"sport": [s.value for s in Sport], "name": [s.value.capitalize() for s in Sport]}),
             bookmakers=pl.DataFrame(
                 {

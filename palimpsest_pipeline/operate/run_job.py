@@ -85,6 +85,11 @@ def run_job(
     `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the
     job's assets of this group.
     """
+    capture_config: dict[str, object] = {}
+    if sr_ids:
+        capture_config["sr_ids"] = list(sr_ids)
+    elif slot_at:
+        capture_config["slot_at"] = slot_at.isoformat()
     return _execute_run(
         instance,
         pipeline,
@@ -92,9 +97,7 @@ def run_job(
         (day_partitions, day),
         group=group,
         tags={TRIGGER_TAG: trigger.value, **(build_hours_tag(*hours) if hours else {})},
-        op_config={SCRAPING_OPS[1]: {"sr_ids": list(sr_ids)} if sr_ids else {"slot_at": slot_at.isoformat()}}
-        if sr_ids or slot_at
-        else None,
+        op_config={SCRAPING_OPS[1]: capture_config} if capture_config else None,
     )
 
 

@@ -296,7 +296,7 @@ def draw_board(board: Board) -> RenderableType:
     now = board.now()
     table = Table.grid(padding=(0, 1))
     for justify in ("left", "left", "right", "right", "right", "right", "left"):
-        table.add_column(justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+        table.add_column(justify=justify, no_wrap=justify == "right")
     for (phase, platform), row in list(board.rows.items()):
         eta_s, p50_ms = row.estimate_left_s(now), row.p50_ms
         table.add_row(

@@ -159,12 +159,12 @@ def test_nothing_is_drawn_where_there_is_no_terminal():
 
 BARS_WHILE_STDERR_IS_TAKEN = """
 import os
-from palimpsest_pipeline.runtime.progress import Board, show_bars, terminal
+from palimpsest_pipeline.runtime.progress import Board, open_terminal, show_bars
 from palimpsest_pipeline.domain.enums import Platform
 from palimpsest_pipeline_tests.runtime.test_progress import Scrape
 
 scrape, board = Scrape(), Board()
-with terminal() as console, show_bars(board, console):
+with open_terminal() as console, show_bars(board, console):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     scrape.over(board, scrape.answer(Platform.BETPAWA, 7))
 """

@@ -477,7 +477,7 @@ async def test_what_kicks_off_while_it_waits_is_not_asked_and_is_no_fault_of_the
             Target(n, NOW + timedelta(minutes=minutes), {P: (name,)})
             for n, (name, minutes) in enumerate(kickoffs.items())
         ]
-        work = asyncio.create_task(captured(world, *targets, watch=Waiting(), rerank_every_s=0.01))
+        work = asyncio.create_task(captured(world, *targets, watch=Waiting(), rerank_interval_s=0.01))
         await world.hosts[P].until_asked("/detail/first", 1)
         clock.forward(20)
         async with asyncio.timeout(5):

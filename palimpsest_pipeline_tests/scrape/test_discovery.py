@@ -90,14 +90,14 @@ class EndsPatience(ScrapeObserver):
         self.crawl: asyncio.Task[None] | None = None
         self.n_planned = self.n_over = 0
 
-    def planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
+    def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
         self.n_planned += n
 
-    def answered(self, answer: Answer) -> None:
+    def on_answer(self, answer: Answer) -> None:
         if answer.request.path == self.path and self.crawl is not None:
             self.crawl.cancel()
 
-    def settled(self, outcomes: Sequence[EventOutcome]) -> None:
+    def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
         self.n_over += len(outcomes)
 
 

@@ -228,7 +228,7 @@ async def test_a_request_that_the_client_stumbles_over_costs_that_request() -> N
     assert good.outcome.status is RunStatus.COMPLETED
 
 
-@pytest.mark.parametrize("where", ["append", "answered", "settled"])
+@pytest.mark.parametrize("where", ["append", "on_answer", "on_outcomes"])
 async def test_what_sink_or_watch_raises_ends_the_engine_and_reaches_everyone_who_waits(where: str) -> None:
     class Interrupt(BaseException):
         """As Dagster raises one out of a signal handler: no Exception."""
@@ -438,7 +438,7 @@ async def test_when_the_time_is_over_answers_in_hand_are_kept_and_the_rest_has_f
 
 
 async def test_a_host_that_another_scrape_found_blocking_is_not_asked_and_the_others_lose_nothing() -> None:
-    async with open_world() as world, world.engine(held={S: HostHold("blocked 3 times in a row", 3600)}) as engine:
+    async with open_world() as world, world.engine(host_holds={S: HostHold("blocked 3 times in a row", 3600)}) as engine:
         for host in world.hosts.values():
             host.otherwise = answering()
         asked = await all_of(engine.submit((1,), [detail(host, 1) for host in (P, S, B)]))

@@ -258,7 +258,7 @@ def test_a_job_that_needs_no_busy_host_goes_past_one_that_does() -> None:
 
 
 def test_after_enough_passes_slots_are_kept() -> None:
-    it = scheduler(budgets={A: HostBudget(1), B: HostBudget(2)}, patience=2)
+    it = scheduler(budgets={A: HostBudget(1), B: HostBudget(2)}, max_passes=2)
     it.add_job(job(1, A), 0.0)
     it.add_job(job(2, A, B), 0.0)
     for key in (3, 4, 5):
@@ -273,7 +273,7 @@ def test_after_enough_passes_slots_are_kept() -> None:
 
 
 def test_slots_are_kept_from_the_pass_on_that_was_one_too_many() -> None:
-    it = scheduler(budgets={A: HostBudget(1), B: HostBudget(3)}, patience=1)
+    it = scheduler(budgets={A: HostBudget(1), B: HostBudget(3)}, max_passes=1)
     it.add_job(job(1, A), 0.0)
     it.add_job(job(2, A, B), 0.0)
     for key in (3, 4, 5):
@@ -282,7 +282,9 @@ def test_slots_are_kept_from_the_pass_on_that_was_one_too_many() -> None:
 
 
 def test_what_a_job_was_passed_over_for_is_settled_when_it_starts() -> None:
-    it = scheduler(budgets={A: HostBudget(1, backoff_jitter=False), B: HostBudget(2, backoff_jitter=False)}, patience=2)
+    it = scheduler(
+        budgets={A: HostBudget(1, backoff_jitter=False), B: HostBudget(2, backoff_jitter=False)}, max_passes=2
+    )
     for number, hosts in enumerate([(A,), (A, B), (B,), (B,)], 1):
         it.add_job(job(number, *hosts), 0.0)
     assert it.take_due_actions(0.0) == [StartRequest(10, 1), StartRequest(30, 1), StartRequest(40, 1)]
@@ -307,7 +309,7 @@ def test_what_a_job_was_passed_over_for_is_settled_when_it_starts() -> None:
 
 
 def test_after_enough_passes_turns_are_kept() -> None:
-    it = scheduler(budgets={A: HostBudget(1), B: HostBudget(9, min_gap_s=1.0)}, patience=1)
+    it = scheduler(budgets={A: HostBudget(1), B: HostBudget(9, min_gap_s=1.0)}, max_passes=1)
     it.add_job(job(1, A), 0.0)
     it.add_job(job(2, A, B), 0.0)
     it.add_job(job(3, B), 0.0)

@@ -79,7 +79,9 @@ def stormy(
     patience: int,
 ) -> Trace:
     late = Random(seed)
-    events = [(at, lambda it, k=k, r=r: it.withdraw(k, "moved") if r < 0 else it.rerank(k, (r,))) for at, k, r in moved]
+    events = [
+        (at, lambda it, k=k, r=r: it.withdraw(k, "moved") if r < 0 else it.rerank_job(k, (r,))) for at, k, r in moved
+    ]
     it = Scheduler(allowed, max_passes=patience, rng=Random(seed))
     return play(it, jobs, Weather(seed, share), events, late_s=lambda: late.choice([0.0, 0.003]))
 
@@ -224,7 +226,7 @@ class Observed(Scheduler):
             ]
             assert not all(room), "waits for nothing"
             for other in begun:
-                if need <= Counter(ask.host for ask in other.asks):
+                if need <= Counter(ask.host for ask in other.requests):
                     assert (other.rank, self.order[other.key]) < (job.rank, self.order[job.key]), (
                         "a job of lower rank took its place"
                     )
@@ -238,7 +240,7 @@ def test_a_job_starts_as_soon_as_its_slots_and_turns_are_free_and_the_best_rank_
 ) -> None:
     allowed = {host: replace(budget, jitter_s=0.0, max_per_s=None) for host, budget in allowed.items()}
     jobs = small(jobs, allowed)
-    trace = play(Observed(allowed, patience=10_000, rng=Random(seed)), jobs, Weather(seed, 0.0))
+    trace = play(Observed(allowed, max_passes=10_000, rng=Random(seed)), jobs, Weather(seed, 0.0))
     assert {attempt.job for attempt in trace.attempts} == {it.key for _, it in jobs}
 
 

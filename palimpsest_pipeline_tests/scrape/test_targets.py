@@ -63,7 +63,7 @@ def test_simulated_antepost_and_running_matches_are_never_targets() -> None:
     left_out = [
         listing(P, "1", 1, kind=ListingKind.SIMULATED),
         listing(P, "2", 2, kind=ListingKind.ANTEPOST),
-        listing(P, "3", 3, in_play=True),
+        listing(P, "3", 3, is_in_play=True),
         listing(P, "4", 4, **in_minutes(0)),
         listing(P, "5", 5, **in_minutes(-5)),
     ]
@@ -71,7 +71,7 @@ def test_simulated_antepost_and_running_matches_are_never_targets() -> None:
 
 
 def test_a_match_seen_in_play_on_one_page_is_in_play_whatever_another_page_says() -> None:
-    before, running = listing(P, "1", 1), listing(P, "1", 1, in_play=True)
+    before, running = listing(P, "1", 1), listing(P, "1", 1, is_in_play=True)
     assert build_targets([before, running], P, NOW) == build_targets([running, before], P, NOW) == []
 
 
@@ -137,7 +137,7 @@ many = st.lists(
             sr_id,
             genius_id=genius_id,
             n_markets_declared=markets,
-            in_play=in_play,
+            is_in_play=in_play,
             **in_minutes(minutes),
         ),
         st.sampled_from(Platform),

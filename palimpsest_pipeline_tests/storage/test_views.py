@@ -1,9 +1,7 @@
 """The analysts' views: the names and columns they know, and what the rows say."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import polars as pl
 import psycopg
@@ -13,7 +11,6 @@ from palimpsest_pipeline.domain.enums import Platform, SuspectCode
 from palimpsest_pipeline.storage.odds import market_lines
 
 from .listing_worlds import KICKOFF, cycle, listing, write
-from .table_rows import insert
 
 SEEN = ["created_at", "updated_at"]
 ODDS = [
@@ -151,21 +148,6 @@ def test_the_views_have_exactly_the_columns_that_analysts_know(conn: psycopg.Con
         cursor = conn.execute(f"select * from palimpsest.{view}".encode())
         assert cursor.description is not None
         assert [column.name for column in cursor.description] == columns, view
-
-
-def test_the_queries_that_the_readme_shows_are_good(conn: psycopg.Connection) -> None:
-    queries = [
-        query
-        for block in re.findall(r"```sql\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
-        for query in re.sub(r"--.*", "", block).split(";")
-        if query.strip()
-    ]
-    assert len(queries) >= 3
-    conn.execute("set local search_path = palimpsest, mart")  # as the analysts' role has it
-    insert(conn, "core.fixtures", {"sr_id": 66457014})
-    insert(conn, "core.markets", {"market_id": 1, "market_key": "match_result"})
-    for query in queries:
-        conn.execute(query.encode())
 
 
 def test_events_are_home_s_and_a_competitor_s_event_knows_its_home_event_or_null(conn: psycopg.Connection) -> None:

@@ -5,7 +5,7 @@ failure of `history_equals_current` blocks the assets downstream.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import polars as pl
@@ -80,7 +80,7 @@ EVENT_TABLES = [
     "ops.known_kickoffs",
 ]
 
-CORE_ASSET_OPTIONS = {
+CORE_ASSET_OPTIONS: Final[dict[str, Any]] = {
     "partitions_def": day_partitions,
     "group_name": "core",
     "kinds": {"polars", "postgres"},

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import psycopg
@@ -168,7 +168,7 @@ FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(h
 The freshness checks of the job `health` cover the other assets; their limits are settings.
 """
 
-LANDING_ASSET_OPTIONS = {
+LANDING_ASSET_OPTIONS: Final[dict[str, Any]] = {
     "freshness_policy": FRESHNESS_POLICY,
     "partitions_def": day_partitions,
     "group_name": "landing",

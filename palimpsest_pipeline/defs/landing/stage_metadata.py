@@ -5,6 +5,7 @@ Names and units are the same for every outcome, so that Dagster can plot them by
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from dagster import MarkdownMetadataValue
 

@@ -1,6 +1,7 @@
 """The mart assets, which are derived from core as of each cycle of the run."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import dagster as dg
 
@@ -20,8 +21,12 @@ from ..partitions import day_partitions
 from ..plots import draw_plots
 from ..run_cycles import find_cycles_or_skip
 
-MART_ASSET_OPTIONS = {"group_name": "mart", "kinds": {"polars", "postgres"}}
-CYCLE_ASSET_OPTIONS = {"partitions_def": day_partitions, "output_required": False, **MART_ASSET_OPTIONS}
+MART_ASSET_OPTIONS: Final[dict[str, Any]] = {"group_name": "mart", "kinds": {"polars", "postgres"}}
+CYCLE_ASSET_OPTIONS: Final[dict[str, Any]] = {
+    "partitions_def": day_partitions,
+    "output_required": False,
+    **MART_ASSET_OPTIONS,
+}
 
 
 def _build_spec(name: str, description: str) -> dg.AssetSpec:

@@ -71,7 +71,7 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
     }
     for table, (numbers, _) in figures.items():
         written = {f"rows_{kind}": n for kind, n in asdict(done.rows_by_table[table]).items()}
-        metadata = build_metadata(numbers.pop("rows"), **written, **shared, **numbers, **plots[table])
+        metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers, **plots[table])
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
 

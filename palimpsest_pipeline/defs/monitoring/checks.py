@@ -222,7 +222,7 @@ def kickoff_slots_were_kept(
             "in_use": report.is_in_use,
             "slots_due": report.slots.height,
             "slots_lost": lost.height,
-            "slots_unanswered": lost["asked"].sum(),
+            "slots_unanswered": int(lost["asked"].sum()),
             "silent_platforms": silence or "none",
             "fixtures_with_lost_slots": lost["sr_id"].n_unique(),
         },

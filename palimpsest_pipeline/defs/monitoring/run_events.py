@@ -233,9 +233,12 @@ def _list_occurrences(
         record.event_log_entry.dagster_event
         for record in instance.get_records_for_run(run.run_id, of_type=STEP_FAILURE).records
     ]
-    steps = [event for event in failures if event is not None and event.step_failure_data.error is not None]
-    for event in steps:
-        error = event.step_failure_data.error
+    steps = [
+        (event, error)
+        for event in failures
+        if event is not None and (error := event.step_failure_data.error) is not None
+    ]
+    for event, error in steps:
         if not CYCLE_ERROR_CLASSES.isdisjoint(list_error_classes(error)):
             continue
         error_class, message = find_innermost_error(error)

@@ -423,9 +423,8 @@ def _describe_market() -> pl.Expr:
 
 def build_violations(law: str, violating_rows: pl.DataFrame, subject: pl.Expr, sentence: pl.Expr) -> pl.DataFrame:
     """Rows as violations of a law: about what, and what is wrong with it."""
-    found = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence)
-    violations = found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))
-    return violations.cast(VIOLATIONS_SCHEMA)  # type: ignore[arg-type]
+    found = violating_rows.select(law=pl.lit(law), subject=subject.cast(pl.String), said=sentence.cast(pl.String))
+    return found.select("law", "subject", violation=pl.col("subject") + pl.lit(": ") + pl.col("said"))
 
 
 def _select_cycle_columns(*frames: pl.DataFrame) -> list[str]:

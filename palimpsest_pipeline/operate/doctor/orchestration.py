@@ -166,8 +166,14 @@ def check_schedules(instance: dg.DagsterInstance) -> Finding:
     """
     repository = _load_repository()
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
-    on, off, missing = [], [], []
-    for found in (*repository.schedule_defs, *repository.sensor_defs):
+    on: list[str] = []
+    off: list[str] = []
+    missing: list[str] = []
+    definitions: list[dg.ScheduleDefinition | dg.SensorDefinition] = [
+        *repository.schedule_defs,
+        *repository.sensor_defs,
+    ]
+    for found in definitions:
         wanted = found.default_status.value == "RUNNING"
         state = states.get(found.name)
         runs = wanted if state is None else state.is_running

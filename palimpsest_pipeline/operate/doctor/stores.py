@@ -203,12 +203,17 @@ def check_landing(settings: Settings) -> Finding:
         return Finding("landing", False, str(error))
     if trouble := explain_unwritable(settings.landing_root):
         return Finding("landing", False, trouble)
-    per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"]
-    seen = f"largest day so far {per_day.max() / 2**20:.0f} MiB" if per_day.len() else "empty"
-    full = usage.filter(pl.col("scope") == Scope.FULL.value).group_by("cycle_id").agg(pl.col("bytes").sum())["bytes"]
-    each = full.mean() if full.len() else BYTES_PER_FULL_CYCLE
+    per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"].to_list()
+    seen = f"largest day so far {max(per_day) / 2**20:.0f} MiB" if per_day else "empty"
+    full = (
+        usage.filter(pl.col("scope") == Scope.FULL.value)
+        .group_by("cycle_id")
+        .agg(pl.col("bytes").sum())["bytes"]
+        .to_list()
+    )
+    each = sum(full) / len(full) if full else BYTES_PER_FULL_CYCLE
     forecast = 24 * 60 / settings.full_cycle_minutes * each * settings.landing_retention_days / 2**30
-    of_what = f"full cycles like the {full.len()} that are landed" if full.len() else "full-size platforms"
+    of_what = f"full cycles like the {len(full)} that are landed" if full else "full-size platforms"
     return Finding(
         "landing",
         True,

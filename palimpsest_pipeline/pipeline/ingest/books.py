@@ -8,7 +8,7 @@ Belongs here: reading answers, and keeping what was read of a cycle while it is 
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from itertools import accumulate
 from typing import Final
@@ -102,17 +102,12 @@ class Books:
 
 FRAME_FIELDS: Final = tuple(field.name for field in fields(Books) if field.type is pl.DataFrame)
 EMPTY_BOOKS: Final = Books(
-    *(
-        pl.DataFrame(schema=schema)
-        for schema in (
-            LISTING_SCHEMA,
-            ANSWER_SCHEMA,
-            MARKET_ROWS_SCHEMA,
-            UNMAPPED_SCHEMA,
-            COVERAGE_SCHEMA,
-            PLAYERS_SCHEMA,
-        )
-    )
+    listings=pl.DataFrame(schema=LISTING_SCHEMA),
+    answers=pl.DataFrame(schema=ANSWER_SCHEMA),
+    rows=pl.DataFrame(schema=MARKET_ROWS_SCHEMA),
+    unmapped=pl.DataFrame(schema=UNMAPPED_SCHEMA),
+    coverage=pl.DataFrame(schema=COVERAGE_SCHEMA),
+    players=pl.DataFrame(schema=PLAYERS_SCHEMA),
 )
 
 
@@ -196,7 +191,7 @@ def normalise_books(parts: Sequence[DecodedAnswers], vocabulary: Vocabulary) -> 
     without_price = tuple(entry for part in parts for entry in part.without_price)
     firsts = list(accumulate((part.owners.height for part in parts), initial=0))
     if not firsts[-1]:
-        return Books(listings, *(getattr(EMPTY_BOOKS, name) for name in FRAME_FIELDS[1:]), refused, without_price)
+        return replace(EMPTY_BOOKS, listings=listings, refused=refused, without_price=without_price)
     owners = pl.concat(
         [part.owners.with_columns(pl.col("capture") + first) for part, first in zip(parts, firsts, strict=False)]
     )
@@ -253,8 +248,14 @@ def concat_books(parts: Sequence[Books]) -> Books:
             frame: pl.DataFrame = getattr(part, name)
             found.append(frame if name == "listings" else frame.with_columns(pl.col("capture") + n_answers))
         n_answers += part.answers.height
+    listings, answers, rows, unmapped, coverage, players = (pl.concat(found) for found in frames.values())
     return Books(
-        *(pl.concat(found) for found in frames.values()),
+        listings,
+        answers,
+        rows,
+        unmapped,
+        coverage,
+        players,
         refused=tuple(entry for part in parts for entry in part.refused),
         without_price=tuple(entry for part in parts for entry in part.without_price),
     )

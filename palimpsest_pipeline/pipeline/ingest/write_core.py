@@ -46,7 +46,7 @@ MIN_DOUBTFUL_ANSWERS: Final = 5
 """Fewer answers in play or without a price prove nothing: they may be all that a platform lists late at night."""
 ANSWERS_PER_BATCH: Final = 64
 """Answers that are read and written together: the whole books of so many are in memory. No result depends on it."""
-ANSWER_KEY_SCHEMA: Final = {"listing_id": pl.Int32, "observed_at": INSTANT}
+ANSWER_KEY_SCHEMA: Final[dict[str, pl.DataType]] = {"listing_id": pl.Int32(), "observed_at": INSTANT}
 """What tells the answers of a platform apart."""
 
 
@@ -318,7 +318,7 @@ def derive_matched_events(pipeline: Pipeline, conn: psycopg.Connection, manifest
     identified = identify_listings(book_sizes.add_largest_books(conn, touched, list_rival_listings(touched)))
     tournaments, links = build_crosswalk(identified, trust)
     found = build_fixtures(identified, links, trust)
-    stood = lifecycle.read_kickoff_dates(conn, identified["listing_id"])
+    stood = lifecycle.read_kickoff_dates(conn, identified["listing_id"].to_list())
     moved = matched.write_matching(conn, identified, found, tournaments, links)
     upcoming_fixtures.record_kickoffs(conn, pipeline.clock.now())
     lifecycle.mark_dates(conn, manifest.cycle_id, sorted(moved), stood)

@@ -80,7 +80,10 @@ def build_due_fixtures_key(pipeline: Pipeline) -> str | None:
         marks = {product: dirty_fixtures.read_marks(conn, product) for product in FixtureProduct}
     if all(frame.is_empty() for frame in marks.values()):
         return None
-    return hash_lines(f"{product} {frame.height} {frame['marked_at'].max()}" for product, frame in marks.items())
+    return hash_lines(
+        f"{product} {frame.height} {max(frame['marked_at'].to_list(), default=None)}"
+        for product, frame in marks.items()
+    )
 
 
 def hash_lines(lines: Iterable[str]) -> str:

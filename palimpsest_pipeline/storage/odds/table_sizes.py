@@ -138,7 +138,7 @@ def stamp_sample(frame: pl.DataFrame, sampled_at: datetime) -> pl.DataFrame:
 def write_sample(conn: psycopg.Connection[Any], sample: pl.DataFrame) -> None:
     """Keep a sample (SAMPLE), and let go of those that are too old. Callers commit."""
     copy_rows(conn, "ops.storage_samples", sample)
-    oldest_kept_at = sample.get_column("sampled_at").max() - SAMPLE_RETENTION  # type: ignore[operator]
+    oldest_kept_at = max(sample.get_column("sampled_at").to_list()) - SAMPLE_RETENTION
     conn.execute("delete from ops.storage_samples where sampled_at < %s", [oldest_kept_at])
 
 

@@ -54,7 +54,8 @@ def key(comment: str, **options: Any) -> MappedColumn[Any]:
 def text_enum(vocabulary: type[StrEnum], name: str | None = None) -> sa.Enum:
     """Text restricted to a closed vocabulary by a check constraint.
 
-    `name` tells a table's second column of the same words apart.
+    `name`: of the constraint, without its table; default: the vocabulary's class name in lower case. Give one where the
+    constraint was named before the class was, and for a table's second column of the same vocabulary.
     """
     return sa.Enum(
         vocabulary,

@@ -183,7 +183,8 @@ class ListingLeadTime(Base):
     n_markets_at_1h: Mapped[int | None] = column("... up to 1 h before kickoff.")
     last_seen_at: Mapped[Instant] = column("Last time an answer showed the listing.")
     ended_by: Mapped[ListingEnd | None] = column(
-        "What ended it: kickoff, dropped before it, unknown; null while it is listed.", type_=text_enum(ListingEnd)
+        "What ended it: kickoff, dropped before it, unknown; null while it is listed.",
+        type_=text_enum(ListingEnd, "endedby"),
     )
     as_of: Mapped[Instant] = column(AS_OF)
     mapping_version: Mapped[Text] = column(VERSION)

@@ -75,7 +75,7 @@ class CoverageFixture(Base):
     )
     evidence: Mapped[PresenceEvidence] = column(
         "complete: every platform's discovery of this cycle; carried: some platform's earlier one; partial: some platform could not be looked at.",
-        type_=text_enum(PresenceEvidence),
+        type_=text_enum(PresenceEvidence, "evidence"),
     )
     stale_since: Mapped[Instant | None] = column("Oldest discovery it rests on, when carried.")
     mapping_version: Mapped[Text] = column("Version of the market vocabulary.")
@@ -162,7 +162,7 @@ class MatchRatePlatform(Base):
     completeness: Mapped[Completeness] = column(
         "Of this cycle's discovery: complete, partial or failed.", type_=text_enum(Completeness)
     )
-    evidence: Mapped[PresenceEvidence] = column("What the row rests on.", type_=text_enum(PresenceEvidence))
+    evidence: Mapped[PresenceEvidence] = column("What the row rests on.", type_=text_enum(PresenceEvidence, "evidence"))
     delta_vs_prev: Mapped[Ratio | None] = column(
         "Change of n_fixtures against the cycle before, as a share of it; null for the first."
     )
@@ -262,7 +262,7 @@ class UnmappedMarket(Base):
     status: Mapped[TriageStatus] = column(
         "new; acknowledged, ignored: as the vocabulary's triage says; mapped: the vocabulary knows the market now, and a replay of the hours from "
         "first_seen to last_seen brings its prices in.",
-        type_=text_enum(TriageStatus),
+        type_=text_enum(TriageStatus, "triage"),
     )
     reason: Mapped[Text | None] = column("Why it is acknowledged or ignored.")
     error_classes: Mapped[TextArray] = column(

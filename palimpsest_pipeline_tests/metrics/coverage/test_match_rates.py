@@ -131,9 +131,9 @@ def test_completeness_is_this_cycles_own_and_an_unnamed_platform_has_failed() ->
 def test_the_change_against_the_cycle_before_is_a_share_of_it() -> None:
     before = build_match_rate_platform(universe_of([listing("bet9ja", f"b{i}", i) for i in range(4)]))
     now = universe_of([listing("bet9ja", "b1", 1), listing("sportybet", "s1", 1)])
-    found = rates(now, "delta_vs_prev", previous=before)
+    found = rates(now, "delta_vs_prev", previous_counts=before)
     assert found == {"all": (-0.75,), "bet9ja": (-0.75,), "sportybet": (None,), "betpawa": (None,)}
-    assert rates(now, "delta_vs_prev", previous=before.clear())["all"] == (None,)
+    assert rates(now, "delta_vs_prev", previous_counts=before.clear())["all"] == (None,)
     assert rates(now, "delta_vs_prev")["all"] == (None,)
 
 

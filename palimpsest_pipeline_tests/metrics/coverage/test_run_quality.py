@@ -27,7 +27,7 @@ from ..world import STAMPS
 
 SCHEMAS = {
     "manifests": MANIFESTS_SCHEMA,
-    "discovered": DISCOVERED_SCHEMA,
+    "discovered_counts": DISCOVERED_SCHEMA,
     "history": HISTORY_SCHEMA,
     "rejects": REJECT_COUNTS,
     "medians": MEDIANS_SCHEMA,
@@ -75,7 +75,7 @@ GOOD: dict[str, list[Any]] = {
         ("betpawa", "8", 1, "complete"),
         ("betpawa", "9", None, "complete"),
     ],
-    "discovered": [("betpawa", 3, 4)],
+    "discovered_counts": [("betpawa", 3, 4)],
     "history": [("betpawa", True, 60, 60), ("betpawa", False, 2, 59), ("betpawa", False, 0, 59)],
     "medians": [("betpawa", "capture", 4.0)],
 }
@@ -183,7 +183,7 @@ def test_a_full_cycle_in_which_a_platform_fell_silent_has_failed_there_and_nowhe
 
 
 def test_a_complete_tree_without_a_match_has_failed() -> None:
-    rows = quality(platforms=["betpawa"], **GOOD | {"discovered": [("betpawa", 0, 2)]})
+    rows = quality(platforms=["betpawa"], **GOOD | {"discovered_counts": [("betpawa", 0, 2)]})
     assert rows["betpawa", "discovery"]["completeness"] == "failed"
 
 
@@ -243,7 +243,7 @@ def test_a_cycle_of_given_fixtures_has_rows_for_what_was_asked_only() -> None:
 
 
 def test_recorded_discovery_without_a_manifest_is_partial() -> None:
-    rows = quality(Scope.RECORDED, answers=[answer("bet9ja", "listing", None)], discovered=[("bet9ja", 4, 4)])
+    rows = quality(Scope.RECORDED, answers=[answer("bet9ja", "listing", None)], discovered_counts=[("bet9ja", 4, 4)])
     assert picked(rows["bet9ja", "discovery"], "completeness", "discovered") == ("partial", 4)
 
 

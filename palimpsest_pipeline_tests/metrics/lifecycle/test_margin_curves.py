@@ -285,7 +285,7 @@ def quarters_of(world: World, sr_id: int, bucket: Any) -> float:
     """Quarters of an hour that a bucket of the fixture has until now."""
     kickoff = world.kickoffs[sr_id]
     begin = LISTED if bucket.below_minutes is None else kickoff - timedelta(minutes=bucket.below_minutes)
-    return (min(kickoff - timedelta(minutes=bucket.least_minutes), world.as_of) - begin) / QUARTER
+    return (min(kickoff - timedelta(minutes=bucket.min_minutes), world.as_of) - begin) / QUARTER
 
 
 def mean(values: Any) -> float:

@@ -30,7 +30,7 @@ def make_server(folder: Path) -> Iterator[MakeServer]:
     made: list[EmbeddedPostgres] = []
 
     def make(data_dir: Path | None = None, **options: object) -> EmbeddedPostgres:
-        settings = {"durable": False, "elsewhere": (folder / "elsewhere",)} | options
+        settings = {"durable": False, "fallback_dirs": (folder / "elsewhere",)} | options
         made.append(EmbeddedPostgres(data_dir or folder / "postgres", **settings))  # type: ignore[arg-type]
         return made[-1]
 

@@ -144,7 +144,7 @@ def test_as_root_with_no_place_in_reach_the_error_is_one_line(
 ) -> None:
     (folder / "closed").mkdir(mode=0o700)
     with pytest.raises(EmbeddedPostgresError, match="choose a data folder that this user can reach") as caught:
-        make_server(folder / "closed" / "postgres", elsewhere=(folder / "closed" / "elsewhere",)).start()
+        make_server(folder / "closed" / "postgres", fallback_dirs=(folder / "closed" / "elsewhere",)).start()
     assert "\n" not in str(caught.value)
 
 

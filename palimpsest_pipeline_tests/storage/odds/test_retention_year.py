@@ -96,10 +96,9 @@ def test_a_year_of_days_leaves_postgres_exported_and_whole_whatever_crashes(
     database = Database(server.build_url("palimpsest"))
     with database.connect() as conn:
         write_year(conn)
-    for day in sorted(set(YEAR) - {*UNEXPORTED, *UNUSED, *HOT[1:]}):
-        with database.connect() as conn:
-            archive.export(conn, day, exported_at=EXPORTED_AT)
     with database.connect() as conn:
+        for day in sorted(set(YEAR) - {*UNEXPORTED, *UNUSED, *HOT[1:]}):
+            archive.export(conn, day, exported_at=EXPORTED_AT)
         for day in CHANGED:
             answered(conn, day, 1, 2, 3, odds=4000)
         conn.commit()

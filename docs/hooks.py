@@ -1,0 +1,115 @@
+"""Fills the reference pages from the code while MkDocs builds them, so that they cannot differ from it.
+
+A page names its generated part with a comment, such as `<!-- generated: settings -->`. The text before the comment also makes sense to a reader who
+opens the file without building the site.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from palimpsest_pipeline.settings import ENV_PREFIX, PlatformSettings, Settings
+
+ROOT = Path(__file__).parents[1]
+MARKER = re.compile(r"<!-- generated: (\w+) -->")
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Return the page's text with each generated part in the place of its comment. MkDocs calls it for every page."""
+    return MARKER.sub(lambda match: GENERATORS[match[1]](), markdown)
+
+
+def render_commands() -> str:
+    """Return one section per command, as Typer writes them, without the title."""
+    words = [sys.executable, "-m", "typer", "palimpsest_pipeline.cli.__main__", "utils", "docs", "--name", "palimpsest"]
+    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.partition("\n")[2]
+
+
+def render_settings() -> str:
+    """Return a table of the common settings, and one of the platforms' settings with a column of defaults per platform."""
+    parts = ["## Common settings", _table(["Setting", "Default", "Meaning"], _common_rows())]
+    platforms = {name: field.annotation for name, field in Settings.model_fields.items() if _is_platform(field)}
+    parts += [
+        "## Settings of a platform",
+        f"Put the platform's name in place of `PLATFORM`: {', '.join(f'`{name.upper()}`' for name in platforms)}.",
+        _table(["Setting", *(f"Default: {name}" for name in platforms), "Meaning"], _platform_rows(platforms)),
+    ]
+    return "\n\n".join(parts)
+
+
+def render_dictionary() -> str:
+    """Return the data dictionary without its title."""
+    return (ROOT / "sql" / "DICTIONARY.md").read_text(encoding="utf-8").partition("\n")[2]
+
+
+def render_vocabulary() -> str:
+    """Return the description of the vocabulary's files that lies beside them, without its title."""
+    file = ROOT / "palimpsest_pipeline" / "markets" / "vocabulary" / "README.md"
+    return file.read_text(encoding="utf-8").partition("\n")[2]
+
+
+def render_queries() -> str:
+    """Return each example query under the question that its first comment asks."""
+    sections = []
+    for file in sorted((ROOT / "sql" / "queries").glob("*.sql")):
+        question, _, query = file.read_text(encoding="utf-8").partition("\n")
+        title = file.stem.replace("_", " ").capitalize()
+        sections.append(f"## {title}\n\n{question.removeprefix('-- ')}\n\n```sql\n{query.strip()}\n```")
+    return "\n\n".join(sections)
+
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    "commands": render_commands,
+    "settings": render_settings,
+    "dictionary": render_dictionary,
+    "vocabulary": render_vocabulary,
+    "queries": render_queries,
+}
+
+
+def _common_rows() -> Iterator[tuple[str, str, str]]:
+    # An empty variable is no value: the settings of the machine that builds the site are not the defaults.
+    with patch.dict(os.environ, {name: "" for name in os.environ if name.startswith(ENV_PREFIX)}):
+        defaults = Settings(_env_file=None)
+    for name, field in Settings.model_fields.items():
+        if not _is_platform(field):
+            yield f"`{ENV_PREFIX}{name.upper()}`", _cell(_default(getattr(defaults, name))), _cell(field.description)
+
+
+def _platform_rows(platforms: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    names = dict.fromkeys(name for model in (PlatformSettings, *platforms.values()) for name in model.model_fields)
+    for name in names:
+        fields = [model.model_fields.get(name) for model in platforms.values()]
+        defaults = ("—" if field is None else _cell(_default(field.default)) for field in fields)
+        described = PlatformSettings.model_fields.get(name) or next(field for field in fields if field is not None)
+        yield f"`{ENV_PREFIX}PLATFORM__{name.upper()}`", *defaults, _cell(described.description)
+
+
+def _is_platform(field: FieldInfo) -> bool:
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def _default(value: Any) -> str:
+    if value is None or value is False or value in ("", {}, []):
+        return ""
+    if isinstance(value, SecretStr):
+        return "`***`"
+    return f"`{json.dumps(value) if isinstance(value, dict | list | tuple | bool) else value}`"
+
+
+def _cell(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _table(headings: list[str], rows: Any) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

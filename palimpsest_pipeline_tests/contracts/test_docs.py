@@ -1,0 +1,132 @@
+"""What the README and the documentation say of settings, commands, tables and statuses is what the code has.
+
+Their commands and queries run in `test_docs_run.py`.
+"""
+
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from palimpsest_pipeline.cli.__main__ import app
+from palimpsest_pipeline.domain.enums import FailureClass, RunStatus
+from palimpsest_pipeline.settings import Bet9jaSettings, BetpawaSettings, PlatformSettings, Settings, SportybetSettings
+from palimpsest_pipeline.storage.db.revisions import list_view_files, parse_view_name
+from palimpsest_pipeline.wire.retry_rules import FAILURE_RULES
+from palimpsest_pipeline_tests.fixtures.documents import CHECKOUT, PAGES, find_blocks, name_page
+
+DOCS = CHECKOUT / "docs"
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+ALL_TEXT = "\n".join(TEXTS.values())
+STATUSES = DOCS / "reference" / "statuses.md"
+LIMITS = DOCS / "explanation" / "scraping.md"
+LANGUAGES = {"sh", "sql", "python", "text", "ini", "json", "csv"}
+MAX_README_BYTES = 8192
+GUIDES = [CHECKOUT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")]
+
+
+def find_row(page: Path, name: str) -> list[str]:
+    """Return the only row of the page's tables in which `name` stands for itself in one of the first two cells."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in TEXTS[page].splitlines()
+        if line.startswith("| ")
+    ]
+    (match,) = [cells for cells in rows if name in cells[:2]]
+    return match
+
+
+@cache
+def list_commands() -> set[tuple[str, ...]]:
+    """Return the words of every command and group, such as `("landing", "ls")`."""
+
+    def walk(group: dict[str, object], above: tuple[str, ...]) -> set[tuple[str, ...]]:
+        own = {(*above, name) for name in group}
+        return own.union(*(walk(getattr(child, "commands", {}), (*above, name)) for name, child in group.items()))
+
+    return walk(get_command(app).commands, ())  # type: ignore[attr-defined]
+
+
+def test_the_readme_is_short():
+    assert len(TEXTS[CHECKOUT / "README.md"].encode()) <= MAX_README_BYTES
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
+def test_links_of_the_guides_beside_the_docs_lead_somewhere(guide: Path):
+    targets = re.findall(r"\]\((?!https?://)([^)#\s]+)", guide.read_text(encoding="utf-8"))
+    assert [target for target in targets if not (guide.parent / target).exists()] == []
+
+
+def test_every_setting_that_is_named_exists():
+    named = set(re.findall(r"PALIMPSEST_[A-Z0-9_]*[A-Z0-9]", ALL_TEXT)) - {
+        f"PALIMPSEST_{platform}" for platform in ("BETPAWA", "SPORTYBET", "BET9JA")
+    }
+    assert len(named) > 5
+    assert named <= set(Settings(_env_file=None).to_masked_dict())
+
+
+def test_every_setting_of_a_platform_is_listed_and_no_other():
+    listed = {name.lower() for name in re.findall(r"`…__([A-Z_]+)`", TEXTS[LIMITS])}
+    assert listed == set(PlatformSettings.model_fields) - {"base_url"}
+
+
+def test_the_limits_that_are_listed_are_the_defaults():
+    platforms = (BetpawaSettings(), SportybetSettings(), Bet9jaSettings())
+    assert find_row(LIMITS, "`…__MAX_IN_FLIGHT`")[2] == ", ".join(str(p.max_in_flight) for p in platforms)
+    assert (
+        find_row(LIMITS, "`…__MIN_GAP_S`, `…__JITTER_S`")[2]
+        == ", ".join(f"{p.min_gap_s:g} + {p.jitter_s:g}" for p in platforms) + " s"
+    )
+
+
+@pytest.mark.parametrize("failure", FailureClass)
+def test_the_table_of_failures_is_the_one_in_force(failure: FailureClass):
+    assert find_row(STATUSES, f"`{failure}`")[2] == ("yes" if FAILURE_RULES[failure].is_retryable else "no")
+
+
+@pytest.mark.parametrize("status", RunStatus)
+def test_every_status_is_explained(status: RunStatus):
+    assert all(find_row(STATUSES, f"`{status}`"))
+
+
+def test_every_command_that_is_named_exists():
+    known = list_commands()
+    named = [
+        tuple(words.split()) for words in re.findall(r"`(?:uv run )?palimpsest ((?:[a-z]+[a-z-]*\b ?){1,2})", ALL_TEXT)
+    ]
+    groups = {words[0] for words in known if len(words) > 1}
+    unknown = [
+        words
+        for words in named
+        if words[:1] not in known or (len(words) > 1 and words[0] in groups and words not in known)
+    ]
+    assert len(named) > 20
+    assert set(unknown) == {("odds-alerts",)} - {words[:1] for words in known}
+
+
+def test_every_table_and_view_that_is_named_exists():
+    dictionary = (CHECKOUT / "sql" / "DICTIONARY.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^### (.+)$", dictionary, re.MULTILINE))
+    named = set(re.findall(r"`((?:palimpsest|mart|core|ops)\.[a-z_]+)[`(]", ALL_TEXT))
+    assert len(named) > 5
+    assert named <= known
+
+
+def test_every_view_stands_beside_a_question():
+    text = TEXTS[DOCS / "reference" / "views.md"]
+    assert [name for name in map(parse_view_name, list_view_files()) if not re.search(rf"`{name}[`(]", text)] == []
+
+
+@pytest.mark.parametrize("kind", ["assets", "jobs", "schedules", "sensors"])
+def test_every_asset_job_schedule_and_sensor_is_listed_by_name(kind: str):
+    graph = json.loads((Path(__file__).parent / "asset_graph.json").read_text(encoding="utf-8"))
+    text = TEXTS[DOCS / "reference" / "automation.md"]
+    assert [name for name in graph[kind] if f"`{name.rpartition('/')[2]}`" not in text] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
+def test_blocks_name_their_language_so_that_what_can_be_run_is_run(page: Path):
+    assert [block.place for block in find_blocks(page) if block.language not in LANGUAGES] == []
