@@ -32,13 +32,13 @@ def build_column_schema(table: str) -> dg.TableSchema:
 
 def build_table_metadata(
     table: str, other_tables: Sequence[str] = (), changed_columns: Mapping[str, Sequence[str]] | None = None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the definition metadata of an asset that writes the rows of `table` and of `other_tables`.
 
     `changed_columns`: tables whose rows another asset writes, with the columns that this one changes. The metadata
     names the analysts' views that read the tables.
     """
-    metadata: dict[str, object] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
+    metadata: dict[str, Any] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
     changed = [f"{name} ({', '.join(names)})" for name, names in (changed_columns or {}).items()]
     if other_tables or changed:
         metadata[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text: Dagster's UI shows it as it is
@@ -58,7 +58,7 @@ def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
     return written
 
 
-def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, object]:
+def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, Any]:
     """Return materialization metadata: row count, figures and our own plots. None is left out.
 
     Figures are plain numbers, because Dagster plots these by partition.
@@ -66,7 +66,7 @@ def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | N
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 
-def stringify_values(numbers: Mapping[str, object]) -> dict[str, object]:
+def stringify_values(numbers: Mapping[str, object]) -> dict[str, Any]:
     """Return numbers and texts unchanged and other values as text. None is left out."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}
 

@@ -7,6 +7,9 @@ Dagster would make them unnecessary.
 
 from typing import Final
 
+# Asks for the evaluations of one partition: see AssetCheckExecutionRecord below.
+from dagster._core.event_api import PartitionKeyFilter
+
 # Runs that a command executes name our repository. Without it the UI does not show them on the pages of jobs.
 # Ends with https://github.com/dagster-io/dagster/issues/17707 (runs from the command line are missing there).
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin

@@ -98,7 +98,8 @@ def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         if cycles.cycle_ids and HOURS_TAG not in context.run.tags:
             return cycles
         if not cycles.cycle_ids and cycles.is_own:
-            return _mark_skipped(context, "another run has taken over the cycle of this run, and derives it")
+            _mark_skipped(context, "another run has taken over the cycle of this run, and derives it")
+            return None
         first, last = find_run_hours(context.run, day)
         landed_hours = {
             cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone

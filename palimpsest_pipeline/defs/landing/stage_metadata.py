@@ -26,7 +26,7 @@ from ..plots import draw_plots
 
 def build_stage_metadata(
     n_rows: int, result: CycleResult, rows: Mapping[Platform, ProgressRow], budgets: Mapping[Platform, HostBudget]
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Return the metadata of one stage.
 
     `n_rows` is the number of listings that the stage got, `rows` are the board's rows of this stage, `result` is the
@@ -44,7 +44,7 @@ def build_stage_metadata(
     return build_metadata(n_rows, **_build_numbers([result], rows, duration_s, least_s))
 
 
-def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, object]:
+def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, Any]:
     """Return the metadata of a slot of the kickoff cadence: all its cycles under the names of a stage.
 
     `rows` are the board's rows of the run. Durations are sums over the cycles. A platform's status, its clock and

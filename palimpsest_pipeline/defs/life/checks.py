@@ -180,8 +180,8 @@ def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetC
 
 
 def _describe_dates(rows: pl.DataFrame) -> str:
-    dates = rows["kickoff_date"].unique()
-    return f"{', '.join(rows['named'].unique().sort())} on {len(dates)} dates from {dates.min()} to {dates.max()}"
+    dates = rows["kickoff_date"].unique().to_list()
+    return f"{', '.join(rows['named'].unique().sort())} on {len(dates)} dates from {min(dates)} to {max(dates)}"
 
 
 @dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))
