@@ -1,10 +1,11 @@
-"""Dagster and nothing else: every module here imports it. One folder per group of assets, with their checks and jobs.
+"""The Dagster definitions of the pipeline: one folder per group of assets, with their checks and jobs.
 
-An asset's body is a caption: window, call, write, result. What it calls is in `pipeline`, which knows no Dagster.
+Every module here imports Dagster. An asset's body shows four steps: window, call, write, result. The functions that it
+calls are in `pipeline`, which does not import Dagster.
 """
 
 import warnings
 
-# Backfill policies and partitioned checks are what the UI itself offers; their notices would greet a user at every
-# command. By message, as importing Dagster here would cost every command seconds.
+# Backfill policies and partitioned checks are offered by the UI itself, but Dagster prints a notice about them at every
+# command. The filter matches the message and not the class: importing Dagster here would cost every command seconds.
 warnings.filterwarnings("ignore", message=r"[\s\S]*is currently in (beta|preview)")

@@ -1,6 +1,4 @@
-"""Metadata of assets: column schemas from the tables' own definition, and the same names for the same figures
-everywhere.
-"""
+"""The metadata of assets: column schemas of the tables, and figures with uniform names."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,7 +17,7 @@ SPARKLINE_WIDTH: Final = 40
 
 
 def build_column_schema(table: str) -> dg.TableSchema:
-    """Dagster's column schema of `schema.table`, from the model's columns and comments."""
+    """Return Dagster's column schema of `schema.table`, from the model's columns and comments."""
     columns = [
         dg.TableColumn(
             name=column.name,
@@ -35,24 +33,22 @@ def build_column_schema(table: str) -> dg.TableSchema:
 def build_table_metadata(
     table: str, other_tables: Sequence[str] = (), changed_columns: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, Any]:
-    """Return the definition metadata of an asset that writes the rows of `table`, and of the tables `also`.
+    """Return the definition metadata of an asset that writes the rows of `table` and of `other_tables`.
 
-    `columns`: tables whose rows another asset writes, and which of their columns this one changes. The metadata names
-    the analysts' views that read the tables.
+    `changed_columns`: tables whose rows another asset writes, with the columns that this one changes. The metadata
+    names the analysts' views that read the tables.
     """
-    found: dict[str, Any] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
+    metadata: dict[str, Any] = {"dagster/column_schema": build_column_schema(table), TABLE_NAME_KEY: table}
     changed = [f"{name} ({', '.join(names)})" for name, names in (changed_columns or {}).items()]
     if other_tables or changed:
-        found[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text: Dagster's UI shows it as it is
+        metadata[ALSO_WRITES_KEY] = "; ".join([*other_tables, *changed])  # text: Dagster's UI shows it as it is
     if views := sorted({view for each in (table, *other_tables) for view in find_views(each)}):
-        found["sql_views"] = ", ".join(views)
-    return found
+        metadata["sql_views"] = ", ".join(views)
+    return metadata
 
 
 def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
-    """Return the tables that an asset declares to write, each with the columns that it changes, or `*` for whole
-    rows.
-    """
+    """Return the tables that an asset declares to write, with the changed columns or `*` for whole rows."""
     written: dict[str, set[str]] = {}
     if TABLE_NAME_KEY in spec.metadata:
         written[str(spec.metadata[TABLE_NAME_KEY])] = {"*"}
@@ -63,22 +59,23 @@ def list_written_tables(spec: dg.AssetSpec) -> dict[str, set[str]]:
 
 
 def build_metadata(row_count: int, **numbers: float | str | dg.MetadataValue | None) -> dict[str, Any]:
-    """Materialization metadata: row count and key figures as plain numbers, which plot by partition, and plots of
-    our own. None is left out.
+    """Return materialization metadata: row count, figures and our own plots. None is left out.
+
+    Figures are plain numbers, because Dagster plots these by partition.
     """
     return {"dagster/row_count": row_count, **{k: v for k, v in numbers.items() if v is not None}}
 
 
 def stringify_values(numbers: Mapping[str, object]) -> dict[str, Any]:
-    """Numbers and text as they are; anything else as text."""
+    """Return numbers and texts unchanged and other values as text. None is left out."""
     return {k: v if isinstance(v, int | float | str) else str(v) for k, v in numbers.items() if v is not None}
 
 
 def draw_sparkline(times_s: Sequence[float]) -> str | None:
-    """How many of these instants there were per second, over time, as one line of text: `▂▅█▇▁ up to 40.5/s, 2.0 s a
-    block`. None without two.
+    """Return the rate of the instants over time as a line of text; None without two different instants.
 
-    Plain text: Dagster shows it in the table of metadata itself, where longer Markdown becomes a link.
+    For example `▂▅█▇▁ up to 40.5/s, 2.0 s a block`. It is plain text, because Dagster shows that in the table of
+    metadata itself, whereas longer Markdown becomes a link.
     """
     if len(times_s) < 2 or (began := min(times_s)) == (ended := max(times_s)):
         return None

@@ -1,8 +1,7 @@
-"""Dagster's launcher that hands each run to a Celery worker. Named in `dagster.yaml`; imported only where the extra
-`celery` is installed.
+"""The run launcher that hands each run to a Celery worker.
 
-Belongs here: the Celery application that launcher and workers share, and the launcher. Does not: the worker's life,
-looking at the broker (`celery`).
+`dagster.yaml` names it. It is imported only where the extra `celery` is installed. Belongs here: the launcher, and the
+Celery application that it shares with the workers. Does not belong here: running a worker, and examining the broker.
 """
 
 from collections.abc import Mapping
@@ -18,16 +17,16 @@ from dagster_celery.tasks import create_execute_job_task
 QUEUE_NAME: Final = "dagster"
 CONNECT_TIMEOUT_S: Final = 5
 DISABLED_BACKEND_URL: Final = "disabled://"
-"""How a run ends is written to Dagster's storage by its own process, so the broker keeps no results."""
+"""Result backend of Celery: none, because each run's process writes its result to Dagster's storage."""
 CELERY_CONFIG: Final = {
     "task_ignore_result": True,
-    # A run that waits in one worker's hands could be executed by another one that is free. Acknowledged when it begins:
-    # a broker that hands a run out again would have it executed twice.
+    # Without prefetching, a free worker takes the next run instead of one that is busy. A task is acknowledged when it
+    # begins: if the broker delivered it again later, the run would be executed twice.
     "worker_prefetch_multiplier": 1,
     "worker_disable_prefetch": True,
     "task_acks_late": False,
     "worker_redirect_stdouts": False,  # Dagster's log of a run is complete in its storage
-    "worker_proc_alive_timeout": 120,  # a process imports the pipeline before it says that it is there
+    "worker_proc_alive_timeout": 120,  # a process imports the pipeline before it reports that it is alive
     "worker_max_tasks_per_child": 200,
     "broker_connection_retry_on_startup": True,
     "broker_connection_timeout": CONNECT_TIMEOUT_S,
@@ -41,7 +40,7 @@ CELERY_CONFIG: Final = {
 
 
 def build_application(broker_url: str) -> Celery:
-    """The application that both sides know, with the one task that executes a run."""
+    """Return the Celery application of launcher and workers, with the one task that executes a run."""
     app = make_app(
         {
             "broker": broker_url,
@@ -56,8 +55,11 @@ def build_application(broker_url: str) -> Celery:
 
 
 class Launcher(CeleryRunLauncher):
-    """Hands runs to the workers (`palimpsest worker`) through the broker. Whether a run lives is told by its own signs
-    of life, not by the broker: one that was started anew has forgotten the runs that go on."""
+    """A run launcher that hands runs to the workers (`palimpsest worker`) through the broker.
+
+    The run's own heartbeats tell whether it is alive. The broker cannot: after a restart it has forgotten the runs that
+    are under way.
+    """
 
     def __init__(self, broker: str, inst_data: Any = None) -> None:
         super().__init__(
@@ -72,7 +74,8 @@ class Launcher(CeleryRunLauncher):
     def config_type(cls) -> dict[str, Any]:
         return {
             "broker": dg.Field(
-                dg.StringSource, description="URL of the broker, with its password: name an environment variable"
+                dg.StringSource,
+                description="URL of the broker with its password: give the name of an environment variable",
             )
         }
 
@@ -89,9 +92,9 @@ class Launcher(CeleryRunLauncher):
         return False
 
     def terminate(self, run_id: str) -> bool:
-        """Ask the worker that executes the run to end it; one that is still with the broker is dropped.
+        """Ask the run's worker to end it, or drop the run while it waits in the broker.
 
-        False when no worker was ever given it.
+        Return False if the run is finished or was never sent to the broker.
         """
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished or DAGSTER_CELERY_TASK_ID_TAG not in run.tags:

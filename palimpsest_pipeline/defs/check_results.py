@@ -1,4 +1,4 @@
-"""The results of checks that Dagster's instance knows, and the names of checks. Reads only."""
+"""The results of checks in Dagster's instance, and the names of checks. Reads only."""
 
 from typing import Final
 
@@ -8,13 +8,13 @@ from .dagster_private import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES as 
 from .dagster_private import AssetCheckExecutionRecord, PartitionKeyFilter
 
 MAX_PARALLEL_RUNS: Final = 4
-"""Runs that may be at the same check at the same time."""
+"""Maximum number of runs that evaluate the same check at the same time."""
 
 
 def name_check(key: dg.AssetCheckKey) -> str:
-    """Return the name of a check in alerts and in ops.cycle_checks, e.g.
+    """Return the name of a check in alerts and in ops.cycle_checks.
 
-    `mart/coverage_fixture:classes_follow_the_platforms`.
+    For example `mart/coverage_fixture:classes_follow_the_platforms`.
     """
     return f"{key.asset_key.to_user_string()}:{key.name}"
 
@@ -37,16 +37,16 @@ def list_blocking_failures(instance: dg.DagsterInstance, run_id: str) -> list[tu
 def find_last_evaluation(
     instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition_key: str | None = None
 ) -> AssetCheckExecutionRecord | None:
-    """Return the newest evaluation of a check in any run, of a partition when one is given.
+    """Return the newest evaluation of a check in any run, of one partition if it is given.
 
-    Dagster sorts evaluations by when their run planned them. A long run plans its evaluation before a short one, and
-    makes it after that.
+    Dagster sorts evaluations by the time at which their run planned them. So an evaluation of a long run may be newer
+    than one of a short run that was planned later: the newest ones are compared by the time of the evaluation itself.
     """
-    of = None if partition_key is None else PartitionKeyFilter(key=partition_key)
-    found = instance.event_log_storage.get_asset_check_execution_history(
-        check, limit=MAX_PARALLEL_RUNS, status=COMPLETED, partition_filter=of
+    partition_filter = None if partition_key is None else PartitionKeyFilter(key=partition_key)
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=MAX_PARALLEL_RUNS, status=COMPLETED, partition_filter=partition_filter
     )
-    return max((record for record in found if record.event is not None), key=_read_evaluation_time, default=None)
+    return max((record for record in records if record.event is not None), key=_read_evaluation_time, default=None)
 
 
 def _read_evaluation_time(record: AssetCheckExecutionRecord) -> float:

@@ -1,8 +1,7 @@
-"""Checks that judge cycles one by one. Each verdict is stored, so that a cycle is judged once, however many cycles its
-day has.
+"""Checks that judge cycles one by one.
 
-Belongs here: selecting the cycles to judge, and combining their verdicts into the result of the day. Does not belong
-here: the rule of a check.
+Each verdict is stored, so that a cycle is judged only once, however many cycles its day has. Belongs here: selecting
+the cycles to judge, and combining their verdicts into the result of the day. Does not belong here: the rule of a check.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,17 +24,17 @@ from .partitions import day_partitions, parse_day_key
 from .run_cycles import find_run_cycles
 
 Judge = Callable[[Pipeline, psycopg.Connection, Sequence[int]], Iterable[Verdict]]
-"""Judges cycles. One without a verdict has passed."""
+"""A function that judges cycles. A cycle without a verdict has passed."""
 
 JUDGES_KEY: Final = "palimpsest/judges"
 JUDGES_CYCLES: Final = "cycles"
-"""Metadata of the checks of this module, by which alerts know that their verdicts are in ops.cycle_checks."""
+"""Metadata value of the checks of this module: it tells the alerts that their verdicts are in ops.cycle_checks."""
 
 CYCLES_PER_BATCH: Final = 24
-"""Cycles that are judged from one reading of their rows: it bounds memory."""
+"""Number of cycles that are judged from one reading of their rows. It limits memory."""
 MAX_NAMED_CYCLES: Final = 5
 AFTER_ALL_ELSE: Final = {run_priorities.PRIORITY_TAG: "-1"}
-"""Of a check that blocks nothing: whoever reads the marts does not wait for it."""
+"""Step tags of a check that blocks nothing: it runs last, so that no other step waits for it."""
 CHECK_SEVERITIES: Final = {Severity.ERROR: dg.AssetCheckSeverity.ERROR, Severity.WARN: dg.AssetCheckSeverity.WARN}
 
 
@@ -48,10 +47,10 @@ def make_cycle_check(
 ) -> Callable[[Judge], dg.AssetChecksDefinition]:
     """Return a decorator that makes an asset check of a function that judges cycles.
 
-    The docstring of the function states the rule that must hold; it becomes the description of the check. `of`: schema
-    and name of the product that the check judges. The result of a day is an error when a cycle that this run judged has
-    an error. A cycle of an earlier run that is still bad makes it a warning, which blocks nothing and names the cycle
-    until it is repaired.
+    The docstring of the function states the rule that must hold; it becomes the description of the check. `product` is
+    schema and name of the product that the check judges. The result of a day is an error if a cycle that this run
+    judged has an error. A cycle of an earlier run that is still bad makes it a warning, which blocks nothing and names
+    the cycle until it is repaired.
     """
 
     def decorate(judge: Judge) -> dg.AssetChecksDefinition:
@@ -76,47 +75,51 @@ def make_cycle_check(
 
 
 def _judge_day(
-    context: dg.AssetCheckExecutionContext, pipeline: Pipeline, check: str, judge: Judge, of: tuple[ProductSchema, str]
+    context: dg.AssetCheckExecutionContext,
+    pipeline: Pipeline,
+    check: str,
+    judge: Judge,
+    product: tuple[ProductSchema, str],
 ) -> dg.AssetCheckResult:
     day = parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
         cycles = find_run_cycles(conn, context.run, day)
-        to_judge = (
-            cycles.cycle_ids if cycles.is_own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *of)
+        cycle_ids = (
+            cycles.cycle_ids if cycles.is_own else stored.list_unjudged_cycles(conn, check, cycles.cycle_ids, *product)
         )
-        judged: list[Verdict] = []
-        for begin in range(0, len(to_judge), CYCLES_PER_BATCH):
-            some = to_judge[begin : begin + CYCLES_PER_BATCH]
-            found = {verdict.cycle_id: verdict for verdict in judge(pipeline, conn, some)}
-            judged += [found.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in some]
-            stored.write_verdicts(conn, check, judged[begin:])
+        verdicts: list[Verdict] = []
+        for begin in range(0, len(cycle_ids), CYCLES_PER_BATCH):
+            batch = cycle_ids[begin : begin + CYCLES_PER_BATCH]
+            verdict_by_cycle = {verdict.cycle_id: verdict for verdict in judge(pipeline, conn, batch)}
+            verdicts += [verdict_by_cycle.get(cycle_id, Verdict(cycle_id, Severity.ERROR)) for cycle_id in batch]
+            stored.write_verdicts(conn, check, verdicts[begin:])
             conn.commit()
         bad = stored.read_bad_verdicts(conn, check, get_day_start(day), get_day_start(day + timedelta(days=1)))
-    return build_day_result(judged, bad)
+    return build_day_result(verdicts, bad)
 
 
 def build_day_result(verdicts: Sequence[Verdict], bad_verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:
-    """Return what a day's check result is.
+    """Return the check result of a day.
 
-    `judged`: the verdicts of this run; `bad`: all verdicts with violations on cycles of the day.
+    `verdicts` are those of this run; `bad_verdicts` are all verdicts with violations on cycles of the day.
     """
-    now = [verdict for verdict in verdicts if not verdict.has_passed]
-    mine = {verdict.cycle_id for verdict in verdicts}
-    earlier = [verdict for verdict in bad_verdicts if verdict.cycle_id not in mine]
-    worst = Severity.ERROR if any(verdict.severity is Severity.ERROR for verdict in now) else Severity.WARN
-    told = [
-        *_describe_verdicts(now),
+    failed = [verdict for verdict in verdicts if not verdict.has_passed]
+    judged_ids = {verdict.cycle_id for verdict in verdicts}
+    earlier = [verdict for verdict in bad_verdicts if verdict.cycle_id not in judged_ids]
+    worst = Severity.ERROR if any(verdict.severity is Severity.ERROR for verdict in failed) else Severity.WARN
+    lines = [
+        *_describe_verdicts(failed),
         *(f"still bad from an earlier run: {text}" for text in _describe_verdicts(earlier)),
     ]
     numbers = {
         "cycles_judged": len(verdicts),
-        "cycles_bad": len(now) + len(earlier),
-        "violations": sum(verdict.violations for verdict in now),
+        "cycles_bad": len(failed) + len(earlier),
+        "violations": sum(verdict.violations for verdict in failed),
     }
-    if not told:
+    if not lines:
         return dg.AssetCheckResult(passed=True, metadata=numbers)
     return dg.AssetCheckResult(
-        passed=False, severity=CHECK_SEVERITIES[worst], description="; ".join(told), metadata=numbers
+        passed=False, severity=CHECK_SEVERITIES[worst], description="; ".join(lines), metadata=numbers
     )
 
 

@@ -1,4 +1,7 @@
-"""The jobs. One path for all: they differ only in what they select. When they run is said in `cycle_triggers.py`."""
+"""The jobs of cycles.
+
+They differ only in the assets that they select; `cycle_triggers.py` defines when they run.
+"""
 
 import dagster as dg
 
@@ -14,11 +17,11 @@ from .report.assets import coverage_report
 PLATFORM_ANSWERS_CHECK = dg.AssetSelection.checks(every_platform_answered)
 DIRTY_DATES_CHECK = dg.AssetSelection.checks(no_kickoff_date_is_dirty_for_long)
 CYCLE_ASSETS = dg.AssetSelection.groups("core", "mart") - FIXTURE_ASSETS - PRESENT_STATE_CHECKS
-"""What is derived cycle by cycle."""
+"""Assets that are derived cycle by cycle."""
 DERIVED_ASSETS = CYCLE_ASSETS | FIXTURE_ASSETS - PRESENT_STATE_CHECKS
 """`CYCLE_ASSETS` and the assets of current prices and alerts.
 
-A backfill derives those once, at its end, instead of once per day.
+A backfill derives the latter once, at its end, instead of once per day.
 """
 
 COVERAGE_PAGE_ASSET = dg.AssetSelection.assets(coverage_report)
@@ -30,36 +33,39 @@ full_cycle_job = dg.define_asset_job(
     | DIRTY_DATES_CHECK
     | COVERAGE_PAGE_ASSET,
     tags={**run_priorities.SCRAPING_TAGS, **run_priorities.NO_RETRY_TAGS},
-    description="Discover and capture everything now, then derive core and mart of it, and write the coverage page.",
+    description="Discover and capture everything now, then derive core and mart, and write the coverage page.",
 )
 
 ALL_FIXTURES_ASSETS = dg.AssetSelection.assets(
     ["mart", "coverage_fixture"], ["mart", "coverage_tournament"], ["mart", "match_rate_platform"]
 )
-"""What a cycle that asked for given fixtures can say nothing about."""
+"""Assets that a cycle for given fixtures cannot derive, because they need all fixtures."""
 
-# Without the checks of the mart, which take as long as the rest: the next replay of the day makes them on these rows
-# too.
+# Without the checks of the mart, which take as long as the rest: the next replay of the day checks these rows too.
 GIVEN_FIXTURES_SELECTION = (
     (dg.AssetSelection.assets(["landing", "odds_payloads"]) | DERIVED_ASSETS - ALL_FIXTURES_ASSETS).without_checks()
     | PLATFORM_ANSWERS_CHECK
     | dg.AssetSelection.checks(history_equals_current)
 )
-"""Assets and checks of a run that asks for given fixtures only. When core contradicts itself in a cycle, nothing
-downstream is derived from it; the prices of the minutes before a kickoff are written by then."""
+"""Assets and checks of a run that asks only for given fixtures.
+
+If core contradicts itself in a cycle, nothing downstream is derived from the cycle. The prices of the minutes before a
+kickoff are already written by then.
+"""
 
 refresh_job = dg.define_asset_job(
     "refresh",
     selection=GIVEN_FIXTURES_SELECTION,
     tags={**run_priorities.URGENT_TAGS, **run_priorities.NO_RETRY_TAGS},
-    description="Capture given fixtures now (config `sr_ids`), then derive what they bear on: core, and what the mart says of single cycles.",
+    description="Capture given fixtures now (config `sr_ids`), then derive core and the marts of single cycles.",
 )
 
 kickoff_window_job = dg.define_asset_job(
     "kickoff_window",
     selection=GIVEN_FIXTURES_SELECTION,
     tags={**run_priorities.URGENT_TAGS, **run_priorities.NO_RETRY_TAGS},
-    description="Capture the fixtures that kick off soon, at each minute of a slot (config `slot_at`) at which some are due; then derive the rest.",
+    description="Capture the fixtures that kick off soon at each due minute of a slot (config `slot_at`), then derive"
+    " the rest.",
 )
 
 cycle_marts_job = dg.define_asset_job(
@@ -73,5 +79,5 @@ replay_job = dg.define_asset_job(
     "replay",
     selection=CYCLE_ASSETS,
     tags=run_priorities.DERIVATION_TAGS,
-    description="Derive core and mart of a past day from what was landed: the cycles that are due. Never asks a platform.",
+    description="Derive core and mart of the due cycles of a past day from the landed answers. Never asks a platform.",
 )

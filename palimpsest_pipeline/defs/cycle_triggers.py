@@ -1,7 +1,7 @@
-"""When cycles run: the schedule of full cycles, and the sensor of those before kickoff. Both are off until switched on.
+"""The triggers of cycles: the schedule of full cycles, and the sensor of cycles before kickoff.
 
-Belongs here: ticks, and why one asks for nothing. Does not: what the jobs select (`cycle_jobs.py`), judging slots
-(`pipeline/kickoff_slots.py`).
+Both are off at first. Belongs here: ticks, and the reasons why a tick requests nothing. Does not belong here: the
+selections of the jobs (`cycle_jobs.py`), judging slots (`pipeline/kickoff_slots.py`).
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,12 @@ from .monitoring.checks import KICKOFF_SENSOR
 from .partitions import format_day_key
 
 SLOT_TAG: Final = "palimpsest/slot"
-"""Run tag that says which slot of the kickoff cadence a run is for."""
+"""Run tag with the slot of the kickoff cadence for which the run was requested."""
 KICKOFF_INTERVAL_S: Final = 30
 MAX_UNFINISHED_RUNS: Final = 2
-"""Runs of slots that may be under way or waiting: one derives what its last minute brought while the next one is at
-its first.
-"""
+"""Maximum number of unfinished runs of slots: one derives its last minute while the next one asks in its first."""
 MAX_RECENT_RUNS: Final = 50
-"""Newest runs of slots that a tick looks at: those of hours."""
+"""Number of newest runs of slots that a tick looks at. They cover several hours."""
 
 
 def _build_cron(minutes: int) -> str:
@@ -43,26 +41,26 @@ def _build_cron(minutes: int) -> str:
     cron_schedule=_build_cron(load_settings().full_cycle_minutes),
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="A full cycle at the cadence of PALIMPSEST_FULL_CYCLE_MINUTES; none while one is at it. Off until switched on.",
+    description="Launches a full cycle every PALIMPSEST_FULL_CYCLE_MINUTES, unless one is under way. Off by default.",
 )
 def full_cycle_schedule(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.RunRequest | dg.SkipReason:
-    """One run per tick, in the partition of the tick's day."""
+    """Request one run per tick, in the partition of the tick's day."""
     return request_full_cycle(pipeline, context.instance, context.scheduled_execution_time)
 
 
 def request_full_cycle(
     pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
 ) -> dg.RunRequest | dg.SkipReason:
-    """What the tick `at` asks for."""
-    if at_it := _describe_unfinished_run(instance, full_cycle_job.name):
-        return dg.SkipReason(at_it)
+    """Return the run request of the tick at `tick_at`, or the reason why there is none."""
+    if unfinished_run := _describe_unfinished_run(instance, full_cycle_job.name):
+        return dg.SkipReason(unfinished_run)
     with pipeline.connect() as conn:
         batch = cycle_ledger.find_overlapping_cycle(conn, Scope.FULL, (), pipeline.settings.silent_after_s)
     if batch is not None:
         return dg.SkipReason(
-            f"cycle {batch.cycle.cycle_id} is at it since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC"
+            f"cycle {batch.cycle.cycle_id} is under way since {batch.cycle.started_at:%Y-%m-%d %H:%M:%S} UTC"
         )
     return dg.RunRequest(
         run_key=tick_at.isoformat(),
@@ -76,13 +74,17 @@ def request_full_cycle(
     job=kickoff_window_job,
     minimum_interval_seconds=KICKOFF_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.STOPPED,
-    description="A run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off until switched on.",
+    description="Launches a run for each slot in which fixtures are due by the cadence of PALIMPSEST_KICKOFF_TIERS. Off"
+    " by default.",
 )
 def kickoff_sensor(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.SensorResult | dg.SkipReason:
-    """At most one run: of the slot that holds now or of the next one, each once, and again of one whose run failed or
-    was ended with its server, while minutes of it are left. The cursor is the last slot asked for."""
+    """Request at most one run: for the current slot or the next one.
+
+    Each slot is requested once, and again if its run failed or was ended with its server while minutes of it are left.
+    The cursor is the last requested slot.
+    """
     moment = CadenceMoment(
         pipeline.cadence,
         pipeline.clock.now(),
@@ -98,14 +100,16 @@ def kickoff_sensor(
         if due
         else []
     )
-    broken_off = {
+    broken_off_runs = {
         slot_at: run_id
         for slot_at in due
         if slot_at not in moment.unrequested_slots and (run_id := _find_broken_off_run(runs, slot_at))
     }
-    slot_at = next((slot_at for slot_at in due if slot_at in moment.unrequested_slots or slot_at in broken_off), None)
+    slot_at = next(
+        (slot_at for slot_at in due if slot_at in moment.unrequested_slots or slot_at in broken_off_runs), None
+    )
     if slot_at is None and not moment.unrequested_slots:
-        return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is asked for")
+        return dg.SkipReason(f"the slot of {moment.slots[-1]:%H:%M} UTC is already requested")
     if slot_at is None:
         following = next((at for at in kickoffs if at > moment.now), later)
         known = (
@@ -114,23 +118,23 @@ def kickoff_sensor(
             else f"the next fixture kicks off at {following:%Y-%m-%d %H:%M} UTC"
         )
         return dg.SkipReason(f"no fixture is due in the slot of {moment.unrequested_slots[-1]:%H:%M} UTC: {known}")
-    at_it = [record for record in runs if record.dagster_run.status in UNFINISHED_STATUSES]
-    if len(at_it) >= MAX_UNFINISHED_RUNS:
-        told = _describe_run(at_it[MAX_UNFINISHED_RUNS - 1])
+    unfinished_runs = [record for record in runs if record.dagster_run.status in UNFINISHED_STATUSES]
+    if len(unfinished_runs) >= MAX_UNFINISHED_RUNS:
+        run_text = _describe_run(unfinished_runs[MAX_UNFINISHED_RUNS - 1])
         return dg.SkipReason(
-            f"{told}; the slot of {slot_at:%H:%M} UTC is asked for when one of {MAX_UNFINISHED_RUNS} is over"
+            f"{run_text}; the slot of {slot_at:%H:%M} UTC is requested when one of {MAX_UNFINISHED_RUNS} runs is over"
         )
-    if passed_over := moment.list_missed_slots(kickoffs):
+    if missed_slots := moment.list_missed_slots(kickoffs):
         context.log.warning(
-            f"{len(passed_over)} slots in which fixtures were due were never asked for, from {passed_over[0]:%Y-%m-%d %H:%M} to "
-            f"{passed_over[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists what was lost"
+            f"{len(missed_slots)} slots in which fixtures were due were never requested, from"
+            f" {missed_slots[0]:%Y-%m-%d %H:%M} to {missed_slots[-1]:%Y-%m-%d %H:%M} UTC: `palimpsest slots` lists the"
+            " lost ones"
         )
-    follows = broken_off.get(slot_at)
+    follows = broken_off_runs.get(slot_at)
     run_key = f"kickoff {slot_at.isoformat()} within {max(moment.cadence.tiers)} min"
     request = dg.RunRequest(
-        run_key=f"{run_key} after {follows}"
-        if follows
-        else run_key,  # a key is spent for good, also when its run has failed
+        # Dagster never accepts a run key twice, even if its run has failed.
+        run_key=f"{run_key} after {follows}" if follows else run_key,
         partition_key=format_day_key(moment.now.date()),
         run_config={"ops": {"landing__odds_payloads": {"config": {"slot_at": slot_at.isoformat()}}}},
         tags={TRIGGER_TAG: Trigger.SENSOR.value, SLOT_TAG: slot_at.isoformat()}
@@ -140,21 +144,21 @@ def kickoff_sensor(
 
 
 def _read_last_slot(context: dg.SensorEvaluationContext) -> datetime | None:
-    """The last slot asked for.
+    """Return the last requested slot; None if the cursor cannot be read.
 
-    Without a cursor that can be read none: the run key keeps a slot from being run twice.
+    Even then no slot runs twice, because the run key prevents it.
     """
     try:
         return read_cursor(context.cursor)
-    except CursorUnreadable as unreadable:
-        context.log.warning(f"the cursor is begun anew: {unreadable}")
+    except CursorUnreadable as error:
+        context.log.warning(f"the cursor is reset: {error}")
         return None
 
 
 def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str | None:
-    """The slot's newest run when it has failed, or was ended with its server.
+    """Return the id of the slot's newest run if it has failed or was ended with its server, else None.
 
-    What somebody has cancelled otherwise stays so.
+    A run that a user has cancelled stays cancelled.
     """
     newest = next(
         (record.dagster_run for record in runs if record.dagster_run.tags.get(SLOT_TAG) == slot_at.isoformat()), None
@@ -166,12 +170,14 @@ def _find_broken_off_run(runs: Sequence[dg.RunRecord], slot_at: datetime) -> str
 
 
 def _describe_unfinished_run(instance: dg.DagsterInstance, job: str) -> str | None:
-    """Which run of the job is at it, and since when; None when none is."""
+    """Return a text on an unfinished run of the job; None if there is none."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=UNFINISHED_STATUSES), limit=1)
     return _describe_run(records[0]) if records else None
 
 
 def _describe_run(record: dg.RunRecord) -> str:
     slot = record.dagster_run.tags.get(SLOT_TAG)
-    of_slot = "" if slot is None else f" of the slot {slot}"
-    return f"run {record.dagster_run.run_id}{of_slot} is at it since {record.create_timestamp:%Y-%m-%d %H:%M:%S} UTC"
+    slot_text = "" if slot is None else f" of the slot {slot}"
+    return (
+        f"run {record.dagster_run.run_id}{slot_text} is under way since {record.create_timestamp:%Y-%m-%d %H:%M:%S} UTC"
+    )

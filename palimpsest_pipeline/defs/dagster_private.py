@@ -1,7 +1,8 @@
-"""Private names of Dagster that this project needs. No other module of the product imports a private name.
+"""Private names of Dagster that this project needs.
 
-They may change in any minor version of Dagster, so pyproject.toml pins its minor version. The comment above each group
-says why the names are needed, and which change in Dagster would make them unnecessary.
+No other module of the product imports a private name. They may change in any minor version of Dagster, so
+pyproject.toml pins its minor version. The comment above each group says why the names are needed, and which change in
+Dagster would make them unnecessary.
 """
 
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 # Asks for the evaluations of one partition: see AssetCheckExecutionRecord below.
 from dagster._core.event_api import PartitionKeyFilter
 
-# Runs that a command executes name our repository, without which the UI does not show them on the pages of jobs.
+# Runs that a command executes name our repository. Without it the UI does not show them on the pages of jobs.
 # Ends with https://github.com/dagster-io/dagster/issues/17707 (runs from the command line are missing there).
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
@@ -32,12 +33,12 @@ from dagster._core.storage.asset_check_execution_record import (
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable, SqlEventLogStorageTable
 from dagster._core.storage.runs.schema import BulkActionsTable, RunsTable, RunTagsTable
 
-# The tags by which a run says its repository, and the code server that executes it. Hidden tags have no public name; no
-# issue asks for one.
+# The tags that name a run's repository and the code server that executes it. Hidden tags have no public name; no issue
+# asks for one.
 from dagster._core.storage.tags import GRPC_INFO_TAG, REPOSITORY_LABEL_TAG
 
 NO_COMPUTE_LOGS: Final = "dagster._core.storage.noop_compute_log_manager"
-"""Module of the manager that keeps no logs of processes, as `dagster.yaml` names it.
+"""Module of the manager that stores no logs of processes, as `dagster.yaml` names it.
 
 No issue asks for a public name.
 """

@@ -1,7 +1,7 @@
-"""Deriving a product for the cycles of a run. Knows Dagster's run, and no asset.
+"""The derivation of a product for the cycles of a run.
 
-Belongs here: which cycles are tried, and what a run says of them. Does not belong here: deriving one cycle
-(`derive_hour`).
+Belongs here: selecting the cycles to try, and reporting on them in the run. Does not belong here: deriving one cycle
+(`derive_hour`), and assets.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,12 +33,15 @@ from .run_cycles import RunCycles, list_repeated_runs
 
 
 class RunHasFailedCycles(Exception):
-    """Products could not be derived from some cycles of the run. The message names each cycle, product and error."""
+    """Products could not be derived from some cycles of the run.
+
+    The message names each cycle, product and error.
+    """
 
 
 @dataclass(slots=True)
 class RunDerivation:
-    """What deriving a product in a run did. Counts are of the run's cycles."""
+    """The result of deriving a product in a run. Counts are of the run's cycles."""
 
     cycle_ids: list[int]
     """The run's cycles, at least one, in order."""
@@ -48,7 +51,7 @@ class RunDerivation:
     untried_ids: set[int] = field(default_factory=set)
     """Cycles that failed in an earlier run and were not tried again."""
     gone_ids: set[int] = field(default_factory=set)
-    """Cycles that were removed from the landing since the database noted them."""
+    """Cycles that were removed from the landing after the database had recorded them."""
     errors: list[Exception] = field(default_factory=list)
     n_rows_written: int = 0
     """Rows of the cycles that were derived now."""
@@ -75,19 +78,22 @@ class RunDerivation:
         )
 
     def raise_errors(self) -> None:
-        """Raise the first error where a cycle has failed."""
+        """Raise the first error if a cycle has failed."""
         if self.errors:
             raise self.errors[0]
 
     def describe(self) -> str:
-        """Return what it did, in words."""
+        """Return the result in words."""
         failed = f", {len(self.untried_ids)} not tried again after an earlier failure" if self.untried_ids else ""
         gone = f", {len(self.gone_ids)} no longer in the landing" if self.gone_ids else ""
-        return f"{len(self.derived_ids)} cycles derived, {self.n_up_to_date} up to date, {len(self.waiting_ids)} waiting{failed}{gone}, {self.n_rows_written} rows"
+        return (
+            f"{len(self.derived_ids)} cycles derived, {self.n_up_to_date} up to date,"
+            f" {len(self.waiting_ids)} waiting{failed}{gone}, {self.n_rows_written} rows"
+        )
 
 
 def find_products(pipeline: Pipeline, name: str) -> list[Product]:
-    """Return the products of this name: one, or one per platform when it is marked platform by platform."""
+    """Return the products of this name: one, or one per platform if it is marked platform by platform."""
     return [each for each in list_products(pipeline) if each.name.partition("/")[0] == name]
 
 
@@ -100,43 +106,44 @@ def derive_run(
 ) -> RunDerivation:
     """Call `derive` for the run's cycles for which one of the `products` is due, oldest first.
 
-    Deriving a cycle may make later ones due, also those that this run has derived already: they are derived again. When
-    a cycle fails, its error is added to `errors` and the others are derived. A replay that a sensor requested skips
+    Deriving a cycle may make later ones due, even if this run has already derived them: they are derived again. If a
+    cycle fails, its error is added to `errors`, and the others are derived. A replay that a sensor requested skips
     cycles that failed before.
     """
     done = RunDerivation(cycles.cycle_ids)
     tried: set[int] = set()
-    undone: set[int] = set()
-    to_do: dict[int, datetime] = {}
+    still_due_ids: set[int] = set()
+    hour_by_cycle: dict[int, datetime] = {}
     with pipeline.connect() as conn:
 
-        def due_of(cycle_ids: Collection[int]) -> list[DueProduct]:
+        def read_due(cycle_ids: Collection[int]) -> list[DueProduct]:
             due = read_due_products(conn, make_due_query(pipeline, products), cycle_ids=cycle_ids)
             conn.commit()  # nothing is locked while `derive` works
             return [each for each in due if not each.is_gone]
 
         while True:
-            due = due_of(cycles.cycle_ids)
+            due = read_due(cycles.cycle_ids)
             if LEAVES_FAILED_TAG in run.tags:
                 done.untried_ids |= {each.cycle_id for each in due if each.has_failed} - tried
-            undone |= to_do.keys() & {
-                each.cycle_id for each in due
-            }  # the oldest first: what is due now was not made due by another of them
-            to_do = {
-                each.cycle_id: each.partition_hour for each in due if each.cycle_id not in undone | done.untried_ids
+            # Cycles were tried oldest first, so a cycle that is still due was not made due again by another of them.
+            still_due_ids |= hour_by_cycle.keys() & {each.cycle_id for each in due}
+            hour_by_cycle = {
+                each.cycle_id: each.partition_hour
+                for each in due
+                if each.cycle_id not in still_due_ids | done.untried_ids
             }
-            if not to_do:
+            if not hour_by_cycle:
                 break
-            tried |= to_do.keys()
-            manifests, errors = _read_manifests(pipeline, conn, products, to_do)
-            done.gone_ids |= to_do.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
+            tried |= hour_by_cycle.keys()
+            manifests, errors = _read_manifests(pipeline, conn, products, hour_by_cycle)
+            done.gone_ids |= hour_by_cycle.keys() - errors.keys() - {manifest.cycle_id for manifest in manifests}
             if errors:
                 done.errors.append(CyclesFailed(products[0].name.partition("/")[0], errors))
             try:
                 derive(manifests)
             except CyclesFailed as error:
                 done.errors.append(error)
-        still_due = due_of(tried)
+        still_due = read_due(tried)
         done.failed_ids = {each.cycle_id for each in still_due if each.has_failed}
         done.waiting_ids = {each.cycle_id for each in still_due} - done.failed_ids
         done.derived_ids = tried - done.failed_ids - done.waiting_ids - done.gone_ids
@@ -153,28 +160,28 @@ def raise_for_failed_cycles(pipeline: Pipeline, run: dg.DagsterRun, cycles: RunC
     in its other steps.
     """
     with pipeline.connect() as conn:
-        found = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
+        failures = read_failures(conn, cycles.cycle_ids, run_ids=[run.run_id, *list_repeated_runs(run)])
         hours = sorted(
-            {cycle.partition_hour for cycle_id, _ in found if (cycle := landed_cycles.read_cycle(conn, cycle_id))}
+            {cycle.partition_hour for cycle_id, _ in failures if (cycle := landed_cycles.read_cycle(conn, cycle_id))}
         )
-    if found:
-        told = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in found.items())
-        again = (
-            f". When the cause is fixed, run `palimpsest backfill {format_hour_key(hours[0])} {format_hour_key(hours[-1])}`"
+    if failures:
+        lines = "; ".join(f"cycle {cycle_id}, {product}: {error}" for (cycle_id, product), error in failures.items())
+        advice = (
+            ". When the cause is fixed, run `palimpsest backfill"
+            f" {format_hour_key(hours[0])} {format_hour_key(hours[-1])}`"
             if hours
             else ""
         )
-        raise RunHasFailedCycles(told + again)
+        raise RunHasFailedCycles(lines + advice)
 
 
 def _read_manifests(
     pipeline: Pipeline, conn: psycopg.Connection, products: Sequence[Product], hours: Mapping[int, datetime]
 ) -> tuple[list[Manifest], dict[int, Exception]]:
-    """Return the manifests of the cycles in `hours` (cycle to its hour), and for each cycle whose manifest cannot be
-    read the error.
+    """Return the manifests of the cycles in `hours` (cycle to hour), and errors of unreadable manifests.
 
-    A cycle that is no longer in the landing is in neither. Both are recorded. Raises LandingError when the landing
-    cannot be reached.
+    A cycle that is no longer in the landing is in neither. Missing and unreadable cycles are recorded. Raises
+    LandingError if the landing cannot be reached.
     """
     manifests: list[Manifest] = []
     errors: dict[int, Exception] = {}

@@ -29,12 +29,12 @@ LOCK_TIMEOUT_S: Final = 120
 
 NO_TIMEOUT_MS: Final = 0
 POOL_RECYCLE_S: Final = 3600
-"""A pooled connection that is older is replaced before it is used."""
+"""Age of a pooled connection from which on it is replaced before use."""
 MAX_OVERFLOW: Final = 20
-"""Dagster's own default for its web server: connections beside the one that stays open, while threads need them."""
+"""Maximum number of temporary connections beside the one that stays open: Dagster's default for its web server."""
 
 CREDENTIALS_HIDDEN_KEY: Final = "palimpsest/credentials_hidden"
-"""Dagster's storage has this key once its texts hold no credentials."""
+"""Key that Dagster's storage has once the credentials are removed from its texts."""
 ERROR_TEXT_COLUMNS: Final = (
     ("event_logs", "event"),
     ("asset_check_executions", "evaluation_event"),
@@ -42,7 +42,7 @@ ERROR_TEXT_COLUMNS: Final = (
     ("jobs", "job_body"),
     ("daemon_heartbeats", "body"),
 )
-"""Columns of Dagster's storage, JSON as text, in which the message of an error may stand."""
+"""Columns of Dagster's storage, JSON as text, that may contain the message of an error."""
 
 INSTANCE_TEMPLATE: Final = """\
 # Written by palimpsest from its settings at every start; changes here are overwritten.
@@ -54,21 +54,26 @@ run_coordinator:
     dequeue_interval_seconds: 1
     dequeue_use_threads: true
     dequeue_num_workers: 4
-    # A code server that is just being started again loses no run.
+    # No run is lost while the code server restarts.
     max_user_code_failure_retries: 5
     user_code_failure_retry_delay: 10
 {launcher}concurrency:
   runs:
-    # Which of the queued ones goes first is said by the jobs' tag dagster/priority.
+    # The jobs' tag dagster/priority decides which queued run goes first.
     max_concurrent_runs: {max_concurrent_runs}
     tag_concurrency_limits:
-      # The runs of a backfill go one after another, in order: coverage of a cycle that comes late makes that of the day after it due again.
+      # The runs of a backfill go one after another, in order: late coverage of a cycle makes the coverage of the next
+      # day due again.
       - {{key: "dagster/backfill", limit: {backfill_runs}}}
-      # The rest of the slots is for runs that ask platforms: a minute before a kickoff cannot be had again.
+      # The other slots are for runs that ask platforms, because a minute before a kickoff cannot be repeated.
       - {{key: "{work_tag}", value: "{derivation}", limit: {max_derivations}}}
-run_monitoring: {{enabled: true, start_timeout_seconds: {start_timeout_s}, cancel_timeout_seconds: 60, poll_interval_seconds: 15}}
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: {start_timeout_s}
+  cancel_timeout_seconds: 60
+  poll_interval_seconds: 15
 run_retries: {{enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}}
-# Else one slow sensor holds all others up.
+# Without threads, one slow sensor would delay all others.
 sensors: {{use_threads: true, num_workers: 4}}
 schedules: {{use_threads: true, num_workers: 2}}
 backfills: {{use_threads: true, num_workers: 2}}
@@ -83,7 +88,8 @@ nux: {{enabled: false}}
 """
 COMMAND_FILE: Final = "command.yaml"
 COMMAND_TEMPLATE: Final = f"""\
-# A run that a command of palimpsest executes writes to its terminal. Dagster's helper processes for logs would receive a Ctrl-C too: none here.
+# A run that a command of palimpsest executes writes to its terminal. No helper processes for logs: they would receive
+# a Ctrl-C too.
 compute_logs:
   module: {NO_COMPUTE_LOGS}
   class: NoOpComputeLogManager
@@ -98,9 +104,10 @@ run_launcher:
 
 
 def render_instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: int) -> str:
-    """What `dagster.yaml` says. Without a `url` of the storage, and for the broker always, it names environment variables: no password is in it.
+    """Return the text of `dagster.yaml`.
 
-    A run that is handed out may wait with the broker until a worker is free, which counts as its start.
+    The file contains no password: it names an environment variable for the broker, and for the storage when `url` is
+    None. With Celery the start timeout is longer, because a launched run may wait in the broker until a worker is free.
     """
     return INSTANCE_TEMPLATE.format(
         url=f"{{env: {STORAGE_URL_VARIABLE}}}" if url is None else f'"{url}"',
@@ -115,12 +122,15 @@ def render_instance_yaml(url: str | None, *, celery: bool, max_concurrent_runs: 
 
 
 def build_storage_url(settings: Settings) -> str:
-    """URL of Dagster's storage. Always psycopg 2: under SQLAlchemy 2.1 a bare postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use."""
+    """Return the URL of Dagster's storage, always for psycopg 2.
+
+    Under SQLAlchemy 2.1 a bare postgresql:// means psycopg 3, which Dagster's NOTIFY cannot use.
+    """
     if settings.dagster_database_url is None:
         return make_embedded_server(settings).build_url(DATABASE_NAMES[1], driver="psycopg2")
     url = settings.dagster_database_url.get_secret_value()
-    scheme, found, rest = url.partition("://")
-    if not found or scheme.partition("+")[0] not in ("postgresql", "postgres"):
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         raise SettingsError(
             f"{STORAGE_URL_VARIABLE}: not a PostgreSQL URL; write postgresql+psycopg2://USER:PASSWORD@HOST:5432/dagster"
         )
@@ -132,10 +142,11 @@ def build_storage_url(settings: Settings) -> str:
 
 
 def prepare_instance(settings: Settings) -> Path:
-    """Write `dagster.yaml` into the instance home, and its variant for commands, and point DAGSTER_HOME there. Returns the home.
+    """Write `dagster.yaml` and its variant for commands, set DAGSTER_HOME, and return the instance home.
 
-    The embedded server's URL (a socket private to the user, no password) stands in the file, so that plain `dagster dev` works with it. A URL of
-    one's own may hold a password: the file then names the environment variable only.
+    The file contains the URL of the embedded server (a socket private to the user, no password), so that plain `dagster
+    dev` works with it. The URL of another server may contain a password: then the file names only the environment
+    variable.
     """
     make_home(settings)
     home = settings.dagster_home
@@ -149,21 +160,21 @@ def prepare_instance(settings: Settings) -> Path:
     text = render_instance_yaml(
         url if settings.is_embedded else None, celery=celery, max_concurrent_runs=settings.max_concurrent_runs
     )
-    replace_text(home / "dagster.yaml", text)  # every command does this, also while runs read the file
+    replace_text(home / "dagster.yaml", text)  # commands replace the file while runs read it
     replace_text(home / COMMAND_FILE, text + COMMAND_TEMPLATE)
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
 def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInstance:
-    """Return the instance of these settings, its storage as this version of Dagster wants it. `pooled`: see `pool_connections`.
+    """Return the instance of these settings, with its storage upgraded to this version of Dagster.
 
-    Raises SettingsError when its database cannot be reached, or is newer than this Dagster.
+    `pooled`: see `pool_connections`. Raises SettingsError if its database cannot be reached, or is newer than this
+    Dagster.
     """
     home = prepare_instance(settings)
-    with _lock_storage(
-        settings
-    ) as connection:  # tables are made when the instance is, and two processes that do so at once collide
+    # Opening the instance creates its tables; two processes that do so at the same time would collide.
+    with _lock_storage(settings) as connection:
         instance = dg.DagsterInstance.from_config(str(home), COMMAND_FILE)
         _upgrade_storage(instance)
         _hide_credentials(instance, connection)
@@ -173,10 +184,10 @@ def open_instance(settings: Settings, *, pooled: bool = True) -> dg.DagsterInsta
 
 
 def pool_connections(instance: dg.DagsterInstance) -> None:
-    """Keep connections to Dagster's storage open while the process lives: for commands and runs, which write some hundred events.
+    """Keep connections to Dagster's storage open for the life of the process.
 
-    Without this Dagster opens a connection for each statement. Not for a process that waits for hours: a connection that the server closed meanwhile
-    fails the next statement.
+    Without pooling, Dagster opens a connection for each statement, and commands and runs write some hundred events. Do
+    not use it in a process that waits for hours: if the server has closed the connection, the next statement fails.
     """
     instance.optimize_for_webserver(
         statement_timeout=NO_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=MAX_OVERFLOW
@@ -185,46 +196,55 @@ def pool_connections(instance: dg.DagsterInstance) -> None:
 
 @contextmanager
 def _lock_storage(settings: Settings) -> Iterator[sa.Connection]:
-    """Yield a connection to Dagster's storage. Inside the block no other process makes or upgrades its tables."""
+    """Yield a connection to Dagster's storage.
+
+    Inside the block no other process creates or upgrades its tables.
+    """
     url = make_url(build_storage_url(settings))
     engine = sa.create_engine(
         url, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT", connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
     )
-    shown = redact_url(url)
+    redacted_url = redact_url(url)
     try:
-        connection = engine.connect()  # Dagster itself tries for minutes before it says that it cannot
+        connection = engine.connect()  # Dagster itself would retry for minutes before it fails
     except sa.exc.DBAPIError as error:
         reason = explain_connection_error(error.orig or error, url)
         raise SettingsError(
-            f"cannot reach Dagster's storage {shown}: {reason}. Check {STORAGE_URL_VARIABLE} and that the database exists."
-        ) from None  # its own text may show a secret of the address
+            f"cannot reach Dagster's storage {redacted_url}: {reason}. Check {STORAGE_URL_VARIABLE} and that the"
+            " database exists."
+        ) from None  # the text of the cause may contain a secret of the URL
     with connection:
         connection.execute(sa.text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
         try:
             connection.execute(sa.select(sa.func.pg_advisory_lock(AdvisoryLock.DAGSTER_STORAGE.value)))
         except sa.exc.OperationalError as error:
             raise SettingsError(
-                f"another process has been making or upgrading the tables of Dagster's storage {shown} for {LOCK_TIMEOUT_S} s: try again later"
+                "another process has been making or upgrading the tables of Dagster's storage"
+                f" {redacted_url} for {LOCK_TIMEOUT_S} s: try again later"
             ) from error
         yield connection
 
 
 def _upgrade_storage(instance: dg.DagsterInstance) -> None:
-    """Bring tables that an older Dagster made to the newest revision."""
-    found, newest = instance.run_storage.alembic_version() or (None, None)
-    if found == newest:
+    """Upgrade tables of an older Dagster to the newest revision."""
+    current, newest = instance.run_storage.alembic_version() or (None, None)
+    if current == newest:
         return
     try:
         instance.upgrade()
     except MigrationRefused as error:
         raise SettingsError(
-            f"the tables of Dagster's storage are at revision {found}, which Dagster {dg.__version__} cannot upgrade to its own, {newest}: "
-            "a newer Dagster made them. Install palimpsest-pipeline with that version, or give Dagster another database"
+            f"the tables of Dagster's storage are at revision {current}, which Dagster {dg.__version__} cannot upgrade"
+            f" to its own, {newest}: a newer Dagster made them. Install palimpsest-pipeline with that version, or give"
+            " Dagster another database"
         ) from error
 
 
 def _hide_credentials(instance: dg.DagsterInstance, connection: sa.Connection) -> None:
-    """Remove the user info of URLs from logs, checks and ticks, once. Older versions wrote a proxy's address, password included, into errors."""
+    """Remove the user info of URLs from logs, checks and ticks, once.
+
+    Older versions wrote the address of a proxy with its password into errors.
+    """
     if instance.daemon_cursor_storage.get_cursor_values({CREDENTIALS_HIDDEN_KEY}):
         return
     for table, column in ERROR_TEXT_COLUMNS:

@@ -1,8 +1,8 @@
-"""Partitions in Dagster: UTC days of cycles, UTC days of the odds history that are over, and UTC dates of kickoff.
+"""The partitions in Dagster: UTC days of cycles, ended days of the history, and dates of kickoff.
 
 All begin with the first day of the installation (`first_day`), which is read once, when this module is imported. No
-asset has a backfill policy: then a backfill makes one run of each partition and tags it with the partition's key. With
-any policy, also `multi_run(1)`, the runs are tagged with a range of partitions, and Dagster stores the results of their
+asset has a backfill policy: so a backfill makes one run per partition and tags it with the partition's key. With any
+policy, even `multi_run(1)`, the runs are tagged with a range of partitions, and Dagster stores the results of their
 checks without a partition.
 """
 
@@ -19,15 +19,15 @@ FIRST_DAY: Final = read_first_day(load_settings())
 _START: Final = get_day_start(FIRST_DAY)
 
 day_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=1)
-"""UTC days on which cycles began, today included."""
+"""UTC days on which cycles began, including today."""
 
 ended_day_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC")
-"""UTC days that are over, of the odds history."""
+"""Ended UTC days of the odds history."""
 
 kickoff_date_partitions = dg.DailyPartitionsDefinition(start_date=_START, timezone="UTC", end_offset=92)
 """UTC dates of kickoff.
 
-Fixtures are listed ahead; one more than three months ahead waits until its date comes within reach.
+They reach three months ahead, because fixtures are listed early. A later fixture waits until its date has a partition.
 """
 
 
@@ -37,12 +37,10 @@ def format_day_key(day: date) -> str:
 
 
 def parse_day_key(key: str) -> date:
-    """Inverse of `format_day_key`. Raises ValueError on another format."""
+    """Return the UTC day of a partition key. Raises ValueError on another format than `format_day_key`'s."""
     return date.fromisoformat(key)
 
 
 def is_ended_day(day: date) -> bool:
-    """Return whether Dagster has a partition of `ended_day_partitions` for the day: it is over, and not before the
-    first day.
-    """
+    """Return whether `ended_day_partitions` has the day: it is over, and not before the first day."""
     return ended_day_partitions.has_partition_key(format_day_key(day))

@@ -1,4 +1,7 @@
-"""The one resource. It yields the plain `Pipeline` object, so no function below an asset sees a Dagster type."""
+"""The only resource.
+
+It yields the plain `Pipeline` object, so that functions below an asset see no Dagster type.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +19,7 @@ from .partitions import FIRST_DAY
 class PipelineResource(dg.ConfigurableResource):
     """The pipeline with the settings of the environment (`PALIMPSEST_*`).
 
-    While it serves a run, the run gives signs of life.
+    During a run it also writes the heartbeats of the run.
     """
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""The cycles that a run derives and judges. Knows no assets.
+"""The cycles that a run derives and judges.
 
-A run that scrapes derives its own cycles only: what it costs does not grow with the day. A run that does not scrape
-derives the cycles of its day, or of those hours of the day that a tag names.
+A run that scrapes derives only its own cycles, so its duration does not grow during the day. Any other run derives the
+cycles of its day, or of the hours of the day that a tag names. Does not belong here: assets.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from .partitions import parse_day_key
 
 RESCAN_ADVICE: Final = "If you restored files of the landing by hand, run `palimpsest landing rescan`"
 LANDING_KEY_PREFIX: Final = "landing"
-"""First part of the keys of the assets that ask the platforms."""
+"""First part of the asset keys of the landing, whose assets ask the platforms."""
 LANDING_STEP_PREFIX: Final = f"{LANDING_KEY_PREFIX}__"
 SCRAPING_JOBS: Final = ("full_cycle", "refresh", "kickoff_window")
 """Jobs with assets of the landing."""
@@ -29,24 +29,25 @@ SCRAPING_JOBS: Final = ("full_cycle", "refresh", "kickoff_window")
 
 @dataclass(frozen=True, slots=True)
 class RunCycles:
-    """Landed cycles by id, in order. `own`: the run, or one that it repeats, has scraped them."""
+    """The landed cycles of a run."""
 
     cycle_ids: list[int]
+    """Ids of the cycles, in order."""
     is_own: bool
+    """Whether the run, or a run that it repeats, has scraped the cycles."""
 
 
 def list_repeated_runs(run: dg.DagsterRun) -> tuple[str, ...]:
-    """Return the ids of the runs that this one is another try of. They are over."""
-    before = (run.parent_run_id, run.root_run_id, run.tags.get(FOLLOWS_TAG))
-    return tuple(dict.fromkeys(run_id for run_id in before if run_id))
+    """Return the ids of the runs that this run repeats. They are over."""
+    earlier_run_ids = (run.parent_run_id, run.root_run_id, run.tags.get(FOLLOWS_TAG))
+    return tuple(dict.fromkeys(run_id for run_id in earlier_run_ids if run_id))
 
 
 def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> RunCycles:
     """Return the cycles that the run derives and judges.
 
-    A run that scrapes has only its own cycles. It has none when another run, which took it for dead, has taken over its
-    cycle. Any other run has the cycles that the runs which it repeats have scraped; without any, the landed cycles of
-    its hours of `day`.
+    A run that scrapes has only its own cycles. It has none if another run considered it dead and took over its cycle.
+    Any other run has the cycles scraped by the runs that it repeats, or else the landed cycles of its hours of `day`.
     """
     if is_scraping_run(run):
         return RunCycles(cycle_ledger.read_cycles_of_runs(conn, [run.run_id]), is_own=True)
@@ -63,7 +64,7 @@ def find_run_cycles(conn: psycopg.Connection, run: dg.DagsterRun, day: date) -> 
 def is_scraping_run(run: dg.DagsterRun) -> bool:
     """Return whether the run executes a step of the landing.
 
-    One that repeats failed steps of another run may not, whatever its job has.
+    A run that repeats failed steps may have none of them, even if its job has landing assets.
     """
     if run.step_keys_to_execute is not None:
         return any(key.startswith(LANDING_STEP_PREFIX) for key in run.step_keys_to_execute)
@@ -73,7 +74,7 @@ def is_scraping_run(run: dg.DagsterRun) -> bool:
 
 
 def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
-    """Return the first and the last hour of the day that the run derives: those of its tag, else the whole day."""
+    """Return the first and the last hour of the day that the run derives: by its tag or all."""
     if HOURS_TAG in run.tags:
         first, last = (parse_hour_key(key) for key in run.tags[HOURS_TAG].split("/"))
         return first, last
@@ -82,14 +83,14 @@ def find_run_hours(run: dg.DagsterRun, day: date) -> tuple[datetime, datetime]:
 
 
 def build_hours_tag(first: datetime, last: datetime) -> dict[str, str]:
-    """Return the tag of a run that derives these hours of its day only."""
+    """Return the tag of a run that derives only these hours of its day."""
     return {HOURS_TAG: f"{format_hour_key(first)}/{format_hour_key(last)}"}
 
 
 def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -> RunCycles | None:
-    """Return the cycles of the run. Without any, say so in the run's log and in a tag, and return None.
+    """Return the cycles of the run; None without any, with the reason in the run's log and in a tag.
 
-    The asset must then return without a result, so that nothing is materialized and nothing downstream runs.
+    After None, the asset must return without a result, so that nothing is materialized and no step downstream runs.
     """
     day = parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
@@ -97,17 +98,17 @@ def find_cycles_or_skip(context: dg.AssetExecutionContext, pipeline: Pipeline) -
         if cycles.cycle_ids and HOURS_TAG not in context.run.tags:
             return cycles
         if not cycles.cycle_ids and cycles.is_own:
-            _mark_skipped(context, "another run has taken up the cycle of this run, and derives it")
+            _mark_skipped(context, "another run has taken over the cycle of this run, and derives it")
             return None
         first, last = find_run_hours(context.run, day)
-        there = {
+        landed_hours = {
             cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, last + HOUR) if not cycle.is_gone
         }
-    empty = [hour for hour in list_hours(first, last) if hour not in there]
-    named = f"{day}" if len(empty) == 24 else ", ".join(format_hour_ranges(empty))
-    reason = f"nothing is landed of {named}: never scraped, or its raw answers have expired. {RESCAN_ADVICE}"
+    empty_hours = [hour for hour in list_hours(first, last) if hour not in landed_hours]
+    period = f"{day}" if len(empty_hours) == 24 else ", ".join(format_hour_ranges(empty_hours))
+    reason = f"nothing is landed of {period}: never scraped, or its raw answers have expired. {RESCAN_ADVICE}"
     if cycles.cycle_ids:
-        if empty:
+        if empty_hours:
             context.log.warning(f"skipped: {reason}")
         return cycles
     _mark_skipped(context, reason)
@@ -120,11 +121,11 @@ def _mark_skipped(context: dg.AssetExecutionContext, reason: str) -> None:
 
 
 def format_hour_ranges(hours: list[datetime]) -> list[str]:
-    """Return hours, given in order, as text: hours that follow each other as `FIRST to LAST`."""
-    found: list[list[datetime]] = []
+    """Return hours, given in order, as texts. Consecutive hours become `FIRST to LAST`."""
+    ranges: list[list[datetime]] = []
     for hour in hours:
-        if found and hour - found[-1][-1] == HOUR:
-            found[-1] = [found[-1][0], hour]
+        if ranges and hour - ranges[-1][-1] == HOUR:
+            ranges[-1] = [ranges[-1][0], hour]
         else:
-            found.append([hour])
-    return [" to ".join(map(format_hour_key, stretch)) for stretch in found]
+            ranges.append([hour])
+    return [" to ".join(map(format_hour_key, hour_range)) for hour_range in ranges]

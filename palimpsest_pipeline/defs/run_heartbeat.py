@@ -1,7 +1,7 @@
-"""Signs of life of a Dagster run while our code executes it, whoever launched it; and runs that have none left.
+"""The heartbeats of Dagster runs, and the runs whose heartbeats have stopped.
 
-Belongs here: giving the signs, and reporting runs whose process died to the instance. Does not: what the dead run was
-at (its cycle, its rows).
+Belongs here: writing heartbeats while our code executes a run, and reporting runs whose process died to the instance.
+Does not belong here: the work of the dead run (its cycle, its rows).
 """
 
 import logging
@@ -28,10 +28,10 @@ RUNNING_STATUSES: Final = (dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STA
 def start_run_heartbeat(
     pipeline: Pipeline, run_id: str, job: str, first_day: date | None = None
 ) -> AbstractContextManager[PeriodicWriter]:
-    """Inside the block the run gives a sign of life every PALIMPSEST_HEARTBEAT_S. One that cannot be written is a
-    warning, and the run goes on.
+    """Return a context manager that writes a heartbeat of the run every PALIMPSEST_HEARTBEAT_S.
 
-    `first_day` is the first day of the partitions that this process has loaded; None when it is not known.
+    A heartbeat that cannot be written is only a warning: the run continues. `first_day` is the first day of the
+    partitions that this process has loaded; None if it is not known.
     """
     run = run_heartbeats.RunProcess(run_id, job, socket.gethostname(), os.getpid(), identify_machine(), first_day)
 
@@ -49,11 +49,10 @@ def start_run_heartbeat(
 
 
 def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
-    """Return runs under way, as the instance says, that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process on
-    this machine is gone. Raises DatabaseUnreachable.
+    """Return unfinished runs that are silent for PALIMPSEST_SILENT_AFTER_S, or whose process here is gone.
 
-    A run that never gave a sign of life has not got as far as our code: starting in time is the business of Dagster's
-    own run monitoring.
+    "Here" means on this machine. A run that never gave a sign of life has not reached our code: Dagster's own run
+    monitoring watches whether runs start in time. Raises DatabaseUnreachable.
     """
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))]
     if not ids:
@@ -70,16 +69,15 @@ def list_silent_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
 
 
 def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[run_heartbeats.RunHeartbeat]:
-    """Mark runs that are `list_silent_runs` as failed, or as canceled where somebody was ending them. Return those
-    marked.
+    """Mark the silent runs as failed, or as canceled if they were being canceled; return the marked runs.
 
     If a run turns out to be alive, it continues and later overwrites this status with its own. A run that cannot be
-    marked is logged, and the others are marked all the same. Raises DatabaseUnreachable.
+    marked is logged and does not stop the others. Raises DatabaseUnreachable.
     """
     reported = []
     for dead in list_silent_runs(instance, pipeline):
         try:
-            run = instance.get_run_by_id(dead.run.run_id)  # once more: it may have ended since
+            run = instance.get_run_by_id(dead.run.run_id)  # read again: it may have ended since
             if run is None or run.status not in RUNNING_STATUSES:
                 continue
             report = (
@@ -97,9 +95,10 @@ def report_dead_runs(instance: dg.DagsterInstance, pipeline: Pipeline) -> list[r
 
 
 def describe_dead_run(dead: run_heartbeats.RunHeartbeat) -> str:
-    """What a user is told of a run whose process died."""
+    """Return the message to the user about a run whose process died."""
     when = "after its work was done" if dead.has_finished else "at its work"
     return (
-        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. "
-        "What it had written stays; run it again, or only what is left of it (re-execute from failure)."
+        f"The process of this run died {when}: {dead.run.host}, pid {dead.run.pid}, last sign of life"
+        f" {dead.last_sign_at:%Y-%m-%d %H:%M:%S} UTC. The rows that it had written stay; run it again, or only its"
+        " unfinished steps (re-execute from failure)."
     )

@@ -1,4 +1,4 @@
-"""What a failed step of Dagster's says, in words that a user can act on."""
+"""The errors of failed steps in Dagster, as class and message for the user."""
 
 import re
 from typing import Final, Protocol
@@ -8,12 +8,12 @@ import sqlalchemy as sa
 
 INTERRUPTION_CLASSES: Final = (dg.DagsterExecutionInterruptedError.__name__, KeyboardInterrupt.__name__)
 OWN_PACKAGE_PREFIX: Final = "palimpsest_pipeline."
-"""The beginning of the message of each error of ours: the name of its module."""
+"""Prefix of the message of each error of this project: Dagster writes the error's module in front."""
 CHECK_FAILED_CLASS: Final = "DagsterAssetCheckFailedError"  # its class is not public
 
 
 class ErrorInfo(Protocol):
-    """An error as Dagster keeps it: its class has no public name."""
+    """The interface of an error as Dagster stores it. Dagster's class has no public name."""
 
     @property
     def message(self) -> str: ...
@@ -26,8 +26,9 @@ class ErrorInfo(Protocol):
 
 
 def raise_if_storage_failed(error: Exception) -> None:
-    """Raise `error` when Dagster's storage caused it: then no single record is at fault, and whoever read it must
-    look again later.
+    """Raise `error` if Dagster's storage caused it.
+
+    Then no single record is at fault, and the caller must read again later.
     """
     if isinstance(error, sa.exc.SQLAlchemyError) or isinstance(error.__cause__, sa.exc.SQLAlchemyError):
         raise error
@@ -39,16 +40,16 @@ def list_error_classes(error: ErrorInfo) -> set[str]:
 
 
 def find_innermost_error(error: ErrorInfo) -> tuple[str, str]:
-    """Return class and message, without class and traceback, of the innermost error of ours; where there is none, of
-    the innermost error.
+    """Return class and message of the innermost error of this project, or else of the innermost error.
 
-    Ours says what to do; the error of a library that it was raised from does not.
+    The message comes without class and traceback. An error of this project says what to do; the library error that
+    caused it does not.
     """
     chain = _list_causes(error)
     error = next((each for each in reversed(chain) if each.message.startswith(OWN_PACKAGE_PREFIX)), chain[-1])
     name = str(error.cls_name or "Error")
-    told = error.message.strip().partition("\n")[0]
-    return name, re.sub(rf"^(\w+\.)*{re.escape(name)}: ", "", told) or name
+    first_line = error.message.strip().partition("\n")[0]
+    return name, re.sub(rf"^(\w+\.)*{re.escape(name)}: ", "", first_line) or name
 
 
 def _list_causes(error: ErrorInfo) -> list[ErrorInfo]:

@@ -1,9 +1,8 @@
-"""The landing: raw answers exactly as they came, kept apart from everything that is derived from them.
+"""The landing: unchanged raw answers, separate from everything that is derived from them.
 
-Belongs here: storing answers, listing what was stored, reading it back, importing recorded payloads, compacting hours
-and removing them. Does not
-belong here: what a body says (platforms), when to fetch (scrape), who needs an hour (defs), how long to keep what was
-derived (storage).
+Belongs here: storing, listing and reading answers, importing recorded payloads, compacting and removing hours. Does not
+belong here: parsing bodies (`platforms`), requests (`scrape`), judging whether an hour is needed (`pipeline/upkeep`),
+the retention of derived rows (`storage`).
 """
 
 from .compaction import Compaction, compact_hour, list_compactable_hours

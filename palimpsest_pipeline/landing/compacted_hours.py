@@ -1,7 +1,7 @@
-"""What an hour of the landing holds in one file per platform, once it is compacted. No file access here.
+"""The index of a compacted hour of the landing, which has one file per platform. No file access here.
 
-The manifests of its cycles stay as they were written: they say what was landed. This says where segments that a
-manifest names lie now.
+The manifests of the hour's cycles stay unchanged: they name the landed segments. The index names the place of each
+segment in the files of the hour.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from .manifest import Segment
 
 
 class SegmentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the answers of a segment lie in an hour's file. `bytes` is their share of the file's size."""
+    """The place of a segment's answers in an hour's file. `bytes` is their share of the file's size."""
 
     cycle_id: int
     segment: str
@@ -28,7 +28,7 @@ class SegmentPlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HourFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The answers of one platform in one hour.
 
-    `name` is relative to the hour's folder and never given to other content; `sha` is its SHA-256.
+    `name` is relative to the hour's folder and never reused for other content; `sha` is its SHA-256.
     """
 
     name: str
@@ -40,7 +40,7 @@ class HourFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class RowSpan:
-    """Rows of one file, one after the other, that hold `segments` segments."""
+    """Consecutive rows of one file that contain `segments` segments."""
 
     file: HourFile
     first_row: int
@@ -49,41 +49,43 @@ class RowSpan:
 
 
 class HourIndex(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
-    """The files of an hour. `swept`: the segments that lie in them are gone; until then some may be there as well."""
+    """The files of an hour. `swept`: the original segments are removed; until then some may exist as well."""
 
     files: tuple[HourFile, ...] = ()
     swept: bool = True
 
     @cached_property
     def places(self) -> dict[tuple[int, str], tuple[HourFile, SegmentPlace]]:
-        """By cycle and name of the segment."""
+        """File and place of each segment, by cycle and name of the segment."""
         return {(place.cycle_id, place.segment): (file, place) for file in self.files for place in file.places}
 
     def list_segments(self, cycle_id: int) -> list[str]:
-        """Names of the cycle's segments that lie here, in order."""
-        return sorted(name for held_by, name in self.places if held_by == cycle_id)
+        """Return the names of the cycle's segments in this index, in order."""
+        return sorted(name for segment_cycle_id, name in self.places if segment_cycle_id == cycle_id)
 
     def find_span(self, cycle_id: int, segments: Sequence[str]) -> RowSpan | None:
-        """As many of the first of these segments as lie one after the other in one file; None when the first one
-        lies nowhere here.
+        """Return the span of the longest prefix of these segments that is consecutive in one file.
+
+        None if the index does not have the first segment.
         """
         first: tuple[HourFile, SegmentPlace] | None = None
         rows = n = 0
         for name in segments:
-            found = self.places.get((cycle_id, name))
-            if found is None or (
-                first is not None and (found[0] is not first[0] or found[1].first_row != first[1].first_row + rows)
+            entry = self.places.get((cycle_id, name))
+            if entry is None or (
+                first is not None and (entry[0] is not first[0] or entry[1].first_row != first[1].first_row + rows)
             ):
                 break
-            first = first or found
-            rows += found[1].rows
+            first = first or entry
+            rows += entry[1].rows
             n += 1
         return None if first is None else RowSpan(first[0], first[1].first_row, rows, n)
 
 
 def place_segments(segments: Iterable[tuple[int, Segment]], file_bytes: int) -> Iterator[SegmentPlace]:
-    """Places of these segments (cycle and segment), put one after the other into a file of that size; their shares
-    add up to it.
+    """Yield the places of segments (cycle and segment) that are consecutive in a file of `file_bytes`.
+
+    Their shares add up to the file's size.
     """
     listed = list(segments)
     total = sum(segment.bytes for _, segment in listed) or 1
@@ -99,5 +101,5 @@ def encode_index(index: HourIndex) -> bytes:
 
 
 def decode_index(text: bytes) -> HourIndex:
-    """Raises msgspec.DecodeError (msgspec.ValidationError) when the text is no index."""
+    """Return the index in `text`. Raises msgspec.DecodeError (msgspec.ValidationError) when it is not one."""
     return msgspec.json.decode(text, type=HourIndex)

@@ -1,12 +1,12 @@
-"""Compaction: the segments of an hour that is over become one file per platform.
+"""The compaction of the landing: the segments of an ended hour become one file per platform.
 
-Belongs here: when an hour can be compacted as far as the landing knows, and doing it so that readers have every answer
-once at every moment, also when the process dies. Does not: which hours are over (the caller knows the time and who
-runs).
+Belongs here: judging from the landing whether an hour can be compacted, and compacting it so that readers see every
+answer once at every moment, even if the process dies. Does not belong here: selecting the ended hours (the caller knows
+the time and the running cycles).
 
-In this order: the files are written and read back; then the index is replaced, from which readers see them; then the
-segments go. What is done twice changes nothing, so whatever broke off is finished by the next time. One at a time: the
-caller sees to it that nobody else compacts or expires.
+The order is: write the files and read them back; replace the index, from which readers find them; remove the segments.
+Each step can be repeated, so the next compaction finishes an interrupted one. The caller must ensure that no other
+process compacts or expires.
 """
 
 import hashlib
@@ -33,11 +33,12 @@ from .schema import ANSWER_SCHEMA
 from .writer import Landing
 
 ZSTD_LEVEL: Final = 9
-"""One answer is much like the next: a higher level than a running cycle has time for takes a quarter less room; 12
-takes twice the time for 7 %.
+"""Compression level. It saves a quarter of the size against the level of a running cycle, which has less time.
+
+Answers are similar to each other. Level 12 takes twice the time for 7 % less.
 """
 PAGE_BYTES: Final = 64 * 1024 * 1024
-"""A row group is one page, which is what is packed together."""
+"""Page size. It is so large that a row group is one page, which is the unit of compression."""
 
 UNFINISHED_FOLDER: Final = "platform=unfinished"
 """Folder beside those of an hour's files."""
@@ -45,7 +46,7 @@ UNFINISHED_FOLDER: Final = "platform=unfinished"
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """What came of an hour: what its answers took before and take now, bytes; or why it was left alone."""
+    """The result for an hour: the size of its answers before and after, or why it was left alone."""
 
     hour: datetime
     bytes_before: int
@@ -62,12 +63,12 @@ class _Part:
 
 
 def list_compactable_hours(landing: Landing, before: datetime) -> list[datetime]:
-    """Hours that begin before that instant and have answers in segments, or cannot be read, in order."""
+    """Return the hours before the instant with answers in segments, or unreadable files, in order."""
     return [hour for hour in landing.list_hours() if hour < before and _is_compactable(landing, hour)]
 
 
 def _is_compactable(landing: Landing, hour: datetime) -> bool:
-    """Whether the hour has answers in segments, or an unreadable file: `compact_hour` then says which."""
+    """Return whether the hour has answers in segments, or an unreadable file that `compact_hour` reports."""
     try:
         manifests = landing.list_cycles(hour=hour)
         index = landing._read_index(landing._hour_folder(hour)) if manifests else HourIndex()
@@ -79,11 +80,11 @@ def _is_compactable(landing: Landing, hour: datetime) -> bool:
 
 
 def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> Compaction:
-    """Compact an hour, or finish doing so. `dry_run`: only say what it takes and whether it can be (bytes_after is what
-    it takes now).
+    """Compact an hour, or finish an interrupted compaction.
 
-    Left alone, with the reason, are hours with a cycle that is not closed or not whole. Raises LandingIncomplete when a
-    segment is not as it was written, LandingUnreadable for a damaged manifest or index, LandingError when the store
+    With `dry_run`, return only its present size (also as `bytes_after`) and whether it can be compacted. An hour with a
+    cycle that is not closed or not whole is left alone, with the reason. Raises LandingIncomplete when a segment has
+    changed since it was written, LandingUnreadable for a damaged manifest or index, LandingError when the store
     refuses; the hour is then as readable as before.
     """
     manifests = landing.list_cycles(hour=hour)
@@ -105,7 +106,7 @@ def compact_hour(landing: Landing, hour: datetime, *, dry_run: bool = False) -> 
 
 
 def _find_obstacle(landing: Landing, hour: datetime, manifests: Sequence[Manifest]) -> str | None:
-    """Why the hour cannot be compacted now, in words; None when it can."""
+    """Return why the hour cannot be compacted now, in words; None when it can."""
     if unclosed := landing.list_unclosed_cycles(hour):
         return f"cycle {unclosed[0]} is not closed"
     for manifest in manifests:
@@ -131,12 +132,12 @@ def _group_by_platform(manifests: Sequence[Manifest]) -> dict[Platform, list[_Pa
 def _build_hour_file(
     landing: Landing, hour: datetime, platform: Platform, parts: Sequence[_Part], index: HourIndex
 ) -> HourFile:
-    """The platform's file: the one that is there when it holds these segments and no others, else a new one, written
-    and read back.
-    """
-    wanted = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
+    """Return the platform's file: the existing one if it has exactly these segments, else a new one."""
+    segment_keys = [(part.manifest.cycle_id, segment.name) for part in parts for segment in part.segments]
     for file in index.files:
-        if [(place.cycle_id, place.segment) for place in file.places] == wanted and _is_intact(landing, hour, file):
+        if [(place.cycle_id, place.segment) for place in file.places] == segment_keys and _is_intact(
+            landing, hour, file
+        ):
             return file
     with _open_unfinished_file(landing, hour) as path:
         written = _write_answers(landing, parts, path)
@@ -159,16 +160,14 @@ def _build_hour_file(
         n_rows = sum(place.rows for place in file.places)
         read = _Digest(rows.slice(first, GROUP_ROWS).collect() for first in range(0, n_rows, GROUP_ROWS))
         for _ in read:
-            pass  # one after the other: their bodies are not in memory together
+            pass  # one by one, so that not all bodies are in memory together
     if (read.rows, read.hex) != (n_rows, written):
-        raise LandingError(
-            f"{target} does not say what its segments say, and is not used. The segments stay; please report it."
-        )
+        raise LandingError(f"{target} differs from its segments and is not used. The segments stay; please report it.")
     return file
 
 
 def _is_intact(landing: Landing, hour: datetime, file: HourFile) -> bool:
-    """Whether the file is there as it was written."""
+    """Return whether the file exists with its original content."""
     try:
         landing._open_verified(landing._hour_folder(hour) / file.name, file.sha).close()
     except (FileNotFoundError, NotAsWritten):
@@ -177,7 +176,7 @@ def _is_intact(landing: Landing, hour: datetime, file: HourFile) -> bool:
 
 
 def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
-    """Write the answers of the parts, one after the other, and return their digest."""
+    """Write the answers of the parts in order, and return their digest."""
     frames = _Digest(
         frame.select(list(ANSWER_SCHEMA))
         for part in parts
@@ -206,7 +205,10 @@ def _write_answers(landing: Landing, parts: Sequence[_Part], path: Path) -> str:
 
 
 class _Digest:
-    """Passes frames of answers on, and digests their rows, however they are cut into frames."""
+    """An iterator over frames of answers that also digests their rows.
+
+    The frames' sizes do not change the digest.
+    """
 
     def __init__(self, frames: Iterator[pl.DataFrame]) -> None:
         self._frames = frames
@@ -218,7 +220,7 @@ class _Digest:
             self.rows += frame.height
             self._lines.update(frame.drop("body").write_ndjson().encode())
             for body in frame["body"]:
-                self._bodies.update(body or b"")  # none or empty is told by body_hash
+                self._bodies.update(body or b"")  # body_hash distinguishes no body from an empty one
             yield frame
 
     @property
@@ -229,9 +231,7 @@ class _Digest:
 def _remove_replaced_files(
     landing: Landing, hour: datetime, manifests: Sequence[Manifest], files: Sequence[HourFile]
 ) -> None:
-    """Remove what readers of the index do not need any more: the segments that its files hold, and files that it
-    does not name.
-    """
+    """Remove segments that are in the index's files, and files that the index does not name."""
     folder = landing._hour_folder(hour)
     for manifest in manifests:
         of_cycle = landing._cycle_folder(hour, manifest.cycle_id)
@@ -248,8 +248,9 @@ def _remove_replaced_files(
 
 @contextmanager
 def _open_unfinished_file(landing: Landing, hour: datetime) -> Iterator[Path]:
-    """Place of a file in the making: of a local landing beside those of the hour, where the next sweep finds it
-    should this process die.
+    """Yield the path for an unfinished file.
+
+    In a local landing it is beside the hour's files, where the next compaction removes it if this process dies.
     """
     if not landing._local:
         with tempfile.TemporaryDirectory(prefix="palimpsest-landing-", ignore_cleanup_errors=True) as folder:

@@ -1,4 +1,4 @@
-"""What can be wrong with a landing."""
+"""The errors of the landing."""
 
 import os
 
@@ -7,15 +7,18 @@ from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
 
 class LandingError(PalimpsestError):
-    """The landing cannot be used as asked. The message says what to do, and shows no credentials of the store."""
+    """The landing cannot do the operation.
+
+    The message says what to do and contains no credentials of the store.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(redact(message, *list_store_secrets(os.environ)))
 
 
 class LandingIncomplete(LandingError):
-    """A manifest names segments that are not there or not as they were written."""
+    """A manifest is missing, or names segments that are missing or have changed since they were written."""
 
 
 class LandingUnreadable(LandingError):
-    """A manifest, or what says where an hour's answers lie, is there and cannot be read."""
+    """A manifest, or the index of an hour, exists and cannot be read."""

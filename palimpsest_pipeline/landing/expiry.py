@@ -1,11 +1,10 @@
-"""Expiry: removing hours of the landing whose time is over, whole, and only those that nobody needs any more.
+"""The expiry of the landing: the removal of whole old hours that nobody needs any more.
 
-Belongs here: which hours go, by a rule that is given, and removing them so that readers see all of an hour or nothing
-of it. Does not: knowing who needs an hour (the caller does, which knows what was derived and exported).
+Belongs here: selecting the hours by a given rule, and removing them so that readers see all of an hour or nothing of
+it. Does not belong here: judging whether an hour is needed (the caller knows which hours are derived and exported).
 
-An hour gets a mark first, by which it is gone for readers in one step; then everything in it is removed, the mark last.
-An hour that still has the
-mark is finished by the next time, whoever needs it: it is lost already.
+An hour first gets a mark, which hides it from readers in one step. Then everything in it is removed, the mark last. The
+next expiry finishes an hour that still has the mark, even if it is needed, because its answers are already lost.
 """
 
 from collections.abc import Callable
@@ -20,31 +19,30 @@ from .files import EXPIRING_FILE
 from .writer import Landing
 
 NeedCheck = Callable[[datetime], str | None]
-"""Why an hour must stay, in words; None when it may go."""
+"""A function that returns why an hour must stay, in words; None when it may be removed."""
 
 
 @dataclass(slots=True)
 class ExpiryResult:
-    """What expiry did, or would do. Hours in order."""
+    """The result of an expiry or of its dry run. Hours are in order."""
 
     removed: list[datetime] = field(default_factory=list)
     bytes_removed: int = 0
-    """What their answers took."""
+    """Size of their answers."""
     kept: dict[datetime, str] = field(default_factory=dict)
-    """Their time is over, and why they stay."""
+    """Expired hours that stay, with the reason."""
 
 
 def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dry_run: bool = False) -> ExpiryResult:
-    """Remove the hours that were over at that instant and are not needed, and finish those whose removal broke off.
+    """Remove the hours that ended before the instant and are not needed, and finish interrupted removals.
 
-    One at a time: the caller sees to it that nobody else compacts or expires. Raises LandingError when the store
-    refuses.
+    The caller must ensure that no other process compacts or expires. Raises LandingError when the store refuses.
     """
     done = ExpiryResult()
     for hour in list_expired_hours(landing, before):
-        begun = landing._is_expiring(landing._hour_folder(hour))
-        if not begun and (why := find_need(hour)) is not None:
-            done.kept[hour] = why
+        has_mark = landing._is_expiring(landing._hour_folder(hour))
+        if not has_mark and (reason := find_need(hour)) is not None:
+            done.kept[hour] = reason
             continue
         done.bytes_removed += int(landing.measure_usage(start=hour, end=hour + HOUR)["bytes"].sum())
         if not dry_run:
@@ -52,13 +50,14 @@ def expire_hours(landing: Landing, before: datetime, find_need: NeedCheck, *, dr
         done.removed.append(hour)
     if not dry_run:
         for _, folder in landing._list_hour_folders():
-            _remove_empty(landing, folder)  # left by one that died at the very end
+            _remove_empty(landing, folder)  # an expiry that died at its very end leaves empty folders
     return done
 
 
 def list_expired_hours(landing: Landing, before: datetime) -> list[datetime]:
-    """Hours that were over at that instant and are there, also those with cycles that are not closed and those half
-    removed, in order.
+    """Return the hours in the landing that ended before the instant, in order.
+
+    Hours with unclosed cycles and partly removed hours are included.
     """
     return [
         hour

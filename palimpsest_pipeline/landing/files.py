@@ -1,11 +1,11 @@
-"""The files of a landing: where they lie, and reading and writing one.
+"""The files of a landing: their layout, and reading and writing one file.
 
 Layout: `{root}/date=YYYY-MM-DD/hour=HH/cycle=<id>/platform=<slug>/seg-NNNN-<writer>.parquet`, with `manifest.json` in
 the cycle's folder. Segments of earlier versions lack the writer's tag. Once the hour is compacted,
 `{root}/date=YYYY-MM-DD/hour=HH/platform=<slug>/hour-<sha>.parquet` has all answers of a platform, and `compacted.json`
-beside it says where each segment's are. The root is a local folder or any URL that fsspec knows.
+beside it names the place of each segment. The root is a local folder or any URL that fsspec knows.
 
-Belongs here: files and folders. Does not: what is in them (`reader`, `writer`).
+Belongs here: files and folders. Does not belong here: the content of files (`reader`, `writer`).
 """
 
 import contextlib
@@ -30,13 +30,11 @@ MANIFEST: Final = "manifest.json"
 SEGMENT_NAME_PATTERN: Final = re.compile(r"seg-(\d+)(?:-[0-9a-f]+)?\.parquet")
 INDEX_FILE: Final = "compacted.json"
 EXPIRING_FILE: Final = "expiring"
-"""Name of an empty file: an hour that has it is no longer there for readers, and what is left of it is being
-removed.
-"""
+"""Name of an empty file that marks an hour as being removed. Readers do not see such an hour."""
 GROUP_ROWS: Final = 32
-"""Rows of a row group of an hour's file: what is read together, with their bodies.
+"""Number of rows in a row group of an hour's file, which are read together with their bodies.
 
-Twice as many take 3 % less room, and more memory.
+Twice as many rows save 3 % of the size, and need more memory.
 """
 
 
@@ -46,19 +44,20 @@ class LandingFiles:
     def __init__(self, root: str | Path) -> None:
         try:
             self.root = UPath(root)
-            _ = self.root.fs  # made when it is first asked for
+            _ = self.root.fs  # fsspec creates the file system on first access
         except (
             ImportError,
             ValueError,
         ) as error:  # of a store that fsspec does not know, or whose package is not installed
             raise LandingError(
-                f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another URL."
+                f"no landing at {root}: {error}. Install that store's fsspec package, or set the landing to another"
+                " URL."
             ) from error
         self._local = self.root.protocol in ("", "file", "local")
         self._copies = HashedFiles(self._local)
 
     def _replace_file(self, path: UPath, content: bytes) -> None:
-        """Writes the file so that readers see all of it or nothing."""
+        """Write the file so that readers see all of it or nothing."""
         with self._translate_write_errors(path):
             if not self._local:
                 path.write_bytes(content)
@@ -68,11 +67,10 @@ class LandingFiles:
             sync_folder(target.parent)
 
     def _create(self, path: UPath, content: bytes) -> None:
-        """Write a file that is not there yet, so that readers see all of it or nothing. Raises LandingError when
-        another writer has made it.
+        """Write a new file so that readers see all of it or nothing.
 
-        In a local landing, a process that dies between two system calls can leave an empty file. Such a file counts as
-        torn.
+        In a local landing, a process that dies between two system calls can leave an empty file, which counts as torn.
+        Raises LandingError when another writer has already made the file.
         """
         with self._translate_write_errors(path):
             if not self._local:
@@ -90,17 +88,21 @@ class LandingFiles:
 
     @staticmethod
     def _create_object(path: UPath, content: bytes) -> None:
-        """Write a new object, as `_create` does. The store refuses a name that is taken (S3: `If-None-Match: *`)."""
+        """Write a new object, as `_create` does.
+
+        The store refuses a name that is taken (S3: `If-None-Match: *`).
+        """
         try:
             path.fs.pipe_file(path.path, content, mode="create")
         except FileExistsError:
-            # When an answer was lost and the request was sent again, the object that is there is our own.
+            # After a lost answer the request is sent again; then the existing object is our own.
             if path.read_bytes() != content:
                 raise
 
     def _publish(self, source: Path, path: UPath) -> None:
-        """As `_put`, of a finished local file; of a local root it must lie on the same file system, and is gone
-        afterwards.
+        """Move or upload a finished local file into the landing.
+
+        For a local landing, the file must be on the same file system, and is moved.
         """
         with self._translate_write_errors(path):
             if not self._local:
@@ -109,12 +111,12 @@ class LandingFiles:
             move_into_place(source, Path(path.path))
 
     def _remove(self, path: UPath, *, folder: bool = False) -> None:
-        """Removes a file, or a folder with all that is in it; there may be none."""
+        """Remove a file, or a folder with its content. A missing one is no error."""
         with self._translate_write_errors(path), contextlib.suppress(FileNotFoundError):
             path.fs.rm(path.path, recursive=folder)
 
     def _remove_empty(self, folder: UPath) -> None:
-        """Removes a folder in which nothing is. An object store has no such folders."""
+        """Remove a folder if it is empty. An object store has no empty folders."""
         if self._local:
             with contextlib.suppress(OSError):
                 Path(folder.path).rmdir()
@@ -128,7 +130,7 @@ class LandingFiles:
 
     @contextlib.contextmanager
     def _translate_read_errors(self, path: UPath) -> Iterator[None]:
-        """Raise what a store raises as LandingError; FileNotFoundError, NotADirectoryError and NotAsWritten stay."""
+        """Raise errors of the store as LandingError, except missing files and folders and NotAsWritten."""
         try:
             yield
         except (FileNotFoundError, NotADirectoryError, NotAsWritten):
@@ -145,7 +147,8 @@ class LandingFiles:
             else "Check the bucket, the endpoint (AWS_ENDPOINT_URL) and the credentials,"
         )
         return LandingError(
-            f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another folder or URL."
+            f"cannot {verb} the landing at {self.root}: {reason} ({path}). {remedy} or set the landing to another"
+            " folder or URL."
         )
 
     def _hour_folder(self, hour: datetime) -> UPath:
@@ -158,7 +161,7 @@ class LandingFiles:
     def _list_hour_folders(
         self, start: datetime | None = None, end: datetime | None = None
     ) -> Iterator[tuple[datetime, UPath]]:
-        """The hours in [start, end), or all, with their folders."""
+        """Yield the hours in [start, end), or all, with their folders."""
         for day in self._list_children(self.root):
             for hour in self._list_children(day) if day.name.startswith("date=") else ():
                 if hour.name.startswith("hour="):
@@ -171,7 +174,7 @@ class LandingFiles:
             yield hour / f"cycle={cycle_id}"
 
     def _list_cycles_in_hour(self, hour: UPath) -> list[UPath]:
-        """Folders of cycles; none of an hour that is being removed."""
+        """Return the folders of the hour's cycles; none for an hour that is being removed."""
         children = self._list_children(hour)
         return (
             []
@@ -186,23 +189,22 @@ class LandingFiles:
             return path.exists()
 
     def _list_hour_files(self, hour: UPath) -> set[str]:
-        """Names, relative to the hour's folder, of the platforms' files that are there, unfinished ones included."""
+        """Return the names of the platforms' files, relative to the hour's folder, including unfinished ones."""
         parts = [part for part in self._list_children(hour) if part.name.startswith("platform=")]
         return {f"{part.name}/{path.name}" for part in parts for path in self._list_children(part)}
 
     def _read_content(self, path: UPath) -> bytes | None:
-        """Content of a file; None when it is not there."""
+        """Return the content of a file; None when it does not exist."""
         try:
             return self._read_bytes(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def _read_record(self, path: UPath) -> bytes | None:
-        """As `_read_content`, of a manifest or an index. In a local landing, one that the disk refuses is unreadable,
-        and the others may be fine.
+        """Return the content of a manifest or an index; None when it does not exist.
 
-        What an object store refuses stays a LandingError: it may be the bucket or the credentials, and then no other
-        record can be read either.
+        In a local landing, a read error raises LandingUnreadable, because other records may be readable. In an object
+        store it stays a LandingError, because the bucket or the credentials may be wrong for all records.
         """
         try:
             return self._read_content(path)
@@ -210,7 +212,7 @@ class LandingFiles:
             if not (self._local and isinstance(reason := error.__cause__, OSError)):
                 raise
             raise LandingUnreadable(
-                f"{path} cannot be read: {reason.strerror or reason}. Make it readable, or bring it back from a copy."
+                f"{path} cannot be read: {reason.strerror or reason}. Make it readable, or restore it from a copy."
             ) from reason
 
     def _read_bytes(self, path: UPath) -> bytes:
@@ -222,7 +224,7 @@ class LandingFiles:
             return path.is_dir()
 
     def _open_verified(self, path: UPath, sha: str) -> io.BufferedReader:
-        """As `Copies.open`."""
+        """Return the open file, verified to have the given SHA-256, as `HashedFiles.open` does."""
         with self._translate_read_errors(path):
             return self._copies.open(path, sha)
 
@@ -236,7 +238,10 @@ class LandingFiles:
             return []
 
     def _list_segments(self, folder: UPath) -> list[tuple[Platform, str]]:
-        """(platform, name relative to the cycle's folder) of the segments that are there, unfinished files left out."""
+        """Return platform and name, relative to the cycle's folder, of each segment.
+
+        Unfinished files are left out.
+        """
         return [
             (Platform(part.name.removeprefix("platform=")), f"{part.name}/{path.name}")
             for part in self._list_children(folder)

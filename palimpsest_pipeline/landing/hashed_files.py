@@ -1,9 +1,8 @@
-"""Large files of the landing, opened for reading parts of them: each is hashed once, not once for each part that is
-read.
+"""Verified reading of large files of the landing.
 
-A local file is hashed when it is first opened, and again when its size, time or inode has changed since. A file of an
-object store is fetched once into a folder of this process, which holds the few that were used last. Belongs here: that.
-Does not: what is in a file, or where it should be.
+Each file is hashed once, not for each part that is read. A local file is hashed when it is first opened, and again when
+its size, time or inode has changed. A file of an object store is fetched once into a folder of this process, which
+keeps the most recently used files. Does not belong here: the content and the location of a file.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from typing import Final
 from upath import UPath
 
 MAX_FETCHED_FILES: Final = 6
-"""Files of an object store kept at hand: those of one hour, and of the one before it."""
+"""Maximum number of fetched files of an object store: those of one hour and of the previous one."""
 
 
 class NotAsWritten(Exception):
@@ -26,7 +25,7 @@ class NotAsWritten(Exception):
 
 
 class HashedFiles:
-    """Verified files of one landing. For any number of threads."""
+    """The verified files of one landing. Safe for threads."""
 
     def __init__(self, local: bool) -> None:
         self._local = local
@@ -36,9 +35,10 @@ class HashedFiles:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def open(self, path: UPath, sha: str) -> BufferedReader:
-        """The file, open, with the content of that SHA-256. It stays readable when it is removed meanwhile.
+        """Return the open file, verified to have the given SHA-256.
 
-        Raises FileNotFoundError when it is not there, NotAsWritten when it has other content.
+        It stays readable if it is removed meanwhile. Raises FileNotFoundError when it does not exist, NotAsWritten when
+        it has other content.
         """
         if not self._local:
             with self._lock:
@@ -52,14 +52,14 @@ class HashedFiles:
         return file
 
     def _verify(self, file: BufferedReader, sha: str) -> None:
-        found = os.fstat(file.fileno())
-        seen = (found.st_ino, found.st_size, found.st_mtime_ns, sha)
-        if seen in self._verified:
+        stat = os.fstat(file.fileno())
+        identity = (stat.st_ino, stat.st_size, stat.st_mtime_ns, sha)
+        if identity in self._verified:
             return
         if hashlib.file_digest(file, "sha256").hexdigest() != sha:
             raise NotAsWritten
         file.seek(0)
-        self._verified.add(seen)
+        self._verified.add(identity)
 
     def _fetch(self, path: UPath, sha: str) -> Path:
         if sha in self._fetched:

@@ -1,6 +1,6 @@
-"""The manifest of a cycle: which segments it was written as.
+"""The manifest of a cycle, which names its segments.
 
-What has no manifest is not there for readers. No file access here.
+Readers do not see segments without a manifest. No file access here.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from palimpsest_pipeline.domain.cycles import Cycle
 from palimpsest_pipeline.domain.enums import Platform, RunStatus, Scope, Trigger
 
 WRITER_TAG_PATTERN: Final = re.compile(r"-[0-9a-f]+(?=\.parquet$)")
-"""The writer's tag in the name of a segment. Segments of earlier versions have none."""
+"""Pattern of the writer's tag in the name of a segment. Segments of earlier versions have none."""
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,9 +32,11 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a cycle landed. `stages` are the parts of the cycle that wrote to it, in order, e.g. discovery, capture.
-    `late` are the platforms whose discovery had not come to its end when the stage ended. `torn` names files that
-    should be segments and cannot be read, since writing them broke off; they count for nothing.
+    """The landed content of a cycle.
+
+    `stages` are the finished stages of the cycle, in order, e.g. discovery, capture. `late` are the platforms whose
+    discovery had not ended when the stage ended. `torn` names files that should be segments and cannot be read because
+    writing them broke off; they are ignored.
     """
 
     cycle_id: int
@@ -54,8 +56,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Identity of the landed content: changes with the segments' numbers, rows or bytes, and with nothing else:
-        not with who wrote them.
+        """Identity of the landed content.
+
+        It changes with the numbers, rows or bytes of the segments and with nothing else, so not with their writer.
         """
         lines = sorted(
             f"{WRITER_TAG_PATTERN.sub('', segment.name)} {segment.rows} {segment.sha}" for segment in self.segments
@@ -68,14 +71,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bytes(self) -> int:
-        """Size of its segments as they were written; what they take once their hour is compacted, `Landing.usage`
-        says.
+        """Size of its segments as they were written.
+
+        For the size after compaction see `Landing.measure_usage_of`.
         """
         return sum(segment.bytes for segment in self.segments)
 
     @property
     def cycle(self) -> Cycle:
-        """The cycle as it was begun."""
+        """The cycle with the values at its begin."""
         return Cycle(
             cycle_id=self.cycle_id,
             trigger=self.trigger,
@@ -97,7 +101,7 @@ def build_manifest(
     torn: Iterable[str] = (),
     late: Iterable[Platform] = (),
 ) -> Manifest:
-    """Manifest of `cycle` with its segments in a fixed order."""
+    """Return the manifest of `cycle` with its segments in a fixed order."""
     return Manifest(
         cycle_id=cycle.cycle_id,
         trigger=cycle.trigger,
@@ -121,5 +125,8 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def decode_manifest(text: bytes) -> Manifest:
-    """Raises msgspec.DecodeError (msgspec.ValidationError) when the text is not a manifest."""
+    """Return the manifest in `text`.
+
+    Raises msgspec.DecodeError (msgspec.ValidationError) when it is not one.
+    """
     return msgspec.json.decode(text, type=Manifest)

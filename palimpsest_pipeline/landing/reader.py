@@ -1,7 +1,7 @@
-"""Reading the landing: closed cycles by their manifests, their answers, and what they take on disk.
+"""The reader of the landing: closed cycles by their manifests, their answers, and their size on disk.
 
-Belongs here: reading landed answers. Does not: parsing their bodies, writing (`writer`), compacting (`compaction`),
-removing (`expiry`).
+Belongs here: reading landed answers. Does not belong here: parsing their bodies, writing (`writer`), compacting
+(`compaction`), removing (`expiry`).
 """
 
 import hashlib
@@ -41,14 +41,14 @@ USAGE_SCHEMA: Final = {
     "n_answers": pl.Int64(),
     "bytes": pl.Int64(),
 }
-"""What a cycle takes on disk, by platform."""
+"""Schema of a frame with the size on disk of each cycle, by platform."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableCycle:
-    """A cycle whose manifest, or the index of whose hour, is there and cannot be read.
+    """A cycle whose manifest, or the index of its hour, exists and cannot be read.
 
-    `sentence`: the file, why, and what to do.
+    `sentence` names the file, the reason and the remedy.
     """
 
     hour: datetime
@@ -56,20 +56,20 @@ class UnreadableCycle:
     sentence: str
 
     def as_dict(self) -> dict[str, str | int]:
-        """Return it as the commands' JSON has it."""
+        """Return the object of the commands' JSON output."""
         return {"hour": format_hour_key(self.hour), "cycle_id": self.cycle_id, "why": self.sentence}
 
 
 @dataclass(frozen=True, slots=True)
 class LandedCycles:
-    """Closed cycles by id, and those that cannot be read, by hour and id."""
+    """Closed cycles, sorted by id, and cycles that cannot be read, sorted by hour."""
 
     manifests: list[Manifest]
     unreadable: list[UnreadableCycle]
 
 
 def describe_unreadable(cycles: Iterable[UnreadableCycle]) -> str:
-    """Return what cannot be read of the landing, a cycle a line, each with the file, the reason and the remedy."""
+    """Return a line for each unreadable cycle, with the file, the reason and the remedy."""
     return "\n".join(f"cycle {cycle.cycle_id} cannot be read: {cycle.sentence}" for cycle in cycles)
 
 
@@ -79,10 +79,9 @@ class LandingReader(LandingFiles):
     def list_cycles(
         self, hour: datetime | None = None, start: datetime | None = None, end: datetime | None = None
     ) -> list[Manifest]:
-        """Closed cycles by id: of one hour, or of the hours in [start, end), or all. Cycles without manifest are not
-        there.
+        """Return the closed cycles, sorted by id: of one hour, of the hours in [start, end), or all.
 
-        Raises LandingUnreadable when the manifest of one of them cannot be read.
+        Cycles without a manifest are left out. Raises LandingUnreadable when a manifest cannot be read.
         """
         folders = (
             [self._hour_folder(hour)] if hour is not None else [path for _, path in self._list_hour_folders(start, end)]
@@ -91,7 +90,7 @@ class LandingReader(LandingFiles):
         return sorted((manifest for manifest in found if manifest is not None), key=lambda manifest: manifest.cycle_id)
 
     def list_readable_cycles(self, start: datetime | None = None, end: datetime | None = None) -> LandedCycles:
-        """As `cycles`, but a manifest that cannot be read costs only its own cycle, which is named."""
+        """Return the closed cycles like `list_cycles`, and the cycles whose manifest cannot be read."""
         manifests, unreadable = [], []
         for hour, folder in sorted(self._list_hour_folders(start, end), key=lambda found: found[0]):
             for cycle in self._list_cycles_in_hour(folder):
@@ -105,9 +104,9 @@ class LandingReader(LandingFiles):
         return LandedCycles(sorted(manifests, key=lambda manifest: manifest.cycle_id), unreadable)
 
     def iterate_newest_first(self) -> Iterator[Manifest]:
-        """Closed cycles, the newest hour and cycle first, each read when it is asked for.
+        """Yield the closed cycles, the newest hour and cycle first. Each is read only when it is needed.
 
-        One that cannot be read is left out, with a warning.
+        An unreadable cycle is left out with a warning.
         """
         for _, hour in sorted(self._list_hour_folders(), key=lambda found: found[0], reverse=True):
             for folder in sorted(
@@ -122,17 +121,14 @@ class LandingReader(LandingFiles):
                     yield manifest
 
     def list_hours(self) -> list[datetime]:
-        """Hours that have a place in the landing, in order.
-
-        Whether a closed cycle is in them is not looked at: nothing is read.
-        """
+        """Return the hours that have a folder in the landing, in order. They may have no closed cycle."""
         return sorted(at for at, _ in self._list_hour_folders())
 
     def read_manifest(self, cycle_id: int, hour: datetime | None = None) -> Manifest:
-        """Return the manifest of one cycle. Without its `hour` every hour of the landing is looked into.
+        """Return the manifest of one cycle. Without its `hour`, all hours of the landing are searched.
 
-        Raises LandingIncomplete when there is no closed cycle of this id, LandingUnreadable when its manifest cannot be
-        read.
+        Raises LandingIncomplete when there is no closed cycle with this id, LandingUnreadable when its manifest cannot
+        be read.
         """
         for folder in self._list_cycle_folders(cycle_id) if hour is None else [self._cycle_folder(hour, cycle_id)]:
             manifest = self._read_manifest_in(folder)
@@ -141,7 +137,7 @@ class LandingReader(LandingFiles):
         raise LandingIncomplete(f"the landing at {self.root} holds no closed cycle {cycle_id}")
 
     def reread_manifest(self, manifest: Manifest) -> Manifest:
-        """The cycle's manifest as it is now: a later stage may have added to it.
+        """Return the cycle's current manifest, to which a later stage may have added.
 
         Raises LandingIncomplete when it is gone.
         """
@@ -154,17 +150,14 @@ class LandingReader(LandingFiles):
         return found
 
     def find_missing_segments(self, manifest: Manifest, platforms: Collection[Platform] | None = None) -> list[str]:
-        """Names of the manifest's segments whose answers are not there (any more).
-
-        What lies in the files that are there is not looked at.
-        """
+        """Return the names of the manifest's segments that do not exist. The content of files is not checked."""
         there = {
             name for _, name in self._list_segments(self._cycle_folder(manifest.partition_hour, manifest.cycle_id))
         }
         wanted = [s.name for s in manifest.segments if platforms is None or s.platform in platforms]
         if there.issuperset(wanted):
             return []
-        # Asked after the segments: a segment is removed only when the index has it.
+        # The index is read after the segments, because a segment is removed only when the index has it.
         folder = self._hour_folder(manifest.partition_hour)
         places, files = self._read_index(folder).places, self._list_hour_files(folder)
         there |= {
@@ -175,9 +168,7 @@ class LandingReader(LandingFiles):
         return [name for name in wanted if name not in there]
 
     def list_unclosed_cycles(self, hour: datetime | None = None) -> list[int]:
-        """Ids of cycles (of one hour, or all) that have landed segments but no manifest: still running, or
-        interrupted.
-        """
+        """Return the ids of running or interrupted cycles, of one hour or all: segments but no manifest."""
         folders = [self._hour_folder(hour)] if hour is not None else [folder for _, folder in self._list_hour_folders()]
         cycles = [cycle for folder in folders for cycle in self._list_cycles_in_hour(folder)]
         return sorted(
@@ -187,10 +178,10 @@ class LandingReader(LandingFiles):
         )
 
     def measure_usage(self, start: datetime | None = None, end: datetime | None = None) -> pl.DataFrame:
-        """What the closed cycles of the hours in [start, end), or all, take on disk (USAGE); of a compacted hour's
-        files each has its share.
+        """Return the size on disk (`USAGE_SCHEMA`) of the closed cycles of [start, end), or of all.
 
-        Raises LandingUnreadable when the manifest of one of them, or the index of its hour, cannot be read.
+        In a compacted hour, each cycle has its share of the files. Raises LandingUnreadable when a manifest or the
+        index of an hour cannot be read.
         """
         usage, unreadable = self.measure_usage_of(self.list_cycles(start=start, end=end))
         if unreadable:
@@ -198,9 +189,7 @@ class LandingReader(LandingFiles):
         return usage
 
     def measure_usage_of(self, manifests: Iterable[Manifest]) -> tuple[pl.DataFrame, list[UnreadableCycle]]:
-        """What these cycles take on disk (USAGE), and those among them that cannot be sized: the index of their hour
-        cannot be read.
-        """
+        """Return the size on disk (`USAGE_SCHEMA`) of cycles, and the cycles with an unreadable index."""
         rows, unreadable = [], []
         indices: dict[datetime, HourIndex | LandingUnreadable] = {}
         for manifest in manifests:
@@ -230,10 +219,10 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> pl.DataFrame:
-        """Landed answers of a cycle as one frame, `columns` of `SCHEMA`, in the order in which they came per platform.
+        """Return the landed answers of a cycle as one frame, with `columns` of `ANSWER_SCHEMA`.
 
-        Raises LandingIncomplete naming every segment that is missing, before any is read, or the one that is not as it
-        was written.
+        Per platform they are in the order of their arrival. Raises LandingIncomplete: before reading with all missing
+        segments, or with the first segment that has changed since it was written.
         """
         empty = pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})
         return pl.concat([empty, *self.read_segments(manifest, kinds, platforms, columns)])
@@ -245,8 +234,9 @@ class LandingReader(LandingFiles):
         platforms: Collection[Platform] | None = None,
         columns: Sequence[str] = tuple(ANSWER_SCHEMA),
     ) -> Iterator[pl.DataFrame]:
-        """As `read`, a segment or some dozen answers at a time, for a cycle whose bodies should not be in memory
-        together.
+        """Yield the answers of `read_answers` in frames of a segment or some dozen answers.
+
+        Use it for a cycle whose bodies should not be in memory together.
         """
         folder = self._cycle_folder(manifest.partition_hour, manifest.cycle_id)
         segments = [segment for segment in manifest.segments if platforms is None or segment.platform in platforms]
@@ -272,10 +262,10 @@ class LandingReader(LandingFiles):
     def _read_pieces(
         self, folder: UPath, cycle_id: int, segments: Sequence[Segment], columns: list[str], wanted: pl.Expr = EVERY_ROW
     ) -> Iterator[pl.DataFrame]:
-        """Rows of the segments, in order: from their own files, or from the hour's where those are gone, also since
-        this began.
+        """Yield the rows of the segments in order: from their own files, or from the hour's files.
 
-        Rows that are not `wanted` may be left out: bodies that nobody needs are not unpacked then.
+        A segment's own file may disappear even while this reads. Rows that are not `wanted` may be left out, so that
+        their bodies are not decompressed.
         """
         there = {name for _, name in self._list_segments(folder)}
         held: list[str] = []
@@ -292,11 +282,13 @@ class LandingReader(LandingFiles):
     def _read_segment(
         self, folder: UPath, cycle_id: int, segment: Segment, columns: list[str], wanted: pl.Expr
     ) -> pl.DataFrame | None:
-        """Columns of a segment from its own file, at least of the rows that are `wanted`; None when it has none (any
-        more). Raises LandingIncomplete when it is not as it was written."""
+        """Return columns of a segment from its own file, at least of the `wanted` rows.
+
+        None if the file is gone. Raises LandingIncomplete when the file has changed since it was written.
+        """
         path = folder / segment.name
         try:
-            if self._local:  # hashed once, however often some columns of it are read
+            if self._local:  # hashed only once for any number of reads
                 with self._open_verified(path, segment.sha) as file:
                     return pl.scan_parquet(file, hive_partitioning=False).filter(wanted).select(columns).collect()
             content = self._read_content(path)
@@ -315,7 +307,7 @@ class LandingReader(LandingFiles):
     def _read_compacted(
         self, folder: UPath, cycle_id: int, segments: Sequence[str], columns: list[str]
     ) -> Iterator[pl.DataFrame]:
-        """Rows of segments that lie in the hour's files."""
+        """Yield the rows of segments from the hour's files."""
         done = 0
         while done < len(segments):
             span, file = self._open_hour_file(folder, cycle_id, segments[done:])
@@ -347,11 +339,10 @@ class LandingReader(LandingFiles):
         raise LandingIncomplete(f"cycle {cycle_id}: {trouble}")
 
     def read_landed_listings(self, cycle_id: int) -> pl.DataFrame:
-        """What is landed of a cycle by now, one row per answer without its body (columns `LISTINGS`), as they came per
-        platform.
+        """Return one row per landed answer of a cycle, without its body (columns `LISTING_COLUMNS`).
 
-        Also of a cycle that runs or whose process died: of all its segments that are there, whether a manifest names
-        them or not. One that cannot be read is named in a warning and left out.
+        Per platform they are in the order of their arrival. The cycle may run or its process may have died: all
+        existing segments are read, even without a manifest. An unreadable segment is left out with a warning.
         """
         columns = list(LISTING_COLUMNS.values())
         frames = [pl.DataFrame(schema={name: ANSWER_SCHEMA[name] for name in columns})]
@@ -375,18 +366,18 @@ class LandingReader(LandingFiles):
 
     @staticmethod
     def iterate_answers(frame: pl.DataFrame) -> Iterator[Answer]:
-        """The answers of a frame that `read` returned."""
+        """Yield the answers of a frame that `read_answers` returned."""
         return build_answers(frame)
 
     def _read_index(self, hour: UPath) -> HourIndex:
-        """What the hour's files hold; nothing when it is not compacted."""
+        """Return the index of the hour's files; an empty one when the hour is not compacted."""
         path = hour / INDEX_FILE
         try:
             content = self._read_record(path)
             return HourIndex() if content is None else compacted_hours.decode_index(content)
         except msgspec.DecodeError as error:
             raise LandingUnreadable(
-                f"{path} does not say what lies in the files beside it: {error}. Bring it back from a copy."
+                f"{path} is not an index of the files beside it: {error}. Restore it from a copy."
             ) from error
 
     def _read_manifest_in(self, folder: UPath) -> Manifest | None:
@@ -400,7 +391,7 @@ class LandingReader(LandingFiles):
             ) from error
 
     def _examine_segment(self, folder: UPath, platform: Platform, name: str) -> Segment | None:
-        """The segment as it is there, or None when it is torn."""
+        """Return the segment's entry for a manifest, from its file; None when the file is torn."""
         content = self._read_bytes(folder / name)
         frame = self._read_columns(folder / name, content, ["kind"])
         if frame is None:
@@ -411,7 +402,10 @@ class LandingReader(LandingFiles):
 
     @staticmethod
     def _read_columns(path: UPath, content: bytes, columns: list[str]) -> pl.DataFrame | None:
-        """Columns of a segment that no manifest vouches for; None, with a warning, when it is torn."""
+        """Return columns of a segment without a checksum from a manifest.
+
+        None, with a warning, when it is torn.
+        """
         try:
             return pl.read_parquet(io.BytesIO(content), columns=columns)
         except pl.exceptions.PolarsError as error:
@@ -422,7 +416,10 @@ class LandingReader(LandingFiles):
 
 
 def _rows(file: io.BufferedReader, span: RowSpan, columns: list[str]) -> Iterator[pl.DataFrame]:
-    """The span's rows; with their bodies a row group at a time, so that each group is unpacked once."""
+    """Yield the span's rows.
+
+    With bodies one row group at a time, so that each group is decompressed only once.
+    """
     scan = pl.scan_parquet(file, hive_partitioning=False).select(columns)
     begin, end = span.first_row, span.first_row + span.rows
     cuts = range((begin // GROUP_ROWS + 1) * GROUP_ROWS, end, GROUP_ROWS) if "body" in columns else ()

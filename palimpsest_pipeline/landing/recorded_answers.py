@@ -1,5 +1,6 @@
-"""Import of recorded payloads: a folder of answer bodies with a `manifest.json` that says what each is. Recorded
-answers prove presence, never absence. Nothing is fetched and no body is read for its meaning here.
+"""The import of recorded payloads: a folder of bodies with a `manifest.json` that describes each.
+
+Recorded answers prove presence, never absence. Nothing is fetched, and no body is parsed here.
 
 `manifest.json` is a list with one object per file:
 
@@ -8,7 +9,7 @@ answers prove presence, never absence. Nothing is fetched and no body is read fo
 
 Required: file (relative to the folder), platform, kind (tree, listing, detail) and received_at (with time zone);
 external_id too for kind detail.
-Optional: path, params, method, json_body (what was asked), tournament_external_id, sr_id, status (200 only), headers,
+Optional: path, params, method, json_body (the request), tournament_external_id, sr_id, status (200 only), headers,
 observed_at (within an hour of received_at).
 """
 
@@ -32,16 +33,16 @@ from .writer import Landing
 RECORDED_STAGE = "recorded"
 
 JSON_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Errors of decoding: JSON that is broken, of another shape or nested too deeply, and text that is not UTF-8."""
+"""Errors of decoding: JSON that is invalid, of another shape or nested too deeply, and text that is not UTF-8."""
 
 AnswerIdentity = tuple[str, datetime, str | None]
-"""What makes an answer the same: question, instant, hash of the body."""
+"""Identity of an answer: request, instant, hash of the body."""
 
 
 class RecordedPayloadError(PalimpsestError):
     """A folder of recorded payloads cannot be imported.
 
-    One line that names the file and says what to do; nothing of the folder is imported.
+    The message is one line that names the file and says what to do. Nothing of the folder is imported.
     """
 
 
@@ -63,11 +64,10 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 def import_payloads(landing: Landing, directory: Path, home_platform: Platform, clock: Clock) -> list[Manifest]:
-    """Imports the folder and returns the manifests of the cycles it made: one per UTC hour of `received_at` that has
-    something new.
+    """Import the folder and return the new cycles' manifests: one per UTC hour with new answers.
 
-    An answer that the hour holds already (same question, instant and body) is left out. Raises RecordedPayloadError
-    before anything is written.
+    An answer that the hour already has (same request, instant and body) is left out. Raises RecordedPayloadError before
+    anything is written.
     """
     by_hour: dict[datetime, list[Answer]] = defaultdict(list)
     for number, raw in enumerate(_read_entries(directory), start=1):
@@ -102,7 +102,8 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
         instant = getattr(entry, field)
         if instant is not None and instant.tzinfo is None:
             raise RecordedPayloadError(
-                f"{where}: {field} {instant.isoformat()} has no time zone. Write it with one, e.g. {instant.isoformat()}Z."
+                f"{where}: {field} {instant.isoformat()} has no time zone. Write it with one, e.g."
+                f" {instant.isoformat()}Z."
             )
     if entry.received_at > now:
         raise RecordedPayloadError(
@@ -118,8 +119,8 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
         )
     if entry.observed_at is not None and abs(entry.observed_at - entry.received_at) > MAX_CACHE_AGE:
         raise RecordedPayloadError(
-            f"{where}: observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at {entry.received_at.isoformat()}."
-            " Correct it, or leave it out."
+            f"{where}: observed_at {entry.observed_at.isoformat()} lies more than an hour from received_at"
+            f" {entry.received_at.isoformat()}. Correct it, or leave it out."
         )
     body = _read_body(where, directory / entry.file)
     received_at = entry.received_at.astimezone(UTC)
@@ -141,7 +142,7 @@ def _build_answer(directory: Path, number: int, raw: msgspec.Raw, now: datetime)
 
 
 def _find_named_file(raw: msgspec.Raw) -> str | None:
-    """The file that a faulty entry speaks of, if it says so."""
+    """Return the file that a faulty entry names; None if it names none."""
     try:
         entry = msgspec.json.decode(raw)
     except JSON_ERRORS:
@@ -174,7 +175,7 @@ def _import_hour(landing: Landing, hour: datetime, answers: list[Answer], home_p
         begun += timedelta(milliseconds=1)
     cycle_id = make_cycle_id(begun)
     if cycle_id in landing.list_unclosed_cycles(hour=hour):
-        # An import of these answers died before its manifest: what it wrote counts, so that nothing is written twice.
+        # An import of these answers died before its manifest. Its segments count, so that nothing is written twice.
         landing.close_interrupted(
             Cycle(cycle_id, Trigger.IMPORT, Scope.RECORDED, home_platform, hour, begun), finished_at=begun
         )

@@ -1,4 +1,4 @@
-"""Columns of a landed answer, and the way between answers and frames. No files here."""
+"""The columns of a landed answer, and the conversion between answers and frames. No file access here."""
 
 import hashlib
 import json
@@ -35,10 +35,10 @@ ANSWER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "body_hash": pl.String(),
     "bytes": pl.Int64(),
 }
-"""One row per answer.
+"""Schema of a frame with one row per answer.
 
-`params` and `headers` are JSON objects, `hash_body` is the SHA-256 of the body in hex, `bytes` its length (0 without
-one).
+`params` and `headers` are JSON objects, `body_hash` is the SHA-256 of the body in hex, `bytes` is the length of the
+body (0 without one).
 """
 OBSERVED_AT_EXPR: Final = (
     pl.when((pl.col("received_at") - pl.col("observed_at")).abs() <= MAX_CACHE_AGE)
@@ -46,8 +46,11 @@ OBSERVED_AT_EXPR: Final = (
     .otherwise("received_at")
     .alias("observed_at")
 )
-"""The `observed_at` of a landed answer. Earlier versions believed any `FamilyAge` header: where that put it more than
-MAX_AGE from the arrival, the answer counts as observed when it arrived."""
+"""Expression for the `observed_at` of a landed answer.
+
+Earlier versions trusted any `Age` header. If the landed value is more than `MAX_CACHE_AGE` from the arrival, the answer
+counts as observed when it arrived.
+"""
 LISTING_COLUMNS: Final[dict[str, str]] = {
     **{
         name: name
@@ -56,7 +59,7 @@ LISTING_COLUMNS: Final[dict[str, str]] = {
     **{name: name for name in ("requested_at", "received_at", "observed_at")},
     "n_bytes": "bytes",
 }
-"""What can be said of landed answers without their bodies: column to the column of `ANSWER_SCHEMA` it comes from."""
+"""Columns of landed answers without their bodies: name to the column of `ANSWER_SCHEMA` with the values."""
 
 
 def _encode_mapping(mapping: Mapping[str, str]) -> str:
@@ -64,12 +67,12 @@ def _encode_mapping(mapping: Mapping[str, str]) -> str:
 
 
 def hash_body(body: bytes | None) -> str | None:
-    """SHA-256 of the body in hex; None without a body."""
+    """Return the SHA-256 of the body in hex; None without a body."""
     return None if body is None else hashlib.sha256(body).hexdigest()
 
 
 def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
-    """The answers as a frame of `ANSWER_SCHEMA`, in the order given."""
+    """Return the answers as a frame of `ANSWER_SCHEMA`, in the given order."""
     requests = [answer.request for answer in answers]
     bodies = [answer.body for answer in answers]
     columns: dict[str, Sequence[Any]] = {
@@ -99,14 +102,15 @@ def build_frame(cycle_id: int, answers: Sequence[Answer]) -> pl.DataFrame:
 
 
 def redact_detail(failure_detail: str) -> str:
-    """Return a landed `failure_detail` without the credentials of a proxy, which older versions wrote into it: no
-    replay brings them back.
+    """Return a landed `failure_detail` without the credentials of a proxy.
+
+    Older versions wrote them into the landing. Without this, a replay would copy them into the database.
     """
     return redact(failure_detail)
 
 
 def build_request(row: dict[str, Any]) -> Request:
-    """The request of one row of a landed frame (the body is not needed)."""
+    """Return the request of one row of a landed frame. The row needs no body."""
     return Request(
         platform=Platform(row["platform"]),
         kind=PayloadKind(row["kind"]),
@@ -121,7 +125,7 @@ def build_request(row: dict[str, Any]) -> Request:
 
 
 def build_answers(frame: pl.DataFrame) -> Iterator[Answer]:
-    """The answers of a landed frame, one by one, equal to those that were appended."""
+    """Yield the answers of a landed frame, equal to those that were appended."""
     for row in frame.iter_rows(named=True):
         yield Answer(
             request=build_request(row),

@@ -1,7 +1,7 @@
-"""Writing the landing: the answers of a cycle as immutable Parquet segments, and the manifest that closes it.
+"""The writer of the landing: a cycle's answers as immutable segments, and its manifest.
 
-Belongs here: landing answers. Does not: parsing their bodies, reading them back (`reader`), compacting (`compaction`),
-removing (`expiry`).
+Belongs here: writing answers. Does not belong here: parsing their bodies, reading (`reader`), compacting
+(`compaction`), removing (`expiry`).
 """
 
 import hashlib
@@ -33,22 +33,22 @@ from .schema import OBSERVED_AT_EXPR, build_frame
 FLUSH_ANSWERS: Final = 64
 FLUSH_BYTES: Final = 8 * 1024 * 1024
 FLUSH_AGE_S: Final = 2.0
-"""No answer waits longer than this to be written, however few come: what is younger is all that a killed process can
-lose.
-"""
+"""Maximum time that an answer waits to be written. A killed process loses only younger answers."""
 PENDING_SEGMENTS: Final = 2
-"""Segments that may wait for the disk before `append` waits too: bounds the memory of a cycle on a slow store."""
+"""Maximum number of segments that wait for the store before `append` waits too. It limits memory on a slow store."""
 ZSTD_LEVEL: Final = 3
-"""Level 1 takes a fifth less time, but does not see that one answer is like the next: up to three times the size."""
+"""Compression level. Level 1 takes a fifth less time, but finds no similar answers: up to three times the size."""
 SegmentListener = Callable[[Cycle, Segment, pl.DataFrame], None]
-"""Takes a segment that has just been landed: its cycle, its entry in the manifest, and its answers as `Landing.read`
-returns them.
+"""A function called for a segment that has just been landed.
+
+Its arguments are the cycle, the segment's entry in the manifest, and the answers as `Landing.read_answers` returns
+them.
 """
 log = logging.getLogger(__name__)
 
 
 class Landing(LandingReader):
-    """The raw answers of all cycles under one root: a local folder, or a URL such as `s3://bucket/landing`."""
+    """The raw answers of all cycles under one root: a local folder or a URL like `s3://bucket/landing`."""
 
     def __init__(self, root: str | Path, on_segment: SegmentListener | None = None) -> None:
         """`on_segment` is called with every segment that this process has written, on the writer's thread.
@@ -59,11 +59,10 @@ class Landing(LandingReader):
         self._on_segment = on_segment
 
     def open_writer(self, cycle: Cycle) -> "CycleWriter":
-        """A writer for the cycle. If the cycle has segments already (an earlier stage, or a writer that died), the new
-        ones are added to them.
+        """Return a writer for the cycle, which adds to existing segments of an earlier stage or a dead writer.
 
-        Raises LandingError while the cycle's hour is being removed, and when nothing can be written to the cycle's
-        folder: a scrape learns it before it asks any platform.
+        Raises LandingError while the cycle's hour is being removed, and when the cycle's folder cannot be written, so
+        that a scrape fails before it asks any platform.
         """
         if self._is_expiring(hour := self._hour_folder(cycle.partition_hour)):
             raise LandingError(f"{hour} is being removed: run `palimpsest landing expire` to the end, then this again")
@@ -133,7 +132,7 @@ class Landing(LandingReader):
 
 @dataclass(slots=True)
 class _WaitingAnswers:
-    """Answers of one platform that are to be one segment, since when, and how large their bodies are together."""
+    """Answers of one platform for the next segment, with the time of the first and the bodies' size."""
 
     since_s: float
     answers: list[Answer] = field(default_factory=list)
@@ -141,14 +140,13 @@ class _WaitingAnswers:
 
 
 class CycleWriter:
-    """Takes the answers of one cycle as they come. Readers see them when `close` has written the manifest; a killed
-    process leaves whole segments.
+    """A writer of the answers of one cycle.
 
-    `append` is for one event loop or thread and only puts the answer down. Hashing, encoding and writing is done on a
-    thread of the writer's
-    own: when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So the answers of the last
-    `flush_age_s`, and those being written at that moment, are all that is lost when the process is killed. The thread's
-    first error is raised by every later `append`, `flush` and `close`.
+    Readers see the answers when `close` has written the manifest. A killed process leaves complete segments. `append`
+    must be called from one event loop or thread, and only queues the answer. The writer's own thread hashes, encodes
+    and writes a segment when enough answers or bytes of a platform wait, or one has waited `flush_age_s`. So a killed
+    process loses only the answers of the last `flush_age_s` and those being written. The thread's first error is raised
+    by every later `append`, `flush` and `close`.
     """
 
     def __init__(
@@ -178,10 +176,10 @@ class CycleWriter:
         self._thread: threading.Thread | None = None
 
     def _first_free_numbers(self) -> dict[Platform, int]:
-        """Numbers go on after what is there and after what a manifest names, so that answers are read in the order in
-        which they came.
+        """Return by platform the first number after all existing segments and those in the manifest.
 
-        Another writer of the cycle may continue from the same number. The tag in the name keeps the two files apart.
+        So answers are read in the order in which they arrived. Another writer of the cycle may continue from the same
+        number; the tag in the name distinguishes the two files.
         """
         manifest = self._landing._read_manifest_in(self._folder)
         names = [
@@ -196,9 +194,9 @@ class CycleWriter:
         return free
 
     def append(self, answer: Answer) -> None:
-        """Keeps the answer; waits only when the store is so slow that segments pile up.
+        """Queue the answer; wait only while `PENDING_SEGMENTS` segments wait for a slow store.
 
-        Raises LandingError when one could not be written.
+        Raises LandingError when an earlier answer could not be written.
         """
         platform = answer.request.platform
         with self._changed:
@@ -213,10 +211,10 @@ class CycleWriter:
                 self._changed.wait_for(lambda: len(self._pending) < PENDING_SEGMENTS)
                 self._start_segment(platform)
             elif len(waiting.answers) == 1:
-                self._changed.notify_all()  # the thread has to look at the clock for it
+                self._changed.notify_all()  # the thread must start to measure its waiting time
 
     def flush(self) -> None:
-        """Returns when everything appended so far is on the store."""
+        """Return when all answers appended so far are in the store."""
         with self._changed:
             for platform in list(self._waiting):
                 self._start_segment(platform)
@@ -226,10 +224,10 @@ class CycleWriter:
     def close(
         self, status: RunStatus, finished_at: datetime, stages: Sequence[str] = (), late: Collection[Platform] = ()
     ) -> Manifest:
-        """Writes what is left and then the manifest. Raises LandingError when the store refuses; the manifest names
-        what could be written.
+        """Write the waiting answers and then the manifest; return the manifest.
 
-        `stages` and platforms that are `late` are added to those of the manifest that is there.
+        `stages` and `late` are added to those of an existing manifest. Raises LandingError when the store refuses; then
+        the manifest names the segments that could be written.
         """
         try:
             self.flush()
@@ -252,23 +250,23 @@ class CycleWriter:
             self._pending.append((platform, waiting.answers))
             self._changed.notify_all()
 
-    # --- on the thread -----------------------------------------------------------------------------------------------------------
+    # --- on the thread ---
 
     def _run(self) -> None:
         while (work := self._take()) is not None:
             try:
                 segment = self._write(*work)
                 self._written[segment.name] = segment
-            except BaseException as error:  # noqa: BLE001 - a panic of Polars too: it is raised where answers are appended, who would wait for ever
+            except BaseException as error:  # noqa: BLE001 - even a panic of Polars must reach `append`, which would wait
                 self._error = self._error or error
             finally:
-                del work  # not to hold its answers while waiting for the next
+                del work  # frees its answers while the thread waits for the next
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
 
     def _take(self) -> tuple[Platform, list[Answer]] | None:
-        """What to write next, as soon as there is something; None when the writer closes."""
+        """Wait for the next segment to write and return it; None when the writer closes."""
         with self._changed:
             while not self._pending:
                 if self._closing:
@@ -301,6 +299,6 @@ class CycleWriter:
         if self._landing._on_segment is not None:
             try:
                 self._landing._on_segment(self._cycle, segment, frame.with_columns(OBSERVED_AT_EXPR))
-            except Exception:  # the segment is landed: whoever wanted to hear of it reads it from there
-                log.warning("cycle %d: nobody could be told of %s", self._cycle.cycle_id, name, exc_info=True)
+            except Exception:  # the segment is landed, so the listener can read it from there
+                log.warning("cycle %d: the listener failed for %s", self._cycle.cycle_id, name, exc_info=True)
         return segment

@@ -1,1 +1,1 @@
-"""What the assets call, without Dagster: from landed answers to core, marts, export and alerts."""
+"""The work of the assets without Dagster: from landed answers to core, marts, export and alerts."""

@@ -1,8 +1,7 @@
-"""How analysts come to the data: their role on the server in use, kept out of everything else, and the address they log
-in at.
+"""The access of analysts: their role on the server in use, and the address at which they log in.
 
-Belongs here: which databases are theirs, and which are not. Does not: what the role may see (`sql/grants.sql`), the
-statements (`storage/db/roles`).
+Belongs here: the databases that the role may enter. Does not belong here: the tables that the role may read
+(`sql/grants.sql`), the statements (`storage/db/roles`).
 """
 
 from dataclasses import replace
@@ -20,13 +19,15 @@ from .context import DATABASE_NAMES, Pipeline, make_embedded_server
 OTHER_DATABASES: Final = (DATABASE_NAMES[1], "postgres", "template1")
 """Databases of the embedded server besides ours."""
 CONNECTION_PARAMETERS: Final = ("host", "port", "sslmode", "sslrootcert")
-"""What a URL says after its question mark of the way to the server; anything else there is of who logs in, or how."""
+"""Query parameters of a URL on the connection to the server. Other parameters are about the login and are left out."""
 
 
 def grant_analyst_access(pipeline: Pipeline) -> None:
-    """With every upgrade of the schema: on the embedded server, which is ours alone, the role, its grants and what it
-    is kept out of. A server of one's own gets a role only by `palimpsest db roles`; one that is there has its grants
-    renewed."""
+    """Create or renew the analysts' role on the embedded server.
+
+    Elsewhere renew only the grants of an existing role. Every upgrade of the schema calls it. The embedded server
+    belongs to this program alone. On another server only `palimpsest db roles` creates the role.
+    """
     with pipeline.connect() as conn:
         if pipeline.settings.is_embedded:
             _grant_on_embedded_server(conn)
@@ -35,9 +36,12 @@ def grant_analyst_access(pipeline: Pipeline) -> None:
 
 
 def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
-    """As `grant_analyst_access`, and on a server of one's own too nobody may make temporary tables or large objects in
-    our database nor enter Dagster's but who was granted it or owns it. Returns what the role may do besides reading,
-    since the pipeline's user may not forbid it. Raises RoleMissing."""
+    """Restrict the analysts' role to reading on any server; return the remaining rights beyond that.
+
+    Besides the grants, only owners and granted users may then create temporary tables or large objects in our database
+    or enter Dagster's database. Rights remain when the pipeline's user is not allowed to revoke them. Raises
+    RoleMissing.
+    """
     settings = pipeline.settings
     with pipeline.connect() as conn:
         if settings.is_embedded:
@@ -45,27 +49,34 @@ def enforce_analyst_access(pipeline: Pipeline) -> list[str]:
         else:
             roles.ensure_role(conn)
             roles.forbid_writing(conn)
-        left = roles.find_excess_rights(conn, OTHER_DATABASES if settings.is_embedded else ())
+        excess_rights = roles.find_excess_rights(conn, OTHER_DATABASES if settings.is_embedded else ())
     if settings.dagster_database_url is not None:
         dagster = Database(f"postgresql://{settings.dagster_database_url.get_secret_value().partition('://')[2]}")
         with dagster.connect() as conn:
             name = conn.info.dbname
             roles.forbid_entering(conn, [name])
-            left += [said for said in roles.find_excess_rights(conn, [name]) if said.startswith("it may enter")]
-    return left
+            excess_rights += [
+                right for right in roles.find_excess_rights(conn, [name]) if right.startswith("it may enter")
+            ]
+    return excess_rights
 
 
 def build_analyst_url(settings: Settings) -> str:
-    """URL at which analysts log in, for psql and other clients; without a password on a server of one's own. Raises
-    EmbeddedPostgresError when the embedded server is not running."""
+    """Return the URL at which analysts log in, for psql and other clients.
+
+    It has no password on a server other than the embedded one. Raises EmbeddedPostgresError when the embedded server is
+    not running.
+    """
     if settings.database_url is None:
         return replace(make_embedded_server(settings).get_address(), user=roles.ANALYST).build_libpq_url(
             DATABASE_NAMES[0]
         )
     ours = make_url(Database(settings.database_url.get_secret_value()).conninfo)
-    way = {name: value for name, value in ours.query.items() if name in CONNECTION_PARAMETERS}
-    theirs = URL.create("postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=way)
-    return theirs.render_as_string()
+    parameters = {name: value for name, value in ours.query.items() if name in CONNECTION_PARAMETERS}
+    analyst_url = URL.create(
+        "postgresql", roles.ANALYST, host=ours.host, port=ours.port, database=ours.database, query=parameters
+    )
+    return analyst_url.render_as_string()
 
 
 def _grant_on_embedded_server(conn: psycopg.Connection) -> None:

@@ -1,4 +1,7 @@
-"""The pipeline as one plain object: settings translated into the rooms' own terms. No Dagster types here."""
+"""The pipeline as one plain object, which builds the parts of the program from the settings.
+
+No Dagster types here.
+"""
 
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -34,14 +37,14 @@ from palimpsest_pipeline.wire import HostConfig
 from .ingest.books import Books, DecodedAnswers, EarlyBooks, ListingCache, decode_books, normalise_books
 
 DATABASE_NAMES = ("palimpsest", "dagster")
-"""Ours, and Dagster's storage."""
+"""Names of our own database and of Dagster's storage."""
 
 
 def make_home(settings: Settings) -> Path:
-    """Return the home folder, made if need be, closed to other users. Raises SettingsError when it cannot be made.
+    """Return the home folder; create it if it is missing, closed to other users.
 
-    Root runs the embedded server as another user, who must be able to pass through; what lies in the folder is closed
-    to that user too.
+    Root runs the embedded server as another user, who must be able to pass through the folder. The files in it are
+    closed to that user too. Raises SettingsError when the folder cannot be made.
     """
     home, mode = settings.home, 0o711 if os.geteuid() == 0 and settings.is_embedded else 0o700
     try:
@@ -59,7 +62,7 @@ def make_home(settings: Settings) -> Path:
 
 
 def make_embedded_server(settings: Settings) -> EmbeddedPostgres:
-    """The embedded server of these settings, started or not."""
+    """Return the embedded server of these settings, without starting it."""
     return EmbeddedPostgres(
         settings.home / "postgres",
         databases=DATABASE_NAMES,
@@ -70,11 +73,11 @@ def make_embedded_server(settings: Settings) -> EmbeddedPostgres:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What every asset needs: where the data is, what time it is, and how each platform is asked and read."""
+    """The inputs of every asset: the data stores, the clock, and the adapter and budget of each platform."""
 
     settings: Settings
     progress: ScrapeObserver | None = None
-    """Who watches a scrape; None: the log of the run."""
+    """Observer of scrapes in addition to the log of the run."""
 
     @cached_property
     def clock(self) -> Clock:
@@ -82,7 +85,7 @@ class Pipeline:
 
     @cached_property
     def database(self) -> Database:
-        """Our own database; starts or attaches to the embedded server when no URL is set."""
+        """Our own database. Without a URL in the settings, it starts or joins the embedded server."""
         if self.settings.database_url is not None:
             return Database(self.settings.database_url.get_secret_value())
         server = make_embedded_server(self.settings)
@@ -95,7 +98,7 @@ class Pipeline:
 
     @cached_property
     def early_books(self) -> EarlyBooks:
-        """Books of the cycle that is being scraped, read while the platforms are asked."""
+        """Books of the running cycle, decoded while the platforms are asked."""
         return EarlyBooks(self.decode_books, self.normalise_books)
 
     @cached_property
@@ -103,11 +106,11 @@ class Pipeline:
         return ListingCache()
 
     def decode_books(self, platform: Platform, answers: Iterable[Answer]) -> DecodedAnswers:
-        """What detail answers of a platform say, in its own words."""
+        """Return the books in a platform's detail answers, in its own vocabulary."""
         return decode_books(answers, self.adapters[platform])
 
     def normalise_books(self, parts: Sequence[DecodedAnswers]) -> Books:
-        """What several batches of detail answers say, by the vocabulary of this pipeline."""
+        """Return the books of several batches of detail answers, in the vocabulary of this pipeline."""
         return normalise_books(parts, self.vocabulary)
 
     @cached_property
@@ -120,36 +123,40 @@ class Pipeline:
 
     @cached_property
     def main_markets(self) -> tuple[str, ...]:
-        """Keys of the markets whose margins are kept over time, most important first. Raises SettingsError on one that
-        the vocabulary lacks, and on one that can have no margin."""
+        """Keys of the markets whose margins are stored over time, most important first.
+
+        Raises SettingsError for a market that the vocabulary lacks, or that can have no margin.
+        """
         fair_sums = dict(self.vocabulary.markets.select("market_key", "fair_sum").iter_rows())
-        asked = self.settings.main_markets
-        if unknown := [key for key in asked if key not in fair_sums]:
+        keys = self.settings.main_markets
+        if unknown := [key for key in keys if key not in fair_sums]:
             raise SettingsError(
-                f"PALIMPSEST_MAIN_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list --search TEXT` finds its keys"
+                f"PALIMPSEST_MAIN_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list"
+                " --search TEXT` finds its keys"
             )
-        if without := [key for key in asked if not (fair_sums[key] or "").isdecimal()]:
+        if without_margin := [key for key in keys if not (fair_sums[key] or "").isdecimal()]:
             raise SettingsError(
-                f"PALIMPSEST_MAIN_MARKETS: {', '.join(without)} can have no margin, since how many of its outcomes win is not known or varies; "
-                "leave it out (`palimpsest markets show KEY` says which markets have one)"
+                f"PALIMPSEST_MAIN_MARKETS: {', '.join(without_margin)} can have no margin, because the number of its"
+                " winning outcomes is not known or varies; leave it out (`palimpsest markets show KEY` says which"
+                " markets have one)"
             )
-        return tuple(asked)
+        return tuple(keys)
 
     @cached_property
     def odds_alert_markets(self) -> tuple[str, ...] | None:
-        """Return the keys of the markets that alerts to traders look at; None: all.
+        """Keys of the markets that alerts to traders look at; None: all markets.
 
-        Raises SettingsError on one that the vocabulary lacks.
+        Raises SettingsError for a market that the vocabulary lacks.
         """
-        asked = self.settings.odds_alert_markets
-        if asked == [WHOLE_LISTING_KEY]:
+        keys = self.settings.odds_alert_markets
+        if keys == [WHOLE_LISTING_KEY]:
             return None
-        if unknown := [key for key in asked if key not in self.vocabulary.markets["market_key"]]:
+        if unknown := [key for key in keys if key not in self.vocabulary.markets["market_key"]]:
             raise SettingsError(
-                f"PALIMPSEST_ODDS_ALERT_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets list --search TEXT` finds "
-                'its keys, and ["*"] stands for every market'
+                f"PALIMPSEST_ODDS_ALERT_MARKETS: the vocabulary has no market {', '.join(unknown)}; `palimpsest markets"
+                ' list --search TEXT` finds its keys, and ["*"] stands for every market'
             )
-        return tuple(asked) or self.main_markets
+        return tuple(keys) or self.main_markets
 
     @cached_property
     def adapters(self) -> Mapping[Platform, PlatformAdapter]:
@@ -187,22 +194,22 @@ class Pipeline:
         host_holds: Mapping[Platform, HostHold] | None = None,
         ends_at: datetime | None = None,
     ) -> AsyncIterator[ScrapeEngine]:
-        """A running engine with a client and the scope's budget for each platform's host; every answer goes to `sink`.
+        """Yield a running engine with a client and the scope's budget for each platform's host.
 
-        The rest as in `Engine`.
+        Every answer goes to `sink`. The other arguments are those of `ScrapeEngine`.
         """
-        from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - only who asks loads an HTTP library
+        from palimpsest_pipeline.wire.client import PlatformClient  # noqa: PLC0415 - loads an HTTP library, which only scrapes need
 
         async with AsyncExitStack() as stack:
             clients = {
                 p: await stack.enter_async_context(PlatformClient(self.build_host_config(p), self.clock))
                 for p in self.platforms
             }
-            asked = build_host_setups(self.adapters, clients, self.split_budgets(scope))
+            host_setups = build_host_setups(self.adapters, clients, self.split_budgets(scope))
             patience = self.settings.patience
             yield await stack.enter_async_context(
                 ScrapeEngine(
-                    asked,
+                    host_setups,
                     sink,
                     clock=self.clock,
                     observer=observer,
@@ -213,12 +220,11 @@ class Pipeline:
             )
 
     def split_budgets(self, scope: Scope) -> Mapping[Platform, HostBudget]:
-        """How much a cycle of the scope may ask each platform's host, while a full one and an urgent one may run at the
-        same time.
+        """Return the budget of each platform's host for a cycle of the scope.
 
-        Urgent cycles do not share with each other: while somebody asks for single fixtures, which takes seconds, in a
-        minute before a kickoff, a host is asked for its limits and once more the urgent share of them. Were one to wait
-        for the other, minutes would be lost for good.
+        A full cycle and an urgent one may run at the same time and share the host's limits. Two urgent cycles do not
+        share: while a user refreshes single fixtures, which takes seconds, in a minute before a kickoff, a host gets
+        its limits plus the urgent share of them. If one waited for the other, minutes would be lost for ever.
         """
         parts = {
             platform: self._build_budget(platform).split(self.settings.urgent_share) for platform in self.platforms
@@ -226,7 +232,7 @@ class Pipeline:
         return {platform: urgent if scope.is_urgent else rest for platform, (urgent, rest) in parts.items()}
 
     def find_host_name(self, platform: Platform) -> str:
-        """The platform's host as scrapes speak of it among each other."""
+        """Return the name of the platform's host by which scrapes exchange its state."""
         return self.settings.platform(platform).base_url.partition("://")[2]
 
     def _build_budget(self, platform: Platform) -> HostBudget:
@@ -243,18 +249,18 @@ class Pipeline:
         )
 
     def build_host_config(self, platform: Platform) -> HostConfig:
-        """How a platform's host is reached."""
+        """Return the address, headers, proxy and limits of a platform's host."""
         s = self.settings.platform(platform)
-        ours = {"user-agent": s.user_agent} if s.user_agent else {}
-        users = {name: value.get_secret_value() for name, value in s.headers.items()}
+        our_headers = {"user-agent": s.user_agent} if s.user_agent else {}
+        user_headers = {name: value.get_secret_value() for name, value in s.headers.items()}
         return HostConfig(
             platform=platform,
             base_url=s.base_url,
-            headers={**self.adapters[platform].build_headers(), **ours, **users},
+            headers={**self.adapters[platform].build_headers(), **our_headers, **user_headers},
             proxy=Proxy.from_url(s.proxy.get_secret_value()) if s.proxy else None,
             connect_timeout_s=s.connect_timeout_s,
             read_timeout_s=s.read_timeout_s,
             total_timeout_s=s.total_timeout_s,
             max_body_bytes=s.max_body_bytes,
-            secrets=tuple(list_header_secrets(users)),
+            secrets=tuple(list_header_secrets(user_headers)),
         )

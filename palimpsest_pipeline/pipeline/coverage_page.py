@@ -1,4 +1,4 @@
-"""The coverage page: what is read for it, what it is made by, and the file it is written to."""
+"""The coverage page: reading its data, rendering it, and writing its file."""
 
 import importlib.metadata
 import os
@@ -26,9 +26,9 @@ from palimpsest_pipeline.storage.marts.page_trends import read_trends
 from .context import Pipeline
 
 MAX_PRICE_BYTES: Final = 5_000_000
-"""Room for price histories in the page."""
+"""Maximum size of the price histories in the page."""
 FIXTURES_PER_BATCH: Final = 300
-"""Of how many fixtures prices are read, and packed, together."""
+"""Number of fixtures whose prices are read and packed together."""
 
 
 class PageNotWrittenError(PalimpsestError):
@@ -44,9 +44,9 @@ class WrittenPage:
     as_of: datetime
     n_fixtures: int
     n_priced: int
-    """Fixtures whose prices it has."""
+    """Fixtures whose prices the page has."""
     n_left_out: int
-    """Markets of fixtures for which there was no room: a fixture counts once for each market."""
+    """Price histories without room in the page. A fixture counts once for each market."""
     bytes: int
     seconds: float
 
@@ -54,20 +54,20 @@ class WrittenPage:
         return asdict(self)
 
     def describe(self) -> str:
-        """What was written, for a person."""
+        """Return the result in words."""
         room = f"; no room for {self.n_left_out} further histories of a fixture and market" if self.n_left_out else ""
         return (
-            f"{self.path}: coverage as of {self.as_of:%Y-%m-%d %H:%M} UTC, {self.n_fixtures} fixtures, prices of {self.n_priced}{room};"
-            f" {self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
+            f"{self.path}: coverage as of {self.as_of:%Y-%m-%d %H:%M} UTC, {self.n_fixtures} fixtures, prices of"
+            f" {self.n_priced}{room}; {self.bytes / 1e6:.1f} MB in {self.seconds:.1f} s"
         )
 
 
 def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
-    """Write the page of the newest coverage to `path` (default: PALIMPSEST_HOME_DIR/report/coverage.html), whole or not
-    at all. It never takes the
-    place of a newer one: two at once come one after the other.
+    """Write the page of the newest coverage to `path`, completely or not at all.
 
-    Raises NoCoverageError before the first coverage, PageNotWrittenError when the file cannot be written.
+    The default path is PALIMPSEST_HOME_DIR/report/coverage.html. The page never replaces a newer one, because two
+    writers run one after the other. Raises NoCoverageError before the first coverage, PageNotWrittenError when the file
+    cannot be written.
     """
     began = time.monotonic()
     target = path or pipeline.settings.report_path
@@ -76,38 +76,38 @@ def write_page(pipeline: Pipeline, path: Path | None = None) -> WrittenPage:
         hold_lock(conn, AdvisoryLock.COVERAGE_PAGE),
         open_snapshot(conn),
     ):  # what is read is of one moment
-        found = read_coverage(conn, mart_reader.read_latest_cycle(conn))
-        since = found.as_of - timedelta(days=pipeline.settings.report_days)
-        over_time = read_trends(conn, found.home_platform, since, found.as_of)
+        coverage = read_coverage(conn, mart_reader.read_latest_cycle(conn))
+        since = coverage.as_of - timedelta(days=pipeline.settings.report_days)
+        trends = read_trends(conn, coverage.home_platform, since, coverage.as_of)
         names = page_prices.read_market_names(conn, pipeline.main_markets)
-        histories = _read_histories(conn, found, names, since)
-        made = PageOrigin(
+        histories = _read_histories(conn, coverage, names, since)
+        origin = PageOrigin(
             pipeline.clock.now(),
             importlib.metadata.version("palimpsest-pipeline"),
             pipeline.parser_version,
             pipeline.vocabulary.version,
         )
-        text = render_page(made, found, over_time, histories, names)
+        text = render_page(origin, coverage, trends, histories, names)
         with replace_file(target) as file:
             file.write(text)
     return WrittenPage(
         target,
-        found.cycle_id,
-        found.as_of,
-        n_fixtures=found.fixtures.height,
-        n_priced=len({sr_id for of_market in histories.index.values() for sr_id in of_market}),
+        coverage.cycle_id,
+        coverage.as_of,
+        n_fixtures=coverage.fixtures.height,
+        n_priced=len({sr_id for sr_ids in histories.index.values() for sr_id in sr_ids}),
         n_left_out=sum(histories.left_out_counts.values()),
         bytes=len(text.encode()),
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def _read_histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFrame, since: datetime) -> PriceHistories:
-    """Prices of upcoming fixtures: of the first market first, of the next kickoffs first, until there is no more
-    room.
-    """
-    histories = PriceHistories(MAX_PRICE_BYTES, since, [platform.key for platform in list_offers(found)])
-    upcoming = found.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
+def _read_histories(
+    conn: psycopg.Connection, coverage: Coverage, names: pl.DataFrame, since: datetime
+) -> PriceHistories:
+    """Return prices of upcoming fixtures until the page is full, in order of markets, then of kickoffs."""
+    histories = PriceHistories(MAX_PRICE_BYTES, since, [platform.key for platform in list_offers(coverage)])
+    upcoming = coverage.fixtures.filter(~pl.col("started")).sort("effective_kickoff", "sr_id")["sr_id"].to_list()
     for (market,), outcomes in names.group_by("market_key", maintain_order=True):
         for sr_ids in (upcoming[n : n + FIXTURES_PER_BATCH] for n in range(0, len(upcoming), FIXTURES_PER_BATCH)):
             if histories.is_full:
@@ -126,9 +126,9 @@ def _read_histories(conn: psycopg.Connection, found: Coverage, names: pl.DataFra
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[IO[str]]:
-    """A file to write that takes the place of `path` when the block ends well; else `path` stays as it was.
+    """Yield a file to write that replaces `path` when the block ends without an error.
 
-    Raises PageNotWrittenError.
+    Else `path` stays unchanged. Raises PageNotWrittenError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Where the answers in a home folder come from: the real sites or the simulator. The two never mix. Knows no Dagster.
+"""The source of the answers in a home folder: the real sites or the simulator.
 
-Belongs here: the note in the home folder, and refusing to ask the other kind. Does not belong here: asking platforms
-(`scrape`).
+The two are never mixed. Belongs here: the note in the home folder, and refusing to ask the other source. Does not
+belong here: asking platforms (`scrape`), Dagster.
 """
 
 import ipaddress
@@ -23,12 +23,12 @@ from .context import make_home
 
 NOTE_FILE: Final = "data_source"
 SIMULATOR_SERVER_HEADER: Final = "uvicorn"
-"""What most of the simulator's answers say in their header `server`, and none of the real sites."""
+"""Value of the header `server` in most of the simulator's answers, and in no answer of the real sites."""
 MAX_CYCLES_READ: Final = 3
 
 
 class DataSource(StrEnum):
-    """What answers: the bookmakers' sites, or the simulator on this machine."""
+    """The source of answers: the bookmakers' sites, or the simulator on this machine."""
 
     REAL = "real"
     SIMULATED = "simulated"
@@ -46,7 +46,10 @@ def classify_url(url: str) -> DataSource:
 
 
 def read_noted_source(home: Path) -> DataSource | None:
-    """Return what the home folder notes; None without a note. Raises SettingsError when the note cannot be read."""
+    """Return the source noted in the home folder; None without a note.
+
+    Raises SettingsError when the note cannot be read.
+    """
     try:
         text = (home / NOTE_FILE).read_text(encoding="utf-8").strip()
         return DataSource(text)
@@ -57,16 +60,15 @@ def read_noted_source(home: Path) -> DataSource | None:
 
 
 def note_source(settings: Settings, source: DataSource) -> None:
-    """Write down where the answers in the home folder come from."""
+    """Write the source of the answers into the home folder."""
     replace_text(make_home(settings) / NOTE_FILE, f"{source}\n")
 
 
 def find_landed_source(landing: Landing) -> DataSource | None:
-    """Return where the newest landed answers came from; None when they do not show it. What cannot be read, and
-    imported payloads, are not looked at.
+    """Return the source of the newest landed answers; None when they do not show it.
 
-    For home folders that were made before the note existed: the server's name in the answers' headers tells the
-    simulator from the sites.
+    It is needed for home folders older than the note. The server's name in the headers distinguishes the simulator from
+    the sites. Unreadable cycles and imported payloads are skipped.
     """
     scraped = (manifest for manifest in landing.iterate_newest_first() if manifest.trigger is not Trigger.IMPORT)
     servers: set[str] = set()
@@ -82,15 +84,12 @@ def find_landed_source(landing: Landing) -> DataSource | None:
 
 
 def find_source(settings: Settings, landing: Landing) -> DataSource | None:
-    """Return where the home folder's answers come from: as noted, else as its landed answers show.
-
-    None when neither says.
-    """
+    """Return the source from the note, else from the landed answers; None when neither shows it."""
     return read_noted_source(settings.home) or find_landed_source(landing)
 
 
 def describe_conflict(settings: Settings, source: DataSource) -> str | None:
-    """Return why these settings must not ask platforms into data of this source, and what to do; None when they may."""
+    """Return why these settings must not add to data of this source, with advice; None when they may."""
     for platform in Platform:
         url = settings.platform(platform).base_url
         if classify_url(url) is source:
@@ -98,22 +97,21 @@ def describe_conflict(settings: Settings, source: DataSource) -> str | None:
         variable = f"PALIMPSEST_{platform.value.upper()}__BASE_URL"
         if source is DataSource.SIMULATED:
             return (
-                f"{settings.home} holds simulated data, and {variable} leads to the real site {url}: start `palimpsest simulate` and export the "
-                "addresses that it prints, or choose another folder with PALIMPSEST_HOME_DIR"
+                f"{settings.home} holds simulated data, and {variable} leads to the real site {url}: start `palimpsest"
+                " simulate` and export the addresses that it prints, or choose another folder with PALIMPSEST_HOME_DIR"
             )
         return (
-            f"{settings.home} holds data of the real sites, and {variable} leads to a simulator at {url}: choose another folder for simulated data "
-            "with PALIMPSEST_HOME_DIR, or unset the variable"
+            f"{settings.home} holds data of the real sites, and {variable} leads to a simulator at {url}: choose"
+            " another folder for simulated data with PALIMPSEST_HOME_DIR, or unset the variable"
         )
     return None
 
 
 def require_same_source(settings: Settings, landing: Landing, *, has_cycles: bool) -> None:
-    """Raise SettingsError when platforms of the other kind would be asked. Note the source of a home folder that has no
-    note yet.
+    """Raise SettingsError when the settings lead to the other source than the home folder's data.
 
-    `has_cycles`: the ledger knows of earlier cycles. Where these left nothing that shows their source, nothing is noted
-    and nothing refused; `palimpsest doctor` then asks for the note.
+    Write the note when it is missing. `has_cycles`: the ledger has earlier cycles. If these do not show their source,
+    nothing is noted or refused, and `palimpsest doctor` asks the user for the note.
     """
     source = find_source(settings, landing)
     if source is None and has_cycles:

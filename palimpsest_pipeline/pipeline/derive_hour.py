@@ -1,6 +1,6 @@
-"""Deriving a product for the cycles of an hour that lack it.
+"""The derivation of a product for the cycles that lack it.
 
-One way for live runs, backfills and recorded payloads. Knows no Dagster.
+Live runs, backfills and recorded payloads all use it. Knows no Dagster.
 """
 
 import logging
@@ -41,30 +41,31 @@ OUTAGE_ERRORS: Final = (
     psycopg.InterfaceError,
     psycopg.OperationalError,
 )
-"""Errors of the machine, the database or the archive, which would stop every other cycle too: no cycle is blamed for
-them.
-"""
+"""Errors of the machine, the database or the archive. They would stop every cycle, so they are not recorded for one."""
 MAX_PARALLEL_PLATFORMS: Final = 3
-"""Half again as fast as one after the other on two cores: while Postgres writes for one platform, another one's
-answers are read.
+"""Platforms derived at the same time: 1.5 times as fast as one by one on two cores.
+
+While Postgres writes for one platform, the answers of another one are read.
 """
 
 DeriveProduct = Callable[[Pipeline, psycopg.Connection, Manifest], int]
-"""Writes one product of one cycle inside the caller's transaction and returns the rows that stand for it then: as many
-when it is derived once more and nothing has to be written."""
+"""A function that writes one product of one cycle inside the caller's transaction and returns its number of rows.
+
+When the product is derived again and nothing has to be written, the number is the same.
+"""
 
 
 class CyclesFailed(Exception):
     """A product could not be derived from some cycles. The message names each of them and its error."""
 
     def __init__(self, product: str, errors: Mapping[int, Exception]) -> None:
-        told = "; ".join(f"cycle {cycle_id}: {type(error).__name__}: {error}" for cycle_id, error in errors.items())
-        super().__init__(f"{product} could not be derived from {len(errors)} cycles: {told}")
+        lines = "; ".join(f"cycle {cycle_id}: {type(error).__name__}: {error}" for cycle_id, error in errors.items())
+        super().__init__(f"{product} could not be derived from {len(errors)} cycles: {lines}")
 
 
 @dataclass(slots=True)
 class DerivedCycles:
-    """What deriving one product of one hour did."""
+    """The result of deriving one product: ids of derived and of waiting cycles."""
 
     cycles: list[int] = field(default_factory=list)
     waiting: list[int] = field(default_factory=list)
@@ -80,28 +81,30 @@ def derive_platforms(
     *,
     needs: Sequence[str] = (),
 ) -> DerivedCycles:
-    """`derive_cycles` of a core product that stands platform by platform, for all of them at the same time, each on a
-    connection of its own.
+    """Derive a core product that is marked platform by platform, for all platforms at the same time.
 
-    What stops one platform does not stop the others; it is raised when all are done.
-    When the caller is interrupted, what is under way is finished and nothing else is begun.
+    Each platform is derived by `derive_cycles` on its own connection. An error of one platform does not stop the
+    others; it is raised when all are done. When the caller is interrupted, cycles under way are finished and no other
+    cycle is begun.
     """
     interrupted = Event()
 
-    def begun(derive: DeriveProduct) -> DeriveProduct:
-        def go(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
+    def stop_if_interrupted(derive: DeriveProduct) -> DeriveProduct:
+        def derive_cycle(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
             if interrupted.is_set():
                 raise CancelledError(f"cycle {manifest.cycle_id} was not begun: the run was interrupted")
             return derive(pipeline, conn, manifest)
 
-        return go
+        return derive_cycle
 
     with ThreadPoolExecutor(max_workers=MAX_PARALLEL_PLATFORMS) as pool:
         names = dict(
             zip(pipeline.platforms, derived_products.list_platform_products(product, pipeline.platforms), strict=True)
         )
         running = [
-            pool.submit(derive_cycles, pipeline, manifests, "core", name, begun(derive(platform)), needs=needs)
+            pool.submit(
+                derive_cycles, pipeline, manifests, "core", name, stop_if_interrupted(derive(platform)), needs=needs
+            )
             for platform, name in names.items()
         ]
         try:
@@ -123,12 +126,12 @@ def derive_cycles(
     *,
     needs: Sequence[str] = (),
 ) -> DerivedCycles:
-    """Derive `product` for every cycle of `manifests` of which it is due (`storage.derivation.due_products`), oldest
-    first.
+    """Derive `product` for every cycle of `manifests` for which it is due, oldest first.
 
-    Each cycle is one transaction that ends with its mark, so a repeated run skips what is done, and rows dropped with
-    their marks come back. Another run at the same cycle is waited for, and what it has done counts. A cycle of which a
-    core product in `needs` is due is left waiting: another run has just landed it, and derives it in its own order.
+    `storage.derivation.due_products` defines when it is due. Each cycle is one transaction that ends with its mark, so
+    a repeated run skips derived cycles, and rows dropped with their marks come back. If another run derives the same
+    cycle, this one waits for it and accepts its result. A cycle for which a core product in `needs` is due is left
+    waiting: another run has just landed it and derives it in its own order.
 
     When a cycle fails, its earlier rows stay, its error is recorded, and the next cycle is derived. At the end
     CyclesFailed names all failed cycles. An error that no cycle has caused (`OUTAGE_ERRORS`) is raised at once.
@@ -136,9 +139,8 @@ def derive_cycles(
     done = DerivedCycles()
     failed: dict[int, Exception] = {}
     with pipeline.connect() as conn:
-        for manifest in sorted(
-            manifests, key=lambda manifest: manifest.cycle_id
-        ):  # one by one: deriving a cycle may make a later one due
+        # One by one, because deriving a cycle may make a later one due.
+        for manifest in sorted(manifests, key=lambda manifest: manifest.cycle_id):
             try:
                 _derive_cycle(pipeline, conn, manifest, schema, product, derive, needs, done)
             except Exception as error:
@@ -161,26 +163,26 @@ def _derive_cycle(
     needs: Sequence[str],
     done: DerivedCycles,
 ) -> None:
-    """Derive the product of one cycle if it is due, and count in `done` what became of it."""
+    """Derive the product of one cycle if it is due, and count the outcome in `done`."""
     cycle_id = manifest.cycle_id
     versions = {"parser_version": pipeline.parser_version, "mapping_version": pipeline.vocabulary.version}
     query = DueQuery(**versions, products=(Product(schema, product), *(Product("core", name) for name in needs)))
 
-    def due() -> set[str]:
+    def read_due_names() -> set[str]:
         return {each.product for each in read_due_products(conn, query, cycle_ids=[cycle_id])}
 
     with conn.transaction():
         record_landed(pipeline, conn, manifest)
     with conn.transaction():
-        if product not in due():
+        if product not in read_due_names():
             return
         derived_products.claim_product(conn, product, cycle_id)
         manifest = pipeline.landing.reread_manifest(manifest)
         record_landed(pipeline, conn, manifest)
-        now = due()
-        if product not in now:
+        due_names = read_due_names()
+        if product not in due_names:
             return
-        if not now.isdisjoint(needs):
+        if not due_names.isdisjoint(needs):
             done.waiting.append(cycle_id)
             return
         rows = derive(pipeline, conn, manifest)
@@ -201,9 +203,7 @@ def _is_outage(error: Exception) -> bool:
 def _record_failure(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, product: str, error: Exception
 ) -> None:
-    """Record the error of a cycle with the digest of its landed content, and whether the cycle is whole in the
-    landing.
-    """
+    """Record the error of a cycle with its landed digest, and the cycle's state in the landing."""
     log.warning("cycle %d: %s could not be derived", manifest.cycle_id, product, exc_info=error)
     try:
         manifest = pipeline.landing.reread_manifest(manifest)

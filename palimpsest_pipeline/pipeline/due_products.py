@@ -1,7 +1,7 @@
-"""The products that this installation derives from a cycle, and queries for the due ones among them. Knows no Dagster.
+"""The products that this installation derives from a cycle, and queries for the due ones.
 
-Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving them
-(`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
+Knows no Dagster. Belongs here: the only list of all marked products of core and mart. Does not belong here: deriving
+them (`pipeline.ingest.core_products`, `pipeline.marts.derive_marts`).
 """
 
 from collections.abc import Iterable
@@ -17,9 +17,7 @@ from .marts import derive_marts
 
 
 def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None) -> DueQuery:
-    """Return the input of `read_due_products` for the `wanted` products (default: all), with the versions of this
-    pipeline.
-    """
+    """Return the input of `read_due_products` for `products` (default: all) and the current versions."""
     return DueQuery(
         pipeline.parser_version,
         pipeline.vocabulary.version,
@@ -28,8 +26,9 @@ def make_due_query(pipeline: Pipeline, products: Iterable[Product] | None = None
 
 
 def list_products(pipeline: Pipeline) -> list[Product]:
-    """Return every product that is derived from a cycle and marked; a product that is marked platform by platform
-    gives one per platform.
+    """Return every marked product of a cycle.
+
+    One per platform if the product is marked platform by platform.
     """
     core = [Product("core", name) for name in list_marks(CORE_PRODUCTS, pipeline.platforms)]
     coverage = Product("mart", derive_marts.COVERAGE_PRODUCT, derive_marts.COVERAGE_SCOPES)
@@ -42,7 +41,7 @@ def list_products(pipeline: Pipeline) -> list[Product]:
 
 
 def name_asset(product: Product) -> str:
-    """Return the asset that holds a product; of several the first."""
+    """Return the name of the asset that holds a product, or of the first of several."""
     name = product.name.partition("/")[0]
     return f"{product.schema}/{derive_marts.COVERAGE_TABLES[0] if name == derive_marts.COVERAGE_PRODUCT else name}"
 
@@ -55,5 +54,5 @@ def list_due_products(
     end: datetime | None = None,
     cycle_ids: Iterable[int] | None = None,
 ) -> list[DueProduct]:
-    """Return what is due of all products in the hours in [first, end), or of these cycles."""
+    """Return the due products of the hours in [first, end), or of the given cycles."""
     return read_due_products(conn, make_due_query(pipeline), first=first, end=end, cycle_ids=cycle_ids)

@@ -1,7 +1,7 @@
-"""The first UTC day of an installation: partitions in Dagster begin with it. Knows no Dagster.
+"""The first UTC day of an installation, with which the partitions in Dagster begin.
 
 Belongs here: reading it, and writing it into the home folder. Does not belong here: the partitions themselves
-(`partitions`).
+(`partitions`), Dagster.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from palimpsest_pipeline.storage.marts.data_freshness import read_first_hour
 from .context import Pipeline, make_home
 
 NOTE_FILE: Final = "first_day"
-"""In the home folder. It holds one date, such as `2026-06-26`."""
+"""Name of the file in the home folder that contains the first day as a date, such as `2026-06-26`."""
 
 
 def read_first_day(settings: Settings) -> date:
@@ -28,13 +28,14 @@ def read_first_day(settings: Settings) -> date:
     today = datetime.now(UTC).date()
     if settings.first_day is not None and settings.first_day > today:
         raise SettingsError(
-            f"PALIMPSEST_FIRST_DAY: {settings.first_day} lies in the future; give today ({today}, UTC) or an earlier day"
+            f"PALIMPSEST_FIRST_DAY: {settings.first_day} lies in the future; give today ({today}, UTC) or an earlier"
+            " day"
         )
     return settings.first_day or read_noted_day(settings.home) or today
 
 
 def read_noted_day(home: Path) -> date | None:
-    """Return the day that the home folder notes; None without a note.
+    """Return the day noted in the home folder; None without a note.
 
     Raises SettingsError when the note cannot be read.
     """
@@ -60,9 +61,9 @@ def read_note_time(home: Path) -> datetime | None:
 
 
 def note_day(settings: Settings, day: date) -> bool:
-    """Write `day` into the home folder, unless the same or an earlier one stands there.
+    """Write `day` into the home folder unless it already has the same or an earlier day.
 
-    Return whether it was written.
+    Return whether it did.
     """
     noted = read_noted_day(settings.home)
     if noted is not None and noted <= day:
@@ -72,27 +73,28 @@ def note_day(settings: Settings, day: date) -> bool:
 
 
 def lower_first_day(settings: Settings, day: date, say: Callable[[str], None]) -> None:
-    """Lower the first day of the installation to `day` unless it is earlier, and tell the user what to do.
+    """Lower the installation's first day to `day` unless it is earlier, and `say` the user's next step.
 
-    Never changes PALIMPSEST_FIRST_DAY.
+    It never changes PALIMPSEST_FIRST_DAY.
     """
     before = read_first_day(settings)
     noted = note_day(settings, day)
     if settings.first_day is not None and day < settings.first_day:
         say(
-            f"PALIMPSEST_FIRST_DAY is {settings.first_day}: days before it have no partition in Dagster. To derive them set it to {day}"
+            f"PALIMPSEST_FIRST_DAY is {settings.first_day}: days before it have no partition in Dagster. To derive them"
+            f" set it to {day}"
         )
     elif noted and day < before:
         say(
-            f"the first day is now {day} (before: {before}): restart running servers with `palimpsest down` and `palimpsest up`"
+            f"the first day is now {day} (before: {before}): restart running servers with `palimpsest down` and"
+            " `palimpsest up`"
         )
 
 
 def settle_first_day(pipeline: Pipeline) -> None:
-    """Write the first day into a home folder that has none: the earliest day that is landed, stored or exported, else
-    today.
+    """Write the first day into a home folder without one: the earliest day with data, else today.
 
-    So a new home folder beside data that are there already begins with them. Raises DatabaseUnreachable, LandingError.
+    So the partitions of a new home folder include existing data. Raises DatabaseUnreachable, LandingError.
     """
     settings = pipeline.settings
     if read_noted_day(settings.home) is not None:
@@ -101,7 +103,7 @@ def settle_first_day(pipeline: Pipeline) -> None:
         stored = read_first_hour(conn)
         try:
             exported = list(pipeline.archive.read_catalogue())
-        except EntryUnreadable:  # an upgrade comes before the command that mends the entry
+        except EntryUnreadable:  # an upgrade runs before the command that repairs the entry
             exported = list(read_recorded_days(conn))
     hours = [*pipeline.landing.list_hours(), *([stored] if stored else []), pipeline.clock.now()]
     note_day(settings, min([*(hour.date() for hour in hours), *exported]))

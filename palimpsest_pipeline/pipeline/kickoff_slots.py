@@ -1,7 +1,7 @@
-"""Which slot of the kickoff cadence a run is to be asked for now, and which slots fixtures have had. Knows no Dagster.
+"""The slots of the kickoff cadence: those to request now, and a report on the past ones.
 
-Belongs here: judging an instant, the sensor's cursor, putting together what is expected and what was asked. Does not:
-the run of a slot (`pipeline/live/kickoff_minutes.py`).
+Knows no Dagster. Belongs here: judging an instant, the sensor's cursor, comparing due slots with requested ones. Does
+not belong here: the run of a slot (`pipeline/live/kickoff_minutes.py`).
 """
 
 import json
@@ -23,57 +23,60 @@ from .context import Pipeline
 CURSOR_VERSION: Final = 1
 DAY: Final = timedelta(days=1)
 LOOK_BACK: Final = timedelta(hours=24)
-"""How far back slots that nobody asked for are looked for; and how long before that a slot that was asked for shows
-that the cadence was in use.
+"""How far back missed slots are looked for.
+
+A slot that was requested up to this long before shows that the cadence was already in use.
 """
 MAX_NAMED_OUTAGES: Final = 5
-"""Outages that a sentence names; of earlier ones the number."""
+"""Maximum number of outages that a sentence names. Earlier ones are counted."""
 REQUEST_AHEAD: Final = timedelta(seconds=60)
-"""How long before a slot begins it can be asked for: a run takes seconds to begin, and its first minute is one of
-only sixty seconds.
+"""How long before its begin a slot can be requested.
+
+A run takes seconds to begin, and the first minute of the slot has only sixty seconds.
 """
 
 
 class CursorUnreadable(ValueError):
-    """A cursor that this version has not written. The message says what is wrong with it."""
+    """A cursor that this version has not written. The message says why it cannot be read."""
 
 
 def write_cursor(slot_at: datetime) -> str:
-    """What the sensor keeps: the last slot that it asked for."""
+    """Return the sensor's cursor: the last slot that it requested, as JSON."""
     return json.dumps({"version": CURSOR_VERSION, "slot_at": slot_at.isoformat()})
 
 
 def read_cursor(cursor: str | None) -> datetime | None:
-    """Inverse of `write_cursor`; None for no cursor. Raises CursorUnreadable."""
+    """Return the slot in a cursor of `write_cursor`; None without a cursor. Raises CursorUnreadable."""
     if not cursor:
         return None
     try:
-        held = json.loads(cursor)
-        if held["version"] != CURSOR_VERSION:
-            raise CursorUnreadable(f"it is of version {held['version']!r}, not {CURSOR_VERSION}")
-        slot_at = datetime.fromisoformat(held["slot_at"])
+        state = json.loads(cursor)
+        if state["version"] != CURSOR_VERSION:
+            raise CursorUnreadable(f"it is of version {state['version']!r}, not {CURSOR_VERSION}")
+        slot_at = datetime.fromisoformat(state["slot_at"])
     except CursorUnreadable:
         raise
     except (ValueError, TypeError, KeyError) as error:
         raise CursorUnreadable(f"it holds no slot: {cursor[:80]!r}") from error
     if slot_at.tzinfo is None:
-        raise CursorUnreadable(f"its slot says no time zone: {held['slot_at']!r}")
+        raise CursorUnreadable(f"its slot has no time zone: {state['slot_at']!r}")
     return slot_at
 
 
 @dataclass(frozen=True, slots=True)
 class CadenceMoment:
-    """The cadence at one instant. `asked_at`: the last slot that was asked for, where one is known."""
+    """The kickoff cadence at one instant."""
 
     cadence: Cadence
     now: datetime
     last_slot_at: datetime | None
+    """The last requested slot, if it is known."""
     grace: timedelta
-    """How long after its day a cycle may still belong to it."""
+    """How long after the end of its day a cycle may still belong to the day."""
 
     @property
     def slots(self) -> list[datetime]:
-        """Slots that can be asked for now, in order: the one that holds now, and the next one shortly before it begins.
+        """Slots that can be requested now: the current one, and the next one shortly before its begin.
 
         A run belongs to the partition of the day on which it is requested: the partition of the next day does not exist
         yet. So the next slot is left out when it ends later than the grace period after midnight.
@@ -85,20 +88,18 @@ class CadenceMoment:
 
     @property
     def unrequested_slots(self) -> list[datetime]:
-        """Those of `list_due_slots` that have not been asked for."""
+        """Those of `slots` that have not been requested."""
         return [slot_at for slot_at in self.slots if self.last_slot_at not in self.slots or slot_at > self.last_slot_at]
 
     @property
     def kickoff_span(self) -> tuple[datetime, datetime]:
-        """After and until when kickoffs matter: for the slots since the last one asked for, and for those to ask
-        for.
-        """
+        """Span of the kickoffs that matter for the slots since the last requested one and for those now."""
         return min(self._first_missed_slot, self.now), self.slots[
             -1
         ] + self.cadence.slot_length + self.cadence.first_tier_length
 
     def list_due_minutes(self, slot_at: datetime, kickoffs: Sequence[datetime]) -> list[datetime]:
-        """The minutes of the slot that are not over and at which some fixture is due; `kickoffs` in order."""
+        """Return the minutes of the slot that are not over and at which a fixture is due; `kickoffs` in order."""
         return [
             at
             for at in self.cadence.list_instants(slot_at)
@@ -106,8 +107,9 @@ class CadenceMoment:
         ]
 
     def list_missed_slots(self, kickoffs: Sequence[datetime]) -> list[datetime]:
-        """Slots after the last one asked for and before this one at which some fixture was due, by what is known
-        now.
+        """Return the slots between the last requested one and the current one at which a fixture was due.
+
+        `kickoffs`, in order, are those known now.
         """
         return [
             slot_at
@@ -121,7 +123,7 @@ class CadenceMoment:
 
     @property
     def _first_missed_slot(self) -> datetime:
-        """Begin of the first slot that may have been passed over."""
+        """Begin of the first slot that may have been missed."""
         if self.last_slot_at is None or self.last_slot_at >= self._current_slot:
             return self._current_slot
         return max(self.last_slot_at + self.cadence.slot_length, self.cadence.find_slot_start(self.now - LOOK_BACK))
@@ -133,22 +135,22 @@ class CadenceMoment:
             slot_at += self.cadence.slot_length
 
     def _is_any_due(self, kickoffs: Sequence[datetime], at: datetime) -> bool:
-        within = kickoffs[bisect_right(kickoffs, at) : bisect_right(kickoffs, at + self.cadence.first_tier_length)]
-        return any(self.cadence.is_due(kickoff_at, at) for kickoff_at in within)
+        near_kickoffs = kickoffs[
+            bisect_right(kickoffs, at) : bisect_right(kickoffs, at + self.cadence.first_tier_length)
+        ]
+        return any(self.cadence.is_due(kickoff_at, at) for kickoff_at in near_kickoffs)
 
 
 @dataclass(frozen=True, slots=True)
 class SlotReport:
-    """How the slots from `begin` until before `end` were kept. `found`: each slot of each fixture
-    (metrics.slots.SLOTS).
-
-    `in_use`: the cadence was, from `begin` on; no slot is expected before.
-    """
+    """A report on the slots in [begin, end): requested, answered or lost."""
 
     begin: datetime
     end: datetime
     is_in_use: bool
+    """Whether the cadence was in use from `begin` on. No slot is due before."""
     slots: pl.DataFrame
+    """Each slot of each fixture (`metrics.coverage.kickoff_slots.SLOTS_SCHEMA`)."""
 
     @property
     def lost_slots(self) -> pl.DataFrame:
@@ -156,41 +158,46 @@ class SlotReport:
 
     @property
     def lost_stretches(self) -> pl.DataFrame:
-        """What was lost, by fixture and stretch (metrics.slots.STRETCHES)."""
+        """The lost slots, by fixture and stretch of consecutive slots."""
         return judged.group_lost_stretches(self.slots)
 
     def describe_losses(self) -> str:
-        """What was lost, in words; empty when nothing was."""
+        """Return the lost slots and their causes in words; empty when none was lost."""
         lost = self.lost_slots
         if lost.is_empty():
             return ""
         outages = judged.group_outages(self.slots)
-        told = [
+        outage_texts = [
             f"{n_slots} from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
             for first, last, n_slots, _ in outages.head(MAX_NAMED_OUTAGES).iter_rows()
         ]
         if outages.height > MAX_NAMED_OUTAGES:
-            told.append(f"the rest in {outages.height - MAX_NAMED_OUTAGES} outages before")
+            outage_texts.append(f"the rest in {outages.height - MAX_NAMED_OUTAGES} outages before")
         unanswered = lost.filter("asked")
         causes = []
         if unanswered.height < lost.height:
             causes.append(
-                "Of those not asked for, Dagster's daemon was down, the sensor kickoff was off, or its runs came too late"
+                "For those not requested, Dagster's daemon was down, the sensor kickoff was off, or its runs came too"
+                " late"
             )
         if unanswered.height:
             platforms = unanswered["silent"].explode(empty_as_null=False).unique().sort().to_list()
             causes.append(
-                f"{unanswered.height} were asked for and no platform answered ({', '.join(platforms) or 'the cycle was broken off'})"
+                f"{unanswered.height} were requested and no platform answered"
+                f" ({', '.join(platforms) or 'the cycle was broken off'})"
             )
-        return f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not kept: {', '.join(told)}. {'. '.join(causes)}"
+        return (
+            f"{lost.height} slots of {lost['sr_id'].n_unique()} fixtures were not kept: {', '.join(outage_texts)}."
+            f" {'. '.join(causes)}"
+        )
 
     @property
     def silent_platforms(self) -> dict[str, int]:
-        """Platforms that did not answer at slots that were kept, and at how many."""
+        """Platform to the number of kept slots at which it did not answer."""
         return judged.count_silences(self.slots)
 
     def describe_silences(self) -> str:
-        """Return which platforms did not answer at slots that others answered; empty when all did."""
+        """Return in words the platforms that did not answer at slots that others answered; empty when all did."""
         return ", ".join(
             f"{platform} did not answer at {n_slots} of the kept slots"
             for platform, n_slots in self.silent_platforms.items()
@@ -198,12 +205,11 @@ class SlotReport:
 
 
 def report_slots(pipeline: Pipeline, begin: datetime, end: datetime, on_since: datetime | None = None) -> SlotReport:
-    """How the slots from `begin` until before `end` were kept, by the cadence of today's settings. Minutes that are not
-    over yet are left out.
+    """Return the report on the slots in [begin, end), by the cadence of today's settings.
 
-    The cadence is in use from the first slot on that was asked for, up to LOOKED_BACK before `begin`; or since
-    `on_since`, when its sensor was switched on, if that is earlier. So an outage is told also when nothing was asked
-    for since.
+    Minutes that are not over yet are left out. The cadence is in use from the first requested slot on, at most
+    `LOOK_BACK` before `begin`, or from `on_since` on, when its sensor was switched on, if that is earlier. So an outage
+    is reported even if nothing was requested since.
     """
     cadence = pipeline.cadence
     with pipeline.connect() as conn:

@@ -1,6 +1,6 @@
-"""Keeps `ops.landed_cycles` as the landing has it. Knows no Dagster.
+"""The updates of `ops.landed_cycles`, the table of the cycles in the landing. Knows no Dagster.
 
-Belongs here: recording one cycle, and rebuilding the table from the landing. Does not: deriving anything.
+Belongs here: recording one cycle, and rebuilding the table from the landing. Does not belong here: deriving anything.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from palimpsest_pipeline.storage.ledger import check_verdicts
 from .context import Pipeline
 
 ALL_HOURS: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC))
-"""Every hour there can be."""
+"""Bounds that include every hour."""
 MAX_NAMED_SEGMENTS: Final = 3
 
 
@@ -31,11 +31,11 @@ class RescanResult:
     n_gone: int = 0
     n_corrected: int = 0
     damaged: dict[int, str] = field(default_factory=dict)
-    """Cycles that are there and not whole, and why."""
+    """Ids of cycles that are in the landing but not whole, with the reason."""
 
 
 def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
-    """Record a cycle whose segments and manifest have just been written, so that they need not be looked for.
+    """Record a cycle whose segments and manifest have just been written, without checking that they exist.
 
     The caller commits.
     """
@@ -47,12 +47,11 @@ def record_closed(conn: psycopg.Connection, manifest: Manifest) -> None:
 def record_landed(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest, *, list_segments: bool = False
 ) -> None:
-    """Record a cycle whose manifest has just been read. The caller commits. Raises LandingError when its segments
-    cannot be listed.
+    """Record a cycle whose manifest has just been read. The caller commits.
 
-    When the row says that this manifest is whole, the segments are listed only if `look` is set. A row that does not
-    change is not written: another process that derives a product of the cycle at the same time would have to wait for
-    it.
+    If the row says that this manifest is whole, the segments are listed only with `list_segments`. An unchanged row is
+    not written: otherwise another process that derives a product of the cycle at the same time would have to wait.
+    Raises LandingError when the segments cannot be listed.
     """
     row = landed_cycles.read_cycle(conn, manifest.cycle_id)
     if not list_segments and row is not None and row.is_whole and row.digest == manifest.digest:
@@ -62,9 +61,9 @@ def record_landed(
 
 
 def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
-    """Record that a cycle is no longer in the landing, and forget its failures and verdicts: nobody can repair it.
+    """Record that a cycle is no longer in the landing, and delete its failures and verdicts.
 
-    The caller commits.
+    Nobody can repair such a cycle. The caller commits.
     """
     if row := landed_cycles.read_cycle(conn, cycle_id):
         landed_cycles.write_cycle(conn, replace(row, digest=None, is_whole=False, is_gone=True, problem=""))
@@ -72,7 +71,7 @@ def record_gone(conn: psycopg.Connection, cycle_id: int) -> None:
 
 
 def record_unreadable(conn: psycopg.Connection, cycle_id: int, error: LandingUnreadable) -> None:
-    """Record that the manifest of a cycle cannot be read any more. The caller commits."""
+    """Record that the manifest of a cycle cannot be read. The caller commits."""
     if row := landed_cycles.read_cycle(conn, cycle_id):
         landed_cycles.write_cycle(conn, replace(row, scope=None, digest=None, is_whole=False, problem=str(error)))
 
@@ -84,7 +83,7 @@ def forget_cycles(conn: psycopg.Connection, cycle_ids: Sequence[int]) -> None:
 
 
 def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datetime | None = None) -> RescanResult:
-    """Correct the rows of the hours in [first, end) from the landing: all its manifests are read. Commits.
+    """Correct the rows of the hours in [first, end) from the landing's manifests, and commit.
 
     A cycle that is in core or the ledger but not in the landing is marked as gone; the row of a cycle that is in none
     of them is deleted. Rows that other processes write meanwhile stay. Raises LandingError when the landing cannot be
@@ -92,26 +91,26 @@ def rescan_landing(pipeline: Pipeline, first: datetime | None = None, end: datet
     """
     first, end = first or ALL_HOURS[0], end or ALL_HOURS[1]
     with pipeline.connect() as conn:
-        # Before the landing is listed: a cycle that is closed meanwhile must not count as gone.
+        # Read before the landing is listed, so that a cycle that is closed meanwhile does not count as gone.
         before = landed_cycles.read_cycles(conn, first, end)
         known = landed_cycles.read_known_cycles(conn, first, end)
         conn.commit()
-        there = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
-        now = [*there.values(), *(cycle for cycle in known if cycle.cycle_id not in there)]
-        n_corrected = landed_cycles.replace_cycles(conn, before, now)
-        forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known) if cycle.cycle_id not in there])
+        landed = {cycle.cycle_id: cycle for cycle in _list_cycles(pipeline.landing, first, end)}
+        cycles = [*landed.values(), *(cycle for cycle in known if cycle.cycle_id not in landed)]
+        n_corrected = landed_cycles.replace_cycles(conn, before, cycles)
+        forget_cycles(conn, [cycle.cycle_id for cycle in (*before, *known) if cycle.cycle_id not in landed])
     return RescanResult(
-        n_whole=sum(cycle.is_whole for cycle in now),
-        n_gone=sum(cycle.is_gone for cycle in now),
+        n_whole=sum(cycle.is_whole for cycle in cycles),
+        n_gone=sum(cycle.is_gone for cycle in cycles),
         n_corrected=n_corrected,
-        damaged={cycle.cycle_id: cycle.problem for cycle in now if cycle.problem},
+        damaged={cycle.cycle_id: cycle.problem for cycle in cycles if cycle.problem},
     )
 
 
 def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
-    """Rescan the whole landing when the table has no row or lacks a known cycle, as after the upgrade that made it.
+    """Rescan the whole landing when the table is empty or lacks a known cycle.
 
-    None when it is complete.
+    Return None when it is complete. It is incomplete after the upgrade that created it.
     """
     with pipeline.connect() as conn:
         if landed_cycles.is_complete(conn):
@@ -120,12 +119,12 @@ def fill_if_incomplete(pipeline: Pipeline) -> RescanResult | None:
 
 
 def _list_cycles(landing: Landing, first: datetime, end: datetime) -> list[LandedCycle]:
-    found = landing.list_readable_cycles(first, end)
+    cycles = landing.list_readable_cycles(first, end)
     unreadable = (
         LandedCycle(cycle.cycle_id, cycle.hour, None, None, is_whole=False, problem=cycle.sentence)
-        for cycle in found.unreadable
+        for cycle in cycles.unreadable
     )
-    return [*(_build_landed_cycle(landing, manifest) for manifest in found.manifests), *unreadable]
+    return [*(_build_landed_cycle(landing, manifest) for manifest in cycles.manifests), *unreadable]
 
 
 def _build_landed_cycle(landing: Landing, manifest: Manifest) -> LandedCycle:

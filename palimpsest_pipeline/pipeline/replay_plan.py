@@ -1,7 +1,7 @@
-"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived. Knows no Dagster.
+"""The plan of a backfill: hour by hour, the due products and the cycles that cannot be derived.
 
-Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here: deciding what is
-due, and deriving it.
+Knows no Dagster. Belongs here: grouping due products (`storage.derivation.due_products`) by hour. Does not belong here:
+deciding what is due, and deriving it.
 """
 
 from collections import defaultdict
@@ -31,26 +31,24 @@ class CycleProduct:
 
 @dataclass(frozen=True, slots=True)
 class LostCycle:
-    """A cycle whose answers are not all in the landing any more.
-
-    `stale`: its rows would be others if they were derived now, or are missing.
-    """
+    """A cycle whose answers are not all in the landing any more."""
 
     cycle_id: int
     sentence: str
     is_stale: bool
+    """Whether its rows are missing, or would change if they could be derived now."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedHour:
-    """One hour of the range. An hour without landed and gone cycles never had anything."""
+    """One hour of the range. An hour without landed and gone cycles never had any cycle."""
 
     begins_at: datetime
     landed_cycles: tuple[LandedCycle, ...] = ()
     due: Mapping[CycleProduct, DueReason] = field(default_factory=dict)
     gone_cycles: tuple[LostCycle, ...] = ()
     damaged_cycles: tuple[LostCycle, ...] = ()
-    """Of `landed`, those that lack segments. The other cycles are derived all the same."""
+    """Those of `landed_cycles` that lack segments. The other cycles are derived nevertheless."""
 
     @property
     def key(self) -> str:
@@ -62,27 +60,28 @@ class PlannedHour:
 
     @property
     def can_be_derived(self) -> bool:
-        lost = {gone.cycle_id for gone in self.damaged_cycles}
-        return any(product.cycle_id not in lost for product in self.due)
+        damaged_ids = {cycle.cycle_id for cycle in self.damaged_cycles}
+        return any(product.cycle_id not in damaged_ids for product in self.due)
 
     def why(self) -> str:
-        """Why it is due, in words: `odds_snapshots/bet9ja: another parser version; ...`, products with the same
-        reason together.
+        """Return the reasons why it is due, each with its products, e.g.
+
+        `another parser version: odds_snapshots`.
         """
         names: defaultdict[DueReason, list[str]] = defaultdict(list)
-        for product, why in self.due.items():
-            if product.name not in names[why]:
-                names[why].append(product.name)
-        return "; ".join(f"{why}: {', '.join(names[why])}" for why in DueReason if names[why])
+        for product, reason in self.due.items():
+            if product.name not in names[reason]:
+                names[reason].append(product.name)
+        return "; ".join(f"{reason}: {', '.join(names[reason])}" for reason in DueReason if names[reason])
 
 
 def plan_hours(
     pipeline: Pipeline, first: datetime | None = None, last: datetime | None = None, *, rescan_first: bool = True
 ) -> list[PlannedHour]:
-    """Return the hours from `first` to `last`, both included, in order; without bounds all hours with landed or known
-    cycles. Derives nothing.
+    """Return the plan of the hours from `first` to `last`, both included, in order. Derives nothing.
 
-    Unless `look` is false, the landing of these hours is read first, and `ops.landed_cycles` is corrected.
+    Without bounds, these are all hours with landed or known cycles. With `rescan_first`, the landing of these hours is
+    read first, and `ops.landed_cycles` is corrected.
     """
     begin, end = first or ALL_HOURS[0], ALL_HOURS[1] if last is None else last + HOUR
     if rescan_first:
@@ -90,23 +89,25 @@ def plan_hours(
     with pipeline.connect() as conn:
         cycles = landed_cycles.read_cycles(conn, begin, end)
         due = list_due_products(pipeline, conn, first=begin, end=end)
-    of_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
+    cycles_by_hour: defaultdict[datetime, list[LandedCycle]] = defaultdict(list)
     for cycle in cycles:
-        of_hour[cycle.partition_hour].append(cycle)
-    to_do: defaultdict[datetime, dict[CycleProduct, DueReason]] = defaultdict(dict)
+        cycles_by_hour[cycle.partition_hour].append(cycle)
+    due_by_hour: defaultdict[datetime, dict[CycleProduct, DueReason]] = defaultdict(dict)
     for each in due:
         if not each.is_gone:
-            to_do[each.partition_hour][CycleProduct(each.schema, each.cycle_id, each.product)] = each.reason
+            due_by_hour[each.partition_hour][CycleProduct(each.schema, each.cycle_id, each.product)] = each.reason
     stale = {each.cycle_id for each in due}
     return [
         PlannedHour(
             at,
-            tuple(cycle for cycle in of_hour[at] if not cycle.is_gone),
-            to_do[at],
-            tuple(_build_gone_cycle(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.is_gone),
-            tuple(_build_damaged_cycle(cycle, cycle.cycle_id in stale) for cycle in of_hour[at] if cycle.problem),
+            tuple(cycle for cycle in cycles_by_hour[at] if not cycle.is_gone),
+            due_by_hour[at],
+            tuple(_build_gone_cycle(cycle, cycle.cycle_id in stale) for cycle in cycles_by_hour[at] if cycle.is_gone),
+            tuple(
+                _build_damaged_cycle(cycle, cycle.cycle_id in stale) for cycle in cycles_by_hour[at] if cycle.problem
+            ),
         )
-        for at in (list_hours(first, last) if first and last else sorted(of_hour))
+        for at in (list_hours(first, last) if first and last else sorted(cycles_by_hour))
     ]
 
 
@@ -124,7 +125,7 @@ def _build_damaged_cycle(cycle: LandedCycle, stale: bool) -> LostCycle:
             stale,
         )
     sentence = (
-        f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the segments, or "
-        "remove what is left of the cycle"
+        f"cycle {cycle.cycle_id} is not whole in the landing: {cycle.problem}; its rows stay as they are. Restore the"
+        " segments, or remove the rest of the cycle"
     )
     return LostCycle(cycle.cycle_id, sentence, stale)

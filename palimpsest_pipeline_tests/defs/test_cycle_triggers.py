@@ -147,7 +147,7 @@ def test_a_full_cycle_is_skipped_while_a_run_of_its_job_is_unfinished(pipeline: 
     run = unfinished(instance, "full_cycle")
     found = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(found, dg.SkipReason)
-    assert f"run {run.run_id} is at it since 20" in str(found.skip_message)
+    assert f"run {run.run_id} is under way since 20" in str(found.skip_message)
     instance.report_run_failed(run, "over")
     assert isinstance(request_full_cycle(pipeline, instance, m(60)), dg.RunRequest)
 
@@ -162,7 +162,7 @@ def test_a_full_cycle_is_skipped_while_one_from_a_terminal_is_alive(
     found = request_full_cycle(pipeline, instance, m(30))
     assert isinstance(found, dg.SkipReason) is is_skipped
     if is_skipped:
-        assert str(found.skip_message) == f"cycle {cycle.cycle_id} is at it since 2026-06-26 12:03:00 UTC"
+        assert str(found.skip_message) == f"cycle {cycle.cycle_id} is under way since 2026-06-26 12:03:00 UTC"
         with pipeline.connect() as conn:
             conn.execute("update ops.scrape_batches set heartbeat_at = heartbeat_at - interval '1 hour'")
         # 0 s: the server may have been started a moment ago
@@ -184,7 +184,7 @@ def test_a_slot_with_a_fixture_due_is_asked_for_once(pipeline: Pipeline, instanc
     assert first.cursor is not None
     assert json.loads(first.cursor) == {"version": 1, "slot_at": "2026-06-26T12:00:00+00:00"}
     set_clock(pipeline, m(3.9))
-    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+    assert "is already requested" in skipped(tick(pipeline, instance, first.cursor))
 
 
 def test_a_slot_is_asked_for_shortly_before_it_begins_so_that_its_first_minute_is_whole(
@@ -215,7 +215,7 @@ def test_a_slot_of_the_next_day_is_asked_for_ahead_in_the_partition_that_is_ther
     put(pipeline, {1: m(MIDNIGHT + 20)})
     cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
     set_clock(pipeline, m(MIDNIGHT - 1.1))
-    assert "is asked for" in skipped(tick(pipeline, instance, cursor))
+    assert "is already requested" in skipped(tick(pipeline, instance, cursor))
     set_clock(pipeline, m(MIDNIGHT - 0.5))
     request = request_of(tick(pipeline, instance, cursor))
     assert (request.run_key, request.partition_key) == (
@@ -233,7 +233,7 @@ def test_a_slot_that_would_outlast_the_grace_of_the_day_is_asked_for_when_its_ow
     pipeline.__dict__["settings"] = pipeline.settings.model_copy(update={"grace_minutes": 4})
     cursor = json.dumps({"version": 1, "slot_at": m(MIDNIGHT - 5).isoformat()})
     set_clock(pipeline, m(MIDNIGHT - 0.5))
-    assert "is asked for" in skipped(tick(pipeline, instance, cursor))
+    assert "is already requested" in skipped(tick(pipeline, instance, cursor))
 
 
 def test_the_request_fits_the_job_which_goes_before_other_runs(pipeline: Pipeline):
@@ -278,7 +278,7 @@ def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_t
     set_clock(pipeline, m(0.1))
     first = tick(pipeline, instance)
     run_id = run_of(instance, request_of(first), dg.DagsterRunStatus.STARTING)
-    assert "is asked for" in skipped(tick(pipeline, instance, first.cursor))
+    assert "is already requested" in skipped(tick(pipeline, instance, first.cursor))
     instance.report_run_failed(instance.get_run_by_id(run_id), "the code server was killed")
     set_clock(pipeline, m(1.2))
     again = tick(pipeline, instance, first.cursor)
@@ -288,7 +288,7 @@ def test_what_is_left_of_a_slot_whose_run_failed_is_asked_for_again_with_a_key_t
     assert request.tags == {**request_of(first).tags, "palimpsest/follows": run_id}
     assert again.cursor == first.cursor
     second = run_of(instance, request, dg.DagsterRunStatus.STARTED)
-    assert "is asked for" in skipped(tick(pipeline, instance, again.cursor)), "while it runs nobody follows it"
+    assert "is already requested" in skipped(tick(pipeline, instance, again.cursor)), "while it runs nobody follows it"
     instance.report_run_failed(instance.get_run_by_id(second), "and again")
     assert (request_of(tick(pipeline, instance, again.cursor)).run_key or "").endswith(f" after {second}")
     set_clock(pipeline, m(5))
@@ -374,7 +374,7 @@ def test_a_slot_waits_while_two_runs_are_unfinished_and_a_failed_one_keeps_nobod
     run = unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-10).isoformat()})
     unfinished(instance, "kickoff_window", **{"palimpsest/slot": m(-5).isoformat()})
     reason = skipped(tick(pipeline, instance, cursor))
-    assert f"run {run.run_id} of the slot 2026-06-26T11:50:00+00:00 is at it since 20" in reason
+    assert f"run {run.run_id} of the slot 2026-06-26T11:50:00+00:00 is under way since 20" in reason
     instance.report_run_failed(run, "over")
     set_clock(pipeline, m(3))
     assert request_of(tick(pipeline, instance, cursor)).run_key.startswith("kickoff 2026-06-26T12:00:00")

@@ -356,7 +356,7 @@ def test_a_broken_index_is_named(tmp_path: Path) -> None:
     two_cycles(landing)
     compact_hour(landing, HOUR)
     next(tmp_path.rglob(INDEX_FILE)).write_text("{")
-    with pytest.raises(LandingError, match=rf"{INDEX_FILE} does not say what lies in the files beside it"):
+    with pytest.raises(LandingError, match=rf"{INDEX_FILE} is not an index of the files beside it"):
         landing.read_answers(landing.list_cycles()[0])
 
 

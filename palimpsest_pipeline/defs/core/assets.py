@@ -1,7 +1,7 @@
-"""Core: what the landing says, cycle by cycle. Each asset derives its product for the cycles of the run that lack it.
+"""The core assets: each derives its product from the landing for the run's cycles that lack it.
 
-The checks say that what is stored agrees with itself, and that what the platforms showed is all there. The first blocks
-what is downstream.
+The checks verify that the stored rows agree with each other, and that the answers of the platforms are complete. A
+failure of `history_equals_current` blocks the assets downstream.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,16 +29,16 @@ from ..plots import draw_plots
 from ..run_cycles import find_cycles_or_skip
 
 ReadPlots = Callable[[psycopg.Connection, int], dict[str, dg.MarkdownMetadataValue]]
-"""Returns plots, by name, of the last cycles up to one."""
+"""A function that returns plots by name, of the last cycles up to the given one."""
 
 
 def _materialize(
     context: dg.AssetExecutionContext, pipeline: Pipeline, product: str, read_plots: ReadPlots | None = None
 ) -> Iterator[dg.MaterializeResult]:
-    """Derive the product for the run's cycles; show its figures, and the plots up to the newest of these cycles.
+    """Derive the product for the run's cycles, and yield its figures and the plots up to the newest cycle.
 
     A cycle that fails does not stop the others: the run continues with them, marts included, and fails at its end. This
-    step fails itself when all cycles have failed, or when no later step of the run reports the failure.
+    step itself fails when all cycles have failed, or when no later step of the run reports the failure.
     """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
@@ -51,11 +51,11 @@ def _materialize(
         lambda manifests: derive_product(pipeline, product, manifests),
     )
     context.log.info(f"{product}: {done.describe()}")
-    in_run = context.job_def.asset_layer.executable_asset_keys
-    tells = next((key for key in FAILURE_REPORTING_ASSETS if key in in_run), context.asset_key)
-    if tells != context.asset_key and len(done.failed_ids) < len(cycles.cycle_ids):
+    run_assets = context.job_def.asset_layer.executable_asset_keys
+    reporting_asset = next((key for key in FAILURE_REPORTING_ASSETS if key in run_assets), context.asset_key)
+    if reporting_asset != context.asset_key and len(done.failed_ids) < len(cycles.cycle_ids):
         for error in done.errors:
-            context.log.error(f"the run goes on with the other cycles, and fails at its end: {error}")
+            context.log.error(f"the run continues with the other cycles and fails at its end: {error}")
     else:
         done.raise_errors()
         raise_for_failed_cycles(pipeline, context.run, cycles)
@@ -67,9 +67,9 @@ def _materialize(
 
 
 FAILURE_REPORTING_ASSETS = (dg.AssetKey(["mart", "unmapped_market"]), dg.AssetKey(["core", "matched_events"]))
-"""The first of these assets that is in a run fails when a cycle has failed in an earlier step.
+"""Assets that report failed cycles: the first of them in a run fails when a cycle has failed in an earlier step.
 
-No other step of the run depends on it.
+No other step of the run depends on that asset.
 """
 
 EVENT_TABLES = [
@@ -99,7 +99,7 @@ CORE_ASSET_OPTIONS: Final[dict[str, Any]] = {
 def tournaments(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Tournaments of every platform, and per tournament what discovery was promised and what it received."""
+    """Tournaments of every platform, with their numbers of declared and received listings."""
     yield from _materialize(context, pipeline, "tournaments")
 
 
@@ -111,7 +111,7 @@ def tournaments(
 def home_events(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """The home platform's listings: its claims of teams, kickoff and SportRadar id, versioned."""
+    """Listings of the home platform, with all versions of their teams, kickoff and SportRadar id."""
     yield from _materialize(context, pipeline, "home_events")
 
 
@@ -123,7 +123,7 @@ def home_events(
 def competitor_events(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """The competitors' listings, every one of them and not only those that home has too."""
+    """All listings of the competitors, including those that the home platform does not have."""
     yield from _materialize(context, pipeline, "competitor_events")
 
 
@@ -142,9 +142,7 @@ def competitor_events(
 def odds_snapshots(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Odds in the canonical vocabulary: one capture per answer, and the markets that changed since the answer
-    before.
-    """
+    """Odds in the canonical vocabulary: captures, and markets changed since the previous answer."""
     yield from _materialize(context, pipeline, derived_products.ODDS_PRODUCT, _plot_changes)
 
 
@@ -170,39 +168,43 @@ def _plot_changes(conn: psycopg.Connection, newest_cycle: int) -> dict[str, dg.M
 def matched_events(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Fixtures: all listings with one SportRadar id, joined anew each time, so that order of arrival cannot matter;
-    and who their players may be.
+    """Fixtures: all listings with the same SportRadar id, and the possible matches of their players.
+
+    Each derivation joins all listings again, so the order in which they arrive does not matter.
     """
     yield from _materialize(context, pipeline, "matched_events")
 
 
-MOST_NAMED: Final = 5
+MAX_NAMED_TOURNAMENTS: Final = 5
 BACKFILL_ADVICE: Final = "run `palimpsest backfill` for the hour of the cycle"
 
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT), blocking=True)
 def history_equals_current(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """The markets that a cycle wrote are the same in core.current_markets and core.market_changes. For the first answer
-    of a listing on a day all its markets are compared. Listings with a newer answer are left out: the check of the
-    later cycle compares them."""
+    """The markets that a cycle wrote are equal in core.current_markets and core.market_changes.
+
+    For the first answer of a listing on a day, all its markets are compared. A listing with a newer answer is left out:
+    the check of the later cycle compares it.
+    """
     for cycle_id in cycle_ids:
-        if found := current_markets.check_cycles(conn, [cycle_id]).violations:
+        if n_violations := current_markets.check_cycles(conn, [cycle_id]).violations:
             yield Verdict(
                 cycle_id,
                 Severity.ERROR,
-                found,
-                f"{found} markets differ between core.current_markets and core.market_changes. Another program wrote to these tables, or this one has"
-                f" a bug: please report it. {BACKFILL_ADVICE.capitalize()} with --again; if the difference stays, delete the rows of these listings from"
-                " core.current_markets: their next answer writes them again",
+                n_violations,
+                f"{n_violations} markets differ between core.current_markets and core.market_changes. Another program"
+                f" wrote to these tables, or this one has a bug: please report it. {BACKFILL_ADVICE.capitalize()} with"
+                " --again; if the difference stays, delete the rows of these listings from core.current_markets: their"
+                " next answer writes them again",
             )
 
 
 @make_cycle_check(asset=["core", "odds_snapshots"], product=("core", derived_products.ODDS_PRODUCT))
 def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """Of each cycle and platform at most PALIMPSEST_MAX_REFUSED_SHARE of the answers were refused."""
-    found = cycle_reader.read_refusals(conn, cycle_ids)
-    many = found.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
-    for (cycle_id,), rows in many.group_by("cycle_id", maintain_order=True):
+    """In each cycle, the parser refused at most PALIMPSEST_MAX_REFUSED_SHARE of each platform's answers."""
+    refusals = cycle_reader.read_refusals(conn, cycle_ids)
+    violations = refusals.filter(pl.col("refused") > pipeline.settings.max_refused_share * pl.col("fetched"))
+    for (cycle_id,), rows in violations.group_by("cycle_id", maintain_order=True):
         nearly_all = rows.filter(
             pl.col("fetched") - pl.col("refused") < cycle_ledger.MIN_READ_SHARE * pl.col("fetched")
         )
@@ -210,36 +212,39 @@ def answers_are_readable(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids
             f"{row['platform']}: {row['refusal'] or '{refused} of {fetched} answers were refused'.format(**row)}"
             for row in rows.iter_rows(named=True)
         ]
-        mend = (
-            "core.rejects has every reason. If a proxy or cache gives wrong answers, mend that and scrape again; if the platform has changed its"
-            f" answers, mend its parser and {BACKFILL_ADVICE}"
+        advice = (
+            "core.rejects has every reason. If a proxy or cache gives wrong answers, fix it and scrape again; if the"
+            f" platform has changed its answers, fix its parser and {BACKFILL_ADVICE}"
         )
         severity = Severity.WARN if nearly_all.is_empty() else Severity.ERROR
-        yield Verdict(int(cycle_id), severity, rows.height, f"{', '.join(lines)}. {mend}")
+        yield Verdict(int(cycle_id), severity, rows.height, f"{', '.join(lines)}. {advice}")
 
 
 @make_cycle_check(asset=["core", "tournaments"], product=("core", "tournaments"))
 def discovery_is_complete(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In each full cycle every platform's tree and tournaments were received as a whole: as many listings as
-    declared, every page.
+    """In each full cycle, discovery received every platform's tree and tournaments completely.
+
+    Complete means: every page, and as many listings as the platform declares.
     """
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
-        lacking = quality_inputs.read_incomplete_discovery(conn, cycle_id)
-        if lacking.is_empty():
+        incomplete = quality_inputs.read_incomplete_discovery(conn, cycle_id)
+        if incomplete.is_empty():
             continue
-        trees, tournaments = lacking.filter(external_id="*"), lacking.filter(lacking["external_id"] != "*")
-        said = [
+        trees = incomplete.filter(external_id="*")
+        tournaments = incomplete.filter(incomplete["external_id"] != "*")
+        lines = [
             f"{platform}: {completeness}, {missing}"
             for platform, completeness, missing in trees.select("platform", "completeness", "missing").iter_rows()
         ]
-        named = tournaments.select("platform", "external_id", "completeness", "missing").head(MOST_NAMED).iter_rows()
-        said += [
+        first_rows = tournaments.select("platform", "external_id", "completeness", "missing")
+        lines += [
             f"{platform} tournament {external_id}: {completeness}, {missing}"
-            for platform, external_id, completeness, missing in named
+            for platform, external_id, completeness, missing in first_rows.head(MAX_NAMED_TOURNAMENTS).iter_rows()
         ]
-        said += [f"and {tournaments.height - MOST_NAMED} tournaments more"] if tournaments.height > MOST_NAMED else []
-        mend = (
-            "Nothing in them is concluded absent; the next full cycle looks again. If it stays, see core.discovery_manifest and the failed requests"
-            " in ops.scrape_runs.errors_by_class"
+        if tournaments.height > MAX_NAMED_TOURNAMENTS:
+            lines.append(f"and {tournaments.height - MAX_NAMED_TOURNAMENTS} tournaments more")
+        advice = (
+            "Listings in them are not marked as absent; the next full cycle asks again. If this stays, see"
+            " core.discovery_manifest and the failed requests in ops.scrape_runs.errors_by_class"
         )
-        yield Verdict(cycle_id, Severity.WARN, lacking.height, f"{', '.join(said)}. {mend}")
+        yield Verdict(cycle_id, Severity.WARN, incomplete.height, f"{', '.join(lines)}. {advice}")

@@ -1,6 +1,6 @@
-"""Landing: the platforms' answers as they came, and its checks.
+"""The landing assets: the platforms' unchanged answers, with their checks.
 
-Live only; a past day is replayed from here, never scraped again.
+They are made only live. A past day is replayed from the landed answers and never scraped again.
 """
 
 from collections import defaultdict
@@ -32,18 +32,19 @@ from ..run_cycles import list_repeated_runs
 from .stage_metadata import build_slot_metadata, build_stage_metadata, draw_scrape_plots
 
 MIN_TAGGED_REST_S: Final = 2.0
-"""A run is not tagged as resting for a shorter wait."""
+"""Minimum wait for which a run is tagged as resting."""
 
 
 class CaptureConfig(dg.Config):
-    """What to capture when discovery is not part of the run."""
+    """The fixtures to capture when discovery is not part of the run."""
 
     sr_ids: list[int] = Field(
-        default=[], description="SportRadar ids of the fixtures to refresh; empty: every upcoming fixture that is known"
+        default=[], description="SportRadar ids of the fixtures to refresh; empty: all known upcoming fixtures"
     )
     slot_at: str = Field(
         default="",
-        description="Begin of a slot of the kickoff cadence, e.g. 2026-06-26T19:05:00Z: what is due at each of its minutes; empty: none",
+        description="Begin of a slot of the kickoff cadence, e.g. 2026-06-26T19:05:00Z: the run captures the fixtures"
+        " that are due at each minute of the slot; empty: no slot",
     )
 
 
@@ -58,35 +59,41 @@ def _build_scrape_request(context: dg.AssetExecutionContext, sr_ids: tuple[int, 
     )
 
 
-def _warn_if_repeated(context: dg.AssetExecutionContext, asked: str) -> None:
-    """Warn in the log of a run that repeats another one that it asks the platforms again: their answers differ from
-    those of the first run.
+def _warn_if_repeated(context: dg.AssetExecutionContext, scope_text: str) -> None:
+    """Warn in the log of a repeating run that it asks the platforms again, for `scope_text`.
+
+    The new answers differ from those of the first run.
     """
     if repeated := list_repeated_runs(context.run):
         day = context.partition_key
         context.log.warning(
-            f"this run repeats run {repeated[0]} and asks the platforms again {asked}. The answers that the earlier run landed stay; to derive "
-            f"them without asking a platform, run `palimpsest backfill {day} {day}`"
+            f"this run repeats run {repeated[0]} and asks the platforms again {scope_text}. The answers that the"
+            " earlier run landed stay; to derive them without asking a platform, run"
+            f" `palimpsest backfill {day} {day}`"
         )
 
 
 def _has_cycle(context: dg.AssetExecutionContext, pipeline: Pipeline) -> bool:
-    """Return whether the run has begun a cycle already, in its discovery."""
+    """Return whether the run's discovery has already begun a cycle."""
     with pipeline.connect() as conn:
         return cycle_ledger.read_cycle_of_run(conn, context.run.run_id) is not None
 
 
 @contextmanager
 def _open_board(context: dg.AssetExecutionContext, pipeline: Pipeline) -> Iterator[tuple[LogBoard, ScrapeObserver]]:
-    """The board of this run, which writes to its log, and all that looks on."""
+    """Open the run's board, which writes to the run's log; yield it and the observer of the scrape.
+
+    The observer passes each event to the board and, where there is one, to the pipeline's progress display.
+    """
     with LogBoard(context.log.info) as board:
         yield board, ObserverGroup([board, *filter(None, [pipeline.progress])])
 
 
 @contextmanager
 def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Where there is nothing to do, the run says why, in its log and in a tag, and ends well: nothing is
-    materialized, nothing downstream runs.
+    """Turn `live_cycle.Skipped` into a successful end of the run, with the reason in its log and in a tag.
+
+    Then nothing is materialized, and no step downstream runs.
     """
     try:
         yield
@@ -96,8 +103,9 @@ def _skip_without_work(context: dg.AssetExecutionContext) -> Iterator[None]:
 
 
 def _make_resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.WaitUntil:
-    """Return a function that waits for a minute and tags the run as resting, so that `palimpsest down` can end it
-    then without a loss.
+    """Return a function that waits until an instant and tags the run as resting.
+
+    While a run rests, `palimpsest down` can end it without a loss.
     """
 
     def wait(clock: Clock, at: datetime) -> None:
@@ -105,7 +113,7 @@ def _make_resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.Wai
         if rest_s > MIN_TAGGED_REST_S:
             try:
                 context.instance.add_run_tags(context.run.run_id, build_rest_tag(rest_s))
-            except Exception as error:  # noqa: BLE001 - a storage of Dagster's that is away costs no minute
+            except Exception as error:  # noqa: BLE001 - an outage of Dagster's storage must not cost a minute
                 context.log.warning(f"cannot tag this run as resting: {error}")
         kickoff_minutes.wait_until(clock, at)
 
@@ -113,7 +121,7 @@ def _make_resting_wait(context: dg.AssetExecutionContext) -> kickoff_minutes.Wai
 
 
 LEDGER_TABLES: Final = "ops.scrape_batches; ops.scrape_runs; ops.event_scrape_status; ops.host_state; ops.landed_cycles"
-"""Tables that a scrape writes."""
+"""Tables that a scrape writes, as text for the asset's metadata."""
 SLOT_ASSETS: Final = tuple(
     dg.AssetKey(key.split("/"))
     for key in (
@@ -131,21 +139,22 @@ SLOT_ASSETS: Final = tuple(
 
 
 def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeline, prices: PriceDerivation) -> None:
-    """Report a materialization of each asset whose table the minutes of this run have written: of core by the marks
-    of the run's cycles.
+    """Report a materialization of each asset whose table the minutes of this run have written.
+
+    The marks of the run's cycles tell which assets of core were written.
     """
     with pipeline.connect() as conn:
         cycle_ids = cycle_ledger.read_cycles_of_runs(conn, [context.run.run_id])
-        written = {
+        written_products = {
             mark.partition("/")[0]
             for cycle_id in cycle_ids
             for mark in derived_products.read_marks(conn, "core", cycle_id)
         }
     has_prices = bool(prices.n_fixtures or prices.n_removed)
     for key in SLOT_ASSETS:
-        of_core = key.path[0] == "core"
-        if key.path[-1] in written if of_core else has_prices:
-            partition = context.partition_key if of_core else None
+        is_core = key.path[0] == "core"
+        if key.path[-1] in written_products if is_core else has_prices:
+            partition = context.partition_key if is_core else None
             context.log_event(
                 dg.AssetMaterialization(
                     key, partition=partition, metadata={"written_by": context.asset_key.to_user_string()}
@@ -154,9 +163,9 @@ def _report_materializations(context: dg.AssetExecutionContext, pipeline: Pipeli
 
 
 FRESHNESS_POLICY: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
-"""On the landing alone: elsewhere a replay of the past would make an asset look fresh.
+"""Freshness policy of the landing assets alone: elsewhere a replay of the past would make an asset look fresh.
 
-The checks of the job `health` follow the settings.
+The freshness checks of the job `health` cover the other assets; their limits are settings.
 """
 
 LANDING_ASSET_OPTIONS: Final[dict[str, Any]] = {
@@ -172,8 +181,11 @@ LANDING_ASSET_OPTIONS: Final[dict[str, Any]] = {
 def discovery_payloads(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """What every platform lists: its tree and its lists, paged to the end, all platforms at once. Opens a full cycle. A
-    late platform is left to `odds_payloads`."""
+    """The tree and all pages of the listings of every platform.
+
+    Opens a full cycle and asks all platforms at the same time. `odds_payloads` completes the discovery of a platform
+    that is late.
+    """
     with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
         cycle = live_cycle.open_cycle(pipeline, _build_scrape_request(context), Scope.FULL)
         _warn_if_repeated(context, "for everything, in a cycle of its own")
@@ -204,37 +216,41 @@ def discovery_payloads(
 def odds_payloads(
     context: dg.AssetExecutionContext, config: CaptureConfig, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Full-depth odds of every target, all platforms of a fixture at once, and what late platforms list. Completes the
-    run's full cycle, or opens one for given fixtures, or one at each minute of a slot of the kickoff cadence."""
-    begun = _build_scrape_request(context, tuple(config.sr_ids))
+    """Full-depth odds of every target, and the listings of late platforms.
+
+    All platforms of a fixture are asked at the same time. Completes the run's full cycle, or opens a cycle for given
+    fixtures, or one cycle at each minute of a slot of the kickoff cadence.
+    """
+    request = _build_scrape_request(context, tuple(config.sr_ids))
     with _skip_without_work(context), _open_board(context, pipeline) as (board, watch):
         if config.slot_at:
-            slot_at, prices = kickoff_minutes.parse_slot(pipeline, config.slot_at, begun.day), PriceDerivation()
+            slot_at, prices = kickoff_minutes.parse_slot(pipeline, config.slot_at, request.day), PriceDerivation()
             try:
                 run = kickoff_minutes.run_slot(
-                    pipeline, begun, slot_at, watch, wait=_make_resting_wait(context), prices=prices
+                    pipeline, request, slot_at, watch, wait=_make_resting_wait(context), prices=prices
                 )
-            finally:  # what good minutes have written is there, whatever stopped another one
+            finally:  # rows of the good minutes are written even when another minute has failed
                 _report_materializations(context, pipeline, prices)
             context.log.info(run.describe())
-            last, numbers = run.results[-1], build_slot_metadata(run, board.select_phase(Phase.CAPTURE))
+            last, metadata = run.results[-1], build_slot_metadata(run, board.select_phase(Phase.CAPTURE))
         else:
             if not _has_cycle(context, pipeline):
                 _warn_if_repeated(
-                    context, "for what its cycle still lacks, or, where that lacks nothing, in a cycle of its own"
+                    context,
+                    "for the answers that its cycle still lacks, or in a cycle of its own when that lacks nothing",
                 )
-            last = live_cycle.require_answers(live_cycle.run_capture(pipeline, begun, watch))
+            last = live_cycle.require_answers(live_cycle.run_capture(pipeline, request, watch))
             n_fetched = sum(run.fetched for run in last.runs)
-            numbers = build_stage_metadata(
+            metadata = build_stage_metadata(
                 n_fetched, last, board.select_phase(Phase.CAPTURE), pipeline.split_budgets(last.cycle.scope)
             )
-        yield dg.MaterializeResult(metadata=numbers | draw_scrape_plots(pipeline, last.cycle.cycle_id))
+        yield dg.MaterializeResult(metadata=metadata | draw_scrape_plots(pipeline, last.cycle.cycle_id))
 
 
 MAX_CLOCK_OFFSET_S: Final = 30.0
-"""Of a host's clock to ours.
+"""Maximum offset of a host's clock from ours.
 
-What a host says of time (when to ask again, since when an answer is cached) is wrong by so much.
+The times that a host sends (when to ask again, since when an answer is cached) are wrong by its offset.
 """
 
 
@@ -242,33 +258,36 @@ What a host says of time (when to ask again, since when an answer is cached) is 
 def every_platform_answered(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """No platform failed in any cycle. A failed platform is reported even when the others answered."""
+    """No platform failed in any cycle.
+
+    A failed platform is reported even when the other platforms answered.
+    """
     for cycle_id, failed in _group_by_cycle(cycle_reader.read_failed_platforms(conn, cycle_ids)).items():
-        mend = "Nothing of it is concluded absent; see ops.scrape_runs. The next cycle asks again"
-        yield Verdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {mend}")
+        advice = "Its listings are not marked as absent; see ops.scrape_runs. The next cycle asks again"
+        yield Verdict(cycle_id, Severity.ERROR, len(failed), f"{', '.join(failed)}. {advice}")
 
 
 @make_cycle_check(asset=["landing", "odds_payloads"], product=("core", "odds_snapshots"))
 def clocks_of_the_hosts_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """In no cycle a host's clock differed by more than half a minute from ours.
+    """In every cycle, each host's clock is within half a minute of ours.
 
-    If all hosts differ alike, our clock is wrong.
+    If all hosts differ in the same way, our clock is wrong.
     """
     offsets = cycle_reader.read_clock_offsets_s(conn, cycle_ids)
-    far = [
+    far_clocks = [
         (cycle_id, f"the clock of {name} is {offset_s:+.0f} s from ours")
         for cycle_id, name, offset_s in offsets
         if abs(offset_s) > MAX_CLOCK_OFFSET_S
     ]
-    for cycle_id, said in _group_by_cycle(far).items():
-        mend = "Landed instants are those of our clock, and are not corrected. Check this machine's clock"
-        yield Verdict(cycle_id, Severity.WARN, len(said), f"{', '.join(said)}. {mend}")
+    for cycle_id, lines in _group_by_cycle(far_clocks).items():
+        advice = "Landed instants come from our clock and are not corrected. Check this machine's clock"
+        yield Verdict(cycle_id, Severity.WARN, len(lines), f"{', '.join(lines)}. {advice}")
 
 
 def _group_by_cycle(lines: list[tuple[int, str]]) -> dict[int, list[str]]:
-    found: defaultdict[int, list[str]] = defaultdict(list)
+    lines_by_cycle: defaultdict[int, list[str]] = defaultdict(list)
     for cycle_id, line in lines:
-        found[cycle_id].append(line)
-    return found
+        lines_by_cycle[cycle_id].append(line)
+    return lines_by_cycle

@@ -1,5 +1,6 @@
-"""What a stage of a scrape came to, as metadata of its asset: the same names and units whatever happened, so that
-they plot by partition.
+"""The result of a scrape's stage as metadata of its asset.
+
+Names and units are the same for every outcome, so that Dagster can plot them by partition.
 """
 
 from collections import Counter
@@ -26,12 +27,12 @@ from ..plots import draw_plots
 def build_stage_metadata(
     n_rows: int, result: CycleResult, rows: Mapping[Platform, ProgressRow], budgets: Mapping[Platform, HostBudget]
 ) -> dict[str, Any]:
-    """Metadata of one stage, which got `n_rows` listings: `rows` are the board's of this stage, `result` what the cycle
-    has come to with it.
+    """Return the metadata of one stage.
 
-    `errors_<class>` count attempts, so one that then succeeded counts too; `duration_s` is from the first request to
-    the last answer; `floor_s` is the least time in which the budgets allow requests that take as long as these did, and
-    `ratio_to_floor` how much longer it was.
+    `n_rows` is the number of listings that the stage got, `rows` are the board's rows of this stage, `result` is the
+    cycle's result after it. In the metadata, `errors_<class>` counts attempts, including those of requests that
+    succeeded later. `duration_s` lasts from the first request to the last answer. `floor_s` is the shortest time in
+    which the budgets allow requests of the same durations, and `ratio_to_floor` is `duration_s` divided by it.
     """
     counts = {platform: row.counts for platform, row in rows.items()}
     began = min((c.first_at for c in counts.values() if c.first_at), default=None)
@@ -44,10 +45,10 @@ def build_stage_metadata(
 
 
 def build_slot_metadata(run: SlotRun, rows: Mapping[Platform, ProgressRow]) -> dict[str, Any]:
-    """Metadata of a slot of the kickoff cadence, of all its cycles together under the same names; `rows` are the
-    board's of the run.
+    """Return the metadata of a slot of the kickoff cadence: all its cycles under the names of a stage.
 
-    Durations are sums over the cycles; a platform's status, its clock and `cycle_id` are those of the last one.
+    `rows` are the board's rows of the run. Durations are sums over the cycles. A platform's status, its clock and
+    `cycle_id` are those of the last cycle.
     """
     duration_s = sum(max((r.capture_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
     least_s = sum(max((r.floor_s or 0.0 for r in result.runs), default=0.0) for result in run.results)
@@ -69,7 +70,7 @@ def _describe_left_out(run: SlotRun) -> str | None:
 def _build_numbers(
     results: Sequence[CycleResult], rows: Mapping[Platform, ProgressRow], duration_s: float, least_s: float
 ) -> dict[str, float | str | None]:
-    """Of one stage, or of cycles one after the other."""
+    """Return the figures of one stage, or of consecutive cycles."""
     counts = {platform: row.counts for platform, row in rows.items()}
     errors = sum((c.failures for c in counts.values()), Counter[FailureClass]())
     skew_ms = [ms for result in results for ms in result.skew_ms]
@@ -102,13 +103,14 @@ def _build_numbers(
     )
     numbers["unknown_sr_ids"] = ", ".join(map(str, unknown)) or None
     numbers["bytes"] = sum(c.bytes for c in counts.values())
-    numbers["cycle_id"] = str(results[-1].cycle.cycle_id)  # a name: nothing to plot
+    numbers["cycle_id"] = str(results[-1].cycle.cycle_id)  # as text: Dagster would plot a number
     return numbers
 
 
 def draw_scrape_plots(pipeline: Pipeline, cycle_id: int) -> dict[str, MarkdownMetadataValue]:
-    """What the last cycles of the same scope fetched, and how long their captures took; in grey the least that the
-    budgets allow.
+    """Return plots of the last cycles of the same scope: fetched listings and durations of captures.
+
+    The grey line is the shortest duration that the budgets allow.
     """
     with pipeline.connect() as conn:
         fetched, took_s, least_s = asset_trends.read_scrape_figures(conn, cycle_id)

@@ -1,4 +1,4 @@
-"""Mart: the life of a fixture on each platform, by UTC date of kickoff."""
+"""The mart assets on the life of a fixture on each platform, partitioned by UTC date of kickoff."""
 
 import dagster as dg
 
@@ -9,15 +9,16 @@ from ..asset_metadata import build_metadata, build_table_metadata
 from ..core.assets import matched_events, odds_snapshots
 from ..partitions import kickoff_date_partitions, parse_day_key
 
-# A fixture's life is made of all days since it was first listed: no day is a date's own.
+# A fixture's life depends on all days since it was first listed, so no single day belongs to a kickoff date.
 HISTORY_DEPS = [
     dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in (odds_snapshots, matched_events)
 ]
 
 
 def _build_spec(table: str, description: str) -> dg.AssetSpec:
-    """In a group of its own: whoever backfills a day of the mart would get all kickoff dates with it, since each
-    depends on every day.
+    """Return the spec of a table in the group `life`.
+
+    In the group `mart`, a backfill of one day would include all kickoff dates, because each depends on every day.
     """
     return dg.AssetSpec(
         table.split("."),
@@ -35,31 +36,34 @@ def _build_spec(table: str, description: str) -> dg.AssetSpec:
     specs=[
         _build_spec(
             lifecycle.AVAILABILITY,
-            "What each platform offered of each market of a fixture, from when to when, and why not.",
+            "Intervals in which each platform offered each market of a fixture, and the reason where it did not.",
         ),
         _build_spec(
             lifecycle.OPEN_CLOSE,
-            "First and last price of each outcome before kickoff, each with how far it can be trusted.",
+            "First and last price of each outcome before kickoff, each with its reliability.",
         ),
         _build_spec(
-            lifecycle.LEAD_TIME, "How long before kickoff each platform listed and priced a fixture, and who was first."
+            lifecycle.LEAD_TIME,
+            "How long before kickoff each platform listed and priced a fixture, and which platform was first.",
         ),
         _build_spec(
-            lifecycle.MARGINS, "Margins of the main markets on each platform, for as long as the prices stood still."
+            lifecycle.MARGINS,
+            "Margins of the main markets on each platform, one row for each interval with unchanged prices.",
         ),
         _build_spec(
             lifecycle.CURVES,
-            "Margins of the main markets by time to kickoff, tournament by tournament, weighted by how long they stood.",
+            "Margins of the main markets by time to kickoff and tournament, weighted by the duration of each margin.",
         ),
         _build_spec(
             lifecycle.GAPS,
-            "How many markets home and a competitor offered so many hours before kickoff, and how many only one of them did.",
+            "Numbers of markets that home, a competitor or both offered at given hours before kickoff.",
         ),
     ],
 )
 def fixture_life_tables(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """The life of all fixtures that kick off on a date, from one reading of their history, so that the tables speak
-    of the same.
+    """The life of all fixtures that kick off on a date.
+
+    All tables are derived from one reading of the history, so that they agree.
     """
     done = lifecycle.derive_kickoff_date(pipeline, parse_day_key(context.partition_key))
     context.log.info(f"{done.n_fixtures} fixtures, {done.n_listings} listings; {dict(done.rows_by_table)}")

@@ -1,4 +1,4 @@
-"""Checks of a fixture's life: laws that hold on every date, and that no date is forgotten."""
+"""The checks on the life of fixtures: laws of every date, and that no date stays dirty for long."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -19,15 +19,18 @@ from ..partitions import format_day_key, kickoff_date_partitions, parse_day_key
 
 
 def advise_derive_again(key: str) -> str:
-    """What to do about rows of a date that contradict themselves."""
-    return f"Launch the job {lifecycle.JOB_NAME} for {key} in the UI; if it stays, the derivation is wrong: please report it with the date."
+    """Return the advice for a date whose rows contradict each other."""
+    return (
+        f"Launch the job {lifecycle.JOB_NAME} for {key} in the UI; if it stays, the derivation is wrong: please report"
+        " it with the date."
+    )
 
 
 MARGIN_COLUMNS: Final = (
     *("sr_id", "platform", "market_key", "specifier", "observed_from", "observed_to", "as_of"),
     *("winners_k", "margin", "payout", "margin_status", "margin_reference_pct"),
 )
-"""What the laws of margins look at."""
+"""Columns that the laws of margins use."""
 
 
 def _read_rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
@@ -39,7 +42,7 @@ def _read_rows(pipeline: Pipeline, key: str, table: str, columns: Sequence[str] 
 def intervals_do_not_overlap(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Of one market on one platform no two intervals hold at the same time."""
+    """The intervals of a market on a platform do not overlap."""
     return build_check_result(
         coverage_laws.intervals_do_not_overlap(_read_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)),
         advise_derive_again(context.partition_key),
@@ -50,7 +53,7 @@ def intervals_do_not_overlap(
 def intervals_have_no_holes(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """From the first time a market was seen on, each interval ends where the next one begins."""
+    """After a market was first seen, each interval ends where the next one begins."""
     return build_check_result(
         coverage_laws.intervals_have_no_holes(_read_rows(pipeline, context.partition_key, lifecycle.AVAILABILITY)),
         advise_derive_again(context.partition_key),
@@ -61,9 +64,7 @@ def intervals_have_no_holes(
 def prices_are_from_before_kickoff(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Nothing that was seen at kickoff or after it is an opening or a closing price, and no price is a closing one
-    before it.
-    """
+    """Opening and closing prices were seen before kickoff; closing prices exist only after the kickoff."""
     return build_check_result(
         coverage_laws.prices_are_from_before_kickoff(_read_rows(pipeline, context.partition_key, lifecycle.OPEN_CLOSE)),
         advise_derive_again(context.partition_key),
@@ -79,7 +80,7 @@ def prices_are_from_before_kickoff(
 def fixtures_have_one_life(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The tables speak of the same fixtures and platforms on the same date."""
+    """All tables have the same fixtures and platforms on the same date."""
     with pipeline.connect() as conn:
         strays = stored.find_strays(conn, parse_day_key(context.partition_key))
     row = pl.format("{} {}", "platform", "sr_id")
@@ -94,10 +95,12 @@ def fixtures_have_one_life(
 def margins_contradict_nothing(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Of one line on one platform no two margins stand at the same time; a margin is there exactly where its status
-    says so, and is the reference figure but for the number of winners."""
+    """The margins of a line on a platform do not overlap and agree with their status and reference.
+
+    The number of winners is taken into account in the comparison with the reference.
+    """
     margins = _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS)
-    found = (
+    violations = (
         law(margins)
         for law in (
             lifecycle_laws.stretches_do_not_overlap,
@@ -105,7 +108,7 @@ def margins_contradict_nothing(
             lifecycle_laws.margins_reconcile,
         )
     )
-    return build_check_result(pl.concat(found), advise_derive_again(context.partition_key))
+    return build_check_result(pl.concat(violations), advise_derive_again(context.partition_key))
 
 
 @dg.asset_check(
@@ -117,8 +120,9 @@ def margins_contradict_nothing(
 def bucket_minutes_add_up(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The minutes of all buckets together are those in which margins stood, in both schemes; shares of observed time
-    are ratios.
+    """In both bucket schemes, the minutes of all buckets equal the total duration of the margins.
+
+    Shares of observed time lie in [0, 1].
     """
     margins, curves = (
         _read_rows(pipeline, context.partition_key, lifecycle.MARGINS, MARGIN_COLUMNS),
@@ -139,7 +143,7 @@ def bucket_minutes_add_up(
 def gap_counts_add_up(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """What home and a competitor offered before kickoff is counted: what both did in common, all else once."""
+    """Every market offered before kickoff is counted once: as common, or for home or a competitor."""
     with pipeline.connect() as conn:
         offered = lifecycle_reader.count_offered_markets(conn, parse_day_key(context.partition_key), HOURS_BEFORE)
     return build_check_result(
@@ -150,43 +154,51 @@ def gap_counts_add_up(
 
 @dg.asset_check(asset=lifecycle.CURVES.split("."))
 def dates_follow_the_settings(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every date is of PALIMPSEST_HOME_PLATFORM, and has margins of the markets that PALIMPSEST_MAIN_MARKETS names and
-    of no others: a date takes the settings over when it is derived anew."""
+    """Every date was derived with the current PALIMPSEST_HOME_PLATFORM and PALIMPSEST_MAIN_MARKETS.
+
+    A changed setting applies to a date only when the date is derived again.
+    """
     with pipeline.connect() as conn:
-        found = lifecycle_reader.find_dates_of_other_settings(
+        old_dates = lifecycle_reader.find_dates_of_other_settings(
             conn, pipeline.settings.home_platform, pipeline.main_markets
         )
-    told = [
-        f"{why.capitalize()}: {_describe_dates(dates)}." for (why,), dates in found.group_by("why", maintain_order=True)
+    lines = [
+        f"{reason.capitalize()}: {_describe_dates(rows)}."
+        for (reason,), rows in old_dates.group_by("why", maintain_order=True)
     ]
-    words = ["Dates from before a setting was changed.", *told, "`palimpsest backfill --stale` derives them anew."]
+    sentences = [
+        "These dates were derived before a setting was changed.",
+        *lines,
+        "`palimpsest backfill --stale` derives them again.",
+    ]
     return dg.AssetCheckResult(
-        passed=not told,
+        passed=not lines,
         severity=dg.AssetCheckSeverity.WARN,
-        description=" ".join(words) if told else None,
-        metadata={"dates": found["kickoff_date"].n_unique()},
+        description=" ".join(sentences) if lines else None,
+        metadata={"dates": old_dates["kickoff_date"].n_unique()},
     )
 
 
-def _describe_dates(found: pl.DataFrame) -> str:
-    dates = found["kickoff_date"].unique().to_list()
-    return f"{', '.join(found['named'].unique().sort())} on {len(dates)} dates from {min(dates)} to {max(dates)}"
+def _describe_dates(rows: pl.DataFrame) -> str:
+    dates = rows["kickoff_date"].unique().to_list()
+    return f"{', '.join(rows['named'].unique().sort())} on {len(dates)} dates from {min(dates)} to {max(dates)}"
 
 
 @dg.asset_check(asset=lifecycle.LEAD_TIME.split("."))
 def no_kickoff_date_is_dirty_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No date on which a cycle changed something waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS to be derived anew."""
+    """No date changed by a cycle waits longer than PALIMPSEST_LIFE_OVERDUE_HOURS for its derivation."""
     limit_s = pipeline.settings.life_overdue_hours * 3600
     with pipeline.connect() as conn:
         waiting = stored.read_due_dates(conn)
-    in_reach = [kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in waiting["kickoff_date"]]
-    reachable = waiting.filter(pl.Series(in_reach, dtype=pl.Boolean))
+    has_partition = [kickoff_date_partitions.has_partition_key(format_day_key(day)) for day in waiting["kickoff_date"]]
+    reachable = waiting.filter(pl.Series(has_partition, dtype=pl.Boolean))
     overdue = reachable.filter(pl.col("waits_s") > limit_s).sort("waits_s", "kickoff_date", descending=[True, False])
     named = ", ".join(overdue["kickoff_date"].head(5).cast(pl.String))
     return dg.AssetCheckResult(
         passed=overdue.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {named}. Switch the schedule fixture_life_schedule on; `palimpsest backfill --stale` derives them, too."
+        description=f"Behind: {named}. Switch the schedule fixture_life_schedule on; `palimpsest backfill --stale`"
+        " derives them, too."
         if named
         else None,
         metadata={

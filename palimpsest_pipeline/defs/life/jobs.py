@@ -1,5 +1,6 @@
-"""The job that derives the life of kickoff dates, and the schedule that has it done for dates on which cycles
-changed something.
+"""The job that derives the life of kickoff dates, and the schedule that launches it for dirty dates.
+
+A date is dirty when a cycle has changed something about its fixtures since its derivation.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,8 @@ fixture_life_job = dg.define_asset_job(
     lifecycle.JOB_NAME,
     selection=dg.AssetSelection.assets(*(table.split(".") for table in lifecycle.TABLES)) - PRESENT_STATE_CHECKS,
     tags=run_priorities.LIVE_DERIVATION_TAGS,
-    description="Availability, open and close, lead times and margins of all fixtures that kick off on a date, from all that was ever seen of them.",
+    description="Derive availability, open and close, lead times and margins of all fixtures that kick off on a date,"
+    " from their whole history.",
 )
 
 
@@ -29,22 +31,23 @@ fixture_life_job = dg.define_asset_job(
     cron_schedule="40 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Hourly the dirty kickoff dates up to tomorrow, later ones once they have waited a day. On unless switched off: it asks no platform.",
+    description="Derives dirty kickoff dates every hour: dates up to tomorrow at once, later dates after they have"
+    " waited for a day. On by default: it asks no platform.",
 )
 def fixture_life_schedule(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """One run for each dirty date; none while runs of an earlier tick are left."""
+    """Request one run for each dirty date, or none while runs of an earlier tick are unfinished."""
     yield from request_due_runs(pipeline, context.instance, context.scheduled_execution_time)
 
 
 def request_due_runs(
     pipeline: Pipeline, instance: dg.DagsterInstance, tick_at: datetime
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """What the tick `at` asks for."""
+    """Yield the run requests of the tick at `tick_at`, or the reason why there are none."""
     unfinished = instance.get_runs(dg.RunsFilter(job_name=lifecycle.JOB_NAME, statuses=UNFINISHED_STATUSES), limit=1)
     if unfinished:
-        yield dg.SkipReason(f"run {unfinished[0].run_id} is at it")
+        yield dg.SkipReason(f"run {unfinished[0].run_id} is under way")
         return
     dates = list_due_dates(pipeline, include_far=False)
     if not dates:
@@ -54,7 +57,7 @@ def request_due_runs(
 
 
 def list_due_dates(pipeline: Pipeline, *, include_far: bool) -> list[date]:
-    """Return the dirty dates that Dagster has partitions for, in order: see `lifecycle.dirty_dates`."""
+    """Return the dirty dates for which Dagster has partitions, in order: see `lifecycle.dirty_dates`."""
     return [
         day
         for day in lifecycle.dirty_dates(pipeline, at_once=include_far)

@@ -1,4 +1,4 @@
-"""Mart: what is derived from core, as of each cycle of the run."""
+"""The mart assets, which are derived from core as of each cycle of the run."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -49,8 +49,8 @@ def _derive_product(
 ) -> RunDerivation | None:
     """Derive the product for the run's cycles for which it is due; return None when the run has no cycles.
 
-    `needs`: products of core that a cycle must have before. Every cycle is tried; then the first error of a failed one
-    is raised.
+    `needs` names the products of core that a cycle must have before. All cycles are tried; then the first error of a
+    failed cycle is raised.
     """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
@@ -69,18 +69,19 @@ def _derive_product(
     name="coverage",
     partitions_def=day_partitions,
     specs=[
-        _build_spec("coverage_fixture", "Who lists which fixture, as of each full cycle."),
+        _build_spec("coverage_fixture", "The platforms that list each fixture, as of each full cycle."),
         _build_spec(
             "coverage_tournament",
-            "Coverage per tournament and competitor, as of each full cycle. Sums to match_rate_platform.",
+            "Coverage per tournament and competitor, as of each full cycle. The sums equal match_rate_platform.",
         ),
         _build_spec(
-            "match_rate_platform", "Match rates per platform and overall, each with its denominator in its name."
+            "match_rate_platform",
+            "Match rates per platform and overall. The name of each rate contains its denominator.",
         ),
     ],
 )
 def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """Coverage and match rates from one reading of the universe, so that the three tables add up."""
+    """Coverage and match rates, computed from one reading of the universe so that the three tables add up."""
     done = _derive_product(
         context, pipeline, derive_marts.COVERAGE_PRODUCT, derive_marts.derive_coverage, ["matched_events"]
     )
@@ -96,13 +97,13 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
         }
         plots = draw_plots(overall_match_rate=asset_trends.read_match_rates(conn, done.newest_cycle_id))
     context.log.info(f"coverage: {done.describe()}; {headline}")
-    shown_on = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
+    report_link = {"report": dg.MetadataValue.path(pipeline.settings.report_path)}
     for table in derive_marts.COVERAGE_TABLES:
         metadata = {
             **build_metadata(counts[table], **done.build_figures()),
             **stringify_values(headline),
             **plots,
-            **shown_on,
+            **report_link,
         }
         yield dg.MaterializeResult(asset_key=["mart", table], metadata=metadata)
 
@@ -116,7 +117,7 @@ def coverage(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipel
 def run_quality(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """How complete and how fast each stage of each platform's part of a cycle was."""
+    """Completeness and duration of each stage of a cycle, per platform."""
     done = _derive_product(
         context,
         pipeline,
@@ -138,7 +139,7 @@ def run_quality(
 def mapping_coverage(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """How much of what each platform showed the market vocabulary knows, by market family, as of each cycle."""
+    """Share of each platform's markets that the vocabulary knows, by market family, as of each cycle."""
     done = _derive_product(
         context,
         pipeline,
@@ -158,16 +159,16 @@ def mapping_coverage(
 
 @dg.asset(
     key=["mart", "unmapped_market"],
-    deps=[odds_snapshots, matched_events],  # it counts matches: what matching knows of the listings is part of the rows
+    deps=[odds_snapshots, matched_events],  # the rows count fixtures, so they depend on matching too
     metadata=build_table_metadata("mart.unmapped_market"),
     **CYCLE_ASSET_OPTIONS,
 )
 def unmapped_market(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.MaterializeResult]:
-    """Markets that the vocabulary does not know, over all cycles, ranked by the matches that carry them.
+    """Markets of all cycles that the vocabulary does not know, ranked by their number of fixtures.
 
-    Every run replaces the whole of it.
+    Every run replaces the whole table.
     """
     cycles = find_cycles_or_skip(context, pipeline)
     if cycles is None:
@@ -175,9 +176,8 @@ def unmapped_market(
     with pipeline.connect() as conn:
         rows = derive_marts.refresh_unmapped_market(pipeline, conn)
         statuses = dict(mapping_ledger.read_unmapped_ranking(conn)["status"].value_counts().sort("status").iter_rows())
-    raise_for_failed_cycles(
-        pipeline, context.run, cycles
-    )  # reports failures of core in a step on which no other step depends
+    # This step reports failures of core, because no other step depends on it.
+    raise_for_failed_cycles(pipeline, context.run, cycles)
     yield dg.MaterializeResult(
         metadata=build_metadata(rows, **{f"n_{status}": statuses.get(status, 0) for status in TriageStatus})
     )

@@ -1,4 +1,7 @@
-"""Checks of the mart: laws that hold on every row set, whatever the platforms say. They block what is downstream."""
+"""The checks of the mart: laws that hold for every answer of the platforms.
+
+A failed law blocks the assets downstream. The checks that compare with earlier cycles only warn.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -19,14 +22,20 @@ from palimpsest_pipeline.storage.marts import mapping_ledger, mart_reader, quali
 from ..cycle_checks import make_cycle_check
 
 MAX_NAMED_VIOLATIONS: Final = 5
-DERIVE_AGAIN_ADVICE: Final = "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please report it with the cycle id"
+DERIVE_AGAIN_ADVICE: Final = (
+    "Run `palimpsest backfill` for the hour of the cycle with --again; if this stays, the derivation is wrong: please"
+    " report it with the cycle id"
+)
 COVERAGE_PRODUCT: Final = ("mart", derive_marts.COVERAGE_PRODUCT)
 RUN_QUALITY_PRODUCT: Final = ("mart", derive_marts.RUN_QUALITY_PRODUCT)
 MAPPING_COVERAGE_PRODUCT: Final = ("mart", derive_marts.MAPPING_COVERAGE_PRODUCT)
 
 
 def describe_violations(violations: pl.DataFrame, advice: str) -> str:
-    """Return the violations of a law as text, followed by `mend`, the advice for the user; empty without violations."""
+    """Return the violations of a law as text, followed by the advice for the user.
+
+    Empty without violations.
+    """
     if violations.is_empty():
         return ""
     more = f"; and {violations.height - MAX_NAMED_VIOLATIONS} more" if violations.height > MAX_NAMED_VIOLATIONS else ""
@@ -36,7 +45,7 @@ def describe_violations(violations: pl.DataFrame, advice: str) -> str:
 def build_check_result(
     violations: pl.DataFrame, advice: str, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 ) -> dg.AssetCheckResult:
-    """Return the check result for the violations of a law; `mend` is the advice for the user."""
+    """Return the check result for the violations of a law, with the advice for the user."""
     return dg.AssetCheckResult(
         passed=violations.is_empty(),
         severity=severity,
@@ -59,11 +68,11 @@ def judge_rows(
     law: Callable[..., pl.DataFrame],
     severity: Severity = Severity.ERROR,
 ) -> Iterator[Verdict]:
-    """Judge each cycle by a law, which is given the cycle's rows of each table."""
-    rows = [mart_reader.read_rows_of_cycles(conn, table, cycle_ids) for table in tables]
+    """Yield the verdict of a law on each cycle. The law gets the cycle's rows of each table."""
+    frames = [mart_reader.read_rows_of_cycles(conn, table, cycle_ids) for table in tables]
     for cycle_id in cycle_ids:
         yield build_verdict(
-            cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in rows)), severity=severity
+            cycle_id, law(*(frame.filter(pl.col("cycle_id") == cycle_id) for frame in frames)), severity=severity
         )
 
 
@@ -71,7 +80,7 @@ def judge_rows(
 def classes_add_up_to_the_union(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """Matched, home-only, competitor-only and undetermined fixtures together are all fixtures, once each."""
+    """Each fixture is counted once: as matched, home only, competitor only or undetermined."""
     return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.classes_add_up)
 
 
@@ -84,7 +93,7 @@ def classes_add_up_to_the_union(
 def tournaments_add_up_to_the_platforms(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """Every count of coverage_tournament, summed over tournaments, is the platform's own."""
+    """Every count of coverage_tournament, summed over tournaments, equals the platform's count."""
     return judge_rows(
         conn, cycle_ids, ["mart.coverage_tournament", "mart.match_rate_platform"], coverage_laws.tournaments_add_up
     )
@@ -99,7 +108,7 @@ def tournaments_add_up_to_the_platforms(
 def fixtures_add_up_to_the_rates(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """The classes of coverage_fixture, counted, are those of match_rate_platform."""
+    """The number of fixtures of each class in coverage_fixture equals the number in match_rate_platform."""
     return judge_rows(
         conn, cycle_ids, ["mart.coverage_fixture", "mart.match_rate_platform"], coverage_laws.fixtures_add_up
     )
@@ -109,30 +118,33 @@ def fixtures_add_up_to_the_rates(
 def classes_follow_the_platforms(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """A fixture is matched exactly when home and a competitor list it; the other classes agree with who lists it."""
+    """A fixture's class agrees with the platforms that list it: matched if home and a competitor list it."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_fixture"], coverage_laws.classes_follow_platforms)
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT, blocking=True)
 def match_rates_are_ratios(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
+    """Every rate is empty or lies in [0, 1]; a percentage is an error."""
     return judge_rows(conn, cycle_ids, ["mart.match_rate_platform"], coverage_laws.rates_are_ratios)
 
 
 @make_cycle_check(asset=["mart", "match_rate_platform"], product=COVERAGE_PRODUCT)
 def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In a full cycle no platform's match rate, nor that of all, is further from the median of earlier full cycles than
-    PALIMPSEST_MATCH_RATE_TOLERANCE."""
-    mend = (
-        "See mart.coverage_tournament for the tournaments that changed. If a platform's SportRadar ids are misread, mend its parser and run "
-        "`palimpsest backfill` of the hour; if the offer has changed, the median follows by itself"
+    """In a full cycle, each match rate is close to the median of earlier full cycles.
+
+    This holds for each platform's rate and for the overall rate. PALIMPSEST_MATCH_RATE_TOLERANCE is the maximum
+    difference.
+    """
+    advice = (
+        "See mart.coverage_tournament for the tournaments that changed. If a platform's SportRadar ids are misread, fix"
+        " its parser and run `palimpsest backfill` of the hour; if the offer has changed, the median follows by itself"
     )
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         rates, earlier = quality_inputs.read_match_rates(conn, cycle_id)
         yield build_verdict(
             cycle_id,
             coverage_laws.match_rates_are_usual(rates, earlier, pipeline.settings.match_rate_tolerance),
-            mend,
+            advice,
             Severity.WARN,
         )
 
@@ -141,23 +153,26 @@ def match_rates_are_usual(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
 def tournament_rates_are_ratios(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """Every rate is empty or lies in [0, 1]: a percentage in its place is an error."""
+    """Every rate is empty or lies in [0, 1]; a percentage is an error."""
     return judge_rows(conn, cycle_ids, ["mart.coverage_tournament"], coverage_laws.rates_are_ratios)
 
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In cycles that came to their own end, no stage of a platform's part came to nothing; nor to less than half of
-    what earlier full cycles fetched, or, where given fixtures were asked for, of what was asked."""
+    """In a normally ended cycle, no stage of a platform is empty or below half of the expected number.
+
+    The expected number is that of earlier full cycles, or, in a cycle for given fixtures, the number of requested
+    fixtures.
+    """
     ended = sorted(set(cycle_ids) - set(cycle_reader.read_unended_cycles(conn)))
     rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", ended)
     for cycle_id in ended:
-        found = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
-        # A minute before kickoff ends when the next one begins, whoever has not answered yet.
-        severity = Severity.WARN if (found["law"] == coverage_laws.UNANSWERED_LAW).all() else Severity.ERROR
+        violations = coverage_laws.no_stage_is_empty(rows.filter(pl.col("cycle_id") == cycle_id))
+        # A minute before kickoff ends when the next one begins, even when a platform has not answered yet.
+        severity = Severity.WARN if (violations["law"] == coverage_laws.UNANSWERED_LAW).all() else Severity.ERROR
         yield build_verdict(
             cycle_id,
-            found,
+            violations,
             "See ops.scrape_runs.message of the cycle for the reason; the next cycle asks again",
             severity,
         )
@@ -165,17 +180,20 @@ def no_stage_is_empty(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: S
 
 @make_cycle_check(asset=["mart", "run_quality"], product=RUN_QUALITY_PRODUCT)
 def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """Of many markets some changed and some did not.
+    """Among many markets, some changed and some did not.
 
-    None or all means that the comparison is broken, not that the market is calm.
+    If none or all of them changed, the comparison is probably broken: so many markets are never all calm.
     """
-    mend = "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report it with the cycle id"
+    advice = (
+        "See core.captures.n_changed of the cycle; if it stays in later cycles, the comparison is wrong: please report"
+        " it with the cycle id"
+    )
     rows = mart_reader.read_rows_of_cycles(conn, "mart.run_quality", cycle_ids)
     for cycle_id in cycle_ids:
         yield build_verdict(
             cycle_id,
             coverage_laws.changes_are_plausible(rows.filter(pl.col("cycle_id") == cycle_id)),
-            mend,
+            advice,
             Severity.WARN,
         )
 
@@ -184,14 +202,15 @@ def changes_are_plausible(pipeline: Pipeline, conn: psycopg.Connection, cycle_id
 def kickoffs_of_the_platforms_agree(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """In a full cycle the median difference between a platform's kickoffs and home's is nought; else a time zone is
-    misread.
+    """In a full cycle, the median difference between a platform's kickoffs and home's is zero.
+
+    If it is not zero, a parser has probably misread a time zone.
     """
     at_home = pl.col("platform") == pl.col("home_platform")
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids, (Scope.FULL, Scope.RECORDED)):
-        speaking = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
-        home = speaking.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
-        violations = coverage_laws.clocks_agree(speaking.filter(~at_home).join(home, on="fixture_sr_id"))
+        listings = select_primary_listings(quality_inputs.read_kickoff_claims(conn, cycle_id))
+        home = listings.filter(at_home).select("fixture_sr_id", home_kickoff="kickoff_at")
+        violations = coverage_laws.clocks_agree(listings.filter(~at_home).join(home, on="fixture_sr_id"))
         yield build_verdict(
             cycle_id,
             violations,
@@ -204,7 +223,7 @@ def kickoffs_of_the_platforms_agree(
 def mapped_and_unmapped_add_up(
     pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]
 ) -> Iterator[Verdict]:
-    """Mapped and unmapped markets together are all that were seen, and every unmapped one is in the ledger."""
+    """Every market is counted as mapped or unmapped, and each unmapped one is in core.unmapped_markets."""
 
     def law(coverage: pl.DataFrame, unmapped: pl.DataFrame) -> pl.DataFrame:
         return pl.concat([coverage_laws.mapping_adds_up(coverage, unmapped), coverage_laws.rates_are_ratios(coverage)])
@@ -214,16 +233,17 @@ def mapped_and_unmapped_add_up(
 
 @make_cycle_check(asset=["mart", "mapping_coverage"], product=MAPPING_COVERAGE_PRODUCT)
 def markets_are_mapped(pipeline: Pipeline, conn: psycopg.Connection, cycle_ids: Sequence[int]) -> Iterator[Verdict]:
-    """In a full cycle no platform's mapped rate is below PALIMPSEST_MIN_MAPPED_RATE or well below that of the full
-    cycle before.
+    """In a full cycle, each platform's mapped rate is at least PALIMPSEST_MIN_MAPPED_RATE.
+
+    It is also not much lower than in the previous full cycle.
     """
-    mend = "See mart.unmapped_market for what is missing, most important first, and `palimpsest markets --help`"
+    advice = "See mart.unmapped_market for the missing markets, most important first, and `palimpsest markets --help`"
     for cycle_id in quality_inputs.filter_ended_cycles(conn, cycle_ids):
         rates = mapping_ledger.read_mapped_rates(conn, cycle_id)
-        if cycle_id in rates["cycle_id"]:  # a cycle that showed no book has no rates
+        if cycle_id in rates["cycle_id"]:  # a cycle without any book has no rates
             yield build_verdict(
                 cycle_id,
                 coverage_laws.markets_are_mapped(rates, pipeline.settings.min_mapped_rate),
-                mend,
+                advice,
                 Severity.WARN,
             )

@@ -1,4 +1,7 @@
-"""The job that derives what is due fixture by fixture, for when no cycle does: at the end of a replay."""
+"""The job that derives the products of due fixtures when no cycle does so.
+
+It is used e.g. at the end of a replay.
+"""
 
 from typing import Final
 
@@ -14,11 +17,12 @@ JOB_NAME: Final = "present"
 FIXTURE_ASSETS: Final = dg.AssetSelection.assets(
     *(table.split(".") for table in (*COMPARED_TABLES, odds_alerts.ODDS_ALERT_TABLE))
 )
-"""What is derived fixture by fixture."""
+"""Assets that are derived fixture by fixture."""
 
 current_prices_job = dg.define_asset_job(
     JOB_NAME,
     selection=FIXTURE_ASSETS - PRESENT_STATE_CHECKS,
     tags=run_priorities.LIVE_DERIVATION_TAGS,
-    description="Prices side by side, gaps and alerts to traders of the fixtures that are due. Cycles do it by themselves.",
+    description="Derive price comparisons, gaps and alerts to traders for the due fixtures. Cycles also do this"
+    " themselves.",
 )

@@ -1,5 +1,6 @@
-"""Mart: current prices of fixtures that have not begun; laws that hold on every row, and that no fixture is
-forgotten.
+"""The assets of current prices, for fixtures that have not begun, and their checks.
+
+The checks verify laws that hold on every row, and that no fixture waits for its derivation too long.
 """
 
 from collections.abc import Sequence
@@ -20,46 +21,47 @@ from ..plots import draw_plots
 from .checks import build_check_result
 
 
-def _spec(table: str, description: str, also: Sequence[str] = ()) -> dg.AssetSpec:
+def _build_spec(table: str, description: str, other_tables: Sequence[str] = ()) -> dg.AssetSpec:
     return dg.AssetSpec(
         table.split("."),
         description=description,
         deps=[odds_snapshots, matched_events],
         group_name="mart",
         kinds={"polars", "postgres"},
-        metadata=build_table_metadata(table, also),
+        metadata=build_table_metadata(table, other_tables),
     )
 
 
 @dg.multi_asset(
     name="present_prices",
     specs=[
-        _spec(
+        _build_spec(
             stored.COMPARISON_TABLE,
-            "Home's price of each outcome against each competitor's as they stand, and what the best of all comes to.",
+            "Home's current price of each outcome against each competitor's, and the best price of all platforms.",
             (stored.LISTING_TABLE,),
         ),
-        _spec(
+        _build_spec(
             stored.GAP_TABLE,
-            "Markets that home and a competitor do not both offer as they stand: who lacks what, and since when.",
+            "Markets that currently only home or only a competitor offers, and since when the other side lacks them.",
             ("ops.market_lines",),
         ),
     ],
 )
 def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]):
-    """Comparisons and gaps of the fixtures that cycles bore on, from one reading of their markets; fixtures that
-    have begun are taken out.
+    """Price comparisons and availability gaps of the due fixtures, from one reading of their markets.
+
+    Rows of fixtures that have begun are deleted.
     """
     done = current_price_marts.derive_prices(pipeline)
     context.log.info(
-        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} taken out, {done.n_flips} listings comparable or not any more;"
-        f" rows: {dict(done.rows_by_table)}"
+        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_removed} removed, {done.n_flips} listings"
+        f" became comparable or stopped being so; rows: {dict(done.rows_by_table)}"
     )
     with pipeline.connect() as conn:
-        found = {table: stored.read_figures(conn, table) for table in stored.COMPARED_TABLES}
+        figures = {table: stored.read_figures(conn, table) for table in stored.COMPARED_TABLES}
     plots = {
-        stored.COMPARISON_TABLE: draw_plots(home_is_best_by_day=found[stored.COMPARISON_TABLE][1]),
-        stored.GAP_TABLE: draw_plots(home_lacks_by_day=found[stored.GAP_TABLE][1]),
+        stored.COMPARISON_TABLE: draw_plots(home_is_best_by_day=figures[stored.COMPARISON_TABLE][1]),
+        stored.GAP_TABLE: draw_plots(home_lacks_by_day=figures[stored.GAP_TABLE][1]),
     }
     shared = {
         "fixtures_derived": done.n_fixtures,
@@ -67,30 +69,34 @@ def current_prices(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam
         "comparable_flips": done.n_flips,
         "derive_s": round(done.seconds, 3),
     }
-    for table, (numbers, _) in found.items():
+    for table, (numbers, _) in figures.items():
         written = {f"rows_{kind}": n for kind, n in asdict(done.rows_by_table[table]).items()}
         metadata = build_metadata(int(numbers.pop("rows") or 0), **written, **shared, **numbers, **plots[table])
         yield dg.MaterializeResult(asset_key=table.split("."), metadata=metadata)
 
 
 DERIVE_AGAIN = (
-    "The next full cycle derives all of them anew; if it stays, the derivation is wrong: please report it with the fixture and what"
-    " `palimpsest compare SR_ID --json` says."
+    "The next full cycle derives all of them again; if it stays, the derivation is wrong: please report it with the"
+    " fixture and the output of `palimpsest compare SR_ID --json`."
 )
 
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."), blocking=True)
 def comparisons_do_not_contradict_themselves(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Comparable are prices that can be backed, the best is no worse than home, a tie is no win, ranks, differences and
-    probabilities are what they say, and nothing is from after the kickoff."""
+    """Each comparison agrees with itself: prices, best price, ties, ranks, differences, probabilities.
+
+    Only prices that can be backed are comparable, the best price is at least home's, a tie is not a win, and no price
+    is from after the kickoff.
+    """
     with pipeline.connect() as conn:
         return build_check_result(current_price_laws.find_violations(conn, stored.COMPARISON_TABLE), DERIVE_AGAIN)
 
 
 @dg.asset_check(asset=stored.GAP_TABLE.split("."), blocking=True)
 def gaps_agree_with_their_states(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """The type of a gap is what the states of both sides say, it is open since the later of the two, and nothing is
-    from after the kickoff.
+    """The type of each gap agrees with the states of both sides.
+
+    A gap is open since the later of the two states, and no state is from after the kickoff.
     """
     with pipeline.connect() as conn:
         return build_check_result(current_price_laws.find_violations(conn, stored.GAP_TABLE), DERIVE_AGAIN)
@@ -98,22 +104,21 @@ def gaps_agree_with_their_states(pipeline: dg.ResourceParam[Pipeline]) -> dg.Ass
 
 @dg.asset_check(asset=stored.COMPARISON_TABLE.split("."))
 def no_fixture_is_due_for_long(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No fixture on which a cycle bore waits longer than PALIMPSEST_FIXTURES_OVERDUE_MINUTES for what is derived of
-    it.
-    """
+    """No due fixture waits longer than PALIMPSEST_FIXTURES_OVERDUE_MINUTES for its derivation."""
     limit_s = pipeline.settings.fixtures_overdue_minutes * 60
     with pipeline.connect() as conn:
         waiting = {product: dirty_fixtures.count_due_fixtures(conn, product) for product in FixtureProduct}
-    behind = [
+    late_products = [
         f"{product} of {n} fixtures, for {waits_s / 60:.0f} min"
         for product, (n, waits_s) in waiting.items()
         if waits_s > limit_s
     ]
     return dg.AssetCheckResult(
-        passed=not behind,
+        passed=not late_products,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"Behind: {'; '.join(behind)}. Launch the job present in the UI; the next full cycle derives them, too."
-        if behind
+        description=f"Behind: {'; '.join(late_products)}. Launch the job present in the UI; the next full cycle derives"
+        " them, too."
+        if late_products
         else None,
         metadata={f"{product}_due": n for product, (n, _) in waiting.items()},
     )

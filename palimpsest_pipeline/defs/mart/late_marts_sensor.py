@@ -1,4 +1,4 @@
-"""The sensor that starts runs for mart products which the run of their cycle has not derived.
+"""The sensor that starts runs for mart products that the run of their cycle has not derived.
 
 Belongs here: when the sensor looks, and the runs that it requests. Does not belong here: finding late products
 (`pipeline/marts/late_marts`).
@@ -21,9 +21,9 @@ from .current_price_jobs import current_prices_job
 
 EVALUATION_INTERVAL_S: Final = 300
 REPLAYING_JOBS: Final = (replay_job.name, cycle_marts_job.name, current_prices_job.name)
-"""A run of these may derive any late mart: while one is under way the sensor requests nothing."""
+"""Jobs whose runs may derive any late mart. While such a run is under way, the sensor requests nothing."""
 LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.name)
-"""A run of these derives the marts of its own cycles: the sensor leaves these out while it is under way."""
+"""Jobs whose runs derive the marts of their own cycles. The sensor leaves these cycles out while the run lasts."""
 
 
 @dg.sensor(
@@ -31,22 +31,22 @@ LIVE_JOBS: Final = (full_cycle_job.name, refresh_job.name, kickoff_window_job.na
     jobs=[cycle_marts_job, current_prices_job],
     minimum_interval_seconds=EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Derives marts that are behind their core, and prices of fixtures that are due. On unless switched off: it asks no platform.",
+    description="Derives marts that are older than their core, and prices of due fixtures. On by default: it asks no"
+    " platform.",
 )
 def late_marts(
     context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """Request one run for each day with late marts, and one for all due fixtures; never twice for the same set of
-    products.
+    """Request one run for each day with late marts, and one for all due fixtures.
 
-    A requested run that failed is not requested again: the health check names the products that are still due, and a
-    backfill derives them.
+    The same set of products is requested only once. A failed run is not requested again: the health check names the
+    products that are still due, and a backfill derives them.
     """
     yield from request_late_runs(pipeline, context.instance)
 
 
 def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Sequence[dg.RunRequest | dg.SkipReason]:
-    """Return what a tick asks for now."""
+    """Return the runs that a tick requests now, or the reason why it requests none."""
     replaying, live = (_list_unfinished_runs(instance, jobs) for jobs in (REPLAYING_JOBS, LIVE_JOBS))
     if replaying:
         return [
@@ -55,7 +55,7 @@ def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Seque
             )
         ]
     tags = {**run_priorities.LIVE_DERIVATION_TAGS, LEAVES_FAILED_TAG: "true"}
-    asked: list[dg.RunRequest | dg.SkipReason] = [
+    requests: list[dg.RunRequest | dg.SkipReason] = [
         dg.RunRequest(
             run_key=f"{late.day} {late.key}",
             partition_key=format_day_key(late.day),
@@ -66,8 +66,8 @@ def request_late_runs(pipeline: Pipeline, instance: dg.DagsterInstance) -> Seque
         if day_partitions.has_partition_key(format_day_key(late.day))
     ]
     if not live and (key := build_due_fixtures_key(pipeline)):  # a live run derives fixtures that are due too
-        asked.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=current_prices_job.name))
-    return asked or [dg.SkipReason("every mart of the last 48 hours is up to date")]
+        requests.append(dg.RunRequest(run_key=f"fixtures {key}", tags=tags, job_name=current_prices_job.name))
+    return requests or [dg.SkipReason("every mart of the last 48 hours is up to date")]
 
 
 def _list_unfinished_runs(instance: dg.DagsterInstance, jobs: Sequence[str]) -> list[dg.DagsterRun]:

@@ -1,4 +1,4 @@
-"""Mart: alerts to traders, and the laws that hold on every row of them."""
+"""The asset of alerts to traders, and the checks of the laws that hold on every row of it."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -27,43 +27,49 @@ from .checks import build_check_result
     metadata=build_table_metadata(stored.ODDS_ALERT_TABLE),
 )
 def odds_alert(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Episodes that traders are told of: prices that move, books that disagree, markets and listings that go; of the
-    fixtures that cycles bore on.
+    """Alerts to traders: moving prices, disagreeing books, and markets and listings that disappear.
+
+    A run derives the alerts of the due fixtures.
     """
     done = odds_alerts.derive_alerts(pipeline)
     context.log.info(
-        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough; {dict(done.rows_by_type)}"
+        f"{done.n_fixtures} fixtures derived in {done.seconds:.1f} s, {done.n_watched} near enough to kickoff;"
+        f" {dict(done.rows_by_type)}"
     )
     with pipeline.connect() as conn:
         n_rows, open_by_severity = stored.count_alerts(conn)
         opened = stored.count_opened_by_hour(conn)
     counts = {f"open_{level.value}": open_by_severity.get(level.value, 0) for level in OddsAlertLevel}
-    told = {
+    figures = {
         "fixtures_derived": done.n_fixtures,
         "fixtures_watched": done.n_watched,
         "rows_written": done.rows_by_type.total(),
         "derive_s": round(done.seconds, 3),
     }
-    return dg.MaterializeResult(metadata=build_metadata(n_rows, **told, **counts, **draw_plots(opened_by_hour=opened)))
+    return dg.MaterializeResult(
+        metadata=build_metadata(n_rows, **figures, **counts, **draw_plots(opened_by_hour=opened))
+    )
 
 
-DERIVE_AGAIN: Final = "The next full cycle derives all of them anew; if it stays, the derivation is wrong: please report it with the alert's id."
+DERIVE_AGAIN: Final = (
+    "The next full cycle derives all of them again; if it stays, the derivation is wrong: please report it with the"
+    " alert's id."
+)
 LOOKED_BACK: Final = timedelta(days=1)
-"""Rows of fixtures that kicked off earlier are looked at no more: nothing writes them, but a replay of days long
-past.
-"""
+"""How long after kickoff the rows of a fixture are checked. Later only a replay of past days writes them."""
 
 
-def _spec(name: str, description: str) -> dg.AssetCheckSpec:
+def _build_spec(name: str, description: str) -> dg.AssetCheckSpec:
     return dg.AssetCheckSpec(name, asset=stored.ODDS_ALERT_TABLE.split("."), description=description, blocking=True)
 
 
-EPISODES_CHECK: Final = _spec(
-    "episodes_are_apart", "Of one thing no two episodes last at the same time, and each ends after it begins."
+EPISODES_CHECK: Final = _build_spec(
+    "episodes_are_apart", "No two episodes of the same subject overlap, and each episode ends after it begins."
 )
-PEAKS_CHECK: Final = _spec(
+PEAKS_CHECK: Final = _build_spec(
     "peaks_reach_their_level",
-    "Of fixtures that have not begun, the peak of an episode is what its prices make, and as large as its severity says.",
+    "For fixtures that have not begun, the peak of an episode follows from its prices and reaches the level of its"
+    " severity.",
 )
 
 
@@ -71,23 +77,23 @@ PEAKS_CHECK: Final = _spec(
 def odds_alerts_are_lawful(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Laws of the rows of fixtures that are to come or kicked off lately, from one reading of them."""
+    """Yield the results of the laws on alerts of upcoming and recent fixtures, from one reading."""
     first = (pipeline.clock.now() - LOOKED_BACK).date()
     with pipeline.connect() as conn:
         alerts, begun = stored.read_alerts(conn, first), stored.read_begun_fixtures(conn, first)
-    # What has begun is not derived any more, so it may still be told by levels that have been changed since.
-    to_come = alerts.join(begun, on="sr_id", how="anti")
-    found = (
+    # Fixtures that have begun are not derived any more: their alerts may follow levels that have been changed since.
+    upcoming = alerts.join(begun, on="sr_id", how="anti")
+    violations_by_check = (
         (EPISODES_CHECK, pl.concat([laws.episodes_do_not_overlap(alerts), laws.episodes_end_after_they_begin(alerts)])),
-        (PEAKS_CHECK, laws.peaks_reach_their_level(to_come, pipeline.settings.odds_alert_levels)),
+        (PEAKS_CHECK, laws.peaks_reach_their_level(upcoming, pipeline.settings.odds_alert_levels)),
     )
-    for spec, violations in found:
+    for spec, violations in violations_by_check:
         if spec.key in context.selected_asset_check_keys:
             yield build_check_result(violations, DERIVE_AGAIN)._replace(asset_key=spec.asset_key, check_name=spec.name)
 
 
 @dg.asset_check(asset=stored.ODDS_ALERT_TABLE.split("."), blocking=True)
 def begun_fixtures_have_no_open_alert(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Of a fixture that had begun at the last full cycle, and that is not due, nothing is open."""
+    """A fixture that had begun at the last full cycle has no open alert, unless it is due for derivation."""
     with pipeline.connect() as conn:
         return build_check_result(laws.begun_fixtures_are_closed(stored.read_open_after_kickoff(conn)), DERIVE_AGAIN)

@@ -1,1 +1,1 @@
-"""Sensors, assets and checks that look at the pipeline itself: who died, what is overdue, whom to tell."""
+"""Sensors and checks that look at the pipeline itself: dead runs, overdue work, and alerts."""

@@ -1,4 +1,4 @@
-"""The sensor that tells of troubles: once when they begin, once when they are over."""
+"""The sensor that sends alerts: one notice when a trouble begins, and one when it is over."""
 
 import json
 import logging
@@ -37,26 +37,25 @@ from .run_events import ASSETS_JOB, list_check_events, list_run_events
 EVALUATION_INTERVAL_S: Final = 60
 CURSOR_VERSION: Final = 1
 FIRST_LOOK_BACK: Final = timedelta(hours=1)
-"""How far back the first look goes, and one whose cursor cannot be read."""
+"""How far back a look goes that has no cursor, or whose cursor cannot be read."""
 LOOK_OVERLAP: Final = timedelta(minutes=2)
-"""How far two looks overlap: the end of a run may be written after later ones.
+"""How far two looks overlap, because the end of a run may be written after later ends.
 
-What was taken in once changes nothing again.
+An event that was taken in before changes nothing again.
 """
 DATABASE_SUBJECT: Final = "database"
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """What a look leaves to the next one.
-
-    `away` is the trouble that our own database cannot be reached, which it cannot keep itself.
-    """
+    """The state that a look leaves to the next one."""
 
     looked_until: datetime
     outage: Alert | None = None
+    """Alert that our own database cannot be reached, which that database cannot store itself."""
 
     def to_json(self) -> str:
+        """Return the cursor as text that `from_json` reads."""
         away = None
         if self.outage is not None:
             away = {
@@ -68,12 +67,12 @@ class Cursor:
 
     @classmethod
     def from_json(cls, text: str | None, now: datetime) -> "Cursor":
-        """The cursor; what cannot be read, or is not of this version, is as good as none."""
+        """Return the cursor in `text`; a new one when `text` cannot be read or is of another version."""
         with suppress(ValueError, TypeError, KeyError, AttributeError):
-            found = json.loads(text or "")
-            if found["version"] == CURSOR_VERSION:
-                away = found["away"]
-                until = min(_parse_instant(found["looked_until"]), now)
+            state = json.loads(text or "")
+            if state["version"] == CURSOR_VERSION:
+                away = state["away"]
+                until = min(_parse_instant(state["looked_until"]), now)
                 return cls(
                     until,
                     away
@@ -88,7 +87,7 @@ class Cursor:
 def _parse_instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
-        raise ValueError(f"{text!r} says no time zone")
+        raise ValueError(f"{text!r} has no time zone")
     return instant
 
 
@@ -102,11 +101,11 @@ def _build_outage_alert(message: str, at: datetime) -> Alert:
     name="alerts",
     minimum_interval_seconds=EVALUATION_INTERVAL_S,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells of failed runs and checks, once when it begins and once when it is over: in its log, and to the webhook of "
-    "PALIMPSEST_ALERT_WEBHOOK_URL. On unless switched off: it asks no platform.",
+    description="Reports failed runs and checks once when they begin and once when they are over: in its log, and to"
+    " the webhook of PALIMPSEST_ALERT_WEBHOOK_URL. On by default: it asks no platform.",
 )
 def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.SensorResult:
-    """One look, and one message to each channel that has something to tell."""
+    """Look for new troubles and recoveries, and send at most one message to each channel."""
     graph = context.repository_def
     assert graph is not None
     sentence, cursor = process_alerts(
@@ -122,29 +121,33 @@ def alerts(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipel
 
 @dataclass(frozen=True, slots=True)
 class AlertSubjects:
-    """What there is that may fail. What is no more cannot recover: its alerts end."""
+    """The jobs and checks that may fail.
+
+    Alerts of removed ones are closed, because those can never recover.
+    """
 
     jobs: frozenset[str]
     checks: tuple[dg.AssetCheckKey, ...]
     """Checks by date, or without partitions."""
     cycle_checks: Mapping[str, bool] = field(default_factory=dict)
-    """Checks that judge cycles, by subject: whether they block."""
+    """Checks that judge cycles: subject to whether the check blocks."""
 
     @classmethod
     def from_repository(cls, graph: dg.RepositoryDefinition) -> "AlertSubjects":
-        """Return what may fail in a code location."""
+        """Return the jobs and checks of a code location."""
         nodes = [graph.asset_graph.get(key) for key in graph.asset_graph.asset_check_keys]
-        of_cycles = {
+        cycle_checks = {
             name_check(node.key): node.blocking for node in nodes if node.metadata.get(JUDGES_KEY) == JUDGES_CYCLES
         }
         return cls(
             frozenset(graph.job_names),
-            tuple(node.key for node in nodes if name_check(node.key) not in of_cycles),
-            of_cycles,
+            tuple(node.key for node in nodes if name_check(node.key) not in cycle_checks),
+            cycle_checks,
         )
 
     def list_removed_recoveries(self, known: Iterable[Alert], now: datetime) -> list[Recovery]:
-        there = {
+        """Return a recovery for each open alert of a job or check that does not exist any more."""
+        existing = {
             AlertKind.RUN: {*self.jobs, ASSETS_JOB},
             AlertKind.CHECK: {*map(name_check, self.checks), *self.cycle_checks},
         }
@@ -155,7 +158,9 @@ class AlertSubjects:
         return [
             Recovery(alert.kind, alert.subject, now)
             for alert in known
-            if alert.closed_at is None and alert.kind in there and subjects[alert.kind](alert) not in there[alert.kind]
+            if alert.closed_at is None
+            and alert.kind in existing
+            and subjects[alert.kind](alert) not in existing[alert.kind]
         ]
 
 
@@ -168,31 +173,30 @@ def process_alerts(
     log: logging.Logger,
     now: datetime | None = None,
 ) -> tuple[str, str]:
-    """Take in what happened since `cursor`, tell what is untold. Returns what was done, in a sentence, and the next
-    cursor.
+    """Store the events since `cursor` and send the pending notices.
 
-    What a channel could not tell stays untold and is tried again at the next look. Without our database only its own
-    absence is told.
+    Return a sentence on this and the next cursor. A notice that a channel could not send stays pending and is sent
+    again at the next look. While our database cannot be reached, only this outage is reported.
     """
     now = now or datetime.now(UTC)
     before = Cursor.from_json(cursor, now)
     try:
         with pipeline.connect() as conn:
             until = _store_events(conn, pipeline, instance, subjects, before, now, log)
-            conn.commit()  # what was seen is kept, whatever becomes of telling it
-            n_told, n_left = _notify_channels(conn, pipeline, receivers, now, log)
+            conn.commit()  # events stay stored even when sending fails
+            n_sent, n_pending = _notify_channels(conn, pipeline, receivers, now, log)
     except (DatabaseUnreachable, psycopg.OperationalError) as error:
-        away = before.outage or _build_outage_alert(
+        outage = before.outage or _build_outage_alert(
             redact(str(error).partition("\n")[0], *pipeline.settings.list_secrets()), now
         )
         for channel in receivers:
-            if channel.name not in away.told_by and _send_message(
-                channel, PendingNotices(openings=(away,)), pipeline, log
+            if channel.name not in outage.told_by and _send_message(
+                channel, PendingNotices(openings=(outage,)), pipeline, log
             ):
-                away = mark_notified(away, channel.name, [c.name for c in receivers], now, is_closing=False)
-        return f"our database cannot be reached: {away.message}", replace(before, outage=away).to_json()
-    sentence = f"told {n_told} beginnings and ends" if n_told else "nothing new"
-    return sentence + (f"; {n_left} could not be told and wait" if n_left else ""), Cursor(until).to_json()
+                outage = mark_notified(outage, channel.name, [c.name for c in receivers], now, is_closing=False)
+        return f"our database cannot be reached: {outage.message}", replace(before, outage=outage).to_json()
+    sentence = f"sent {n_sent} notices" if n_sent else "nothing new"
+    return sentence + (f"; {n_pending} could not be sent and wait" if n_pending else ""), Cursor(until).to_json()
 
 
 def _store_events(
@@ -204,7 +208,7 @@ def _store_events(
     now: datetime,
     log: logging.Logger,
 ) -> datetime:
-    """Write what is new of troubles and recoveries; returns until when it was looked."""
+    """Write new troubles and recoveries; return the instant up to which events are stored."""
     stored.lock_alerts(conn)
     known = stored.read_latest_alerts(conn)
     events, stopped_at = list_run_events(instance, before.looked_until - LOOK_OVERLAP, subjects.cycle_checks, log)
@@ -213,18 +217,17 @@ def _store_events(
         *subjects.list_removed_recoveries(known, now),
     ]
     events += list_cycle_events(conn, pipeline, subjects.cycle_checks, known, now)
-    hide = build_redactor(pipeline.settings.list_secrets())  # whatever failed may repeat what it was given
+    hide = build_redactor(pipeline.settings.list_secrets())  # an error's message may contain its arguments
     events = [
         replace(event, message=hide(event.message)) if isinstance(event, Occurrence) else event for event in events
     ]
     settle = _read_settle_time(pipeline)
     stored.write_alerts(conn, apply_events(known, events, settle))
-    if before.outage is not None:  # now it can be kept, and is over
+    if before.outage is not None:  # the database is reachable again: the outage can be stored, and is over
         stored.write_alerts(conn, [replace(before.outage, closed_at=now)])
     stored.delete_old_alerts(conn, now)
-    return (
-        now if stopped_at is None else stopped_at + LOOK_OVERLAP
-    )  # what was taken in is not taken in again before the rest
+    # After a stop, the next look continues at the stop instead of taking the overlap in again.
+    return now if stopped_at is None else stopped_at + LOOK_OVERLAP
 
 
 def _read_settle_time(pipeline: Pipeline) -> timedelta:
@@ -232,48 +235,48 @@ def _read_settle_time(pipeline: Pipeline) -> timedelta:
 
 
 def _notify_channels(
-    conn: psycopg.Connection, pipeline: Pipeline, to: Sequence[Channel], now: datetime, log: logging.Logger
+    conn: psycopg.Connection, pipeline: Pipeline, channels: Sequence[Channel], now: datetime, log: logging.Logger
 ) -> tuple[int, int]:
-    """One message to each channel that has something to tell; what was told is committed channel by channel.
+    """Send one message to each channel that has pending notices, and commit after each channel.
 
-    Returns told, and left to tell.
+    Return the numbers of sent and of still pending notices.
     """
-    names = [channel.name for channel in to]
-    n_told = n_left = 0
-    for channel in to:
-        wanted = select_notices(
+    names = [channel.name for channel in channels]
+    n_sent = n_pending = 0
+    for channel in channels:
+        notices = select_notices(
             stored.read_unnotified_alerts(conn),
             channel.name,
             now,
             _read_settle_time(pipeline),
             pipeline.settings.alert_least_severity,
         )
-        if not wanted:
+        if not notices:
             continue
-        if not _send_message(channel, wanted, pipeline, log):
-            n_left += len(wanted.openings) + len(wanted.closings)
+        if not _send_message(channel, notices, pipeline, log):
+            n_pending += len(notices.openings) + len(notices.closings)
             continue
-        n_told += len(wanted.openings) + len(wanted.closings)
+        n_sent += len(notices.openings) + len(notices.closings)
         stored.write_notifications(
-            conn, [mark_notified(alert, channel.name, names, now, is_closing=False) for alert in wanted.openings]
+            conn, [mark_notified(alert, channel.name, names, now, is_closing=False) for alert in notices.openings]
         )
         stored.write_notifications(
-            conn, [mark_notified(alert, channel.name, names, now, is_closing=True) for alert in wanted.closings]
+            conn, [mark_notified(alert, channel.name, names, now, is_closing=True) for alert in notices.closings]
         )
         conn.commit()
-    return n_told, n_left
+    return n_sent, n_pending
 
 
-def _send_message(channel: Channel, wanted: PendingNotices, pipeline: Pipeline, log: logging.Logger) -> bool:
+def _send_message(channel: Channel, notices: PendingNotices, pipeline: Pipeline, log: logging.Logger) -> bool:
     try:
-        channel.send(compose_message(wanted))
-    except Exception as error:  # noqa: BLE001 - a channel may be a stranger's: one that breaks silences no other
-        why = redact(str(error), *pipeline.settings.list_secrets())  # whoever wrote the channel was given the settings
+        channel.send(compose_message(notices))
+    except Exception as error:  # noqa: BLE001 - third-party code: a broken channel must not silence the others
+        reason = redact(str(error), *pipeline.settings.list_secrets())  # the channel has access to the settings
         log.warning(
-            "channel %s could not tell %d alerts, tried again at the next tick: %s",
+            "channel %s could not send %d alerts; the next tick tries again: %s",
             channel.name,
-            len(wanted.openings) + len(wanted.closings),
-            why,
+            len(notices.openings) + len(notices.closings),
+            reason,
         )
         return False
     return True

@@ -1,7 +1,7 @@
-"""Checks of the pipeline as a whole: is what it gives new enough, does anything stand still, was anything left undone,
-are the tables as declared.
+"""The checks of the pipeline as a whole: freshness, stuck runs, unfinished work, and declared columns.
 
-They look at now, whatever partition was run last. What cannot be looked at raises: that is no result.
+They judge the present, whatever partition was run last. A check that cannot read its inputs raises an error and gives
+no result.
 """
 
 from collections import defaultdict
@@ -30,7 +30,7 @@ from .unfinished_work import find_unfinished_work
 FULL_CYCLE_SCHEDULE: Final = "full_cycle_schedule"
 KICKOFF_SENSOR: Final = "kickoff"
 RUNNING_STATUS: Final = "RUNNING"
-"""Status of a schedule or sensor that somebody has switched on."""
+"""Status of a schedule or sensor that is switched on."""
 
 LANDING_ASSET, ODDS_ASSET = dg.AssetKey(["landing", "odds_payloads"]), dg.AssetKey(["core", "odds_snapshots"])
 DERIVED_SPECS: Final[tuple[dg.AssetSpec, ...]] = tuple(
@@ -42,16 +42,16 @@ DERIVED_SPECS: Final[tuple[dg.AssetSpec, ...]] = tuple(
     if spec.key.path[0] in ("core", "mart")
 )
 DAILY_ASSETS: Final = tuple(dict.fromkeys(spec.key for spec in DERIVED_SPECS if spec.partitions_def == day_partitions))
-"""Assets of core and mart by days: what can be derived again.
+"""Daily assets of core and mart, which can be derived again.
 
-The landing of a past day cannot be scraped again, and is no unfinished work.
+The landing assets are not included: a past day cannot be scraped again, so it is never unfinished work.
 """
 
 TABLES_BY_ASSET: Final[Mapping[dg.AssetKey, Sequence[str]]] = {
     spec.key: tuple(table for table, columns in list_written_tables(spec).items() if "*" in columns)
     for spec in DERIVED_SPECS
 }
-"""Which tables an asset writes, as its own definition says."""
+"""Asset to the tables of which it writes whole rows, according to its own definition."""
 
 
 def _build_spec(asset: dg.AssetKey | Sequence[str], name: str, description: str) -> dg.AssetCheckSpec:
@@ -64,7 +64,7 @@ FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.Asset
     (FreshnessFamily.DISCOVERY, None): _build_spec(
         ("landing", "discovery_payloads"),
         "discovery_is_fresh",
-        "Each platform's offer was discovered, if only in part, not too long ago.",
+        "The newest discovery of each platform, complete or partial, is not too old.",
     ),
     **{
         (FreshnessFamily.ODDS, platform): _build_spec(
@@ -77,12 +77,12 @@ FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.Asset
     (FreshnessFamily.COVERAGE, None): _build_spec(
         ("mart", "match_rate_platform"),
         "coverage_is_fresh",
-        "The newest cycle that coverage and match rates speak of is not too old.",
+        "The newest cycle with coverage and match rates is not too old.",
     ),
     (FreshnessFamily.FIXTURE_LIFE, None): _build_spec(
         ("mart", "listing_lead_time"),
         "fixture_life_is_fresh",
-        "Availability, open and close of the fixtures around today are told up to not too long ago.",
+        "Availability, open and close of the fixtures around today were derived not too long ago.",
     ),
     (FreshnessFamily.EXPORT, None): _build_spec(
         ("report", "odds_history_export"), "export_is_fresh", "The newest exported day ended not too long ago."
@@ -94,34 +94,36 @@ FRESHNESS_SPECS: Final[Mapping[tuple[FreshnessFamily, Platform | None], dg.Asset
 def freshness_checks(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """Age of each family by the instants in its own rows, judged by PALIMPSEST_STALE_AFTER_MINUTES: a backfill of
-    the past makes nothing newer.
+    """Yield the freshness of each family, judged by PALIMPSEST_STALE_AFTER_MINUTES.
+
+    The age comes from the instants in the family's own rows, so a backfill of the past makes nothing newer.
     """
-    found: defaultdict[tuple[FreshnessFamily, Platform | None], list[FamilyAge]] = defaultdict(list)
+    ages: defaultdict[tuple[FreshnessFamily, Platform | None], list[FamilyAge]] = defaultdict(list)
     for age in measure_ages(pipeline):
         by_platform = age.family is FreshnessFamily.ODDS
-        found[age.family, age.platform if by_platform else None].append(age)
-    on = is_cadence_on(context.instance)
+        ages[age.family, age.platform if by_platform else None].append(age)
+    cadence_on = is_cadence_on(context.instance)
     for key, spec in FRESHNESS_SPECS.items():
         if spec.key in context.selected_asset_check_keys:
             yield judge_freshness(
-                spec, found.get(key, []), pipeline.settings.stale_after_minutes[key[0]], cadence_on=on
+                spec, ages.get(key, []), pipeline.settings.stale_after_minutes[key[0]], cadence_on=cadence_on
             )
 
 
 def judge_freshness(
     spec: dg.AssetCheckSpec, family_ages: Sequence[FamilyAge], limits: tuple[int, int], *, cadence_on: bool
 ) -> dg.AssetCheckResult:
-    """What the ages of a family come to: the oldest counts.
+    """Return the check result of a family; its oldest member decides.
 
-    While the cadence is off somebody may mean it so: then a stale family is a warning, however old.
+    `limits` are the ages in minutes from which on the result is a warning and an error. While the cadence is off, a
+    stale family is only a warning, because the cadence may be off on purpose.
     """
     warn, fail = limits
     metadata: dict[str, float | int | str] = {"warn_after_minutes": warn, "fail_after_minutes": fail}
     if not family_ages:
-        words = "No cycle was ever begun: nothing is expected yet."
+        message = "No cycle has begun yet, so no data is expected."
         return dg.AssetCheckResult(
-            passed=True, asset_key=spec.asset_key, check_name=spec.name, description=words, metadata=metadata
+            passed=True, asset_key=spec.asset_key, check_name=spec.name, description=message, metadata=metadata
         )
     oldest = max(family_ages, key=lambda age: age.age)
     metadata |= {
@@ -129,7 +131,7 @@ def judge_freshness(
         "newest_at": "none" if oldest.newest_at is None else oldest.newest_at.isoformat(),
     }
     stale = [age for age in family_ages if age.minutes > warn]
-    said = "; ".join(
+    lines = "; ".join(
         f"{age.subject}: nothing yet, {age.minutes:.0f} min after the first cycle"
         if age.newest_at is None
         else f"{age.subject}: {age.minutes:.0f} min old"
@@ -140,38 +142,52 @@ def judge_freshness(
         asset_key=spec.asset_key,
         check_name=spec.name,
         severity=dg.AssetCheckSeverity.ERROR if oldest.minutes > fail and cadence_on else dg.AssetCheckSeverity.WARN,
-        description=f"{said}; at most {warn} min are expected. {_advise(oldest.family, cadence_on)}" if stale else None,
+        description=f"{lines}; at most {warn} min are expected. {_advise(oldest.family, cadence_on)}"
+        if stale
+        else None,
         metadata=metadata,
     )
 
 
 def _advise(family: FreshnessFamily, cadence_on: bool) -> str:
     if family is FreshnessFamily.EXPORT:
-        return "See that the schedule nightly_export is on and the last runs of the job export, or run `palimpsest export DAY`."
+        return (
+            "Check that the schedule nightly_export is on, look at the last runs of the job export, or run"
+            " `palimpsest export DAY`."
+        )
     if not cadence_on:
-        return f"The schedule {FULL_CYCLE_SCHEDULE} is off: `palimpsest cadence on` switches it on, and `palimpsest scrape` runs one cycle."
+        return (
+            f"The schedule {FULL_CYCLE_SCHEDULE} is off: `palimpsest cadence on` switches it on, and `palimpsest"
+            " scrape` runs one cycle."
+        )
     if family is FreshnessFamily.FIXTURE_LIFE:
-        return "See that the schedule fixture_life_schedule is on, and the last runs of the job fixture_life."
-    return "See the last runs of the job full_cycle, and ops.scrape_runs.message of the last cycle; `palimpsest doctor` looks at what they need."
+        return "Check that the schedule fixture_life_schedule is on, and look at the last runs of the job fixture_life."
+    return (
+        "Look at the last runs of the job full_cycle, and at ops.scrape_runs.message of the last cycle; `palimpsest"
+        " doctor` checks the prerequisites of a run."
+    )
 
 
 def is_cadence_on(instance: dg.DagsterInstance) -> bool:
-    """Whether full cycles are begun by their schedule."""
+    """Return whether the schedule of full cycles is on."""
     state = _find_state(instance, FULL_CYCLE_SCHEDULE)
     return state is not None and state.status.value == RUNNING_STATUS
 
 
 def _find_state(instance: dg.DagsterInstance, name: str) -> InstigatorState | None:
-    """How a schedule or sensor is switched; None when it never was. An instance that keeps no schedules has none on."""
+    """Return the state of a schedule or sensor.
+
+    None if it was never switched, or the instance has no schedules.
+    """
     if instance.schedule_storage is None:
         return None
     return next((state for state in instance.all_instigator_state() if state.instigator_name == name), None)
 
 
 def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime | None, datetime | None]:
-    """Since when the sensor kickoff is on, and until when it was: its last tick before it was switched off.
+    """Return since when the sensor kickoff is on, and the last tick before it was switched off.
 
-    None for what is not known.
+    None if unknown.
     """
     state = _find_state(instance, KICKOFF_SENSOR)
     if state is None or not isinstance(state.instigator_data, SensorInstigatorData):
@@ -186,26 +202,25 @@ def _find_kickoff_switch_times(instance: dg.DagsterInstance) -> tuple[datetime |
 def kickoff_slots_were_kept(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """In the last 24 hours each fixture was asked, and answered by at least one platform, at every slot that was due
-    for it.
+    """In the last 24 hours, each fixture was requested and answered by a platform at every due slot.
 
-    Slots count from when the kickoff cadence was in use until it was switched off. A cadence that is on again was down
-    meanwhile, as far as this can
-    tell: Dagster does not keep since when it had been off.
+    Slots count from the first use of the kickoff cadence until it is switched off. When the cadence was switched off
+    and on again, the slots in between count as lost, because Dagster does not store when it was switched off.
     """
     now = pipeline.clock.now()
     on_since, on_until = _find_kickoff_switch_times(context.instance)
-    found = report_slots(pipeline, now - LOOK_BACK, on_until or now, on_since)
-    lost, sentence, silence = found.lost_slots, found.describe_losses(), found.describe_silences()
+    report = report_slots(pipeline, now - LOOK_BACK, on_until or now, on_since)
+    lost, sentence, silence = report.lost_slots, report.describe_losses(), report.describe_silences()
     return dg.AssetCheckResult(
         passed=not sentence,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{sentence}. They cannot be had again. `palimpsest slots` lists them; see that `palimpsest up` runs and the sensor is on."
+        description=f"{sentence}. They cannot be asked again. `palimpsest slots` lists them; check that `palimpsest up`"
+        " runs and that the sensor is on."
         if sentence
         else silence or None,
         metadata={
-            "in_use": found.is_in_use,
-            "slots_due": found.slots.height,
+            "in_use": report.is_in_use,
+            "slots_due": report.slots.height,
             "slots_lost": lost.height,
             "slots_unanswered": int(lost["asked"].sum()),
             "silent_platforms": silence or "none",
@@ -218,13 +233,13 @@ def kickoff_slots_were_kept(
 def nothing_is_stuck(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Every run and every cycle under way gives signs of life, and runs that wait do so because others are at work."""
+    """Every run and cycle under way gives signs of life; queued runs wait only while others execute."""
     runs, cycles = describe_stuck_runs(context.instance, pipeline), describe_silent_cycles(pipeline)
-    said = [*runs, *cycles]
+    lines = [*runs, *cycles]
     return dg.AssetCheckResult(
-        passed=not said,
+        passed=not lines,
         severity=dg.AssetCheckSeverity.ERROR,
-        description="; ".join(said) or None,
+        description="; ".join(lines) or None,
         metadata={"stuck_runs": len(runs), "silent_cycles": len(cycles)},
     )
 
@@ -233,7 +248,7 @@ def nothing_is_stuck(
 def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """The last tick of every schedule and sensor that is on succeeded.
 
-    One that fails at every tick, like the sensor that sends alerts, is silent.
+    Without this check, nobody would notice a sensor that fails at every tick, e.g. the sensor that sends alerts.
     """
     failing = describe_failing_ticks(context.instance)
     return dg.AssetCheckResult(
@@ -250,19 +265,20 @@ def last_ticks_succeeded(context: dg.AssetCheckExecutionContext) -> dg.AssetChec
 def nothing_is_left_undone(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """Of every landed hour all of core and mart stands, from what is landed now and in the versions of now, and no
-    partition's last run failed.
+    """Core and mart are complete for every landed hour, and no partition's last run failed.
+
+    Complete means: derived from the answers landed now, with the current versions of parsers and vocabulary.
     """
-    left = find_unfinished_work(context.instance, pipeline, DAILY_ASSETS)
+    work = find_unfinished_work(context.instance, pipeline, DAILY_ASSETS)
     return dg.AssetCheckResult(
-        passed=not left,
+        passed=not work,
         severity=dg.AssetCheckSeverity.WARN,
-        description=left.sentence or None,
+        description=work.sentence or None,
         metadata={
-            "hours_due": len(left.due_hours) + left.n_unplanned_hours,
-            "hours_refused": len(left.refused_hours),
-            "days_failed": len(left.failed_days),
-            "partitions_failed": sum(map(len, left.failed_days.values())),
+            "hours_due": len(work.due_hours) + work.n_unplanned_hours,
+            "hours_refused": len(work.refused_hours),
+            "days_failed": len(work.failed_days),
+            "partitions_failed": sum(map(len, work.failed_days.values())),
         },
     )
 
@@ -273,7 +289,7 @@ def nothing_is_left_undone(
         _build_spec(
             asset,
             "columns_are_as_declared",
-            f"{', '.join(tables)}: columns, types and whether they may be null are those of the definition.",
+            f"{', '.join(tables)}: the columns, their types and their nullability equal the definition.",
         )
         for asset, tables in TABLES_BY_ASSET.items()
     ],
@@ -282,18 +298,18 @@ def nothing_is_left_undone(
 def columns_are_as_declared(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.AssetCheckResult]:
-    """One look at the database's catalogue for all tables."""
+    """Yield the results of all tables from one reading of the database's catalogue."""
     with pipeline.connect() as conn:
-        found = drift.find_column_drift(conn)
+        drift_by_table = drift.find_column_drift(conn)
     for key in context.selected_asset_check_keys:
-        wrong = [sentence for table in TABLES_BY_ASSET[key.asset_key] for sentence in found[table]]
+        sentences = [sentence for table in TABLES_BY_ASSET[key.asset_key] for sentence in drift_by_table[table]]
         yield dg.AssetCheckResult(
-            passed=not wrong,
+            passed=not sentences,
             asset_key=key.asset_key,
             check_name=key.name,
             severity=dg.AssetCheckSeverity.ERROR,
-            description=f"{'; '.join(wrong)}. Run `palimpsest db upgrade`; what somebody else added has to go."
-            if wrong
+            description=f"{'; '.join(sentences)}. Run `palimpsest db upgrade`; remove columns that it did not create."
+            if sentences
             else None,
-            metadata={"violations": len(wrong)},
+            metadata={"violations": len(sentences)},
         )

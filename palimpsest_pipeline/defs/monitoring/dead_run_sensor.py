@@ -1,6 +1,4 @@
-"""The sensor that finds what died: runs and cycles of which nothing is heard any more, and cycles that were ended
-before anything was derived.
-"""
+"""The sensor that finds dead runs and cycles, and cycles that ended before their answers were derived."""
 
 import logging
 import time
@@ -25,7 +23,7 @@ from ..life.jobs import UNFINISHED_STATUSES
 from ..partitions import day_partitions, format_day_key
 
 MAX_WAIT_S: Final = 20.0
-"""Within a tick."""
+"""Maximum wait within a tick for one more sign of life."""
 BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 """States of a run that may have ended before it derived its cycle: it died, or it lost the database."""
 
@@ -35,24 +33,23 @@ BROKEN_OFF_STATUSES: Final = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.C
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Reports runs whose process died, closes their cycles, and derives what is landed of cycles whose run did not. "
-        "On unless switched off: it asks no platform."
+        "Reports runs whose process died, closes their cycles, and derives the landed answers that their runs did not "
+        "derive. On by default: it asks no platform."
     ),
 )
 def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pipeline]) -> Iterator[dg.RunRequest]:
-    """Request one replay for each day that has cycles whose landed answers are not all in core and whose run is over
-    and did not succeed.
+    """Request one replay for each day with incomplete cycles whose run ended without success.
 
     It does not matter which process closed the cycles. A replay is requested only once for the same cycles and the same
     end.
     """
     if run_heartbeat.list_silent_runs(context.instance, pipeline) or _list_silent_cycles(pipeline):
-        # This machine may have slept, or the database been away: who lives gives a sign with its next heartbeat.
+        # The machine may have slept, or the database was away: a live process gives a sign with its next heartbeat.
         time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
     dead = [silent.run.run_id for silent in run_heartbeat.report_dead_runs(context.instance, pipeline)]
     recover_dead_cycles(pipeline, dead)
     for day, (cycle_ids, ended_at) in _find_underived_days(pipeline, context.instance, context.log).items():
-        # Of all of them: one that dies after a newer one has been asked for is asked for too, and so is a second death.
+        # The key names all cycles and the last end: so another dead cycle, or a second death, is requested too.
         yield dg.RunRequest(
             run_key=f"{' '.join(map(str, cycle_ids))} until {ended_at.isoformat()}",
             partition_key=format_day_key(day),
@@ -63,7 +60,7 @@ def dead_runs(context: dg.SensorEvaluationContext, pipeline: dg.ResourceParam[Pi
 def _find_underived_days(
     pipeline: Pipeline, instance: dg.DagsterInstance, log: logging.Logger
 ) -> dict[date, tuple[list[int], datetime]]:
-    """Return the days that have such cycles: the ids of the cycles, and the instant at which the last of them ended.
+    """Return each day with such cycles: their ids, and the instant at which the last of them ended.
 
     A cycle that is not in the landing (it refused the writes, or the hour has expired) is left out: a replay could not
     derive it.
@@ -75,17 +72,17 @@ def _find_underived_days(
     run_ids = [cycle.run_id for cycle in cycles if cycle.run_id]
     runs = instance.get_runs(dg.RunsFilter(run_ids=run_ids)) if run_ids else []
     status = {run.run_id: run.status for run in runs}
-    found: defaultdict[date, dict[int, datetime]] = defaultdict(dict)
+    ends_by_day: defaultdict[date, dict[int, datetime]] = defaultdict(dict)
     for cycle in cycles:
         run_status = status.get(cycle.run_id or "")
         if run_status in BROKEN_OFF_STATUSES or (cycle.ended_early and run_status not in UNFINISHED_STATUSES):
-            found[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
-    for day in [day for day in found if not day_partitions.has_partition_key(format_day_key(day))]:
+            ends_by_day[cycle.partition_hour.date()][cycle.cycle_id] = cycle.ended_at
+    for day in [day for day in ends_by_day if not day_partitions.has_partition_key(format_day_key(day))]:
         log.warning(
             f"{day} has no partition in Dagster, so no replay is requested for its cycles: check this machine's clock"
         )
-        del found[day]
-    return {day: (list(ends), max(ends.values())) for day, ends in found.items()}
+        del ends_by_day[day]
+    return {day: (list(ends), max(ends.values())) for day, ends in ends_by_day.items()}
 
 
 def _list_silent_cycles(pipeline: Pipeline) -> list[cycle_ledger.CycleRecord]:

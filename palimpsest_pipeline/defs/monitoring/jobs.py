@@ -1,4 +1,7 @@
-"""The job that looks at the pipeline itself, and its schedule. On unless switched off: it asks no platform."""
+"""The job that checks the pipeline itself, and its schedule.
+
+The schedule is on by default, because it asks no platform.
+"""
 
 import dagster as dg
 
@@ -24,13 +27,13 @@ PRESENT_STATE_CHECKS = dg.AssetSelection.checks(
     columns_are_as_declared,
     no_fixture_is_due_for_long,
 )
-"""Checks that say how things stand now: of no partition, and no part of a run that derives one."""
+"""Checks of the present state. They have no partition, so runs that derive a partition leave them out."""
 
 health_job = dg.define_asset_job(
     "health",
     selection=PRESENT_STATE_CHECKS | dg.AssetSelection.checks(partitions_are_ahead, storage_is_within_its_limit),
     tags=run_priorities.LIVE_DERIVATION_TAGS,
-    description="Is everything new enough, as declared and within its limits; does anything stand still; was anything left undone. Checks alone.",
+    description="Check freshness, declared columns, limits, stuck runs and unfinished work. Runs only checks.",
 )
 
 health_schedule = dg.ScheduleDefinition(
@@ -39,5 +42,5 @@ health_schedule = dg.ScheduleDefinition(
     cron_schedule="*/15 * * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="The checks of the job health, every quarter of an hour.",
+    description="Runs the checks of the job health every 15 minutes.",
 )

@@ -1,7 +1,7 @@
-"""What Dagster's instance knows of failures and recoveries: runs that ended, and the last result of each check. Reads
-only.
+"""Failures and recoveries in Dagster's instance: ended runs, and the last result of each check.
 
-Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles (`list_cycle_events`).
+Reads only. Belongs here: runs, and checks by date or without partitions. Does not belong here: cycles
+(`list_cycle_events`).
 """
 
 import logging
@@ -38,31 +38,31 @@ from ..step_failures import CHECK_FAILED_CLASS, find_innermost_error, list_error
 from ..upkeep.jobs import export_job
 
 MAX_RUNS: Final = 1000
-"""Runs that one look takes in, oldest first."""
+"""Maximum number of runs that one look takes in, oldest first."""
 STEP_FAILURE: Final = dg.DagsterEventType.STEP_FAILURE
 ENDED_STATUSES: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 ASSETS_JOB: Final = "__ASSET_JOB"
-"""Job of runs that materialize assets by hand or by a backfill: its steps fail and recover one by one."""
+"""Job of runs that materialize assets by hand or by a backfill. Its steps fail and recover one by one."""
 STEPWISE_JOBS: Final = (ASSETS_JOB, replay_job.name)
 JOBS_BY_DATE: Final = (FIXTURE_LIFE, export_job.name)
-"""Jobs whose success on one date says nothing of another date."""
+"""Jobs whose success on one date says nothing about another date."""
 CYCLE_ERROR_CLASSES: Final = {RunHasFailedCycles.__name__, CyclesFailed.__name__}
-"""Errors of runs whose cycles are in ops.cycle_failures: the alerts by cycle tell of them."""
+"""Errors of runs whose cycles are in ops.cycle_failures. The alerts by cycle report them."""
 DATE_LENGTH: Final = len("2026-06-26")
 RUN_ERROR_CLASS: Final = "RunFailure"
-"""Class of a run that failed outside its steps: it could not start, or its process died."""
+"""Error class of a run that failed outside its steps: it could not start, or its process died."""
 UNREADABLE_ERROR_CLASS: Final = "UnreadableRecord"
-"""Class of a run or an evaluation that Dagster keeps and that this version cannot read."""
+"""Error class of a run or an evaluation in Dagster's storage that this version cannot read."""
 
 
 def list_run_events(
     instance: dg.DagsterInstance, since: datetime, by_cycle: Collection[str], log: logging.Logger
 ) -> tuple[Events, datetime | None]:
-    """Return the events of the runs that ended and changed after `since`; and the instant reached, when one look cannot
-    take in all of them.
+    """Return the events of the runs that ended and changed after `since`.
 
-    A run that cannot be read is an occurrence of its own, and the others are read all the same. `by_cycle`: subjects of
-    the checks that judge cycles.
+    The second value is the instant reached when one look cannot take in all runs, else None. A run that cannot be read
+    becomes an occurrence of its own and does not stop the others. `by_cycle` has the subjects of the checks that judge
+    cycles.
     """
     records = instance.get_run_records(
         dg.RunsFilter(statuses=ENDED_STATUSES, updated_after=since),
@@ -101,21 +101,22 @@ def list_check_events(
     now: datetime,
     log: logging.Logger,
 ) -> Iterator[Occurrence | Recovery]:
-    """Yield the state of each check: of its last evaluation, and of the last one of each date that has an alert of
-    `known`.
+    """Yield the last evaluation of each check, and of each of its dates with an open alert in `known`.
 
-    A check that was never evaluated yields nothing. One whose evaluation cannot be read is an occurrence of its own,
-    and the others are read all the same.
+    A check that was never evaluated yields nothing. A check whose evaluation cannot be read yields an occurrence of its
+    own and does not stop the others.
     """
     for key, day in (*((key, None) for key in keys), *_list_alert_dates(keys, known)):
         try:
-            found = _read_check_event(instance, key, day)
+            check_event = _read_check_event(instance, key, day)
         except Exception as error:
             raise_if_storage_failed(error)
             log.warning("the last evaluation of the check %s cannot be read", name_check(key), exc_info=True)
-            found = _build_unreadable_event(AlertKind.CHECK, name_check(key), "its last evaluation", error, now, day)
-        if found is not None:
-            yield found
+            check_event = _build_unreadable_event(
+                AlertKind.CHECK, name_check(key), "its last evaluation", error, now, day
+            )
+        if check_event is not None:
+            yield check_event
 
 
 def _list_alert_dates(
@@ -159,12 +160,12 @@ def _build_unreadable_event(
     )
 
 
-def _build_check_event(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
-    subject, at = name_check(found.asset_check_key), datetime.fromtimestamp(timestamp_s, UTC)
-    if found.passed:
-        return Recovery(AlertKind.CHECK, subject, at, found.partition)
-    severity = Severity.ERROR if found.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
-    message = found.description or "it says no more"
+def _build_check_event(evaluation: dg.AssetCheckEvaluation, timestamp_s: float) -> Occurrence | Recovery:
+    subject, at = name_check(evaluation.asset_check_key), datetime.fromtimestamp(timestamp_s, UTC)
+    if evaluation.passed:
+        return Recovery(AlertKind.CHECK, subject, at, evaluation.partition)
+    severity = Severity.ERROR if evaluation.severity is dg.AssetCheckSeverity.ERROR else Severity.WARN
+    message = evaluation.description or "no reason was given"
     return Occurrence(
         AlertKind.CHECK,
         subject,
@@ -172,16 +173,16 @@ def _build_check_event(found: dg.AssetCheckEvaluation, timestamp_s: float) -> Oc
         severity,
         message,
         at,
-        found.partition,
-        is_per_partition=found.partition is not None,
+        evaluation.partition,
+        is_per_partition=evaluation.partition is not None,
     )
 
 
 def _find_partition_dates(run: dg.DagsterRun) -> str | None:
-    """Return the dates of the run's partitions, parted by commas; None without partitions.
+    """Return the dates of the run's partitions, separated by commas; None without partitions.
 
-    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`: only their dates have a success of
-    today's version.
+    Runs of an older version have hours as partitions, such as `2026-06-26-10:00`. They count by their dates, because
+    runs of today's version succeed by date.
     """
     first, last, key = (
         run.tags.get(tag) for tag in (PARTITION_RANGE_START_TAG, PARTITION_RANGE_END_TAG, PARTITION_TAG)
@@ -198,14 +199,14 @@ def _name_step(key: str) -> str:
 
 
 def _is_derived(step_key: str) -> bool:
-    """Whether the step can be repeated for a day that is past. The landing cannot."""
+    """Return whether the step can be repeated for a past day. Steps of the landing cannot."""
     return not step_key.startswith(LANDING_STEP_PREFIX)
 
 
 def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None) -> Events:
     """Return the recoveries of the run's job and of its steps; none for a skipped run.
 
-    A run that scrapes derives its own cycles only: its success says nothing of a day whose derivation failed.
+    A run that scrapes derives its own cycles only: its success says nothing about a day whose derivation failed.
     """
     if SKIPPED_TAG in run.tags:
         return []
@@ -222,11 +223,11 @@ def _list_recoveries(instance: dg.DagsterInstance, run: dg.DagsterRun, at: datet
 def _list_occurrences(
     instance: dg.DagsterInstance, run: dg.DagsterRun, at: datetime, partition: str | None, by_cycle: Collection[str]
 ) -> Events:
-    """Return the occurrences of a failed run: its first failed step, or the blocking checks that stopped it, or else
-    the error that ended the run.
+    """Return the occurrences of a failed run.
 
-    A step is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are
-    left out: `list_cycle_events` reports them.
+    They are its first failed step, or the blocking checks that stopped it, or else the error that ended the run. A step
+    is reported with its innermost cause. Steps that failed because of cycles, and checks that judge cycles, are left
+    out: `list_cycle_events` reports them.
     """
     failures = [
         record.event_log_entry.dagster_event
@@ -248,7 +249,7 @@ def _list_occurrences(
                 return others
             continue
         if run.job_name in STEPWISE_JOBS and event.step_key is not None:
-            lasts = partition is not None and _is_derived(event.step_key)
+            is_per_partition = partition is not None and _is_derived(event.step_key)
             return [
                 Occurrence(
                     AlertKind.RUN,
@@ -258,7 +259,7 @@ def _list_occurrences(
                     message,
                     at,
                     partition,
-                    lasts,
+                    is_per_partition,
                 )
             ]
         break
@@ -266,19 +267,20 @@ def _list_occurrences(
         if steps:
             return []
         error_class, message = _find_run_error(instance, run)
-    lasts = partition is not None and run.job_name in JOBS_BY_DATE
-    return [Occurrence(AlertKind.RUN, run.job_name, error_class, Severity.ERROR, message, at, partition, lasts)]
+    is_per_partition = partition is not None and run.job_name in JOBS_BY_DATE
+    return [
+        Occurrence(AlertKind.RUN, run.job_name, error_class, Severity.ERROR, message, at, partition, is_per_partition)
+    ]
 
 
 def _find_run_error(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, str]:
-    """Return class and message of what ended a run that failed outside its steps."""
+    """Return the class and message of the error that ended a run outside its steps."""
     records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE, limit=1).records
     entry = records[0].event_log_entry if records else None
     event = None if entry is None else entry.dagster_event
-    # A run that somebody else marked as failed, like one whose process was killed, carries a message and no failure
-    # data.
+    # A run that another process marked as failed, e.g. after a kill, has a message and no failure data.
     error = None if event is None or event.event_specific_data is None else event.job_failure_data.error
     if error is not None:
         return find_innermost_error(error)
     message = "" if entry is None or event is None else event.message or entry.user_message
-    return RUN_ERROR_CLASS, message or "it says no more"
+    return RUN_ERROR_CLASS, message or "no reason was given"

@@ -1,6 +1,6 @@
-"""What was left undone: hours whose products are due or refused, and days whose last run failed.
+"""Unfinished work: hours whose products are due or refused, and days whose last run failed.
 
-Retries are bounded everywhere, so what stays broken goes quiet: this is the standing inventory of it.
+The number of retries is limited everywhere, so a lasting failure becomes silent. This list keeps it visible.
 """
 
 from collections import defaultdict
@@ -19,48 +19,49 @@ from palimpsest_pipeline.storage.derivation.due_products import read_due_hours
 from ..partitions import day_partitions, format_day_key
 
 MAX_PLANNED_HOURS: Final = 48
-"""Hours whose landing is looked into; of more only their number is told."""
+"""Maximum number of hours whose landing is examined. Further hours are only counted."""
 MAX_NAMED_HOURS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedWork:
-    """Unfinished work of an installation.
-
-    `due`: key of the hour to the reason. `refused`: key of the hour to why nothing can be derived. `failed`: key of the
-    UTC day to the assets whose last run of that day failed.
-    """
+    """The unfinished work of an installation."""
 
     due_hours: Mapping[str, str]
+    """Key of each due hour to the reason."""
     refused_hours: Mapping[str, str]
+    """Key of each hour from which nothing can be derived to the reason."""
     failed_days: Mapping[str, Sequence[str]]
+    """Key of the UTC day to the assets whose last run of that day failed."""
     n_unplanned_hours: int
-    """Hours that are due or refused and were not looked into."""
+    """Number of hours that are due or refused and were not examined."""
 
     def __bool__(self) -> bool:
         return bool(self.due_hours or self.refused_hours or self.failed_days or self.n_unplanned_hours)
 
     @property
     def sentence(self) -> str:
-        """What there is and how to recover it."""
-        said = []
+        """Return the unfinished work in words, with advice; empty if there is none."""
+        sentences = []
         if self.due_hours or self.n_unplanned_hours:
             named = "; ".join(f"{key}: {why}" for key, why in list(self.due_hours.items())[:MAX_NAMED_HOURS])
-            said.append(
-                f"{len(self.due_hours) + self.n_unplanned_hours} hours are due ({named or 'not looked into'}): run `palimpsest backfill --stale`"
+            sentences.append(
+                f"{len(self.due_hours) + self.n_unplanned_hours} hours are due ({named or 'not examined'}): run"
+                " `palimpsest backfill --stale`"
             )
         if self.refused_hours:
             key, why = next(iter(self.refused_hours.items()))
-            said.append(f"{len(self.refused_hours)} hours cannot be derived, e.g. {key}: {why}")
-        told = {key[: len("2026-06-26")] for key in (*self.due_hours, *self.refused_hours)}
-        if only_failed := {key: assets for key, assets in self.failed_days.items() if key not in told}:
+            sentences.append(f"{len(self.refused_hours)} hours cannot be derived, e.g. {key}: {why}")
+        named_days = {key[: len("2026-06-26")] for key in (*self.due_hours, *self.refused_hours)}
+        if only_failed := {key: assets for key, assets in self.failed_days.items() if key not in named_days}:
             first, last = min(only_failed), max(only_failed)
             key, assets = next(iter(only_failed.items()))
-            said.append(
-                f"{len(only_failed)} days are up to date, but their last run failed, e.g. {key} of {', '.join(assets)}: "
-                f"run `palimpsest backfill {first} {last} --again`, or materialize the failed partitions in the UI"
+            sentences.append(
+                f"{len(only_failed)} days are up to date, but their last run failed, e.g. {key} of"
+                f" {', '.join(assets)}: run `palimpsest backfill {first} {last} --again`, or"
+                " materialize the failed partitions in the UI"
             )
-        return ". ".join(said)
+        return ". ".join(sentences)
 
 
 def find_unfinished_work(
@@ -68,8 +69,8 @@ def find_unfinished_work(
 ) -> UnfinishedWork:
     """Return the unfinished work of these daily assets and of all marked products.
 
-    A cycle that has just ended is left to its own run, unless that run has failed. An hour of which nothing is landed
-    any more is left out: it cannot be derived.
+    A cycle that has just ended is left to its own run, unless that run has failed. An hour that is no longer in the
+    landing is left out: it cannot be derived.
     """
     now = pipeline.clock.now()
     landed = set(pipeline.landing.list_hours())
@@ -86,26 +87,26 @@ def find_unfinished_work(
                 for hour in read_due_hours(conn, make_due_query(pipeline), now)
                 if format_day_key(hour.date()) in failed
             )
-    look = sorted(suspected & landed, reverse=True)
+    hours = sorted(suspected & landed, reverse=True)
     due, refused = {}, {}
-    for hour in look[:MAX_PLANNED_HOURS]:
-        (found,) = plan_hours(pipeline, hour, hour)
-        if found.can_be_derived:
-            due[found.key] = found.why()
-        elif found.due:
-            refused[found.key] = "; ".join(gone.sentence for gone in found.damaged_cycles)
-    return UnfinishedWork(due, refused, failed, len(look[MAX_PLANNED_HOURS:]))
+    for hour in hours[:MAX_PLANNED_HOURS]:
+        (plan,) = plan_hours(pipeline, hour, hour)
+        if plan.can_be_derived:
+            due[plan.key] = plan.why()
+        elif plan.due:
+            refused[plan.key] = "; ".join(cycle.sentence for cycle in plan.damaged_cycles)
+    return UnfinishedWork(due, refused, failed, len(hours[MAX_PLANNED_HOURS:]))
 
 
 def _find_failed_days(
     instance: dg.DagsterInstance, assets: Sequence[dg.AssetKey], keys: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Those of the days whose last run of an asset failed, from what Dagster keeps per asset for its own pages."""
-    found: defaultdict[str, list[str]] = defaultdict(list)
+    """Return the days with the assets whose last run failed, from Dagster's partition status per asset."""
+    assets_by_day: defaultdict[str, list[str]] = defaultdict(list)
     with dg.partition_loading_context(dynamic_partitions_store=instance):
         for asset in assets:
             status = instance.get_status_by_partition(asset, keys, day_partitions) or {}
             for key, state in status.items():
                 if state is not None and state.value == "FAILED":
-                    found[key].append(asset.to_user_string())
-    return dict(found)
+                    assets_by_day[key].append(asset.to_user_string())
+    return dict(assets_by_day)

@@ -1,1 +1,1 @@
-"""What people read without asking Postgres: the coverage page."""
+"""The asset of the coverage page, which people can read without querying Postgres."""

@@ -1,6 +1,6 @@
 """The coverage page as an asset.
 
-The exported odds history, the other asset of its group, is kept with the upkeep of the history.
+The other asset of its group, the exported odds history, is in `upkeep`.
 """
 
 import dagster as dg
@@ -21,15 +21,16 @@ LIFE_TABLE_KEYS = [
 
 @dg.asset(key_prefix="report", group_name="report", kinds={"html"}, deps=[coverage, current_prices, *LIFE_TABLE_KEYS])
 def coverage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The coverage page, one HTML file to be opened as it is: coverage as of the newest cycle, fixtures by
-    tournament, trends, price movement.
+    """The coverage page: one HTML file that opens in a browser without a server.
+
+    It shows the coverage as of the newest cycle, fixtures by tournament, trends and price movement.
     """
-    written = write_page(pipeline)
-    context.log.info(written.describe())
-    place = {"path": dg.MetadataValue.path(written.path), "url": dg.MetadataValue.url(written.path.as_uri())}
+    page = write_page(pipeline)
+    context.log.info(page.describe())
+    links = {"path": dg.MetadataValue.path(page.path), "url": dg.MetadataValue.url(page.path.as_uri())}
     return dg.MaterializeResult(
         metadata={
-            **place,
-            **stringify_values({name: value for name, value in written.as_dict().items() if name != "path"}),
+            **links,
+            **stringify_values({name: value for name, value in page.as_dict().items() if name != "path"}),
         }
     )

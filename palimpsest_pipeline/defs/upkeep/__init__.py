@@ -1,7 +1,8 @@
-"""Upkeep: what keeps the store in order by day, apart from any cycle. Days of history are made ahead, exported once
-they are over, and dropped when they have been; what was landed is compacted, and removed when nobody needs it; sizes
-are measured.
+"""The daily upkeep of the storage, independent of cycles.
 
-Belongs here: when each of these may happen, and its assets, checks, jobs and schedules. Does not: how it is done
-(`storage`).
+Partitions of the history are created ahead. Ended days are exported, and exported days are dropped later. Landed
+answers are compacted, and removed when they are not needed any more. Sizes are measured.
+
+Belongs here: the assets, checks, jobs and schedules of upkeep. Does not belong here: the work itself
+(`pipeline/upkeep`, `storage`).
 """

@@ -1,5 +1,8 @@
-"""Assets of upkeep: days of history made ahead, exported and dropped; what was landed compacted and removed; old logs
-of runs removed; how much room everything takes."""
+"""The assets of upkeep.
+
+They create partitions of the history ahead, export days and drop exported ones, compact and remove landed answers,
+remove old logs of runs, and measure the storage used.
+"""
 
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -27,8 +30,9 @@ from . import dagster_logs
     metadata=build_table_metadata("core.captures", other_tables=["core.market_changes"]),
 )
 def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """Places for the odds history of the days ahead, which a cycle makes itself where they are missing; and
-    yesterday's indexes packed.
+    """Partitions of the odds history for the days ahead.
+
+    Yesterday's indexes are rebuilt to take less space. A cycle creates a missing partition itself.
     """
     now = pipeline.clock.now()
     yesterday = now.date() - timedelta(days=1)
@@ -52,10 +56,10 @@ def history_partitions(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
 
 
 class ExportConfig(dg.Config):
-    """How days are exported."""
+    """The options of an export."""
 
     force: bool = False
-    """Replace an exported day also when Postgres lacks cycles that it has."""
+    """Whether to replace an exported day even when it has cycles that Postgres lacks."""
 
 
 @dg.asset(
@@ -69,36 +73,39 @@ class ExportConfig(dg.Config):
 def odds_history_export(
     context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline], config: ExportConfig
 ) -> dg.MaterializeResult:
-    """Days of the odds history that are over, as Parquet that was read back and compared; the catalogue then names
-    them.
+    """Ended days of the odds history as Parquet files.
+
+    The files are read back and compared with Postgres before the catalogue of the archive names them.
     """
     done = export_day.export_day(pipeline, parse_day_key(context.partition_key), force=config.force)
     entry = done.entry
-    told = {"found": done.export_state.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
+    metadata = {"found": done.export_state.value, "seconds": done.seconds, "bytes_per_price": done.bytes_per_price}
     if entry is not None:
-        told |= {
+        metadata |= {
             "prices": entry.n_prices,
             "captures": entry.n_captures,
             "bytes": entry.bytes,
             "path": ", ".join(entry.files),
         }
     context.log.info(f"{context.partition_key} {done.sentence}")
-    return dg.MaterializeResult(metadata=build_metadata(0 if entry is None else entry.n_rows, **stringify_values(told)))
+    n_rows = 0 if entry is None else entry.n_rows
+    return dg.MaterializeResult(metadata=build_metadata(n_rows, **stringify_values(metadata)))
 
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"}, deps=[odds_history_export])
 def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """What leaves Postgres: days of history beyond PALIMPSEST_HISTORY_HOT_DAYS that the archive has, and the life of
-    fixtures of long ago.
+    """Removal of old rows from Postgres: archived days of history, and rows on the life of old fixtures.
+
+    A day is dropped after PALIMPSEST_HISTORY_HOT_DAYS, if the archive has it.
     """
     now = pipeline.clock.now()
-    today, life_kept = now.date(), timedelta(days=pipeline.settings.fixture_life_retention_days)
+    today, life_retention = now.date(), timedelta(days=pipeline.settings.fixture_life_retention_days)
     with pipeline.connect() as conn:
         done = retention.drop_exported_days(
             conn, pipeline.archive, today - timedelta(days=pipeline.settings.history_hot_days)
         )
-        life = retention.delete_lifecycle(conn, today - life_kept)
-        n_kickoffs = upcoming_fixtures.delete_old_kickoffs(conn, now - life_kept)
+        life = retention.delete_lifecycle(conn, today - life_retention)
+        n_kickoffs = upcoming_fixtures.delete_old_kickoffs(conn, now - life_retention)
     for day, why in done.kept.items():
         context.log.warning(f"{day} stays in Postgres: {why}")
     counts = {"days_dropped": len(done.dropped), "days_unused": len(done.unused), "days_kept": len(done.kept)}
@@ -109,33 +116,40 @@ def history_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourcePa
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"parquet"}, deps=[odds_history_export])
 def landing_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The landing's hours: after PALIMPSEST_LANDING_RETENTION_DAYS gone, when they are derived and exported; before
-    that one file per platform.
+    """Compaction and removal of the landing's hours.
+
+    An hour is compacted to one file per platform. After PALIMPSEST_LANDING_RETENTION_DAYS it is removed, if it is
+    derived and exported.
     """
     expired = expire_landing(pipeline)
     compacted = compact_landing(pipeline)
-    left = expired.kept | {done.hour: done.left_alone for done in compacted if done.left_alone}
-    for hour, why in left.items():
-        context.log.warning(f"{format_hour_key(hour)} stays as it is: {why}")
-    done = [one for one in compacted if one.left_alone is None]
-    sizes = {"bytes_before": sum(one.bytes_before for one in done), "bytes_after": sum(one.bytes_after for one in done)}
+    reasons = expired.kept | {result.hour: result.left_alone for result in compacted if result.left_alone}
+    for hour, reason in reasons.items():
+        context.log.warning(f"{format_hour_key(hour)} stays as it is: {reason}")
+    done = [result for result in compacted if result.left_alone is None]
+    sizes = {
+        "bytes_before": sum(result.bytes_before for result in done),
+        "bytes_after": sum(result.bytes_after for result in done),
+    }
     counts = {"hours_compacted": len(done), "hours_expired": len(expired.removed), "hours_kept": len(expired.kept)}
-    kept = "; ".join(f"{format_hour_key(hour)}: {why}" for hour, why in expired.kept.items())
+    kept_text = "; ".join(f"{format_hour_key(hour)}: {reason}" for hour, reason in expired.kept.items())
     return dg.MaterializeResult(
-        metadata=stringify_values(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept})
+        metadata=stringify_values(counts | sizes | {"bytes_expired": expired.bytes_removed, "kept": kept_text})
     )
 
 
 @dg.asset(key_prefix="upkeep", group_name="upkeep", kinds={"postgres"})
 def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """The logs of runs: after PALIMPSEST_RUN_RETENTION_DAYS gone, with what is known of their processes. What the state
-    of an asset or a check is read from stays."""
+    """Removal of the logs of runs, and of their heartbeats, after PALIMPSEST_RUN_RETENTION_DAYS.
+
+    The events from which Dagster reads the state of an asset or a check stay.
+    """
     age = timedelta(days=pipeline.settings.run_retention_days)
     deleted = dagster_logs.delete_old_runs(context.instance, datetime.now(UTC) - age)
     with pipeline.connect() as conn:
         n_heartbeats = run_heartbeats.delete_old_heartbeats(conn, age)
     if deleted is None:
-        context.log.warning("Dagster's storage is no Postgres: the logs of its runs are left alone")
+        context.log.warning("Dagster's storage is not Postgres: the logs of its runs are not deleted")
     return dg.MaterializeResult(
         metadata=stringify_values({**(asdict(deleted) if deleted else {}), "n_heartbeats": n_heartbeats})
     )
@@ -149,14 +163,15 @@ def instance_retention(context: dg.AssetExecutionContext, pipeline: dg.ResourceP
     metadata=build_table_metadata("ops.storage_samples"),
 )
 def storage_report(context: dg.AssetExecutionContext, pipeline: dg.ResourceParam[Pipeline]) -> dg.MaterializeResult:
-    """How much room tables, landing and archive take, by day; what a price costs, how it all grows, and when the
-    limit is reached.
+    """Size of the tables, the landing and the archive by day.
+
+    The metadata shows the bytes per price, the growth, and when the limit is reached.
     """
-    found = disk_usage.record_usage(pipeline)
-    for cycle in found.unreadable:
+    usage = disk_usage.record_usage(pipeline)
+    for cycle in usage.unreadable:
         context.log.warning(f"cycle {cycle.cycle_id} of the landing is not counted: {cycle.sentence}")
     return dg.MaterializeResult(
         metadata=build_metadata(
-            found.sample.height, n_unreadable_cycles=len(found.unreadable), **stringify_values(found.as_dict())
+            usage.sample.height, n_unreadable_cycles=len(usage.unreadable), **stringify_values(usage.as_dict())
         )
     )

@@ -1,5 +1,7 @@
-"""Checks of upkeep: there is a place for what comes, what was exported is there, what is old has gone, and it all
-fits.
+"""The checks of upkeep.
+
+They verify that the coming days have partitions, that exported days are complete, that old rows and files are removed,
+and that the storage is within its limit.
 """
 
 from datetime import date, timedelta
@@ -20,9 +22,9 @@ from ..partitions import ended_day_partitions, is_ended_day, parse_day_key
 
 MIN_DAYS_AHEAD: Final = 7
 MAX_DELAY: Final = timedelta(days=1)
-"""How long a day may stay in Postgres, or an hour in the landing, after its time before somebody should look."""
+"""How long a day may stay in Postgres, or an hour in the landing, after the end of its retention."""
 MAX_TIME_TO_MEASUREMENT: Final = timedelta(days=2)
-"""After the first cycle: by then a night's upkeep has come."""
+"""Time after the first cycle by which a nightly upkeep must have measured the storage."""
 MAX_NAMED_DAYS: Final = 10
 WARN_SHARE: Final = 0.8
 """Share of the limit above which there is a warning."""
@@ -30,74 +32,89 @@ WARN_SHARE: Final = 0.8
 
 @dg.asset_check(asset=["core", "history_partitions"], blocking=True)
 def partitions_are_ahead(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Today and each of the next 7 days have their place in the odds history."""
+    """Today and each of the next 7 days have partitions in the odds history."""
     today = pipeline.clock.now().date()
     with pipeline.connect() as conn:
         missing = partitions.find_missing_partitions(
             conn, [today + timedelta(days=n) for n in range(MIN_DAYS_AHEAD + 1)]
         )
-    lacking = sorted({str(day) for _, day in missing})
-    mend = "materialize core/history_partitions; while `palimpsest up` runs, the schedule nightly_upkeep does it every night"
-    words = f"the odds history has no partition for {', '.join(lacking)}: {mend}" if lacking else None
-    return dg.AssetCheckResult(passed=not lacking, description=words, metadata={"days_missing": len(lacking)})
+    missing_days = sorted({str(day) for _, day in missing})
+    advice = (
+        "materialize core/history_partitions; while `palimpsest up` runs, the schedule nightly_upkeep does it every"
+        " night"
+    )
+    message = f"the odds history has no partition for {', '.join(missing_days)}: {advice}" if missing_days else None
+    return dg.AssetCheckResult(
+        passed=not missing_days, description=message, metadata={"days_missing": len(missing_days)}
+    )
 
 
 @dg.asset_check(asset=["report", "odds_history_export"], partitions_def=ended_day_partitions, blocking=True)
 def exported_days_are_whole(
     context: dg.AssetCheckExecutionContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> dg.AssetCheckResult:
-    """The catalogue has the day, its files are there with their sizes, and Postgres says the same where it has it."""
-    found, day = None, parse_day_key(context.partition_key)
+    """The catalogue has the day, its files exist with their sizes, and they agree with Postgres.
+
+    The comparison with Postgres is made only if Postgres still has the day.
+    """
+    message, day = None, parse_day_key(context.partition_key)
     with pipeline.connect() as conn:
-        standing = retention.read_day_status(conn, pipeline.archive, day)
-    if standing.needs_export:
-        found = retention.explain_day_status(day, standing)
+        status = retention.read_day_status(conn, pipeline.archive, day)
+    if status.needs_export:
+        message = retention.explain_day_status(day, status)
     elif pipeline.archive.read_entry(day) is not None:
         try:
             pipeline.archive.check_day(day)
-        except ArchiveDamaged as damaged:
-            found = str(damaged)
-    return dg.AssetCheckResult(passed=found is None, description=found, metadata={"violations": int(found is not None)})
+        except ArchiveDamaged as error:
+            message = str(error)
+    return dg.AssetCheckResult(
+        passed=message is None, description=message, metadata={"violations": int(message is not None)}
+    )
 
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
 def old_days_have_left(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No day stays in Postgres for longer than a day after its time (PALIMPSEST_HISTORY_HOT_DAYS)."""
+    """No day stays in Postgres more than one day longer than its retention (PALIMPSEST_HISTORY_HOT_DAYS)."""
     last = _find_first_hot_day(pipeline) - MAX_DELAY
     with pipeline.connect() as conn:
-        late = [day for day in retention.read_stored_days(conn) if day < last and is_ended_day(day)]
-        why = [f"{day} is still in Postgres: {_explain_delay(pipeline, conn, day)}" for day in late]
+        late_days = [day for day in retention.read_stored_days(conn) if day < last and is_ended_day(day)]
+        reasons = [f"{day} is still in Postgres: {_explain_delay(pipeline, conn, day)}" for day in late_days]
     return dg.AssetCheckResult(
-        passed=not why,
+        passed=not reasons,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(why) or None,
-        metadata={"days_late": len(why)},
+        description="; ".join(reasons) or None,
+        metadata={"days_late": len(reasons)},
     )
 
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
 def days_to_export_have_partitions(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every day in Postgres that is to be exported has a partition of report/odds_history_export: no answer is from
-    before the first one. And of
-    every day can be told whether it is to be exported: no manifest and no entry of the archive is damaged."""
-    found = export_day.find_due_days(pipeline, is_ended_day)
-    beyond, unreadable = found.days_without_partition, list(found.unreadable_days.values())
+    """Every day in Postgres that is due for export has a partition of report/odds_history_export.
+
+    No answer is from before the first partition. No manifest and no entry of the archive is damaged, so that it is
+    known for every day whether it is due for export.
+    """
+    due_days = export_day.find_due_days(pipeline, is_ended_day)
+    outside, unreadable = due_days.days_without_partition, list(due_days.unreadable_days.values())
     with pipeline.connect() as conn:
-        hours = [format_hour_key(hour) for hour in retention.read_hours_of_days(conn, beyond)]
-    words = (
-        f"{', '.join(map(str, beyond[:MAX_NAMED_DAYS]))} ({len(beyond)} days): {export_day.NO_PARTITION_REASON}"
-        if beyond
+        hours = [format_hour_key(hour) for hour in retention.read_hours_of_days(conn, outside)]
+    message = (
+        f"{', '.join(map(str, outside[:MAX_NAMED_DAYS]))} ({len(outside)} days): {export_day.NO_PARTITION_REASON}"
+        if outside
         else ""
     )
     if hours:
-        words += f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which takes them as observed when they arrived"
-    shown = "; ".join([*([words] if words else []), *unreadable[:MAX_NAMED_DAYS]])
+        message += (
+            f": run `palimpsest backfill {hours[0]} {hours[-1]} --again`, which sets their observation time to their"
+            " arrival"
+        )
+    lines = "; ".join([*([message] if message else []), *unreadable[:MAX_NAMED_DAYS]])
     more = f"; and {len(unreadable) - MAX_NAMED_DAYS} days more" if len(unreadable) > MAX_NAMED_DAYS else ""
-    violations = len(beyond) + len(unreadable)
+    violations = len(outside) + len(unreadable)
     return dg.AssetCheckResult(
         passed=not violations,
         severity=dg.AssetCheckSeverity.WARN,
-        description=shown + more or None,
+        description=lines + more or None,
         metadata={"days": violations},
     )
 
@@ -108,62 +125,68 @@ def _find_first_hot_day(pipeline: Pipeline) -> date:
 
 def _explain_delay(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> str:
     try:
-        standing = retention.read_day_status(conn, pipeline.archive, day)
-        if not standing.needs_export:
-            return "materialize upkeep/history_retention while nobody reads or writes the history for long"
+        status = retention.read_day_status(conn, pipeline.archive, day)
+        if not status.needs_export:
+            return "materialize upkeep/history_retention while no long transaction uses the history"
         export_day.require_closed(pipeline, conn, day)
-    except (export_day.DayIsOpen, *export_day.UNREADABLE_ERRORS) as reason:
-        return str(reason)
-    return retention.explain_day_status(day, standing)
+    except (export_day.DayIsOpen, *export_day.UNREADABLE_ERRORS) as error:
+        return str(error)
+    return retention.explain_day_status(day, status)
 
 
 @dg.asset_check(asset=["upkeep", "history_retention"])
 def present_state_is_that_of_the_history(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Every row of core.current_markets has a row of equal content in the history, and the reverse at the last instant,
-    for all listings; of those without an answer since PALIMPSEST_HISTORY_HOT_DAYS it may have no row."""
+    """For every listing, core.current_markets equals the history at its last instant.
+
+    A listing without an answer since PALIMPSEST_HISTORY_HOT_DAYS may have no row in the history.
+    """
     with pipeline.connect() as conn:
         violations = current_markets.count_violations(conn, known_since=get_day_start(_find_first_hot_day(pipeline)))
-    words = (
-        f"{violations} markets differ: the writer is wrong, please report it; `palimpsest backfill` of the last day's hours"
+    message = (
+        f"{violations} markets differ: the writer is wrong, please report it; run `palimpsest backfill` for the hours"
+        " of the last day"
         if violations
         else None
     )
-    return dg.AssetCheckResult(passed=not violations, description=words, metadata={"violations": violations})
+    return dg.AssetCheckResult(passed=not violations, description=message, metadata={"violations": violations})
 
 
 @dg.asset_check(asset=["upkeep", "landing_retention"])
 def landing_is_kept_no_longer_than_needed(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """No hour stays in the landing for longer than a day after its time (PALIMPSEST_LANDING_RETENTION_DAYS)."""
-    late = list_overdue_hours(pipeline, MAX_DELAY)
-    shown = "; ".join(
-        f"{format_hour_key(hour)} is still in the landing: {why}" for hour, why in list(late.items())[:MAX_NAMED_DAYS]
+    """No hour stays in the landing more than one day longer than PALIMPSEST_LANDING_RETENTION_DAYS."""
+    late_hours = list_overdue_hours(pipeline, MAX_DELAY)
+    lines = "; ".join(
+        f"{format_hour_key(hour)} is still in the landing: {reason}"
+        for hour, reason in list(late_hours.items())[:MAX_NAMED_DAYS]
     )
-    words = shown + (f"; and {len(late) - MAX_NAMED_DAYS} hours more" if len(late) > MAX_NAMED_DAYS else "")
+    more = f"; and {len(late_hours) - MAX_NAMED_DAYS} hours more" if len(late_hours) > MAX_NAMED_DAYS else ""
     return dg.AssetCheckResult(
-        passed=not late,
+        passed=not late_hours,
         severity=dg.AssetCheckSeverity.WARN,
-        description=words or None,
-        metadata={"hours_late": len(late)},
+        description=lines + more or None,
+        metadata={"hours_late": len(late_hours)},
     )
 
 
 @dg.asset_check(asset=["upkeep", "storage_report"])
 def storage_is_within_its_limit(pipeline: dg.ResourceParam[Pipeline]) -> dg.AssetCheckResult:
-    """Tables, landing and archive together are smaller than PALIMPSEST_STORAGE_LIMIT_GB; from 80 % of it on there is a
-    warning. So there is when nothing was measured yet, two days after the first cycle."""
+    """Tables, landing and archive together are smaller than PALIMPSEST_STORAGE_LIMIT_GB.
+
+    The check warns above 80 % of the limit, and when nothing was measured two days after the first cycle.
+    """
     with pipeline.connect() as conn:
         total, first_cycle_at = table_sizes.read_latest_total(conn), data_freshness.read_first_cycle_start(conn)
     limit = pipeline.settings.storage_limit_gb * 10**9
     if total is None:
-        late = first_cycle_at is not None and pipeline.clock.now() - first_cycle_at > MAX_TIME_TO_MEASUREMENT
-        words = "nothing was measured yet: the schedule nightly_upkeep does it, or materialize upkeep/storage_report"
-        return dg.AssetCheckResult(passed=not late, severity=dg.AssetCheckSeverity.WARN, description=words)
-    words = (
-        f"{total / 10**9:.1f} of {limit / 10**9:g} GB: see `palimpsest storage`; keep fewer days (PALIMPSEST_LANDING_RETENTION_DAYS, \
-PALIMPSEST_HISTORY_HOT_DAYS), or raise PALIMPSEST_STORAGE_LIMIT_GB"
+        is_late = first_cycle_at is not None and pipeline.clock.now() - first_cycle_at > MAX_TIME_TO_MEASUREMENT
+        message = "nothing was measured yet: the schedule nightly_upkeep does it, or materialize upkeep/storage_report"
+        return dg.AssetCheckResult(passed=not is_late, severity=dg.AssetCheckSeverity.WARN, description=message)
+    message = (
+        f"{total / 10**9:.1f} of {limit / 10**9:g} GB: see `palimpsest storage`; keep fewer days"
+        " (PALIMPSEST_LANDING_RETENTION_DAYS, PALIMPSEST_HISTORY_HOT_DAYS), or raise PALIMPSEST_STORAGE_LIMIT_GB"
     )
     severity = dg.AssetCheckSeverity.ERROR if total > limit else dg.AssetCheckSeverity.WARN
     fits = total <= WARN_SHARE * limit
     return dg.AssetCheckResult(
-        passed=fits, severity=severity, description=None if fits else words, metadata={"total_bytes": total}
+        passed=fits, severity=severity, description=None if fits else message, metadata={"total_bytes": total}
     )

@@ -1,9 +1,10 @@
-"""What Dagster's own storage keeps for ever, and what of it nobody needs: the logs of runs that have long been over.
+"""The deletion of old rows from Dagster's own storage: the logs of runs that ended long ago.
 
-Belongs here: which rows nothing rests on, and their deletion. Does not: ticks, whose age is limited in `dagster.yaml`.
-What stays: what the state of an asset or a check is read from (materializations, observations, the last evaluation of
-each check and partition, plans that came to nothing, which make a partition count as failed), and all of runs and
-backfills that are not over. Dagster's own deletion of a run would take its materializations along.
+Belongs here: selecting the rows that are not needed any more, and deleting them. Does not belong here: ticks, whose age
+`dagster.yaml` limits. Rows from which Dagster reads the state of an asset or a check stay: materializations,
+observations, the last evaluation of each check and partition, and failed attempts, which make a partition count as
+failed. All rows of unfinished runs and backfills stay, too. Dagster's own deletion of a run would delete its
+materializations as well.
 """
 
 from collections.abc import Iterator
@@ -24,18 +25,18 @@ from ..dagster_private import (
 )
 
 EVENTS_PER_BATCH: Final = 20_000
-"""Rows of the log looked at in one statement, so that none holds locks for long."""
+"""Rows of the log that one statement looks at. The limit keeps locks short."""
 RUNS_PER_BATCH: Final = 500
 ENDED_STATUSES: Final = tuple(
     status.value for status in (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 )
 ACTIVE_BACKFILL_STATUSES: Final = ("REQUESTED", "CANCELING", "FAILING")
 STATE_EVENT_PATTERNS: Final = ("ASSET_%", "FRESHNESS_%", "CODE_LOCATION_%")
-"""Events that the state of an asset, or of the code, is read from ..."""
+"""Patterns of the events from which Dagster reads the state of an asset or of the code."""
 STATELESS_EVENT_TYPES: Final = ("ASSET_STORE_OPERATION", "ASSET_CHECK_EVALUATION_PLANNED")
-"""... except these."""
+"""Events that match `STATE_EVENT_PATTERNS` but hold no state."""
 ATTEMPT_EVENT_TYPES: Final = ("ASSET_MATERIALIZATION_PLANNED", "ASSET_FAILED_TO_MATERIALIZE")
-"""Needless once the same partition was materialized later: until then they make it count as failed."""
+"""Events that make a partition count as failed, until the same partition is materialized later."""
 
 event_table = SqlEventLogStorageTable
 check_table = AssetCheckExecutionsTable
@@ -43,9 +44,7 @@ check_table = AssetCheckExecutionsTable
 
 @dataclass(frozen=True, slots=True)
 class DeletedRows:
-    """How much was deleted: rows of the log, of evaluations of checks that newer ones replace, and runs of which
-    nothing else was left.
-    """
+    """The numbers of deleted rows: log events, replaced evaluations of checks, and empty runs."""
 
     n_events: int
     n_check_evaluations: int
@@ -53,11 +52,10 @@ class DeletedRows:
 
 
 def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRows | None:
-    """Delete what nothing rests on of runs that were over before the instant `before`. Batch by batch: what was deleted
-    stays deleted.
+    """Delete the rows that are not needed any more of runs that ended before the instant `before`.
 
-    None, and nothing deleted, where Dagster's storage is no Postgres: runs and their log are in databases of their own
-    there.
+    Works in batches: after an interruption, the deleted rows stay deleted. Returns None and deletes nothing if
+    Dagster's storage is not Postgres, because runs and their logs are then in separate databases.
     """
     old = _select_old_runs(before)
     with _connect_to_log(instance) as conn:
@@ -74,25 +72,26 @@ def delete_old_runs(instance: dg.DagsterInstance, before: datetime) -> DeletedRo
 
 @contextmanager
 def _connect_to_log(instance: dg.DagsterInstance) -> Iterator[sa.Connection]:
-    """A connection to the database of the log, in which Dagster keeps its runs too; every statement is a transaction
-    of its own.
+    """Yield a connection to the database that holds Dagster's logs and runs.
+
+    Each statement is one transaction.
     """
     with instance.event_log_storage.index_connection() as conn:  # type: ignore[attr-defined]
         yield conn
 
 
 def _select_old_runs(before: datetime) -> sa.Select[tuple[str]]:
-    """Ids of runs that were over before the instant and of no backfill that is at work."""
-    at_work = sa.select(BulkActionsTable.c.key).where(BulkActionsTable.c.status.in_(ACTIVE_BACKFILL_STATUSES))
+    """Return the query for the ids of runs that ended before the instant and belong to no active backfill."""
+    active_backfills = sa.select(BulkActionsTable.c.key).where(BulkActionsTable.c.status.in_(ACTIVE_BACKFILL_STATUSES))
     return sa.select(RunsTable.c.run_id).where(
         RunsTable.c.status.in_(ENDED_STATUSES),
         RunsTable.c.end_time < before.timestamp(),
-        sa.or_(RunsTable.c.backfill_id.is_(None), RunsTable.c.backfill_id.not_in(at_work)),
+        sa.or_(RunsTable.c.backfill_id.is_(None), RunsTable.c.backfill_id.not_in(active_backfills)),
     )
 
 
 def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Iterator[list[str]]:
-    """The old runs, some at a time."""
+    """Yield the ids of the old runs in batches of `RUNS_PER_BATCH`."""
     last = 0
     while rows := conn.execute(
         old.add_columns(RunsTable.c.id).where(RunsTable.c.id > last).order_by(RunsTable.c.id).limit(RUNS_PER_BATCH)
@@ -102,7 +101,7 @@ def _iterate_run_batches(conn: sa.Connection, old: sa.Select[tuple[str]]) -> Ite
 
 
 def _list_event_windows(conn: sa.Connection, before: datetime) -> Iterator[int]:
-    """First ids of stretches of the log, from its begin to what may be of a run that was over before the instant."""
+    """Yield the first event id of each window, from the log's begin to its first event after the instant."""
     first, last = conn.execute(sa.select(sa.func.min(event_table.c.id), sa.func.max(event_table.c.id))).one()
     first_young = conn.execute(
         sa.select(event_table.c.id).where(event_table.c.timestamp >= before).order_by(event_table.c.id).limit(1)
@@ -113,7 +112,7 @@ def _list_event_windows(conn: sa.Connection, before: datetime) -> Iterator[int]:
 
 def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) -> int:
     kind, later = event_table.c.dagster_event_type, event_table.alias()
-    of_state = sa.and_(
+    holds_state = sa.and_(
         sa.or_(*(kind.like(pattern) for pattern in STATE_EVENT_PATTERNS)), kind.not_in(STATELESS_EVENT_TYPES)
     )
     materialized_later = sa.exists().where(
@@ -123,39 +122,42 @@ def _delete_events(conn: sa.Connection, first: int, end: int, before: datetime) 
         later.c.id > event_table.c.id,
     )
     last_evaluation = sa.exists().where(check_table.c.evaluation_event_storage_id == event_table.c.id)
-    needless = sa.or_(
+    is_unneeded = sa.or_(
         kind.is_(None),
-        sa.not_(of_state),
+        sa.not_(holds_state),
         sa.and_(kind.in_(ATTEMPT_EVENT_TYPES), materialized_later),
         sa.and_(kind == "ASSET_CHECK_EVALUATION", sa.not_(last_evaluation)),
     )
-    inside = (event_table.c.id >= first, event_table.c.id < end)
+    is_in_window = (event_table.c.id >= first, event_table.c.id < end)
     return conn.execute(
-        sa.delete(event_table).where(*inside, event_table.c.run_id.in_(_select_old_runs(before)), needless)
+        sa.delete(event_table).where(*is_in_window, event_table.c.run_id.in_(_select_old_runs(before)), is_unneeded)
     ).rowcount
 
 
 def _delete_replaced_checks(conn: sa.Connection, run_ids: list[str]) -> int:
-    """Evaluations of these runs that a newer one of the same check and partition replaces."""
+    """Delete evaluations that a newer one of the same check and partition replaces; return their count."""
     newer = check_table.alias()
-    replaced = sa.exists().where(
+    has_newer = sa.exists().where(
         newer.c.asset_key == check_table.c.asset_key,
         newer.c.check_name == check_table.c.check_name,
         newer.c.partition.is_not_distinct_from(check_table.c.partition),
         newer.c.execution_status.in_(("SUCCEEDED", "FAILED")),
         newer.c.id > check_table.c.id,
     )
-    return conn.execute(sa.delete(check_table).where(check_table.c.run_id.in_(run_ids), replaced)).rowcount
+    return conn.execute(sa.delete(check_table).where(check_table.c.run_id.in_(run_ids), has_newer)).rowcount
 
 
 def _delete_runs(conn: sa.Connection, run_ids: list[str]) -> int:
-    """Of these runs those that no event and no evaluation of a check is left of."""
-    left = sa.or_(
+    """Delete those of the runs that have no event and no evaluation of a check any more.
+
+    Return their count.
+    """
+    has_rows = sa.or_(
         sa.exists().where(event_table.c.run_id == RunsTable.c.run_id),
         sa.exists().where(check_table.c.run_id == RunsTable.c.run_id),
     )
-    gone = list(
-        conn.execute(sa.select(RunsTable.c.run_id).where(RunsTable.c.run_id.in_(run_ids), sa.not_(left))).scalars()
+    empty_runs = list(
+        conn.execute(sa.select(RunsTable.c.run_id).where(RunsTable.c.run_id.in_(run_ids), sa.not_(has_rows))).scalars()
     )
-    conn.execute(sa.delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(gone)))
-    return conn.execute(sa.delete(RunsTable).where(RunsTable.c.run_id.in_(gone))).rowcount
+    conn.execute(sa.delete(RunTagsTable).where(RunTagsTable.c.run_id.in_(empty_runs)))
+    return conn.execute(sa.delete(RunsTable).where(RunsTable.c.run_id.in_(empty_runs))).rowcount

@@ -1,4 +1,4 @@
-"""Jobs and schedules of upkeep. On unless switched off: they ask no platform."""
+"""The jobs and schedules of upkeep. The schedules are on by default, because they ask no platform."""
 
 from collections.abc import Iterator
 
@@ -15,14 +15,14 @@ export_job = dg.define_asset_job(
     "export",
     selection=dg.AssetSelection.assets(["report", "odds_history_export"]) - PRESENT_STATE_CHECKS,
     tags=run_priorities.DERIVATION_TAGS,
-    description="Write days of the odds history that are over as Parquet.",
+    description="Write ended days of the odds history as Parquet.",
 )
 
 upkeep_job = dg.define_asset_job(
     "upkeep",
     selection=dg.AssetSelection.groups("upkeep"),
     tags=run_priorities.DERIVATION_TAGS,
-    description="Make days of history ahead, drop those that are exported and old, measure what everything takes.",
+    description="Create partitions of the history ahead, drop old exported days, measure the storage used.",
 )
 
 
@@ -31,12 +31,15 @@ upkeep_job = dg.define_asset_job(
     cron_schedule="10 1 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Exports the days in Postgres that are over and that the archive lacks or has otherwise.",
+    description="Exports the ended days in Postgres that the archive lacks or has with different content.",
 )
 def nightly_export(
     context: dg.ScheduleEvaluationContext, pipeline: dg.ResourceParam[Pipeline]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """A run for each such day. What failed is tried again the next night; what was exported is not due then."""
+    """Request a run for each day that is due for export.
+
+    A day whose export failed is requested again the next night.
+    """
     days = exporting.find_due_days(pipeline, is_ended_day)
     for day, version in days.due_versions.items():
         yield dg.RunRequest(
@@ -47,7 +50,7 @@ def nightly_export(
     if not days.due_versions:
         yield dg.SkipReason(
             "; ".join([*days.unreadable_days.values(), *days.open_days.values()])
-            or "every day in Postgres that is over is exported"
+            or "every ended day in Postgres is exported"
         )
 
 
@@ -57,5 +60,5 @@ nightly_upkeep = dg.ScheduleDefinition(
     cron_schedule="10 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Makes days of history ahead, drops those that are exported and old, measures what everything takes.",
+    description="Creates partitions of the history ahead, drops old exported days, measures the storage used.",
 )

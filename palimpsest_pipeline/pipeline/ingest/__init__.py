@@ -1,1 +1,1 @@
-"""From landed answers to the tables of core."""
+"""The derivation of core from landed answers."""

@@ -37,7 +37,10 @@ from palimpsest_pipeline.storage.catalog.listings import LISTING_SCHEMA
 
 OUT_OF_SCOPE_REASON: Final = f"{IN_PLAY_REASON}: out of scope for prematch odds"
 NO_PRICE_REASON: Final = "the book has outcomes and no price"
-NOT_CREDIBLE_REASON: Final = f"kickoff {{}}: not taken as a claim, since it is more than {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
+NOT_CREDIBLE_REASON: Final = (
+    "kickoff {}: not taken as a claim, since it is more than"
+    f" {MAX_KICKOFF_DISTANCE.days // 365} years from the answer"
+)
 
 OWNER_SCHEMA: Final[dict[str, pl.DataType]] = {
     "capture": pl.UInt32(),
@@ -396,7 +399,7 @@ class EarlyBooks:
         """As `find`, and let go of them: they are written by the caller now."""
         return self._pool.submit(self._hand_over_parts, (cycle_id, platform)).result()
 
-    # --- on the thread -----------------------------------------------------------------------------------------------------------
+    # --- on the thread ---
 
     def _read_segment(self, key: tuple[int, Platform], segment: Segment, details: pl.DataFrame) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The products of core, in the order in which they are derived: what derives each, and what must stand before.
+"""The products of core in the order of their derivation, with their functions and dependencies.
 
 Knows no Dagster.
 """
@@ -18,7 +18,10 @@ from . import write_core
 
 @dataclass(frozen=True, slots=True)
 class CoreProduct:
-    """One way of deriving it, of whole cycles or platform by platform; `needs` are products of the same cycle."""
+    """A product of core, with one function: for whole cycles or platform by platform.
+
+    `needs` are the products of the same cycle that must be derived before.
+    """
 
     derive_cycle: DeriveProduct | None = None
     make_platform_derivation: Callable[[Platform], DeriveProduct] | None = None
@@ -37,7 +40,10 @@ CORE_PRODUCTS: Final[Mapping[str, CoreProduct]] = {
 
 
 def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]:
-    """The names under which products are marked: one that is derived platform by platform has one for each."""
+    """Return the names under which products are marked.
+
+    One per platform if it is derived platform by platform.
+    """
     return [
         mark
         for name in names
@@ -48,7 +54,7 @@ def list_marks(names: Iterable[str], platforms: Sequence[Platform]) -> list[str]
 
 
 def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest]) -> DerivedCycles:
-    """One product of these cycles, as `derive_cycles` does it."""
+    """Derive one product of these cycles, as `derive_cycles` does."""
     product = CORE_PRODUCTS[name]
     needs = list_marks(product.needs, pipeline.platforms)
     if product.derive_cycle:
@@ -58,7 +64,7 @@ def derive_product(pipeline: Pipeline, name: str, manifests: Sequence[Manifest])
 
 
 def ingest_cycle(pipeline: Pipeline, cycle_id: int) -> None:
-    """All of core of one cycle that has just been landed."""
+    """Derive all products of core of one cycle that has just been landed."""
     manifest = pipeline.landing.read_manifest(cycle_id)
     for name in CORE_PRODUCTS:
         derive_product(pipeline, name, [manifest])

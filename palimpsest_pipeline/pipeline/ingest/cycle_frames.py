@@ -1,6 +1,6 @@
-"""What a landed cycle says, as the frames that storage takes.
+"""The content of a landed cycle as the frames that storage takes.
 
-Reads the landing and the dialects; writes nothing. Knows no Dagster.
+Reads the landing with the platforms' parsers; writes nothing. Knows no Dagster.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,18 +28,17 @@ WHOLE_TREE_ID: Final = "*"
 def read_answers(
     pipeline: Pipeline, manifest: Manifest, kinds: Sequence[PayloadKind], platforms: Sequence[Platform] | None = None
 ) -> list[Answer]:
-    """Landed answers of the kinds and platforms given, bodies included."""
+    """Return the landed answers of the given kinds and platforms, with their bodies."""
     return list(
         pipeline.landing.iterate_answers(pipeline.landing.read_answers(manifest, kinds=kinds, platforms=platforms))
     )
 
 
 def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
-    """The cycle as core keeps it; `as_of` is its last good discovery answer, or its last answer where nothing was
-    discovered.
+    """Return the cycle's row in core.
 
-    A platform that is down gives failures until long after the others were discovered: these say nothing of what is
-    listed.
+    `as_of` is the instant of its last good discovery answer, or of its last answer without a discovery. A platform that
+    is down gives failures until long after the discovery of the others, and these show no listings.
     """
     received = pipeline.landing.read_answers(manifest, columns=["kind", "received_at", "failure"])
     discovery = received.filter(pl.col("kind").is_in([str(k) for k in DISCOVERY_KINDS]), pl.col("failure").is_null())
@@ -57,18 +56,20 @@ def read_cycle_facts(pipeline: Pipeline, manifest: Manifest) -> CycleFacts:
 def read_discoveries(
     pipeline: Pipeline, manifest: Manifest, platforms: Sequence[Platform]
 ) -> dict[Platform, tuple[Discovery, datetime]]:
-    """Per platform, what a full cycle discovered and when its last good discovery answer was observed; empty for a
-    cycle that does not discover.
+    """Return by platform the discovery of a full cycle and the instant of its last good discovery answer.
+
+    Empty for a cycle without discovery.
     """
     if manifest.scope is not Scope.FULL:
         return {}
     answers = read_answers(pipeline, manifest, DISCOVERY_KINDS, platforms)
-    found = {}
+    discoveries = {}
     for platform in platforms:
-        mine = [a for a in answers if a.request.platform == platform]
-        at = max((a.observed_at for a in mine if a.ok), default=manifest.started_at)
-        found[platform] = (pipeline.adapters[platform].read_discovery(mine, pipeline.settings.sport), at)
-    return found
+        platform_answers = [a for a in answers if a.request.platform == platform]
+        at = max((a.observed_at for a in platform_answers if a.ok), default=manifest.started_at)
+        discovery = pipeline.adapters[platform].read_discovery(platform_answers, pipeline.settings.sport)
+        discoveries[platform] = (discovery, at)
+    return discoveries
 
 
 def read_cycle_listings(
@@ -77,10 +78,9 @@ def read_cycle_listings(
     discoveries: dict[Platform, tuple[Discovery, datetime]],
     platforms: Sequence[Platform] | None = None,
 ) -> pl.DataFrame:
-    """What a cycle showed of the platforms' listings (LISTING_SCHEMA): `found`, its discovery, and each detail answer
-    of its own listing.
+    """Return the listings (`LISTING_SCHEMA`) in a cycle's `discoveries` and in its detail answers.
 
-    A detail answer that cannot be read, or shows a match in play, is left to the rejects of the odds.
+    A detail answer that cannot be read, or shows a match in play, is left out: the derivation of the odds rejects it.
     """
     discovered = frame_listings(list_discovered_listings(discoveries))
     return pl.concat(
@@ -102,21 +102,23 @@ def _read_detail_listings(pipeline: Pipeline, manifest: Manifest, platforms: Seq
 
 
 def read_cycle_books(pipeline: Pipeline, manifest: Manifest, platform: Platform, batch_size: int) -> Iterator[Books]:
-    """The books of every detail answer of a platform: those read beside the scrape, and the others from the landing,
-    `batch` answers at a time.
+    """Yield the books of all detail answers of a platform.
+
+    Books that were decoded during the scrape are reused; the others are read from the landing in batches of
+    `batch_size` answers.
     """
     for part in _read_parts(pipeline, manifest, platform, pipeline.early_books.take_parts(manifest.cycle_id, platform)):
         if isinstance(part, Books):
             yield part
             continue
-        for first in part:  # never a list of them: their bodies would be in memory together
+        for first in part:  # never as a list, which would have all bodies in memory together
             yield pipeline.normalise_books(
                 [pipeline.decode_books(platform, chain([first], islice(part, batch_size - 1)))]
             )
 
 
 def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> list[ObservedListing]:
-    """Listings that discovery showed; those in play are out of scope."""
+    """Return the discovered listings without those in play, which are out of scope."""
     return [
         ObservedListing(x, at, PayloadKind.LISTING)
         for discovery, at in discoveries.values()
@@ -126,9 +128,7 @@ def list_discovered_listings(discoveries: dict[Platform, tuple[Discovery, dateti
 
 
 def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> pl.DataFrame:
-    """Rows of `storage.catalog.listings.MANIFEST_SCHEMA`: one per tournament, and one for each platform's tree as a
-    whole.
-    """
+    """Return rows of `listings.MANIFEST_SCHEMA`: one per tournament and one per platform's tree."""
     rows: list[tuple[str, str, int | None, int, str, str]] = []
     for platform, (discovery, _) in discoveries.items():
         tournaments = discovery.tournaments
@@ -149,8 +149,9 @@ def frame_manifest(discoveries: dict[Platform, tuple[Discovery, datetime]]) -> p
 
 
 def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], seen: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`, from the trees and from the listings' own claims
-    (LISTING_SCHEMA).
+    """Return rows of `storage.catalog.listings.TOURNAMENT_SCHEMA`.
+
+    They come from the trees and from the tournaments named in the listings (`LISTING_SCHEMA`).
     """
     declared = pl.DataFrame(
         [
@@ -189,11 +190,10 @@ def frame_tournaments(discoveries: dict[Platform, tuple[Discovery, datetime]], s
 def _read_parts(
     pipeline: Pipeline, manifest: Manifest, platform: Platform, read: Sequence[EarlyPart]
 ) -> Iterator[Books | Iterator[Answer]]:
-    """The detail answers of a platform in the order in which they came: books that are `read` already, or answers to be
-    read.
+    """Yield a platform's detail answers in order of arrival: decoded books of `read`, or answers.
 
-    Of answers, the bodies of one segment are in memory at a time. A failed attempt says nothing about a listing, and is
-    left out.
+    Only the bodies of one segment of answers are in memory at a time. Failed attempts are left out, because they say
+    nothing about a listing.
     """
 
     segments = [segment for segment in manifest.segments if segment.platform is platform]
@@ -201,7 +201,7 @@ def _read_parts(
     del read
     unread: list[Segment] = []
     while segments:
-        part = early.pop(segments[0], None)  # what is written need not stay in memory
+        part = early.pop(segments[0], None)  # popped, so that books can be freed after they are written
         if part is None or part.books is None or tuple(segments[: len(part.segments)]) != part.segments:
             unread.append(segments.pop(0))
             continue
@@ -215,7 +215,7 @@ def _read_parts(
 
 
 def _read_landed_details(pipeline: Pipeline, manifest: Manifest, segments: Sequence[Segment]) -> Iterator[Answer]:
-    """Landed detail answers of these segments of the cycle."""
+    """Yield the landed detail answers of these segments of the cycle."""
     frames = pipeline.landing.read_segments(
         msgspec.structs.replace(manifest, segments=tuple(segments)), [PayloadKind.DETAIL]
     )

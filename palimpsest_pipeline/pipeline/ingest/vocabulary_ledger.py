@@ -1,7 +1,7 @@
-"""What the vocabulary said of a batch of answers, as the rows that storage keeps per cycle. Frames in, frames out.
+"""The counts of mapped and unmapped markets in a batch of answers, as rows for storage.
 
-`answers`, for both: capture, platform, sport, listing_id, observed_at of the answers that are kept. The caller adds the
-cycle.
+Pure functions of frames. Both functions take `answers` with the columns capture, platform, sport, listing_id and
+observed_at of the stored answers. The caller adds the cycle.
 """
 
 from typing import Final
@@ -12,13 +12,14 @@ from .books import Books
 
 LISTING_ID = pl.col("listing_id")
 MAX_ID_CHARACTERS: Final = 200
-"""Characters of a platform's id that the ledger keeps: it is keyed by them, and Postgres refuses a key of some
-thousands. The longest seen has 30.
+"""Maximum length of a platform's id in the ledger.
+
+The id is part of the key, and Postgres refuses keys of some thousand characters. The longest known id has 30.
 """
 
 
 def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
-    """Rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
+    """Return the rows of core.unmapped_markets. The samples are those of the first specifier and answer."""
     return (
         books.unmapped.with_columns(
             pl.col("platform", "sport").cast(pl.String),
@@ -40,7 +41,7 @@ def count_unmapped_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
 
 
 def count_markets(books: Books, answers: pl.DataFrame) -> pl.DataFrame:
-    """Rows of core.mapping_counts."""
+    """Return the rows of core.mapping_counts."""
     return (
         books.coverage.join(answers, on="capture")
         .group_by("platform", "sport", "family", "error_class")

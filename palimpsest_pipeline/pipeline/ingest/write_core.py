@@ -154,10 +154,11 @@ def _note_refusals(
     refused: Sequence[Reject],
     without_price: Sequence[Reject],
 ) -> None:
-    """Tell the ledger how many of the platform's answers could not be used. `n_read` includes those `without_price`.
+    """Tell the ledger how many of the platform's answers could not be used.
 
-    Single matches begin early and single books are suspended: that is no refusal. Where it is most of what a full cycle
-    got, the platform has changed its answers, and such answers count as refused.
+    `n_read` includes those `without_price`. Single matches begin early and single books are suspended: that is no
+    refusal. Where it is most of what a full cycle got, the platform has changed its answers, and such answers count as
+    refused.
     """
     unread = [entry for entry in refused if not entry.is_in_play]
     doubtful = [*(entry for entry in refused if entry.is_in_play), *without_price]
@@ -223,8 +224,9 @@ def _require_never_exported(pipeline: Pipeline, conn: psycopg.Connection, day: d
     recorded = read_recorded_days(conn).get(day)
     if recorded is not None and recorded.n_captures:
         raise ArchiveError(
-            f"{day} was exported at {recorded.exported_at:%Y-%m-%d %H:%M} UTC with {recorded.n_captures} answers, and the export at "
-            f"{pipeline.archive.address} does not have it: nothing is written to the day. `palimpsest doctor` says what to do."
+            f"{day} was exported at {recorded.exported_at:%Y-%m-%d %H:%M} UTC with {recorded.n_captures} answers, and"
+            f" the export at {pipeline.archive.address} does not have it: nothing is written to the day. `palimpsest"
+            " doctor` says what to do."
         )
 
 

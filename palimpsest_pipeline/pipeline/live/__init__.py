@@ -1,1 +1,1 @@
-"""A cycle while it runs: its stages, its ledger, its kickoff minutes, and its recovery when its process dies."""
+"""A running cycle: its stages, ledger and kickoff minutes, and its recovery when its process dies."""

@@ -1,6 +1,6 @@
-"""A slot of the kickoff cadence: each of its minutes a cycle of its own, landed, ingested and compared before the next.
+"""The run of a slot of the kickoff cadence. Each of its minutes is one cycle.
 
-Knows no Dagster.
+The cycle of a minute is landed, ingested and compared before the next minute. Knows no Dagster.
 """
 
 import logging
@@ -28,33 +28,33 @@ from .live_cycle import ScrapeRequest
 log = logging.getLogger(__name__)
 
 WaitUntil = Callable[[Clock, datetime], None]
-"""Returns when it is that instant by the clock."""
+"""A function that returns when the clock has reached an instant."""
 
 
 class BadSlot(PalimpsestError, ValueError):
-    """What was asked for is no slot of the cadence. The message says which would be."""
+    """A requested instant is not a slot of the cadence. The message names a valid slot or partition."""
 
 
 class NothingAsked(Exception):
-    """Fixtures were due in the slot, and this run asked none of them, nor did another.
+    """Fixtures were due in the slot, and no run asked for any of them.
 
-    The message says why, minute by minute.
+    The message gives the reason for each minute.
     """
 
 
 @dataclass(slots=True)
 class SlotRun:
-    """What a run of a slot came to."""
+    """The result of the run of a slot."""
 
     results: list[CycleResult] = field(default_factory=list)
-    """Of its cycles, in order."""
+    """Results of its cycles, in order."""
     left_out_minutes: dict[datetime, str] = field(default_factory=dict)
-    """Minutes at which fixtures were due that this run did not ask, and why."""
+    """Minutes with due fixtures at which this run did not ask, with the reasons."""
     has_lost_minute: bool = False
-    """At one of those nobody else asked for them either."""
+    """Whether no other run asked for the fixtures at one of these minutes either."""
 
     def describe(self) -> str:
-        """What became of it, in words."""
+        """Return the result in words."""
         left_out = "".join(f"; {at:%H:%M} was left out: {why}" for at, why in self.left_out_minutes.items())
         return (
             f"{len(self.results)} minutes were asked{left_out}"
@@ -65,7 +65,7 @@ class SlotRun:
 
 @dataclass(frozen=True, slots=True)
 class _DueFixtures:
-    """Fixtures to ask at a minute, soonest kickoff first, and when their cycle is over at the latest."""
+    """The fixtures to ask for at a minute, soonest kickoff first, and the latest end of their cycle."""
 
     sr_ids: tuple[int, ...]
     ends_at: datetime
@@ -76,9 +76,9 @@ def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise BadSlot(f"slot_at {text!r} is no instant: write it like 2026-06-26T19:05:00Z") from None
+        raise BadSlot(f"slot_at {text!r} is not an instant: write it like 2026-06-26T19:05:00Z") from None
     if at.tzinfo is None:
-        raise BadSlot(f"slot_at {text!r} says no time zone: write it like 2026-06-26T19:05:00Z")
+        raise BadSlot(f"slot_at {text!r} has no time zone: write it like 2026-06-26T19:05:00Z")
     if (slot_at := pipeline.cadence.find_slot_start(at)) != at:
         raise BadSlot(f"slot_at {text} is not the begin of a slot: the one around it begins at {slot_at.isoformat()}")
     begins_at = get_day_start(day)
@@ -88,11 +88,11 @@ def parse_slot(pipeline: Pipeline, text: str, day: date) -> datetime:
 
 
 RETRY_INTERVAL_S: Final = 1.0
-"""Until a minute for some of whose fixtures another cycle is just asking is tried again."""
+"""Wait before a minute is tried again while another cycle asks for some of its fixtures."""
 
 
 def wait_until(clock: Clock, at: datetime) -> None:
-    """Whoever ends the run while it waits ends it at once."""
+    """Return when the clock has reached `at`. A signal to end the run interrupts the wait at once."""
     while (left_s := (at - clock.now()).total_seconds()) > 0:
         time.sleep(left_s)
 
@@ -106,85 +106,89 @@ def run_slot(
     wait: WaitUntil = wait_until,
     prices: PriceDerivation | None = None,
 ) -> SlotRun:
-    """One cycle at each minute of the slot at which fixtures are due, all platforms at once, each in core before the
-    next minute.
+    """Run one cycle at each due minute of the slot, and derive it before the next minute.
 
-    Who is due is read at each minute, so a kickoff that moves takes its minutes with it. No fixture is asked twice for
-    one minute, by whatever run. A minute waits for another cycle that asks for the same; one that is over when its turn
-    comes is left out. Neither a platform that fails, nor a
-    cycle, nor its ingest stops the next minute: what was not ingested stays due. Raises Skipped when nothing was due
-    that others had not asked for, NothingAsked when something was and no minute was asked, NotLive when the day is
-    past, at the end what kept a minute from being asked, or
-    NoPlatformAnswered when that was so in every minute: else what the answered minutes brought is derived. What the
-    minutes have written of prices is added to `prices`, also when this raises.
+    The due fixtures are read at each minute, so the minutes follow a kickoff that moves. No fixture is asked twice for
+    one minute, not even by different runs. A minute waits while another cycle asks for the same fixtures, and is left
+    out if it is over when its turn comes. A failed platform, cycle or ingest does not stop the next minute: a cycle
+    that was not ingested stays due. `prices` counts the prices written by the minutes, even if this function raises.
+
+    Raises NotLive when the day is past, Skipped when other runs had asked for all due fixtures, and NothingAsked when
+    fixtures were due and no minute was asked. Raises at the end the first error that prevented a minute, or
+    NoPlatformAnswered when no platform answered in any minute.
     """
     prices = PriceDerivation() if prices is None else prices
-    came, errors = SlotRun(), list[Exception]()
+    slot_run, errors = SlotRun(), list[Exception]()
     recovery.recover_dead_cycles(pipeline, request.repeats)
     live_cycle.check_day_is_live(request.day, pipeline.clock.now(), pipeline.settings.grace_minutes)
     for at in pipeline.cadence.list_instants(slot_at):
         wait(pipeline.clock, at)
         try:
-            while not _run_minute(pipeline, replace(request, slot_at=at), at, observer, came, prices):
+            while not _run_minute(pipeline, replace(request, slot_at=at), at, observer, slot_run, prices):
                 wait(pipeline.clock, pipeline.clock.now() + timedelta(seconds=RETRY_INTERVAL_S))
         except Exception as error:
             log.exception("minute %s could not be asked", at)
-            came.left_out_minutes[at] = str(error)
+            slot_run.left_out_minutes[at] = str(error)
             errors.append(error)
     if errors:
         raise errors[0]
     silent = list[live_cycle.NoPlatformAnswered]()
-    for result in came.results:
+    for result in slot_run.results:
         try:
             live_cycle.require_answers(result)
         except live_cycle.NoPlatformAnswered as error:
             log.warning("%s", error)
             silent.append(error)
-    if silent and len(silent) == len(came.results):
+    if silent and len(silent) == len(slot_run.results):
         raise silent[0]
-    if not came.results:
-        raise NothingAsked(came.describe()) if came.has_lost_minute else live_cycle.Skipped(came.describe())
-    return came
+    if not slot_run.results:
+        message = slot_run.describe()
+        raise NothingAsked(message) if slot_run.has_lost_minute else live_cycle.Skipped(message)
+    return slot_run
 
 
 def _run_minute(
     pipeline: Pipeline,
-    begun: ScrapeRequest,
+    request: ScrapeRequest,
     at: datetime,
-    watch: ScrapeObserver,
-    came: SlotRun,
+    observer: ScrapeObserver,
+    slot_run: SlotRun,
     prices: PriceDerivation,
 ) -> bool:
-    """False while another cycle asks for some of the same: then it is to be tried again."""
-    due, waited = _find_due_fixtures(pipeline, at), came.left_out_minutes.pop(at, None)
+    """Run the cycle of a minute.
+
+    Return False while another cycle asks for some of its fixtures: then try again.
+    """
+    due, wait_reason = _find_due_fixtures(pipeline, at), slot_run.left_out_minutes.pop(at, None)
     if not due.sr_ids:
         return True
     now = pipeline.clock.now()
     if now >= min(due.ends_at, at + MINUTE):
-        over = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
-        came.left_out_minutes[at] = over if waited is None else f"{over}; {waited}"
-        came.has_lost_minute |= waited is None
-        log.warning("minute %s is left out: %s", at, came.left_out_minutes[at])
+        reason = f"it was over when its turn came, at {now:%H:%M:%S}: {len(due.sr_ids)} fixtures were not asked"
+        slot_run.left_out_minutes[at] = reason if wait_reason is None else f"{reason}; {wait_reason}"
+        slot_run.has_lost_minute |= wait_reason is None
+        log.warning("minute %s is left out: %s", at, slot_run.left_out_minutes[at])
         return True
     try:
-        wanted = _find_targets(pipeline, due.sr_ids)
-        cycle = live_cycle.open_cycle(pipeline, replace(begun, sr_ids=due.sr_ids), Scope.KICKOFF)
-    except live_cycle.Overlaps as busy:
-        came.left_out_minutes[at] = str(busy)
+        targets = _find_targets(pipeline, due.sr_ids)
+        cycle = live_cycle.open_cycle(pipeline, replace(request, sr_ids=due.sr_ids), Scope.KICKOFF)
+    except live_cycle.Overlaps as error:
+        slot_run.left_out_minutes[at] = str(error)
         return False
-    except live_cycle.UnknownFixture as refused:
-        came.left_out_minutes[at] = str(refused)
-        came.has_lost_minute = True
-        log.warning("minute %s is left out: %s", at, refused)
+    except live_cycle.UnknownFixture as error:
+        slot_run.left_out_minutes[at] = str(error)
+        slot_run.has_lost_minute = True
+        log.warning("minute %s is left out: %s", at, error)
         return True
-    came.results.append(live_cycle.run_capture_of_targets(pipeline, cycle, wanted, watch, ends_at=due.ends_at))
+    slot_run.results.append(live_cycle.run_capture_of_targets(pipeline, cycle, targets, observer, ends_at=due.ends_at))
     try:
         ingest_cycle(pipeline, cycle.cycle_id)
-        # Alerts rest on days of history, and take longer than there is: the slot's run derives them.
+        # Alerts need days of history and take longer than a minute leaves: a later step of the slot's run derives them.
         prices.add(derive_prices(pipeline, due.sr_ids, wait=False))
     except Exception:
         log.exception(
-            "cycle %d is landed, but could not be derived: later steps of this run try again, else `palimpsest backfill`",
+            "cycle %d is landed, but could not be derived: later steps of this run try again; if they fail too, run"
+            " `palimpsest backfill`",
             cycle.cycle_id,
         )
     return True
@@ -203,8 +207,11 @@ def _find_due_fixtures(pipeline: Pipeline, at: datetime) -> _DueFixtures:
 
 
 def _find_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """With how long some platform of each has not answered. Raises UnknownFixture when nobody lists one of them."""
-    wanted = live_cycle.find_known_targets(pipeline, sr_ids)
+    """Return the targets of the fixtures, each with the oldest last answer among its platforms.
+
+    Raises UnknownFixture when no platform lists any of them.
+    """
+    targets = live_cycle.find_known_targets(pipeline, sr_ids)
     with pipeline.connect() as conn:
         newest = cycle_reader.find_last_answering_cycles(
             conn, sr_ids, make_cycle_id(pipeline.clock.now() - pipeline.cadence.first_tier_length)
@@ -214,6 +221,6 @@ def _find_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
             target,
             answered_cycle_id=min((newest.get((target.sr_id, platform), 0) for platform in target.listings), default=0),
         )
-        for target in wanted
+        for target in targets
         if target.sr_id is not None
     ]

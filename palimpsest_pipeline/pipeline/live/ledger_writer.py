@@ -1,5 +1,8 @@
-"""Keeps a running cycle's ledger: every few seconds a sign of life, the platforms as they stand, the listings that are
-over; and what others shall know of a host. Never in the way."""
+"""The writer of a running cycle's ledger, which never blocks the scrape.
+
+Every few seconds it writes a heartbeat, the progress of the platforms, the finished listings, and the state of hosts
+for other scrapes.
+"""
 
 import threading
 import time
@@ -17,20 +20,20 @@ from palimpsest_pipeline.scrape.sinks import HostView, ScrapeObserver
 from palimpsest_pipeline.storage.ledger import cycle_ledger, host_state
 
 MAX_WAITING_OUTCOMES: Final = 20_000
-"""Lines that wait for a database that is away.
+"""Maximum number of outcomes that wait while the database cannot be reached.
 
-Older ones are let go: whoever closes the cycle writes all of them anyway.
+Older ones are dropped, because closing the cycle writes all of them anyway.
 """
 
 
 class LedgerWriter(ScrapeObserver):
-    """A Watch with a thread and a connection of its own, as a context manager. A database that is away costs a warning,
-    and nothing that was fetched.
+    """A scrape observer with its own thread and connection, as a context manager.
 
-    `connect` opens a connection (raises DatabaseUnreachable), `beat_s` is the time from one sign of life to the next,
-    `so_far` says how the platforms stand; it is asked on the event loop, once between two beats. `hosts` are the
-    platforms' names in `host_state`, whose instants are of `clock`. After the block at most what is under way on the
-    thread is still written; closing the batch is the caller's.
+    An unreachable database causes only a warning; no answer is lost. `connect` opens a connection (raises
+    DatabaseUnreachable). `heartbeat_interval_s` is the time between two heartbeats. `read_platform_runs` returns the
+    progress of the platforms; it is called on the event loop, once between two heartbeats. `hosts` maps platforms to
+    their names in `host_state`, whose instants are those of `clock`. After the block, the thread only finishes the
+    write under way; the caller closes the cycle.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class LedgerWriter(ScrapeObserver):
         self._hosts = hosts or {}
         self._clock = clock or Clock()
         self._host_changes: dict[str, tuple[HostView, float]] = {}
-        """Of hosts: how each stands, and since when by the monotonic clock."""
+        """Host name to its newest state and when it began by the monotonic clock."""
         self._periodic_writer = PeriodicWriter(
             f"cycle {cycle.cycle_id}",
             connect,
@@ -81,35 +84,39 @@ class LedgerWriter(ScrapeObserver):
                 self._host_changes[self._hosts[platform]] = view, time.monotonic()
 
     def _write_ledger(self, conn: psycopg.Connection) -> str | None:
-        """On the thread."""
+        """Write the heartbeat and the progress, on the thread.
+
+        Return a warning if the cycle was closed meanwhile.
+        """
         with self._lock:
-            over, self._finished_outcomes = self._finished_outcomes, []
+            outcomes, self._finished_outcomes = self._finished_outcomes, []
         runs, self._runs = self._runs or (), None
         try:
-            # Two transactions: a line that is refused must not keep the cycle from being alive.
+            # Two transactions, so that a refused row does not prevent the heartbeat.
             with conn.transaction():
-                alive = cycle_ledger.record_heartbeat(conn, self._cycle.cycle_id, self._cycle.run_id)
+                is_running = cycle_ledger.record_heartbeat(conn, self._cycle.cycle_id, self._cycle.run_id)
             with conn.transaction():
-                cycle_ledger.record_progress(conn, self._cycle, runs, over)
+                cycle_ledger.record_progress(conn, self._cycle, runs, outcomes)
         except psycopg.Error:
             with self._lock:
-                self._finished_outcomes[:0] = over
+                self._finished_outcomes[:0] = outcomes
                 del self._finished_outcomes[:-MAX_WAITING_OUTCOMES]
             raise
         self._write_host_states(conn)
         return (
             None
-            if alive
-            else "was closed or taken up by another run, and still runs here; its end counts only if no other run took it up"
+            if is_running
+            else "was closed or taken over by another run, and still runs here; its end counts only if no other run"
+            " took it over"
         )
 
     def _write_host_states(self, conn: psycopg.Connection) -> None:
-        """On the thread. What others shall know of hosts, as far as it is not written yet."""
+        """Write the changed states of hosts for other scrapes, on the thread."""
         with self._lock:
-            news, self._host_changes = self._host_changes, {}
+            changes, self._host_changes = self._host_changes, {}
         try:
             with conn.transaction():
-                for host, (view, since) in news.items():
+                for host, (view, since) in changes.items():
                     if view.state == "closed":
                         host_state.clear_host(conn, host, self._cycle.cycle_id, self._clock.now())
                     else:
@@ -117,5 +124,5 @@ class LedgerWriter(ScrapeObserver):
                         host_state.block_host(conn, host, self._cycle.cycle_id, view.reason, self._clock.now(), left_s)
         except psycopg.Error:
             with self._lock:
-                self._host_changes = news | self._host_changes
+                self._host_changes = changes | self._host_changes
             raise

@@ -1,4 +1,7 @@
-"""A live cycle: open it, discover, capture, or take up one whose process died. Knows no Dagster."""
+"""A live cycle: opening it, discovery, capture, and continuing a cycle whose process died.
+
+Knows no Dagster.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -38,47 +41,48 @@ DISCOVERY_STAGE, CAPTURE_STAGE = "discovery", "capture"
 
 
 class NotLive(PalimpsestError):
-    """A past day cannot be scraped again. The message says what to do instead."""
+    """A past day cannot be scraped. The message says what to do instead."""
 
 
 class UnknownFixture(PalimpsestError):
-    """A fixture was asked for that no platform is known to list. The message names it."""
+    """No platform is known to list a requested fixture. The message names the fixture."""
 
 
 class NoPlatformAnswered(PalimpsestError):
-    """No platform gave an answer that can be used. The message says what each of them gave instead."""
+    """No platform gave a usable answer. The message gives the reason for each platform."""
 
 
 class Skipped(Exception):
-    """There is nothing for this run to do, and nothing is wrong. The message says why."""
+    """This run has nothing to do, and nothing is wrong. The message gives the reason."""
 
 
 class Overlaps(Skipped):
-    """Another cycle asks for the same already. The message names it and says what to do."""
+    """Another cycle already asks for the same. The message names it and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScrapeRequest:
-    """What a run asks for: on which UTC day, why, for whom."""
+    """The request of a run for a cycle: its UTC day, trigger, run and fixtures."""
 
     day: date
     trigger: Trigger
     run_id: str | None
     sr_ids: tuple[int, ...] = ()
     slot_at: datetime | None = None
-    """Instant of the kickoff cadence that is asked for."""
+    """Minute of the kickoff cadence for which the run asks."""
     repeats: tuple[str, ...] = ()
-    """Runs that this one is another try of. They are over."""
+    """Ids of the runs that this one repeats. They are over."""
 
 
 def check_day_is_live(day: date, now: datetime, grace_minutes: int) -> None:
-    """Raises NotLive when `day` is neither today nor was until `grace_minutes` ago."""
+    """Raise NotLive unless `day` is today or ended at most `grace_minutes` ago."""
     ends_at = get_day_start(day + timedelta(days=1))
     if now.date() == day or ends_at <= now <= ends_at + timedelta(minutes=grace_minutes):
         return
     raise NotLive(
-        f"{day} cannot be scraped: only today ({now.date()}, UTC) is live. To derive a past day from what was landed, materialize the groups core "
-        f"and mart only (`palimpsest backfill {day} {day}`); to add recorded payloads, use `palimpsest landing import DIR`."
+        f"{day} cannot be scraped: only today ({now.date()}, UTC) is live. To derive a past day from its landed"
+        f" answers, materialize only the groups core and mart"
+        f" (`palimpsest backfill {day} {day}`); to add recorded payloads, use `palimpsest landing import DIR`."
     )
 
 
@@ -105,33 +109,33 @@ def open_cycle(pipeline: Pipeline, request: ScrapeRequest, scope: Scope) -> Cycl
 
 
 def _register_cycle(pipeline: Pipeline, conn: psycopg.Connection, cycle: Cycle) -> None:
-    """Have the ledger say that the cycle runs.
+    """Record in the ledger that the cycle runs.
 
-    Raises Overlaps, and SettingsError where simulated data would mix with real ones.
+    Raises Overlaps, and SettingsError when simulated and real data would be mixed.
     """
     require_same_source(pipeline.settings, pipeline.landing, has_cycles=cycle_ledger.has_cycles(conn))
     other = cycle_ledger.open_unless_overlapping(conn, cycle, pipeline.settings.silent_after_s)
     if other is not None:
-        who, run_id, settings = other.cycle, other.cycle.run_id, pipeline.settings
+        cycle, run_id, settings = other.cycle, other.cycle.run_id, pipeline.settings
         advice = "wait until it is over, or end its run first"
         if other.silent_s > 2 * settings.heartbeat_s:
             closed_at = other.silent_since + timedelta(seconds=settings.silent_after_s)
             advice = (
-                f"it is silent for {other.silent_s:.0f} s; if it stays so, the next command closes it from {closed_at:%H:%M:%S} UTC on. "
-                "Try again then, or see whether its process still runs"
+                f"it is silent for {other.silent_s:.0f} s; if it stays so, the next command closes it from"
+                f" {closed_at:%H:%M:%S} UTC on. Try again then, or see whether its process still runs"
             )
         raise Overlaps(
-            f"cycle {who.cycle_id} of scope {who.scope} asks for the same since {who.started_at:%Y-%m-%d %H:%M:%S} UTC"
-            f"{f' (run {run_id})' if run_id else ''}: {advice}"
+            f"cycle {cycle.cycle_id} of scope {cycle.scope} asks for the same since"
+            f" {cycle.started_at:%Y-%m-%d %H:%M:%S} UTC{f' (run {run_id})' if run_id else ''}: {advice}"
         )
 
 
 def require_answers(result: CycleResult) -> CycleResult:
-    """Return `result`. Raises NoPlatformAnswered when no platform gave a list, a book, or the answer that the only
-    fixture it was asked for is gone.
+    """Return `result`; raise NoPlatformAnswered when no platform gave a usable answer.
 
-    Of several fixtures none of which it has, a platform has answered nothing: so looks an interface that has moved.
-    `storage.ledger.kickoff_slots` judges alike.
+    Usable are a list, a book, and "not found" for the only fixture that the platform was asked for. "Not found" for
+    several fixtures is not usable, because it looks the same as an interface that has moved. The same rule is in
+    `storage.ledger.kickoff_slots`.
     """
     if result.status is not RunStatus.FAILED or any(line.status is RunStatus.COMPLETED for line in result.outcomes):
         return result
@@ -140,72 +144,72 @@ def require_answers(result: CycleResult) -> CycleResult:
         fixtures[line.platform].add(line.sr_id or line.external_id)
     if any(line.failure is FailureClass.NOT_FOUND and len(fixtures[line.platform]) == 1 for line in result.outcomes):
         return result
-    told = "; ".join(f"{run.platform}: {run.message or 'no answer'}" for run in result.runs)
+    reasons = "; ".join(f"{run.platform}: {run.message or 'no answer'}" for run in result.runs)
     raise NoPlatformAnswered(
-        f"no platform answered in cycle {result.cycle.cycle_id} ({told}). See that this machine reaches the platforms: `palimpsest doctor`"
+        f"no platform answered in cycle {result.cycle.cycle_id} ({reasons}). Check that this machine reaches the"
+        " platforms: `palimpsest doctor`"
     )
 
 
 def run_discovery(
     pipeline: Pipeline, cycle: Cycle, observer: ScrapeObserver, *, has_capture_next: bool = False
 ) -> CycleResult:
-    """Ask every platform at once what it lists; land every answer as it comes; tell the ledger.
+    """Ask all platforms at the same time for their listings; land every answer when it arrives.
 
-    `goes_on`: the same run captures afterwards. Then a platform that is silent for PALIMPSEST_DISCOVERY_PATIENCE_S is
-    late: its discovery is left to the capture, and the cycle's manifest in the landing names it. Else every platform is
-    waited for.
+    Update the ledger. With `has_capture_next`, the same run captures afterwards. Then a platform that is silent for
+    PALIMPSEST_DISCOVERY_PATIENCE_S is late: the capture continues its discovery, and the cycle's manifest in the
+    landing names it. Otherwise this function waits for every platform.
     """
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
         settings = pipeline.settings
         patience_s = settings.discovery_patience_s if has_capture_next else inf
-        found = await discover(pipeline.adapters, engine, sport=settings.sport, tally=at.tally, patience_s=patience_s)
-        at.late_platforms = found.late_platforms
-        return build_discovery_result(cycle, found.discoveries, at.tally, pipeline.clock.now(), found.late_platforms)
+        outcome = await discover(pipeline.adapters, engine, sport=settings.sport, tally=at.tally, patience_s=patience_s)
+        late = at.late_platforms = outcome.late_platforms
+        return build_discovery_result(cycle, outcome.discoveries, at.tally, pipeline.clock.now(), late)
 
     return stage.run_stage(Stage(pipeline, cycle, DISCOVERY_STAGE, has_next_stage=has_capture_next), work, observer)
 
 
 def run_capture(pipeline: Pipeline, request: ScrapeRequest, observer: ScrapeObserver) -> CycleResult:
-    """Fetch every target from all its platforms at once; land every answer as it comes; tell the ledger.
+    """Fetch every target from all its platforms at the same time; land every answer when it arrives.
 
-    The targets are those of the discovery in the same run, and those that its late platforms list; without one, the
-    fixtures asked for, or all upcoming ones that are known. A run that is another try of one whose process died goes on
-    with its cycle, and asks for no listing that has landed a good answer or is not there. Raises NotLive when that
-    cycle's day is past, UnknownFixture when nobody lists what is asked for, Overlaps.
+    Update the ledger. The targets are those of the discovery in the same run, including its late platforms; without a
+    discovery, the requested fixtures, or all known upcoming ones. A run that repeats a dead run continues its cycle,
+    and asks for no listing that has landed a good answer or is known not to exist. Raises NotLive when that cycle's day
+    is past, UnknownFixture when no platform lists a requested fixture, Overlaps.
     """
-    found = _find_unfinished_capture(pipeline, request)
-    if found is None:
-        wanted = find_known_targets(pipeline, request.sr_ids)
-        return run_capture_of_targets(pipeline, open_cycle(pipeline, request, Scope.EVENTS), wanted, observer)
-    cycle, manifest = (
-        replace(found[0], run_id=request.run_id),
-        found[1],
-    )  # the run that executes it now: the one that began it may be dead
+    unfinished = _find_unfinished_capture(pipeline, request)
+    if unfinished is None:
+        targets = find_known_targets(pipeline, request.sr_ids)
+        return run_capture_of_targets(pipeline, open_cycle(pipeline, request, Scope.EVENTS), targets, observer)
+    # The cycle gets the id of the run that executes it now, because the run that began it may be dead.
+    cycle, manifest = replace(unfinished[0], run_id=request.run_id), unfinished[1]
     with pipeline.connect() as conn:
         _register_cycle(pipeline, conn, cycle)
     return _finish_capture(pipeline, cycle, manifest, observer)
 
 
-def _find_unfinished_capture(pipeline: Pipeline, begun: ScrapeRequest) -> tuple[Cycle, Manifest] | None:
-    """The cycle that this run, or one that it repeats, has begun and whose capture has not come to its end; and what
-    it has landed.
+def _find_unfinished_capture(pipeline: Pipeline, request: ScrapeRequest) -> tuple[Cycle, Manifest] | None:
+    """Return the newest cycle and manifest of the run, or of one it repeats, if its capture is unfinished.
+
+    None without such a cycle.
     """
-    if begun.repeats:
-        recovery.recover_dead_cycles(pipeline, begun.repeats)
+    if request.repeats:
+        recovery.recover_dead_cycles(pipeline, request.repeats)
     with pipeline.connect() as conn:
-        found = [
+        cycles = [
             batch.cycle
-            for run_id in (begun.run_id, *begun.repeats)
+            for run_id in (request.run_id, *request.repeats)
             if run_id and (batch := cycle_ledger.read_cycle_of_run(conn, run_id)) is not None
         ]
-    if not found:
+    if not cycles:
         return None
-    cycle = max(found, key=lambda cycle: cycle.cycle_id)
+    cycle = max(cycles, key=lambda cycle: cycle.cycle_id)
     manifest = pipeline.landing.read_manifest(cycle.cycle_id, cycle.partition_hour)
     if CAPTURE_STAGE in manifest.stages or (cycle.scope is Scope.FULL and DISCOVERY_STAGE not in manifest.stages):
         return None
-    if cycle.run_id != begun.run_id:
+    if cycle.run_id != request.run_id:
         check_day_is_live(cycle.partition_hour.date(), pipeline.clock.now(), pipeline.settings.grace_minutes)
     return cycle, manifest
 
@@ -218,7 +222,7 @@ def run_capture_of_targets(
     *,
     ends_at: datetime | None = None,
 ) -> CycleResult:
-    """The capture of these targets in a cycle that is open. What has no answer at `ends_at` has failed."""
+    """Capture the targets in an open cycle. A listing without an answer at `ends_at` has failed."""
 
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
         return await capture_targets(cycle, wanted, pipeline.adapters, engine, clock=pipeline.clock, tally=at.tally)
@@ -227,7 +231,7 @@ def run_capture_of_targets(
 
 
 def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progress: ScrapeObserver) -> CycleResult:
-    """The capture of what an open cycle has left, beside what is left of its discovery."""
+    """Finish the capture of an open cycle, and at the same time the discovery of its late platforms."""
     ends_at = cycle.started_at + timedelta(seconds=pipeline.settings.discovery_limit_s)
     late = (
         [platform for platform in manifest.late if platform in pipeline.platforms]
@@ -238,8 +242,8 @@ def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progre
     async def work(engine: ScrapeEngine, at: Stage) -> CycleResult:
         rest = _UnfinishedCapture(at, manifest)
 
-        async def source(ask_for: TargetSubmitter) -> None:
-            await rest.continue_discovery(engine, ends_at, ask_for)
+        async def source(submit: TargetSubmitter) -> None:
+            await rest.continue_discovery(engine, ends_at, submit)
 
         return await capture_targets(
             cycle,
@@ -256,7 +260,10 @@ def _finish_capture(pipeline: Pipeline, cycle: Cycle, manifest: Manifest, progre
 
 
 class _UnfinishedCapture:
-    """What a cycle has not asked yet, from what it has landed. Brings its stage to where the cycle stands."""
+    """The part of a cycle that is not captured yet, found from its landed answers.
+
+    It sets the stage's tally to the state that the cycle has reached.
+    """
 
     def __init__(self, at: Stage, manifest: Manifest) -> None:
         pipeline = at.pipeline
@@ -274,36 +281,35 @@ class _UnfinishedCapture:
         self._note_discoveries()
 
     def list_targets(self) -> list[Target]:
-        """Return the cycle's targets with the listings that had landed neither a good answer nor that they are not
-        there.
+        """Return the cycle's targets with the listings without a landed good answer or "not found".
 
-        They are those of its discovery, or, where it has none, of what earlier cycles know.
+        The targets come from its discovery, or from earlier cycles if it has no discovery.
         """
         pipeline, cycle = self._at.pipeline, self._at.cycle
         if cycle.scope is Scope.FULL:
             listings = [listing for discovery in self._discoveries.values() for listing in discovery.listings]
-            wanted = build_targets(listings, cycle.home_platform, pipeline.clock.now())
+            targets = build_targets(listings, cycle.home_platform, pipeline.clock.now())
         else:
-            wanted = find_known_targets(pipeline, cycle.sr_ids)
-        left = []
-        for target in wanted:
-            listings_left = {
+            targets = find_known_targets(pipeline, cycle.sr_ids)
+        open_targets = []
+        for target in targets:
+            open_listings = {
                 p: ids
                 for p, every in target.listings.items()
                 if (ids := tuple(i for i in every if (p, i) not in self._settled_listings))
             }
-            if listings_left:
-                left.append(replace(target, listings=listings_left))
-        return left
+            if open_listings:
+                open_targets.append(replace(target, listings=open_listings))
+        return open_targets
 
-    async def continue_discovery(self, engine: ScrapeEngine, ends_at: datetime, ask_for: TargetSubmitter) -> None:
-        """Go on with the discovery of the late platforms until `ends_at`, and ask for what they list."""
+    async def continue_discovery(self, engine: ScrapeEngine, ends_at: datetime, submit: TargetSubmitter) -> None:
+        """Continue the discovery of the late platforms until `ends_at`, and submit their listings as targets."""
         pipeline = self._at.pipeline
 
-        def tell(discovery: Discovery) -> None:
+        def submit_targets(discovery: Discovery) -> None:
             self._discoveries[discovery.platform] = discovery
             self._note_discoveries()
-            ask_for(self.list_targets())
+            submit(self.list_targets())
 
         with engine.observe(self._discovery_tally):
             try:
@@ -313,7 +319,7 @@ class _UnfinishedCapture:
                     sport=pipeline.settings.sport,
                     landed_answers=self._answers,
                     duration_s=(ends_at - pipeline.clock.now()).total_seconds(),
-                    on_discovery=tell,
+                    on_discovery=submit_targets,
                 )
             finally:
                 self._note_discoveries()
@@ -325,15 +331,16 @@ class _UnfinishedCapture:
 
 
 def find_known_targets(pipeline: Pipeline, sr_ids: Sequence[int]) -> list[Target]:
-    """Targets from what earlier cycles know: those of the fixtures given that are upcoming, or every upcoming one.
+    """Return the upcoming targets that earlier cycles know: those of the given fixtures, or all.
 
-    Raises UnknownFixture naming the ids when none of them is known.
+    Raises UnknownFixture with the ids when none of the given fixtures is known.
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
         known = read_upcoming_listings(conn, now, sr_ids)
     if sr_ids and not known:
         raise UnknownFixture(
-            f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle first, or check the id"
+            f"no upcoming listing is known for SportRadar id {', '.join(map(str, sorted(sr_ids)))}: run a full cycle"
+            " first, or check the id"
         )
     return build_targets(known, pipeline.settings.home_platform, now)

@@ -1,8 +1,8 @@
-"""Cycles whose process died: found by their silence, or by their missing process on this machine; closed with what is
-landed. Knows no Dagster.
+"""The recovery of cycles whose process died: they are closed with their landed answers.
 
-Belongs here: closing them, in the landing and in the ledger. Does not: deriving what they landed, which is a replay of
-their day.
+Knows no Dagster. They are found by their silence, or by their missing process on this machine. Belongs here: closing
+them in the landing and in the ledger. Does not belong here: deriving their landed answers, which is a replay of their
+day.
 """
 
 import logging
@@ -24,36 +24,38 @@ from ..landed_cycles import record_landed
 
 DIED_REASON = "its process died"
 MAX_WAIT_S: Final = 20.0
-"""How long a silent cycle is given at most for one more sign of life."""
+"""Maximum wait for one more sign of life of a silent cycle."""
 log = logging.getLogger(__name__)
 
 
 def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -> list[Cycle]:
-    """Close every cycle whose process is dead, and those of `run_ids`, runs known to be over.
+    """Close every cycle whose process is dead, and the cycles of `ended_run_ids`.
 
-    A process is dead when it gave no sign of life for PALIMPSEST_SILENT_AFTER_S; one of this machine also as soon as it
-    is gone. A silent one is given two more heartbeats first. Each cycle is `interrupted` then, with what its landed
-    answers prove. Returns the cycles closed; those that another process is just closing are its. Raises
-    DatabaseUnreachable.
+    Return the closed cycles. A process is dead if it gave no sign of life for PALIMPSEST_SILENT_AFTER_S, or if it ran
+    on this machine and is gone. A silent one gets the time of two more heartbeats first. A closed cycle has the status
+    `interrupted` and the outcomes that its landed answers prove. Cycles that another process is closing at the same
+    time are not returned. Raises DatabaseUnreachable.
     """
-    closed = []
+    closed_cycles = []
     with pipeline.connect() as conn:
-        gone = [
+        gone_run_ids = [
             sign.run.run_id
             for sign in run_heartbeats.read_last_heartbeats(conn, cycle_ledger.read_running_run_ids(conn))
             if is_gone(sign.run.machine, sign.run.pid)
         ]
         silent = cycle_ledger.read_silent_cycles(conn, pipeline.settings.silent_after_s)
         conn.commit()
-        if any(batch.cycle.run_id not in {*ended_run_ids, *gone} for batch in silent):
-            # The database may have been away, and its recovery from a crash leaves no instant to count from: whoever
-            # lives gives a sign now.
+        if any(batch.cycle.run_id not in {*ended_run_ids, *gone_run_ids} for batch in silent):
+            # The database may have been away, and after a crash it cannot tell since when. A live process writes its
+            # next heartbeat during this wait.
             time.sleep(min(2 * pipeline.settings.heartbeat_s, MAX_WAIT_S))
-        for batch in cycle_ledger.claim_dead_cycles(conn, pipeline.settings.silent_after_s, [*ended_run_ids, *gone]):
+        for batch in cycle_ledger.claim_dead_cycles(
+            conn, pipeline.settings.silent_after_s, [*ended_run_ids, *gone_run_ids]
+        ):
             try:
                 with conn.transaction():
                     _close_cycle(pipeline, conn, batch)
-            except Exception as error:  # whatever is wrong with one cycle, the others are closed
+            except Exception as error:  # an error of one cycle must not keep the others open
                 if conn.closed:
                     raise
                 log.warning(
@@ -64,18 +66,24 @@ def recover_dead_cycles(pipeline: Pipeline, ended_run_ids: Sequence[str] = ()) -
                     exc_info=not isinstance(error, LandingError),
                 )
                 continue
-            closed.append(batch.cycle)
-    return closed
+            closed_cycles.append(batch.cycle)
+    return closed_cycles
 
 
 def describe_closed_cycle(cycle: Cycle) -> str:
-    """What a user is told of a cycle that was found dead."""
+    """Return the message to the user about a cycle that was found dead."""
     day = cycle.partition_hour.date()
-    return f"cycle {cycle.cycle_id} of {day}: {DIED_REASON}; closed, what it had landed is kept (derive it with `palimpsest backfill {day} {day}`)"
+    return (
+        f"cycle {cycle.cycle_id} of {day}: {DIED_REASON}; closed, its landed answers are kept (derive them with"
+        f" `palimpsest backfill {day} {day}`)"
+    )
 
 
 def _close_cycle(pipeline: Pipeline, conn: psycopg.Connection, batch: cycle_ledger.CycleRecord) -> None:
-    """The landing first: it is the truth, and closing it again changes nothing should this process die as well."""
+    """Close a cycle in the landing, then in the ledger.
+
+    If this process dies in between, the landing is closed again, which changes nothing.
+    """
     cycle = batch.cycle
     record_landed(pipeline, conn, pipeline.landing.close_interrupted(cycle, batch.heartbeat_at))
     discovered = {run.platform: run.discovered for run in cycle_reader.read_result(conn, batch).runs}

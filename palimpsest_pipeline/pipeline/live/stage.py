@@ -1,4 +1,4 @@
-"""One stage of a live cycle, discovery or capture: engine, landing and ledger opened for it, and how it ends.
+"""The run of one stage of a live cycle, discovery or capture, with its engine, landing and ledger.
 
 Knows no Dagster.
 """
@@ -30,32 +30,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Stage:
-    """What a stage has come to so far: good at any time, for it may be ended at any time."""
+    """The state of a stage, which is consistent at any time because the stage may be ended at any time."""
 
     pipeline: Pipeline
     cycle: Cycle
     name: str
-    """discovery or capture: how the landing's manifest knows it once it has come to its end."""
+    """Name of the stage, discovery or capture. The landing's manifest has it once the stage has ended normally."""
     tally: StageTally = field(default_factory=StageTally)
     earlier_result: CycleResult | None = None
-    """What the cycle's stage before came to."""
+    """Result of the cycle's previous stage."""
     ends_at: datetime | None = None
-    """When it is over at the latest: what has no answer then has failed."""
+    """Latest end of the stage. A request without an answer by then has failed."""
     has_next_stage: bool = False
-    """Another stage of the same cycle follows in this run, unless this one fails on every platform.
+    """Whether another stage of the same cycle follows in this run, unless this one fails on every platform.
 
-    Until then the cycle is running, so that it is found when that stage never comes.
+    Until then the cycle counts as running, so that it is found if that stage never comes.
     """
     late_platforms: Collection[Platform] = ()
-    """Platforms whose discovery goes on beside the capture: known when the discovery has ended."""
+    """Platforms whose discovery continues beside the capture. They are known when the discovery has ended."""
     engine: ScrapeEngine | None = None
     earlier_outcomes: dict[tuple[Platform, str], EventOutcome] = field(default_factory=dict)
-    """Lines of the listings that a process that died had asked for, and that are asked for once more."""
+    """Outcomes of listings that a dead process had asked for and that are asked for again."""
 
     def resume_from(self, so_far: StageTally) -> None:
-        """Go on from what a process that died has counted.
+        """Continue from the tally of a dead process.
 
-        A good answer is not asked for again, nor what is not there.
+        Listings with a good answer or "not found" are not asked for again.
         """
         self.tally = so_far
         lines, self.tally.outcomes = so_far.outcomes, []
@@ -66,7 +66,7 @@ class Stage:
                 self.earlier_outcomes[line.platform, line.external_id] = line
 
     def merge_earlier_outcomes(self, result: CycleResult) -> CycleResult:
-        """`result` with the lines of all processes that were at it."""
+        """Return `result` with each outcome merged with the earlier outcome of a dead process."""
         return replace(
             result,
             outcomes=[
@@ -76,19 +76,17 @@ class Stage:
         )
 
     def list_platform_runs(self) -> list[PlatformRun]:
-        """The platforms' parts while they run."""
+        """Return the progress of the platforms while the stage runs."""
         return build_running_runs(self.tally, self.pipeline.clock.now(), self.earlier_result)
 
     def build_broken_off_result(self, error: BaseException) -> CycleResult:
-        """The cycle when this stage has not come to its own end: failed by its own fault, cancelled when it was
-        asked to end.
-        """
-        own = isinstance(error, Exception)
+        """Return the cycle's result after this stage broke off: failed by an error, or cancelled."""
+        has_failed = isinstance(error, Exception)
         unfinished: list[EventOutcome] = self.engine.list_unfinished() if self.engine is not None else []
         return build_unfinished_result(
             self.cycle,
-            RunStatus.FAILED if own else RunStatus.CANCELLED,
-            f"{self.name} broken off: {error}" if own else f"{self.name} cancelled",
+            RunStatus.FAILED if has_failed else RunStatus.CANCELLED,
+            f"{self.name} broken off: {error}" if has_failed else f"{self.name} cancelled",
             self.pipeline.clock.now(),
             tally=self.tally,
             unfinished_outcomes=unfinished,
@@ -98,20 +96,20 @@ class Stage:
 
 
 StageWork = Callable[[ScrapeEngine, Stage], Awaitable[CycleResult]]
-"""Does the asking of a stage. It counts in the stage's tally, and sets `earlier` there before it begins."""
+"""The requests of a stage. It counts in the stage's tally and sets `earlier_result` there before it begins."""
 
 
 def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleResult:
-    """The stage, from opening the landing to closing the ledger. However it ends, what arrived is landed and the ledger
-    says how it ended.
+    """Run the stage, from opening the landing to closing the ledger, and return the cycle's result.
 
-    Ctrl-C, SIGTERM and a terminated run end it as `cancelled` and are raised when all is written; a second one changes
-    nothing. Raises what the stage failed of.
+    However it ends, the answers that arrived are landed, and the ledger has its status. Ctrl-C, SIGTERM and a
+    terminated run end it as `cancelled` and are raised when everything is written; a second signal changes nothing.
+    Raises the error by which the stage failed.
     """
     pipeline, cycle = stage.pipeline, stage.cycle
     error: BaseException | None = None
     with DeferredSignals() as signals:
-        keeper = LedgerWriter(
+        ledger_writer = LedgerWriter(
             pipeline.connect,
             cycle,
             pipeline.settings.heartbeat_s,
@@ -119,21 +117,21 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
             {p: pipeline.find_host_name(p) for p in pipeline.platforms},
             pipeline.clock,
         )
-        with keeper:
+        with ledger_writer:
             writer = manifest = None
             try:
                 writer = pipeline.landing.open_writer(cycle)
-                result = asyncio.run(_run_work(stage, work, ObserverGroup([keeper, observer]), writer, signals))
+                result = asyncio.run(_run_work(stage, work, ObserverGroup([ledger_writer, observer]), writer, signals))
                 writer.flush()
-            except BaseException as raised:  # noqa: BLE001 - being asked to end is an end like any other
+            except BaseException as raised:  # noqa: BLE001 - a signal to end is handled like an error
                 error = _find_first_error(raised)
                 result = stage.build_broken_off_result(error)
             try:
                 if writer is not None:
                     stages, late = ([], ()) if error else ([stage.name], stage.late_platforms)
                     manifest = writer.close(result.status, result.finished_at, stages, late)
-            except Exception as refused:  # noqa: BLE001 - whatever the store refuses with, the ledger must be closed
-                error = error or refused
+            except Exception as close_error:  # noqa: BLE001 - the ledger must be closed after any error of the store
+                error = error or close_error
                 result = stage.build_broken_off_result(error)
         result = stage.merge_earlier_outcomes(result)
         try:
@@ -147,48 +145,48 @@ def run_stage(stage: Stage, work: StageWork, observer: ScrapeObserver) -> CycleR
                         record_closed(conn, manifest)
                     if not cycle_ledger.close_cycle(conn, result):
                         log.warning(
-                            "cycle %d: another run has taken it up, and the ledger keeps what that one writes",
+                            "cycle %d: another run has taken it over, and the ledger keeps that run's rows",
                             cycle.cycle_id,
                         )
         except (DatabaseUnreachable, psycopg.Error) as lost:
             log.warning("cycle %d: its end is not in the ledger: %s", cycle.cycle_id, lost)
             error = error or lost
     if isinstance(error, asyncio.CancelledError):
-        raise KeyboardInterrupt  # nobody wanted to raise the signal that cancelled it
+        raise KeyboardInterrupt  # the signal that cancelled it must end the process
     if error is not None:
         raise error from error.__cause__
     return result
 
 
 async def _run_work(
-    stage: Stage, work: StageWork, watch: ScrapeObserver, writer: CycleWriter, signals: DeferredSignals
+    stage: Stage, work: StageWork, observer: ScrapeObserver, writer: CycleWriter, signals: DeferredSignals
 ) -> CycleResult:
     with signals.cancel_on_signal(asyncio.current_task()):
         holds = _read_host_holds(stage.pipeline, stage.cycle.cycle_id, stage.late_platforms)
         async with stage.pipeline.open_engine(
-            stage.cycle.scope, writer, watch, host_holds=holds, ends_at=stage.ends_at
+            stage.cycle.scope, writer, observer, host_holds=holds, ends_at=stage.ends_at
         ) as stage.engine:
             return await work(stage.engine, stage)
 
 
 def _read_host_holds(pipeline: Pipeline, cycle_id: int, late: Collection[Platform] = ()) -> dict[Platform, HostHold]:
-    """What scrapes have found of the hosts. Nothing when that cannot be read: then this one finds it out.
+    """Return the holds of hosts that other scrapes have recorded; empty when they cannot be read.
 
-    What this cycle's own discovery found of a late platform is no end of it: the discovery goes on, and the host is
-    waited for.
+    A hold that this cycle's own discovery recorded for a late platform does not block it: the discovery continues and
+    waits for the host.
     """
     hosts = {pipeline.find_host_name(platform): platform for platform in pipeline.platforms}
     try:
         with pipeline.connect() as conn:
-            found = host_state.read_troubles(conn, list(hosts), pipeline.clock.now())
+            troubles = host_state.read_troubles(conn, list(hosts), pipeline.clock.now())
             return {
                 hosts[host]: HostHold(
                     trouble.reason, trouble.for_s, is_blocked=hosts[host] not in late or trouble.cycle_id != cycle_id
                 )
-                for host, trouble in found.items()
+                for host, trouble in troubles.items()
             }
     except (DatabaseUnreachable, psycopg.Error) as lost:
-        log.warning("what other scrapes found of the hosts cannot be read: %s", lost)
+        log.warning("the states of hosts that other scrapes recorded cannot be read: %s", lost)
         return {}
 
 
@@ -202,7 +200,7 @@ def _merge_outcomes(before: EventOutcome | None, line: EventOutcome) -> EventOut
 
 
 def _find_first_error(error: BaseException) -> BaseException:
-    """What went wrong first, out of the groups that concurrent tasks wrap it in."""
+    """Return the first error out of the groups in which concurrent tasks wrap it."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -1,1 +1,1 @@
-"""From core to the marts."""
+"""The derivation of the marts from core."""

@@ -1,8 +1,7 @@
-"""Prices side by side and gaps of fixtures that have not begun: brought up to date where a cycle bore on them; and as
-of an instant, for who asks.
+"""Price comparisons and availability gaps: updated for due fixtures, or computed as of an instant.
 
-Belongs here: what is read, computed and written for a batch of fixtures. Does not: the rules (`metrics`), assets. Knows
-no Dagster.
+The tables have only fixtures that have not begun. Belongs here: reading, computing and writing a batch of fixtures.
+Does not belong here: the rules (`metrics`), assets, Dagster.
 """
 
 import logging
@@ -37,7 +36,7 @@ from .vocabulary_frames import build_vocabulary_frames
 log = logging.getLogger(__name__)
 
 FIXTURES_PER_BATCH: Final = 50
-"""Of 3,000 prices each: they are read, compared and written together, in one transaction. No result depends on it."""
+"""Fixtures, of about 3,000 prices each, that one transaction reads, compares and writes. No result depends on it."""
 PRICES_PRODUCT: Final = FixtureProduct.PRICES
 GAP_COLUMNS: Final = (
     *(
@@ -53,21 +52,24 @@ GAP_COLUMNS: Final = (
     ),
     "market_priority",
 )
-"""Of `metrics.prices.market_gaps.GAPS_SCHEMA`: all that does not follow from these and when the listings were seen."""
+"""Stored columns of `metrics.prices.market_gaps.GAPS_SCHEMA`.
+
+The others follow from these and from the instants at which the listings were seen.
+"""
 
 
 @dataclass(slots=True)
 class PriceDerivation:
-    """What bringing prices up to date came to."""
+    """The result of updating prices."""
 
     rows_by_table: defaultdict[str, WriteCounts] = field(default_factory=lambda: defaultdict(WriteCounts))
     """Rows written, by table."""
     n_fixtures: int = 0
     """Fixtures that were derived."""
     n_removed: int = 0
-    """Fixtures that have begun, or that nobody knows any more, whose rows were removed."""
+    """Fixtures whose rows were removed, because they have begun or are no longer known."""
     n_flips: int = 0
-    """Listings that were comparable with home's before and are not now, or the other way round."""
+    """Listings that became comparable with home's listing, or stopped being so."""
     seconds: float = 0.0
 
     def add(self, part: "PriceDerivation") -> None:
@@ -82,14 +84,12 @@ class PriceDerivation:
 
 
 def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wait: bool = True) -> PriceDerivation:
-    """Bring up to date the rows of fixtures that are due, all or those among `sr_ids`, soonest kickoff first; remove
-    those of fixtures that have begun.
+    """Update the rows of due fixtures, all or among `sr_ids`, and remove the rows of begun fixtures.
 
-    Each batch is a transaction; then the marks that it saw are taken away, but for those that were set again since.
-    What was done stays done, however it ends. Half of the fixtures are worked on beside the other half; of two who
-    derive at once, the second waits for the first batch by batch, or
-    does not `wait`: then what is left stays due. Raises NotDerived at the end when a batch failed: its fixtures stay
-    due.
+    The soonest kickoffs come first. Each batch is one transaction. After it, the marks that it saw are deleted, except
+    those that were set again meanwhile. Finished batches stay written, however the function ends. Two halves of the
+    fixtures are derived at the same time. If another process derives, this one waits for it batch by batch; without
+    `wait`, the remaining fixtures stay due. Raises NotDerived at the end when a batch failed: its fixtures stay due.
     """
     began, done, attempts = time.monotonic(), PriceDerivation(), FixtureAttempts(PRICES_PRODUCT)
     with pipeline.connect() as conn:
@@ -97,13 +97,13 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
         conn.commit()
         upcoming = current_prices.read_upcoming_fixtures(conn, pipeline.clock.now())
         due = set(dirty_fixtures.read_marks(conn, PRICES_PRODUCT, sr_ids)["sr_id"])
-        over = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
-    to_do = over + [sr_id for sr_id in upcoming if sr_id in due]
+        begun = sorted((current_prices.read_fixture_ids(conn) | due).difference(upcoming))
+    fixtures = begun + [sr_id for sr_id in upcoming if sr_id in due]
     n = len(current_prices.FIXTURE_LOCKS)
     with ThreadPoolExecutor(n) as pool:
         parts = [
             pool.submit(
-                _derive_share, pipeline, lock, [sr_id for sr_id in to_do if sr_id % n == place], attempts, wait=wait
+                _derive_share, pipeline, lock, [sr_id for sr_id in fixtures if sr_id % n == place], attempts, wait=wait
             )
             for place, lock in enumerate(current_prices.FIXTURE_LOCKS)
         ]
@@ -115,39 +115,39 @@ def derive_prices(pipeline: Pipeline, sr_ids: Sequence[int] | None = None, *, wa
 
 
 def _derive_share(
-    pipeline: Pipeline, lock: int, to_do: Sequence[int], attempts: FixtureAttempts, *, wait: bool
+    pipeline: Pipeline, lock: int, sr_ids: Sequence[int], attempts: FixtureAttempts, *, wait: bool
 ) -> PriceDerivation:
-    """The fixtures of one lock, some at a time."""
+    """Derive the fixtures of one lock in batches."""
     done = PriceDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
-        for place in range(0, len(to_do), FIXTURES_PER_BATCH):
-            some = to_do[place : place + FIXTURES_PER_BATCH]
+        for place in range(0, len(sr_ids), FIXTURES_PER_BATCH):
+            batch = sr_ids[place : place + FIXTURES_PER_BATCH]
             try:
-                with attempts.catch_error(some), hold_lock(conn, lock, wait=wait):
-                    done.add(_derive_batch(pipeline, conn, some))
+                with attempts.catch_error(batch), hold_lock(conn, lock, wait=wait):
+                    done.add(_derive_batch(pipeline, conn, batch))
             except Busy:
                 log.info(
-                    "somebody else is at prices: %d fixtures are left to whoever derives what is due next",
-                    len(to_do) - place,
+                    "another process derives prices: %d fixtures stay due for the next derivation",
+                    len(sr_ids) - place,
                 )
                 break
     return done
 
 
-def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int]) -> PriceDerivation:
-    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved meanwhile has
-    moved for all of it.
+def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int]) -> PriceDerivation:
+    """Derive or remove the rows of a batch of fixtures from one snapshot.
+
+    The snapshot has the marks and the kickoffs, so a kickoff that moves meanwhile does not affect only a part.
     """
     done = PriceDerivation()
     with open_snapshot(conn):
-        seen = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, some)
-        to_come = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), some))
-        if past := [sr_id for sr_id in some if sr_id not in to_come]:
-            done.n_removed = len(current_prices.read_fixture_ids(conn).intersection(past))
-            done.add_rows(current_prices.remove_rows(conn, past).rows)
-        due = [
-            sr_id for sr_id in seen["sr_id"] if sr_id in to_come
-        ]  # of others somebody else has taken the marks, and done what was due
+        marks = dirty_fixtures.read_marks(conn, PRICES_PRODUCT, batch)
+        upcoming = set(current_prices.read_upcoming_fixtures(conn, pipeline.clock.now(), batch))
+        if begun := [sr_id for sr_id in batch if sr_id not in upcoming]:
+            done.n_removed = len(current_prices.read_fixture_ids(conn).intersection(begun))
+            done.add_rows(current_prices.remove_rows(conn, begun).rows)
+        # A fixture without a mark was derived by another process meanwhile.
+        due = [sr_id for sr_id in marks["sr_id"] if sr_id in upcoming]
         if due:
             frames = _compute_stored_rows(
                 pipeline, current_prices.read_current_state(conn, due), find_suspects(conn, due)
@@ -155,16 +155,18 @@ def _derive_batch(pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[i
             written = current_prices.replace_rows(conn, due, frames)
             done.n_fixtures, done.n_flips = len(due), written.n_flips
             done.add_rows(written.rows)
-    dirty_fixtures.unmark_fixtures(conn, PRICES_PRODUCT, seen)
+    dirty_fixtures.unmark_fixtures(conn, PRICES_PRODUCT, marks)
     return done
 
 
 def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: datetime) -> dict[str, pl.DataFrame]:
-    """What the two tables held of these fixtures at an instant, or would hold of them had they been derived then, from
-    their whole history. Fixtures that had begun, or that nobody had seen, have no rows. Raises as `layers.Layers`
-    does."""
+    """Return the rows of the two tables for these fixtures as of an instant, from their whole history.
+
+    Fixtures that had begun by then, or that no platform had listed, have no rows. Raises the errors of
+    `OddsHistoryReader`.
+    """
     with pipeline.connect() as conn:
-        stood = current_prices.read_state_as_of(
+        state = current_prices.read_state_as_of(
             conn,
             OddsHistoryReader(conn, pipeline.archive),
             sr_ids,
@@ -172,46 +174,42 @@ def compute_prices_as_of(pipeline: Pipeline, sr_ids: Sequence[int], instant: dat
             instant,
             select_primary_listings,
         )
-        doubtful = find_suspects(conn, sr_ids)
-    to_come = stood.listings.filter(pl.col("kickoff_at") > instant)
-    markets = stood.markets.join(to_come.select("sr_id").unique(), on="sr_id", how="semi")
-    return _compute_shown_rows(pipeline, FixtureState(markets, to_come), doubtful)
+        suspects = find_suspects(conn, sr_ids)
+    upcoming = state.listings.filter(pl.col("kickoff_at") > instant)
+    markets = state.markets.join(upcoming.select("sr_id").unique(), on="sr_id", how="semi")
+    return _compute_shown_rows(pipeline, FixtureState(markets, upcoming), suspects)
 
 
-def _compute_shown_rows(pipeline: Pipeline, stands: FixtureState, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """What the tables say, outcome by outcome and with instants (`current_prices.TABLE_VIEWS`).
+def _compute_shown_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Return the rows as the views show them, by outcome and with instants (`current_prices.TABLE_VIEWS`).
 
-    `doubtful`: fixtures whose prices are not compared.
+    `suspects` are fixtures whose prices are not compared.
     """
-    limits, vocabulary_words = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
+    limits, vocabulary_frames = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
     frames = {
         COMPARISON_TABLE: build_price_comparison(
-            stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful
+            state.markets, state.listings, *vocabulary_frames, **limits, suspects=suspects
         ),
-        GAP_TABLE: find_availability_gaps(
-            stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets
-        ),
+        GAP_TABLE: find_availability_gaps(state.markets, state.listings, **limits, main_markets=pipeline.main_markets),
     }
     return {table: frame.with_columns(**_build_stamps(pipeline)) for table, frame in frames.items()}
 
 
-def _compute_stored_rows(pipeline: Pipeline, stands: FixtureState, doubtful: Sequence[int]) -> dict[str, pl.DataFrame]:
-    """What the tables hold, as `current_prices.replace_rows` takes it."""
-    limits, vocabulary_words = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
-    gaps = find_availability_gaps(stands.markets, stands.listings, **limits, main_markets=pipeline.main_markets)
+def _compute_stored_rows(pipeline: Pipeline, state: FixtureState, suspects: Sequence[int]) -> dict[str, pl.DataFrame]:
+    """Return the rows of the tables in the form that `current_prices.replace_rows` takes."""
+    limits, vocabulary_frames = _read_limits(pipeline), build_vocabulary_frames(pipeline.vocabulary)
+    gaps = find_availability_gaps(state.markets, state.listings, **limits, main_markets=pipeline.main_markets)
     return {
-        LISTING_TABLE: compare_listings(stands.listings, **limits, suspects=doubtful).with_columns(
+        LISTING_TABLE: compare_listings(state.listings, **limits, suspects=suspects).with_columns(
             **_build_stamps(pipeline)
         ),
-        COMPARISON_TABLE: compare_lines(
-            stands.markets, stands.listings, *vocabulary_words, **limits, suspects=doubtful
-        ),
+        COMPARISON_TABLE: compare_lines(state.markets, state.listings, *vocabulary_frames, **limits, suspects=suspects),
         GAP_TABLE: gaps.select(*GAP_COLUMNS, outcome=pl.lit("")),
     }
 
 
 def _read_limits(pipeline: Pipeline) -> dict[str, Any]:
-    """Which platforms are compared, home first, and how far apart their answers may be."""
+    """Return the compared platforms, home first, and the maximum distance in time of their answers."""
     settings = pipeline.settings
     platforms = [platform.value for platform in order_by_trust(settings.home_platform, pipeline.platforms)]
     return {"platforms": platforms, "max_skew_s": settings.max_skew_s}

@@ -1,4 +1,7 @@
-"""From core to mart: read the universe as of a cycle, compute, replace the cycle's rows. Knows no Dagster."""
+"""The derivation of a cycle's marts: read core as of the cycle, compute, replace the cycle's rows.
+
+Knows no Dagster.
+"""
 
 from typing import Final
 
@@ -31,10 +34,10 @@ from ..ingest import cycle_frames
 from ..ingest.write_core import order_platforms
 
 COVERAGE_SCOPES: Final = (Scope.FULL, Scope.RECORDED)
-"""Cycles that coverage is computed as of. A cycle that asked for given fixtures can say nothing about the others."""
+"""Scopes of the cycles with coverage. A cycle for given fixtures knows nothing about the other fixtures."""
 
 COVERAGE_PRODUCT: Final = derived_products.COVERAGE_PRODUCT
-"""The product that the three coverage tables are, as it is marked."""
+"""Name of the product that consists of the three coverage tables."""
 
 RUN_QUALITY_PRODUCT: Final = "run_quality"
 MAPPING_COVERAGE_PRODUCT: Final = "mapping_coverage"
@@ -43,11 +46,11 @@ COVERAGE_TABLES: Final = ("coverage_fixture", "coverage_tournament", "match_rate
 
 
 class LawBroken(Exception):
-    """What was derived contradicts itself: a defect of ours, and nothing of it is written."""
+    """Derived rows contradict each other, which is a bug of this program. None of them is written."""
 
 
 def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> CoverageUniverse:
-    """What is known of every fixture on every platform as of a cycle."""
+    """Return the known state of every fixture on every platform as of a cycle."""
     trust = order_platforms(pipeline, manifest)
     claims, looked = universe.read_universe(conn, manifest.cycle_id)
     as_of = listings.read_as_of(conn, manifest.cycle_id)
@@ -68,10 +71,10 @@ def read_universe(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manife
 
 
 def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """The three coverage tables of one cycle, from one reading of the universe, so that they add up.
+    """Write the three coverage tables of one cycle, from one reading of the universe so that they add up.
 
-    Later cycles that may carry what this one discovered are due again: a cycle that arrives late changes what they rest
-    on.
+    Later cycles that may carry over this cycle's discovery become due again, because a cycle that arrives late changes
+    their input.
     """
     known = read_universe(pipeline, conn, manifest)
     rates = build_match_rate_platform(
@@ -99,7 +102,7 @@ def derive_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Mani
 def _read_completeness(
     pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest
 ) -> dict[Platform, Completeness]:
-    """How the cycle's own discovery of each platform went. Recorded payloads discover nothing whole."""
+    """Return the completeness of the cycle's discovery by platform. Recorded payloads are always partial."""
     if manifest.scope is Scope.RECORDED:
         return dict.fromkeys(pipeline.platforms, Completeness.PARTIAL)
     trees = cycle_marts.read_rows(conn, "core.discovery_manifest", manifest.cycle_id).filter(
@@ -109,9 +112,9 @@ def _read_completeness(
 
 
 def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """How complete and how fast each stage of each platform's part was, from the landing and from what core stored.
+    """Write the completeness and duration of each platform's stages, from the landing and from core.
 
-    Later cycles that are measured by what this one fetched are due again when that is another number now.
+    Later cycles that are compared with this cycle's numbers become due again when these numbers have changed.
     """
     cycle_id = manifest.cycle_id
     before = cycle_marts.read_rows(conn, "mart.run_quality", cycle_id)
@@ -129,8 +132,10 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
     written = cycle_marts.replace_rows(
         conn, "mart.run_quality", cycle_id, frame.with_columns(mapping_version=pl.lit(pipeline.vocabulary.version))
     )
-    said = [set(rows.select("platform", "stage", "completeness", "fetched").iter_rows()) for rows in (before, frame)]
-    if parts := sorted({(platform, stage) for platform, stage, *_ in said[0] ^ said[1]}):
+    old, new = (
+        set(rows.select("platform", "stage", "completeness", "fetched").iter_rows()) for rows in (before, frame)
+    )
+    if parts := sorted({(platform, stage) for platform, stage, *_ in old ^ new}):
         derived_products.mark_due(
             conn, "mart", RUN_QUALITY_PRODUCT, quality_inputs.find_affected_cycles(conn, cycle_id, parts)
         )
@@ -138,7 +143,7 @@ def derive_run_quality(pipeline: Pipeline, conn: psycopg.Connection, manifest: M
 
 
 def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manifest: Manifest) -> int:
-    """How much of what each platform showed in one cycle the vocabulary knows."""
+    """Write the share of each platform's markets in one cycle that the vocabulary knows."""
     cycle_id = manifest.cycle_id
     frame = build_mapping_coverage(
         cycle_marts.read_rows(conn, "core.mapping_counts", cycle_id),
@@ -151,12 +156,12 @@ def derive_mapping_coverage(pipeline: Pipeline, conn: psycopg.Connection, manife
 
 
 def refresh_unmapped_market(pipeline: Pipeline, conn: psycopg.Connection) -> int:
-    """The whole ledger, from every cycle that core holds, judged by the vocabulary of now.
+    """Replace mart.unmapped_market from all cycles in core, by the current vocabulary.
 
-    Not per cycle: one market has one row.
+    Return the number of rows. It is not derived by cycle, because a market has one row over all cycles.
     """
-    words = pipeline.vocabulary
+    vocabulary = pipeline.vocabulary
     mapping_ledger.lock_unmapped_markets(conn)
     ledger = mapping_ledger.read_unmapped_markets(conn)
-    frame = build_unmapped_market(ledger, words.keys, words.triage, propose_mappings(ledger, words))
-    return mapping_ledger.replace_unmapped_markets(conn, frame.with_columns(mapping_version=pl.lit(words.version)))
+    frame = build_unmapped_market(ledger, vocabulary.keys, vocabulary.triage, propose_mappings(ledger, vocabulary))
+    return mapping_ledger.replace_unmapped_markets(conn, frame.with_columns(mapping_version=pl.lit(vocabulary.version)))

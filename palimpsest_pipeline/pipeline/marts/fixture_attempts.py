@@ -1,4 +1,6 @@
-"""Some fixtures at a time, of which none stops the others: what fails is told at the end, and stays due.
+"""Error handling for batches of fixtures.
+
+A failed batch stays due and does not stop the others. Its error is raised at the end.
 
 Knows no Dagster.
 """
@@ -17,11 +19,11 @@ MAX_NAMED_FIXTURES: Final = 5
 
 
 class NotDerived(RuntimeError):
-    """Fixtures could not be derived, and stay due. The message says which, and why the first ones."""
+    """Fixtures could not be derived and stay due. The message names them and gives the first error."""
 
 
 class FixtureAttempts:
-    """What became of deriving a product. Threads may share it."""
+    """The failed batches of a product's derivation. Threads may share an object."""
 
     def __init__(self, product: FixtureProduct) -> None:
         self._product = product
@@ -29,7 +31,7 @@ class FixtureAttempts:
 
     @contextmanager
     def catch_error(self, sr_ids: Sequence[int]) -> Iterator[None]:
-        """An error in the block is kept for the end; that somebody else is at it is none."""
+        """Store an error of the block for `raise_errors`, except Busy, which is raised at once."""
         try:
             yield
         except Busy:
@@ -39,13 +41,13 @@ class FixtureAttempts:
             self._errors.append((sr_ids, error))
 
     def raise_errors(self) -> None:
-        """Raises NotDerived when something failed."""
+        """Raise NotDerived if a batch has failed."""
         if self._errors:
-            sr_ids, (_, first) = [sr_id for some, _ in self._errors for sr_id in some], self._errors[0]
-            why = str(first).strip().partition("\n")[0]
+            sr_ids, (_, first) = [sr_id for batch, _ in self._errors for sr_id in batch], self._errors[0]
+            reason = str(first).strip().partition("\n")[0]
             raise NotDerived(
-                f"{self._product} of {len(sr_ids)} fixtures could not be derived, and stay due (SportRadar ids {_format_ids(sr_ids)}):"
-                f" {type(first).__name__}: {why}"
+                f"{self._product} of {len(sr_ids)} fixtures could not be derived, and stay due (SportRadar ids"
+                f" {_format_ids(sr_ids)}): {type(first).__name__}: {reason}"
             )
 
 

@@ -1,8 +1,7 @@
-"""Late marts (due although core of their cycle is up to date) and due fixtures, for the sensor `late_marts`. Knows no
-Dagster.
+"""Late marts and due fixtures, for the sensor `late_marts`. Knows no Dagster.
 
-Belongs here: finding them, and the key that identifies each set of them. Does not belong here: when the sensor looks
-for them.
+A mart is late if it is due although core of its cycle is up to date. Belongs here: finding them, and the key that
+identifies each set of them. Does not belong here: when the sensor looks for them.
 """
 
 from collections import defaultdict
@@ -22,9 +21,9 @@ from ..context import Pipeline
 from ..due_products import list_due_products
 
 LOOK_BACK: Final = timedelta(hours=48)
-"""Cycles of older hours are left out: the user starts a backfill for them."""
+"""Age of the hours whose cycles are included. For older ones the user starts a backfill."""
 HISTORY_CHECK: Final = "core/odds_snapshots:history_equals_current"
-"""The blocking check of core: within a run it stops the mart by itself."""
+"""The blocking check of core. Within a run it stops the derivation of the mart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,17 @@ def find_late_days(pipeline: Pipeline, now: datetime, live_runs: Sequence[str] =
             verdict.cycle_id for verdict in check_verdicts.read_bad_verdicts(conn, HISTORY_CHECK, first, end)
         }
     left_out = running | contradicting | {each.cycle_id for each in due if each.schema == "core"}
-    found: defaultdict[date, list[DueProduct]] = defaultdict(list)
+    products_by_day: defaultdict[date, list[DueProduct]] = defaultdict(list)
     for each in due:
         if each.cycle_id not in left_out and each.can_be_derived and not each.has_failed:
-            found[each.partition_hour.date()].append(each)
-    return [LateDay(day, tuple(found[day])) for day in sorted(found)]
+            products_by_day[each.partition_hour.date()].append(each)
+    return [LateDay(day, tuple(products_by_day[day])) for day in sorted(products_by_day)]
 
 
 def build_due_fixtures_key(pipeline: Pipeline) -> str | None:
-    """Return a key of the fixtures that are due, whose prices or alerts a cycle has not derived.
+    """Return a key of the fixtures whose prices or alerts are due; None without such fixtures.
 
-    None when there are none, or when the newest cycle of core contradicts itself: prices would be derived from it.
+    None also if the newest cycle of core contradicts itself, because prices would be derived from it.
     """
     with pipeline.connect() as conn:
         if any(not verdict.has_passed for _, _, verdict in check_verdicts.read_newest_verdicts(conn, [HISTORY_CHECK])):

@@ -1,7 +1,7 @@
 """The life of the fixtures of a kickoff date, derived from the whole of their history.
 
-Belongs here: what is read, computed and written for a date, and which dates are dirty. Does not: the rules (`metrics`),
-assets, runs.
+Belongs here: reading, computing and writing a date, and finding the dirty dates. Does not belong here: the rules
+(`metrics`), assets, runs.
 """
 
 from collections import Counter, defaultdict
@@ -31,33 +31,35 @@ from .vocabulary_frames import build_vocabulary_frames
 TABLES: Final = lifecycle.LIFECYCLE_TABLES
 AVAILABILITY, OPEN_CLOSE, LEAD_TIME, MARGINS, CURVES, GAPS = TABLES
 HOME_RELATIVE_TABLES: Final = (CURVES, GAPS)
-"""Tables that name the home platform they were computed for."""
+"""Tables with a column for the home platform for which they were computed."""
 JOB_NAME: Final = "fixture_life"
 NEAR_HORIZON: Final = timedelta(days=1)
-"""Dates up to so far ahead are brought up to date whenever somebody asks for what is due, ..."""
+"""How far ahead dates are always derived when they are due."""
 FAR_DATE_WAIT: Final = timedelta(days=1)
-"""... later ones when they have waited so long: fixtures of a week or two are touched by every cycle, and their life is
-of use when it nears its end."""
+"""How long dates beyond `NEAR_HORIZON` wait before they are derived.
+
+Every cycle changes the fixtures of the next week or two, and their life is useful only when kickoff is near.
+"""
 
 
 @dataclass(slots=True)
 class DateDerivation:
-    """What deriving a date came to: rows by table, and figures of what is in them."""
+    """The result of deriving a date: rows by table, and figures of their content."""
 
     rows_by_table: Counter[str] = field(default_factory=Counter)
     n_fixtures: int = 0
     n_listings: int = 0
     n_marks: int = 0
-    """Cycles that had changed something since it was last derived."""
+    """Cycles that had changed the date since its last derivation."""
     counts_by_table: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Counts by table: of open_close by quality (open_exact, close_late, ...), of margins by status, ..."""
 
 
 def derive_kickoff_date(pipeline: Pipeline, day: date) -> DateDerivation:
-    """Replace the rows of all fixtures whose effective kickoff is on the UTC date `day`, in one transaction, and take
-    away the marks seen before it.
+    """Replace the rows of all fixtures with effective kickoff on the UTC date `day`, in one transaction.
 
-    A mark that is set meanwhile stays, and has the date derived again. Two at once come one after the other.
+    Then the marks seen before are deleted. A mark that is set meanwhile stays, so that the date is derived again. Two
+    callers run one after the other.
     """
     done = DateDerivation()
     with pipeline.database.connect(autocommit=True) as conn:
@@ -171,9 +173,9 @@ def _count_word(frame: pl.DataFrame, column: str, word: StrEnum) -> int:
 
 
 def dirty_dates(pipeline: Pipeline, *, at_once: bool) -> list[date]:
-    """Return the dirty dates in order; those later than NEAR only after FAR_WAIT.
+    """Return the dirty dates in order; those beyond `NEAR_HORIZON` only after `FAR_DATE_WAIT`.
 
-    `at_once`: return all of them, and the dates that were derived under other settings too.
+    With `at_once`, return all of them, and also the dates that were derived under other settings.
     """
     latest = (pipeline.clock.now() + NEAR_HORIZON).date()
     with pipeline.connect() as conn:

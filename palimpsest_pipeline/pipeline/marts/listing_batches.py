@@ -1,4 +1,4 @@
-"""Listings in pieces that are computed at once, so that memory stays flat. Knows no Dagster."""
+"""Batches of listings that are computed together, so that memory stays limited. Knows no Dagster."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,16 +6,20 @@ from typing import Final
 import polars as pl
 
 ROWS_PER_BATCH: Final = 500_000
-"""Rows of history whose lives are computed together: some 400 bytes each at the peak, beside the looks of the whole
-date. No result depends on it.
+"""Maximum number of history rows in a batch. No result depends on it.
+
+Each row takes about 400 bytes at the peak, in addition to the looks of the whole date.
 """
 
 
 def batch_listings(
     listings: pl.DataFrame, n_rows: pl.DataFrame, tournaments: pl.DataFrame, max_rows: int = ROWS_PER_BATCH
 ) -> Iterator[pl.DataFrame]:
-    """`listings` in pieces of at most so many rows of history (`n_rows`: listing_id, n_rows), but of one fixture at
-    least. Fixtures are whole, and those of a tournament follow one another."""
+    """Yield `listings` in batches of at most `max_rows` rows of history, but at least one fixture.
+
+    `n_rows` has the columns listing_id and n_rows. All listings of a fixture are in the same batch, and the fixtures of
+    a tournament follow one another.
+    """
     fixtures = (
         listings.join(n_rows, on="listing_id", how="left")
         .join(tournaments, on="sr_id")

@@ -1,7 +1,7 @@
-"""Alerts to traders, brought up to date where a cycle bore on a fixture, and where a kickoff ended one.
+"""Alerts to traders, updated for due fixtures and for fixtures that have begun.
 
-Belongs here: which fixtures are looked at, what is read, computed and written for some of them. Does not: the rules
-(`metrics`), assets. Knows no Dagster.
+Belongs here: selecting the fixtures, and reading, computing and writing a batch of them. Does not belong here: the
+rules (`metrics`), assets, Dagster.
 """
 
 import time
@@ -30,18 +30,18 @@ from .listing_batches import batch_listings
 from .vocabulary_frames import build_vocabulary_frames
 
 FIXTURES_PER_BATCH: Final = 100
-"""They are read, looked through and written together, in one transaction. No result depends on it."""
+"""Number of fixtures that one transaction reads, computes and writes. No result depends on it."""
 PRODUCT: Final = FixtureProduct.ODDS_ALERTS
 
 
 @dataclass(slots=True)
 class AlertDerivation:
-    """What bringing alerts up to date came to."""
+    """The result of updating alerts."""
 
     n_fixtures: int = 0
     """Fixtures whose rows were replaced."""
     n_watched: int = 0
-    """Of these, fixtures whose history was looked through: kickoff is near enough."""
+    """Those of them whose history was examined because their kickoff is near enough."""
     rows_by_type: Counter[str] = field(default_factory=Counter)
     """Rows written, by alert_type."""
     seconds: float = 0.0
@@ -63,15 +63,14 @@ def build_rules(pipeline: Pipeline) -> OddsAlertRules:
 
 
 def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
-    """Replace the rows of all fixtures that are due, and of those that have begun and still have an open episode,
-    soonest kickoff first.
+    """Replace the rows of due fixtures and of begun fixtures with an open episode, by kickoff.
 
-    Some fixtures at a time are a transaction; then the marks that it saw are taken away, but for those that were set
-    again since. What was done stays done, however it ends. Two at once come one after the other. Raises NotDerived at
-    the end when some failed: they stay due.
+    Each batch is one transaction. After it, the marks that it saw are deleted, except those that were set again
+    meanwhile. Finished batches stay written, however the function ends. Two callers run one after the other. Raises
+    NotDerived at the end when a batch failed: its fixtures stay due.
     """
     began, done, attempts = time.monotonic(), AlertDerivation(), FixtureAttempts(PRODUCT)
-    asked = build_rules(pipeline)
+    rules = build_rules(pipeline)
     with pipeline.database.connect(autocommit=True) as conn:
         known_until = stored.read_known_until(conn)
         if known_until is None:
@@ -79,49 +78,51 @@ def derive_alerts(pipeline: Pipeline) -> AlertDerivation:
         with hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
             stored.remove_orphans(conn)
         due = stored.read_due_fixtures(conn, dirty_fixtures.read_marks(conn, PRODUCT)["sr_id"].to_list(), known_until)
-        for some in _batch_fixtures(due, known_until + asked.watch_before_kickoff):
-            with attempts.catch_error(some), hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
-                _derive_batch(pipeline, conn, some, asked, done)
+        for batch in _batch_fixtures(due, known_until + rules.watch_before_kickoff):
+            with attempts.catch_error(batch), hold_lock(conn, AdvisoryLock.ODDS_ALERTS):
+                _derive_batch(pipeline, conn, batch, rules, done)
     done.seconds = time.monotonic() - began
     attempts.raise_errors()
     return done
 
 
 def _derive_batch(
-    pipeline: Pipeline, conn: psycopg.Connection, some: Sequence[int], asked: OddsAlertRules, done: AlertDerivation
+    pipeline: Pipeline, conn: psycopg.Connection, batch: Sequence[int], rules: OddsAlertRules, done: AlertDerivation
 ) -> None:
-    """What is to be done of each is decided by what is seen with its mark: a kickoff that was moved or has passed
-    meanwhile has for all of it.
+    """Derive a batch of fixtures from one snapshot, and add the counts to `done`.
+
+    The snapshot has the marks and the kickoffs, so a kickoff that moves or passes meanwhile changes nothing in it.
     """
     with open_snapshot(conn):
-        seen = dirty_fixtures.read_marks(conn, PRODUCT, some)
+        marks = dirty_fixtures.read_marks(conn, PRODUCT, batch)
         known_until = stored.read_known_until(conn)
         if known_until is None:
-            return  # all cycles were taken out meanwhile, to be ingested anew
-        due = stored.read_due_fixtures(conn, seen["sr_id"].to_list(), known_until, some)
-        near = due.filter(pl.col("kickoff_at") <= known_until + asked.watch_before_kickoff)
+            return  # all cycles were removed meanwhile, to be ingested again
+        due = stored.read_due_fixtures(conn, marks["sr_id"].to_list(), known_until, batch)
+        near = due.filter(pl.col("kickoff_at") <= known_until + rules.watch_before_kickoff)
         days = near.group_by(pl.col("kickoff_at").dt.date(), maintain_order=True)
-        told = [
-            _compute_alerts(pipeline, conn, day, fixtures["sr_id"].to_list(), asked, known_until)
+        frames = [
+            _compute_alerts(pipeline, conn, day, fixtures["sr_id"].to_list(), rules, known_until)
             for (day,), fixtures in days
         ]
-        found = pl.concat([pl.DataFrame(schema=ODDS_ALERTS_SCHEMA), *told])
+        alerts = pl.concat([pl.DataFrame(schema=ODDS_ALERTS_SCHEMA), *frames])
         stamp = {"mapping_version": pl.lit(pipeline.vocabulary.version), "computed_at": pl.lit(datetime.now(UTC))}
-        stored.replace_alerts(conn, due["sr_id"].to_list(), found.with_columns(**stamp))
-    dirty_fixtures.unmark_fixtures(conn, PRODUCT, seen)
+        stored.replace_alerts(conn, due["sr_id"].to_list(), alerts.with_columns(**stamp))
+    dirty_fixtures.unmark_fixtures(conn, PRODUCT, marks)
     done.n_fixtures += due.height
     done.n_watched += near.height
-    done.rows_by_type.update(dict(found["alert_type"].value_counts().iter_rows()))
+    done.rows_by_type.update(dict(alerts["alert_type"].value_counts().iter_rows()))
 
 
 def _batch_fixtures(due: pl.DataFrame, watched_until: datetime) -> Iterator[list[int]]:
-    """Fixtures some at a time, of one UTC date of kickoff where it is near enough to be watched: most of what is
-    read is read by dates.
+    """Yield the fixtures in batches.
+
+    Near kickoff, a batch has one UTC date, because most reads are by date.
     """
     day = pl.when(pl.col("kickoff_at") <= watched_until).then(pl.col("kickoff_at").dt.date())
     for _, fixtures in due.group_by(day.alias("day"), maintain_order=True):
-        for some in fixtures.iter_slices(FIXTURES_PER_BATCH):
-            yield some["sr_id"].to_list()
+        for batch in fixtures.iter_slices(FIXTURES_PER_BATCH):
+            yield batch["sr_id"].to_list()
 
 
 def _compute_alerts(
@@ -129,20 +130,20 @@ def _compute_alerts(
     conn: psycopg.Connection,
     day: date,
     sr_ids: Sequence[int],
-    asked: OddsAlertRules,
+    rules: OddsAlertRules,
     known_until: datetime,
 ) -> pl.DataFrame:
-    """Alerts of fixtures that kick off on the UTC date `day`."""
-    layers, outcomes = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)[0]
-    since = (get_day_start(day) - asked.lookback).date()
-    found = lifecycle.read_lifecycle_inputs(conn, layers, day, pipeline.settings.home_platform, sr_ids, since)
-    doubtful, parts = find_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
-    for listings in batch_listings(found.listings, found.n_rows, found.tournaments):
-        looks = found.looks.join(listings, on="listing_id", how="semi")
-        changes = lifecycle.read_lifecycle_changes(conn, layers, listings, day, since, asked.markets)
+    """Return the alerts of fixtures that kick off on the UTC date `day`."""
+    reader, outcomes = OddsHistoryReader(conn, pipeline.archive), build_vocabulary_frames(pipeline.vocabulary)[0]
+    since = (get_day_start(day) - rules.lookback).date()
+    inputs = lifecycle.read_lifecycle_inputs(conn, reader, day, pipeline.settings.home_platform, sr_ids, since)
+    suspects, parts = find_suspects(conn, sr_ids), [pl.DataFrame(schema=ODDS_ALERTS_SCHEMA)]
+    for listings in batch_listings(inputs.listings, inputs.n_rows, inputs.tournaments):
+        looks = inputs.looks.join(listings, on="listing_id", how="semi")
+        changes = lifecycle.read_lifecycle_changes(conn, reader, listings, day, since, rules.markets)
         parts.append(
             find_odds_alerts(
-                listings, looks, changes, found.kickoffs, outcomes, asked, as_of=known_until, suspects=doubtful
+                listings, looks, changes, inputs.kickoffs, outcomes, rules, as_of=known_until, suspects=suspects
             )
         )
     return pl.concat(parts)

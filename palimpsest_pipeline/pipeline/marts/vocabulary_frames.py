@@ -1,4 +1,4 @@
-"""The vocabulary in the shapes that metrics of prices take. Knows no Dagster."""
+"""The vocabulary as the frames that the metrics of prices take. Knows no Dagster."""
 
 from functools import cache
 
@@ -10,8 +10,9 @@ from palimpsest_pipeline.metrics import build_outcome_sets
 
 @cache
 def build_vocabulary_frames(vocabulary: Vocabulary) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Names of outcomes (`domain.schemas.OUTCOME_NAMES`) and sets that are complete
-    (`metrics.lifecycle.open_close.KEYED_SETS_SCHEMA`), by market key.
+    """Return the names of outcomes and the complete sets of outcomes, by market key.
+
+    Their schemas are `domain.schemas.OUTCOME_NAMES` and `metrics.lifecycle.open_close.KEYED_SETS_SCHEMA`.
     """
     keys = vocabulary.markets.select("market_id", "market_key")
     outcomes = vocabulary.outcomes.join(keys, on="market_id").select(

@@ -1,6 +1,6 @@
-"""Who is told of alerts: the log always, a webhook when its address is set, and any class that the settings name.
+"""The channels of alerts: the log, a webhook if its address is set, and classes from the settings.
 
-A channel of one's own is one class with `name` and `send`, made with the settings as its only argument:
+A custom channel is a class with `name` and `send`, whose only argument is the settings:
 `PALIMPSEST_ALERT_CHANNELS='["my_package.pager:Pager"]'`.
 """
 
@@ -14,25 +14,25 @@ from palimpsest_pipeline.settings import Settings
 from .alert_message import Message
 
 WEBHOOK_TIMEOUT_S: Final = 5.0
-"""Of one attempt of the webhook: all channels together must end well within a tick."""
+"""Timeout of one attempt of the webhook. All channels together must end well within a tick."""
 
 
 class ChannelFailed(Exception):
-    """It was not told. The message says why, and shows no secret."""
+    """A message could not be sent. The text gives the reason and contains no secret."""
 
 
 class Channel(Protocol):
-    """Tells people. `name` is kept with each alert that was told: it must stay the same."""
+    """A way to notify people. `name` is stored with each sent alert, so it must never change."""
 
     name: str
 
     def send(self, message: Message) -> None:
-        """Tell it, within seconds. Raises ChannelFailed; then it is tried again at the next tick."""
+        """Send the message within seconds. Raises ChannelFailed; then the next tick tries again."""
         ...
 
 
 class LogChannel:
-    """The log of the tick (`log`), which Dagster's UI shows, and Python's own."""
+    """The channel to the log of the tick, which Dagster's UI shows, and to Python's log."""
 
     name = "log"
 
@@ -46,7 +46,7 @@ class LogChannel:
 
 
 class WebhookChannel:
-    """POSTs `{"text": ..., ...fields}` to an address."""
+    """The channel that POSTs `{"text": ..., ...fields}` to an address."""
 
     name = "webhook"
 
@@ -54,16 +54,19 @@ class WebhookChannel:
         self._url = url
 
     def send(self, message: Message) -> None:
-        from palimpsest_pipeline.wire.post_json import PostError, post_json  # noqa: PLC0415 - only who posts loads an HTTP library
+        from palimpsest_pipeline.wire.post_json import (  # noqa: PLC0415 - loads an HTTP library, which few need
+            PostError,
+            post_json,
+        )
 
         try:
             post_json(self._url, {"text": message.text, **message.fields}, timeout_s=WEBHOOK_TIMEOUT_S)
-        except PostError as failed:
-            raise ChannelFailed(str(failed)) from None
+        except PostError as error:
+            raise ChannelFailed(str(error)) from None
 
 
 class MissingChannel:
-    """A channel that the settings name and that cannot be had: what it should tell waits for it."""
+    """A channel that the settings name and that cannot be made. Its messages wait until it can."""
 
     def __init__(self, name: str, why: str) -> None:
         self.name = name
@@ -74,19 +77,19 @@ class MissingChannel:
 
 
 def make_channels(settings: Settings, log: logging.Logger) -> list[Channel]:
-    """Every channel of these settings."""
-    found: list[Channel] = [LogChannel(log)]
+    """Return all channels of these settings."""
+    channels: list[Channel] = [LogChannel(log)]
     if settings.alert_webhook_url is not None:
-        found.append(WebhookChannel(settings.alert_webhook_url.get_secret_value()))
-    return found + [_load_channel(name, settings) for name in settings.alert_channels]
+        channels.append(WebhookChannel(settings.alert_webhook_url.get_secret_value()))
+    return channels + [_load_channel(name, settings) for name in settings.alert_channels]
 
 
 def _load_channel(name: str, settings: Settings) -> Channel:
     module, _, attribute = name.partition(":")
     try:
         channel: Channel = getattr(importlib.import_module(module), attribute)(settings)
-        _ = channel.name, channel.send  # what lacks them would keep the other channels from telling
-    except Exception as error:  # noqa: BLE001 - a stranger's code: whatever it raises, the other channels are told
+        _ = channel.name, channel.send  # an object without them would break the other channels
+    except Exception as error:  # noqa: BLE001 - third-party code: its errors must not stop the other channels
         return MissingChannel(
             name, redact(f"{name} cannot be made: {type(error).__name__}: {error}", *settings.list_secrets())
         )

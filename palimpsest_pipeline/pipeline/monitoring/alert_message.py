@@ -1,4 +1,4 @@
-"""Alerts in words: one message for all that is to be told at a time. Pure."""
+"""The text of alerts: one message for all notices that are pending at a time. Pure functions."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,9 +10,9 @@ from palimpsest_pipeline.domain.alerts import Alert, AlertKind, PendingNotices
 
 MAX_LINES: Final = 20
 MAX_LINE_CHARACTERS: Final = 400
-"""Of a line: a chat service refuses messages that are too long."""
+"""Maximum length of a line, because chat services refuse messages that are too long."""
 MAX_LISTED_ALERTS: Final = 100
-"""Alerts in the fields of a message, begun or over; all are counted."""
+"""Maximum number of new and of closed alerts in the fields of a message. The counts include all alerts."""
 KIND_NOUNS: Final = {
     AlertKind.RUN: "job",
     AlertKind.CYCLE: "product",
@@ -23,14 +23,14 @@ KIND_NOUNS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a channel sends: `text` for people, and the same as `fields` that JSON takes."""
+    """A message of a channel: `text` for people, and the same content as `fields` for JSON."""
 
     text: str
     fields: dict[str, Any]
 
 
 def compose_message(due: PendingNotices) -> Message:
-    """Everything that is due, what is worst first, then by class of the error; what is over comes last."""
+    """Return one message for all pending notices: by severity, then by error class; recoveries come last."""
     lines = [line for alerts in _group_alike(due.openings) for line in _describe_begun(alerts)]
     lines += [_describe_recovery(alert) for alert in sorted(due.closings, key=lambda a: (a.subject, a.error_class))]
     if len(lines) > MAX_LINES:
@@ -45,7 +45,7 @@ def compose_message(due: PendingNotices) -> Message:
 
 
 def to_fields(alert: Alert) -> dict[str, Any]:
-    """An alert as JSON has it: instants in ISO 8601, `lasted_s` None while it lasts."""
+    """Return an alert as a JSON object: instants in ISO 8601, `lasted_s` None while it lasts."""
     return {
         "key": alert.alert_key,
         "severity": alert.severity.value,
@@ -62,7 +62,7 @@ def to_fields(alert: Alert) -> dict[str, Any]:
 
 
 def describe_duration(alert: Alert, now: datetime | None = None) -> str:
-    """How long, in words: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`."""
+    """Return the duration of an alert in words: `40 s`, `12 min`, `3 h 5 min`, `2 d 4 h`."""
     return _format_duration((alert.closed_at or now or alert.last_seen_at) - alert.opened_at)
 
 
@@ -83,10 +83,11 @@ def _group_alike(begun: Iterable[Alert]) -> list[list[Alert]]:
 
 
 def _describe_begun(alerts: Sequence[Alert]) -> Iterable[str]:
-    one = alerts[0]
-    noun = KIND_NOUNS[one.kind] + ("" if len(alerts) == 1 else "s")
-    of = "" if one.kind is AlertKind.CHECK else f" of {one.error_class}"
-    yield f"{one.severity.upper()}: {len(alerts)} {noun} failed{of}: {', '.join(alert.subject for alert in alerts)}"
+    first = alerts[0]
+    noun = KIND_NOUNS[first.kind] + ("" if len(alerts) == 1 else "s")
+    cause = "" if first.kind is AlertKind.CHECK else f" of {first.error_class}"
+    subjects = ", ".join(alert.subject for alert in alerts)
+    yield f"{first.severity.upper()}: {len(alerts)} {noun} failed{cause}: {subjects}"
     for alert in alerts:
         times = "" if alert.n_seen == 1 else f", {alert.n_seen} times"
         where = f" {alert.partition_label}" if alert.partition_label else ""
@@ -94,8 +95,8 @@ def _describe_begun(alerts: Sequence[Alert]) -> Iterable[str]:
 
 
 def _describe_recovery(alert: Alert) -> str:
-    of = "" if alert.kind is AlertKind.CHECK else f" ({alert.error_class})"
-    return f"recovered after {describe_duration(alert)}: {alert.subject}{of}"
+    cause = "" if alert.kind is AlertKind.CHECK else f" ({alert.error_class})"
+    return f"recovered after {describe_duration(alert)}: {alert.subject}{cause}"
 
 
 def _shorten_line(line: str) -> str:

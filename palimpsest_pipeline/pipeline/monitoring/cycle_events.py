@@ -1,4 +1,4 @@
-"""What our own tables know of cycles that failed and recovered. Reads only.
+"""Failures and recoveries of cycles in our own tables. Reads only.
 
 Belongs here: products that could not be derived from cycles, and checks that judge cycles. Does not belong here: runs
 (`list_run_events`).
@@ -35,10 +35,10 @@ TICK: Final = timedelta(microseconds=1)
 def list_cycle_events(
     conn: psycopg.Connection, pipeline: Pipeline, checks: Mapping[str, bool], known: Iterable[Alert], now: datetime
 ) -> Events:
-    """Return the occurrences and recoveries of cycles that are not yet in `known`, the latest alert of each key.
+    """Return occurrences and recoveries of cycles that are not in `known`, the latest alert of each key.
 
-    `checks`: name of each check that judges cycles, and whether it blocks. A bad cycle of a blocking check stays in the
-    alert until it is judged again and passes; for any other check the newest verdict decides.
+    `checks` maps the name of each check that judges cycles to whether it blocks. A bad cycle of a blocking check stays
+    in the alert until it is judged again and passes; for any other check the newest verdict decides.
     """
     latest = {alert.alert_key: alert for alert in known}
     lasting = [
@@ -59,7 +59,7 @@ def _list_failures(conn: psycopg.Connection, pipeline: Pipeline) -> Iterator[Occ
     """Yield an occurrence for each product that could not be derived from a cycle, by cycle."""
     assets = {product.name: name_asset(product) for product in list_products(pipeline)}
     for failure in read_due_failures(conn, make_due_query(pipeline)):
-        if failure.product in assets:  # not of a platform that is no longer asked
+        if failure.product in assets:  # skips platforms that are no longer asked
             error_class, _, message = failure.error.partition(": ")
             subject = assets[failure.product]
             at, cycle = failure.failed_at, str(failure.cycle_id)
@@ -91,7 +91,7 @@ def _list_bad_cycles(conn: psycopg.Connection, checks: list[str]) -> Iterator[Oc
 
 
 def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) -> Iterator[Occurrence]:
-    """Yield one occurrence for each key with bad cycles that its alert does not know, or that failed again since.
+    """Yield one occurrence for each key with bad cycles that its alert lacks, or that failed again.
 
     `bad`: one occurrence per cycle and trouble; those of a key in the order of their cycles.
     """
@@ -119,13 +119,15 @@ def _list_occurrences(bad: Iterable[Occurrence], latest: Mapping[str, Alert]) ->
 
 
 def _list_recoveries(bad: Iterable[Occurrence], alerts: Iterable[Alert], now: datetime) -> Iterator[Recovery]:
-    """Yield a recovery for each open alert with cycles that are bad no more."""
+    """Yield a recovery for each open alert with cycles that are no longer bad."""
     still_bad: defaultdict[tuple[AlertKind, str], set[str]] = defaultdict(set)
     for cycle in bad:
         still_bad[cycle.kind, cycle.subject].update(cycle.partition_keys)
     for alert in alerts:
-        if mended := join_keys(key for key in alert.partition_keys if key not in still_bad[alert.kind, alert.subject]):
-            yield Recovery(alert.kind, alert.subject, _order_after(now, alert), mended)
+        if recovered_keys := join_keys(
+            key for key in alert.partition_keys if key not in still_bad[alert.kind, alert.subject]
+        ):
+            yield Recovery(alert.kind, alert.subject, _order_after(now, alert), recovered_keys)
 
 
 def _list_newest_verdicts(
@@ -146,7 +148,8 @@ def _list_newest_verdicts(
 
 
 def _order_after(at: datetime, alert: Alert | None) -> datetime:
-    """Return `at`, or one tick after the alert's last change if that is later: otherwise an event committed late
-    would count as already seen.
+    """Return `at`, or one tick after the alert's last change if that is later.
+
+    Otherwise an event that is committed late would count as already seen.
     """
     return at if alert is None else max(at, (alert.closed_at or alert.last_seen_at) + TICK)

@@ -1,8 +1,8 @@
-"""How old the newest of each family of data is, and whether that is too old. Knows no Dagster.
+"""The age of the newest data of each family. Knows no Dagster.
 
-A pipeline that never began a cycle owes nothing. From its first cycle on every family is owed: one of which there is
-nothing yet is as old as that cycle. Whether the cadence is on makes no difference to the age: one that was switched off
-and forgotten is just what should be noticed.
+Before the first cycle no data is expected. From the first cycle on every family is expected: a family without data is
+as old as that cycle. The age does not depend on the cadence, because a cadence that was switched off and forgotten
+should be noticed.
 """
 
 from dataclasses import dataclass
@@ -16,21 +16,20 @@ from palimpsest_pipeline.storage.marts import data_freshness
 from ..context import Pipeline
 
 MAX_PROBED_DAYS: Final = 7
-"""Days that are looked for one by one; an archive with older ones alone is read as a whole."""
+"""Number of recent days that are looked up one by one. If the archive has none of them, its catalogue is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class FamilyAge:
-    """How things stand with one family, of one platform where it is told by platforms.
-
-    `newest_at` None: there is nothing of it.
-    """
+    """The age of one family of data, or of one platform's part of it."""
 
     family: FreshnessFamily
     platform: Platform | None
+    """None if the family is not measured by platform."""
     newest_at: datetime | None
+    """None without any data."""
     age: timedelta
-    """Since `newest_at`, else since the first cycle."""
+    """Time since `newest_at`, or since the first cycle without any data."""
 
     @property
     def minutes(self) -> float:
@@ -38,21 +37,21 @@ class FamilyAge:
 
     @property
     def subject(self) -> str:
-        words = self.family.replace("_", " ")
-        return words if self.platform is None else f"{words} of {self.platform}"
+        name = self.family.replace("_", " ")
+        return name if self.platform is None else f"{name} of {self.platform}"
 
 
 def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
-    """Every family, by platform where it is told so; empty when there never was a cycle.
+    """Return the age of every family, of some by platform; empty before the first cycle.
 
-    Raises when something cannot be looked at.
+    Raises an error when a source cannot be read.
     """
     now = pipeline.clock.now()
     with pipeline.connect() as conn:
         first = data_freshness.read_first_cycle_start(conn)
         if first is None:
             return []
-        found: list[tuple[FreshnessFamily, Platform | None, datetime | None]] = [
+        newest_data: list[tuple[FreshnessFamily, Platform | None, datetime | None]] = [
             *(
                 (FreshnessFamily.DISCOVERY, platform, data_freshness.read_last_discovery(conn, platform))
                 for platform in pipeline.platforms
@@ -65,11 +64,11 @@ def measure_ages(pipeline: Pipeline) -> list[FamilyAge]:
             (FreshnessFamily.FIXTURE_LIFE, None, data_freshness.read_last_lifecycle(conn, now.date())),
             (FreshnessFamily.EXPORT, None, _find_export_end(pipeline)),
         ]
-    return [FamilyAge(family, platform, newest, now - (newest or first)) for family, platform, newest in found]
+    return [FamilyAge(family, platform, newest, now - (newest or first)) for family, platform, newest in newest_data]
 
 
 def _find_export_end(pipeline: Pipeline) -> datetime | None:
-    """End of the newest day in the archive."""
+    """Return the end of the newest day in the archive; None if it is empty."""
     today = pipeline.clock.now().date()
     recent = (today - timedelta(days=n) for n in range(1, MAX_PROBED_DAYS + 1))
     newest = next((day for day in recent if pipeline.archive.read_entry(day) is not None), None) or max(

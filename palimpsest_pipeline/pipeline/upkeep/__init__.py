@@ -1,1 +1,1 @@
-"""Export, retention and disk usage of what is stored."""
+"""The export, retention and disk usage of stored data."""

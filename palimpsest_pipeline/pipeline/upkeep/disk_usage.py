@@ -1,4 +1,4 @@
-"""How much room everything takes: Postgres, landing and archive measured together. Knows no Dagster."""
+"""The disk usage of Postgres, landing and archive, measured together. Knows no Dagster."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -15,14 +15,14 @@ from ..context import Pipeline
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """One measurement: its rows (sizes.SAMPLE) and its figures."""
+    """One measurement of sizes."""
 
     sample: pl.DataFrame
     figures: table_sizes.Sizes
     payloads: pl.DataFrame
-    """What landed answers take, by platform: `summarise_answers`."""
+    """Size of the landed answers by platform, from `summarise_answers`."""
     unreadable: tuple[UnreadableCycle, ...] = ()
-    """Landed cycles that cannot be read: what they take is in none of the figures."""
+    """Landed cycles that cannot be read. Their sizes are in none of the figures."""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self.figures) | {
@@ -32,11 +32,11 @@ class DiskUsage:
 
 
 def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
-    """Everything as it is now.
+    """Return the sizes of tables, landing and archive now.
 
-    Raises LandingError or ArchiveError when one of them cannot be looked at; a damaged record costs its cycle only.
+    A damaged cycle is left out and named. Raises LandingError or ArchiveError when one of these cannot be read.
     """
-    now = datetime.now(UTC)  # of sizes on a disk: a world's clock may stand still or go back
+    now = datetime.now(UTC)  # sizes are those of the real instant; the pipeline's clock may be shifted
     exported = [(e.day, e.n_rows, e.n_prices, e.bytes) for e in pipeline.archive.read_catalogue().values()]
     readable = pipeline.landing.list_readable_cycles()
     usage, unsized = pipeline.landing.measure_usage_of(readable.manifests)
@@ -61,16 +61,17 @@ def measure_usage(pipeline: Pipeline, conn: psycopg.Connection) -> DiskUsage:
 
 
 def record_usage(pipeline: Pipeline) -> DiskUsage:
-    """As `measure_usage`, and the sample is kept, so that later ones can tell growth."""
+    """Measure the disk usage and store the sample, so that later measurements can show the growth."""
     with pipeline.connect() as conn:
-        space = measure_usage(pipeline, conn)
-        table_sizes.write_sample(conn, space.sample)
-    return space
+        usage = measure_usage(pipeline, conn)
+        table_sizes.write_sample(conn, usage.sample)
+    return usage
 
 
 def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
-    """What is kept by day, one row a day: rows and prices in Postgres, and bytes in Postgres, archive and landing;
-    null where there is nothing.
+    """Return one row per day: rows and prices in Postgres, and bytes in Postgres, archive and landing.
+
+    A value without data is null.
     """
     sized = sample.with_columns(bytes=pl.col("heap_bytes") + pl.col("index_bytes"))
     hot = sized.filter(pl.col("table_name").is_in(table_sizes.HISTORY_TABLES))
@@ -102,14 +103,15 @@ def summarise_days(sample: pl.DataFrame) -> pl.DataFrame:
 
 
 def summarise_answers(usage: pl.DataFrame, column: str = "platform") -> pl.DataFrame:
-    """Answers, bytes on disk and bytes an answer of the landing (landing.USAGE), by that column, in order."""
+    """Return answers, bytes and bytes per answer of the landing (`USAGE_SCHEMA`) by `column`, in order."""
     summed = usage.group_by(column).agg(pl.col("n_answers", "bytes").sum())
     return summed.with_columns(bytes_per_answer=pl.col("bytes") // pl.col("n_answers")).sort(column)
 
 
 def summarise_tables(sample: pl.DataFrame) -> pl.DataFrame:
-    """One row a table, the days of a table together, landing and archive too: rows, heap and index bytes; largest
-    first.
+    """Return one row per table, and for landing and archive: rows, heap and index bytes of all days.
+
+    Largest first.
     """
     summed = sample.group_by("table_name").agg(
         pl.col("n_rows", "heap_bytes", "index_bytes").sum(),

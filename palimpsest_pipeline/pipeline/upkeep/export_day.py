@@ -1,4 +1,7 @@
-"""Exporting days of the odds history: which are over, which need it, and doing it. Knows no Dagster."""
+"""The export of ended days of the odds history: finding the due days, and exporting one.
+
+Knows no Dagster.
+"""
 
 import time
 from collections.abc import Callable
@@ -28,22 +31,23 @@ NO_PARTITION_REASON: Final = (
 
 
 UNREADABLE_ERRORS: Final = (LandingError, ArchiveError, MissingPartitionError)
-"""What keeps anybody from telling how a day stands."""
+"""Errors after which the state of a day is not known."""
 
 
 class DayIsOpen(PalimpsestError):
-    """A day that may still change, and so is not exported. The message says why, and what to do."""
+    """A day may still change and is not exported. The message gives the reason and says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class DayExport:
-    """What came of a day: how it stood, its entry in the archive (None: nothing was observed), and how long writing
-    took (None: left alone).
-    """
+    """The result of exporting a day."""
 
     export_state: DayStatus
+    """State of the day before the export."""
     entry: ExportedDay | None
+    """Entry of the day in the archive; None if nothing was observed on it."""
     seconds: float | None
+    """Duration of the export; None if the day was not exported."""
 
     @property
     def sentence(self) -> str:
@@ -56,38 +60,39 @@ class DayExport:
 
 @dataclass(frozen=True, slots=True)
 class DueDays:
-    """Days in Postgres to export, with their version; days that cannot be exported yet, with the reason; and days
-    that never can.
-    """
+    """The days in Postgres that the archive lacks or has with different content."""
 
     due_versions: dict[date, str]
+    """Days to export, with the version of their content."""
     open_days: dict[date, str]
+    """Days that cannot be exported yet, with the reason."""
     days_without_partition: list[date]
+    """Days that can never be exported."""
     unreadable_days: dict[date, str]
-    """Nobody can tell what they need, since a file or a table cannot be read: which, and what to do."""
+    """Days whose state is not known because a file or table cannot be read, with the error and advice."""
 
 
 def export_day(pipeline: Pipeline, day: date, *, force: bool = False) -> DayExport:
-    """Export a UTC day unless the archive has it as Postgres has it, or nothing was observed on it.
+    """Export a UTC day unless the archive has the same content, or nothing was observed on the day.
 
-    Raises DayIsOpen when it may still change, CyclesMissing when the exported day has cycles that Postgres lacks,
-    EntryUnreadable when its entry in the archive cannot be read, both unless `force`.
+    Raises DayIsOpen when the day may still change. Unless `force`, raises CyclesMissing when the exported day has
+    cycles that Postgres lacks, and EntryUnreadable when its entry in the archive cannot be read.
     """
     with pipeline.connect() as conn:
         require_closed(pipeline, conn, day)
-        found = read_export_state(pipeline, conn, day, force=force)
+        state = read_export_state(pipeline, conn, day, force=force)
         conn.rollback()
-        if not found.needs_export:
-            return DayExport(found, pipeline.archive.read_entry(day), None)
+        if not state.needs_export:
+            return DayExport(state, pipeline.archive.read_entry(day), None)
         began = time.monotonic()
         entry = pipeline.archive.export(conn, day, exported_at=pipeline.clock.now(), force=force)
-        return DayExport(found, entry, time.monotonic() - began)
+        return DayExport(state, entry, time.monotonic() - began)
 
 
 def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> DueDays:
-    """Return what the days before today that are in Postgres need. What cannot be read costs its own day and no other.
+    """Return the days before today in Postgres that are due for export.
 
-    `has_partition`: whether Dagster has a partition for a day that is over.
+    An unreadable day does not stop the others. `has_partition` tells whether Dagster has a partition for an ended day.
     """
     due: dict[date, str] = {}
     still_open: dict[date, str] = {}
@@ -114,8 +119,9 @@ def find_due_days(pipeline: Pipeline, has_partition: Callable[[date], bool]) -> 
 
 
 def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *, force: bool) -> DayStatus:
-    """As `retention.read_day_status`; with `force` a day whose entry in the archive cannot be read is one with
-    damaged files.
+    """Return the day's status.
+
+    With `force`, a day whose entry in the archive cannot be read counts as damaged.
     """
     try:
         return retention.read_day_status(conn, pipeline.archive, day)
@@ -126,9 +132,9 @@ def read_export_state(pipeline: Pipeline, conn: psycopg.Connection, day: date, *
 
 
 def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> None:
-    """Raise DayIsOpen unless the day ended at least the grace period ago, and every cycle that may have answers of it
-    has ended and is derived.
+    """Raise DayIsOpen if the day may still change.
 
+    It cannot change after the grace period, when every cycle that may have answers of it has ended and is derived.
     Raises LandingError when the manifest of such a cycle cannot be read.
     """
     begins_at = get_day_start(day)
@@ -136,7 +142,7 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
     closes_at = ends_at + timedelta(minutes=pipeline.settings.grace_minutes)
     if pipeline.clock.now() < closes_at:
         raise DayIsOpen(f"{day} is not over: it can be exported from {closes_at:%Y-%m-%d %H:%M} UTC on")
-    first_hour = begins_at - timedelta(hours=1)  # a cycle of the day before may have gone on past midnight
+    first_hour = begins_at - timedelta(hours=1)  # a cycle of the previous day may have continued past midnight
     running = [batch.cycle for batch in cycle_ledger.read_running_cycles(conn)]
     if here := [cycle for cycle in running if first_hour <= cycle.partition_hour < ends_at]:
         raise DayIsOpen(f"{day}: cycle {here[0].cycle_id} is running; export the day when it has ended")
@@ -148,19 +154,20 @@ def require_closed(pipeline: Pipeline, conn: psycopg.Connection, day: date) -> N
         ],
     )
     due = read_due_products(conn, odds, first=first_hour, end=ends_at)
-    if left := {
+    if underived := {
         each.cycle_id: each.partition_hour for each in due if each.reason in NEW_CONTENT_REASONS and not each.is_gone
     }:
         if problem := next(
             (
                 each.problem
                 for each in landed_cycles.read_cycles(conn, first_hour, ends_at)
-                if each.cycle_id in left and each.digest is None
+                if each.cycle_id in underived and each.digest is None
             ),
             "",
         ):
             raise LandingError(problem)
-        keys = [format_hour_key(hour) for hour in (min(left.values()), max(left.values()))]
+        keys = [format_hour_key(hour) for hour in (min(underived.values()), max(underived.values()))]
         raise DayIsOpen(
-            f"{day}: {len(left)} cycles are landed and not derived, e.g. {min(left)}: run `palimpsest backfill {keys[0]} {keys[1]}`"
+            f"{day}: {len(underived)} cycles are landed and not derived, e.g. {min(underived)}: run `palimpsest"
+            f" backfill {keys[0]} {keys[1]}`"
         )

@@ -1,8 +1,7 @@
-"""What the landing keeps: hours that are over are compacted, and removed when their time has come and nobody needs
-them. Knows no Dagster.
+"""The retention of the landing: ended hours are compacted, and old unneeded hours are removed.
 
-Belongs here: who needs an hour, and seeing to it that one process at a time changes what was landed. Does not: how it
-is done (`landing_retention`).
+Belongs here: judging whether an hour is needed, and the lock that lets one process at a time change landed hours. Does
+not belong here: compacting and removing files (`landing`), Dagster.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,18 +38,19 @@ from ..due_products import list_due_products
 from ..landed_cycles import forget_cycles, record_landed
 
 INSTANT_SLACK: Final = timedelta(hours=1)
-"""How far an answer's instant may lie outside what its cycle's manifest says: an answer may come from a cache, an
-end be noted before the last.
+"""How far an answer's instant may lie outside the span of its cycle's manifest.
+
+An answer may come from a cache, or arrive after the end of the cycle was noted.
 """
 
 
 class LandingInUse(LandingError):
-    """Somebody else compacts or expires."""
+    """Another process compacts or expires the landing."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourClaims:
-    """What speaks for keeping an hour: cycles, by id, and how each UTC day that may have answers of them stands."""
+    """The reasons to keep an hour: ids of cycles, and the status of each UTC day with their answers."""
 
     running_ids: Sequence[int] = ()
     unclosed_ids: Sequence[int] = ()
@@ -59,24 +59,30 @@ class HourClaims:
 
 
 def explain_need(hour: datetime, claims: HourClaims) -> str | None:
-    """Why the landing must keep an hour, and what to do about it; None when all of it is derived and exported."""
+    """Return why the landing must keep an hour, with advice; None when all of it is derived and exported."""
     key = format_hour_key(hour)
     if claims.running_ids:
         return f"cycle {claims.running_ids[0]} is running"
     if claims.unclosed_ids:
-        return f"cycle {claims.unclosed_ids[0]} is not closed: run `palimpsest doctor`, then `palimpsest backfill {key} {key}`"
+        return (
+            f"cycle {claims.unclosed_ids[0]} is not closed: run `palimpsest doctor`, then `palimpsest backfill"
+            f" {key} {key}`"
+        )
     if claims.underived_ids:
-        return f"{len(claims.underived_ids)} cycles are not fully derived, e.g. {claims.underived_ids[0]}: run `palimpsest backfill {key} {key}`"
-    for day, found in sorted((claims.day_states or {}).items()):
-        if found.needs_export:
-            return f"{day}, which has answers of it, is not in the archive: {retention.explain_day_status(day, found)}"
+        return (
+            f"{len(claims.underived_ids)} cycles are not fully derived, e.g. {claims.underived_ids[0]}: run"
+            f" `palimpsest backfill {key} {key}`"
+        )
+    for day, status in sorted((claims.day_states or {}).items()):
+        if status.needs_export:
+            return f"{day}, which has answers of it, is not in the archive: {retention.explain_day_status(day, status)}"
     return None
 
 
 class HourJudge:
-    """Says of hours why they are needed, as the landing, the ledger, the marks of products and the archive have it now.
+    """A judge of whether hours are needed, from landing, ledger, marks of products and archive.
 
-    `conn` commits by itself.
+    `conn` must be in autocommit mode.
     """
 
     def __init__(self, pipeline: Pipeline, conn: psycopg.Connection) -> None:
@@ -86,11 +92,11 @@ class HourJudge:
         self._days: dict[date, DayStatus] = {}
 
     def list_running_cycles(self, hour: datetime) -> list[int]:
-        """Cycles of the hour that have not ended."""
+        """Return the ids of the hour's cycles that have not ended."""
         return [cycle.cycle_id for cycle in self._running if cycle.partition_hour == hour]
 
     def explain_need(self, hour: datetime) -> str | None:
-        """As `explain_need`."""
+        """Return why the hour is needed, with advice; None when it is not needed."""
         landing = self._pipeline.landing
         try:
             manifests = landing.list_cycles(hour=hour)
@@ -101,14 +107,15 @@ class HourJudge:
                 self._read_day_states(manifests),
             )
         except (LandingError, ArchiveError, partitions.MissingPartitionError) as error:
-            return str(error)  # who needs the hour cannot be said: it stays
+            return str(error)  # the hour stays, because its claims are not known
         return explain_need(hour, claims)
 
     def _list_underived_cycles(self, manifests: Sequence[Manifest]) -> list[int]:
-        """Cycles with a product that stands in no version, or was derived from other content; an older version is no
-        claim.
+        """Return the cycles with a product that is missing or derived from other content.
+
+        A product of an older version is no reason to keep the hour.
         """
-        for manifest in manifests:  # what is about to be removed is not left to what somebody else recorded
+        for manifest in manifests:  # before a removal, the manifests are recorded again instead of trusting old records
             record_landed(self._pipeline, self._conn, manifest)
         due = list_due_products(self._pipeline, self._conn, cycle_ids=[manifest.cycle_id for manifest in manifests])
         return sorted({each.cycle_id for each in due if each.reason in NEW_CONTENT_REASONS})
@@ -116,15 +123,15 @@ class HourJudge:
     def _read_day_states(self, manifests: Sequence[Manifest]) -> dict[date, DayStatus]:
         days = {day for manifest in manifests for day in _list_days(manifest)}
         for day in days - self._days.keys():
-            with self._conn.transaction():  # of its own: others wait for a day that is looked at
+            with self._conn.transaction():  # one per day, because other processes wait for a day that is read
                 self._days[day] = retention.read_day_status(self._conn, self._pipeline.archive, day)
         return {day: self._days[day] for day in days}
 
 
 def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compaction]:
-    """Compact the hours that are over by grace and in which no cycle runs.
+    """Compact the hours that ended at least the grace period ago and have no running cycle.
 
-    What stays as it is says why. Raises LandingInUse, LandingError.
+    The result of an hour that is not compacted has the reason. Raises LandingInUse, LandingError.
     """
     done = []
     with _lock_landing(pipeline) as conn:
@@ -137,31 +144,32 @@ def compact_landing(pipeline: Pipeline, *, dry_run: bool = False) -> list[Compac
                 continue
             try:
                 done.append(compact_hour(pipeline.landing, hour, dry_run=dry_run))
-            except (LandingIncomplete, LandingUnreadable) as damaged:
-                done.append(Compaction(hour, 0, 0, str(damaged)))
+            except (LandingIncomplete, LandingUnreadable) as error:
+                done.append(Compaction(hour, 0, 0, str(error)))
     return done
 
 
 def expire_landing(pipeline: Pipeline, days: int | None = None, *, dry_run: bool = False) -> ExpiryResult:
-    """Remove hours that were over so many days ago (default: PALIMPSEST_LANDING_RETENTION_DAYS) and are not needed.
+    """Remove the hours that ended more than `days` ago and are not needed.
 
-    An hour of which something cannot be looked at stays. Raises LandingInUse, LandingError when the store refuses.
+    The default is PALIMPSEST_LANDING_RETENTION_DAYS. An hour whose state cannot be read stays. Raises LandingInUse,
+    LandingError when the store refuses.
     """
     with _lock_landing(pipeline) as conn:
         judge = HourJudge(pipeline, conn)
 
-        def needed(hour: datetime) -> str | None:
+        def explain_and_mark(hour: datetime) -> str | None:
             reason = judge.explain_need(hour)
             if reason is None and not dry_run:
-                # Before the files go: if this process dies halfway, readers take the whole hour as gone.
+                # Before the files are removed: if this process dies halfway, the whole hour counts as gone.
                 forget_cycles(conn, landed_cycles.mark_hour_gone(conn, hour))
             return reason
 
-        return expire_hours(pipeline.landing, _compute_cutoff(pipeline, days), needed, dry_run=dry_run)
+        return expire_hours(pipeline.landing, _compute_cutoff(pipeline, days), explain_and_mark, dry_run=dry_run)
 
 
 def list_overdue_hours(pipeline: Pipeline, max_delay: timedelta) -> dict[datetime, str]:
-    """Hours that are still there so long after their time, and why."""
+    """Return the hours that are in the landing `max_delay` after their retention, with the reasons."""
     hours = list_expired_hours(pipeline.landing, _compute_cutoff(pipeline, None) - max_delay)
     with pipeline.connect() as conn:
         conn.autocommit = True
@@ -183,7 +191,7 @@ def _list_days(manifest: Manifest) -> list[date]:
 
 @contextmanager
 def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
-    """A connection whose session is the only one that compacts or expires. Raises LandingInUse."""
+    """Yield a connection whose session holds the lock for compacting and expiring. Raises LandingInUse."""
     with pipeline.connect() as conn:
         conn.autocommit = True
         row = conn.execute("select pg_try_advisory_lock(%s)", [AdvisoryLock.LANDING_RETENTION]).fetchone()
@@ -192,7 +200,6 @@ def _lock_landing(pipeline: Pipeline) -> Iterator[psycopg.Connection]:
         try:
             yield conn
         finally:
-            if (
-                not conn.closed
-            ):  # a session that is closed ends a moment later, and the lock with it: who comes next would find it taken
+            # Closing the connection would release the lock only a moment later, and the next caller would be refused.
+            if not conn.closed:
                 conn.execute("select pg_advisory_unlock(%s)", [AdvisoryLock.LANDING_RETENTION])

@@ -253,7 +253,7 @@ def test_one_message_groups_what_failed_alike_and_is_not_repeated(world: World, 
     world.run("derive", error=INCOMPLETE)
     world.run("refresh", error=INCOMPLETE)
     world.run("refresh", error=ValueError("no such line"))
-    assert world.look() == "told 6 beginnings and ends"
+    assert world.look() == "sent 6 notices"
     assert hook.texts == [
         "ERROR: 2 jobs failed of LandingIncomplete: derive, refresh\n"
         "  derive 2026-06-27, 2 times: 2 segments of cycle 7 are gone: restore them\n"
@@ -545,9 +545,9 @@ def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(
     caplog.set_level(logging.INFO)
     hook.status = 503
     world.run(error=INCOMPLETE)
-    assert world.look() == "told 1 beginnings and ends; 1 could not be told and wait"
+    assert world.look() == "sent 1 notices; 1 could not be sent and wait"
     world.look()
-    warned = [r.message for r in caplog.records if "could not tell" in r.message]
+    warned = [r.message for r in caplog.records if "could not send" in r.message]
     assert (
         warned
         == ["channel webhook could not tell 1 alerts, tried again at the next tick: 127.0.0.1 answered HTTP 503"] * 2
@@ -559,7 +559,7 @@ def test_a_webhook_that_is_down_is_told_later_and_the_log_not_twice(
     }
     assert len(told) == 2
     hook.status = 200
-    assert world.look() == "told 1 beginnings and ends"
+    assert world.look() == "sent 1 notices"
     assert len(hook.came) == 1
     assert "hunter2" not in caplog.text
 
@@ -585,7 +585,7 @@ def test_what_another_look_writes_while_a_channel_tells_stays(world: World):
                 )
 
     sentence, _ = monitoring.process_alerts(world.pipeline, world.instance, SUBJECTS, [Meanwhile()], None, world.log)
-    assert sentence == "told 1 beginnings and ends"
+    assert sentence == "sent 1 notices"
     with world.pipeline.connect() as conn:
         (alert,) = stored.read_latest_alerts(conn)
     assert (alert.n_seen, alert.message, alert.closed_at) == (7, "again", over_at)

@@ -103,7 +103,7 @@ def test_a_pipeline_that_never_began_a_cycle_is_healthy_and_says_so(make_pipelin
     assert len(told) == len(FRESHNESS_SPECS) + 4 + 21 + 2
     assert (
         told["mart/match_rate_platform:coverage_is_fresh"].description
-        == "No cycle was ever begun: nothing is expected yet."
+        == "No cycle has begun yet, so no data is expected."
     )
 
 

@@ -497,8 +497,8 @@ def test_a_full_cycle_while_one_runs_is_skipped_and_names_it(
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("soon", "is no instant"),
-        ("2026-06-26T19:05:00", "says no time zone"),
+        ("soon", "is not an instant"),
+        ("2026-06-26T19:05:00", "has no time zone"),
         ("2026-06-26T19:06:00Z", "begins at 2026-06-26T19:05:00+00:00"),
         ("2026-06-27T00:10:00Z", "choose 2026-06-27"),
         ("2026-06-25T23:55:00Z", "choose 2026-06-25"),

@@ -89,7 +89,7 @@ def test_a_cycle_that_another_run_has_ended_stays_as_it_is_and_says_so_once(
         keeper.on_outcomes([line("1")])
         while not caplog.records:
             pass
-    assert "was closed or taken up by another run" in caplog.messages[0]
+    assert "was closed or taken over by another run" in caplog.messages[0]
     with pipeline.connect() as conn:
         assert conn.execute(LINES).fetchall() == []
         assert cycle_ledger.last_batches(conn)[0].status is RunStatus.COMPLETED
