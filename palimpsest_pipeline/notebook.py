@@ -329,8 +329,7 @@ class Readable:
         if bounded and rows.height > MAX_ROWS:
             raise TooManyRows(
                 f"{self._relation.full_name} has more than {MAX_ROWS:,} rows here: narrow them (where=..., "
-                "sr_id=[...]), take the first "
-                "(limit=...), or read them all with whole=True"
+                "sr_id=[...]), take the first rows (limit=...), or read them all with whole=True"
             )
         return Rows(rows)
 

@@ -99,7 +99,7 @@ def test_a_day_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
 def test_what_is_no_day_cannot_be_scraped(day: str):
     done = CliRunner().invoke(app, ["scrape", "--day", day])
     assert done.exit_code == 2
-    assert f"{day!r} is no day; write it as 2026-06-26" in " ".join(done.stderr.replace("│", " ").split())
+    assert f"{day!r} is not a day; write it as 2026-06-26" in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):
@@ -238,7 +238,7 @@ def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):
 def test_to_derive_anew_and_only_what_is_due_or_nothing_at_all_is_wrong_usage(other: str):
     done = CliRunner().invoke(app, ["backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--again", other])
     assert done.exit_code == 2
-    assert "--again goes without --stale and --dry-run" in done.output
+    assert "--again cannot be combined with --stale or --dry-run" in done.output
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(("yesterday",), "2026-06-26"), (("2026-06-26", "2026-06-25"), "TO lies before FROM")]
+    ("words", "says"), [(("yesterday",), "2026-06-26"), (("2026-06-26", "2026-06-25"), "TO is before FROM")]
 )
 def test_a_word_that_is_no_day_is_wrong_usage(words: tuple[str, ...], says: str) -> None:
     done = CliRunner().invoke(app, ["export", *words])
