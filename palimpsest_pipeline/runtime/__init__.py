@@ -1,1 +1,1 @@
-"""What a running process needs: signals, heartbeats, progress, and the embedded Postgres. Knows no asset."""
+"""The needs of a running process: signals, heartbeats, progress, the embedded Postgres. Knows no asset."""

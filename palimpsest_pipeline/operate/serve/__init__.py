@@ -1,4 +1,4 @@
-"""`palimpsest up` and `palimpsest down`: one supervisor of Dagster's code server, web server and daemon.
+"""`palimpsest up` and `down`: one supervisor of Dagster's code server, web server and daemon.
 
 Belongs here: processes, their logs, when they count as up, and the order in which they end. Does not belong here:
 databases, the instance. This module imports nothing, because each child process starts with importing it.

@@ -22,7 +22,11 @@ READINESS_QUERY: Final = """
     }
     ... on PythonError { message }
   }
-  instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime lastHeartbeatErrors { message } } } }
+  instance {
+    daemonHealth {
+      allDaemonStatuses { daemonType required healthy lastHeartbeatTime lastHeartbeatErrors { message } }
+    }
+  }
 }
 """
 

@@ -1,4 +1,4 @@
-"""The record of the running services in the home folder, `up.json`, for other commands. Knows no Dagster."""
+"""The record of the running services, `up.json` in the home folder. Knows no Dagster."""
 
 import json
 import os
