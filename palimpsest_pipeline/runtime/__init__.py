@@ -1,1 +1,1 @@
-"""The needs of a running process: signals, heartbeats, progress, the embedded Postgres. Knows no asset."""
+"""Support for a running process: signals, heartbeats, progress, embedded Postgres. Knows no asset."""

@@ -233,9 +233,10 @@ def format_duration(seconds: float) -> str:
 
 
 class LogBoard(Board):
-    """The board for a log: a line at each interval, at each change of a host, and at the end. Use as `with`.
+    """The board for a log: a line at each interval, at each change of a host, and at the end.
 
-    A thread writes the lines, because a log may be a database. A line that cannot be written is left out.
+    Use it as a context manager. A thread writes the lines, because a log may be a database. A line that cannot be
+    written is left out.
     """
 
     def __init__(

@@ -156,7 +156,7 @@ def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses
     )
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "warning: PALIMPSEST_UIPORT (environment) is no setting, but PALIMPSEST_UI_PORT is"
+        "warning: PALIMPSEST_UIPORT (environment) is not a setting, but PALIMPSEST_UI_PORT is"
     ]
 
 
@@ -374,7 +374,7 @@ def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_en
         assert {name: known for name, known in children(folder).items() if name != service_record.DAEMON} == {
             name: known for name, known in first.children.items() if name != service_record.DAEMON
         }
-        assert "the daemon was ended by signal 9, is started again in 1 s" in (folder / "up.log").read_text()
+        assert "the daemon was ended by signal 9, and restarts in 1 s" in (folder / "up.log").read_text()
         left = children(folder)
         serving.kill()
         serving.wait(10)

@@ -131,7 +131,7 @@ def test_an_unknown_fixture_is_one_clear_line(prices: Prices) -> None:
     ("words", "says"),
     [
         (("--at", "2026-03-01T12:00"), "has no time zone: write 2026-03-01T12:00:00Z"),
-        (("--at", "yesterday"), "'yesterday' is no instant"),
+        (("--at", "yesterday"), "'yesterday' is not an instant"),
         (("--at", "2999-01-01T00:00Z"), "is in the future"),
         (("--market", "nonsense"), "nearest:"),
     ],

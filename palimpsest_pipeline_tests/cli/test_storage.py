@@ -70,5 +70,5 @@ def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(
     assert not list((folder / "elsewhere").rglob("*.parquet"))
     adopted = palimpsest("export", "--adopt-root", **elsewhere)
     assert adopted.returncode == 0, adopted.stderr
-    assert "counted as never exported from now on: 2026-06-26" in adopted.stderr
+    assert "from now on these days count as never exported: 2026-06-26" in adopted.stderr
     assert (folder / "elsewhere" / "odds" / "date=2026-06-26").exists()

@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_broker_runs_are_executed_here(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path, **OWN)
-    assert celery_workers.describe_broker_state(settings) == (True, "no broker set: runs are executed on this machine")
+    assert celery_workers.describe_broker_state(settings) == (True, "no broker is set: this machine executes the runs")
     with pytest.raises(SettingsError, match="PALIMPSEST_CELERY_BROKER_URL: not set; write redis://"):
         celery_workers.run_worker(settings, 1)
 

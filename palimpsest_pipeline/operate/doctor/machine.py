@@ -101,8 +101,8 @@ def explain_unwritable(root: str) -> str | None:
         probe.unlink()
     except Exception as error:  # noqa: BLE001 - each store has errors of its own
         return (
-            f"{root} cannot be written ({type(error).__name__}: {error}): check the address, the credentials and who "
-            "may write"
+            f"{root} cannot be written ({type(error).__name__}: {error}): check the address, the credentials and "
+            "the permissions"
         )
     return None
 

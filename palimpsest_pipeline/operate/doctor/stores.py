@@ -204,7 +204,9 @@ def check_derived_products(settings: Settings) -> Finding:
             f"{failed[0].product}: {failed[0].error}"
         )
     return Finding(
-        "derived", False, f"{text}. Run `palimpsest backfill {first} {last}`, which names what it cannot derive"
+        "derived",
+        False,
+        f"{text}. Run `palimpsest backfill {first} {last}`, which names the cycles that it cannot derive",
     )
 
 

@@ -154,7 +154,7 @@ def make_private_directory(path: Path, user: ServerUser) -> None:
 
 
 def claim_directory(path: Path, user: ServerUser) -> None:
-    """Make a directory of the home private, as `make_private_directory` does. Raises EmbeddedPostgresError."""
+    """Make a directory private, as `make_private_directory` does. Raises EmbeddedPostgresError."""
     try:
         make_private_directory(path, user)
     except OSError as error:
@@ -202,8 +202,10 @@ def remove_home(home: ClusterHome) -> None:
 
 
 def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
-    """Private directory for the server's socket: in the home, or a short one where that path is too long for a
-    socket.
+    """Return a private directory for the server's socket.
+
+    It is in the home, or elsewhere with a short name if that path is too long for a socket. Raises
+    EmbeddedPostgresError when there is no place.
     """
     if can_hold_socket(home.socket):
         claim_directory(home.socket, user)
