@@ -251,9 +251,8 @@ class Settings(BaseSettings):
     max_concurrent_runs: int = Field(
         default=4,
         ge=1,
-        description="Most runs at the same time; others wait in the queue. From 4 on, two places are reserved "
-        "for scrapes "
-        "and one for a backfill; derivations use the rest. With fewer, a scrape may wait for other runs",
+        description="Most runs at the same time; others wait in the queue. From 4 on, two places are reserved for "
+        "scrapes and one for a backfill; derivations use the rest. With fewer, a scrape may wait for other runs",
     )
     landing_url: StoreUrl | None = Field(
         default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing"
@@ -290,8 +289,7 @@ class Settings(BaseSettings):
         ge=0,
         lt=1,
         description="Share of each host's limits that is reserved for a kickoff cycle, and the same share for an "
-        "on-demand "
-        "cycle; full cycles use the rest. 0: every cycle uses all of them",
+        "on-demand cycle; full cycles use the rest. 0: every cycle uses all of them",
     )
     grace_minutes: int = Field(
         default=10,
@@ -302,8 +300,7 @@ class Settings(BaseSettings):
     first_day: date | None = Field(
         default=None,
         description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home "
-        "folder. "
-        "Set the same day on all machines when each machine has its own home folder",
+        "folder. Set the same day on all machines when each machine has its own home folder",
     )
     patience: int = Field(
         default=8,
@@ -461,9 +458,8 @@ class Settings(BaseSettings):
     umask: str = Field(
         default="077",
         pattern="^0?[0-7]{3}$",
-        description="Permissions that new files and folders lack, octal. 027 lets your group read an export "
-        "outside the "
-        "home folder",
+        description="Permissions that new files and folders lack, octal. 027 lets your group read an export outside "
+        "the home folder",
     )
     clock_offset_s: float = Field(
         default=0, description="Shift of the pipeline's clock, seconds; for simulated worlds only"
@@ -564,9 +560,8 @@ class Settings(BaseSettings):
     def _check_database_pair(self) -> Self:
         if (self.database_url is None) != (self.dagster_database_url is None):
             raise ValueError(
-                "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or "
-                "neither to use "
-                "the embedded server"
+                "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither to "
+                "use the embedded server"
             )
         if self.database_url is not None and self.dagster_database_url is not None:
             pipeline_database, dagster_database = (
@@ -574,9 +569,8 @@ class Settings(BaseSettings):
             )
             if pipeline_database == dagster_database:
                 raise ValueError(
-                    "PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name the same database: "
-                    "create another "
-                    "one for Dagster"
+                    "PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name the same database: create "
+                    "another one for Dagster"
                 )
         return self
 

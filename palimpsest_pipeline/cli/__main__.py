@@ -593,9 +593,9 @@ def simulate(
             "--fail",
             metavar="PLATFORM=MODE",
             help="A failure that is on from the start, e.g. bet9ja=down or "
-            "sportybet=error,share=0.3,endpoint=detail; may be repeated. Modes: outage, reset, hang, "
-            "down, block, html, error, empty202, ratelimit, challenge503, redirect, bomb, huge, "
-            "truncate, cut_json, latency, clock, kickoffs, page_missing, tournament_gone.",
+            "sportybet=error,share=0.3,endpoint=detail; may be repeated. Modes: outage, reset, hang, down, block, "
+            "html, error, empty202, ratelimit, challenge503, redirect, bomb, huge, truncate, cut_json, latency, "
+            "clock, kickoffs, page_missing, tournament_gone.",
         ),
     ] = None,
 ) -> None:

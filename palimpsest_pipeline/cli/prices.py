@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ANSWER_AGE: Final = timedelta(hours=24)
 """A platform whose last answer is older than this has no prices.
 
-It is a whole day because an earlier instant may be asked for, when scrapes were less frequent.
+Prices of older answers can be requested with an earlier instant.
 """
 INACTIVE_MARK: Final = "*"
 

@@ -39,9 +39,8 @@ def sql(
     with open_databases(configured) as pipeline:
         require_schema(pipeline)
         environment = {**os.environ, **_build_psql_environment(configured, analyst, pipeline.database.conninfo)}
-        previous_handler = signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C ends a statement in psql, not this command
+        # Ctrl-C ends a statement in psql, not this command.
+        previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             code = subprocess.run([_find_psql(), *context.args], env=environment, check=False).returncode
         finally:
