@@ -70,9 +70,9 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         (
             "PALIMPSEST_STALE_AFTER_MINUTES",
             '{"odds": [190, 100]}',
-            "odds: [190, 100] are no two ages in minutes, first to warn",
+            "odds: [190, 100] are not two ages in minutes, first to warn",
         ),
-        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are no two ages"),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are not two ages"),
         ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [100]}', "PALIMPSEST_STALE_AFTER_MINUTES"),
         (
             "PALIMPSEST_STALE_AFTER_MINUTES",

@@ -412,7 +412,7 @@ def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
 
 ENDING: str = """
 import atexit, sys
-from palimpsest_pipeline import cli
+from palimpsest_pipeline.cli import __main__ as cli
 
 def command():
     atexit.register(print, "exit functions are called", end="")
