@@ -1,4 +1,7 @@
-"""palimpsest_pipeline: every scrape is a layer written over the last, and every earlier layer can be read again."""
+"""A Dagster pipeline that scrapes sportsbooks, matches their fixtures and keeps every price change.
+
+A palimpsest is a page that is written over again: here every earlier layer stays readable.
+"""
 
 import os
 from typing import TYPE_CHECKING
@@ -9,15 +12,15 @@ if TYPE_CHECKING:
     from .notebook import Data
     from .settings import Settings
 
-# Polars' allocator gives freed pages back after half a second and has them zeroed again for the next segment: a fifth
-# of a capture's CPU time. It reads this when polars is first imported.
+# By default Polars' allocator returns freed pages after half a second, and the kernel zeroes them again for the next
+# segment. That took a fifth of a capture's CPU time. The allocator reads this variable when polars is first imported.
 os.environ.setdefault("_RJEM_MALLOC_CONF", "dirty_decay_ms:10000")
 
 
 def connect(
     place: "str | Path | None" = None, *, export: "str | Path | None" = None, settings: "Settings | None" = None
 ) -> "Data":
-    """Open what the pipeline holds for reading in a notebook: `notebook.connect`."""
-    from .notebook import connect as opened  # noqa: PLC0415 - who does not read frames does not load Polars
+    """Open the pipeline's data for reading in a notebook. See `notebook.connect` for arguments and errors."""
+    from .notebook import connect as connect_notebook  # noqa: PLC0415 - other users do not load Polars
 
-    return opened(place, export=export, settings=settings)
+    return connect_notebook(place, export=export, settings=settings)

@@ -1,5 +1,6 @@
-"""Dagster's entry point: gathers the assets, checks, jobs, schedules and sensors of `defs`, and applies the policy
-that holds for all assets.
+"""Dagster's entry point: it gathers the assets, checks, jobs, schedules and sensors of `defs`.
+
+It also sets the default owner of all assets.
 """
 
 import dagster as dg
@@ -67,6 +68,6 @@ defs = dg.Definitions(
         late_marts_sensor.late_marts,
     ],
     resources={"pipeline": PipelineResource()},
-    # A step in a process of its own costs seconds: a cycle has few steps, and they run one after the other anyway.
+    # Starting a process for each step takes seconds. A cycle has few steps, and they run one after the other anyway.
     executor=dg.in_process_executor,
 )

@@ -1,13 +1,16 @@
-"""The notebook's door: every mart, every analysts' view and the history of prices as Polars frames, in one line each.
+"""The reading interface for notebooks: marts, views for analysts and price history as Polars frames.
 
-    import palimpsest_pipeline data = palimpsest_pipeline.connect()              # as the settings say; or a Postgres
-    URL, or the place of an export data.tables                                       # what can be read
-    data.price_comparison(sr_id=61301159, columns=["outcome_key", "platform", "diff_rel"]) data.prices(61301159,
-    at="2026-06-26T19:00Z")     # every price as it stood data.changes(61301159)                            # every
-    change there was data.export().filter(...).collect()               # the exported days, lazily
+    import palimpsest_pipeline
 
-Belongs here: where to read, and how a person asks. Does not: what any table holds (`storage`, `sql/views`). Reads only;
-writes nowhere.
+    data = palimpsest_pipeline.connect()              # or connect(a Postgres URL), connect(the place of an export)
+    data.tables                                       # the names that can be read
+    data.price_comparison(sr_id=61301159, columns=["outcome_key", "platform", "diff_rel"])
+    data.prices(61301159, at="2026-06-26T19:00Z")     # every price at that instant
+    data.changes(61301159)                            # every price change
+    data.export().filter(...).collect()               # the exported days, lazily
+
+Belongs here: the choice of the source, and the methods a person calls. Does not belong here: the content of any table
+(`storage`, `sql/views`). This module only reads.
 """
 
 import atexit
@@ -41,39 +44,42 @@ from palimpsest_pipeline.storage.odds.reader import INSTANT_RESOLUTION, OddsHist
 from .settings import Settings, load_settings
 
 MAX_ROWS: Final = 500_000
-"""What is read unasked: a frame of so many rows is some 200 MB."""
+"""Most rows that are read without an explicit wish: a frame of this size takes some 200 MB."""
 MAX_ANSWER_AGE: Final = timedelta(hours=24)
-"""A platform whose last answer is older says nothing of what its prices are."""
+"""A platform whose last answer is older than this has no rows in `Data.prices`."""
 POSTGRES_URL_PATTERN: Final = re.compile(r"postgres[\w+]*://")
-"""A place of any other form is that of an export."""
+"""The start of a Postgres URL. A place of any other form is an export."""
 MARKET_KEY_COLUMN: Final = "market_key"
 Ids = int | Iterable[int]
 
 
 class TooManyRows(PalimpsestError, ValueError):
-    """More rows than are read unasked. The message says how to narrow them, and how to read them all."""
+    """More rows than are read by default. The message says how to narrow them or read them all."""
 
 
 def connect(
     place: str | Path | None = None, *, export: str | Path | None = None, settings: Settings | None = None
 ) -> "Data":
-    """Open what the pipeline holds for reading.
+    """Open the pipeline's data for reading.
 
-    `place`: a Postgres URL (of any role: it sees what the role may read), or the folder or URL of an export, which is
-    read without Postgres. None: what the settings of the environment say; the embedded server is started if it does not
-    run, and stopped by whoever used it last. `export`: where days that have left Postgres are, if not where the
-    settings say. `settings`: instead of those of the environment.
+    `place`: a Postgres URL of any role, which sees the tables that the role may read; or the folder or URL of an
+    export, which is read without Postgres. None: the database of the settings. The embedded server is started if it
+    does not run; its last user stops it.
 
-    Raises what says why it cannot be opened: SettingsError, DatabaseUrlError, DatabaseUnreachable, ArchiveError,
-    SchemaOutOfDate.
+    `export`: the place of the exported days that have left Postgres; None: the one in the settings. `settings`: used
+    instead of those of the environment.
+
+    Raises SettingsError, DatabaseUrlError, DatabaseUnreachable, ArchiveError or SchemaOutOfDate; each says why nothing
+    can be opened.
     """
     settings = settings or load_settings()
-    with ExitStack() as opening:
+    with ExitStack() as exit_stack:
         database, clock = None, Clock(settings.clock_offset_s)
         if place is None:
-            from palimpsest_pipeline.operate.databases import open_databases, require_schema  # noqa: PLC0415 - half of the pipeline, which a URL or an export does not need
+            # Imported here because it loads half of the pipeline, which a URL or an export does not need.
+            from palimpsest_pipeline.operate.databases import open_databases, require_schema  # noqa: PLC0415
 
-            pipeline = opening.enter_context(open_databases(settings))
+            pipeline = exit_stack.enter_context(open_databases(settings))
             require_schema(pipeline)
             database = pipeline.database
         elif POSTGRES_URL_PATTERN.match(str(place)):
@@ -81,33 +87,36 @@ def connect(
             database.connect().close()
         archive = Archive(export or (place if place is not None and database is None else settings.export_root))
         if database is None:
-            archive.read_dimensions()  # says at once when there is no export
-        return Data(database, archive, clock, opening.pop_all())
+            archive.read_dimensions()  # raises at once when there is no export
+        return Data(database, archive, clock, exit_stack.pop_all())
 
 
 class Data:
-    """Everything that can be read; made by `connect`. `tables` names the marts and views: each is called for its rows,
-    as `data.match_rates()`.
+    """The data that `connect` opened. Each mart and view is a method, e.g. `data.match_rates()`.
 
-    Frames have the types of the tables: instants aware in UTC, ratios and odds Float64, JSON as text; `write_csv` and
-    `write_excel` write them (`Rows`). Also a context manager.
+    `tables` lists their names. Frames have the types of the tables: instants are aware and in UTC, ratios and odds are
+    Float64, JSON is text. `Rows.write_csv` and `Rows.write_excel` write them to files. An instance is also a context
+    manager.
     """
 
-    def __init__(self, database: Database | None, archive: Archive, clock: Clock, opened: ExitStack) -> None:
-        self._database, self._archive, self._clock, self._exit_stack = database, archive, clock, opened
+    def __init__(self, database: Database | None, archive: Archive, clock: Clock, exit_stack: ExitStack) -> None:
+        self._database, self._archive, self._clock, self._exit_stack = database, archive, clock, exit_stack
         self._is_archive_checked = False
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Done with it: an embedded server that nobody else uses, and that was not to stay, is stopped."""
+        """Close all connections.
+
+        The embedded server stops if nobody else uses it and it was not left running on purpose.
+        """
         atexit.unregister(self.close)
         self._exit_stack.close()
 
     @property
     def tables(self) -> pl.DataFrame:
-        """What can be read by name: name, schema, kind (table, view, function), what it is.
+        """The relations that can be read by name: name, schema, kind (table, view, function) and description.
 
-        Of an export alone: nothing, it has `export()`.
+        Empty for an export alone, which has `export()`.
         """
         schema = {"name": pl.String, "schema": pl.String, "kind": pl.String, "about": pl.String}
         return pl.DataFrame(
@@ -115,7 +124,7 @@ class Data:
         )
 
     def sql(self, query: str) -> Rows:
-        """The result of any SELECT, as a file of `sql/queries` holds one. Raises what Postgres raises."""
+        """Return the rows of any SELECT, such as one of `sql/queries`. Raises the errors of Postgres."""
         with self._open_session() as conn:
             return Rows(read_query(conn, sql.SQL(query)))
 
@@ -127,66 +136,70 @@ class Data:
         max_age: timedelta = MAX_ANSWER_AGE,
         all_listings: bool = False,
     ) -> Rows:
-        """Every price of fixtures as it stood at an instant (`storage.odds.reader.PRICES_SCHEMA`), by each platform's
-        last answer up to then.
+        """Return every price of some fixtures at an instant.
 
-        `at`: aware, or as text with its zone; None: now, of an export alone the end of its last day. A platform whose
-        last answer is older than `max_age` has no rows; of an export alone, one that answered last before its first
-        day. Raises ArchiveError when a day that is needed is nowhere. Of several listings of one platform the one that
-        speaks for it counts, unless `all_listings`.
+        The columns are those of `storage.odds.reader.PRICES_SCHEMA`, the prices those of each platform's last answer up
+        to the instant. `at`: an aware datetime, or text with a time zone; None: now, or for an export alone the end of
+        its last day. A platform has no rows when its last answer is older than `max_age`, or, for an export alone,
+        older than the first day of the export. Of several listings of one platform only the primary one is returned,
+        unless `all_listings`. Raises ArchiveError when a needed day is in neither Postgres nor the export.
         """
         instant = self._find_last_instant() if at is None else _parse_instant(at)
-        with self._open_history() as layers:
-            rows = layers.read_prices_as_of(instant, sr_ids=_list_ids(sr_id), max_age=max_age)
+        with self._open_history() as history:
+            rows = history.read_prices_as_of(instant, sr_ids=_list_ids(sr_id), max_age=max_age)
         return Rows(rows if all_listings else rows.filter("is_primary"))
 
     def changes(
         self, sr_id: Ids, first_day: date | None = None, last_day: date | None = None, *, all_listings: bool = False
     ) -> Rows:
-        """Each change of a price or state of fixtures, once (`storage.odds.reader.PRICE_CHANGES_SCHEMA`), on UTC days
-        in Postgres and in the export alike.
+        """Return each change of a price or state of some fixtures once.
 
-        None: from the day the fixture was first seen, to the last; of an export alone all of its days. `all_listings`
-        as in `prices`. Raises ArchiveError when one of the days is nowhere.
+        The columns are those of `storage.odds.reader.PRICE_CHANGES_SCHEMA`. The days are UTC days and may lie in
+        Postgres or in the export. None: from the day on which the fixture was first seen, and to the last day; for an
+        export alone, all of its days. `all_listings` as in `prices`. Raises ArchiveError when a needed day is in
+        neither Postgres nor the export.
         """
         ids = _list_ids(sr_id)
         if first_day is None or last_day is None:
             first, last = self._find_days(ids)
             first_day, last_day = first_day or first, last_day or last
-        with self._open_history() as layers:
-            rows = layers.read_price_changes(first_day, last_day, sr_ids=ids)
+        with self._open_history() as history:
+            rows = history.read_price_changes(first_day, last_day, sr_ids=ids)
         return Rows(rows if all_listings else rows.filter("is_primary"))
 
     def export(
         self, sr_id: Ids | None = None, first_day: date | None = None, last_day: date | None = None
     ) -> pl.LazyFrame:
-        """The exported days, lazily (`storage.archive.named_export.NAMED_PRICES_SCHEMA`): one row an outcome and
-        change, with names. Of some fixtures, or everything.
+        """Return the exported days as a LazyFrame of `storage.archive.named_export.NAMED_PRICES_SCHEMA`.
 
-        Of every listing: `filter("is_primary")` leaves the one that speaks for its platform.
+        Each row is one outcome and change, with names. Without `sr_id` the frame holds all fixtures. It holds every
+        listing: `filter("is_primary")` keeps the one that represents its platform.
         """
         return self._archive.prices(None if sr_id is None else _list_ids(sr_id), first_day, last_day)
 
     def __getitem__(self, name: str) -> "Readable":
-        """A mart or view by its name, or by schema and name: `data["mart.open_close"]` where a view has the same."""
-        found = self._relations.get(name) or next((r for r in self._relations.values() if r.full_name == name), None)
-        if found is None:
+        """Return a mart or view by its name, or by schema and name.
+
+        Use schema and name for a mart that a view of the same name hides: `data["mart.open_close"]`.
+        """
+        relation = self._relations.get(name) or next((r for r in self._relations.values() if r.full_name == name), None)
+        if relation is None:
             self._raise_unknown_name(name, KeyError)
-        return Readable(found, self)
+        return Readable(relation, self)
 
     def __getattr__(self, name: str) -> "Readable":
-        if name.startswith("_"):  # a shell that looks for ways to show it; never a table
+        if name.startswith("_"):  # notebooks look for display methods such as _repr_html_; no table has such a name
             raise AttributeError(name)
-        found = self._relations.get(name)
-        if found is None:
+        relation = self._relations.get(name)
+        if relation is None:
             self._raise_unknown_name(name, AttributeError)
-        return Readable(found, self)
+        return Readable(relation, self)
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *(name for name in self._relations if "." not in name)]
 
     def __repr__(self) -> str:
-        return f"Data({self._database or self._archive.address!r}): .tables names what can be read"
+        return f"Data({self._database or self._archive.address!r}): .tables lists what can be read"
 
     def __enter__(self) -> Self:
         return self
@@ -196,18 +209,18 @@ class Data:
 
     @cached_property
     def _relations(self) -> dict[str, Relation]:
-        """By name; a table that a view hides by schema and name."""
+        """The relations by name; a table that a view of the same name hides, by schema and name."""
         if self._database is None:
             return {}
-        found: dict[str, Relation] = {}
+        relations: dict[str, Relation] = {}
         with self._open_session() as conn:
             for relation in read_relations(conn):
-                found[relation.full_name if relation.name in found else relation.name] = relation
-        return found
+                relations[relation.full_name if relation.name in relations else relation.name] = relation
+        return relations
 
     @contextmanager
     def _open_session(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection that cannot write, with names as the analysts' role has them."""
+        """Open a read-only transaction with the search path of the analysts' role."""
         if self._database is None:
             raise LookupError(self._explain_no_tables())
         with self._database.connect() as conn:
@@ -222,20 +235,25 @@ class Data:
             return
         with self._open_history_session() as conn:
             if not self._is_archive_checked:
-                self._archive.require_same_database(conn)  # names of another database's numbers would be wrong
+                # The archive stores numeric ids; another database's names for them would be wrong.
+                self._archive.require_same_database(conn)
                 self._is_archive_checked = True
             yield OddsHistoryReader(conn, self._archive)
 
     @contextmanager
     def _open_history_session(self) -> Iterator[psycopg.Connection[Any]]:
-        """A session for what lies behind marts and views. Raises PermissionError for a role that sees these only."""
+        """Open a session for the tables behind marts and views.
+
+        Raises PermissionError for a role that may read only the marts and views.
+        """
         try:
             with self._open_session() as conn:
                 yield conn
         except psycopg.errors.InsufficientPrivilege as error:
             raise PermissionError(
-                f"this role may not read the history itself ({str(error).splitlines()[0]}): ask the views (prices_as_of, price_changes), open "
-                "the export alone with connect(PLACE), or connect as the owner of the tables"
+                f"this role may not read the history itself ({str(error).splitlines()[0]}): read the views "
+                "(prices_as_of, price_changes), open the export alone with connect(PLACE), or connect as the owner "
+                "of the tables"
             ) from error
 
     def _find_last_instant(self) -> datetime:
@@ -246,7 +264,7 @@ class Data:
         )
 
     def _find_days(self, ids: Sequence[int]) -> tuple[date, date]:
-        """The first and the last UTC day on which these fixtures may have been answered."""
+        """Return the first and the last UTC day on which these fixtures may have been answered."""
         if self._database is None:
             days = self._archive.read_catalogue()
             return min(days), max(days)
@@ -254,26 +272,30 @@ class Data:
             seen = read_seen_span(conn, ids)
         if seen is None:
             raise LookupError(
-                f"no fixture with SportRadar id {', '.join(map(str, ids))} is known: check the id, or run a full cycle first"
+                f"no fixture with SportRadar id {', '.join(map(str, ids))} is known: check the id, or run a "
+                "full cycle first"
             )
         return seen[0].date(), seen[1].date()
 
     def _raise_unknown_name(self, name: str, kind: type[Exception]) -> NoReturn:
         if self._database is None:
             raise kind(f"{name}: {self._explain_no_tables()}")
-        near = get_close_matches(name, self._relations, n=3, cutoff=0.5)
+        similar_names = get_close_matches(name, self._relations, n=3, cutoff=0.5)
         raise kind(
             f"no table or view {name!r}"
-            + (f"; nearest: {', '.join(near)}" if near else "")
-            + ". `tables` names them all"
+            + (f"; nearest: {', '.join(similar_names)}" if similar_names else "")
+            + ". `tables` lists them all"
         )
 
     def _explain_no_tables(self) -> str:
-        return f"the export at {self._archive.address} is read without Postgres: it has prices(), changes() and export(), no tables"
+        return (
+            f"the export at {self._archive.address} is read without Postgres: it has prices(), changes() and "
+            "export(), no tables"
+        )
 
 
 class Readable:
-    """A mart, a view or a function, to be called for its rows. What it is and its columns: its repr, and `columns`."""
+    """A mart, a view or a function. Call it for its rows; its repr and `columns` describe it."""
 
     def __init__(self, relation: Relation, data: Data) -> None:
         self._relation, self._data = relation, data
@@ -286,49 +308,60 @@ class Readable:
         columns: Sequence[str] | None = None,
         limit: int | None = None,
         whole: bool = False,
-        **given: Any,
+        **filters: Any,
     ) -> Rows:
-        """Its rows, all of them unless they are narrowed; Postgres does the narrowing. More than MOST_ROWS are read
-        only with `whole`.
+        """Return the rows; Postgres does the filtering.
 
-        `where`: a condition in SQL. `columns`: these only. `limit`: the first so many. Further: arguments of a
-        function, and columns with the value
-        that their rows shall have, or a list of values: `platform="bet9ja"`, `sr_id=[1, 2]`. Raises TooManyRows,
-        UnknownName (of a `market_key` too that neither the vocabulary nor these rows have), and what Postgres raises.
+        `where`: a condition in SQL. `columns`: only these columns. `limit`: at most so many rows. Other keyword
+        arguments are arguments of a function, or columns with the value or list of values that their rows must have:
+        `platform="bet9ja"`, `sr_id=[1, 2]`.
+
+        More than MAX_ROWS rows are read only with `whole=True` or a `limit`. Raises TooManyRows; UnknownName for an
+        unknown column, and for a `market_key` that neither the vocabulary nor these rows have; and the errors of
+        Postgres.
         """
         bounded = limit is None and not whole
         with self._data._open_session() as conn:
-            self._refuse_unknown_markets(conn, given)
+            self._refuse_unknown_markets(conn, filters)
             rows = read_query(
-                conn, build_select(self._relation, given, where, columns, MAX_ROWS + 1 if bounded else limit)
+                conn, build_select(self._relation, filters, where, columns, MAX_ROWS + 1 if bounded else limit)
             )
         if bounded and rows.height > MAX_ROWS:
             raise TooManyRows(
-                f"{self._relation.full_name} has more than {MAX_ROWS:,} rows here: narrow them (where=..., sr_id=[...]), take the first "
-                "(limit=...), or read them all with whole=True"
+                f"{self._relation.full_name} has more than {MAX_ROWS:,} rows here: narrow them (where=..., "
+                "sr_id=[...]), take the first rows (limit=...), or read them all with whole=True"
             )
         return Rows(rows)
 
-    def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], given: dict[str, Any]) -> None:
-        """Raise UnknownName for a market key that does not exist: an empty result would read as "nobody offers it".
+    def _refuse_unknown_markets(self, conn: psycopg.Connection[Any], filters: dict[str, Any]) -> None:
+        """Raise UnknownName for a market key that does not exist.
 
-        A key that has left the vocabulary stays known while the relation has rows of it.
+        Without this an empty result would suggest that nobody offers the market. A key that was removed from the
+        vocabulary stays known while the relation has rows with it.
         """
-        asked = given.get(MARKET_KEY_COLUMN)
-        keys = [asked] if isinstance(asked, str) else list(asked) if isinstance(asked, Iterable) else []
-        known = load_vocabulary()
+        wanted_keys = filters.get(MARKET_KEY_COLUMN)
+        keys = (
+            [wanted_keys]
+            if isinstance(wanted_keys, str)
+            else list(wanted_keys)
+            if isinstance(wanted_keys, Iterable)
+            else []
+        )
+        vocabulary = load_vocabulary()
         for key in keys:
-            if key in (None, WHOLE_LISTING_KEY) or key in known.markets[MARKET_KEY_COLUMN]:
+            if key in (None, WHOLE_LISTING_KEY) or key in vocabulary.markets[MARKET_KEY_COLUMN]:
                 continue
-            if read_query(conn, build_select(self._relation, {**given, MARKET_KEY_COLUMN: key}, limit=1)).height == 0:
-                raise UnknownName(f"market_key={key!r}: {_suggest_markets(str(key), known)}")
+            if read_query(conn, build_select(self._relation, {**filters, MARKET_KEY_COLUMN: key}, limit=1)).height == 0:
+                raise UnknownName(f"market_key={key!r}: {_suggest_markets(str(key), vocabulary)}")
 
     @property
     def columns(self) -> pl.DataFrame:
-        """Its columns: name, type in Postgres, meaning."""
+        """The columns: name, type in Postgres, meaning."""
         schema = {"column": pl.String, "type": pl.String, "about": pl.String}
         return pl.DataFrame(
-            [(name, *told) for name, told in self._relation.columns.items()], schema=schema, orient="row"
+            [(name, *type_and_comment) for name, type_and_comment in self._relation.columns.items()],
+            schema=schema,
+            orient="row",
         )
 
     def __repr__(self) -> str:
@@ -345,9 +378,9 @@ class Readable:
         )
 
 
-def _suggest_markets(asked: str, known: Vocabulary) -> str:
+def _suggest_markets(text: str, vocabulary: Vocabulary) -> str:
     try:
-        return f"write {', '.join(repr(market.market_key) for market in find_markets(asked, known))}"
+        return f"write {', '.join(repr(market.market_key) for market in find_markets(text, vocabulary))}"
     except UnknownMarket as unknown:
         return str(unknown)
 
@@ -357,10 +390,10 @@ def _list_ids(sr_id: Ids) -> list[int]:
 
 
 def _parse_instant(at: datetime | str) -> datetime:
-    found = datetime.fromisoformat(at) if isinstance(at, str) else at
-    if found.tzinfo is None:
-        raise ValueError(f"{at!r} says no time zone: write 2026-06-26T19:00Z, or give an aware datetime")
-    return found.astimezone(UTC)
+    instant = datetime.fromisoformat(at) if isinstance(at, str) else at
+    if instant.tzinfo is None:
+        raise ValueError(f"{at!r} has no time zone: write 2026-06-26T19:00Z, or give an aware datetime")
+    return instant.astimezone(UTC)
 
 
 __all__ = ["Data", "Readable", "Rows", "TooManyRows", "UnknownName", "connect"]

@@ -1,7 +1,8 @@
-"""Every knob, with its unit in its name, from the environment (`PALIMPSEST_*`), a `.env` file, or the defaults here.
+"""The settings: read from `PALIMPSEST_*` variables, a `.env` file, or the defaults in this file.
 
-Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets are never printed: `masked()` is what
-people see. Rooms take plain values; translating settings into them is the business of `defs` and `cli`.
+Every name carries its unit. Nested settings use a double underscore: `PALIMPSEST_BETPAWA__BASE_URL`. Secrets are never
+printed: `to_masked_dict` hides them. Other packages take plain values; `defs`, `operate` and `cli` translate the
+settings into them.
 """
 
 import io
@@ -43,13 +44,13 @@ from palimpsest_pipeline.domain.secrets import (
 
 
 class SettingsError(PalimpsestError):
-    """Settings that cannot be used. The message says which, and what to do."""
+    """Settings that cannot be used. The message names the setting and the remedy."""
 
 
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # read here for its error
+        _ = parts.port  # raises ValueError for a bad port
     except ValueError:
         return False
     return parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -60,9 +61,9 @@ def _validate_http_url(url: str) -> str:
         raise ValueError(f"{redact(url)!r} is not an http(s) URL, e.g. https://www.betpawa.ng")
     parts = urlsplit(url)
     if "@" in parts.netloc or parts.query or parts.fragment:
-        # The address is shown in many places, and kept with what is known of the host.
+        # Many messages show this address, and the host's state is stored under it: it must hold no secret.
         raise ValueError(
-            "write scheme and host only, e.g. https://www.betpawa.ng; what the site wants to know of you goes into __HEADERS"
+            "write scheme and host only, e.g. https://www.betpawa.ng; keys and passwords for the site go into __HEADERS"
         )
     return url.rstrip("/")
 
@@ -73,28 +74,29 @@ def _validate_proxy_url(url: SecretStr) -> SecretStr:
 
 
 def _validate_store_url(url: str) -> str:
-    scheme, found, rest = url.partition("://")
-    info = rest.partition("/")[0].rpartition("@")[0]
-    if found and (
-        ":" in info or "?" in rest or (info and not scheme.lower().startswith(("abfs", "az", "sftp", "ssh")))
+    scheme, separator, rest = url.partition("://")
+    user_info = rest.partition("/")[0].rpartition("@")[0]
+    if separator and (
+        ":" in user_info or "?" in rest or (user_info and not scheme.lower().startswith(("abfs", "az", "sftp", "ssh")))
     ):
         raise ValueError(
-            "write no password, key or query into this URL, which is shown in many places: give them in the environment, as the store's package "
-            "reads them (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://; for any other FSSPEC_<SCHEME>_<ARGUMENT>, e.g. FSSPEC_SFTP_PASSWORD)"
+            "write no password, key or query into this URL, because many messages show it: set them in the "
+            "environment, under the names that the store's package reads (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
+            "for s3://; for any other FSSPEC_<SCHEME>_<ARGUMENT>, e.g. FSSPEC_SFTP_PASSWORD)"
         )
     return url
 
 
 def _validate_broker_url(url: SecretStr) -> SecretStr:
-    scheme, found, _ = url.get_secret_value().partition("://")
+    scheme, separator, _ = url.get_secret_value().partition("://")
     try:
-        _ = urlsplit(url.get_secret_value()).port  # read here for its error
+        _ = urlsplit(url.get_secret_value()).port  # raises ValueError for a bad port
     except ValueError:
-        found = ""
-    if not found or scheme not in ("redis", "rediss", "amqp", "amqps"):
+        separator = ""
+    if not separator or scheme not in ("redis", "rediss", "amqp", "amqps"):
         raise ValueError(
-            "not the URL of a broker: write redis://:PASSWORD@HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672//, with @ : / ? # % in USER and PASSWORD "
-            "percent-encoded (@ is %40)"
+            "not the URL of a broker: write redis://:PASSWORD@HOST:6379/0 or amqp://USER:PASSWORD@HOST:5672//, "
+            "with @ : / ? # % in USER and PASSWORD percent-encoded (@ is %40)"
         )
     return url
 
@@ -107,9 +109,9 @@ ENV_PREFIX: Final = "PALIMPSEST_"
 DOTENV_FILE: Final = ".env"
 
 SERVICE_ADDRESS_PATTERN: Final = re.compile(r"(tcp|udp|sctp)://.+")
-"""What Kubernetes writes into the variable NAME_PORT of every container for a service of that name."""
+"""The value that Kubernetes writes into NAME_PORT of every container, for a service of that name."""
 UNMASKED_WORDS: Final = frozenset({"dagster", "guest", "palimpsest", "password", "postgres", "redis"})
-"""Words of our own messages.
+"""Words that our own messages contain.
 
 A password that is one of them stays visible: hiding it would spoil the messages and protect nothing.
 """
@@ -120,60 +122,72 @@ DEFAULT_STALE_AFTER_MINUTES: Final[dict[FreshnessFamily, tuple[int, int]]] = {
     FreshnessFamily.FIXTURE_LIFE: (180, 720),
     FreshnessFamily.EXPORT: (27 * 60, 51 * 60),
 }
-"""Ages in minutes: a full cycle an hour, which takes most of half an hour, is in time; so is what is done once an
-hour, or once a day.
+"""Ages in minutes at which a check warns and fails.
+
+They allow a full cycle per hour, which takes up to half an hour, and the data that is computed once an hour or once a
+day.
 """
 
 
 class PlatformSettings(BaseModel):
-    """How to reach one platform, and how politely."""
+    """The address of one platform, and the limits on requests to it."""
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
     base_url: HttpUrl
     headers: dict[str, SecretStr] = Field(
-        default={}, description="Headers added to the platform's own, or replacing them"
+        default={}, description="Headers to add to the platform's own headers, or to replace them"
     )
-    user_agent: str | None = Field(
-        default=None, description="How we name ourselves to the platform; unset: the platform's own default"
-    )
+    user_agent: str | None = Field(default=None, description="User-Agent header; unset: the platform's own default")
     proxy: Annotated[SecretStr, AfterValidator(_validate_proxy_url)] | None = Field(
-        default=None, description="Proxy URL: the sites block data-centre addresses"
+        default=None, description="Proxy URL; the sites block addresses of data centres"
     )
-    max_in_flight: int = Field(ge=1, description="Requests at the same time")
+    max_in_flight: int = Field(ge=1, description="Most requests at the same time")
     min_gap_s: float = Field(ge=0, description="Least time between two starts, seconds")
-    jitter_s: float = Field(default=0, ge=0, description="Drawn from 0 up to this on top of each gap, seconds")
-    max_per_s: float | None = Field(default=None, gt=0, description="Most starts in any second; unset: no such limit")
-    connect_timeout_s: float = Field(default=10, gt=0, description="For a connection, seconds")
-    read_timeout_s: float = Field(default=20, gt=0, description="Between two pieces of an answer, seconds")
-    total_timeout_s: float = Field(default=45, gt=0, description="For a whole answer, seconds")
-    max_attempts: int = Field(default=3, ge=1, description="Tries per request, the first included")
+    jitter_s: float = Field(
+        default=0, ge=0, description="Random extra time on top of each gap, from 0 up to this, seconds"
+    )
+    max_per_s: float | None = Field(
+        default=None, gt=0, description="Most requests started in any second; unset: no such limit"
+    )
+    connect_timeout_s: float = Field(default=10, gt=0, description="Time limit for opening a connection, seconds")
+    read_timeout_s: float = Field(default=20, gt=0, description="Time limit between two pieces of an answer, seconds")
+    total_timeout_s: float = Field(default=45, gt=0, description="Time limit for a whole answer, seconds")
+    max_attempts: int = Field(default=3, ge=1, description="Most attempts per request, the first included")
     backoff_initial_s: float = Field(
-        default=0.5, ge=0, description="Longest wait before the second try; doubles with each further one ..."
+        default=0.5,
+        ge=0,
+        description="Longest wait before the second attempt, seconds; it doubles with each further attempt",
     )
     backoff_max_s: float = Field(
-        default=10, ge=0, description="... up to this. Each wait is drawn at random up to its bound, seconds"
+        default=10,
+        ge=0,
+        description="Upper limit of the wait before any attempt, seconds; each wait is random, up to its limit",
     )
     stall_s: float = Field(
         default=10,
         gt=0,
-        description="A request under way for so long, and nothing answered: the host is left alone for a while",
+        description="Requests to a host pause when one has waited this long and no other was answered, seconds",
     )
     give_up_s: float = Field(
         default=60,
         gt=0,
-        description="Left alone for so long without one good answer: not asked any more in this scrape",
+        description="A host that gave no good answer during this time of pauses gets no more requests in this "
+        "scrape, seconds",
     )
     max_discovery_lists: int = Field(
         default=200,
         ge=1,
-        description="Most lists (pages; for Bet9ja competitions) that one discovery asks for; with more on offer it is partial",
+        description="Most lists (pages; for Bet9ja competitions) that one discovery requests; with more lists it "
+        "is partial",
     )
-    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest body taken, after decompression")
+    max_body_bytes: int = Field(
+        default=8 * 2**20, ge=1024, description="Largest body of an answer after decompression, bytes"
+    )
 
 
 class BetpawaSettings(PlatformSettings):
-    """BetPawa: the host and `x-pawa-brand` travel together."""
+    """BetPawa's settings. The host and the brand (header `x-pawa-brand`) must fit together."""
 
     base_url: HttpUrl = "https://www.betpawa.ng"
     brand: str = "betpawa-nigeria"
@@ -183,7 +197,7 @@ class BetpawaSettings(PlatformSettings):
 
 
 class SportybetSettings(PlatformSettings):
-    """SportyBet: one host for all countries, the country in the path."""
+    """SportyBet's settings. One host serves all countries; the path contains the country."""
 
     base_url: HttpUrl = "https://www.sportybet.com"
     country: str = "ng"
@@ -193,7 +207,7 @@ class SportybetSettings(PlatformSettings):
 
 
 class Bet9jaSettings(PlatformSettings):
-    """Bet9ja."""
+    """Bet9ja's settings."""
 
     base_url: HttpUrl = "https://sports.bet9ja.com"
     cache_version: str = "1.301.2.225"
@@ -204,11 +218,11 @@ class Bet9jaSettings(PlatformSettings):
 
 
 DOTENV_ENCODING: Final = "utf-8-sig"
-"""UTF-8, with or without the mark that some editors begin a file with."""
+"""UTF-8, with or without the byte order mark that some editors write at the start of a file."""
 
 
 class Settings(BaseSettings):
-    """All settings. Construct with `load_settings()`, which turns a bad value into one clear line."""
+    """All settings. Construct them with `load_settings()`, which turns a bad value into one clear line."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -217,27 +231,28 @@ class Settings(BaseSettings):
         env_file_encoding=DOTENV_ENCODING,
         extra="ignore",
         env_ignore_empty=True,
-        hide_input_in_errors=True,  # it may be a secret, and a traceback shows it
+        hide_input_in_errors=True,  # a traceback would show the value, which may be secret
     )
 
     home_dir: Path = Field(
-        default=Path(".palimpsest"), description="Where the embedded Postgres, the landing and Dagster's instance live"
+        default=Path(".palimpsest"), description="Folder of the embedded Postgres, the landing and Dagster's instance"
     )
     database_url: SecretStr | None = Field(
         default=None, description="Your own Postgres 15 or newer; unset: the embedded one"
     )
     dagster_database_url: SecretStr | None = Field(
-        default=None, description="Dagster's storage; required when database_url is set, its own database"
+        default=None, description="Dagster's own database; required when database_url is set"
     )
     celery_broker_url: Annotated[SecretStr, AfterValidator(_validate_broker_url)] | None = Field(
         default=None,
-        description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: runs are executed on this machine",
+        description="Broker (Redis, RabbitMQ) that hands runs to `palimpsest worker`; unset: this machine "
+        "executes the runs",
     )
     max_concurrent_runs: int = Field(
         default=4,
         ge=1,
-        description="Runs at the same time; others wait in the queue. From 4 on two are kept for scrapes, one for a backfill, the rest for "
-        "derivations; with fewer a scrape may wait for these",
+        description="Most runs at the same time; others wait in the queue. From 4 on, two places are reserved for "
+        "scrapes and one for a backfill; derivations use the rest. With fewer, a scrape may wait for other runs",
     )
     landing_url: StoreUrl | None = Field(
         default=None, description="Folder or object-store URL of the landing; unset: <home_dir>/landing"
@@ -251,113 +266,134 @@ class Settings(BaseSettings):
     sportybet: SportybetSettings = SportybetSettings()
     bet9ja: Bet9jaSettings = Bet9jaSettings()
     full_cycle_minutes: int = Field(
-        default=30, ge=1, le=60, description="Cadence of the full cycle's schedule, minutes; divides 60"
+        default=30, ge=1, le=60, description="Minutes between two scheduled full cycles; must divide 60"
     )
     kickoff_tiers: dict[int, int] = Field(
         default={120: 5, 30: 1},
         min_length=1,
-        description="Minutes before kickoff: from then on a fixture is asked every so many minutes",
+        description="Request cadence before kickoff: {minutes before kickoff: minutes between two requests of a "
+        "fixture}",
     )
     kickoff_slot_minutes: int = Field(
-        default=5, ge=1, le=60, description="How many minutes of the kickoff cadence one run covers; divides 60"
+        default=5, ge=1, le=60, description="Minutes of the kickoff cadence that one run covers; must divide 60"
     )
     kickoff_ingest_s: float = Field(
         default=10,
         ge=0,
         lt=60,
-        description="A kickoff cycle asks no longer than so many seconds before the next one is due: its odds are stored then",
+        description="A kickoff cycle stops its requests this long before the next one is due, to store its "
+        "odds, seconds",
     )
     urgent_share: float = Field(
         default=0.3,
         ge=0,
         lt=1,
-        description="Share of each host's limits that a kickoff cycle has for itself, and so has one on demand, also beside it; full cycles have "
-        "the rest. 0: each has all",
+        description="Share of each host's limits that is reserved for a kickoff cycle, and the same share for an "
+        "on-demand cycle; full cycles use the rest. 0: every cycle uses all of them",
     )
     grace_minutes: int = Field(
-        default=10, ge=0, lt=60, description="How long after midnight UTC a live run may still belong to the day before"
+        default=10,
+        ge=0,
+        lt=60,
+        description="Minutes after midnight UTC in which a live run may still belong to the day before",
     )
     first_day: date | None = Field(
         default=None,
-        description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home folder. Set the same day on all "
-        "machines when each has its own home folder",
+        description="First UTC day of Dagster's partitions, e.g. 2026-06-26; unset: the day written in the home "
+        "folder. Set the same day on all machines when each machine has its own home folder",
     )
     patience: int = Field(
-        default=8, ge=0, description="How often a fixture lets later ones go past before places are kept for it"
+        default=8,
+        ge=0,
+        description="How many later fixtures may start before a waiting one; then request places are reserved for it",
     )
     discovery_patience_s: float = Field(
         default=5,
         ge=0,
-        description="A platform that has given no good answer to the discovery for so long is not waited for: the others are captured, seconds",
+        description="The capture starts without a platform whose discovery got no good answer for this long, seconds",
     )
     discovery_limit_s: float = Field(
         default=120,
         ge=0,
         le=3600,
-        description="So long after the cycle's begin the discovery of such a platform, which goes on beside the capture, ends incomplete, seconds",
+        description="The discovery of such a platform continues during the capture. It ends, incomplete, this long "
+        "after the start of the cycle, seconds",
     )
     heartbeat_s: float = Field(
-        default=5, gt=0, description="How often a running cycle gives a sign of life and writes down what is over"
+        default=5,
+        gt=0,
+        description="Seconds between two heartbeats of a running cycle; each also records the finished requests",
     )
     silent_after_s: float = Field(
-        default=30, gt=0, description="A cycle without a sign of life for so long is taken for dead; several heartbeats"
+        default=30,
+        gt=0,
+        description="A cycle without a heartbeat for this long counts as dead, seconds; at least two heartbeats",
     )
     landing_retention_days: int = Field(
-        default=7, ge=1, description="How long raw answers are kept that are derived and exported, days"
+        default=7, ge=1, description="Days to keep raw answers that are derived and exported"
     )
     history_hot_days: int = Field(
-        default=7, ge=1, description="Whole days of odds history kept in Postgres, besides today; older ones in Parquet"
+        default=7, ge=1, description="Whole days of odds history in Postgres, besides today; older days are in Parquet"
     )
-    run_retention_days: int = Field(
-        default=30, ge=2, description="How long Dagster keeps the logs of runs that are over, days"
-    )
+    run_retention_days: int = Field(default=30, ge=2, description="Days to keep Dagster's logs of finished runs")
     partitions_ahead_days: int = Field(
-        default=14, ge=8, description="For how many days ahead places for the odds history are made"
+        default=14, ge=8, description="Days ahead for which partitions of the odds history are created"
     )
     fixture_life_retention_days: int = Field(
-        default=30, ge=1, description="For how long after kickoff the tables of a fixture's life are kept, days"
+        default=30, ge=1, description="Days after kickoff to keep the tables of a fixture's life"
     )
     not_observed_after_minutes: float = Field(
         default=90,
         gt=0,
-        description="How long the last look at a listing holds; after that it counts as not observed, minutes",
+        description="A listing counts as not observed when its last answer is older than this, minutes",
     )
     close_exact_minutes: float = Field(
-        default=5, gt=0, description="A last price confirmed so shortly before kickoff is the closing price, minutes"
+        default=5,
+        gt=0,
+        description="A last price confirmed at most this long before kickoff is the exact closing price, minutes",
     )
     life_overdue_hours: float = Field(
-        default=26, gt=0, description="A check warns when a kickoff date waits longer to be derived anew, hours"
+        default=26,
+        gt=0,
+        description="A check warns when a kickoff date waits longer than this to be derived again, hours",
     )
     fixtures_overdue_minutes: float = Field(
         default=90,
         gt=0,
-        description="A check warns when a fixture waits longer for what is derived of it after a cycle, minutes",
+        description="A check warns when a fixture waits longer than this for its marts after a cycle, minutes",
     )
     storage_limit_gb: float = Field(
-        default=100, gt=0, description="A check fails when tables, landing and export are larger, 10^9 bytes"
+        default=100,
+        gt=0,
+        description="A check fails when tables, landing and export together are larger than this, 10^9 bytes",
     )
     stale_after_minutes: dict[FreshnessFamily, tuple[int, int]] = Field(
         default={},
         validate_default=True,
-        description="How old the newest of a family of data may be before a check warns, and before it fails, minutes; those left out: the default",
+        description="Age of the newest data of a family at which a check warns, and at which it fails, minutes; "
+        "a family that is not named keeps its default",
     )
     stuck_after_minutes: float = Field(
-        default=30, gt=0, description="A check fails when a run waits so long and nothing goes on, minutes"
+        default=30,
+        gt=0,
+        description="A check fails when a run has waited this long and no run has made progress, minutes",
     )
     match_rate_tolerance: float = Field(
         default=0.1,
         gt=0,
         le=1,
-        description="A check warns when a match rate is further from the median of earlier full cycles, share of 1",
+        description="A check warns when a match rate is further than this from the median of earlier full "
+        "cycles, share of 1",
     )
     min_mapped_rate: float = Field(
-        default=0.95, ge=0, le=1, description="A check warns when a platform's mapped markets are fewer, share of 1"
+        default=0.95, ge=0, le=1, description="A check warns when less of a platform's markets is mapped, share of 1"
     )
     max_refused_share: float = Field(
         default=0.05,
         ge=0,
         lt=1,
-        description="A platform's part of a cycle is partial when more of its answers cannot be read, share of 1",
+        description="A platform's part of a cycle is partial when more of its answers than this are unreadable, "
+        "share of 1",
     )
     main_markets: list[str] = Field(
         default=[
@@ -369,90 +405,106 @@ class Settings(BaseSettings):
             "asian_handicap",
         ],
         min_length=1,
-        description="Markets whose margins are kept over time, most important first, as keys of the vocabulary",
+        description="Keys of the markets whose margins are recorded over time, most important first",
     )
     max_skew_s: float = Field(
-        default=120, gt=0, description="Prices of two platforms are compared when seen no further apart, seconds"
+        default=120,
+        gt=0,
+        description="Two platforms' prices are compared when their observations are at most this far apart, seconds",
     )
     odds_alert_levels: tuple[float, float, float] = Field(
         default=(0.05, 0.08, 0.12),
-        description="Changes of a price's implied probability (1 / odds) from which an alert to traders is low, medium and high, shares of 1",
+        description="Changes of a price's implied probability (1 / odds) at which an alert to traders is low, medium "
+        "and high, shares of 1",
     )
     odds_alert_max_odds: float = Field(
         default=10,
         gt=1,
-        description="Outcomes whose compared prices are both above these odds cause no alert to traders",
+        description="An outcome causes no alert to traders when both compared odds are above this",
     )
     odds_alert_markets: list[str] = Field(
         default=[],
-        description='Markets that alerts to traders look at; none: those of PALIMPSEST_MAIN_MARKETS; ["*"]: every market',
+        description="Keys of the markets watched for alerts to traders; []: those of PALIMPSEST_MAIN_MARKETS; "
+        '["*"]: every market',
     )
     odds_alert_window_minutes: float = Field(
-        default=60, gt=0, description="Against how old a price changes are measured, minutes"
+        default=60, gt=0, description="A change is measured against the price this long before, minutes"
     )
     odds_alert_days: float = Field(
-        default=3, gt=0, description="For how long before kickoff alerts to traders are looked for, days"
+        default=3, gt=0, description="Alerts to traders are raised for fixtures that kick off within this time, days"
     )
     odds_alert_calm: float = Field(
-        default=0.7, gt=0, lt=1, description="An alert is over when the change is below this share of the lowest level"
+        default=0.7,
+        gt=0,
+        lt=1,
+        description="An alert to traders closes when the change is below this share of the lowest level",
     )
     alert_webhook_url: SecretStr | None = Field(
-        default=None, description="Where alerts are posted as JSON with a `text`, as chat services read it"
+        default=None, description="URL that alerts are posted to, as JSON with a field `text` for chat services"
     )
     alert_channels: list[str] = Field(
-        default=[], description="Further channels of alerts, each a class as package.module:Class"
+        default=[], description="Further alert channels, each a class named as package.module:Class"
     )
     alert_least_severity: Severity = Field(
-        default=Severity.WARN, description="Alerts below it are kept and not told: warn or error"
+        default=Severity.WARN, description="Alerts below this severity are recorded but not sent: warn or error"
     )
     alert_settle_minutes: float = Field(
-        default=5, ge=0, description="What begins again so soon after its end goes on as one alert, minutes"
+        default=5,
+        ge=0,
+        description="A trouble that returns within this time after its end continues the same alert, minutes",
     )
-    report_days: int = Field(default=7, ge=1, description="How far back the coverage page looks: trends, prices, days")
-    ui_port: int = Field(default=3000, ge=1, le=65535, description="Dagster's UI, on loopback")
+    report_days: int = Field(default=7, ge=1, description="Days that the coverage page looks back: trends, prices")
+    ui_port: int = Field(default=3000, ge=1, le=65535, description="Port of Dagster's UI on loopback")
     umask: str = Field(
         default="077",
         pattern="^0?[0-7]{3}$",
-        description="Permissions that new files and folders lack, octal. 027 lets your group read an export outside the home folder",
+        description="Permissions that new files and folders lack, octal. 027 lets your group read an export outside "
+        "the home folder",
     )
-    clock_offset_s: float = Field(default=0, description="Shifts the pipeline's clock; for simulated worlds only")
+    clock_offset_s: float = Field(
+        default=0, description="Shift of the pipeline's clock, seconds; for simulated worlds only"
+    )
     embedded_port: int | None = Field(
         default=None,
         ge=1024,
         le=65535,
-        description="Port on loopback (127.0.0.1) at which the embedded Postgres takes connections too, of roles with a password; unset: none",
+        description="Port on 127.0.0.1 at which the embedded Postgres also accepts roles with a password; unset: none",
     )
     embedded_durable: bool = Field(
-        default=True, description="False trades crash safety of the embedded Postgres for speed; for demo and tests"
+        default=True, description="False makes the embedded Postgres faster but not crash-safe; for demo and tests"
     )
 
     @field_validator("stale_after_minutes")
     @classmethod
     def _check_stale_limits(
-        cls, given: dict[FreshnessFamily, tuple[int, int]]
+        cls, limits: dict[FreshnessFamily, tuple[int, int]]
     ) -> dict[FreshnessFamily, tuple[int, int]]:
-        for family, (warn, fail) in given.items():
+        for family, (warn, fail) in limits.items():
             if not 0 < warn <= fail:
                 raise ValueError(
-                    f'{family}: [{warn}, {fail}] are no two ages in minutes, first to warn and then to fail, e.g. {{"{family}": [100, 190]}}'
+                    f"{family}: [{warn}, {fail}] are not two ages in minutes, first to warn and then to fail, "
+                    f'e.g. {{"{family}": [100, 190]}}'
                 )
-        return {**DEFAULT_STALE_AFTER_MINUTES, **given}
+        return {**DEFAULT_STALE_AFTER_MINUTES, **limits}
 
     @field_validator("ui_port", "embedded_port", mode="before")
     @classmethod
-    def _ignore_addresses_of_services(cls, given: Any, info: ValidationInfo) -> Any:
-        """Return the default for an address that Kubernetes sets, for example for a service named palimpsest-ui: no
-        command would start with it.
+    def _ignore_addresses_of_services(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return the default in place of an address that Kubernetes sets.
+
+        A service named palimpsest-ui, for example, sets PALIMPSEST_UI_PORT in every container, and no command would
+        start.
         """
-        is_address = isinstance(given, str) and SERVICE_ADDRESS_PATTERN.fullmatch(given) is not None
-        return cls.model_fields[info.field_name or ""].default if is_address else given
+        is_address = isinstance(value, str) and SERVICE_ADDRESS_PATTERN.fullmatch(value) is not None
+        return cls.model_fields[info.field_name or ""].default if is_address else value
 
     @field_validator("full_cycle_minutes", "kickoff_slot_minutes")
     @classmethod
     def _check_divides_hour(cls, minutes: int) -> int:
         if 60 % minutes:
             raise ValueError(
-                f"{minutes} does not divide the hour: take one of {', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}"
+                f"{minutes} does not divide the hour: take one of "
+                f"{', '.join(str(m) for m in range(1, 61) if 60 % m == 0)}"
             )
         return minutes
 
@@ -460,24 +512,26 @@ class Settings(BaseSettings):
     @classmethod
     def _check_tiers_become_denser(cls, tiers: dict[int, int]) -> dict[int, int]:
         ordered = dict(sorted(tiers.items(), reverse=True))
-        every = list(ordered.values())
+        intervals = list(ordered.values())
         if (
-            min(*ordered, *every) < 1
+            min(*ordered, *intervals) < 1
             or max(ordered) > 7 * 24 * 60
-            or any(1440 % minutes for minutes in every)
-            or every != sorted(every, reverse=True)
+            or any(1440 % minutes for minutes in intervals)
+            or intervals != sorted(intervals, reverse=True)
         ):
             raise ValueError(
-                f"{tiers} is no cadence: write minutes before kickoff (at most 10080) and every how many minutes from then on, which divide the "
-                'day and become fewer towards kickoff, e.g. {"120": 5, "30": 1}'
+                f"{tiers} is not a cadence: write {{minutes before kickoff: minutes between two requests}}. "
+                "The first is at "
+                "most 10080; the second divides the day and becomes smaller towards kickoff, "
+                'e.g. {"120": 5, "30": 1}'
             )
         return ordered
 
     @field_validator("main_markets")
     @classmethod
     def _check_unique_markets(cls, keys: list[str]) -> list[str]:
-        if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise ValueError(f"{', '.join(twice)} is there twice")
+        if duplicates := sorted({key for key in keys if keys.count(key) > 1}):
+            raise ValueError(f"{', '.join(duplicates)} is there twice")
         return keys
 
     @field_validator("odds_alert_levels")
@@ -506,15 +560,17 @@ class Settings(BaseSettings):
     def _check_database_pair(self) -> Self:
         if (self.database_url is None) != (self.dagster_database_url is None):
             raise ValueError(
-                "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither for the embedded server"
+                "set both PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL (two databases), or neither to "
+                "use the embedded server"
             )
         if self.database_url is not None and self.dagster_database_url is not None:
-            ours, dagsters = (
+            pipeline_database, dagster_database = (
                 _identify_database(url.get_secret_value()) for url in (self.database_url, self.dagster_database_url)
             )
-            if ours == dagsters:
+            if pipeline_database == dagster_database:
                 raise ValueError(
-                    "PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name one database: make Dagster one of its own"
+                    "PALIMPSEST_DATABASE_URL and PALIMPSEST_DAGSTER_DATABASE_URL name the same database: create "
+                    "another one for Dagster"
                 )
         return self
 
@@ -522,8 +578,8 @@ class Settings(BaseSettings):
     def _check_silence_limit(self) -> Self:
         if self.silent_after_s < 2 * self.heartbeat_s:
             raise ValueError(
-                f"PALIMPSEST_SILENT_AFTER_S ({self.silent_after_s:g}) must be twice PALIMPSEST_HEARTBEAT_S ({self.heartbeat_s:g}) or more: "
-                "else a cycle that runs is taken for dead"
+                f"PALIMPSEST_SILENT_AFTER_S ({self.silent_after_s:g}) must be at least twice PALIMPSEST_HEARTBEAT_S "
+                f"({self.heartbeat_s:g}): otherwise a running cycle counts as dead"
             )
         return self
 
@@ -556,29 +612,31 @@ class Settings(BaseSettings):
         return settings
 
     def to_masked_dict(self) -> dict[str, Any]:
-        """Every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
+        """Return every setting as a flat `{environment name: value}`, with passwords and proxies hidden."""
         return {name: _mask_value(name, value) for name, value in _iterate_values("PALIMPSEST", self)}
 
     def list_secrets(self) -> list[str]:
-        """Return what no text for people may show: secrets of these settings, and credentials of object stores in
-        the environment.
+        """Return the strings that no text for people may show.
+
+        They are the secrets of these settings, and the credentials of object stores in the environment.
         """
         databases = [
             url.get_secret_value() for url in (self.database_url, self.dagster_database_url) if url is not None
         ]
         brokers = [url.get_secret_value() for url in (self.celery_broker_url,) if url is not None]
         links = [url.get_secret_value() for url in (self.alert_webhook_url,) if url is not None]
-        found = [secret for url in databases for secret in list_address_secrets(url, user_is_secret=False)]
-        found += [secret for url in brokers for secret in list_address_secrets(url)]
-        found += [secret for url in links for secret in list_link_secrets(url)]
+        secrets = [secret for url in databases for secret in list_address_secrets(url, user_is_secret=False)]
+        secrets += [secret for url in brokers for secret in list_address_secrets(url)]
+        secrets += [secret for url in links for secret in list_link_secrets(url)]
         for platform in map(self.platform, Platform):
-            found += Proxy.from_url(platform.proxy.get_secret_value()).secrets if platform.proxy else ()
-            found += list_header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
-        return [secret for secret in found + list_store_secrets(os.environ) if secret.lower() not in UNMASKED_WORDS]
+            secrets += Proxy.from_url(platform.proxy.get_secret_value()).secrets if platform.proxy else ()
+            secrets += list_header_secrets({name: value.get_secret_value() for name, value in platform.headers.items()})
+        return [secret for secret in secrets + list_store_secrets(os.environ) if secret.lower() not in UNMASKED_WORDS]
 
     def to_environment(self) -> dict[str, str]:
-        """Every setting as an environment variable, secrets included, for a process of our own that shall see these
-        settings and no others.
+        """Return every setting as an environment variable, secrets included.
+
+        A child process of ours gets them, so that it reads these settings and no others.
         """
         return {name: _format_for_environment(value) for name, value in _iterate_values("PALIMPSEST", self)}
 
@@ -595,7 +653,7 @@ def _iterate_values(prefix: str, model: BaseModel, separator: str = "_") -> Iter
 
 def _mask_value(name: str, value: Any) -> Any:
     if isinstance(value, SecretStr):
-        # Who knows the path of a webhook may post to it.
+        # Anyone who knows the path of a webhook can post to it.
         return (
             "***"
             if name.endswith("WEBHOOK_URL")
@@ -617,39 +675,38 @@ def _format_for_environment(value: Any) -> str:
 
 
 def mask_url(url: str, *, show_user: bool = True) -> str:
-    """Return `url` with its password and secret query values hidden, with `user=False` the user's name too; text that
-    is no URL is all hidden.
+    """Return `url` with its password and its secret query values hidden.
 
-    A name without a password is hidden as well: it may be a token.
+    With `show_user=False` the user's name is hidden too. Text that is not a URL is hidden entirely. A name without a
+    password is hidden as well: it may be a token.
     """
     try:
         parts = urlsplit(url)
     except ValueError:
         return "***"
-    if (
-        not parts.scheme or "@" in parts.path
-    ):  # an unescaped / in the password: what would be shown as host and path is part of it
+    # An unescaped / in a password splits it: its parts would be shown as host and path.
+    if not parts.scheme or "@" in parts.path:
         return "***"
-    info, at, place = parts.netloc.rpartition("@")
-    name, colon, _ = info.partition(":")
-    shown = f"{name}:***" if show_user and colon else "***"
+    user_info, at_sign, host = parts.netloc.rpartition("@")
+    name, colon, _ = user_info.partition(":")
+    masked_user = f"{name}:***" if show_user and colon else "***"
     query = "&".join(
         f"{k}={v if k.lower() in PUBLIC_QUERY_PARAMETERS else '***'}"
         for k, _, v in (p.partition("=") for p in parts.query.split("&") if p)
     )
-    return urlunsplit((parts.scheme, f"{shown}{at}{place}" if at else place, parts.path, query, ""))
+    return urlunsplit((parts.scheme, f"{masked_user}{at_sign}{host}" if at_sign else host, parts.path, query, ""))
 
 
 def _identify_database(url: str) -> tuple[str, str, str]:
-    """Host, port and name of the database that the URL leads to, as libpq takes them when they are left out.
+    """Return host, port and name of the database that `url` leads to, as libpq completes them.
 
-    Of what is no URL, itself.
+    Text that is not a URL identifies itself.
     """
     try:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         host, port = query.get("host") or parts.hostname or "localhost", query.get("port") or parts.port or 5432
-    except ValueError:  # who connects says what is wrong with it; here it might show a password
+    except ValueError:  # connecting reports the error; a message here might show a password
         return "", "", url
     return host, str(port), query.get("dbname") or unquote(parts.path.removeprefix("/")) or parts.username or ""
 
@@ -657,7 +714,7 @@ def _identify_database(url: str) -> tuple[str, str, str]:
 def load_settings(**overrides: Any) -> Settings:
     """Return the settings of the environment and `.env`.
 
-    Raises SettingsError that names each bad setting, or a line of the file that is wrong.
+    Raises SettingsError that names each bad setting, or the bad line of the file.
     """
     dotenv = _parse_dotenv(Path(DOTENV_FILE))
     try:
@@ -665,21 +722,18 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False):
-            parts = [
-                str(part).upper() for part in item["loc"] if part != "[key]"
-            ]  # pydantic's word for a key that is wrong itself
+            # Pydantic adds "[key]" to the location when a key is wrong itself.
+            parts = [str(part).upper() for part in item["loc"] if part != "[key]"]
             name = ENV_PREFIX + "__".join(parts) if parts else "settings"
             lines.append(f"{name}: {item['msg'].removeprefix('Value error, ')}")
         raise SettingsError("; ".join(lines)) from None  # the cause holds the values
     except pydantic_settings.SettingsError as error:
-        # Its message names the field, not the variable, and its cause shows the value, which may be secret.
-        raise SettingsError(
-            "; ".join(_list_settings_not_json(dotenv)) or f"settings that cannot be read: {error}"
-        ) from None
+        # Its message names the field instead of the variable, and its cause shows the value, which may be secret.
+        raise SettingsError("; ".join(_list_settings_not_json(dotenv)) or f"settings cannot be read: {error}") from None
 
 
 def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
-    """Name the settings that must hold JSON and do not, each with its line in the file, and an example."""
+    """Return a line for each setting that must hold JSON and does not: its name, its place, an example."""
     unset = Settings.model_construct()
     whole_platforms: dict[str, Any] = {
         f"{ENV_PREFIX}{name.upper()}": {}
@@ -713,9 +767,9 @@ def _list_settings_not_json(dotenv: Sequence[Binding]) -> list[str]:
 
 
 def _parse_dotenv(file: Path) -> list[Binding]:
-    """Return the statements of the file; none without a file.
+    """Return the statements of the file; an empty list when there is no file.
 
-    Raises SettingsError that names the line of the first one that cannot be read.
+    Raises SettingsError that names the first line that cannot be read.
     """
     if not file.is_file():
         return []
@@ -737,6 +791,6 @@ def _parse_dotenv(file: Path) -> list[Binding]:
 
 
 def _find_line(binding: Binding) -> int:
-    """Return the line number of a statement. The parser counts the blank lines before it as part of it."""
+    """Return the line number of a statement, without the blank lines that the parser counts as part of it."""
     statement = binding.original.string
     return binding.original.line + statement[: len(statement) - len(statement.lstrip())].count("\n")

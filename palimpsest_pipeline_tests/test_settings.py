@@ -61,8 +61,8 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         ("PALIMPSEST_UI_PORT", "99999", "less than or equal to 65535"),
         ("PALIMPSEST_FULL_CYCLE_MINUTES", "45", "does not divide the hour"),
         ("PALIMPSEST_FIRST_DAY", "yesterday", "valid date"),
-        ("PALIMPSEST_KICKOFF_TIERS", '{"120": 1, "30": 5}', "is no cadence"),
-        ("PALIMPSEST_KICKOFF_TIERS", '{"120": 7}', "is no cadence"),
+        ("PALIMPSEST_KICKOFF_TIERS", '{"120": 1, "30": 5}', "is not a cadence"),
+        ("PALIMPSEST_KICKOFF_TIERS", '{"120": 7}', "is not a cadence"),
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "hooks.example.com/T1/secret", "is not an http(s) URL"),
         ("PALIMPSEST_ALERT_WEBHOOK_URL", "https://[secret/T1", "is not an http(s) URL"),
         ("PALIMPSEST_ALERT_CHANNELS", '["pager"]', "names no class"),
@@ -70,9 +70,9 @@ def test_an_empty_variable_is_no_value(monkeypatch):
         (
             "PALIMPSEST_STALE_AFTER_MINUTES",
             '{"odds": [190, 100]}',
-            "odds: [190, 100] are no two ages in minutes, first to warn",
+            "odds: [190, 100] are not two ages in minutes, first to warn",
         ),
-        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are no two ages"),
+        ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [0, 100]}', "[0, 100] are not two ages"),
         ("PALIMPSEST_STALE_AFTER_MINUTES", '{"odds": [100]}', "PALIMPSEST_STALE_AFTER_MINUTES"),
         (
             "PALIMPSEST_STALE_AFTER_MINUTES",
@@ -105,7 +105,7 @@ def test_dagster_s_database_is_another_than_ours(monkeypatch, dagsters):
     monkeypatch.setenv("PALIMPSEST_DATABASE_URL", "postgresql://u:hunter2@h/db")
     monkeypatch.setenv("PALIMPSEST_DAGSTER_DATABASE_URL", dagsters)
     with pytest.raises(
-        SettingsError, match="DAGSTER_DATABASE_URL name one database: make Dagster one of its own"
+        SettingsError, match="DAGSTER_DATABASE_URL name the same database: create another one for Dagster"
     ) as told:
         load_settings()
     assert "hunter2" not in str(told.value)

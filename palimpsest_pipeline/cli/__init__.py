@@ -1,1 +1,1 @@
-"""The `palimpsest` command: one module per group of commands, and what they print with."""
+"""The `palimpsest` command: one module per group of commands, and the modules they share."""

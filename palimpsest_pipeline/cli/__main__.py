@@ -1,7 +1,8 @@
-"""The `palimpsest` command. Thin: each subcommand calls one function elsewhere and prints what came of it.
+"""The `palimpsest` command: each subcommand calls a function of another package and prints the result.
 
-Dagster is imported inside the commands that run something: it takes seconds, and `palimpsest settings` should not.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 done in part (some platform failed), 130 cancelled (Ctrl-C, SIGTERM).
+Commands import Dagster only when they run something: the import takes seconds, and `palimpsest settings` must not wait
+for it. Exit codes: 0 success, 1 failure, 2 wrong usage, 3 partial success (some platform failed), 130 cancelled
+(Ctrl-C, SIGTERM).
 """
 
 import atexit
@@ -69,11 +70,11 @@ app.add_typer(storage_app)
 @app.callback()
 def begin(context: typer.Context) -> None:
     """Scrape, match and compare three bookmakers."""
-    if context.invoked_subcommand == "doctor":  # it reports unknown settings itself
+    if context.invoked_subcommand == "doctor":  # doctor reports unknown settings itself
         return
     try:
         load_settings()
-    except SettingsError:  # the command itself says what is wrong with them
+    except SettingsError:  # the command itself reports the error
         return
     for unknown in find_unknown_settings():
         if not unknown.is_service_variable:
@@ -93,45 +94,47 @@ REPORT_COLUMNS = (
     ("took s", "capture_s"),
     ("ms", "ms"),
 )
-"""Columns of a report in a terminal of 80 characters, those that it has: heading, and name in its JSON."""
+"""Columns of a report for a terminal of 80 characters: heading, and name in the report's JSON.
+
+A report shows those that it has.
+"""
 TEXT_COLUMNS = ("platform", "status")
-"""... that hold no numbers."""
+"""Columns of a report that hold text; all others hold numbers."""
 
 RUN_MODULES = ("dagster", "dagster_postgres")
-"""What commands that execute runs need when the database is up: it takes seconds to import.
+"""Modules that a command imports while the database starts, if it executes runs.
 
-Our definitions cannot be among it: see `run_live_job`.
+Their import takes seconds. Our definitions cannot be in this list: see `run_live_job`.
 """
 
 DayOption = Annotated[
     str | None,
-    typer.Option(
-        help="UTC day that the cycle belongs to: today, or shortly after midnight the day before. Default: today."
-    ),
+    typer.Option(help="UTC day of the cycle: today, or shortly after midnight the day before. Default: today."),
 ]
 
 
 @contextmanager
 def open_pipeline(settings: Settings | None = None, *, modules_to_preload: Sequence[str] = ()) -> Iterator[Any]:
-    """The pipeline with its database up. When it is lost, the command ends instead of waiting for Dagster's retries.
+    """Open the pipeline with its database running.
 
-    `modules_to_preload`: modules that are imported while the database starts.
+    When the database is lost, the command ends instead of waiting for Dagster's retries. `modules_to_preload`: modules
+    that are imported while the database starts.
     """
     from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.runtime.import_ahead import import_ahead
     from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 
     import_ahead(*modules_to_preload)
-    with open_databases(settings or load_settings()) as found, give_up_on_loss():
-        yield found
+    with open_databases(settings or load_settings()) as pipeline, give_up_on_loss():
+        yield pipeline
 
 
 @app.command()
 def settings(as_json: JsonOption = False) -> None:
-    """Print every setting in force, secrets masked."""
-    chosen = load_settings()
-    values = chosen.to_masked_dict()
-    warn_about_source_conflict(chosen)
+    """Print every setting in force, with secrets masked."""
+    current = load_settings()
+    values = current.to_masked_dict()
+    warn_about_source_conflict(current)
     if as_json:
         out.print_json(json.dumps(values, default=str))
         return
@@ -140,8 +143,9 @@ def settings(as_json: JsonOption = False) -> None:
 
 
 def warn_about_source_conflict(settings: Settings) -> None:
-    """Print a warning when the settings lead to simulated platforms and the home folder holds real data, or the
-    reverse.
+    """Print a warning when the settings do not fit the data in the home folder.
+
+    They conflict when one is simulated and the other is real.
     """
     from palimpsest_pipeline.pipeline.data_source import describe_conflict, read_noted_source
 
@@ -158,15 +162,15 @@ def demo(
     port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Everything once, offline: simulated platforms, embedded Postgres, two cycles, coverage tables; then the UI."""
+    """Run everything once, offline, with simulated platforms: two cycles and their coverage; then the UI."""
     from palimpsest_pipeline.operate import demo as world
     from palimpsest_pipeline.operate.serve.service_record import check_port
     from palimpsest_pipeline.pipeline.context import Pipeline
 
-    chosen = load_settings(**({} if port is None else {"ui_port": port}))
+    configured = load_settings(**({} if port is None else {"ui_port": port}))
     if ui:
-        check_port(chosen.ui_port)
-    with world.run_demo(chosen, size=size, seed=seed, say=say) as (demo_settings, summary):
+        check_port(configured.ui_port)
+    with world.run_demo(configured, size=size, seed=seed, say=say) as (demo_settings, summary):
         if as_json:
             out.print_json(json.dumps(summary.as_dict()))
         else:
@@ -178,15 +182,17 @@ def demo(
                 )
             )
         if ui:
-            # Nothing of the user's own settings, nor of a `.env` beside them, may reach the demo's UI.
+            # The demo's UI must not read the user's own settings or their `.env`: it gets a full environment and its
+            # own folder.
             serve_until_stopped(demo_settings, demo_settings.to_environment(), demo_settings.home)
     say(
-        f"The demo's data stay in {world.locate_demo_home(chosen)}; look again with: {format_command('coverage', world.locate_demo_home(chosen))}"
+        f"The demo's data stay in {world.locate_demo_home(configured)}; look again with: "
+        f"{format_command('coverage', world.locate_demo_home(configured))}"
     )
 
 
 def close_dead_cycles(pipeline: Any) -> None:
-    """Close the cycles whose process died, and name them."""
+    """Close the cycles whose process died, and print their names."""
     from palimpsest_pipeline.pipeline.live.recovery import describe_closed_cycle, recover_dead_cycles
 
     for cycle in recover_dead_cycles(pipeline):
@@ -194,7 +200,7 @@ def close_dead_cycles(pipeline: Any) -> None:
 
 
 def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Path) -> None:
-    """Dagster in the foreground, until Ctrl-C or `palimpsest down`."""
+    """Run Dagster in the foreground, until Ctrl-C or `palimpsest down`."""
     from palimpsest_pipeline.operate.serve.switches import list_switches
     from palimpsest_pipeline.operate.serve.up import run_services
 
@@ -202,86 +208,91 @@ def serve_until_stopped(settings: Settings, environment: dict[str, str], cwd: Pa
     with run_services(settings, environment, cwd, say) as supervisor:
         err.print(f"Dagster's UI: [bold]{supervisor.url}[/]  (stop with Ctrl-C or `palimpsest down`)", soft_wrap=True)
         say(f"definitions loaded, daemon alive after {supervisor.startup_s:.1f} s")
-        if off := [switch.name for switch in list_switches(settings.home) if not switch.is_on]:
+        if switched_off := [switch.name for switch in list_switches(settings.home) if not switch.is_on]:
             say(
-                f"off, so that no platform is asked: {', '.join(off)}. To switch them on: {format_command('cadence on', settings.home)}"
+                f"off, so that no platform is asked: {', '.join(switched_off)}. To switch them on: "
+                f"{format_command('cadence on', settings.home)}"
             )
         supervisor.wait()
 
 
 @app.command()
 def up(port: Annotated[int | None, typer.Option(help="Port of the UI.")] = None) -> None:
-    """The real thing: database, schema, Dagster's code server, UI and daemon, in the foreground.
+    """Run the pipeline in the foreground: database, schema, Dagster's code server, UI and daemon.
 
     Scraping is off until `palimpsest cadence on`.
     """
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
     from palimpsest_pipeline.operate.serve.service_record import check_not_serving, check_port
 
-    chosen = load_settings(**({} if port is None else {"ui_port": port}))
-    check_not_serving(chosen.home)
-    check_port(chosen.ui_port)
-    warn_about_source_conflict(chosen)
-    say("making sure that the databases are there, and their tables up to date")
-    with open_databases(chosen) as found:
-        prepare_schema(found)
-        close_dead_cycles(found)
-        serve_until_stopped(chosen, {}, Path.cwd())
+    configured = load_settings(**({} if port is None else {"ui_port": port}))
+    check_not_serving(configured.home)
+    check_port(configured.ui_port)
+    warn_about_source_conflict(configured)
+    say("preparing the databases and their tables")
+    with open_databases(configured) as pipeline:
+        prepare_schema(pipeline)
+        close_dead_cycles(pipeline)
+        serve_until_stopped(configured, {}, Path.cwd())
 
 
 @app.command()
 def down(
     wait_s: Annotated[
-        float, typer.Option(min=0, help="How long runs under way are waited for before they are asked to end, seconds.")
+        float, typer.Option(min=0, help="Seconds to wait for runs under way before they are asked to end.")
     ] = 30,
-    now: Annotated[bool, typer.Option("--now", help="Ask runs under way to end at once.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Ask runs under way to end at once, without waiting.")] = False,
 ) -> None:
-    """Stop what `up` or `demo` started, and the embedded servers. Runs under way get some time, then are cancelled:
-    what had arrived is kept.
+    """Stop the services that `up` or `demo` started, and the embedded servers.
 
-    Queued runs stay queued for the next `up`. A command in another terminal keeps running, as does its server: `down`
-    names it and exits with 1.
+    Runs under way get some time, then they are cancelled; answers that have arrived are kept. Queued runs stay queued
+    for the next `up`. A command in another terminal keeps running, and so does its server: `down` names it and exits
+    with 1.
     """
     from palimpsest_pipeline.operate.demo import locate_demo_home
     from palimpsest_pipeline.operate.serve.down import stop_home
 
-    chosen = load_settings()
+    configured = load_settings()
 
-    def tell(line: str) -> None:
+    def print_line(line: str) -> None:
         out.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    stopped = [stop_home(chosen, home, 0 if now else wait_s, tell) for home in (chosen.home, locate_demo_home(chosen))]
+    stopped = [
+        stop_home(configured, home, 0 if now else wait_s, print_line)
+        for home in (configured.home, locate_demo_home(configured))
+    ]
     if any(home.is_in_use for home in stopped):
         raise fail("not everything was stopped: see above")
     if not any(home.was_running for home in stopped):
-        tell("nothing was running")
+        print_line("nothing was running")
 
 
 @app.command()
 def worker(
-    concurrency: Annotated[int, typer.Option(min=1, help="Runs at the same time, each in a process of its own.")] = 2,
+    concurrency: Annotated[int, typer.Option(min=1, help="Most runs at the same time, each in its own process.")] = 2,
 ) -> None:
-    """Execute runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out.
+    """Execute the runs that the broker (PALIMPSEST_CELERY_BROKER_URL) hands out.
 
-    Ctrl-C or SIGTERM: no new ones; a second one ends those under way.
+    After Ctrl-C or SIGTERM the worker takes no new runs; a second signal ends the runs under way.
     """
     from palimpsest_pipeline.defs.instance import prepare_instance
     from palimpsest_pipeline.operate import celery_workers
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
-    chosen = load_settings()
-    with open_databases(chosen) as found:
-        require_schema(found)
-        prepare_instance(chosen)
-        celery_workers.run_worker(chosen, concurrency)
+    configured = load_settings()
+    with open_databases(configured) as pipeline:
+        require_schema(pipeline)
+        prepare_instance(configured)
+        celery_workers.run_worker(configured, concurrency)
 
 
 def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] = (), day: date | None = None) -> Any:
-    """Run one live job, with a bar per platform on the terminal. Returns its RunOutcome."""
+    """Run one live job with a progress bar per platform on the terminal. Return its RunOutcome."""
     from palimpsest_pipeline.operate.databases import upgrade_schema
 
     upgrade_schema(pipeline)
-    # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles it.
+    # Imported after the upgrade: importing the partitions reads the first day, which the upgrade of a new home
+    # folder writes.
     from palimpsest_pipeline.defs.instance import open_instance
     from palimpsest_pipeline.defs.run_heartbeat import report_dead_runs
     from palimpsest_pipeline.domain.enums import Trigger
@@ -305,7 +316,10 @@ def run_live_job(pipeline: Any, job: str, trigger: str, sr_ids: tuple[int, ...] 
 
 
 def require_home_data_source(pipeline: Any) -> None:
-    """Raise SettingsError when a run would mix simulated data with real data. Call it before the run begins."""
+    """Raise SettingsError when a run would mix simulated data with real data.
+
+    Call it before the run starts.
+    """
     from palimpsest_pipeline.pipeline.data_source import require_same_source
     from palimpsest_pipeline.storage.ledger import cycle_ledger
 
@@ -316,26 +330,29 @@ def require_home_data_source(pipeline: Any) -> None:
 def print_report(
     outcome: Any, title: str, platforms: list[dict[str, Any]], *, complete: bool, as_json: bool, **extra_fields: Any
 ) -> None:
-    """How each platform fared; then the exit code."""
+    """Print one row per platform, then raise typer.Exit unless the run succeeded and is complete.
+
+    The exit code is 1 for a failed run, EXIT_CANCELLED for a cancelled one, and EXIT_PARTIAL when `complete` is false.
+    """
     if as_json:
-        told = {
+        report = {
             "run_id": outcome.run_id,
             "success": outcome.success,
             "error": outcome.error,
             "timing": outcome.timing,
             **extra_fields,
         }
-        out.print_json(json.dumps({**told, "platforms": platforms}, default=str))
+        out.print_json(json.dumps({**report, "platforms": platforms}, default=str))
     elif platforms:
-        shown = [(heading, name) for heading, name in REPORT_COLUMNS if name in platforms[0]]
+        columns = [(heading, name) for heading, name in REPORT_COLUMNS if name in platforms[0]]
         print_table(
             title,
-            [(heading.replace(" ", "\n"), name not in TEXT_COLUMNS) for heading, name in shown],
-            [[_format_number(name, row[name]) for _, name in shown] for row in platforms],
+            [(heading.replace(" ", "\n"), name not in TEXT_COLUMNS) for heading, name in columns],
+            [[_format_number(name, row[name]) for _, name in columns] for row in platforms],
         )
         for row in platforms:
-            if why := row.get("message") or row.get("failure"):
-                say(f"{row['platform']}: {why}")
+            if message := row.get("message") or row.get("failure"):
+                say(f"{row['platform']}: {message}")
     if not outcome.success:
         raise fail(outcome.error or "the run failed", EXIT_CANCELLED if outcome.cancelled else 1)
     if not complete:
@@ -348,14 +365,14 @@ def _format_number(name: str, value: Any) -> Any:
 
 @app.command()
 def scrape(day: DayOption = None, as_json: JsonOption = False) -> None:
-    """One full cycle now: discover and capture everything, then core and mart."""
+    """Run one full cycle now: discover and capture everything, then derive core and mart."""
     from palimpsest_pipeline.domain.enums import RunStatus
     from palimpsest_pipeline.storage.ledger import cycle_reader
 
-    chosen = None if day is None else parse_day(day)
-    with open_pipeline(modules_to_preload=RUN_MODULES) as found:
-        outcome = run_live_job(found, "full_cycle", "manual", day=chosen)
-        with found.connect() as conn:
+    cycle_day = None if day is None else parse_day(day)
+    with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline:
+        outcome = run_live_job(pipeline, "full_cycle", "manual", day=cycle_day)
+        with pipeline.connect() as conn:
             platforms = cycle_reader.read_runs_of_dagster_run(conn, outcome.run_id).to_dicts()
         cycle_id = next(iter({p.pop("cycle_id") for p in platforms}), None)
         print_report(
@@ -370,27 +387,31 @@ def scrape(day: DayOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def refresh(sr_ids: Annotated[list[int], typer.Argument(help="SportRadar ids.")], as_json: JsonOption = False) -> None:
-    """Refresh given fixtures now, all platforms at once.
+    """Refresh some fixtures now, on all platforms at once.
 
-    Ids that no platform is known to list are named, and the others done.
+    Ids that no platform is known to list are named, and the others are refreshed.
     """
     from palimpsest_pipeline.domain.enums import RunStatus
 
-    with open_pipeline(modules_to_preload=RUN_MODULES) as found:
-        outcome = run_live_job(found, "refresh", "on_demand", tuple(sr_ids))
-        from palimpsest_pipeline.operate.run_job import (
-            NOT_LISTED_STATUS,
-            read_refresh_result,
-        )  # not before `run_live_job` has settled the first day
+    with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline:
+        outcome = run_live_job(pipeline, "refresh", "on_demand", tuple(sr_ids))
+        # Imported here because the upgrade in `run_live_job` must write the first day before Dagster's partitions load.
+        from palimpsest_pipeline.operate.run_job import NOT_LISTED_STATUS, read_refresh_result
 
-        platforms, unknown = read_refresh_result(found, outcome.run_id, sr_ids)
+        platforms, unknown = read_refresh_result(pipeline, outcome.run_id, sr_ids)
         if unknown and outcome.success:
             say(
-                f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: run a full cycle first, or check the id"
+                f"no upcoming listing is known for SportRadar id {', '.join(map(str, unknown))}: "
+                "run a full cycle first, or check the id"
             )
-        done = all(p["status"] in (RunStatus.COMPLETED, NOT_LISTED_STATUS) for p in platforms)
+        all_refreshed = all(p["status"] in (RunStatus.COMPLETED, NOT_LISTED_STATUS) for p in platforms)
         print_report(
-            outcome, "Refresh", platforms, complete=done and not unknown, as_json=as_json, unknown_sr_ids=unknown
+            outcome,
+            "Refresh",
+            platforms,
+            complete=all_refreshed and not unknown,
+            as_json=as_json,
+            unknown_sr_ids=unknown,
         )
 
 
@@ -402,26 +423,30 @@ def backfill(
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC hour, or day, included.")] = None,
     stale: Annotated[
         bool,
-        typer.Option("--stale", help="Name what is due and why, then derive it; without FROM and TO in every hour."),
+        typer.Option(
+            "--stale",
+            help="Name the due hours and why they are due, then derive them; without FROM and TO, of all hours.",
+        ),
     ] = False,
     again: Annotated[
         bool,
         typer.Option(
-            "--again", help="Derive anew what is up to date, too: rows were changed by somebody, or are wrong."
+            "--again",
+            help="Derive hours that are up to date again, too: for rows that are wrong or were changed by hand.",
         ),
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name what is due.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only name the due hours.")] = False,
     jobs: Annotated[
         int,
         typer.Option(
-            min=1, help="Processes that derive core at the same time: for many hours, and more than two cores."
+            min=1, help="Processes that derive core at the same time; useful for many hours on more than two cores."
         ),
     ] = 1,
     as_json: JsonOption = False,
 ) -> None:
-    """Derive core and mart of past hours from what was landed.
+    """Derive core and mart of past hours from the landed answers.
 
-    Hours already up to date are left alone; interrupted, it goes on when called again.
+    Hours that are up to date are skipped. An interrupted backfill continues when the command is called again.
     """
     from palimpsest_pipeline.domain.instants import Clock
     from palimpsest_pipeline.operate.databases import upgrade_schema
@@ -430,30 +455,30 @@ def backfill(
     if (start is None) != (end is None) or (start is None and not stale):
         raise typer.BadParameter("give FROM and TO, or --stale for all hours")
     if again and (stale or dry_run):
-        raise typer.BadParameter("--again goes without --stale and --dry-run")
+        raise typer.BadParameter("--again cannot be combined with --stale or --dry-run")
     first, last = (
         (None, None)
         if start is None or end is None
         else parse_hours(start, end, Clock(load_settings().clock_offset_s).now())
     )
-    with open_pipeline(modules_to_preload=RUN_MODULES) as found, open_terminal() as console:
-        upgrade_schema(found)
-        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles
-        # it.
+    with open_pipeline(modules_to_preload=RUN_MODULES) as pipeline, open_terminal() as console:
+        upgrade_schema(pipeline)
+        # Imported after the upgrade: importing the partitions reads the first day, which the upgrade of a new home
+        # folder writes.
         from palimpsest_pipeline.defs.instance import open_instance
         from palimpsest_pipeline.operate.backfill import backfill as replay
         from palimpsest_pipeline.pipeline.replay_plan import plan_hours
 
-        close_dead_cycles(found)
+        close_dead_cycles(pipeline)
         if again:
-            replay.mark_due(found, plan_hours(found, first, last))
-        hours = plan_hours(found, first, last)
+            replay.mark_due(pipeline, plan_hours(pipeline, first, last))
+        hours = plan_hours(pipeline, first, last)
         if stale or dry_run:
             print_due_hours(hours, stale_only=stale, as_json=as_json and dry_run, console=err if as_json else out)
         if dry_run:
             return
-        with open_instance(found.settings) as instance:
-            report = replay.run_backfill(found, instance, hours, console, jobs=jobs, stale_only=stale)
+        with open_instance(pipeline.settings) as instance:
+            report = replay.run_backfill(pipeline, instance, hours, console, jobs=jobs, stale_only=stale)
     if as_json:
         out.print_json(json.dumps(report.as_dict()))
     else:
@@ -465,35 +490,35 @@ def backfill(
 
 
 def print_due_hours(hours: Iterable[Any], *, stale_only: bool, as_json: bool, console: Console) -> None:
-    """Each hour of a replay's plan that is due or cannot be derived, and why: as JSON on standard output, or as
-    lines.
+    """Print each hour of a replay's plan that is due or cannot be derived, and why.
+
+    `as_json`: one JSON object on standard output; otherwise lines on `console`.
     """
     from palimpsest_pipeline.operate.backfill.backfill import list_lost_cycles
 
-    told = {
-        hour.key: (hour.why(), [gone.sentence for gone in list_lost_cycles(hour, stale_only=stale_only)])
+    reasons = {
+        hour.key: (hour.why(), [cycle.sentence for cycle in list_lost_cycles(hour, stale_only=stale_only)])
         for hour in hours
     }
     if as_json:
         out.print_json(
             json.dumps(
-                {key: {"due": why, "refused": refused} for key, (why, refused) in told.items() if why or refused}
+                {key: {"due": why, "refused": refused} for key, (why, refused) in reasons.items() if why or refused}
             )
         )
         return
-    for (why, refused), alike in groupby(
-        told, key=lambda key: told[key]
-    ):  # hours one after the other are often due for the same reason
-        keys = list(alike)
-        named = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
+    # Consecutive hours are often due for the same reason: they share a line.
+    for (why, refused), group in groupby(reasons, key=lambda key: reasons[key]):
+        keys = list(group)
+        span = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
         for line in filter(None, (why, *refused)):
-            console.print(f"{named}: {line}", highlight=False, markup=False, soft_wrap=True)
-    if not any(why or refused for why, refused in told.values()):
+            console.print(f"{span}: {line}", highlight=False, markup=False, soft_wrap=True)
+    if not any(why or refused for why, refused in reasons.values()):
         console.print("nothing is due", highlight=False)
 
 
 def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
-    """The coverage tables of the last cycle that coverage was computed for."""
+    """Print the coverage tables of the newest cycle that has them."""
     from palimpsest_pipeline.storage.marts import mart_reader
 
     with pipeline.connect() as conn:
@@ -514,16 +539,16 @@ def print_coverage(pipeline: Any, max_tournaments: int = 15) -> None:
         "n_competitor_only",
         "n_undetermined",
     )
-    also = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
+    rate_columns = ("fixture_match_rate", "home_covered_rate", "overall_match_rate", "completeness")
     print_frame(
         f"Match rates, upcoming fixtures as of {as_of:%Y-%m-%d %H:%M:%S} UTC",
-        _format_headings(rates.select(*columns, *also)),
+        _format_headings(rates.select(*columns, *rate_columns)),
     )
     print_frame(f"Coverage by tournament (the {by_tournament.height} largest)", _format_headings(by_tournament))
 
 
 def _format_headings(frame: Any) -> Any:
-    """Column names as headings that may break over lines."""
+    """Return the frame with column names as headings, which a table can break over lines."""
     return frame.rename({name: name.removeprefix("n_").replace("_", " ") for name in frame.columns})
 
 
@@ -531,17 +556,17 @@ def _format_headings(frame: Any) -> Any:
 def coverage(as_json: JsonOption = False, csv: CsvOption = None, xlsx: XlsxOption = None) -> None:
     """Print the latest coverage and match rates.
 
-    A CSV file holds the coverage by tournament, an Excel file both tables.
+    A CSV file holds the coverage by tournament; an Excel file holds both tables.
     """
     from palimpsest_pipeline.operate.databases import require_schema
     from palimpsest_pipeline.storage.marts import mart_reader
 
-    with open_pipeline() as found:
-        require_schema(found)
+    with open_pipeline() as pipeline:
+        require_schema(pipeline)
         if not (as_json or csv or xlsx):
-            print_coverage(found)
+            print_coverage(pipeline)
             return
-        with found.connect() as conn:
+        with pipeline.connect() as conn:
             rates, by_tournament = mart_reader.read_latest_rates(conn), mart_reader.read_latest_tournaments(conn, None)
     write_files({"coverage_tournament": by_tournament, "match_rate_platform": rates}, csv, xlsx)
     if as_json:
@@ -567,9 +592,10 @@ def simulate(
         typer.Option(
             "--fail",
             metavar="PLATFORM=MODE",
-            help="A failure from the start, e.g. bet9ja=down or sportybet=error,share=0.3,endpoint=detail; may be repeated. "
-            "Modes: outage, reset, hang, down, block, html, error, empty202, ratelimit, challenge503, redirect, bomb, huge, truncate, cut_json, "
-            "latency, clock, kickoffs, page_missing, tournament_gone.",
+            help="A failure that is on from the start, e.g. bet9ja=down or "
+            "sportybet=error,share=0.3,endpoint=detail; may be repeated. Modes: outage, reset, hang, down, block, "
+            "html, error, empty202, ratelimit, challenge503, redirect, bomb, huge, truncate, cut_json, latency, "
+            "clock, kickoffs, page_missing, tournament_gone.",
         ),
     ] = None,
 ) -> None:
@@ -587,26 +613,27 @@ def simulate(
         for platform, fault in faults:
             simulator.set_fault(platform, **asdict(fault))
         home = load_settings().home
-        if home.name != "simulated":  # where these lines were pasted it is so already
+        if home.name != "simulated":  # the terminal may already use the lines that this command printed before
             home /= "simulated"
         out.print(f"export PALIMPSEST_HOME_DIR={shlex.quote(str(home))}", highlight=False, soft_wrap=True)
         for platform, url in simulator.base_urls.items():
             out.print(f"export PALIMPSEST_{platform.value.upper()}__BASE_URL={url}", highlight=False)
-        say("paste these lines into another terminal; commands there ask the simulator")
+        say("paste these lines into another terminal; commands in that terminal ask the simulator")
         say(
-            f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; mode none switches all off'
+            f'switch a failure on: curl -d \'{{"platform": "bet9ja", "mode": "down"}}\' {simulator.url}/_sim/faults; '
+            "mode none switches all off"
         )
         psutil.Process(simulator.pid).wait()
 
 
 @app.command()
 def doctor(
-    platforms: Annotated[bool, typer.Option("--platforms", help="Ask each platform's address once, too.")] = False,
+    platforms: Annotated[bool, typer.Option("--platforms", help="Also send one request to each platform.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Look for what commonly goes wrong, and say how to mend it.
+    """Look for common problems, and print how to solve them.
 
-    Starts nothing; exit code 1 when something is wrong.
+    Starts nothing. Exit code 1 when something is wrong.
     """
     from palimpsest_pipeline.operate.doctor import run_doctor
 
@@ -622,47 +649,49 @@ def doctor(
 
 
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt  # the way of Ctrl-C: what was started is stopped on the way out
+    raise KeyboardInterrupt  # as Ctrl-C does: `finally` blocks stop the started processes
 
 
 def main() -> None:
-    """Entry point of the process: executes the command, and ends the process as soon as its exit functions have run.
+    """Execute the command, and end the process as soon as its exit functions have run.
 
-    Python would take apart all that was loaded, object by object, which takes more than a second after a run.
+    A normal exit of Python would free every loaded object, which takes more than a second after a run.
     """
     exit_code = 1
 
     def end_process() -> None:
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # nobody reads it any more
+            with suppress(OSError, ValueError):  # the reader has closed the stream
                 stream.flush()
         os._exit(exit_code)
 
-    atexit.register(end_process)  # before any other exit function is registered: it is called last
+    atexit.register(end_process)  # registered first, therefore called last
     try:
         run_command()
         exit_code = 0
-    except SystemExit as ended:
-        exit_code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except SystemExit as exit_request:
+        exit_code = exit_request.code if isinstance(exit_request.code, int) else int(exit_request.code is not None)
         raise
 
 
 def run_command() -> None:
-    """Execute the command: a PalimpsestError becomes one line and exit code 1; Ctrl-C is 130; anything else is a bug
-    and shows its traceback.
+    """Execute the command and translate errors into exit codes.
+
+    A PalimpsestError becomes one line and exit code 1. Ctrl-C becomes 130. Any other error is a bug and shows its
+    traceback.
     """
     log_to_terminal()
-    with suppress(SettingsError):  # the command itself says what is wrong with them
+    with suppress(SettingsError):  # the command itself reports the error
         os.umask(int(load_settings().umask, 8))
-    for asked_to_end in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(asked_to_end) is signal.SIG_DFL:  # what `nohup` has it ignore stays ignored
-            signal.signal(asked_to_end, _interrupt)
+    for end_signal in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(end_signal) is signal.SIG_DFL:  # under `nohup` SIGHUP stays ignored
+            signal.signal(end_signal, _interrupt)
     try:
         try:
             app()
-        finally:  # a Ctrl-C from here on must not change the exit code
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
+        finally:  # a later Ctrl-C must not change the exit code
+            for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(signal_number, signal.SIG_IGN)
     except KeyboardInterrupt:
         raise SystemExit(EXIT_CANCELLED) from None
     except Exception as error:
@@ -673,7 +702,7 @@ def run_command() -> None:
 
 
 def _redact_secrets(message: str) -> str:
-    """Return `message` without what the settings keep secret: what failed may repeat what it was given."""
+    """Return `message` without the secrets of the settings: an error may repeat the value it was given."""
     from palimpsest_pipeline.domain.secrets import list_store_secrets, redact
 
     try:
@@ -684,7 +713,7 @@ def _redact_secrets(message: str) -> str:
 
 
 def _explain_loss(error: Exception) -> str | None:
-    """Return a message for the user when the database was lost or a disk is full; None for any other error."""
+    """Return a message for a lost database or a full disk; None for any other error."""
     from palimpsest_pipeline.storage.db.connection import explain_loss
 
     return explain_loss(error)

@@ -1,7 +1,6 @@
-"""The commands `palimpsest compare` and `palimpsest gaps`: home beside its competitors on one fixture, now or as of an
-instant.
+"""The commands `palimpsest compare` and `palimpsest gaps`: home beside its competitors on one fixture.
 
-Exit codes as in `cli/__main__.py`.
+They answer for now or for an earlier instant. Exit codes as in `cli/__main__.py`.
 """
 
 import json
@@ -38,11 +37,10 @@ def compare(
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
 ) -> None:
-    """Home's prices of a fixture beside each competitor's: who offers more, by how much, the margins, and whether all
-    together are an arbitrage.
+    """Show home's prices of a fixture beside each competitor's, with differences, margins and arbitrage.
 
-    They are those of each platform's last answer up to the instant, before the kickoff. In `--json` the columns of
-    palimpsest.compared_prices, without names for people.
+    The prices are those of each platform's last answer before the kickoff and up to the instant. `--json` prints the
+    columns of palimpsest.compared_prices, without the display names.
     """
     fixture, instant, tables = _read_compared_tables(sr_id, at)
     rows = _filter_market(tables["mart.price_comparison"], market)
@@ -65,7 +63,7 @@ def compare(
         print_table(" ".join(part for part in (key, specifier, _format_margins(outcomes)) if part), headings, lines)
     if rows.height:
         out.print(
-            f"{BEST_PRICE_MARK} best   * cannot be backed   (of a competitor: home's price against it)",
+            f"{BEST_PRICE_MARK} best   * cannot be backed   (in a competitor's column: home's price against it)",
             highlight=False,
             markup=False,
         )
@@ -73,9 +71,9 @@ def compare(
 
 @compare_app.command()
 def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, as_json: JsonOption = False) -> None:
-    """Markets of a fixture that home and a competitor do not both offer: who lacks what, and since when.
+    """Show the markets of a fixture that home and a competitor do not both offer, and since when.
 
-    In `--json` the columns of palimpsest.compared_gaps, without names for people.
+    `--json` prints the columns of palimpsest.compared_gaps, without the display names.
     """
     fixture, instant, tables = _read_compared_tables(sr_id, at)
     rows = _filter_market(tables["mart.availability_gap"], market).sort(
@@ -100,24 +98,25 @@ def gaps(sr_id: SrIdArgument, at: AtOption = None, market: MarketOption = None, 
 
 
 def _read_compared_tables(sr_id: int, at: str | None) -> "tuple[dict[str, Any], datetime, dict[str, pl.DataFrame]]":
-    """The fixture's names, the instant, and what the tables held of the fixture then."""
+    """Return the fixture's names, the instant, and the fixture's rows of each table at that instant."""
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.marts.current_prices import compute_prices_as_of
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
 
-    asked = parse_instant(at) if at else None
-    with open_databases(load_settings()) as found:
-        instant = asked or found.clock.now()
-        if instant > found.clock.now():
-            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is yet to come", param_hint="--at")
-        require_schema(found)
-        with found.connect() as conn:
+    requested_instant = parse_instant(at) if at else None
+    with open_databases(load_settings()) as pipeline:
+        instant = requested_instant or pipeline.clock.now()
+        if instant > pipeline.clock.now():
+            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is in the future", param_hint="--at")
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
             fixture = read_fixture(conn, sr_id)
         if fixture is None:
             raise fail(
-                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)"
+                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first "
+                "(`palimpsest scrape`)"
             )
-        return fixture, instant, compute_prices_as_of(found, [sr_id], instant)
+        return fixture, instant, compute_prices_as_of(pipeline, [sr_id], instant)
 
 
 def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
@@ -127,7 +126,7 @@ def _filter_market(rows: "pl.DataFrame", market: str | None) -> "pl.DataFrame":
     if market is None:
         return rows
     try:
-        keys = [each.market_key for each in find_markets(market, load_vocabulary())]
+        keys = [match.market_key for match in find_markets(market, load_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
     return rows.filter(rows["market_key"].is_in(keys))
@@ -145,9 +144,10 @@ def _print_head(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFram
     out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
     out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     if rows.is_empty():
-        begun = fixture["kickoff_at"] <= instant
+        has_kicked_off = fixture["kickoff_at"] <= instant
         out.print(
-            "it has begun: ask for an instant before the kickoff with --at" if begun else empty_message, highlight=False
+            "it has kicked off: choose an instant before the kickoff with --at" if has_kicked_off else empty_message,
+            highlight=False,
         )
 
 
@@ -155,26 +155,28 @@ def _format_price(row: "dict[str, Any]", side: str) -> str:
     odds = row[f"{side}_odds"]
     if odds is None:
         return "-" if row[f"{side}_state"] == "no_price" else str(row[f"{side}_state"])
-    off = "*" if row[f"{side}_state"] != "offered" else ""
-    best = (
+    mark = "*" if row[f"{side}_state"] != "offered" else ""
+    best_mark = (
         f" {BEST_PRICE_MARK}"
         if row["best_platform"] is not None
-        and not off
+        and not mark
         and odds == row["best_odds"]
         and (side == "home" or row["comparable"])
         else ""
     )
-    lead = f" ({row['diff_rel']:+.1%})" if side == "platform" and row["comparable"] else ""
-    return f"{odds:.3f}".removesuffix("0") + off + lead + best
+    difference = f" ({row['diff_rel']:+.1%})" if side == "platform" and row["comparable"] else ""
+    return f"{odds:.3f}".removesuffix("0") + mark + difference + best_mark
 
 
 def _format_margins(outcomes: "pl.DataFrame") -> str:
-    """Margins in words; empty where none can be computed."""
-    first = outcomes.unique("platform", keep="first", maintain_order=True)
-    told = {
-        first["home_platform"][0]: first["home_margin"][0],
-        **dict(first.select("platform", "platform_margin").iter_rows()),
+    """Return the margins as text for people; empty where none can be computed."""
+    first_rows = outcomes.unique("platform", keep="first", maintain_order=True)
+    margins = {
+        first_rows["home_platform"][0]: first_rows["home_margin"][0],
+        **dict(first_rows.select("platform", "platform_margin").iter_rows()),
     }
-    said = ", ".join(f"{name} {margin:.1%}" for name, margin in told.items() if margin is not None)
-    arbitrage = f"; best of all {first['cross_book_sum_inverse'][0]:.4f}: an arbitrage" if first["arb"].any() else ""
-    return f"(margins: {said}{arbitrage})" if said else ""
+    margin_list = ", ".join(f"{name} {margin:.1%}" for name, margin in margins.items() if margin is not None)
+    arbitrage = (
+        f"; best of all {first_rows['cross_book_sum_inverse'][0]:.4f}: an arbitrage" if first_rows["arb"].any() else ""
+    )
+    return f"(margins: {margin_list}{arbitrage})" if margin_list else ""

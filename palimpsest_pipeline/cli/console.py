@@ -1,5 +1,6 @@
-"""How every command speaks and is spoken to: results on standard output, all else on standard error, tables for
-people, JSON for scripts.
+"""Input and output that all commands share.
+
+Results go to standard output and everything else to standard error. Results are tables for people or JSON for scripts.
 """
 
 import os
@@ -17,9 +18,9 @@ from palimpsest_pipeline.domain.printable_text import escape_controls
 from palimpsest_pipeline.runtime.terminal import PrintableConsole, find_output_width
 
 EXIT_PARTIAL = 3
-"""Exit code of what was done in part."""
+"""Exit code of a partial success."""
 EXIT_CANCELLED = 130
-"""Exit code of what somebody ended: as a shell has it for Ctrl-C."""
+"""Exit code of a cancelled command: the one a shell reports after Ctrl-C."""
 
 out = PrintableConsole(width=find_output_width(sys.stdout))
 err = PrintableConsole(stderr=True, width=find_output_width(sys.stderr))
@@ -28,44 +29,45 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 def say(message: str) -> None:
-    """A line of progress: on standard error, so that standard output stays what a script reads."""
+    """Print a line of progress on standard error, so that scripts can read standard output."""
     err.print(message, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def format_command(arguments: str, home: Path) -> str:
-    """Return a `palimpsest` command that works on this home folder when pasted into another terminal in the same
-    folder.
+    """Return a `palimpsest` command that uses this home folder when pasted into another terminal.
+
+    The terminal must be in the same working directory.
     """
-    command = (
-        "uv run palimpsest" if "UV" in os.environ else "palimpsest"
-    )  # uv sets UV for what it runs; elsewhere the command is not on the PATH
+    # uv sets UV for the commands it runs; without `uv run` such an installation's command is not on the PATH.
+    command = "uv run palimpsest" if "UV" in os.environ else "palimpsest"
     return f"PALIMPSEST_HOME_DIR={shlex.quote(str(home))} {command} {arguments}"
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
-    """One clear line, then the exit code."""
-    shown = escape_markup(message, kept_characters="\n")
-    err.print(f"[bold red]error:[/] {shown}", soft_wrap=True, highlight=False)
+    """Print one error line, and return the typer.Exit with this exit code for the caller to raise."""
+    escaped = escape_markup(message, kept_characters="\n")
+    err.print(f"[bold red]error:[/] {escaped}", soft_wrap=True, highlight=False)
     return typer.Exit(code)
 
 
 def escape_markup(text: str, kept_characters: str = "") -> str:
-    """Return text that rich prints literally, with control characters not in `keep` as escapes: a newline in a name
-    must not begin a new line.
+    """Return text that rich prints literally.
+
+    Control characters become escapes, except those in `kept_characters`: a newline in a name must not start a new line.
     """
     return escape_controls(text, kept_characters).replace("[", "\\[")
 
 
 def parse_day(text: str) -> date:
-    """UTC day from `2026-06-26`. Raises typer.BadParameter."""
+    """Return the UTC day of a text like `2026-06-26`. Raises typer.BadParameter."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day; write it as 2026-06-26") from None
+        raise typer.BadParameter(f"{text!r} is not a day; write it as 2026-06-26") from None
 
 
 def parse_hour(text: str) -> datetime:
-    """UTC hour from `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour).
+    """Return the UTC hour of `2026-06-26-19:00`, `2026-06-26T19:00` or `2026-06-26` (its first hour).
 
     Raises typer.BadParameter.
     """
@@ -74,7 +76,7 @@ def parse_hour(text: str) -> datetime:
             return datetime.strptime(text, pattern).replace(tzinfo=UTC, minute=0)
         except ValueError:
             continue
-    raise typer.BadParameter(f"{text!r} is no UTC hour; write it as 2026-06-26-19:00")
+    raise typer.BadParameter(f"{text!r} is not a UTC hour; write it as 2026-06-26-19:00")
 
 
 def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetime]:
@@ -87,7 +89,7 @@ def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetim
     if ":" not in last and end <= current:
         end = min(end + timedelta(hours=23), current)
     if end < begin:
-        raise typer.BadParameter("TO lies before FROM")
+        raise typer.BadParameter("TO is before FROM")
     if end > current:
         raise typer.BadParameter(
             f"{end:%Y-%m-%d-%H:%M} has not begun: the current hour is {current:%Y-%m-%d-%H:%M}, in UTC"
@@ -96,28 +98,31 @@ def parse_hours(first: str, last: str, now: datetime) -> tuple[datetime, datetim
 
 
 def parse_instant(text: str) -> datetime:
-    """UTC instant from ISO 8601 with a zone, e.g. `2026-06-26T19:00Z`. Raises typer.BadParameter."""
+    """Return the UTC instant of ISO 8601 text with a zone, `2026-06-26T19:00Z`. Raises typer.BadParameter."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no instant; write it as 2026-06-26T19:00Z") from None
+        raise typer.BadParameter(f"{text!r} is not an instant; write it as 2026-06-26T19:00Z") from None
     if instant.tzinfo is None:
         raise typer.BadParameter(
-            f"{text!r} says no time zone: write {instant.isoformat()}Z for UTC, or an offset such as +01:00 at its end"
+            f"{text!r} has no time zone: write {instant.isoformat()}Z for UTC, or an offset such as +01:00 at its end"
         )
     return instant.astimezone(UTC)
 
 
 def print_frame(title: str, frame: Any) -> None:
-    """A polars frame as a table for people."""
+    """Print a Polars frame as a table for people."""
     print_table(title, [(name, bool(frame.schema[name].is_numeric())) for name in frame.columns], frame.iter_rows())
 
 
 def print_table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[Any]]) -> None:
-    """Rows under `columns` (heading, whether it holds numbers); what does not fit is folded, never cut."""
+    """Print rows under `columns`, each a heading and whether it holds numbers.
+
+    A text that does not fit is folded, never cut.
+    """
     table = Table(title=title, title_justify="left", header_style="bold")
-    for name, numeric in columns:
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for name, is_numeric in columns:
+        table.add_column(name, justify="right" if is_numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape_markup(_format_cell(v)) for v in row))
     out.print(table)

@@ -1,4 +1,4 @@
-"""The `palimpsest db` commands: the schema, its dictionary, who may read it and at which address.
+"""The `palimpsest db` commands: the schema, its dictionary, its address and the rights of readers.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -15,15 +15,14 @@ from .console import EXIT_PARTIAL, fail, out, say
 if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.context import Pipeline
 
-db_app = typer.Typer(no_args_is_help=True, help="The database schema, and who may read it.")
+db_app = typer.Typer(no_args_is_help=True, help="The database schema, and the rights to read it.")
 
 
 @db_app.command()
 def upgrade() -> None:
-    """Bring our schema and Dagster's to the newest version; start the embedded server and leave it running, ready for
-    `dagster dev`.
+    """Upgrade our schema and Dagster's to the newest version; leave the embedded server running.
 
-    Tells how long it took, and what room our database takes since and took before.
+    `dagster dev` can then use it. Prints the duration, and the size of our database before and after.
     """
     from palimpsest_pipeline.defs.instance import open_instance
     from palimpsest_pipeline.operate.databases import open_databases, prepare_schema
@@ -33,17 +32,18 @@ def upgrade() -> None:
         with pipeline.connect() as conn:
             return read_database_bytes(conn) / 1e6
 
-    chosen = load_settings()
-    with open_databases(chosen, keep_running=True) as found:
-        before_mb, began_s = measure_mb(found), time.monotonic()
-        prepare_schema(found)
-        with open_instance(chosen):
+    configured = load_settings()
+    with open_databases(configured, keep_running=True) as pipeline:
+        before_mb, began_s = measure_mb(pipeline), time.monotonic()
+        prepare_schema(pipeline)
+        with open_instance(configured):
             pass
         say(
-            f"upgraded in {time.monotonic() - began_s:.1f} s; our database takes {measure_mb(found):.1f} MB, {before_mb:.1f} MB before"
+            f"upgraded in {time.monotonic() - began_s:.1f} s; our database takes {measure_mb(pipeline):.1f} MB, "
+            f"{before_mb:.1f} MB before"
         )
         out.print(
-            f"schemas are up to date; for Dagster: export DAGSTER_HOME={chosen.dagster_home}",
+            f"schemas are up to date; for Dagster: export DAGSTER_HOME={configured.dagster_home}",
             soft_wrap=True,
             highlight=False,
         )
@@ -52,16 +52,18 @@ def upgrade() -> None:
 @db_app.command()
 def downgrade(
     revision: Annotated[str, typer.Argument(help="Revision to go back to; base removes everything.")] = "base",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Take the schema back. Drops what newer revisions made, data included."""
+    """Go back to an older schema. Tables of newer revisions are dropped, with their data."""
     from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.storage.db import migrate
 
     if not yes:
-        typer.confirm(f"Downgrade to {revision!r}? Tables made since are dropped with their data", abort=True)
-    with open_databases(load_settings()) as found:
-        migrate.downgrade(found.database.url, revision)
+        typer.confirm(
+            f"Downgrade to {revision!r}? Tables that newer revisions made are dropped with their data", abort=True
+        )
+    with open_databases(load_settings()) as pipeline:
+        migrate.downgrade(pipeline.database.url, revision)
     out.print(f"schema is at {revision}")
 
 
@@ -71,13 +73,14 @@ def check() -> None:
     from palimpsest_pipeline.operate.databases import open_databases
     from palimpsest_pipeline.storage.db import migrate
 
-    with open_databases(load_settings()) as found:
-        differences = migrate.find_drift(found.database.url)
+    with open_databases(load_settings()) as pipeline:
+        differences = migrate.find_drift(pipeline.database.url)
     if differences:
         for line in differences:
             out.print(line, markup=False)
         raise fail(
-            f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or add a migration"
+            f"{len(differences)} differences between the models and the database: run `palimpsest db upgrade`, or "
+            "add a migration"
         )
     out.print("models and database agree")
 
@@ -85,7 +88,10 @@ def check() -> None:
 @db_app.command()
 def url(
     analyst: Annotated[
-        bool, typer.Option("--analyst", help="That of the read-only role, whose password is not known here.")
+        bool,
+        typer.Option(
+            "--analyst", help="The address of the read-only role, without its password, which is not known here."
+        ),
     ] = False,
 ) -> None:
     """Print the database's address, password included, for psql and other clients.
@@ -95,58 +101,60 @@ def url(
     from palimpsest_pipeline.pipeline import analyst_role
     from palimpsest_pipeline.pipeline.context import DATABASE_NAMES, Pipeline, make_embedded_server
 
-    chosen = load_settings()
-    if chosen.is_embedded and not make_embedded_server(chosen).status().running:
+    configured = load_settings()
+    if configured.is_embedded and not make_embedded_server(configured).status().running:
         raise fail(
-            "the embedded server is not running; `palimpsest up` starts it, and so does `palimpsest db upgrade`, until `palimpsest down`"
+            "the embedded server is not running: start it with `palimpsest up` or `palimpsest db upgrade`; it runs "
+            "until `palimpsest down`"
         )
     if analyst:
-        address = analyst_role.build_analyst_url(chosen)
+        address = analyst_role.build_analyst_url(configured)
     else:
         address = (
-            make_embedded_server(chosen).build_libpq_url(DATABASE_NAMES[0])
-            if chosen.is_embedded
-            else Pipeline(chosen).database.conninfo
+            make_embedded_server(configured).build_libpq_url(DATABASE_NAMES[0])
+            if configured.is_embedded
+            else Pipeline(configured).database.conninfo
         )
     out.print(address, soft_wrap=True, highlight=False, markup=False)
 
 
 @db_app.command()
 def roles() -> None:
-    """Make the read-only role of analysts, or bring its rights up to date: it reads the marts and the analysts' views.
+    """Create the read-only role of analysts, or update its rights.
 
-    As far as the pipeline's user may forbid it, nobody makes temporary tables or large objects in our database, nor
-    enters Dagster's, but who owns it or was granted it. Says what the role may do besides reading. Exit code 3 when an
-    administrator has to forbid some of it.
+    It reads the marts and the views for analysts. As far as the pipeline's user may forbid it, only owners and users
+    with an explicit grant can make temporary tables or large objects in our database, or connect to Dagster's. Prints
+    the rights of the role beyond reading. Exit code 3 when an administrator must revoke some of them.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.analyst_role import enforce_analyst_access
     from palimpsest_pipeline.storage.db.roles import ANALYST, may_lock
 
-    chosen = load_settings()
-    with open_databases(chosen) as found:
-        require_schema(found)
-        left = enforce_analyst_access(found)
-        with found.connect() as conn:
+    configured = load_settings()
+    with open_databases(configured) as pipeline:
+        require_schema(pipeline)
+        excess_rights = enforce_analyst_access(pipeline)
+        with pipeline.connect() as conn:
             locks = may_lock(conn)
     out.print(
         f"{ANALYST} reads the schemas palimpsest and mart; `palimpsest db url --analyst` has its address",
         highlight=False,
         soft_wrap=True,
     )
-    if not chosen.is_embedded:
-        say(f"its password is yours to set, where the server asks for one: alter role {ANALYST} password '...'")
-    for line in left:
+    if not configured.is_embedded:
+        say(f"if the server asks for a password, set one: alter role {ANALYST} password '...'")
+    for line in excess_rights:
         say(f"{ANALYST}: {line}")
     if locks:
         say(
-            f"{ANALYST}: it may take advisory locks, and so hold up the pipeline while its session lasts. A superuser can revoke pg_advisory_lock "
-            "and its like from everybody, once he has granted them to the pipeline's user by name"
+            f"{ANALYST}: it may take advisory locks, which can block the pipeline while its session lasts. A superuser "
+            "can grant pg_advisory_lock and the similar functions to the pipeline's user by name, and then revoke them "
+            "from everybody"
         )
-    if left:
+    if excess_rights:
         raise fail(
-            f"{ANALYST} may do more than read: let an administrator of the server revoke it. What everybody may do there a superuser forbids with "
-            "`palimpsest db roles`, his name in PALIMPSEST_DATABASE_URL",
+            f"{ANALYST} may do more than read: let an administrator of the server revoke these rights. To revoke "
+            "rights of everybody, run `palimpsest db roles` with a superuser's name in PALIMPSEST_DATABASE_URL",
             EXIT_PARTIAL,
         )
 
@@ -159,7 +167,7 @@ def dictionary(
 ) -> None:
     """Write `sql/DICTIONARY.md` of this checkout, from the comments of tables, views and columns.
 
-    Makes a database of its own meanwhile.
+    The command creates a temporary database for this.
     """
     from palimpsest_pipeline.operate.data_dictionary import build_dictionary, locate_dictionary
 

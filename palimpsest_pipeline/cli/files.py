@@ -21,14 +21,14 @@ XlsxOption = Annotated[
     Path | None, typer.Option("--xlsx", metavar="FILE", help="Write the rows, with all columns, to this Excel file.")
 ]
 MAX_EXCEL_ROWS: Final = 1_048_575
-"""Rows of a worksheet, less the headings."""
+"""Rows of a worksheet, without the headings."""
 
 
 def write_files(tables: "Mapping[str, pl.DataFrame]", csv: Path | None, xlsx: Path | None) -> bool:
-    """Write the first of `tables` as CSV, and each of them as a worksheet of its name. Return whether the user asked
-    for a file.
+    """Write `tables` to the given files, and return whether there was any.
 
-    Raises typer.Exit when a file cannot be written, or a table has more rows than a worksheet.
+    A CSV file gets the first table; an Excel file gets each table as a worksheet of its name. Raises typer.Exit when a
+    file cannot be written, or when a table has more rows than a worksheet.
     """
     for path, write in ((csv, _write_csv), (xlsx, _write_xlsx)):
         if path is None:
@@ -46,7 +46,7 @@ def _write_csv(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
 
     frame = prepare_for_csv(next(iter(tables.values())))
     with path.open("wb") as file:
-        frame.write_csv(file, include_bom=True)  # without it Excel takes UTF-8 for the system's own encoding
+        frame.write_csv(file, include_bom=True)  # without it Excel reads UTF-8 as the system's own encoding
     return frame.height
 
 
@@ -55,9 +55,9 @@ def _write_xlsx(tables: "Mapping[str, pl.DataFrame]", path: Path) -> int:
 
     from palimpsest_pipeline.report.spreadsheet import prepare_for_excel
 
-    if long := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
+    if oversized := [name for name, frame in tables.items() if frame.height > MAX_EXCEL_ROWS]:
         raise ValueError(
-            f"{', '.join(long)} has more rows than a worksheet ({MAX_EXCEL_ROWS}): narrow them, or write CSV"
+            f"{', '.join(oversized)} has more rows than a worksheet ({MAX_EXCEL_ROWS}): filter them, or write CSV"
         )
     with (
         path.open("wb") as file,

@@ -1,4 +1,4 @@
-"""The `palimpsest landing` commands: what was landed, adding to it, and keeping it small.
+"""The `palimpsest landing` commands: list the landed answers, import answers, and free space.
 
 Exit codes as in `cli/__main__.py`; `landing ls` ends with 3 when some cycles cannot be read and others can.
 """
@@ -17,7 +17,7 @@ from .console import EXIT_PARTIAL, JsonOption, fail, out, print_frame, say
 
 landing_app = typer.Typer(no_args_is_help=True, help="The raw answers.")
 
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only name the changes; make none.")]
 
 
 @landing_app.command("import")
@@ -25,10 +25,10 @@ def landing_import(
     folder: Annotated[Path, typer.Argument(help="Folder with the payloads and their manifest.json.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Add recorded payloads to the landing. What is there already is not added twice.
+    """Add recorded payloads to the landing. Payloads that are already there are not added twice.
 
-    Days before the first day of the installation become part of it, which Dagster's running servers do not notice by
-    themselves.
+    Days before the first day of the installation become part of it. Running servers of Dagster notice this only after a
+    restart.
     """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.landing import import_payloads
@@ -36,14 +36,14 @@ def landing_import(
     from palimpsest_pipeline.pipeline.first_day import lower_first_day
     from palimpsest_pipeline.pipeline.landed_cycles import record_closed
 
-    with open_databases(load_settings()) as found:
-        upgrade_schema(found)
-        manifests = import_payloads(found.landing, folder, found.settings.home_platform, found.clock)
-        with found.connect() as conn:
+    with open_databases(load_settings()) as pipeline:
+        upgrade_schema(pipeline)
+        manifests = import_payloads(pipeline.landing, folder, pipeline.settings.home_platform, pipeline.clock)
+        with pipeline.connect() as conn:
             for manifest in manifests:
                 record_closed(conn, manifest)
         if manifests:
-            lower_first_day(found.settings, min(manifest.partition_hour.date() for manifest in manifests), say)
+            lower_first_day(pipeline.settings, min(manifest.partition_hour.date() for manifest in manifests), say)
     if as_json:
         out.print_json(
             json.dumps(
@@ -62,9 +62,9 @@ def landing_import(
 
 @landing_app.command("ls")
 def landing_ls(as_json: JsonOption = False) -> None:
-    """List the landed cycles, with what they take on disk; then what an answer takes, by platform.
+    """List the landed cycles with their size on disk, then the size of an answer by platform.
 
-    A cycle that cannot be read is named.
+    Cycles that cannot be read are named.
     """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.pipeline.context import Pipeline
@@ -74,8 +74,10 @@ def landing_ls(as_json: JsonOption = False) -> None:
     landed = landing.list_readable_cycles()
     usage, unsized = landing.measure_usage_of(landed.manifests)
     unreadable = [*landed.unreadable, *unsized]
-    sizes: dict[int, tuple[int | None, int | None]] = {found.cycle_id: (None, None) for found in unsized}
-    sizes |= {cycle_id: (size, each) for cycle_id, _, size, each in summarise_answers(usage, "cycle_id").rows()}
+    sizes: dict[int, tuple[int | None, int | None]] = {cycle.cycle_id: (None, None) for cycle in unsized}
+    sizes |= {
+        cycle_id: (size, answer_size) for cycle_id, _, size, answer_size in summarise_answers(usage, "cycle_id").rows()
+    }
     rows = [
         {
             "hour": format_hour_key(m.partition_hour),
@@ -90,15 +92,17 @@ def landing_ls(as_json: JsonOption = False) -> None:
         for m in landed.manifests
     ]
     if as_json:
-        named = [cycle.as_dict() for cycle in unreadable]
+        unreadable_fields = [cycle.as_dict() for cycle in unreadable]
         out.print_json(
-            json.dumps({"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": named})
+            json.dumps(
+                {"cycles": rows, "platforms": summarise_answers(usage).to_dicts(), "unreadable": unreadable_fields}
+            )
         )
     elif rows:
         import polars as pl
 
         print_frame("Landing", pl.DataFrame(rows, infer_schema_length=None))
-        print_frame("What an answer takes", summarise_answers(usage))
+        print_frame("Bytes an answer, by platform", summarise_answers(usage))
     elif not unreadable:
         out.print("the landing is empty")
     if unreadable:
@@ -109,63 +113,70 @@ def landing_ls(as_json: JsonOption = False) -> None:
 
 @landing_app.command("rescan")
 def landing_rescan(as_json: JsonOption = False) -> None:
-    """Rebuild the database's record of the landed cycles: read every manifest, and name the cycles that cannot be read
-    or lack segments.
+    """Rebuild the database's record of the landed cycles.
 
-    The pipeline keeps this record up to date. Run this after you removed or restored files of the landing by hand. Exit
-    code 3: a cycle is damaged.
+    Reads every manifest, and names the cycles that cannot be read or lack segments. The pipeline keeps this record up
+    to date by itself: use this command only after you removed or restored files of the landing by hand. Exit code 3
+    when a cycle is damaged.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.landed_cycles import rescan_landing
 
-    with open_databases(load_settings()) as found:
-        require_schema(found)
-        done = rescan_landing(found)
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        rescan = rescan_landing(pipeline)
     if as_json:
-        told = {"whole": done.n_whole, "gone": done.n_gone, "corrected": done.n_corrected, "damaged": done.damaged}
-        out.print_json(json.dumps(told))
+        counts = {
+            "whole": rescan.n_whole,
+            "gone": rescan.n_gone,
+            "corrected": rescan.n_corrected,
+            "damaged": rescan.damaged,
+        }
+        out.print_json(json.dumps(counts))
     else:
         out.print(
-            f"{done.n_whole} cycles are landed, {done.n_gone} are gone; {done.n_corrected} rows corrected",
+            f"{rescan.n_whole} cycles are landed, {rescan.n_gone} are gone; {rescan.n_corrected} rows corrected",
             highlight=False,
         )
-    if done.damaged:
-        named = "; ".join(f"cycle {cycle_id}: {problem}" for cycle_id, problem in done.damaged.items())
-        raise fail(f"{len(done.damaged)} cycles cannot be derived: {named}", EXIT_PARTIAL)
+    if rescan.damaged:
+        problems = "; ".join(f"cycle {cycle_id}: {problem}" for cycle_id, problem in rescan.damaged.items())
+        raise fail(f"{len(rescan.damaged)} cycles cannot be derived: {problems}", EXIT_PARTIAL)
 
 
 @landing_app.command("compact")
 def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) -> None:
-    """Put the answers of each hour that is over into one file per platform.
+    """Put the answers of each finished hour into one file per platform.
 
-    Every answer stays readable, also meanwhile.
+    Every answer stays readable, also during this.
     """
     from palimpsest_pipeline.domain.instants import format_hour_key
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import compact_landing
 
-    with open_databases(load_settings()) as found:
-        require_schema(found)
-        done = compact_landing(found, dry_run=dry_run)
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        results = compact_landing(pipeline, dry_run=dry_run)
     hours = {
-        format_hour_key(one.hour): {"bytes_before": one.bytes_before, "bytes_after": one.bytes_after}
-        for one in done
-        if one.left_alone is None
+        format_hour_key(result.hour): {"bytes_before": result.bytes_before, "bytes_after": result.bytes_after}
+        for result in results
+        if result.left_alone is None
     }
-    left = {format_hour_key(one.hour): one.left_alone for one in done if one.left_alone is not None}
+    left_alone = {
+        format_hour_key(result.hour): result.left_alone for result in results if result.left_alone is not None
+    }
     if as_json:
         out.print_json(
             json.dumps(
                 {
                     "compacted": {} if dry_run else hours,
                     "to_compact": list(hours) if dry_run else [],
-                    "left_alone": left,
+                    "left_alone": left_alone,
                 }
             )
         )
         return
-    for key, why in left.items():
-        say(f"{key} stays as it is: {why}")
+    for key, why in left_alone.items():
+        say(f"{key} is not compacted: {why}")
     before, after = (sum(sizes[name] for sizes in hours.values()) for name in ("bytes_before", "bytes_after"))
     if not hours:
         out.print("nothing to compact")
@@ -184,39 +195,42 @@ def landing_compact(dry_run: DryRunOption = False, as_json: JsonOption = False) 
 @landing_app.command("expire")
 def landing_expire(
     days: Annotated[
-        int | None, typer.Option(min=1, help="Keep so many days. Default: PALIMPSEST_LANDING_RETENTION_DAYS.")
+        int | None, typer.Option(min=1, help="Days to keep. Default: PALIMPSEST_LANDING_RETENTION_DAYS.")
     ] = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove the hours whose time is over: those that are fully derived, and whose days are exported.
+    """Remove the hours older than the retention that are fully derived and whose days are exported.
 
-    The others stay, and say why.
+    The other hours stay, each with its reason.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep.landing_retention import expire_landing
 
-    with open_databases(load_settings()) as found:
-        require_schema(found)
-        done = expire_landing(found, days, dry_run=dry_run)
-    removed, kept = _format_hours(done.removed), dict(zip(_format_hours(done.kept), done.kept.values(), strict=True))
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        result = expire_landing(pipeline, days, dry_run=dry_run)
+    removed, kept_reasons = (
+        _format_hours(result.removed),
+        dict(zip(_format_hours(result.kept), result.kept.values(), strict=True)),
+    )
     if as_json:
-        told = {
+        report = {
             "removed": [] if dry_run else removed,
             "to_remove": removed if dry_run else [],
-            "bytes": done.bytes_removed,
-            "kept": kept,
+            "bytes": result.bytes_removed,
+            "kept": kept_reasons,
         }
-        out.print_json(json.dumps(told))
+        out.print_json(json.dumps(report))
         return
-    for key, why in kept.items():
+    for key, why in kept_reasons.items():
         say(f"{key} is kept: {why}")
     if not removed:
         out.print("nothing to remove")
         return
     verb = "to remove" if dry_run else "removed"
     out.print(
-        f"{len(removed)} hours {verb}, {_format_mb(done.bytes_removed)} MB: {', '.join(removed)}",
+        f"{len(removed)} hours {verb}, {_format_mb(result.bytes_removed)} MB: {', '.join(removed)}",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,7 +1,6 @@
-"""The `palimpsest markets` commands, for those who keep the vocabulary: look a market up, and see what it does not
-know.
+"""The `palimpsest markets` commands for maintainers of the vocabulary: look up, list, audit.
 
-Exit codes as in `cli/__main__.py`; `audit` ends with 3 when something given could not be read.
+Exit codes as in `cli/__main__.py`; `audit` ends with 3 when some input could not be read.
 """
 
 import json
@@ -37,17 +36,21 @@ def show(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """One market across platforms: what it is, its ids and outcomes on each, and how their specifiers are read."""
+    """Show one market across platforms: its meaning, and its ids, outcomes and specifiers on each."""
     from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets, select_markets
 
     try:
         markets = find_markets(key, load_vocabulary())
     except UnknownMarket as unknown:
-        # A key may be asked for by a word of the market's name, which is in neither the key nor an id.
-        named = select_markets(load_vocabulary(), search=key).height if key else 0
-        more = f"; `palimpsest markets list --search '{key}'` lists {named} markets with this text" if named else ""
-        raise typer.BadParameter(f"{unknown}{more}", param_hint="KEY") from unknown
+        # The user may have typed a word of the market's name, which is in neither the key nor an id.
+        n_matches = select_markets(load_vocabulary(), search=key).height if key else 0
+        hint = (
+            f"; `palimpsest markets list --search '{key}'` lists {n_matches} markets with this text"
+            if n_matches
+            else ""
+        )
+        raise typer.BadParameter(f"{unknown}{hint}", param_hint="KEY") from unknown
     if as_json:
         out.print_json(json.dumps({"asked": key, "markets": [market.as_dict() for market in markets]}))
         return
@@ -77,12 +80,12 @@ def _print_market(market: "Market") -> None:
         if feeds:
             in_order = ", ".join(market_id for _, market_id in feeds)
             out.print(
-                f"{platform.value} has it from several feeds; the first that an answer lists counts: {in_order}",
+                f"{platform.value} lists it from several feeds; the first one in an answer counts: {in_order}",
                 highlight=False,
             )
     keys = [(k.platform, k.external_market_id, "\n".join(k.specifier) or "none", k.open_outcomes) for k in market.keys]
-    opened = any(k.open_outcomes for k in market.keys)
-    headings = ["platform", "market id", "specifier", *(["open outcome ids"] if opened else [])]
+    has_open_outcomes = any(k.open_outcomes for k in market.keys)
+    headings = ["platform", "market id", "specifier", *(["open outcome ids"] if has_open_outcomes else [])]
     print_table("Sold as", [(name, False) for name in headings], [row[: len(headings)] for row in keys])
     sellers = [p.value for p in Platform if any(k.platform == p for k in market.keys)]
     rows = [
@@ -96,7 +99,10 @@ def _print_market(market: "Market") -> None:
 
 
 def _format_outcome_ids(ids: dict[str, list[str]]) -> str:
-    """Outcome ids on one platform: once when all its market ids agree, else each behind the market ids it is of."""
+    """Return the outcome ids on one platform as text.
+
+    The ids appear once when all market ids of the platform agree, else once per group of market ids.
+    """
     groups: dict[str, list[str]] = {}
     for market_id, codes in ids.items():
         groups.setdefault(" ".join(codes), []).append(market_id)
@@ -110,20 +116,20 @@ def list_markets(
     sport: Annotated[Sport | None, typer.Option(help="Only this sport.")] = None,
     platform: PlatformOption = None,
     family: Annotated[str | None, typer.Option(help="Only this family, e.g. total.")] = None,
-    search: Annotated[str | None, typer.Option(help="Only what has this text in its key, name or ids.")] = None,
+    search: Annotated[str | None, typer.Option(help="Only markets with this text in their key, name or ids.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The markets of the vocabulary, with their ids on each platform."""
+    """List the markets of the vocabulary, with their ids on each platform."""
     from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import select_markets
 
-    found = select_markets(load_vocabulary(), sport, platform, family, search)
+    markets = select_markets(load_vocabulary(), sport, platform, family, search)
     if as_json:
-        out.print_json(json.dumps({"markets": found.to_dicts()}))
-    elif found.is_empty():
-        out.print("no market fits")
+        out.print_json(json.dumps({"markets": markets.to_dicts()}))
+    elif markets.is_empty():
+        out.print("no market matches")
     else:
-        print_frame(f"{found.height} markets", found.drop("line_kind"))
+        print_frame(f"{markets.height} markets", markets.drop("line_kind"))
 
 
 @markets_app.command("audit")
@@ -132,56 +138,56 @@ def audit(
         list[str] | None,
         typer.Argument(
             metavar="PATH…",
-            help="Files with one captured detail answer each, folders of them, the root of a landing, "
-            "or a CSV of counted market ids (platform, raw_market_id, occurrences). Default: the landing of the settings.",
+            help="Files with one recorded detail answer each, folders of such files, the root of a landing, "
+            "or a CSV of counted market ids (platform, raw_market_id, occurrences). Default: the landing of the "
+            "settings.",
             show_default=False,
         ),
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Of a CSV, only the rows with this value in the column `source`.")
+        str | None, typer.Option(help="From a CSV, only the rows with this value in the column `source`.")
     ] = None,
     platform: PlatformOption = None,
-    hour: Annotated[str | None, typer.Option(help="Of a landing, only this UTC hour, e.g. 2026-06-26-19:00.")] = None,
+    hour: Annotated[str | None, typer.Option(help="From a landing, only this UTC hour, e.g. 2026-06-26-19:00.")] = None,
     top: Annotated[
         int | None,
-        typer.Option(min=0, help="How many unmapped markets to name per platform. Default: 15 in tables, all in JSON."),
+        typer.Option(min=0, help="Most unmapped markets to name per platform. Default: 15 in tables, all in JSON."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How much of what platforms sell the vocabulary knows, and what it does not.
+    """Count the markets that platforms sell, and show which of them the vocabulary lacks.
 
-    An occurrence is one (event, market, line); of a landing, the newest book of every listing counts. Comparable: at
-    least two platforms sell it.
+    An occurrence is one (event, market, line). From a landing, only the newest book of every listing counts. A market
+    is comparable when at least two platforms sell it.
     """
     from palimpsest_pipeline.markets.audit_occurrences import count_by_platform, rank_unmapped
     from palimpsest_pipeline.pipeline.context import Pipeline
-    from palimpsest_pipeline.pipeline.market_audit import AuditFilter
-    from palimpsest_pipeline.pipeline.market_audit import audit_markets as look_at
+    from palimpsest_pipeline.pipeline.market_audit import AuditFilter, audit_markets
 
     if source is not None and not any(path.lower().endswith(".csv") for path in paths or []):
-        raise typer.BadParameter("it chooses rows of a CSV, and none is given", param_hint="--source")
-    found = Pipeline(load_settings())
-    chosen = AuditFilter(platform, source, parse_hour(hour) if hour else None)
-    result = look_at(paths or [], found.landing, found.adapters, found.vocabulary, chosen)
+        raise typer.BadParameter("it selects rows of a CSV file, but no CSV file is given", param_hint="--source")
+    pipeline = Pipeline(load_settings())
+    audit_filter = AuditFilter(platform, source, parse_hour(hour) if hour else None)
+    result = audit_markets(paths or [], pipeline.landing, pipeline.adapters, pipeline.vocabulary, audit_filter)
     if result.occurrences.is_empty() and len(result.left_out) == 1:
         raise fail(f"nothing to audit: {result.left_out[0].where}: {result.left_out[0].reason}")
     _print_left_out(result.left_out)
     if result.occurrences.is_empty():
-        raise fail("nothing to audit in what was given")
-    shares, missing = count_by_platform(result.occurrences), rank_unmapped(result.occurrences, found.vocabulary)
+        raise fail("nothing to audit: the input holds no markets")
+    shares, unmapped = count_by_platform(result.occurrences), rank_unmapped(result.occurrences, pipeline.vocabulary)
     if as_json:
-        missing = missing if top is None else missing.group_by("platform", maintain_order=True).head(top)
-        found_on = {row.pop("platform"): row for row in shares.to_dicts()}
+        unmapped = unmapped if top is None else unmapped.group_by("platform", maintain_order=True).head(top)
+        share_rows = {row.pop("platform"): row for row in shares.to_dicts()}
         out.print_json(
             json.dumps(
                 {
-                    p: {**row, "unmapped": missing.filter(platform=p).drop("platform").to_dicts()}
-                    for p, row in found_on.items()
+                    p: {**row, "unmapped": unmapped.filter(platform=p).drop("platform").to_dicts()}
+                    for p, row in share_rows.items()
                 }
             )
         )
     else:
-        _print_audit(shares, missing, MAX_UNMAPPED_ROWS if top is None else top)
+        _print_audit(shares, unmapped, MAX_UNMAPPED_ROWS if top is None else top)
     if not all(x.is_in_play for x in result.left_out):
         raise typer.Exit(EXIT_PARTIAL)
 
@@ -193,7 +199,7 @@ def _print_left_out(left_out: "list[LeftOutInput]") -> None:
         say(f"left out: {len(left_out) - MAX_LEFT_OUT_LINES} more")
 
 
-def _print_audit(shares: "pl.DataFrame", missing: "pl.DataFrame", top: int) -> None:
+def _print_audit(shares: "pl.DataFrame", unmapped: "pl.DataFrame", top: int) -> None:
     print_frame("Occurrences (event, market, line) and how many of them the vocabulary knows", shares)
     headings = [
         ("market id", False),
@@ -204,7 +210,7 @@ def _print_audit(shares: "pl.DataFrame", missing: "pl.DataFrame", top: int) -> N
         ("outcomes", False),
     ]
     for platform in shares["platform"]:
-        rows = missing.filter(platform=platform)
+        rows = unmapped.filter(platform=platform)
         if rows.is_empty() or not top:
             continue
         ranked = (

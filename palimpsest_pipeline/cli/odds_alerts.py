@@ -1,4 +1,4 @@
-"""The `palimpsest odds-alerts` command: what traders are told of, and saying that one has seen it.
+"""The `palimpsest odds-alerts` command: list the alerts to traders, and acknowledge one.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -16,7 +16,7 @@ from .console import JsonOption, escape_markup, fail, out, print_table
 from .files import CsvOption, XlsxOption, write_files
 
 odds_alerts_app = typer.Typer(
-    help="What traders are told of: prices that move, books that disagree, markets and listings that go."
+    help="Alerts to traders: prices that move, books that disagree, markets and listings that disappear."
 )
 DEFAULT_ALERT_LIMIT: Final = 40
 
@@ -25,19 +25,20 @@ DEFAULT_ALERT_LIMIT: Final = 40
 def odds_alerts(
     context: typer.Context,
     only_open: Annotated[
-        bool, typer.Option("--open", help="Only those that are not over, and that nobody has acknowledged.")
+        bool, typer.Option("--open", help="Only alerts that are neither closed nor acknowledged.")
     ] = False,
     least: Annotated[
-        OddsAlertLevel, typer.Option("--severity", help="Only those at least so severe.")
+        OddsAlertLevel, typer.Option("--severity", help="Only alerts of at least this severity.")
     ] = OddsAlertLevel.LOW,
     main: Annotated[
         bool, typer.Option("--main", help="Only markets in PALIMPSEST_MAIN_MARKETS, and whole listings.")
     ] = False,
     sr_id: Annotated[
-        int | None, typer.Option("--fixture", metavar="SR_ID", help="Only this fixture's, by SportRadar id.")
+        int | None, typer.Option("--fixture", metavar="SR_ID", help="Only alerts of this fixture, by SportRadar id.")
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help=f"At most so many; 0: all. Default: {DEFAULT_ALERT_LIMIT}, in files all.")
+        int | None,
+        typer.Option(min=0, help=f"Most alerts to list; 0: all. Default: {DEFAULT_ALERT_LIMIT}, in files all."),
     ] = None,
     as_json: JsonOption = False,
     csv: CsvOption = None,
@@ -53,10 +54,10 @@ def odds_alerts(
         limit = 0 if csv or xlsx else DEFAULT_ALERT_LIMIT
     levels = list(OddsAlertLevel)
     severities = [level.value for level in levels[levels.index(least) :]]
-    with open_databases(load_settings()) as found:
-        require_schema(found)
-        keys = [WHOLE_LISTING_KEY, *found.main_markets] if main else None
-        with found.connect() as conn:
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        keys = [WHOLE_LISTING_KEY, *pipeline.main_markets] if main else None
+        with pipeline.connect() as conn:
             rows, total = stored.list_alerts(
                 conn, only_open=only_open, severities=severities, market_keys=keys, sr_id=sr_id, limit=limit or None
             )
@@ -76,20 +77,23 @@ def odds_alerts(
 
 @odds_alerts_app.command()
 def ack(
-    alert_id: Annotated[int, typer.Argument(metavar="ID", help="As `palimpsest odds-alerts` lists it.")],
-    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Who has seen it.")],
+    alert_id: Annotated[int, typer.Argument(metavar="ID", help="The id that `palimpsest odds-alerts` lists.")],
+    by: Annotated[str, typer.Option("--by", metavar="NAME", help="Your name.")],
 ) -> None:
-    """Write down that you have seen an alert: while it lasts it shows as acknowledged, also when it is derived anew."""
+    """Acknowledge an alert.
+
+    While the alert lasts it shows as acknowledged, also after it is derived again.
+    """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.storage.marts import odds_alerts as stored
 
     if not by.strip():
-        raise typer.BadParameter("is empty: say who has seen it", param_hint="--by")
-    with open_databases(load_settings()) as found:
-        require_schema(found)
-        with found.connect() as conn:
+        raise typer.BadParameter("is empty: give your name", param_hint="--by")
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
             try:
-                stored.acknowledge_alert(conn, alert_id, by.strip(), found.clock.now())
+                stored.acknowledge_alert(conn, alert_id, by.strip(), pipeline.clock.now())
             except stored.NoSuchAlert as unknown:
                 raise fail(str(unknown)) from unknown
     out.print(f"{alert_id} acknowledged by {escape_markup(by.strip())}", highlight=False)
@@ -117,8 +121,8 @@ def _format_row(row: dict[str, Any]) -> list[str]:
 
 
 def _describe_change(row: dict[str, Any]) -> str:
-    told = f"{row['alert_type']} {row['platform']}"
+    text = f"{row['alert_type']} {row['platform']}"
     if row["peak_change_rel"] is None:
-        return told
-    told += f" {row['peak_change_rel']:+.1%} ({row['baseline_odds']:.2f} to {row['current_odds']:.2f})"
-    return told if row["competitor"] is None else f"{told}, {row['competitor']} {row['competitor_change_rel']:+.1%}"
+        return text
+    text += f" {row['peak_change_rel']:+.1%} ({row['baseline_odds']:.2f} to {row['current_odds']:.2f})"
+    return text if row["competitor"] is None else f"{text}, {row['competitor']} {row['competitor_change_rel']:+.1%}"

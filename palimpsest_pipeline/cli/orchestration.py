@@ -1,4 +1,4 @@
-"""The `palimpsest` commands about what runs when, and what became of it: `cadence`, `slots`, `alerts`.
+"""The `palimpsest` commands about schedules and their results: `cadence`, `slots`, `alerts`.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -18,7 +18,7 @@ orchestration_app = typer.Typer()
 
 
 class SwitchState(StrEnum):
-    """Of what asks platforms by itself."""
+    """The state to set for the schedule and the sensor that start scrapes."""
 
     ON = "on"
     OFF = "off"
@@ -28,41 +28,50 @@ class SwitchState(StrEnum):
 def cadence(
     state: Annotated[
         SwitchState | None,
-        typer.Argument(metavar="[on|off]", help="Switch them on or off; left out: say how they stand."),
+        typer.Argument(metavar="[on|off]", help="Switch them on or off; without it: print their state."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Switch on, or off, what asks platforms by itself: the schedule of full cycles and the sensor of those before
-    kickoff. Needs `palimpsest up`.
+    """Switch the automatic scrapes on or off: the schedule of full cycles and the sensor before kickoffs.
 
-    It stays as it is over `down` and `up`. Off lets runs that are under way go on.
+    Needs `palimpsest up`. The state survives `down` and `up`. Runs under way continue after `off`.
     """
     from palimpsest_pipeline.operate.serve.switches import list_switches, set_switches
 
     home = load_settings().home
-    found = list_switches(home) if state is None else set_switches(home, on=state is SwitchState.ON)
+    switches = list_switches(home) if state is None else set_switches(home, on=state is SwitchState.ON)
     if as_json:
-        told = [{"name": one.name, "kind": one.kind, "on": one.is_on, "next_at": one.next_at} for one in found]
-        out.print_json(json.dumps(told, default=datetime.isoformat))
+        fields = [
+            {"name": switch.name, "kind": switch.kind, "on": switch.is_on, "next_at": switch.next_at}
+            for switch in switches
+        ]
+        out.print_json(json.dumps(fields, default=datetime.isoformat))
         return
-    for one in found:
-        stands = (
+    for switch in switches:
+        state_text = (
             "off"
-            if not one.is_on
+            if not switch.is_on
             else "on"
-            if one.next_at is None
-            else f"on, next at {one.next_at:%Y-%m-%d %H:%M:%S} UTC"
+            if switch.next_at is None
+            else f"on, next at {switch.next_at:%Y-%m-%d %H:%M:%S} UTC"
         )
         out.print(
-            f"{one.kind} {one.name}: {stands}\n  {one.description}", highlight=False, markup=False, soft_wrap=True
+            f"{switch.kind} {switch.name}: {state_text}\n  {switch.description}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
     if state is SwitchState.ON and not _has_upcoming_fixture():
         soonest = min(
-            (one.next_at for one in found if one.kind == "schedule" and one.next_at is not None), default=None
+            (switch.next_at for switch in switches if switch.kind == "schedule" and switch.next_at is not None),
+            default=None,
         )
-        at = "" if soonest is None else f" at {soonest:%H:%M} UTC"
-        first = f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at}; `palimpsest scrape` runs one now"
-        out.print(first, highlight=False, markup=False, soft_wrap=True)
+        at_time = "" if soonest is None else f" at {soonest:%H:%M} UTC"
+        hint = (
+            f"no upcoming fixture is known yet: no platform is asked before the first full cycle{at_time}; "
+            "`palimpsest scrape` runs one now"
+        )
+        out.print(hint, highlight=False, markup=False, soft_wrap=True)
 
 
 def _has_upcoming_fixture() -> bool:
@@ -78,14 +87,14 @@ def _has_upcoming_fixture() -> bool:
 
 @orchestration_app.command()
 def slots(
-    hours: Annotated[float, typer.Option(min=0.1, max=24 * 30, help="How far to look back, hours.")] = 24,
+    hours: Annotated[float, typer.Option(min=0.1, max=24 * 30, help="Hours to look back.")] = 24,
     as_json: JsonOption = False,
 ) -> None:
-    """List lost slots of the kickoff cadence by fixture and stretch: a fixture was due and not asked, or no platform
-    answered.
+    """List lost slots of the kickoff cadence by fixture and stretch of time.
 
-    Due is what the settings of now ask for, by the kickoffs as they were known at the time. Nothing is due before the
-    first slot that was asked for in this time or in the 24 hours before it.
+    A slot is lost when a fixture was due and was not asked, or when no platform answered. The present settings, and the
+    kickoffs as they were known at the time, decide which slots were due. Nothing is due before the first slot that was
+    requested in this time or in the 24 hours before it.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.kickoff_slots import report_slots
@@ -93,35 +102,35 @@ def slots(
     with open_databases(load_settings()) as pipeline:
         require_schema(pipeline)
         now = pipeline.clock.now()
-        found = report_slots(pipeline, now - timedelta(hours=hours), now)
-    stretches = found.lost_stretches
+        report = report_slots(pipeline, now - timedelta(hours=hours), now)
+    stretches = report.lost_stretches
     if as_json:
-        told = {
-            "begin": found.begin,
-            "end": found.end,
-            "in_use": found.is_in_use,
-            "slots_due": found.slots.height,
-            "slots_lost": found.lost_slots.height,
+        fields = {
+            "begin": report.begin,
+            "end": report.end,
+            "in_use": report.is_in_use,
+            "slots_due": report.slots.height,
+            "slots_lost": report.lost_slots.height,
         }
-        told |= {"slots_kept_without": found.silent_platforms}
-        out.print_json(json.dumps({**told, "lost": stretches.to_dicts()}, default=datetime.isoformat))
+        fields |= {"slots_kept_without": report.silent_platforms}
+        out.print_json(json.dumps({**fields, "lost": stretches.to_dicts()}, default=datetime.isoformat))
         return
-    span = f"from {found.begin:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC"
-    if found.begin == found.end:
+    span = f"from {report.begin:%Y-%m-%d %H:%M} to {report.end:%Y-%m-%d %H:%M} UTC"
+    if report.begin == report.end:
         out.print(
-            f"the first slot of the kickoff cadence, of {found.begin:%Y-%m-%d %H:%M} UTC, is not over yet",
+            f"the first slot of the kickoff cadence, of {report.begin:%Y-%m-%d %H:%M} UTC, is not over yet",
             highlight=False,
             soft_wrap=True,
         )
-    elif not found.is_in_use:
-        why = "it was off or nothing ran (`palimpsest cadence` says how it stands), or no fixture was due"
+    elif not report.is_in_use:
+        why = "it was off or nothing ran (see `palimpsest cadence`), or no fixture was due"
         out.print(
             f"no slot of the kickoff cadence was asked for {span}, nor in the 24 hours before: {why}",
             highlight=False,
             soft_wrap=True,
         )
     elif stretches.is_empty():
-        out.print(f"all {found.slots.height} slots {span} were kept", highlight=False)
+        out.print(f"all {report.slots.height} slots {span} were kept", highlight=False)
     else:
         columns = [
             ("SR_ID", True),
@@ -133,19 +142,20 @@ def slots(
             ("did not answer", False),
         ]
         rows = ([*row, ", ".join(silent)] for *row, silent in stretches.iter_rows())
-        print_table(f"{found.lost_slots.height} of {found.slots.height} slots {span} were lost", columns, rows)
-        out.print(found.describe_losses(), highlight=False, soft_wrap=True)
-    if silence := found.describe_silences():
+        print_table(f"{report.lost_slots.height} of {report.slots.height} slots {span} were lost", columns, rows)
+        out.print(report.describe_losses(), highlight=False, soft_wrap=True)
+    if silence := report.describe_silences():
         out.print(silence, highlight=False, soft_wrap=True)
 
 
 @orchestration_app.command()
 def alerts(
-    hours: Annotated[float, typer.Option(min=0, help="Also those that were over at most so long ago, hours.")] = 24,
+    hours: Annotated[float, typer.Option(min=0, help="Also alerts that ended within this many hours.")] = 24,
     as_json: JsonOption = False,
 ) -> None:
-    """List the troubles of jobs and checks that last, then those that were over lately, as the sensor `alerts` tells
-    of them.
+    """List the open alerts about jobs and checks, then those that ended lately.
+
+    They are the alerts that the sensor `alerts` sends.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.monitoring.alert_message import describe_duration, to_fields
@@ -155,25 +165,27 @@ def alerts(
     with open_databases(load_settings()) as pipeline:
         require_schema(pipeline)
         with pipeline.connect() as conn:
-            found = read_recent_alerts(conn, now - timedelta(hours=hours))
+            alert_rows = read_recent_alerts(conn, now - timedelta(hours=hours))
     if as_json:
-        lasting = [to_fields(alert) for alert in found if alert.closed_at is None]
+        lasting = [to_fields(alert) for alert in alert_rows if alert.closed_at is None]
         out.print_json(
-            json.dumps({"open": lasting, "over": [to_fields(alert) for alert in found if alert.closed_at is not None]})
+            json.dumps(
+                {"open": lasting, "over": [to_fields(alert) for alert in alert_rows if alert.closed_at is not None]}
+            )
         )
         return
-    for alert in found:
+    for alert in alert_rows:
         state = (
             f"for {describe_duration(alert, now)}"
             if alert.closed_at is None
             else f"over since {alert.closed_at:%Y-%m-%d %H:%M} UTC, lasted {describe_duration(alert)}"
         )
         where = f" {alert.partition_label}" if alert.partition_label else ""
-        seen = "once" if alert.n_seen == 1 else f"{alert.n_seen} times"
-        line = f"{alert.severity.upper()} {alert.subject}{where}: {alert.error_class}, {state}, seen {seen}"
+        times = "once" if alert.n_seen == 1 else f"{alert.n_seen} times"
+        line = f"{alert.severity.upper()} {alert.subject}{where}: {alert.error_class}, {state}, seen {times}"
         out.print(f"{line}\n  {alert.message}", highlight=False, markup=False, soft_wrap=True)
-    if not found:
+    if not alert_rows:
         out.print(
-            f"nothing is wrong, and nothing was in the last {hours:g} hours, as far as the sensor `alerts` has looked",
+            f"the sensor `alerts` has found nothing wrong, now or in the last {hours:g} hours",
             highlight=False,
         )

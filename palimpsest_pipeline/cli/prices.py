@@ -1,4 +1,4 @@
-"""The `palimpsest prices` command: what a fixture cost at an instant, on every platform, wherever the day lies.
+"""The `palimpsest prices` command: a fixture's prices at an instant, from Postgres or from the export.
 
 Exit codes as in `cli/__main__.py`.
 """
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from palimpsest_pipeline.pipeline.context import Pipeline
 
 MAX_ANSWER_AGE: Final = timedelta(hours=24)
-"""A platform whose last answer is older says nothing: what it held up to a day ago may still be asked for by an
-earlier instant.
+"""A platform whose last answer is older than this has no prices.
+
+Prices of older answers can be requested with an earlier instant.
 """
 INACTIVE_MARK: Final = "*"
 
@@ -44,44 +45,45 @@ def prices(
     csv: CsvOption = None,
     xlsx: XlsxOption = None,
 ) -> None:
-    """The prices of a fixture as they stood at an instant: a table per market, a column per platform.
+    """Show the prices of a fixture at an instant: a table per market, a column per platform.
 
-    They are those of each platform's last answer up to the instant, unless that is more than 24 hours older.
+    They are those of each platform's last answer up to the instant. An answer more than 24 hours older than the instant
+    does not count.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
-    asked = parse_instant(at) if at else None
+    requested_instant = parse_instant(at) if at else None
     keys = None if market is None else _find_market_keys(market)
-    with open_databases(load_settings()) as found:
-        instant = asked or found.clock.now()
-        if instant > found.clock.now():
-            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is yet to come", param_hint="--at")
-        require_schema(found)
-        fixture, rows = _read_prices(found, sr_id, instant)
+    with open_databases(load_settings()) as pipeline:
+        instant = requested_instant or pipeline.clock.now()
+        if instant > pipeline.clock.now():
+            raise typer.BadParameter(f"{instant:%Y-%m-%d %H:%M:%S} UTC is in the future", param_hint="--at")
+        require_schema(pipeline)
+        fixture, rows = _read_prices(pipeline, sr_id, instant)
     if keys is not None:
         rows = rows.filter(rows["market_key"].is_in(keys))
     if platform is not None:
         rows = rows.filter(rows["platform"] == platform)
     written = write_files({"prices": rows}, csv, xlsx)
     if as_json:
-        told = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
-        out.print_json(json.dumps(told, default=datetime.isoformat))
+        report = {**fixture, "as_of": instant, "prices": rows.to_dicts()}
+        out.print_json(json.dumps(report, default=datetime.isoformat))
     elif not written:
         _print_prices(fixture, instant, rows)
 
 
-def _find_market_keys(asked: str) -> list[str]:
+def _find_market_keys(text: str) -> list[str]:
     from palimpsest_pipeline.markets import load_vocabulary
     from palimpsest_pipeline.markets.describe_market import UnknownMarket, find_markets
 
     try:
-        return [market.market_key for market in find_markets(asked, load_vocabulary())]
+        return [market.market_key for market in find_markets(text, load_vocabulary())]
     except UnknownMarket as unknown:
         raise typer.BadParameter(f"{unknown}", param_hint="--market") from unknown
 
 
 def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[dict[str, Any], pl.DataFrame]":
-    """The fixture's names, and the prices of its primary listings."""
+    """Return the fixture's names, and the prices of its primary listings."""
     from palimpsest_pipeline.storage.catalog.fixtures import read_fixture
     from palimpsest_pipeline.storage.odds.reader import OddsHistoryReader
 
@@ -89,7 +91,8 @@ def _read_prices(pipeline: "Pipeline", sr_id: int, instant: datetime) -> "tuple[
         fixture = read_fixture(conn, sr_id)
         if fixture is None:
             raise fail(
-                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first (`palimpsest scrape`)"
+                f"no fixture with SportRadar id {sr_id} is known: check the id, or run a full cycle first "
+                "(`palimpsest scrape`)"
             )
         rows = OddsHistoryReader(conn, pipeline.archive).read_prices_as_of(
             instant, sr_ids=[sr_id], max_age=MAX_ANSWER_AGE
@@ -102,7 +105,7 @@ def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFr
     out.print(f"[bold]{escape_markup(names)}[/]  kickoff {fixture['kickoff_at']:%Y-%m-%d %H:%M} UTC", highlight=False)
     out.print(f"as of {instant:%Y-%m-%d %H:%M:%S} UTC", highlight=False)
     if rows.is_empty():
-        out.print("no prices: no answer in the 24 hours before, or none with what was asked for")
+        out.print("no prices: no answer in the 24 hours before, or none with the market or platform you chose")
         return
     answered = dict(rows.select("platform", "last_confirmed_at").unique().iter_rows())
     sellers = [p.value for p in Platform if p.value in answered]
@@ -116,7 +119,10 @@ def _print_prices(fixture: "dict[str, Any]", instant: datetime, rows: "pl.DataFr
         print_table(
             f"{key} {specifier}".rstrip(),
             headings,
-            [[outcome, *(on.get(name) for name in sellers)] for outcome, on in cells.items()],
+            [
+                [outcome, *(prices_by_platform.get(name) for name in sellers)]
+                for outcome, prices_by_platform in cells.items()
+            ],
         )
     out.print(f"{INACTIVE_MARK} cannot be backed", highlight=False)
 

@@ -1,4 +1,4 @@
-"""`palimpsest report`: the coverage page, written now."""
+"""The command `palimpsest report`: it writes the coverage page."""
 
 import json
 import webbrowser
@@ -18,26 +18,27 @@ report_app = typer.Typer()
 def report(
     file: Annotated[
         Path | None,
-        typer.Option("--out", help="Where to write it. Default: report/coverage.html in PALIMPSEST_HOME_DIR."),
+        typer.Option("--out", help="File to write. Default: report/coverage.html in PALIMPSEST_HOME_DIR."),
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the coverage page: one HTML file with the newest coverage, trends and prices, which asks nobody for
-    anything when it is opened.
+    """Write the coverage page: one HTML file with the newest coverage, trends and prices.
+
+    The page loads nothing from the network when it is opened.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.coverage_page import PageNotWrittenError, write_page
 
-    with open_databases(load_settings()) as found:
-        require_schema(found)
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
         try:
-            written = write_page(found, file and file.expanduser().absolute())
+            page = write_page(pipeline, file and file.expanduser().absolute())
         except PageNotWrittenError as error:
             raise fail(f"{error}; choose another place with --out") from error
     if as_json:
-        out.print_json(json.dumps(written.as_dict(), default=str))
+        out.print_json(json.dumps(page.as_dict(), default=str))
     else:
-        out.print(written.describe(), highlight=False, markup=False, soft_wrap=True)
-    if show and not webbrowser.open(written.path.as_uri()):
-        raise fail(f"no browser could be opened here: open {written.path} yourself")
+        out.print(page.describe(), highlight=False, markup=False, soft_wrap=True)
+    if show and not webbrowser.open(page.path.as_uri()):
+        raise fail(f"cannot open a browser here: open {page.path} yourself")

@@ -1,6 +1,6 @@
 """The command `palimpsest sql`: psql on the pipeline's database.
 
-Exit codes are psql's.
+The exit codes are those of psql.
 """
 
 import os
@@ -28,35 +28,36 @@ def sql(
         bool, typer.Option("--analyst", help="Connect as the read-only role, which cannot change anything.")
     ] = False,
 ) -> None:
-    """Open psql on the database. psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5"
-    --csv`.
+    """Open psql on the database.
 
-    When the embedded server does not run, this command starts it, and stops it when psql ends.
+    psql gets all other options: `palimpsest sql -c "select * from best_prices limit 5" --csv`. If the embedded server
+    does not run, this command starts it, and stops it when psql ends.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
 
-    chosen = load_settings()
-    with open_databases(chosen) as found:
-        require_schema(found)
-        environment = {**os.environ, **_build_psql_environment(chosen, analyst, found.database.conninfo)}
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends a statement of psql's, not this command
+    configured = load_settings()
+    with open_databases(configured) as pipeline:
+        require_schema(pipeline)
+        environment = {**os.environ, **_build_psql_environment(configured, analyst, pipeline.database.conninfo)}
+        # Ctrl-C ends a statement in psql, not this command.
+        previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             code = subprocess.run([_find_psql(), *context.args], env=environment, check=False).returncode
         finally:
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous_handler)
     raise typer.Exit(code)
 
 
 def _build_psql_environment(settings: Settings, analyst: bool, conninfo: str) -> dict[str, str]:
-    """Return the variables of libpq that tell psql its database.
+    """Return the variables of libpq that lead psql to its database.
 
-    Other users of the machine could read a password in its arguments.
+    A password in psql's arguments would be visible to other users of the machine.
     """
     from palimpsest_pipeline.pipeline import analyst_role
     from palimpsest_pipeline.storage.db.connection import build_libpq_environment
 
-    told = build_libpq_environment(analyst_role.build_analyst_url(settings) if analyst else conninfo)
-    return told if analyst else {"PGOPTIONS": SEARCH_PATH_OPTION, **told}
+    variables = build_libpq_environment(analyst_role.build_analyst_url(settings) if analyst else conninfo)
+    return variables if analyst else {"PGOPTIONS": SEARCH_PATH_OPTION, **variables}
 
 
 def _find_shipped_psql() -> Path | None:
@@ -71,9 +72,9 @@ def _find_shipped_psql() -> Path | None:
 
 
 def _find_psql() -> Path:
-    found = _find_shipped_psql() or shutil.which("psql")
-    if found is None:
+    program = _find_shipped_psql() or shutil.which("psql")
+    if program is None:
         raise fail(
             "there is no psql on this machine: install PostgreSQL's client (Debian: apt-get install postgresql-client)"
         )
-    return Path(found)
+    return Path(program)

@@ -1,6 +1,6 @@
-"""The `palimpsest` commands about what is kept, and how much room it takes: `export` and `storage`.
+"""The `palimpsest` commands about storage: `export` and `storage`.
 
-Exit codes as in `cli/__main__.py`; `export` ends with 3 when some days could be exported and others not, `storage` when
+Exit codes as in `cli/__main__.py`. `export` ends with 3 when some days could be exported and others not, `storage` when
 some landed cycles cannot be read.
 """
 
@@ -28,41 +28,39 @@ def export(
     end: Annotated[str | None, typer.Argument(metavar="TO", help="Last UTC day, included. Default: FROM.")] = None,
     force: Annotated[
         bool,
-        typer.Option(
-            "--force", help="Replace exported days even if Postgres lacks some of their cycles; name the days."
-        ),
+        typer.Option("--force", help="Replace exported days even if Postgres lacks some of their cycles. Needs FROM."),
     ] = False,
     adopt_root: Annotated[
         bool,
         typer.Option(
             "--adopt-root",
-            help="Accept the export's folder as it is; exported days that it lacks then count as never exported.",
+            help="Accept the export's folder as it is; exported days that it lacks count as never exported.",
         ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write days of the odds history as Parquet. Without days: those in Postgres that are over and not exported, or
-    changed since.
+    """Write days of the odds history as Parquet.
 
-    What is written is read back and compared before readers see it. Days exported as they are now are left alone.
+    Without FROM: all finished days in Postgres that are not exported, or that changed since. Each file is read back and
+    compared before readers see it. Days whose export is up to date are skipped.
     """
     from palimpsest_pipeline.operate.databases import open_databases, upgrade_schema
 
-    chosen = None if start is None else (parse_day(start), parse_day(end or start))
-    if chosen is not None and chosen[1] < chosen[0]:
-        raise typer.BadParameter("TO lies before FROM")
-    if force and chosen is None:
+    requested_days = None if start is None else (parse_day(start), parse_day(end or start))
+    if requested_days is not None and requested_days[1] < requested_days[0]:
+        raise typer.BadParameter("TO is before FROM")
+    if force and requested_days is None:
         raise typer.BadParameter("--force needs the days: palimpsest export --force 2026-06-26")
-    with open_databases(load_settings()) as found:
-        upgrade_schema(found)
-        # Only now: the first day is read when the partitions are imported, and the upgrade of a new home folder settles
-        # it.
+    with open_databases(load_settings()) as pipeline:
+        upgrade_schema(pipeline)
+        # Imported after the upgrade: importing the partitions reads the first day, which the upgrade of a new home
+        # folder writes.
         from palimpsest_pipeline.operate.export_days import export_days
 
         if adopt_root:
-            _adopt_root(found)
-        report = export_days(found, chosen, say, force=force)
-        address = found.archive.address
+            _adopt_root(pipeline)
+        report = export_days(pipeline, requested_days, say, force=force)
+        address = pipeline.archive.address
     if as_json:
         out.print_json(json.dumps(report.as_dict()))
     elif report.exported:
@@ -74,49 +72,50 @@ def export(
         print_table(f"Exported to {address}", headings, rows)
     elif not report.failed:
         out.print(
-            "nothing to export: no day that is over is missing from the archive or has changed",
+            "nothing to export: every finished day is in the archive and has not changed since",
             highlight=False,
             soft_wrap=True,
         )
     for day, why in report.left.items():
         say(f"{day}: {why}")
     if report.failed:
-        told = (why if why.startswith(day) else f"{day}: {why}" for day, why in report.failed.items())
-        raise fail("; ".join(told), EXIT_PARTIAL if report.exported else 1)
+        failures = (why if why.startswith(day) else f"{day}: {why}" for day, why in report.failed.items())
+        raise fail("; ".join(failures), EXIT_PARTIAL if report.exported else 1)
 
 
 def _adopt_root(pipeline: "Pipeline") -> None:
     from palimpsest_pipeline.operate import export_root
 
     adopted = export_root.adopt_root(pipeline)
-    say(f"{pipeline.archive.address} is the export's place now; it has {len(adopted.days)} days")
+    say(f"{pipeline.archive.address} is now the place of the export; it has {len(adopted.days)} days")
     if adopted.lost_days:
-        say(f"counted as never exported from now on: {', '.join(map(str, adopted.lost_days))}")
+        say(f"from now on these days count as never exported: {', '.join(map(str, adopted.lost_days))}")
 
 
 @storage_app.command()
 def storage(as_json: JsonOption = False) -> None:
-    """How much room everything takes, by table and by day: bytes a price, growth, and when the limit is reached.
+    """Show the size of everything, by table and by day.
 
-    Landed cycles that cannot be read are named and not counted.
+    The figures include bytes a price, growth, and the day on which the limit is reached. Landed cycles that cannot be
+    read are named and not counted.
     """
     from palimpsest_pipeline.operate.databases import open_databases, require_schema
     from palimpsest_pipeline.pipeline.upkeep import disk_usage
 
-    with open_databases(load_settings()) as found:
-        require_schema(found)
-        with found.connect() as conn:
-            measured = disk_usage.measure_usage(found, conn)
+    with open_databases(load_settings()) as pipeline:
+        require_schema(pipeline)
+        with pipeline.connect() as conn:
+            measured = disk_usage.measure_usage(pipeline, conn)
     tables, days = disk_usage.summarise_tables(measured.sample), disk_usage.summarise_days(measured.sample)
     if as_json:
-        told = {
+        report = {
             "figures": measured.as_dict(),
             "tables": tables.to_dicts(),
             "days": days.to_dicts(),
             "payloads": measured.payloads.to_dicts(),
             "unreadable": [cycle.as_dict() for cycle in measured.unreadable],
         }
-        out.print_json(json.dumps(told, default=str))
+        out.print_json(json.dumps(report, default=str))
     else:
         _print_tables(tables)
         _print_days(days)
@@ -174,16 +173,21 @@ def _print_payloads(payloads: "pl.DataFrame") -> None:
 
 
 def _print_figures(sizes: "Sizes") -> None:
-    parts = f"Postgres {_format_gb(sizes.postgres_bytes)}, landing {_format_gb(sizes.landing_bytes)}, export {_format_gb(sizes.export_bytes)}"
+    parts = (
+        f"Postgres {_format_gb(sizes.postgres_bytes)}, landing {_format_gb(sizes.landing_bytes)}, export "
+        f"{_format_gb(sizes.export_bytes)}"
+    )
     out.print(f"{_format_gb(sizes.total_bytes)} of {_format_gb(sizes.limit_bytes)} GB: {parts} GB", highlight=False)
     if sizes.bytes_per_price is not None or sizes.export_bytes_per_price is not None:
-        each = [(sizes.bytes_per_price, "Postgres"), (sizes.export_bytes_per_price, "the export")]
+        densities = [(sizes.bytes_per_price, "Postgres"), (sizes.export_bytes_per_price, "the export")]
         out.print(
-            "; ".join(f"{_format_ratio(value)} bytes a price in {where}" for value, where in each if value is not None),
+            "; ".join(
+                f"{_format_ratio(value)} bytes a price in {where}" for value, where in densities if value is not None
+            ),
             highlight=False,
         )
     if sizes.growth_bytes_per_day is None:
-        out.print("growth: not known until upkeep/storage_report has run for some days", highlight=False)
+        out.print("growth: unknown until upkeep/storage_report has run for some days", highlight=False)
         return
     out.print(f"growth: {sizes.growth_bytes_per_day / 1e6:+.1f} MB a day", highlight=False)
     if sizes.days_until_limit is not None:

@@ -1,1 +1,1 @@
-"""What a person runs around the pipeline: `up` and `down`, backfill, export, doctor, demo."""
+"""The operations around the pipeline: `up` and `down`, backfill, export, doctor, demo."""

@@ -1,8 +1,7 @@
-"""Workers that execute runs handed out by a broker: starting one, ending it, and looking whether broker and workers are
-there.
+"""Workers that execute runs from a broker: start one, end one, check the broker and its workers.
 
-Importable without the extra `celery`, which is asked for when a broker is set. The application and Dagster's launcher
-are in `celery_launcher`.
+This module can be imported without the extra `celery`, which is needed only when a broker is set. The application and
+Dagster's launcher are in `celery_launcher`.
 """
 
 import os
@@ -17,17 +16,17 @@ from palimpsest_pipeline.runtime.celery_broker import BROKER_VARIABLE, require_b
 from palimpsest_pipeline.settings import Settings, SettingsError, mask_url
 
 WORKER_NAME_PREFIX: Final = "palimpsest"
-"""First part of the name of our workers."""
+"""The first part of the names of our workers."""
 PING_TIMEOUT_S: Final = 2.0
 PARENT_POLL_INTERVAL_S: Final = 1.0
 END_TIMEOUT_S: Final = 30.0
-"""A process whose worker is gone has so long to write what its run has come to."""
+"""Time for a process whose worker is gone to record the result of its run."""
 
 
 def connect_to_broker(settings: Settings) -> Any:
-    """The Celery application of these settings, its broker reachable.
+    """Return the Celery application of these settings, after a connection to its broker succeeded.
 
-    Raises SettingsError that says where it was looked for.
+    Raises SettingsError that names the address of the broker.
     """
     url = require_broker_url(settings)
     from kombu.exceptions import KombuError, OperationalError  # noqa: PLC0415 - an extra
@@ -47,29 +46,34 @@ def connect_to_broker(settings: Settings) -> Any:
 
 
 def describe_broker_state(settings: Settings) -> tuple[bool, str]:
-    """Whether runs can be handed out, and in words: is the broker reachable, which workers answer.
+    """Return whether runs can be handed out, and the state of broker and workers as text for people.
 
-    For people; takes a few seconds at most.
+    Takes a few seconds at most.
     """
     if settings.celery_broker_url is None:
-        return True, "no broker set: runs are executed on this machine"
+        return True, "no broker is set: this machine executes the runs"
     try:
         app = connect_to_broker(settings)
     except SettingsError as error:
         return False, str(error)
-    shown = mask_url(require_broker_url(settings))
+    masked_url = mask_url(require_broker_url(settings))
     names = sorted(
         name for name in app.control.inspect(timeout=PING_TIMEOUT_S).ping() or {} if name.startswith(WORKER_NAME_PREFIX)
     )
     if not names:
-        return False, f"{shown}: reachable, and no worker answers: runs wait until one is started (`palimpsest worker`)"
-    return True, f"{shown}: workers {', '.join(names)}"
+        return (
+            False,
+            f"{masked_url}: reachable, but no worker answers: runs wait until you start one (`palimpsest worker`)",
+        )
+    return True, f"{masked_url}: workers {', '.join(names)}"
 
 
 def run_worker(settings: Settings, concurrency: int) -> None:
-    """Execute runs, `concurrency` at the same time, each in a process of its own, until SIGTERM or Ctrl-C: then no new
-    one is begun, and those under way are waited for. A second signal ends them too, and what they had written stays.
-    Raises SettingsError when the broker cannot be reached."""
+    """Execute runs until SIGTERM or Ctrl-C, `concurrency` at the same time, each in its own process.
+
+    After the first signal no new run starts, and the runs under way may finish. A second signal ends them too; the rows
+    they have written are kept. Raises SettingsError when the broker cannot be reached.
+    """
     app = connect_to_broker(settings)
     from celery import signals  # noqa: PLC0415 - an extra
 
@@ -90,19 +94,25 @@ def run_worker(settings: Settings, concurrency: int) -> None:
 
 
 def _initialise_process(**_: object) -> None:
-    """A process that executes runs: not in the terminal's group, where Ctrl-C would reach it beside the worker, and
-    gone when the worker is.
+    """Set up a process that executes runs.
+
+    It leaves the terminal's process group, because Ctrl-C would otherwise reach it as well as the worker. It ends when
+    the worker ends.
     """
     os.setpgid(0, 0)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), name="parent", daemon=True).start()
-    from palimpsest_pipeline import definitions  # noqa: F401, PLC0415 - imported once for all runs of this process; before the fork its threads would be lost
+    # Imported once for all runs of this process; an import before the fork would lose the threads it starts.
+    from palimpsest_pipeline import definitions  # noqa: F401, PLC0415
 
 
 def _make_run_interruptible(**_: object) -> None:
-    """While a run is executed SIGTERM comes as Ctrl-C does: Dagster writes down that the run was ended, and a scrape
-    what had arrived. The pool ignores SIGINT, and Dagster would have SIGTERM follow it."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    """Let SIGTERM act as Ctrl-C while a run is executed.
+
+    Dagster then records that the run was cancelled, and a scrape stores the answers that have arrived. The pool ignores
+    SIGINT, and Dagster would let SIGTERM do the same.
+    """
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, signal.default_int_handler)
 
 
 def _end_runs_on_next_signal(**_: object) -> None:
@@ -111,8 +121,8 @@ def _end_runs_on_next_signal(**_: object) -> None:
     def end_runs(*_: object) -> None:
         state.should_terminate = 1
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, end_runs)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, end_runs)
 
 
 def _end_with_parent(parent: int) -> None:

@@ -1,7 +1,7 @@
-"""The data dictionary of this checkout: a database made for the purpose, and which checks, tests and examples guard
-what is in it.
+"""The data dictionary of this checkout, built from the comments of a temporary database.
 
-Belongs here: gathering. Does not: what the text looks like (`storage/marts/dictionary`).
+It also names the checks, tests and example queries that guard each relation. Belongs here: gathering. Does not belong
+here: the text's layout (`storage/marts/dictionary`).
 """
 
 import importlib
@@ -27,27 +27,30 @@ DATABASE_NAME: Final = "dictionary"
 DEFINITIONS_MODULE: Final = "palimpsest_pipeline.definitions"
 TESTS_PACKAGE: Final = "palimpsest_pipeline_tests"
 BARE_NAME_SCHEMAS: Final = ("mart",)
-"""Schemas whose tables are known by their bare names too, where those are more than one word."""
+"""Schemas whose tables are also recognised without the schema, if the name has more than one word."""
 
 
 class NoCheckout(PalimpsestError):
-    """The dictionary is made in a checkout only. The message says where the one that came with the package is."""
+    """Raised outside a checkout. The message names the dictionary that came with the package."""
 
 
 def locate_dictionary() -> Path:
-    """Where the dictionary of this checkout lies. Raises NoCheckout."""
+    """Return the path of this checkout's dictionary. Raises NoCheckout."""
     file = sql_dir() / DICTIONARY_FILE
     if not (sql_dir().parent / TESTS_PACKAGE).is_dir():
         raise NoCheckout(
-            f"the dictionary is made in a checkout, where the tests are; the one of this version is {file}"
+            f"the dictionary can only be built in a checkout with the tests; the dictionary of this version is {file}"
         )
     return file
 
 
 def build_dictionary() -> str:
-    """The dictionary as it must be now; takes some seconds, in which a server of its own runs in a temporary folder."""
+    """Return the dictionary as it must be now.
+
+    This takes some seconds: a temporary server runs the migrations.
+    """
     with tempfile.TemporaryDirectory(prefix="palimpsest-dictionary-") as folder:
-        Path(folder).chmod(0o711)  # as root the server's user must pass through
+        Path(folder).chmod(0o711)  # when we are root, the server's user must enter it
         server = EmbeddedPostgres(Path(folder) / "postgres", databases=[DATABASE_NAME], durable=False)
         try:
             server.start()
@@ -59,13 +62,16 @@ def build_dictionary() -> str:
 
 
 def build_dictionary_of(conn: psycopg.Connection) -> str:
-    """The dictionary of a migrated database."""
-    found = read_entries(conn)
-    return render_dictionary(found, find_guards(found))
+    """Return the dictionary of a migrated database."""
+    entries = read_entries(conn)
+    return render_dictionary(entries, find_guards(entries))
 
 
 def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
-    """By full name: the assets that fill a table with their checks, and the tests and example queries that name it."""
+    """Return, by full name, the assets and checks of each relation, and the files that mention it.
+
+    The assets are those that fill a table; the files are tests and example queries.
+    """
     definitions: dg.Definitions = importlib.import_module(DEFINITIONS_MODULE).defs
     graph = definitions.resolve_asset_graph()
     filled: defaultdict[str, list[dg.AssetKey]] = defaultdict(list)
@@ -82,33 +88,33 @@ def find_guards(relations: Sequence[Entry]) -> Mapping[str, Guards]:
         sorted(f for f in (root / TESTS_PACKAGE).rglob("*") if f.suffix == ".sql" or f.match("test_*.py")),
         root / TESTS_PACKAGE,
     )
-    asked = _find_mentions(relations, sorted((sql_dir() / "queries").glob("*.sql")), sql_dir())
+    example_queries = _find_mentions(relations, sorted((sql_dir() / "queries").glob("*.sql")), sql_dir())
     return {
         entry.full_name: Guards(
             assets=sorted(key.to_user_string() for key in filled[entry.full_name]),
             blocking_checks=sorted({name for key in filled[entry.full_name] for name in checks[key, True]}),
             checks=sorted({name for key in filled[entry.full_name] for name in checks[key, False]}),
             tests=tests[entry.full_name],
-            example_queries=asked[entry.full_name],
+            example_queries=example_queries[entry.full_name],
         )
         for entry in relations
     }
 
 
-def _find_mentions(found: Iterable[Entry], files: Iterable[Path], below: Path) -> Mapping[str, list[str]]:
-    """By full name, the files that name it."""
+def _find_mentions(entries: Iterable[Entry], files: Iterable[Path], base: Path) -> Mapping[str, list[str]]:
+    """Return the files that mention each relation, by its full name."""
     patterns = {
         entry.full_name: re.compile(
             rf"\b({entry.schema}\.)?{entry.name}\b"
             if entry.schema in BARE_NAME_SCHEMAS and "_" in entry.name
             else rf"\b{entry.full_name}\b"
         )
-        for entry in found
+        for entry in entries
     }
-    naming: defaultdict[str, list[str]] = defaultdict(list)
+    mentions: defaultdict[str, list[str]] = defaultdict(list)
     for file in files:
         text = file.read_text()
         for name, pattern in patterns.items():
             if pattern.search(text):
-                naming[name].append(str(file.relative_to(below)))
-    return naming
+                mentions[name].append(str(file.relative_to(base)))
+    return mentions

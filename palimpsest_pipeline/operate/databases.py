@@ -1,5 +1,6 @@
-"""The databases a command works on: the embedded server started and stopped round it, or the user's own, and their
-schema.
+"""The databases of a command: the embedded server or the user's own, and their schema.
+
+The embedded server is started and stopped around the command.
 """
 
 import logging
@@ -32,44 +33,45 @@ PLATFORM_NAMES = {Platform.BETPAWA: "BetPawa", Platform.SPORTYBET: "SportyBet", 
 
 
 class SchemaOutOfDate(PalimpsestError):
-    """The database lacks our tables, or has those of another version. The message says what to do."""
+    """The database lacks our tables or has another version of them. The message says what to do."""
 
 
 @contextmanager
 def open_databases(settings: Settings, *, keep_running: bool = False) -> Iterator[Pipeline]:
-    """The pipeline with its databases reachable. An embedded server that a command started is stopped again by the last
-    command that used it; with `keep_running` it stays until `palimpsest down`."""
+    """Open the pipeline with its databases reachable.
+
+    An embedded server that a command started is stopped by the last command that uses it; with `keep_running` it runs
+    until `palimpsest down`.
+    """
     if not settings.is_embedded:
         with ExitStack() as stack:
-            with suppress(
-                SettingsError, OSError
-            ):  # only for `palimpsest down` to see: who cannot write there can still read a database
+            # The mark only informs `palimpsest down`; a user who cannot write it can still read the database.
+            with suppress(SettingsError, OSError):
                 stack.enter_context(mark_in_use(make_home(settings)))
             yield Pipeline(settings)
         return
     server = make_embedded_server(settings)
     with mark_in_use(make_home(settings)) as use:
         try:
-            with DeferredSignals():  # a server that a Ctrl-C leaves half started could not be stopped
+            with DeferredSignals():  # a server that a Ctrl-C left half started could not be stopped
                 if keep_running or not server.status().running:
                     use.set_stop_when_last(not keep_running)
                 server.start()
             yield Pipeline(settings)
         finally:
-            with DeferredSignals():  # one Ctrl-C more than were needed must not leave it behind
+            with DeferredSignals():  # a repeated Ctrl-C must not leave the server running
                 if use.must_stop_server():
                     server.stop()
 
 
 def upgrade_schema(pipeline: Pipeline) -> None:
-    """Bring the schema to the newest version, views, reference rows and the analysts' role included, and mark the root
-    of the export. Idempotent.
+    """Upgrade the schema to the newest version and update everything that depends on it. Idempotent.
 
-    Where the database knows no landed cycle, the whole landing is read; where an upgrade has emptied the prices as they
-    stand, they are derived; where the home folder has no first day, one is written. Raises LandingError when the
-    landing cannot be read.
+    This includes views, reference rows and the rights of the analysts' role. It marks the root of the export. If the
+    database knows no landed cycle, the whole landing is read. If an upgrade has emptied the current prices, they are
+    derived. If the home folder has no first day, one is written. Raises LandingError when the landing cannot be read.
     """
-    words = load_vocabulary()
+    vocabulary = load_vocabulary()
     migrate.upgrade(
         pipeline.database.url,
         reference=ReferenceRows(
@@ -81,8 +83,8 @@ def upgrade_schema(pipeline: Pipeline) -> None:
                     "trust_rank": list(range(1, len(Platform) + 1)),
                 }
             ),
-            markets=words.markets,
-            outcomes=words.outcomes,
+            markets=vocabulary.markets,
+            outcomes=vocabulary.outcomes,
         ),
     )
     analyst_role.grant_analyst_access(pipeline)
@@ -93,48 +95,50 @@ def upgrade_schema(pipeline: Pipeline) -> None:
 
 
 def _derive_emptied_prices(pipeline: Pipeline) -> None:
-    """Derive the prices as they stand when no fixture has any and some are due, as after an upgrade that has emptied
-    their tables.
+    """Derive the current prices if no fixture has any and some are due.
 
-    Who reads them before the next cycle would otherwise see that there is nothing. A failure is logged: the fixtures
-    stay due.
+    An upgrade may have emptied them; readers would see no prices until the next cycle. A failure is logged; the
+    fixtures stay due.
     """
     with pipeline.connect() as conn:
         is_emptied = dirty_fixtures.count_due_fixtures(conn, FixtureProduct.PRICES)[
             0
         ] > 0 and not current_prices.read_fixture_ids(conn)
     if is_emptied:
+        # These load all of matching and metrics, and hardly any command needs them.
         from palimpsest_pipeline.pipeline.marts.current_prices import derive_prices  # noqa: PLC0415
-        from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415 - hardly any command gets here, and these load all of matching and metrics
+        from palimpsest_pipeline.pipeline.marts.fixture_attempts import NotDerived  # noqa: PLC0415
 
         try:
             derived = derive_prices(pipeline)
         except NotDerived as error:
-            log.warning("prices as they stand: %s", error)
+            log.warning("current prices: %s", error)
         else:
-            log.info("prices as they stand of %d fixtures were derived in %.1f s", derived.n_fixtures, derived.seconds)
+            log.info("derived the current prices of %d fixtures in %.1f s", derived.n_fixtures, derived.seconds)
 
 
 def prepare_schema(pipeline: Pipeline) -> None:
-    """`upgrade_schema`, and places for the odds history of the days ahead, which the nightly upkeep keeps ahead from
-    then on: the checks of a new site, and of one that was off for long, find them."""
+    """Upgrade the schema, and create the partitions of the odds history for the days ahead.
+
+    The nightly upkeep continues with them. The checks of a site that is new, or was off for long, need them.
+    """
     upgrade_schema(pipeline)
     with pipeline.connect() as conn:
         partitions.ensure_days_ahead(conn, pipeline.clock.now(), pipeline.settings.partitions_ahead_days)
 
 
 def require_schema(pipeline: Pipeline) -> None:
-    """Raises SchemaOutOfDate unless the schema is that of this version.
+    """Raise SchemaOutOfDate unless the schema is that of this version.
 
-    For commands that only read, and so should not migrate.
+    For commands that only read and therefore must not migrate.
     """
     with pipeline.database.sqlalchemy_engine().connect() as connection:
-        found = migrate.read_current_revision(connection)
-    if found != migrate.read_head_revision():
+        revision = migrate.read_current_revision(connection)
+    if revision != migrate.read_head_revision():
         state = (
             "has no tables of ours"
-            if found is None
-            else f"is at revision {found}, not at {migrate.read_head_revision()}"
+            if revision is None
+            else f"is at revision {revision}, not at {migrate.read_head_revision()}"
         )
         raise SchemaOutOfDate(
             f"the database {state}: run `palimpsest db upgrade` (scrape, backfill and up do it themselves)"

@@ -1,5 +1,6 @@
-"""The demo: simulated platforms, an embedded Postgres of its own, two full cycles some minutes apart, and what came
-of them.
+"""The demo: simulated platforms, its own embedded Postgres, and two full cycles some minutes apart.
+
+It returns the figures of the last cycle.
 """
 
 import os
@@ -35,7 +36,7 @@ class DemoError(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class DemoSummary:
-    """What the demo came to. Counts are those of the last cycle; skew is of its fixtures on two or more platforms."""
+    """The demo's figures: counts of the last cycle, and the skew of fixtures on several platforms."""
 
     fixtures: int
     matched: int
@@ -54,12 +55,12 @@ class DemoSummary:
 
 
 def locate_demo_home(settings: Settings) -> Path:
-    """The demo's own home: it never mixes with real data."""
+    """Return the demo's own home folder, which never mixes with real data."""
     return settings.home / "demo"
 
 
 def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset_s: float, ui_port: int) -> Settings:
-    """Embedded defaults with the platforms at the simulator and no politeness towards it."""
+    """Return settings with an embedded server, and the simulator as every platform without request gaps."""
     platforms = {
         p.value: {"base_url": url, "proxy": None, "max_in_flight": 16, "min_gap_s": 0, "jitter_s": 0}
         for p, url in base_urls.items()
@@ -75,7 +76,7 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
         clock_offset_s=clock_offset_s,
         first_day=None,
         embedded_durable=False,
-        urgent_share=0,  # nothing else runs in it
+        urgent_share=0,  # no other cycle runs at the same time
         ui_port=ui_port,
         **platforms,
     )
@@ -83,7 +84,7 @@ def build_demo_settings(home: Path, base_urls: dict[Platform, str], clock_offset
 
 @contextmanager
 def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[tuple[Settings, DemoSummary]]:
-    """Run the demo; inside the block its server and simulator are up, after it both are gone.
+    """Run the demo. Its server and simulator run inside the block and are stopped after it.
 
     The data stay in the demo's home.
     """
@@ -91,19 +92,17 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
     home = locate_demo_home(settings)
     reset_demo(settings.model_copy(update={"home_dir": home, "embedded_durable": False}))
     now = Pipeline(settings).clock.now()
-    offset_s = -min(
-        60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second
-    )  # both cycles are of today
+    # Both cycles must be of today.
+    offset_s = -min(60.0 * MINUTES_BETWEEN_CYCLES, 3600.0 * now.hour + 60.0 * now.minute + now.second)
     say(f"Simulated platforms: {size} fixtures, seed {seed}")
     with SimulatorProcess(size=size, seed=seed, clock_offset_s=offset_s, log_path=home / "simulator.log") as simulator:
         first = build_demo_settings(home, simulator.base_urls, offset_s, settings.ui_port)
         second = build_demo_settings(home, simulator.base_urls, 0, settings.ui_port)
         say("Embedded Postgres and its schema")
-        with open_databases(first) as found:
-            prepare_schema(found)
-            os.environ.update(
-                first.to_environment()
-            )  # the definitions read the first day there, once they are imported
+        with open_databases(first) as first_pipeline:
+            prepare_schema(first_pipeline)
+            # The definitions read the first day from the environment when they are imported.
+            os.environ.update(first.to_environment())
             from .run_due import rebuild_dirty_dates  # noqa: PLC0415
             from .run_job import run_job  # noqa: PLC0415
 
@@ -116,16 +115,16 @@ def run_demo(settings: Settings, *, size: int, seed: int, say: Say) -> Iterator[
                 if not outcome.success:
                     raise DemoError(f"cycle {number} failed: {outcome.error}")
             say("Availability, first and last prices, lead times")
-            for failed in rebuild_dirty_dates(Pipeline(second), instance, lambda _: None).items():
-                raise DemoError("fixtures that kick off {}: {}".format(*failed))
+            for failed_date in rebuild_dirty_dates(Pipeline(second), instance, lambda _: None).items():
+                raise DemoError("fixtures that kick off {}: {}".format(*failed_date))
             say(f"Coverage page: {write_page(Pipeline(second)).describe()}")
             yield second, build_summary(Pipeline(second), began)
 
 
 def reset_demo(settings: Settings) -> None:
-    """Begin anew: a demo's world is anchored at its own start, so rows of an earlier one would only confuse.
+    """Delete the data of earlier demos.
 
-    DemoError while one is running.
+    A simulated world starts at its own instant, so old rows would not fit. Raises DemoError while a demo is running.
     """
     home = settings.home
     if is_in_use(home):
@@ -137,7 +136,7 @@ def reset_demo(settings: Settings) -> None:
 
 
 def build_summary(pipeline: Pipeline, started_s: float) -> DemoSummary:
-    """The last cycle's figures, read from Postgres."""
+    """Return the last cycle's figures, read from Postgres."""
     with pipeline.connect() as conn:
         rates = mart_reader.read_latest_rates(conn).filter(platform="all").row(0, named=True)
         totals = mart_reader.read_totals(conn)

@@ -1,4 +1,4 @@
-"""Exporting days from the command line: a run of the export job for each day that needs it."""
+"""Export of days from the command line: a run of the export job for each day that needs it."""
 
 import time
 from collections.abc import Callable
@@ -25,7 +25,7 @@ EXPORT_OP: Final = "report__odds_history_export"
 
 @dataclass(frozen=True, slots=True)
 class WrittenDay:
-    """A day that was exported just now."""
+    """A day that this export has written."""
 
     rows: int
     prices: int
@@ -36,11 +36,11 @@ class WrittenDay:
 
 @dataclass(slots=True)
 class ExportReport:
-    """What an export did, by day: what was written, and why the others were not."""
+    """The result of an export, by day: the written days, and the reasons for the others."""
 
     exported: dict[str, WrittenDay] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
-    """Nothing to do, and why."""
+    """Days with nothing to do, with the reason."""
     failed: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,25 +50,25 @@ class ExportReport:
 def export_days(
     pipeline: Pipeline, day_range: tuple[date, date] | None, say: Callable[[str], None], *, force: bool = False
 ) -> ExportReport:
-    """Export the UTC days from the first to the last of `chosen`; None: those in Postgres that are over and not
-    exported, or changed since.
+    """Export the UTC days of `day_range`, both ends included.
 
-    `force`: also days that lack cycles which the exported day has.
+    None: the finished days in Postgres that are not exported, or that changed since. `force`: also days that lack
+    cycles which the exported day has.
     """
     report = ExportReport()
     if day_range is None:
-        found = find_due_days(pipeline, is_ended_day)
-        report.left = {str(day): reason for day, reason in found.open_days.items()} | dict.fromkeys(
-            map(str, found.days_without_partition), NO_PARTITION_REASON
+        due_days = find_due_days(pipeline, is_ended_day)
+        report.left = {str(day): reason for day, reason in due_days.open_days.items()} | dict.fromkeys(
+            map(str, due_days.days_without_partition), NO_PARTITION_REASON
         )
-        report.failed = {str(day): reason for day, reason in found.unreadable_days.items()}
-        wanted = list(found.due_versions)
+        report.failed = {str(day): reason for day, reason in due_days.unreadable_days.items()}
+        days = list(due_days.due_versions)
     else:
-        wanted = [day for day in _format_span(*day_range) if _needs_export(pipeline, day, report, force=force)]
-    if not wanted:
+        days = [day for day in _format_span(*day_range) if _needs_export(pipeline, day, report, force=force)]
+    if not days:
         return report
     instance = open_instance(pipeline.settings)
-    for day in wanted:
+    for day in days:
         began = time.monotonic()
         outcome = run_ended_day(
             instance, pipeline, "export", day, op_config={EXPORT_OP: {"force": force}} if force else None
@@ -85,20 +85,20 @@ def export_days(
 
 
 def _needs_export(pipeline: Pipeline, day: date, report: ExportReport, *, force: bool) -> bool:
-    """Whether a run is worth its seconds; if not, the report says why."""
+    """Return whether the day needs a run; if not, the report gets the reason."""
     with pipeline.connect() as conn:
         try:
             require_closed(pipeline, conn, day)
-            found = read_export_state(pipeline, conn, day, force=force)
+            state = read_export_state(pipeline, conn, day, force=force)
         except (DayIsOpen, *UNREADABLE_ERRORS) as reason:
             report.failed[str(day)] = str(reason)
             return False
-    if not found.needs_export:
-        report.left[str(day)] = str(found)
+    if not state.needs_export:
+        report.left[str(day)] = str(state)
     elif not is_ended_day(day):
         report.failed[str(day)] = NO_PARTITION_REASON
         return False
-    return found.needs_export
+    return state.needs_export
 
 
 def _format_span(first: date, last: date) -> list[date]:

@@ -1,7 +1,7 @@
-"""The days that were exported, as Dagster's log of materializations remembers them: for a database that has no record
-of its own yet.
+"""The exported days according to Dagster's log of materializations.
 
-Belongs here: reading that log. Does not: what the days are compared with (`export_root`).
+A database that has no record of its own yet takes them from here.
+Belongs here: reading that log. Does not belong here: the comparison of the days (`export_root`).
 """
 
 from collections.abc import Iterator
@@ -16,28 +16,28 @@ from palimpsest_pipeline.storage.archive import RecordedDay
 
 EXPORT_ASSET: Final = dg.AssetKey(["report", "odds_history_export"])
 PAGE_ROWS: Final = 1000
-"""Materializations that are read from Dagster's storage at a time."""
+"""Materializations per request to Dagster's storage."""
 
 
 def read_materialized_exports(settings: Settings) -> list[RecordedDay]:
-    """Return the days that the asset of the export has written, each as it was written last.
+    """Return the days that the export asset has written, each in its newest version.
 
-    Days without an answer have no file: left out.
+    Days without an answer have no file and are left out.
     """
     with open_instance(settings) as instance:
         return list(_read_days(instance))
 
 
 def _read_days(instance: dg.DagsterInstance) -> Iterator[RecordedDay]:
-    seen: set[str] = set()
+    days_seen: set[str] = set()
     cursor: str | None = None
     while True:
         page = instance.fetch_materializations(EXPORT_ASSET, limit=PAGE_ROWS, cursor=cursor)
         for record in page.records:
             event = record.asset_materialization
-            if event is None or event.partition is None or event.partition in seen:
+            if event is None or event.partition is None or event.partition in days_seen:
                 continue
-            seen.add(event.partition)
+            days_seen.add(event.partition)
             if "path" in event.metadata:
                 n_captures = event.metadata["captures"].value
                 assert isinstance(n_captures, int)

@@ -1,4 +1,4 @@
-"""Runs that derive what is due by kickoff date and by fixture: at the end of a backfill, and for the demo."""
+"""Runs that derive the due kickoff dates and fixtures, at the end of a backfill and for the demo."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from .run_job import run_kickoff_date, run_unpartitioned
 
 
 def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> dict[str, str]:
-    """Derive every date that is due, each in a run of its own on the instance.
+    """Derive every due kickoff date, each in its own run on the instance.
 
     Return the dates that failed, each with the reason.
     """
@@ -30,7 +30,7 @@ def rebuild_dirty_dates(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
 
 
 def derive_due_fixtures(pipeline: Pipeline, instance: dg.DagsterInstance, say: Callable[[str], None]) -> str | None:
-    """Derive what is due fixture by fixture, in one run on the instance; returns why it failed, if it did."""
+    """Derive all due fixtures in one run on the instance. Return the error, or None on success."""
     with pipeline.connect() as conn:
         dirty_fixtures.mark_fixtures_of_other_home(conn, pipeline.settings.home_platform, pipeline.clock.now())
         conn.commit()
@@ -38,5 +38,5 @@ def derive_due_fixtures(pipeline: Pipeline, instance: dg.DagsterInstance, say: C
     if not n_due:
         return None
     outcome = run_unpartitioned(instance, pipeline, JOB_NAME)
-    say("prices as they stand, and alerts to traders: " + ("derived" if outcome.success else outcome.error or "failed"))
+    say("current prices and alerts to traders: " + ("derived" if outcome.success else outcome.error or "failed"))
     return None if outcome.success else outcome.error or "failed"

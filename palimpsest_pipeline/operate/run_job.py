@@ -1,4 +1,7 @@
-"""Runs started from the command line: the same jobs on the same instance, so that all of it shows in the UI."""
+"""Runs started from the command line.
+
+They execute the same jobs on the same instance as the daemon's runs, so the UI shows all of them.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -32,12 +35,12 @@ from palimpsest_pipeline.storage.ledger import cycle_reader
 
 SCRAPING_OPS: Final = ("landing__discovery_payloads", "landing__odds_payloads")
 NOT_LISTED_STATUS: Final = "not_listed"
-CANCELLED_MESSAGE: Final = "cancelled; what had arrived is kept"
+CANCELLED_MESSAGE: Final = "cancelled; answers that had arrived are kept"
 
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How one run ended; without an id it was refused before it began.
+    """The outcome of one run. `run_id` is empty for a run that was refused before its start.
 
     `error` is the message of the first failed step, without its traceback.
     """
@@ -47,15 +50,15 @@ class RunOutcome:
     success: bool
     error: str | None
     startup_s: float = 0.0
-    """From the begin of this process to the begin of the run: imports, database, definitions."""
+    """Time from the start of this process to the start of the run: imports, database, definitions."""
     scrape_s: float = 0.0
-    """Its discovery and capture, and ..."""
+    """Time of the run's discovery and capture."""
     derive_s: float = 0.0
-    """... all the rest of it."""
+    """Time of all other steps of the run."""
 
     @property
     def cancelled(self) -> bool:
-        """Somebody ended it: Ctrl-C, SIGTERM, a terminated run."""
+        """Whether the run was ended by Ctrl-C, SIGTERM or a termination in the UI."""
         return self.error == CANCELLED_MESSAGE
 
     @property
@@ -79,11 +82,10 @@ def run_job(
     sr_ids: Sequence[int] = (),
     slot_at: datetime | None = None,
 ) -> RunOutcome:
-    """Execute `job` for a UTC day in this process, recorded on the instance. Return failures instead of raising; a
-    skipped run counts as failed.
+    """Execute `job` for a UTC day in this process, recorded on the instance.
 
-    `hours`: first and last hour (included) whose cycles are derived; default: the whole day. `group`: execute only the
-    job's assets of this group.
+    Failures are returned, not raised; a skipped run counts as failed. `hours`: first and last hour (included) whose
+    cycles are derived; default: the whole day. `group`: execute only the job's assets of this group.
     """
     capture_config: dict[str, object] = {}
     if sr_ids:
@@ -102,7 +104,7 @@ def run_job(
 
 
 def run_kickoff_date(instance: dg.DagsterInstance, pipeline: Pipeline, job: str, kickoff_date: date) -> RunOutcome:
-    """Execute `job` for a UTC date of kickoff in this process, as `run_job` does for a day."""
+    """Execute `job` for a UTC kickoff date in this process, as `run_job` does for a day."""
     return _execute_run(instance, pipeline, job, (kickoff_date_partitions, kickoff_date))
 
 
@@ -114,9 +116,9 @@ def run_ended_day(
     *,
     op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
-    """Execute `job` for a UTC day of the odds history that is over, as `run_job` does for a day.
+    """Execute `job` for a finished UTC day of the odds history, as `run_job` does for a day.
 
-    `op_config`: of an asset, by its op's name.
+    `op_config`: the configuration of assets, by the name of the op.
     """
     return _execute_run(instance, pipeline, job, (ended_day_partitions, day), op_config=op_config)
 
@@ -136,18 +138,17 @@ def _execute_run(
     tags: Mapping[str, str] | None = None,
     op_config: Mapping[str, Mapping[str, object]] | None = None,
 ) -> RunOutcome:
-    """One run for a partition; None: of assets without partitions."""
+    """Execute one run for a partition, or without one for assets that have no partitions."""
     from palimpsest_pipeline.definitions import defs  # noqa: PLC0415 - the definitions import this package
 
     key = None if partition is None else format_day_key(partition[1])
     if partition is not None and key is not None and not partition[0].has_partition_key(key):
-        known = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
+        key_range = f"from {partition[0].get_first_partition_key()} to {partition[0].get_last_partition_key()}"
         return RunOutcome(
-            "", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {known} (UTC)"
+            "", key, False, f"{key} has no partition in Dagster: the partitions of the job {job} go {key_range} (UTC)"
         )
-    config: dict[str, object] = {
-        "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}
-    }  # the instance keeps the log; a terminal shows progress
+    # The instance stores the log; the terminal shows only progress.
+    config: dict[str, object] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if op_config:
         config["ops"] = {op: {"config": dict(values)} for op, values in op_config.items()}
     resolved = defs.resolve_job_def(job)
@@ -155,14 +156,14 @@ def _execute_run(
         resolved = resolved.get_subset(asset_selection=_select_group(resolved, group))
 
     @dg.resource
-    def given(context: dg.InitResourceContext) -> Pipeline:
-        """The pipeline. Made before the first step, when nobody else writes to the run."""
+    def pipeline_resource(context: dg.InitResourceContext) -> Pipeline:
+        """Return the pipeline. Dagster calls this before the first step, when nothing else writes to the run."""
         if context.instance is not None and context.run is not None:
             assign_repository(context.instance, context.run)
         return pipeline
 
     startup_s, began, run_id = time.time() - psutil.Process().create_time(), time.monotonic(), str(uuid4())
-    # Libraries write to standard error what is also in the run's log, or what does not help the reader of the terminal.
+    # Libraries write texts to standard error that are also in the run's log, or that do not help the user.
     with run_heartbeat.start_run_heartbeat(pipeline, run_id, job, FIRST_DAY), redirect_stderr(StringIO()):
         result = resolved.execute_in_process(
             instance=instance,
@@ -170,7 +171,7 @@ def _execute_run(
             partition_key=key,
             tags={TRIGGER_TAG: Trigger.MANUAL.value, **REPOSITORY_TAGS, **NO_RETRY_TAGS, **(tags or {})},
             run_config=config,
-            resources={"pipeline": given},
+            resources={"pipeline": pipeline_resource},
             raise_on_error=False,
         )
     took_s, scrape_s = time.monotonic() - began, measure_scrape_s(result)
@@ -189,7 +190,7 @@ def _select_group(job: dg.JobDefinition, group: str) -> set[dg.AssetKey]:
 
 
 def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
-    """How long the steps of the landing took that came to their end."""
+    """Return the total duration of the landing's steps that succeeded, seconds."""
     steps = [e for e in result.all_events if e.is_step_success and e.step_key in SCRAPING_OPS]
     return sum(step.step_success_data.duration_ms for step in steps) / 1000
 
@@ -197,29 +198,30 @@ def measure_scrape_s(result: dg.ExecuteInProcessResult) -> float:
 def read_refresh_result(
     pipeline: Pipeline, run_id: str, sr_ids: Sequence[int]
 ) -> tuple[list[dict[str, Any]], list[int]]:
-    """What a refresh of these fixtures came to: per platform `status`, `listings`, `fetched`, `ms` (first request to
-    last answer) and `failure` (None when there is none); and the ids that no platform is known to list. A platform that
-    lists none of the fixtures is `not_listed`."""
+    """Return a row per platform for a refresh of these fixtures, and the ids that are listed nowhere.
+    A row has `platform`, `status`, `listings`, `fetched`, `ms` (first request to last answer) and `failure` (None when
+        there is none). The status of a platform that lists none of the fixtures is `not_listed`.
+    """
     with pipeline.connect() as conn:
         runs = {run["platform"]: run for run in cycle_reader.read_runs_of_dagster_run(conn, run_id).to_dicts()}
-        known = cycle_reader.read_fixtures_of_dagster_run(conn, run_id)
-    nothing = {"status": NOT_LISTED_STATUS, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
+        listed_sr_ids = cycle_reader.read_fixtures_of_dagster_run(conn, run_id)
+    not_listed_run = {"status": NOT_LISTED_STATUS, "targets": 0, "fetched": 0, "capture_s": None, "message": ""}
     rows = []
     for platform in pipeline.platforms:
-        run = runs.get(platform.value, nothing)
+        run = runs.get(platform.value, not_listed_run)
         ms = None if run["capture_s"] is None else round(run["capture_s"] * 1000)
-        found = {
+        row = {
             "platform": platform.value,
             "status": run["status"],
             "listings": run["targets"],
             "fetched": run["fetched"],
         }
-        rows.append({**found, "ms": ms, "failure": run["message"] or None})
-    return rows, sorted(set(sr_ids) - set(known))
+        rows.append({**row, "ms": ms, "failure": run["message"] or None})
+    return rows, sorted(set(sr_ids) - set(listed_sr_ids))
 
 
 def find_first_error(result: dg.ExecuteInProcessResult) -> str:
-    """The innermost message of the first failure: what a user can act on."""
+    """Return the innermost message of the first failure, which is the one that a user can act on."""
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
@@ -236,9 +238,9 @@ def find_first_error(result: dg.ExecuteInProcessResult) -> str:
 
 
 def describe_failed_checks(result: dg.ExecuteInProcessResult) -> str:
-    """Each failed blocking check by name, with what it says."""
+    """Return each failed blocking check by name, with its description."""
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
     return "; ".join(
-        f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it says no more'}"
+        f"check {c.check_name} of {c.asset_key.to_user_string()} failed: {c.description or 'it gives no reason'}"
         for c in failed
     )

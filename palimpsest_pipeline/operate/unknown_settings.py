@@ -1,6 +1,5 @@
-"""Environment variables that begin like a setting and are none. Nothing reads them, so the user must be told.
-
-Belongs here: finding such names and the setting that was probably meant. Does not belong here: the values of settings
+"""Environment variables that begin like a setting but are not one. Nothing reads them.
+Belongs here: finding such names, and the setting that was probably meant. Does not belong here: the values of settings
 (`settings`).
 """
 
@@ -17,21 +16,21 @@ from pydantic import BaseModel
 from palimpsest_pipeline.settings import DOTENV_ENCODING, DOTENV_FILE, ENV_PREFIX, SERVICE_ADDRESS_PATTERN, Settings
 
 SERVER_USER_VARIABLE: Final = "PALIMPSEST_PG_USER"
-"""Read by the embedded Postgres itself, so it is no field of the settings."""
+"""A variable that the embedded Postgres reads itself; it is not a field of the settings."""
 MIN_SIMILARITY: Final = 60
-"""Similarity (0 to 100) from which a known name is suggested for an unknown one."""
+"""The least similarity (0 to 100) at which a known name is suggested for an unknown one."""
 SERVICE_VARIABLE_PATTERN: Final = re.compile(
     rf"{ENV_PREFIX}(\w+_)?(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
-"""What Kubernetes sets in every container for a service whose name begins with `palimpsest`."""
+"""Names that Kubernetes sets in every container for a service whose name begins with `palimpsest`."""
 SERVICE_PORT_PATTERN: Final = re.compile(r".*_(SERVICE|TCP|UDP|SCTP)_PORT")
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownSetting:
-    """A variable that begins like a setting and is none.
+    """A variable that begins like a setting but is not one.
 
-    `nearest`: the setting with the most similar name, if one is similar.
+    `nearest`: the setting with the most similar name, or None when no name is similar.
     """
 
     name: str
@@ -42,16 +41,17 @@ class UnknownSetting:
     @property
     def sentence(self) -> str:
         if self.is_service_variable:
-            return f"{self.name} ({self.place}) is set by Kubernetes for a service and is no setting"
-        meant = f", but {self.nearest} is" if self.nearest else ""
-        return f"{self.name} ({self.place}) is no setting{meant}"
+            return f"{self.name} ({self.place}) is set by Kubernetes for a service and is not a setting"
+        suggestion = f", but {self.nearest} is" if self.nearest else ""
+        return f"{self.name} ({self.place}) is not a setting{suggestion}"
 
 
 def find_unknown_settings(
     environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
 ) -> list[UnknownSetting]:
-    """Return the variables of the environment and the `.env` file that begin like a setting and are none, in the
-    order found.
+    """Return the variables that begin like a setting but are not one.
+
+    They come from the environment and the `.env` file, in that order.
     """
     file = dotenv or Path(DOTENV_FILE)
     places: dict[str, Mapping[str, str | None]] = {
@@ -68,19 +68,19 @@ def find_unknown_settings(
     ]
 
 
-def _describe(name: str, value: str | None, place: str, known: set[str]) -> UnknownSetting:
-    # `PALIMPSEST_PORT=3000` is somebody's mistake for PALIMPSEST_UI_PORT; `tcp://10.0.0.1:80` is an address of
-    # Kubernetes.
+def _describe(name: str, value: str | None, place: str, known_names: set[str]) -> UnknownSetting:
+    # `PALIMPSEST_PORT=3000` is a user's mistake for PALIMPSEST_UI_PORT; `tcp://10.0.0.1:80` is an address that
+    # Kubernetes sets.
     is_bare_port = name.endswith("_PORT") and SERVICE_PORT_PATTERN.fullmatch(name) is None
     has_address = SERVICE_ADDRESS_PATTERN.fullmatch(value or "") is not None
     is_service_variable = SERVICE_VARIABLE_PATTERN.fullmatch(name) is not None and (has_address or not is_bare_port)
     return UnknownSetting(
-        name, place, None if is_service_variable else _find_nearest(name.upper(), known), is_service_variable
+        name, place, None if is_service_variable else _find_nearest(name.upper(), known_names), is_service_variable
     )
 
 
 class _KnownNames:
-    """Whether a name is that of a setting: of one value, of a whole platform, or of one entry of a mapping."""
+    """A test whether a name is a setting, a whole platform, or an entry of a mapping or of headers."""
 
     def __init__(self) -> None:
         unset = Settings.model_construct()
@@ -96,11 +96,11 @@ class _KnownNames:
         return name in self.names | self._models or name.startswith(self._entries)
 
 
-def _find_nearest(name: str, known: set[str]) -> str | None:
-    from rapidfuzz import fuzz, process  # noqa: PLC0415 - only needed when there is something to tell
+def _find_nearest(name: str, known_names: set[str]) -> str | None:
+    from rapidfuzz import fuzz, process  # noqa: PLC0415 - needed only after a mistake
 
-    own = {one.removeprefix(ENV_PREFIX): one for one in sorted(known)}
+    names_by_suffix = {name.removeprefix(ENV_PREFIX): name for name in sorted(known_names)}
     match = process.extractOne(
-        name.removeprefix(ENV_PREFIX), own.keys(), scorer=fuzz.ratio, score_cutoff=MIN_SIMILARITY
+        name.removeprefix(ENV_PREFIX), names_by_suffix.keys(), scorer=fuzz.ratio, score_cutoff=MIN_SIMILARITY
     )
-    return own[match[0]] if match else None
+    return names_by_suffix[match[0]] if match else None

@@ -1,1 +1,1 @@
-"""What a running process needs: signals, heartbeats, progress, and the embedded Postgres. Knows no asset."""
+"""Support for a running process: signals, heartbeats, progress, embedded Postgres. Knows no asset."""

@@ -1,4 +1,4 @@
-"""The address of the broker that hands runs to workers. Importable without the extra `celery`."""
+"""The address of the broker that hands runs to workers. Can be imported without the extra `celery`."""
 
 from importlib.util import find_spec
 from typing import Final
@@ -9,13 +9,13 @@ BROKER_VARIABLE: Final = "PALIMPSEST_CELERY_BROKER_URL"
 
 
 def require_broker_url(settings: Settings) -> str:
-    """The broker that is set. Raises SettingsError when there is none, or the extra is missing."""
+    """Return the URL of the broker. Raises SettingsError when none is set or the extra is missing."""
     if settings.celery_broker_url is None:
         raise SettingsError(
             f"{BROKER_VARIABLE}: not set; write redis://:PASSWORD@HOST:6379/0 (or amqp://USER:PASSWORD@HOST:5672//)"
         )
     if find_spec("dagster_celery") is None:
         raise SettingsError(
-            f"{BROKER_VARIABLE} is set, and what speaks to it is not installed: pip install 'palimpsest-pipeline[celery]'"
+            f"{BROKER_VARIABLE} is set, but its client is not installed: run pip install 'palimpsest-pipeline[celery]'"
         )
     return settings.celery_broker_url.get_secret_value()

@@ -1,6 +1,6 @@
-"""Something that is written down every few seconds while other work goes on, and is never in its way.
+"""A periodic write to the database on a thread, while other work goes on undisturbed.
 
-Knows neither Dagster nor what is written.
+Knows neither Dagster nor the content that is written.
 """
 
 import logging
@@ -18,11 +18,12 @@ log = logging.getLogger(__name__)
 
 
 class PeriodicWriter:
-    """A thread with a connection of its own that calls `write` every `every_s` seconds inside the block.
+    """A thread with its own connection that calls `write` every `interval_s` seconds inside the block.
 
-    `connect` opens a connection (raises DatabaseUnreachable). What `write` returns is a warning, and one that fails
-    costs a warning too; a trouble that lasts is told once. With `at_once` it is called at the begin as well, and `last`
-    when the block is left. After the block at most what is under way on the thread is still written.
+    `connect` opens a connection, and may raise DatabaseUnreachable. A text that `write` returns is logged as a warning,
+    and so is its failure; a lasting problem is logged once. `write_at_start` calls `write` at the start as well.
+    `write_at_end` is called when the block is left. After the block, at most one call that has already started still
+    completes.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class PeriodicWriter:
         self._stop_event.set()
         self._thread.join(JOIN_TIMEOUT_S)
 
-    # --- on the thread -----------------------------------------------------------------------------------------------------------
+    # --- methods that run on the thread ---
 
     def _run(self) -> None:
         if self._write_at_start:
@@ -71,23 +72,23 @@ class PeriodicWriter:
         try:
             if self._conn is None:
                 self._conn = self._connect()
-            words = write(self._conn)
+            warning = write(self._conn)
         except (DatabaseUnreachable, psycopg.Error) as error:
             self._disconnect()
-            self._warn(f"not written down for now: {error}")
-        except Exception:  # a thread that dies makes what it speaks for look dead
-            log.exception("%s: could not be written down", self._subject)
+            self._warn(f"cannot be written now: {error}")
+        except Exception:  # without this thread its run would count as dead
+            log.exception("%s: could not be written", self._subject)
         else:
-            self._has_warned = self._has_warned and words is not None
-            if words is not None:
-                self._warn(words)
+            self._has_warned = self._has_warned and warning is not None
+            if warning is not None:
+                self._warn(warning)
 
     def _disconnect(self) -> None:
         if self._conn is not None:
             self._conn.close()
         self._conn = None
 
-    def _warn(self, words: str) -> None:
+    def _warn(self, warning: str) -> None:
         if not self._has_warned:
             self._has_warned = True
-            log.warning("%s: %s", self._subject, words)
+            log.warning("%s: %s", self._subject, warning)

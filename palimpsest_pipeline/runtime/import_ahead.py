@@ -1,7 +1,6 @@
-"""Importing modules on a thread beside work that waits for others: for a Postgres that starts, or is upgraded. Knows
-none of the modules.
+"""Imports on a thread, during work that waits, such as the start or the upgrade of a Postgres.
 
-Belongs here: that. Does not: which modules a command needs, and from when on they may be imported.
+Belongs here: the thread. Does not belong here: the choice of the modules, and the time from which they may be imported.
 """
 
 import importlib
@@ -10,10 +9,10 @@ from contextlib import suppress
 
 
 def import_ahead(*names: str) -> threading.Thread:
-    """Import modules, one after the other, while the caller goes on. Whoever imports one of them meanwhile waits until
-    it is there.
+    """Import modules one after the other on a thread, while the caller goes on.
 
-    An import that fails is tried again, and raises, where the module is needed.
+    A caller that imports one of them meanwhile waits for it. A failed import is repeated, and raises, where the module
+    is needed.
     """
 
     def load() -> None:

@@ -1,6 +1,4 @@
-"""Progress of a scrape: one board that knows how it stands, and two faces of it: bars for a terminal, lines for a
-log.
-"""
+"""Progress of a scrape: a board with its state, shown as bars on a terminal or as lines in a log."""
 
 import os
 import queue
@@ -34,21 +32,21 @@ from .terminal import PrintableConsole
 
 LOG_INTERVAL_S: Final = 15.0
 RATE_WINDOW_S: Final = 5.0
-"""Rates are those of so many seconds."""
+"""Length of the time window of rates."""
 REDRAWS_PER_S: Final = 2
 CLOSED_VIEW: Final = HostView(0, 0, "closed")
 STATE_LABELS: Final = {"open": "left alone", "probing": "asked one thing to see", "shut": "not asked any more"}
 
 
 class Phase(StrEnum):
-    """Parts of a scrape. The discovery of a late platform goes on beside the capture."""
+    """The parts of a scrape. The discovery of a late platform continues during the capture."""
 
     DISCOVERY = "discovery"
     CAPTURE = "capture"
 
     @classmethod
     def from_kind(cls, kind: PayloadKind) -> "Phase":
-        """Return the part in which such payloads are asked for."""
+        """Return the part in which payloads of this kind are requested."""
         return cls.CAPTURE if kind is PayloadKind.DETAIL else cls.DISCOVERY
 
 
@@ -61,16 +59,16 @@ class ProgressRow:
     """One platform in one phase. `now` and `*_at`: seconds of the board's clock."""
 
     n_planned: int = 0
-    """Requests planned so far, retries apart."""
+    """Requests planned so far, without retries."""
     n_done: int = 0
-    """Those whose asking is over, failed or not."""
+    """Requests that are finished, failed or not."""
     n_failed: int = 0
     n_retried: int = 0
     counts: RequestCounts = field(default_factory=RequestCounts)
     arrived_at: "array[float]" = field(default_factory=_make_float_array)
-    """When each attempt was over ..."""
+    """The end of each attempt."""
     took_s: "array[float]" = field(default_factory=_make_float_array)
-    """... and how long it had been under way."""
+    """The duration of each attempt."""
 
     @property
     def is_finished(self) -> bool:
@@ -78,20 +76,26 @@ class ProgressRow:
 
     @property
     def p50_ms(self) -> float | None:
-        """Of the host's answers so far."""
+        """The median duration of the host's answers so far."""
         p50_s = compute_percentile(self.counts.answered_durations_s, 50)
         return None if p50_s is None else p50_s * 1000
 
     def compute_rate_per_s(self, now: float) -> float:
-        """Attempts that came to their end per second, of the last WINDOW_S; of the whole phase when it is finished."""
+        """Return the attempts that ended per second, over the last RATE_WINDOW_S seconds.
+
+        For a finished phase: over the whole phase.
+        """
         return len(self._list_recent(now)) / self._compute_window_s(now)
 
     def compute_in_flight(self, now: float) -> float:
-        """How many were under way at a time, on average over the same seconds: a rate times how long each takes."""
+        """Return the mean number of concurrent attempts over the same seconds.
+
+        It is the rate times the mean duration.
+        """
         return sum(self._list_recent(now)) / self._compute_window_s(now)
 
     def estimate_left_s(self, now: float) -> float | None:
-        """Seconds that what is left takes at the present rate; None while nothing comes."""
+        """Return the seconds until the end at the present rate; None while no attempt ends."""
         per_s = self.compute_rate_per_s(now)
         return (self.n_planned - self.n_done) / per_s if per_s else None
 
@@ -106,14 +110,14 @@ class ProgressRow:
 
     @property
     def duration_text(self) -> str:
-        """How long the phase was, once it is finished."""
+        """The duration of a finished phase as text; empty before its end."""
         return f"in {format_duration(self._compute_window_s(0))}" if self.is_finished and self.took_s else ""
 
 
 class Board:
-    """A Watch that knows how a scrape stands, from its begin to its end. Read it at any time, from any thread.
+    """A Watch that stores the state of a scrape from start to end. Any thread may read it at any time.
 
-    A phase's row begins with the first answer of it, or with the first request that is not made.
+    The row of a phase starts with its first answer, or with the first request that is not made.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -159,23 +163,26 @@ class Board:
         return row
 
     def select_phase(self, phase: Phase) -> dict[Platform, ProgressRow]:
-        """The rows of one phase."""
-        return {platform: row for (its, platform), row in list(self.rows.items()) if its is phase}
+        """Return the rows of one phase."""
+        return {platform: row for (row_phase, platform), row in list(self.rows.items()) if row_phase is phase}
 
     def compute_skew_ms(self) -> list[float]:
-        """How far apart the platforms of each fixture were seen, of those seen on two platforms so far."""
-        seen, found = self._skew
-        if len(self._outcomes) != seen:
-            seen = len(self._outcomes)
-            found = compute_skews_ms(self._outcomes[:seen])
-            self._skew = seen, found
-        return found
+        """Return, per fixture, the time between the observations of its platforms.
+
+        Only fixtures that were observed on at least two platforms so far are included.
+        """
+        n_counted, skews = self._skew
+        if len(self._outcomes) != n_counted:
+            n_counted = len(self._outcomes)
+            skews = compute_skews_ms(self._outcomes[:n_counted])
+            self._skew = n_counted, skews
+        return skews
 
     def describe(self) -> str:
-        """How the phases that go on stand, or else the latest one, in one line."""
+        """Return one line on the phases under way, or on the last phase when none is."""
         rows = list(self.rows.items())
         if not rows:
-            return "nothing has been answered yet"
+            return "no answer yet"
         phases = dict.fromkeys(phase for (phase, _), row in rows if not row.is_finished) or [rows[-1][0][0]]
         parts = [
             f"{phase}: {'; '.join(f'{p} {self._describe_row(p, row)}' for p, row in self.select_phase(phase).items())}"
@@ -184,7 +191,7 @@ class Board:
         return "; ".join(filter(None, [*parts, self.describe_skew()]))
 
     def describe_skew(self) -> str:
-        """Of the fixtures so far; empty before the first one."""
+        """Return the skew of the fixtures so far as text; empty before the first one."""
         skew = self.compute_skew_ms()
         return (
             f"skew p50 {compute_percentile(skew, 50):.0f} ms, p95 {compute_percentile(skew, 95):.0f} ms" if skew else ""
@@ -209,26 +216,27 @@ class Board:
 
 
 def describe_failures(row: ProgressRow) -> str:
-    """What went wrong, in a few words; empty when nothing did."""
+    """Return the numbers of failures and retries as text; empty when there are none."""
     return ", ".join(f"{n} {word}" for n, word in ((row.n_failed, "failed"), (row.n_retried, "retried")) if n)
 
 
 def describe_host_state(view: HostView) -> str:
-    """How the host is asked, and why; empty when as usual."""
+    """Return how requests to the host are limited, and why; empty when they are not."""
     if view.state == CLOSED_VIEW.state:
         return ""
     return ": ".join(filter(None, (STATE_LABELS[view.state], view.reason)))
 
 
 def format_duration(seconds: float) -> str:
-    """`0:04:20`."""
+    """Return a duration as text, such as `0:04:20`."""
     return str(timedelta(seconds=round(seconds)))
 
 
 class LogBoard(Board):
-    """The board for a log: a line now and then, at each change of a host, and at the end. Use as `with`.
+    """The board for a log: a line at each interval, at each change of a host, and at the end.
 
-    Lines are written in a thread of their own, for a log may be a database; one that cannot be written is left out.
+    Use it as a context manager. A thread writes the lines, because a log may be a database. A line that cannot be
+    written is left out.
     """
 
     def __init__(
@@ -250,20 +258,20 @@ class LogBoard(Board):
     def __exit__(self, *_: object) -> None:
         self._lines.put(self.describe())
         self._lines.put(None)
-        self._writer.join(timeout=2)  # a log that hangs is not waited for: a scrape that is ended has to end
+        self._writer.join(timeout=2)  # a log that hangs must not delay the end of a scrape
 
     def on_host_change(self, platform: Platform, view: HostView) -> None:
         super().on_host_change(platform, view)
         self._lines.put(f"{platform} is {describe_host_state(view) or 'asked as usual again'}")
 
     def _write_lines(self) -> None:
-        due_at = time.monotonic() + self._interval_s
+        next_line_s = time.monotonic() + self._interval_s
         while True:
             try:
-                line = self._lines.get(timeout=max(0.0, due_at - time.monotonic()))
+                line = self._lines.get(timeout=max(0.0, next_line_s - time.monotonic()))
             except queue.Empty:
                 line = self.describe()
-                due_at += self._interval_s
+                next_line_s += self._interval_s
             if line is None:
                 return
             with suppress(Exception):
@@ -272,8 +280,9 @@ class LogBoard(Board):
 
 @contextmanager
 def open_terminal() -> Iterator[Console]:
-    """A console on what standard error is now, whatever becomes of that: while a step runs, Dagster takes what it
-    writes there into a file.
+    """Open a console on the present standard error.
+
+    It stays valid when Dagster redirects standard error into a file during a step.
     """
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as stream:
         yield PrintableConsole(file=stream)
@@ -281,8 +290,9 @@ def open_terminal() -> Iterator[Console]:
 
 @contextmanager
 def show_bars(board: Board, console: Console) -> Iterator[None]:
-    """The board for a terminal, drawn while the block runs and left standing after it; on what is no terminal
-    nothing is drawn.
+    """Draw the board on a terminal while the block runs; its last state stays visible.
+
+    Nothing is drawn when the console is not a terminal.
     """
     if not console.is_terminal:
         yield
@@ -292,7 +302,7 @@ def show_bars(board: Board, console: Console) -> Iterator[None]:
 
 
 def draw_board(board: Board) -> RenderableType:
-    """A bar per phase and platform as they are now, and the skew under them."""
+    """Return the bars of each phase and platform as they are now, and the skew below them."""
     now = board.now()
     table = Table.grid(padding=(0, 1))
     for justify in ("left", "left", "right", "right", "right", "right", "left"):

@@ -1,4 +1,4 @@
-"""Commands at the same time share one embedded server: whoever leaves last stops it, unless it was to stay.
+"""Concurrent commands share one embedded server: the last one stops it, unless it must keep running.
 
 Knows no Dagster.
 """
@@ -15,16 +15,19 @@ import psutil
 from palimpsest_pipeline.settings import SettingsError
 
 LOCK_FILE: Final = "in_use.lock"
-"""Every command holds a share of it while it works, and the system frees the share of one that is killed.
+"""The lock file: every command holds a shared lock on it while it works.
 
-What it says is STOP or nothing.
+The system releases the lock of a command that is killed. The file contains STOP_MARK or nothing.
 """
 STOP_MARK: Final = b"stop"
 
 
 @contextmanager
 def mark_in_use(home: Path) -> Iterator["ServerShare"]:
-    """Marks `home` as in use inside the block; waits while another command stops its server."""
+    """Mark `home` as in use inside the block.
+
+    Waits while another command stops its server.
+    """
     descriptor = _open_lock_file(home)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
@@ -34,7 +37,7 @@ def mark_in_use(home: Path) -> Iterator["ServerShare"]:
 
 
 def is_in_use(home: Path) -> bool:
-    """Whether any command works in `home` now."""
+    """Return whether any command works in `home` now."""
     if not (home / LOCK_FILE).exists():
         return False
     descriptor = _open_lock_file(home)
@@ -45,39 +48,40 @@ def is_in_use(home: Path) -> bool:
 
 
 def is_server_left(home: Path) -> bool:
-    """Whether nobody works in `home`, and who left last was to stop its server."""
+    """Return whether no command works in `home`, although its last one should have stopped the server."""
     return (home / LOCK_FILE).exists() and not is_in_use(home) and (home / LOCK_FILE).read_bytes().startswith(STOP_MARK)
 
 
 def list_commands(home: Path) -> list[str]:
     """Return the other processes that work in `home`: their command lines, each with its pid.
 
-    Empty when none can be named.
+    Empty when none can be read.
     """
-    lock, told = (home / LOCK_FILE).resolve(), list[str]()
+    lock, descriptions = (home / LOCK_FILE).resolve(), list[str]()
     for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):  # of another user, or ended meanwhile
+        with suppress(psutil.Error, OSError):  # it belongs to another user, or has ended meanwhile
             if process.pid != os.getpid() and any(Path(file.path) == lock for file in process.open_files()):
-                words = [Path(process.cmdline()[0]).name, *process.cmdline()[1:]]
-                told.append(f"{' '.join(words)} (pid {process.pid})")
-    return told
+                command_line = [Path(process.cmdline()[0]).name, *process.cmdline()[1:]]
+                descriptions.append(f"{' '.join(command_line)} (pid {process.pid})")
+    return descriptions
 
 
 class ServerShare:
-    """One command's share in the home's server."""
+    """One command's share of the home's server."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     def set_stop_when_last(self, stop: bool) -> None:
-        """Write down whether the last one out is to stop the server."""
+        """Record whether the last command must stop the server."""
         os.truncate(self._descriptor, 0)
         os.pwrite(self._descriptor, STOP_MARK if stop else b"", 0)
 
     def must_stop_server(self) -> bool:
-        """Whether it is for this command to stop the server: nobody else is left, and it was not to stay.
+        """Return whether this command must stop the server.
 
-        Nobody enters until the block ends.
+        It must when no other command is left and the server need not keep running. No other command can start until the
+        block of `mark_in_use` ends.
         """
         return _try_lock_alone(self._descriptor) and os.pread(self._descriptor, len(STOP_MARK), 0) == STOP_MARK
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and its like while something must not be torn apart. Knows nothing of what that is."""
+"""Deferral of Ctrl-C and similar signals during work that must not be interrupted at any point."""
 
 import asyncio
 import signal
@@ -12,12 +12,11 @@ DEFERRED_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DeferredSignals:
-    """Inside the block these signals do not raise wherever they happen to come: the first one cancels the task, and is
-    raised when the block is left.
+    """Defers signals until the end of the block: the first one cancels the task meanwhile.
 
-    An exception raised between any two instructions can be lost (an event loop only logs what a callback raises) or
-    leave things half done. Who would have handled the signal handles it after the block. What is ignored stays ignored.
-    Signals reach the main thread only: on another one this does nothing.
+    An exception between any two instructions can be lost (an event loop only logs an exception of a callback), or leave
+    work half done. After the block the previous handler handles the signal. Ignored signals stay ignored. Python
+    delivers signals to the main thread only: on another thread this does nothing.
     """
 
     def __init__(self) -> None:
@@ -27,24 +26,27 @@ class DeferredSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in DEFERRED_SIGNALS:
-                handler = signal.getsignal(number)
+            for signal_number in DEFERRED_SIGNALS:
+                handler = signal.getsignal(signal_number)
                 if handler is not None and handler is not signal.SIG_IGN:
-                    self._previous_handlers[number] = handler
-                    signal.signal(number, self._record_signal)
+                    self._previous_handlers[signal_number] = handler
+                    signal.signal(signal_number, self._record_signal)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._previous_handlers.items():
-            signal.signal(number, handler)
-        for number in self._arrived_signals[:1]:
-            signal.raise_signal(number)
+        for signal_number, handler in self._previous_handlers.items():
+            signal.signal(signal_number, handler)
+        for signal_number in self._arrived_signals[:1]:
+            signal.raise_signal(signal_number)
 
     @contextmanager
     def cancel_on_signal(self, task: asyncio.Task[Any] | None) -> Iterator[None]:
-        """The task that is to end when a signal comes; at once, if one has come already."""
+        """Cancel `task` when a signal arrives inside this block.
+
+        A signal that has already arrived cancels it at once.
+        """
         self._task = task
         if self._arrived_signals:
             self._cancel_task()
@@ -61,4 +63,4 @@ class DeferredSignals:
     def _cancel_task(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            self._task.get_loop().call_soon_threadsafe(lambda: None)  # wakes a loop that waits for the network
+            self._task.get_loop().call_soon_threadsafe(lambda: None)  # wakes a loop that is waiting for the network

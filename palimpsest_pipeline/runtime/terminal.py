@@ -1,6 +1,6 @@
-"""What a terminal is sent: a console on which outside text steers nothing, and a log of this product's warnings.
+"""Output to a terminal: a console on which outside text controls nothing, and a log of our warnings.
 
-Belongs here: what every process that prints needs. Does not: commands and their options (`console`).
+Belongs here: the needs of every process that prints. Does not belong here: commands and their options (`console`).
 """
 
 import logging
@@ -16,17 +16,18 @@ from palimpsest_pipeline.domain.printable_text import escape_controls
 
 PACKAGE_NAME: Final = __name__.partition(".")[0]
 PIPE_WIDTH_COLUMNS: Final = 160
-"""Columns of a table that goes to a file or another program, unless COLUMNS says otherwise."""
+"""Width of a table that goes to a file or another program, unless COLUMNS sets another one."""
 
 
 def find_output_width(stream: TextIO) -> int | None:
-    """Return the columns of what is printed to `stream`; None leaves them to the terminal."""
+    """Return the width of output to `stream`, columns; None: the terminal decides."""
     return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH_COLUMNS
 
 
 class PrintableConsole(Console):
-    """A console on which no text clears the screen or sets a title, whatever names it holds: only the console's own
-    styles steer the terminal.
+    """A console on which no text can clear the screen or set a title, whatever names it contains.
+
+    Only the console's own styles control the terminal.
     """
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
@@ -39,10 +40,9 @@ class PrintableConsole(Console):
 
 
 class TerminalLog(logging.Handler):
-    """Shows warnings of this product as one line each, without tracebacks, on what standard error is when this is made.
+    """Shows this product's warnings as one line each, without tracebacks, on the present standard error.
 
-    Libraries log for whoever runs a server; a command says itself what went wrong, and what a run logs stands in its
-    log in the UI.
+    Logs of libraries are for operators of servers. A command prints its own errors, and the log of a run is in the UI.
     """
 
     def __init__(self) -> None:
@@ -52,10 +52,12 @@ class TerminalLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.partition(".")[0] != PACKAGE_NAME:
             return
-        line = escape_controls(" ".join(record.getMessage().split()))  # Rich drops some control characters silently
+        line = escape_controls(
+            " ".join(record.getMessage().split())
+        )  # Rich drops some control characters without notice
         self._console.print(f"warning: {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def log_to_terminal() -> None:
-    """Have every log of this process go to `TerminalLog` and nowhere else."""
+    """Send every log of this process to `TerminalLog` and nowhere else."""
     logging.getLogger().handlers[:] = [TerminalLog()]

@@ -99,7 +99,7 @@ def test_a_day_that_is_not_yet_cannot_be_scraped(palimpsest: Command):
 def test_what_is_no_day_cannot_be_scraped(day: str):
     done = CliRunner().invoke(app, ["scrape", "--day", day])
     assert done.exit_code == 2
-    assert f"{day!r} is no day; write it as 2026-06-26" in " ".join(done.stderr.replace("│", " ").split())
+    assert f"{day!r} is not a day; write it as 2026-06-26" in " ".join(done.stderr.replace("│", " ").split())
 
 
 def test_coverage_of_a_database_without_our_tables_says_what_to_do(palimpsest: Command):
@@ -156,7 +156,7 @@ def test_a_name_that_is_no_setting_is_told_once_with_the_nearest_one_and_refuses
     )
     assert done.returncode == 0
     assert done.stderr.splitlines() == [
-        "warning: PALIMPSEST_UIPORT (environment) is no setting, but PALIMPSEST_UI_PORT is"
+        "warning: PALIMPSEST_UIPORT (environment) is not a setting, but PALIMPSEST_UI_PORT is"
     ]
 
 
@@ -238,7 +238,7 @@ def test_a_word_that_is_no_hour_is_wrong_usage(palimpsest: Command):
 def test_to_derive_anew_and_only_what_is_due_or_nothing_at_all_is_wrong_usage(other: str):
     done = CliRunner().invoke(app, ["backfill", "2026-06-26-09:00", "2026-06-26-10:00", "--again", other])
     assert done.exit_code == 2
-    assert "--again goes without --stale and --dry-run" in done.output
+    assert "--again cannot be combined with --stale or --dry-run" in done.output
 
 
 @pytest.mark.slow
@@ -374,7 +374,7 @@ def test_a_killed_daemon_is_started_again_and_what_a_killed_supervisor_leaves_en
         assert {name: known for name, known in children(folder).items() if name != service_record.DAEMON} == {
             name: known for name, known in first.children.items() if name != service_record.DAEMON
         }
-        assert "the daemon was ended by signal 9, is started again in 1 s" in (folder / "up.log").read_text()
+        assert "the daemon was ended by signal 9, and restarts in 1 s" in (folder / "up.log").read_text()
         left = children(folder)
         serving.kill()
         serving.wait(10)
@@ -412,7 +412,7 @@ def test_definitions_that_cannot_be_loaded_are_one_clear_message(folder: Path):
 
 ENDING: str = """
 import atexit, sys
-from palimpsest_pipeline import cli
+from palimpsest_pipeline.cli import __main__ as cli
 
 def command():
     atexit.register(print, "exit functions are called", end="")

@@ -46,7 +46,7 @@ def test_what_to_know_of_a_market_and_the_order_of_its_feeds_are_shown(palimpses
     shown = words(palimpsest("markets", "show", "anytime_goalscorer").stdout)
     assert "note: Rules for players who do not start differ" in shown
     shown = words(palimpsest("markets", "show", "home_total_shots").stdout)
-    assert "sportybet has it from several feeds; the first that an answer lists counts: 900552, 800160" in shown
+    assert "sportybet lists it from several feeds; the first one in an answer counts: 900552, 800160" in shown
     (market,) = json.loads(palimpsest("markets", "show", "home_total_shots", "--json").stdout)["markets"]
     assert {key["external_market_id"]: key["feed"] for key in market["keys"] if key["platform"] == "sportybet"} == {
         "900552": 1,
@@ -91,7 +91,7 @@ def test_markets_are_found_by_what_they_are_called(palimpsest: Command):
     found = json.loads(done.stdout)["markets"]
     assert {"total_fouls", "home_total_fouls"} <= {m["market_key"] for m in found}
     assert all(m["bet9ja"] and m["sport"] == "football" for m in found)
-    assert "no market fits" in palimpsest("markets", "list", "--search", "no such bet").stdout
+    assert "no market matches" in palimpsest("markets", "list", "--search", "no such bet").stdout
 
 
 def test_counted_market_ids_of_one_source_are_audited(palimpsest: Command, market_facts: Path):

@@ -143,7 +143,7 @@ def test_what_cannot_be_acknowledged_is_refused_in_words(alerts: Alerts):
     assert unknown.exit_code == 1
     assert "no alert 99" in unknown.output
     assert nobody.exit_code == 2
-    assert "say who has seen it" in nobody.output
+    assert "give your name" in nobody.output
 
 
 def test_all_alerts_are_written_as_csv_and_for_excel(alerts: Alerts, tmp_path: Path) -> None:

@@ -130,9 +130,9 @@ def test_an_unknown_fixture_is_one_clear_line(prices: Prices) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--at", "2026-03-01T12:00"), "says no time zone: write 2026-03-01T12:00:00Z"),
-        (("--at", "yesterday"), "'yesterday' is no instant"),
-        (("--at", "2999-01-01T00:00Z"), "is yet to come"),
+        (("--at", "2026-03-01T12:00"), "has no time zone: write 2026-03-01T12:00:00Z"),
+        (("--at", "yesterday"), "'yesterday' is not an instant"),
+        (("--at", "2999-01-01T00:00Z"), "is in the future"),
         (("--market", "nonsense"), "nearest:"),
     ],
 )

@@ -14,7 +14,7 @@ from palimpsest_pipeline_tests.fixtures.recordings import write_recordings
 
 
 @pytest.mark.parametrize(
-    ("words", "says"), [(("yesterday",), "2026-06-26"), (("2026-06-26", "2026-06-25"), "TO lies before FROM")]
+    ("words", "says"), [(("yesterday",), "2026-06-26"), (("2026-06-26", "2026-06-25"), "TO is before FROM")]
 )
 def test_a_word_that_is_no_day_is_wrong_usage(words: tuple[str, ...], says: str) -> None:
     done = CliRunner().invoke(app, ["export", *words])
@@ -70,5 +70,5 @@ def test_recorded_days_are_exported_once_and_sized_and_today_is_refused(
     assert not list((folder / "elsewhere").rglob("*.parquet"))
     adopted = palimpsest("export", "--adopt-root", **elsewhere)
     assert adopted.returncode == 0, adopted.stderr
-    assert "counted as never exported from now on: 2026-06-26" in adopted.stderr
+    assert "from now on these days count as never exported: 2026-06-26" in adopted.stderr
     assert (folder / "elsewhere" / "odds" / "date=2026-06-26").exists()

@@ -413,7 +413,7 @@ def test_what_cannot_be_written_is_a_warning_told_once_and_harms_nothing(
     with caplog.at_level(logging.WARNING), PeriodicWriter("run 7", away, 0.001, lambda _: None, write_at_start=True):
         for _ in range(4):
             assert tried.acquire(timeout=30)
-    assert caplog.messages == ["run 7: not written down for now: nobody answers"]
+    assert caplog.messages == ["run 7: cannot be written now: nobody answers"]
 
 
 def test_an_error_of_our_own_does_not_stop_the_signs_of_life(pipeline: Pipeline, caplog: pytest.LogCaptureFixture):
@@ -428,4 +428,4 @@ def test_an_error_of_our_own_does_not_stop_the_signs_of_life(pipeline: Pipeline,
     ):
         for _ in range(3):
             assert tried.acquire(timeout=30)
-    assert "run 7: could not be written down" in caplog.messages
+    assert "run 7: could not be written" in caplog.messages

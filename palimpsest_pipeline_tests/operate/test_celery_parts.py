@@ -29,7 +29,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_a_broker_runs_are_executed_here(tmp_path: Path):
     settings = load_settings(home_dir=tmp_path, **OWN)
-    assert celery_workers.describe_broker_state(settings) == (True, "no broker set: runs are executed on this machine")
+    assert celery_workers.describe_broker_state(settings) == (True, "no broker is set: this machine executes the runs")
     with pytest.raises(SettingsError, match="PALIMPSEST_CELERY_BROKER_URL: not set; write redis://"):
         celery_workers.run_worker(settings, 1)
 
@@ -55,7 +55,7 @@ def test_a_broker_that_does_not_answer_is_told_with_its_address_and_without_its_
 def test_a_broker_without_the_extra_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(celery_broker, "find_spec", lambda _: None)
     settings = load_settings(home_dir=tmp_path, celery_broker_url=NOBODY, **OWN)
-    with pytest.raises(SettingsError, match=r"not installed: pip install 'palimpsest-pipeline\[celery\]'"):
+    with pytest.raises(SettingsError, match=r"not installed: run pip install 'palimpsest-pipeline\[celery\]'"):
         prepare_instance(settings)
     assert not celery_workers.describe_broker_state(settings)[0]
 

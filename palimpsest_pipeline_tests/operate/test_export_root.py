@@ -161,7 +161,7 @@ def test_an_empty_root_is_not_marked_when_days_left_postgres_and_no_export_is_re
         found = look_at_export(unmounted.settings)
         assert found.ok is is_complete
         (Path(unmounted.archive.address) / MARKER_NAME).unlink(missing_ok=True)
-    assert f"no export is remembered, but 1 days of cycles, the newest {left}, have left Postgres" in found.detail
+    assert f"no export is recorded, but 1 days of cycles, the newest {left}, have left Postgres" in found.detail
     assert "palimpsest export --adopt-root" in found.detail
 
 

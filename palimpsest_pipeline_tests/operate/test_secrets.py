@@ -222,7 +222,7 @@ def test_a_command_that_reaches_nothing_shows_no_secret(
 
 COMMAND_THAT_FAILS: Final = """
 import sys
-from palimpsest_pipeline import cli
+from palimpsest_pipeline.cli import __main__ as cli
 from palimpsest_pipeline.landing import LandingError
 
 def fail():

@@ -479,7 +479,7 @@ def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besi
 ) -> None:
     as_owner, as_superuser = owned
     database = Database(as_superuser)
-    locks = f"{roles.ANALYST}: it may take advisory locks, and so hold up the pipeline while its session lasts."
+    locks = f"{roles.ANALYST}: it may take advisory locks, which can block the pipeline while its session lasts."
     makes = f"{roles.ANALYST}: it may make large objects in the database {make_url(as_owner).database}\n"
 
     def roles_by(url: str) -> Result:
@@ -499,7 +499,7 @@ def test_where_the_pipeline_is_no_superuser_it_is_said_what_the_role_may_do_besi
     assert done.exit_code == 3, done.output
     assert locks in done.stderr
     assert makes in done.stderr
-    assert "What everybody may do there a superuser forbids with `palimpsest db roles`" in done.stderr
+    assert "To revoke rights of everybody, run `palimpsest db roles`" in done.stderr
     as_analyst("select lo_create(0), pg_advisory_lock(1)")
     for url in (as_superuser, as_owner):
         done = roles_by(url)

@@ -103,7 +103,7 @@ def test_a_folder_without_a_note_is_taken_for_what_its_landed_answers_show(
 
 def test_a_folder_whose_answers_are_gone_is_asked_about_by_the_doctor(make_pipeline: MakePipeline, tmp_path: Path):
     pipeline = make_pipeline()
-    assert check_data_source(pipeline.settings).detail == "no platform was asked yet"
+    assert check_data_source(pipeline.settings).detail == "no platform has been asked yet"
     now = datetime(2026, 6, 26, 18, 5, tzinfo=UTC)
     with pipeline.connect() as conn:
         cycle_ledger.open_cycle(

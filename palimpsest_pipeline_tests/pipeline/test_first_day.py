@@ -180,13 +180,13 @@ def test_the_doctor_names_machines_whose_runs_had_another_first_day(
     run_on("old", None)
     run_on("one", LATER)
     run_on("one", DAY)
-    assert look() == (True, f"{DAY}, of the last day's runs too"), "a machine whose last run agrees is fine"
+    assert look() == (True, f"{DAY}, also in the runs of the last day"), "a machine whose last run agrees is fine"
     for host in ("b", "a", "c", "d"):
         run_on(host, EARLIER)
     ok, detail = look()
     assert not ok
     assert detail.startswith(
-        f"{DAY} here, but {EARLIER} of the last run of a, b, c and 1 more: give all machines the same PALIMPSEST_FIRST_DAY"
+        f"{DAY} here, but {EARLIER} in the last run of a, b, c and 1 more: give all machines the same PALIMPSEST_FIRST_DAY"
     )
     with Database(pipeline.database.url).connect() as conn:
         conn.execute("update ops.run_heartbeats set heartbeat_at = heartbeat_at - interval '25 hours'")
@@ -202,17 +202,17 @@ def test_the_doctor_asks_for_servers_here_to_be_started_again_only_where_a_run_h
     note_day(settings, LATER)
     with run_heartbeat.start_run_heartbeat(pipeline, "run", "full_cycle", LATER):
         pass
-    assert stores.check_first_days(settings).detail == f"{LATER}, of the last day's runs too"
+    assert stores.check_first_days(settings).detail == f"{LATER}, also in the runs of the last day"
     lower_first_day(settings, DAY, lambda _: None)
     found = stores.check_first_days(settings)
-    assert (found.ok, found.detail) == (True, f"{DAY}, of the last day's runs too"), (
+    assert (found.ok, found.detail) == (True, f"{DAY}, also in the runs of the last day"), (
         "the run began before the note was lowered"
     )
     with Database(pipeline.database.url).connect() as conn:
         conn.execute("update ops.run_heartbeats set started_at = clock_timestamp() + interval '1 second'")
     found = stores.check_first_days(settings)
     mend = f"run `palimpsest down`, then `palimpsest up`; its next run then has {DAY}"
-    assert (found.ok, found.detail) == (False, f"{DAY} here, but {LATER} of the last run on this machine: {mend}")
+    assert (found.ok, found.detail) == (False, f"{DAY} here, but {LATER} in the last run on this machine: {mend}")
     other = stores.check_first_days(settings.model_copy(update={"first_day": DAY}))
     assert (other.ok, other.detail) == (False, found.detail), "no note says when a setting was changed"
 

@@ -205,7 +205,7 @@ class Log:
 def test_the_log_has_a_line_though_nothing_is_answered():
     log = Log()
     with LogBoard(log, interval_s=0.001):
-        assert log.until("nothing has been answered yet")
+        assert log.until("no answer yet")
 
 
 def test_the_log_has_a_line_at_each_change_of_a_host_and_at_the_end(scrape: Scrape):

@@ -1,4 +1,4 @@
-"""Replay: deriving core and mart of past hours from what was landed.
+"""Backfill: core and mart of past hours are derived again from the landed answers, without requests.
 
-Never asks a platform. Who only judges what is due loads nothing of the rest.
+Code that only decides which hours are due imports none of this package.
 """

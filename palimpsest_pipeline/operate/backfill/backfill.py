@@ -1,8 +1,7 @@
-"""Backfill from the command line: core of the hours that are due, several processes at once; then their marts, in
-order; then what rests on both.
+"""Backfill from the command line: core of the due hours, then their marts, then dates and fixtures.
 
-What core stores does not depend on the order of ingestion. A mart's cycle carries what earlier ones discovered, so
-marts are derived in order.
+Core of several hours may be derived by several processes at once: its rows do not depend on the order of ingestion.
+Marts are derived in order, because the mart of a cycle carries the discoveries of earlier cycles.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,14 +26,18 @@ from .hour_spans import HourOutcome, HourSpan, run_span, split_into_spans
 from .worker_processes import run_spans
 
 SPANS_PER_WORKER = 2
-"""So many at least, where there are hours enough: else one process has the last span to itself."""
+"""The least number of spans per process, if there are enough hours.
+
+With fewer, the other processes would idle during the last span.
+"""
 
 
 @dataclass(slots=True)
 class BackfillReport:
-    """What a backfill did.
+    """The result of a backfill.
 
-    Hours by their key; `refused` maps to why nothing was derived from a cycle of it, `failed` to the reason.
+    Hours are given by their key. `refused` maps an hour to the reason why a cycle of it cannot be derived, `failed` to
+    the error.
     """
 
     done: list[str] = field(default_factory=list)
@@ -43,11 +46,11 @@ class BackfillReport:
     refused: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     failed_dates: dict[str, str] = field(default_factory=dict)
-    """Kickoff dates whose fixtures' life could not be derived again, with the reason."""
+    """Kickoff dates for which the tables of a fixture's life could not be derived again, with the reason."""
     failed_present: str | None = None
-    """Why prices as they stand could not be derived again; None: they were, or none were due."""
+    """Why the current prices could not be derived again; None: they were, or none were due."""
     due_later: list[str] = field(default_factory=list)
-    """Hours after the range that are due, such as those whose marts rest on what was derived now."""
+    """Hours after the range that are due, for example because their marts depend on the derived hours."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -66,53 +69,54 @@ class BackfillReport:
 
     @property
     def is_complete(self) -> bool:
-        """Everything asked for stands now."""
+        """Whether everything that was requested is derived now."""
         return not (self.refused or self.failed or self.failed_dates or self.failed_present)
 
     @property
     def is_empty_handed(self) -> bool:
-        """Of what was asked for nothing stands now."""
+        """Whether nothing that was requested is derived now."""
         return not self.is_complete and not self.done and not self.up_to_date
 
     def describe_failures(self) -> str:
-        """What was not done, in words."""
-        told = (
+        """Return a text for people that names the failures."""
+        kinds = (
             (self.refused, "hours cannot be derived"),
             (self.failed, "hours failed"),
             (self.failed_dates, "kickoff dates failed"),
         )
-        said = [
-            f"{len(found)} {what}: " + ", ".join(f"{key} ({why})" for key, why in found.items())
-            for found, what in told
-            if found
+        failures = [
+            f"{len(reasons)} {label}: " + ", ".join(f"{key} ({reason})" for key, reason in reasons.items())
+            for reasons, label in kinds
+            if reasons
         ]
         return "; ".join(
-            [*said, *([f"prices as they stand failed: {self.failed_present}"] if self.failed_present else [])]
+            [*failures, *([f"current prices failed: {self.failed_present}"] if self.failed_present else [])]
         )
 
     def describe_empty_hours(self) -> str:
-        """Return which hours have nothing landed, in words."""
+        """Return a text for people that names the hours with nothing landed."""
         hours = format_hour_ranges([parse_hour_key(key) for key in self.empty])
-        return f"nothing is landed of {', '.join(hours)}: never scraped, or the raw answers have expired"
+        return f"nothing is landed of {', '.join(hours)}: they were never scraped, or the raw answers have expired"
 
     def describe(self) -> str:
-        counted = (
+        hours_by_outcome = (
             (self.done, "replayed"),
             (self.up_to_date, "up to date"),
             (self.empty, "with nothing landed"),
             (self.refused, "refused"),
             (self.failed, "failed"),
         )
-        told = [f"{len(hours)} {word}" for hours, word in counted if hours]
+        counts = [f"{len(hours)} {word}" for hours, word in hours_by_outcome if hours]
         later = (
             f"; {len(self.due_later)} hours after them are due: palimpsest backfill --stale" if self.due_later else ""
         )
-        return f"hours: {', '.join(told) or 'none'}{later}"
+        return f"hours: {', '.join(counts) or 'none'}{later}"
 
 
 def mark_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
-    """Make everything of the cycles of these hours due again that can be derived again: what is not whole in the
-    landing stays as it is.
+    """Make all products of these hours' cycles due again.
+
+    Cycles that are damaged in the landing keep their rows, because they cannot be derived again.
     """
     cycle_ids = [cycle.cycle_id for hour in hours for cycle in hour.landed_cycles if cycle.is_whole]
     with pipeline.connect() as conn:
@@ -120,8 +124,11 @@ def mark_due(pipeline: Pipeline, hours: Iterable[PlannedHour]) -> None:
 
 
 def list_lost_cycles(hour: PlannedHour, *, stale_only: bool) -> list[LostCycle]:
-    """The cycles of the hour that cannot be derived. With `stale_only` not those whose rows stand."""
-    return [gone for gone in hour.lost_cycles if gone.is_stale or not stale_only]
+    """Return the cycles of the hour that cannot be derived.
+
+    With `stale_only` cycles whose rows are up to date are left out.
+    """
+    return [cycle for cycle in hour.lost_cycles if cycle.is_stale or not stale_only]
 
 
 def run_backfill(
@@ -133,17 +140,16 @@ def run_backfill(
     jobs: int = 1,
     stale_only: bool = False,
 ) -> BackfillReport:
-    """Derive what is due of `hours` (of `plan`), which are all that later ones in the range may have to be derived
-    again with.
+    """Derive the due products of `hours`, which `plan_hours` returned.
 
-    With `jobs` above 1 core is derived by so many processes, which open the instance of the settings for themselves.
-    Everything that is finished
-    stays, however this ends: called again it goes on from there. Raises Cancelled.
+    `hours` must include every hour of the range, because marts of later hours may be derived again with the earlier
+    ones. With `jobs` above 1, that many processes derive core; each opens the instance of the settings itself. Finished
+    work is kept however this ends, and another call continues from there. Raises Cancelled.
     """
     report = BackfillReport()
     for hour in hours:
         if cycles := list_lost_cycles(hour, stale_only=stale_only):
-            report.refused[hour.key] = "; ".join(gone.sentence for gone in cycles)
+            report.refused[hour.key] = "; ".join(cycle.sentence for cycle in cycles)
         elif not hour.landed_cycles and not hour.damaged_cycles:
             report.empty.append(hour.key)
     to_do = [hour for hour in hours if hour.can_be_derived]
@@ -161,8 +167,8 @@ def run_backfill(
         report.failed_dates = rebuild_dirty_dates(pipeline, instance, meter.say)
         report.failed_present = derive_due_fixtures(pipeline, instance, meter.say)
     report.done = sorted(set(report.done) - report.failed.keys())
-    said = {*report.empty, *report.refused, *report.done, *report.failed}
-    report.up_to_date = [hour.key for hour in hours if hour.key not in said]
+    reported = {*report.empty, *report.refused, *report.done, *report.failed}
+    report.up_to_date = [hour.key for hour in hours if hour.key not in reported]
     if report.done:
         report.due_later = [
             hour.key
@@ -175,49 +181,50 @@ def run_backfill(
 def _derive_hours(
     pipeline: Pipeline, instance: dg.DagsterInstance, hours: list[PlannedHour], jobs: int
 ) -> Iterator[HourOutcome]:
-    """Derive core of what is due, then the marts of the cycles whose core stands.
+    """Derive core of the due hours, then the marts of the cycles whose core is up to date.
 
-    Yield the outcome of each hour of each.
+    Yield the outcome of each hour, once for core and once for the marts.
     """
     core = [
         hour.begins_at for hour in hours if hour.can_be_derived and any(product.stage == "core" for product in hour.due)
     ]
-    refused = [
-        hour.begins_at for hour in hours if hour.due and not hour.can_be_derived
-    ]  # a run that covers one of them would fail
-    cut = split_into_spans(
+    # A run whose range includes one of these hours would fail.
+    refused = [hour.begins_at for hour in hours if hour.due and not hour.can_be_derived]
+    spans = split_into_spans(
         "core", core, min(24, -(-len(core) // (jobs * SPANS_PER_WORKER))) if jobs > 1 else 24, refused
     )
-    jobs = min(jobs, len(cut))
-    yield from run_spans(pipeline.settings, cut, jobs) if jobs > 1 else _run_spans_in_order(pipeline, instance, cut)
+    jobs = min(jobs, len(spans))
+    yield from run_spans(pipeline.settings, spans, jobs) if jobs > 1 else _run_spans_in_order(pipeline, instance, spans)
     yield from _run_spans_in_order(
         pipeline, instance, _iterate_mart_spans(pipeline, [hour for hour in hours if hour.landed_cycles], refused)
     )
 
 
 def _run_spans_in_order(
-    pipeline: Pipeline, instance: dg.DagsterInstance, cut: Iterable[HourSpan]
+    pipeline: Pipeline, instance: dg.DagsterInstance, spans: Iterable[HourSpan]
 ) -> Iterator[HourOutcome]:
-    for span in cut:
+    for span in spans:
         yield from run_span(instance, pipeline, span)
 
 
 def _iterate_mart_spans(pipeline: Pipeline, hours: list[PlannedHour], refused: list[datetime]) -> Iterator[HourSpan]:
     """Yield the spans whose marts are due, in order.
 
-    The due products are read again before each span: deriving one day can make later days due, because their coverage
-    carries what it discovered. A cycle whose core is due has to wait, and does not cause a run.
+    The due products are read again before each span, because deriving one day can make later days due: their coverage
+    carries its discoveries. A cycle whose core is due must wait, and causes no run.
     """
-    at = None
-    while hours := [hour for hour in hours if at is None or hour.begins_at > at]:
+    last_hour = None
+    while hours := [hour for hour in hours if last_hour is None or hour.begins_at > last_hour]:
         with pipeline.connect() as conn:
             due = list_due_products(
                 pipeline, conn, cycle_ids=[cycle.cycle_id for hour in hours for cycle in hour.landed_cycles]
             )
-        waiting = {each.cycle_id for each in due if each.schema == "core"}
-        wanted = {each.partition_hour for each in due if each.schema == "mart" and each.cycle_id not in waiting}
-        found = split_into_spans("mart", sorted(wanted), excluded_hours=refused)
-        if not found:
+        waiting = {product.cycle_id for product in due if product.schema == "core"}
+        mart_hours = {
+            product.partition_hour for product in due if product.schema == "mart" and product.cycle_id not in waiting
+        }
+        spans = split_into_spans("mart", sorted(mart_hours), excluded_hours=refused)
+        if not spans:
             return
-        at = found[0].hours[-1]
-        yield found[0]
+        last_hour = spans[0].hours[-1]
+        yield spans[0]

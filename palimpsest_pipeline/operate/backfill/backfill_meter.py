@@ -1,7 +1,7 @@
-"""How far a backfill is: products that stand by now, counted in the database, so that every process's work shows. A bar
-on a terminal, else lines.
+"""The progress of a backfill: a bar on a terminal, else lines.
 
-Belongs here: counting and drawing. Does not: the work.
+The derived products are counted in the database, so that the work of every process shows. Belongs here: counting and
+drawing. Does not belong here: the derivation.
 """
 
 import threading
@@ -24,7 +24,7 @@ POLL_INTERVAL_S: Final = 1.0
 
 
 class BackfillProgress:
-    """Watches the products that are due in `hours`, in a thread of its own, while the `with` block works."""
+    """Shows the progress of the due products of `hours` while the `with` block runs, from its own thread."""
 
     def __init__(
         self,
@@ -68,26 +68,30 @@ class BackfillProgress:
         self._bar.stop()
 
     def describe(self) -> str:
-        """`12 of 48 hours derived, core of 48, 36 left, 0:02:10 to go`."""
-        done = self._n_products - len(self._due_products)
+        """Return a text such as `12 of 48 hours derived, core of 48, 36 left, 0:02:10 to go`."""
+        n_derived = self._n_products - len(self._due_products)
         took_s = self._now() - self._began
         to_go = (
-            f", {format_duration(took_s / done * len(self._due_products))} to go" if done and self._due_products else ""
+            f", {format_duration(took_s / n_derived * len(self._due_products))} to go"
+            if n_derived and self._due_products
+            else ""
         )
         return f"{self._describe_hours()}{to_go}"
 
     def _describe_hours(self) -> str:
-        left = len(set(self._due_products.values()))
-        core = self._n_hours - len({at for product, at in self._due_products.items() if product.stage == "core"})
-        return f"{self._n_hours - left} of {self._n_hours} hours derived, core of {core}, {left} left"
+        n_left = len(set(self._due_products.values()))
+        n_core_derived = self._n_hours - len(
+            {at for product, at in self._due_products.items() if product.stage == "core"}
+        )
+        return f"{self._n_hours - n_left} of {self._n_hours} hours derived, core of {n_core_derived}, {n_left} left"
 
     def _watch(self) -> None:
-        due_at = self._now() + LOG_INTERVAL_S
+        next_line_s = self._now() + LOG_INTERVAL_S
         while not self._stop_event.wait(POLL_INTERVAL_S):
             with suppress(psycopg.Error, OSError):
                 self._update_bar()
-            if not self._console.is_terminal and self._now() >= due_at:
-                due_at += LOG_INTERVAL_S
+            if not self._console.is_terminal and self._now() >= next_line_s:
+                next_line_s += LOG_INTERVAL_S
                 self.say(self.describe())
 
     def _update_bar(self) -> None:
@@ -95,10 +99,10 @@ class BackfillProgress:
             due = list_due_products(
                 self._pipeline, conn, cycle_ids={product.cycle_id for product in self._due_products}
             )
-        still_due = {CycleProduct(each.schema, each.cycle_id, each.product) for each in due}
+        still_due = {CycleProduct(row.schema, row.cycle_id, row.product) for row in due}
         self._due_products = {product: hour for product, hour in self._due_products.items() if product in still_due}
         self._bar.update(self._task, completed=self._n_products - len(self._due_products), hours=self._describe_hours())
 
     def say(self, text: str) -> None:
-        """A line, above the bar where there is one."""
+        """Print a line, above the bar if there is one."""
         self._console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)

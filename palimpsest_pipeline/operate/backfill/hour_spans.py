@@ -1,6 +1,7 @@
 """Spans of hours of one UTC day, each derived by one run.
 
-Belongs here: cutting hours into spans, and executing the run of a span. Does not belong here: which hours are due.
+Belongs here: splitting hours into spans, and executing the run of a span. Does not belong here: the choice of the due
+hours.
 """
 
 from bisect import bisect
@@ -25,12 +26,12 @@ from ..run_job import run_job
 
 
 class Cancelled(KeyboardInterrupt):
-    """Somebody ended a run, here or in Dagster's UI: the backfill ends with it."""
+    """Raised when a run was ended by Ctrl-C, a signal or Dagster's UI. The whole backfill ends with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HourSpan:
-    """Hours of one UTC day, of one stage, in order."""
+    """Hours of one UTC day to derive for one stage, in order."""
 
     stage: ProductSchema
     hours: tuple[datetime, ...]
@@ -38,7 +39,7 @@ class HourSpan:
 
 @dataclass(frozen=True, slots=True)
 class HourOutcome:
-    """How one hour of a stage went: `error` is None when all is well."""
+    """The outcome of one hour of a stage: `error` is None on success."""
 
     hour: datetime
     error: str | None
@@ -47,24 +48,24 @@ class HourOutcome:
 def split_into_spans(
     stage: ProductSchema, hours: Sequence[datetime], max_hours: int = 24, excluded_hours: Sequence[datetime] = ()
 ) -> list[HourSpan]:
-    """Cut `hours`, given in order, into spans of one UTC day, of about equal size and at most `most` hours.
+    """Split `hours`, given in order, into spans of one UTC day and about equal size.
 
-    The run of a span covers all hours from its first to its last one, so no span goes across an hour of `without` (in
-    order).
+    A span has at most `max_hours` hours. The run of a span covers all hours from its first to its last, so no span
+    includes an hour of `excluded_hours`, which are given in order too.
     """
-    cut = []
-    for _, together in groupby(hours, key=lambda hour: (hour.date(), bisect(excluded_hours, hour))):
-        part = tuple(together)
-        size = -(-len(part) // -(-len(part) // max_hours))
-        cut += [HourSpan(stage, part[begin : begin + size]) for begin in range(0, len(part), size)]
-    return cut
+    spans = []
+    for _, group in groupby(hours, key=lambda hour: (hour.date(), bisect(excluded_hours, hour))):
+        group_hours = tuple(group)
+        size = -(-len(group_hours) // -(-len(group_hours) // max_hours))
+        spans += [HourSpan(stage, group_hours[begin : begin + size]) for begin in range(0, len(group_hours), size)]
+    return spans
 
 
 def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -> Iterator[HourOutcome]:
     """Derive the stage for the cycles of the span's hours in one run. Raises Cancelled.
 
-    When the run fails, the hours whose cycles are still due count as failed, and the hours of the cycles that a
-    blocking check found bad, each with the errors of its cycles. The other hours count as derived.
+    When the run fails, the hours whose cycles are still due count as failed, and so do the hours of the cycles that
+    failed a blocking check, each with the errors of its cycles. The other hours count as derived.
     """
     first, last = span.hours[0], span.hours[-1]
     outcome = run_job(instance, pipeline, replay_job.name, first.date(), hours=(first, last), group=span.stage)
@@ -78,40 +79,44 @@ def run_span(instance: dg.DagsterInstance, pipeline: Pipeline, span: HourSpan) -
     yield from (HourOutcome(hour, errors.get(hour)) for hour in span.hours)
 
 
-def _collect_errors(pipeline: Pipeline, span: HourSpan, of_run: str, checks: Sequence[str]) -> dict[datetime, str]:
-    """Return the failed hours of the span with the errors of their cycles, or with the error of the run where no cycle
-    has one.
+def _collect_errors(pipeline: Pipeline, span: HourSpan, run_error: str, checks: Sequence[str]) -> dict[datetime, str]:
+    """Return the error of each failed hour of the span.
 
-    `checks`: the blocking checks that stopped the run. When no product is due and no cycle is bad, something else
-    failed: then every hour gets the error of the run.
+    An hour gets the errors of its cycles, or the run's error `run_error` where no cycle has one. `checks`: the blocking
+    checks that stopped the run. When no product is due and no cycle is bad, something else failed: then every hour gets
+    the error of the run.
     """
-    wanted = make_due_query(pipeline, [product for product in list_products(pipeline) if product.schema == span.stage])
-    first, end = span.hours[0], span.hours[-1] + HOUR
-    found: dict[datetime, dict[str, None]] = {}
+    due_query = make_due_query(
+        pipeline, [product for product in list_products(pipeline) if product.schema == span.stage]
+    )
+    first, end_at = span.hours[0], span.hours[-1] + HOUR
+    messages_by_hour: dict[datetime, dict[str, None]] = {}
     with pipeline.connect() as conn:
-        due = [each for each in read_due_products(conn, wanted, first=first, end=end) if not each.is_gone]
-        of_cycles = read_failures(conn, sorted({each.cycle_id for each in due}))
-        for each in due:
-            error = of_cycles.get((each.cycle_id, each.product))
-            found.setdefault(each.partition_hour, {})[
-                f"cycle {each.cycle_id}: {each.product}: {error}" if error else of_run
+        due = [
+            product for product in read_due_products(conn, due_query, first=first, end=end_at) if not product.is_gone
+        ]
+        product_errors = read_failures(conn, sorted({product.cycle_id for product in due}))
+        for product in due:
+            error = product_errors.get((product.cycle_id, product.product))
+            messages_by_hour.setdefault(product.partition_hour, {})[
+                f"cycle {product.cycle_id}: {product.product}: {error}" if error else run_error
             ] = None
         hours = (
-            {cycle.cycle_id: cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, end)}
+            {cycle.cycle_id: cycle.partition_hour for cycle in landed_cycles.read_cycles(conn, first, end_at)}
             if checks
             else {}
         )
         for check in checks:
-            for verdict in check_verdicts.read_bad_verdicts(conn, check, first, end):
-                found.setdefault(hours[verdict.cycle_id], {})[
+            for verdict in check_verdicts.read_bad_verdicts(conn, check, first, end_at):
+                messages_by_hour.setdefault(hours[verdict.cycle_id], {})[
                     f"cycle {verdict.cycle_id}: {check}: {verdict.description}"
                 ] = None
-    errors = {hour: "; ".join(found[hour]) for hour in span.hours if hour in found}
-    return errors or dict.fromkeys(span.hours, of_run)
+    errors = {hour: "; ".join(messages_by_hour[hour]) for hour in span.hours if hour in messages_by_hour}
+    return errors or dict.fromkeys(span.hours, run_error)
 
 
 def _list_stopping_checks(instance: dg.DagsterInstance, run_id: str) -> list[str]:
-    """Return the names of the checks that stopped the run: blocking ones whose result was an error."""
+    """Return the names of the blocking checks whose result was an error, which stopped the run."""
     failures = (evaluation for evaluation, _ in list_blocking_failures(instance, run_id))
     return [
         name_check(evaluation.asset_check_key)

@@ -1,6 +1,7 @@
-"""Processes that run spans of hours beside each other. A worker ends with its parent, however that ends.
+"""Processes that run spans of hours at the same time. A worker ends whenever its parent ends.
 
-Belongs here: starting, feeding and ending them. Does not: which spans there are, nor what becomes of their outcome.
+Belongs here: starting, feeding and ending them. Does not belong here: the choice of spans, and the handling of their
+outcomes.
 """
 
 import multiprocessing
@@ -24,32 +25,31 @@ from palimpsest_pipeline.storage.db.connection import give_up_on_loss
 from .hour_spans import HourOutcome, HourSpan, run_span
 
 END_TIMEOUT_S: Final = 15.0
-"""A worker that is asked to end may take so long before it is killed: Dagster writes down that its run was ended."""
-DIED_MESSAGE: Final = "its worker process died; what it had derived stays"
+"""Time for a worker to end before it is killed: Dagster must first record that its run was cancelled."""
+DIED_MESSAGE: Final = "its worker process died; the rows that it had derived are kept"
 
 
 class Worker:
-    """One process and the span that it is at."""
+    """One process and the span that it is deriving."""
 
     def __init__(self, settings: Settings) -> None:
-        context = multiprocessing.get_context(
-            "spawn"
-        )  # a fork would share our connections and the locks of our threads
-        self.connection, theirs = context.Pipe()
+        # A fork would share our connections and the locks of our threads.
+        context = multiprocessing.get_context("spawn")
+        self.connection, worker_connection = context.Pipe()
         self.process: SpawnProcess = context.Process(
-            target=run_worker, args=(theirs, settings), name="backfill", daemon=True
+            target=run_worker, args=(worker_connection, settings), name="backfill", daemon=True
         )
         self.span: HourSpan | None = None
         self.process.start()
-        theirs.close()  # else its end would not be the connection's end
+        worker_connection.close()  # otherwise the connection would stay open after the worker's end
 
     def send_span(self, span: HourSpan) -> None:
         self.span = span
-        with suppress(OSError):  # it has died: `take` tells
+        with suppress(OSError):  # it has died: `receive_outcomes` reports that
             self.connection.send(span)
 
     def receive_outcomes(self) -> list[HourOutcome]:
-        """What its span came to. A process that died gives DIED for every hour."""
+        """Return the outcomes of its span. A process that died yields DIED_MESSAGE for every hour."""
         span, self.span = self.span, None
         try:
             outcomes: list[HourOutcome] = self.connection.recv()
@@ -59,7 +59,7 @@ class Worker:
         return outcomes
 
     def stop(self) -> None:
-        """The process is gone after this."""
+        """End the process: it no longer exists when this method returns."""
         self.connection.close()
         if self.span is not None:
             self.process.terminate()
@@ -70,9 +70,9 @@ class Worker:
 
 
 def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Iterator[HourOutcome]:
-    """The outcome of every hour of `spans`, as they come, from `jobs` processes; spans are begun in order.
+    """Yield the outcome of every hour of `spans` as it arrives, from `jobs` processes.
 
-    A process that dies is replaced.
+    Spans are started in order. A process that dies is replaced.
     """
     to_do = deque(spans)
     workers: list[Worker] = []
@@ -84,8 +84,8 @@ def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Itera
             for worker in workers:
                 if worker.span is None and to_do:
                     worker.send_span(to_do.popleft())
-            for ready in wait([worker.connection for worker in workers if worker.span]):
-                worker = next(w for w in workers if w.connection is ready)
+            for connection in wait([worker.connection for worker in workers if worker.span]):
+                worker = next(w for w in workers if w.connection is connection)
                 yield from worker.receive_outcomes()
     finally:
         for worker in workers:
@@ -93,13 +93,12 @@ def run_spans(settings: Settings, spans: Sequence[HourSpan], jobs: int) -> Itera
 
 
 def run_worker(connection: Connection, settings: Settings) -> None:
-    """A worker's life: one span after the other until the connection ends."""
+    """Run one span after another until the connection closes: the main function of a worker process."""
     log_to_terminal()
-    signal.signal(
-        signal.SIGTERM, signal.default_int_handler
-    )  # the way of Ctrl-C: Dagster writes down that the run was ended
+    # SIGTERM acts as Ctrl-C, so that Dagster records that the run was cancelled.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    os.environ.update(settings.to_environment())  # the definitions read their schedules' cadence there
+    os.environ.update(settings.to_environment())  # the definitions read the cadence of their schedules from it
     pipeline = Pipeline(settings)
     with suppress(KeyboardInterrupt, EOFError), give_up_on_loss(), open_instance(settings) as instance:
         while True:

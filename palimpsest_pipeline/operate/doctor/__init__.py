@@ -1,7 +1,7 @@
-"""`palimpsest doctor`: looks at everything a user commonly has wrong, and says how to mend it.
+"""`palimpsest doctor`: checks for the common problems of an installation, with their solutions.
 
-Belongs here: looking, and the words. Does not: mending. It starts nothing, and changes nothing but a probe file and
-cycles that are dead, which every command closes.
+Belongs here: checks and their texts. Does not belong here: repairs. It starts nothing, and changes nothing except a
+probe file and dead cycles, which every command closes.
 """
 
 from palimpsest_pipeline.settings import Settings
@@ -63,10 +63,16 @@ LOOKS_SCHEMA: dict[str, Check] = {
     "alerts": check_alerts,
     "celery": check_broker,
 }
-"""By name of its finding, the first one where there are several; in the order in which a user would mend them."""
+"""The checks, by the name of their first finding.
+
+They are in the order in which a user should solve the problems.
+"""
 
 
 def run_doctor(settings: Settings, *, platforms: bool = False) -> list[Finding]:
-    """Every finding, in order; of what does not answer in time, that. With `platforms` each platform is asked once."""
+    """Return every finding, in order. A check that does not end in time gets a finding that says so.
+
+    With `platforms` each platform gets one request.
+    """
     load_definitions()
     return run_checks(settings, LOOKS_SCHEMA | ({"platforms": check_platforms} if platforms else {}))

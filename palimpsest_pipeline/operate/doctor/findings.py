@@ -1,6 +1,6 @@
-"""What a look comes to, and looking at all at once: what is unreachable keeps nothing else from being seen.
+"""The findings of checks, and a runner that executes all checks at once.
 
-Knows no Dagster.
+A check that hangs does not delay the others. Knows no Dagster.
 """
 
 import threading
@@ -14,14 +14,17 @@ from palimpsest_pipeline.domain.secrets import build_redactor
 from palimpsest_pipeline.settings import Settings
 
 CHECK_TIMEOUT_S: Final = 11.0
-"""After so long what has not answered is reported as that. A little more than a connection to a database may take."""
+"""Time limit of all checks; a check that has not ended by then is reported as late.
+
+It is a little longer than a connection to a database may take.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at.
+    """The result of one check.
 
-    `name` is the same in every version; `detail` says what was found and, when not ok, what to do.
+    `name` is the same in every version. `detail` describes the result and, when `ok` is false, the remedy.
     """
 
     name: str
@@ -36,35 +39,41 @@ Check = Callable[[Settings], Finding | list[Finding]]
 
 
 def run_checks(settings: Settings, checks: Mapping[str, Check], timeout_s: float = CHECK_TIMEOUT_S) -> list[Finding]:
-    """The findings of all looks, in their order, without any secret of the settings. A look that fails, or is not over
-    in time, is a finding of its own that is not ok."""
-    hide = build_redactor(settings.list_secrets())
-    done: SimpleQueue[tuple[str, list[Finding]]] = SimpleQueue()
+    """Run all checks at once, and return their findings in the order of `checks`.
 
-    def run(name: str, look: Check) -> None:
+    Secrets of the settings are removed from the texts. A check that fails, or does not end in time, becomes a finding
+    that is not ok.
+    """
+    hide = build_redactor(settings.list_secrets())
+    results: SimpleQueue[tuple[str, list[Finding]]] = SimpleQueue()
+
+    def run(name: str, check: Check) -> None:
         try:
-            found = look(settings)
-        except Exception as error:  # noqa: BLE001 - a look that fails says nothing of the others
-            found = Finding(name, False, f"could not be looked at: {type(error).__name__}: {_format_error(error)}")
-        done.put(
+            result = check(settings)
+        except Exception as error:  # noqa: BLE001 - the other checks must still be reported
+            result = Finding(name, False, f"could not be checked: {type(error).__name__}: {_format_error(error)}")
+        results.put(
             (
                 name,
-                [replace(each, detail=hide(each.detail)) for each in (found if isinstance(found, list) else [found])],
+                [
+                    replace(finding, detail=hide(finding.detail))
+                    for finding in (result if isinstance(result, list) else [result])
+                ],
             )
         )
 
-    for name, look in checks.items():
-        threading.Thread(target=run, args=(name, look), daemon=True).start()  # nobody waits for one that hangs
-    found: dict[str, list[Finding]] = {}
+    for name, check in checks.items():
+        threading.Thread(target=run, args=(name, check), daemon=True).start()  # a daemon thread: one may hang
+    findings_by_name: dict[str, list[Finding]] = {}
     deadline = time.monotonic() + timeout_s
-    while len(found) < len(checks):
+    while len(findings_by_name) < len(checks):
         try:
-            name, findings = done.get(timeout=max(deadline - time.monotonic(), 0.001))
+            name, findings = results.get(timeout=max(deadline - time.monotonic(), 0.001))
         except Empty:
             break
-        found[name] = findings
-    late = f"no answer within {timeout_s:.0f} s: check the address, and what lies between"
-    return [finding for name in checks for finding in found.get(name, [Finding(name, False, late)])]
+        findings_by_name[name] = findings
+    late = f"no answer within {timeout_s:.0f} s: check the address and the network"
+    return [finding for name in checks for finding in findings_by_name.get(name, [Finding(name, False, late)])]
 
 
 def _format_error(error: Exception) -> str:

@@ -1,4 +1,7 @@
-"""Looks at this machine: settings, folders, room, the port of the UI, and the broker of workers. Knows no Dagster."""
+"""Checks of this machine: settings, folders, disk space, memory, the UI's port, the broker.
+
+Knows no Dagster.
+"""
 
 import os
 import shutil
@@ -23,46 +26,50 @@ from .findings import Finding
 
 MIN_FREE_BYTES: Final = 5 * 2**30
 MIN_FREE_MEMORY_BYTES: Final = 2**30
-"""Code server, web server, daemon and one full cycle need about so much."""
+"""Approximate memory of the code server, web server, daemon and one full cycle."""
 
 
 def check_settings(
     settings: Settings, environment: Mapping[str, str | None] | None = None, dotenv: Path | None = None
 ) -> Finding:
-    """Names that begin like a setting and are none.
+    """Report names that begin like a setting but are not one.
 
-    Named and no fault: variables that Kubernetes sets by itself, and few runs at a time.
+    Variables that Kubernetes sets by itself, and a low limit of concurrent runs, are reported as warnings only.
     """
     unknown = find_unknown_settings(environment, dotenv)
-    told = "; ".join([*(one.sentence for one in unknown), *_describe_few_runs(settings)])
-    if any(not one.is_service_variable for one in unknown):
-        return Finding("settings", False, f"{told}. `palimpsest settings` prints them all")
-    return Finding("settings", True, f"warning: {told}" if told else "every name that is set is known")
+    text = "; ".join([*(setting.sentence for setting in unknown), *_describe_few_runs(settings)])
+    if any(not setting.is_service_variable for setting in unknown):
+        return Finding("settings", False, f"{text}. `palimpsest settings` prints all settings")
+    return Finding("settings", True, f"warning: {text}" if text else "every name that is set is a setting")
 
 
 def _describe_few_runs(settings: Settings) -> list[str]:
-    """Return the sentence about a queue in which a scrape may wait, if it is one."""
+    """Return the warning that a scrape may wait in the queue, as a list; empty when there is no such risk."""
     if settings.max_concurrent_runs >= run_priorities.MIN_RUNS_FOR_FREE_SLOTS:
         return []
     return [
-        f"PALIMPSEST_MAX_CONCURRENT_RUNS is {settings.max_concurrent_runs}: derivations, a backfill or a full cycle may hold all of them, and the "
-        f"minutes before a kickoff are lost meanwhile; {run_priorities.MIN_RUNS_FOR_FREE_SLOTS} or more keep two for scrapes"
+        f"PALIMPSEST_MAX_CONCURRENT_RUNS is {settings.max_concurrent_runs}: derivations, a backfill or a full cycle "
+        "may use all of these runs, and the minutes before a kickoff are lost during that time; with "
+        f"{run_priorities.MIN_RUNS_FOR_FREE_SLOTS} or more, two are reserved for scrapes"
     ]
 
 
 def check_market_settings(settings: Settings) -> Finding:
-    """Markets that the settings name and the vocabulary lacks fail every run that tells of margins, and nothing
-    before.
+    """Report markets that the settings name and the vocabulary lacks.
+
+    They fail every run that computes margins or alerts to traders, and no earlier step.
     """
     try:
-        named = Pipeline(settings).main_markets
+        markets = Pipeline(settings).main_markets
         _ = Pipeline(settings).odds_alert_markets
     except SettingsError as error:
         return Finding("markets", False, str(error))
     return Finding(
         "markets",
         True,
-        f"{len(named)} main markets: {', '.join(named)}" if named else "no main market: no margin is kept over time",
+        f"{len(markets)} main markets: {', '.join(markets)}"
+        if markets
+        else "no main market: no margins are recorded over time",
     )
 
 
@@ -77,9 +84,9 @@ def check_home_folder(settings: Settings) -> Finding:
 
 
 def explain_unwritable(root: str) -> str | None:
-    """Why a folder or an object store cannot be written to, and what to do; None when it can.
+    """Return why a folder or an object store cannot be written, and the remedy; None when it can.
 
-    Tried with a file, where the folder exists.
+    If the folder exists, a probe file is written and deleted.
     """
     try:
         path = UPath(root)
@@ -93,7 +100,10 @@ def explain_unwritable(root: str) -> str | None:
         probe.write_bytes(b"probe")
         probe.unlink()
     except Exception as error:  # noqa: BLE001 - each store has errors of its own
-        return f"{root} cannot be written ({type(error).__name__}: {error}): check the address, the credentials and who may write"
+        return (
+            f"{root} cannot be written ({type(error).__name__}: {error}): check the address, the credentials and "
+            "the permissions"
+        )
     return None
 
 
@@ -111,13 +121,13 @@ def check_disk_space(settings: Settings) -> Finding:
 def check_memory(_: Settings) -> Finding:
     free = psutil.virtual_memory().available
     ok = free >= MIN_FREE_MEMORY_BYTES
-    told = f"{free / 2**30:.1f} GiB available"
+    text = f"{free / 2**30:.1f} GiB available"
     return Finding(
         "memory",
         ok,
-        told
+        text
         if ok
-        else f"{told}: `palimpsest up` and a full cycle need about 1 GiB; end something, or runs may be killed",
+        else f"{text}: `palimpsest up` and a full cycle need about 1 GiB; end other programs, or runs may be killed",
     )
 
 
@@ -127,19 +137,22 @@ def check_ui_port(settings: Settings) -> Finding:
         return Finding("ui", True, f"up at {serving.url} (pid {serving.supervisor.pid})")
     if serving is not None:
         return Finding(
-            "ui", False, "the supervisor was killed, and some of what it started still runs: `palimpsest down` ends it"
+            "ui",
+            False,
+            "the supervisor was killed, and some processes that it started still run: `palimpsest down` ends them",
         )
     if settings.is_embedded and is_server_left(settings.home) and make_embedded_server(settings).status().running:
         return Finding(
             "ui",
             False,
-            "not up, and the embedded Postgres of a command that was broken off still runs: `palimpsest down` stops it",
+            "not up, but the embedded Postgres of an interrupted command still runs: `palimpsest down` stops it",
         )
     if service_record.is_record_left(settings.home):
         return Finding(
             "ui",
             False,
-            f"not up, and an earlier `palimpsest up` did not come to its end ({service_record.RECORD_FILE}): `palimpsest down` tidies up",
+            f"not up, and an earlier `palimpsest up` did not end normally ({service_record.RECORD_FILE}): "
+            "`palimpsest down` removes its files",
         )
     try:
         check_port(settings.ui_port)

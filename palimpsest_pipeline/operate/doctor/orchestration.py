@@ -1,6 +1,4 @@
-"""Looks at Dagster: its storage, the daemon, the definitions, which schedules and sensors are on, their last ticks,
-and runs that died.
-"""
+"""Checks of Dagster: storage, daemon, definitions, schedules and sensors, ticks, dead runs."""
 
 import importlib
 import time
@@ -38,32 +36,35 @@ from .findings import Finding
 from .stores import NOT_RUNNING_DETAIL, find_database_url
 
 HEARTBEAT_TOLERANCE_S: Final = 120.0
-"""The daemon gives a sign of life every 30 s."""
+"""Oldest heartbeat of a live daemon; the daemon writes one every 30 s."""
 STORAGE_FINDINGS: Final = ("daemons", "schedules", "ticks", "runs")
-"""What is looked at in Dagster's storage, besides itself."""
+"""The findings that need Dagster's storage, besides the one about the storage itself."""
 
 
 def load_definitions() -> None:
-    """Import them, which takes seconds of computing that say nothing of what is reachable; an error is shown by
-    `check_definitions`.
+    """Import the definitions before the checks start.
+
+    The import takes seconds of CPU time, which the time limit of the checks must not include. `check_definitions`
+    reports an error.
     """
     with suppress(Exception):
         importlib.import_module(DEFINITIONS_MODULE)
 
 
 def check_definitions(settings: Settings) -> Finding:
-    """Loaded here, and by the code server when it runs."""
+    """Check that the definitions load here, and in the code server if it runs."""
     serving = read_record(settings.home)
     answer = query_readiness(serving.url) if serving is not None else None
     if answer is not None and answer.error is not None:
         return Finding(
             "definitions",
             False,
-            f"the code server cannot load them: {answer.error}; mend it, then `palimpsest down` and `palimpsest up`",
+            f"the code server cannot load them: {answer.error}; solve this, then run `palimpsest down` and "
+            "`palimpsest up`",
         )
     try:
         repository = _load_repository()
-    except Exception as error:  # noqa: BLE001 - whatever the code of the definitions raises
+    except Exception as error:  # noqa: BLE001 - the code of the definitions may raise anything
         return Finding(
             "definitions", False, f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
         )
@@ -73,28 +74,31 @@ def check_definitions(settings: Settings) -> Finding:
 
 
 def _load_repository() -> dg.RepositoryDefinition:
-    found: dg.Definitions = importlib.import_module(DEFINITIONS_MODULE).defs
-    return found.get_repository_def()
+    definitions: dg.Definitions = importlib.import_module(DEFINITIONS_MODULE).defs
+    return definitions.get_repository_def()
 
 
 def check_dagster(settings: Settings) -> list[Finding]:
-    """Dagster's storage, and what is in it."""
+    """Check Dagster's storage, and report the state that it records."""
     if settings.is_embedded and not make_embedded_server(settings).status().running:
         return [Finding(name, True, NOT_RUNNING_DETAIL) for name in ("dagster", *STORAGE_FINDINGS)]
     try:
         with open_existing_instance(settings) as instance:
             if instance is None:
-                empty = "holds no tables of Dagster's: `palimpsest db upgrade` makes them, as does every command that runs something"
+                empty = (
+                    "holds no tables of Dagster: `palimpsest db upgrade` makes them, as does every command that "
+                    "starts a run"
+                )
                 return [
                     Finding("dagster", True, empty),
                     *(Finding(name, True, "nothing yet: see dagster") for name in STORAGE_FINDINGS),
                 ]
-            found, newest = instance.run_storage.alembic_version() or (None, None)
-            state = f"Dagster {dg.__version__}, storage at revision {found}"
+            revision, newest = instance.run_storage.alembic_version() or (None, None)
+            state = f"Dagster {dg.__version__}, storage at revision {revision}"
             storage = (
                 Finding("dagster", True, f"{state}, the newest (psycopg2)")
-                if found == newest
-                else Finding("dagster", False, f"{state}, this Dagster wants {newest}: run `palimpsest db upgrade`")
+                if revision == newest
+                else Finding("dagster", False, f"{state}, this Dagster needs {newest}: run `palimpsest db upgrade`")
             )
             return [
                 storage,
@@ -105,16 +109,19 @@ def check_dagster(settings: Settings) -> list[Finding]:
             ]
     except sa.exc.DBAPIError as error:
         url = make_url(build_storage_url(settings))
-        unreachable = f"cannot reach {redact_url(url)}: {explain_connection_error(error.orig or error, url)}. Check {STORAGE_URL_VARIABLE} and that the database exists"
+        unreachable = (
+            f"cannot reach {redact_url(url)}: {explain_connection_error(error.orig or error, url)}. "
+            f"Check {STORAGE_URL_VARIABLE} and that the database exists"
+        )
         return [
             Finding("dagster", False, unreachable),
-            *(Finding(name, True, "not looked at: see dagster") for name in STORAGE_FINDINGS),
+            *(Finding(name, True, "not checked: see dagster") for name in STORAGE_FINDINGS),
         ]
 
 
 @contextmanager
 def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | None]:
-    """The instance, with nothing made and nothing upgraded; None when its tables are not there.
+    """Open Dagster's instance without creating or upgrading tables; None when its tables do not exist.
 
     Raises sqlalchemy's OperationalError.
     """
@@ -122,8 +129,8 @@ def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | 
     with sa.create_engine(
         url, poolclass=sa.NullPool, connect_args={"connect_timeout": CONNECT_TIMEOUT_S}
     ).connect() as connection:
-        there = sa.inspect(connection).has_table("runs") and sa.inspect(connection).has_table("event_logs")
-    if not there:
+        has_tables = sa.inspect(connection).has_table("runs") and sa.inspect(connection).has_table("event_logs")
+    if not has_tables:
         yield None
         return
     with dg.DagsterInstance.from_config(str(prepare_instance(settings))) as instance:
@@ -131,7 +138,7 @@ def open_existing_instance(settings: Settings) -> Iterator[dg.DagsterInstance | 
 
 
 def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
-    """Their signs of life, and what they last failed at."""
+    """Check the heartbeats of the daemons, and report their last errors."""
     beats = {name: status.last_heartbeat for name, status in instance.get_daemon_statuses().items() if status.required}
     now = time.time()
     ages = {name: None if beat is None else now - beat.timestamp for name, beat in beats.items()}
@@ -141,11 +148,14 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
         return Finding("daemons", True, "not running: nothing is scheduled until `palimpsest up`")
     silent = sorted(set(beats) - set(alive))
     if silent:
-        told = ", ".join(f"{name} ({'never' if ages[name] is None else f'{ages[name]:.0f} s ago'})" for name in silent)
+        ages_text = ", ".join(
+            f"{name} ({'never' if ages[name] is None else f'{ages[name]:.0f} s ago'})" for name in silent
+        )
         return Finding(
             "daemons",
             False,
-            f"no sign of life of {told}: see {settings.home / 'daemon.log'}, or `palimpsest down` and `palimpsest up`",
+            f"no heartbeat of {ages_text}: see {settings.home / 'daemon.log'}, or run `palimpsest down` and "
+            "`palimpsest up`",
         )
     failed = [
         f"{name}: {_join_lines(beat.errors[0].message)}"
@@ -157,49 +167,50 @@ def check_daemons(settings: Settings, instance: dg.DagsterInstance) -> Finding:
             "daemons", False, f"alive, and last failed: {'; '.join(failed)}; see {settings.home / 'daemon.log'}"
         )
     oldest = max(age for age in ages.values() if age is not None)
-    return Finding("daemons", True, f"{len(alive)} alive, last sign of life {oldest:.0f} s ago or less")
+    return Finding("daemons", True, f"{len(alive)} alive, last heartbeat {oldest:.0f} s ago or less")
 
 
 def check_schedules(instance: dg.DagsterInstance) -> Finding:
-    """Which are on, and which should be: those that ask a platform are off until somebody wants them, all others are
-    on.
+    """Report the schedules and sensors that are on, and fail if one that should be on is off.
+
+    Those that start scrapes are off until a user switches them on. All others are on by default.
     """
     repository = _load_repository()
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
-    on: list[str] = []
-    off: list[str] = []
-    missing: list[str] = []
+    names_on: list[str] = []
+    names_off: list[str] = []
+    names_wrongly_off: list[str] = []
     definitions: list[dg.ScheduleDefinition | dg.SensorDefinition] = [
         *repository.schedule_defs,
         *repository.sensor_defs,
     ]
-    for found in definitions:
-        wanted = found.default_status.value == "RUNNING"
-        state = states.get(found.name)
-        runs = wanted if state is None else state.is_running
-        (on if runs else missing if wanted else off).append(found.name)
-    told = f"on: {', '.join(on) or 'none'}; off: {', '.join(off) or 'none'}"
-    if missing:
+    for definition in definitions:
+        is_on_by_default = definition.default_status.value == "RUNNING"
+        state = states.get(definition.name)
+        is_on = is_on_by_default if state is None else state.is_running
+        (names_on if is_on else names_wrongly_off if is_on_by_default else names_off).append(definition.name)
+    text = f"on: {', '.join(names_on) or 'none'}; off: {', '.join(names_off) or 'none'}"
+    if names_wrongly_off:
         return Finding(
             "schedules",
             False,
-            f"switched off, and should be on: {', '.join(missing)} (in the UI under Automation). {told}",
+            f"switched off, and should be on: {', '.join(names_wrongly_off)} (in the UI under Automation). {text}",
         )
     return Finding(
         "schedules",
         True,
-        f"{told} (`palimpsest cadence on` switches them on, when platforms are to be asked)" if off else told,
+        f"{text} (`palimpsest cadence on` switches on those that start scrapes)" if names_off else text,
     )
 
 
 def check_ticks(instance: dg.DagsterInstance) -> Finding:
-    """The last tick of each schedule and sensor that is on."""
+    """Check the last tick of each schedule and sensor that is on."""
     failing = describe_failing_ticks(instance)
-    return Finding("ticks", not failing, "; ".join(failing) or "none failed the last time")
+    return Finding("ticks", not failing, "; ".join(failing) or "no last tick failed")
 
 
 def check_runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
-    """Runs under way whose process gives no sign of life, and how many wait."""
+    """Report runs under way whose process has no heartbeat, and the number of queued runs."""
     url = find_database_url(settings)
     under_way = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     ids = [run.run_id for run in instance.get_runs(dg.RunsFilter(statuses=under_way))]
@@ -208,13 +219,14 @@ def check_runs(settings: Settings, instance: dg.DagsterInstance) -> Finding:
         with Database(url or "").connect() as conn:
             silent = run_heartbeats.read_silent_runs(conn, settings.silent_after_s, ids) if ids else []
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
-        return Finding("runs", True, "not looked at: see the database")
+        return Finding("runs", True, "not checked: see the database")
     if silent:
-        told = ", ".join(f"{s.run.run_id[:8]} ({s.run.job}, {s.run.host} pid {s.run.pid})" for s in silent)
+        runs_text = ", ".join(f"{s.run.run_id[:8]} ({s.run.job}, {s.run.host} pid {s.run.pid})" for s in silent)
         return Finding(
             "runs",
             False,
-            f"count as under way, and their process died: {told}; the sensor dead_runs reports them while `palimpsest up` runs",
+            f"count as under way, but their process died: {runs_text}; the sensor dead_runs reports them while "
+            "`palimpsest up` runs",
         )
     return Finding("runs", True, f"{len(ids)} under way, {n_queued} queued, none dead")
 

@@ -1,4 +1,7 @@
-"""Looks at the platforms: one request each to its base URL, through the same client as a scrape. Knows no Dagster."""
+"""Checks of the platforms: one request each to the base URL, with the client of the scrapes.
+
+Knows no Dagster.
+"""
 
 import asyncio
 from dataclasses import replace
@@ -17,9 +20,9 @@ CONNECT_TIMEOUT_S: Final = 5.0
 
 
 def check_platforms(settings: Settings) -> list[Finding]:
-    """A finding for each platform.
+    """Return a finding for each platform.
 
-    Good answers here do not prove that a scrape is let through, and a refusal does not prove that it is not.
+    A good answer does not prove that a scrape succeeds, and a refusal does not prove that it fails.
     """
     return asyncio.run(_probe_platforms(Pipeline(settings)))
 
@@ -44,7 +47,7 @@ async def _probe_platform(pipeline: Pipeline, platform: Platform) -> Answer:
 
 
 def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
-    """What one answer to a request for the base URL says."""
+    """Return the finding for one answer to a request for the base URL."""
     name = f"platform {platform.value}"
     if answer.status is None:
         return Finding(
@@ -52,14 +55,15 @@ def judge_answer(platform: Platform, base_url: str, answer: Answer) -> Finding:
             False,
             f"{base_url} cannot be reached: {answer.failure_detail}. Check the network, or set a proxy for it",
         )
-    told = f"{base_url} answers with status {answer.status}"
+    text = f"{base_url} answers with status {answer.status}"
     if answer.status in (401, 403, 407, 451):
         return Finding(
             name,
             False,
-            f"{told}: this address is refused, as those of data centres commonly are. It says nothing of the API alone, but expect the same there: "
-            f"set PALIMPSEST_{platform.value.upper()}__PROXY, and the headers that a browser sends",
+            f"{text}: the platform refuses this address, as it commonly does for data centres. The API may behave "
+            f"differently, but probably refuses it too: set PALIMPSEST_{platform.value.upper()}__PROXY, and the "
+            "headers that a browser sends",
         )
     if answer.status == 429 or answer.status >= 500:
-        return Finding(name, False, f"{told}: it is overloaded, or has had enough of this address; try again later")
-    return Finding(name, True, f"{told}: it can be reached; whether its API answers is shown by a scrape")
+        return Finding(name, False, f"{text}: it is overloaded, or limits this address; try again later")
+    return Finding(name, True, f"{text}: it can be reached; only a scrape shows whether its API answers")

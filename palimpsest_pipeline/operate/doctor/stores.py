@@ -1,4 +1,4 @@
-"""Looks at what the pipeline keeps: its database, whose clock it goes by, its cycles, the landing, and where alerts go.
+"""Checks of the pipeline's data: database, clocks, cycles, landing, export and alerts.
 
 Knows no Dagster.
 """
@@ -33,14 +33,14 @@ from .findings import Finding
 from .machine import explain_unwritable
 
 BYTES_PER_FULL_CYCLE: Final = 170 * 2**20
-"""Landed bytes of one full cycle at the platforms' full size (about 4,500 bodies of 15-77 KB compressed)."""
+"""Landed bytes of a full cycle at the platforms' full size (some 4,500 bodies of 15-77 KB compressed)."""
 MIN_SERVER_VERSION: Final = 150000
 CLOCK_TOLERANCE: Final = timedelta(seconds=2)
-NOT_RUNNING_DETAIL: Final = "not looked at while the embedded Postgres does not run"
+NOT_RUNNING_DETAIL: Final = "not checked while the embedded Postgres does not run"
 FIRST_DAYS_LOOK_BACK: Final = timedelta(days=1)
-"""How far back runs are asked for the first day that they had loaded."""
+"""Age up to which runs are compared by the first day that they had loaded."""
 MAX_NAMED_HOSTS: Final = 3
-SEE_DATABASE_DETAIL: Final = "not looked at: see the database"
+SEE_DATABASE_DETAIL: Final = "not checked: see the database"
 log = logging.getLogger(__name__)
 
 
@@ -57,9 +57,11 @@ def check_database(settings: Settings) -> Finding:
     if version < MIN_SERVER_VERSION:
         return Finding("database", False, f"Postgres {version // 10000}: version 15 or newer is needed")
     if differences:
-        more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
+        remainder = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
         return Finding(
-            "database", False, f"schema differs from the models ({differences[0]}{more}): run `palimpsest db upgrade`"
+            "database",
+            False,
+            f"schema differs from the models ({differences[0]}{remainder}): run `palimpsest db upgrade`",
         )
     driver = f"psycopg {psycopg.__version__}, libpq {libpq // 10000}.{libpq % 10000}"
     return Finding(
@@ -70,7 +72,7 @@ def check_database(settings: Settings) -> Finding:
 
 
 def find_database_url(settings: Settings) -> str | None:
-    """Address of our database; None while the embedded server does not run."""
+    """Return the URL of our database; None while the embedded server does not run."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     server = make_embedded_server(settings)
@@ -78,45 +80,47 @@ def find_database_url(settings: Settings) -> str | None:
 
 
 def check_first_days(settings: Settings) -> Finding:
-    """Machines with different first days show different partitions, and one may refuse a day that another one wrote.
+    """Check that all machines use the same first day.
 
-    A run of this machine that began before its note was written says nothing of now.
+    Machines with different first days show different partitions, and one may refuse a day that another one wrote. A run
+    of this machine that started before its note was written does not count.
     """
     try:
-        here = read_first_day(settings)
+        own_day = read_first_day(settings)
         written_at = None if settings.first_day is not None else read_note_time(settings.home)
     except SettingsError as error:
         return Finding("first day", False, str(error))
     url = find_database_url(settings)
     if url is None:
-        return Finding("first day", True, f"{here}; runs were {NOT_RUNNING_DETAIL}")
+        return Finding("first day", True, f"{own_day}; runs were {NOT_RUNNING_DETAIL}")
     try:
         with Database(url).connect() as conn:
             runs = run_heartbeats.read_first_days(conn, FIRST_DAYS_LOOK_BACK)
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("first day", True, f"{here}; runs were {SEE_DATABASE_DETAIL}")
+        return Finding("first day", True, f"{own_day}; runs were {SEE_DATABASE_DETAIL}")
     this_host, lines = socket.gethostname(), list[str]()
     others: dict[date, list[str]] = {}
     for host, day, began_at in runs:
-        if day == here:
+        if day == own_day:
             continue
         if host != this_host:
             others.setdefault(day, []).append(host)
         elif written_at is None or began_at >= written_at:
             lines.append(
-                f"{day} of the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run then has {here}"
+                f"{day} in the last run on this machine: run `palimpsest down`, then `palimpsest up`; its next run "
+                f"then has {own_day}"
             )
     if others:
-        named = "; ".join(
-            f"{day} of the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}"
+        days_text = "; ".join(
+            f"{day} in the last run of {', '.join(hosts[:MAX_NAMED_HOSTS])}{_format_remainder(hosts)}"
             for day, hosts in sorted(others.items())
         )
         lines.append(
-            f"{named}: give all machines the same PALIMPSEST_FIRST_DAY, then start their servers and workers again"
+            f"{days_text}: give all machines the same PALIMPSEST_FIRST_DAY, then restart their servers and workers"
         )
     if not lines:
-        return Finding("first day", True, f"{here}, of the last day's runs too")
-    return Finding("first day", False, f"{here} here, but {'; '.join(lines)}")
+        return Finding("first day", True, f"{own_day}, also in the runs of the last day")
+    return Finding("first day", False, f"{own_day} here, but {'; '.join(lines)}")
 
 
 def _format_remainder(hosts: list[str]) -> str:
@@ -124,7 +128,10 @@ def _format_remainder(hosts: list[str]) -> str:
 
 
 def check_clock(settings: Settings) -> Finding:
-    """Signs of life are of the server's clock, observations of ours."""
+    """Check that the database's clock and this machine's clock agree.
+
+    Heartbeats use the server's clock, observations use ours.
+    """
     url = find_database_url(settings)
     if url is None:
         return Finding("clock", True, NOT_RUNNING_DETAIL)
@@ -138,14 +145,16 @@ def check_clock(settings: Settings) -> Finding:
     assert row is not None
     offset = row[0] - (before + (after - before) / 2)
     ok = abs(offset) <= CLOCK_TOLERANCE + (after - before) / 2
-    told = f"the database's clock is {offset.total_seconds():+.1f} s from this machine's"
+    text = f"the database's clock is {offset.total_seconds():+.1f} s from this machine's"
     return Finding(
-        "clock", ok, told if ok else f"{told}: let both follow a time server, else hours and signs of life are wrong"
+        "clock",
+        ok,
+        text if ok else f"{text}: synchronise both with a time server, otherwise hours and heartbeats are wrong",
     )
 
 
 def check_cycles(settings: Settings) -> Finding:
-    """Closes the cycles whose process died, as every command does that starts one."""
+    """Close the cycles whose process died, as every command does that starts a cycle, and report them."""
     if find_database_url(settings) is None:
         return Finding("cycles", True, NOT_RUNNING_DETAIL)
     pipeline = Pipeline(settings)
@@ -156,24 +165,24 @@ def check_cycles(settings: Settings) -> Finding:
                 str(batch.cycle.cycle_id) for batch in cycle_ledger.read_silent_cycles(conn, settings.silent_after_s)
             ]
             alive = [
-                f"{batch.cycle.cycle_id} gave a sign of life {batch.heartbeat_at:%H:%M:%S} UTC"
+                f"{batch.cycle.cycle_id} had a heartbeat at {batch.heartbeat_at:%H:%M:%S} UTC"
                 for batch in cycle_ledger.read_running_cycles(conn, settings.silent_after_s)
             ]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
         return Finding("cycles", True, SEE_DATABASE_DETAIL)
     if stuck:
-        return Finding("cycles", False, f"dead, and cannot be closed: {', '.join(stuck)}; see the landing")
+        return Finding("cycles", False, f"dead, but cannot be closed: {', '.join(stuck)}; see the landing")
     return Finding(
         "cycles",
         True,
-        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none runs, and none has died unnoticed",
+        "; ".join([*map(describe_closed_cycle, dead), *alive]) or "none is running, and none has died unnoticed",
     )
 
 
 def check_derived_products(settings: Settings) -> Finding:
-    """Whether everything landed is in core and mart, in the versions of this installation.
+    """Check that core and mart contain everything landed, in the versions of this installation.
 
-    Cycles that have just ended are left to their run.
+    Cycles that ended a short time ago are left to their run.
     """
     if find_database_url(settings) is None:
         return Finding("derived", True, NOT_RUNNING_DETAIL)
@@ -186,13 +195,18 @@ def check_derived_products(settings: Settings) -> Finding:
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
         return Finding("derived", True, SEE_DATABASE_DETAIL)
     if not hours:
-        return Finding("derived", True, "all that was landed")
+        return Finding("derived", True, "everything that was landed")
     first, last = format_hour_key(hours[0]), format_hour_key(hours[-1])
-    told = f"products of {len(hours)} hours are due, from {first} to {last}"
+    text = f"products of {len(hours)} hours are due, from {first} to {last}"
     if failed:
-        told += f"; {len({each.cycle_id for each in failed})} cycles failed, e.g. {failed[0].cycle_id}, {failed[0].product}: {failed[0].error}"
+        text += (
+            f"; {len({failure.cycle_id for failure in failed})} cycles failed, e.g. {failed[0].cycle_id}, "
+            f"{failed[0].product}: {failed[0].error}"
+        )
     return Finding(
-        "derived", False, f"{told}. Run `palimpsest backfill {first} {last}`, which names what it cannot derive"
+        "derived",
+        False,
+        f"{text}. Run `palimpsest backfill {first} {last}`, which names the cycles that it cannot derive",
     )
 
 
@@ -204,25 +218,29 @@ def check_landing(settings: Settings) -> Finding:
     if trouble := explain_unwritable(settings.landing_root):
         return Finding("landing", False, trouble)
     per_day = usage.group_by(pl.col("hour").dt.date()).agg(pl.col("bytes").sum())["bytes"].to_list()
-    seen = f"largest day so far {max(per_day) / 2**20:.0f} MiB" if per_day else "empty"
+    state_text = f"largest day so far {max(per_day) / 2**20:.0f} MiB" if per_day else "empty"
     full = (
         usage.filter(pl.col("scope") == Scope.FULL.value)
         .group_by("cycle_id")
         .agg(pl.col("bytes").sum())["bytes"]
         .to_list()
     )
-    each = sum(full) / len(full) if full else BYTES_PER_FULL_CYCLE
-    forecast = 24 * 60 / settings.full_cycle_minutes * each * settings.landing_retention_days / 2**30
-    of_what = f"full cycles like the {len(full)} that are landed" if full else "full-size platforms"
+    bytes_per_cycle = sum(full) / len(full) if full else BYTES_PER_FULL_CYCLE
+    forecast = 24 * 60 / settings.full_cycle_minutes * bytes_per_cycle * settings.landing_retention_days / 2**30
+    basis = f"full cycles like the {len(full)} that are landed" if full else "full-size platforms"
     return Finding(
         "landing",
         True,
-        f"{settings.landing_root}: {seen}; {of_what} would fill about {forecast:.1f} GiB in {settings.landing_retention_days} days",
+        f"{settings.landing_root}: {state_text}; {basis} would fill about {forecast:.1f} GiB in "
+        f"{settings.landing_retention_days} days",
     )
 
 
 def check_data_source(settings: Settings) -> Finding:
-    """Whether the platforms that are set are those whose answers are kept: simulated data never mix with real ones."""
+    """Check that the platforms in the settings are those whose answers are stored.
+
+    Simulated data must never mix with real data.
+    """
     try:
         source = find_source(settings, Landing(settings.landing_root))
     except (LandingError, SettingsError) as error:
@@ -245,11 +263,11 @@ def check_data_source(settings: Settings) -> Finding:
             False,
             f"nothing shows whether the data are real or simulated: write the word real or simulated into {note}",
         )
-    return Finding("data source", True, "no platform was asked yet")
+    return Finding("data source", True, "no platform has been asked yet")
 
 
 def check_export(settings: Settings) -> Finding:
-    """Whether the root of the export can be written, and is the one that has the exported days."""
+    """Check that the root of the export can be written, and that it contains the exported days."""
     root = settings.export_root
     if trouble := explain_unwritable(root):
         return Finding("export", False, trouble)
@@ -260,63 +278,72 @@ def check_export(settings: Settings) -> Finding:
         return Finding(
             "export",
             True,
-            f"{root} can be written and has {len(days)} days; whether these are all is {NOT_RUNNING_DETAIL}",
+            f"{root} can be written and has {len(days)} days; their completeness is {NOT_RUNNING_DETAIL}",
         )
     try:
         with Database(url).connect() as conn:
             recorded = set(read_recorded_days(conn))
-            left = [] if recorded else read_departed_days(conn, Clock(settings.clock_offset_s).now().date())
+            departed_days = [] if recorded else read_departed_days(conn, Clock(settings.clock_offset_s).now().date())
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable):
         return Finding(
             "export",
             True,
-            f"{root} can be written and has {len(days)} days; whether these are all is {SEE_DATABASE_DETAIL}",
+            f"{root} can be written and has {len(days)} days; their completeness is {SEE_DATABASE_DETAIL}",
         )
-    marked, missing = archive.is_marked(), recorded - days
-    if missing or (not marked and (days != recorded or left)):
+    is_marked, missing_days = archive.is_marked(), recorded - days
+    if missing_days or (not is_marked and (days != recorded or departed_days)):
         newest = f", the newest {max(recorded)}" if recorded else ""
-        told = f"{len(recorded)} days were exported{newest}; {root} has {len(days & recorded)} of them and {len(days - recorded)} others"
-        if left:
-            told = f"no export is remembered, but {len(left)} days of cycles, the newest {left[-1]}, have left Postgres; {root} has {len(days)} days"
+        text = (
+            f"{len(recorded)} days were exported{newest}; {root} has {len(days & recorded)} of them and "
+            f"{len(days - recorded)} others"
+        )
+        if departed_days:
+            text = (
+                f"no export is recorded, but {len(departed_days)} days of cycles, the newest {departed_days[-1]}, have "
+                f"left Postgres; {root} has {len(days)} days"
+            )
         return Finding(
             "export",
             False,
-            f"{told}{'' if marked else f', and lacks its marker {MARKER_NAME}'}. If that folder is not mounted, or PALIMPSEST_EXPORT_URL names "
-            "another place than before, mend that. If it is the right place now, run `palimpsest export --adopt-root`: days that are not there "
-            "then count as never exported",
+            f"{text}{'' if is_marked else f', and lacks its marker {MARKER_NAME}'}. If that folder is not mounted, or "
+            "PALIMPSEST_EXPORT_URL names another place than before, correct that. If it is the right place now, run "
+            "`palimpsest export --adopt-root`: days that it lacks then count as never exported",
         )
     return Finding(
         "export",
         True,
-        f"{root} can be written and has {len(days)} days{'' if marked else '; the next export or scrape marks it'}",
+        f"{root} can be written and has {len(days)} days{'' if is_marked else '; the next export or scrape marks it'}",
     )
 
 
 def check_alerts(settings: Settings) -> Finding:
-    """Where alerts go, and which last now."""
-    found = make_channels(settings, log)
-    if missing := [channel.why for channel in found if isinstance(channel, MissingChannel)]:
+    """Check the channels of alerts, and report how many alerts are open."""
+    channels = make_channels(settings, log)
+    if problems := [channel.why for channel in channels if isinstance(channel, MissingChannel)]:
         return Finding(
             "alerts",
             False,
-            f"{'; '.join(missing)}: name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile",
+            f"{'; '.join(problems)}: name a class that can be imported here, such as my_package.pager:Pager; its "
+            "alerts wait until then",
         )
-    named = [channel.name for channel in found if not isinstance(channel, LogChannel)]
-    told = (
-        f"told by {', '.join(named)}"
-        if named
-        else "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted"
+    channel_names = [channel.name for channel in channels if not isinstance(channel, LogChannel)]
+    text = (
+        f"sent by {', '.join(channel_names)}"
+        if channel_names
+        else "sent to Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to post them"
     )
     url = find_database_url(settings)
     if url is None:
-        return Finding("alerts", True, told)
+        return Finding("alerts", True, text)
     try:
         with Database(url).connect() as conn:
-            lasting = [
+            open_alerts = [
                 alert for alert in stored_alerts.read_recent_alerts(conn, datetime.now(UTC)) if alert.closed_at is None
             ]
     except (DatabaseUrlError, DatabaseUnreachable, psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
-        return Finding("alerts", True, f"{told}; which last was not looked at: see the database")
+        return Finding("alerts", True, f"{text}; open alerts were not checked: see the database")
     return Finding(
-        "alerts", True, f"{told}; " + (f"{len(lasting)} open: see `palimpsest alerts`" if lasting else "none open")
+        "alerts",
+        True,
+        f"{text}; " + (f"{len(open_alerts)} open: see `palimpsest alerts`" if open_alerts else "none open"),
     )

@@ -1,6 +1,5 @@
-"""`palimpsest up` and `palimpsest down`: Dagster's code server, web server and daemon under one supervisor of ours, and
-how they are ended.
+"""`palimpsest up` and `down`: one supervisor of Dagster's code server, web server and daemon.
 
-Belongs here: processes, their logs, when they count as up, and the order in which they end. Does not: databases, the
-instance. Imports nothing, since each child begins by importing this.
+Belongs here: processes, their logs, when they count as up, and the order in which they end. Does not belong here:
+databases, the instance. This module imports nothing, because each child process starts with importing it.
 """

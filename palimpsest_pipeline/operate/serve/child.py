@@ -1,9 +1,8 @@
-"""Entry point of the supervisor's children: `python -m palimpsest_pipeline.operate.serve.child PARENT HOME SOCKET
-COMMAND ARGUMENTS...`.
+"""The entry point of the supervisor's children: it runs a console script such as `dagster-daemon`.
 
-It runs a console script of an installed package, such as `dagster-daemon`, and ensures three things first: termination
-signals are not ignored, even if the shell ignores them; the process ends when its parent has died; the command begins
-only once the code server listens at SOCKET. Knows no Dagster.
+Usage: `python -m palimpsest_pipeline.operate.serve.child PARENT HOME SOCKET COMMAND ARGUMENTS...`. Before the script it
+ensures three things. Termination signals are not ignored, even if the shell ignores them. The process ends when its
+parent has died. The command starts only when the code server listens at SOCKET. Knows no Dagster.
 """
 
 import os
@@ -25,32 +24,32 @@ MAX_ORPHAN_S: Final = 60.0
 
 
 def main() -> None:
-    parent, home, listens_at, name, *arguments = sys.argv[1:]
-    # Dagster copies the handler of SIGINT to SIGTERM: a background job of a shell ignores SIGINT, and could then not be
-    # terminated.
+    parent, home, socket_path, name, *arguments = sys.argv[1:]
+    # Dagster copies the handler of SIGINT to SIGTERM. A background job of a shell ignores SIGINT, and would then
+    # ignore SIGTERM too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, args=(int(parent), name != CODE_SERVER_COMMAND), daemon=True).start()
     (command,) = entry_points(group="console_scripts", name=name)
-    run = command.load()  # takes seconds, and so comes before the wait for the code server
+    run = command.load()  # takes seconds, therefore before the wait for the code server
     if name != CODE_SERVER_COMMAND:
-        _await_listener(listens_at)
+        _await_listener(socket_path)
     sys.argv = [name, *arguments]
-    # Runs live as long as the code server, also one whose supervisor was killed: their database must not be stopped
-    # under them.
+    # Runs live as long as the code server, even if its supervisor was killed: their database must not be stopped
+    # before they end.
     with mark_in_use(Path(home)) if name == CODE_SERVER_COMMAND else nullcontext():
         run()
 
 
-def _end_with_parent(parent: int, soon: bool) -> None:
-    """End this process when its parent has.
+def _end_with_parent(parent: int, must_end_soon: bool) -> None:
+    """End this process after its parent has ended.
 
-    The code server ends when its runs have ended; any other at the latest after a minute.
+    The code server ends when its runs have ended; any other process ends within a minute.
     """
     while os.getppid() == parent:
         time.sleep(PARENT_POLL_INTERVAL_S)
     os.kill(os.getpid(), signal.SIGTERM)
-    if soon:
+    if must_end_soon:
         time.sleep(MAX_ORPHAN_S)
         os._exit(1)
 

@@ -1,6 +1,6 @@
-"""The supervisor's children: how each is started, and started again when it dies.
+"""The supervisor's child processes: starting them, and restarting those that die.
 
-Knows no Dagster but the names of its commands.
+Knows of Dagster only the names of its commands.
 """
 
 import os
@@ -25,7 +25,7 @@ load_from:
       location_name: {location}
 """
 MAX_LOG_BYTES: Final = 10_000_000
-"""A log beyond this size is set aside when its process is started; one older log is kept."""
+"""A log larger than this is renamed when its process starts; one older log is kept."""
 FIRST_PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 30.0
 MAX_DEATHS: Final = 5
@@ -37,14 +37,14 @@ Say = Callable[[str], None]
 
 
 def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODULE) -> dict[str, tuple[str, ...]]:
-    """For each child the command that it runs, with its arguments.
+    """Return the command of each child, with its arguments.
 
-    Writes the workspace, which points at the code server's socket.
+    Also writes the workspace file, which names the code server's socket.
     """
-    listens_at = folder / "code.sock"
+    socket_path = folder / "code.sock"
     workspace = folder / "workspace.yaml"
-    workspace.write_text(WORKSPACE_TEMPLATE.format(socket=listens_at, location=LOCATION_NAME))
-    code = (
+    workspace.write_text(WORKSPACE_TEMPLATE.format(socket=socket_path, location=LOCATION_NAME))
+    code_arguments = (
         "--module-name",
         definitions,
         "--location-name",
@@ -53,16 +53,16 @@ def build_commands(folder: Path, port: int, definitions: str = DEFINITIONS_MODUL
         "--inject-env-vars-from-instance",
     )
     return {
-        CODE_SERVER: ("dagster", "api", "grpc", "--socket", str(listens_at), *code),
+        CODE_SERVER: ("dagster", "api", "grpc", "--socket", str(socket_path), *code_arguments),
         WEB_SERVER: ("dagster-webserver", "-h", "127.0.0.1", "-p", str(port), "-w", str(workspace)),
         DAEMON: ("dagster-daemon", "run", "-w", str(workspace)),
     }
 
 
 def compute_pause_s(deaths: Sequence[float], now: float) -> float | None:
-    """How long to wait before a child that just died is started again; None: not any more.
+    """Return the seconds to wait before a child that died is restarted; None: it must not be restarted.
 
-    `deaths`: when it died, seconds, this time included.
+    `deaths`: the times of its deaths, seconds, including this one.
     """
     recent = sum(died > now - DEATHS_WINDOW_S for died in deaths)
     return None if recent >= MAX_DEATHS else min(FIRST_PAUSE_S * 2 ** (recent - 1), MAX_PAUSE_S)
@@ -82,7 +82,7 @@ class Child:
 
 
 class ChildProcesses:
-    """All children. `check` often: it starts them."""
+    """All child processes. Call `start_due` often: it starts and restarts them."""
 
     def __init__(
         self,
@@ -98,9 +98,11 @@ class ChildProcesses:
         self._children = [Child(name, command, home / f"{name}.log") for name, command in commands.items()]
 
     def start_due(self) -> dict[str, KnownProcess]:
-        """Start what does not run yet or has died, once its pause is over; the processes that are new, by name. Raises
-        ServeError when one dies again and again."""
-        now, new = time.monotonic(), {}
+        """Start the children that have not started or have died, once their pause is over.
+
+        Return the new processes by name. Raises ServeError when a child dies again and again.
+        """
+        now, started = time.monotonic(), {}
         for child in self._children:
             if child.process is not None and (code := child.process.poll()) is not None:
                 child.process = None
@@ -108,33 +110,34 @@ class ChildProcesses:
                 pause = compute_pause_s(child.deaths, now)
                 if pause is None:
                     raise ServeError(
-                        f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: {self._quote_log(child)}"
+                        f"the {child.name} died {MAX_DEATHS} times in {DEATHS_WINDOW_S / 60:.0f} minutes: "
+                        f"{self._quote_log(child)}"
                     )
                 child.due_at_s = now + pause
                 self._say(
-                    f"the {child.name} {_describe_exit(code)}, is started again in {pause:.0f} s: {self._quote_log(child)}"
+                    f"the {child.name} {_describe_exit(code)}, and restarts in {pause:.0f} s: {self._quote_log(child)}"
                 )
             if child.process is None and now >= child.due_at_s:
-                new[child.name] = self._start_child(child)
-        return new
+                started[child.name] = self._start_child(child)
+        return started
 
     def describe_logs(self) -> str:
-        """The last words of each child, for when they do not get ready."""
+        """Return the last log lines of each child, for a failed start."""
         return "; ".join(f"the {child.name} says: {self._quote_log(child)}" for child in self._children)
 
     def _start_child(self, child: Child) -> KnownProcess:
         _rotate_log(child.log)
         with child.log.open("ab") as log:
             child.log_start = log.tell()
-            own = (str(os.getpid()), str(self._home), str(self._folder / "code.sock"))
+            child_arguments = (str(os.getpid()), str(self._home), str(self._folder / "code.sock"))
             child.process = subprocess.Popen(
-                [sys.executable, "-m", "palimpsest_pipeline.operate.serve.child", *own, *child.command],
+                [sys.executable, "-m", "palimpsest_pipeline.operate.serve.child", *child_arguments, *child.command],
                 env=self._environment,
                 cwd=self._cwd,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C is the supervisor's business
+                start_new_session=True,  # Ctrl-C must reach only the supervisor
             )
         return KnownProcess.from_pid(child.process.pid)
 
@@ -143,7 +146,7 @@ class ChildProcesses:
 
 
 def read_log_tail(log: Path, start: int = 0) -> str:
-    """The last lines of a log since it was `start` bytes long."""
+    """Return the last lines that a log has gained since it was `start` bytes long."""
     with log.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(min(start, size), size - TAIL_BYTES))

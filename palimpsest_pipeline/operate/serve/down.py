@@ -1,4 +1,7 @@
-"""`palimpsest down`: ask the supervisor to end, or end what one left that was killed; then the embedded server."""
+"""`palimpsest down`: ask the supervisor to end, then stop the embedded server.
+
+If the supervisor was killed, its remaining processes are ended here.
+"""
 
 import time
 from dataclasses import dataclass
@@ -15,56 +18,54 @@ from .children import Say
 from .service_record import STOPPING_LOG_FILE, ServiceRecord, read_record, remove_left_record, request_stop
 
 END_MARGIN_S: Final = 150.0
-"""For what a supervisor does at its end besides waiting for runs."""
+"""Time that a supervisor needs to end besides the wait for runs."""
 POLL_INTERVAL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class StopResult:
-    """The result of `down` in a home folder: whether anything ran there, and whether another command still works in
-    it.
-    """
+    """Whether anything ran in a home folder, and whether another command still works in it."""
 
     was_running: bool
     is_in_use: bool
 
 
 def stop_home(settings: Settings, home: Path, wait_s: float, say: Say) -> StopResult:
-    """Stop what serves from `home`, then its embedded server.
+    """Stop the services of `home`, then its embedded server.
 
-    While another command works there, name it and keep the server.
+    If another command works there, name it and keep the server.
     """
-    own = settings.model_copy(update={"home_dir": home})
+    home_settings = settings.model_copy(update={"home_dir": home})
     serving = read_record(home)
     remove_left_record(home)
     if serving is not None and serving.supervisor.find() is not None:
         _stop_supervisor(home, serving, wait_s, say)
     if read_record(home) is not None:
-        _end_remains(own, home, wait_s, say)
+        _end_remains(home_settings, home, wait_s, say)
     if serving is not None:
         say(f"stopped Dagster at {serving.url}")
-    stopped_server = _stop_server(own, say)
+    stopped_server = _stop_server(home_settings, say)
     return StopResult(stopped_server or serving is not None, _name_commands(home, say))
 
 
 def _stop_supervisor(home: Path, serving: ServiceRecord, wait_s: float, say: Say) -> None:
-    """Ask it to end, say what it says, and wait until it is gone; kill one that does not end."""
+    """Ask the supervisor to end, repeat its messages, and wait for its end; kill it after a time limit."""
     supervisor = serving.supervisor.find()
     if supervisor is None:
         return
     request_stop(home, wait_s)
-    log, said = home / STOPPING_LOG_FILE, 0
+    log, n_lines_said = home / STOPPING_LOG_FILE, 0
     supervisor.terminate()
     deadline = time.monotonic() + wait_s + END_MARGIN_S
     while (alive := serving.supervisor.find()) is not None or log.exists():
         lines = log.read_text().splitlines() if log.exists() else []
-        for line in lines[said:]:
+        for line in lines[n_lines_said:]:
             say(line)
-        said = max(said, len(lines))
+        n_lines_said = max(n_lines_said, len(lines))
         if alive is None:
             break
         if time.monotonic() > deadline:
-            say(f"the supervisor (pid {serving.supervisor.pid}) does not end, and is killed")
+            say(f"the supervisor (pid {serving.supervisor.pid}) does not end: it is killed")
             alive.kill()
             psutil.wait_procs([alive], timeout=10)
             break
@@ -73,13 +74,13 @@ def _stop_supervisor(home: Path, serving: ServiceRecord, wait_s: float, say: Say
 
 
 def _end_remains(settings: Settings, home: Path, wait_s: float, say: Say) -> None:
-    from palimpsest_pipeline.defs.instance import open_instance  # noqa: PLC0415 - takes seconds, and a supervisor that lives does not wait for it
+    # Imported here because it takes seconds, and a live supervisor does not need it.
+    from palimpsest_pipeline.defs.instance import open_instance  # noqa: PLC0415
 
     from .up import stop_left_services  # noqa: PLC0415
 
-    if (
-        settings.is_embedded and not make_embedded_server(settings).status().running
-    ):  # what is to be stopped is not started for that
+    # A stopped server must not be started only to stop the services.
+    if settings.is_embedded and not make_embedded_server(settings).status().running:
         stop_left_services(home, None, say, wait_s)
         return
     with open_instance(settings) as instance:
@@ -100,11 +101,12 @@ def _stop_server(settings: Settings, say: Say) -> bool:
 
 
 def _name_commands(home: Path, say: Say) -> bool:
-    """Say which other commands work in the home folder, and how to end them. Returns whether there are any."""
+    """Print the other commands that work in the home folder, and return whether there are any."""
     if not is_in_use(home):
         return False
-    named = "; ".join(list_commands(home)) or "another command"
+    commands = "; ".join(list_commands(home)) or "another command"
     say(
-        f"still at work in {home}: {named}. Press Ctrl-C in its terminal, or `kill` its pid; an embedded Postgres stops when it ends"
+        f"still at work in {home}: {commands}. Press Ctrl-C in its terminal, or `kill` its pid; an embedded Postgres "
+        "stops when it ends"
     )
     return True

@@ -1,5 +1,5 @@
-"""The end of what was served: first the daemon, so that nothing new begins; then the runs under way, which get their
-time; last the servers.
+"""The end of the services: the daemon first, so that no run starts; then the runs; then the servers.
+Runs under way get some time to finish.
 """
 
 import json
@@ -19,7 +19,7 @@ from palimpsest_pipeline.runtime.run_tags import ENDED_WITH_SERVER_TAG, is_resti
 from .service_record import CODE_SERVER, DAEMON, WEB_SERVER, ServiceRecord
 
 MAX_CANCEL_WAIT_S: Final = 30.0
-"""A run that is asked to end writes what had arrived: for how long it is waited for."""
+"""Time for a run that is asked to end to store the answers that have arrived."""
 POLL_INTERVAL_S: Final = 0.5
 
 Say = Callable[[str], None]
@@ -27,9 +27,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class UnfinishedRuns:
-    """Runs that are not over: those that our code server executes, those that are executed elsewhere, and how many
-    wait in the queue.
-    """
+    """Unfinished runs: those of our code server, those executed elsewhere, and the number of queued ones."""
 
     own_runs: list[dg.DagsterRun]
     other_runs: list[dg.DagsterRun]
@@ -37,11 +35,11 @@ class UnfinishedRuns:
 
 
 def find_unfinished_runs(instance: dg.DagsterInstance, socket: str) -> UnfinishedRuns:
-    """The runs under way. `socket`: where the code server listens."""
+    """Return the runs under way. `socket`: the path at which the code server listens."""
     runs = instance.get_runs(dg.RunsFilter(statuses=list(RUNNING_STATUSES)))
-    ours = [run for run in runs if _find_socket(run) == socket]
-    queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-    return UnfinishedRuns(ours, [run for run in runs if run not in ours], queued)
+    own_runs = [run for run in runs if _find_socket(run) == socket]
+    n_queued = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    return UnfinishedRuns(own_runs, [run for run in runs if run not in own_runs], n_queued)
 
 
 def stop_services(
@@ -51,17 +49,17 @@ def stop_services(
     say: Say,
     cancel_wait_s: float = MAX_CANCEL_WAIT_S,
 ) -> None:
-    """End everything that `serving` names but its supervisor. Runs under way are waited for up to `wait_s`, then asked
-    to end, then named.
+    """End every process that `serving` names, except its supervisor.
 
-    `instance` None, or one whose storage cannot be reached: the runs are not known, and end with their server.
+    Runs under way may finish within `wait_s` seconds; then they are asked to end, and after `cancel_wait_s` they are
+    named. With `instance` None, or when its storage cannot be reached, the runs are unknown and end with their server.
     """
     _end_child(serving, DAEMON)
     if instance is not None:
         try:
             _end_runs(instance, serving.socket, wait_s, cancel_wait_s, say)
         except SQLAlchemyError as error:
-            say(f"runs under way cannot be looked at: {str(error.__cause__ or error).strip().partition(chr(10))[0]}")
+            say(f"runs under way cannot be listed: {str(error.__cause__ or error).strip().partition(chr(10))[0]}")
     for name in (WEB_SERVER, CODE_SERVER):
         _end_child(serving, name)
 
@@ -72,26 +70,24 @@ def _end_child(serving: ServiceRecord, name: str) -> None:
 
 
 def _end_runs(instance: dg.DagsterInstance, socket: str, wait_s: float, cancel_wait_s: float, say: Say) -> None:
-    found = find_unfinished_runs(instance, socket)
-    if found.n_queued:
-        say(f"{_format_count(found.n_queued, 'queued run')} will begin after the next `palimpsest up`")
-    if found.other_runs:
-        say(f"not of this supervisor, and so left alone: {format_runs(found.other_runs)}")
-    if found.own_runs and wait_s > 0:
-        say(f"waiting up to {wait_s:.0f} s for {format_runs(found.own_runs)}")
-    left = _await_end(instance, found.own_runs, wait_s, lambda resting: _ask_to_end(instance, resting, say))
-    if not left:
+    unfinished = find_unfinished_runs(instance, socket)
+    if unfinished.n_queued:
+        say(f"{_format_count(unfinished.n_queued, 'queued run')} will start after the next `palimpsest up`")
+    if unfinished.other_runs:
+        say(f"not started by this supervisor, therefore not ended: {format_runs(unfinished.other_runs)}")
+    if unfinished.own_runs and wait_s > 0:
+        say(f"waiting up to {wait_s:.0f} s for {format_runs(unfinished.own_runs)}")
+    remaining = _await_end(instance, unfinished.own_runs, wait_s, lambda resting: _ask_to_end(instance, resting, say))
+    if not remaining:
         return
-    _ask_to_end(instance, left, say)
-    left = _await_end(instance, left, cancel_wait_s)
-    if left:
-        say(
-            f"did not end, and is killed: {format_runs(left)}; its cycle is closed by the next command or sensor that finds it"
-        )
+    _ask_to_end(instance, remaining, say)
+    remaining = _await_end(instance, remaining, cancel_wait_s)
+    if remaining:
+        say(f"did not end, and is killed: {format_runs(remaining)}; the next command or sensor closes its cycle")
 
 
 def _ask_to_end(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun], say: Say) -> None:
-    say(f"asking to end: {format_runs(runs)}; what had arrived is kept")
+    say(f"asking to end: {format_runs(runs)}; answers that have arrived are kept")
     for run in runs:
         instance.add_run_tags(run.run_id, {ENDED_WITH_SERVER_TAG: "true"})
         try:
@@ -106,35 +102,39 @@ def _await_end(
     wait_s: float,
     end_resting: Callable[[list[dg.DagsterRun]], None] | None = None,
 ) -> list[dg.DagsterRun]:
-    """Return the runs that are not over after `wait_s`.
+    """Return the runs that are unfinished after `wait_s`.
 
     `end_resting` is called once with each run that only waits for its next minute.
     """
     deadline = time.monotonic() + wait_s
-    left, asked = list(runs), set[str]()
-    while left:
-        left = [
-            run for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in left])) if not run.is_finished
+    remaining, asked_ids = list(runs), set[str]()
+    while remaining:
+        remaining = [
+            run
+            for run in instance.get_runs(dg.RunsFilter(run_ids=[run.run_id for run in remaining]))
+            if not run.is_finished
         ]
-        if not left or time.monotonic() >= deadline:
+        if not remaining or time.monotonic() >= deadline:
             break
-        if end_resting and (resting := [run for run in left if run.run_id not in asked and is_resting(run.tags)]):
+        if end_resting and (
+            resting := [run for run in remaining if run.run_id not in asked_ids and is_resting(run.tags)]
+        ):
             end_resting(resting)
-            asked |= {run.run_id for run in resting}
+            asked_ids |= {run.run_id for run in resting}
             continue
         time.sleep(POLL_INTERVAL_S)
-    return left
+    return remaining
 
 
 def format_runs(runs: Sequence[dg.DagsterRun]) -> str:
-    """Runs as people find them in the UI."""
+    """Return the runs as text, named as in the UI."""
     return ", ".join(f"run {run.run_id[:8]} ({run.job_name})" for run in runs)
 
 
-def _format_count(n: int, what: str) -> str:
-    return f"{n} {what}{'' if n == 1 else 's'}"
+def _format_count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _find_socket(run: dg.DagsterRun) -> str | None:
-    found = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
-    return found.get("socket") if isinstance(found, dict) else None
+    grpc_info = json.loads(run.tags.get(GRPC_INFO_TAG, "{}"))
+    return grpc_info.get("socket") if isinstance(grpc_info, dict) else None

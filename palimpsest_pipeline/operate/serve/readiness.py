@@ -1,6 +1,6 @@
-"""Whether Dagster is up, asked of its web server: the definitions are loaded, and the daemon is alive.
+"""The state of Dagster according to its web server: definitions loaded, daemon alive.
 
-Knows no Dagster but its GraphQL.
+Knows of Dagster only its GraphQL.
 """
 
 import json
@@ -22,16 +22,20 @@ READINESS_QUERY: Final = """
     }
     ... on PythonError { message }
   }
-  instance { daemonHealth { allDaemonStatuses { daemonType required healthy lastHeartbeatTime lastHeartbeatErrors { message } } } }
+  instance {
+    daemonHealth {
+      allDaemonStatuses { daemonType required healthy lastHeartbeatTime lastHeartbeatErrors { message } }
+    }
+  }
 }
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What the web server says.
+    """The state that the web server reports.
 
-    `error`: why the definitions cannot be loaded; `beats`: last sign of life of each required daemon, Unix seconds.
+    `error`: why the definitions cannot be loaded. `heartbeats`: last heartbeat of each required daemon, Unix seconds.
     """
 
     is_loaded: bool
@@ -43,7 +47,7 @@ class Readiness:
 
 
 def query_readiness(url: str) -> Readiness | None:
-    """The answer of the web server at `url`; None while there is none."""
+    """Return the state that the web server at `url` reports; None when it does not answer."""
     try:
         return parse_readiness(query_graphql(url, READINESS_QUERY))
     except (OSError, ValueError):
@@ -51,31 +55,31 @@ def query_readiness(url: str) -> Readiness | None:
 
 
 def query_graphql(url: str, query: str, **variables: Any) -> dict[str, Any]:
-    """The data that the web server at `url` answers.
+    """Return the data of the answer of the web server at `url`.
 
     Raises OSError when it cannot be reached, ValueError when it refuses the query.
     """
     body = json.dumps({"query": query, "variables": variables}).encode()
     request = urllib.request.Request(f"{url}/graphql", data=body, headers={"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as answer:
-        told: dict[str, Any] = json.load(answer)
-    if not told.get("data"):
-        raise ValueError(f"{url}/graphql: {told.get('errors')}")
-    data: dict[str, Any] = told["data"]
+        content: dict[str, Any] = json.load(answer)
+    if not content.get("data"):
+        raise ValueError(f"{url}/graphql: {content.get('errors')}")
+    data: dict[str, Any] = content["data"]
     return data
 
 
 def parse_readiness(data: dict[str, Any]) -> Readiness:
-    """The answer in the data of `READINESS_QUERY`."""
+    """Return the state in the data of `READINESS_QUERY`."""
     workspace, daemons = data["workspaceOrError"], data["instance"]["daemonHealth"]["allDaemonStatuses"]
     beats = {daemon["daemonType"]: daemon["lastHeartbeatTime"] for daemon in daemons if daemon["required"]}
     if workspace["__typename"] != "Workspace":
         return Readiness(False, _join_lines(workspace["message"]), beats)
     entries = workspace["locationEntries"]
     for entry in entries:
-        found = entry["locationOrLoadError"]
-        if found and found["__typename"] == "PythonError":
-            chain = [link["error"]["message"] for link in found["errorChain"]] or [found["message"]]
+        load_result = entry["locationOrLoadError"]
+        if load_result and load_result["__typename"] == "PythonError":
+            chain = [link["error"]["message"] for link in load_result["errorChain"]] or [load_result["message"]]
             return Readiness(False, _join_lines(chain[-1]), beats)
     return Readiness(bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries), None, beats)
 

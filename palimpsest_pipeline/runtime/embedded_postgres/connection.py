@@ -1,4 +1,4 @@
-"""How to reach a running server: the URL forms of its drivers. Starting and stopping do not belong here."""
+"""The address of a running server, as URLs for its drivers. Starting and stopping do not belong here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,10 +6,11 @@ from typing import Final, Literal
 from urllib.parse import quote
 
 SUPERUSER: Final = "postgres"
-"""Database role of every connection; the private socket directory decides who may use it."""
+"""Database role of every connection. The permissions of the socket directory limit its use."""
 SOCKET_PORT: Final = 5432
-"""Only names the socket file: each cluster has a socket directory of its own, and no TCP port unless one is asked
-for.
+"""The port, which only names the socket file.
+
+Each cluster has its own socket directory, and a TCP port only if the settings name one.
 """
 
 Driver = Literal["psycopg", "psycopg2"]
@@ -24,14 +25,15 @@ class ServerAddress:
     user: str = SUPERUSER
 
     def build_url(self, database: str, driver: Driver = "psycopg") -> str:
-        """SQLAlchemy URL.
+        """Return the SQLAlchemy URL.
 
-        The driver is always named: a bare `postgresql://` means another one in each SQLAlchemy release.
+        It always names the driver, because the default driver of a bare `postgresql://` differs between SQLAlchemy
+        releases.
         """
         return self._build_url(f"postgresql+{driver}", database)
 
     def build_libpq_url(self, database: str) -> str:
-        """URL for `psycopg.connect`, psql and every other libpq client."""
+        """Return the URL for `psycopg.connect`, psql and every other libpq client."""
         return self._build_url("postgresql", database)
 
     def _build_url(self, scheme: str, database: str) -> str:

@@ -1,7 +1,6 @@
-"""Where the server keeps its files: beside the caller's data where that is possible, in a private place elsewhere where
-it is not.
+"""The places of the server's files: beside the caller's data if possible, else in a private directory.
 
-Only directories made here are given an owner or a mode. Finding and running binaries do not belong here.
+Owner and mode are set only on directories that this module makes. Finding and running binaries do not belong here.
 """
 
 import hashlib
@@ -21,17 +20,20 @@ from .errors import EmbeddedPostgresError
 from .privilege import ServerUser
 
 POINTER_FILE: Final = "location"
-"""File in the data directory that names the place of the cluster, when that is elsewhere."""
+"""File in the data directory that names the place of the cluster when it is elsewhere."""
 UNFINISHED_PREFIX: Final = "cluster.new-"
 MAX_SOCKET_BYTES: Final = 100
-"""The kernel's limit of a socket path is 108 bytes on Linux and 104 on macOS, closing NUL included."""
+"""Longest path of a socket, bytes.
+
+The kernel's limit is 108 on Linux and 104 on macOS, including the final NUL.
+"""
 SOCKET_FILE: Final = "/.s.PGSQL.5432"
 PLAIN_PATH_PATTERN: Final = re.compile(r"[\w./ @+-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterHome:
-    """Directory that holds one cluster; everything in it is private to the server's user."""
+    """The directory of one cluster. Everything in it is private to the server's user."""
 
     root: Path
 
@@ -40,12 +42,15 @@ class ClusterHome:
         return self.root / "cluster"
 
     def list_leftovers(self) -> list[Path]:
-        """Clusters whose making was interrupted."""
+        """Return the clusters whose creation was interrupted."""
         return list(self.root.glob(f"{UNFINISHED_PREFIX}*"))
 
     def build_unfinished_path(self) -> Path:
-        """Name for a cluster in the making: renamed once complete, so that `cluster` is never half made. Never the same
-        twice, because the initdb of a killed starter may still be at work in its own."""
+        """Return a path for a cluster during its creation.
+
+        The directory is renamed when it is complete, so `cluster` is never incomplete. Each path is new, because the
+        initdb of a killed process may still write to its own.
+        """
         return self.root / f"{UNFINISHED_PREFIX}{secrets.token_hex(4)}"
 
     @property
@@ -58,34 +63,35 @@ class ClusterHome:
 
 
 def find_home(data_dir: Path) -> ClusterHome:
-    """The home that `data_dir` stands for: itself, or the place its pointer names.
+    """Return the home of `data_dir`: the directory itself, or the place that its pointer names.
 
-    Raises EmbeddedPostgresError if that is gone.
+    Raises EmbeddedPostgresError if that place no longer exists.
     """
     pointer = data_dir / POINTER_FILE
     try:
         if not pointer.is_file():
             return ClusterHome(data_dir)
-        elsewhere = Path(pointer.read_text().strip())
-        if elsewhere.is_dir():
-            return ClusterHome(elsewhere)
+        place = Path(pointer.read_text().strip())
+        if place.is_dir():
+            return ClusterHome(place)
     except PermissionError as error:
         raise EmbeddedPostgresError(
             f"cannot read {data_dir}: {error.strerror}; run as its owner or choose another data folder"
         ) from error
     raise EmbeddedPostgresError(
-        f"{pointer} says the database is in {elsewhere}, which is gone: restore that folder, or delete {data_dir} to begin anew"
+        f"{pointer} says the database is in {place}, which does not exist: restore that folder, or delete {data_dir} "
+        "to start with an empty database"
     )
 
 
 def is_lost(data_dir: Path) -> bool:
-    """Whether the place that the pointer names is gone, and with it the data."""
+    """Return whether the place that the pointer names no longer exists, and with it the data."""
     pointer = data_dir / POINTER_FILE
     return pointer.is_file() and not Path(pointer.read_text().strip()).exists()
 
 
 def find_owner(home: ClusterHome) -> int | None:
-    """User id that owns the existing cluster, None where there is none."""
+    """Return the user id that owns the existing cluster; None when there is no cluster."""
     try:
         return home.cluster.stat().st_uid
     except FileNotFoundError:
@@ -97,16 +103,17 @@ def find_owner(home: ClusterHome) -> int | None:
 
 
 def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...]) -> ClusterHome:
-    """Home of a new cluster: `data_dir` if the server's user can live there, else a fresh private directory, left
-    behind a pointer.
+    """Return the home of a new cluster: `data_dir` if the server's user can work there.
+
+    Otherwise it is a new private directory, and `data_dir` gets a pointer to it.
     """
     if can_host(data_dir, user):
         return ClusterHome(data_dir)
     root = next(make_shared_roots(user, fallback_dirs), None)
     if root is None:
-        tried = ", ".join(map(str, (data_dir, *fallback_dirs)))
+        folders = ", ".join(map(str, (data_dir, *fallback_dirs)))
         raise EmbeddedPostgresError(
-            f"user {user.name} can live in none of {tried}: choose a data folder that this user can reach"
+            f"user {user.name} can use none of {folders}: choose a data folder that this user can reach"
         )
     place = root / f"cluster-{secrets.token_hex(6)}"
     place.mkdir(mode=0o711)
@@ -116,10 +123,10 @@ def choose_home(data_dir: Path, user: ServerUser, fallback_dirs: tuple[Path, ...
 
 
 def can_host(directory: Path, user: ServerUser) -> bool:
-    """Whether `user` can reach a private directory made in `directory`.
+    """Return whether `user` can reach a private directory made in `directory`.
 
-    False below a parent closed to that user, and on file systems without owners and modes (some network and host
-    mounts).
+    False below a parent that is closed to that user, and on file systems without owners and modes (some network and
+    host mounts).
     """
     probe = directory / f".probe-{secrets.token_hex(4)}"
     try:
@@ -132,22 +139,22 @@ def can_host(directory: Path, user: ServerUser) -> bool:
 
 
 def make_private_directory(path: Path, user: ServerUser) -> None:
-    """Make `path` (its parent exists) a directory owned by `user` that nobody else may enter.
+    """Make `path` (its parent exists) a directory owned by `user` that no other user may enter.
 
-    Raises OSError when it is not or cannot be one.
+    Raises OSError when that is impossible.
     """
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
-        path.chmod(0o700)  # also under a strange umask or a parent that hands down its group
+        path.chmod(0o700)  # an unusual umask or a parent with setgid may have changed the mode
         if user.needs_switch:
             os.chown(path, user.uid, user.gid, follow_symlinks=False)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != user.uid or found.st_mode & 0o777 != 0o700:
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != user.uid or status.st_mode & 0o777 != 0o700:
         raise PermissionError(1, "exists and is not a private directory of the server's user", str(path))
 
 
 def claim_directory(path: Path, user: ServerUser) -> None:
-    """`make_private_directory` for a directory of the home. Raises EmbeddedPostgresError."""
+    """Make a directory private, as `make_private_directory` does. Raises EmbeddedPostgresError."""
     try:
         make_private_directory(path, user)
     except OSError as error:
@@ -157,7 +164,7 @@ def claim_directory(path: Path, user: ServerUser) -> None:
 
 
 def list_default_fallback_dirs() -> tuple[Path, ...]:
-    """Where private places are made when the data directory cannot hold a cluster, best first."""
+    """Return the directories to try when the data directory cannot hold a cluster, best first."""
     temporary = Path(tempfile.gettempdir())
     if os.geteuid() == 0:
         return (
@@ -166,12 +173,12 @@ def list_default_fallback_dirs() -> tuple[Path, ...]:
             temporary / "palimpsest-pipeline",
         )
     data_home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    own = temporary / f"palimpsest-pipeline-{os.geteuid()}"
-    return (Path(data_home).expanduser() / "palimpsest-pipeline", own)
+    own_temporary = temporary / f"palimpsest-pipeline-{os.geteuid()}"
+    return (Path(data_home).expanduser() / "palimpsest-pipeline", own_temporary)
 
 
 def make_shared_roots(user: ServerUser, fallback_dirs: tuple[Path, ...]) -> Iterator[Path]:
-    """Those of `elsewhere` that are ours alone to write and within reach of `user`, made on the way."""
+    """Make `fallback_dirs`, and yield those that only we can write and that `user` can reach."""
     for root in fallback_dirs:
         try:
             root.mkdir(mode=0o711, parents=True)
@@ -180,14 +187,14 @@ def make_shared_roots(user: ServerUser, fallback_dirs: tuple[Path, ...]) -> Iter
             pass
         except OSError:
             continue
-        found = root.lstat()
-        ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
-        if ours and can_host(root, user):
+        status = root.lstat()
+        is_ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o022
+        if is_ours and can_host(root, user):
             yield root
 
 
 def remove_home(home: ClusterHome) -> None:
-    """Delete what was made in the home, and the home itself if nothing else is in it."""
+    """Delete the files that were made in the home, and the home itself if it is empty then."""
     for path in (home.cluster, *home.list_leftovers(), home.socket, home.log.parent):
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
@@ -195,8 +202,10 @@ def remove_home(home: ClusterHome) -> None:
 
 
 def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
-    """Private directory for the server's socket: in the home, or a short one where that path is too long for a
-    socket.
+    """Return a private directory for the server's socket.
+
+    It is in the home, or elsewhere with a short name if that path is too long for a socket. Raises
+    EmbeddedPostgresError when there is no place.
     """
     if can_hold_socket(home.socket):
         claim_directory(home.socket, user)
@@ -205,7 +214,7 @@ def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     bases = [Path(base) for base in (runtime, tempfile.gettempdir(), "/tmp", "/var/tmp") if base]
     for base in bases:
-        # The plain name is the same after every restart; the random one is for when someone else sits on it.
+        # The plain name is the same after every restart; the random one is used if another user occupies it.
         for path in (base / name, base / f"{name}-{secrets.token_hex(4)}"):
             if not can_hold_socket(path):
                 continue
@@ -215,12 +224,13 @@ def make_socket_directory(home: ClusterHome, user: ServerUser) -> Path:
                     return path
                 path.rmdir()
     raise EmbeddedPostgresError(
-        f"no folder for the server's socket: {', '.join(map(str, bases))} are closed to {user.name}; set TMPDIR to an open one"
+        f"no folder for the server's socket: {', '.join(map(str, bases))} are closed to {user.name}; set TMPDIR to "
+        "an open one"
     )
 
 
 def can_hold_socket(directory: Path) -> bool:
-    """Whether a socket in `directory` has a path that the kernel, libpq and a URL take as it is."""
+    """Return whether the kernel, libpq and a URL accept the path of a socket in `directory` unchanged."""
     text = str(directory)
     return (
         len(os.fsencode(text)) + len(SOCKET_FILE) <= MAX_SOCKET_BYTES and PLAIN_PATH_PATTERN.fullmatch(text) is not None

@@ -1,6 +1,4 @@
-"""The running server as the operating system sees it: its pid file, whether that is still true, and what a crash
-left behind.
-"""
+"""The running server as the operating system shows it: its pid file, its process, remains of a crash."""
 
 import signal
 import subprocess
@@ -19,7 +17,7 @@ from .privilege import ServerUser
 class Postmaster:
     """A live server process.
 
-    `ready` is false while it starts, recovers or stops. `address` is None until its socket exists.
+    `is_ready` is false while it starts, recovers or stops. `address` is None until its socket exists.
     """
 
     pid: int
@@ -28,7 +26,7 @@ class Postmaster:
 
     @property
     def required_address(self) -> ServerAddress:
-        """Where the server listens. Raises EmbeddedPostgresError while it has only begun to start."""
+        """The server's address. Raises EmbeddedPostgresError while the server has no socket yet."""
         if self.address is None:
             raise EmbeddedPostgresError(
                 f"the server (pid {self.pid}) is starting and takes no connections yet: try again in a few seconds"
@@ -37,45 +35,48 @@ class Postmaster:
 
 
 def find_postmaster(cluster: Path) -> Postmaster | None:
-    """The live server of `cluster`, None if its pid file is missing, unfinished, or left by a server that is gone."""
+    """Return the live server of `cluster`.
+
+    None if its pid file is missing, incomplete, or left by a server that has ended.
+    """
     lines = _read_pid_file(cluster)
     if lines is None or not is_server_of(lines[0], cluster):
         return None
-    # Postgres writes the socket's folder when it has made the socket. Until then the line is empty.
+    # Postgres writes the folder of the socket after it has made the socket. Until then the line is empty.
     address = ServerAddress(Path(lines[4]), int(lines[3])) if lines[4] else None
     return Postmaster(int(lines[0]), address, is_ready=lines[-1].strip() == "ready")
 
 
 def is_server_of(pid_text: str, cluster: Path) -> bool:
-    """Whether the process is the Postgres of `cluster` and not one that got the same number after a crash or a
-    reboot.
+    """Return whether the process is the Postgres of `cluster`.
+
+    After a crash or a reboot another process may have the same pid.
     """
     try:
         process = psutil.Process(abs(int(pid_text)))
         program, *arguments = process.cmdline() or [""]
         return Path(program).name == "postgres" and any(_names_cluster(argument, cluster) for argument in arguments)
     except psutil.AccessDenied:
-        return True  # cannot tell, and taking a live server for a dead one would be the worse mistake
+        return True  # unknown; to take a live server for a dead one would be the worse mistake
     except psutil.Error:
         return False
 
 
 def await_ready(cluster: Path, timeout_s: float) -> Postmaster | None:
-    """The server of `cluster` once it takes connections; None when it ended, or did not get there in time."""
-    until_s = time.monotonic() + timeout_s
-    while (found := find_postmaster(cluster)) is not None and time.monotonic() < until_s:
-        if found.is_ready:
-            return found
+    """Return the server of `cluster` when it takes connections; None after an end or the timeout."""
+    deadline_s = time.monotonic() + timeout_s
+    while (server := find_postmaster(cluster)) is not None and time.monotonic() < deadline_s:
+        if server.is_ready:
+            return server
         time.sleep(0.05)
     return None
 
 
 def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> None:
-    """After a crash: end the server processes that lost their parent, and drop the pid file if an unrelated process now
-    has its number.
+    """End the server processes that lost their parent in a crash, and drop a pid file that is wrong.
 
-    A pid file whose process is gone is left for Postgres, which checks more than we can. Raises EmbeddedPostgresError
-    when a process of the crashed server does not end.
+    The pid file is dropped if an unrelated process now has its pid. If no process has it, Postgres handles the file,
+    because its checks are better. Raises EmbeddedPostgresError when a process of the crashed server does not end.
     """
     orphans = [process for process in psutil.process_iter() if _works_in(process, cluster, user)]
     for process in orphans:
@@ -92,7 +93,7 @@ def clear_remains(cluster: Path, user: ServerUser, patience_s: float = 10.0) -> 
 
 
 def _read_pid_file(cluster: Path) -> list[str] | None:
-    """Lines of the pid file: pid, data directory, start, port, socket directory, ..."""
+    """Return the lines of the pid file: pid, data directory, start, port, socket directory, and others."""
     try:
         lines = (cluster / "postmaster.pid").read_text().splitlines()
     except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +106,7 @@ def _read_pid_file(cluster: Path) -> list[str] | None:
 
 
 def _names_cluster(argument: str, cluster: Path) -> bool:
-    """Whether the argument names the cluster, by whatever path."""
+    """Return whether the argument is a path of the cluster, also through links."""
     try:
         return argument.startswith("/") and cluster.samefile(argument)
     except OSError:
@@ -113,13 +114,13 @@ def _names_cluster(argument: str, cluster: Path) -> bool:
 
 
 def _works_in(process: psutil.Process, cluster: Path, user: ServerUser) -> bool:
-    """Every server process has the cluster as its working directory."""
+    """Return whether the process is a server process of the cluster, by its working directory."""
     try:
         if not process.name().startswith("postgres") or process.uids().effective != user.uid:
             return False
         try:
             directory = process.cwd()
-        except psutil.AccessDenied:  # root in a container may not look into other users' processes; the user itself may
+        except psutil.AccessDenied:  # root in a container may not read other users' processes; the user itself may
             directory = user.run(["readlink", f"/proc/{process.pid}/cwd"], timeout_s=10.0).stdout.strip()
         return Path(directory) == cluster.resolve()
     except (psutil.Error, OSError, subprocess.SubprocessError):

@@ -1,6 +1,6 @@
-"""Which operating-system user runs the server, and running a command as that user.
+"""The operating-system user that runs the server, and the execution of commands as that user.
 
-Postgres itself refuses to run as root.
+Postgres refuses to run as root.
 """
 
 import os
@@ -19,7 +19,10 @@ PREFERRED_USERS: Final = ("postgres", "nobody")
 
 @dataclass(frozen=True, slots=True)
 class ServerUser:
-    """The user that owns the cluster and runs the server. `drop` is true when we are root and switch to it."""
+    """The user that owns the cluster and runs the server.
+
+    `needs_switch` is true when we are root and must switch to this user.
+    """
 
     name: str
     uid: int
@@ -27,7 +30,7 @@ class ServerUser:
     needs_switch: bool
 
     def run(self, command: Sequence[str | Path], timeout_s: float = 120.0) -> "subprocess.CompletedProcess[str]":
-        """Run `command` as this user, away from our terminal and working directory; output is captured.
+        """Run `command` as this user, without our terminal and working directory, and capture its output.
 
         Raises OSError when it cannot start.
         """
@@ -48,28 +51,30 @@ class ServerUser:
         )
 
     def succeeds(self, command: Sequence[str | Path]) -> bool:
-        """Whether `command` can be started as this user and exits with 0."""
+        """Return whether `command` can be started as this user and exits with 0."""
         try:
             return self.run(command, timeout_s=30.0).returncode == 0
         except (OSError, subprocess.SubprocessError):
             return False
 
     def can_enter(self, directory: Path) -> bool:
-        """Whether this user can reach `directory`, all its parents included."""
+        """Return whether this user can reach `directory`, including all its parents."""
         return self.succeeds(["/bin/sh", "-c", 'cd "$1"', "sh", directory])
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment without what would steer Postgres behind our back (PG*) and with English messages in plain ASCII."""
-    steering = ("PG", "LC_", "LANG")
-    return {name: value for name, value in environment.items() if not name.startswith(steering)} | {"LC_ALL": "C"}
+    """Return the environment without PG* and locale variables, so that messages are English ASCII."""
+    removed_prefixes = ("PG", "LC_", "LANG")
+    return {name: value for name, value in environment.items() if not name.startswith(removed_prefixes)} | {
+        "LC_ALL": "C"
+    }
 
 
 def find_server_user(owner_uid: int | None = None) -> ServerUser:
-    """The user to run the server as.
+    """Return the user that runs the server.
 
-    A normal user is its own server user. Root drops to the owner of the existing cluster (`owner_uid`), and for a new
-    one to an existing unprivileged user. Raises EmbeddedPostgresError when there is none.
+    A normal user is its own server user. Root switches to the owner of the existing cluster (`owner_uid`), and for a
+    new cluster to an existing unprivileged user. Raises EmbeddedPostgresError when there is none.
     """
     uid = os.geteuid()
     if uid != 0:
@@ -81,27 +86,29 @@ def find_server_user(owner_uid: int | None = None) -> ServerUser:
         if user.succeeds(["/bin/sh", "-c", "exit 0"]):
             return user
     raise EmbeddedPostgresError(
-        f"Postgres does not run as root and there is no unprivileged user to switch to: name one in {USER_VARIABLE}, or start as a normal user"
+        f"Postgres does not run as root and there is no unprivileged user to switch to: name one in {USER_VARIABLE}, "
+        "or start as a normal user"
     )
 
 
 def rank_candidates(entries: Iterable[pwd.struct_passwd], wished_name: str | None) -> list[pwd.struct_passwd]:
-    """Users to try, in order: the wished one alone when given, else `postgres`, `nobody`, then any other that is not
-    root.
+    """Return the users to try, in order.
 
-    Raises EmbeddedPostgresError when the wished user is root or does not exist.
+    With `wished_name` only that user; otherwise `postgres`, `nobody`, then every other user except root. Raises
+    EmbeddedPostgresError when the wished user is root or does not exist.
     """
     unprivileged = [entry for entry in entries if entry.pw_uid != 0]
     if wished_name:
-        found = [entry for entry in unprivileged if entry.pw_name == wished_name]
-        if not found:
+        wished_users = [entry for entry in unprivileged if entry.pw_name == wished_name]
+        if not wished_users:
             raise EmbeddedPostgresError(
-                f"{USER_VARIABLE}={wished_name} is no existing unprivileged user: name another one or leave it unset"
+                f"{USER_VARIABLE}={wished_name} is not an existing unprivileged user: name another one, or leave it "
+                "unset"
             )
-        return found
-    rank = {name: place for place, name in enumerate(PREFERRED_USERS)}
+        return wished_users
+    rank_by_name = {name: place for place, name in enumerate(PREFERRED_USERS)}
     # Service accounts follow in descending uid order, so that the low system ids (daemon, bin) come last.
-    return sorted(unprivileged, key=lambda entry: (rank.get(entry.pw_name, len(rank)), -entry.pw_uid))
+    return sorted(unprivileged, key=lambda entry: (rank_by_name.get(entry.pw_name, len(rank_by_name)), -entry.pw_uid))
 
 
 def _build_server_user(uid: int) -> ServerUser:

@@ -1,6 +1,6 @@
-"""Life of the embedded server: make the cluster, start, attach, stop, remove.
+"""The life of the embedded server: create the cluster, start, attach, stop, remove.
 
-How its files are placed is in `file_places`.
+`file_places` decides on the places of its files.
 """
 
 import fcntl
@@ -23,12 +23,12 @@ from .errors import EmbeddedPostgresError
 from .privilege import ServerUser, find_server_user
 
 START_TIMEOUT_S: Final = 300
-"""A start that fails is known at once; one that recovers from a crash may take its time."""
+"""A failed start is noticed at once; this long limit is for a recovery after a crash."""
 INITDB_TIMEOUT_S: Final = 300
 STOP_TIMEOUT_S: Final = 60
 LOCK_FILE: Final = "lock"
 MAX_LOG_BYTES: Final = 10_000_000
-"""A server log beyond this size is set aside at the next start; one older log is kept."""
+"""A server log larger than this is renamed at the next start; one older log is kept."""
 
 SERVER_SETTINGS: Final = {
     "listen_addresses": "",
@@ -41,7 +41,7 @@ SERVER_SETTINGS: Final = {
 NON_DURABLE_SETTINGS: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 LOOPBACK_ADDRESS: Final = "127.0.0.1"
 HBA_RULES_WITH_PORT: Final = """\
-# Who can open the private socket is trusted; every user of the machine can reach the port.
+# A user who can open the private socket is trusted; every user of the machine can reach the port.
 local all all trust
 host all all 127.0.0.1/32 scram-sha-256
 """
@@ -51,7 +51,7 @@ host all all 127.0.0.1/32 scram-sha-256
 class ServerStatus:
     """Whether the server runs.
 
-    `pid` is None when it does not; `version` (e.g. `18.4`) also while it starts or gives no answer.
+    `pid` is None when it does not run. `version` (e.g. `18.4`) is also None while it starts or does not answer.
     """
 
     running: bool
@@ -62,10 +62,10 @@ class ServerStatus:
 
 
 class EmbeddedPostgres:
-    """A Postgres whose files live in `data_dir`, reachable by its user (and root) only.
+    """A Postgres whose files are in `data_dir`, and which only its user (and root) can reach.
 
-    `start` attaches when the server is already up, whoever started it; the server outlives this process until `stop`.
-    With `durable=False` a crash of the machine may lose the cluster: for tests.
+    `start` attaches when the server already runs, also if another process started it. The server outlives this process
+    until `stop`. With `durable=False` a crash of the machine may destroy the cluster: for tests.
     """
 
     def __init__(
@@ -76,22 +76,22 @@ class EmbeddedPostgres:
         fallback_dirs: Sequence[Path] | None = None,
         tcp_port: int | None = None,
     ) -> None:
-        """`elsewhere`: directories to use when `data_dir` is out of reach of the server's user; by default the system's
-        usual ones.
+        """Describe a server; nothing is started.
 
-        `tcp_port`: a server that is started listens on it on loopback too, for roles that have a password.
+        `fallback_dirs`: directories to use when the server's user cannot reach `data_dir`; by default the usual ones of
+        the system. `tcp_port`: a port on loopback for roles with a password, used when this object starts the server.
         """
-        self.data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 - resolve() would follow links that the user chose
+        self.data_dir = Path(os.path.abspath(data_dir))  # noqa: PTH100 - resolve() would replace links that the user chose
         self.databases = tuple(databases)
         self.durable = durable
         self.tcp_port = tcp_port
         self.fallback_dirs = file_places.list_default_fallback_dirs() if fallback_dirs is None else tuple(fallback_dirs)
 
     def start(self) -> ServerAddress:
-        """Start or attach, and make sure the databases exist. Raises EmbeddedPostgresError with what to do about it."""
+        """Start or attach, and create missing databases. Raises EmbeddedPostgresError with the remedy."""
         self._make_data_dir()
         with self._hold_lock():
-            running = self._await_ready()  # also one that another process began to start, or asked to stop
+            running = self._await_ready()  # another process may be starting or stopping it
             if running is None and self._find_postmaster() is None:
                 self._start_server()
                 running = self._await_ready()
@@ -104,9 +104,9 @@ class EmbeddedPostgres:
             return running.required_address
 
     def stop(self) -> None:
-        """Stop the server and wait until it is gone; open connections are ended.
+        """Stop the server and wait for its end; open connections are closed.
 
-        Nothing happens when it is not running.
+        Does nothing when it is not running.
         """
         if not self.data_dir.is_dir():
             return
@@ -131,7 +131,7 @@ class EmbeddedPostgres:
                     running.address.socket_dir.rmdir()
 
     def remove(self) -> None:
-        """Stop the server and delete its files: all data is gone."""
+        """Stop the server and delete its files with all data."""
         if not self.data_dir.is_dir():
             return
         if not file_places.is_lost(self.data_dir):
@@ -142,9 +142,9 @@ class EmbeddedPostgres:
         file_places.remove_home(file_places.ClusterHome(self.data_dir))
 
     def status(self) -> ServerStatus:
-        """Whether the server runs, as of now.
+        """Return whether the server runs now.
 
-        A server that is starting, or gives no answer, runs: only its version is not known.
+        A server that is starting, or does not answer, counts as running; only its version is unknown.
         """
         home = file_places.find_home(self.data_dir)
         running = self._find_postmaster()
@@ -153,9 +153,9 @@ class EmbeddedPostgres:
         return ServerStatus(True, running.pid, _read_version(running), home.cluster, home.log)
 
     def get_address(self) -> ServerAddress:
-        """Address of the running server.
+        """Return the address of the running server.
 
-        Raises EmbeddedPostgresError when it is not running, or has only begun to start.
+        Raises EmbeddedPostgresError when it is not running, or has no socket yet.
         """
         running = self._find_postmaster()
         if running is None:
@@ -163,37 +163,38 @@ class EmbeddedPostgres:
         return running.required_address
 
     def build_url(self, database: str, driver: Driver = "psycopg") -> str:
-        """SQLAlchemy URL of `database`, for one of both drivers.
+        """Return the SQLAlchemy URL of `database`, for either driver.
 
         Raises EmbeddedPostgresError when the server is not running.
         """
         return self.get_address().build_url(database, driver)
 
     def build_libpq_url(self, database: str) -> str:
-        """URL of `database` for psycopg.connect and psql.
+        """Return the URL of `database` for psycopg.connect and psql.
 
         Raises EmbeddedPostgresError when the server is not running.
         """
         return self.get_address().build_libpq_url(database)
 
     def create_database(self, name: str) -> None:
-        """Create an empty database; an existing one is left as it is."""
+        """Create an empty database; an existing one is not changed."""
         _create_database(self.get_address(), name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, ending the connections to it; a missing one is no error."""
+        """Drop a database and close its connections; a missing database is not an error."""
         with _connect_as_administrator(self.get_address()) as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _make_data_dir(self) -> None:
-        if unusable := set(str(self.data_dir)) & set('"$`\\\n'):
+        if bad_characters := set(str(self.data_dir)) & set('"$`\\\n'):
             raise EmbeddedPostgresError(
-                f"Postgres cannot live in a folder named with {' '.join(sorted(unusable))!r}: choose another than {self.data_dir}"
+                f"Postgres cannot use a folder whose name contains {' '.join(sorted(bad_characters))!r}: choose "
+                f"another folder than {self.data_dir}"
             )
         try:
-            fresh = not self.data_dir.exists()
+            is_new = not self.data_dir.exists()
             self.data_dir.mkdir(parents=True, exist_ok=True)
-            if fresh:
+            if is_new:
                 self.data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
         except OSError as error:
             raise EmbeddedPostgresError(
@@ -202,7 +203,10 @@ class EmbeddedPostgres:
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:
-        """One process at a time starts or stops; the lock goes with the process that holds it."""
+        """Hold a file lock, so that one process at a time starts or stops the server.
+
+        The system releases the lock of a process that dies.
+        """
         path = self.data_dir / LOCK_FILE
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -259,9 +263,11 @@ class EmbeddedPostgres:
         if self.tcp_port is not None:
             rules = home.cluster / "hba_with_port.conf"
             rules.write_text(HBA_RULES_WITH_PORT)
-            rules.chmod(0o644)  # its folder is the server's alone
+            rules.chmod(0o644)  # only the server's user can enter its folder
             options |= {"listen_addresses": LOOPBACK_ADDRESS, "port": str(self.tcp_port), "hba_file": str(rules)}
-        line = " ".join(shlex.quote(part) for name, value in options.items() for part in ("-c", f"{name}={value}"))
+        option_line = " ".join(
+            shlex.quote(part) for name, value in options.items() for part in ("-c", f"{name}={value}")
+        )
         command: list[str | Path] = [
             programs["pg_ctl"],
             "-D",
@@ -272,23 +278,27 @@ class EmbeddedPostgres:
             "-t",
             str(START_TIMEOUT_S),
             "-o",
-            line,
+            option_line,
             "start",
         ]
         log_start = home.log.stat().st_size if home.log.exists() else 0
         answer = _run_command(user, command, START_TIMEOUT_S)
         if answer.returncode != 0:
             raise EmbeddedPostgresError(
-                f"Postgres did not start: {_extract_reason(_read_log_tail(home.log, log_start) or answer.stdout)}; see {home.log}"
+                f"Postgres did not start: {_extract_reason(_read_log_tail(home.log, log_start) or answer.stdout)}; "
+                f"see {home.log}"
             )
 
     def _make_cluster(self, home: file_places.ClusterHome, user: ServerUser, programs: binaries.Binaries) -> None:
-        """initdb beside the final place, then one rename: an interrupted start leaves nothing that looks complete."""
+        """Run initdb beside the final place, then rename the result.
+
+        An interrupted start therefore leaves nothing that looks complete.
+        """
         for leftover in home.list_leftovers():
             shutil.rmtree(leftover, ignore_errors=True)
         unfinished = home.build_unfinished_path()
         file_places.claim_directory(unfinished, user)
-        how = [
+        arguments = [
             "-U",
             SUPERUSER,
             "-A",
@@ -300,8 +310,8 @@ class EmbeddedPostgres:
             "--no-instructions",
         ]
         if not self.durable:
-            how.append("--no-sync")
-        answer = _run_command(user, [programs["initdb"], "-D", unfinished, *how], INITDB_TIMEOUT_S)
+            arguments.append("--no-sync")
+        answer = _run_command(user, [programs["initdb"], "-D", unfinished, *arguments], INITDB_TIMEOUT_S)
         if answer.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise EmbeddedPostgresError(f"initdb failed in {home.root}: {_extract_reason(answer.stdout)}")
@@ -312,12 +322,13 @@ class EmbeddedPostgres:
             major = (home.cluster / "PG_VERSION").read_text().strip()
         except OSError as error:
             raise EmbeddedPostgresError(
-                f"{home.cluster} is no Postgres cluster ({error.strerror}): restore it, or delete it to begin anew"
+                f"{home.cluster} is not a Postgres cluster ({error.strerror}): restore it, or delete it to start "
+                "with an empty one"
             ) from error
         if major != programs.major:
             raise EmbeddedPostgresError(
-                f"{home.cluster} was made by Postgres {major} and this is {programs.version}: dump it with pg_dumpall of Postgres {major}, "
-                f"move the folder away, start again and restore the dump"
+                f"{home.cluster} was made by Postgres {major}, but this is {programs.version}: dump it with "
+                f"pg_dumpall of Postgres {major}, move the folder away, start again and restore the dump"
             )
 
 
@@ -337,7 +348,7 @@ def _create_database(address: ServerAddress, name: str) -> None:
     with _connect_as_administrator(address) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
             return
-        # From template0, which nobody can be connected to; another process may be creating the same one.
+        # template0 allows no connections, which would block the copy. Another process may create the same database.
         with suppress(errors.DuplicateDatabase, errors.UniqueViolation):
             connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
 
@@ -359,7 +370,10 @@ def _rotate_log(log: Path) -> None:
 def _run_command(
     user: ServerUser, command: Sequence[str | Path], timeout_s: float
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a program that has a time limit of its own; ours only catches one that hangs."""
+    """Run a program that has its own time limit.
+
+    Our limit is 30 s longer and ends a program that hangs.
+    """
     try:
         return user.run(command, timeout_s + 30.0)
     except (OSError, subprocess.SubprocessError) as error:
@@ -369,7 +383,7 @@ def _run_command(
 
 
 def _read_log_tail(log: Path, start: int) -> str:
-    """What the log gained since it was `start` bytes long."""
+    """Return the text that the log has gained since it was `start` bytes long."""
     try:
         return log.read_bytes()[start:].decode(errors="replace")
     except OSError:
@@ -377,7 +391,7 @@ def _read_log_tail(log: Path, start: int) -> str:
 
 
 def _extract_reason(text: str) -> str:
-    """The line of an output that says why: the last one marked as an error, else the last one."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
-    marked = [line for line in lines if "FATAL:" in line or "error:" in line]
-    return marked[-1].split("FATAL:")[-1].strip() if marked else lines[-1]
+    """Return the line of an output that gives the reason: the last error line, else the last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
+    error_lines = [line for line in lines if "FATAL:" in line or "error:" in line]
+    return error_lines[-1].split("FATAL:")[-1].strip() if error_lines else lines[-1]

@@ -48,10 +48,13 @@ NO_MARGIN = "match_result_1up"
     [
         (
             "PALIMPSEST_FULL_CYCLE_MINUTE",
-            "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is no setting, but PALIMPSEST_FULL_CYCLE_MINUTES is",
+            "PALIMPSEST_FULL_CYCLE_MINUTE (environment) is not a setting, but PALIMPSEST_FULL_CYCLE_MINUTES is",
         ),
-        ("palimpsest_betpawa_base_url", "(environment) is no setting, but PALIMPSEST_BETPAWA__BASE_URL is"),
-        ("PALIMPSEST_ZZZZ", "PALIMPSEST_ZZZZ (environment) is no setting. `palimpsest settings` prints them all"),
+        ("palimpsest_betpawa_base_url", "(environment) is not a setting, but PALIMPSEST_BETPAWA__BASE_URL is"),
+        (
+            "PALIMPSEST_ZZZZ",
+            "PALIMPSEST_ZZZZ (environment) is not a setting. `palimpsest settings` prints all settings",
+        ),
     ],
 )
 def test_a_name_that_is_no_setting_is_told_with_the_one_that_it_is_like(name: str, says: str, tmp_path: Path):
@@ -108,7 +111,7 @@ def test_the_variable_of_the_servers_user_is_known():
 def test_a_misspelt_name_in_the_file_is_told_with_the_file(tmp_path: Path):
     (tmp_path / ".env").write_text("PALIMPSEST_UI_PORT=4000\nPALIMPSEST_UIPORT=4001\n")
     assert (
-        "PALIMPSEST_UIPORT (.env) is no setting, but PALIMPSEST_UI_PORT is"
+        "PALIMPSEST_UIPORT (.env) is not a setting, but PALIMPSEST_UI_PORT is"
         in check_settings(SETTINGS, {}, tmp_path / ".env").detail
     )
 
@@ -148,19 +151,17 @@ def test_every_channel_that_cannot_be_had_is_told_with_what_to_do(world: tuple[P
     def look(*channels: str) -> Finding:
         return stores.check_alerts(world[0].settings.model_copy(update={"alert_channels": list(channels)}))
 
-    assert look().detail.startswith(
-        "told in Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to have them posted; "
-    )
+    assert look().detail.startswith("sent to Dagster's logs only; set PALIMPSEST_ALERT_WEBHOOK_URL to post them; ")
     fine = look(f"{__name__}:Pager")
     assert fine.ok
-    assert fine.detail.startswith("told by pager; ")
+    assert fine.detail.startswith("sent by pager; ")
     found = look(f"{__name__}:Pager", f"{__name__}:Pagr", "nowhere.pager:Pager", f"{__name__}:Mute")
     assert not found.ok
     assert f"{__name__}:Pagr cannot be made: AttributeError" in found.detail
     assert "nowhere.pager:Pager cannot be made: ModuleNotFoundError" in found.detail
     assert f"{__name__}:Mute cannot be made: AttributeError" in found.detail
     assert found.detail.endswith(
-        "name a class that can be imported here, as my_package.pager:Pager; its alerts wait meanwhile"
+        "name a class that can be imported here, such as my_package.pager:Pager; its alerts wait until then"
     )
 
 
@@ -192,7 +193,7 @@ def test_what_hangs_and_what_breaks_keeps_nothing_else_from_being_seen():
     release.set()
     assert [(f.name, f.ok) for f in found] == [("slow", False), ("broken", False), ("fine", True), ("fine too", True)]
     assert found[0].detail.startswith("no answer within 2 s")
-    assert found[1].detail == "could not be looked at: RuntimeError: of no use"
+    assert found[1].detail == "could not be checked: RuntimeError: of no use"
 
 
 # --- databases ---------------------------------------------------------------------------------------------------------------------------
@@ -271,7 +272,7 @@ def test_dagsters_tables_are_not_made_by_looking(
             load_settings(home_dir=tmp_path, database_url=postgres.build_url("ours"), dagster_database_url=url)
         )
     )
-    assert "holds no tables of Dagster's" in found["dagster"].detail
+    assert "holds no tables of Dagster:" in found["dagster"].detail
     with psycopg.connect(postgres.build_libpq_url("doctor_empty")) as conn:
         assert conn.execute("select count(*) from pg_tables where schemaname = 'public'").fetchone() == (0,)
     postgres.drop_database("doctor_empty")
@@ -279,7 +280,7 @@ def test_dagsters_tables_are_not_made_by_looking(
 
 def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world: tuple[Pipeline, dg.DagsterInstance]):
     pipeline, _ = world
-    assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "all that was landed")
+    assert stores.check_derived_products(pipeline.settings) == Finding("derived", True, "everything that was landed")
     hour = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with pipeline.connect() as conn:
         landed_cycles.write_cycle(conn, LandedCycle(7, hour, Scope.FULL, "digest", is_whole=True))
@@ -302,7 +303,7 @@ def test_hours_of_which_something_is_due_are_told_with_a_cycle_that_failed(world
     assert not found.ok
     assert found.detail == (
         "products of 1 hours are due, from 2026-05-01-12:00 to 2026-05-01-12:00; 1 cycles failed, e.g. 7, tournaments: ValueError: no such name. "
-        "Run `palimpsest backfill 2026-05-01-12:00 2026-05-01-12:00`, which names what it cannot derive"
+        "Run `palimpsest backfill 2026-05-01-12:00 2026-05-01-12:00`, which names the cycles that it cannot derive"
     )
 
 
@@ -379,7 +380,7 @@ def test_daemons_that_are_silent_or_failed_are_told(world: tuple[Pipeline, dg.Da
     assert beats(10, []).ok
     silent = beats(1000, [])
     assert not silent.ok
-    assert "no sign of life of SENSOR (1000 s ago)" in silent.detail
+    assert "no heartbeat of SENSOR (1000 s ago)" in silent.detail
     failed = beats(10, [SerializableErrorInfo("it broke", [], None)])
     assert not failed.ok
     assert "alive, and last failed: SENSOR: it broke" in failed.detail
@@ -417,7 +418,7 @@ def test_definitions_can_be_loaded():
 @pytest.mark.parametrize(
     ("status", "ok", "says"),
     [
-        (200, True, "it can be reached; whether its API answers is shown by a scrape"),
+        (200, True, "it can be reached; only a scrape shows whether its API answers"),
         (404, True, "status 404"),
         (403, False, "PALIMPSEST_BETPAWA__PROXY"),
         (503, False, "try again later"),

@@ -143,7 +143,7 @@ def test_a_child_that_dies_again_and_again_ends_it_all_with_its_last_words(
         ),
     ):
         until_dead(found)
-    assert [line.split(":")[0] for line in said] == ["the daemon ended with code 1, is started again in 0 s"]
+    assert [line.split(":")[0] for line in said] == ["the daemon ended with code 1, and restarts in 0 s"]
 
 
 def listening(folder: Path) -> Any:
@@ -310,7 +310,7 @@ def test_a_run_that_is_not_over_in_time_is_asked_to_end(tmp_path: Path, monkeypa
             lambda run_id: instance.report_run_canceled(instance.get_run_by_id(run_id)),
         )
         assert end(instance, 0, tmp_path) == [
-            f"asking to end: run {run.run_id[:8]} (some_job); what had arrived is kept"
+            f"asking to end: run {run.run_id[:8]} (some_job); answers that have arrived are kept"
         ]
 
 
@@ -336,7 +336,7 @@ def test_a_run_that_waits_for_its_next_minute_is_ended_at_once_and_another_gets_
         monkeypatch.setattr(instance.run_launcher, "terminate", terminate)
         monkeypatch.setattr(end_services.time, "sleep", pause)
         said = end(instance, 30, tmp_path)
-        assert said[1:] == [f"asking to end: run {waits.run_id[:8]} (some_job); what had arrived is kept"]
+        assert said[1:] == [f"asking to end: run {waits.run_id[:8]} (some_job); answers that have arrived are kept"]
         tags = {run.run_id: run.tags for run in instance.get_runs()}
         assert "palimpsest/ended_with_server" in tags[waits.run_id]
         assert "palimpsest/ended_with_server" not in tags[at_work.run_id]
@@ -358,8 +358,8 @@ def test_runs_of_others_are_left_alone_and_told_and_queued_ones_stay_queued(
         under_way(instance, SOCKET, dg.DagsterRunStatus.SUCCESS)
         monkeypatch.setattr(instance.run_launcher, "terminate", pytest.fail)
         first, second = end(instance, 30, tmp_path)
-        assert first == "1 queued run will begin after the next `palimpsest up`"
-        assert second.startswith("not of this supervisor, and so left alone: run ")
+        assert first == "1 queued run will start after the next `palimpsest up`"
+        assert second.startswith("not started by this supervisor, therefore not ended: run ")
         assert all(run.run_id[:8] in second for run in others)
         assert {r.status for r in instance.get_runs()} == {
             *(dg.DagsterRunStatus(s) for s in ("STARTED", "QUEUED", "SUCCESS"))
@@ -408,11 +408,11 @@ def test_what_a_dead_supervisor_left_is_told_and_tidied_up(tmp_path: Path, monke
     settings = load_settings(home_dir=tmp_path, database_url=None, dagster_database_url=None)
     service_record.write_record(tmp_path, serving)
     found = machine.check_ui_port(settings)
-    assert (found.ok, "`palimpsest down` tidies up" in found.detail) == (False, True)
+    assert (found.ok, "`palimpsest down` removes its files" in found.detail) == (False, True)
     assert not stop_home(settings, tmp_path, 0, [].append).was_running
     assert not (tmp_path / service_record.RECORD_FILE).exists()
     assert not Path(serving.folder).exists()
-    assert "did not come to its end" not in machine.check_ui_port(settings).detail
+    assert "did not end normally" not in machine.check_ui_port(settings).detail
     monkeypatch.setattr(
         machine, "make_embedded_server", lambda _: SimpleNamespace(status=lambda: SimpleNamespace(running=True))
     )

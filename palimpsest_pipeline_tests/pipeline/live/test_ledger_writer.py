@@ -60,7 +60,7 @@ def test_lines_and_signs_of_life_are_there_while_the_cycle_runs_also_after_the_d
                 ("betpawa", "running", 3)
             ]
     assert [record.getMessage() for record in caplog.records] == [
-        f"cycle {CYCLE.cycle_id}: not written down for now: nobody answers"
+        f"cycle {CYCLE.cycle_id}: cannot be written now: nobody answers"
     ] * (tries > 0)
 
 

@@ -140,7 +140,7 @@ def test_a_scrape_that_is_asked_to_end_keeps_what_arrived_and_says_cancelled(
         until(lambda: details_have_arrived(pipeline, slow_world), process)
         process.send_signal(number)
         process.wait(60)
-    assert (process.returncode, "what had arrived is kept" in (tmp_path / "said").read_text()) == (130, True)
+    assert (process.returncode, "answers that had arrived are kept" in (tmp_path / "said").read_text()) == (130, True)
     check_cancelled(pipeline)
 
 
@@ -154,7 +154,7 @@ def test_a_ctrl_c_in_the_terminal_shows_no_traceback(
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
     said = (tmp_path / "said").read_text()
-    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; what had arrived is kept")
+    assert (process.returncode, said.splitlines()[-1]) == (130, "error: cancelled; answers that had arrived are kept")
     assert "Traceback" not in said
 
 
@@ -257,7 +257,7 @@ def test_down_in_the_middle_of_a_full_cycle_keeps_what_arrived_and_leaves_nothin
         asked, *others = (
             line for line in done.stdout.splitlines() if "queued run" not in line
         )  # upkeep's own schedules may have begun a run beside it
-        assert asked.startswith("asking to end: run ") and asked.endswith("; what had arrived is kept")
+        assert asked.startswith("asking to end: run ") and asked.endswith("; answers that had arrived are kept")
         assert f"run {run_id[:8]} (full_cycle)" in asked
         assert others == [f"stopped Dagster at http://127.0.0.1:{port}"]
         with psycopg.connect(Database(postgres.build_url(dagster_database(pipeline))).conninfo) as conn:

@@ -90,7 +90,7 @@ def test_present_prices_and_gaps_are_marked_at_the_next_tick_and_derived_for_the
         assert len(due(after)) > 5
         said: list[str] = []
         assert derive_due_fixtures(after, instance, said.append) is None
-        assert said == ["prices as they stand, and alerts to traders: derived"]
+        assert said == ["current prices and alerts to traders: derived"]
         assert due(after) == set()
         # Prices of the old home mark alerts too when they are replaced, perhaps after the alerts were derived: then
         # these are due once more.

@@ -247,7 +247,7 @@ def test_the_commands_say_what_they_would_do_and_do_it(
     assert list(asked["kept"]) == due[2:]
     shown = CliRunner().invoke(app, ["landing", "expire"])
     assert shown.stdout.strip() == "nothing to remove"
-    assert "What an answer takes" in CliRunner().invoke(app, ["landing", "ls"]).stdout
+    assert "Bytes an answer, by platform" in CliRunner().invoke(app, ["landing", "ls"]).stdout
 
 
 def test_a_damaged_record_costs_the_lists_of_the_commands_its_own_cycle_only(

@@ -56,7 +56,7 @@ def test_the_users_to_try_are_postgres_then_nobody_then_any_other_but_never_root
 
 @pytest.mark.parametrize("wished", ["root", "missing"])
 def test_a_wished_user_that_is_root_or_missing_is_refused(wished: str) -> None:
-    with pytest.raises(EmbeddedPostgresError, match=rf"{USER_VARIABLE}={wished} is no existing unprivileged user"):
+    with pytest.raises(EmbeddedPostgresError, match=rf"{USER_VARIABLE}={wished} is not an existing unprivileged user"):
         rank_candidates([entry("root", 0), entry("postgres", 101)], wished)
 
 
@@ -156,7 +156,10 @@ def test_a_place_elsewhere_that_is_gone_is_reported_and_not_replaced_by_an_empty
     server.start()
     server.stop()
     shutil.rmtree(server.status().cluster.parent)
-    with pytest.raises(EmbeddedPostgresError, match=r"which is gone: restore that folder, or delete .* to begin anew"):
+    with pytest.raises(
+        EmbeddedPostgresError,
+        match=r"which does not exist: restore that folder, or delete .* to start with an empty database",
+    ):
         server.start()
 
 
