@@ -1,4 +1,4 @@
-"""Whose word counts first when platforms differ."""
+"""The order in which platforms are trusted when they disagree."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from .enums import Platform
 
 
 def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
-    """`platforms` in order of trust: home first, then as the platforms are defined.
+    """Return `platforms` in order of trust: home first, then in the order of `Platform`.
 
     Raises ValueError when home is not among them.
     """
