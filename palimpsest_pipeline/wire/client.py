@@ -1,4 +1,4 @@
-"""The client of one host: sends a request once and returns the answer. The caller decides about retries.
+"""The client of one host: sends a request once and returns the answer. The caller decides on retries.
 
 It reads no payload (the caller's `judge` does) and stores nothing.
 """
@@ -153,7 +153,10 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
 
 
 def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:
-    """Return the headers of every request. Of two spellings of a name the later one counts; httpx would send both."""
+    """Return the headers of every request.
+
+    Of two spellings of a name the later one counts; httpx would send both.
+    """
     headers = httpx.Headers({"accept": "*/*", "accept-encoding": "gzip"})
     for name, value in header_values.items():
         headers[name] = value

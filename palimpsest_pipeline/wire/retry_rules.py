@@ -1,4 +1,4 @@
-"""The one table of failures: whether a request is retried, when, the signal for its host, and the fault."""
+"""The one table of failures: whether and when a request is retried, the host's signal, the fault."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
