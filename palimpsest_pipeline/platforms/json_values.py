@@ -316,7 +316,8 @@ def require_body(platform: Platform, answer: Answer, verdict: tuple[Any, str] | 
 
 
 _SIMULATED_PATTERN: Final = re.compile(
-    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b",
+    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis"
+    r"|esports?|virtuals?|zoom)\b",
     re.IGNORECASE,
 )
 
