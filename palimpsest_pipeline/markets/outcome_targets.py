@@ -1,4 +1,4 @@
-"""The mapping of a platform's outcome ids to canonical outcomes, under the keys that a market satisfies.
+"""The mapping of a platform's outcome ids to canonical outcomes, under the keys a market satisfies.
 
 Works on the distinct outcomes of a batch, and reads each id once per way of reading it. Lists of ids come first; then
 the templates of ids that are not listed, such as players'.
