@@ -120,9 +120,9 @@ class Alert:
         partition.
         """
         keys = self.partition_keys
-        more = f" and {len(keys) - MAX_NAMED_PARTITIONS} more" if len(keys) > MAX_NAMED_PARTITIONS else ""
+        remainder = f" and {len(keys) - MAX_NAMED_PARTITIONS} more" if len(keys) > MAX_NAMED_PARTITIONS else ""
         noun = ("cycles " if len(keys) > 1 else "cycle ") if keys and all(key.isdecimal() for key in keys) else ""
-        return f"{noun}{KEY_SEPARATOR.join(keys[:MAX_NAMED_PARTITIONS])}{more}"
+        return f"{noun}{KEY_SEPARATOR.join(keys[:MAX_NAMED_PARTITIONS])}{remainder}"
 
     @property
     def identity(self) -> tuple[str, datetime]:

@@ -10,7 +10,7 @@ def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = t
 
     Raises ValueError when home is not among them.
     """
-    known = {Platform(p) for p in platforms}
-    if Platform(home) not in known:
-        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")
-    return (Platform(home), *(p for p in Platform if p in known and p != home))
+    compared = {Platform(p) for p in platforms}
+    if Platform(home) not in compared:
+        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(compared))}")
+    return (Platform(home), *(p for p in Platform if p in compared and p != home))

@@ -80,10 +80,10 @@ def expand_counted_markets(
     keys = vocabulary.keys.filter(pl.col("sport") == sport).join(
         _select_shared_markets(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
     )
-    known = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
+    known_markets = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
     return (
         counted_markets.select(COUNTED_COLUMNS)
-        .join(known, on=("platform", "external_market_id"), how="left", maintain_order="left")
+        .join(known_markets, on=("platform", "external_market_id"), how="left", maintain_order="left")
         .with_columns(
             sport=pl.lit(sport.value),
             specifier=pl.lit(""),

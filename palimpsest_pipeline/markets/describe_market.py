@@ -213,12 +213,12 @@ def _describe_margin(fair_sum: str | None) -> str:
 
 def _describe_specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary) -> list[str]:
     parts = vocabulary.parts.filter(pl.col("key_id") == key_id).iter_rows(named=True)
-    words = [
+    descriptions = [
         _describe_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")})
         for part in parts
     ]
-    words += [f"always {text}" for text in vocabulary.added_parts.filter(pl.col("key_id") == key_id)["text"]]
-    return [*words, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else words
+    descriptions += [f"always {text}" for text in vocabulary.added_parts.filter(pl.col("key_id") == key_id)["text"]]
+    return [*descriptions, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else descriptions
 
 
 def _describe_part(part: str, role: str, expected: str | None, canonical: str | None, conversion: str | None) -> str:

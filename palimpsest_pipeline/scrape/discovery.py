@@ -214,8 +214,8 @@ class _Crawl:
             on_answers()
 
     def _take_known_answer(self, request: Request) -> Answer | None:
-        known = self._known_answers[request.key]
-        return known.popleft() if known else None
+        known_answers = self._known_answers[request.key]
+        return known_answers.popleft() if known_answers else None
 
     async def _ask(self, requests: Sequence[Request], ends_at_s: float) -> list[Answer]:
         """Return an answer to each request, in their order; a failure for those still open at the end."""

@@ -350,13 +350,13 @@ def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
         )
     if base in {"half_time_full_time_and_total_goals", "half_time_full_time_and_total_goals_1h"}:
         first, second, word = outcome.split("_")
-        over = word == "over"
-        whole = not base.endswith("_1h")
+        is_over = word == "over"
+        is_whole_match = not base.endswith("_1h")
         return lambda h, a, i, j: (
             float(
                 _sign(h - a) == SIGN_BY_SIDE[first]
                 and _sign(h + i - a - j) == SIGN_BY_SIDE[second]
-                and (h + a + (i + j if whole else 0) > line) is over
+                and (h + a + (i + j if is_whole_match else 0) > line) is is_over
             ),
             0.0,
         )

@@ -125,11 +125,13 @@ class BetPawaRenderer:
                 "parentSlug": country.parent or None,
             }
             inside = [one for entries in competitions.values() for one in entries]
-            made = [self._render_competition(number, entries, now) for number, entries in competitions.items()]
+            competition_nodes = [
+                self._render_competition(number, entries, now) for number, entries in competitions.items()
+            ]
             nodes.append(
                 {
                     "region": region if self.is_old_version else _drop_defaults(region),
-                    "competitions": made,
+                    "competitions": competition_nodes,
                     **self._render_event_counts(inside, now),
                 }
             )

@@ -1,4 +1,4 @@
-"""SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, event detail.
+"""SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, details.
 
 Values come from the books.
 """
@@ -69,14 +69,14 @@ class SportyBetRenderer:
         total = 0
         popular: list[dict[str, Any]] = []
         for group_id, listings in self.group_by_tournament(now).items():
-            of = find_category(listings[0])
-            node = categories.setdefault(of["id"], {**of, "eventSize": 0, "tournaments": []})
+            category_names = find_category(listings[0])
+            node = categories.setdefault(category_names["id"], {**category_names, "eventSize": 0, "tournaments": []})
             entry = {"id": group_id, "name": listings[0].group_name, "eventSize": len(listings)}
             node["tournaments"].append(entry)
             node["eventSize"] += len(listings)
             total += len(listings)
             if len(popular) < 5 and not is_simulated(listings[0]):
-                popular.append({**entry, "categoryName": of["name"], "categoryId": of["id"]})
+                popular.append({**entry, "categoryName": category_names["name"], "categoryId": category_names["id"]})
         sport = {"id": "sr:sport:1", "name": "Football", "eventSize": total, "categories": list(categories.values())}
         size = sum(int(entry["eventSize"]) for entry in popular)
         return build_envelope(
@@ -97,12 +97,12 @@ class SportyBetRenderer:
         pages: list[list[list[Listing]]] = [[]]
         filled = 0
         for listings in grouped.values():
-            shown = listings[:HIGHLIGHTS_PER_TOURNAMENT] if option == "1" else listings
-            if filled and filled + len(shown) > page_size:
+            listed = listings[:HIGHLIGHTS_PER_TOURNAMENT] if option == "1" else listings
+            if filled and filled + len(listed) > page_size:
                 pages.append([])
                 filled = 0
-            pages[-1].append(shown)
-            filled += len(shown)
+            pages[-1].append(listed)
+            filled += len(listed)
         chosen = pages[page - 1] if 1 <= page <= len(pages) else []
         total = sum(map(len, grouped.values()))
         return build_envelope(

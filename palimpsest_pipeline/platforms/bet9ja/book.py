@@ -169,10 +169,10 @@ def _build_prices(content: DetailContent) -> tuple[RawPrices, list[str]]:
         for label in map(MARKET_NAMES.__getitem__, map(bytes, content.descriptors))
         if label is not None
     }
-    of_rows = [labels.get(market_id) or MarketNames(market_id, market_id, {}) for market_id, _, _ in rows]
+    row_names = [labels.get(market_id) or MarketNames(market_id, market_id, {}) for market_id, _, _ in rows]
     prices = RawPrices(
         market_id=[market_id for market_id, _, _ in rows],
-        market_name=[label.name for label in of_rows],
+        market_name=[label.name for label in row_names],
         specifier=[line for _, _, line in rows],
         n_outcomes=list(n_outcomes.values()),
         outcome_id=[outcome for _, outcome in parts],
@@ -180,8 +180,10 @@ def _build_prices(content: DetailContent) -> tuple[RawPrices, list[str]]:
         # The feed has no suspension flag: a suspended price is simply 1.
         off=[False] * len(keys),
     )
-    named = prices.repeat_per_outcome([label.outcomes.get for label in of_rows])
-    prices.outcome_name = [name(outcome, outcome) for name, outcome in zip(named, prices.outcome_id, strict=True)]
+    name_getters = prices.repeat_per_outcome([label.outcomes.get for label in row_names])
+    prices.outcome_name = [
+        name(outcome, outcome) for name, outcome in zip(name_getters, prices.outcome_id, strict=True)
+    ]
     for row in n_outcomes:
         if row.startswith("LIVE"):
             raise PayloadRejected(BET9JA, f'$.D.O["{row}"]', "in play: prices of the in-play feed")

@@ -67,8 +67,10 @@ def _list_short_requests(answers: Sequence[Answer], sport: Sport) -> list[Reques
         group, collection = parse_group(question.answer.request), ListingCollection(parse_events.BET9JA)
         node = tree.tournaments.get(group or "") if tree else None
         if question.ok and node is not None and node.n_declared is not None:
-            shown = len(parse_events.read_group_listings(question.answer, sport, collection)) + len(collection.rejects)
-            if shown < node.n_declared:
+            n_shown = len(parse_events.read_group_listings(question.answer, sport, collection)) + len(
+                collection.rejects
+            )
+            if n_shown < node.n_declared:
                 short.append(question.answer.request)
     return short
 
