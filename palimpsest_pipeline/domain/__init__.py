@@ -1,4 +1,4 @@
-"""The words of the field as frozen types and enums.
+"""The vocabulary of the field as frozen types and enums.
 
-No I/O, no polars, no httpx; every other room may import this one.
+Does no I/O and imports neither Polars nor httpx, so every other package may import it.
 """

@@ -1,7 +1,7 @@
-"""Troubles from when they are first seen until they are over, and what is still to be told of them. Pure.
+"""The life of an alert: how failures open it, how successes close it, which notices are due. Pure.
 
-Belongs here: what occurrences and recoveries make of the alerts that are known. Does not: where troubles are found,
-kept or told.
+Belongs here: the effect of occurrences and recoveries on the known alerts. Does not belong here: finding failures,
+storing alerts, sending notices.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,21 +13,20 @@ from typing import Final
 from .enums import Severity
 
 CHECK_ERROR_CLASS: Final = "CheckFailed"
-"""Class of a check that failed, in the place of the class of an error."""
+"""The error class of a failed check, which has no exception of its own."""
 KEY_SEPARATOR: Final = ", "
 MAX_NAMED_PARTITIONS: Final = 5
 STALE_AFTER: Final = timedelta(days=1)
-"""A trouble that was over for so long before anybody could be told of it is no news."""
+"""A closing is not sent when the alert closed longer ago than this and its opening was never sent either."""
 
 
 class AlertKind(StrEnum):
-    """What a trouble was found in."""
+    """The kind of object that failed."""
 
     RUN = "run"
     CYCLE = "cycle"
-    """A product that could not be derived from cycles.
-
-    The subject is the asset of the product, the partitions are the cycles.
+    """A product that could not be derived from cycles. The subject is the product's asset; the partitions are the
+    cycles.
     """
     CHECK = "check"
     PIPELINE = "pipeline"
@@ -35,11 +34,11 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A failure that was seen.
+    """One observed failure.
 
-    `partition_key`: a partition key of Dagster (a day or a date) or the id of a cycle; several are separated by commas.
-    `lasts`: True when only a success of the same partition ends the trouble; False when the next success of the subject
-    does. `n_seen`: number of failures that it counts for.
+    `partition_key` is a partition key of Dagster (a day or a date) or the id of a cycle; several are separated by
+    commas. `is_per_partition`: if true, only a success of the same partition ends the alert; if false, the next success
+    of the subject does. `n_seen` is the number of failures that this occurrence counts for.
     """
 
     kind: AlertKind
@@ -63,10 +62,10 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """A success that may end a trouble.
+    """One success that may close an alert.
 
-    `partition_key`: the partitions that succeeded, separated by commas; None: the success ends the subject's troubles
-    of all partitions.
+    `partition_key` holds the partitions that succeeded, separated by commas. None means that the success closes the
+    subject's alerts of all partitions.
     """
 
     kind: AlertKind
@@ -84,10 +83,10 @@ Events = list[Occurrence | Recovery]
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One trouble: the columns of ops.alerts.
+    """One alert: the columns of `ops.alerts`.
 
-    `partition_key`: when each partition needs its own success, all partitions that still have the trouble, separated by
-    commas; otherwise the latest partition that had it.
+    `partition_key`: when each partition needs its own success, all partitions that still fail, separated by commas;
+    otherwise the latest partition that failed.
     """
 
     alert_key: str
@@ -115,13 +114,15 @@ class Alert:
 
     @property
     def partition_label(self) -> str:
-        """Return the partitions in words: `2026-06-27`, `cycle 7`, `cycles 7, 9`; of many the first few and how many
-        more. Empty without any.
+        """Return the partitions as readable text: `2026-06-27`, `cycle 7`, `cycles 7, 9`.
+
+        Of more than `MAX_NAMED_PARTITIONS` it names the first ones and counts the rest. Empty when there is no
+        partition.
         """
         keys = self.partition_keys
-        more = f" and {len(keys) - MAX_NAMED_PARTITIONS} more" if len(keys) > MAX_NAMED_PARTITIONS else ""
+        remainder = f" and {len(keys) - MAX_NAMED_PARTITIONS} more" if len(keys) > MAX_NAMED_PARTITIONS else ""
         noun = ("cycles " if len(keys) > 1 else "cycle ") if keys and all(key.isdecimal() for key in keys) else ""
-        return f"{noun}{KEY_SEPARATOR.join(keys[:MAX_NAMED_PARTITIONS])}{more}"
+        return f"{noun}{KEY_SEPARATOR.join(keys[:MAX_NAMED_PARTITIONS])}{remainder}"
 
     @property
     def identity(self) -> tuple[str, datetime]:
@@ -129,7 +130,7 @@ class Alert:
 
     @classmethod
     def from_occurrence(cls, occurrence: Occurrence) -> "Alert":
-        """The alert that a first occurrence opens."""
+        """Return the alert that a first occurrence opens."""
         return cls(
             occurrence.key,
             occurrence.at,
@@ -145,7 +146,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class PendingNotices:
-    """What a channel has still to tell: troubles that began, and such that are over."""
+    """The notices that a channel has not sent yet: alerts that opened and alerts that closed."""
 
     openings: tuple[Alert, ...] = ()
     closings: tuple[Alert, ...] = ()
@@ -157,31 +158,33 @@ class PendingNotices:
 def apply_events(
     latest_alerts: Iterable[Alert], events: Sequence[Occurrence | Recovery], settle_period: timedelta
 ) -> list[Alert]:
-    """The alerts that `events` open or change, given the latest alert of each key. In any order; events already taken
-    in change nothing.
+    """Return the alerts that `events` open or change, given the latest alert of each key.
 
-    What begins again within `settle` of its end, and whose end was not told, goes on as if it had not ended.
+    Events may come in any order, and an event that was applied before changes nothing. An alert that occurs again
+    within `settle_period` of its closing continues, provided that no channel has announced the closing.
     """
-    before = {alert.alert_key: alert for alert in latest_alerts}
-    now, closed = dict(before), []
+    alerts_before = {alert.alert_key: alert for alert in latest_alerts}
+    alerts_now, closed = dict(alerts_before), []
     for event in sorted(events, key=lambda event: (event.at, isinstance(event, Occurrence))):
         if isinstance(event, Recovery):
-            for key, alert in now.items():
+            for key, alert in alerts_now.items():
                 if _ends_alert(event, alert):
-                    now[key] = _remove_partitions(alert, event)
+                    alerts_now[key] = _remove_partitions(alert, event)
             continue
-        found = now.get(event.key)
-        if found is None:
-            now[event.key] = Alert.from_occurrence(event)
-        elif event.at <= (found.closed_at or found.last_seen_at):
+        current = alerts_now.get(event.key)
+        if current is None:
+            alerts_now[event.key] = Alert.from_occurrence(event)
+        elif event.at <= (current.closed_at or current.last_seen_at):
             continue
-        elif found.closed_at is None or (event.at - found.closed_at <= settle_period and not found.closing_told_by):
-            now[event.key] = _add_occurrence(found, event)
+        elif current.closed_at is None or (
+            event.at - current.closed_at <= settle_period and not current.closing_told_by
+        ):
+            alerts_now[event.key] = _add_occurrence(current, event)
         else:
-            closed.append(found)
-            now[event.key] = Alert.from_occurrence(event)
-    known = {alert.identity: alert for alert in before.values()}
-    return [alert for alert in (*closed, *now.values()) if known.get(alert.identity) != alert]
+            closed.append(current)
+            alerts_now[event.key] = Alert.from_occurrence(event)
+    previous = {alert.identity: alert for alert in alerts_before.values()}
+    return [alert for alert in (*closed, *alerts_now.values()) if previous.get(alert.identity) != alert]
 
 
 def _ends_alert(event: Recovery, alert: Alert) -> bool:
@@ -193,9 +196,13 @@ def _ends_alert(event: Recovery, alert: Alert) -> bool:
 
 
 def _remove_partitions(alert: Alert, event: Recovery) -> Alert:
-    """The alert without the partitions that succeeded; over when none is left."""
-    left = [key for key in alert.partition_keys if event.partition_key is not None and key not in event.partition_keys]
-    return replace(alert, partition_key=KEY_SEPARATOR.join(left)) if left else replace(alert, closed_at=event.at)
+    """Return the alert without the partitions that succeeded; closed when no partition remains."""
+    remaining = [
+        key for key in alert.partition_keys if event.partition_key is not None and key not in event.partition_keys
+    ]
+    return (
+        replace(alert, partition_key=KEY_SEPARATOR.join(remaining)) if remaining else replace(alert, closed_at=event.at)
+    )
 
 
 def _split_keys(partition_key: str | None) -> list[str]:
@@ -203,57 +210,62 @@ def _split_keys(partition_key: str | None) -> list[str]:
 
 
 def join_keys(keys: Iterable[str]) -> str | None:
-    """Return partitions as one text, each once: dates by time, cycles by id. None without any."""
+    """Return distinct partition keys as one text: dates by time, cycles by id. None without a key."""
     return KEY_SEPARATOR.join(sorted(set(keys), key=lambda key: (len(key), key))) or None
 
 
 def _add_occurrence(alert: Alert, occurrence: Occurrence) -> Alert:
-    """The alert with one more occurrence. One that is worse than it was is told anew."""
-    lasting = alert.partition_keys if alert.closed_at is None else []
-    worse = occurrence.severity is Severity.ERROR and alert.severity is Severity.WARN
-    again = replace(
+    """Return the alert with one more occurrence. Its opening is announced again when the severity rises."""
+    open_keys = alert.partition_keys if alert.closed_at is None else []
+    is_worse = occurrence.severity is Severity.ERROR and alert.severity is Severity.WARN
+    updated = replace(
         alert,
         message=occurrence.message,
-        partition_key=join_keys([*lasting, *occurrence.partition_keys])
+        partition_key=join_keys([*open_keys, *occurrence.partition_keys])
         if occurrence.is_per_partition
-        else occurrence.partition_key or join_keys(lasting),
+        else occurrence.partition_key or join_keys(open_keys),
         n_seen=alert.n_seen + occurrence.n_seen,
         last_seen_at=occurrence.at,
         closed_at=None,
-        severity=Severity.ERROR if worse else alert.severity,
+        severity=Severity.ERROR if is_worse else alert.severity,
     )
-    return replace(again, told_by=(), told_at=None) if worse else again
+    return replace(updated, told_by=(), told_at=None) if is_worse else updated
 
 
 def select_notices(
     alerts: Iterable[Alert], channel: str, now: datetime, settle_period: timedelta, min_severity: Severity
 ) -> PendingNotices:
-    """What `channel` has to tell of `alerts`.
+    """Return the notices that `channel` still has to send for `alerts`.
 
-    An end is told when it has lasted for `settle`; when the begin was not told, then it alone.
+    A closing is due once it has lasted for `settle_period`. If the opening was never sent, only the closing is.
     """
-    begun, over = [], []
+    openings, closings = [], []
     for alert in alerts:
         if min_severity is Severity.ERROR and alert.severity is Severity.WARN:
             continue
-        untold = alert.told_at is None and channel not in alert.told_by
+        is_opening_due = alert.told_at is None and channel not in alert.told_by
         if alert.closed_at is None or now - alert.closed_at < settle_period:
-            if untold:
-                begun.append(alert)
+            if is_opening_due:
+                openings.append(alert)
         elif (
             alert.closing_told_at is None
             and channel not in alert.closing_told_by
-            and not (untold and now - alert.closed_at > STALE_AFTER)
+            and not (is_opening_due and now - alert.closed_at > STALE_AFTER)
         ):
-            over.append(alert)
-    return PendingNotices(tuple(begun), tuple(over))
+            closings.append(alert)
+    return PendingNotices(tuple(openings), tuple(closings))
 
 
 def mark_notified(alert: Alert, channel: str, channels: Sequence[str], now: datetime, *, is_closing: bool) -> Alert:
-    """The alert once `channel` has told its begin, or with `ended` its end. Told for good when all of `every` have."""
-    by = tuple(dict.fromkeys((*alert.told_by, channel)))
-    after = replace(alert, told_by=by, told_at=alert.told_at or (now if set(channels) <= set(by) else None))
+    """Return the alert after `channel` has sent its opening or, with `is_closing`, its closing.
+
+    The opening and the closing each count as announced once all `channels` have sent them.
+    """
+    senders = tuple(dict.fromkeys((*alert.told_by, channel)))
+    notified = replace(
+        alert, told_by=senders, told_at=alert.told_at or (now if set(channels) <= set(senders) else None)
+    )
     if not is_closing:
-        return after
-    by = tuple(dict.fromkeys((*alert.closing_told_by, channel)))
-    return replace(after, closing_told_by=by, closing_told_at=now if set(channels) <= set(by) else None)
+        return notified
+    senders = tuple(dict.fromkeys((*alert.closing_told_by, channel)))
+    return replace(notified, closing_told_by=senders, closing_told_at=now if set(channels) <= set(senders) else None)

@@ -1,6 +1,6 @@
-"""Buckets of the time to kickoff: their names and bounds, in one place.
+"""The buckets of the time to kickoff: their names and bounds, in one place.
 
-Belongs here: the data of the schemes. Does not: what is counted in a bucket.
+Belongs here: the data of the schemes. Does not belong here: counting anything in a bucket.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ MINUTES_PER_DAY: Final = 24 * MINUTES_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Times to kickoff from `min_minutes` (included) to below `below_minutes`; None: no bound."""
+    """Times to kickoff from `min_minutes` (included) to `below_minutes` (excluded); None: no bound."""
 
     name: str
     min_minutes: int | None
     below_minutes: int | None
 
 
-def _build_scheme(*named: tuple[str, int | None]) -> tuple[Bucket, ...]:
-    """Buckets that follow one another, given (name, least minutes) of each, the farthest from kickoff first."""
-    below: list[int | None] = [None, *(least for _, least in named[:-1])]
-    return tuple(Bucket(name, least, bound) for (name, least), bound in zip(named, below, strict=True))
+def _build_scheme(*named_minimums: tuple[str, int | None]) -> tuple[Bucket, ...]:
+    """Return adjacent buckets from the (name, least minutes) of each, the farthest from kickoff first."""
+    upper_bounds: list[int | None] = [None, *(least for _, least in named_minimums[:-1])]
+    return tuple(Bucket(name, least, bound) for (name, least), bound in zip(named_minimums, upper_bounds, strict=True))
 
 
 BUCKETS_BY_SCHEME: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
@@ -44,4 +44,4 @@ BUCKETS_BY_SCHEME: Final[dict[BucketScheme, tuple[Bucket, ...]]] = {
         ("in-play", None),
     ),
 }
-"""Every scheme, its buckets from the farthest to the nearest. What is seen only before kickoff has nothing in-play."""
+"""Every scheme with its buckets, from the farthest to the nearest. Prematch data never falls into `in-play`."""

@@ -1,4 +1,4 @@
-"""A cycle, its targets, and what it came to."""
+"""A cycle, its targets and its results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,30 +19,30 @@ class Cycle:
     started_at: datetime
     run_id: str | None = None
     sr_ids: tuple[int, ...] = ()
-    """Fixtures asked for when the scope is `kickoff` or `events`."""
+    """Fixtures requested when the scope is `kickoff` or `events`."""
     slot_at: datetime | None = None
-    """Slot of the kickoff cadence that it was begun for; None in other scopes."""
+    """Slot of the kickoff cadence that started the cycle; None in other scopes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One fixture to capture: every platform's own listing ids.
+    """One fixture to capture, with the listing ids of every platform.
 
-    A listing without SportRadar id is a target of its own (`sr_id` None).
+    A listing without a SportRadar id is a target of its own (`sr_id` is None).
     """
 
     sr_id: int | None
     kickoff_at: datetime
     listings: Mapping[Platform, tuple[str, ...]]
     answered_cycle_id: int = 0
-    """Newest cycle in which, or in an older one, each of its platforms answered; 0: nobody has looked, or one has
-    not.
+    """Newest cycle by which each of the target's platforms has answered, in that cycle or an older one. 0 when a
+    platform has never answered or was never asked.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class EventOutcome:
-    """Ledger line: how asking for one listing went."""
+    """One ledger line: the result of the requests for one listing."""
 
     platform: Platform
     external_id: str
@@ -56,9 +56,9 @@ class EventOutcome:
     received_at: datetime
     bytes: int
     duration_ms: float
-    """From the first request to the verdict, waits between tries included."""
+    """From the first request to the final answer, waits between attempts included."""
     observed_at: datetime | None = None
-    """What instant the good answer shows; None when there is none."""
+    """The instant that the good answer describes; None without a good answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +79,19 @@ class PlatformRun:
     p95_ms: float | None
     message: str = ""
     clock_offset_s: float | None = None
-    """How far the host's clock is ahead of ours, the median of its answers; None when none of them told."""
+    """Seconds by which the host's clock is ahead of ours, the median over its answers; None when no answer shows it."""
     capture_s: float | None = None
-    """From the first request of the capture to its last answer on this platform; None without a capture."""
+    """From the first request of the capture to the last answer on this platform; None without a capture."""
     floor_s: float | None = None
-    """The least time in which this platform's budget allows requests of the durations measured; None without a
-    capture.
+    """The least time in which this platform's budget allows requests of the measured durations; None without a capture.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """What a cycle came to: per platform, per listing, and how far apart one fixture's answers were (`skew_ms`, one
-    per fixture on 2+ platforms).
+    """The result of a cycle: per platform and per listing.
+
+    `skew_ms` has one value per fixture that two or more platforms answered: the time between its answers.
     """
 
     cycle: Cycle

@@ -1,10 +1,10 @@
-"""Closed vocabularies: the values that columns, logs and rooms share. No behaviour beyond the words themselves."""
+"""Closed vocabularies: the values that columns, logs and packages share."""
 
 from enum import StrEnum
 from typing import Final
 
 WHOLE_LISTING_KEY: Final = "*"
-"""Market key of what is said of a listing as a whole."""
+"""Market key of a statement about a listing as a whole."""
 
 
 class Platform(StrEnum):
@@ -19,7 +19,7 @@ class Platform(StrEnum):
 
 
 class Sport(StrEnum):
-    """Sports of the canonical market vocabulary."""
+    """The sports of the canonical market vocabulary."""
 
     FOOTBALL = "football"
     BASKETBALL = "basketball"
@@ -27,7 +27,7 @@ class Sport(StrEnum):
 
 
 class Trigger(StrEnum):
-    """What started a cycle."""
+    """The cause that started a cycle."""
 
     SCHEDULED = "scheduled"
     SENSOR = "sensor"
@@ -37,24 +37,27 @@ class Trigger(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a cycle covers. Only a full cycle discovers, so only a full cycle may conclude that a listing is absent."""
+    """The part of the offer that a cycle covers.
+
+    Only a full cycle runs a discovery, so only a full cycle may conclude that a listing is absent.
+    """
 
     FULL = "full"
     KICKOFF = "kickoff"
-    """Fixtures that kick off soon, asked in the slots of their cadence."""
+    """Fixtures that kick off soon, requested in the slots of their cadence."""
     EVENTS = "events"
-    """Fixtures that somebody asked for."""
+    """Fixtures that a person requested."""
     RECORDED = "recorded"
-    """Imported payloads: whatever was recorded. Proves presence, never absence."""
+    """Imported payloads. They prove presence, never absence."""
 
     @property
     def is_urgent(self) -> bool:
-        """Asks for few fixtures that cannot wait for the next full cycle."""
+        """Return whether the cycle requests few fixtures that cannot wait for the next full cycle."""
         return self in (Scope.KICKOFF, Scope.EVENTS)
 
 
 class PayloadKind(StrEnum):
-    """What a landed answer is an answer to."""
+    """The kind of request that a landed answer belongs to."""
 
     TREE = "tree"
     LISTING = "listing"
@@ -62,7 +65,7 @@ class PayloadKind(StrEnum):
 
 
 class Completeness(StrEnum):
-    """How much of what was declared has been received."""
+    """The share of the declared content that was received."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
@@ -70,44 +73,44 @@ class Completeness(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad a trouble is."""
+    """The severity of an alert or a failed check."""
 
     WARN = "warn"
     ERROR = "error"
 
 
 class RunStatus(StrEnum):
-    """State of a cycle (batch) or of one platform's part in it (run)."""
+    """The status of a cycle (batch) or of one platform's part in it (run)."""
 
     RUNNING = "running"
     COMPLETED = "completed"
     PARTIAL = "partial"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    """Ended because somebody asked for it: what had arrived until then is kept."""
+    """A person ended it; everything that had arrived by then is kept."""
     INTERRUPTED = "interrupted"
-    """Its process died; found and closed by another one, with what had been landed."""
+    """Its process died. Another process found this and closed the cycle with the answers that had been landed."""
 
 
 class FailureClass(StrEnum):
-    """Typed failures of a request. The class alone decides whether it is tried again."""
+    """The failure classes of a request. The class alone decides whether the request is retried."""
 
     TRANSIENT = "transient"
-    """Connection, time-out, 5xx: worth another try."""
+    """Connection error, time-out or 5xx: worth another attempt."""
     RATE_LIMITED = "rate_limited"
-    """429, with Retry-After where the platform sends it."""
+    """Status 429, with Retry-After where the platform sends it."""
     BLOCKED = "blocked"
-    """403, block page, HTML in place of JSON, empty 202: stop asking this host."""
+    """Status 403, a block page, HTML in place of JSON, or an empty 202: requests to this host must stop."""
     NOT_FOUND = "not_found"
-    """The listing is not there any more."""
+    """The listing no longer exists."""
     CONTRACT_BROKEN = "contract_broken"
-    """An answer of another shape than the platform's own."""
+    """The answer has another shape than the platform's own."""
     PERMANENT = "permanent"
-    """Any other refusal: asking again cannot help."""
+    """Any other refusal: another attempt cannot help."""
 
 
 class ListingKind(StrEnum):
-    """What a platform's entry is. Only matches enter coverage; the others are counted and left out."""
+    """The kind of a platform's entry. Only matches enter coverage; the others are counted and left out."""
 
     MATCH = "match"
     SIMULATED = "simulated"
@@ -115,7 +118,7 @@ class ListingKind(StrEnum):
 
 
 class MarketState(StrEnum):
-    """State of a market on one listing at one instant."""
+    """The state of a market on one listing at one instant."""
 
     OFFERED = "offered"
     SUSPENDED = "suspended"
@@ -124,8 +127,9 @@ class MarketState(StrEnum):
 
 
 class AvailabilityState(StrEnum):
-    """What can be said of a market, or of a whole listing, over a stretch of time: what answers say, or why they say
-    nothing.
+    """The state of a market, or of a whole listing, over a stretch of time.
+
+    It is either a statement of the answers or the reason why there is none.
     """
 
     OFFERED = "offered"
@@ -137,54 +141,54 @@ class AvailabilityState(StrEnum):
     """A complete discovery lacks the listing before its kickoff."""
     CLOSED_AT_KICKOFF = "closed_at_kickoff"
     NOT_OBSERVED = "not_observed"
-    """Could not look: a failed answer, an incomplete discovery, or nobody looked for too long."""
+    """Not known: the answer failed, the discovery was incomplete, or there was no request for too long."""
 
 
 class LookResult(StrEnum):
-    """What came of one cycle's looking at a listing.
+    """The result of one cycle's look at a listing.
 
-    In order of precedence: of several at once the first one counts.
+    The order is the order of precedence: when several apply, the first one counts.
     """
 
     ANSWERED = "answered"
-    """Its own answer was read."""
+    """The listing's own answer was read."""
     FAILED = "failed"
-    """It was asked for its odds, and no usable answer came."""
+    """The odds of the listing were requested, and no usable answer came."""
     LISTED = "listed"
-    """Discovery shows it; its odds were not asked for."""
+    """Discovery shows the listing; its odds were not requested."""
     ABSENT = "absent"
     """A complete discovery lacks it."""
     UNKNOWN = "unknown"
-    """Discovery could not look where it is listed."""
+    """Discovery failed in the place where the listing would appear."""
 
 
 class OpenQuality(StrEnum):
-    """How near the first price seen is to the first price there was."""
+    """The accuracy of the first observed price as the opening price."""
 
     EXACT = "exact"
-    """The look before proved that there was none."""
+    """The look before proved that there was no price."""
     LEFT_CENSORED = "left_censored"
-    """It was there when first looked at: it may have been there for long."""
+    """The price was there at the first look and may be much older."""
     LATE_DISCOVERY = "late_discovery"
-    """There was none once, but nobody could look between that and the first price seen."""
+    """There was no price once, but there was no look between that and the first observed price."""
 
 
 class CloseQuality(StrEnum):
-    """How near the last price seen before kickoff is to the price at kickoff."""
+    """The accuracy of the last price observed before kickoff as the closing price."""
 
     EXACT = "exact"
     LATE = "late"
-    """Last confirmed longer before kickoff than counts as exact."""
+    """The last confirmation came longer before kickoff than counts as exact."""
     SUSPENDED_AT_CLOSE = "suspended_at_close"
     WITHDRAWN_BEFORE_CLOSE = "withdrawn_before_close"
     ANCHOR_STALE = "anchor_stale"
-    """The kickoff moved after the last look: what was seen before belongs to another kickoff."""
+    """The kickoff moved after the last look, so the observed price belongs to another kickoff."""
     MISSING = "missing"
-    """No price was seen before kickoff."""
+    """No price was observed before kickoff."""
 
 
 class ListingEnd(StrEnum):
-    """What ended a listing's life on a platform."""
+    """The reason why a listing ended on a platform."""
 
     KICKOFF = "kickoff"
     DROPPED = "dropped"
@@ -192,28 +196,28 @@ class ListingEnd(StrEnum):
 
 
 class MarginStatus(StrEnum):
-    """What can be said of a market's margin.
+    """The result of a market's margin calculation.
 
-    In order of precedence: the first that applies is the status. Only negative and ok have a margin.
+    The order is the order of precedence: the first status that applies counts. Only `negative` and `ok` have a margin.
     """
 
     UNKNOWN_K = "unknown_k"
-    """How many outcomes win is not known, or varies by event: no divisor."""
+    """The number of winning outcomes is unknown or varies by event, so there is no divisor."""
     SUSPENDED_OUTCOME = "suspended_outcome"
-    """The platform holds an outcome off."""
+    """The platform has suspended an outcome."""
     NO_PRICE = "no_price"
     """No outcome has a price."""
     INCOMPLETE_OUTCOMES = "incomplete_outcomes"
-    """An outcome is not listed or has no price, or what would make the set complete is not known."""
+    """An outcome is not listed or has no price, or the complete set of outcomes is unknown."""
     OUT_OF_RANGE = "out_of_range"
-    """No book means such a margin: a price, or what is known of the market, is wrong."""
+    """No bookmaker intends such a margin: a price, or our description of the market, is wrong."""
     NEGATIVE = "negative"
-    """The book gives money away; the margin stands."""
+    """The bookmaker gives money away; the margin is valid."""
     OK = "ok"
 
 
 class GapType(StrEnum):
-    """Who of home and a competitor cannot be backed on a market that the other one lists, and how."""
+    """The gap between home and a competitor on a market that at least one of them lists."""
 
     HOME_MISSING = "home_missing"
     """The competitor offers it; home lacks it."""
@@ -222,13 +226,13 @@ class GapType(StrEnum):
     """The competitor offers it; home lists it, suspended or without a price."""
     PLATFORM_SUSPENDED_ONLY = "platform_suspended_only"
     BOTH = "both"
-    """Neither offers it; one of them at least lists it."""
+    """Neither offers it; at least one of them lists it."""
     UNKNOWN = "unknown"
     """One of them was not looked at when the other was."""
 
 
 class FixtureProduct(StrEnum):
-    """What is derived fixture by fixture, each when its time comes."""
+    """The products that are derived fixture by fixture, each at its own time."""
 
     PRICES = "prices"
     """Prices side by side, and gaps."""
@@ -236,17 +240,17 @@ class FixtureProduct(StrEnum):
 
 
 class BucketScheme(StrEnum):
-    """How the time to kickoff is cut into buckets."""
+    """The division of the time to kickoff into buckets."""
 
     REFERENCE4 = "reference4"
     TRADER10 = "trader10"
 
 
 class OddsAlertType(StrEnum):
-    """What a trader is told of."""
+    """The kind of event that an odds alert reports to a trader."""
 
     PRICE_MOVE = "price_move"
-    """A price is far from what it was one window earlier."""
+    """A price differs much from the price one window earlier."""
     DIRECTION_DISAGREEMENT = "direction_disagreement"
     """Home and a competitor moved in opposite directions over the window."""
     MARKET_DISAPPEARED = "market_disappeared"
@@ -257,7 +261,7 @@ class OddsAlertType(StrEnum):
 
 
 class OddsAlertLevel(StrEnum):
-    """How large what a trader is told of is."""
+    """The size of the event that an odds alert reports."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -265,18 +269,18 @@ class OddsAlertLevel(StrEnum):
 
 
 class OddsAlertStatus(StrEnum):
-    """Where an episode stands."""
+    """The status of an episode."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
-    """Open, and somebody said that he has seen it."""
+    """Open, and acknowledged by a person."""
     CLOSED = "closed"
 
 
 class FixtureClass(StrEnum):
-    """Who lists a fixture, seen from the home platform.
+    """The class of a fixture in coverage, as seen from the home platform.
 
-    UNDETERMINED: a platform could not be looked at, so absence is unknown.
+    `UNDETERMINED`: a platform could not be looked at, so it is unknown whether it lacks the fixture.
     """
 
     MATCHED = "matched"
@@ -286,7 +290,7 @@ class FixtureClass(StrEnum):
 
 
 class SuspectCode(StrEnum):
-    """What is odd about a fixture's listings. The first that holds, in this order."""
+    """The inconsistency in a fixture's listings. The first code that applies, in this order, counts."""
 
     KICKOFF_MISMATCH = "kickoff_mismatch"
     HOME_AWAY_SWAPPED = "home_away_swapped"
@@ -295,16 +299,17 @@ class SuspectCode(StrEnum):
 
     @property
     def may_be_two_bets(self) -> bool:
-        """The listings may be two matches, or have the sides the other way round.
+        """Return whether the listings may be two matches, or one match with the teams swapped.
 
-        One match under two ids is one match under each of them.
+        A match with two ids is one and the same match under each of them.
         """
         return self in (SuspectCode.KICKOFF_MISMATCH, SuspectCode.HOME_AWAY_SWAPPED)
 
 
 class PresenceEvidence(StrEnum):
-    """What a statement about presence rests on: this cycle's complete discovery, an earlier one, or only what
-    happened to be seen.
+    """The evidence for a statement about presence.
+
+    It is this cycle's complete discovery, an earlier complete one, or listings that happened to be seen.
     """
 
     COMPLETE = "complete"
@@ -313,7 +318,7 @@ class PresenceEvidence(StrEnum):
 
 
 class MappingError(StrEnum):
-    """Why an occurrence of a platform's market has no canonical one."""
+    """The reason why an occurrence of a platform's market has no canonical market."""
 
     UNKNOWN_MARKET = "unknown_market"
     UNKNOWN_PARAM = "unknown_param"
@@ -321,7 +326,7 @@ class MappingError(StrEnum):
 
 
 class TriageStatus(StrEnum):
-    """What is to be done about a market that was seen and not mapped."""
+    """The decision about a market that was seen and not mapped."""
 
     NEW = "new"
     ACKNOWLEDGED = "acknowledged"
@@ -330,7 +335,7 @@ class TriageStatus(StrEnum):
 
 
 class PlayerEvidence(StrEnum):
-    """What the identity of a platform's player rests on, strongest first."""
+    """The evidence for the identity of a platform's player, strongest first."""
 
     SPORTRADAR_ID = "sportradar_id"
     """The platform's own id of the player is SportRadar's."""
@@ -339,21 +344,21 @@ class PlayerEvidence(StrEnum):
     NAME_CONTAINED = "name_contained"
     """All words of the shorter name, two or more, are in the longer one.
 
-    A proposal of a lower grade: nothing joins on it unasked.
+    This is a proposal of a lower grade: nothing joins on it unless a query asks for it.
     """
 
 
 class PlayerStatus(StrEnum):
-    """What was found for a platform's player within one fixture."""
+    """The result of matching a platform's player within one fixture."""
 
     PROPOSED = "proposed"
     AMBIGUOUS = "ambiguous"
-    """Names fit, but more than one player: left open."""
+    """More than one player has a fitting name, so the match stays open."""
     NONE = "none"
 
 
 class FreshnessFamily(StrEnum):
-    """What is kept up to date together, and judged by how old the newest of it is."""
+    """A group of tables that are updated together and judged by the age of their newest row."""
 
     DISCOVERY = "discovery"
     ODDS = "odds"

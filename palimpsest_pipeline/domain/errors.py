@@ -1,8 +1,8 @@
-"""The base of all errors that a person can meet."""
+"""The base of all errors that a user can meet."""
 
 
 class PalimpsestError(Exception):
-    """A failure that a person can act on.
+    """A failure that a user can act on.
 
-    The message says what is wrong and what to do; commands show it alone and exit with 1.
+    The message says what is wrong and what to do. Commands print it alone and exit with 1.
     """

@@ -1,4 +1,4 @@
-"""One request to a platform and the answer to it, as the wire sends, the landing keeps and the parsers read."""
+"""One request to a platform and the answer to it, as the client, the landing and the parsers use them."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,13 @@ from .enums import FailureClass, PayloadKind, Platform
 
 MAX_CACHE_AGE: Final = timedelta(hours=1)
 """The longest credible time between an answer's `observed_at` and its arrival. The platforms' edge caches hold content
-for some seconds. A longer time means a broken header, which would put prices on a wrong day."""
+for some seconds. A longer time means a broken header, which would put prices on a wrong day.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask. `path` is relative to the platform's base URL; parameters are sent as given, encoded once."""
+    """One request. `path` is relative to the platform's base URL; parameters are encoded once."""
 
     platform: Platform
     kind: PayloadKind
@@ -24,34 +25,34 @@ class Request:
     method: str = "GET"
     json_body: bytes | None = None
     external_id: str | None = None
-    """Listing asked for (detail) ..."""
+    """The requested listing, in a detail request."""
     tournament_external_id: str | None = None
-    """... or tournament asked for (listing), where the request is about one."""
+    """The requested tournament, in a listing request that is about one tournament."""
     sr_id: int | None = None
-    """Fixture that the listing belongs to, where known."""
+    """The fixture that the listing belongs to, where known."""
 
     @property
     def key(self) -> str:
-        """Identity of the question: equal keys ask the same thing."""
+        """Return the identity of the request: requests with equal keys ask for the same thing."""
         params = json.dumps(dict(sorted(self.params.items())), separators=(",", ":"))
         return f"{self.platform} {self.method} {self.path} {params} {(self.json_body or b'').decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, byte for byte.
+    """One answer, byte for byte.
 
-    `failure` is set when it is no usable answer; then `body` may be None ("could not look").
+    `failure` is set when the answer is not usable. `body` may then be None.
     """
 
     request: Request
     attempt: int
     requested_at: datetime
     received_at: datetime
-    """Last byte of the body, or the instant at which the failure was known."""
+    """The arrival of the last byte of the body, or the instant at which the failure was known."""
     observed_at: datetime
-    """The instant the content speaks of: `received_at` less the `FamilyAge` header where an edge cache sends a
-    believable one, at most MAX_AGE.
+    """The instant that the content describes: `received_at` less the `Age` header, where an edge cache sends a credible
+    one of at most `MAX_CACHE_AGE`.
     """
     status: int | None
     headers: Mapping[str, str]

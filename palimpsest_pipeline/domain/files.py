@@ -1,7 +1,7 @@
-"""Writing local files so that readers see all of a file or what was there before, and so that its name outlives a power
-cut.
+"""Atomic and durable writes of local files.
 
-Belongs here: folders and whole files. Does not: what is in them, and object stores.
+A reader sees either the whole new file or the state before it, and the name of the file survives a power failure.
+Belongs here: folders and whole files. Does not belong here: the content of files, and object stores.
 """
 
 import errno
@@ -12,7 +12,7 @@ from uuid import uuid4
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, so that their names outlive a power cut."""
+    """Create a folder and its parents, so that their names survive a power failure."""
     missing = list(itertools.takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
     folder.mkdir(parents=True, exist_ok=True)
     for path in missing:
@@ -20,19 +20,19 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in the folder on the disk: a file whose name is lost in a power cut is lost."""
-    opened = os.open(folder, os.O_RDONLY)
+    """Flush the names in a folder to disk: without this, a power failure may lose a new file's name."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     except OSError as error:
         if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder
             raise
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
 def write_temporary(target: Path, content: bytes) -> Path:
-    """Write a file of its own beside `target`, durably, and return its path. Its folder is made if need be."""
+    """Write a new file beside `target`, durably, and return its path. Creates the folder if needed."""
     make_folder(target.parent)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex[:8]}.tmp")
     try:
@@ -47,7 +47,7 @@ def write_temporary(target: Path, content: bytes) -> Path:
 
 
 def move_into_place(source: Path, target: Path) -> None:
-    """Put a finished file of the same file system in the place of `target`, durably. Its folder is made if need be."""
+    """Replace `target` by a finished file of the same file system, durably. Creates the folder if needed."""
     make_folder(target.parent)
     with source.open("rb") as file:
         os.fsync(file.fileno())
@@ -56,9 +56,9 @@ def move_into_place(source: Path, target: Path) -> None:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Make the file hold `text`: what reads it meanwhile sees all of the old or all of the new.
+    """Make the file hold `text`, atomically: a concurrent reader sees the old or the new content.
 
-    A file that holds it already is left alone.
+    Leaves a file with the same content alone.
     """
     content = text.encode()
     try:

@@ -1,4 +1,4 @@
-"""Instants: one clock, always aware, always UTC; and the hour that a cycle belongs to."""
+"""Instants, always aware and always UTC: the clock, and the hour that a cycle belongs to."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,7 +11,10 @@ HOUR_FORMAT: Final = "%Y-%m-%d-%H:%M"
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The one source of "now". `offset_s` shifts it, so that a simulated world and the pipeline agree on the time."""
+    """The one source of the current time.
+
+    `offset_s` shifts it, so that a simulated world and the pipeline agree on the time.
+    """
 
     offset_s: float = 0.0
 
@@ -20,19 +23,19 @@ class Clock:
 
 
 def floor_to_hour(instant: datetime) -> datetime:
-    """The UTC hour that contains `instant`. Raises ValueError on a naive datetime."""
+    """Return the UTC hour that contains `instant`. Raises ValueError on a naive datetime."""
     if instant.tzinfo is None:
         raise ValueError(f"naive datetime {instant!r}: instants carry a time zone here")
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def format_hour_key(instant: datetime) -> str:
-    """Partition key of the hour that contains `instant`, e.g. `2026-06-26-19:00`."""
+    """Return the partition key of the hour that contains `instant`, e.g. `2026-06-26-19:00`."""
     return floor_to_hour(instant).strftime(HOUR_FORMAT)
 
 
 def parse_hour_key(key: str) -> datetime:
-    """Inverse of `format_hour_key`. Raises ValueError on another format."""
+    """Return the hour of a partition key. Raises ValueError on another format."""
     return datetime.strptime(key, HOUR_FORMAT).replace(tzinfo=UTC)
 
 
@@ -47,15 +50,17 @@ def get_day_start(day: date) -> datetime:
 
 
 def clamp_hour_to_day(day: date, instant: datetime) -> datetime:
-    """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier: a cycle may begin shortly
-    after the midnight of its day.
+    """Return the UTC hour of `instant`, or the last hour of `day` when that is earlier.
+
+    A cycle may start shortly after the midnight of its day.
     """
     return min(floor_to_hour(instant), get_day_start(day) + 23 * HOUR)
 
 
 def make_cycle_id(instant: datetime) -> int:
-    """Cycle id for a cycle begun at `instant`: its UTC digits down to the millisecond, so ids sort by time and read
-    as one.
+    """Return the id of a cycle that starts at `instant`: its UTC digits down to the millisecond.
+
+    Ids therefore sort by time and can be read as an instant.
     """
     utc = instant.astimezone(UTC)
     return int(utc.strftime("%Y%m%d%H%M%S")) * 1000 + utc.microsecond // 1000

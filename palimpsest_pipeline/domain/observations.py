@@ -1,4 +1,4 @@
-"""What a platform's answers say: listings, tournaments with their counts, raw prices, and what was refused.
+"""The content of a platform's answers: listings, tournaments with their counts, raw prices, rejects.
 
 Plain values, no frames.
 """
@@ -14,22 +14,23 @@ from .enums import Completeness, ListingKind, Platform, Sport
 T = TypeVar("T")
 
 MAX_KICKOFF_DISTANCE: Final = timedelta(days=3 * 365)
-"""A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so
-long before it is played.
+"""A kickoff further than this from the answer that states it is a placeholder or an error: no match is listed so long
+before it is played.
 """
 MIN_RELISTING_GAP: Final = timedelta(hours=6)
-"""Two listings of one platform and fixture with kickoffs further apart are a match that was postponed and listed anew;
-with nearer ones they are copies of one listing, e.g. with boosted odds."""
+"""Two listings of one platform and fixture whose kickoffs lie further apart are a match that was postponed and listed
+again. Nearer ones are copies of one listing, e.g. with boosted odds.
+"""
 
 
 IN_PLAY_REASON: Final = "in play"
-"""The reason of a refusal begins with this when the answer shows the match in play: it is as it should be, and no
+"""The start of a reject's reason when the answer shows the match in play. Such an answer is correct, but it holds no
 prematch book.
 """
 
 
 class PayloadRejected(Exception):
-    """A body that is not what the endpoint promises. `path` is where in the JSON it broke."""
+    """The body does not have the shape that the endpoint promises. `path` is the place in the JSON."""
 
     def __init__(self, platform: Platform, path: str, reason: str) -> None:
         super().__init__(f"{platform}: {path}: {reason}")
@@ -40,7 +41,7 @@ class PayloadRejected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One entry inside an otherwise good answer that could not be read; counted, never dropped silently."""
+    """One entry of an otherwise good answer that could not be read. Rejects are counted, never dropped."""
 
     platform: Platform
     external_id: str | None
@@ -49,7 +50,7 @@ class Reject:
 
     @property
     def is_in_play(self) -> bool:
-        """Return whether it was refused for showing the match in play."""
+        """Return whether the entry was rejected because the match is in play."""
         return self.reason.startswith(IN_PLAY_REASON)
 
 
@@ -57,7 +58,7 @@ class Reject:
 class Listing:
     """One platform's claim about one match.
 
-    Ids are text as the platform writes them; `kickoff_at` is aware UTC, and may be absurd.
+    Ids are text as the platform writes them. `kickoff_at` is aware UTC and may be absurd.
     """
 
     platform: Platform
@@ -76,18 +77,18 @@ class Listing:
     """SportRadar's id of the tournament, where the platform publishes it (SportyBet does)."""
     n_markets_declared: int | None
     is_in_play: bool = False
-    """The answer shows the match in play: out of scope for a prematch pipeline."""
+    """True when the answer shows the match in play, which is out of scope for a prematch pipeline."""
 
     def has_credible_kickoff(self, observed_at: datetime) -> bool:
-        """Return whether the kickoff is near enough to the answer of `observed_at` to be taken as a claim."""
+        """Return whether the kickoff is near enough to the answer's `observed_at` to count as a claim."""
         return abs(self.kickoff_at - observed_at) <= MAX_KICKOFF_DISTANCE
 
 
 @dataclass(frozen=True, slots=True)
 class TournamentManifest:
-    """What discovery of one tournament on one platform was promised and got.
+    """The declared and the received content of one tournament on one platform.
 
-    `missing` names what is missing, in words.
+    `missing_reason` says in words which part is missing.
     """
 
     platform: Platform
@@ -104,32 +105,33 @@ class TournamentManifest:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """Reading of all discovery answers of one platform in one cycle."""
+    """The content of all discovery answers of one platform in one cycle."""
 
     platform: Platform
     completeness: Completeness
-    """Complete only when the tree and every tournament are."""
+    """Complete only when the tree and every tournament are complete."""
     tournaments: Sequence[TournamentManifest]
     listings: Sequence[Listing]
-    """Everything listed once, in-play and simulated included (told apart by `kind` and `in_play`)."""
+    """Every listing once, in-play and simulated ones included (see `kind` and `is_in_play`)."""
     rejects: Sequence[Reject] = ()
     reason: str = ""
-    """Why it is not complete, in words."""
+    """The reason, in words, why the discovery is not complete."""
 
 
 @dataclass(slots=True)
 class RawPrices:
-    """The book of one detail answer in the platform's own ids, in two levels. The normaliser turns it into canonical
-    prices.
+    """The book of one detail answer in the platform's own ids, in two levels.
 
-    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market row of the answer, in its order;
-    the other columns hold the outcomes of those rows one after the other, so `sum(n_outcomes)` is their length. Several
-    rows may name the same market and specifier, and a row may be without outcomes.
+    The normaliser turns it into canonical prices.
+
+    `market_id`, `market_name`, `specifier` and `n_outcomes` have one entry per market row of the answer, in its order.
+    The other columns hold the outcomes of those rows one after the other, so `sum(n_outcomes)` is their length. Several
+    rows may name the same market and specifier, and a row may have no outcomes.
 
     `specifier` is the line as the normaliser expects it: BetPawa `row.handicap` (quarter units), SportyBet the
     specifier text, Bet9ja the text after `@`; '' when the market has none. `odds_milli` is the decimal price x 1000,
-    None when the platform sent no price above 1.00. `off` is True when the platform itself says the outcome cannot be
-    backed (suspended, inactive, banned).
+    None when the platform sent no price above 1.00. `off` is True when the platform itself marks the outcome as not
+    open for bets (suspended, inactive, banned).
     """
 
     market_id: list[str] = field(default_factory=list)
@@ -142,17 +144,17 @@ class RawPrices:
     off: list[bool] = field(default_factory=list)
 
     def __len__(self) -> int:
-        """Number of outcomes."""
+        """Return the number of outcomes."""
         return len(self.outcome_id)
 
     def repeat_per_outcome(self, column: Sequence[T]) -> list[T]:
-        """A column of the market rows with its values once per outcome."""
+        """Return a column of the market rows with each value repeated once per outcome of its row."""
         return list(chain.from_iterable(map(repeat, column, self.n_outcomes)))
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """Reading of one detail answer: the listing's claim and its whole book."""
+    """The content of one detail answer: the listing's claim and its whole book."""
 
     listing: Listing
     prices: RawPrices

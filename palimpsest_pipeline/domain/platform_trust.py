@@ -1,4 +1,4 @@
-"""Whose word counts first when platforms differ."""
+"""The order in which platforms are trusted when they disagree."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from .enums import Platform
 
 
 def order_by_trust(home: Platform | str, platforms: Sequence[Platform | str] = tuple(Platform)) -> tuple[Platform, ...]:
-    """`platforms` in order of trust: home first, then as the platforms are defined.
+    """Return `platforms` in order of trust: home first, then in the order of `Platform`.
 
     Raises ValueError when home is not among them.
     """
-    known = {Platform(p) for p in platforms}
-    if Platform(home) not in known:
-        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(known))}")
-    return (Platform(home), *(p for p in Platform if p in known and p != home))
+    compared = {Platform(p) for p in platforms}
+    if Platform(home) not in compared:
+        raise ValueError(f"home platform {home} is not among the platforms compared: {', '.join(sorted(compared))}")
+    return (Platform(home), *(p for p in Platform if p in compared and p != home))

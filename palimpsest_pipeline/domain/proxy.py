@@ -13,15 +13,15 @@ class Proxy:
     """A proxy's address, and its credentials in separate fields."""
 
     url: str
-    """Scheme, host and port: nothing in it is secret, so any message may show it."""
+    """Scheme, host and port. Nothing in it is secret, so any message may show it."""
     authorization: str | None = field(default=None, repr=False)
-    """Value of the header Proxy-Authorization."""
+    """The value of the header Proxy-Authorization."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Forms in which the credentials could come back in an answer or an error."""
+    """The forms in which the credentials could come back in an answer or an error."""
 
     @classmethod
     def from_url(cls, url: str) -> Self:
-        """Read `http://user:password@host:port`, user and password percent-encoded.
+        """Return the proxy of `http://user:password@host:port`, user and password percent-encoded.
 
         Raises ValueError, whose message never shows the URL.
         """
@@ -30,7 +30,7 @@ class Proxy:
             _ = parts.port  # raises ValueError for a port that is no number
         except ValueError:
             parts = urlsplit("")
-        info, _, place = parts.netloc.rpartition("@")
+        user_info, _, host_port = parts.netloc.rpartition("@")
         if (
             parts.scheme not in ("http", "https")
             or not parts.hostname
@@ -39,12 +39,14 @@ class Proxy:
             or parts.fragment
         ):
             raise ValueError(
-                "is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, with a number for PORT, and @ : / ? # % in "
-                "USER and PASSWORD percent-encoded (@ is %40)"
+                "is not the URL of a proxy: write http://HOST:PORT or http://USER:PASSWORD@HOST:PORT, "
+                "with a number for PORT, and @ : / ? # % in USER and PASSWORD percent-encoded (@ is %40)"
             )
-        address = f"{parts.scheme}://{place}"
-        if not info:
+        address = f"{parts.scheme}://{host_port}"
+        if not user_info:
             return cls(address)
-        credentials = ":".join(unquote(part) for part in (info.split(":", 1) if ":" in info else (info, "")))
+        credentials = ":".join(
+            unquote(part) for part in (user_info.split(":", 1) if ":" in user_info else (user_info, ""))
+        )
         encoded = base64.b64encode(credentials.encode()).decode()
         return cls(address, f"Basic {encoded}", (*list_address_secrets(url), credentials, encoded))

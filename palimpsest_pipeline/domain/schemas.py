@@ -1,7 +1,7 @@
-"""Schemas of frames that several rooms share: what one of them reads and another computes with.
+"""Schemas of frames that several packages share.
 
-Belongs here: a schema that rooms which do not know each other both need. Does not: a schema of one room. Imports
-Polars, so `domain/__init__.py` does not import it.
+Belongs here: a schema that two packages need which do not import each other. Does not belong here: a schema of one
+package. This module imports Polars, so `domain/__init__.py` does not import it.
 """
 
 from typing import Final
@@ -25,7 +25,7 @@ LOOKED_TOURNAMENTS: Final[dict[str, pl.DataType]] = {
     "evidence": pl.String(),
     "stale_since": INSTANT,
 }
-"""How each known platform tournament has been looked at.
+"""The result of the looks at each known platform tournament.
 
 `*` is the platform's tree as a whole; without that row the platform was never seen.
 """
@@ -38,11 +38,12 @@ LISTING_LOOKS: Final[dict[str, pl.DataType]] = {
     "detail": pl.String(),
     "n_markets_priced": pl.Int32(),
 }
-"""What each cycle's looking at a listing came to (`domain.enums.LookResult`).
+"""The result of each cycle's look at a listing (`domain.enums.LookResult`).
 
-One row per answer: `at` is its observed_at, `n_markets_priced` what it showed. Without an answer one row per cycle, at
-the instant the failure was known, or at the cycle's as_of. `detail` says why in words; it is '' when there is nothing
-to say. A cycle that neither asked for the listing nor discovers has no row.
+With answers there is one row per answer: `at` is its observed_at, `n_markets_priced` the number of markets with a
+price. Without an answer there is one row per cycle, at the instant at which the failure was known, or at the cycle's
+as_of. `detail` gives the reason in words, or ''. A cycle that neither requests the listing nor runs a discovery has no
+row.
 """
 
 COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
@@ -54,8 +55,9 @@ COMPARED_LISTINGS: Final[dict[str, pl.DataType]] = {
 }
 """The listings whose prices are compared, one row per fixture and platform.
 
-`answered_at`: its last answer; null when it has none. `dropped_at`: since when complete discoveries lack it; null while
-it is listed. `kickoff_at`: the fixture's effective kickoff, which is after everything else here.
+`answered_at` is the instant of the last answer; null when there is none. `dropped_at` is the instant since which
+complete discoveries lack the listing; null while it is listed. `kickoff_at` is the fixture's effective kickoff, which
+is after all other instants of the row.
 """
 
 OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {
@@ -63,7 +65,7 @@ OUTCOME_NAMES: Final[dict[str, pl.DataType]] = {
     "ordinal": pl.Int16(),
     "outcome_key": pl.String(),
 }
-"""Names of the outcomes of a whole market by their place, from 1, in odds_milli."""
+"""Names of the outcomes of a whole market by their position in odds_milli, from 1."""
 
 KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {
     "sr_id": pl.Int64(),
@@ -71,9 +73,9 @@ KNOWN_KICKOFFS: Final[dict[str, pl.DataType]] = {
     "known_until": INSTANT,
     "kickoff_at": INSTANT,
 }
-"""Kickoffs as they were known, one row per fixture and stretch of time.
+"""The kickoffs as known at each time, one row per fixture and stretch of time.
 
-`known_until` is null for a kickoff that is still known.
+`known_until` is null for the kickoff that is known now.
 """
 
 ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
@@ -82,7 +84,9 @@ ASKED_SLOTS: Final[dict[str, pl.DataType]] = {
     "answered": pl.Boolean(),
     "silent": pl.List(pl.String()),
 }
-"""Fixtures at the slots at which they were asked: whether some platform answered, and the platforms that did not."""
+"""Fixtures at the slots in which they were requested. `answered`: at least one platform answered. `silent`: the
+platforms that did not answer.
+"""
 
 REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
     "platform": pl.String(),
@@ -90,11 +94,11 @@ REJECT_COUNTS: Final[dict[str, pl.DataType]] = {
     "n_answers": pl.Int32(),
     "n_entries": pl.Int32(),
 }
-"""How much of a cycle was refused, per platform and kind of answer."""
+"""The number of rejected answers and entries of a cycle, per platform and kind of answer."""
 
 VIOLATIONS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "law": pl.String(),
     "subject": pl.String(),
     "violation": pl.String(),
 }
-"""Rows that break a law which derived rows obey: one sentence per row."""
+"""Rows that break a law of the derived tables: one sentence per row."""

@@ -1,7 +1,7 @@
-"""Hiding secrets in text: credentials that stand inside URLs, and secrets that the caller knows.
+"""Removal of secrets from text: credentials inside URLs, and secrets that the caller knows.
 
-Belongs here: the patterns, and the forms in which a secret may come back. Does not: which settings are secret
-(`settings`), where a text comes from.
+Belongs here: the patterns, and the forms in which a secret may come back. Does not belong here: the list of secret
+settings (`settings`), and the source of a text.
 """
 
 import re
@@ -13,18 +13,18 @@ REDACTED_TEXT: Final = "***"
 MIN_SECRET_CHARS: Final = 4
 """A shorter secret is hidden only inside URLs: elsewhere it would hide parts of ordinary words."""
 MIN_SUBSTRING_CHARS: Final = 8
-"""From this length on a secret is hidden wherever it stands; a shorter one only as a word of its own."""
+"""A secret of this length or more is hidden wherever it occurs; a shorter one only as a word of its own."""
 URL_CREDENTIALS_PATTERN: Final = re.compile(
     r"\b(?!(?:abfss?|az|file)://)([a-z][a-z0-9+.-]*://)"
     r"(?!(?:(?:user)?:password|[^\s:/?#@'\"<>]*:\*\*\*)@[^\s'\"<>@]*(?:[\s'\"<>]|$))[^\s'\"<>]*@",
     re.IGNORECASE,
 )
-"""From the scheme of a URL to its last @: a password may hold a /, ? or # that was not encoded. So an @ in a path hides
-what is before it, too.
+"""Matches from the scheme of a URL to its last @, because a password may hold a /, ? or # that was not encoded. An @ in
+a path therefore hides the text before it, too.
 
 In abfs:// and az:// the part before the @ is the name of a container, in file:// it is part of a path. The words user
-and password are the example of our own messages, and a password shown as *** is hidden already. Apart from that
-migration 0012 has the same pattern: a replay must not bring back what it took out of the rows.
+and password are the example in our own messages, and a password shown as *** is hidden already. Apart from these
+exceptions migration 0012 has the same pattern: a replay must not restore the credentials that it removed from rows.
 """
 PUBLIC_QUERY_PARAMETERS: Final = frozenset(
     {
@@ -41,7 +41,7 @@ PUBLIC_QUERY_PARAMETERS: Final = frozenset(
         "user",
     }
 )
-"""Parameters of an address's query that are no secret. Any other may be one."""
+"""Parameters of an address's query that are not secret. Any other may be."""
 STORE_ADDRESS_VARIABLES: Final = re.compile(r"(AWS|FSSPEC)_.*ENDPOINT_URL", re.IGNORECASE)
 STORE_CREDENTIAL_VARIABLES: Final = re.compile(
     r"(AWS|AZURE|GOOGLE|GCS|FSSPEC)_.*(KEY|SECRET|TOKEN|PASSWORD|PASSPHRASE|CREDENTIAL|CONNECTION_STRING)",
@@ -50,7 +50,7 @@ STORE_CREDENTIAL_VARIABLES: Final = re.compile(
 PUBLIC_HEADERS: Final = frozenset(
     {"accept", "accept-encoding", "accept-language", "content-type", "origin", "referer", "user-agent"}
 )
-"""Headers that are no secret."""
+"""Headers that are not secret."""
 
 
 def redact(text: str, *secrets: str) -> str:
@@ -59,8 +59,9 @@ def redact(text: str, *secrets: str) -> str:
 
 
 def build_redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """Return a function that hides the credentials of every URL in a text, and `secrets` as they are,
-    percent-encoded and percent-decoded.
+    """Return a function that hides URL credentials and `secrets` in a text.
+
+    Each secret is hidden as it is, percent-encoded and percent-decoded.
     """
     pattern = _build_pattern(secrets, MIN_SECRET_CHARS)
 
@@ -100,16 +101,15 @@ def _build_pattern(secrets: Iterable[str], min_chars: int) -> re.Pattern[str] | 
 
 
 def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
-    """Return the secrets in an address whose other parts may be shown: its user info, whole and in parts, and values of
-    its query.
+    """Return the secrets in an address whose other parts may be shown: user info and query values.
 
-    Values of `PUBLIC_QUERY_PARAMETERS` are no secrets. An unescaped `/` or `@` in the password shifts where the host
-    seems to begin, so everything before the last `@` counts as user info.
+    The user info is listed whole and in parts. Values of `PUBLIC_QUERY_PARAMETERS` are not secret. An unescaped `/` or
+    `@` in the password shifts the apparent start of the host, so everything before the last `@` counts as user info.
     """
     rest = url.partition("://")[2].partition("?")[0]
-    info = rest.rpartition("@")[0]
-    user, _, password = info.partition(":")
-    parts = [info, password, *re.split(r"[:@/?#]", password)]
+    user_info = rest.rpartition("@")[0]
+    user, _, password = user_info.partition(":")
+    parts = [user_info, password, *re.split(r"[:@/?#]", password)]
     return [
         *parts,
         *([user] if user_is_secret else []),
@@ -118,12 +118,21 @@ def list_address_secrets(url: str, *, user_is_secret: bool = True) -> list[str]:
 
 
 def list_link_secrets(url: str) -> list[str]:
-    """Return the secrets in an address of which only the host may be shown: the whole address, and its user info,
-    path and query in parts.
+    """Return the secrets in an address of which only the host may be shown.
+
+    These are the whole address, and its user info, path and query in parts.
     """
     parts = _split_url(url)
-    info = parts.netloc.rpartition("@")[0]
-    pieces = [url, info, *info.split(":", 1), f"{parts.path}?{parts.query}", parts.path, parts.query, parts.fragment]
+    user_info = parts.netloc.rpartition("@")[0]
+    pieces = [
+        url,
+        user_info,
+        *user_info.split(":", 1),
+        f"{parts.path}?{parts.query}",
+        parts.path,
+        parts.query,
+        parts.fragment,
+    ]
     return [
         piece
         for piece in [*pieces, *parts.path.split("/"), *(value for _, value in _parse_query(url))]
@@ -132,7 +141,10 @@ def list_link_secrets(url: str) -> list[str]:
 
 
 def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
-    """Credentials that packages of object stores read from the environment, some of which repeat them in errors."""
+    """Return the credentials that object-store packages read from the environment.
+
+    Some of these packages repeat them in errors.
+    """
     addresses = [value for name, value in environment.items() if STORE_ADDRESS_VARIABLES.match(name)]
     credentials = [value for name, value in environment.items() if STORE_CREDENTIAL_VARIABLES.match(name)]
     return credentials + [
@@ -141,8 +153,9 @@ def list_store_secrets(environment: Mapping[str, str]) -> list[str]:
 
 
 def list_header_secrets(headers: Mapping[str, str]) -> list[str]:
-    """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts (a cookie's value,
-    the token after `Bearer`).
+    """Return the secrets of headers: each value but those of `PUBLIC_HEADERS`, and its long parts.
+
+    Long parts are e.g. a cookie's value or the token after `Bearer`.
     """
     values = [value for name, value in headers.items() if name.lower() not in PUBLIC_HEADERS]
     return values + [
@@ -157,5 +170,5 @@ def _parse_query(url: str) -> list[tuple[str, str]]:
 def _split_url(url: str) -> SplitResult:
     try:
         return urlsplit(url)
-    except ValueError:  # a host in brackets that is no address
+    except ValueError:  # a host in brackets that is not an IP address
         return urlsplit("")

@@ -1,20 +1,20 @@
 """The limit on the length of text from outside that is part of a database key.
 
-Belongs here: the limit and the cut. Does not: what a text means.
+Belongs here: the limit and the cut. Does not belong here: the meaning of a text.
 """
 
 from hashlib import blake2b
 from typing import Final
 
 MAX_KEY_CHARS: Final = 200
-"""Postgres refuses an index entry of more than 2,704 bytes, and with it the whole cycle.
+"""The longest key text. Postgres refuses an index entry of more than 2,704 bytes, which would fail the whole cycle.
 
-Three keys of this length fit; the longest seen has 60.
+Three keys of this length fit into one entry. The longest key seen so far has 60 characters.
 """
 
 
 def cut_key(text: str) -> str:
-    """Return `text`, or, if it is too long, its first `MAX_KEY_CHARS` characters and a hash of it all.
+    """Return `text`, or, if it is too long, its first `MAX_KEY_CHARS` characters and a hash of all of it.
 
     Different texts stay different.
     """

@@ -1,7 +1,7 @@
-"""The canonical market vocabulary, as data, and the way from a platform's prices to canonical prices.
+"""The canonical market vocabulary, as data, and the mapping of a platform's prices to it.
 
-Belongs here: what a market, a line and an outcome are called, and the join that says so for every price. Does not
-belong here: reading answers (platforms), storing prices (storage), what prices are worth (metrics).
+Belongs here: the names of markets, lines and outcomes, and the join that assigns them to every price. Does not belong
+here: reading answers (platforms), storing prices (storage), computing margins and alerts (metrics).
 """
 
 from .build_market_rows import build_market_rows

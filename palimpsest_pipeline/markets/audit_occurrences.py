@@ -1,4 +1,4 @@
-"""How much of what platforms sell the vocabulary knows.
+"""The share of the platforms' offers that the vocabulary maps.
 
 An occurrence is one (event, market, line) of a platform. Frames in, frames out.
 """
@@ -30,34 +30,33 @@ vocabulary.
 """
 
 COUNTED_COLUMNS: Final = ("platform", "external_market_id", "name", "sample_outcomes", "occurrences")
-"""What a list of counted market ids gives."""
+"""The columns of a list of counted market ids."""
 
 _OCCURRENCE_KEY: Final = ("event", "platform", "sport", "market_id", "specifier")
 
 
 def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Rows of `OCCURRENCES_SCHEMA` and `event`, one per occurrence of these books. `events` names the event of each row
-    of `platform_books.markets`.
+    """Return one row per occurrence of these books: `event` and the columns of `OCCURRENCES_SCHEMA`.
 
-    Several answers about one event are one book here: what they repeat is counted once.
+    `events` names the event of each row of `raw.markets`. Several answers about one event form one book: repetitions
+    are counted once.
     """
     rows = raw.markets.with_columns(events.cast(pl.String).alias("event"), pl.col(pl.String).fill_null(""))
-    single = (
+    distinct_rows = (
         rows.group_by(_OCCURRENCE_KEY)
         .agg(pl.col("market_name").min().alias("name"))
         .sort(_OCCURRENCE_KEY)
         .with_row_index("occurrence")
     )
-    # Each occurrence goes through the normaliser as a book of its own, so that what comes back says which occurrence it
-    # is of.
-    numbers = rows.join(single, on=_OCCURRENCE_KEY, how="left", maintain_order="left")["occurrence"]
-    found = normalise(replace(raw, markets=raw.markets.with_columns(numbers.alias("capture"))), vocabulary)
-    mapped_to = found.prices.join(_select_shared_markets(vocabulary), on="market_id", how="semi")["capture"].unique()
-    reasons = found.unmapped.unique("capture", keep="first", maintain_order=True).select(
+    # Each occurrence goes through the normaliser as a book of its own, so that the results name their occurrence.
+    numbers = rows.join(distinct_rows, on=_OCCURRENCE_KEY, how="left", maintain_order="left")["occurrence"]
+    batch = normalise(replace(raw, markets=raw.markets.with_columns(numbers.alias("capture"))), vocabulary)
+    mapped_to = batch.prices.join(_select_shared_markets(vocabulary), on="market_id", how="semi")["capture"].unique()
+    reasons = batch.unmapped.unique("capture", keep="first", maintain_order=True).select(
         "capture", "error_class", "sample_outcomes"
     )
     return (
-        single.join(reasons, left_on="occurrence", right_on="capture", how="left", maintain_order="left")
+        distinct_rows.join(reasons, left_on="occurrence", right_on="capture", how="left", maintain_order="left")
         .with_columns(
             pl.col("error_class").fill_null(""),
             pl.col("sample_outcomes").fill_null(pl.lit([], dtype=pl.List(pl.String))),
@@ -74,17 +73,17 @@ def list_occurrences(raw: RawBooks, events: pl.Series, vocabulary: Vocabulary) -
 def expand_counted_markets(
     counted_markets: pl.DataFrame, vocabulary: Vocabulary, sport: Sport = Sport.FOOTBALL
 ) -> pl.DataFrame:
-    """Rows of `OCCURRENCES_SCHEMA` for counted market ids (columns `COUNTED_COLUMNS`).
+    """Return rows of `OCCURRENCES_SCHEMA` for counted market ids (columns `COUNTED_COLUMNS`).
 
     Their lines are not known, so an id is mapped when the vocabulary has a key for it.
     """
     keys = vocabulary.keys.filter(pl.col("sport") == sport).join(
         _select_shared_markets(vocabulary).with_columns(shared=pl.lit(value=True)), on="market_id", how="left"
     )
-    known = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
+    known_markets = keys.group_by("platform", "external_market_id").agg(comparable=pl.col("shared").any())
     return (
         counted_markets.select(COUNTED_COLUMNS)
-        .join(known, on=("platform", "external_market_id"), how="left", maintain_order="left")
+        .join(known_markets, on=("platform", "external_market_id"), how="left", maintain_order="left")
         .with_columns(
             sport=pl.lit(sport.value),
             specifier=pl.lit(""),
@@ -98,7 +97,7 @@ def expand_counted_markets(
 
 
 def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
-    """market_id of the markets that at least two platforms sell."""
+    """Return the market_id of each market that at least two platforms sell."""
     return (
         vocabulary.keys.group_by("market_id")
         .agg(pl.col("platform").n_unique())
@@ -108,8 +107,9 @@ def _select_shared_markets(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """One row per platform, in the platforms' order: platform, occurrences, mapped, comparable, mapped_share,
-    comparable_share.
+    """Return one row per platform, in the order of `Platform`.
+
+    Columns: platform, occurrences, mapped, comparable, mapped_share, comparable_share.
     """
     count = pl.col("occurrences")
     return (
@@ -127,10 +127,10 @@ def count_by_platform(occurrences: pl.DataFrame) -> pl.DataFrame:
 
 
 def rank_unmapped(occurrences: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """What is not mapped, one row per (platform, sport, external_market_id, error_class), most frequent first.
+    """Return the unmapped occurrences, most frequent first.
 
-    With name, a specifier and outcomes as samples, occurrences, and `triage`: status in the vocabulary's list of what
-    is knowingly unmapped, or ''.
+    One row per (platform, sport, external_market_id, error_class), with a sample name, specifier and outcomes, the
+    number of occurrences, and `triage`: the status in the vocabulary's list of knowingly unmapped markets, or ''.
     """
     identity = ("platform", "sport", "external_market_id")
     triage = vocabulary.triage.select(*identity, pl.col("status").alias("triage"))

@@ -1,5 +1,6 @@
-"""From canonical prices to market rows: one row per market with the prices of its outcomes as an array, as the
-history keeps them.
+"""The conversion of canonical prices to market rows, as the odds history stores them.
+
+A market row is one market with the prices of its outcomes as an array.
 """
 
 from typing import Final
@@ -24,23 +25,22 @@ MARKET_ROWS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 _ROW_KEY: Final = ("capture", "market_id", "specifier", "outcome")
 _BITS: Final = pl.Series([1 << n for n in range(MASK_BITS)], dtype=pl.Int64)
-"""A table, since a power would go through floats, which cannot hold the highest bits."""
+"""Powers of two. Computed powers would go through floats, which cannot hold the highest bits."""
 _STATES: Final = pl.Series(
     "state", [MarketState.NO_PRICE.value, MarketState.SUSPENDED.value, MarketState.OFFERED.value]
 )
-"""In order of precedence: a row has the last one of those of its outcomes."""
+"""In order of precedence: a row has the last of its outcomes' states."""
 
 
 def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Rows of `MARKET_ROWS_SCHEMA`, one per (capture, market_id, specifier, outcome), in that order.
+    """Return rows of `MARKET_ROWS_SCHEMA`, sorted by (capture, market_id, specifier, outcome).
 
-    `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null where there is no
-    price. Bit i-1 of
-    `off_mask`: outcome i is listed but cannot be backed. State: offered when an outcome can be backed at a price; else
-    suspended when the platform holds some outcome off; else no_price.
+    `odds_milli` has one place per outcome of the vocabulary (one place where outcomes are open), null without a price.
+    Bit i-1 of `off_mask` means that outcome i is listed but suspended. The state is offered when an outcome is open for
+    bets at a price; else suspended when the platform has suspended some outcome; else no_price.
     """
     sizes = vocabulary.outcomes.group_by("market_id").agg(n=pl.len().cast(pl.Int16))
-    given = (
+    outcome_rows = (
         _split_large(prices, sizes, vocabulary)
         .select(
             *_ROW_KEY,
@@ -53,11 +53,11 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
         .with_columns(row=pl.col("begins").cum_sum() - 1)
     )
     offers = pl.col("odds_milli").is_not_null() & ~pl.col("off")
-    rows = given.filter("begins").select(_ROW_KEY)
+    rows = outcome_rows.filter("begins").select(_ROW_KEY)
     facts = (
-        given.select(
+        outcome_rows.select(
             "row",
-            off_mask=pl.when("off").then(_BITS.gather(given["place"])).otherwise(0),
+            off_mask=pl.when("off").then(_BITS.gather(outcome_rows["place"])).otherwise(0),
             state=pl.when(offers).then(2).otherwise("off"),
         )
         .group_by("row")
@@ -70,7 +70,7 @@ def build_market_rows(prices: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFr
     )["n"]
     starts = n_places.cum_sum() - n_places
     odds = pl.Series([None], dtype=pl.Int32).new_from_index(0, int(n_places.sum()))
-    odds = odds.scatter(starts.gather(given["row"]) + given["place"], given["odds_milli"])
+    odds = odds.scatter(starts.gather(outcome_rows["row"]) + outcome_rows["place"], outcome_rows["odds_milli"])
     arrays = (
         pl.DataFrame({"row": repeat_places(n_places), "odds_milli": odds})
         .group_by("row", maintain_order=True)

@@ -1,6 +1,4 @@
-"""One canonical market across platforms, in words: what it is, who sells it under which ids, and how their
-specifiers are read.
-"""
+"""The description of one canonical market: its platforms, their ids, and the reading of specifiers."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -15,9 +13,9 @@ from .vocabulary import SPECIFIER_PARTS, Vocabulary
 
 MAX_SUGGESTIONS: Final = 5
 MIN_LIKENESS_PERCENT: Final = 50
-"""Percent of likeness below which a key is no suggestion."""
+"""A key less similar than this is not suggested."""
 FULL_TIME_SUFFIX: Final = " - ft"
-"""How names say that a market is of the whole match."""
+"""The suffix of names of markets on the whole match."""
 
 CONVERSION_EXAMPLES: Final = {
     "quarters": ("10", "2.5"),
@@ -26,18 +24,21 @@ CONVERSION_EXAMPLES: Final = {
     "top": ("sr:exact_goals:6+", "6"),
 }
 HALF_STEP_PARTS: Final = {"total", "hcp"}
-"""Canonical parts whose numbers are usually halves; the others count things."""
+"""Canonical parts whose numbers are usually halves; the others are counts."""
 
 
 class UnknownMarket(PalimpsestError):
-    """No canonical market and no platform's id is called so. The message names the nearest."""
+    """No canonical market, market name or platform's id matches. The message suggests the nearest."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlatformKey:
-    """One way a platform sells the market. `specifier`: what each part of its specifier must be or gives, in words;
-    `open_outcomes`: template of the outcome ids that are not listed, '' when all are; `feed`: its place, from 1, where
-    the platform has the market from several feeds."""
+    """One way a platform sells the market.
+
+    `specifier` describes, in words, the required or resulting value of each specifier part. `open_outcomes` is the
+    template of the outcome ids that are not listed, '' when all are. `feed` is the key's position, from 1, where the
+    platform has the market from several feeds.
+    """
 
     platform: str
     external_market_id: str
@@ -48,7 +49,7 @@ class PlatformKey:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An outcome in its place. ids: platform to market id to the outcome ids there."""
+    """One outcome. `ids` maps platform to market id to the outcome ids there."""
 
     ordinal: int
     outcome_key: str
@@ -58,9 +59,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """A canonical market. fair_sum and note as in the vocabulary (None: unknown, none), `margin` what fair_sum means;
-    specifier: its canonical parts;
-    complete_sets: name and number of outcomes of each set that is complete, empty when it takes all outcomes."""
+    """A canonical market.
+
+    `fair_sum` and `note` are those of the vocabulary (None: unknown, none); `margin` explains `fair_sum`. `specifier`
+    holds the canonical parts. `complete_sets` maps the name of each complete set to its number of outcomes; it is empty
+    when only all outcomes together are complete.
+    """
 
     market_key: str
     name: str
@@ -81,17 +85,17 @@ class Market:
 
 
 def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
-    """Return the market of this key; else those that a platform's id leads to, written `sportybet:18` or `18`; else
-    those of this name, as `1x2`.
+    """Return the markets that a query names.
 
-    Raises UnknownMarket.
+    The query is a market key; else a platform's id, written `sportybet:18` or `18`; else a name such as `1x2`. Raises
+    UnknownMarket.
     """
     exact = vocabulary.markets.filter(pl.col("market_key") == query)
     if exact.height:
         return [_describe_market(exact.row(0, named=True), vocabulary)]
     platform, colon, external_id = query.partition(":")
-    its = pl.col("external_market_id") == (external_id if colon else query)
-    ids = vocabulary.keys.filter(its & (pl.col("platform") == platform) if colon else its)["market_id"].unique(
+    has_id = pl.col("external_market_id") == (external_id if colon else query)
+    ids = vocabulary.keys.filter(has_id & (pl.col("platform") == platform) if colon else has_id)["market_id"].unique(
         maintain_order=True
     )
     if ids.is_empty():
@@ -99,14 +103,15 @@ def find_markets(query: str, vocabulary: Vocabulary) -> list[Market]:
     if ids.is_empty():
         nearest = _suggest_nearest(query, vocabulary)
         raise UnknownMarket(
-            f"{query!r} is neither a market nor a name of one nor a platform's market id; nearest: {', '.join(nearest) or 'none'}"
+            f"{query!r} is neither a market nor a name of one nor a platform's market id; "
+            f"nearest: {', '.join(nearest) or 'none'}"
         )
     by_id = {row["market_id"]: row for row in vocabulary.markets.iter_rows(named=True)}
     return [_describe_market(by_id[i], vocabulary) for i in ids]
 
 
 def _simplify_name(name: pl.Expr) -> pl.Expr:
-    """Return the name as people say it: in lower case, without `FULL_TIME_SUFFIX`."""
+    """Return the name in its usual short form: lower case, without `FULL_TIME_SUFFIX`."""
     return name.str.to_lowercase().str.strip_suffix(FULL_TIME_SUFFIX)
 
 
@@ -117,10 +122,10 @@ def select_markets(
     family: str | None = None,
     search: str | None = None,
 ) -> pl.DataFrame:
-    """The markets that fit: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a
-    space ('' when not sold).
+    """Return the markets that match all filters.
 
-    `search` is looked for in keys, names and ids, whatever the case.
+    Columns: market_key, name, sport, family, line_kind, and per platform its market ids, joined by a space ('' when not
+    sold). `search` is matched against keys, names and ids, ignoring case.
     """
     sold = vocabulary.keys.group_by("market_id").agg(
         pl.col("external_market_id")
@@ -130,20 +135,20 @@ def select_markets(
         .alias(p.value)
         for p in Platform
     )
-    found = vocabulary.markets.join(sold, on="market_id", how="left", maintain_order="left").with_columns(
+    markets = vocabulary.markets.join(sold, on="market_id", how="left", maintain_order="left").with_columns(
         pl.col(p.value).fill_null("") for p in Platform
     )
     columns = ("market_key", "name", "sport", "family", "line_kind", *(p.value for p in Platform))
     if sport is not None:
-        found = found.filter(pl.col("sport") == sport)
+        markets = markets.filter(pl.col("sport") == sport)
     if platform is not None:
-        found = found.filter(pl.col(platform.value) != "")
+        markets = markets.filter(pl.col(platform.value) != "")
     if family is not None:
-        found = found.filter(pl.col("family") == family)
+        markets = markets.filter(pl.col("family") == family)
     if search is not None:
         text = pl.concat_str(columns, separator=" ").str.to_lowercase()
-        found = found.filter(text.str.contains(search.lower(), literal=True))
-    return found.select(columns)
+        markets = markets.filter(text.str.contains(search.lower(), literal=True))
+    return markets.select(columns)
 
 
 def _suggest_nearest(query: str, vocabulary: Vocabulary) -> list[str]:
@@ -154,7 +159,7 @@ def _suggest_nearest(query: str, vocabulary: Vocabulary) -> list[str]:
         else keys["external_market_id"]
     )
     choices = [*vocabulary.markets["market_key"], *ids.unique(maintain_order=True)]
-    found = process.extract(
+    matches = process.extract(
         query,
         choices,
         scorer=fuzz.token_sort_ratio,
@@ -162,7 +167,7 @@ def _suggest_nearest(query: str, vocabulary: Vocabulary) -> list[str]:
         limit=MAX_SUGGESTIONS,
         score_cutoff=MIN_LIKENESS_PERCENT,
     )
-    return [choice for choice, _, _ in found]
+    return [choice for choice, _, _ in matches]
 
 
 def _split_words(key: str) -> str:
@@ -170,7 +175,7 @@ def _split_words(key: str) -> str:
 
 
 def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
-    mine = vocabulary.keys.filter(pl.col("market_id") == row["market_id"])
+    market_keys = vocabulary.keys.filter(pl.col("market_id") == row["market_id"])
     feeds = {key_id: place + 1 for key_id, place in vocabulary.feeds.iter_rows()}
     keys = [
         PlatformKey(
@@ -180,7 +185,7 @@ def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
             k["open_outcomes"],
             feeds.get(k["key_id"]),
         )
-        for k in mine.iter_rows(named=True)
+        for k in market_keys.iter_rows(named=True)
     ]
     sets = vocabulary.complete_sets.filter(pl.col("market_id") == row["market_id"])
     return Market(
@@ -192,7 +197,7 @@ def _describe_market(row: dict[str, Any], vocabulary: Vocabulary) -> Market:
         margin=_describe_margin(row["fair_sum"]),
         complete_sets=dict(sets.group_by("set", maintain_order=True).len().iter_rows()),
         keys=keys,
-        outcomes=_describe_outcomes(row["market_id"], mine, vocabulary),
+        outcomes=_describe_outcomes(row["market_id"], market_keys, vocabulary),
     )
 
 
@@ -208,16 +213,16 @@ def _describe_margin(fair_sum: str | None) -> str:
 
 def _describe_specifier(key_id: int, open_outcomes: str, vocabulary: Vocabulary) -> list[str]:
     parts = vocabulary.parts.filter(pl.col("key_id") == key_id).iter_rows(named=True)
-    words = [
+    descriptions = [
         _describe_part(**{name: part[name] for name in ("part", "role", "expected", "canonical", "conversion")})
         for part in parts
     ]
-    words += [f"always {text}" for text in vocabulary.added_parts.filter(pl.col("key_id") == key_id)["text"]]
-    return [*words, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else words
+    descriptions += [f"always {text}" for text in vocabulary.added_parts.filter(pl.col("key_id") == key_id)["text"]]
+    return [*descriptions, "total=0.5 from {at_least}=1"] if "{at_least}" in open_outcomes else descriptions
 
 
 def _describe_part(part: str, role: str, expected: str | None, canonical: str | None, conversion: str | None) -> str:
-    """What a key does with one raw part, with an example where it is read."""
+    """Return the effect of a key on one raw part, with an example for parts that are read."""
     if role == "require":
         return f"only {part}={expected}"
     if role == "ignore":
@@ -249,9 +254,9 @@ def _describe_outcomes(market_id: int, keys: pl.DataFrame, vocabulary: Vocabular
 
 
 def _group_by_platform(ids: pl.DataFrame) -> dict[str, dict[str, list[str]]]:
-    found: dict[str, dict[str, list[str]]] = {}
+    ids_by_platform: dict[str, dict[str, list[str]]] = {}
     for row in ids.iter_rows(named=True):
-        found.setdefault(row["platform"], {}).setdefault(row["external_market_id"], []).append(
+        ids_by_platform.setdefault(row["platform"], {}).setdefault(row["external_market_id"], []).append(
             row["external_outcome_id"]
         )
-    return found
+    return ids_by_platform

@@ -1,9 +1,8 @@
-"""From a platform's prices to canonical prices: joins on the vocabulary, by ids, never by label or position. Set-based;
-no loop over prices.
+"""The mapping of a platform's prices to canonical prices, by joins on the vocabulary.
 
-An occurrence is one (capture, raw market, raw specifier). It is mapped when every one of its outcomes leads to a
-canonical outcome; else it is in `unmapped_markets` with the reason and with the outcomes that did not, while the
-outcomes that did keep their prices.
+It joins by ids, never by label or position, and has no loop over prices. An occurrence is one (capture, raw market, raw
+specifier). It is mapped when each of its outcomes leads to a canonical outcome. Otherwise it is listed as unmapped with
+the reason and the outcomes without a match, while the other outcomes keep their prices.
 """
 
 from dataclasses import dataclass
@@ -33,21 +32,22 @@ MERGED_SCHEMA: Final[dict[str, pl.DataType]] = {"capture": pl.UInt32(), "n_price
 STATE_NAMES: Final = pl.Series(
     "state", [MarketState.OFFERED.value, MarketState.NO_PRICE.value, MarketState.SUSPENDED.value]
 )
-"""By the numbers that a batch has for them."""
+"""State names, indexed by a batch's state numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class NormalisedBatch:
-    """What a batch says in the vocabulary's words. All frames are in a fixed order, whatever the order of markets, rows
-    and outcomes was.
+    """A batch in canonical terms.
+
+    All frames have a fixed order, which does not depend on the order of markets, rows and outcomes in the answers.
 
     prices: one row per (capture, market_id, specifier, outcome, ordinal); specifier canonical, `line` its number if it
-        has one, `outcome` '' or an open outcome's text (ordinal 1). state: offered; suspended, when the platform holds
-        it off (it keeps its odds); no_price.
-    unmapped: one row per occurrence that is not mapped.
+        has one, `outcome` '' or an open outcome's text (ordinal 1). state: offered; suspended by the platform (it keeps
+        its odds); no_price.
+    unmapped: one row per unmapped occurrence.
     coverage: occurrences per capture, family ('' when the market is unknown) and error_class ('' when mapped).
-    merged: priced outcomes per capture that are not in `prices`, because the answer names the same bet once more or has
-    the market from another feed.
+    merged: priced outcomes per capture that are not in `prices`, because the answer repeats the same bet or has the
+        market from another feed.
     players: one row per capture and player among the outcomes of `prices`.
     """
 
@@ -59,42 +59,45 @@ class NormalisedBatch:
 
 
 def normalise(raw: RawBooks, vocabulary: Vocabulary) -> NormalisedBatch:
-    """Canonical prices of a batch of books. Never raises on a market, specifier or outcome that it does not know."""
+    """Return the canonical prices of a batch of books.
+
+    Never raises on an unknown market, specifier or outcome.
+    """
     batch = encode_books(raw)
-    given = specifiers.split_parts(batch.instances)
-    candidates = specifiers.find_candidate_keys(batch.instances, given, vocabulary)
+    given_parts = specifiers.split_parts(batch.instances)
+    candidates = specifiers.find_candidate_keys(batch.instances, given_parts, vocabulary)
     verdicts = specifiers.judge_instances(batch.instances, candidates, vocabulary)
-    choices, places, people = outcome_targets.resolve_outcomes(batch, candidates, vocabulary)
+    choices, places, player_texts = outcome_targets.resolve_outcomes(batch, candidates, vocabulary)
     target = choices["target"].gather(batch.outcomes["distinct"])
-    missed = (
+    missed_outcomes = (
         batch.outcomes.select("capture", "instance", "distinct").with_row_index("position").filter(target.is_null())
     )
-    occurrences = unmapped_markets.classify_occurrences(batch, verdicts, missed)
+    occurrences = unmapped_markets.classify_occurrences(batch, verdicts, missed_outcomes)
     prices, merged = _build_prices(
         batch, target, places, choices.with_columns(feed=_find_feed_places(choices["key_id"], vocabulary))
     )
     return NormalisedBatch(
         prices=prices,
-        unmapped=unmapped_markets.report_unmapped(raw, batch, occurrences, missed, given),
+        unmapped=unmapped_markets.report_unmapped(raw, batch, occurrences, missed_outcomes, given_parts),
         coverage=unmapped_markets.count_coverage(occurrences),
         merged=merged,
-        players=players.list_named_players(raw, batch, choices, people),
+        players=players.list_named_players(raw, batch, choices, player_texts),
     )
 
 
 def _build_prices(
     batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The frames `prices` and `merged`."""
+    """Return the frames `prices` and `merged`."""
     order = _order_outcomes(batch.outcomes["capture"], target, places.height)
     other_feeds = _find_other_feeds(batch, target, places, choices)
     order = order.filter(~order["position"].is_in(other_feeds.implode()))
-    repeated = order["bet"] == order["bet"].shift(1)
-    contested = order.filter(repeated | repeated.shift(-1))
-    left_out = pl.concat([other_feeds, _find_displaced(contested, batch, choices)])
-    order = order.filter(~order["position"].is_in(left_out.implode()))
+    is_repeated = order["bet"] == order["bet"].shift(1)
+    contested = order.filter(is_repeated | is_repeated.shift(-1))
+    excluded = pl.concat([other_feeds, _find_displaced(contested, batch, choices)])
+    order = order.filter(~order["position"].is_in(excluded.implode()))
     merged = (
-        batch.outcomes.select("capture", "odds_milli")[left_out]
+        batch.outcomes.select("capture", "odds_milli")[excluded]
         .drop_nulls("odds_milli")
         .group_by("capture")
         .agg(n_prices=pl.len().cast(pl.Int32))
@@ -108,10 +111,10 @@ def _build_prices(
 
 
 def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> pl.DataFrame:
-    """position and bet of the outcomes that lead somewhere, in the order of prices. `bet` is one number for capture and
-    target.
+    """Return position and bet of the outcomes with a target, in the order of prices.
 
-    Sorting one number that says capture, target and position is much faster than sorting by columns.
+    `bet` is one number for capture and target. Sorting one number made of capture, target and position is much faster
+    than sorting by columns.
     """
     n = len(captures)
     position_bits, target_bits = n.bit_length(), n_targets.bit_length()
@@ -123,29 +126,29 @@ def _order_outcomes(captures: pl.Series, target: pl.Series, n_targets: int) -> p
 
 
 def _find_feed_places(key_ids: pl.Series, vocabulary: Vocabulary) -> pl.Series:
-    """The place of each key among the feeds of its market; null where the market has one feed."""
+    """Return the position of each key among the feeds of its market; null where the market has one feed."""
     feeds = vocabulary.feeds
     return key_ids.replace_strict(feeds["key_id"], feeds["place"], default=None, return_dtype=pl.Int16)
 
 
 def _find_other_feeds(batch: EncodedBatch, target: pl.Series, places: pl.DataFrame, choices: pl.DataFrame) -> pl.Series:
-    """Positions of the outcomes that come from another feed than their market's first one in this answer.
+    """Return the positions of outcomes from another feed than their market's first one in this answer.
 
-    Feeds disagree, so a market has all its lines from one of them. The first feed that lists the market is taken,
-    priced or not: if a suspended price gave way to another feed's, the price would seem to jump, and back again.
+    Feeds disagree, so all lines of a market come from one of them. The first feed that lists the market is used, priced
+    or not: if another feed's price replaced a suspended one, the price would seem to jump, and back again.
     """
     feed = choices["feed"].gather(batch.outcomes["distinct"])
-    told = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
-    fed = told.filter(pl.col("feed").is_not_null())
-    markets = fed.with_columns(places["market_id"].gather(fed["target"]))
+    outcome_feeds = pl.DataFrame([batch.outcomes["capture"], target.alias("target"), feed]).with_row_index("position")
+    with_feed = outcome_feeds.filter(pl.col("feed").is_not_null())
+    markets = with_feed.with_columns(places["market_id"].gather(with_feed["target"]))
     return markets.filter(pl.col("feed") > pl.col("feed").min().over("capture", "market_id"))["position"]
 
 
 def _find_displaced(contested: pl.DataFrame, batch: EncodedBatch, choices: pl.DataFrame) -> pl.Series:
-    """Positions of the outcomes that give way to another of the same bet.
+    """Return the positions of outcomes that give way to another outcome of the same bet.
 
-    The order of keys.csv decides: which of two platform markets tells a bet must not depend on which of them can be
-    backed. Within one platform market a price goes before none, what can be backed before what cannot; then the
+    The order of keys.csv decides: the choice between two platform markets must not depend on which of them is open for
+    bets. Within one platform market a price precedes no price, and an open outcome precedes a suspended one; then the
     platform's ids and the odds decide.
     """
     ids = ("market_id", "specifier", "outcome_id")

@@ -1,6 +1,4 @@
-"""A batch of books in numbers: texts that repeat over a batch become numbers, so that what is done once per price is
-done on integers.
-"""
+"""A batch of books with its repeated texts as numbers, so that work per price is done on integers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -17,13 +15,16 @@ INSTANCE_COLUMNS: Final = ("platform", "sport", "market_id", "specifier")
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """rows: capture, instance, market_name; one per market row.
-    instances: the distinct columns of INSTANCE, as text; `instance` is their place.
-    outcomes: capture, instance, distinct, odds_milli (null: no price), state (OFFERED, ...), in the order of the input.
-    distinct: the distinct pairs of instance and code, the number of an outcome's id; `distinct` is their place.
-    ids: code, outcome_id.
+    """A batch of books in numbers.
 
-    Places follow the order of the input: no result may show them, or be sorted or chosen by them.
+    rows: capture, instance, market_name; one per market row.
+    instances: the distinct `INSTANCE_COLUMNS`, as text; `instance` is the row's position.
+    outcomes: capture, instance, distinct, odds_milli (null: no price), state (OFFERED, ...), in the order of the input.
+    distinct_outcomes: the distinct pairs of instance and code (the number of an outcome's id); `distinct` is the
+        row's position.
+    outcome_ids: code, outcome_id.
+
+    Positions follow the order of the input: no result may show them, or be sorted or chosen by them.
     """
 
     rows: pl.DataFrame
@@ -34,20 +35,22 @@ class EncodedBatch:
 
 
 def pack_numbers(high: str, low: str) -> pl.Expr:
-    """Two 32-bit numbers as one of 64 bits: one column is faster to join, group and sort than two."""
+    """Return two 32-bit numbers as one of 64 bits: one column is faster to join, group and sort than two."""
     return pl.col(high).cast(pl.UInt64) * 2**32 + pl.col(low)
 
 
 def unpack_numbers(number: str) -> tuple[pl.Expr, pl.Expr]:
-    """The two numbers of `pack_numbers`."""
+    """Return the two numbers of `pack_numbers`."""
     return (pl.col(number) // 2**32).cast(pl.UInt32), (pl.col(number) % 2**32).cast(pl.UInt32)
 
 
 def encode_books(raw: RawBooks) -> EncodedBatch:
-    """The batch in numbers. A null text is the same as an empty one: it would fall out of every join."""
-    coded = raw.markets.with_columns(pl.col("market_id", "specifier").fill_null("").cast(_make_text_categories()))
-    instances = coded.select(INSTANCE_COLUMNS).unique().with_row_index("instance")
-    rows = coded.join(instances, on=INSTANCE_COLUMNS, how="left", maintain_order="left").select(
+    """Return the batch in numbers. A null text counts as an empty one, because joins would drop it."""
+    coded_markets = raw.markets.with_columns(
+        pl.col("market_id", "specifier").fill_null("").cast(_make_text_categories())
+    )
+    instances = coded_markets.select(INSTANCE_COLUMNS).unique().with_row_index("instance")
+    rows = coded_markets.join(instances, on=INSTANCE_COLUMNS, how="left", maintain_order="left").select(
         "capture", "instance", "market_name", "n_outcomes"
     )
     outcomes = rows.select("capture", "instance")[repeat_places(rows["n_outcomes"])].hstack(
@@ -83,5 +86,5 @@ def encode_books(raw: RawBooks) -> EncodedBatch:
 
 
 def _make_text_categories() -> pl.Categorical:
-    """Numbers of texts, given anew for each batch: no text outlives its batch."""
+    """Return a new numbering of texts for each batch, so that no text outlives its batch."""
     return pl.Categorical(pl.Categories.random())

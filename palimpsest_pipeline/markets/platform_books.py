@@ -1,6 +1,4 @@
-"""The books of a batch of answers in the platforms' own words, as the normaliser takes them: lists in, frames out,
-no vocabulary.
-"""
+"""The books of a batch of answers in the platforms' own terms: lists in, frames out, no vocabulary."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,8 +30,10 @@ _MARKET_COLUMNS: Final = {name: kind for name, kind in MARKETS_SCHEMA.items() if
 
 @dataclass(frozen=True, slots=True)
 class RawBooks:
-    """markets: rows of `MARKETS_SCHEMA`, one per market row of an answer. outcomes: rows of `OUTCOMES_SCHEMA`, those
-    of the market rows one after the other.
+    """The books of a batch.
+
+    markets: rows of `MARKETS_SCHEMA`, one per market row of an answer. outcomes: rows of `OUTCOMES_SCHEMA`, those of
+    the market rows one after the other.
     """
 
     markets: pl.DataFrame
@@ -41,10 +41,9 @@ class RawBooks:
 
 
 def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
-    """The books of several answers as one batch; `capture` is the answer's place in `details`.
+    """Return the books of several answers as one batch; `capture` is the answer's position in `details`.
 
-    Keeps nothing of a detail but its columns: of a batch that is read as it is taken, one answer's texts are alive at a
-    time.
+    Keeps only the columns of a detail: if `details` is a generator, the texts of one answer at a time are in memory.
     """
     owners = []
     columns = {name: [pl.Series([], dtype=kind)] for name, kind in (_MARKET_COLUMNS | OUTCOMES_SCHEMA).items()}
@@ -53,12 +52,12 @@ def collect_raw_books(details: Iterable[Detail]) -> RawBooks:
         for name, parts in columns.items():
             parts.append(pl.Series(getattr(detail.prices, name), dtype=parts[0].dtype))
     batch = {name: pl.concat(parts).alias(name) for name, parts in columns.items()}
-    of_rows = pl.DataFrame(owners, schema={**_ANSWER_COLUMNS, "n_rows": pl.UInt32}, orient="row")
-    markets = of_rows.drop("n_rows")[repeat_places(of_rows["n_rows"])].hstack([batch[name] for name in _MARKET_COLUMNS])
+    answers = pl.DataFrame(owners, schema={**_ANSWER_COLUMNS, "n_rows": pl.UInt32}, orient="row")
+    markets = answers.drop("n_rows")[repeat_places(answers["n_rows"])].hstack([batch[name] for name in _MARKET_COLUMNS])
     return RawBooks(markets, pl.DataFrame([batch[name] for name in OUTCOMES_SCHEMA]))
 
 
 def repeat_places(counts: pl.Series) -> pl.Series:
-    """Each place of `counts` as often as its count says."""
+    """Return each position of `counts` as often as its count."""
     places = counts.alias("n").to_frame().with_row_index("place").filter(pl.col("n") > 0)
     return places.select("place", n=pl.int_ranges(0, "n", dtype=pl.UInt32)).explode("n")["place"]

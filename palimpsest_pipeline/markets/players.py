@@ -1,4 +1,4 @@
-"""The players that a batch's outcomes name: under which text, and as whom the platform writes them."""
+"""The players that a batch's outcomes name, and their names as the platform writes them."""
 
 from typing import Final
 
@@ -15,37 +15,38 @@ PLAYERS_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 THRESHOLD_PATTERN: Final = r"\s+\d+\+$"
-"""What "n or more" adds to a player's name."""
+"""The suffix of a player's name in "n or more" outcomes."""
 TEAM_SUFFIX_PATTERN: Final = r"^(.*\S)\s*\(([^()]+)\)$"
 
 
 def list_named_players(raw: RawBooks, batch: EncodedBatch, choices: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `PLAYERS_SCHEMA`, in order: one per capture and player, named as in the market of theirs that comes first
-    in keys.csv.
+    """Return rows of `PLAYERS_SCHEMA`, in order: one per capture and player.
 
-    `choices` and `texts` (the players) are as `outcome_targets.resolve_outcomes` gives them. Where that market has
-    several names, the least with a team.
+    `choices` and `texts` (the players) are results of `outcome_targets.resolve_outcomes`. The name is the one in the
+    player's first market in keys.csv; where that market has several names, the first in order with a team.
     """
     if texts.is_empty():
         return pl.DataFrame(schema=PLAYERS_SCHEMA)
-    told = _select_naming_outcomes(batch, choices)
-    told = told.select(
-        "capture", "player", raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("written")
+    naming_outcomes = _select_naming_outcomes(batch, choices)
+    naming_outcomes = naming_outcomes.select(
+        "capture",
+        "player",
+        raw.outcomes["outcome_name"].gather(naming_outcomes["position"]).fill_null("").alias("written"),
     )
-    full = pl.col("written").str.replace(THRESHOLD_PATTERN, "").str.strip_chars()
-    people = (
-        told.select("player", "written")
+    full_name = pl.col("written").str.replace(THRESHOLD_PATTERN, "").str.strip_chars()
+    spellings = (
+        naming_outcomes.select("player", "written")
         .unique()
         .join(texts, on="player")
         .with_columns(
-            name=pl.coalesce(full.str.extract(TEAM_SUFFIX_PATTERN, 1), full),
-            team=full.str.extract(TEAM_SUFFIX_PATTERN, 2),
+            name=pl.coalesce(full_name.str.extract(TEAM_SUFFIX_PATTERN, 1), full_name),
+            team=full_name.str.extract(TEAM_SUFFIX_PATTERN, 2),
         )
         .sort("outcome", "team", "name", nulls_last=True)
         .with_row_index("rank")
     )
     return (
-        told.join(people, on=("player", "written"))
+        naming_outcomes.join(spellings, on=("player", "written"))
         .sort("capture", "rank")
         .unique(("capture", "player"), keep="first", maintain_order=True)
         .select(*PLAYERS_SCHEMA)
@@ -58,7 +59,7 @@ def _select_naming_outcomes(batch: EncodedBatch, choices: pl.DataFrame) -> pl.Da
     Of the keys under which a capture has the player, only the outcomes of the first one count.
     """
     distinct = batch.outcomes["distinct"]
-    said = (
+    player_outcomes = (
         pl.DataFrame(
             [batch.outcomes["capture"], choices["key_id"].gather(distinct), choices["player"].gather(distinct)]
         )
@@ -66,6 +67,6 @@ def _select_naming_outcomes(batch: EncodedBatch, choices: pl.DataFrame) -> pl.Da
         .filter(pl.col("player").is_not_null())
         .select("position", "key_id", naming=pack_numbers("capture", "player"))
     )
-    first = said.group_by("naming").agg(pl.col("key_id").min())
+    first = player_outcomes.group_by("naming").agg(pl.col("key_id").min())
     capture, player = unpack_numbers("naming")
-    return said.join(first, on=("naming", "key_id")).select("position", capture=capture, player=player)
+    return player_outcomes.join(first, on=("naming", "key_id")).select("position", capture=capture, player=player)

@@ -1,8 +1,8 @@
-"""What an unmapped market may be, for a person who adds mappings: a canonical market and what speaks for it. Proposed,
-never applied.
+"""Proposals for unmapped markets: a likely canonical market and the evidence. Never applied.
 
-Names of different platforms agree once the platforms' own ways to say "first half", "over/under" or "home team" are one
-word. Words that change the bet (which half, which side, corners or cards) must be the same, however alike the rest is.
+A person who adds mappings decides on them. Names of different platforms agree once their ways to say "first half",
+"over/under" or "home team" are one word. Words that change the bet (which half, which side, corners or cards) must be
+the same, however similar the rest is.
 """
 
 import re
@@ -20,9 +20,10 @@ PROPOSALS_SCHEMA: Final[dict[str, pl.DataType]] = {
 }
 
 MIN_LIKENESS: Final = 88.0
-"""Least likeness of two names, 0 to 100. Chosen on the names that three platforms give to bets known to be the same."""
+"""Least similarity of two names, 0 to 100. Chosen on the names that three platforms give to bets known to be the same.
+"""
 MIN_LIKENESS_LEAD: Final = 4.0
-"""How much more alike the best must be than any other market: two candidates are none."""
+"""The least lead in similarity of the best market over any other: two candidates count as none."""
 
 SPELLINGS: Final = (
     (r"half[- ]?time\s*/\s*full[- ]?time|ht\s*/\s*ft", "htft"),
@@ -42,35 +43,34 @@ SPELLINGS: Final = (
     (r"\bresult\b|\b1x2\b", "1x2"),
 )
 PARTS_WITHOUT_LINE: Final = frozenset({"", "variant"})
-"""Parts of a raw specifier that are no line."""
+"""Parts of a raw specifier that are not a line."""
 DECISIVE_WORDS_PATTERN: Final = re.compile(
     r"1h|2h|htft|home|away|draw|asian|early|corners|booking|btts|total|oddeven|1x2|double|handicap|multigoals|exact|correct|player|scorer"
     r"|first|last|next|none|either|both|minutes|or|and|to|\d.*"
 )
-"""Words that make another bet of it, and numbers."""
+"""Words that make it another bet, and numbers."""
 
 
 def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Columns `PROPOSALS_SCHEMA`, one row per market of `unmapped` (one row per KEY, and `name`) that has a proposal,
-    sorted by KEY.
+    """Return one row of `PROPOSALS_SCHEMA` per unmapped market with a proposal, sorted by `UNMAPPED_KEY`.
 
-    A market whose id the vocabulary has, though not in this form, may be what the id stands for; another one the market
-    of its sport, with or without a line as itself, whose name is most alike. A function of names, specifiers and
-    vocabulary alone.
+    `unmapped` has one row per `UNMAPPED_KEY`, and `name`. If the vocabulary has the market's id, though not in this
+    form, the proposal is the canonical market of that id. Otherwise it is the market of the same sport, with or without
+    a line alike, with the most similar name. The result depends on names, specifiers and vocabulary alone.
     """
-    asked = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
+    markets_to_propose = unmapped.select(*UNMAPPED_KEY, "name").sort(UNMAPPED_KEY)
     markets = vocabulary.markets.select("market_id", "market_key")
     first_keys = (
         vocabulary.keys.sort("key_id")
         .unique(UNMAPPED_KEY[:3], keep="first", maintain_order=True)
         .join(markets, on="market_id")
     )
-    by_id = asked.join(first_keys, on=UNMAPPED_KEY[:3]).select(
+    by_id = markets_to_propose.join(first_keys, on=UNMAPPED_KEY[:3]).select(
         *UNMAPPED_KEY,
         pl.col("market_key").alias("proposed_market_key"),
         proposal_evidence=pl.lit("the vocabulary has this id"),
     )
-    rest = asked.join(by_id, on=UNMAPPED_KEY, how="anti")
+    rest = markets_to_propose.join(by_id, on=UNMAPPED_KEY, how="anti")
     rows = [
         (*row[:-1], *found)
         for row in rest.iter_rows()
@@ -80,31 +80,35 @@ def propose_mappings(unmapped: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataF
 
 
 def _propose_by_name(sport: str, schema: str, name: str, vocabulary: Vocabulary) -> tuple[str, str] | None:
-    """Market key and evidence for one unmapped market."""
+    """Return market key and evidence for one unmapped market, or None."""
     has_line = bool(set(schema.split("|")) - PARTS_WITHOUT_LINE)
     query = _normalise_name(name)
     names = {
-        key: own
-        for key, own, of_sport, line_kind in vocabulary.markets.select(
+        key: market_name
+        for key, market_name, market_sport, line_kind in vocabulary.markets.select(
             "market_key", "name", "sport", "line_kind"
         ).iter_rows()
-        if of_sport == sport
+        if market_sport == sport
         and bool(SPECIFIER_PARTS[line_kind]) == has_line
-        and _find_decisive_words(_normalise_name(own)) == _find_decisive_words(query)
+        and _find_decisive_words(_normalise_name(market_name)) == _find_decisive_words(query)
     }
-    choices = {key: _normalise_name(own) for key, own in names.items()}
-    alike = process.extract(
+    choices = {key: _normalise_name(market_name) for key, market_name in names.items()}
+    matches = process.extract(
         query, choices, scorer=fuzz.token_sort_ratio, score_cutoff=MIN_LIKENESS - MIN_LIKENESS_LEAD, limit=2
     )
-    if not alike or alike[0][1] < MIN_LIKENESS or (len(alike) > 1 and alike[0][1] - alike[1][1] < MIN_LIKENESS_LEAD):
+    if (
+        not matches
+        or matches[0][1] < MIN_LIKENESS
+        or (len(matches) > 1 and matches[0][1] - matches[1][1] < MIN_LIKENESS_LEAD)
+    ):
         return None
-    _, score, key = alike[0]
+    _, score, key = matches[0]
     return key, f"its name is {score:.0f} % alike to {names[key]!r}"
 
 
 @cache
 def _normalise_name(name: str) -> str:
-    """The name in one spelling: lower case, one word for each way to say a thing, in no order that matters."""
+    """Return the name in one spelling: lower case, one word for each way to say a thing."""
     text = name.lower()
     for pattern, word in SPELLINGS:
         text = re.sub(pattern, f" {word} ", text)

@@ -1,5 +1,4 @@
-"""The lines of markets: the parts of a platform's specifier, their conversion to canonical text, and which keys of the
-vocabulary they satisfy.
+"""The lines of markets: specifier parts, their canonical text, and the vocabulary keys they satisfy.
 
 Works on instances: the distinct (platform, sport, market id, specifier) of a batch. Knows no outcomes and no prices.
 """
@@ -14,20 +13,20 @@ from palimpsest_pipeline.domain.enums import MappingError, Platform
 from .vocabulary import Vocabulary
 
 ERROR_CLASS_TYPE: Final = pl.Enum(["", *MappingError])
-"""Why an occurrence is not mapped; '' when it is."""
+"""The reason why an occurrence is not mapped; '' when it is."""
 OUTCOME_VALUE_MARK: Final = "\0"
-"""Stands in a specifier for a value that only the outcome's id tells: n of "n or more".
+"""The mark in a specifier for a value that only the outcome's id holds: n of "n or more".
 
-No text that is read or converted has it.
+No text that is read or converted contains it.
 """
 
 NUMBER_PATTERN: Final = r"-?[0-9]{1,7}(?:\.[0-9]{1,2})?"
 """Numbers that a line can hold.
 
-Digits are ASCII: a regex takes those of all scripts for digits, and nothing else does.
+Digits are ASCII: a regex's digit class matches those of all scripts, which no other parser accepts.
 """
 TEXT_PATTERN: Final = r"^[^\x00|]{1,64}$"
-"""What is taken over as it is: scores and the like."""
+"""Text that is copied unchanged: scores and the like."""
 TOP_LIST_PATTERN: Final = r"^sr:[a-z_]+:([0-9]{1,3})\+$"
 """SportyBet's name of a list of outcomes that ends with "n or more": `sr:exact_goals:6+`."""
 REFUSED_COUNT: Final = -1000
@@ -35,14 +34,17 @@ _INSTANCE_KEY_COLUMNS: Final = ("instance", "key_id")
 
 
 def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
-    """instance, part, value (null when the part has none): SportyBet's specifier has named parts, the others have
-    one line.
+    """Return instance, part, value (null when the part has none).
+
+    SportyBet's specifier has named parts; the others have one line.
     """
-    named = pl.col("platform") == Platform.SPORTYBET
-    given = instances.filter(pl.col("specifier") != "")
-    lines = given.filter(~named).select("instance", pl.lit("line").alias("part"), pl.col("specifier").alias("value"))
+    has_named_parts = pl.col("platform") == Platform.SPORTYBET
+    with_specifier = instances.filter(pl.col("specifier") != "")
+    lines = with_specifier.filter(~has_named_parts).select(
+        "instance", pl.lit("line").alias("part"), pl.col("specifier").alias("value")
+    )
     pieces = (
-        given.filter(named)
+        with_specifier.filter(has_named_parts)
         .select("instance", pl.col("specifier").str.split("|"))
         .explode("specifier")
         .select(
@@ -54,28 +56,29 @@ def split_parts(instances: pl.DataFrame) -> pl.DataFrame:
 
 
 def build_schemas(given_parts: pl.DataFrame) -> pl.DataFrame:
-    """instance, specifier_schema of the parts `given`: their names in order, joined by `|`.
+    """Return instance and specifier_schema: the sorted names of its parts, joined by `|`.
 
-    Instances without parts are not in it.
+    Instances without parts are left out.
     """
     return given_parts.group_by("instance").agg(specifier_schema=pl.col("part").unique().sort().str.join("|"))
 
 
 def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """The keys that instances satisfy: instance, key_id, platform, market_id, ladder, open_pattern, family and
-    `text`, the canonical specifier.
+    """Return the keys that instances satisfy.
+
+    Columns: instance, key_id, platform, market_id, ladder, open_pattern, family and `text`, the canonical specifier.
     """
     keyed = instances.select("instance", "platform", "sport", external_market_id="market_id").join(
         _load_keys(vocabulary), on=("platform", "sport", "external_market_id")
     )
-    # A part that is there twice says nothing: it must not stand for a part that is missing.
-    once = pl.struct("instance", "part").is_unique()
-    used = _apply_keys(keyed, given_parts.with_columns(value=pl.when(once).then("value")), vocabulary)
-    n_met = used.group_by(_INSTANCE_KEY_COLUMNS).agg(n_met=pl.col("counts").sum())
+    # A repeated part has no clear value: it must not count in place of a missing part.
+    is_unique = pl.struct("instance", "part").is_unique()
+    used_parts = _apply_keys(keyed, given_parts.with_columns(value=pl.when(is_unique).then("value")), vocabulary)
+    n_met = used_parts.group_by(_INSTANCE_KEY_COLUMNS).agg(n_met=pl.col("counts").sum())
     satisfied = keyed.join(n_met, on=_INSTANCE_KEY_COLUMNS, how="left").filter(
         pl.col("n_met").fill_null(0) == pl.col("n_needed")
     )
-    return satisfied.join(_build_texts(satisfied, used, vocabulary), on=_INSTANCE_KEY_COLUMNS, how="left").select(
+    return satisfied.join(_build_texts(satisfied, used_parts, vocabulary), on=_INSTANCE_KEY_COLUMNS, how="left").select(
         *_INSTANCE_KEY_COLUMNS,
         "platform",
         "market_id",
@@ -88,7 +91,10 @@ def find_candidate_keys(instances: pl.DataFrame, given_parts: pl.DataFrame, voca
 
 @lru_cache(maxsize=8)
 def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
-    """The keys with their market's family, `n_needed` raw parts, and `told_later`: the outcome's id tells the total."""
+    """Return the keys with their market's family.
+
+    `n_needed` is the number of raw parts needed; `needs_total`: the outcome's id holds the total.
+    """
     needed = (
         vocabulary.parts.filter(
             (pl.col("role") != "ignore") & (pl.col("conversion").is_null() | (pl.col("conversion") != "ladder"))
@@ -101,7 +107,7 @@ def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
         .join(vocabulary.markets.select("market_id", "family"), on="market_id")
         .with_columns(
             pl.col("n_needed").fill_null(0),
-            told_later=pl.col("ladder")
+            needs_total=pl.col("ladder")
             | pl.col("open_pattern").str.contains("(?P<at_least>", literal=True).fill_null(value=False),
         )
         .sort("key_id")
@@ -110,7 +116,7 @@ def _load_keys(vocabulary: Vocabulary) -> pl.DataFrame:
 
 @lru_cache(maxsize=8)
 def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
-    """The family of the first key of each platform market."""
+    """Return the family of the first key of each platform market."""
     first = _load_keys(vocabulary).unique(
         ("platform", "sport", "external_market_id"), keep="first", maintain_order=True
     )
@@ -118,14 +124,13 @@ def _select_first_keys(vocabulary: Vocabulary) -> pl.DataFrame:
 
 
 def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """Each part of an instance against each key of its market: role, canonical, `converted`, and what it `counts` for
-    the key.
+    """Return each part of an instance against each key of its market: role, canonical, converted, counts.
 
-    A part that a key requires or reads and that is as it must be counts 1, one that it ignores 0; any other is far
-    below 0: the key is refused.
+    A part that a key requires or reads counts 1 when its value fits, and a part that it ignores counts 0. Any other is
+    far below 0, which rejects the key.
     """
     role = pl.col("role")
-    met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | (
+    is_met = ((role == "require") & (pl.col("value") == pl.col("expected"))) | (
         (role == "read") & pl.col("converted").is_not_null()
     )
     pieces = (
@@ -137,13 +142,14 @@ def _apply_keys(keyed: pl.DataFrame, given_parts: pl.DataFrame, vocabulary: Voca
     conversion = ("value", "conversion")
     texts = pieces.filter(role == "read").select(conversion).unique().with_columns(converted=_convert_value())
     return pieces.join(texts, on=conversion, how="left", maintain_order="left").with_columns(
-        counts=pl.when(met).then(1).when(role == "ignore").then(0).otherwise(REFUSED_COUNT).cast(pl.Int64)
+        counts=pl.when(is_met).then(1).when(role == "ignore").then(0).otherwise(REFUSED_COUNT).cast(pl.Int64)
     )
 
 
 def _convert_value() -> pl.Expr:
-    """Canonical text of `value` by `conversion`; null when the value is not what the conversion expects, or no line
-    can hold it.
+    """Return the canonical text of `value` by `conversion`.
+
+    Null when the value does not fit the conversion, or no line can hold it.
     """
     value, conversion = pl.col("value"), pl.col("conversion")
     number = (
@@ -164,7 +170,7 @@ def _convert_value() -> pl.Expr:
 
 
 def _convert_number(value: pl.Expr) -> pl.Expr:
-    """Decimal text without sign of plus, without zeros that say nothing. Text throughout: a line is never a float."""
+    """Return decimal text without plus sign and redundant zeros. Text throughout: a line is never a float."""
     unsigned = value.str.replace(r"^\+([0-9])", "$1")
     plain = (
         unsigned.str.extract(r"^(-?[0-9]+(?:\.[0-9]+)?)$").str.replace(r"(\.[0-9]*?)0+$", "$1").str.replace(r"\.$", "")
@@ -187,17 +193,17 @@ def _convert_score(value: pl.Expr) -> pl.Expr:
 
 
 def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """instance, key_id, text: the canonical parts in order of name, joined by `|`."""
+    """Return instance, key_id, text: the canonical parts in order of name, joined by `|`."""
     part = (*_INSTANCE_KEY_COLUMNS, "canonical", "text")
-    read = used_parts.filter(pl.col("role") == "read").select(
+    read_parts = used_parts.filter(pl.col("role") == "read").select(
         *_INSTANCE_KEY_COLUMNS, "canonical", text=pl.col("canonical") + "=" + pl.col("converted")
     )
-    added = satisfied.select(_INSTANCE_KEY_COLUMNS).join(vocabulary.added_parts, on="key_id").select(part)
-    told_later = satisfied.filter("told_later").select(
+    added_texts = satisfied.select(_INSTANCE_KEY_COLUMNS).join(vocabulary.added_parts, on="key_id").select(part)
+    total_texts = satisfied.filter("needs_total").select(
         *_INSTANCE_KEY_COLUMNS, canonical=pl.lit("total"), text=pl.lit(f"total={OUTCOME_VALUE_MARK}")
     )
     return (
-        pl.concat([read, added, told_later])
+        pl.concat([read_parts, added_texts, total_texts])
         .sort("canonical")
         .group_by(_INSTANCE_KEY_COLUMNS, maintain_order=True)
         .agg(pl.col("text").str.join("|"))
@@ -205,12 +211,14 @@ def _build_texts(satisfied: pl.DataFrame, used_parts: pl.DataFrame, vocabulary: 
 
 
 def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary: Vocabulary) -> pl.DataFrame:
-    """instance, family ('' when no key names the market), error_class ('' when a key is satisfied)."""
+    """Return instance, family ('' when no key names the market), error_class ('' when a key is satisfied)."""
     market = ("platform", "sport", "market_id")
-    of_key = satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).select("instance", "family")
+    satisfied_families = (
+        satisfied.sort("key_id").unique("instance", keep="first", maintain_order=True).select("instance", "family")
+    )
     return (
         instances.join(_select_first_keys(vocabulary), on=market, how="left")
-        .join(of_key, on="instance", how="left")
+        .join(satisfied_families, on="instance", how="left")
         .select(
             "instance",
             family=pl.coalesce("family", "market_family", pl.lit("")).cast(pl.Categorical(pl.Categories.random())),
@@ -225,13 +233,14 @@ def judge_instances(instances: pl.DataFrame, satisfied: pl.DataFrame, vocabulary
 
 
 def extract_line(text: pl.Expr) -> pl.Expr:
-    """The number by which a canonical specifier's markets are told apart: the total, else the handicap, else the
-    only part. Null: there is none.
+    """Return the number that distinguishes a canonical specifier's markets.
+
+    It is the total, else the handicap, else the only part; null when there is none.
     """
     number = f"=({NUMBER_PATTERN})"
-    found = pl.coalesce(
+    line_text = pl.coalesce(
         text.str.extract(rf"(?:^|\|)total{number}(?:\||$)"),
         text.str.extract(rf"(?:^|\|)hcp{number}(?:\||$)"),
         text.str.extract(rf"^\w+{number}$"),
     )
-    return found.cast(pl.Decimal(9, 2))
+    return line_text.cast(pl.Decimal(9, 2))

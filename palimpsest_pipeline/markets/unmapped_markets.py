@@ -1,6 +1,4 @@
-"""What of a batch is mapped and what is not: every occurrence is counted once, and those that are not mapped are
-told with their reason.
-"""
+"""The mapped and unmapped occurrences of a batch: each is counted once, unmapped ones with the reason."""
 
 from typing import Final
 
@@ -36,9 +34,9 @@ _OCCURRENCE_KEY: Final = ("capture", "instance")
 
 
 def classify_occurrences(batch: EncodedBatch, verdicts: pl.DataFrame, missed: pl.DataFrame) -> pl.DataFrame:
-    """Every occurrence of the batch: capture, instance, family, error_class ('' when it is mapped).
+    """Return every occurrence of the batch: capture, instance, family, error_class ('' when mapped).
 
-    `verdicts` are those on the instances; `missed`: capture and instance of the outcomes that lead nowhere.
+    `verdicts` are those on the instances. `missed`: capture and instance of the outcomes without a target.
     """
     capture, instance = unpack_numbers("occurrence")
     failing = missed.select(occurrence=pack_numbers(*_OCCURRENCE_KEY)).unique().with_columns(fails=pl.lit(value=True))
@@ -58,30 +56,30 @@ def classify_occurrences(batch: EncodedBatch, verdicts: pl.DataFrame, missed: pl
 
 
 def count_coverage(occurrences: pl.DataFrame) -> pl.DataFrame:
-    """Rows of `COVERAGE_SCHEMA`, in order."""
+    """Return rows of `COVERAGE_SCHEMA`, in order."""
     key = ("capture", "family", "error_class")
-    counted = occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32))
-    return counted.with_columns(pl.col("family", "error_class").cast(pl.String)).sort(key)
+    counts = occurrences.group_by(key).agg(n_markets=pl.len().cast(pl.Int32))
+    return counts.with_columns(pl.col("family", "error_class").cast(pl.String)).sort(key)
 
 
 def report_unmapped(
     raw: RawBooks, batch: EncodedBatch, occurrences: pl.DataFrame, missed: pl.DataFrame, given: pl.DataFrame
 ) -> pl.DataFrame:
-    """Rows of `UNMAPPED_SCHEMA`, one per occurrence that is not mapped, in order.
+    """Return rows of `UNMAPPED_SCHEMA`, one per unmapped occurrence, in order.
 
-    `missed`: capture, instance, distinct and position of the outcomes that lead nowhere; `given`: the parts of the
+    `missed`: capture, instance, distinct and position of the outcomes without a target. `given`: the parts of the
     instances' specifiers.
     """
-    found = occurrences.filter(pl.col("error_class") != "")
-    if found.is_empty():
+    unmapped = occurrences.filter(pl.col("error_class") != "")
+    if unmapped.is_empty():
         return pl.DataFrame(schema=UNMAPPED_SCHEMA)
     names = (
-        batch.rows.join(found, on=_OCCURRENCE_KEY, how="semi")
+        batch.rows.join(unmapped, on=_OCCURRENCE_KEY, how="semi")
         .group_by(_OCCURRENCE_KEY)
         .agg(name=pl.col("market_name").min())
     )
     return (
-        found.join(names, on=_OCCURRENCE_KEY, how="left")
+        unmapped.join(names, on=_OCCURRENCE_KEY, how="left")
         .join(batch.instances, on="instance", how="left")
         .join(build_schemas(given), on="instance", how="left")
         .join(_sample_outcomes(raw, batch, missed), on=_OCCURRENCE_KEY, how="left")
@@ -97,15 +95,15 @@ def report_unmapped(
 
 
 def _sample_outcomes(raw: RawBooks, batch: EncodedBatch, missed: pl.DataFrame) -> pl.DataFrame:
-    """capture, instance, sample_outcomes: the first of the outcomes that lead nowhere, by id, as `id=name`."""
-    # Numbers in the order of the ids, so that only the few that are shown are handled as text.
+    """Return capture, instance, sample_outcomes: the first outcomes without a target, by id, as `id=name`."""
+    # Ranks follow the order of the ids, so that only the few sampled ids are handled as text.
     ids = (
         batch.distinct_outcomes.join(missed, on="distinct", how="semi")
         .join(batch.outcome_ids, on="code")
         .select("distinct", "outcome_id", rank=pl.col("outcome_id").rank("dense"))
     )
     ranked = missed.join(ids, on="distinct").select(*_OCCURRENCE_KEY, "rank", "position")
-    shown = (
+    sampled = (
         ranked.select(occurrence=pack_numbers(*_OCCURRENCE_KEY), rank="rank")
         .unique()
         .sort("occurrence", "rank")
@@ -115,10 +113,12 @@ def _sample_outcomes(raw: RawBooks, batch: EncodedBatch, missed: pl.DataFrame) -
             "rank",
         )
     )
-    told = ranked.join(shown, on=(*_OCCURRENCE_KEY, "rank"))
+    sampled_outcomes = ranked.join(sampled, on=(*_OCCURRENCE_KEY, "rank"))
     outcome_id, name = pl.col("outcome_id"), pl.col("name")
     return (
-        told.hstack([raw.outcomes["outcome_name"].gather(told["position"]).fill_null("").alias("name")])
+        sampled_outcomes.hstack(
+            [raw.outcomes["outcome_name"].gather(sampled_outcomes["position"]).fill_null("").alias("name")]
+        )
         .group_by(*_OCCURRENCE_KEY, "rank")
         .agg(name.min())
         .join(ids.unique("rank").select("rank", "outcome_id"), on="rank")

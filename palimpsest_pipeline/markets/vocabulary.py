@@ -1,7 +1,6 @@
-"""The vocabulary that ships with the package: loading its files, checking them, and their shape as frames. No prices
-here.
+"""The vocabulary that ships with the package: its files, their checks, and their shape as frames.
 
-The format of the files and how to add a mapping are described in `vocabulary/README.md`.
+It has no prices. `vocabulary/README.md` describes the format of the files and how to add a mapping.
 """
 
 import csv
@@ -43,7 +42,7 @@ FILE_COLUMNS: Final = {
 }
 
 UNVERSIONED_FILES: Final = frozenset({"notes.csv", "triage.csv"})
-"""Files that change no price, so history need not be derived anew for them."""
+"""Files that change no price: a change in them does not require history to be derived again."""
 
 FAMILIES: Final = (
     "result",
@@ -63,7 +62,7 @@ FAMILIES: Final = (
     "sets",
     "quarters",
 )
-"""Kinds of bet that people look for together; described in `vocabulary/README.md`."""
+"""Kinds of bet that belong together for a user; described in `vocabulary/README.md`."""
 
 SPECIFIER_PARTS: Final[dict[str, frozenset[str]]] = {
     "none": frozenset(),
@@ -104,7 +103,7 @@ SMALLINT_MAX: Final = 32767
 
 
 class VocabularyError(PalimpsestError):
-    """A vocabulary file is faulty; the message begins with file:line."""
+    """A vocabulary file is invalid; the message begins with file:line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,12 +143,12 @@ class Vocabulary:
 
 @cache
 def load_vocabulary() -> Vocabulary:
-    """The vocabulary of the package, loaded once. Raises VocabularyError when a file is faulty."""
+    """Return the vocabulary of the package, loaded once. Raises VocabularyError for an invalid file."""
     return read_vocabulary(VOCABULARY_FOLDER)
 
 
 def read_vocabulary(folder: Path) -> Vocabulary:
-    """The vocabulary in `folder`. Raises VocabularyError naming file and line."""
+    """Return the vocabulary in `folder`. Raises VocabularyError naming file and line."""
     markets = _read_markets(folder)
     outcomes = _read_outcomes(folder, markets)
     keys = _read_keys(folder, markets)
@@ -202,7 +201,7 @@ class _Key:
 
     @property
     def open_pattern(self) -> str | None:
-        """The template as an anchored regex; null when all outcomes are listed."""
+        """Return the template as an anchored regex; None when all outcomes are listed."""
         if not self.open_outcomes:
             return None
         texts = PLACEHOLDER_PATTERN.split(self.open_outcomes)
@@ -212,7 +211,7 @@ class _Key:
 
 
 def _read_rows(folder: Path, name: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """(line number, row) of a file whose header and row lengths are right."""
+    """Yield (line number, row) of a file, after checks of header and row lengths."""
     with (folder / name).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         header = next(reader, [])
@@ -268,7 +267,7 @@ def _read_markets(folder: Path) -> dict[str, _Market]:
 
 
 def _read_outcomes(folder: Path, markets: dict[str, _Market]) -> dict[tuple[str, str], tuple[int, str]]:
-    """(market key, outcome key) to (ordinal, name)."""
+    """Return (ordinal, name) by (market key, outcome key)."""
     name = "outcomes.csv"
     outcomes: dict[tuple[str, str], tuple[int, str]] = {}
     count: dict[str, int] = defaultdict(int)
@@ -340,7 +339,7 @@ def _check_template(name: str, line: int, text: str) -> None:
 def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
     name = "keys.csv"
     keys: list[_Key] = []
-    seen: set[tuple[str, ...]] = set()
+    identities: set[tuple[str, ...]] = set()
     for line, row in _read_rows(folder, name):
         _require(row["platform"] in set(Platform), name, line, f"unknown platform {row['platform']!r}")
         _require(row["market_key"] in markets, name, line, f"market_key {row['market_key']!r} is not in markets.csv")
@@ -355,8 +354,8 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
         message = f"the outcomes of {market.market_key} are not all listed, so no fair_sum is known"
         _require(not (row["open_outcomes"] and market.fair_sum), name, line, message)
         identity = (row["platform"], row["sport"], row["external_market_id"], row["requires"], market.market_key)
-        _require(identity not in seen, name, line, f"{' '.join(filter(None, identity))} is there twice")
-        seen.add(identity)
+        _require(identity not in identities, name, line, f"{' '.join(filter(None, identity))} is there twice")
+        identities.add(identity)
         key = _Key(
             line=line,
             key_id=len(keys),
@@ -370,16 +369,18 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
             market=market,
             open_outcomes=row["open_outcomes"],
         )
-        wanted = sorted(SPECIFIER_PARTS[market.line_kind])
+        needed_parts = sorted(SPECIFIER_PARTS[market.line_kind])
         _require(
-            sorted(key.canonical_parts) == wanted,
+            sorted(key.canonical_parts) == needed_parts,
             name,
             line,
-            f"{market.market_key} needs the parts {wanted}, the key gives {sorted(key.canonical_parts)}",
+            f"{market.market_key} needs the parts {needed_parts}, the key gives {sorted(key.canonical_parts)}",
         )
-        raw = [*key.requires, *key.reads, *key.ignores]
-        _require(len(raw) == len(set(raw)), name, line, "a raw part has one role: required, read or ignored")
-        _require(not key.has_ladder or wanted == ["total"], name, line, "a ladder gives a total and nothing else")
+        raw_parts = [*key.requires, *key.reads, *key.ignores]
+        _require(
+            len(raw_parts) == len(set(raw_parts)), name, line, "a raw part has one role: required, read or ignored"
+        )
+        _require(not key.has_ladder or needed_parts == ["total"], name, line, "a ladder gives a total and nothing else")
         keys.append(key)
     return keys
 
@@ -387,15 +388,16 @@ def _read_keys(folder: Path, markets: dict[str, _Market]) -> list[_Key]:
 def _read_outcome_keys(
     folder: Path, keys: list[_Key], outcomes: dict[tuple[str, str], tuple[int, str]]
 ) -> list[tuple[int, int, str, int]]:
-    """(line, key_id, external outcome id, ordinal): each outcome of a key once for every row of keys.csv that it
-    serves.
+    """Return (line, key_id, external outcome id, ordinal).
+
+    Each outcome of a key appears once for every row of keys.csv that it serves.
     """
     name = "outcome_keys.csv"
     by_identity: dict[tuple[str, str, str, str], list[_Key]] = defaultdict(list)
     for key in keys:
         by_identity[key.platform, key.sport, key.external_market_id, key.market.market_key].append(key)
-    found: list[tuple[int, int, str, int]] = []
-    seen: set[tuple[tuple[str, str, str, str], str]] = set()
+    outcome_keys: list[tuple[int, int, str, int]] = []
+    identities: set[tuple[tuple[str, str, str, str], str]] = set()
     for line, row in _read_rows(folder, name):
         identity = (row["platform"], row["sport"], row["external_market_id"], row["market_key"])
         code = row["external_outcome_id"]
@@ -409,61 +411,66 @@ def _read_outcome_keys(
         )
         assert outcome is not None
         _require(
-            bool(code) and (identity, code) not in seen,
+            bool(code) and (identity, code) not in identities,
             name,
             line,
             f"outcome id {code!r} of {' '.join(identity)} is empty or there twice",
         )
-        seen.add((identity, code))
-        found.extend((line, key.key_id, code, outcome[0]) for key in by_identity[identity])
-    return found
+        identities.add((identity, code))
+        outcome_keys.extend((line, key.key_id, code, outcome[0]) for key in by_identity[identity])
+    return outcome_keys
 
 
 def _refuse_ambiguous(keys: list[_Key], outcome_keys: list[tuple[int, int, str, int]]) -> None:
-    """An outcome of a platform market leads to one canonical outcome, and a market has one place for outcomes that
-    are not listed.
+    """Raise VocabularyError for ambiguous outcomes.
+
+    An outcome of a platform market must lead to one canonical outcome, and only one market may take its unlisted
+    outcomes.
     """
-    owner: dict[tuple[object, ...], str] = {}
+    market_by_outcome: dict[tuple[object, ...], str] = {}
     for line, key_id, code, _ in outcome_keys:
         key = keys[key_id]
         identity = (key.platform, key.sport, key.external_market_id, tuple(sorted(key.requires.items())), code)
-        other = owner.setdefault(identity, key.market.market_key)
-        message = f"outcome id {code!r} of {key.platform} {key.external_market_id} leads to {other} and to {key.market.market_key}"
-        _require(other == key.market.market_key, "outcome_keys.csv", line, message)
-    rest: set[tuple[object, ...]] = set()
+        first_market = market_by_outcome.setdefault(identity, key.market.market_key)
+        message = (
+            f"outcome id {code!r} of {key.platform} {key.external_market_id} "
+            f"leads to {first_market} and to {key.market.market_key}"
+        )
+        _require(first_market == key.market.market_key, "outcome_keys.csv", line, message)
+    open_identities: set[tuple[object, ...]] = set()
     for key in keys:
         if key.open_outcomes:
             place = (key.platform, key.sport, key.external_market_id, tuple(sorted(key.requires.items())))
             message = f"two markets take the unlisted outcomes of {key.platform} {key.external_market_id}"
-            _require(place not in rest, "keys.csv", key.line, message)
-            rest.add(place)
+            _require(place not in open_identities, "keys.csv", key.line, message)
+            open_identities.add(place)
 
 
 def _read_complete_sets(folder: Path, outcomes: dict[tuple[str, str], tuple[int, str]]) -> list[tuple[str, str, int]]:
-    """(market key, name of the set, ordinal)."""
+    """Return (market key, name of the set, ordinal)."""
     name = "complete_sets.csv"
-    found: list[tuple[str, str, int]] = []
-    seen: set[tuple[str, str]] = set()
+    members: list[tuple[str, str, int]] = []
+    set_identities: set[tuple[str, str]] = set()
     for line, row in _read_rows(folder, name):
         market_key, outcome_keys = row["market_key"], row["outcome_keys"].split("|")
         _require(
-            bool(row["set"]) and (market_key, row["set"]) not in seen,
+            bool(row["set"]) and (market_key, row["set"]) not in set_identities,
             name,
             line,
             f"set {row['set']!r} of {market_key} is empty or there twice",
         )
-        seen.add((market_key, row["set"]))
+        set_identities.add((market_key, row["set"]))
         for key in outcome_keys:
             _require(
                 (market_key, key) in outcomes, name, line, f"outcome {key!r} of {market_key} is not in outcomes.csv"
             )
             _require(outcome_keys.count(key) == 1, name, line, f"outcome {key!r} of {market_key} is there twice")
-            found.append((market_key, row["set"], outcomes[market_key, key][0]))
-    return found
+            members.append((market_key, row["set"], outcomes[market_key, key][0]))
+    return members
 
 
 def _read_feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
-    """(key_id, place): the feeds of a platform's market in the order of the rows.
+    """Return (key_id, place): the feeds of a platform's market in the order of the rows.
 
     All keys of such a market are feeds of it.
     """
@@ -500,7 +507,7 @@ def _read_feeds(folder: Path, keys: list[_Key]) -> list[tuple[int, int]]:
 
 
 def _read_notes(folder: Path, markets: dict[str, _Market]) -> dict[str, str]:
-    """Market key to note."""
+    """Return note by market key."""
     name = "notes.csv"
     notes: dict[str, str] = {}
     for line, row in _read_rows(folder, name):

@@ -1,4 +1,4 @@
-"""Which listings are one match, which platform tournaments one tournament, which players one player.
+"""The matching of listings to fixtures, of platform tournaments to tournaments, of players to players.
 
 Frames in, frames out; no I/O, no counting.
 """

@@ -1,6 +1,6 @@
-"""Country names as platforms write them, to ISO 3166.
+"""The mapping of country names, as platforms write them, to ISO 3166.
 
-Regions, tours and the like (`International`, `ATP`) are no countries and stay None.
+Regions, tours and the like (`International`, `ATP`) are not countries and have no code.
 """
 
 import gettext
@@ -75,23 +75,22 @@ _COUNTRY_ALIASES: Final = {
     "XK": ("Kosovo",),  # no ISO code; XK is the user-assigned one in general use
 }
 _AMATEUR_SUFFIXES: Final = (" amateur", " amateurs")
-"""Divisions of a country's game that platforms write as a country of its own."""
+"""Divisions of a country's game that platforms write as a separate country."""
 
 
 @cache
 def find_country_iso(country_name: str | None) -> str | None:
-    """ISO 3166 code of a country as a platform writes it: alpha-2, or a subdivision for the British nations. None when
-    it is no country.
+    """Return the ISO 3166 code of a country as a platform writes it; None when it is no country.
 
-    Exact up to spelling (case, accents, punctuation), in English and French, never by similarity: a wrong country is
-    worse than none.
+    The code is alpha-2, or a subdivision for the British nations. Names match exactly up to spelling (case, accents,
+    punctuation), in English and French, never by similarity: a wrong country is worse than none.
     """
     if not country_name or not country_name.strip():
         return None
-    bare = country_name.strip()
-    if bare.isupper() and bare in _load_codes():
-        return _load_codes()[bare]
-    name = fold_name(bare)
+    stripped = country_name.strip()
+    if stripped.isupper() and stripped in _load_codes():
+        return _load_codes()[stripped]
+    name = fold_name(stripped)
     for suffix in _AMATEUR_SUFFIXES:
         name = name.removesuffix(suffix)
     return _load_names().get(name)

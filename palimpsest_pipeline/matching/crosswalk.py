@@ -1,5 +1,8 @@
-"""Which platform tournaments are one tournament. Rests on SportRadar's tournament ids and on shared fixtures, never on
-names: two leagues called Premier League in two countries have no fixture in common and stay apart."""
+"""The crosswalk from platform tournaments to tournaments.
+
+It rests on SportRadar's tournament ids and on shared fixtures, never on names: two leagues called Premier League in two
+countries have no fixture in common and stay apart.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,39 +33,41 @@ _TOURNAMENT_ID_COLUMNS: Final = ["platform", "external_id"]
 def build_crosswalk(
     identified: pl.DataFrame, trust: Sequence[Platform | str] = tuple(Platform)
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """`(tournaments, links)` of all platform tournaments that list a match: columns `TOURNAMENTS_SCHEMA` and
-    `LINKS_SCHEMA`, as in core.
+    """Return `(tournaments, links)` of all platform tournaments that list a match.
 
-    A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that most of its
-    fixtures are in on other platforms; what nothing links to a SportRadar id gathers round the platform defined first
-    (`<platform>:<external id>`), and a group that mixes several tournaments keeps to itself. Keys do not depend on
-    `trust`, which only chooses whose name and country are shown. `n_votes` counts fixtures shared with other platforms
-    under the same key, `confidence` is their share of the fixtures shared at all; 1 for an own id and where nothing is
-    shared, so a low value is a conflict.
+    Their columns are `TOURNAMENTS_SCHEMA` and `LINKS_SCHEMA`, as in core.
+
+    A platform tournament with SportRadar's id has the key `sr:<id>`. One without joins the tournament that holds most
+    of its fixtures on other platforms. Tournaments without any link to a SportRadar id join the one on the first
+    defined platform (`<platform>:<external id>`), and a group that mixes several tournaments stays alone. Keys do not
+    depend on `trust`, which only chooses the displayed name and country.
+
+    `n_votes` counts fixtures shared with other platforms under the same key; `confidence` is their share of all shared
+    fixtures. It is 1 for an own id and without shared fixtures, so a low value is a conflict.
     """
     listings = identified.filter(pl.col("kind") == ListingKind.MATCH.value).with_columns(
         external_id="tournament_external_id", listing="external_id"
     )
-    known = _collect_platform_tournaments(listings)
-    shared = _find_shared_fixtures(listings, known)
-    mixed = _find_mixed_groups(shared)
-    others = mixed.rename({"platform": "platform_other", "external_id": "external_id_other"})
-    votes = shared.join(mixed, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
+    platform_tournaments = _collect_platform_tournaments(listings)
+    shared = _find_shared_fixtures(listings, platform_tournaments)
+    mixed_groups = _find_mixed_groups(shared)
+    others = mixed_groups.rename({"platform": "platform_other", "external_id": "external_id_other"})
+    votes = shared.join(mixed_groups, on=_TOURNAMENT_ID_COLUMNS, how="anti").join(
         others, on=["platform_other", "external_id_other"], how="anti"
     )
-    keys = _assign_keys(known, votes)
-    return _build_tournaments(known, keys, trust), _build_links(known, shared, keys)
+    keys = _assign_keys(platform_tournaments, votes)
+    return _build_tournaments(platform_tournaments, keys, trust), _build_links(platform_tournaments, shared, keys)
 
 
 def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
-    """One row per platform tournament.
+    """Return one row per platform tournament.
 
-    Where its listings differ about it, what most of its matches say holds (then the smallest value).
+    Where its listings differ, the value of most matches counts (then the smallest value).
     """
     match = pl.coalesce(pl.col("fixture_sr_id").cast(pl.String), pl.lit("listing ") + pl.col("listing"))
-    found = listings.group_by(_TOURNAMENT_ID_COLUMNS).agg(match.n_unique().alias("n_matches"))
+    tournaments = listings.group_by(_TOURNAMENT_ID_COLUMNS).agg(match.n_unique().alias("n_matches"))
     for column in ("sport", "tournament_name", "country_raw", "country_iso", "sr_tournament_id"):
-        said = (
+        most_frequent = (
             listings.filter(pl.col(column).is_not_null())
             .group_by(*_TOURNAMENT_ID_COLUMNS, column)
             .agg(match.n_unique().alias("n"))
@@ -70,13 +75,15 @@ def _collect_platform_tournaments(listings: pl.DataFrame) -> pl.DataFrame:
             .unique(subset=_TOURNAMENT_ID_COLUMNS, keep="first", maintain_order=True)
             .drop("n")
         )
-        found = found.join(said, on=_TOURNAMENT_ID_COLUMNS, how="left")
-    return found
+        tournaments = tournaments.join(most_frequent, on=_TOURNAMENT_ID_COLUMNS, how="left")
+    return tournaments
 
 
 def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
-    """One row per platform tournament, fixture of it, and tournament of another platform that has the fixture too;
-    `foreign` when both name a country and these differ."""
+    """Return one row per platform tournament, its fixture, and another platform's tournament with it.
+
+    `foreign` is true when both name a country and these differ.
+    """
     members = (
         listings.filter(pl.col("fixture_sr_id").is_not_null()).select(*_TOURNAMENT_ID_COLUMNS, "fixture_sr_id").unique()
     )
@@ -94,8 +101,11 @@ def _find_shared_fixtures(listings: pl.DataFrame, known: pl.DataFrame) -> pl.Dat
 
 
 def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
-    """Groups that hold several tournaments' fixtures, as a page of specials does: on the platform that shares most of
-    them, no one tournament has more than half of those. Such a group is nobody's tournament and has no vote."""
+    """Return the groups that hold several tournaments' fixtures, as a page of specials does.
+
+    On the platform that shares most of the group's fixtures, no one tournament has more than half of them. Such a group
+    gets no vote.
+    """
     fixture = pl.col("fixture_sr_id").n_unique()
     other = [*_TOURNAMENT_ID_COLUMNS, "platform_other"]
     largest = (
@@ -113,9 +123,9 @@ def _find_mixed_groups(shared: pl.DataFrame) -> pl.DataFrame:
 
 
 def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
-    """Key of every platform tournament.
+    """Return the key of every platform tournament.
 
-    Votes go round by round, all of a round at once, so that row order cannot matter.
+    Votes are counted in rounds, all of a round at once, so that row order cannot matter.
     """
     own = known.select(
         *_TOURNAMENT_ID_COLUMNS, tournament_key=pl.lit("sr:") + pl.col("sr_tournament_id").cast(pl.String)
@@ -123,10 +133,10 @@ def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
     keys = own.filter(pl.col("tournament_key").is_not_null())
     for platform in (None, *_list_platforms(known)):
         open_ones = own.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti").select(_TOURNAMENT_ID_COLUMNS)
-        if platform is not None:  # nothing links these to a SportRadar id: their own id is the key that others may join
-            alone = open_ones.filter(pl.col("platform") == platform)
+        if platform is not None:  # without a link to a SportRadar id: their own id is the key that others may join
+            unlinked = open_ones.filter(pl.col("platform") == platform)
             keys = pl.concat(
-                [keys, alone.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]
+                [keys, unlinked.with_columns(tournament_key=pl.col("platform") + ":" + pl.col("external_id"))]
             )
         while True:
             elected = _elect_keys(open_ones.join(keys, on=_TOURNAMENT_ID_COLUMNS, how="anti"), shared, keys)
@@ -137,8 +147,11 @@ def _assign_keys(known: pl.DataFrame, shared: pl.DataFrame) -> pl.DataFrame:
 
 
 def _elect_keys(open_tournaments: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-    """The key that most shared fixtures of each open tournament vote for. A key of another country needs two votes and
-    the majority: a single SportRadar id on two matches must not join two leagues."""
+    """Return the key that most shared fixtures of each open tournament vote for.
+
+    A key of another country needs two votes and the majority: a single SportRadar id on two matches must not join two
+    leagues.
+    """
     fixture = pl.col("fixture_sr_id")
     total = shared.group_by(_TOURNAMENT_ID_COLUMNS).agg(fixture.n_unique().alias("n_shared"))
     votes = (
@@ -164,12 +177,12 @@ def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) 
     others = keys.rename(
         {"platform": "platform_other", "external_id": "external_id_other", "tournament_key": "key_other"}
     )
-    agreed = pl.col("tournament_key") == pl.col("key_other")
+    is_agreed = pl.col("tournament_key") == pl.col("key_other")
     votes = (
         shared.join(keys, on=_TOURNAMENT_ID_COLUMNS)
         .join(others, on=["platform_other", "external_id_other"])
         .group_by(_TOURNAMENT_ID_COLUMNS)
-        .agg(fixture.filter(agreed).n_unique().alias("n_votes"), fixture.n_unique().alias("n_shared"))
+        .agg(fixture.filter(is_agreed).n_unique().alias("n_votes"), fixture.n_unique().alias("n_shared"))
     )
     own_id = pl.col("sr_tournament_id").is_not_null()
     linked = (
@@ -193,8 +206,10 @@ def _build_links(known: pl.DataFrame, shared: pl.DataFrame, keys: pl.DataFrame) 
 
 
 def _build_tournaments(known: pl.DataFrame, keys: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
-    """Name of the most trusted platform's claim, and country of the most trusted one that names any; the larger of a
-    platform's own two first.
+    """Return each tournament with the most trusted platform's name and country.
+
+    The country comes from the most trusted platform that names one. Of a platform's own two tournaments the larger
+    counts.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "rank": range(len(trust))},

@@ -1,5 +1,8 @@
-"""One row per real match, joined from its listings each time. Names, country and kickoff are the most trusted
-platform's; oddities are flagged, never mended. Who covers what is counted in `metrics`."""
+"""The fixtures: one row per real match, built from its listings each time.
+
+Names, country and kickoff are those of the most trusted platform. Inconsistencies are flagged, never corrected.
+Coverage is counted in `metrics`.
+"""
 
 from collections.abc import Sequence
 from typing import Final
@@ -31,35 +34,35 @@ FIXTURES_SCHEMA: Final[dict[str, pl.DataType]] = {
     "suspect_code": pl.String(),
 }
 KICKOFF_TOLERANCE_S: Final = 3 * 3600
-"""Platforms further apart than this about one kickoff are probably not talking of one match."""
+"""Platforms that differ more than this about a kickoff probably list different matches."""
 MIN_ROTATION_POINTS: Final = 40.0
-"""By how many points (of 200 for two teams) the crossed reading of two pairs of names must beat the straight one."""
+"""The least lead (in points, 200 for two teams) of the swapped reading of two pairs of names over the direct one."""
 
 
 def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequence[Platform | str]) -> pl.DataFrame:
-    """Fixtures of `identified` listings (columns `FIXTURES_SCHEMA`, those of core.fixtures), sorted by SportRadar id.
+    """Return the fixtures of `identified` listings, sorted by SportRadar id.
 
-    Only primary listings speak of teams and kickoff, so that further listings of a platform change nothing but their
-    own count. Those without a kickoff are counted and never chosen. `n_listings_by_platform` is JSON text. Raises
-    ValueError when a listing's platform is not in `trust`.
+    Columns are `FIXTURES_SCHEMA`, those of core.fixtures. Only primary listings supply teams and kickoff, so that
+    further listings of a platform change nothing but their own count. Listings without a kickoff are counted and never
+    chosen. `n_listings_by_platform` is JSON text. Raises ValueError when a listing's platform is not in `trust`.
     """
     ranks = pl.DataFrame(
         {"platform": [str(p) for p in trust], "trust_rank": range(len(trust))},
         schema={"platform": pl.String, "trust_rank": pl.Int32},
     )
     listed = identified.filter(pl.col("fixture_sr_id").is_not_null()).join(ranks, on="platform", how="left")
-    strangers = listed.filter(pl.col("trust_rank").is_null())["platform"].unique().sort().to_list()
-    if strangers:
-        raise ValueError(f"listings of platforms without a place in the order of trust: {', '.join(strangers)}")
+    unknown_platforms = listed.filter(pl.col("trust_rank").is_null())["platform"].unique().sort().to_list()
+    if unknown_platforms:
+        raise ValueError(f"listings of platforms without a place in the order of trust: {', '.join(unknown_platforms)}")
     claims = _fold_names(listed.filter("is_primary").sort("fixture_sr_id", "trust_rank"))
-    dated = claims.filter(pl.col("kickoff_at").is_not_null())
-    chosen = dated.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
-    found = (
-        chosen.drop("tournament_external_id", "tournament_name", "country_raw")
+    dated_claims = claims.filter(pl.col("kickoff_at").is_not_null())
+    chosen_claims = dated_claims.unique(subset="fixture_sr_id", keep="first", maintain_order=True)
+    fixtures = (
+        chosen_claims.drop("tournament_external_id", "tournament_name", "country_raw")
         .join(_choose_tournament(listed, links), on="fixture_sr_id", how="left")
         .join(_measure_kickoff_spread(claims), on="fixture_sr_id", how="left")
         .join(_count_listings(listed), on="fixture_sr_id", how="left")
-        .join(_find_rotated(claims, chosen), on="fixture_sr_id", how="left")
+        .join(_find_rotated(claims, chosen_claims), on="fixture_sr_id", how="left")
         .join(_find_duplicates(claims), on="fixture_sr_id", how="left")
         .with_columns(
             pl.col("rotated").fill_null(value=False),
@@ -77,7 +80,7 @@ def build_fixtures(identified: pl.DataFrame, links: pl.DataFrame, trust: Sequenc
             .then(pl.lit(SuspectCode.DUPLICATE_SR_ID.value))
         )
     )
-    return found.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES_SCHEMA.items())
+    return fixtures.sort("sr_id").select(pl.col(name).cast(dtype) for name, dtype in FIXTURES_SCHEMA.items())
 
 
 def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
@@ -99,14 +102,16 @@ def _fold_names(claims: pl.DataFrame) -> pl.DataFrame:
 
 
 def _choose_tournament(listed: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """Tournament of each fixture: that of the most trusted platform; of several listings there the one whose group is
-    most surely one tournament, then the one with the smallest id, as further listings come later. How many markets a
-    listing prices at the moment must not move a fixture."""
+    """Return the tournament of each fixture: that of the most trusted platform.
+
+    Of several listings there the one with the highest confidence counts, then the one with the smallest id, because
+    further listings come later. The present number of priced markets must not move a fixture.
+    """
     keys = links.select("platform", "tournament_key", "confidence", tournament_external_id="external_id")
-    alone = pl.col("platform") + ":" + pl.col("tournament_external_id")
+    own_key = pl.col("platform") + ":" + pl.col("tournament_external_id")
     return (
         listed.join(keys, on=["platform", "tournament_external_id"], how="left")
-        .with_columns(pl.coalesce("tournament_key", alone), pl.col("confidence").fill_null(1.0))
+        .with_columns(pl.coalesce("tournament_key", own_key), pl.col("confidence").fill_null(1.0))
         .sort("fixture_sr_id", "trust_rank", -pl.col("confidence"), *make_id_sort_keys("external_id"))
         .unique(subset="fixture_sr_id", keep="first", maintain_order=True)
         .select("fixture_sr_id", "tournament_external_id", "tournament_name", "country_raw", "tournament_key")
@@ -138,14 +143,14 @@ def _count_listings(listed: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
-    """Fixtures on which some platform's sides read better crossed over than straight against the chosen claim's."""
+    """Return the fixtures on which some platform's teams match the chosen claim better when swapped."""
     pairs = claims.join(
         chosen.select("fixture_sr_id", "platform", h="home_folded", a="away_folded"),
         on="fixture_sr_id",
         how="left",
         suffix="_chosen",
     )
-    # The same spelling on either side is most of them, and settles it without comparing.
+    # Most pairs have the same spelling on one side, which makes a comparison unnecessary.
     doubtful = pairs.filter(
         pl.col("platform") != pl.col("platform_chosen"),
         pl.col("home_folded") != pl.col("h"),
@@ -166,7 +171,10 @@ def _find_rotated(claims: pl.DataFrame, chosen: pl.DataFrame) -> pl.DataFrame:
 
 
 def _find_duplicates(claims: pl.DataFrame) -> pl.DataFrame:
-    """Fixtures that one platform lists twice, by teams and kickoff, under different SportRadar ids."""
+    """Return the fixtures that one platform lists twice under different SportRadar ids.
+
+    Such fixtures agree in teams and kickoff.
+    """
     pair = ["platform", "sport", "kickoff_at", "one", "other"]
     return (
         claims.filter(pl.col("home_folded") != "", pl.col("away_folded") != "", pl.col("kickoff_at").is_not_null())

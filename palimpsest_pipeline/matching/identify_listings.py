@@ -1,6 +1,6 @@
-"""From listings to fixtures: which real match each listing is, and which listing speaks for its platform.
+"""The identification of listings: the real match of each, and the primary listing per platform.
 
-Nothing about the fixture itself.
+Facts of the fixture itself do not belong here.
 """
 
 from typing import Final
@@ -30,27 +30,26 @@ LISTINGS_SCHEMA: Final[dict[str, pl.DataType]] = {
     "n_markets": pl.Int32(),
     "is_deleted": pl.Boolean(),
 }
-"""Claims as they enter: one row per listing. `n_markets`: markets that its largest book priced, of all answers up to
-the instant that is derived; null without an answer, and needed of `list_rival_listings` only. `is_deleted`: the
-platform has taken it off. Further columns are carried through."""
+"""The claims: one row per listing. `n_markets` is the largest number of priced markets among all answers up to the
+derived instant; null without an answer, and needed only by `select_primary_listings` and its callers. `is_deleted`: the
+platform has removed the listing. Further columns are kept.
+"""
 _PLATFORM_FIXTURE_KEY: Final = ["platform", "fixture_sr_id"]
 
 
 def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
-    """`listings` (columns `LISTINGS_SCHEMA`) with `fixture_sr_id` Int64, `match_method` String and `is_primary`
-    Boolean, sorted by platform and external id.
+    """Return `listings` with `fixture_sr_id` Int64, `match_method` String and `is_primary` Boolean.
 
-    A listing's own SportRadar id comes first. Without one, its Genius id leads to a fixture when every listing that
-    carries that Genius id and a SportRadar id agrees on one. Only matches are identified; other kinds, listings that
-    nothing leads anywhere, and those of a match of which
-    no primary listing has a kickoff (null: it was refused) keep null. A listing with a kickoff goes before one without.
-    Raises ValueError when a listing is there twice.
+    Rows are sorted by platform and external id. A listing's own SportRadar id comes first. Without one, its Genius id
+    leads to a fixture when every listing with that Genius id and a SportRadar id agrees on one. Only matches are
+    identified. Other kinds, listings without any evidence, and listings of a match of which no primary listing has a
+    kickoff (null: it was rejected) keep null. A listing with a kickoff precedes one without. Raises ValueError when a
+    listing appears twice.
     """
-    twice = listings.filter(listings.select("platform", "external_id").is_duplicated())
-    if not twice.is_empty():
-        raise ValueError(
-            f"one row per listing is expected; given more than once: {twice.select('platform', 'external_id').unique().sort(pl.all()).head(5).rows()}"
-        )
+    repeated = listings.filter(listings.select("platform", "external_id").is_duplicated())
+    if not repeated.is_empty():
+        examples = repeated.select("platform", "external_id").unique().sort(pl.all()).head(5).rows()
+        raise ValueError(f"one row per listing is expected; given more than once: {examples}")
     identified = _add_fixture(listings)
     primary = select_primary_listings(identified).select("platform", "external_id", is_primary=pl.lit(True))
     return (
@@ -61,24 +60,24 @@ def identify_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def list_rival_listings(listings: pl.DataFrame) -> list[int]:
-    """Return the ids of the listings (columns `LISTINGS_SCHEMA`) that share their fixture with another listing of
-    their platform, in order.
-    """
+    """Return the ids of listings that share their fixture with another one of their platform, in order."""
     identified = _add_fixture(listings).filter(pl.col("fixture_sr_id").is_not_null())
     return identified.filter(pl.struct(_PLATFORM_FIXTURE_KEY).is_duplicated())["listing_id"].sort().to_list()
 
 
 def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of the primary listings: one for each platform and fixture. No other place states this rule.
+    """Return the rows of the primary listings: one for each platform and fixture.
 
-    1. A listing that the platform has taken off is primary only if no other is left.
-    2. A listing that kicks off more than RELISTED before the latest one that ever had a price is never primary.
-    3. A listing without a kickoff (null: it was refused) is primary only if no other has one.
-    4. Of the rest, the one with the largest book is primary, then the one with the smallest id.
+    This is the only statement of the rule:
+
+    1. A listing that the platform has removed is primary only if no other is left. 2. A listing that kicks off more
+    than `MIN_RELISTING_GAP` before the latest one that ever had a price is never primary. 3. A listing without a
+    kickoff (null: it was rejected) is primary only if no other has one. 4. Of the rest, the one with the largest book
+    is primary, then the one with the smallest id.
 
     Neither the clock nor an earlier choice counts, so every order of arrival gives the same result.
 
-    `listings`: at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in
+    `listings` has at least platform, external_id, fixture_sr_id, kickoff_at, n_markets and is_deleted, as in
     `LISTINGS_SCHEMA`.
     """
     latest_priced = pl.col("kickoff_at").filter(pl.col("n_markets") > 0).max().over(_PLATFORM_FIXTURE_KEY)
@@ -98,7 +97,7 @@ def select_primary_listings(listings: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
-    """`listings` with the fixture that each is, and by which evidence."""
+    """Return `listings` with the fixture of each, and the evidence for it."""
     bridge = (
         listings.filter(_is_match(), pl.col("sr_id").is_not_null(), pl.col("genius_id").is_not_null())
         .group_by("sport", "genius_id")
@@ -118,16 +117,16 @@ def _add_fixture(listings: pl.DataFrame) -> pl.DataFrame:
         )
         .drop("bridge_sr_id")
     )
-    # A platform's primary listing has a kickoff when any of its listings has one, of those that it has not taken off
-    # where there are any.
+    # A platform's primary listing has a kickoff when any listing has one, among those that the platform has not
+    # removed, or among all if it has removed all.
     is_deleted = pl.col("is_deleted").fill_null(value=False)
-    may_speak = is_deleted == is_deleted.min().over(_PLATFORM_FIXTURE_KEY)
-    is_dated = (pl.col("kickoff_at").is_not_null() & may_speak).any().over("fixture_sr_id")
+    is_eligible = is_deleted == is_deleted.min().over(_PLATFORM_FIXTURE_KEY)
+    is_dated = (pl.col("kickoff_at").is_not_null() & is_eligible).any().over("fixture_sr_id")
     return identified.with_columns(pl.when(is_dated).then(pl.col("fixture_sr_id", "match_method")))
 
 
 def make_id_sort_keys(column: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
-    """Sort keys of a platform's own ids: digits by value and before anything else, the rest as text."""
+    """Return the sort keys of a platform's own ids: numbers by value, then all other texts."""
     digits = pl.col(column).str.contains(r"^\d+$")
     significant = pl.col(column).str.strip_chars_start("0")
     length = pl.when(digits).then(significant.str.len_bytes()).otherwise(pl.lit(2**32 - 1, dtype=pl.UInt32))

@@ -1,4 +1,7 @@
-"""Spelling: one folded form for names written differently. No meaning of names (countries, teams) belongs here."""
+"""The folded form of names, which is equal for different spellings.
+
+The meaning of names (countries, teams) does not belong here.
+"""
 
 import re
 import unicodedata
@@ -7,10 +10,15 @@ _NON_WORD_PATTERN = re.compile(r"[^\w]+")
 _STROKED_LETTERS = str.maketrans(
     {"ø": "o", "đ": "d", "ð": "d", "ł": "l", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th"}
 )
-"""Letters that Unicode does not take apart into a letter and an accent."""
+"""Letters that Unicode does not decompose into a letter and an accent."""
 
 
 def fold_name(text: str) -> str:
-    """`text` without accents, case, punctuation or doubled spaces: `"St. Étienne "` -> `"st etienne"`."""
-    bare = "".join(c for c in unicodedata.normalize("NFKD", text.replace("&", " and ")) if not unicodedata.combining(c))
-    return _NON_WORD_PATTERN.sub(" ", bare.casefold().translate(_STROKED_LETTERS)).strip()
+    """Return `text` without accents, case, punctuation or doubled spaces.
+
+    Example: `"St. Étienne "` -> `"st etienne"`.
+    """
+    unaccented = "".join(
+        c for c in unicodedata.normalize("NFKD", text.replace("&", " and ")) if not unicodedata.combining(c)
+    )
+    return _NON_WORD_PATTERN.sub(" ", unaccented.casefold().translate(_STROKED_LETTERS)).strip()

@@ -1,8 +1,7 @@
-"""Which platform's player is which SportRadar player, within one fixture: proposals with evidence. By ids and words of
-names, never by distance.
+"""The matching of platforms' players to SportRadar players within one fixture: proposals, evidence.
 
-A candidate is a player whose own id on some platform is SportRadar's. Every other player is compared with the
-candidates of the same fixture.
+It uses ids and words of names, never edit distance. A candidate is a player whose own id on some platform is
+SportRadar's. Every other player is compared with the candidates of the same fixture.
 """
 
 from typing import Final
@@ -27,41 +26,44 @@ PLAYER_LINKS_SCHEMA: Final[dict[str, pl.DataType]] = {
 
 SPORTRADAR_PLAYER_PATTERN: Final = r"^sr:player:([0-9]{1,18})$"
 MIN_CONTAINED_WORDS: Final = 2
-"""Words that a contained name must have: one alone, a given name or a surname, says too little."""
+"""The least number of words of a contained name: one alone, a given name or a surname, proves too little."""
 _PLAYER_KEY: Final = ["fixture_sr_id", "platform", "external_player_id"]
 _CANDIDATE_KEY: Final = ["fixture_sr_id", "sr_player_id"]
 
 
 def normalise_player_name(name: str) -> str:
-    """A player's name as it is compared: folded, first names first, apostrophes gone: `"Kanté, N'Golo"` -> `"ngolo
-    kante"`.
+    """Return a player's name for comparison: folded, first names first, no apostrophes.
+
+    Example: `"Kanté, N'Golo"` -> `"ngolo kante"`.
     """
     surname, _, first = name.partition(",")
     return fold_name("".join(c for c in f"{first} {surname}" if c not in "'’`´"))
 
 
 def link_players(players: pl.DataFrame) -> pl.DataFrame:
-    """One row (`PLAYER_LINKS_SCHEMA`) per player of `players` (`NAMED_PLAYERS`), sorted by fixture, platform and id.
+    """Return one row per player of `players`, sorted by fixture, platform and id.
 
-    `status` proposed: `sr_player_id` and `evidence` say who he is and by what. ambiguous: `n_candidates` fit by name
-    and none of them alone, or the one that fits another player of the platform too. none: nobody fits. Within a fixture
-    no two players of a platform are proposed to be the same candidate. An equal name counts before a contained one; a
-    contained one only where it is the only fit on both sides.
+    Columns are `PLAYER_LINKS_SCHEMA`; `players` has those of `NAMED_PLAYERS`. `status` is one of: proposed, with
+    `sr_player_id` and `evidence`; ambiguous, when `n_candidates` fit by name but none of them alone, or the only one
+    also fits another player of the platform; none, when no candidate fits. Within a fixture no two players of a
+    platform are proposed to be the same candidate. An equal name precedes a contained one, which counts only when it is
+    the only fit on both sides.
     """
-    named = _add_words(players.select(pl.col(name).cast(kind) for name, kind in NAMED_PLAYERS.items()))
+    named_players = _add_words(players.select(pl.col(name).cast(kind) for name, kind in NAMED_PLAYERS.items()))
     pairs = _match_names(
-        named.filter(pl.col("sr_player_id").is_null()), named.filter(pl.col("sr_player_id").is_not_null())
+        named_players.filter(pl.col("sr_player_id").is_null()),
+        named_players.filter(pl.col("sr_player_id").is_not_null()),
     )
-    chosen = _select_unambiguous(pairs)
-    fitting = pairs.group_by(_PLAYER_KEY).agg(n_fitting=pl.len())
+    chosen_pairs = _select_unambiguous(pairs)
+    fit_counts = pairs.group_by(_PLAYER_KEY).agg(n_fitting=pl.len())
     return (
-        named.group_by(_PLAYER_KEY)
+        named_players.group_by(_PLAYER_KEY)
         .agg(
             player_name=pl.col("name").sort_by(pl.col("name").str.contains(",", literal=True), "name").first(),
             own=pl.col("sr_player_id").first(),
         )
-        .join(chosen, on=_PLAYER_KEY, how="left")
-        .join(fitting, on=_PLAYER_KEY, how="left")
+        .join(chosen_pairs, on=_PLAYER_KEY, how="left")
+        .join(fit_counts, on=_PLAYER_KEY, how="left")
         .with_columns(
             sr_player_id=pl.coalesce("own", "sr_player_id"),
             evidence=pl.when(pl.col("own").is_not_null())
@@ -82,7 +84,10 @@ def link_players(players: pl.DataFrame) -> pl.DataFrame:
 
 
 def _add_words(players: pl.DataFrame) -> pl.DataFrame:
-    """Distinct rows with `sr_player_id` (the id itself, where it is SportRadar's), `plain` and `words` (each once)."""
+    """Return distinct rows with `sr_player_id`, `plain` and `words` (each once).
+
+    `sr_player_id` is the player's own id where it is SportRadar's.
+    """
     names = players["name"].unique()
     plain = [normalise_player_name(name) for name in names]
     spelling = pl.DataFrame(
@@ -94,35 +99,42 @@ def _add_words(players: pl.DataFrame) -> pl.DataFrame:
 
 
 def _match_names(open_players: pl.DataFrame, candidates: pl.DataFrame) -> pl.DataFrame:
-    """Pairs of a player and a candidate of his fixture whose names fit in some spelling: keys of both, and `same`:
-    they are equal in one.
+    """Return pairs of a player and a candidate of the same fixture whose names fit in some spelling.
+
+    Columns are the keys of both, and `same`: the names are equal in one spelling.
     """
-    ours, theirs = (
+    player_names, candidate_names = (
         frame.filter(pl.col("plain") != "").select(*key, "plain", "words").unique()
         for frame, key in ((open_players, _PLAYER_KEY), (candidates, _CANDIDATE_KEY))
     )
-    same = ours.join(theirs, on=["fixture_sr_id", "plain"]).select(
+    equal_pairs = player_names.join(candidate_names, on=["fixture_sr_id", "plain"]).select(
         *_PLAYER_KEY, "sr_player_id", same=pl.lit(value=True)
     )
-    one, other = (frame.with_columns(n_words=pl.col("words").list.len()).explode("words") for frame in (ours, theirs))
-    contained = (
-        one.join(other, on=["fixture_sr_id", "words"], suffix="_other")
+    player_words, candidate_words = (
+        frame.with_columns(n_words=pl.col("words").list.len()).explode("words")
+        for frame in (player_names, candidate_names)
+    )
+    contained_pairs = (
+        player_words.join(candidate_words, on=["fixture_sr_id", "words"], suffix="_other")
         .group_by(*_PLAYER_KEY, "sr_player_id", "plain", "plain_other")
         .agg(n_shared=pl.len(), n_shorter=pl.min_horizontal(pl.col("n_words").first(), pl.col("n_words_other").first()))
         .filter((pl.col("n_shared") == pl.col("n_shorter")) & (pl.col("n_shorter") >= MIN_CONTAINED_WORDS))
         .select(*_PLAYER_KEY, "sr_player_id", same=pl.lit(value=False))
     )
-    return pl.concat([same, contained]).group_by(*_PLAYER_KEY, "sr_player_id").agg(pl.col("same").any())
+    return pl.concat([equal_pairs, contained_pairs]).group_by(*_PLAYER_KEY, "sr_player_id").agg(pl.col("same").any())
 
 
 def _select_unambiguous(pairs: pl.DataFrame) -> pl.DataFrame:
-    """The pairs in which each is the other's only fit, with `evidence`: among equal names alone for an equal name,
-    among all for a contained one.
+    """Return the pairs in which each is the other's only fit, with `evidence`.
+
+    An equal name is compared with equal names alone, a contained one with all.
     """
 
-    def alone(found: pl.DataFrame) -> pl.DataFrame:
-        return found.filter(pl.len().over(_PLAYER_KEY) == 1, pl.len().over("platform", *_CANDIDATE_KEY) == 1)
+    def keep_unique(candidate_pairs: pl.DataFrame) -> pl.DataFrame:
+        return candidate_pairs.filter(pl.len().over(_PLAYER_KEY) == 1, pl.len().over("platform", *_CANDIDATE_KEY) == 1)
 
-    same = alone(pairs.filter("same")).with_columns(evidence=pl.lit(PlayerEvidence.SAME_NAME.value))
-    contained = alone(pairs).filter(~pl.col("same")).with_columns(evidence=pl.lit(PlayerEvidence.NAME_CONTAINED.value))
-    return pl.concat([same, contained]).drop("same")
+    equal_pairs = keep_unique(pairs.filter("same")).with_columns(evidence=pl.lit(PlayerEvidence.SAME_NAME.value))
+    contained_pairs = (
+        keep_unique(pairs).filter(~pl.col("same")).with_columns(evidence=pl.lit(PlayerEvidence.NAME_CONTAINED.value))
+    )
+    return pl.concat([equal_pairs, contained_pairs]).drop("same")

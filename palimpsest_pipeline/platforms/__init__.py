@@ -1,1 +1,4 @@
-"""The three bookmakers' dialects: what to ask and how to read the answers. Pure: no network, no frames, no clock."""
+"""The dialects of the three bookmakers: how to build requests and read answers.
+
+Pure: no network, no frames, no clock.
+"""

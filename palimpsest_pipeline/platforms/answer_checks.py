@@ -1,5 +1,8 @@
-"""What makes an answer no answer on any platform: what the wire reads outside the JSON, whether it comes live or from
-the landing, and JSON that does not decode. Platform envelopes are judged by their own dialects."""
+"""Checks that find an unusable answer on any platform.
+
+They cover everything outside the JSON, for live and landed answers alike, and JSON that does not decode. Each dialect
+judges its own platform's envelope.
+"""
 
 import re
 from typing import Final, TypeVar
@@ -27,12 +30,12 @@ T = TypeVar("T")
 
 _START_BYTES: Final = 256
 _JSON_TOKENS_PATTERN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|["{}\[\]]', re.DOTALL)
-"""Whole strings and brackets; a quote alone begins a string that has no end."""
+"""Whole strings and brackets; a quote alone starts a string that never ends."""
 _BYTE_POSITION_PATTERN: Final = re.compile(r"\(byte (\d+)\)$")
 
 
 def judge_http(answer: Answer) -> Verdict | None:
-    """Verdict on everything outside the JSON. None means: a 2xx whose body looks like JSON."""
+    """Return the failure shown outside the JSON; None for a 2xx whose body looks like JSON."""
     if answer.failure is not None:
         return answer.failure, answer.failure_detail or "failed before"
     if answer.status is None:
@@ -41,7 +44,10 @@ def judge_http(answer: Answer) -> Verdict | None:
 
 
 def decode_answer(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
-    """An answer that is one, decoded whole; None for any other, and for one of another shape than the decoder's."""
+    """Return a usable answer, decoded whole.
+
+    None for an unusable answer and for one of another shape than the decoder's.
+    """
     if judge_http(answer) is not None:
         return None
     try:
@@ -53,17 +59,16 @@ def decode_answer(answer: Answer, decoder: msgspec.json.Decoder[T]) -> T | None:
 def judge_json_error(error: Exception, body: bytes) -> Verdict:
     """Return the verdict on a body whose JSON does not decode.
 
-    A body that was cut off on the way is worth another try. Malformed JSON (half of a surrogate pair in a name) is not:
-    the platform would send the same again.
+    A truncated body is worth another attempt. Malformed JSON (half of a surrogate pair in a name) is not: the platform
+    would send the same again.
     """
     if isinstance(error, msgspec.ValidationError):
         return FailureClass.CONTRACT_BROKEN, str(error)
     if isinstance(error, msgspec.DecodeError) and _is_cut_off(str(error), body):
         return FailureClass.TRANSIENT, f"broken JSON: {error}"
-    what = (
-        "half of a surrogate pair" if "truncated" in str(error) else str(error)
-    )  # in a whole body the decoder means an escape
-    return FailureClass.CONTRACT_BROKEN, f"malformed JSON: {what}"
+    # In a complete body the decoder's word "truncated" can only refer to an escape.
+    damage = "half of a surrogate pair" if "truncated" in str(error) else str(error)
+    return FailureClass.CONTRACT_BROKEN, f"malformed JSON: {damage}"
 
 
 def _is_cut_off(message: str, body: bytes) -> bool:
@@ -77,11 +82,13 @@ def _is_cut_off(message: str, body: bytes) -> bool:
             depth = 1
             break
         depth += (token[0] in b"[{") - (token[0] in b"]}")
-    at = _BYTE_POSITION_PATTERN.search(message)
-    return depth > 0 and (at is None or int(at[1]) >= len(body.rstrip()))
+    position = _BYTE_POSITION_PATTERN.search(message)
+    return depth > 0 and (position is None or int(position[1]) >= len(body.rstrip()))
 
 
 def read_start(raw: msgspec.Raw) -> bytes:
-    """Beginning of a JSON value, long enough to tell its type, whether it holds anything, and for an excerpt: a copy of
-    the whole costs more than the judgement."""
+    """Return the start of a JSON value, long enough for its type, its emptiness and an excerpt.
+
+    Copying the whole value would cost more than judging it.
+    """
     return bytes(memoryview(raw)[:_START_BYTES])

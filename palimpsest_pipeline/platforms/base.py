@@ -1,6 +1,6 @@
-"""What every platform's dialect offers to the rest.
+"""The interface that every platform's dialect implements.
 
-Dialects are sans-IO: they say what to ask and read what came; somebody else does the asking.
+Dialects do no I/O: they build requests and read answers. The scrape sends the requests.
 """
 
 from collections.abc import Generator, Iterable, Sequence
@@ -13,12 +13,13 @@ from palimpsest_pipeline.domain.observations import Detail, Discovery, Listing
 USER_AGENT: Final = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
-"""A full browser identification; bare product tokens are refused by some edges."""
+"""A full browser identification; some edges refuse bare product tokens."""
 
 
 class DelayedBatch(list[Request]):
-    """A batch that is asked only `pause_s` seconds after it was yielded: earlier, the same bodies would come again
-    from a cache.
+    """A batch to send only `pause_s` seconds after it was yielded.
+
+    Before that, an edge cache would repeat the same bodies.
     """
 
     def __init__(self, requests: Iterable[Request], pause_s: float) -> None:
@@ -27,65 +28,66 @@ class DelayedBatch(list[Request]):
 
 
 Crawl = Generator[list[Request], list[Answer], None]
-"""Yields batches whose requests may run at the same time; is sent the last answer of each, in the same order.
+"""Yields batches whose requests may run at the same time; receives the last answer of each, in the same order.
 
-A question that was not asked, because its host is asked no more, has an answer too: attempt 0, and why.
+A request that was never sent, because its host is shut, has an answer too, with attempt 0 and the reason.
 """
 
 
 class PlatformAdapter(Protocol):
-    """One platform's dialect."""
+    """The dialect of one platform."""
 
     @property
     def platform(self) -> Platform: ...
 
     @property
     def parser_version(self) -> int:
-        """Raised by one whenever the reading of answers changes, so that derived data say which reading made them."""
+        """Return the version of the parser.
+
+        It rises by one whenever the reading of answers changes, so that derived data name the reading that made them.
+        """
         ...
 
     def build_headers(self) -> dict[str, str]:
-        """Headers of every request to this platform."""
+        """Return the headers of every request to this platform."""
         ...
 
     def discover(self, sport: Sport) -> Crawl:
-        """The crawl that finds out what the platform lists: tree first, then lists to their end, and at last once
-        more what failed or fell short.
+        """Return the crawl that finds the platform's listings.
+
+        It asks for the tree, then for all lists, and finally once more for everything that failed or fell short.
         """
         ...
 
     def read_discovery(self, answers: Sequence[Answer], sport: Sport) -> Discovery:
-        """Reading of the discovery answers of one cycle: any subset, order or repetition of them, failures included.
+        """Return the content of one cycle's discovery answers.
 
-        The last good answer to a question counts; a failure after it does not undo it. Never raises: what cannot be
-        read makes it partial or failed, in words.
+        `answers` may be any subset in any order, with repetitions and failures. The last good answer to a request
+        counts; a later failure does not undo it. Never raises: unreadable content makes the discovery partial or
+        failed, with a reason.
         """
         ...
 
     def build_detail_request(self, external_id: str, sr_id: int | None) -> Request:
-        """The question for one listing's whole book."""
+        """Return the request for one listing's whole book."""
         ...
 
     def read_listing(self, answer: Answer) -> Listing:
-        """What a detail answer says of its own listing, without reading the book. `in_play` is set when the match has
-        begun.
+        """Return the listing in a detail answer, without reading the book.
 
-        Raises PayloadRejected when it cannot be read; its reason begins with "in play" when it is another feed's answer
-        about a running match.
+        `is_in_play` is set when the match has started. Raises PayloadRejected when the answer cannot be read; its
+        reason begins with "in play" for another feed's answer about a running match.
         """
         ...
 
     def read_detail(self, answer: Answer) -> Detail:
-        """Listing and whole book. A single bad entry becomes a Reject.
+        """Return the listing and the whole book of a detail answer. A single bad entry becomes a Reject.
 
         Raises PayloadRejected when the answer cannot be read, and with a reason that begins with "in play" when the
-        match has begun: prices in play are never handed out as prematch ones.
+        match has started: in-play prices are never returned as prematch ones.
         """
         ...
 
     def judge(self, answer: Answer) -> tuple[FailureClass, str] | None:
-        """What makes an answer no answer, in this platform's own terms, whatever its status says.
-
-        None when it may be read.
-        """
+        """Return the failure that an answer's envelope shows, whatever its status; None for a usable answer."""
         ...

@@ -1,6 +1,4 @@
-"""From single readings to a Discovery: the last good answer per question, each listing once, and what each
-tournament was promised and got.
-"""
+"""Assembly of a Discovery: the last good answer per request, each listing once, tournament counts."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +18,7 @@ _MAX_NAMED_TOURNAMENTS = 5
 
 @dataclass(frozen=True, slots=True)
 class LatestAnswer:
-    """All answers to one question: the last good one, or else the last failure."""
+    """The decisive answer to one request: the last good one, or else the last failure."""
 
     answer: Answer
     failure: Verdict | None
@@ -33,7 +31,7 @@ class LatestAnswer:
 def select_latest_answers(
     answers: Iterable[Answer], kind: PayloadKind, judge: Callable[[Answer], Verdict | None]
 ) -> list[LatestAnswer]:
-    """One Question per request key, in order of arrival (then of key).
+    """Return one LatestAnswer per request key, in order of arrival (then of key).
 
     A failure never replaces a good answer, whatever their order.
     """
@@ -41,25 +39,26 @@ def select_latest_answers(
     for answer in answers:
         if answer.request.kind is not kind:
             continue
-        question = LatestAnswer(answer, judge(answer))
-        known = best.get(answer.request.key)
-        if known is None or _rank_answer(question) > _rank_answer(known):
-            best[answer.request.key] = question
+        candidate = LatestAnswer(answer, judge(answer))
+        best_answer = best.get(answer.request.key)
+        if best_answer is None or _rank_answer(candidate) > _rank_answer(best_answer):
+            best[answer.request.key] = candidate
     return [best[key] for key in sorted(best, key=lambda key: (best[key].answer.received_at, key))]
 
 
 def list_retries(answers: Iterable[Answer]) -> list[Request]:
-    """Questions without a good answer that are worth another try, going by the failures that the answers are marked
-    with.
+    """Return the requests without a good answer that are worth another attempt.
+
+    The failures recorded in the answers decide.
     """
-    asked = list(answers)
-    of_all_kinds = [
-        question for kind in PayloadKind for question in select_latest_answers(asked, kind, _read_recorded_verdict)
+    answers = list(answers)
+    latest_answers = [
+        latest for kind in PayloadKind for latest in select_latest_answers(answers, kind, _read_recorded_verdict)
     ]
     return [
-        question.answer.request
-        for question in of_all_kinds
-        if question.failure and FAILURE_RULES[question.failure[0]].is_retryable
+        latest.answer.request
+        for latest in latest_answers
+        if latest.failure and FAILURE_RULES[latest.failure[0]].is_retryable
     ]
 
 
@@ -68,20 +67,21 @@ def _read_recorded_verdict(answer: Answer) -> Verdict | None:
 
 
 def is_barred(answers: Iterable[Answer]) -> bool:
-    """Whether the platform has turned us away, or is asked no more (attempt 0): then nothing is waited for and asked
-    again.
+    """Return whether the platform has blocked us or its host is shut (attempt 0).
+
+    Then there are no waits and no repetitions.
     """
     return any(answer.failure is FailureClass.BLOCKED or not answer.attempt for answer in answers)
 
 
-def _rank_answer(question: LatestAnswer) -> tuple[object, ...]:
-    answer = question.answer
-    return question.ok, answer.received_at, answer.attempt, answer.body or b""
+def _rank_answer(latest: LatestAnswer) -> tuple[object, ...]:
+    answer = latest.answer
+    return latest.ok, answer.received_at, answer.attempt, answer.body or b""
 
 
 @dataclass(frozen=True, slots=True)
 class DeclaredTournament:
-    """A tournament as the tree declares it. `declared` is None when the tree gives no readable count."""
+    """A tournament as the tree declares it. `n_declared` is None without a readable count."""
 
     external_id: str
     name: str
@@ -92,7 +92,7 @@ class DeclaredTournament:
 
 @dataclass(slots=True)
 class TournamentTree:
-    """A tree as read: its tournaments, the sport's own total, and the nodes that could not be read."""
+    """The content of a tree: its tournaments, the sport's own total, and the unreadable nodes."""
 
     tournaments: dict[str, DeclaredTournament] = field(default_factory=dict)
     n_events: int | None = None
@@ -100,24 +100,27 @@ class TournamentTree:
 
     @property
     def contradiction(self) -> str:
-        """What the tree counts and does not show, in words; "" when its sums agree, or cannot be told.
+        """Return the difference between the tree's count and its content, in words.
 
-        Then a missing tournament proves nothing.
+        '' when the sums agree or cannot be compared. With a contradiction a missing tournament proves nothing.
         """
         counts = [node.n_declared for node in self.tournaments.values()]
-        shown = sum(count or 0 for count in counts)
-        if self.n_events is None or None in counts or self.rejects or shown >= self.n_events:
+        n_shown = sum(count or 0 for count in counts)
+        if self.n_events is None or None in counts or self.rejects or n_shown >= self.n_events:
             return ""
-        return f"the tree contradicts itself: it counts {self.n_events} events, and {shown} in the tournaments that it shows"
+        return (
+            f"the tree contradicts itself: it counts {self.n_events} events, "
+            f"and {n_shown} in the tournaments that it shows"
+        )
 
     def add_reject(self, platform: Platform, path: str, reason: str) -> None:
-        """A node that cannot be read, or that counts events and shows nothing under it: what hangs there is unknown."""
+        """Record a node that is unreadable, or that counts events and shows none: its content is unknown."""
         self.rejects.append(Reject(platform, None, path, reason))
 
     def require_tournaments(self, path: str) -> "TournamentTree":
-        """Itself.
+        """Return the tree itself.
 
-        Raises UnreadableError when it shows no tournament though it does not say that there are no events.
+        Raises UnreadableError when it shows no tournament though it does not declare zero events.
         """
         if not self.tournaments and self.n_events != 0:
             counts = (
@@ -130,15 +133,15 @@ class TournamentTree:
 def read_last_tree(
     answers: Iterable[Answer], judge: Callable[[Answer], Verdict | None], read_tree: Callable[[Answer], TournamentTree]
 ) -> tuple[TournamentTree | None, str]:
-    """The tree of the last answer that can be read as one; without any, None and why."""
+    """Return the tree of the last readable answer; without any, None and the reason."""
     reason = "the tree was not asked for"
     tree = None
-    for question in select_latest_answers(answers, PayloadKind.TREE, judge):
-        if question.failure is not None:
-            reason = f"tree: {question.failure[0]}: {question.failure[1]}"
+    for latest in select_latest_answers(answers, PayloadKind.TREE, judge):
+        if latest.failure is not None:
+            reason = f"tree: {latest.failure[0]}: {latest.failure[1]}"
             continue
         try:
-            tree = read_tree(question.answer)
+            tree = read_tree(latest.answer)
         except UnreadableError as error:
             reason = f"tree: {error}"
     return tree, reason
@@ -146,18 +149,16 @@ def read_last_tree(
 
 @dataclass(slots=True)
 class ListingCollection:
-    """Listings by id, each once; and entries that could not be read, with the tournaments whose absences they put in
-    doubt.
-    """
+    """Listings by id, each once, and unreadable entries with the tournaments that they make uncertain."""
 
     platform: Platform
     listings: dict[str, Listing] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     tournament_by_reject: dict[Reject, str | None] = field(default_factory=dict)
-    """Unreadable entry -> its tournament, None when not even that can be read."""
+    """The tournament of each unreadable entry; None when not even that can be read."""
 
     def add_listings(self, listings: Mapping[str, Listing]) -> None:
-        """Listings of one answer; a later answer's claim replaces an earlier one's."""
+        """Add the listings of one answer; a later answer's claim replaces an earlier one's."""
         self.listings.update(listings)
 
     def add_reject(self, external_id: str | None, path: str, reason: str, tournament: str | None) -> None:
@@ -166,7 +167,7 @@ class ListingCollection:
         self.tournament_by_reject[reject] = tournament
 
     def list_doubtful_tournaments(self) -> set[str | None]:
-        """Tournaments with an entry that was read nowhere."""
+        """Return the tournaments with an entry that no answer shows readably."""
         return {
             t
             for reject, t in self.tournament_by_reject.items()
@@ -175,14 +176,14 @@ class ListingCollection:
 
 
 def deduplicate_listings(listings: Iterable[Listing]) -> dict[str, Listing]:
-    """Listings by id.
+    """Return the listings by id.
 
-    Of two different claims about one id in the same answer the choice does not depend on their order.
+    Of two different claims about one id in the same answer, the choice does not depend on their order.
     """
     chosen: dict[str, Listing] = {}
     for listing in listings:
-        known = chosen.get(listing.external_id)
-        if known is None or (known != listing and repr(listing) > repr(known)):
+        current = chosen.get(listing.external_id)
+        if current is None or (current != listing and repr(listing) > repr(current)):
             chosen[listing.external_id] = listing
     return chosen
 
@@ -200,11 +201,11 @@ def assemble_discovery(
     gaps: Sequence[str],
     judge_tournament: Callable[[str, int | None, int], Judgement],
 ) -> Discovery:
-    """The Discovery. `judgement(tournament id, declared, received)` says how complete one tournament is; `gaps` name
-    what the crawl lacks.
+    """Return the Discovery.
 
-    Without a tree it is failed, and no tournament is complete. Unreadable entries put their tournament in doubt: its
-    absences prove nothing.
+    `judge_tournament(tournament id, declared, received)` returns the completeness of one tournament. `gaps` name the
+    missing parts of the crawl. Without a tree the discovery is failed, and no tournament is complete. An unreadable
+    entry makes its tournament uncertain: a listing missing there proves nothing.
     """
     listings = [listing for listing in collection.listings.values() if listing.sport is sport]
     by_tournament: dict[str, list[Listing]] = defaultdict(list)
@@ -216,11 +217,11 @@ def assemble_discovery(
     for key in sorted(declared.keys() | by_tournament.keys()):
         node = declared.get(key) or _make_undeclared(key, by_tournament[key])
         received = sum(not listing.is_in_play for listing in by_tournament[key])
-        completeness, missing = judge_tournament(key, node.n_declared, received)
+        completeness, missing_reason = judge_tournament(key, node.n_declared, received)
         if tree is None:
-            completeness, missing = Completeness.PARTIAL, "the tree could not be read"
+            completeness, missing_reason = Completeness.PARTIAL, "the tree could not be read"
         elif completeness is Completeness.COMPLETE and doubtful & {key, None}:
-            completeness, missing = Completeness.PARTIAL, "an entry could not be read"
+            completeness, missing_reason = Completeness.PARTIAL, "an entry could not be read"
         tournaments.append(
             TournamentManifest(
                 platform,
@@ -232,7 +233,7 @@ def assemble_discovery(
                 node.n_declared,
                 received,
                 completeness,
-                missing,
+                missing_reason,
             )
         )
     reasons = [tree_reason] if tree is None else list(gaps)
@@ -256,27 +257,29 @@ def assemble_discovery(
             {*collection.rejects, *(tree.rejects if tree else [])},
             key=lambda r: (r.external_id or "", r.path, r.reason),
         ),
-        reason=escape_controls("; ".join(reasons)),  # it names tournaments, and is logged
+        reason=escape_controls("; ".join(reasons)),  # the reason names tournaments and is logged
     )
 
 
 def _make_undeclared(key: str, listings: Sequence[Listing]) -> DeclaredTournament:
-    # The name of the smallest listing id: any listing would do, as long as it is always the same one.
+    # Any listing would do, as long as it is always the same one: the smallest id.
     first = min(listings, key=lambda listing: listing.external_id)
     return DeclaredTournament(key, first.tournament_name, first.country_raw, first.sr_tournament_id, None)
 
 
 def _describe_incomplete(tournaments: Sequence[TournamentManifest]) -> list[str]:
-    short = [t for t in tournaments if t.completeness is not Completeness.COMPLETE]
-    if not short:
+    incomplete = [t for t in tournaments if t.completeness is not Completeness.COMPLETE]
+    if not incomplete:
         return []
-    named = ", ".join(f"{t.name} ({t.external_id})" for t in short[:_MAX_NAMED_TOURNAMENTS])
-    more = f" and {len(short) - _MAX_NAMED_TOURNAMENTS} more" if len(short) > _MAX_NAMED_TOURNAMENTS else ""
-    return [f"{len(short)} of {len(tournaments)} tournaments incomplete: {named}{more}"]
+    named = ", ".join(f"{t.name} ({t.external_id})" for t in incomplete[:_MAX_NAMED_TOURNAMENTS])
+    remainder = (
+        f" and {len(incomplete) - _MAX_NAMED_TOURNAMENTS} more" if len(incomplete) > _MAX_NAMED_TOURNAMENTS else ""
+    )
+    return [f"{len(incomplete)} of {len(tournaments)} tournaments incomplete: {named}{remainder}"]
 
 
 def is_count_reached(n_declared: int | None, n_received: int) -> bool:
-    """Whether what came is at least what was declared; without a count there is nothing to reach."""
+    """Return whether the received number is at least the declared one; False without a declared count."""
     return n_declared is not None and n_received >= n_declared
 
 

@@ -1,6 +1,6 @@
-"""Reading of loosely typed JSON: numbers as text, lists as objects, instants, odds.
+"""Readers of loosely typed JSON: numbers as text, lists as objects, instants, odds.
 
-One helper per kind of looseness, used by all dialects.
+There is one function per kind of looseness, shared by all dialects.
 """
 
 import re
@@ -25,21 +25,21 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 NO_RAW: Final = msgspec.Raw(b"")
 
 BROKEN_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises: broken or of another shape, text that is not UTF-8, nested without end."""
+"""A decoder's exceptions: broken JSON or another shape, text that is not UTF-8, endless nesting."""
 
 _DECIMAL_PATTERN: Final = re.compile(r"[0-9]+(?:\.[0-9]*)?")
-"""How a price is written. `Decimal` takes more: exponents, underscores between digits, digits of other scripts."""
+"""The notation of a price. `Decimal` accepts more: exponents, underscores between digits, digits of other scripts."""
 _PRICE_OR_NONE_PATTERN: Final = re.compile(rf"(?:{_DECIMAL_PATTERN.pattern})?|[-\u2010-\u2015]+")
-"""A price, or what people write for none: nothing, or dashes."""
+"""A price, or the notation for no price: empty text or dashes."""
 _MAX_DIGITS: Final = 18
 _MAX_MILLI: Final = 2**31 - 1
 _MAX_COUNT: Final = 100_000
-"""No sport or event has nearly so many. Counts are added up in 32 bits, so a larger number counts as unknown."""
+"""No sport or event has nearly so many. Counts are summed in 32 bits, so a larger number counts as unknown."""
 _ERROR_PATH_PATTERN: Final = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 
 
 class UnreadableError(Exception):
-    """An entry that cannot be read: where in the JSON, and why."""
+    """An unreadable entry: its place in the JSON, and the reason."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -48,20 +48,23 @@ class UnreadableError(Exception):
 
 
 def decode(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw | bytes, path: str) -> T:
-    """`raw` as the decoder's type.
+    """Return `raw` as the decoder's type.
 
-    Raises UnreadableError with the place inside the whole document, `path` being where `raw` stands in it.
+    Raises UnreadableError with the place inside the whole document; `path` is the place of `raw` in it.
     """
     try:
         return decoder.decode(raw)
     except BROKEN_JSON as error:
-        found = _ERROR_PATH_PATTERN.match(str(error))
-        reason, inner = (found["reason"], found["path"] or "$") if found else (str(error), "$")
+        match = _ERROR_PATH_PATTERN.match(str(error))
+        reason, inner = (match["reason"], match["path"] or "$") if match else (str(error), "$")
         raise UnreadableError(path + inner.removeprefix("$"), reason) from error
 
 
 def read_text(value: Any) -> str | None:
-    """Text of an id or a name that may come as a number; None for anything else, and for nothing but blanks."""
+    """Return the text of an id or a name that may come as a number.
+
+    None for blank text and for any other type.
+    """
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, int) and not isinstance(value, bool):
@@ -70,29 +73,30 @@ def read_text(value: Any) -> str | None:
 
 
 def read_key_text(value: Any, path: str) -> str:
-    """Text of an id under which something is stored.
+    """Return the text of an id that becomes a storage key.
 
     Raises UnreadableError when there is none, and when it is longer than a key can be.
     """
-    found = read_text(value)
-    if found is None:
+    text = read_text(value)
+    if text is None:
         raise UnreadableError(path, "no id")
-    if len(found) > MAX_KEY_CHARS:
+    if len(text) > MAX_KEY_CHARS:
         raise UnreadableError(
-            path, f"an id of {len(found)} characters, {found[:20]!r}...: at most {MAX_KEY_CHARS} are read"
+            path, f"an id of {len(text)} characters, {text[:20]!r}...: at most {MAX_KEY_CHARS} are read"
         )
-    return found
+    return text
 
 
 def read_raw_text(value: Any) -> str | None:
-    """Text of an id or a name inside a book, as it is written; None for nothing and for anything but text and whole
-    numbers.
+    """Return the unchanged text of an id or a name inside a book.
+
+    None for empty text and for anything but text and whole numbers.
     """
     return value or None if isinstance(value, str) else read_text(value)
 
 
 def read_integer(value: Any) -> int | None:
-    """A whole number that may come as text or as a float without fraction; None for anything else."""
+    """Return a whole number that may come as text or as a float without fraction; None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
@@ -114,15 +118,15 @@ def read_count(value: Any) -> int | None:
 
 
 def read_positive_id(value: Any) -> int | None:
-    """A numeric id above nought, from a number or digits; None for anything else."""
+    """Return a numeric id above zero, from a number or digits; None for anything else."""
     number = read_integer(value)
     return number if number is not None and 0 < number < 10**_MAX_DIGITS else None
 
 
 def parse_odds_milli(value: Any) -> int | None:
-    """Decimal odds x 1000, exact for text, half to even.
+    """Return decimal odds x 1000, exact for text, half to even.
 
-    None for what is no price: 1.00 and less, null, blanks, dashes, any other text.
+    None for anything that is not a price: 1.00 and less, null, blanks, dashes, any other text.
     """
     if isinstance(value, str):
         return _parse_milli_text(value)
@@ -145,7 +149,7 @@ def _drop_non_price(milli: int) -> int | None:
 
 
 class Memo(dict[K, V]):
-    """What a pure function makes of the few values that come over and over again: `memo[value]`.
+    """A cache of a pure function over a few values that recur often: `memo[value]`.
 
     Forgets everything when it is full.
     """
@@ -157,19 +161,19 @@ class Memo(dict[K, V]):
     def __missing__(self, key: K) -> V:
         if len(self) >= self._size:
             self.clear()
-        made = self[key] = self._make(key)
-        return made
+        value = self[key] = self._make(key)
+        return value
 
 
 Odds = str | float | None
 """A price as the platforms write it: text, a number, or none."""
 
 OutcomeId = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
-"""An outcome may be stored under its id, so that it is bounded like any key."""
+"""An outcome may be stored under its id, so the id is bounded like any key."""
 
 
 def describe_outcome_damage(outcome: str | None) -> str:
-    """What makes the id of an outcome unusable, in words; '' when nothing does."""
+    """Return the defect of an outcome's id, in words; '' for a usable id."""
     if outcome is None:
         return "no outcome id"
     return (
@@ -180,11 +184,11 @@ def describe_outcome_damage(outcome: str | None) -> str:
 
 
 MILLI_BY_ODDS: Final[Memo[Odds, int | None]] = Memo(parse_odds_milli, 1 << 16)
-"""`parse_odds_milli` of any odds: a book of thousands of prices holds some hundreds of different ones."""
+"""`parse_odds_milli` with a cache: a book of thousands of prices holds some hundreds of different ones."""
 
 
 def read_odds(value: Any) -> Odds:
-    """The value where odds can be read from it at all; None for anything else."""
+    """Return the value when its type can hold odds; None for anything else."""
     return value if isinstance(value, str | int | float) else None
 
 
@@ -195,12 +199,11 @@ def require_readable_odds(
     milli: Sequence[int | None],
     damage: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """Raise PayloadRejected when more of a book's prices are unreadable than readable, and when nothing of a damaged
-    book can be read.
+    """Raise PayloadRejected when a book has more unreadable prices than readable ones.
 
-    `milli`: what `MILLI_BY_ODDS` makes of each of `odds`. `damage`: (path, reason) of entries that were left out.
-    Nothing, dashes and numbers up to 1 stand
-    for no price and count on neither side: a suspended book is readable.
+    Also raises it when a damaged book has no readable price. `milli` holds `MILLI_BY_ODDS` of each of `odds`; `damage`
+    holds (path, reason) of the entries that were left out. Empty text, dashes and numbers up to 1 mean "no price" and
+    count on neither side: a suspended book is readable.
     """
     n_none = milli.count(None)
     if not milli and damage:
@@ -220,9 +223,9 @@ def require_readable_odds(
 
 
 def parse_iso_instant(value: Any, default_zone: Any = None) -> datetime | None:
-    """Return an ISO instant in UTC; None if it cannot be read, or if it and `zone_if_missing` give no zone.
+    """Return an ISO instant in UTC; None if it is unreadable, or has no zone without a `default_zone`.
 
-    Callers judge if it is credible.
+    Callers judge whether it is credible.
     """
     if not isinstance(value, str):
         return None
@@ -241,9 +244,9 @@ def parse_iso_instant(value: Any, default_zone: Any = None) -> datetime | None:
 
 
 def parse_epoch_ms(value: Any) -> datetime | None:
-    """Return Unix milliseconds as an instant in UTC; None for no number, or a year that no date can have.
+    """Return Unix milliseconds as an instant in UTC; None for no number or an impossible year.
 
-    Callers judge if it is credible.
+    Callers judge whether it is credible.
     """
     number = read_integer(value)
     if number is None:
@@ -255,9 +258,9 @@ def parse_epoch_ms(value: Any) -> datetime | None:
 
 
 def iterate_items(collection: Any) -> Iterator[tuple[str, Any]]:
-    """Pairs of an object, or of a list as (index, value); nothing of anything else.
+    """Yield the pairs of an object, or (index, value) of a list; nothing for any other type.
 
-    For collections that change type.
+    For collections whose type varies.
     """
     if isinstance(collection, dict):
         yield from collection.items()
@@ -266,44 +269,45 @@ def iterate_items(collection: Any) -> Iterator[tuple[str, Any]]:
 
 
 def read_object(value: Any) -> dict[str, Any]:
-    """`value` when it is an object, else an empty one: an optional part of unexpected shape reads as absent."""
+    """Return `value` when it is an object, else an empty one: an optional part of another type is absent."""
     return value if isinstance(value, dict) else {}
 
 
 def is_empty_json(raw: bytes) -> bool:
-    """Whether a JSON value holds nothing: missing, null, false, an empty object or list, whatever blanks are inside."""
+    """Return whether a JSON value is missing, null, false, or an empty object or list, blanks ignored."""
     return len(raw) < 64 and b"".join(raw.split()) in (b"", b"null", b"false", b"{}", b"[]")
 
 
 _ESCAPED_NUL_PATTERN: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
-"""`\\u0000`, and the pairs of backslashes before it, each of which is a backslash of the text."""
+r"""`\\u0000` with the pairs of backslashes before it, each of which is a backslash of the text."""
 
 
 def read_json_body(answer: Answer) -> bytes:
-    """The body for a decoder, NUL characters as U+FFFD; empty when there is none.
+    """Return the body for a decoder, with NUL characters as U+FFFD; empty without a body.
 
-    Postgres refuses a whole batch for one NUL, and the normaliser uses it as a mark of its own. Were it left out, one
-    id could turn into another, and prices would move; as it is, a name shows what it was, and an id that nobody knows
-    is unmapped.
+    Postgres refuses a whole batch because of one NUL, and the normaliser uses NUL as its own mark. Removing it could
+    turn one id into another and misplace prices. With U+FFFD a name stays recognisable, and an unknown id is unmapped.
     """
     body = answer.body or b""
     return _ESCAPED_NUL_PATTERN.sub(rb"\1\\ufffd", body) if _has_nul(body) else body
 
 
 def _has_nul(body: bytes) -> bool:
-    """Goes from backslash to backslash, of which a body has few: several times as fast as to search for the whole
+    """Return whether the body has an escaped NUL.
+
+    It goes from backslash to backslash, of which a body has few: several times as fast as a search for the whole
     escape.
     """
-    at = body.find(b"\\")
-    while at >= 0:
-        if body.startswith(b"u0000", at + 1):
+    position = body.find(b"\\")
+    while position >= 0:
+        if body.startswith(b"u0000", position + 1):
             return True
-        at = body.find(b"\\", at + 2)
+        position = body.find(b"\\", position + 2)
     return False
 
 
 def require_body(platform: Platform, answer: Answer, verdict: tuple[Any, str] | None) -> bytes:
-    """Body of a usable answer. Raises PayloadRejected when `verdict` or the answer itself says that it is none."""
+    """Return the body of a usable answer. Raises PayloadRejected for an unusable one."""
     if verdict is not None:
         raise PayloadRejected(platform, "$", f"{verdict[0]}: {verdict[1]}")
     if answer.body is None:
@@ -312,13 +316,17 @@ def require_body(platform: Platform, answer: Answer, verdict: tuple[Any, str] | 
 
 
 _SIMULATED_PATTERN: Final = re.compile(
-    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis|esports?|virtuals?|zoom)\b",
+    r"\b(simulated reality|electronic leagues?|e-?soccer|e-?football|e-?basketball|e-?tennis"
+    r"|esports?|virtuals?|zoom)\b",
     re.IGNORECASE,
 )
 
 
 def is_simulated(country: str | None, tournament: str, home: str, away: str) -> bool:
-    """Whether the names give away a simulated or electronic match: they imitate real clubs, ids and all."""
+    """Return whether the names show a simulated or electronic match.
+
+    Such matches imitate real clubs, including their ids.
+    """
     if _SIMULATED_PATTERN.search(tournament) or (country and _SIMULATED_PATTERN.search(country)):
         return True
     return _ends_in_srl(tournament) or (_ends_in_srl(home) and _ends_in_srl(away))

@@ -1,4 +1,4 @@
-"""All dialects, configured. The one place that knows every platform."""
+"""All dialects, configured. The only module that knows every platform."""
 
 from collections.abc import Mapping
 
@@ -23,22 +23,24 @@ def build_adapters(
     bet9ja_cache_version: str = CACHE_VERSION,
     max_lists: Mapping[Platform, int] | None = None,
 ) -> Mapping[Platform, PlatformAdapter]:
-    """Every platform's dialect, in the platforms' own order. `max_lists`: how many lists (pages, competitions) a
-    discovery asks for at most, where not the dialect's own number. Raises ValueError on an unknown BetPawa API
-    version."""
-    most = {
+    """Return every platform's adapter, in the order of `Platform`.
+
+    `max_lists` overrides a dialect's own limit on the lists (pages, competitions) that one discovery requests. Raises
+    ValueError on an unknown BetPawa API version.
+    """
+    list_limits = {
         Platform.BETPAWA: betpawa_discovery.MAX_LISTS,
         Platform.SPORTYBET: sportybet_discovery.MAX_LISTS,
         Platform.BET9JA: bet9ja_discovery.MAX_LISTS,
         **(max_lists or {}),
     }
     return {
-        Platform.BETPAWA: BetpawaAdapter(betpawa_api_version, betpawa_brand, most[Platform.BETPAWA]),
-        Platform.SPORTYBET: SportybetAdapter(sportybet_country, most[Platform.SPORTYBET]),
-        Platform.BET9JA: Bet9jaAdapter(bet9ja_cache_version, most[Platform.BET9JA]),
+        Platform.BETPAWA: BetpawaAdapter(betpawa_api_version, betpawa_brand, list_limits[Platform.BETPAWA]),
+        Platform.SPORTYBET: SportybetAdapter(sportybet_country, list_limits[Platform.SPORTYBET]),
+        Platform.BET9JA: Bet9jaAdapter(bet9ja_cache_version, list_limits[Platform.BET9JA]),
     }
 
 
 def join_parser_versions() -> str:
-    """Version of the reading of all platforms, e.g. `betpawa2.sportybet2.bet9ja2`."""
+    """Return the version of all parsers together, e.g. `betpawa2.sportybet2.bet9ja2`."""
     return ".".join(f"{platform}{adapter.parser_version}" for platform, adapter in build_adapters().items())

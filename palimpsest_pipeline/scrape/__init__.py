@@ -1,6 +1,6 @@
-"""The scrape: discover, choose targets, capture, and say what came of it.
+"""The scrape: discover listings, choose targets, capture them, and summarise the result.
 
-Asks through one engine; no database, no Dagster, no settings.
+All requests go through one engine. Knows no database, no Dagster, no settings.
 """
 
 from .capture import capture_targets

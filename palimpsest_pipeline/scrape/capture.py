@@ -1,6 +1,6 @@
-"""Capture: every target's whole book from all its platforms at once.
+"""The capture: every target's whole book from all its platforms at once.
 
-Says what is wanted and in which order; the engine does the asking.
+Decides which listings are requested and in which order; the engine sends the requests.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from .targets import rank_target
 log = logging.getLogger(__name__)
 
 TargetSubmitter = Callable[[Sequence[Target]], None]
-"""Asks for the listings of these targets that have not been asked for."""
+"""Submits those listings of these targets that have not been submitted yet."""
 TargetSource = Callable[[TargetSubmitter], Awaitable[None]]
 """Runs beside a capture and finds further targets."""
 RERANK_INTERVAL_S: Final = 15.0
@@ -45,14 +45,16 @@ async def capture_targets(
     source: TargetSource | None = None,
     rerank_interval_s: float = RERANK_INTERVAL_S,
 ) -> CycleResult:
-    """Fetch every listing of every target, most urgent targets first; listings of platforms without adapter or host are
-    left out.
+    """Fetch every listing of every target, most urgent targets first.
 
-    All listings of a fixture start together where their hosts allow. What becomes urgent while it waits moves up; what
-    kicks off while it waits is not asked, and counts as not found. A listing that `source` finds joins the others of
-    its fixture while these wait, and is asked alone else; the capture lasts as long as the source. `tally` counts and
-    keeps the outcomes as they come, so a cancelled capture can still be told of; `earlier`, called at the end, is what
-    the same cycle's discovery came to: the runs returned are of both. Raises what ended the engine.
+    Listings of platforms without adapter or host are left out. All listings of a fixture start together where their
+    hosts allow. A waiting target moves up when it becomes urgent; a target that kicks off while it waits is not
+    requested, and counts as not found. A listing that `source` finds joins the others of its fixture while these wait,
+    and is requested alone otherwise; the capture lasts at least as long as the source.
+
+    `tally` counts and keeps the outcomes as they come, so the caller can summarise a cancelled capture too.
+    `read_earlier_result` is called at the end and returns the result of the same cycle's discovery: the returned runs
+    cover both. Raises the error that ended the engine.
     """
     tally = tally or StageTally()
     with engine.observe(tally):
@@ -73,7 +75,7 @@ async def capture_targets(
 
 
 class _Capture:
-    """The targets that are still open, and where each of them stands."""
+    """The open targets, and the job and rank of each."""
 
     def __init__(
         self, cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, clock: Clock
@@ -84,94 +86,109 @@ class _Capture:
         self._clock = clock
         self._open_jobs: dict[asyncio.Future[list[RequestResult]], tuple[int, Target, Rank]] = {}
         self._future_by_listing: dict[tuple[Platform, str], asyncio.Future[list[RequestResult]] | None] = {}
-        """Listings that were asked for, each with its job's future; None where there was nothing to ask."""
+        """The submitted listings, each with its job's future; None where no request could be built."""
 
     async def run(self, targets: Sequence[Target], source: TargetSource | None, rerank_interval_s: float) -> None:
         self._submit_targets(targets)
-        # After the targets: a host in trouble is given up when nothing else is left to do.
-        finding = asyncio.create_task(_run_source(source, self._submit_targets))
+        # The targets come first: the scheduler gives up a blocking host when it has no other work.
+        source_task = asyncio.create_task(_run_source(source, self._submit_targets))
         try:
-            while self._open_jobs or not finding.done():
-                waiting: list[asyncio.Future[Any]] = [*self._open_jobs, *([] if finding.done() else [finding])]
-                over, _ = await asyncio.wait(waiting, timeout=rerank_interval_s, return_when=asyncio.FIRST_EXCEPTION)
-                for done in over:
-                    done.result()
-                    self._open_jobs.pop(done, None)
+            while self._open_jobs or not source_task.done():
+                open_futures: list[asyncio.Future[Any]] = [
+                    *self._open_jobs,
+                    *([] if source_task.done() else [source_task]),
+                ]
+                finished, _ = await asyncio.wait(
+                    open_futures, timeout=rerank_interval_s, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for future in finished:
+                    future.result()
+                    self._open_jobs.pop(future, None)
                 self._update_ranks()
         finally:
-            finding.cancel()
-            await asyncio.gather(finding, return_exceptions=True)
+            source_task.cancel()
+            await asyncio.gather(source_task, return_exceptions=True)
 
     def _submit_targets(self, targets: Sequence[Target]) -> None:
         now = self._clock.now()
         for target in targets:
             listings = {
-                p: new
-                for p, every in target.listings.items()
-                if (new := tuple(i for i in every if (p, i) not in self._future_by_listing))
+                platform: new_ids
+                for platform, external_ids in target.listings.items()
+                if (
+                    new_ids := tuple(
+                        external_id
+                        for external_id in external_ids
+                        if (platform, external_id) not in self._future_by_listing
+                    )
+                )
             }
             if not listings:
                 continue
             requests = self._build_requests(replace(target, listings=listings))
-            done = self._submit_target(target, replace(target, listings=listings), requests, now) if requests else None
+            future = (
+                self._submit_target(target, replace(target, listings=listings), requests, now) if requests else None
+            )
             self._future_by_listing.update(
-                ((platform, external_id), done) for platform, ids in listings.items() for external_id in ids
+                ((platform, external_id), future) for platform, ids in listings.items() for external_id in ids
             )
 
     def _submit_target(
         self, whole_target: Target, new_part: Target, requests: Sequence[Request], now: datetime
     ) -> asyncio.Future[list[RequestResult]]:
-        """Ask for the `rest` of a target, together with what of it waits."""
-        place = rank_target(whole_target, self._home, now)
-        for done in (
+        """Submit the new part of a target, together with its listings that still wait."""
+        rank = rank_target(whole_target, self._home, now)
+        for future in (
             self._future_by_listing.get((platform, external_id))
             for platform, ids in whole_target.listings.items()
             for external_id in ids
         ):
             if (
-                done is not None
-                and done in self._open_jobs
-                and self._engine.extend_job(job := self._open_jobs[done][0], requests)
+                future is not None
+                and future in self._open_jobs
+                and self._engine.extend_job(job := self._open_jobs[future][0], requests)
             ):
-                self._engine.rerank_job(job, place)
-                self._open_jobs[done] = job, whole_target, place
-                return done
-        place = rank_target(new_part, self._home, now)
-        submitted = self._engine.submit(place, requests)
-        self._open_jobs[submitted.results] = submitted.job_key, new_part, place
+                self._engine.rerank_job(job, rank)
+                self._open_jobs[future] = job, whole_target, rank
+                return future
+        rank = rank_target(new_part, self._home, now)
+        submitted = self._engine.submit(rank, requests)
+        self._open_jobs[submitted.results] = submitted.job_key, new_part, rank
         return submitted.results
 
     def _update_ranks(self) -> None:
         now = self._clock.now()
-        for done, (job, target, place) in self._open_jobs.items():
+        for future, (job, target, rank) in self._open_jobs.items():
             if target.kickoff_at <= now:
                 self._engine.withdraw_job(job, KICKED_OFF_REASON)
-            elif (now_at := rank_target(target, self._home, now)) != place:
-                self._engine.rerank_job(job, now_at)
-                self._open_jobs[done] = job, target, now_at
+            elif (new_rank := rank_target(target, self._home, now)) != rank:
+                self._engine.rerank_job(job, new_rank)
+                self._open_jobs[future] = job, target, new_rank
 
     def _build_requests(self, target: Target) -> list[Request]:
         requests = []
         for platform, external_ids in target.listings.items():
             if platform in self._adapters and platform in self._engine.hosts:
-                asked = (self._build_request(platform, external_id, target.sr_id) for external_id in external_ids)
-                requests += [request for request in asked if request is not None]
+                built_requests = (
+                    self._build_request(platform, external_id, target.sr_id) for external_id in external_ids
+                )
+                requests += [request for request in built_requests if request is not None]
         return requests
 
     def _build_request(self, platform: Platform, external_id: str, sr_id: int | None) -> Request | None:
-        """None when the dialect cannot ask for this listing, which is then over."""
+        """Return the request for a listing; None when the dialect cannot build one, which ends the listing."""
         try:
             return self._adapters[platform].build_detail_request(external_id, sr_id)
         except Exception as error:
             log.exception("%s: no request for listing %s", platform, external_id)
-            wanted = Request(platform, PayloadKind.DETAIL, "", external_id=external_id, sr_id=sr_id)
+            request = Request(platform, PayloadKind.DETAIL, "", external_id=external_id, sr_id=sr_id)
             now = self._clock.now()
-            answer = build_unasked_answer(wanted, FailureClass.PERMANENT, f"not asked: {describe_error(error)}", now)
-            self._engine.observers.on_planned(platform, 1, wanted.kind)
+            answer = build_unasked_answer(request, FailureClass.PERMANENT, f"not asked: {describe_error(error)}", now)
+            self._engine.observers.on_planned(platform, 1, request.kind)
             self._engine.observers.on_outcomes([build_outcome(answer, now)])
             return None
 
 
-async def _run_source(source: TargetSource | None, ask_for: TargetSubmitter) -> None:
+async def _run_source(source: TargetSource | None, submit_targets: TargetSubmitter) -> None:
     if source is not None:
-        await source(ask_for)
+        await source(submit_targets)

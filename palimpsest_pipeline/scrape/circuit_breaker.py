@@ -1,4 +1,4 @@
-"""Whether a host is asked at all: one breaker per host, told of every start and answer.
+"""The circuit breaker of one host: decides from every start and answer whether the host is used.
 
 Pure; times in seconds of one monotonic clock.
 """
@@ -16,30 +16,29 @@ MAX_DETAIL_CHARS = 120
 
 
 class BreakerState(StrEnum):
-    """How a host is asked."""
+    """The state of a breaker: how its host is used."""
 
     CLOSED = "closed"
-    """As usual."""
+    """Requests are sent as usual."""
     OPEN = "open"
-    """Not at all, until the pause is over."""
+    """No request is sent until the pause ends."""
     PROBING = "probing"
-    """One thing, to see."""
+    """One request is sent as a test."""
     SHUT = "shut"
-    """Never again in this scrape."""
+    """No request is sent any more in this scrape."""
 
 
 class CircuitBreaker:
-    """Opens when the host blocks, fails, hangs or asks for a pause; then probes, one request a round; shuts when that
-    leads nowhere.
+    """Opens on blocks, failures, a stall or a demanded pause; then probes; shuts when probes keep failing.
 
-    A good answer closes it, also one that was under way when it opened. Only a pause that the host asked for is kept
-    whatever comes in.
+    A probe is one request at a time. A good answer closes the breaker, even an answer to a request that was in flight
+    when it opened. Only a pause that the host demanded lasts to its end in any case.
     """
 
     def __init__(self, rule: BreakerRule) -> None:
         self._rule = rule
         self._started_at_by_key: dict[int, float] = {}
-        """Started when, oldest first."""
+        """Start of each request in flight, oldest first."""
         self._last_answer_at = -inf
         self._held_until = -inf
         self._close()
@@ -47,17 +46,17 @@ class CircuitBreaker:
     def _close(self) -> None:
         self.state = BreakerState.CLOSED
         self.reason = ""
-        """Why it is not closed: what the host did. Other scrapes are told of it."""
+        """The cause of the current state when it is not CLOSED. Other scrapes are told of it."""
         self._ending_reason = ""
-        """Why this scrape asks no more, besides the reason."""
+        """The cause for which this scrape stopped waiting, in addition to the reason."""
         self.is_blocked = False
-        """Open because of blocks, or because of what others found."""
+        """Open because of blocks, or because another scrape found the host in trouble."""
         self.is_held = False
-        """Open because of what was found before this scrape began."""
+        """Open because of a trouble found before this scrape started."""
         self.opened_at: float | None = None
-        """When it left CLOSED."""
+        """When the breaker left CLOSED."""
         self.until = -inf
-        """End of the pause while OPEN; while SHUT, when another scrape may ask again."""
+        """While OPEN the end of the pause; while SHUT the time from which another scrape may send requests."""
         self._recent_failures: deque[bool] = deque(maxlen=self._rule.window)
         self._keys_failed_since_good: set[int] = set()
         self._n_blocks_in_a_row = 0
@@ -66,7 +65,7 @@ class CircuitBreaker:
 
     @property
     def full_reason(self) -> str:
-        """Why nothing more is asked, in full: the reason, and why this scrape waits no longer."""
+        """Return the reason together with the cause for which this scrape stopped waiting."""
         return f"{self.reason}; {self._ending_reason}" if self._ending_reason else self.reason
 
     @property
@@ -78,7 +77,7 @@ class CircuitBreaker:
         return min(self._rule.pause_s * 2.0**self._n_bad_probes, self._rule.pause_max_s)
 
     def record_start(self, key: int, now: float) -> None:
-        """A request is under way. While PROBING it is the probe."""
+        """Record that a request is in flight. While PROBING it is the probe."""
         self._started_at_by_key[key] = now
         if self.wants_probe:
             self._probe_key = key
@@ -86,12 +85,15 @@ class CircuitBreaker:
     def record_answer(
         self, key: int, signal: HostSignal, retry_after_s: float | None, now: float, detail: str = ""
     ) -> None:
-        """It is answered; `told_s` is the host's Retry-After, `detail` what was wrong with the answer, in words."""
+        """Record the answer to a request.
+
+        `retry_after_s` is the host's Retry-After; `detail` describes the failure in words.
+        """
         self._started_at_by_key.pop(key, None)
         self._last_answer_at = now
         self._recent_failures.append(signal is HostSignal.ERROR)
-        probe = key == self._probe_key
-        if probe:
+        is_probe = key == self._probe_key
+        if is_probe:
             self._probe_key = None
         match signal:
             case _ if self.state is BreakerState.SHUT:
@@ -102,37 +104,36 @@ class CircuitBreaker:
                 if self.state is not BreakerState.CLOSED and now >= self._held_until:
                     self._close()
             case HostSignal.BLOCK:
-                self._record_block(probe, now, detail)
+                self._record_block(is_probe, now, detail)
             case HostSignal.PAUSE:
-                self._record_pause_request(probe, retry_after_s, now)
-            case HostSignal.ERROR if probe:
+                self._record_pause_request(is_probe, retry_after_s, now)
+            case HostSignal.ERROR if is_probe:
                 self._record_failed_probe(now, detail)
             case HostSignal.ERROR:
                 self._record_failure(key, now, detail)
 
     def _record_failure(self, key: int, now: float, detail: str) -> None:
-        again = key in self._keys_failed_since_good
+        is_repeated = key in self._keys_failed_since_good
         self._keys_failed_since_good.add(key)
         if self.state is not BreakerState.CLOSED:
             return
-        if (n := sum(self._recent_failures)) >= self._rule.max_failed_in_window:
+        if (n_failed := sum(self._recent_failures)) >= self._rule.max_failed_in_window:
             self._open(
-                f"{n} of the last {len(self._recent_failures)} answers failed{_describe_last(detail)}",
+                f"{n_failed} of the last {len(self._recent_failures)} answers failed{_describe_last(detail)}",
                 self._pause_s,
                 now,
             )
-        elif again:
-            # Where little is asked at a time, the share would be noticed too late: the first requests would have used
-            # up their tries.
+        elif is_repeated:
+            # With few requests in flight the window fills too late: the first requests would use up their attempts.
             self._open(
                 f"failed twice for one request, and answered no other meanwhile{_describe_last(detail)}",
                 self._pause_s,
                 now,
             )
 
-    def _record_block(self, probe: bool, now: float, detail: str) -> None:
+    def _record_block(self, is_probe: bool, now: float, detail: str) -> None:
         self._n_blocks_in_a_row += 1
-        if probe and self.is_blocked:
+        if is_probe and self.is_blocked:
             self.shut(f"blocked, and still so when asked again{_describe_last(detail)}", now + self._rule.block_pause_s)
         elif self._n_blocks_in_a_row >= self._rule.blocks_in_a_row and not self.is_blocked:
             self.is_blocked = True
@@ -141,14 +142,14 @@ class CircuitBreaker:
                 self._rule.block_pause_s,
                 now,
             )
-        elif probe:
+        elif is_probe:
             self._record_failed_probe(now, detail)
 
-    def _record_pause_request(self, probe: bool, retry_after_s: float | None, now: float) -> None:
+    def _record_pause_request(self, is_probe: bool, retry_after_s: float | None, now: float) -> None:
         if retry_after_s and retry_after_s > self._rule.max_retry_after_s:
             self.shut(f"asked to wait {retry_after_s:g} s", now + retry_after_s)
         else:
-            self._n_bad_probes += probe
+            self._n_bad_probes += is_probe
             self._open(
                 f"asked to wait {retry_after_s:g} s" if retry_after_s else "asked too often",
                 retry_after_s or self._pause_s,
@@ -158,9 +159,9 @@ class CircuitBreaker:
 
     def _record_failed_probe(self, now: float, detail: str = "") -> None:
         self._n_bad_probes += 1
-        known = not detail or detail[:MAX_DETAIL_CHARS] in self.reason
+        is_known = not detail or detail[:MAX_DETAIL_CHARS] in self.reason
         self._open(
-            self.reason if known else f"failed when asked again: {detail[:MAX_DETAIL_CHARS]}", self._pause_s, now
+            self.reason if is_known else f"failed when asked again: {detail[:MAX_DETAIL_CHARS]}", self._pause_s, now
         )
 
     def _open(self, reason: str, pause_s: float, now: float) -> None:
@@ -169,23 +170,30 @@ class CircuitBreaker:
         self.until = max(self.until, now + pause_s)
 
     def shut(self, reason: str, until: float = -inf, *, ending_reason: str = "") -> None:
-        """Ask the host no more in this scrape.
+        """Stop all requests to the host in this scrape.
 
-        `ending`: why this scrape waits no longer; it is no fault of the host.
+        `ending_reason`: the cause for which this scrape stops waiting, when it is no fault of the host.
         """
         self.state, self.reason, self._ending_reason, self._probe_key = BreakerState.SHUT, reason, ending_reason, None
         self.until = max(self.until, until)
 
     def hold(self, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """As another scrape found it, before anything is asked: left alone until then, one probe after that. Shut where
-        that is longer than a host is waited for. `blocked`: it is not waited for when nothing else is left to do."""
+        """Apply a trouble that another scrape found, before any request.
+
+        The host is left alone until `until`; one probe follows. The breaker shuts at once when that time exceeds
+        `max_retry_after_s`. With `is_blocked` the scrape does not wait for the host once all other work is done.
+        """
         self.is_blocked, self.is_held, self.opened_at = is_blocked, True, now
         self.state, self.reason, self.until = BreakerState.OPEN if until > now else BreakerState.PROBING, reason, until
         if until - now > self._rule.max_retry_after_s:
             self.shut(reason)
 
     def tick(self, now: float) -> None:
-        """Lets time take effect: a stall opens, the end of a pause probes, probes without success for too long shut."""
+        """Apply the passage of time.
+
+        A stall opens the breaker, the end of a pause starts probing, and too long a time without a good answer shuts
+        it.
+        """
         if (stalls_at := self._find_stall_at()) is not None and stalls_at <= now:
             if self.state is BreakerState.PROBING:
                 self._record_failed_probe(now)
@@ -201,10 +209,11 @@ class CircuitBreaker:
             self.state = BreakerState.PROBING
 
     def find_next_tick_at(self) -> float | None:
-        """When `tick` may do something; None: not by time alone."""
+        """Return when `tick` may change the state; None when time alone changes nothing."""
         ends_at = self.until if self.state is BreakerState.OPEN else None
         return min(
-            (at for at in (self._find_stall_at(), self._find_give_up_at(), ends_at) if at is not None), default=None
+            (tick_at for tick_at in (self._find_stall_at(), self._find_give_up_at(), ends_at) if tick_at is not None),
+            default=None,
         )
 
     def _find_stall_at(self) -> float | None:
@@ -215,11 +224,11 @@ class CircuitBreaker:
         return None
 
     def _find_give_up_at(self) -> float | None:
-        # Never before a probe has failed, however long the first pause: who is asked to wait is asked again once.
-        waits = (
+        # Never before a probe has failed, however long the first pause: every open host gets at least one probe.
+        is_waiting = (
             self.state in (BreakerState.OPEN, BreakerState.PROBING) and self._probe_key is None and self._n_bad_probes
         )
-        return self.opened_at + self._rule.give_up_s if waits and self.opened_at is not None else None
+        return self.opened_at + self._rule.give_up_s if is_waiting and self.opened_at is not None else None
 
 
 def _describe_last(detail: str) -> str:

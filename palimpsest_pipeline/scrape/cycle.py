@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Scraped:
-    """What a full cycle found and what it came to."""
+    """The results of a full cycle."""
 
     discoveries: Mapping[Platform, Discovery]
     targets: Sequence[Target]
@@ -37,7 +37,7 @@ def build_host_setups(
     clients: "Mapping[Platform, PlatformClient]",
     budgets: Mapping[Platform, HostBudget],
 ) -> dict[Platform, HostSetup]:
-    """What an engine needs of each platform that has a client."""
+    """Return the setup of each platform that has a client, for an engine."""
     return {
         platform: HostSetup(client, guard_judge(adapters[platform]), budgets[platform])
         for platform, client in clients.items()
@@ -47,16 +47,17 @@ def build_host_setups(
 async def run_cycle(
     cycle: Cycle, adapters: Mapping[Platform, PlatformAdapter], engine: ScrapeEngine, *, sport: Sport, clock: Clock
 ) -> Scraped:
-    """Discover everything, then capture every fixture that has not kicked off. Platforms fail by themselves; what ends
-    the engine ends the cycle.
+    """Discover everything, then capture every fixture that has not kicked off.
 
-    Every platform is waited for. Both through one engine: a host that was found blocking or slow in discovery is known
-    as such to the capture.
+    Every platform is waited for. Platforms fail independently; an error that ends the engine ends the cycle. Discovery
+    and capture share one engine, so the capture knows about a host that blocked or stalled in the discovery.
     """
     tally = StageTally()
     discoveries = (await discover(adapters, engine, sport=sport, tally=tally)).discoveries
     listings = [listing for discovery in discoveries.values() for listing in discovery.listings]
-    wanted = build_targets(listings, cycle.home_platform, clock.now())
-    earlier = build_discovery_result(cycle, discoveries, tally, clock.now())
-    result = await capture_targets(cycle, wanted, adapters, engine, clock=clock, read_earlier_result=lambda: earlier)
-    return Scraped(discoveries, wanted, result)
+    targets = build_targets(listings, cycle.home_platform, clock.now())
+    discovery_result = build_discovery_result(cycle, discoveries, tally, clock.now())
+    result = await capture_targets(
+        cycle, targets, adapters, engine, clock=clock, read_earlier_result=lambda: discovery_result
+    )
+    return Scraped(discoveries, targets, result)

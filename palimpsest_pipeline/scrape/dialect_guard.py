@@ -1,6 +1,4 @@
-"""The wall round one platform's own code: what a dialect raises becomes that platform's failure, in words, and
-nobody else's.
-"""
+"""Isolation of a dialect's errors: an exception becomes a failure of its own platform only."""
 
 import logging
 from collections.abc import Callable
@@ -14,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def describe_error(error: BaseException) -> str:
-    """An exception as one line."""
+    """Return an exception as one line."""
     return escape_controls(f"{type(error).__name__}: {error}".rstrip(": "), kept_characters="\n")
 
 
 def guard_judge(adapter: PlatformAdapter) -> Callable[[Answer], tuple[FailureClass, str] | None]:
-    """The adapter's judge; an answer that it stumbles over is one of another shape than the platform's own."""
+    """Return the adapter's `judge`, with `contract_broken` for an answer on which it raises."""
 
     def judge(answer: Answer) -> tuple[FailureClass, str] | None:
         try:

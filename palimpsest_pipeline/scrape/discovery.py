@@ -1,8 +1,7 @@
-"""Discovery: what does each platform list now? All platforms at once. The dialects say what to ask and read what came;
-here it is asked.
+"""The discovery: the present listings of each platform, all platforms at once.
 
-Belongs here: asking, for how long a platform is waited for, going on with a discovery that was left. Does not: targets,
-landing, ledger.
+Belongs here: sending a crawl's requests, the time limit of a platform, the continuation of a late discovery. Does not
+belong here: the requests and their reading (dialects), targets, landing, ledger.
 """
 
 import asyncio
@@ -27,14 +26,12 @@ from .stage_tally import StageTally
 log = logging.getLogger(__name__)
 
 TIME_OVER_REASON: Final = "the time for the discovery was over"
-"""Why a question of a late platform was not asked, or its answer not awaited."""
+"""The reason for a request of a late platform that was not sent or not awaited."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveryRound:
-    """What every platform lists, as far as is known, and the platforms that were left while they still had to be
-    asked.
-    """
+    """The discoveries so far, and the platforms that still had requests open when they were left."""
 
     discoveries: Mapping[Platform, Discovery]
     late_platforms: Collection[Platform] = ()
@@ -48,18 +45,17 @@ async def discover(
     tally: StageTally | None = None,
     patience_s: float = inf,
 ) -> DiscoveryRound:
-    """Ask every platform that the engine has a host of what it lists. One platform's failure, of whatever kind, is its
-    own FAILED Discovery.
+    """Run the crawl of every platform that has a host.
 
-    A platform is waited for until `patience_s` have passed since its last good answer, or since the begin. Then, if
-    another platform is done and has
-    listings, it is `late`: the caller closes the engine, which cancels its requests, and goes on with it by
-    `continue_discoveries`. A pause that its own crawl makes after a good answer is no silence.
+    Any failure of one platform becomes its own FAILED Discovery. A platform is waited for until `patience_s` have
+    passed since its last good answer, or since the start. Then, if another platform is done and has listings, it is
+    late: the caller closes the engine, which cancels its requests, and continues with `continue_discoveries`. A pause
+    that its own crawl makes after a good answer does not count.
 
-    `tally` counts what it takes. What ends the engine ends the discovery of all.
+    `tally` counts the requests. An error that ends the engine ends the discovery of all platforms.
     """
-    turns = itertools.count()
-    crawls = {p: _Crawl(adapter, engine, sport, turns) for p, adapter in adapters.items() if p in engine.hosts}
+    turn_numbers = itertools.count()
+    crawls = {p: _Crawl(adapter, engine, sport, turn_numbers) for p, adapter in adapters.items() if p in engine.hosts}
     tasks = {
         platform: asyncio.create_task(crawl.run(), name=f"discover {platform}") for platform, crawl in crawls.items()
     }
@@ -74,29 +70,35 @@ async def discover(
     for platform in late:
         crawls[platform].cancel_planned()
     discoveries = {platform: crawl.read_discovery() for platform, crawl in crawls.items()}
-    for platform, found in discoveries.items():
+    for platform, discovery in discoveries.items():
         lateness = "so far; it is late, and the others go on" if platform in late else ""
-        log.info("%s: %d listings, %s %s", platform, len(found.listings), found.completeness, lateness or found.reason)
+        log.info(
+            "%s: %d listings, %s %s",
+            platform,
+            len(discovery.listings),
+            discovery.completeness,
+            lateness or discovery.reason,
+        )
     return DiscoveryRound(discoveries, late)
 
 
 async def _wait_for_crawls(
     crawls: Mapping[Platform, "_Crawl"], tasks: Mapping[Platform, asyncio.Task[None]], patience_s: float
 ) -> None:
-    """Return when each platform is done or out of patience. Raises what ended the engine."""
+    """Return when each platform is done or out of patience. Raises the error that ended the engine."""
     loop = asyncio.get_running_loop()
-    while waiting := [platform for platform, task in tasks.items() if not task.done()]:
-        ends_at_s = max(crawls[platform].last_good_at_s for platform in waiting) + patience_s
-        done = [platform for platform in tasks if platform not in waiting]
-        if not any(crawls[platform].read_discovery().listings for platform in done):
-            ends_at_s = inf  # Nobody can go on.
+    while open_platforms := [platform for platform, task in tasks.items() if not task.done()]:
+        ends_at_s = max(crawls[platform].last_good_at_s for platform in open_platforms) + patience_s
+        done_platforms = [platform for platform in tasks if platform not in open_platforms]
+        if not any(crawls[platform].read_discovery().listings for platform in done_platforms):
+            ends_at_s = inf  # Without any listing the caller has no target to capture.
         elif ends_at_s <= loop.time():
             return
         timeout_s = None if ends_at_s == inf else ends_at_s - loop.time()
-        over, _ = await asyncio.wait(
-            [tasks[platform] for platform in waiting], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        finished, _ = await asyncio.wait(
+            [tasks[platform] for platform in open_platforms], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
-        for task in over:
+        for task in finished:
             task.result()
 
 
@@ -109,16 +111,16 @@ async def continue_discoveries(
     duration_s: float,
     on_discovery: Callable[[Discovery], None],
 ) -> None:
-    """Go on with the discovery of these platforms, for `for_s` seconds at most. What is not answered then has failed,
-    and is in the landing as such.
+    """Continue the discovery of these platforms for at most `duration_s` seconds.
 
-    `landed` are the answers so far of each platform: no question that has a good one is asked again. `tell` is called
-    with what a platform has come to whenever its crawl has got the answers to a batch of questions, and at its end.
+    Requests without an answer by then have failed, and the landing records them as such. `landed_answers` are each
+    platform's answers so far: no request with a good one is repeated. `on_discovery` receives a platform's discovery
+    after each batch of answers, and at the end of its crawl.
     """
     ends_at_s = asyncio.get_running_loop().time() + duration_s
-    turns = itertools.count()
+    turn_numbers = itertools.count()
 
-    async def go_on(crawl: _Crawl) -> None:
+    async def continue_crawl(crawl: _Crawl) -> None:
         await crawl.run(lambda: on_discovery(crawl.read_discovery()), ends_at_s)
         on_discovery(crawl.read_discovery())
 
@@ -126,14 +128,14 @@ async def continue_discoveries(
         for platform, adapter in adapters.items():
             if platform in engine.hosts:
                 group.create_task(
-                    go_on(_Crawl(adapter, engine, sport, turns, landed_answers.get(platform, ()))),
+                    continue_crawl(_Crawl(adapter, engine, sport, turn_numbers, landed_answers.get(platform, ()))),
                     name=f"continue discovery of {platform}",
                 )
 
 
 @dataclass(slots=True)
 class _GoodAnswerObserver(ScrapeObserver):
-    """A Watch that notes when each crawl got its last good answer."""
+    """The observer that records when each crawl got its last good answer."""
 
     crawls: Mapping[Platform, "_Crawl"]
 
@@ -144,28 +146,28 @@ class _GoodAnswerObserver(ScrapeObserver):
 
 @dataclass(slots=True, eq=False)
 class _Crawl:
-    """One platform's crawl as it is asked, and what it has come to so far."""
+    """One platform's running crawl and its discovery so far."""
 
     adapter: PlatformAdapter
     engine: ScrapeEngine
     sport: Sport
     turns: Iterator[int]
-    """Before any fixture, and among themselves in the order in which the crawls came to them."""
+    """Ranks before any fixture, and among the crawls in order of submission."""
     landed_answers: Sequence[Answer] = ()
-    """Answers from before."""
+    """Answers from before this crawl."""
     last_good_at_s: float = 0.0
-    """The begin, the last good answer, or the end of a pause that the crawl makes after one, by the loop's clock."""
+    """The start, the last good answer, or the end of a pause that the crawl makes after one, by the loop's clock."""
     _answers: list[Answer] = field(default_factory=list)
     _known_answers: defaultdict[str, deque[Answer]] = field(default_factory=lambda: defaultdict(deque))
-    """Good answers from before by question, the oldest first.
+    """Earlier good answers by request key, the oldest first.
 
-    A crawl may ask a question again, so each is given once.
+    A crawl may repeat a request, so each answer is used once.
     """
     _submitted_requests: list[tuple[Request, SubmittedJob]] = field(default_factory=list)
-    """The batch that is asked now."""
+    """The current batch."""
     _failure: str = ""
     _discovery: Discovery | None = None
-    """As read from the answers so far."""
+    """The discovery from the answers so far; None when it has to be read again."""
 
     def __post_init__(self) -> None:
         self.note_good_answer()
@@ -175,13 +177,13 @@ class _Crawl:
                 self._known_answers[answer.request.key].append(answer)
 
     def note_good_answer(self) -> None:
-        """From now on it is waited for anew."""
+        """Restart the platform's patience."""
         self.last_good_at_s = asyncio.get_running_loop().time()
 
     async def run(self, on_answers: Callable[[], None] = lambda: None, ends_at_s: float = inf) -> None:
-        """Ask until the crawl has no more questions or the time is over; `tell` after each batch of answers.
+        """Run the crawl to its end or until the time is over; call `on_answers` after each batch.
 
-        Raises what ended the engine.
+        Raises the error that ended the engine.
         """
         loop = asyncio.get_running_loop()
         crawl = self.adapter.discover(self.sport)
@@ -195,8 +197,8 @@ class _Crawl:
                 log.exception("%s: the crawl broke off", self.adapter.platform)
                 self._failure = f"the crawl broke off: {describe_error(error)}"
                 return
-            known = [self._take_known_answer(request) for request in batch]
-            requests = [request for request, answer in zip(batch, known, strict=True) if answer is None]
+            known_answers = [self._take_known_answer(request) for request in batch]
+            requests = [request for request, answer in zip(batch, known_answers, strict=True) if answer is None]
             if requests and isinstance(batch, DelayedBatch):
                 pause_s = min(batch.pause_s, ends_at_s - loop.time())
                 if any(answer.ok for answer in answers or ()):
@@ -204,19 +206,19 @@ class _Crawl:
                 await asyncio.sleep(pause_s)
                 if loop.time() >= ends_at_s:
                     return
-            new = await self._ask(requests, ends_at_s)
-            self._answers += new
+            new_answers = await self._ask(requests, ends_at_s)
+            self._answers += new_answers
             self._discovery = None
-            remaining = iter(new)
-            answers = [answer or next(remaining) for answer in known]
+            unread_answers = iter(new_answers)
+            answers = [answer or next(unread_answers) for answer in known_answers]
             on_answers()
 
     def _take_known_answer(self, request: Request) -> Answer | None:
-        known = self._known_answers[request.key]
-        return known.popleft() if known else None
+        known_answers = self._known_answers[request.key]
+        return known_answers.popleft() if known_answers else None
 
     async def _ask(self, requests: Sequence[Request], ends_at_s: float) -> list[Answer]:
-        """Return an answer to each of the requests, in their order; a failure for what has none at the end."""
+        """Return an answer to each request, in their order; a failure for those still open at the end."""
         self._submitted_requests = [
             (request, self.engine.submit((-1, next(self.turns)), [request], keeps_bodies=True)) for request in requests
         ]
@@ -226,18 +228,17 @@ class _Crawl:
             for _, submitted in self._submitted_requests:
                 if not submitted.results.done():
                     self.engine.time_out_job(submitted.job_key, TIME_OVER_REASON)
-        return [_require_answer(asked) for [asked] in await asyncio.gather(*futures)]
+        return [_require_answer(result) for [result] in await asyncio.gather(*futures)]
 
     def cancel_planned(self) -> None:
-        """Tell those who look on that what is still asked for will not be answered here."""
+        """Tell the observers that requests still open will not be answered here."""
         for request, submitted in self._submitted_requests:
-            if not self.engine.is_over(
-                submitted.job_key
-            ):  # Its future may be cancelled, and its answer counted all the same.
+            # The future does not tell: it may be cancelled although the answer was counted.
+            if not self.engine.is_over(submitted.job_key):
                 self.engine.observers.on_planned(request.platform, -1, request.kind)
 
     def read_discovery(self) -> Discovery:
-        """Return what it has come to so far."""
+        """Return the discovery from the answers so far."""
         if self._failure:
             return _build_failed_discovery(self.adapter.platform, self._failure)
         if self._discovery is None:
@@ -251,9 +252,9 @@ class _Crawl:
         return self._discovery
 
 
-def _require_answer(asked: RequestResult) -> Answer:
-    assert asked.last_answer is not None, "bodies were wanted"
-    return asked.last_answer
+def _require_answer(result: RequestResult) -> Answer:
+    assert result.last_answer is not None, "the job was submitted with keeps_bodies"
+    return result.last_answer
 
 
 def _build_failed_discovery(platform: Platform, reason: str) -> Discovery:

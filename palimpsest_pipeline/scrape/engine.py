@@ -1,7 +1,6 @@
-"""The engine of a scrape: does what the scheduler says, keeps every answer, tells who looks on. The only asyncio under
-it is the client's.
+"""The engine of a scrape: executes the scheduler's actions, stores every answer, informs observers.
 
-Knows no adapter, no cycle, no database: requests go in, ledger lines and (where wanted) answers come out.
+Requests go in; ledger lines and, on demand, answers come out. Knows no adapter, no cycle, no database.
 """
 
 import asyncio
@@ -32,12 +31,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HOST_FAULT_SIGNALS: Final = (HostSignal.ERROR, HostSignal.BLOCK, HostSignal.PAUSE)
-"""What may shut a host, and so be why a request was not asked."""
+"""The signals that may shut a host, and may so be the cause of an unsent request."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostSetup:
-    """One platform's host: who asks it, what its answers mean, how much may be asked."""
+    """One platform's host: its client, the judge of its answers, its budget."""
 
     client: "PlatformClient"
     judge: "Judge"
@@ -46,9 +45,10 @@ class HostSetup:
 
 @dataclass(frozen=True, slots=True)
 class RequestResult:
-    """One request whose asking is over.
+    """The final result of one request.
 
-    `last` is the answer that decided, attempt 0 when it was never asked; None unless bodies were wanted.
+    `last_answer` is the decisive answer, with attempt 0 when the request was never sent; None unless the job keeps
+    bodies.
     """
 
     request: Request
@@ -58,8 +58,10 @@ class RequestResult:
 
 @dataclass(frozen=True, slots=True)
 class SubmittedJob:
-    """`done` has one Asked per request, in their order, once all of them are over; what ended the engine, if that
-    came first.
+    """A job's key, and the future of its results.
+
+    The future has one RequestResult per request, in their order, once all of them are over. It raises the error that
+    ended the engine, if that came first.
     """
 
     job_key: int
@@ -68,34 +70,35 @@ class SubmittedJob:
 
 @dataclass(frozen=True, slots=True)
 class HostHold:
-    """What another scrape found of a host: why it is to be left alone, and for how many more seconds (0: it was,
-    until a little while ago).
+    """A trouble that another scrape found on a host: the reason, and how many more seconds to avoid it.
+
+    `remaining_s` is 0 when the time is already over.
     """
 
     reason: str
     remaining_s: float
     is_blocked: bool = True
-    """It is not waited for when nothing else is left to do."""
+    """The scrape does not wait for the host once all other work is done."""
 
 
 @dataclass(slots=True, eq=False)
 class _OpenRequest:
-    """One request on its way."""
+    """One request that is not over."""
 
     request: Request
     n_attempts: int = 0
-    """Started."""
+    """Attempts started."""
     first_at: datetime | None = None
     """Start of the first attempt that was answered."""
     outcome: EventOutcome | None = None
-    """After the latest answer."""
+    """The outcome after the latest answer."""
     last_answer: Answer | None = None
     is_withdrawn: bool = False
     ends_at_s: float | None = None
-    """When the attempt under way is given up, by the loop's clock; None: when the engine ends."""
+    """When the attempt in flight is given up, by the loop's clock; None means at the end of the engine."""
     end_reason: str = OUT_OF_TIME_REASON
     timeout: asyncio.Timeout | None = None
-    """Of the attempt under way."""
+    """The time-out of the attempt in flight."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,19 +107,20 @@ class _OpenJob:
     keeps_bodies: bool
     results: asyncio.Future[list[RequestResult]]
     n_unfinished: int = 0
-    """Questions whose asking is not over."""
+    """Requests that are not over."""
 
 
 class ScrapeEngine:
-    """Use as `async with`, once. Hosts' budgets, pace and breakers last as long as it does, so discovery and capture of
-    a cycle share one.
+    """The engine of one scrape. Use as `async with`, once.
 
-    Leaving it cancels what is under way and starts nothing more; `unfinished` then still tells what was not over. What
-    `sink` or a watch raises
-    ends it: every future that is still open gets that error, for nothing is fetched that cannot be kept.
+    The hosts' budgets, pace and breakers last as long as the engine, so discovery and capture of a cycle share one.
 
-    `held` are hosts that others found in trouble. With `ends_at` nothing is asked from that instant on: what has no
-    answer then has failed, as `transient`, and every future is done at once.
+    Leaving it cancels the requests in flight and starts none; `list_unfinished` still returns the requests that were
+    not over. An error of `sink` or of an observer ends the engine, and every open future gets that error: no answer is
+    fetched that cannot be stored.
+
+    `host_holds` are hosts that other scrapes found in trouble. From `ends_at` on no request is sent: requests without
+    an answer have failed as `transient`, and every future is done at once.
     """
 
     def __init__(
@@ -138,15 +142,15 @@ class ScrapeEngine:
         self._host_holds = host_holds or {}
         self._ends_at = ends_at
         self._ends_at_s: float | None = None
-        """By the loop's clock."""
+        """The end by the loop's clock."""
         self._jobs: dict[int, _OpenJob] = {}
         self._requests_by_key: dict[int, tuple[_OpenRequest, int]] = {}
-        """Open questions and their jobs, by the scheduler's key."""
+        """Open requests and their jobs, by the scheduler's key."""
         self._n_keys = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at: float | None = None
-        """When it goes off. Not every loop's timers can say."""
+        """When the timer fires. Not every event loop's timers can say."""
         self._pending_run: asyncio.Handle | None = None
         self._last_host_states: dict[Platform, str] = {}
         self._last_failure: dict[Platform, FailureClass] = {}
@@ -159,9 +163,9 @@ class ScrapeEngine:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         now_s = self._loop.time()
-        for platform, held in self._host_holds.items():
+        for platform, host_hold in self._host_holds.items():
             self._scheduler.hold_host(
-                platform, held.reason, now_s + held.remaining_s, now_s, is_blocked=held.is_blocked
+                platform, host_hold.reason, now_s + host_hold.remaining_s, now_s, is_blocked=host_hold.is_blocked
             )
         if self._ends_at is not None:
             self._ends_at_s = now_s + (self._ends_at - self._clock.now()).total_seconds()
@@ -178,7 +182,7 @@ class ScrapeEngine:
 
     @contextmanager
     def observe(self, observer: ScrapeObserver) -> Iterator[None]:
-        """One more who looks on for a while, told before the others."""
+        """Add an observer for a while; it is called before the others."""
         self.observers.observers.insert(0, observer)
         try:
             yield
@@ -186,90 +190,94 @@ class ScrapeEngine:
             self.observers.observers.remove(observer)
 
     def submit(self, rank: Rank, requests: Sequence[Request], *, keeps_bodies: bool = False) -> SubmittedJob:
-        """Ask all of these, together where their hosts allow; smaller ranks first. Bodies are dropped once the sink has
-        them, unless wanted.
+        """Submit requests as one job; they start together where their hosts allow, smaller ranks first.
 
-        Raises ValueError without a request or for an unknown host, and what ended the engine when it has ended.
+        Bodies are dropped once the sink has them, unless `keeps_bodies` is set. Raises ValueError without a request or
+        for an unknown host, and the error that ended the engine once it has ended.
         """
         if self._end_reason is not None:
             raise self._end_reason
-        job_key, asks = self._next_key(), self._make_scheduled_requests(requests)
-        self._scheduler.add_job(RequestJob(job_key, rank, asks), self._loop.time())
+        job_key, scheduled_requests = self._next_key(), self._make_scheduled_requests(requests)
+        self._scheduler.add_job(RequestJob(job_key, rank, scheduled_requests), self._loop.time())
         job = self._jobs[job_key] = _OpenJob([], keeps_bodies, self._loop.create_future())
-        self._add_requests(job_key, asks, requests)
+        self._add_requests(job_key, scheduled_requests, requests)
         return SubmittedJob(job_key, job.results)
 
     def extend_job(self, job_key: int, requests: Sequence[Request]) -> bool:
-        """Ask these too, together with what the job has not asked yet; its future then has an Asked of each of them as
-        well.
+        """Add requests to a job; they start together with its requests that still wait.
 
-        Return False, and ask nothing, when the job is over or withdrawn. Raises as `submit`.
+        The job's future then covers them too. Return False, and send nothing, when the job is over or withdrawn. Raises
+        as `submit`.
         """
         if self._end_reason is not None:
             raise self._end_reason
-        asks = self._make_scheduled_requests(requests)
-        if job_key not in self._jobs or not self._scheduler.extend_job(job_key, asks, self._loop.time()):
+        scheduled_requests = self._make_scheduled_requests(requests)
+        if job_key not in self._jobs or not self._scheduler.extend_job(job_key, scheduled_requests, self._loop.time()):
             return False
-        self._add_requests(job_key, asks, requests)
+        self._add_requests(job_key, scheduled_requests, requests)
         return True
 
     def _make_scheduled_requests(self, requests: Sequence[Request]) -> tuple[ScheduledRequest, ...]:
         return tuple(ScheduledRequest(self._next_key(), request.platform) for request in requests)
 
-    def _add_requests(self, job_key: int, asks: Sequence[ScheduledRequest], requests: Sequence[Request]) -> None:
+    def _add_requests(
+        self, job_key: int, scheduled_requests: Sequence[ScheduledRequest], requests: Sequence[Request]
+    ) -> None:
         job = self._jobs[job_key]
-        for ask, request in zip(asks, requests, strict=True):
-            question = _OpenRequest(request)
-            job.open_requests.append(question)
+        for scheduled, request in zip(scheduled_requests, requests, strict=True):
+            open_request = _OpenRequest(request)
+            job.open_requests.append(open_request)
             job.n_unfinished += 1
-            self._requests_by_key[ask.key] = question, job_key
+            self._requests_by_key[scheduled.key] = open_request, job_key
             self.observers.on_planned(request.platform, 1, request.kind)
         self._schedule_run()
 
     def is_over(self, job: int) -> bool:
-        """Return whether those who look on have been told that the asking of all of it is over."""
+        """Return whether the observers have been told that all requests of the job are over."""
         return job not in self._jobs
 
     def rerank_job(self, job_key: int, rank: Rank) -> None:
-        """A new place among those that wait."""
+        """Give a waiting job a new rank."""
         self._scheduler.rerank_job(job_key, rank)
         self._schedule_run()
 
     def withdraw_job(self, job_key: int, reason: str) -> None:
-        """What it asks for is not there any more: whatever has not been asked yet never is, and counts as not found
-        ("not asked: `reason`").
+        """Withdraw a job whose listings no longer exist.
+
+        Requests without an attempt are never sent, and count as not found ("not asked: `reason`").
         """
-        for question in self._jobs[job_key].open_requests if job_key in self._jobs else ():
-            question.is_withdrawn = not question.n_attempts
+        for open_request in self._jobs[job_key].open_requests if job_key in self._jobs else ():
+            open_request.is_withdrawn = not open_request.n_attempts
         self._scheduler.withdraw_job(job_key, reason)
         self._schedule_run()
 
     def time_out_job(self, job_key: int, reason: str) -> None:
-        """Its time is over: what has no answer now has failed, as `transient`; the future is done at once.
+        """End a job whose time is over: open requests have failed as `transient`, the future is done at once.
 
-        It says nothing of the host.
+        This does not affect the host's breaker.
         """
         self._scheduler.withdraw_job(job_key, reason, is_timed_out=True)
-        for question in self._jobs[job_key].open_requests if job_key in self._jobs else ():
-            if question.ends_at_s is None:
-                question.ends_at_s, question.end_reason = self._loop.time(), reason
-                if question.timeout is not None:
-                    question.timeout.reschedule(question.ends_at_s)
+        for open_request in self._jobs[job_key].open_requests if job_key in self._jobs else ():
+            if open_request.ends_at_s is None:
+                open_request.ends_at_s, open_request.end_reason = self._loop.time(), reason
+                if open_request.timeout is not None:
+                    open_request.timeout.reschedule(open_request.ends_at_s)
         self._schedule_run()
 
     def view_host(self, platform: Platform) -> HostView:
-        """The host as it stands."""
+        """Return the current view of a host."""
         return self._scheduler.view_host(platform)
 
     def list_unfinished(self) -> list[EventOutcome]:
-        """Ledger lines of the listings whose asking is not over, for a cycle that ends now: cancelled, with the
-        attempts so far.
+        """Return the ledger lines of listings whose requests are not over, for a cycle that ends now.
+
+        They are cancelled, with the attempts so far.
         """
         now = self._clock.now()
         return [
-            build_cancelled_outcome(q.request, q.n_attempts, q.outcome, now)
-            for q, _ in self._requests_by_key.values()
-            if q.request.external_id
+            build_cancelled_outcome(open_request.request, open_request.n_attempts, open_request.outcome, now)
+            for open_request, _ in self._requests_by_key.values()
+            if open_request.request.external_id
         ]
 
     def _next_key(self) -> int:
@@ -277,31 +285,31 @@ class ScrapeEngine:
         return self._n_keys
 
     def _schedule_run(self) -> None:
-        # Once for all that is submitted in one go: the first one submitted is not the first one in rank. And once for
-        # all answers that came together.
+        # One run for all jobs submitted together, because the first job submitted need not be the first in rank; and
+        # one run for all answers that came together.
         if self._pending_run is None:
             self._pending_run = self._loop.call_soon(self._run_due_actions)
 
     def _run_due_actions(self) -> None:
-        """Everything that is to happen now. Whatever changes the scheduler's mind ends here."""
+        """Execute all actions that are due. Every change of the scheduler's state ends here."""
         if self._pending_run is not None:
             self._pending_run.cancel()
             self._pending_run = None
         if self._end_reason is not None:
             return
         try:
-            over = []
+            finished_requests = []
             for action in self._scheduler.take_due_actions(self._loop.time()):
                 if isinstance(action, StartRequest):
                     self._start_attempt(action)
                 else:
-                    over.append((action.request_key, self._conclude_outcome(action)))
-            if over:
-                self.observers.on_outcomes([outcome for _, outcome in over])
-                for ask, _ in over:
-                    self._close_request(ask)
+                    finished_requests.append((action.request_key, self._conclude_outcome(action)))
+            if finished_requests:
+                self.observers.on_outcomes([outcome for _, outcome in finished_requests])
+                for request_key, _ in finished_requests:
+                    self._close_request(request_key)
             self._report_host_changes()
-        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+        except BaseException as error:  # noqa: BLE001 - any error must reach the callers that await results
             self._end_with_error(error)
         else:
             self._set_timer(self._scheduler.find_next_due_at())
@@ -319,71 +327,71 @@ class ScrapeEngine:
         self._run_due_actions()
 
     def _start_attempt(self, start: StartRequest) -> None:
-        question, _ = self._requests_by_key[start.request_key]
-        question.n_attempts = start.attempt
-        task = self._loop.create_task(self._run_attempt(start, question))
+        open_request, _ = self._requests_by_key[start.request_key]
+        open_request.n_attempts = start.attempt
+        task = self._loop.create_task(self._run_attempt(start, open_request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_attempt(self, start: StartRequest, question: _OpenRequest) -> None:
+    async def _run_attempt(self, start: StartRequest, open_request: _OpenRequest) -> None:
         try:
-            answer = await self._send_request(question, start.attempt)
+            answer = await self._send_request(open_request, start.attempt)
             self._sink.append(answer)
-            self._record_answer(start.request_key, question, answer)
+            self._record_answer(start.request_key, open_request, answer)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
+        except BaseException as error:  # noqa: BLE001 - any error must reach the callers that await results
             self._end_with_error(error)
         else:
             self._schedule_run()
 
-    async def _send_request(self, question: _OpenRequest, attempt: int) -> Answer:
-        request = question.request
+    async def _send_request(self, open_request: _OpenRequest, attempt: int) -> Answer:
+        request = open_request.request
         host = self.hosts[request.platform]
         requested_at = self._clock.now()
-        end = asyncio.timeout_at(self._ends_at_s if question.ends_at_s is None else question.ends_at_s)
+        end = asyncio.timeout_at(self._ends_at_s if open_request.ends_at_s is None else open_request.ends_at_s)
         try:
             async with end:
-                question.timeout = end
+                open_request.timeout = end
                 try:
                     return await host.client.send(request, attempt, host.judge)
                 finally:
-                    question.timeout = None
+                    open_request.timeout = None
         except Exception as error:
             if end.expired():
-                failed = FailureClass.TRANSIENT, f"no answer when {question.end_reason}"
+                failure = FailureClass.TRANSIENT, f"no answer when {open_request.end_reason}"
             else:
-                # Failures of network and host are answers already: this is a bug, of one request and not of the others.
+                # Failures of network and host are answers already, so this is a bug. It must fail one request only.
                 log.exception("%s: %s could not be asked", request.platform, request.path)
-                failed = FailureClass.PERMANENT, f"could not be asked: {describe_error(error)}"
+                failure = FailureClass.PERMANENT, f"could not be asked: {describe_error(error)}"
             now = self._clock.now()
-            return Answer(request, attempt, requested_at, now, now, None, {}, None, *failed)
+            return Answer(request, attempt, requested_at, now, now, None, {}, None, *failure)
 
-    def _record_answer(self, key: int, question: _OpenRequest, answer: Answer) -> None:
-        """After the sink, everyone else: those who look on, the ledger line, the scheduler."""
+    def _record_answer(self, key: int, open_request: _OpenRequest, answer: Answer) -> None:
+        """Pass an answer, which the sink already has, to the observers, the ledger line and the scheduler."""
         self.observers.on_answer(answer)
-        self._update_outcome(question, answer, self._requests_by_key[key][1])
+        self._update_outcome(open_request, answer, self._requests_by_key[key][1])
         if answer.failure is not None and FAILURE_RULES[answer.failure].host_signal in _HOST_FAULT_SIGNALS:
             self._last_failure[answer.request.platform] = answer.failure
-        told_s = parse_retry_after_s(answer.headers, answer.received_at)
-        self._scheduler.record_answer(key, answer.failure, told_s, self._loop.time(), answer.failure_detail)
+        retry_after_s = parse_retry_after_s(answer.headers, answer.received_at)
+        self._scheduler.record_answer(key, answer.failure, retry_after_s, self._loop.time(), answer.failure_detail)
 
-    def _update_outcome(self, question: _OpenRequest, answer: Answer, job: int) -> EventOutcome:
-        question.first_at = question.first_at or answer.requested_at
-        question.outcome = build_outcome(answer, question.first_at)
+    def _update_outcome(self, open_request: _OpenRequest, answer: Answer, job: int) -> EventOutcome:
+        open_request.first_at = open_request.first_at or answer.requested_at
+        open_request.outcome = build_outcome(answer, open_request.first_at)
         if self._jobs[job].keeps_bodies:
-            question.last_answer = answer
-        return question.outcome
+            open_request.last_answer = answer
+        return open_request.outcome
 
-    def _conclude_outcome(self, over: RequestFinished) -> EventOutcome:
-        question, job = self._requests_by_key[over.request_key]
-        return question.outcome or self._update_outcome(
-            question, self._append_unasked_answer(question, over.reason), job
+    def _conclude_outcome(self, finished: RequestFinished) -> EventOutcome:
+        open_request, job = self._requests_by_key[finished.request_key]
+        return open_request.outcome or self._update_outcome(
+            open_request, self._append_unasked_answer(open_request, finished.reason), job
         )
 
-    def _close_request(self, ask: int) -> None:
-        """Forgets a question that everyone has been told of; its job is done when it was the last one."""
-        _, job_key = self._requests_by_key.pop(ask)
+    def _close_request(self, request_key: int) -> None:
+        """Remove a request that all observers know is over; complete its job after the last one."""
+        _, job_key = self._requests_by_key.pop(request_key)
         job = self._jobs[job_key]
         job.n_unfinished -= 1
         if not job.n_unfinished:
@@ -391,24 +399,27 @@ class ScrapeEngine:
             if not job.results.done():
                 job.results.set_result(
                     [
-                        RequestResult(q.request, q.outcome, q.last_answer)
-                        for q in job.open_requests
-                        if q.outcome is not None
+                        RequestResult(open_request.request, open_request.outcome, open_request.last_answer)
+                        for open_request in job.open_requests
+                        if open_request.outcome is not None
                     ]
                 )
 
-    def _append_unasked_answer(self, question: _OpenRequest, reason: str) -> Answer:
-        """In place of an answer. The sink gets it too, for else nobody could tell that the host was to be asked."""
-        now, request = self._clock.now(), question.request
-        if question.is_withdrawn:
+    def _append_unasked_answer(self, open_request: _OpenRequest, reason: str) -> Answer:
+        """Return an answer for a request that was never sent.
+
+        The sink gets it too: without it the landing would not show that the request was planned.
+        """
+        now, request = self._clock.now(), open_request.request
+        if open_request.is_withdrawn:
             return build_unasked_answer(request, FailureClass.NOT_FOUND, reason, now)
-        # A host that is asked as usual is not why: then the time was over.
-        why = (
+        # With a closed breaker the host is not the cause: the time was over.
+        failure = (
             FailureClass.TRANSIENT
             if self.view_host(request.platform).state == "closed"
             else self._last_failure.get(request.platform)
         )
-        answer = build_unasked_answer(request, why or FailureClass.TRANSIENT, reason, now)
+        answer = build_unasked_answer(request, failure or FailureClass.TRANSIENT, reason, now)
         self._sink.append(answer)
         return answer
 
@@ -425,7 +436,7 @@ class ScrapeEngine:
         for job in self._jobs.values():
             if not job.results.done():
                 job.results.set_exception(error)
-                job.results.exception()  # one who hears of it is enough
+                job.results.exception()  # marks the exception as retrieved; one waiting caller is enough
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise error
 

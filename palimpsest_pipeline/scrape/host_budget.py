@@ -1,6 +1,6 @@
-"""How much of a host a scrape may take: plain values, no behaviour.
+"""The limits on the requests of a scrape to one host. Plain values.
 
-No number here is a cap: what settings say counts.
+No number here is a maximum: settings may raise any of them.
 """
 
 from dataclasses import dataclass, replace
@@ -9,29 +9,30 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class BreakerRule:
-    """When a host is no longer asked, for how long, and when for good. Times in seconds."""
+    """The rules by which a host's breaker opens, pauses and shuts. Times in seconds."""
 
     blocks_in_a_row: int = 3
     """Blocked answers without a usable one between them that open the breaker.
 
-    More than one: a host may answer one odd question with a page.
+    More than one, because a host may answer one odd request with a page.
     """
     window: int = 20
     max_failed_in_window: int = 12
-    """So many transient failures among the last `window` answers open it."""
+    """This number of transient failures among the last `window` answers opens the breaker."""
     stall_s: float = 10.0
-    """A request under way for so long, while the host answered nothing at all, opens it."""
+    """A request in flight for this long, while the host answered nothing at all, opens the breaker."""
     pause_s: float = 2.0
     pause_max_s: float = 8.0
-    """After transient failures or a stall one probe is sent after `pause_s`; each bad probe doubles the pause up to
+    """After transient failures or a stall one probe is sent after `pause_s`; each failed probe doubles the pause up to
     `pause_max_s`.
     """
     block_pause_s: float = 60.0
-    """Before the one probe after blocks."""
+    """The pause before the one probe after blocks."""
     give_up_s: float = 60.0
-    """Open for so long without one good answer: shut for this scrape."""
+    """Open for this long without a good answer, the breaker shuts for this scrape."""
     max_retry_after_s: float = 60.0
-    """Longest Retry-After taken on. Asked for more, the host is shut: nobody comes back early."""
+    """The longest Retry-After that is obeyed by waiting. On a longer one the host is shut: it is never used too early.
+    """
 
     def __post_init__(self) -> None:
         if (
@@ -43,28 +44,31 @@ class BreakerRule:
             min(self.stall_s, self.pause_s, self.pause_max_s, self.give_up_s) <= 0
             or min(self.block_pause_s, self.max_retry_after_s) < 0
         ):
-            raise ValueError(f"waits must be greater than 0, block_pause_s and longest_told_s not negative: {self}")
+            raise ValueError(f"waits must be greater than 0, block_pause_s and max_retry_after_s not negative: {self}")
 
 
 @dataclass(frozen=True, slots=True)
 class HostBudget:
-    """What one host may be asked. Times in seconds. Raises ValueError on a budget that could never send a request."""
+    """The request limits of one host. Times in seconds.
+
+    Raises ValueError on a budget that could never send a request.
+    """
 
     max_in_flight: int
-    """Requests under way at the same time."""
+    """The most requests in flight at the same time."""
     min_gap_s: float = 0.0
-    """Least time between the starts of two requests."""
+    """The least time between the starts of two requests."""
     jitter_s: float = 0.0
-    """Drawn from 0 up to this, on top of each gap."""
+    """A random time from 0 up to this is added to each gap."""
     max_per_s: float | None = None
-    """No more starts than this in any second; None: no such limit."""
+    """The most starts in any second; None means no such limit."""
     max_attempts: int = 3
-    """Tries of one request, the first included."""
+    """The most attempts of one request, the first included."""
     backoff_initial_s: float = 0.5
     backoff_max_s: float = 10.0
     backoff_jitter: bool = True
-    """The back-off is drawn at random up to its exponential bound, so that requests that failed together do not come
-    back together.
+    """The back-off is drawn at random up to its exponential bound, so that requests that failed together are not
+    retried together.
     """
     breaker: BreakerRule = BreakerRule()
 
@@ -77,9 +81,11 @@ class HostBudget:
             raise ValueError(f"max_per_s must be greater than 0, or None: {self}")
 
     def split(self, share: float) -> "tuple[HostBudget, HostBudget]":
-        """Two budgets for scrapes that run at the same time: of `share` of this one, and of the rest. Together they
-        allow no more than this one does, but for the one request at a time that each has at least. 0: there is nothing
-        to split, each has all."""
+        """Return two budgets for concurrent scrapes: `share` of this one, and the rest.
+
+        Together they allow no more than this one, except that each has at least one request at a time. With a share of
+        0 nothing is split: both get the whole budget.
+        """
         if not share:
             return self, self
         first = max(1, min(int(self.max_in_flight * share), self.max_in_flight - 1))
@@ -97,4 +103,4 @@ class HostBudget:
 
 
 MAX_PASSES: Final = 8
-"""How often a fixture lets later ones go past before places are kept for it."""
+"""After this many passes by later fixtures, slots are reserved for a waiting fixture."""

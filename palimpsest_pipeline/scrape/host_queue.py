@@ -1,4 +1,4 @@
-"""What one host has to do and may take: what waits for it, its slots, its turns, and whether it is asked.
+"""The queue of one host: its waiting requests, free slots, next turn and breaker.
 
 Pure; times in seconds.
 """
@@ -14,36 +14,36 @@ RequestT = TypeVar("RequestT")
 
 
 class HostQueue(Generic[RequestT]):
-    """Its budget's arithmetic. Who gets what is the scheduler's to say."""
+    """The arithmetic of one host's budget. The scheduler decides which request starts."""
 
     def __init__(self, budget: HostBudget) -> None:
         self.budget = budget
         self.breaker = CircuitBreaker(budget.breaker)
         self.waiting: dict[int, RequestT] = {}
         self.pending_starts: deque[RequestT] = deque()
-        """Have their slots, and start at the next turns, before all others."""
+        """Requests that have their slots and start at the next turns, before all others."""
         self.in_flight = 0
         self.is_closed = True
-        """Closed, as of the last look at it."""
+        """The breaker was closed at the last update."""
         self.is_left_out = False
-        """Not waited for any longer, as of the last look at it."""
+        """Jobs did not wait for the host any longer at the last update."""
         self._next_at = 0.0
         self._window_s = max(1.0, 1 / budget.max_per_s) if budget.max_per_s else 0.0
         self._recent_starts: deque[float] = deque(maxlen=max(1, int(budget.max_per_s or 1)))
-        """The last ones: as many as may start within one window."""
+        """The latest starts: as many as are allowed within one window."""
         self._is_paced = budget.min_gap_s > 0 or budget.jitter_s > 0 or budget.max_per_s is not None
         self._n_reserved_slots, self._is_turn_reserved = 0, False
         self.n_startable = 0
-        """How many requests may start together now, the first of them at once; as of the last reckoning."""
+        """How many requests may start together now, the first of them at once; as of the last update."""
 
     @property
     def n_free_slots(self) -> int:
-        """Slots."""
+        """Return the number of free slots."""
         return self.budget.max_in_flight - self.in_flight - len(self.pending_starts)
 
     @property
     def next_turn_at(self) -> float:
-        """When the next request may start."""
+        """Return when the next request may start."""
         if self._window_s and len(self._recent_starts) == self._recent_starts.maxlen:
             return max(self._next_at, self._recent_starts[0] + self._window_s)
         return self._next_at
@@ -55,19 +55,19 @@ class HostQueue(Generic[RequestT]):
         self.breaker.record_start(key, now)
 
     def update_startable(self, now: float, *, clears_reservations: bool = False) -> None:
-        """Sets `room`; `anew`: nothing is kept any more."""
+        """Recompute `n_startable`; `clears_reservations` releases all reserved slots first."""
         if clears_reservations:
             self._n_reserved_slots, self._is_turn_reserved = 0, False
         has_turn = self.next_turn_at <= now and not self._is_turn_reserved
         self.n_startable = self.n_free_slots - self._n_reserved_slots if has_turn else 0
 
     def reserve_slots(self, n: int, now: float) -> None:
-        """Slots and a turn, from all that look for room after this."""
+        """Reserve slots and a turn against jobs that start later."""
         self._n_reserved_slots += n
         self._is_turn_reserved = self._is_paced
         self.update_startable(now)
 
     def draw_backoff_s(self, attempts: int, rng: Random) -> float:
-        """Before the next try of a request that has had so many."""
+        """Return the wait before the next attempt of a request with `attempts` attempts."""
         longest_s = min(self.budget.backoff_initial_s * 2.0 ** (attempts - 1), self.budget.backoff_max_s)
         return rng.uniform(0, longest_s) if self.budget.backoff_jitter else longest_s

@@ -1,4 +1,4 @@
-"""What a cycle came to: ledger lines, runs and skews from what was asked and answered, live or landed. Pure."""
+"""The result of a cycle: ledger lines, runs and skews from live or landed answers. Pure."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -30,8 +30,9 @@ _WORST_FIRST: Final = (
 
 
 def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
-    """Ledger line of one listing from its last answer, which is the verdict; `first_at` is when the first attempt
-    began. Holds no body.
+    """Return the ledger line of one listing from its last answer, which decides.
+
+    `first_at` is the start of the first attempt. The line holds no body.
     """
     return EventOutcome(
         platform=last_answer.request.platform,
@@ -51,16 +52,17 @@ def build_outcome(last_answer: Answer, first_at: datetime) -> EventOutcome:
 
 
 def build_unasked_answer(request: Request, failure: FailureClass, reason: str, now: datetime) -> Answer:
-    """In place of an answer: attempt 0, and what kept us from asking."""
+    """Return the answer of a request that was never sent: attempt 0, and the reason."""
     return Answer(request, 0, now, now, now, None, {}, None, failure, reason)
 
 
 def build_cancelled_outcome(
     request: Request, attempts: int, latest_outcome: EventOutcome | None, now: datetime
 ) -> EventOutcome:
-    """Ledger line of a listing whose asking was ended: `attempts` begun, `latest` after those that were answered.
+    """Return the ledger line of a listing whose requests were cancelled.
 
-    A good answer stays good.
+    `attempts` is the number of attempts started; `latest_outcome` is the outcome of the answered ones. A good answer
+    stays good.
     """
     if latest_outcome is None:
         latest_outcome = build_outcome(build_unasked_answer(request, FailureClass.TRANSIENT, "", now), now)
@@ -84,7 +86,10 @@ def build_discovery_result(
     finished_at: datetime,
     late_platforms: Collection[Platform] = (),
 ) -> CycleResult:
-    """The cycle after discovery: a run per platform, no outcomes yet. Of platforms that are `late` it still runs."""
+    """Return the cycle after discovery: one run per platform, no outcomes yet.
+
+    The runs of `late_platforms` are still running.
+    """
     runs = [
         _build_run(
             platform,
@@ -110,7 +115,10 @@ def build_capture_result(
     finished_at: datetime,
     earlier_result: CycleResult | None = None,
 ) -> CycleResult:
-    """The cycle after its capture; `earlier` is what it came to before, and the runs returned are of both."""
+    """Return the cycle after its capture.
+
+    `earlier_result` is the result of its discovery; the returned runs cover both.
+    """
     runs = merge_runs(earlier_result.runs if earlier_result else (), _build_capture_runs(tally, budgets, finished_at))
     outcomes = tuple(tally.outcomes)
     return CycleResult(
@@ -126,14 +134,22 @@ def build_capture_result(
 def build_running_runs(
     tally: StageTally, now: datetime, earlier_result: CycleResult | None = None
 ) -> list[PlatformRun]:
-    """A run per platform that has been asked, as far as it is while the stage goes on; targets are the listings
-    whose asking is over.
+    """Return one run per platform with requests so far, while the stage is running.
+
+    Targets are the listings whose requests are over.
     """
     runs = []
     for platform, counts in tally.counts_by_platform.items():
-        mine = [outcome for outcome in tally.outcomes if outcome.platform is platform]
+        platform_outcomes = [outcome for outcome in tally.outcomes if outcome.platform is platform]
         runs.append(
-            _build_run(platform, counts, now, status=RunStatus.RUNNING, targets=len(mine), fetched=_count_fetched(mine))
+            _build_run(
+                platform,
+                counts,
+                now,
+                status=RunStatus.RUNNING,
+                targets=len(platform_outcomes),
+                fetched=_count_fetched(platform_outcomes),
+            )
         )
     return [
         replace(run, status=RunStatus.RUNNING)
@@ -152,30 +168,32 @@ def build_unfinished_result(
     budgets: Mapping[Platform, HostBudget],
     earlier_result: CycleResult | None = None,
 ) -> CycleResult:
-    """The cycle when a stage did not come to its end: `status` and `message` for every platform that was not through,
-    and each listing's line.
+    """Return the cycle when a stage did not finish, with each listing's ledger line.
 
-    `tally` and `unfinished` are those of the stage. A platform is through when it had listings to ask for and none is
-    unfinished.
+    Every platform that was not finished gets `status` and `message`. `tally` and `unfinished_outcomes` are those of the
+    stage. A platform is finished when it had listings to request and none is unfinished.
     """
-    told = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
+    finished_listings = {(outcome.platform, outcome.external_id) for outcome in tally.outcomes}
     unfinished_outcomes = [
-        outcome for outcome in unfinished_outcomes if (outcome.platform, outcome.external_id) not in told
+        outcome for outcome in unfinished_outcomes if (outcome.platform, outcome.external_id) not in finished_listings
     ]
-    left = Counter(outcome.platform for outcome in unfinished_outcomes)
+    n_unfinished = Counter(outcome.platform for outcome in unfinished_outcomes)
     runs = {run.platform: run for run in _build_capture_runs(tally, budgets, finished_at)}
-    listing = [run.platform for run in earlier_result.runs if run.discovered] if earlier_result else []
-    for platform in [*left, *tally.counts_by_platform, *listing]:
+    discovered_platforms = [run.platform for run in earlier_result.runs if run.discovered] if earlier_result else []
+    for platform in [*n_unfinished, *tally.counts_by_platform, *discovered_platforms]:
         if platform not in runs:
             runs[platform] = _build_run(platform, tally.counts_by_platform[platform], finished_at, status=status)
     for platform, run in runs.items():
-        if left[platform] or not run.targets:
+        if n_unfinished[platform] or not run.targets:
             runs[platform] = replace(
-                run, status=status, targets=run.targets + left[platform], message=_join_messages(run.message, message)
+                run,
+                status=status,
+                targets=run.targets + n_unfinished[platform],
+                message=_join_messages(run.message, message),
             )
     outcomes = (*tally.outcomes, *unfinished_outcomes)
-    both = merge_runs(earlier_result.runs if earlier_result else (), list(runs.values()))
-    return CycleResult(cycle, status, finished_at, both, outcomes, tuple(compute_skews_ms(outcomes)))
+    merged_runs = merge_runs(earlier_result.runs if earlier_result else (), list(runs.values()))
+    return CycleResult(cycle, status, finished_at, merged_runs, outcomes, tuple(compute_skews_ms(outcomes)))
 
 
 def rebuild_outcomes(
@@ -185,35 +203,43 @@ def rebuild_outcomes(
     message: str = "",
     n_discovered: Mapping[Platform, int] | None = None,
 ) -> tuple[list[EventOutcome], list[PlatformRun]]:
-    """Ledger lines and runs of a cycle whose process is gone, from its landed answers of every kind; no bodies needed.
+    """Return the ledger lines and runs of a cycle whose process died, from its landed answers.
 
     Columns: platform, kind, external_id, sr_id, attempt, status (HTTP), failure, failure_detail, requested_at,
-    received_at, observed_at, n_bytes (of the body, unpacked). Every run gets `status` and `message`; `discovered` is
-    how many listings each platform's discovery found, where that is known. The order of the rows changes nothing.
+    received_at, observed_at, n_bytes (of the body, unpacked). Answers of every kind are used; bodies are not needed.
+    Every run gets `status` and `message`. `n_discovered` is the number of listings that each platform's discovery
+    found, where known. The order of the rows changes nothing.
     """
     discovery, capture = rebuild_tallies(landed_answers)
-    known, runs = n_discovered or {}, []
+    discovered_counts, runs = n_discovered or {}, []
     for platform in sorted(
         discovery.counts_by_platform.keys() | capture.counts_by_platform.keys(), key=list(Platform).index
     ):
-        mine = [outcome for outcome in capture.outcomes if outcome.platform is platform]
-        of_both = [
+        platform_outcomes = [outcome for outcome in capture.outcomes if outcome.platform is platform]
+        stage_runs = [
             _build_run(platform, tally.counts_by_platform[platform], landed_answers["received_at"].max(), status=status)  # type: ignore[arg-type]
             for tally in (discovery, capture)
             if platform in tally.counts_by_platform
         ]
-        (run,) = merge_runs(of_both[:1], of_both[1:])
+        (run,) = merge_runs(stage_runs[:1], stage_runs[1:])
         runs.append(
             replace(
-                run, targets=len(mine), fetched=_count_fetched(mine), discovered=known.get(platform, 0), message=message
+                run,
+                targets=len(platform_outcomes),
+                fetched=_count_fetched(platform_outcomes),
+                discovered=discovered_counts.get(platform, 0),
+                message=message,
             )
         )
     return capture.outcomes, runs
 
 
 def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTally]:
-    """What a cycle's discovery and its capture counted, from its landed answers (columns as in `rebuild_outcomes`)."""
-    lines: dict[tuple[Platform, str], EventOutcome] = {}
+    """Return the tallies of a cycle's discovery and capture, from its landed answers.
+
+    The columns are those of `rebuild_outcomes`.
+    """
+    outcome_by_listing: dict[tuple[Platform, str], EventOutcome] = {}
     discovery, capture = StageTally(counts_details=False), StageTally(counts_discovery=False)
     for row in landed_answers.sort("requested_at", "attempt", "received_at").iter_rows(named=True):
         answer = _rebuild_answer(row)
@@ -222,13 +248,15 @@ def rebuild_tallies(landed_answers: pl.DataFrame) -> tuple[StageTally, StageTall
             discovery.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
             continue
         capture.counts_by_platform[platform].add_attempt(answer, row["n_bytes"])
-        lines[platform, external_id] = _add_answer(lines.get((platform, external_id)), answer, row["n_bytes"])
-    capture.outcomes.extend(lines.values())
+        outcome_by_listing[platform, external_id] = _add_answer(
+            outcome_by_listing.get((platform, external_id)), answer, row["n_bytes"]
+        )
+    capture.outcomes.extend(outcome_by_listing.values())
     return discovery, capture
 
 
 def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
-    """A landed answer without its body, which was there if it did not fail."""
+    """Return a landed answer without its body; an answer without failure had one."""
     request = Request(
         Platform(row["platform"]), PayloadKind(row["kind"]), "", external_id=row["external_id"], sr_id=row["sr_id"]
     )
@@ -247,7 +275,7 @@ def _rebuild_answer(row: Mapping[str, Any]) -> Answer:
 
 
 def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> EventOutcome:
-    """The line after one more answer.
+    """Return the line after one more answer.
 
     Attempts of several processes at one cycle add up, and none undoes a good answer.
     """
@@ -261,7 +289,7 @@ def _add_answer(outcome: EventOutcome | None, answer: Answer, n_bytes: int) -> E
 def _build_capture_runs(
     tally: StageTally, budgets: Mapping[Platform, HostBudget], finished_at: datetime
 ) -> list[PlatformRun]:
-    """A run per platform that has a listing in the tally."""
+    """Return one run per platform with a listing in the tally."""
     by_platform: dict[Platform, list[EventOutcome]] = defaultdict(list)
     for outcome in tally.outcomes:
         by_platform[outcome.platform].append(outcome)
@@ -269,19 +297,18 @@ def _build_capture_runs(
         {platform: tally.counts_by_platform[platform].durations_s for platform in by_platform}, budgets
     )
     runs = []
-    for platform, mine in by_platform.items():
-        fetched = _count_fetched(mine)
-        # A listing that is gone is an answer about it, not a fault of the run; but a platform where all are gone has
-        # given nothing.
-        faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in mine)
-        status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if faults else RunStatus.COMPLETED
+    for platform, platform_outcomes in by_platform.items():
+        fetched = _count_fetched(platform_outcomes)
+        # A listing that no longer exists is no fault of the run. A platform without any fetched listing has failed.
+        has_faults = any(outcome.failure not in (None, FailureClass.NOT_FOUND) for outcome in platform_outcomes)
+        status = RunStatus.FAILED if fetched == 0 else RunStatus.PARTIAL if has_faults else RunStatus.COMPLETED
         run = _build_run(
             platform,
             tally.counts_by_platform[platform],
             finished_at,
             status=status,
-            message="" if status is RunStatus.COMPLETED else _describe_failures(mine, fetched),
-            targets=len(mine),
+            message="" if status is RunStatus.COMPLETED else _describe_failures(platform_outcomes, fetched),
+            targets=len(platform_outcomes),
             fetched=fetched,
         )
         runs.append(replace(run, capture_s=tally.counts_by_platform[platform].wall_s, floor_s=floors[platform]))
@@ -289,46 +316,51 @@ def _build_capture_runs(
 
 
 def merge_runs(earlier: Sequence[PlatformRun], later: Sequence[PlatformRun]) -> list[PlatformRun]:
-    """Runs of the whole cycle from those of its discovery and its capture.
+    """Return the runs of the whole cycle from those of its discovery and its capture.
 
     Latencies are those of the capture where there was one.
     """
-    both = {run.platform: run for run in earlier}
+    run_by_platform = {run.platform: run for run in earlier}
     for run in later:
-        before = both.get(run.platform)
-        both[run.platform] = run if before is None else _merge_run(before, run)
-    return list(both.values())
+        earlier_run = run_by_platform.get(run.platform)
+        run_by_platform[run.platform] = run if earlier_run is None else _merge_run(earlier_run, run)
+    return list(run_by_platform.values())
 
 
 def combine_statuses(statuses: Iterable[RunStatus]) -> RunStatus:
-    """Completed when all platforms are, failed when all failed, partial in between.
+    """Return completed when all platforms completed, failed when all failed, partial otherwise.
 
-    A cycle with nothing to ask is completed.
+    A cycle with nothing to request is completed.
     """
-    seen = set(statuses)
-    if seen <= {RunStatus.COMPLETED}:
+    distinct_statuses = set(statuses)
+    if distinct_statuses <= {RunStatus.COMPLETED}:
         return RunStatus.COMPLETED
-    return RunStatus.FAILED if seen == {RunStatus.FAILED} else RunStatus.PARTIAL
+    return RunStatus.FAILED if distinct_statuses == {RunStatus.FAILED} else RunStatus.PARTIAL
 
 
 def compute_skews_ms(outcomes: Iterable[EventOutcome]) -> list[float]:
-    """How far apart each fixture's platforms were seen, from the first good answer of each; none for a fixture seen
-    on fewer than two.
+    """Return how far apart each fixture's platforms were seen, from the first good answer of each.
+
+    A fixture seen on fewer than two platforms has no skew.
     """
-    seen: dict[int, dict[Platform, datetime]] = defaultdict(dict)
+    instants_by_fixture: dict[int, dict[Platform, datetime]] = defaultdict(dict)
     for outcome in outcomes:
         if outcome.sr_id is not None and outcome.observed_at is not None:
-            mine = seen[outcome.sr_id]
-            mine[outcome.platform] = min(outcome.observed_at, mine.get(outcome.platform, outcome.observed_at))
-    return [_measure_ms(min(at.values()), max(at.values())) for at in seen.values() if len(at) > 1]
+            instants = instants_by_fixture[outcome.sr_id]
+            instants[outcome.platform] = min(outcome.observed_at, instants.get(outcome.platform, outcome.observed_at))
+    return [
+        _measure_ms(min(instants.values()), max(instants.values()))
+        for instants in instants_by_fixture.values()
+        if len(instants) > 1
+    ]
 
 
 def _measure_ms(begin: datetime, end: datetime) -> float:
     return (end - begin).total_seconds() * 1000
 
 
-def _join_messages(*words: str) -> str:
-    return "; ".join(filter(None, words))
+def _join_messages(*messages: str) -> str:
+    return "; ".join(filter(None, messages))
 
 
 def _count_fetched(outcomes: Sequence[EventOutcome]) -> int:
@@ -336,7 +368,7 @@ def _count_fetched(outcomes: Sequence[EventOutcome]) -> int:
 
 
 def _map_discovery_status(discovery: Discovery) -> RunStatus:
-    # A platform that lists nothing at all has never happened but by a fault.
+    # So far a platform has listed nothing at all only because of a fault.
     if discovery.completeness is Completeness.FAILED or not discovery.listings:
         return RunStatus.FAILED
     return RunStatus.COMPLETED if discovery.completeness is Completeness.COMPLETE else RunStatus.PARTIAL
@@ -353,7 +385,7 @@ def _build_run(
     targets: int = 0,
     fetched: int = 0,
 ) -> PlatformRun:
-    """`finished_at` stands in for the instants of a platform that was never asked."""
+    """Return the run of a platform. `finished_at` replaces the instants of a platform without requests."""
     p50_s, p95_s = (
         compute_percentile(counts.answered_durations_s, 50),
         compute_percentile(counts.answered_durations_s, 95),
@@ -376,30 +408,31 @@ def _build_run(
     )
 
 
-def _merge_run(before: PlatformRun, run: PlatformRun) -> PlatformRun:
-    errors = Counter(before.errors_by_class)
+def _merge_run(earlier_run: PlatformRun, run: PlatformRun) -> PlatformRun:
+    errors = Counter(earlier_run.errors_by_class)
     errors.update(run.errors_by_class)
     return replace(
         run,
-        status=next(status for status in _WORST_FIRST if status in (before.status, run.status)),
-        started_at=min(before.started_at, run.started_at),
-        finished_at=max(before.finished_at, run.finished_at),
-        discovered=before.discovered + run.discovered,
-        targets=before.targets + run.targets,
-        fetched=before.fetched + run.fetched,
-        requests=before.requests + run.requests,
-        bytes=before.bytes + run.bytes,
+        status=next(status for status in _WORST_FIRST if status in (earlier_run.status, run.status)),
+        started_at=min(earlier_run.started_at, run.started_at),
+        finished_at=max(earlier_run.finished_at, run.finished_at),
+        discovered=earlier_run.discovered + run.discovered,
+        targets=earlier_run.targets + run.targets,
+        fetched=earlier_run.fetched + run.fetched,
+        requests=earlier_run.requests + run.requests,
+        bytes=earlier_run.bytes + run.bytes,
         errors_by_class=dict(sorted(errors.items())),
-        p50_ms=run.p50_ms if run.p50_ms is not None else before.p50_ms,
-        p95_ms=run.p95_ms if run.p95_ms is not None else before.p95_ms,
-        message=_join_messages(before.message, run.message),
-        clock_offset_s=run.clock_offset_s if run.clock_offset_s is not None else before.clock_offset_s,
-        capture_s=run.capture_s if run.capture_s is not None else before.capture_s,
-        floor_s=run.floor_s if run.floor_s is not None else before.floor_s,
+        p50_ms=run.p50_ms if run.p50_ms is not None else earlier_run.p50_ms,
+        p95_ms=run.p95_ms if run.p95_ms is not None else earlier_run.p95_ms,
+        message=_join_messages(earlier_run.message, run.message),
+        clock_offset_s=run.clock_offset_s if run.clock_offset_s is not None else earlier_run.clock_offset_s,
+        capture_s=run.capture_s if run.capture_s is not None else earlier_run.capture_s,
+        floor_s=run.floor_s if run.floor_s is not None else earlier_run.floor_s,
     )
 
 
 def _describe_failures(outcomes: Sequence[EventOutcome], fetched: int) -> str:
-    failed = Counter(str(outcome.failure) for outcome in outcomes if outcome.failure is not None)
+    count_by_failure = Counter(str(outcome.failure) for outcome in outcomes if outcome.failure is not None)
     example = next(outcome.failure_detail for outcome in outcomes if outcome.failure is not None)
-    return f"{fetched} of {len(outcomes)} listings fetched; {', '.join(f'{n} {c}' for c, n in failed.most_common())}, e.g. {example}"
+    counts = ", ".join(f"{n} {failure}" for failure, n in count_by_failure.most_common())
+    return f"{fetched} of {len(outcomes)} listings fetched; {counts}, e.g. {example}"

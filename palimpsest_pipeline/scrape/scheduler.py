@@ -1,6 +1,6 @@
-"""Which request starts when: the heart of a scrape.
+"""The scheduler: decides which request of a scrape starts when.
 
-Pure: no sockets, no clock, no asyncio; whoever drives it says what time it is.
+Pure: no sockets, no clock, no asyncio; the caller passes the time.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from .host_queue import HostQueue
 from .sinks import HostView
 
 OUT_OF_TIME_REASON: Final = "the cycle's time was over"
-"""Why something was not asked."""
+"""The reason for a request that was not sent."""
 
 Rank = tuple[Any, ...]
 """Smaller goes first. All ranks of one scheduler must be comparable."""
@@ -29,7 +29,7 @@ Rank = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class ScheduledRequest:
-    """One request to be made. `key` is never used twice in one scheduler."""
+    """One request to schedule. `key` is never used twice in one scheduler."""
 
     key: int
     platform: Platform
@@ -37,7 +37,7 @@ class ScheduledRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestJob:
-    """Requests that belong together: all listings of a fixture, or one question of discovery.
+    """Requests that belong together: all listings of a fixture, or one request of a discovery.
 
     `key` is never used twice in one scheduler.
     """
@@ -49,7 +49,7 @@ class RequestJob:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """Send this ask now; then tell `answered`. `attempt` counts from 1."""
+    """The order to send a request now; its answer goes to `record_answer`. `attempt` counts from 1."""
 
     request_key: int
     attempt: int
@@ -57,8 +57,10 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFinished:
-    """There will be no (further) attempt; comes exactly once for each ask. `reason` is "" when the last answer is the
-    verdict, else "not asked: ..."."""
+    """The notice that a request gets no further attempt; comes exactly once per request.
+
+    `reason` is "" when the last answer decides, else "not asked: ...".
+    """
 
     request_key: int
     reason: str
@@ -81,17 +83,18 @@ class _WaitingJob:
     key: int
     rank: Rank
     number: int
-    """In order of arrival: decides among equal ranks."""
+    """Order of arrival; decides among equal ranks."""
     open_requests: dict[int, _WaitingRequest] = field(default_factory=dict)
-    """Not over yet."""
+    """Requests that are not over."""
     waiting: dict[int, _WaitingRequest] = field(default_factory=dict)
     n_passes: int = 0
     """How often since its last start a later job took a slot or a turn of a host that this one waits for."""
     is_withdrawn: bool = False
     is_timed_out: bool = False
-    """Withdrawn for want of time."""
+    """Withdrawn because its time was over."""
     ticket: int = 0
-    """Of its present place in a queue and among the sleeping; places with an older ticket are void."""
+    """The ticket of its current entries in a queue and among the sleeping jobs; entries with an older ticket are void.
+    """
 
 
 _QueueEntry = tuple[Rank, int, int, _WaitingJob]
@@ -100,30 +103,30 @@ _Need = tuple[tuple[_Host, int], ...]
 
 
 class Scheduler:
-    """Starts the requests of a job together, within the budget of every host, most important first; tries again; leaves
-    out a host that fails.
+    """Starts the requests of a job together, within every host's budget, most important job first.
 
-    Times are seconds of one monotonic clock. After `add`, `extend_job`, `rerank_job`, `withdraw_job`, `answered` and at
-    `wake_at`, call `due` and do what it says.
+    It retries failed requests and leaves out a host that fails. Times are seconds of one monotonic clock. After
+    `add_job`, `extend_job`, `rerank_job`, `withdraw_job`, `record_answer` and at `find_next_due_at`, call
+    `take_due_actions` and execute the actions.
 
-    - Waiting. A job has asks that wait, each not before some time (of a first try: none). Its gang is those that are
-      due; it is due at the last of these times that lies within `together_s` of the first. A first start, a retry and a
-      part that was left behind are thus the same thing: what failed together is tried again together, with the rank of
-      its job.
-    - Starting. A gang needs a slot for each of its asks (at most all slots of a host), and on each host a turn: the
-      least gap since the last start, its jitter and the rate. It starts whole: all slots are taken, the first ask of
-      each host starts at once, further ones of the same host have its next turns. A slot is held from there until
-      `answered`; nothing is held while waiting for another try.
-    - Order. By rank. A gang that finds no room is passed over; after `patience` passes its slots and turns are kept:
-      later ones start only if they leave them. Jobs with equal needs are interchangeable but for their rank, so only
-      the first of each need is ever looked at.
-    - A host that is open is waited for, for at most `split_after_s` since it left closed; then it is left out, and jobs
-      start on their other hosts. One that probes is sent one ask: of those with the fewest attempts, the best; what
-      else waits of its job goes along if it finds room. One that is shut is asked nothing more.
-    - A blocking host is not waited for: it is left out at once, and shut when nothing else is left to do. So is one
-      that is held.
-    - Where there is an end, nothing starts from then on: what waits is over. From half-way there on no job waits for
-      room on one host to start on the others, so that a slow one costs the others nothing.
+    - Waiting. A job has requests that wait, each not before some time (a first attempt: none). Its gang is the set of
+      those that are due; it is due at the last of these times that lies within `together_s` of the first. A first
+      start, a retry and a remaining part are thus the same thing: requests that failed together are retried together,
+      with the rank of their job.
+    - Starting. A gang needs a slot for each of its requests (at most all slots of a host), and on each host a turn: the
+      least gap since the last start, its jitter and the rate. It starts whole: all slots are taken, the first request
+      of each host starts at once, further ones of the same host have its next turns. A slot is held from there until
+      `record_answer`; a request that waits for another attempt holds none.
+    - Order. By rank. A gang without enough room is passed over; after `max_passes` passes its slots and turns are
+      reserved: later ones start only if they leave them. Jobs with equal needs are interchangeable but for their rank,
+      so only the first of each need is examined.
+    - A host whose breaker is open is waited for, for at most `split_after_s` since it left closed; then it is left out,
+      and jobs start on their other hosts. A probing host gets one request: the best of those with the fewest attempts;
+      other waiting requests of its job start too if they find room. A shut host gets no more requests.
+    - A blocking host is not waited for: it is left out at once, and shut when no other work remains. The same holds for
+      a host that is held.
+    - Where there is an end, nothing starts from then on: waiting requests are over. From half-way there on no job waits
+      for room on one host to start on the others, so that a slow host costs the others nothing.
     """
 
     def __init__(
@@ -150,97 +153,111 @@ class Scheduler:
         self._sleeping_jobs: list[tuple[float, int, _WaitingJob]] = []
         self._tickets = itertools.count(1)
         self._missing_room: dict[_Host, int] | None = None
-        """Of each host the least room that a gang there was in want of when all were last looked at: with less, no gang
-        can start. None: something else has changed since."""
+        """For each host the least room that a gang lacked when all gangs were last examined: with less, no gang can
+        start. None when something else has changed since.
+        """
         self._actions: list[Action] = []
         self._now = 0.0
         self._split_at = self._ends_at = inf
         self._splits_jobs = False
-        """Half-way to the end is over."""
+        """True once half the time to the end has passed."""
 
     def set_end(self, ends_at: float, now: float) -> None:
-        """Nothing starts at `ends_at` or later.
+        """Set the end: nothing starts at `ends_at` or later.
 
-        What is under way then is the caller's to end; whatever is said of it bears nothing on its host.
+        The caller ends the requests in flight then; their results do not affect their host.
         """
         self._split_at, self._ends_at = now + (ends_at - now) / 2, ends_at
 
     def hold_host(self, host: Platform, reason: str, until: float, now: float, *, is_blocked: bool = True) -> None:
-        """Another scrape found this host in trouble: as `Breaker.hold`. Before the first job is added."""
+        """Apply a trouble that another scrape found, as `CircuitBreaker.hold`, before the first job is added."""
         self._hosts[host].breaker.hold(reason, until, now, is_blocked=is_blocked)
 
     def add_job(self, job: RequestJob, now: float) -> None:
-        """Its asks wait from `now`. Raises ValueError for a job without asks, an unknown host, or a key used before."""
+        """Add a job whose requests wait from `now`.
+
+        Raises ValueError for a job without requests, an unknown host, or a key used before.
+        """
         self._check_requests(job.requests)
         if job.key in self._job_keys:
-            raise ValueError(f"a job needs asks, and keys that are new: {job}")
+            raise ValueError(f"a job needs at least one request, and keys that were not used before: {job}")
         self._now = now
         self._job_keys.add(job.key)
-        known = self._jobs[job.key] = _WaitingJob(job.key, job.rank, len(self._job_keys))
-        self._add_requests(known, job.requests, not_before=0.0)
+        waiting_job = self._jobs[job.key] = _WaitingJob(job.key, job.rank, len(self._job_keys))
+        self._add_requests(waiting_job, job.requests, not_before=0.0)
 
     def extend_job(self, job_key: int, requests: Sequence[ScheduledRequest], now: float) -> bool:
-        """Add asks to a job that is not over. They start together with those of it that wait, or alone where none does.
+        """Add requests to a job that is not over.
 
-        Return False, and add nothing, when the job is over or withdrawn. Raises ValueError as `add`.
+        They start together with its waiting requests, or alone when none waits. Return False, and add nothing, when the
+        job is over or withdrawn. Raises ValueError as `add_job`.
         """
         self._check_requests(requests)
-        known = self._jobs.get(job_key)
-        if known is None or known.is_withdrawn:
+        waiting_job = self._jobs.get(job_key)
+        if waiting_job is None or waiting_job.is_withdrawn:
             return False
         self._now = now
-        self._add_requests(known, requests, not_before=now)
+        self._add_requests(waiting_job, requests, not_before=now)
         return True
 
     def _check_requests(self, requests: Sequence[ScheduledRequest]) -> None:
-        """Raises ValueError where there is no ask, one of an unknown host, or a key that was used before."""
-        keys = {ask.key for ask in requests}
+        """Raise ValueError without a request, for an unknown host, or for a key that was used before."""
+        keys = {request.key for request in requests}
         if not keys or len(keys) < len(requests) or keys & self._request_keys:
-            raise ValueError(f"a job needs asks, and keys that are new: {requests}")
-        if unknown := {ask.platform for ask in requests} - self._hosts.keys():
+            raise ValueError(f"a job needs at least one request, and keys that were not used before: {requests}")
+        if unknown := {request.platform for request in requests} - self._hosts.keys():
             raise ValueError(f"no budget for {', '.join(sorted(unknown))}")
 
     def _add_requests(self, job: _WaitingJob, requests: Sequence[ScheduledRequest], *, not_before: float) -> None:
-        for ask in requests:
-            self._request_keys.add(ask.key)
-            job.open_requests[ask.key] = _WaitingRequest(ask.key, self._hosts[ask.platform], job, not_before=not_before)
-            self._add_waiting(job.open_requests[ask.key])
+        for request in requests:
+            self._request_keys.add(request.key)
+            job.open_requests[request.key] = _WaitingRequest(
+                request.key, self._hosts[request.platform], job, not_before=not_before
+            )
+            self._add_waiting(job.open_requests[request.key])
         self._enqueue(job)
 
     def rerank_job(self, job_key: int, rank: Rank) -> None:
-        """A new place among those that wait. What has started is not touched; a job that is over is passed by."""
-        known = self._jobs.get(job_key)
-        if known and known.rank != rank:
-            known.rank = rank
-            self._enqueue(known)
+        """Give a waiting job a new rank. Started requests are not affected; a job that is over is ignored."""
+        waiting_job = self._jobs.get(job_key)
+        if waiting_job and waiting_job.rank != rank:
+            waiting_job.rank = rank
+            self._enqueue(waiting_job)
 
     def withdraw_job(self, job_key: int, reason: str, *, is_timed_out: bool = False) -> None:
-        """Nothing of it starts any more: the next `due` says Over with "not asked: `reason`" for asks that have had no
-        attempt, with "" for asks that waited for another. What is under way is answered as usual, and not tried again.
-        A job that is over is passed by.
+        """Withdraw a job: nothing of it starts any more. A job that is over is ignored.
 
-        `is_timed_out`: the caller ends what is under way, too; whatever is said of it bears nothing on its host."""
-        if known := self._jobs.get(job_key):
-            known.is_withdrawn, known.is_timed_out = True, is_timed_out
-            for ask in [ask for ask in known.open_requests.values() if ask.key not in self._requests_in_flight]:
-                self._finish_request(ask, reason)
+        The next `take_due_actions` finishes its waiting requests, with "not asked: `reason`" for those without an
+        attempt and with "" for the others. Requests in flight are answered as usual, and not retried.
+
+        `is_timed_out`: the caller ends the requests in flight, too; their results do not affect their host.
+        """
+        if waiting_job := self._jobs.get(job_key):
+            waiting_job.is_withdrawn, waiting_job.is_timed_out = True, is_timed_out
+            for request in [
+                request for request in waiting_job.open_requests.values() if request.key not in self._requests_in_flight
+            ]:
+                self._finish_request(request, reason)
 
     def record_answer(
         self, request_key: int, failure: FailureClass | None, retry_after_s: float | None, now: float, detail: str = ""
     ) -> None:
-        """The attempt is over and its slot free; `failure` None is a usable answer, `told_s` the host's Retry-After in
-        seconds, `detail` the failure in words. The next `due` says Over if that was the last attempt. Raises ValueError
-        for an ask that is not under way."""
+        """Record that an attempt is over, which frees its slot.
+
+        `failure` None is a usable answer, `retry_after_s` the host's Retry-After in seconds, `detail` the failure in
+        words. The next `take_due_actions` finishes the request if that was the last attempt. Raises ValueError for a
+        request that is not in flight.
+        """
         if request_key not in self._requests_in_flight:
-            raise ValueError(f"ask {request_key} is not under way")
+            raise ValueError(f"request {request_key} is not in flight")
         self._now = now
-        known = self._requests_in_flight.pop(request_key)
+        request = self._requests_in_flight.pop(request_key)
         rule = self._rules[failure] if failure else None
-        known.host.in_flight -= 1
-        in_time = now < self._ends_at and not known.job.is_timed_out
-        known.host.breaker.record_answer(
+        request.host.in_flight -= 1
+        is_in_time = now < self._ends_at and not request.job.is_timed_out
+        request.host.breaker.record_answer(
             request_key,
-            rule.host_signal if rule and in_time else HostSignal.NOTHING if rule else HostSignal.GOOD,
+            rule.host_signal if rule and is_in_time else HostSignal.NOTHING if rule else HostSignal.GOOD,
             retry_after_s,
             now,
             detail,
@@ -248,19 +265,19 @@ class Scheduler:
         if (
             rule
             and rule.is_retryable
-            and in_time
-            and not known.job.is_withdrawn
-            and known.n_attempts < known.host.budget.max_attempts
+            and is_in_time
+            and not request.job.is_withdrawn
+            and request.n_attempts < request.host.budget.max_attempts
         ):
-            told = retry_after_s if rule.wait is RetryWait.RETRY_AFTER else None
-            known.not_before = now + (told or known.host.draw_backoff_s(known.n_attempts, self._rng))
-            self._add_waiting(known)
-            self._enqueue(known.job)
+            demanded_wait_s = retry_after_s if rule.wait is RetryWait.RETRY_AFTER else None
+            request.not_before = now + (demanded_wait_s or request.host.draw_backoff_s(request.n_attempts, self._rng))
+            self._add_waiting(request)
+            self._enqueue(request.job)
         else:
-            self._finish_request(known, "")
+            self._finish_request(request, "")
 
     def take_due_actions(self, now: float) -> list[Action]:
-        """What happens now, in order. Each Start has taken its slot and its turn."""
+        """Return the actions that are due now, in order. Each StartRequest has taken its slot and its turn."""
         self._now = now
         for host in self._hosts.values():
             self._update_host(host)
@@ -282,7 +299,10 @@ class Scheduler:
         return actions
 
     def find_next_due_at(self) -> float | None:
-        """When to call `due` again if nothing happens before; None: nothing waits for time. As of the last call."""
+        """Return when to call `take_due_actions` again if nothing happens before.
+
+        None when nothing waits for time. As of the last call of `take_due_actions`.
+        """
         while self._sleeping_jobs and self._sleeping_jobs[0][1] != self._sleeping_jobs[0][2].ticket:
             heappop(self._sleeping_jobs)
         times = [self._sleeping_jobs[0][0]] if self._sleeping_jobs else []
@@ -291,28 +311,32 @@ class Scheduler:
                 times.append(host.next_turn_at)
             if host.waiting or host.in_flight:
                 times.extend(
-                    at
-                    for at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host))
-                    if at is not None and at > self._now
+                    due_at
+                    for due_at in (host.breaker.find_next_tick_at(), self._find_left_out_at(host))
+                    if due_at is not None and due_at > self._now
                 )
             if host.waiting or host.pending_starts:
-                times.extend(at for at in (self._split_at, self._ends_at) if self._now < at < inf)
+                times.extend(due_at for due_at in (self._split_at, self._ends_at) if self._now < due_at < inf)
         return min(times, default=None)
 
     def view_host(self, platform: Platform) -> HostView:
-        """As of the last call."""
-        it = self._hosts[platform]
-        rest_s = 0.0 if it.breaker.state is BreakerState.CLOSED else max(0.0, it.breaker.until - self._now)
+        """Return the state of a host as of the last call of `take_due_actions`."""
+        host = self._hosts[platform]
+        remaining_s = 0.0 if host.breaker.state is BreakerState.CLOSED else max(0.0, host.breaker.until - self._now)
         return HostView(
-            it.in_flight, len(it.waiting) + len(it.pending_starts), it.breaker.state, it.breaker.reason, rest_s
+            host.in_flight,
+            len(host.waiting) + len(host.pending_starts),
+            host.breaker.state,
+            host.breaker.reason,
+            remaining_s,
         )
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits, nothing is under way, and every Over has been said."""
+        """Return whether nothing waits, nothing is in flight, and every RequestFinished was returned."""
         return not self._jobs and not self._actions
 
-    # How hosts are asked
+    # Hosts
 
     def _find_left_out_at(self, host: _Host) -> float | None:
         opened_at = host.breaker.opened_at
@@ -320,36 +344,39 @@ class Scheduler:
         return None if opened_at is None else opened_at + (self._split_after_s if is_waited_for else 0.0)
 
     def _update_host(self, host: _Host) -> None:
-        """Lets time take effect on it, and draws the consequences."""
+        """Apply the passage of time to a host, and the consequences of its state."""
         host.breaker.tick(self._now)
         left_out_at = self._find_left_out_at(host)
-        before = host.is_closed, host.is_left_out
+        previous_state = host.is_closed, host.is_left_out
         host.is_closed = host.breaker.state is BreakerState.CLOSED
         host.is_left_out = left_out_at is not None and left_out_at <= self._now
-        if before != (host.is_closed, host.is_left_out):
+        if previous_state != (host.is_closed, host.is_left_out):
             self._missing_room = None
         if not host.is_closed:
             while host.pending_starts:
-                ask = host.pending_starts.popleft()
-                self._add_waiting(ask)
-                self._enqueue(ask.job)
+                request = host.pending_starts.popleft()
+                self._add_waiting(request)
+                self._enqueue(request.job)
         if host.breaker.state is BreakerState.SHUT:
-            for ask in list(host.waiting.values()):
-                self._finish_request(ask, host.breaker.full_reason)
+            for request in list(host.waiting.values()):
+                self._finish_request(request, host.breaker.full_reason)
 
     def _start_probe(self, host: _Host) -> None:
-        due = [ask for ask in host.waiting.values() if ask.not_before <= self._now]
-        if due:
-            ask = min(due, key=lambda ask: (ask.n_attempts, ask.job.rank, ask.job.number, ask.key))
-            self._take_slots([ask])
-            self._enqueue(ask.job)
+        due_requests = [request for request in host.waiting.values() if request.not_before <= self._now]
+        if due_requests:
+            request = min(
+                due_requests,
+                key=lambda request: (request.n_attempts, request.job.rank, request.job.number, request.key),
+            )
+            self._take_slots([request])
+            self._enqueue(request.job)
 
     def _stop_waiting_for_blocking_hosts(self) -> None:
         if self._requests_in_flight:
             return
-        waited_for = [host for host in self._hosts.values() if host.waiting or host.pending_starts]
-        if all(host.breaker.is_blocked and host.breaker.state is BreakerState.OPEN for host in waited_for):
-            for host in waited_for:
+        awaited_hosts = [host for host in self._hosts.values() if host.waiting or host.pending_starts]
+        if all(host.breaker.is_blocked and host.breaker.state is BreakerState.OPEN for host in awaited_hosts):
+            for host in awaited_hosts:
                 host.breaker.shut(host.breaker.reason, ending_reason="nothing else was left to do")
                 self._update_host(host)
 
@@ -360,66 +387,74 @@ class Scheduler:
                 if host.breaker.state is BreakerState.CLOSED
                 else f"{host.breaker.reason}; {OUT_OF_TIME_REASON}"
             )
-            for ask in [*host.waiting.values(), *host.pending_starts]:
-                self._finish_request(ask, reason)
+            for request in [*host.waiting.values(), *host.pending_starts]:
+                self._finish_request(request, reason)
 
-    # Waiting, starting, being over
+    # Waiting, starting and finished requests
 
     def _add_waiting(self, request: _WaitingRequest) -> None:
         request.job.waiting[request.key] = request.host.waiting[request.key] = request
 
     def _enqueue(self, job: _WaitingJob) -> None:
-        """Puts it where it belongs by what of it waits: in the queue of its need, or to sleep until it is due, or,
-        with parts to come, both.
+        """Put a job where its waiting requests belong.
+
+        That is the queue of its need, the sleeping jobs until it is due, or, with parts that are due later, both.
         """
         job.ticket = next(self._tickets)
-        times = [ask.not_before for ask in job.waiting.values()]
+        times = [request.not_before for request in job.waiting.values()]
         latest = min(times, default=inf) + self._together_s
-        due_at = max((at for at in times if at <= latest), default=inf)
+        due_at = max((time for time in times if time <= latest), default=inf)
         if due_at <= self._now:
             self._missing_room = None
-            n = Counter(ask.host for ask in job.waiting.values() if ask.not_before <= self._now)
-            need = tuple((host, min(n[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n)
+            n_due = Counter(request.host for request in job.waiting.values() if request.not_before <= self._now)
+            need = tuple(
+                (host, min(n_due[host], host.budget.max_in_flight)) for host in self._hosts.values() if host in n_due
+            )
             heappush(self._queues.setdefault(need, []), (job.rank, job.number, job.ticket, job))
-        if later := [at for at in times if at > self._now]:
-            heappush(self._sleeping_jobs, (max(due_at, min(later)), job.ticket, job))
+        if later_times := [time for time in times if time > self._now]:
+            heappush(self._sleeping_jobs, (max(due_at, min(later_times)), job.ticket, job))
 
     def _start_gangs(self) -> None:
         for host in self._hosts.values():
             host.update_startable(self._now, clears_reservations=True)
         if self._missing_room is not None and all(host.n_startable < n for host, n in self._missing_room.items()):
             return
-        lacking = self._missing_room = {}  # Void again where what starts leaves a part that is due.
+        lacking = self._missing_room = {}  # Reset again where a started job leaves a part that is due.
         heads = [(head, need) for need in self._queues if (head := self._find_first_entry(need))]
         heapify(heads)
-        passed: list[tuple[_WaitingJob, _Need]] = []
+        passed_jobs: list[tuple[_WaitingJob, _Need]] = []
         while heads:
-            (*_, job), whole = heappop(heads)
+            (*_, job), whole_need = heappop(heads)
             need = tuple(
-                [part for part in whole if not part[0].is_left_out and (part[0].is_closed or not self._splits_jobs)]
+                [
+                    part
+                    for part in whole_need
+                    if not part[0].is_left_out and (part[0].is_closed or not self._splits_jobs)
+                ]
             )
             if not need or not all(host.is_closed for host, _ in need):
-                continue  # It waits for a host, not for room: with room kept for it, one host that fails would hold up the others.
-            if short := [part for part in need if part[0].n_startable < part[1]]:
-                for host, n in short if self._splits_jobs else short[:1]:
+                # It waits for a host, not for room: reserving room for it would let one failing host delay the others.
+                continue
+            if short_parts := [part for part in need if part[0].n_startable < part[1]]:
+                for host, n in short_parts if self._splits_jobs else short_parts[:1]:
                     lacking[host] = min(n, lacking.get(host, n))
-                ready = tuple([part for part in need if self._splits_jobs and part not in short])
-                if not ready:
-                    passed.append((job, need))
+                ready_parts = tuple([part for part in need if self._splits_jobs and part not in short_parts])
+                if not ready_parts:
+                    passed_jobs.append((job, need))
                     if job.n_passes >= self._max_passes:
                         self._reserve(need)
                     continue
-                need = ready
+                need = ready_parts
             self._start_job(job, need)
             job.n_passes = 0
             hosts = {host for host, _ in need}
-            for other, others_need in passed:
-                if any(host in hosts for host, _ in others_need):
+            for other, other_need in passed_jobs:
+                if any(host in hosts for host, _ in other_need):
                     other.n_passes += 1
                     if other.n_passes == self._max_passes:
-                        self._reserve(others_need)
-            if head := self._find_first_entry(whole):
-                heappush(heads, (head, whole))
+                        self._reserve(other_need)
+            if head := self._find_first_entry(whole_need):
+                heappush(heads, (head, whole_need))
 
     def _reserve(self, need: _Need) -> None:
         for host, n in need:
@@ -433,25 +468,27 @@ class Scheduler:
 
     def _start_job(self, job: _WaitingJob, need: _Need) -> None:
         for host, n in need:
-            due = [ask for ask in job.waiting.values() if ask.host is host and ask.not_before <= self._now]
-            self._take_slots(due[:n])
+            due_requests = [
+                request for request in job.waiting.values() if request.host is host and request.not_before <= self._now
+            ]
+            self._take_slots(due_requests[:n])
             host.update_startable(self._now)
         self._enqueue(job)
 
     def _take_slots(self, requests: list[_WaitingRequest]) -> None:
-        """Gives asks of one host their slots, and as many as may the host's turns."""
-        for ask in requests:
-            del ask.job.waiting[ask.key], ask.host.waiting[ask.key]
-            ask.host.pending_starts.append(ask)
+        """Give requests of one host their slots, and start as many as the host's turns allow."""
+        for request in requests:
+            del request.job.waiting[request.key], request.host.waiting[request.key]
+            request.host.pending_starts.append(request)
         self._start_pending(requests[0].host)
 
     def _start_pending(self, host: _Host) -> None:
         while host.pending_starts and host.next_turn_at <= self._now:
-            ask = host.pending_starts.popleft()
-            ask.n_attempts += 1
-            self._requests_in_flight[ask.key] = ask
-            host.record_start(ask.key, self._now, self._rng)
-            self._actions.append(StartRequest(ask.key, ask.n_attempts))
+            request = host.pending_starts.popleft()
+            request.n_attempts += 1
+            self._requests_in_flight[request.key] = request
+            host.record_start(request.key, self._now, self._rng)
+            self._actions.append(StartRequest(request.key, request.n_attempts))
 
     def _finish_request(self, request: _WaitingRequest, reason: str) -> None:
         job, host = request.job, request.host

@@ -1,4 +1,4 @@
-"""What a scrape hands its results to, as protocols. No implementation that stores anything."""
+"""The receivers of a scrape's results, as protocols. No implementation that stores anything."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from palimpsest_pipeline.domain.exchange import Answer
 
 
 class AnswerSink(Protocol):
-    """Takes every answer of every attempt, at once, in order of arrival.
+    """Receives every answer of every attempt, at once, in order of arrival.
 
-    What it raises ends the scrape: nothing is fetched that cannot be kept.
+    Its errors end the scrape: no answer is fetched that cannot be stored.
     """
 
     def append(self, answer: Answer) -> None: ...
@@ -20,49 +20,51 @@ class AnswerSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HostView:
-    """A host as it stands: what is under way, what waits, and whether it is asked at all."""
+    """The current state of a host: requests in flight, requests waiting, and the breaker."""
 
     n_in_flight: int
     n_waiting: int
     state: str
-    """closed (asked as usual), open (not asked for a while), probing (asked one thing to see), shut (asked no more)."""
+    """closed (used as usual), open (not used for a while), probing (one test request), shut (not used any more)."""
     reason: str = ""
-    """Why it is not closed."""
+    """The cause of the state when it is not closed."""
     remaining_s: float = 0.0
-    """For how much longer it is to be left alone, while open or shut."""
+    """While open or shut: for how many more seconds the host is to be left alone."""
 
 
 class ScrapeObserver(Protocol):
-    """Looks on while a scrape runs. Called on the event loop: must not block, and what it raises is a bug.
+    """An observer of a running scrape.
 
-    Who derives from it says only what they care for: nothing happens by itself.
+    Methods run on the event loop: they must not block, and an exception in them is a bug. A subclass overrides only the
+    methods it needs; the others do nothing.
     """
 
     def on_planned(self, platform: Platform, n: int, kind: PayloadKind) -> None:
-        """`n` more requests of this kind are about to be made to this platform; below 0: so many that were planned
-        are not made after all.
+        """Handle `n` more requests of this kind that will be sent to this platform.
+
+        A negative `n` takes back requests that were planned and will not be sent.
         """
         return
 
     def on_answer(self, answer: Answer) -> None:
-        """One attempt is over; the answer is already with the sink."""
+        """Handle the end of one attempt; the sink already has the answer."""
         return
 
     def on_outcomes(self, outcomes: Sequence[EventOutcome]) -> None:
-        """The asking of these is over, one for each that was planned.
+        """Handle requests that are over: one outcome for each planned request.
 
-        Those of discovery are no listings: their `external_id` is empty.
+        Outcomes of discovery requests are not listings: their `external_id` is empty.
         """
         return
 
     def on_host_change(self, platform: Platform, view: HostView) -> None:
-        """A host's state has changed."""
+        """Handle a change of a host's state."""
         return
 
 
 @dataclass(slots=True)
 class ObserverGroup:
-    """A Watch that passes on to any number of others."""
+    """An observer that calls any number of other observers."""
 
     observers: list[ScrapeObserver] = field(default_factory=list)
 

@@ -1,4 +1,4 @@
-"""Counting while a stage runs: requests, bytes, failures and durations per platform, and the listings that are over.
+"""Counts of a running stage: requests, bytes, failures and durations per platform; finished listings.
 
 Keeps no answer.
 """
@@ -24,26 +24,26 @@ def _new_seconds() -> "array[float]":
 
 @dataclass(slots=True)
 class RequestCounts:
-    """One platform's share. A request that was never made (attempt 0) is a failure, but no request."""
+    """One platform's counts. A request that was never sent (attempt 0) counts only as a failure."""
 
     requests: int = 0
     bytes: int = 0
-    """Of bodies, unpacked."""
+    """Bytes of bodies, unpacked."""
     failures: Counter[FailureClass] = field(default_factory=Counter)
-    """By attempt, so a request that failed and then succeeded counts too."""
+    """Failures by attempt, so a request that failed and then succeeded counts too."""
     answered_durations_s: "array[float]" = field(default_factory=_new_seconds)
-    """How long each attempt took that the host answered ..."""
+    """Durations of the attempts that the host answered."""
     unanswered_durations_s: "array[float]" = field(default_factory=_new_seconds)
-    """... and each that it did not."""
+    """Durations of the attempts that the host did not answer."""
     clock_offsets_s: "array[float]" = field(default_factory=_new_seconds)
-    """How far ahead the host's clock was, by each answer that told."""
+    """The offset of the host's clock in each answer that shows it."""
     first_at: datetime | None = None
-    """Begin of the first attempt."""
+    """Start of the first attempt."""
     last_at: datetime | None = None
-    """End of the last one."""
+    """End of the last attempt."""
 
     def add_attempt(self, answer: Answer, n_bytes: int) -> None:
-        """One more attempt, whose body has `n_bytes` bytes (it need not be there any more)."""
+        """Count one more attempt. `n_bytes` is the size of its body, which need not be there any more."""
         if answer.failure is not None:
             self.failures[answer.failure] += 1
         if not answer.attempt:
@@ -60,25 +60,25 @@ class RequestCounts:
 
     @property
     def wall_s(self) -> float:
-        """From the first request to the last answer."""
+        """Return the seconds from the first request to the last answer."""
         return (self.last_at - self.first_at).total_seconds() if self.first_at and self.last_at else 0.0
 
     @property
     def durations_s(self) -> "array[float]":
-        """How long each attempt kept its slot, answered or not."""
+        """Return how long each attempt held its slot, answered or not."""
         return self.answered_durations_s + self.unanswered_durations_s
 
 
 @dataclass(slots=True)
 class StageTally(ScrapeObserver):
-    """A Watch that counts one stage. Good at any time, also when the stage was ended."""
+    """The observer that counts one stage. Its counts are valid at any time, also after a cancellation."""
 
     counts_by_platform: defaultdict[Platform, RequestCounts] = field(default_factory=lambda: defaultdict(RequestCounts))
     outcomes: list[EventOutcome] = field(default_factory=list)
-    """Of the listings whose asking is over."""
+    """Outcomes of the listings whose requests are over."""
     counts_discovery: bool = True
     counts_details: bool = True
-    """A late platform's discovery goes on beside the capture: then each has a tally that does not count the other."""
+    """False for the tally of a discovery that continues beside a capture, which has a tally of its own."""
 
     def on_answer(self, answer: Answer) -> None:
         if self._is_counted(is_detail=answer.request.kind is PayloadKind.DETAIL):
@@ -98,7 +98,7 @@ class StageTally(ScrapeObserver):
 
 
 def compute_percentile(values: Sequence[float], percent: int) -> float | None:
-    """Percentile between the values, None when there are none."""
+    """Return an interpolated percentile; None without a value."""
     if len(values) < 2:
         return values[0] if values else None
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

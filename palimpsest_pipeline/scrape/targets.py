@@ -1,4 +1,4 @@
-"""From listings to targets: one per fixture, most urgent first. Pure; asks nobody and remembers nothing."""
+"""The choice of targets from listings: one per fixture, most urgent first. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,21 @@ from palimpsest_pipeline.domain.enums import ListingKind, Platform
 from palimpsest_pipeline.domain.observations import MIN_RELISTING_GAP, Listing
 
 URGENCY_TIERS: Final = (timedelta(minutes=30), timedelta(minutes=120))
-"""Fixtures kicking off sooner than the first come first, then those sooner than the second, then the rest."""
+"""Fixtures that kick off within the first time come first, then those within the second, then the rest."""
 
 
 def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) -> list[Target]:
-    """Fixtures that have not kicked off yet, in the order in which to ask.
+    """Return the fixtures that have not kicked off yet, in the order in which to request them.
 
-    Only matches, never those in play. A fixture is what shares a SportRadar id; a listing without one belongs to the
-    fixture that its Genius id leads to, or stands alone. Kickoff is the claim of the most trusted platform (home, then
-    Platform's order), of several listings there the one with most markets. A kickoff that is not credible is no claim,
-    and a fixture without any other is no target. Neither is one that lies more
-    than RELISTED before the latest of its platform: the match was listed anew, and the old listing is not asked any
-    more once its kickoff has passed. The order of `listings` and repetitions among them change nothing.
+    Only matches count, never those in play. A fixture is the set of listings with one SportRadar id; a listing without
+    one belongs to the fixture that its Genius id leads to, or is a target of its own.
+
+    The kickoff is the claim of the most trusted platform (home, then Platform's order); of several listings there, the
+    one with most markets. A kickoff that is not credible is ignored, and a fixture without any other is no target. A
+    kickoff more than `MIN_RELISTING_GAP` before the latest one of its platform is ignored too: the match was listed
+    again, and the old listing is not requested once its kickoff has passed.
+
+    The order of `listings` and repetitions among them change nothing.
     """
     matches = [
         listing
@@ -33,47 +36,54 @@ def build_targets(listings: Iterable[Listing], home: Platform, now: datetime) ->
     for listing in matches:
         sr_id = listing.sr_id if listing.sr_id is not None else fixture_of_genius.get(listing.genius_id)
         groups[sr_id, "" if sr_id is not None else f"{listing.platform} {listing.external_id}"].append(listing)
-    found = (_build_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
-    return order_targets((target for target in found if target is not None), home, now)
+    targets = (_build_target(sr_id, group, home, now) for (sr_id, _), group in groups.items())
+    return order_targets((target for target in targets if target is not None), home, now)
 
 
 def order_targets(targets: Iterable[Target], home: Platform, now: datetime) -> list[Target]:
-    """Those that have not kicked off at `now`, in the order of `rank_target`."""
+    """Return the targets that have not kicked off at `now`, in the order of `rank_target`."""
     return sorted(
         (target for target in targets if target.kickoff_at > now), key=lambda target: rank_target(target, home, now)
     )
 
 
 def rank_target(target: Target, home: Platform, now: datetime) -> tuple[Any, ...]:
-    """Where a target stands at `now`, smaller first: by urgency, how long some platform has not answered, kickoff, more
-    platforms, home first.
+    """Return a target's rank at `now`; smaller goes first.
 
-    Where a slow platform is never done with all in time, it is thus other fixtures each time that it leaves out.
+    The criteria are urgency, the time since all its platforms answered, kickoff, more platforms, home first. If a slow
+    platform cannot answer all targets in time, each cycle therefore leaves out other fixtures.
     """
     tier = sum(target.kickoff_at - now >= tier for tier in URGENCY_TIERS)
-    # The last two only make the order of equals the same every time.
-    last = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
-    return tier, target.answered_cycle_id, target.kickoff_at, -len(target.listings), home not in target.listings, *last
+    # The last two only make the order of equal targets deterministic.
+    tie_breakers = (target.sr_id or 0, sorted((p, ids) for p, ids in target.listings.items()))
+    return (
+        tier,
+        target.answered_cycle_id,
+        target.kickoff_at,
+        -len(target.listings),
+        home not in target.listings,
+        *tie_breakers,
+    )
 
 
 def _deduplicate_listings(listings: Iterable[Listing]) -> list[Listing]:
-    """Each listing once. Of different claims about one listing the choice does not depend on their order."""
+    """Return each listing once. The choice among different claims does not depend on their order."""
     chosen: dict[tuple[Platform, str], Listing] = {}
     for listing in listings:
         key = (listing.platform, listing.external_id)
-        known = chosen.get(key)
-        if known is None or (known != listing and _rank_claim(listing) < _rank_claim(known)):
+        current = chosen.get(key)
+        if current is None or (current != listing and _rank_claim(listing) < _rank_claim(current)):
             chosen[key] = listing
     return list(chosen.values())
 
 
 def _rank_claim(listing: Listing) -> tuple[bool, bool, str]:
-    # In play outweighs not yet in play: the match has begun, whatever an older page says.
+    # A claim in play wins: the match has started, although an older page may still show it as upcoming.
     return not listing.is_in_play, listing.sr_id is None, repr(listing)
 
 
 def _map_genius_ids(matches: Iterable[Listing]) -> dict[int | None, int]:
-    """SportRadar id by Genius id, where the listings that carry both agree on one."""
+    """Return the SportRadar id by Genius id, where the listings that carry both agree on one."""
     claims: dict[int | None, set[int]] = defaultdict(set)
     for listing in matches:
         if listing.genius_id is not None and listing.sr_id is not None:
@@ -94,19 +104,19 @@ def _build_target(sr_id: int | None, group: Sequence[Listing], home: Platform, n
     for listing in group:
         if listing not in outdated or listing.kickoff_at > now:
             by_platform[listing.platform].append(listing)
-    trust = [home, *(p for p in Platform if p is not home)]
+    trust = [home, *(platform for platform in Platform if platform is not home)]
     ids = {
-        p: tuple(sorted((x.external_id for x in by_platform[p]), key=_make_id_sort_key))
-        for p in trust
-        if p in by_platform
+        platform: tuple(sorted((x.external_id for x in by_platform[platform]), key=_make_id_sort_key))
+        for platform in trust
+        if platform in by_platform
     }
-    leading = min(
+    trusted_claim = min(
         claims, key=lambda x: (trust.index(x.platform), -(x.n_markets_declared or 0), _make_id_sort_key(x.external_id))
     )
-    return Target(sr_id, leading.kickoff_at, ids)
+    return Target(sr_id, trusted_claim.kickoff_at, ids)
 
 
 def _make_id_sort_key(external_id: str) -> tuple[bool, int, str]:
-    """Ids of digits by their number, before the others by their text."""
+    """Return a sort key of platform ids: numbers by value, before all other texts."""
     number = external_id.isascii() and external_id.isdigit()
     return not number, int(external_id) if number else 0, external_id

@@ -1,5 +1,5 @@
-"""Three bookmakers' sites simulated from one deterministic world, in a process of their own. For tests, demonstrations
-and work without a network.
+"""A simulation of the three bookmakers' sites from one deterministic world, in its own process.
 
-Knows the domain's words only; nothing of the pipeline imports it except the command line and the tests.
+It serves tests, demonstrations and work without a network. It knows only the domain package; only the command line and
+the tests import it.
 """

@@ -1,6 +1,6 @@
-"""Runs the simulator: `python -m palimpsest_pipeline.simulator --port 0 --size 120 --seed 7`.
+"""Run the simulator: `python -m palimpsest_pipeline.simulator --port 0 --size 120 --seed 7`.
 
-Prints one JSON line when it serves.
+Prints one JSON line when it is ready.
 """
 
 import argparse
@@ -24,10 +24,10 @@ PARENT_CHECK_INTERVAL_S = 1.0
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m palimpsest_pipeline.simulator", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    parser.add_argument("--port", type=int, default=0, help="0 picks a free port")
     parser.add_argument("--size", type=int, default=120, help="fixtures in the union of the three platforms")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--epoch", help="ISO instant at which the world begins; default: now, floored to the minute")
+    parser.add_argument("--epoch", help="ISO instant at which the world starts; default: now, floored to the minute")
     parser.add_argument(
         "--clock-offset-s", type=float, default=0.0, help="shift of the simulated now against the machine's"
     )
@@ -43,9 +43,10 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--bodies",
         default=RENDERED_BODIES,
-        help=f"details {RENDERED_BODIES} when asked for (default); of {REAL_BODIES} size, packed before; or a folder of captured answers",
+        help=f"{RENDERED_BODIES} (default): details rendered on request; {REAL_BODIES}: details of real size, packed "
+        "at the start; or a folder of captured answers",
     )
-    parser.add_argument("--parent-pid", type=int, help="exit when this process is gone")
+    parser.add_argument("--parent-pid", type=int, help="exit when this process has ended")
     return parser.parse_args()
 
 
@@ -61,9 +62,9 @@ def _parse_epoch(text: str | None, offset_s: float) -> datetime:
 def _parse_latencies(texts: list[str]) -> dict[str, Latency]:
     try:
         pairs = [text.split("=") for text in texts]
-        return {at: Latency(*map(float, value.split("/"))) for at, value in pairs}
-    except (TypeError, ValueError) as wrong:
-        raise SystemExit(f"--latency: {wrong}") from None
+        return {place: Latency(*map(float, value.split("/"))) for place, value in pairs}
+    except (TypeError, ValueError) as error:
+        raise SystemExit(f"--latency: {error}") from None
 
 
 def _is_alive(pid: int) -> bool:
@@ -77,43 +78,44 @@ def _is_alive(pid: int) -> bool:
 
 
 async def _serve(server: uvicorn.Server, bound_socket: socket.socket, parent_pid: int | None) -> None:
-    serving = asyncio.create_task(server.serve(sockets=[bound_socket]))
-    while not server.started and not serving.done():
-        await asyncio.wait({serving}, timeout=0.01)
+    server_task = asyncio.create_task(server.serve(sockets=[bound_socket]))
+    while not server.started and not server_task.done():
+        await asyncio.wait({server_task}, timeout=0.01)
     if server.started:
         sys.stdout.write(json.dumps({"port": bound_socket.getsockname()[1], "pid": os.getpid()}) + "\n")
         sys.stdout.flush()
-    while parent_pid is not None and not serving.done():
-        # A child of a dead process is adopted by another one, so the parent's number changes as well.
+    while parent_pid is not None and not server_task.done():
+        # Another process adopts the child of a dead one, so the parent's id changes as well.
         if os.getppid() != parent_pid and not _is_alive(parent_pid):
             server.should_exit = True
             server.force_exit = True
-        await asyncio.wait({serving}, timeout=PARENT_CHECK_INTERVAL_S)
-    await serving
+        await asyncio.wait({server_task}, timeout=PARENT_CHECK_INTERVAL_S)
+    await server_task
 
 
 def main() -> None:
-    """Serves until SIGTERM or SIGINT, or until the parent named is gone."""
-    asked = _parse_arguments()
-    epoch = _parse_epoch(asked.epoch, asked.clock_offset_s)
+    """Serve until SIGTERM or SIGINT, or until the given parent process has ended."""
+    arguments = _parse_arguments()
+    epoch = _parse_epoch(arguments.epoch, arguments.clock_offset_s)
     try:
         simulator = Simulator(
-            asked.seed,
-            asked.size,
+            arguments.seed,
+            arguments.size,
             epoch,
-            asked.clock_offset_s,
-            betpawa_version=asked.betpawa_version,
-            strict=asked.strict,
-            latency=_parse_latencies(asked.latency),
-            bodies=asked.bodies,
+            arguments.clock_offset_s,
+            betpawa_version=arguments.betpawa_version,
+            strict=arguments.strict,
+            latency=_parse_latencies(arguments.latency),
+            bodies=arguments.bodies,
         )
-    except ValueError as wrong:
-        raise SystemExit(str(wrong)) from None
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
     try:
-        bound = socket.create_server((asked.host, asked.port), backlog=512)
+        bound_socket = socket.create_server((arguments.host, arguments.port), backlog=512)
     except OSError as error:
         raise SystemExit(
-            f"port {asked.port} of {asked.host} cannot be used ({error.strerror}): choose another one with --port, or 0 for any free one"
+            f"port {arguments.port} of {arguments.host} cannot be used ({error.strerror}): "
+            "choose another one with --port, or 0 for any free one"
         ) from None
     config = uvicorn.Config(
         build_app(simulator),
@@ -125,12 +127,12 @@ def main() -> None:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=1,
     )
-    # What is there now stays: the collector need not walk the whole world again and again.
+    # The world stays in memory: freezing it keeps the garbage collector from walking it repeatedly.
     gc.collect()
     gc.freeze()
-    # uvicorn's choice of a loop: the one with the finer timers where it is installed.
+    # uvicorn chooses the event loop with the finer timers where it is installed.
     with contextlib.suppress(KeyboardInterrupt), asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(uvicorn.Server(config), bound, asked.parent_pid))
+        runner.run(_serve(uvicorn.Server(config), bound_socket, arguments.parent_pid))
 
 
 if __name__ == "__main__":

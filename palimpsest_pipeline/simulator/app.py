@@ -1,8 +1,7 @@
-"""The web server: routes of the three platforms as they answer in the wild, each under its own prefix, and the `/_sim`
-controls.
+"""The web server: the routes of the three platforms, each under its own prefix, and `/_sim` controls.
 
-Rendering is in the `render_*` modules; this one reads requests, refuses what the platforms refuse, counts, and keeps
-rendered details.
+The `render_*` modules render answers. This module reads requests, refuses the requests that the platforms refuse,
+counts, and caches rendered details.
 """
 
 import gzip
@@ -67,10 +66,10 @@ def _make_packed_response(request: Request, compressed: bytes, headers: dict[str
 
 
 class Simulator:
-    """The world behind the routes. `clock_offset_s` shifts its now against the machine's.
+    """The world behind the routes. `clock_offset_s` shifts its present against the machine's clock.
 
-    `bodies`: details `rendered` when they are asked for; or of `real` size, packed beforehand, padded or with the books
-    of captured answers in the folder named.
+    `bodies`: `rendered` details are made on request; `real` ones have real size and are packed beforehand; a folder
+    gives captured answers whose books the packed details have.
     """
 
     def __init__(
@@ -97,11 +96,13 @@ class Simulator:
         self.board = SimulatorControls(self.timeline, LatencyTable(seed, latency), FaultBoard(seed))
         self._details: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
         self._listing_by_id = {
-            (one.platform, one.external_id): one for entries in self.timeline.world.listings.values() for one in entries
+            (listing.platform, listing.external_id): listing
+            for entries in self.timeline.world.listings.values()
+            for listing in entries
         }
         self._listing_by_id |= {
-            (one.platform, one.external_id): one
-            for one in (*self.timeline.world.simulated_listings, *self.timeline.world.antepost_listings)
+            (listing.platform, listing.external_id): listing
+            for listing in (*self.timeline.world.simulated_listings, *self.timeline.world.antepost_listings)
         }
         self._packed_bodies = (
             None
@@ -110,7 +111,7 @@ class Simulator:
         )
 
     def _build_real_bodies(self, seed: int, samples: Path | None) -> PackedDetails:
-        """The details of everything that is up now, packed."""
+        """Return the packed details of everything that is up now."""
         now = self.now()
         if samples is not None:
             books = load_captured(samples)
@@ -118,27 +119,29 @@ class Simulator:
             books = {
                 platform: pad_details(platform, self._render_richest(platform, now), seed) for platform in Platform
             }
-        real = PackedDetails(seed, books)
+        packed_details = PackedDetails(seed, books)
         only_head: frozenset[str] = frozenset()
         for platform in Platform:
             for listing in [
                 *self.timeline.list_upcoming(platform, now),
                 *(self.timeline.list_simulated(now) if platform is Platform.SPORTYBET else ()),
             ]:
-                real.add_detail(
+                packed_details.add_detail(
                     listing,
                     self.timeline.find_kickoff(listing.fixture, platform, now),
                     self._render_detail(listing, now, only_head),
                 )
-        return real
+        return packed_details
 
     def _render_richest(self, platform: Platform, now: datetime, n: int = 4) -> list[dict[str, Any]]:
-        """Details of the listings with the biggest books, the biggest last."""
-        listings = sorted(self.timeline.list_upcoming(platform, now), key=lambda one: (one.n_pairs, one.external_id))
+        """Return the details of the listings with the largest books, the largest last."""
+        listings = sorted(
+            self.timeline.list_upcoming(platform, now), key=lambda candidate: (candidate.n_pairs, candidate.external_id)
+        )
         return [self._render_detail(listing, now) for listing in listings[-n:]]
 
     def _render_detail(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
-        """A detail without its envelope; with `only`, with these markets at the most."""
+        """Return a detail without its envelope; `only` limits it to these markets."""
         if listing.platform is Platform.BETPAWA:
             return self.betpawa.render_event(listing, now, only)
         if listing.platform is Platform.SPORTYBET:
@@ -152,39 +155,42 @@ class Simulator:
         return self.stopped_at or datetime.now(UTC) + timedelta(seconds=self.clock_offset_s)
 
     def find_listing(self, platform: Platform, external_id: str) -> Listing | None:
-        """The entry with this id, whether it is up or not."""
-        found = self._listing_by_id.get((platform, external_id))
-        return found or next(
+        """Return the listing with this id, whether it is up or not."""
+        listing = self._listing_by_id.get((platform, external_id))
+        return listing or next(
             (
-                one
-                for _, one in self.timeline.added_listings
-                if (one.platform, one.external_id) == (platform, external_id)
+                added
+                for _, added in self.timeline.added_listings
+                if (added.platform, added.external_id) == (platform, external_id)
             ),
             None,
         )
 
     def _load_detail(self, listing: Listing, now: datetime, variant: str, render: Callable[[], Any]) -> bytes:
-        """The rendered and compressed detail; equal as long as neither prices, suspensions nor kickoff change."""
+        """Return the rendered and compressed detail.
+
+        It is cached as long as neither prices, suspensions nor kickoff change.
+        """
         kickoff = self.timeline.find_kickoff(listing.fixture, listing.platform, now)
-        real = (
+        packed = (
             self._packed_bodies
             and kickoff > now
             and self._packed_bodies.find_body(listing.platform, listing.external_id, kickoff)
         )
-        if real:
-            return real
+        if packed:
+            return packed
         steps = (self.timeline.find_price_step(listing, now), self.timeline.find_suspension_step(listing, now))
         key = (listing.platform, listing.external_id, variant, kickoff, kickoff <= now, *steps)
-        found = self._details.pop(key, None)
-        if found is None:
-            found = gzip.compress(msgspec.json.encode(render()), GZIP_LEVEL, mtime=0)
-        self._details[key] = found
+        body = self._details.pop(key, None)
+        if body is None:
+            body = gzip.compress(msgspec.json.encode(render()), GZIP_LEVEL, mtime=0)
+        self._details[key] = body
         if len(self._details) > MAX_KEPT_DETAILS:
             self._details.popitem(last=False)
-        return found
+        return body
 
     def _is_missing(self, request: Request, page: int) -> bool:
-        """Whether a failure makes this page of a list empty."""
+        """Return whether a failure makes this page of a list empty."""
         fault = get_request_faults(request).faults.get("page_missing")
         return (
             fault is not None
@@ -193,7 +199,7 @@ class Simulator:
         )
 
     def _remove_tournament(self, request: Request, platform: Platform, body: Any) -> Any:
-        """A tree or a list, without the tournament that a failure takes away."""
+        """Return a tree or a list without the tournament that a failure removes."""
         fault = get_request_faults(request).meet_fault("tournament_gone")
         return (
             remove_tournament(platform, body, self._find_gone_tournament(fault.tournament, platform)) if fault else body
@@ -221,9 +227,9 @@ class Simulator:
         return {"cache-control": f"public, max-age={max_age_s}", "server": "cloudflare", **cached}
 
     async def betpawa_tree(self, request: Request) -> Response:
-        refused = self._refuse_betpawa(request)
-        if refused:
-            return refused
+        refusal = self._refuse_betpawa(request)
+        if refusal:
+            return refusal
         category = request.path_params.get("category", "all")
         now = self.now()
         body = self.betpawa.render_sports(now) if category == "all" else self.betpawa.render_tree(now, category)
@@ -232,25 +238,25 @@ class Simulator:
         )
 
     async def betpawa_list(self, request: Request) -> Response:
-        refused = self._refuse_betpawa(request)
-        if refused:
-            return refused
+        refusal = self._refuse_betpawa(request)
+        if refusal:
+            return refusal
         if self.betpawa_version == "v4" and "application/json" not in request.headers.get("accept", ""):
             return Response(bytes(range(128, 160)), media_type="application/x-protobuf;charset=UTF-8")
         try:
-            asked = msgspec.json.decode(request.query_params.get("q", ""))
-            body = self.betpawa.render_query_lists(self._replace_missing_pages(request, asked), self.now())
-        except (msgspec.DecodeError, QueryError) as refusal_words:
-            return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": str(refusal_words)}, 400)
+            queries = msgspec.json.decode(request.query_params.get("q", ""))
+            body = self.betpawa.render_query_lists(self._replace_missing_pages(request, queries), self.now())
+        except (msgspec.DecodeError, QueryError) as error:
+            return _make_json_response(request, {"error": "BAD_REQUEST", "serverMessage": str(error)}, 400)
         return _make_json_response(
             request,
             self._remove_tournament(request, Platform.BETPAWA, body),
             headers=self._build_betpawa_headers(LISTS_MAX_AGE_S),
         )
 
-    def _replace_missing_pages(self, request: Request, asked: Any) -> Any:
-        """The queries, those for a missing page turned to where there is nothing."""
-        queries = asked.get("queries") if isinstance(asked, dict) else None
+    def _replace_missing_pages(self, request: Request, body: Any) -> Any:
+        """Return the queries, with those for a missing page changed to a page without events."""
+        queries = body.get("queries") if isinstance(body, dict) else None
         for query in queries if isinstance(queries, list) else ():
             take, skip = query.get("take"), query.get("skip", 0)
             if (
@@ -260,14 +266,14 @@ class Simulator:
                 and self._is_missing(request, skip // take + 1)
             ):
                 query["skip"] = FAR_PAGE
-        return asked
+        return body
 
     async def betpawa_event(self, request: Request) -> Response:
-        refused = self._refuse_betpawa(request)
-        if refused:
-            return refused
+        refusal = self._refuse_betpawa(request)
+        if refusal:
+            return refusal
         listing = self.find_listing(Platform.BETPAWA, request.path_params["event"])
-        # Some answers come from the edge's cache, up to two seconds old.
+        # Some answers come from the edge cache, up to two seconds old.
         age_s = int(request.path_params["event"]) % 3 if request.path_params["event"].isdigit() else 0
         now = self.now() - timedelta(seconds=age_s)
         if listing is None or not (self.timeline.is_up(listing, now) or self.timeline.is_in_play(listing, now)):
@@ -293,43 +299,43 @@ class Simulator:
         )
 
     async def sportybet_upcoming(self, request: Request) -> Response:
-        refused = self._refuse_sportybet(request)
-        if refused:
-            return refused
-        asked = request.query_params
-        markets = [one for one in asked.get("marketId", "").split(",") if one]
-        sizes = (asked.get("pageNum", "1"), asked.get("pageSize", "100"))
+        refusal = self._refuse_sportybet(request)
+        if refusal:
+            return refusal
+        params = request.query_params
+        markets = [market for market in params.get("marketId", "").split(",") if market]
+        sizes = (params.get("pageNum", "1"), params.get("pageSize", "100"))
         if (
             not markets
-            or asked.get("sportId") != "sr:sport:1"
+            or params.get("sportId") != "sr:sport:1"
             or not all(size.isdigit() and int(size) for size in sizes)
         ):
             return _make_json_response(request, build_refusal(19000, "Invalid"))
         page = FAR_PAGE if self._is_missing(request, int(sizes[0])) else int(sizes[0])
         body = self.sportybet.render_upcoming(
-            self.now(), markets, page, min(int(sizes[1]), 100), asked.get("option", "2")
+            self.now(), markets, page, min(int(sizes[1]), 100), params.get("option", "2")
         )
         return _make_json_response(request, self._remove_tournament(request, Platform.SPORTYBET, body))
 
     async def sportybet_events(self, request: Request) -> Response:
-        refused = self._refuse_sportybet(request)
-        if refused:
-            return refused
+        refusal = self._refuse_sportybet(request)
+        if refusal:
+            return refusal
         try:
-            asked = msgspec.json.decode(await request.body())
-            tournaments = [one for sport in asked for inner in sport["tournamentId"] for one in inner]
-            markets = asked[0]["marketId"].split(",")
+            body = msgspec.json.decode(await request.body())
+            tournaments = [tournament for sport in body for inner in sport["tournamentId"] for tournament in inner]
+            markets = body[0]["marketId"].split(",")
         except (msgspec.DecodeError, KeyError, TypeError, IndexError, AttributeError):
             return _make_json_response(request, build_refusal(19000, "Invalid"))
         return _make_json_response(request, self.sportybet.render_tournaments(self.now(), tournaments, markets))
 
     async def sportybet_event(self, request: Request) -> Response:
-        refused = self._refuse_sportybet(request)
-        if refused:
-            return refused
-        asked, now = request.query_params, self.now()
-        listing = self.find_listing(Platform.SPORTYBET, asked.get("eventId", ""))
-        product = int(asked.get("productId") or 3) if asked.get("productId", "3").isdigit() else 0
+        refusal = self._refuse_sportybet(request)
+        if refusal:
+            return refusal
+        params, now = request.query_params, self.now()
+        listing = self.find_listing(Platform.SPORTYBET, params.get("eventId", ""))
+        product = int(params.get("productId") or 3) if params.get("productId", "3").isdigit() else 0
         if (
             listing is None
             or product not in {1, 3}
@@ -364,29 +370,29 @@ class Simulator:
         )
 
     async def bet9ja_group(self, request: Request) -> Response:
-        refused = self._refuse_bet9ja(request)
-        if refused:
-            return refused
+        refusal = self._refuse_bet9ja(request)
+        if refusal:
+            return refusal
         group, now = request.query_params.get("GROUPID", ""), self.now()
         group = "" if self._is_group_missing(request, group, now) else group
         return _make_json_response(request, self.bet9ja.render_group(group, now))
 
     def _is_group_missing(self, request: Request, group: str, now: datetime) -> bool:
-        """Whether a failure makes this group empty: the one that is gone, or the one in a missing page's place."""
-        met = get_request_faults(request)
-        gone, page = met.faults.get("tournament_gone"), met.faults.get("page_missing")
-        if gone and group == self._find_gone_tournament(gone.tournament, Platform.BET9JA):
-            return met.meet_fault(gone.mode) is not None
+        """Return whether a failure empties this group: a removed tournament, or a missing page's group."""
+        request_faults = get_request_faults(request)
+        removal, missing_page = request_faults.faults.get("tournament_gone"), request_faults.faults.get("page_missing")
+        if removal and group == self._find_gone_tournament(removal.tournament, Platform.BET9JA):
+            return request_faults.meet_fault(removal.mode) is not None
         return (
-            page is not None
-            and self.bet9ja.list_groups_in_tree_order(now)[page.page - 1 : page.page] == [group]
-            and met.meet_fault(page.mode) is not None
+            missing_page is not None
+            and self.bet9ja.list_groups_in_tree_order(now)[missing_page.page - 1 : missing_page.page] == [group]
+            and request_faults.meet_fault(missing_page.mode) is not None
         )
 
     async def bet9ja_event(self, request: Request) -> Response:
-        refused = self._refuse_bet9ja(request)
-        if refused:
-            return refused
+        refusal = self._refuse_bet9ja(request)
+        if refusal:
+            return refusal
         now = self.now()
         listing = self.find_listing(Platform.BET9JA, request.query_params.get("EVENTID", ""))
         if listing is None or not self.timeline.is_up(listing, now):
@@ -413,49 +419,51 @@ class Simulator:
         )
 
     async def control_clock(self, request: Request) -> Response:
-        told = await request.json()
-        self.clock_offset_s, self.stopped_at = float(told["offset_s"]), None
-        if told.get("stopped"):
+        settings = await request.json()
+        self.clock_offset_s, self.stopped_at = float(settings["offset_s"]), None
+        if settings.get("stopped"):
             self.stopped_at = self.now()
         return _make_json_response(request, {"now": self.now().isoformat(), "offset_s": self.clock_offset_s})
 
     async def control_faults(self, request: Request) -> Response:
-        asked = await request.json()
+        settings = await request.json()
         try:
-            platform = Platform(asked["platform"])
-            fault = Fault.from_json(asked)
+            platform = Platform(settings["platform"])
+            fault = Fault.from_json(settings)
             if fault.mode == "bomb":
                 build_bomb(fault.size_mb or BOMB_MB)
             self.board.faults.switch_fault(platform, fault)
-        except (ValueError, TypeError, KeyError) as wrong:
-            return _make_json_response(request, {"error": str(wrong)}, 400)
-        return _make_json_response(request, {"platform": platform.value, "mode": asked.get("mode", "none")})
+        except (ValueError, TypeError, KeyError) as error:
+            return _make_json_response(request, {"error": str(error)}, 400)
+        return _make_json_response(request, {"platform": platform.value, "mode": settings.get("mode", "none")})
 
     async def control_prices(self, request: Request) -> Response:
-        asked = await request.json()
+        settings = await request.json()
         if self._packed_bodies is None:
             return _make_json_response(
                 request, {"error": "rendered prices move with the clock: start the simulator with other bodies"}, 400
             )
         try:
-            return _make_json_response(request, {"markets": self._packed_bodies.move_prices(float(asked["share"]))})
-        except (ValueError, TypeError, KeyError) as wrong:
-            return _make_json_response(request, {"error": str(wrong)}, 400)
+            return _make_json_response(request, {"markets": self._packed_bodies.move_prices(float(settings["share"]))})
+        except (ValueError, TypeError, KeyError) as error:
+            return _make_json_response(request, {"error": str(error)}, 400)
 
     async def control_script(self, request: Request) -> Response:
         try:
-            done = apply_script(self.timeline, await request.json(), self.now())
-        except (ValueError, TypeError, KeyError) as wrong:
-            return _make_json_response(request, {"error": str(wrong)}, 400)
-        return _make_json_response(request, done)
+            result = apply_script(self.timeline, await request.json(), self.now())
+        except (ValueError, TypeError, KeyError) as error:
+            return _make_json_response(request, {"error": str(error)}, 400)
+        return _make_json_response(request, result)
 
     async def control_latency(self, request: Request) -> Response:
-        asked = await request.json()
+        settings = await request.json()
         try:
-            self.board.latencies.set_latency(asked["at"], Latency(float(asked["p50_ms"]), float(asked["p95_ms"])))
-        except (ValueError, TypeError, KeyError) as wrong:
-            return _make_json_response(request, {"error": str(wrong)}, 400)
-        return _make_json_response(request, {"at": asked["at"]})
+            self.board.latencies.set_latency(
+                settings["at"], Latency(float(settings["p50_ms"]), float(settings["p95_ms"]))
+            )
+        except (ValueError, TypeError, KeyError) as error:
+            return _make_json_response(request, {"error": str(error)}, 400)
+        return _make_json_response(request, {"at": settings["at"]})
 
     async def control_log(self, request: Request) -> Response:
         if request.method == "POST":
@@ -467,7 +475,7 @@ class Simulator:
     # Wiring
 
     def build_routes(self) -> list[Route]:
-        """Every route, platforms under their prefixes."""
+        """Return every route, platforms under their prefixes."""
         paws, sporty, nine = (
             "/betpawa/api/sportsbook/{version}",
             "/sportybet/api/{country}/factsCenter",
@@ -502,5 +510,5 @@ class Simulator:
 
 
 def build_app(simulator: Simulator) -> Starlette:
-    """The ASGI application of one simulator."""
+    """Return the ASGI application of one simulator."""
     return Starlette(routes=simulator.build_routes())

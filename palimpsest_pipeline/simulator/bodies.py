@@ -1,8 +1,8 @@
-"""Details of the size that the platforms really send, packed before anything is asked: the listing's own identity and a
-book shared with others.
+"""Details of the size that the platforms really send, packed before the first request.
 
-The books come from captured answers, or from rendered ones that are padded. Such details are for measuring the way of
-the bytes; their prices are not the simulated world's: they stand still until `RealBodies.move_prices` is called.
+A detail has the listing's own identity and a book shared with other listings. The books come from captured answers, or
+from rendered ones that are padded. Such details serve to measure the path of the bytes. Their prices are not those of
+the simulated world: they change only when `PackedDetails.move_prices` is called.
 """
 
 import re
@@ -40,7 +40,7 @@ IDENTITY_MEMBERS: Final[Mapping[Platform, frozenset[str]]] = {
     ),
     Platform.BET9JA: frozenset(("ID", "DS", "GID", "GN", "SGID", "SG", "SID", "EXTID", "STARTDATE", "STARTDATEUTC")),
 }
-"""Members that say which listing it is; all others belong to the book."""
+"""Members that identify the listing; all others belong to the book."""
 
 ENVELOPE_BYTES: Final = {
     Platform.BETPAWA: (b"", b""),
@@ -52,10 +52,10 @@ PADDED_BYTES: Final = {
     Platform.SPORTYBET: (220_000, 332_000, 450_000, 1_310_000),
     Platform.BET9JA: (248_000, 280_000, 311_000),
 }
-"""Bytes of JSON that rendered books are padded to."""
+"""The sizes in bytes of JSON to which rendered books are padded."""
 
 LARGEST_SHARE: Final = 0.1
-"""How many of the listings have the largest book: the matches everybody bets on."""
+"""The share of listings with the largest book: the most popular matches."""
 
 _MIN_SAMPLE_BYTES: Final = 50_000
 _COMPRESSION_LEVEL: Final = 6
@@ -64,13 +64,16 @@ _DECIMALS_PATTERN: Final = re.compile(rb"(?<=\.)\d+")
 
 
 class PackedDetails:
-    """Packed details by platform and listing.
+    """The packed details by platform and listing.
 
-    Only the identities are kept one by one, so thousands of listings take little memory.
+    Only the identities are kept per listing, so thousands of listings take little memory.
     """
 
     def __init__(self, seed: int, books: Mapping[Platform, Iterable[dict[str, Any]]]) -> None:
-        """`books`: the details (without envelope) whose books are shared, at least one a platform."""
+        """Pack the shared books.
+
+        `books` holds the details (without envelope) whose books are shared, at least one per platform.
+        """
         self._seed = seed
         self._books: dict[Platform, list[dict[str, Any]]] = {}
         """In order of their size."""
@@ -84,27 +87,26 @@ class PackedDetails:
         self._n_moves = 0
 
     def add_detail(self, listing: Listing, kickoff: datetime, detail: Mapping[str, Any]) -> None:
-        """Packs the detail of a listing; of `detail` only the identity is taken."""
+        """Pack the detail of a listing; only the identity of `detail` is used."""
         platform = listing.platform
-        own = {name: value for name, value in detail.items() if name in IDENTITY_MEMBERS[platform]}
-        head = ENVELOPE_BYTES[platform][0] + msgspec.json.encode(own)[:-1]
+        identity = {name: value for name, value in detail.items() if name in IDENTITY_MEMBERS[platform]}
+        head = ENVELOPE_BYTES[platform][0] + msgspec.json.encode(identity)[:-1]
         self._heads[platform, listing.external_id] = listing, kickoff, head
         self._packed[platform, listing.external_id] = self._pack_detail(listing, head)
 
     def find_body(self, platform: Platform, external_id: str, kickoff: datetime) -> bytes | None:
-        """The gzip body; None for a listing that was not added, or whose kickoff has changed since."""
+        """Return the gzip body; None for an unknown listing, or when its kickoff has changed since."""
         key = platform, external_id
         return b"".join(self._packed[key]) if key in self._heads and self._heads[key][1] == kickoff else None
 
     def move_prices(self, share: float) -> int:
-        """Raise the prices of one market in round(1 / share) in every shared book by 0.01; return how many markets of
-        all books have moved.
+        """Raise the prices of a share of the markets by 0.01; return how many markets of all books moved.
 
-        Each call takes other markets, until all have had their turn. A market on a line counts as one. Raises
-        ValueError for a share that is not in (0, 1].
+        In every shared book one market in round(1 / share) moves. Each call moves other markets, until all have had
+        their turn. A market on a line counts as one. Raises ValueError for a share that is not in (0, 1].
         """
         if not 0 < share <= 1:
-            raise ValueError(f"the share of the markets that move must be above 0 and at most 1, not {share}")
+            raise ValueError(f"the share of markets that move must be above 0 and at most 1, not {share}")
         period, n_markets = round(1 / share), 0
         for platform, details in self._books.items():
             for detail in details:
@@ -122,12 +124,12 @@ class PackedDetails:
         return [(tail, deflate(tail, zlib.Z_FINISH)) for tail in tails]
 
     def _pack_detail(self, listing: Listing, head: bytes) -> tuple[bytes, bytes, bytes]:
-        """Head, book and checksum of a gzip body."""
+        """Return head, book and checksum of a gzip body."""
         tail, packed = self._choose_book(listing)
         checksum = zlib.crc32(tail, zlib.crc32(head)).to_bytes(4, "little") + (len(head) + len(tail)).to_bytes(
             4, "little"
         )
-        # After a full flush another stream can follow, so the shared book is compressed once for all.
+        # After a full flush another stream can follow, so the shared book is compressed only once.
         return GZIP_HEADER + deflate(head, zlib.Z_FULL_FLUSH), packed, checksum
 
     def _choose_book(self, listing: Listing) -> tuple[bytes, bytes]:
@@ -139,13 +141,14 @@ class PackedDetails:
 
 
 def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple[dict[str, Any], str]]]:
-    """Where the prices of each market on a line stand in a detail: the object that holds a price, and its member's
-    name.
+    """Return the places of the prices in a detail, per market on a line.
+
+    A place is the object that holds a price, and the name of its member.
     """
     markets: dict[Any, list[tuple[dict[str, Any], str]]] = {}
     if platform is Platform.BETPAWA:
         for market in detail["markets"]:
-            for row in market.get("row", ()):  # a line with many outcomes takes several rows
+            for row in market.get("row", ()):  # a line with many outcomes has several rows
                 prices = markets.setdefault((market["marketType"]["id"], row.get("handicap")), [])
                 prices += [(price, name) for price in row["prices"] for name in ("price", "odds") if name in price]
     elif platform is Platform.SPORTYBET:
@@ -159,7 +162,7 @@ def _group_prices(platform: Platform, detail: dict[str, Any]) -> list[list[tuple
 
 
 def _raise_price(price: Any) -> Any:
-    """The price, a number or a text, raised by 0.01; what is no price stays as it is."""
+    """Return the price, a number or a text, raised by 0.01; a value that is no price stays unchanged."""
     if price is None or float(price) <= 1:
         return price
     raised = round(float(price) + 0.01, 2)
@@ -167,41 +170,41 @@ def _raise_price(price: Any) -> Any:
 
 
 def _encode_book(platform: Platform, detail: Mapping[str, Any]) -> bytes:
-    """Everything of a detail but its identity, to be put after one."""
+    """Return everything of a detail but its identity, to be appended to one."""
     book = {name: value for name, value in detail.items() if name not in IDENTITY_MEMBERS[platform]}
     return b"," + msgspec.json.encode(book)[1:] + ENVELOPE_BYTES[platform][1]
 
 
 def deflate(plain: bytes, flush: int) -> bytes:
-    """A piece of a deflate stream, without any header.
+    """Return a piece of a deflate stream, without any header.
 
-    After a full flush another piece can follow, the last one ends with Z_FINISH.
+    After a full flush another piece can follow; the last one ends with Z_FINISH.
     """
     packer = zlib.compressobj(_COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     return packer.compress(plain) + packer.flush(flush)
 
 
 def load_captured(folder: Path) -> dict[Platform, list[dict[str, Any]]]:
-    """Prematch football details among the captured answers in `folder/<platform>/*.json`.
+    """Return the prematch football details among the captured answers in `folder/<platform>/*.json`.
 
     Raises ValueError when a platform has none.
     """
-    found: dict[Platform, list[dict[str, Any]]] = {}
+    details_by_platform: dict[Platform, list[dict[str, Any]]] = {}
     for platform in Platform:
         answers = [msgspec.json.decode(path.read_bytes()) for path in sorted((folder / platform).glob("*.json"))]
-        found[platform] = [
+        details_by_platform[platform] = [
             detail
             for answer in answers
             if (detail := _extract_detail(platform, answer))
             and len(_encode_book(platform, detail)) >= _MIN_SAMPLE_BYTES
         ]
-        if not found[platform]:
+        if not details_by_platform[platform]:
             raise ValueError(f"no captured prematch detail of {platform} in {folder}")
-    return found
+    return details_by_platform
 
 
 def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
-    """The detail of a prematch football event, out of its envelope; None for any other answer."""
+    """Return the detail of a prematch football event, without envelope; None for any other answer."""
     detail = (
         answer
         if platform is Platform.BETPAWA or not isinstance(answer, dict)
@@ -210,34 +213,37 @@ def _extract_detail(platform: Platform, answer: Any) -> dict[str, Any] | None:
     if not isinstance(detail, dict):
         return None
     if platform is Platform.BETPAWA:
-        wanted = (
+        is_prematch_football = (
             bool(detail.get("markets")) and detail["category"]["id"] == "2" and not detail["additionalInfo"].get("live")
         )
     elif platform is Platform.SPORTYBET:
         markets = detail.get("markets") or [{}]
-        wanted = markets[0].get("product") == 3 and detail["sport"]["id"] == "sr:sport:1"
+        is_prematch_football = markets[0].get("product") == 3 and detail["sport"]["id"] == "sr:sport:1"
     else:
-        wanted = isinstance(detail.get("O"), dict) and detail.get("S") == "Soccer" and "AA" not in detail
-    return detail if wanted else None
+        is_prematch_football = isinstance(detail.get("O"), dict) and detail.get("S") == "Soccer" and "AA" not in detail
+    return detail if is_prematch_football else None
 
 
 def pad_details(platform: Platform, details: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-    """Rendered details brought to real sizes by a member `padding`: their own prices over again, with other
-    decimals.
+    """Return rendered details with a member `padding` that brings them to real sizes.
+
+    The padding repeats their own prices with other decimals.
     """
     member = "MK" if platform is Platform.BET9JA else "markets"
-    made = []
+    padded = []
     for size, detail in zip(PADDED_BYTES[platform], details, strict=False):
-        once = msgspec.json.encode(detail[member])
+        encoded = msgspec.json.encode(detail[member])
         decimals = _make_decimals_replacer(Random(f"{seed}:{platform}:{size}"))
-        copies = round((size - len(_encode_book(platform, detail))) / len(once))
-        made.append(detail | {"padding": [msgspec.Raw(_DECIMALS_PATTERN.sub(decimals, once)) for _ in range(copies)]})
-    return made
+        copies = round((size - len(_encode_book(platform, detail))) / len(encoded))
+        padded.append(
+            detail | {"padding": [msgspec.Raw(_DECIMALS_PATTERN.sub(decimals, encoded)) for _ in range(copies)]}
+        )
+    return padded
 
 
 def _make_decimals_replacer(rng: Random) -> Callable[[re.Match[bytes]], bytes]:
-    def other(found: re.Match[bytes]) -> bytes:
-        length = len(found[0])
+    def replace(match: re.Match[bytes]) -> bytes:
+        length = len(match[0])
         return b"%0*d" % (length, rng.randrange(10**length))
 
-    return other
+    return replace

@@ -1,6 +1,6 @@
-"""One platform's book on one listing at one instant: what is offered, suspended or withdrawn, and at what price.
+"""One platform's book on one listing at one instant: offered, suspended and withdrawn markets, prices.
 
-Not how it is written.
+The format of the answer does not belong here.
 """
 
 from collections import OrderedDict
@@ -23,12 +23,12 @@ MARGIN_BY_PLATFORM = {Platform.BETPAWA: 0.065, Platform.SPORTYBET: 0.05, Platfor
 MAX_ODDS = {Platform.BETPAWA: 100.0, Platform.SPORTYBET: 250.0, Platform.BET9JA: 220.0}
 WITHDRAWN_SHARE = 0.005
 MAX_QUOTED_CHANCE = 0.992
-"""Implied chance above which a book quotes no price."""
+"""A book quotes no price above this implied chance."""
 OPEN_MARKET_KEYS = {"anytime_goalscorer", "nth_goalscorer", "player_ladder"}
 SQUAD_SIZE = 9
 MAX_KEPT_MODELS = 1024
 STEPS_PER_REPRICING = 6
-"""A book reprices a family of markets at a time: each market moves at every sixth step, so that a cycle finds a few
+"""A book reprices one family of markets at a time: each market moves at every sixth step, so that a cycle finds a few
 per cent changed.
 """
 RESULT_MARKET_KEYS = (
@@ -44,18 +44,18 @@ RESULT_MARKET_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """One player with the share of the team's goals that he scores."""
+    """One player with his share of the team's goals."""
 
     number: int
     name: str
     side: int
-    """1 home, 2 away."""
+    """1 is home, 2 is away."""
     share: float
 
 
 @dataclass(frozen=True, slots=True)
 class PricedOutcome:
-    """One outcome with its price; `odds` None when the book quotes none."""
+    """One outcome with its price; `odds` is None when the book quotes none."""
 
     outcome: Outcome
     chance: Chance
@@ -81,14 +81,15 @@ def _hash_turn(key: str) -> int:
 
 
 def find_repricing_step(market: Market) -> int:
-    """Which of the book's steps reprice the market: markets of one family go together, since they must not
-    contradict each other.
+    """Return the step at which the book reprices the market.
+
+    Markets of one family move together, because they must not contradict each other.
     """
     return _hash_turn(market.parts[0].key)
 
 
 def build_squad(fixture: Fixture, is_rotated: bool = False) -> list[Player]:
-    """The players both teams may name as scorers."""
+    """Return the players of both teams who can be scorers."""
     rng = Random(f"squad:{fixture.sr_id}:{fixture.number}")
     players = []
     for side in (1, 2):
@@ -107,28 +108,29 @@ def build_squad(fixture: Fixture, is_rotated: bool = False) -> list[Player]:
 
 
 class BookGenerator:
-    """The books of all platforms. Keeps the match models of the last few hundred (fixture, platform, price step)."""
+    """The books of all platforms. Caches the match models of the latest (fixture, platform, price step)."""
 
     def __init__(self, timeline: Timeline) -> None:
         self.timeline = timeline
         self._models: OrderedDict[tuple[int, Platform, bool, int], MatchModel] = OrderedDict()
 
     def build_model(self, listing: Listing, step: int) -> MatchModel:
-        """The match as the listing's platform saw it at a price step."""
+        """Return the match as the listing's platform saw it at a price step."""
         key = (listing.fixture.number, listing.platform, listing.is_duplicate, step)
-        found = self._models.pop(key, None)
-        if found is None:
-            found = MatchModel(self.timeline.compute_expected_counts(listing, step))
-        self._models[key] = found
+        model = self._models.pop(key, None)
+        if model is None:
+            model = MatchModel(self.timeline.compute_expected_counts(listing, step))
+        self._models[key] = model
         if len(self._models) > MAX_KEPT_MODELS:
             self._models.popitem(last=False)
-        return found
+        return model
 
     def list_lines(
         self, listing: Listing, now: datetime, version: str = "", only: frozenset[str] | None = None
     ) -> list[OfferedLine]:
-        """What the listing offers now, market by market; `only` limits the answer to these market ids without
-        changing what is suspended.
+        """Return the lines that the listing offers now, market by market.
+
+        `only` limits the result to these market ids without changing the suspensions.
         """
         rng = self.timeline.draw_suspensions(listing, now)
         step = self.timeline.find_price_step(listing, now)
@@ -144,7 +146,7 @@ class BookGenerator:
         return offered
 
     def count_lines(self, listing: Listing, now: datetime, version: str = "") -> tuple[int, list[Market]]:
-        """Number of (market, line) pairs offered now, and the markets among them."""
+        """Return the number of (market, line) pairs offered now, and the markets among them."""
         rng = self.timeline.draw_suspensions(listing, now)
         pairs = [
             market
@@ -185,11 +187,11 @@ class BookGenerator:
     def _price_players(self, listing: Listing, expected: ExpectedCounts, key: str) -> list[PricedOutcome]:
         fixture = listing.fixture
         total = expected.home_goals + expected.away_goals
-        made = []
+        priced = []
         for player in build_squad(fixture, fixture.rotated_on is listing.platform):
             mean = (expected.home_goals if player.side == 1 else expected.away_goals) * player.share
             if key == "anytime_goalscorer":
-                made.append(
+                priced.append(
                     self._price_outcome(
                         listing.platform,
                         Outcome("", str(player.number), player.name, display=player.name),
@@ -199,7 +201,7 @@ class BookGenerator:
                 )
             elif key == "nth_goalscorer":
                 first = mean / total * (1 - exp(-total))
-                made.append(
+                priced.append(
                     self._price_outcome(
                         listing.platform,
                         Outcome("", str(player.number), player.name, display=player.name),
@@ -212,19 +214,19 @@ class BookGenerator:
                     fouls = mean * 4 + 0.4
                     chance = 1 - exp(-fouls) * (1 if least == 1 else 1 + fouls)
                     native = f"pre:playerprops:{fixture.sr_id}:{player.number}:{least}:2"
-                    made.append(
+                    priced.append(
                         self._price_outcome(listing.platform, Outcome("", native, f"{least}+"), Chance(chance), player)
                     )
-        return made
+        return priced
 
 
 def quote_odds(platform: Platform, chance: Chance) -> float | None:
-    """Decimal odds with the platform's margin, on its grid and under its ceiling.
+    """Return decimal odds with the platform's margin, on its grid and below its maximum.
 
     None when the outcome is too likely to be sold.
     """
-    likely = chance.win / (1 - chance.refund) if chance.refund < 1 else 0.0
-    implied = likely * (1 + MARGIN_BY_PLATFORM[platform])
+    win_chance = chance.win / (1 - chance.refund) if chance.refund < 1 else 0.0
+    implied = win_chance * (1 + MARGIN_BY_PLATFORM[platform])
     if implied >= MAX_QUOTED_CHANCE:
         return None
     odds = min(1 / implied, MAX_ODDS[platform]) if implied > 0 else MAX_ODDS[platform]
@@ -233,7 +235,7 @@ def quote_odds(platform: Platform, chance: Chance) -> float | None:
 
 
 def _round_to_bet9ja_grid(odds: float) -> float:
-    """Bet9ja's steps: 0.01 below 3, 0.05 to 5, 0.1 to 10, 0.25 to 15, whole numbers above."""
+    """Return the odds on Bet9ja's grid: steps of 0.01 below 3, 0.05 to 5, 0.1 to 10, 0.25 to 15, then 1."""
     if odds < 3:
         return round(odds, 2)
     per_unit = 20 if odds < 5 else 10 if odds < 10 else 4 if odds < 15 else 1

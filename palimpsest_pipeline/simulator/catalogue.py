@@ -1,9 +1,8 @@
-"""Which markets each simulated platform sells, under its own ids and labels, read once from `catalogue.json`. Facts
-only, no prices.
+"""The markets that each simulated platform sells, with its own ids and labels, from `catalogue.json`.
 
-The file holds, per platform, markets in order of popularity with the platform's ids of the market and of its outcomes,
-each tied to the canonical outcome that `pricing` knows. A market without canonical key is sold all the same (its
-outcomes carry a base chance): no vocabulary knows it.
+Facts only, no prices. The file holds, per platform, markets in order of popularity with the platform's ids of the
+market and of its outcomes, each linked to the canonical outcome that `pricing` knows. A market without canonical key is
+sold too (its outcomes carry a base chance), but no vocabulary knows it.
 """
 
 import json
@@ -18,7 +17,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from .names import make_help_text
 
 LINE_DISTANCE_PLACES = 9.0
-"""How many places of popularity one line further from the middle costs."""
+"""The places of popularity that one line further from the middle costs."""
 UNKNOWN_MARKETS = {
     Platform.BETPAWA: ("28000999", "Goal in stoppage time - FT"),
     Platform.SPORTYBET: ("909999", "Goal in Stoppage Time"),
@@ -28,8 +27,9 @@ UNKNOWN_MARKETS = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One outcome: canonical name ('' when nobody knows it), the platform's id and label, and a base chance where no
-    model prices it.
+    """One outcome of a platform's market.
+
+    It has a canonical name ('' when unknown), the platform's id and label, and a base chance where no model prices it.
     """
 
     canonical_key: str
@@ -38,22 +38,22 @@ class Outcome:
     chance: float = 0.0
     display: str = ""
     early_payout: str = "NO_UP"
-    """Early payout that goes with it at BetPawa."""
+    """BetPawa's early payout for the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Outcomes of one canonical market inside a platform's market (Bet9ja puts several into one)."""
+    """The outcomes of one canonical market inside a platform's market (Bet9ja combines several)."""
 
     key: str
     outcomes: tuple[Outcome, ...]
     lines: dict[str, str]
-    """The platform's line text -> canonical line text."""
+    """The canonical line text by the platform's line text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Market:
-    """One market a platform sells. `facts` are the platform's own labels and layout fields."""
+    """One market that a platform sells. `facts` are the platform's own labels and layout fields."""
 
     number: int
     native_id: str
@@ -70,15 +70,17 @@ class Market:
 
 @lru_cache(maxsize=1)
 def _load_catalogue() -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((files(__package__) / "catalogue.json").read_text(encoding="utf-8"))
-    return loaded
+    catalogue: dict[str, Any] = json.loads((files(__package__) / "catalogue.json").read_text(encoding="utf-8"))
+    return catalogue
 
 
 def _build_outcome(entry: Sequence[Any], labels: dict[str, str]) -> Outcome:
-    known = isinstance(entry[0], str)
+    is_known = isinstance(entry[0], str)
     label = entry[2] if len(entry) > 2 else labels.get(entry[1], entry[1])
-    display, up = (entry[3] if len(entry) > 3 else label), (entry[4] if len(entry) > 4 else "NO_UP")
-    return Outcome(entry[0] if known else "", entry[1], label, 0.0 if known else float(entry[0]), display, up)
+    display, early_payout = (entry[3] if len(entry) > 3 else label), (entry[4] if len(entry) > 4 else "NO_UP")
+    return Outcome(
+        entry[0] if is_known else "", entry[1], label, 0.0 if is_known else float(entry[0]), display, early_payout
+    )
 
 
 def _build_market(number: int, entry: dict[str, Any]) -> Market:
@@ -135,15 +137,16 @@ def _build_unknown_market(platform: Platform, number: int) -> Market:
 
 @lru_cache(maxsize=3)
 def list_markets(platform: Platform) -> tuple[Market, ...]:
-    """Every market the platform sells, most popular first, one of them unknown to any vocabulary."""
-    known = [_build_market(number, entry) for number, entry in enumerate(_load_catalogue()[platform.value])]
-    return (*known, _build_unknown_market(platform, len(known)))
+    """Return every market of the platform, most popular first; one of them is unknown to any vocabulary."""
+    markets = [_build_market(number, entry) for number, entry in enumerate(_load_catalogue()[platform.value])]
+    return (*markets, _build_unknown_market(platform, len(markets)))
 
 
 @lru_cache(maxsize=256)
 def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple[tuple[Market, str], ...]:
-    """The `count` most popular (market, line) pairs, by market in order of popularity; `version` is BetPawa's wire
-    generation.
+    """Return the `count` most popular (market, line) pairs, by market in order of popularity.
+
+    `version` is BetPawa's wire generation.
     """
     ranked = []
     for market in list_markets(platform):
@@ -154,24 +157,24 @@ def list_first_pairs(platform: Platform, count: int, version: str = "") -> tuple
             for n, line in enumerate(market.lines)
         ]
     ranked.sort(key=lambda item: item[:3])
-    kept = sorted(ranked[:count], key=lambda item: item[1:3])
-    return tuple((market, line) for _, _, _, market, line in kept)
+    chosen = sorted(ranked[:count], key=lambda item: item[1:3])
+    return tuple((market, line) for _, _, _, market, line in chosen)
 
 
 @lru_cache(maxsize=1)
 def load_betpawa_price_offsets() -> dict[tuple[str, str], int]:
-    """(market id, line) -> where the prices of that line are numbered from inside an event."""
-    offsets, at = {}, 0
+    """Return the first price number inside an event by (market id, line)."""
+    offsets, offset = {}, 0
     for market in list_markets(Platform.BETPAWA):
         for line in market.lines:
-            offsets[market.native_id, line] = at
-            at += max(market.outcome_count, 30)
+            offsets[market.native_id, line] = offset
+            offset += max(market.outcome_count, 30)
     return offsets
 
 
 @lru_cache(maxsize=1)
 def load_bet9ja_labels() -> dict[str, Any]:
-    """The dictionary of labels that Bet9ja sends with every event: all markets of the sport, offered or not."""
+    """Return the labels that Bet9ja sends with every event: all markets of the sport, offered or not."""
     raw = _load_catalogue()
     labels: dict[str, Any] = {}
     for key, (name, length, header, outcomes) in raw["bet9ja_names"].items():
@@ -189,5 +192,5 @@ def load_bet9ja_labels() -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def load_bet9ja_tabs() -> dict[str, str]:
-    """Tab name -> code."""
+    """Return the tab code by tab name."""
     return {name: code for code, name in _load_catalogue()["bet9ja_tabs"]}

@@ -1,6 +1,4 @@
-"""What failures do to answers: other answers in place of the real ones, answers cut off, and bodies with something
-missing.
-"""
+"""The effects of failures on answers: replacements, truncated answers, bodies with a missing part."""
 
 import gzip
 import struct
@@ -20,7 +18,8 @@ from .faults import Fault
 
 BLOCK_PAGE: Final = "<html><head><title>Access Denied</title></head><body>Access Denied</body></html>"
 CHALLENGE_PAGE: Final = (
-    '<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title><meta name="robots" content="noindex,nofollow"></head>'
+    '<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title>'
+    '<meta name="robots" content="noindex,nofollow"></head>'
     '<body><div class="main-wrapper"><noscript>Enable JavaScript and cookies to continue</noscript></div>'
     '<script>(function(){window._cf_chl_opt={cType:"managed"};var a=document.createElement("script");'
     'a.src="/cdn-cgi/challenge-platform/h/g/orchestrate/chl_page/v1";document.head.appendChild(a);}());</script></body></html>'
@@ -28,14 +27,14 @@ CHALLENGE_PAGE: Final = (
 BOMB_MB: Final = 1024
 HUGE_MB: Final = 100
 FAR_PAGE: Final = 1_000_000
-"""Beyond the end of every list."""
+"""A page beyond the end of every list."""
 
 _ONE_MB: Final = b"0" * 1_000_000
 _BODY_START, _BODY_END = b'{"padding":"', b'"}'
 
 
 class TruncatedResponse(Response):
-    """Announces the whole body and sends the first half, so that the connection ends in the middle of it."""
+    """A response that announces the whole body and sends the first half, so the connection ends within it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -43,7 +42,7 @@ class TruncatedResponse(Response):
 
 
 class HugeResponse(Response):
-    """JSON of so many megabytes, sent piece by piece and never announced."""
+    """A JSON response of so many megabytes, sent in pieces without a content length."""
 
     def __init__(self, megabytes: int) -> None:
         super().__init__(media_type="application/json")
@@ -59,7 +58,7 @@ class HugeResponse(Response):
 
 @cache
 def build_bomb(megabytes: int) -> bytes:
-    """Valid gzip of valid JSON, about a thousand times smaller than what comes out of it."""
+    """Return valid gzip of valid JSON, about a thousand times smaller than its content."""
     pieces = (_BODY_START, *[_ONE_MB] * megabytes, _BODY_END)
     checksum = reduce(lambda so_far, piece: zlib.crc32(piece, so_far), pieces, 0)
     packed = (
@@ -71,7 +70,10 @@ def build_bomb(megabytes: int) -> bytes:
 
 
 def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -- one return per mode
-    """The answer that a replacing failure gives. `date`: the platform's idea of now, in Unix seconds."""
+    """Return the answer of a replacing failure.
+
+    `date` is the platform's present time in Unix seconds.
+    """
     match fault.mode:
         case "block":
             return HTMLResponse(BLOCK_PAGE, 403)
@@ -86,10 +88,10 @@ def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -
         case "down":
             return Response(b"", 503, {"connection": "close"})
         case "ratelimit":
-            until = (
+            retry_after = (
                 formatdate(ceil(date) + fault.retry_after_s, usegmt=True) if fault.as_date else str(fault.retry_after_s)
             )
-            return Response(b"", 429, {"retry-after": until})
+            return Response(b"", 429, {"retry-after": retry_after})
         case "redirect":
             return Response(b"", 302, {"location": fault.to})
         case "huge":
@@ -103,27 +105,25 @@ def build_replacement(fault: Fault, date: float) -> Response:  # noqa: PLR0911 -
 
 
 def truncate_response(response: Response) -> Response:
-    """The same answer, its connection cut off half way."""
-    cut = TruncatedResponse(bytes(response.body), response.status_code)
-    cut.raw_headers = response.raw_headers
-    return cut
+    """Return the same answer with a connection that ends half way."""
+    truncated = TruncatedResponse(bytes(response.body), response.status_code)
+    truncated.raw_headers = response.raw_headers
+    return truncated
 
 
 def cut_json_response(response: Response) -> Response:
-    """The same answer, whole as HTTP goes and well packed, with JSON that breaks off half way."""
-    packed = response.headers.get("content-encoding") == "gzip"
-    plain = gzip.decompress(bytes(response.body)) if packed else bytes(response.body)
+    """Return the same answer, complete for HTTP and correctly packed, with JSON that ends half way."""
+    is_packed = response.headers.get("content-encoding") == "gzip"
+    plain = gzip.decompress(bytes(response.body)) if is_packed else bytes(response.body)
     half = plain[: len(plain) // 2]
-    cut = Response(gzip.compress(half, 1, mtime=0) if packed else half, response.status_code)
-    kept = [(name, value) for name, value in response.raw_headers if name != b"content-length"]
-    cut.raw_headers = [*kept, (b"content-length", str(len(cut.body)).encode())]
-    return cut
+    damaged = Response(gzip.compress(half, 1, mtime=0) if is_packed else half, response.status_code)
+    headers = [(name, value) for name, value in response.raw_headers if name != b"content-length"]
+    damaged.raw_headers = [*headers, (b"content-length", str(len(damaged.body)).encode())]
+    return damaged
 
 
 def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
-    """A tree or a list without one tournament, all its counts as they were: what a platform's own mistake looks
-    like.
-    """
+    """Return a tree or a list without one tournament but with unchanged counts, as a site's own mistake."""
     {
         Platform.BETPAWA: _remove_from_betpawa,
         Platform.SPORTYBET: _remove_from_sportybet,
@@ -135,7 +135,9 @@ def remove_tournament(platform: Platform, body: Any, tournament: str) -> Any:
 def _remove_from_betpawa(body: Any, tournament: str) -> None:
     for sport in body.get("withRegions", ()):
         for region in sport["regions"]:
-            region["competitions"] = [one for one in region["competitions"] if one["competition"]["id"] != tournament]
+            region["competitions"] = [
+                entry for entry in region["competitions"] if entry["competition"]["id"] != tournament
+            ]
         sport["regions"] = [region for region in sport["regions"] if region["competitions"]]
     for block in body.get("responses", ()):
         if "responses" in block:
@@ -151,7 +153,7 @@ def _remove_from_sportybet(body: Any, tournament: str) -> None:
         *(category for sport in sports for category in sport["categories"]),
     ]:
         if "tournaments" in holder:
-            holder["tournaments"] = [one for one in holder["tournaments"] if one["id"] != tournament]
+            holder["tournaments"] = [entry for entry in holder["tournaments"] if entry["id"] != tournament]
     for sport in sports:
         sport["categories"] = [category for category in sport["categories"] if category["tournaments"]]
 

@@ -1,7 +1,6 @@
-"""Failures on demand, per platform: what is switched on, and which requests it befalls. Off unless a test or a
-demonstration asks.
+"""Failures on demand, per platform: the active ones, and the requests that they affect.
 
-What a failure does to an answer is in `damaged_answers`.
+No failure is active unless a test or a demonstration activates it. `damaged_answers` holds the effects on answers.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from palimpsest_pipeline.domain.enums import Platform
 from .latency import ANY_PLACE, ENDPOINTS, draw_share
 
 BREAKING_MODES: Final = ("outage", "reset", "hang")
-"""No answer at all: the connection is broken off, or nothing ever comes."""
+"""No answer at all: the connection is aborted, or stays silent."""
 REPLACING_MODES: Final = (
     "down",
     "block",
@@ -30,52 +29,56 @@ REPLACING_MODES: Final = (
 )
 """Another answer in place of the real one."""
 SPOILING_MODES: Final = ("truncate", "cut_json", "latency", "clock", "kickoffs", "page_missing", "tournament_gone")
-"""The real answer, but late, cut off, or with something wrong in it."""
+"""The real answer, but late, truncated, or with an error in it."""
 MODES: Final = ("none", *BREAKING_MODES, *REPLACING_MODES, *SPOILING_MODES)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One switched-on failure. It befalls `share` of the requests to `endpoint` ('*' all of: tree, listing, detail),
-    and there are more settings of when it does; the others belong to single modes.
+    """One failure that can be activated.
+
+    It affects `share` of the requests to `endpoint` ('*' or one of tree, listing, detail). `from_request`, `for_s` and
+    `tries` limit it further; the other settings belong to single modes.
     """
 
     mode: str = "none"
     share: float = 1.0
     endpoint: str = "*"
     from_request: int = 1
-    """The first request to be befallen, counted from switching on."""
+    """The first affected request, counted from the activation."""
     for_s: float | None = None
-    """How long it lasts from that request on; None: until it is switched off."""
+    """How long it lasts from that request on; None means until it is deactivated."""
     tries: int | None = None
-    """It befalls only so many askings of each question; None: all of them."""
+    """It affects only the first `tries` attempts of each request; None means all."""
     latency_ms: float = 350.0
-    """latency: median of the added latency."""
+    """Mode latency: median of the added latency."""
     sigma: float = 0.4
-    """latency: spread of its logarithm."""
+    """Mode latency: spread of its logarithm."""
     retry_after_s: int = 1
-    """ratelimit: how long to stay away."""
+    """Mode ratelimit: the seconds in Retry-After."""
     as_date: bool = False
-    """ratelimit: say so as a date, by the platform's own clock."""
+    """Mode ratelimit: send Retry-After as a date, by the platform's own clock."""
     offset_s: float = 3600.0
-    """clock: how far the Date header is ahead. kickoffs: how far every kickoff is."""
+    """Mode clock: how far the Date header is ahead. Mode kickoffs: how far every kickoff is."""
     page: int = 2
-    """page_missing: which page of a list is empty; of Bet9ja, which has none, the group in this place of the tree."""
+    """Mode page_missing: the empty page of a list. Bet9ja has no pages; there it is the group in this position of the
+    tree.
+    """
     tournament: str = ""
-    """tournament_gone: its id on the platform; '': the first one of the world."""
+    """Mode tournament_gone: its id on the platform; '' means the first one of the world."""
     to: str = "http://elsewhere.invalid/"
-    """redirect: where to."""
+    """Mode redirect: the target."""
     size_mb: int | None = None
-    """bomb, huge: size of the body, unpacked; None: 1024 and 100."""
+    """Modes bomb and huge: size of the body, unpacked; None means 1024 and 100."""
 
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> "Fault":
-        """Raises ValueError naming what is wrong."""
-        known = {field.name for field in fields(cls)}
-        unknown = set(settings) - known - {"platform"}
-        if unknown:
-            raise ValueError(f"unknown fields {sorted(unknown)}; known are {sorted(known)}")
-        fault = cls(**{name: settings[name] for name in known & set(settings)})
+        """Return the failure of these settings. Raises ValueError naming the invalid one."""
+        known_fields = {field.name for field in fields(cls)}
+        unknown_fields = set(settings) - known_fields - {"platform"}
+        if unknown_fields:
+            raise ValueError(f"unknown fields {sorted(unknown_fields)}; known are {sorted(known_fields)}")
+        fault = cls(**{name: settings[name] for name in known_fields & set(settings)})
         if fault.mode not in MODES:
             raise ValueError(f"unknown mode {fault.mode!r}; known are {', '.join(MODES)}")
         if not 0 <= fault.share <= 1:
@@ -86,25 +89,25 @@ class Fault:
 
 
 def parse_fault(text: str) -> tuple[Platform, Fault]:
-    """Return the platform and the failure that `PLATFORM=MODE[,SETTING=VALUE...]` asks for, e.g.
+    """Return the platform and the failure of `PLATFORM=MODE[,SETTING=VALUE...]`.
 
-    `bet9ja=error,share=0.3`. Raises ValueError.
+    Example: `bet9ja=error,share=0.3`. Raises ValueError.
     """
-    platform, separator, asked = text.partition("=")
-    mode, *settings = asked.split(",")
+    platform, separator, description = text.partition("=")
+    mode, *settings = description.split(",")
     if platform not in list(Platform) or not separator or not mode:
         raise ValueError(
             f"{text!r} names no failure: write PLATFORM=MODE, e.g. bet9ja=down; platforms are {', '.join(Platform)}"
         )
-    named = dict(setting.partition("=")[::2] for setting in settings)
-    known = [field.name for field in fields(Fault) if field.name != "mode"]
-    if unknown := [name for name in named if name not in known]:
-        raise ValueError(f"{text!r}: unknown settings {', '.join(unknown)}; known are {', '.join(known)}")
-    named = {"mode": mode, **named}
+    values = dict(setting.partition("=")[::2] for setting in settings)
+    known_settings = [field.name for field in fields(Fault) if field.name != "mode"]
+    if unknown := [name for name in values if name not in known_settings]:
+        raise ValueError(f"{text!r}: unknown settings {', '.join(unknown)}; known are {', '.join(known_settings)}")
+    values = {"mode": mode, **values}
     try:
-        converted = msgspec.convert(named, Fault, strict=False)
+        converted = msgspec.convert(values, Fault, strict=False)
         return Platform(platform), Fault.from_json(
-            {name: getattr(converted, name, value) for name, value in named.items()}
+            {name: getattr(converted, name, value) for name, value in values.items()}
         )
     except (msgspec.ValidationError, ValueError) as error:
         raise ValueError(f"{text!r}: {error}") from None
@@ -121,9 +124,10 @@ class _ActiveFault:
 
 
 class FaultBoard:
-    """What is switched on now.
+    """The active failures of all platforms.
 
-    Which requests a share befalls depends on question and attempt alone, so runs repeat, in whatever order they ask.
+    Which requests a share affects depends on request and attempt alone, so runs repeat in whatever order they send
+    requests.
     """
 
     def __init__(self, seed: int) -> None:
@@ -131,7 +135,7 @@ class FaultBoard:
         self._active_faults: dict[str, dict[str, _ActiveFault]] = {}
 
     def switch_fault(self, platform: str, fault: Fault) -> None:
-        """Switches a failure on beside those of other modes; `none` switches all of the platform off."""
+        """Activate a failure beside those of other modes; mode `none` deactivates all of the platform."""
         if fault.mode == "none":
             self._active_faults.pop(platform, None)
             return
@@ -142,24 +146,24 @@ class FaultBoard:
     def list_faults_met(
         self, platform: str, endpoint: str, question: str, attempt: int, now: float
     ) -> dict[str, Fault]:
-        """The failures that this request meets, by mode, the one that was switched on last first.
+        """Return the failures that affect this request, by mode, the one activated last first.
 
-        `now` in monotonic seconds.
+        `now` is in monotonic seconds.
         """
-        found = {}
-        for mode, switched in reversed(self._active_faults.get(platform, {}).items()):
-            fault = switched.fault
+        faults = {}
+        for mode, active in reversed(self._active_faults.get(platform, {}).items()):
+            fault = active.fault
             if fault.endpoint not in {"*", endpoint}:
                 continue
-            switched.requests += 1
-            if switched.started_at is None and switched.requests >= fault.from_request:
-                switched.started_at = now
-            met = switched.is_on(now) and (fault.tries is None or attempt <= fault.tries)
-            if met and draw_share(self._seed, mode, platform, question, attempt) < fault.share:
-                found[mode] = fault
-        return found
+            active.requests += 1
+            if active.started_at is None and active.requests >= fault.from_request:
+                active.started_at = now
+            is_met = active.is_on(now) and (fault.tries is None or attempt <= fault.tries)
+            if is_met and draw_share(self._seed, mode, platform, question, attempt) < fault.share:
+                faults[mode] = fault
+        return faults
 
     def is_out(self, platform: str, endpoint: str, now: float) -> bool:
-        """Whether an outage is on: then answers to earlier requests do not come through either."""
+        """Return whether an outage is active: answers to earlier requests are then lost too."""
         outage = self._active_faults.get(platform, {}).get("outage")
         return outage is not None and outage.is_on(now) and outage.fault.endpoint in {"*", endpoint}

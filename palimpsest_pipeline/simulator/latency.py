@@ -1,6 +1,6 @@
-"""How long answers take: lognormal by platform and endpoint, drawn from a key.
+"""The latency of answers: lognormal by platform and endpoint, drawn from a key.
 
-The n-th asking of a question takes the same time in every run.
+The n-th attempt of a request takes the same time in every run.
 """
 
 from collections.abc import Mapping
@@ -20,14 +20,14 @@ _P95_Z_SCORE: Final = _NORMAL_DISTRIBUTION.inv_cdf(0.95)
 
 
 def draw_share(*key: object) -> float:
-    """A number strictly between 0 and 1 that looks random and depends on the key alone, whatever was drawn before."""
+    """Return a pseudo-random number strictly between 0 and 1 that depends on the key alone."""
     digest = blake2b("\0".join(map(str, key)).encode(), digest_size=6).digest()
     return (int.from_bytes(digest) + 0.5) / 2**48
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A lognormal latency by its median and its 95th percentile, in milliseconds. Equal ones: always the same."""
+    """A lognormal latency by its median and its 95th percentile, in milliseconds; constant when equal."""
 
     p50_ms: float
     p95_ms: float
@@ -37,13 +37,13 @@ class Latency:
             raise ValueError(f"a latency needs 0 < p50 <= p95, not {self.p50_ms:g}/{self.p95_ms:g}")
 
     def compute_seconds(self, share: float) -> float:
-        """The latency that `share` (0..1) of the answers do not exceed."""
+        """Return the latency that `share` (0..1) of the answers do not exceed."""
         sigma = log(self.p95_ms / self.p50_ms) / _P95_Z_SCORE
         return self.p50_ms * exp(sigma * _NORMAL_DISTRIBUTION.inv_cdf(share)) / 1000
 
 
 def parse_place(text: str) -> tuple[str, str]:
-    """`bet9ja.detail`, `bet9ja`, `*.detail` or `*` as platform and endpoint. Raises ValueError."""
+    """Return platform and endpoint of `bet9ja.detail`, `bet9ja`, `*.detail` or `*`. Raises ValueError."""
     platform, _, endpoint = text.partition(".")
     if platform not in {ANY_PLACE, *Platform} or endpoint not in {"", ANY_PLACE, *ENDPOINTS}:
         raise ValueError(f"{text!r} names no platform and endpoint: like 'bet9ja.detail', 'bet9ja', '*.detail' or '*'")
@@ -51,8 +51,9 @@ def parse_place(text: str) -> tuple[str, str]:
 
 
 class LatencyTable:
-    """What is set for which platform and endpoint; the most particular setting counts, and without any answers come
-    at once.
+    """The latencies by platform and endpoint.
+
+    The most specific setting counts. Without any, answers come at once.
     """
 
     def __init__(self, seed: int, settings: Mapping[str, Latency] | None = None) -> None:
@@ -60,16 +61,17 @@ class LatencyTable:
         self._latency_by_place = {parse_place(text): latency for text, latency in (settings or {}).items()}
 
     def set_latency(self, text: str, latency: Latency) -> None:
-        """Sets it for a place; see `parse_place`."""
+        """Set the latency of a place; see `parse_place`."""
         self._latency_by_place[parse_place(text)] = latency
 
     def draw_s(self, platform: str, endpoint: str, key: str, attempt: int) -> float:
-        """Seconds for this asking of this question: by its key (a listing's id, or path and query) and by how often
-        it was asked before.
+        """Return the seconds for one attempt of a request.
+
+        They depend on its key (a listing's id, or path and query) and on the number of the attempt.
         """
-        for found in ((platform, endpoint), (platform, ANY_PLACE), (ANY_PLACE, endpoint), (ANY_PLACE, ANY_PLACE)):
-            if found in self._latency_by_place:
-                return self._latency_by_place[found].compute_seconds(
+        for place in ((platform, endpoint), (platform, ANY_PLACE), (ANY_PLACE, endpoint), (ANY_PLACE, ANY_PLACE)):
+            if place in self._latency_by_place:
+                return self._latency_by_place[place].compute_seconds(
                     draw_share(self._seed, "latency", platform, key, attempt)
                 )
         return 0.0

@@ -1,8 +1,7 @@
-"""What wins a bet: each canonical outcome as a share of won and of returned stake per final score. No prices, no
-platforms, no time.
+"""The settlement of bets: each canonical outcome as shares of won and returned stake per final score.
 
-A `Shares` maps a score to (won, returned), each 0..1. Where the order of goals matters (first goal, a lead at any time)
-the share is the fraction of all equally likely orders of those goals.
+No prices, no platforms, no time. A `Shares` maps a score to (won, returned), each 0..1. Where the order of goals
+matters (first goal, a lead at any time) the share is the fraction of all equally likely orders of those goals.
 """
 
 import re
@@ -35,8 +34,8 @@ def _sign(difference: int) -> int:
 
 
 def _share_if(outcome: str, holds: Callable[[int, int], bool]) -> Shares:
-    wanted = outcome == "yes"
-    return lambda h, a: (1.0 if holds(h, a) is wanted else 0.0, 0.0)
+    expected = outcome == "yes"
+    return lambda h, a: (1.0 if holds(h, a) is expected else 0.0, 0.0)
 
 
 def _share_fraction(outcome: str, fraction: Callable[[int, int], float]) -> Shares:
@@ -48,7 +47,10 @@ def _share_where(holds: Callable[[int, int], bool]) -> Shares:
 
 
 def build_over_under(value: Callable[[int, int], int], outcome: str, line: float) -> Shares:
-    """Over or under a half, whole (returned on the line) or quarter line (half the stake on each neighbour)."""
+    """Return the shares of over or under a half, whole or quarter line.
+
+    On a whole line the stake is returned; on a quarter line half the stake is on each neighbour.
+    """
     direction = 1 if outcome == "over" else -1
     parts = (line - 0.25, line + 0.25) if (line * 4) % 2 else (line,)
 
@@ -66,7 +68,7 @@ def _build_handicap(outcome: str, line: float) -> Shares:
 
 @lru_cache(maxsize=4096)
 def compute_lead_share(h: int, a: int, margin: int) -> float:
-    """Fraction of the orders of goals of a final h-a in which the first team leads by `margin` at some time."""
+    """Return the fraction of goal orders of a final h-a with a lead of `margin` for the first team."""
     if h - a >= margin:
         return 1.0
     return comb(h + a, a + margin) / comb(h + a, h) if h >= margin else 0.0
@@ -74,17 +76,17 @@ def compute_lead_share(h: int, a: int, margin: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _count_orders_without_lead(h: int, a: int, margin: int) -> int:
-    """Orders in which neither team ever leads by `margin`."""
-    ways = {0: 1}
+    """Return the number of orders in which neither team ever leads by `margin`."""
+    count_by_lead = {0: 1}
     for goals in range(h + a):
-        following: dict[int, int] = {}
-        for lead, count in ways.items():
+        next_counts: dict[int, int] = {}
+        for lead, count in count_by_lead.items():
             home_so_far = (goals + lead) // 2
-            for step, room in ((1, home_so_far < h), (-1, goals - home_so_far < a)):
-                if room and abs(lead + step) < margin:
-                    following[lead + step] = following.get(lead + step, 0) + count
-        ways = following
-    return sum(ways.values())
+            for step, is_possible in ((1, home_so_far < h), (-1, goals - home_so_far < a)):
+                if is_possible and abs(lead + step) < margin:
+                    next_counts[lead + step] = next_counts.get(lead + step, 0) + count
+        count_by_lead = next_counts
+    return sum(count_by_lead.values())
 
 
 def _compute_any_lead_share(h: int, a: int, margin: int) -> float:
@@ -93,23 +95,23 @@ def _compute_any_lead_share(h: int, a: int, margin: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _compute_run_share(h: int, a: int, length: int, who: str) -> float:
-    """Fraction of the orders in which `who` (home, away, any) scores `length` goals in a row."""
-    ways: dict[tuple[int, int, int], int] = {(0, 0, 0): 1}
+    """Return the fraction of orders in which `who` (home, away, any) scores `length` goals in a row."""
+    count_by_state: dict[tuple[int, int, int], int] = {(0, 0, 0): 1}
     for _ in range(h + a):
-        following: dict[tuple[int, int, int], int] = {}
-        for (home, away, run), count in ways.items():
+        next_counts: dict[tuple[int, int, int], int] = {}
+        for (home, away, run), count in count_by_state.items():
             for step in (1, -1):
-                after = (home + (step > 0), away + (step < 0), run + step if run * step > 0 else step)
-                counted = who == "any" or (who == "home") == (step > 0)
-                if after[0] > h or after[1] > a or (counted and abs(after[2]) >= length):
+                state = (home + (step > 0), away + (step < 0), run + step if run * step > 0 else step)
+                is_counted = who == "any" or (who == "home") == (step > 0)
+                if state[0] > h or state[1] > a or (is_counted and abs(state[2]) >= length):
                     continue
-                following[after] = following.get(after, 0) + count
-        ways = following
-    return 1.0 - sum(ways.values()) / comb(h + a, h)
+                next_counts[state] = next_counts.get(state, 0) + count
+        count_by_state = next_counts
+    return 1.0 - sum(count_by_state.values()) / comb(h + a, h)
 
 
 def _parse_range(text: str) -> Callable[[int], bool]:
-    """`2`, `2_plus`, `1_3`, `no_goal` as a test of a count."""
+    """Return `2`, `2_plus`, `1_3` or `no_goal` as a test of a count."""
     if text == "no_goal":
         return lambda n: n == 0
     if text.endswith("_plus"):
@@ -149,7 +151,7 @@ def _build_multi_scores(outcome: str) -> Shares:
 
 
 def _parse_condition(condition: str) -> Callable[[int, int], bool]:
-    """One half of a combination: a result, a double chance, both teams to score."""
+    """Return the test of one half of a combination: a result, a double chance, both teams to score."""
     if condition in SIGN_BY_SIDE:
         return lambda h, a: _sign(h - a) == SIGN_BY_SIDE[condition]
     if condition in SIGNS_BY_DOUBLE_CHANCE:
@@ -162,7 +164,7 @@ def _parse_total(word: str, line: float) -> Callable[[int, int], bool]:
 
 
 def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
-    """Two conditions joined by "and" or "or"."""
+    """Return the shares of two conditions joined by "and" or "or"; None for another market."""
     if base == "total_goals_and_btts":
         total, both = outcome.split("_")
         return _share_where(lambda h, a: _parse_total(total, line)(h, a) and _parse_condition(both)(h, a))
@@ -175,9 +177,9 @@ def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  
     if "_and_multigoals:" in base:
         within = _parse_range(base.partition(":")[2].replace("-", "_"))
         return _share_where(lambda h, a: _parse_condition(outcome)(h, a) and within(h + a))
-    found = re.fullmatch(r"(home|draw|away)_or_(over|under|btts|no_btts)", base)
-    if found:
-        result, other = found.groups()
+    match = re.fullmatch(r"(home|draw|away)_or_(over|under|btts|no_btts)", base)
+    if match:
+        result, other = match.groups()
         test = (
             _parse_total(other, line)
             if other in {"over", "under"}
@@ -193,15 +195,15 @@ def _build_combination(base: str, outcome: str, line: float) -> Shares | None:  
 
 
 def _build_team_market(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911 -- one branch per kind of market reads as a table
-    """Markets of one team: the key begins with home_ or away_."""
-    side, _, what = base.partition("_")
+    """Return the shares of a market of one team, whose key begins with home_ or away_."""
+    side, _, market = base.partition("_")
     own: Callable[[int, int], int] = (lambda h, a: h) if side == "home" else (lambda h, a: a)
     other: Callable[[int, int], int] = (lambda h, a: a) if side == "home" else (lambda h, a: h)
-    if what == "total_goals":
+    if market == "total_goals":
         return build_over_under(own, outcome, line)
-    if what == "odd_even_goals":
+    if market == "odd_even_goals":
         return _share_where(lambda h, a: (own(h, a) % 2 == 1) is (outcome == "odd"))
-    if what in {"exact_goals", "multigoals", "corners_range", "exact_bookings"}:
+    if market in {"exact_goals", "multigoals", "corners_range", "exact_bookings"}:
         test = _parse_range(outcome)
         return _share_where(lambda h, a: test(own(h, a)))
     tests: dict[str, Callable[[int, int], bool]] = {
@@ -209,17 +211,17 @@ def _build_team_market(base: str, outcome: str, line: float) -> Shares | None:  
         "clean_sheet": lambda h, a: other(h, a) == 0,
         "win_to_nil": lambda h, a: own(h, a) > 0 and other(h, a) == 0,
     }
-    if what in tests:
-        return _share_if(outcome, tests[what])
-    if what == "no_bet":
+    if market in tests:
+        return _share_if(outcome, tests[market])
+    if market == "no_bet":
         return lambda h, a: (float(_sign(h - a) == SIGN_BY_SIDE[outcome]), float(own(h, a) > other(h, a)))
-    found = re.fullmatch(r"(lead_by|score)_(\d)(_in_a_row)?", what)
-    if found:
-        count = int(found[2])
-        if found[1] == "lead_by":
+    match = re.fullmatch(r"(lead_by|score)_(\d)(_in_a_row)?", market)
+    if match:
+        count = int(match[2])
+        if match[1] == "lead_by":
             return _share_fraction(outcome, lambda h, a: compute_lead_share(own(h, a), other(h, a), count))
         return _share_fraction(outcome, lambda h, a: _compute_run_share(h, a, count, side))
-    if what == "win_from_behind":
+    if market == "win_from_behind":
         return _share_fraction(
             outcome, lambda h, a: compute_lead_share(other(h, a), own(h, a), 1) if own(h, a) > other(h, a) else 0.0
         )
@@ -260,7 +262,7 @@ def _build_simple(base: str, outcome: str, line: float, listed: Iterable[str]) -
 
 
 def _build_order_market(base: str, outcome: str, line: float) -> Shares | None:  # noqa: PLR0911, PLR0912 -- one branch per kind of market reads as a table
-    """Markets on the order of the goals."""
+    """Return the shares of a market on the order of the goals; None for another market."""
     if base in {"next_goal", "last_goal", "first", "last"}:
         number = int(line) if base == "next_goal" else 1
         if outcome == "none":
@@ -280,7 +282,7 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
             return _share_where(lambda h, a: h == a)
         if outcome == "home_or_away":
             return _share_where(lambda h, a: h != a)
-        # Pays for the plain result as well as for the lead.
+        # It pays for the plain result as well as for the lead.
         if outcome in {"home", "home_or_draw"}:
             return lambda h, a: (
                 1.0 if h > a or (h == a and outcome != "home") else compute_lead_share(h, a, margin),
@@ -295,13 +297,13 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
             1.0 - compute_lead_share((h, a)[theirs], (h, a)[mine], 1) if (h, a)[mine] > (h, a)[theirs] else 0.0,
             0.0,
         )
-    found = re.fullmatch(r"any_team_(lead_by|score)_(\d)(_in_a_row)?", base)
-    if found:
-        count = int(found[2])
+    match = re.fullmatch(r"any_team_(lead_by|score)_(\d)(_in_a_row)?", base)
+    if match:
+        count = int(match[2])
         return _share_fraction(
             outcome,
             (lambda h, a: _compute_any_lead_share(h, a, count))
-            if found[1] == "lead_by"
+            if match[1] == "lead_by"
             else (lambda h, a: _compute_run_share(h, a, count, "any")),
         )
     if base == "any_team_win_from_behind":
@@ -309,29 +311,29 @@ def _build_order_market(base: str, outcome: str, line: float) -> Shares | None: 
     if base == "winning_margin":
         if outcome == "draw":
             return _share_where(lambda h, a: h == a)
-        side, _, by = outcome.partition("_")
-        test = _parse_range(by)
+        side, _, margin_range = outcome.partition("_")
+        test = _parse_range(margin_range)
         return _share_where(lambda h, a: test((h - a) * SIGN_BY_SIDE[side]) and h != a)
     if base == "teams_to_score":
-        wanted = {
+        expected = {
             "neither": (False, False),
             "home_only": (True, False),
             "away_only": (False, True),
             "both": (True, True),
         }[outcome]
-        return _share_where(lambda h, a: (h > 0, a > 0) == wanted)
+        return _share_where(lambda h, a: (h > 0, a > 0) == expected)
     return None
 
 
 def build_score_shares(base: str, outcome: str, line: float, listed: Iterable[str] = ()) -> Shares | None:
-    """Shares over the score of one period; `base` is the canonical key without its period.
+    """Return the shares over the score of one period; `base` is the canonical key without its period.
 
-    None when no score of one period decides it.
+    None when the score of one period does not decide it.
     """
     if base.startswith(("home_", "away_")):
-        found = _build_team_market(base, outcome, line)
-        if found:
-            return found
+        shares = _build_team_market(base, outcome, line)
+        if shares:
+            return shares
     return (
         _build_combination(base, outcome, line)
         or _build_simple(base, outcome, line, listed)
@@ -348,13 +350,13 @@ def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
         )
     if base in {"half_time_full_time_and_total_goals", "half_time_full_time_and_total_goals_1h"}:
         first, second, word = outcome.split("_")
-        over = word == "over"
-        whole = not base.endswith("_1h")
+        is_over = word == "over"
+        is_whole_match = not base.endswith("_1h")
         return lambda h, a, i, j: (
             float(
                 _sign(h - a) == SIGN_BY_SIDE[first]
                 and _sign(h + i - a - j) == SIGN_BY_SIDE[second]
-                and (h + a + (i + j if whole else 0) > line) is over
+                and (h + a + (i + j if is_whole_match else 0) > line) is is_over
             ),
             0.0,
         )
@@ -372,11 +374,14 @@ def _build_half_pair(base: str, outcome: str, line: float) -> HalfShares | None:
 
 
 def build_half_shares(base: str, outcome: str, line: float) -> HalfShares | None:
-    """Shares over the scores of both halves (h-a in the first, i-j in the second)."""
-    pair = _build_half_pair(base, outcome, line)
-    if pair:
-        return pair
-    wanted = outcome == "yes"
+    """Return the shares over the scores of both halves (h-a in the first, i-j in the second).
+
+    None when they do not decide it.
+    """
+    pair_shares = _build_half_pair(base, outcome, line)
+    if pair_shares:
+        return pair_shares
+    expected = outcome == "yes"
     if base == "both_teams_to_score_by_half":
         first, second = (word == "yes" for word in outcome.split("_"))
         return lambda h, a, i, j: (float((h > 0 and a > 0) is first and (i > 0 and j > 0) is second), 0.0)
@@ -399,4 +404,4 @@ def build_half_shares(base: str, outcome: str, line: float) -> HalfShares | None
     if base not in tests:
         return None
     test = tests[base]
-    return lambda h, a, i, j: (float(test(h, a, i, j) is wanted), 0.0)
+    return lambda h, a, i, j: (float(test(h, a, i, j) is expected), 0.0)

@@ -1,5 +1,6 @@
-"""Invented names: countries as each platform writes them, competitions, teams, players, and each platform's own
-spelling. No fixtures, no ids.
+"""Invented names: countries as each platform writes them, competitions, teams, players, spellings.
+
+No fixtures, no ids.
 """
 
 from random import Random
@@ -73,7 +74,8 @@ COMPETITIONS: tuple[tuple[str, str, str], ...] = (
 
 TEAM_STEMS = (
     "Nor", "Ash", "Elm", "Kings", "Stone", "Mar", "Wood", "Bar", "Cold", "Fen", "Harrow", "Lake", "Mill", "Oak", "Port",
-    "Red", "Salt", "Thorn", "West", "Wind", "Alder", "Birch", "Crag", "Dun", "East", "Fair", "Glen", "Hazel", "Iron", "Long",
+    "Red", "Salt", "Thorn", "West", "Wind", "Alder", "Birch", "Crag", "Dun", "East", "Fair", "Glen", "Hazel", "Iron",
+    "Long",
 )  # fmt: skip
 TEAM_ENDINGS = [
     "wick",
@@ -117,15 +119,20 @@ LAST_NAMES = (
 
 
 def invent_team_names(rng: Random, count: int) -> list[str]:
-    """`count` different invented club names. Deterministic for the generator given."""
-    every = [f"{stem}{ending} {suffix}" for stem in TEAM_STEMS for ending in TEAM_ENDINGS for suffix in TEAM_SUFFIXES]
-    rng.shuffle(every)
-    rounds = -(-count // len(every))
-    return [name if number == 0 else f"{name} {number + 1}" for number in range(rounds) for name in every][:count]
+    """Return `count` different invented club names, deterministic for the given generator."""
+    all_names = [
+        f"{stem}{ending} {suffix}" for stem in TEAM_STEMS for ending in TEAM_ENDINGS for suffix in TEAM_SUFFIXES
+    ]
+    rng.shuffle(all_names)
+    rounds = -(-count // len(all_names))
+    return [name if number == 0 else f"{name} {number + 1}" for number in range(rounds) for name in all_names][:count]
 
 
 def spell_team(name: str, platform: Platform, quirk: int) -> str:
-    """The club's name as the platform writes it; `quirk` (0..99) decides which of the platform's habits applies."""
+    """Return the club's name as the platform writes it.
+
+    `quirk` (0..99) decides which of the platform's habits applies.
+    """
     if platform is Platform.BETPAWA:
         return f"{name} FC" if quirk < 35 else name
     if platform is Platform.SPORTYBET:
@@ -135,7 +142,7 @@ def spell_team(name: str, platform: Platform, quirk: int) -> str:
 
 
 def list_competition_names(number: int) -> tuple[str, str, str]:
-    """The `number`-th competition of a country on BetPawa, SportyBet and Bet9ja."""
+    """Return the names of a country's `number`-th competition on BetPawa, SportyBet and Bet9ja."""
     if number < len(COMPETITIONS):
         return COMPETITIONS[number]
     region = number - len(COMPETITIONS) + 1
@@ -147,6 +154,6 @@ def invent_player_name(rng: Random) -> str:
 
 
 def make_help_text(name: str, length: int) -> str:
-    """Filler of `length` characters in place of the platform's own explanation of a market."""
+    """Return filler of `length` characters in place of the platform's own explanation of a market."""
     sentence = f"How {name} is settled: regular time counts, stoppages included; extra time does not. "
     return (sentence * (length // len(sentence) + 1))[:length].rstrip()

@@ -1,7 +1,7 @@
-"""One model of a match: goals, corners, cards and the rest as Poisson counts, and from them the fair chance of every
-canonical outcome.
+"""The model of a match: goals, corners, cards and more as Poisson counts, and fair chances from them.
 
-No bookmaker and no clock in here: the caller passes the expected counts that a book believes in at an instant.
+It covers every canonical outcome. It knows no bookmaker and no clock: the caller passes the expected counts of a book
+at an instant.
 """
 
 import re
@@ -41,7 +41,7 @@ MAX_COUNTS |= {"goal_kicks": 18, "throw_ins": 40, "woodwork": 3}
 
 @dataclass(frozen=True, slots=True)
 class ExpectedCounts:
-    """Expected counts per team in regular time."""
+    """The expected counts per team in regular time."""
 
     home_goals: float
     away_goals: float
@@ -51,7 +51,7 @@ class ExpectedCounts:
     away_cards: float
 
     def swap_sides(self) -> "ExpectedCounts":
-        """The same match seen with the teams the other way round."""
+        """Return the same match with the teams swapped."""
         return ExpectedCounts(
             self.away_goals, self.home_goals, self.away_corners, self.home_corners, self.away_cards, self.home_cards
         )
@@ -59,7 +59,7 @@ class ExpectedCounts:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Chance that the stake wins, and that it comes back."""
+    """The chance that the stake wins, and the chance that it is returned."""
 
     win: float
     refund: float = 0.0
@@ -67,7 +67,7 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class CountedStatistic:
-    """What is counted: the statistic, in which share of the match."""
+    """The counted statistic, and its share of the match."""
 
     statistic: str = "goals"
     share: float = 1.0
@@ -103,13 +103,13 @@ def _compute_means(expected: ExpectedCounts, ground: CountedStatistic) -> tuple[
 
 
 MatrixCells = tuple[tuple[int, ...], tuple[float, ...] | None]
-"""Positions in a flattened matrix and what they weigh; None: all of them fully."""
+"""Positions in a flattened matrix and their weights; None means that all weigh 1."""
 
 
 def _build_cells(weighted_positions: Iterable[tuple[int, float]]) -> MatrixCells:
-    kept = [(position, weight) for position, weight in weighted_positions if weight]
-    weights = tuple(weight for _, weight in kept)
-    return tuple(position for position, _ in kept), None if all(weight == 1.0 for weight in weights) else weights
+    weighted = [(position, weight) for position, weight in weighted_positions if weight]
+    weights = tuple(weight for _, weight in weighted)
+    return tuple(position for position, _ in weighted), None if all(weight == 1.0 for weight in weights) else weights
 
 
 def _sum_cells(matrix: Sequence[float], cells: MatrixCells) -> float:
@@ -122,18 +122,21 @@ def _sum_cells(matrix: Sequence[float], cells: MatrixCells) -> float:
 def _find_cells(
     largest: int, base: str, outcome: str, line: float, listed: tuple[str, ...]
 ) -> tuple[MatrixCells, MatrixCells]:
-    """Where in the flattened score matrix the outcome wins, and where the stake comes back."""
+    """Return the cells of the flattened score matrix in which the outcome wins, and those that refund."""
     shares = build_score_shares(base, outcome, line, listed)
     if shares is None:
         raise KeyError(base)
-    found = [(h * (largest + 1) + a, *shares(h, a)) for h in range(largest + 1) for a in range(largest + 1)]
-    return _build_cells((i, won) for i, won, _ in found), _build_cells((i, back) for i, _, back in found)
+    cell_shares = [(h * (largest + 1) + a, *shares(h, a)) for h in range(largest + 1) for a in range(largest + 1)]
+    return _build_cells((i, won) for i, won, _ in cell_shares), _build_cells(
+        (i, refund) for i, _, refund in cell_shares
+    )
 
 
 @lru_cache(maxsize=1 << 12)
 def _find_half_cells(base: str, outcome: str, line: float) -> MatrixCells | None:
-    """Where in the flattened matrix of both halves the outcome wins; None for a market that the halves do not
-    decide.
+    """Return the winning cells of the flattened matrix of both halves.
+
+    None for a market that the halves do not decide.
     """
     shares = build_half_shares(base, outcome, line)
     if shares is None:
@@ -145,9 +148,7 @@ def _find_half_cells(base: str, outcome: str, line: float) -> MatrixCells | None
 
 @lru_cache(maxsize=1 << 11)
 def parse_market_key(key: str, line: str) -> tuple[CountedStatistic, str, float]:
-    """Canonical key and line text -> what is counted, the key stripped of period and statistic, and the numeric
-    line.
-    """
+    """Return the counted statistic, the key without period and statistic, and the numeric line."""
     if key.endswith("_and_multigoals"):
         return CountedStatistic(), f"{key}:{line}", 0.0
     parts = line.split("|")
@@ -177,27 +178,30 @@ def parse_market_key(key: str, line: str) -> tuple[CountedStatistic, str, float]
 
 
 def _map_to_goals_key(base: str, statistic: str) -> str:
-    """The key of the goals market that is settled alike, e.g. corners_asian_handicap -> asian_handicap."""
+    """Return the key of the goals market with the same settlement.
+
+    Example: corners_asian_handicap -> asian_handicap.
+    """
     if base.startswith(("home_total", "away_total", "total_")):
         return re.sub(rf"{statistic}$", "goals", base)
-    known = {
+    goals_keys = {
         f"{statistic}_result": "result",
         f"odd_even_{statistic}": "odd_even",
         f"{statistic}_range": "range",
         f"exact_{statistic}": "exact",
     }
-    known |= {
+    goals_keys |= {
         f"{statistic}_asian_handicap": "asian_handicap",
         f"{statistic}_european_handicap_3way": "european_handicap_3way",
     }
-    known |= {f"first_{statistic[:-1]}": "first", f"last_{statistic[:-1]}": "last"}
-    return known.get(base, base)
+    goals_keys |= {f"first_{statistic[:-1]}": "first", f"last_{statistic[:-1]}": "last"}
+    return goals_keys.get(base, base)
 
 
 class MatchModel:
-    """Chances of one match as one book sees it at one instant.
+    """The chances of one match as one book sees it at one instant.
 
-    Score matrices are built once and every market reads them.
+    Score matrices are built once, and every market reads them.
     """
 
     def __init__(self, expected: ExpectedCounts) -> None:
@@ -207,7 +211,7 @@ class MatchModel:
         self._chances: dict[tuple[str, str, tuple[str, ...]], dict[str, Chance]] = {}
 
     def build_matrix(self, ground: CountedStatistic) -> tuple[list[float], int]:
-        """Flattened score matrix (home-major) and its largest count per team."""
+        """Return the flattened score matrix (home-major) and its largest count per team."""
         if ground not in self._matrices:
             home, away = _compute_means(self.expected, ground)
             largest = MAX_COUNTS.get(ground.statistic, MAX_GOALS if ground.statistic == "goals" else 3)
@@ -221,30 +225,30 @@ class MatchModel:
             first, second = FIRST_HALF_SHARE, 1 - FIRST_HALF_SHARE
             means = (home * first, away * first, home * second, away * second)
             h, a, i, j = (_compute_poisson(round(mean, 6), MAX_HALF_GOALS) for mean in means)
-            one = [p * q for p in h for q in a]
-            two = [p * q for p in i for q in j]
-            self._halves = [p * q for p in one for q in two]
+            first_half = [p * q for p in h for q in a]
+            second_half = [p * q for p in i for q in j]
+            self._halves = [p * q for p in first_half for q in second_half]
         return self._halves
 
     def compute_chances(self, key: str, line: str, outcomes: Sequence[str]) -> dict[str, Chance]:
-        """Chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5').
+        """Return the chance of each named outcome of a canonical market at a line ('' none, '2.5', '10|0.5').
 
-        KeyError for a market it does not know.
+        Raises KeyError for an unknown market.
         """
         names = tuple(outcomes)
-        found = self._chances.get((key, line, names))
-        if found is None:
-            found = self._chances[key, line, names] = self._compute_chances(key, line, names)
-        return found
+        chances = self._chances.get((key, line, names))
+        if chances is None:
+            chances = self._chances[key, line, names] = self._compute_chances(key, line, names)
+        return chances
 
     def _compute_chances(self, key: str, line: str, names: tuple[str, ...]) -> dict[str, Chance]:
         number = float(line.rpartition("|")[2]) if line and "-" not in line[1:] else 0.0
         if _find_half_cells(key, names[0], number) is not None:
             states = self._build_half_matrix()
             return {
-                name: Chance(_sum_cells(states, where))
+                name: Chance(_sum_cells(states, cells))
                 for name in names
-                if (where := _find_half_cells(key, name, number)) is not None
+                if (cells := _find_half_cells(key, name, number)) is not None
             }
         ground, base, number = parse_market_key(key, line)
         if ground.statistic != "goals" and base.endswith("total_goals"):
@@ -255,8 +259,8 @@ class MatchModel:
             return {name: Chance(none if name == "no" else 1 - none) for name in names}
         chances = {}
         for name in names:
-            won, back = _find_cells(largest, base, name, number, names if base == "correct_score" else ())
-            chances[name] = Chance(_sum_cells(matrix, won), _sum_cells(matrix, back))
+            won, refunded = _find_cells(largest, base, name, number, names if base == "correct_score" else ())
+            chances[name] = Chance(_sum_cells(matrix, won), _sum_cells(matrix, refunded))
         if "early_payout" in key:
             return self._add_early_payout(chances, line, base, number)
         return chances
@@ -264,8 +268,9 @@ class MatchModel:
     def _compute_count_totals(
         self, ground: CountedStatistic, base: str, line: float, names: tuple[str, ...]
     ) -> dict[str, Chance]:
-        """Totals of large counts from the sums' own distribution: the two teams' counts are independent Poisson, so
-        is their sum.
+        """Return the chances of totals of large counts from the distribution of the sum.
+
+        The two teams' counts are independent Poisson variables, so their sum is one too.
         """
         home, away = _compute_means(self.expected, ground)
         mean = {"home_total_goals": home, "away_total_goals": away}.get(base, home + away)
@@ -275,8 +280,10 @@ class MatchModel:
         return {name: Chance(under if name == "under" else max(0.0, 1 - under - exact), exact) for name in names}
 
     def _add_early_payout(self, chances: dict[str, Chance], line: str, base: str, number: float) -> dict[str, Chance]:
-        """Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added
-        to it.
+        """Return the chances with early payout.
+
+        Over also wins when all goals but the last it needs fall before the minute, so the chance of that is added to
+        it.
         """
         minute, needed = int(line.split("|", maxsplit=1)[0]), int(number)
         matrix, largest = self.build_matrix(CountedStatistic())

@@ -1,4 +1,4 @@
-"""Bet9ja's answers: the tree of all sports, events of a group, event detail, and the lesser endpoints.
+"""Bet9ja's answers: the tree of all sports, events of a group, event detail, and smaller endpoints.
 
 Values come from the books.
 """
@@ -39,12 +39,12 @@ def _format_iso(instant: datetime) -> str:
 
 
 def format_price(odds: float | None) -> str:
-    """Prices as text without trailing zeros; "1" when there is none."""
+    """Return a price as text without trailing zeros; "1" without a price."""
     return f"{odds:.2f}".rstrip("0").rstrip(".") if odds else "1"
 
 
 class Bet9jaRenderer:
-    """Renders Bet9ja at an instant."""
+    """The renderer of Bet9ja's answers at an instant."""
 
     def __init__(self, timeline: Timeline, books: BookGenerator) -> None:
         self.timeline = timeline
@@ -52,14 +52,14 @@ class Bet9jaRenderer:
         self._labels = msgspec.Raw(msgspec.json.encode(load_bet9ja_labels()))
 
     def list_groups(self, now: datetime) -> dict[str, list[Listing]]:
-        """Group id -> its entries, antepost entries among them."""
+        """Return the listings by group id, antepost entries included."""
         grouped: dict[str, list[Listing]] = {}
         for listing in [*self.timeline.list_upcoming(PLATFORM, now), *self.timeline.world.antepost_listings]:
             grouped.setdefault(listing.group_id, []).append(listing)
         return grouped
 
     def render_tree(self, now: datetime) -> dict[str, Any]:
-        """GetSports: soccer with its countries and groups, other sports empty, pseudo-sports."""
+        """Return GetSports: soccer with its countries and groups, other sports empty, pseudo-sports."""
         countries: dict[str, Any] = {}
         total = 0
         for group_id, listings in self.list_groups(now).items():
@@ -93,7 +93,7 @@ class Bet9jaRenderer:
         return build_envelope({"PAL": sports})
 
     def list_groups_in_tree_order(self, now: datetime) -> list[str]:
-        """Soccer's groups as the tree shows them, country by country."""
+        """Return soccer's groups as the tree shows them, country by country."""
         countries = self.render_tree(now)["D"]["PAL"]["1"]["SG"] or {}
         return [group for country in countries.values() for group in country["G"]]
 
@@ -102,9 +102,10 @@ class Bet9jaRenderer:
         return antepost[0].fixture.kickoff_at if antepost else self.timeline.world.epoch
 
     def render_group(self, group_id: str, now: datetime) -> dict[str, Any]:
-        """GetEventsInGroupV2.
+        """Return GetEventsInGroupV2.
 
-        An unknown group and a list of groups are empty groups; a few groups send E keyed by slot instead of as a list.
+        An unknown group and a list of groups give an empty group. For a few groups E is keyed by slot instead of being
+        a list.
         """
         listings = self.list_groups(now).get(group_id, [])
         if not listings:
@@ -149,7 +150,7 @@ class Bet9jaRenderer:
         return int(listing.external_id) >= 990_000_000
 
     def render_header(self, listing: Listing, now: datetime, sport_field: str = "S") -> dict[str, Any]:
-        """An event without prices; a list names the sport in another field than a detail does."""
+        """Return an event without prices. A list names the sport in another field than a detail does."""
         fixture, country = listing.fixture, listing.fixture.tournament.country
         home, away = listing.teams
         antepost = self._is_antepost(listing)
@@ -186,14 +187,14 @@ class Bet9jaRenderer:
             sport_field: "Soccer",
         }
         if listing.quirk % 200 == 7:
-            # The older form, before the UTC fields came.
+            # The older form, without the UTC fields.
             del header["STARTDATEUTC"], header["ENDVISIBILITYDATEUTC"]
         if not ext_id and listing.quirk % 2:
             del header["EXTID"]
         return header
 
     def render_event(self, listing: Listing, now: datetime) -> dict[str, Any]:
-        """GetEvent: every price, line, descriptor and tab of the event, and the labels of the whole sport."""
+        """Return GetEvent: prices, lines, descriptors and tabs of the event, and labels of the whole sport."""
         lines = self.books.list_lines(listing, now)
         event = self.render_header(listing, now)
         if event["PLAYER_EID"]:
@@ -215,31 +216,36 @@ class Bet9jaRenderer:
         return build_envelope(event)
 
     def _render_prices(self, listing: Listing, lines: list[OfferedLine]) -> dict[str, str]:
-        """The flat price map in no particular order; suspended markets show "1" throughout, hopeless outcomes are
-        missing.
+        """Return the flat price map in random order.
+
+        Suspended markets show "1" throughout; hopeless outcomes are missing.
         """
-        found = []
+        prices = []
         for offered in lines:
-            at = f"@{offered.line}" if offered.line else ""
+            line_suffix = f"@{offered.line}" if offered.line else ""
             for price in offered.prices:
                 if price.chance.win < 0.002 and not offered.is_suspended:
                     continue
-                found.append(
+                prices.append(
                     (
-                        f"{offered.market.native_id}{at}_{price.outcome.native_id}",
+                        f"{offered.market.native_id}{line_suffix}_{price.outcome.native_id}",
                         "1" if offered.is_suspended else format_price(price.odds),
                     )
                 )
-        Random(listing.external_id).shuffle(found)
-        return dict(found)
+        Random(listing.external_id).shuffle(prices)
+        return dict(prices)
 
 
 def _group_lines(lines: list[OfferedLine], as_list: bool) -> dict[str, Any]:
-    found: dict[str, dict[str, float]] = {}
+    lines_by_market: dict[str, dict[str, float]] = {}
     for offered in lines:
         if offered.line:
-            found.setdefault(offered.market.native_id, {})[offered.line] = float(offered.line)
-    return {native: list(values.values()) for native, values in found.items()} if as_list else dict(found)
+            lines_by_market.setdefault(offered.market.native_id, {})[offered.line] = float(offered.line)
+    return (
+        {native: list(values.values()) for native, values in lines_by_market.items()}
+        if as_list
+        else dict(lines_by_market)
+    )
 
 
 def _list_signs(market: Market) -> list[list[str]]:
@@ -272,20 +278,20 @@ def _render_list_descriptor(market: Market) -> dict[str, Any]:
         "marketDescKey": f"M#{market.native_id}.DESC",
     }
     keys["signs"] = {native: f"MCU#{market.native_id}_{native}" for native, _ in _list_signs(market)}
-    made: dict[str, Any] = {
+    descriptor: dict[str, Any] = {
         "ID": market.native_id,
         "NAME": market.name,
         "P": facts["p"],
         "VW": facts["vw"],
         "CNT": facts["cnt"],
     }
-    made |= {"CNTLABEL": facts["label"], "GCAT": facts["gcat"], "SV": None}
-    made |= {
+    descriptor |= {"CNTLABEL": facts["label"], "GCAT": facts["gcat"], "SV": None}
+    descriptor |= {
         "SGN": [label for _, label in _list_signs(market)],
         "SGNK": [native for native, _ in _list_signs(market)],
         "transKeys": keys,
     }
     if market.lines != ("",):
-        made["AUX"] = list(market.lines[:2])
+        descriptor["AUX"] = list(market.lines[:2])
         keys["marketHeaderLabelKey"] = f"MH#{market.native_id}"
-    return made
+    return descriptor

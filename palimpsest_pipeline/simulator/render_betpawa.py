@@ -1,8 +1,8 @@
-"""BetPawa's answers in both wire generations: sports, category tree, event lists by query, event detail. Values come
-from the books.
+"""BetPawa's answers in both wire generations: sports, category tree, event lists by query, details.
 
-The older generation (v3) sends every field, prices as `price`, counters as numbers and lines in quarter units; the
-newer one (v4) leaves out what has its default value, sends prices as `odds` and counters as text.
+Values come from the books. The older generation (v3) sends every field, prices as `price`, counters as numbers and
+lines in quarter units; the newer one (v4) leaves out fields with their default value, sends prices as `odds` and
+counters as text.
 """
 
 import base64
@@ -24,16 +24,16 @@ MAX_PAGE_SIZE = 100
 
 
 class QueryError(Exception):
-    """The list query is refused; the text goes to `serverMessage`."""
+    """The server refuses the list query; the text goes to `serverMessage`."""
 
 
 def _drop_defaults(fields: dict[str, Any], keep: Iterable[str] = ()) -> dict[str, Any]:
-    """The newer generation's habit: null, false, zero, empty text and empty lists are not sent."""
-    kept = set(keep)
+    """Return the fields without null, false, zero, empty text and empty lists, which v4 never sends."""
+    kept_names = set(keep)
     return {
         name: value
         for name, value in fields.items()
-        if name in kept or not (value is None or value is False or value in (0, "", [], {}))
+        if name in kept_names or not (value is None or value is False or value in (0, "", [], {}))
     }
 
 
@@ -46,13 +46,13 @@ def _format_signed(line: float) -> str:
 
 
 def _make_opaque_text(price: PricedOutcome) -> str:
-    """Text in place of a probability, as the older generation sends it."""
+    """Return the text that v3 sends in place of a probability."""
     hidden = int(price.chance.win * 9e18) ^ 0x5DEECE66D
     return base64.b64encode(f'{{"win":{hidden},"refund":{-hidden},"key":{hidden // 7}}}'.encode()).decode()
 
 
 class BetPawaRenderer:
-    """Renders BetPawa at an instant in one wire generation ("v3" or "v4")."""
+    """The renderer of BetPawa's answers at an instant in one wire generation ("v3" or "v4")."""
 
     def __init__(self, timeline: Timeline, books: BookGenerator, version: str = "v4") -> None:
         self.timeline = timeline
@@ -61,7 +61,7 @@ class BetPawaRenderer:
         self.is_old_version = version == "v3"
 
     def list_listings(self, now: datetime) -> list[Listing]:
-        """Everything in the football lists now, by kickoff."""
+        """Return all listings in the football lists now, by kickoff."""
         return sorted(
             self.timeline.list_upcoming(PLATFORM, now),
             key=lambda one: (self.timeline.find_kickoff(one.fixture, PLATFORM, now), int(one.external_id)),
@@ -88,7 +88,7 @@ class BetPawaRenderer:
         return {"eventCounts": self._render_counts(listings), "week": week}
 
     def render_sports(self, now: datetime) -> dict[str, Any]:
-        """All sports without regions."""
+        """Return all sports without regions."""
         football = {
             "category": {"id": "2", "name": "Football", "priority": 200},
             **self._render_event_counts(self.list_listings(now), now),
@@ -96,7 +96,7 @@ class BetPawaRenderer:
         return {"onlyMeta": [football, *self._render_other_sports()]}
 
     def _render_other_sports(self) -> list[dict[str, Any]]:
-        """Sports beside football; nothing is on in them, the day is there for its shape."""
+        """Return the sports beside football. They have no events; the day only completes the shape."""
         empty = self._render_counts([])
         day = {"day": self.timeline.world.epoch.date().isoformat(), "counts": empty}
         return [
@@ -109,7 +109,7 @@ class BetPawaRenderer:
         ]
 
     def render_tree(self, now: datetime, category: str = "2") -> dict[str, Any]:
-        """Regions and competitions of football with their counts."""
+        """Return regions and competitions of football with their counts."""
         listings = self.list_listings(now) if category == "2" else []
         regions: dict[str, dict[str, list[Listing]]] = {}
         for listing in listings:
@@ -125,11 +125,13 @@ class BetPawaRenderer:
                 "parentSlug": country.parent or None,
             }
             inside = [one for entries in competitions.values() for one in entries]
-            made = [self._render_competition(number, entries, now) for number, entries in competitions.items()]
+            competition_nodes = [
+                self._render_competition(number, entries, now) for number, entries in competitions.items()
+            ]
             nodes.append(
                 {
                     "region": region if self.is_old_version else _drop_defaults(region),
-                    "competitions": made,
+                    "competitions": competition_nodes,
                     **self._render_event_counts(inside, now),
                 }
             )
@@ -155,78 +157,82 @@ class BetPawaRenderer:
 
     # Lists
 
-    def render_query_lists(self, asked: Any, now: datetime) -> dict[str, Any]:
-        """events/lists/by-queries. Raises QueryError with the server's words."""
-        queries = asked.get("queries") if isinstance(asked, dict) else None
+    def render_query_lists(self, body: Any, now: datetime) -> dict[str, Any]:
+        """Return events/lists/by-queries. Raises QueryError with the server's message."""
+        queries = body.get("queries") if isinstance(body, dict) else None
         if not isinstance(queries, list) or not queries:
             raise QueryError("queries must not be empty")
         return {"responses": [self._render_query(query, now) for query in queries]}
 
-    def _render_query(self, asked: Any, now: datetime) -> dict[str, Any]:
-        if not isinstance(asked, dict) or "take" not in asked or not isinstance(asked.get("query"), dict):
+    def _render_query(self, query_block: Any, now: datetime) -> dict[str, Any]:
+        if (
+            not isinstance(query_block, dict)
+            or "take" not in query_block
+            or not isinstance(query_block.get("query"), dict)
+        ):
             raise QueryError("query and take are required")
         try:
-            take, skip = int(asked["take"]), int(asked.get("skip") or 0)
+            take, skip = int(query_block["take"]), int(query_block.get("skip") or 0)
         except (TypeError, ValueError):
             raise QueryError("take and skip must be numbers") from None
         if not 1 <= take <= MAX_PAGE_SIZE:
             raise QueryError("Maximum number of events is 100")
-        view = asked.get("view") or {}
-        wanted = [str(one) for one in view.get("marketTypes") or [MAIN_MARKET_ID]]
-        chosen = self._filter_listings(asked["query"], now)
-        sort = asked.get("sort") or {}
+        view = query_block.get("view") or {}
+        market_types = [str(item) for item in view.get("marketTypes") or [MAIN_MARKET_ID]]
+        listings = self._filter_listings(query_block["query"], now)
+        sort = query_block.get("sort") or {}
         if "competitionPriority" in sort:
-            chosen.sort(key=lambda one: one.fixture.tournament.rank)
+            listings.sort(key=lambda item: item.fixture.tournament.rank)
         if sort.get("startTime") == "DESC":
-            chosen.reverse()
-        events = [self.render_event(one, now, frozenset(wanted)) for one in chosen[skip : skip + take]]
+            listings.reverse()
+        events = [self.render_event(item, now, frozenset(market_types)) for item in listings[skip : skip + take]]
         if not self.is_old_version:
             return {"responses": events} if events else {}
-        echo: dict[str, Any] = {"query": asked["query"]}
-        echo |= {name: asked[name] for name in ("view", "sort") if asked.get(name)}
+        echo: dict[str, Any] = {"query": query_block["query"]}
+        echo |= {name: query_block[name] for name in ("view", "sort") if query_block.get(name)}
         return {"request": echo | {"take": take, "skip": skip}, "responses": events}
 
     def _filter_listings(self, query: dict[str, Any], now: datetime) -> list[Listing]:
         if query.get("eventType", "UPCOMING") != "UPCOMING" or "2" not in [
-            str(one) for one in query.get("categories") or ["2"]
+            str(item) for item in query.get("categories") or ["2"]
         ]:
             return []
         zones = query.get("zones") or {}
-        competitions = {str(one) for one in zones.get("competitions") or ()}
-        regions = {str(one) for one in zones.get("regions") or ()}
+        competitions = {str(item) for item in zones.get("competitions") or ()}
+        regions = {str(item) for item in zones.get("regions") or ()}
         window = query.get("startTime") or {}
         tests: list[Callable[[Listing], bool]] = []
         if competitions or regions:
             tests.append(
-                lambda one: one.group_id in competitions or one.fixture.tournament.country.ids[PLATFORM] in regions
+                lambda item: item.group_id in competitions or item.fixture.tournament.country.ids[PLATFORM] in regions
             )
         if query.get("boosted"):
             tests.append(_is_boosted)
         for name, sign in (("gte", 1), ("lt", -1)):
             if name in window:
                 tests.append(self._build_time_filter(datetime.fromisoformat(window[name]), sign, now))
-        return [one for one in self.list_listings(now) if all(test(one) for test in tests)]
+        return [item for item in self.list_listings(now) if all(test(item) for test in tests)]
 
     def _build_time_filter(self, instant: datetime, sign: int, now: datetime) -> Callable[[Listing], bool]:
         def test(listing: Listing) -> bool:
-            later = self.timeline.find_kickoff(listing.fixture, PLATFORM, now) >= instant
-            return later if sign > 0 else not later
+            is_later = self.timeline.find_kickoff(listing.fixture, PLATFORM, now) >= instant
+            return is_later if sign > 0 else not is_later
 
         return test
 
     # Events
 
     def render_event(self, listing: Listing, now: datetime, only: frozenset[str] | None = None) -> dict[str, Any]:
-        """One event; `only` None is the detail, otherwise the list form with these market types."""
+        """Return one event: the detail if `only` is None, else the list form with these market types."""
         fixture, tournament = listing.fixture, listing.fixture.tournament
         home, away = listing.teams
         kickoff = self.timeline.find_kickoff(fixture, PLATFORM, now)
         lines = self.books.list_lines(listing, now, self.version, None if only is None else only)
         if listing.quirk % 1000 < 7:
             lines = [line for line in lines if line.market.native_id not in {MAIN_MARKET_ID, "4693"}]
-        live = self.timeline.is_in_play(listing, now)
-        shown = _group_by_market(lines)[: 20 if live else None]
-        rendered = [self._render_market(listing, group, listed=only is not None) for group in shown]
+        is_live = self.timeline.is_in_play(listing, now)
+        market_groups = _group_by_market(lines)[: 20 if is_live else None]
+        rendered = [self._render_market(listing, group, listed=only is not None) for group in market_groups]
         count, offered = self.books.count_lines(listing, now, self.version)
         neutral = " (n)" if fixture.is_neutral else ""
         event: dict[str, Any] = {
@@ -243,7 +249,7 @@ class BetPawaRenderer:
         }
         if self.is_old_version and only is None and tournament.tier == "top":
             event["comboCards"] = _build_combo_cards(rendered)
-        booked = bool(fixture.number % 4)
+        is_booked = bool(fixture.number % 4)
         version = (
             10
             + self.timeline.find_price_step(listing, now) % 100_000
@@ -258,13 +264,13 @@ class BetPawaRenderer:
         if self.is_old_version:
             score = round(max(0.0, 40.0 - tournament.rank / 3), 4) + fixture.number % 7 / 1000
             return event | {
-                "additionalInfo": {"live": live},
+                "additionalInfo": {"live": is_live},
                 "score": score,
                 "neutralVenue": fixture.is_neutral,
-                "inplayBooked": booked,
+                "inplayBooked": is_booked,
                 "version": version,
             }
-        info = {"live": live, "inplayBooked": booked, "inplayBookedActual": booked}
+        info = {"live": is_live, "inplayBooked": is_booked, "inplayBookedActual": is_booked}
         if fixture.is_neutral:
             event["neutralVenue"] = True
         event |= {
@@ -276,39 +282,39 @@ class BetPawaRenderer:
 
     def _render_widgets(self, listing: Listing) -> list[dict[str, Any]]:
         fixture = listing.fixture
-        found: list[dict[str, Any]] = []
+        widgets: list[dict[str, Any]] = []
         if fixture.sr_id is not None:
-            found = [
+            widgets = [
                 {"id": str(fixture.sr_id), "type": "SPORTRADAR", "retention": phase} for phase in ("PREMATCH", "INPLAY")
             ]
         elif fixture.number % 2:
             return []
         if fixture.genius_id is not None:
-            found.insert(
-                listing.quirk % (len(found) + 1),
+            widgets.insert(
+                listing.quirk % (len(widgets) + 1),
                 {"id": str(fixture.genius_id), "type": "GENIUSSPORTS", "retention": None},
             )
-        return found if self.is_old_version else [_drop_defaults(widget) for widget in found]
+        return widgets if self.is_old_version else [_drop_defaults(widget) for widget in widgets]
 
     def _render_market(self, listing: Listing, lines: list[OfferedLine], listed: bool) -> dict[str, Any]:
         market, facts = lines[0].market, lines[0].market.facts
         kind = {"id": market.native_id, "name": market.name, "displayName": facts["display"]}
-        # A few market types come without an explanation.
+        # A few market types have no explanation.
         kind |= {
             "explainer": None if market.number % 12 == 11 else market.line_template,
             "priority": facts["priority"],
             "tabs": facts["tabs"],
         }
         kind["handicapType"] = facts["kind"]
-        up = any(outcome.early_payout != "NO_UP" for part in market.parts for outcome in part.outcomes)
+        has_early_payout = any(outcome.early_payout != "NO_UP" for part in market.parts for outcome in part.outcomes)
         info: dict[str, Any] = {
             "boosted": market.native_id == MAIN_MARKET_ID and _is_boosted(listing),
             "cashoutable": market.number % 6 != 5,
-            "twoUp": up,
+            "twoUp": has_early_payout,
         }
         rows = [
             row
-            for line in sorted(lines, key=lambda one: float(one.canonical_line.split("|")[-1] or 0))
+            for line in sorted(lines, key=lambda offered: float(offered.canonical_line.split("|")[-1] or 0))
             for row in self._render_rows(listing, line, listed)
         ]
         if self.is_old_version:
@@ -320,14 +326,15 @@ class BetPawaRenderer:
                 "displayNameColumns": facts["labels"],
                 "additionalInfo": info,
             }
-        made = {"marketType": _drop_defaults(kind), "row": rows, "displayNameColumns": facts["labels"]}
-        return _drop_defaults(made) | {
+        market_fields = {"marketType": _drop_defaults(kind), "row": rows, "displayNameColumns": facts["labels"]}
+        return _drop_defaults(market_fields) | {
             "additionalInfo": _drop_defaults({name: info[name] for name in ("boosted", "cashoutable")})
         }
 
     def _render_rows(self, listing: Listing, offered: OfferedLine, listed: bool) -> list[dict[str, Any]]:
-        """The prices of one line in rows of as many prices as the market has columns; only a line in one row has a
-        row id.
+        """Return the prices of one line, in rows of as many prices as the market has columns.
+
+        Only a line in one row has a row id.
         """
         kind, size = offered.market.facts["kind"], offered.market.facts["columns"]
         first = load_betpawa_price_offsets()[offered.market.native_id, offered.line]
@@ -379,41 +386,44 @@ class BetPawaRenderer:
         odds: float | None = price.odds if price.odds is not None else 0.0
         if nothing:
             odds = None if nothing == "null" else 0.0
-        suspended = not nothing and (offered.is_suspended or price.odds is None)
+        is_suspended = not nothing and (offered.is_suspended or price.odds is None)
         side = _format_side(kind, outcome.canonical_key, line)
-        hot = _is_hot(listing) and outcome.canonical_key in {"home", "over"}
-        made: dict[str, Any] = {"id": str(number), "name": outcome.label, "typeId": outcome.native_id}
+        is_hot = _is_hot(listing) and outcome.canonical_key in {"home", "over"}
+        fields: dict[str, Any] = {"id": str(number), "name": outcome.label, "typeId": outcome.native_id}
         if not self.is_old_version:
             if odds is not None:
-                made["odds"] = odds
-            if suspended:
-                made["suspended"] = True
+                fields["odds"] = odds
+            if is_suspended:
+                fields["suspended"] = True
             text = _format_line(line) if kind == "NUMBER_SPECIFIER" and line is not None else side
             if text:
-                made["handicap"] = text
-            made |= {
+                fields["handicap"] = text
+            fields |= {
                 "displayName": outcome.display,
-                "additionalInfo": {"anyUp": outcome.early_payout, **({"hot": True} if hot else {})},
+                "additionalInfo": {"anyUp": outcome.early_payout, **({"hot": True} if is_hot else {})},
             }
             if nothing != "null":
-                made["probability"] = {"win": price.chance.win, "refund": price.chance.refund}
+                fields["probability"] = {"win": price.chance.win, "refund": price.chance.refund}
             if kind in {"EUROPEAN", "ASIAN"} and side:
-                made["specifier"] = {"hcp": side}
-            return made
-        made |= {"price": odds, "suspended": suspended, "handicap": side}
+                fields["specifier"] = {"hcp": side}
+            return fields
+        fields |= {"price": odds, "suspended": is_suspended, "handicap": side}
         if price.player:
-            made["team"] = price.player.side
+            fields["team"] = price.player.side
         if listed:
-            made["position"] = place + 1
-        made |= {
+            fields["position"] = place + 1
+        fields |= {
             "displayName": outcome.display,
-            "additionalInfo": {"hot": hot, "twoUp": outcome.early_payout == "TWO_UP", "anyUp": outcome.early_payout},
+            "additionalInfo": {"hot": is_hot, "twoUp": outcome.early_payout == "TWO_UP", "anyUp": outcome.early_payout},
         }
         if nothing != "null":
-            made["probability"] = _make_opaque_text(price)
+            fields["probability"] = _make_opaque_text(price)
         if price.player or side:
-            made["specifier"] = {"teamPosition": price.player.side if price.player else None, "formattedHandicap": side}
-        return made
+            fields["specifier"] = {
+                "teamPosition": price.player.side if price.player else None,
+                "formattedHandicap": side,
+            }
+        return fields
 
 
 def _group_by_market(lines: list[OfferedLine]) -> list[list[OfferedLine]]:
@@ -435,7 +445,7 @@ def _render_counters(offered: Sequence[Any]) -> dict[str, Any]:
 
 
 def _choose_unpriced_form(listing: Listing, offered: OfferedLine) -> str:
-    """'null' or 'zero' where the whole market is listed without a usable price."""
+    """Return 'null' or 'zero' where the whole market is listed without a usable price, else ''."""
     if offered.market.native_id not in {"4693", "3795"}:
         return ""
     draw = listing.quirk % 100
@@ -449,7 +459,7 @@ def _format_row_label(kind: str, line: float | None, old: bool) -> str | None:
 
 
 def _format_side(kind: str, outcome: str, line: float | None) -> str | None:
-    """The line as this side sees it: `2.5`, `-0.5` / `+0.5`, `Home -1` / `Away +1`."""
+    """Return the line as this side sees it: `2.5`, `-0.5` / `+0.5`, `Home -1` / `Away +1`."""
     if line is None or kind in {"", "NUMBER_SPECIFIER"}:
         return None
     if kind == "NORMAL":
@@ -462,16 +472,16 @@ def _format_side(kind: str, outcome: str, line: float | None) -> str | None:
 
 
 def _build_combo_cards(rendered: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Ready-made combinations of three prices of the event."""
+    """Return ready-made combinations of three prices of the event."""
     firsts = [market["row"][0]["prices"][0] for market in rendered[:6] if market["row"]]
     cards = []
-    for at in range(0, len(firsts) - 2, 3):
-        three = firsts[at : at + 3]
+    for start in range(0, len(firsts) - 2, 3):
+        three = firsts[start : start + 3]
         cards.append(
             {
-                "prices": [one["id"] for one in three],
-                "price": 2.5 + at / 10,
-                "probability": base64.b64encode(str(at).encode()).decode(),
+                "prices": [price["id"] for price in three],
+                "price": 2.5 + start / 10,
+                "probability": base64.b64encode(str(start).encode()).decode(),
             }
         )
     return cards

@@ -1,4 +1,4 @@
-"""SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, event detail.
+"""SportyBet's answers: tournament tree, paged list of upcoming events, events of tournaments, details.
 
 Values come from the books.
 """
@@ -46,37 +46,37 @@ def find_category(listing: Listing) -> dict[str, str]:
 
 
 class SportyBetRenderer:
-    """Renders SportyBet at an instant."""
+    """The renderer of SportyBet's answers at an instant."""
 
     def __init__(self, timeline: Timeline, books: BookGenerator) -> None:
         self.timeline = timeline
         self.books = books
 
     def list_listings(self, now: datetime) -> list[Listing]:
-        """Everything in the football lists now: matches by kickoff inside their tournament, simulated ones last."""
+        """Return all listings in the football lists now: matches in tournament order, then simulated ones."""
         return [*self.timeline.list_upcoming(PLATFORM, now), *self.timeline.list_simulated(now)]
 
     def group_by_tournament(self, now: datetime) -> dict[str, list[Listing]]:
-        """Tournament id -> its listings."""
+        """Return the listings by tournament id."""
         grouped: dict[str, list[Listing]] = {}
         for listing in self.list_listings(now):
             grouped.setdefault(listing.group_id, []).append(listing)
         return grouped
 
     def render_tree(self, now: datetime) -> dict[str, Any]:
-        """popularAndSportList."""
+        """Return popularAndSportList."""
         categories: dict[str, dict[str, Any]] = {}
         total = 0
         popular: list[dict[str, Any]] = []
         for group_id, listings in self.group_by_tournament(now).items():
-            of = find_category(listings[0])
-            node = categories.setdefault(of["id"], {**of, "eventSize": 0, "tournaments": []})
+            category_names = find_category(listings[0])
+            node = categories.setdefault(category_names["id"], {**category_names, "eventSize": 0, "tournaments": []})
             entry = {"id": group_id, "name": listings[0].group_name, "eventSize": len(listings)}
             node["tournaments"].append(entry)
             node["eventSize"] += len(listings)
             total += len(listings)
             if len(popular) < 5 and not is_simulated(listings[0]):
-                popular.append({**entry, "categoryName": of["name"], "categoryId": of["id"]})
+                popular.append({**entry, "categoryName": category_names["name"], "categoryId": category_names["id"]})
         sport = {"id": "sr:sport:1", "name": "Football", "eventSize": total, "categories": list(categories.values())}
         size = sum(int(entry["eventSize"]) for entry in popular)
         return build_envelope(
@@ -89,19 +89,20 @@ class SportyBetRenderer:
     def render_upcoming(
         self, now: datetime, market_ids: Sequence[str], page: int, page_size: int, option: str
     ) -> dict[str, Any]:
-        """pcUpcomingEvents: whole tournaments packed into pages of at most `page_size` events; `option` 1 shows at
-        most ten per tournament.
+        """Return pcUpcomingEvents: whole tournaments packed into pages of at most `page_size` events.
+
+        `option` 1 shows at most ten events per tournament.
         """
         grouped = self.group_by_tournament(now)
         pages: list[list[list[Listing]]] = [[]]
         filled = 0
         for listings in grouped.values():
-            shown = listings[:HIGHLIGHTS_PER_TOURNAMENT] if option == "1" else listings
-            if filled and filled + len(shown) > page_size:
+            listed = listings[:HIGHLIGHTS_PER_TOURNAMENT] if option == "1" else listings
+            if filled and filled + len(listed) > page_size:
                 pages.append([])
                 filled = 0
-            pages[-1].append(shown)
-            filled += len(shown)
+            pages[-1].append(listed)
+            filled += len(listed)
         chosen = pages[page - 1] if 1 <= page <= len(pages) else []
         total = sum(map(len, grouped.values()))
         return build_envelope(
@@ -114,7 +115,7 @@ class SportyBetRenderer:
     def render_tournaments(
         self, now: datetime, tournament_ids: Iterable[str], market_ids: Sequence[str]
     ) -> dict[str, Any]:
-        """pcEvents: one element per tournament that has events."""
+        """Return pcEvents: one element per tournament that has events."""
         grouped = self.group_by_tournament(now)
         return build_envelope(
             [self._render_tournament(grouped[one], now, market_ids) for one in tournament_ids if one in grouped]
@@ -123,22 +124,22 @@ class SportyBetRenderer:
     def _render_tournament(
         self, listings: Sequence[Listing], now: datetime, market_ids: Sequence[str]
     ) -> dict[str, Any]:
-        of = find_category(listings[0])
+        category = find_category(listings[0])
         events = [self.render_event(listing, now, frozenset(market_ids)) for listing in listings]
         return {
             "id": listings[0].group_id,
             "name": listings[0].group_name,
             "events": events,
-            "categoryName": of["name"],
-            "categoryId": of["id"],
+            "categoryName": category["name"],
+            "categoryId": category["id"],
         }
 
     def render_event(
         self, listing: Listing, now: datetime, only: frozenset[str] | None = None, product: int = 3
     ) -> dict[str, Any]:
-        """One event; `only` None is the detail (all markets), otherwise the list form with these market ids.
+        """Return one event: the detail with all markets if `only` is None, else the list form with these.
 
-        In play little is left of the book.
+        In play, few markets remain in the book.
         """
         in_play = self.timeline.is_in_play(listing, now)
         home, away = listing.teams
@@ -173,25 +174,25 @@ class SportyBetRenderer:
         return event | self._render_other_fields(listing, in_list=only is not None)
 
     def _render_other_fields(self, listing: Listing, in_list: bool) -> dict[str, Any]:
-        fixture, top = listing.fixture, listing.fixture.tournament.tier == "top"
-        rest: dict[str, Any] = {}
+        fixture, is_top = listing.fixture, listing.fixture.tournament.tier == "top"
+        extra_fields: dict[str, Any] = {}
         if not in_list:
-            rest = {"liveChannel": False, "webViewLiveChannel": True, "socialMediaLiveChannel": False}
-            if top:
-                rest["audioLiveChannel"] = True
-        rest |= {"bookingStatus": "Booked" if fixture.number % 5 else "Unavailable", "topTeam": top}
+            extra_fields = {"liveChannel": False, "webViewLiveChannel": True, "socialMediaLiveChannel": False}
+            if is_top:
+                extra_fields["audioLiveChannel"] = True
+        extra_fields |= {"bookingStatus": "Booked" if fixture.number % 5 else "Unavailable", "topTeam": is_top}
         if not in_list:
             icon = "https://s.sporty.net/common/main/res/{:032x}.png"
-            rest |= {
+            extra_fields |= {
                 "homeTeamIcon": icon.format(listing.teams[0].number),
                 "awayTeamIcon": icon.format(listing.teams[1].number),
             }
         if not in_list or listing.quirk % 4 == 0:
-            rest |= {"commentsNum": listing.quirk % 9, "topicId": 11_000_000 + fixture.number}
-        if top and not in_list:
-            rest["oddsBoost"] = True
+            extra_fields |= {"commentsNum": listing.quirk % 9, "topicId": 11_000_000 + fixture.number}
+        if is_top and not in_list:
+            extra_fields["oddsBoost"] = True
         source = self._render_source(listing)
-        rest |= {
+        extra_fields |= {
             "fixtureVenue": {"name": f"{fixture.home.names[PLATFORM]} Stadium"},
             "giftGrabActivityResultVO": {"activityEnabled": False, "enabled": False},
             "ai": False,
@@ -201,13 +202,13 @@ class SportyBetRenderer:
             "containsPcbb": False,
             "banned": False,
         }
-        return rest
+        return extra_fields
 
     @staticmethod
     def _render_source(listing: Listing) -> dict[str, str]:
         number = listing.external_id.removeprefix("sr:match:")
-        genius = number.startswith("1111111") or not number.isdigit()
-        return {"sourceType": "BET_GENIUS" if genius else "BET_RADAR", "sourceId": number}
+        is_genius = number.startswith("1111111") or not number.isdigit()
+        return {"sourceType": "BET_GENIUS" if is_genius else "BET_RADAR", "sourceId": number}
 
     def _render_markets(
         self, listing: Listing, lines: list[OfferedLine], changed_ms: int, product: int, in_list: bool
@@ -242,18 +243,18 @@ class SportyBetRenderer:
         in_list: bool,
     ) -> dict[str, Any]:
         market, facts = offered.market, offered.market.facts
-        words = _build_placeholders(offered, home, away)
-        made: dict[str, Any] = {"id": market.native_id}
+        placeholders = _build_placeholders(offered, home, away)
+        market_fields: dict[str, Any] = {"id": market.native_id}
         if offered.line:
-            made["specifier"] = offered.line
-        labelled = facts["group"] is not None
-        made |= {
+            market_fields["specifier"] = offered.line
+        is_labelled = facts["group"] is not None
+        market_fields |= {
             "product": product,
-            "desc": _fill_template(facts["desc"], words),
+            "desc": _fill_template(facts["desc"], placeholders),
             "status": 1 if offered.is_suspended or product == 1 else 0,
         }
-        if labelled:
-            made |= {
+        if is_labelled:
+            market_fields |= {
                 "group": facts["group"],
                 "groupId": facts["groupId"],
                 "marketGuide": market.line_template,
@@ -261,23 +262,25 @@ class SportyBetRenderer:
                 "name": market.name,
             }
         favourite = 1 if offered.line and offered.line == middle else 0
-        made |= {
+        market_fields |= {
             "favourite": favourite,
-            "outcomes": [_render_outcome(price, words, market.native_id, in_list) for price in offered.prices],
+            "outcomes": [_render_outcome(price, placeholders, market.native_id, in_list) for price in offered.prices],
         }
-        made["farNearOdds"] = 1 if favourite else (-1 if offered.line and market.lines.index(offered.line) > 4 else 0)
+        market_fields["farNearOdds"] = (
+            1 if favourite else (-1 if offered.line and market.lines.index(offered.line) > 4 else 0)
+        )
         if market.native_id in {"1", "60100", "60200"}:
-            made["marketExtendVOS"] = [dict(entry) for entry in UP_MARKETS]
-        made["sourceType"] = facts["source"]
+            market_fields["marketExtendVOS"] = [dict(entry) for entry in UP_MARKETS]
+        market_fields["sourceType"] = facts["source"]
         if facts["source"] != "LSPORTS":
-            made["lastOddsChangeTime"] = changed_ms
-        early = _render_early_payouts(market.native_id, offered.line)
-        if early:
-            made["earlyPayoutMarkets"] = early
+            market_fields["lastOddsChangeTime"] = changed_ms
+        early_payouts = _render_early_payouts(market.native_id, offered.line)
+        if early_payouts:
+            market_fields["earlyPayoutMarkets"] = early_payouts
         if facts.get("mode"):
-            made |= {"mode": facts["mode"], "parameters": facts["parameters"]}
-        made["banned"] = False
-        return made
+            market_fields |= {"mode": facts["mode"], "parameters": facts["parameters"]}
+        market_fields["banned"] = False
+        return market_fields
 
 
 def _render_early_payouts(native: str, line: str) -> list[dict[str, Any]]:
@@ -292,31 +295,33 @@ def _render_early_payouts(native: str, line: str) -> list[dict[str, Any]]:
 
 
 def _build_placeholders(offered: OfferedLine, home: str, away: str) -> dict[str, str]:
-    words = {"{home}": home, "{away_team}": away}
+    placeholders = {"{home}": home, "{away_team}": away}
     for piece in offered.line.split("|"):
         name, _, value = piece.partition("=")
-        words[f"{{{name}}}"] = value
+        placeholders[f"{{{name}}}"] = value
         if name == "hcp" and ":" not in value:
-            other = -float(value)
-            words["{away}"] = f"{'+' if other > 0 else ''}{other:g}"
-    return words
+            away_handicap = -float(value)
+            placeholders["{away}"] = f"{'+' if away_handicap > 0 else ''}{away_handicap:g}"
+    return placeholders
 
 
-def _fill_template(template: str, words: dict[str, str]) -> str:
+def _fill_template(template: str, placeholders: dict[str, str]) -> str:
     if "{" not in template:
         return template
-    for name, value in words.items():
+    for name, value in placeholders.items():
         template = template.replace(name, value)
     return template
 
 
-def _render_outcome(price: PricedOutcome, words: dict[str, str], native_market: str, in_list: bool) -> dict[str, Any]:
+def _render_outcome(
+    price: PricedOutcome, placeholders: dict[str, str], native_market: str, in_list: bool
+) -> dict[str, Any]:
     label, native = price.outcome.label, price.outcome.native_id
     if price.player:
-        team = words["{home}"] if price.player.side == 1 else words["{away_team}"]
+        team = placeholders["{home}"] if price.player.side == 1 else placeholders["{away_team}"]
         label = f"{price.player.name} ({team})" + (f" {price.outcome.label}" if native_market == "800097" else "")
         native = native if native_market == "800097" else f"sr:player:{native}"
-    made: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": native,
         "odds": f"{price.odds:.2f}" if price.odds else "1.00",
         "probability": f"{price.chance.win:.10f}" if price.chance.win >= 5e-11 else "0E-10",
@@ -324,10 +329,10 @@ def _render_outcome(price: PricedOutcome, words: dict[str, str], native_market: 
         "isActive": 1 if price.odds else 0,
     }
     if native_market in {"60200", "60100", "60110"} and price.outcome.canonical_key != "draw":
-        made["cashOutIsActive"] = 1
-    made["desc"] = _fill_template(label, words)
+        fields["cashOutIsActive"] = 1
+    fields["desc"] = _fill_template(label, placeholders)
     if price.player and native_market == "800097":
-        made |= {"playerName": label.removesuffix(f" {price.outcome.label}"), "playerScore": price.outcome.label}
+        fields |= {"playerName": label.removesuffix(f" {price.outcome.label}"), "playerScore": price.outcome.label}
     if in_list and native_market == "1":
-        made["oddsBoostLfb"] = price.outcome.native_id != "1"
-    return made
+        fields["oddsBoostLfb"] = price.outcome.native_id != "1"
+    return fields

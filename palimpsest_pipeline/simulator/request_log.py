@@ -1,4 +1,4 @@
-"""What was asked of the simulator: counts since the start, and one line per request with its instants."""
+"""The log of requests to the simulator: counts since the start, and one line per request."""
 
 import time
 from collections import Counter
@@ -13,29 +13,29 @@ class RequestLine(msgspec.Struct, gc=False):
     platform: str
     endpoint: str
     external_id: str | None
-    """The listing, of a detail."""
+    """The requested listing, for a detail."""
     question: str
-    """What was asked: the listing's id, else path and query."""
+    """The identity of the request: the listing's id, else path and query."""
     attempt: int
-    """Which asking of this question, from 1."""
+    """The number of this attempt, from 1."""
     arrived_at: float
-    """When the request's last byte had come in."""
+    """When the request's last byte arrived."""
     drawn_s: float = 0.0
     """The latency drawn for it: how long after its arrival the answer's last byte was due."""
     sent_at: float | None = None
-    """When the last byte of a whole answer was handed to the connection; None for answers that were cut off or never
+    """When the last byte of a whole answer was passed to the connection; None for answers that were truncated or never
     sent.
     """
     status: int | None = None
     bytes: int = 0
-    """Of the body, as sent."""
+    """Bytes of the body, as sent."""
     faults: list[str] = []
-    """Modes of the failures that befell it."""
+    """Modes of the failures that affected it."""
 
 
 @dataclass(slots=True)
 class RequestLog:
-    """Counts and lines since the start or the last `forget`."""
+    """Counts and lines since the start or the last `clear`."""
 
     requests: Counter[str] = field(default_factory=Counter)
     in_flight: Counter[str] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class RequestLog:
     def add_request(
         self, platform: str, endpoint: str, external_id: str | None, question: str, arrived: float
     ) -> RequestLine:
-        """The line of a request that came in at `arrived` (monotonic seconds)."""
+        """Return the new line of a request that arrived at `arrived` (monotonic seconds)."""
         self.requests[f"{platform}.{endpoint}"] += 1
         self.in_flight[platform] += 1
         self.most_in_flight[platform] = max(self.most_in_flight[platform], self.in_flight[platform])
@@ -65,18 +65,18 @@ class RequestLog:
         return line
 
     def finish_request(self, line: RequestLine, whole: bool) -> None:
-        """The answer is out, whole or not."""
+        """Record that the answer was sent, whole or not."""
         self.in_flight[line.platform] -= 1
         if whole:
             line.sent_at = time.monotonic() + self._unix_minus_monotonic
 
     def clear(self) -> None:
-        """Begins anew, with the requests under way still in flight: every question counts as never asked."""
-        for kept in (self.requests, self.most_in_flight, self.missing_headers, self._askings, self.lines):
-            kept.clear()
+        """Reset counts and lines: every request counts as never sent. Open requests stay in flight."""
+        for collection in (self.requests, self.most_in_flight, self.missing_headers, self._askings, self.lines):
+            collection.clear()
 
     def summarise(self) -> dict[str, object]:
-        """Counts, and the seconds of CPU that this process has used."""
+        """Return the counts, and the seconds of CPU that this process has used."""
         return {
             "requests": dict(self.requests),
             "most_in_flight": dict(self.most_in_flight),
@@ -85,5 +85,5 @@ class RequestLog:
         }
 
     def encode_lines(self) -> bytes:
-        """The requests, one JSON object a line, in order of arrival."""
+        """Return the requests, one JSON object per line, in order of arrival."""
         return msgspec.json.Encoder().encode_lines(self.lines)

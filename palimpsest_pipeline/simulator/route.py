@@ -1,6 +1,4 @@
-"""One route of a platform as an ASGI application: notes when a request came, lets failures befall it, and answers
-when its latency is over.
-"""
+"""One route of a platform as an ASGI application: logs requests, applies failures, waits for latency."""
 
 import asyncio
 import time
@@ -27,20 +25,20 @@ from .timeline import Timeline
 Handler = Callable[[Request], Awaitable[Response]]
 
 _TIMER_GRAIN_S = 0.0005
-"""Timers are rounded to whole milliseconds; half of one more, and they are hardly ever early."""
+"""Timers are rounded to whole milliseconds; with half of one more, they are hardly ever early."""
 _ID_PARAMS = ("eventId", "EVENTID")
 
 
 class ConnectionRegistry:
-    """The open connections by their peers' addresses: when each last sent something, and the way to break it off."""
+    """The open connections by peer address: the time of the last bytes of each, and a way to abort it."""
 
     def __init__(self) -> None:
         self._transports: dict[tuple[str, int], asyncio.Transport] = {}
         self._received_at_by_peer: dict[tuple[str, int], float] = {}
 
     def build_protocol(self) -> type[asyncio.Protocol]:
-        """The HTTP protocol for uvicorn that keeps this book."""
-        transports, heard = self._transports, self._received_at_by_peer
+        """Return the HTTP protocol for uvicorn that maintains this registry."""
+        transports, received_at = self._transports, self._received_at_by_peer
 
         class Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             def connection_made(self, transport: asyncio.Transport) -> None:
@@ -49,34 +47,34 @@ class ConnectionRegistry:
 
             def connection_lost(self, exc: Exception | None) -> None:
                 transports.pop(self.client, None)
-                heard.pop(self.client, None)
+                received_at.pop(self.client, None)
                 super().connection_lost(exc)
 
             def data_received(self, data: bytes) -> None:
-                heard[self.client] = time.monotonic()
+                received_at[self.client] = time.monotonic()
                 super().data_received(data)
 
         return Protocol
 
     def find_last_received_at(self, scope: Scope) -> float:
-        """When the request's last bytes came in, in monotonic seconds."""
+        """Return when the request's last bytes arrived, in monotonic seconds."""
         return self._received_at_by_peer.get(scope["client"]) or time.monotonic()
 
     def is_open(self, scope: Scope) -> bool:
         return scope["client"] in self._transports
 
     async def abort(self, scope: Scope) -> None:
-        """Breaks the request's connection off without a word."""
+        """Abort the request's connection without an answer."""
         transport = self._transports.get(scope["client"])
         if transport is not None:
             transport.abort()
-        while self.is_open(scope):  # noqa: ASYNC110 -- the loop tells the protocol in its next turn
+        while self.is_open(scope):  # noqa: ASYNC110 -- the loop informs the protocol in its next turn
             await asyncio.sleep(0)
 
 
 @dataclass(slots=True)
 class SimulatorControls:
-    """What the routes share: what the controls have set, and what is noted."""
+    """The shared state of the routes: the settings made by the controls, and the log."""
 
     timeline: Timeline
     latencies: LatencyTable
@@ -87,13 +85,13 @@ class SimulatorControls:
 
 @dataclass(slots=True)
 class RequestFaults:
-    """The failures that one request meets, and its line in the log."""
+    """The failures that affect one request, and its line in the log."""
 
     faults: dict[str, Fault]
     line: RequestLine
 
     def meet_fault(self, mode: str) -> Fault | None:
-        """The failure of this mode, None without one. Asking for it is meeting it: the log says so."""
+        """Return the failure of this mode and log it as met; None without one."""
         fault = self.faults.get(mode)
         if fault is not None and mode not in self.line.faults:
             self.line.faults.append(mode)
@@ -101,19 +99,19 @@ class RequestFaults:
 
     @property
     def date(self) -> float:
-        """The platform's idea of now, in Unix seconds."""
+        """Return the platform's present time in Unix seconds."""
         clock = self.meet_fault("clock")
         return time.time() + (clock.offset_s if clock else 0.0)
 
 
 def get_request_faults(request: Request) -> RequestFaults:
-    """What befalls a request on its way through an `Endpoint`."""
-    found: RequestFaults = request.state.befallen
-    return found
+    """Return the failures that affect a request on its way through an `Endpoint`."""
+    request_faults: RequestFaults = request.state.befallen
+    return request_faults
 
 
 class Endpoint:
-    """ASGI application of one route."""
+    """The ASGI application of one route."""
 
     def __init__(self, platform: Platform, endpoint: str, handler: Handler, board: SimulatorControls) -> None:
         self._platform = platform
@@ -127,64 +125,64 @@ class Endpoint:
         question, external_id = self._identify_question(request)
         line = board.log.add_request(self._platform, self._endpoint, external_id, question, arrived)
         faults = board.faults.list_faults_met(self._platform, self._endpoint, question, line.attempt, arrived)
-        request.state.befallen = met = RequestFaults(faults, line)
+        request.state.befallen = request_faults = RequestFaults(faults, line)
         line.drawn_s = board.latencies.draw_s(self._platform, self._endpoint, question, line.attempt) + _draw_added_s(
-            met
+            request_faults
         )
-        whole = False
+        is_whole = False
         try:
-            if met.meet_fault("outage") or met.meet_fault("reset"):
+            if request_faults.meet_fault("outage") or request_faults.meet_fault("reset"):
                 await board.connections.abort(scope)
-            elif met.meet_fault("hang"):
+            elif request_faults.meet_fault("hang"):
                 await _wait_for_disconnect(receive)
             else:
                 answer = await self._build_answer(request)
                 await _sleep_until(arrived + line.drawn_s)
-                whole = await self._send_answer(answer, request, send)
+                is_whole = await self._send_answer(answer, request, send)
         finally:
-            board.log.finish_request(line, whole and board.connections.is_open(scope))
+            board.log.finish_request(line, is_whole and board.connections.is_open(scope))
 
     async def _build_answer(self, request: Request) -> Response:
-        """The real answer, unless a failure replaces it or spoils it."""
-        met = get_request_faults(request)
-        replacing = next((mode for mode in met.faults if mode in REPLACING_MODES), None)
-        if replacing and (fault := met.meet_fault(replacing)):
-            return build_replacement(fault, met.date)
-        # Read now: while kickoffs are shifted nothing else may have its turn.
+        """Return the real answer, unless a failure replaces or damages it."""
+        request_faults = get_request_faults(request)
+        replacing = next((mode for mode in request_faults.faults if mode in REPLACING_MODES), None)
+        if replacing and (fault := request_faults.meet_fault(replacing)):
+            return build_replacement(fault, request_faults.date)
+        # Read the body now: no other task may run while kickoffs are shifted.
         await request.body()
-        shift = met.meet_fault("kickoffs")
+        shift = request_faults.meet_fault("kickoffs")
         with self._board.timeline.shift_kickoffs(self._platform, timedelta(seconds=shift.offset_s if shift else 0.0)):
             answer = await self._handler(request)
-        if met.meet_fault("truncate"):
+        if request_faults.meet_fault("truncate"):
             return truncate_response(answer)
-        return cut_json_response(answer) if met.meet_fault("cut_json") else answer
+        return cut_json_response(answer) if request_faults.meet_fault("cut_json") else answer
 
     async def _send_answer(self, answer: Response, request: Request, send: Send) -> bool:
-        """Sends an answer under the platform's date; whether it went out whole."""
-        board, met = self._board, get_request_faults(request)
+        """Send an answer with the platform's date; return whether it was sent whole."""
+        board, request_faults = self._board, get_request_faults(request)
         if not board.connections.is_open(request.scope):
             return False
         if board.faults.is_out(self._platform, self._endpoint, time.monotonic()):
-            met.line.faults.append("outage")
+            request_faults.line.faults.append("outage")
             await board.connections.abort(request.scope)
             return False
-        date, whole = formatdate(met.date, usegmt=True).encode(), False
+        date, is_whole = formatdate(request_faults.date, usegmt=True).encode(), False
 
         async def sending(message: Message) -> None:
-            nonlocal whole
+            nonlocal is_whole
             if message["type"] == "http.response.start":
-                met.line.status = message["status"]
+                request_faults.line.status = message["status"]
                 message = {**message, "headers": [*message["headers"], (b"date", date)]}
             else:
-                met.line.bytes += len(message["body"])
-                whole = not message.get("more_body")
+                request_faults.line.bytes += len(message["body"])
+                is_whole = not message.get("more_body")
             await send(message)
 
         await answer(request.scope, request.receive, sending)
-        return whole
+        return is_whole
 
     def _identify_question(self, request: Request) -> tuple[str, str | None]:
-        """What is asked, and of which listing (a detail)."""
+        """Return the identity of the request, and its listing for a detail."""
         if self._endpoint == "detail":
             params = request.query_params
             external_id = request.path_params.get("event") or next(
@@ -195,21 +193,21 @@ class Endpoint:
         return f"{request.scope['path']}?{request.scope['query_string'].decode()}", None
 
 
-def _draw_added_s(met: RequestFaults) -> float:
-    late = met.meet_fault("latency")
-    if late is None:
+def _draw_added_s(request_faults: RequestFaults) -> float:
+    added_latency = request_faults.meet_fault("latency")
+    if added_latency is None:
         return 0.0
-    share = draw_share("added", met.line.platform, met.line.question, met.line.attempt)
-    return exp(NormalDist(log(max(late.latency_ms, 1.0)), late.sigma).inv_cdf(share)) / 1000
+    share = draw_share("added", request_faults.line.platform, request_faults.line.question, request_faults.line.attempt)
+    return exp(NormalDist(log(max(added_latency.latency_ms, 1.0)), added_latency.sigma).inv_cdf(share)) / 1000
 
 
-async def _sleep_until(due: float) -> None:
-    """Waits for an instant of the monotonic clock, never less."""
-    while (left_s := due - time.monotonic()) > 0:  # noqa: ASYNC110 -- timers may be early
+async def _sleep_until(due_at: float) -> None:
+    """Wait for an instant of the monotonic clock, never shorter."""
+    while (left_s := due_at - time.monotonic()) > 0:  # noqa: ASYNC110 -- timers may be early
         await asyncio.sleep(left_s + _TIMER_GRAIN_S)
 
 
 async def _wait_for_disconnect(receive: Receive) -> None:
-    """Waits until the client has hung up."""
+    """Wait until the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Events put into the simulated world by hand while it runs: a fixture dropped, moved, or listed late."""
+"""Manual events in the running simulated world: a fixture dropped, moved, or listed late."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,22 +13,24 @@ SCRIPT_ACTIONS = ("drop", "postpone", "list")
 
 
 def apply_script(timeline: Timeline, instruction: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Does what `asked` says, from now on. Raises ValueError or KeyError naming what is wrong.
+    """Apply an instruction from now on. Raises ValueError or KeyError naming the invalid part.
 
-    `{"action": "drop", "sr_id": 1, "platform": "bet9ja"}` (platform optional: everywhere),
-    `{"action": "postpone", "sr_id": 1, "minutes": 30}`, `{"action": "list", "sr_id": 1, "platform": "betpawa"}`.
+    `{"action": "drop", "sr_id": 1, "platform": "bet9ja"}` (platform optional: everywhere), `{"action": "postpone",
+    "sr_id": 1, "minutes": 30}`, `{"action": "list", "sr_id": 1, "platform": "betpawa"}`.
     """
     action = instruction["action"]
     if action not in SCRIPT_ACTIONS:
         raise ValueError(f"unknown action {action!r}; known are {', '.join(SCRIPT_ACTIONS)}")
-    fixture = next((one for one in timeline.world.fixtures if one.sr_id == int(instruction["sr_id"])), None)
+    fixture = next(
+        (candidate for candidate in timeline.world.fixtures if candidate.sr_id == int(instruction["sr_id"])), None
+    )
     if fixture is None:
         raise ValueError(f"no fixture with sr_id {instruction['sr_id']}")
     platform = Platform(instruction["platform"]) if instruction.get("platform") else None
     if action == "drop":
         timeline.removals.setdefault(fixture.number, []).append(Removal(now, platform))
     elif action == "postpone":
-        # Published everywhere at once: a hand-made move is the same for all platforms.
+        # Published everywhere at once: a manual move is the same for all platforms.
         timeline.postponements.setdefault(fixture.number, []).append(
             Postponement(now - timedelta(hours=1), timedelta(minutes=float(instruction["minutes"])))
         )

@@ -1,4 +1,4 @@
-"""Starts the simulator as a process of its own and talks to its controls. For tests and for demonstrations."""
+"""The simulator as a separate process, and a client of its controls, for tests and demonstrations."""
 
 import json
 import os
@@ -29,16 +29,16 @@ MAX_STDERR_LINES = 40
 
 
 class SimulatorError(PalimpsestError, RuntimeError):
-    """The simulator did not come up or does not answer; the message carries the end of its error output."""
+    """The simulator did not start or does not answer; the message has the end of its error output."""
 
 
 class SimulatorProcess:
-    """A running simulator. Context manager: started on construction, stopped on exit.
+    """A running simulator. Context manager: starts on construction, stops on exit.
 
-    `size` fixtures in the union of the platforms; `clock_offset_s` shifts its now; `log_path` receives its error
-    output; `latency` p50 and p95 in ms by platform and endpoint (`{"*": (250, 700), "bet9ja.detail": (200, 900)}`);
-    `bodies` `rendered`, `real` (details of real size, packed beforehand) or a folder with captured answers whose books
-    these details have.
+    `size` is the number of fixtures in the union of the platforms; `clock_offset_s` shifts its present; `log_path`
+    receives its error output. `latency` is p50 and p95 in ms by platform and endpoint (`{"*": (250, 700),
+    "bet9ja.detail": (200, 900)}`). `bodies` is `rendered`, `real` (details of real size, packed beforehand) or a folder
+    with captured answers whose books these details have.
     """
 
     def __init__(
@@ -135,8 +135,8 @@ class SimulatorProcess:
         return ready
 
     def _control(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        told: dict[str, Any] = msgspec.json.decode(self._request(path, body))
-        return told
+        answer: dict[str, Any] = msgspec.json.decode(self._request(path, body))
+        return answer
 
     def _request(self, path: str, body: dict[str, Any] | None = None) -> bytes:
         data = None if body is None else msgspec.json.encode(body)
@@ -145,67 +145,68 @@ class SimulatorProcess:
         )
         try:
             with urllib.request.urlopen(request, timeout=CONTROL_TIMEOUT_S) as answer:
-                raw: bytes = answer.read()
-                return raw
-        except urllib.error.HTTPError as refused:
-            raise SimulatorError(f"/_sim/{path}: {refused.read().decode()}") from None
-        except OSError as broken:
-            raise SimulatorError(f"/_sim/{path}: {broken}\n{''.join(self._stderr)}") from None
+                content: bytes = answer.read()
+                return content
+        except urllib.error.HTTPError as error:
+            raise SimulatorError(f"/_sim/{path}: {error.read().decode()}") from None
+        except OSError as error:
+            raise SimulatorError(f"/_sim/{path}: {error}\n{''.join(self._stderr)}") from None
 
     def fetch_truth(self, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
-        """What is so in the world now; see `truth.collect_truth`."""
+        """Return the true state of the world now; see `truth.collect_truth`."""
         return self._control(f"truth?home={home.value}")
 
     def fetch_book(self, platform: Platform, external_id: str) -> list[dict[str, Any]]:
-        """The listing's book now in canonical words; see `truth.collect_book_truth`."""
+        """Return the listing's book now in canonical terms; see `truth.collect_book_truth`."""
         lines: list[dict[str, Any]] = self._control(f"book?platform={platform.value}&external_id={external_id}")[
             "lines"
         ]
         return lines
 
     def fetch_log(self) -> dict[str, Any]:
-        """Requests per platform and endpoint so far, the most that were in flight at once, and the seconds of CPU it
-        has used (`cpu_s`).
-        """
+        """Return requests per platform and endpoint, the most in flight at once, and CPU seconds (`cpu_s`)."""
         return self._control("log")
 
     def list_requests(self) -> list[RequestLine]:
-        """Every request so far, in order of arrival, with the latency drawn for it and its instants."""
+        """Return every request so far, in order of arrival, with its drawn latency and its instants."""
         return msgspec.json.Decoder(RequestLine).decode_lines(self._request("log?detail=1"))
 
     def clear_log(self) -> None:
-        """Begins the log anew; every question counts as never asked, so the same latencies and failures come again."""
+        """Reset the log. Every request counts as never sent, so the same latencies and failures recur."""
         self._control("log", {})
 
     def set_latency(self, at: str, p50_ms: float, p95_ms: float) -> None:
-        """Sets the latency of a platform and endpoint: `bet9ja.detail`, `bet9ja`, `*.detail` or `*`."""
+        """Set the latency of a platform and endpoint: `bet9ja.detail`, `bet9ja`, `*.detail` or `*`."""
         self._control("latency", {"at": at, "p50_ms": p50_ms, "p95_ms": p95_ms})
 
     def set_clock(self, offset_s: float, *, stopped: bool = False) -> datetime:
-        """Shifts the simulated now to the machine's plus `offset_s`; returns it.
+        """Set the simulated present to the machine's plus `offset_s`; return it.
 
         `stopped`: the world stands still there.
         """
         return datetime.fromisoformat(self._control("clock", {"offset_s": offset_s, "stopped": stopped})["now"])
 
     def move_prices(self, share: float) -> int:
-        """Moves the prices of `share` of the markets of every listing, others at each call, in a world of `bodies` that
-        are not rendered; returns how many markets of the books have moved. See `bodies.RealBodies.move_prices`."""
-        moved: int = self._control("prices", {"share": share})["markets"]
-        return moved
+        """Move the prices of `share` of the markets of every listing; return how many markets moved.
+
+        Each call moves other markets. It needs `bodies` other than `rendered`; see `bodies.PackedDetails.move_prices`.
+        """
+        n_moved: int = self._control("prices", {"share": share})["markets"]
+        return n_moved
 
     def set_fault(self, platform: Platform, mode: str, **settings: Any) -> None:
-        """Switches a failure on, beside those of other modes, or (`none`) all of the platform off; see
-        `faults.Fault` for modes and settings.
+        """Activate a failure beside those of other modes, or deactivate all of the platform (`none`).
+
+        See `faults.Fault` for modes and settings.
         """
         self._control("faults", {"platform": platform.value, "mode": mode, **settings})
 
     def run_script(self, action: str, sr_id: int, **settings: Any) -> dict[str, Any]:
-        """Drops, postpones or lists a fixture by hand; see `script.apply_script`."""
+        """Drop, postpone or list a fixture manually; see `script.apply_script`."""
         return self._control("script", {"action": action, "sr_id": sr_id, **settings})
 
     def stop(self) -> None:
-        """Ends the process: SIGTERM, and SIGKILL when it does not go. Does nothing when it is gone already."""
+        """End the process with SIGTERM, then SIGKILL if needed. Does nothing when it has ended already."""
         if self._process.poll() is None:
             self._process.terminate()
             try:

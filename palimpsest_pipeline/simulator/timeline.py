@@ -1,8 +1,7 @@
-"""What time does to the world: which listings are up, when a kickoff moves, how a book's opinion drifts, which markets
-are suspended.
+"""The changes of the world over time: active listings, kickoff moves, price drift, suspensions.
 
-Every answer is a function of (seed, fixture, platform, instant), so any instant can be asked in any order; only
-`script` adds events by hand.
+Every answer is a function of (seed, fixture, platform, instant), so instants may be queried in any order; only `script`
+adds manual events.
 """
 
 from collections.abc import Iterator
@@ -32,7 +31,7 @@ GOALS_FACTORS = {Platform.BETPAWA: (1.0, 1.0), Platform.SPORTYBET: (1.02, 0.985)
 
 @dataclass(frozen=True, slots=True)
 class Postponement:
-    """A kickoff moves by `by` once `at` has come (later on platforms that publish late)."""
+    """A move of a kickoff by `delay`, published at `at` (later on platforms that publish late)."""
 
     at: datetime
     delay: timedelta
@@ -40,7 +39,7 @@ class Postponement:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A platform (None: all of them) takes the fixture off once `at` has come."""
+    """The removal of a fixture at `at` from a platform, or from all (None)."""
 
     at: datetime
     platform: Platform | None
@@ -48,7 +47,7 @@ class Removal:
 
 @dataclass(slots=True)
 class Timeline:
-    """The world in time."""
+    """The world over time."""
 
     world: World
     postponements: dict[int, list[Postponement]] = field(default_factory=dict)
@@ -57,22 +56,24 @@ class Timeline:
     _kickoff_shift: dict[Platform, timedelta] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Plans about 3 % postponed and 3 % dropped over eight hours, one each every four minutes or so at first."""
+        """Plan about 3 % postponements and 3 % removals over eight hours, at first one about every 4 minutes."""
         rng = Random(f"{self.world.seed}:{self.world.size}:timeline")
-        later = self.world.epoch + timedelta(hours=3)
-        # A match that SportyBet knows by its Genius id alone would lose its identity if BetPawa dropped it: those stay.
-        late = [
-            f
-            for f in self.world.fixtures
-            if f.sr_id is not None and f.kickoff_at > later and not is_only_genius_at_sportybet(f)
+        earliest_kickoff = self.world.epoch + timedelta(hours=3)
+        # A match that SportyBet knows by its Genius id alone would lose its identity if BetPawa dropped it.
+        candidates = [
+            candidate
+            for candidate in self.world.fixtures
+            if candidate.sr_id is not None
+            and candidate.kickoff_at > earliest_kickoff
+            and not is_only_genius_at_sportybet(candidate)
         ]
-        each = min(max(5, round(0.03 * len(late))), len(late) // 2)
-        chosen = rng.sample(late, 2 * each)
-        for turn, fixture in enumerate(chosen):
-            order = turn // 2
+        n_each = min(max(5, round(0.03 * len(candidates))), len(candidates) // 2)
+        chosen = rng.sample(candidates, 2 * n_each)
+        for index, fixture in enumerate(chosen):
+            order = index // 2
             minutes = 4 * (order + 1) - 2 if order < 5 else rng.uniform(25, 480)
-            at = self.world.epoch + timedelta(minutes=minutes + 1.5 * (turn % 2))
-            if turn % 2:
+            at = self.world.epoch + timedelta(minutes=minutes + 1.5 * (index % 2))
+            if index % 2:
                 self.removals[fixture.number] = [Removal(at, rng.choice(sorted(fixture.platforms)))]
             else:
                 self.postponements[fixture.number] = [
@@ -80,18 +81,17 @@ class Timeline:
                 ]
 
     def find_kickoff(self, fixture: Fixture, platform: Platform, now: datetime) -> datetime:
-        """Kickoff as the platform shows it at `now`."""
-        moves = self.postponements.get(fixture.number, ())
-        shown = fixture.kickoff_at + sum(
-            (move.delay for move in moves if now >= move.at + PUBLISH_DELAY[platform]), timedelta(0)
+        """Return the kickoff as the platform shows it at `now`."""
+        postponements = self.postponements.get(fixture.number, ())
+        kickoff = fixture.kickoff_at + sum(
+            (postponement.delay for postponement in postponements if now >= postponement.at + PUBLISH_DELAY[platform]),
+            timedelta(0),
         )
-        return shown + self._kickoff_shift.get(platform, timedelta(0))
+        return kickoff + self._kickoff_shift.get(platform, timedelta(0))
 
     @contextmanager
     def shift_kickoffs(self, platform: Platform, delay: timedelta) -> Iterator[None]:
-        """Inside the block the platform shows every kickoff by so much later, as one that takes its own time for UTC
-        does.
-        """
+        """Delay every kickoff of the platform inside the block, like a site that sends local time as UTC."""
         self._kickoff_shift[platform] = delay
         try:
             yield
@@ -99,55 +99,58 @@ class Timeline:
             del self._kickoff_shift[platform]
 
     def is_dropped(self, listing: Listing, now: datetime) -> bool:
-        """True once the platform has taken it off."""
+        """Return whether the platform has removed the listing."""
         return any(
-            now >= drop.at and drop.platform in {None, listing.platform}
-            for drop in self.removals.get(listing.fixture.number, ())
+            now >= removal.at and removal.platform in {None, listing.platform}
+            for removal in self.removals.get(listing.fixture.number, ())
         )
 
     def is_up(self, listing: Listing, now: datetime) -> bool:
-        """True while the platform lists it: not dropped there, kickoff still to come."""
+        """Return whether the platform lists it: not removed there, kickoff still to come."""
         return self.find_kickoff(listing.fixture, listing.platform, now) > now and not self.is_dropped(listing, now)
 
     def is_in_play(self, listing: Listing, now: datetime) -> bool:
-        """True for two hours from the kickoff that the platform shows."""
+        """Return whether it is within two hours from the kickoff that the platform shows."""
         kickoff = self.find_kickoff(listing.fixture, listing.platform, now)
         return kickoff <= now < kickoff + MATCH_DURATION and not self.is_dropped(listing, now)
 
     def list_upcoming(self, platform: Platform, now: datetime) -> list[Listing]:
-        """Listings of matches that are up now, in the order of the world."""
-        late = [listing for at, listing in self.added_listings if listing.platform is platform and now >= at]
-        return [listing for listing in [*self.world.listings[platform], *late] if self.is_up(listing, now)]
+        """Return the listings of matches that are up now, in the order of the world."""
+        added = [
+            listing for added_at, listing in self.added_listings if listing.platform is platform and now >= added_at
+        ]
+        return [listing for listing in [*self.world.listings[platform], *added] if self.is_up(listing, now)]
 
     def list_simulated(self, now: datetime) -> list[Listing]:
-        """SportyBet's simulated matches that are up now."""
+        """Return SportyBet's simulated matches that are up now."""
         return [listing for listing in self.world.simulated_listings if self.is_up(listing, now)]
 
     def _find_price_period(self, listing: Listing, now: datetime) -> tuple[int, datetime]:
-        """Number of the price step the book is in, and when it began."""
+        """Return the number of the book's current price step, and its start."""
         fixture, platform = listing.fixture, listing.platform
         rng = Random(f"{self.world.seed}:{fixture.number}:{platform}:step")
         period = rng.uniform(300, 1500) * STEP_LENGTH_FACTORS[platform]
         phase = rng.random() * period
         elapsed = (now - self.world.epoch).total_seconds() + phase
-        busy = (self.find_kickoff(fixture, platform, now) - now).total_seconds() < 3600
-        length = period / 3 if busy else period
+        is_last_hour = (self.find_kickoff(fixture, platform, now) - now).total_seconds() < 3600
+        length = period / 3 if is_last_hour else period
         step = int(elapsed // length)
-        began = self.world.epoch + timedelta(seconds=round(step * length - phase, 3))
-        return step + 1_000_000 * busy, began
+        started_at = self.world.epoch + timedelta(seconds=round(step * length - phase, 3))
+        return step + 1_000_000 * is_last_hour, started_at
 
     def find_price_step(self, listing: Listing, now: datetime) -> int:
-        """Number of times the book has reconsidered its prices: every 5 to 25 minutes, three times as often in the
-        last hour.
+        """Return how often the book has repriced.
+
+        It does so every 5 to 25 minutes, and three times as often in the last hour.
         """
         return self._find_price_period(listing, now)[0]
 
     def find_priced_at(self, listing: Listing, now: datetime) -> datetime:
-        """When the prices shown now were set."""
+        """Return when the current prices were set."""
         return self._find_price_period(listing, now)[1]
 
     def compute_expected_counts(self, listing: Listing, step: int) -> ExpectedCounts:
-        """Expected counts that the book believed in at a price step, seen from the listing's home side."""
+        """Return the expected counts of the book at a price step, from the listing's home side."""
         rng = Random(f"{self.world.seed}:{listing.fixture.number}:{listing.platform}:drift")
         phases = [rng.random() * 2 * pi for _ in range(4)]
         home = 1 + 0.04 * sin(step * 2 * pi / 19 + phases[0]) + 0.02 * sin(step * 2 * pi / 5 + phases[1])
@@ -164,10 +167,13 @@ class Timeline:
         )
 
     def find_suspension_step(self, listing: Listing, now: datetime) -> int:
-        """Which window of suspensions the listing is in; the set of suspended markets changes with it."""
+        """Return the number of the listing's suspension window; suspended markets change with it."""
         phase = Random(f"{self.world.seed}:{listing.external_id}:phase").random() * SUSPENSION_WINDOW_S
         return int(((now - self.world.epoch).total_seconds() + phase) // SUSPENSION_WINDOW_S)
 
     def draw_suspensions(self, listing: Listing, now: datetime) -> Random:
-        """Generator whose n-th draw says whether the n-th offered market is suspended now (below `SUSPENDED_SHARE`)."""
+        """Return the generator of suspensions: a draw below `SUSPENDED_SHARE` suspends the market.
+
+        The n-th draw belongs to the n-th offered market.
+        """
         return Random(f"{self.world.seed}:{listing.external_id}:{self.find_suspension_step(listing, now)}:suspended")

@@ -1,5 +1,4 @@
-"""What is so in the simulated world at an instant, told from the world itself: the measure that a pipeline's findings
-are held against.
+"""The true state of the simulated world at an instant: the reference for a pipeline's results.
 
 It reads fixtures, listings and the timeline, never a rendered answer.
 """
@@ -15,8 +14,9 @@ from .world import Listing
 
 
 def collect_truth(timeline: Timeline, now: datetime, home: Platform = Platform.BETPAWA) -> dict[str, Any]:
-    """Everything listed now, by fixture, and how many fixtures are matched, on the home platform only, on
-    competitors only.
+    """Return everything listed now, by fixture, with the numbers of fixtures per coverage class.
+
+    The classes are matched, home only and competitor only.
     """
     by_fixture: dict[int, dict[str, list[Listing]]] = {}
     unidentified = []
@@ -52,7 +52,7 @@ def collect_truth(timeline: Timeline, now: datetime, home: Platform = Platform.B
 
 
 def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_match: bool = True) -> None:
-    """`declared` is what the platform's tree counts, `matches` what of it is a match."""
+    """Count a listing: `declared` is the platform's tree count, `matches` the matches in it."""
     country = listing.fixture.tournament.country.names[listing.platform]
     node = tournaments.setdefault(
         listing.group_id, {"name": listing.group_name, "country": country, "declared": 0, "matches": 0}
@@ -64,20 +64,20 @@ def _count_listing(tournaments: dict[str, dict[str, Any]], listing: Listing, is_
 def _describe_fixture(
     timeline: Timeline, listings: dict[str, list[Listing]], now: datetime, home: Platform
 ) -> dict[str, Any]:
-    """One fixture as the most trusted platform that lists it has it: home first, then the order of platforms."""
-    trusted = next(platform for platform in [home, *Platform] if platform.value in listings)
-    primary = listings[trusted.value][0]
+    """Return one fixture as its most trusted platform shows it: home first, then platform order."""
+    trusted_platform = next(platform for platform in [home, *Platform] if platform.value in listings)
+    primary = listings[trusted_platform.value][0]
     fixture, (home_team, away_team) = primary.fixture, primary.teams
     kickoffs = {name: timeline.find_kickoff(fixture, Platform(name), now).isoformat() for name in listings}
     return {
         "sr_id": fixture.sr_id,
-        "kickoff_at": kickoffs[trusted.value],
+        "kickoff_at": kickoffs[trusted_platform.value],
         "kickoffs": kickoffs,
-        "tournament": fixture.tournament.names[trusted],
+        "tournament": fixture.tournament.names[trusted_platform],
         "tournament_rank": fixture.tournament.rank,
-        "country": fixture.tournament.country.names[trusted],
-        "home_team": home_team.names[trusted],
-        "away_team": away_team.names[trusted],
+        "country": fixture.tournament.country.names[trusted_platform],
+        "home_team": home_team.names[trusted_platform],
+        "away_team": away_team.names[trusted_platform],
         "rotated_on": fixture.rotated_on.value if fixture.rotated_on else None,
         "platforms": {name: [listing.external_id for listing in entries] for name, entries in listings.items()},
         "groups": sorted({(name, listing.group_id) for name, entries in listings.items() for listing in entries}),
@@ -102,8 +102,9 @@ def _count_classes(by_fixture: dict[int, dict[str, list[Listing]]], home: Platfo
 def collect_book_truth(
     books: BookGenerator, listing: Listing, now: datetime, version: str = ""
 ) -> list[dict[str, Any]]:
-    """The book of one listing in canonical words: one entry per (market, line) that has a canonical key, `odds` None
-    where nothing is quoted.
+    """Return the book of one listing in canonical terms.
+
+    One entry per (market, line) with a canonical key; `odds` is None where nothing is quoted.
     """
     entries: list[dict[str, Any]] = []
     for offered in books.list_lines(listing, now, version):

@@ -1,7 +1,6 @@
-"""The world: countries, competitions, teams, fixtures, and which platform lists which fixture under which id. Fixed by
-(seed, size, epoch).
+"""The world: countries, competitions, teams, fixtures, and each platform's listings of them.
 
-Nothing here changes with time; what time does to it is in `timeline`. Nothing here knows how a platform writes it down.
+It is fixed by (seed, size, epoch). Changes over time belong to `timeline`, the format of answers to `render_*`.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ FIXTURES_BY_PLATFORM_SET: tuple[tuple[frozenset[Platform], int], ...] = (
     (frozenset({Platform.SPORTYBET}), 292),
     (frozenset({Platform.BET9JA}), 159),
 )
-"""How many of a union of 2,969 fixtures each set of platforms lists."""
+"""The number of fixtures that each set of platforms lists, of a union of 2,969."""
 
 LISTINGS_PER_BET9JA_FIXTURE = 1.53
 FIXTURES_PER_TOURNAMENT = 5
@@ -66,7 +65,7 @@ class Team:
 
 @dataclass(frozen=True, slots=True)
 class Fixture:
-    """One match. `sr_id` None: no platform says which match it is (then exactly one platform lists it)."""
+    """One match. `sr_id` is None when no platform identifies it (then exactly one platform lists it)."""
 
     number: int
     sr_id: int | None
@@ -85,7 +84,7 @@ class Fixture:
 class Listing:
     """One platform's entry for one fixture.
 
-    A duplicate stands in another group (`group_id`) under another id and offers less.
+    A duplicate is in another group (`group_id`) with another id and offers less.
     """
 
     platform: Platform
@@ -96,16 +95,16 @@ class Listing:
     n_pairs: int
     is_duplicate: bool = False
     quirk: int = 0
-    """0..9999, drives the rare features of this entry."""
+    """0..9999, selects the rare features of this entry."""
 
     @property
     def expected(self) -> ExpectedCounts:
-        """Expected counts seen from this listing's home side."""
+        """Return the expected counts from this listing's home side."""
         return self.fixture.expected.swap_sides() if self.fixture.rotated_on is self.platform else self.fixture.expected
 
     @property
     def teams(self) -> tuple[Team, Team]:
-        """Home and away as this platform has them."""
+        """Return home and away as this platform shows them."""
         pair = (self.fixture.home, self.fixture.away)
         return pair[::-1] if self.fixture.rotated_on is self.platform else pair
 
@@ -114,7 +113,7 @@ class Listing:
 class World:
     """Everything that exists.
 
-    `simulated` (SportyBet's simulated leagues) and `antepost` are listed but are no matches.
+    `simulated_listings` (SportyBet's simulated leagues) and `antepost_listings` are listed but are not matches.
     """
 
     seed: int
@@ -128,13 +127,13 @@ class World:
 
 
 def is_only_genius_at_sportybet(fixture: Fixture) -> bool:
-    """SportyBet knows this match by its Genius id only, and BetPawa's listing of it carries both ids."""
-    both = {Platform.BETPAWA, Platform.SPORTYBET} <= fixture.platforms
-    return both and fixture.genius_id is not None and fixture.number % 40 in {7, 29}
+    """Return whether SportyBet has only the Genius id of a match for which BetPawa has both ids."""
+    on_both = {Platform.BETPAWA, Platform.SPORTYBET} <= fixture.platforms
+    return on_both and fixture.genius_id is not None and fixture.number % 40 in {7, 29}
 
 
 def apportion_fixtures(size: int) -> list[int]:
-    """`size` fixtures over the sets of `FIXTURES_BY_PLATFORM_SET` by largest remainders."""
+    """Return `size` fixtures over the sets of `FIXTURES_BY_PLATFORM_SET` by largest remainders."""
     total = sum(count for _, count in FIXTURES_BY_PLATFORM_SET)
     exact = [size * count / total for _, count in FIXTURES_BY_PLATFORM_SET]
     counts = [int(value) for value in exact]
@@ -145,40 +144,41 @@ def apportion_fixtures(size: int) -> list[int]:
 
 
 def _build_countries(rng: Random) -> list[Country]:
-    made = []
+    countries = []
     for number, (name, iso, sporty, bet9ja, parent) in enumerate(COUNTRIES):
-        international = name == "International"
+        is_international = name == "International"
         ids = {
-            Platform.BETPAWA: "1" if international else str(100 + number * 4 + rng.randrange(4)),
-            Platform.SPORTYBET: "sr:category:4" if international else f"sr:category:{10 + number * 7}",
-            Platform.BET9JA: "11463" if international else str(11500 + number * 31 + rng.randrange(30)),
+            Platform.BETPAWA: "1" if is_international else str(100 + number * 4 + rng.randrange(4)),
+            Platform.SPORTYBET: "sr:category:4" if is_international else f"sr:category:{10 + number * 7}",
+            Platform.BET9JA: "11463" if is_international else str(11500 + number * 31 + rng.randrange(30)),
         }
         names = {Platform.BETPAWA: name, Platform.SPORTYBET: sporty, Platform.BET9JA: bet9ja}
-        made.append(Country(names, ids, iso, parent))
-    return made
+        countries.append(Country(names, ids, iso, parent))
+    return countries
 
 
 def _build_tournaments(rng: Random, count: int) -> list[Tournament]:
     countries = _build_countries(rng)
-    made = []
+    tournaments = []
     for rank in range(count):
         level, place = divmod(rank, len(countries))
         paws, sporty, bet9ja = list_competition_names(level)
-        simple = level >= 6 and rng.random() < 0.3
+        is_simple = level >= 6 and rng.random() < 0.3
         ids = {
             Platform.BETPAWA: str(11900 + rank * 3 + rng.randrange(3)),
-            Platform.SPORTYBET: f"sr:{'simple_' if simple else ''}tournament:{17 + rank * 9 + rng.randrange(9)}",
+            Platform.SPORTYBET: f"sr:{'simple_' if is_simple else ''}tournament:{17 + rank * 9 + rng.randrange(9)}",
             Platform.BET9JA: str(170880 + rank * 101 + rng.randrange(100)),
         }
         tier = next(name for share, name in TOURNAMENT_TIERS if rank < max(1, share * count) or share == 1.0)
         names = {Platform.BETPAWA: paws, Platform.SPORTYBET: sporty, Platform.BET9JA: bet9ja}
-        made.append(Tournament(countries[place], names, ids, tier, rank))
-    return made
+        tournaments.append(Tournament(countries[place], names, ids, tier, rank))
+    return tournaments
 
 
 def _draw_kickoff(rng: Random, epoch: datetime) -> datetime:
-    """About one in ten within two hours, a third at the weekend's peak, the rest over seven days; on whole five
-    minutes after the epoch.
+    """Return a kickoff on whole five minutes after the epoch.
+
+    About one in ten is within two hours, a third at the weekend's peak, the rest within seven days.
     """
     draw = rng.random()
     if draw < 0.10:
@@ -204,8 +204,9 @@ def _build_team(name: str, number: int, rng: Random) -> Team:
 
 
 class _WorldBuilder:
-    """Builds a world step by step; each step has its own generator, so that one can change without moving the
-    others.
+    """The step-by-step builder of a world.
+
+    Each step has its own generator, so that one step can change without affecting the others.
     """
 
     def __init__(self, seed: int, size: int, epoch: datetime) -> None:
@@ -231,50 +232,52 @@ class _WorldBuilder:
         return world
 
     def _draw_platform_sets(self) -> list[frozenset[Platform]]:
-        """One set of platforms per fixture, mostly alike inside a tournament, with a third of them dealt at random."""
+        """Return one set of platforms per fixture: mostly alike inside a tournament, a third at random."""
         sets = [
             group
             for (group, _), count in zip(FIXTURES_BY_PLATFORM_SET, apportion_fixtures(self.world.size), strict=True)
             for _ in range(count)
         ]
         rng = self.make_rng("coverage")
-        moved = sorted(rng.sample(range(len(sets)), len(sets) // 3))
-        dealt = [sets[i] for i in moved]
-        rng.shuffle(dealt)
-        for position, group in zip(moved, dealt, strict=True):
+        positions = sorted(rng.sample(range(len(sets)), len(sets) // 3))
+        shuffled = [sets[i] for i in positions]
+        rng.shuffle(shuffled)
+        for position, group in zip(positions, shuffled, strict=True):
             sets[position] = group
         return sets
 
     def _draw_unidentified_platforms(self) -> list[Platform]:
-        each = max(1, self.world.size // 70)
-        return [platform for platform in Platform for _ in range(each)]
+        n_each = max(1, self.world.size // 70)
+        return [platform for platform in Platform for _ in range(n_each)]
 
     def _build_fixtures(self) -> list[Fixture]:
         world, rng = self.world, self.make_rng("fixtures")
         sets = self._draw_platform_sets()
-        lonely = self._draw_unidentified_platforms()
-        names = invent_team_names(self.make_rng("teams"), 2 * (len(sets) + len(lonely)))
+        unidentified_platforms = self._draw_unidentified_platforms()
+        names = invent_team_names(self.make_rng("teams"), 2 * (len(sets) + len(unidentified_platforms)))
         fixtures = []
-        for number in range(len(sets) + len(lonely)):
-            identified = number < len(sets)
-            platforms = sets[number] if identified else frozenset({lonely[number - len(sets)]})
+        for number in range(len(sets) + len(unidentified_platforms)):
+            is_identified = number < len(sets)
+            platforms = sets[number] if is_identified else frozenset({unidentified_platforms[number - len(sets)]})
             tournament = world.tournaments[
-                number // FIXTURES_PER_TOURNAMENT if identified else rng.randrange(len(world.tournaments))
+                number // FIXTURES_PER_TOURNAMENT if is_identified else rng.randrange(len(world.tournaments))
             ]
             home, away = (
                 _build_team(names[2 * number], 2 * number, rng),
                 _build_team(names[2 * number + 1], 2 * number + 1, rng),
             )
             genius = 13_000_000 + self.offset * 9_000 + number * 3 + rng.randrange(3) if rng.random() < 0.55 else None
-            rotated = (
+            rotated_on = (
                 Platform.BET9JA
-                if identified and len(platforms) > 1 and Platform.BET9JA in platforms and number % 150 == 37
+                if is_identified and len(platforms) > 1 and Platform.BET9JA in platforms and number % 150 == 37
                 else None
             )
             fixtures.append(
                 Fixture(
                     number=number,
-                    sr_id=61_000_000 + self.offset * 90_000 + number * 11 + rng.randrange(11) if identified else None,
+                    sr_id=61_000_000 + self.offset * 90_000 + number * 11 + rng.randrange(11)
+                    if is_identified
+                    else None,
                     genius_id=genius,
                     tournament=tournament,
                     home=home,
@@ -282,7 +285,7 @@ class _WorldBuilder:
                     kickoff_at=_draw_kickoff(rng, world.epoch),
                     platforms=platforms,
                     expected=_draw_expected_counts(rng),
-                    rotated_on=rotated,
+                    rotated_on=rotated_on,
                     is_neutral=number % 97 == 3,
                 )
             )
@@ -295,7 +298,7 @@ class _WorldBuilder:
         if platform is Platform.BET9JA:
             return str(782_000_000 + self.offset * 300_000 + fixture.number * 70 + step)
         if fixture.sr_id is None:
-            # Nobody's id: either a match only Genius knows, or the platform's own text.
+            # No SportRadar id: either a match that only Genius knows, or the platform's own text.
             return (
                 f"sr:match:1111111{14_500_000 + fixture.number}"
                 if fixture.number % 2
@@ -326,11 +329,13 @@ class _WorldBuilder:
         )
 
     def _add_duplicates(self) -> None:
-        """Bet9ja lists some fixtures a second time, in a group of the country's own, with fewer markets."""
+        """Add Bet9ja's second listings of some fixtures, in a group of the country, with fewer markets."""
         rng, listings = self.make_rng("duplicates"), self.world.listings[Platform.BET9JA]
-        once = [listing for listing in listings if listing.fixture.sr_id is not None]
-        extra = round((LISTINGS_PER_BET9JA_FIXTURE - 1) * len(once))
-        for original in sorted(rng.sample(once, min(extra, len(once))), key=lambda listing: listing.fixture.number):
+        identified = [listing for listing in listings if listing.fixture.sr_id is not None]
+        n_extra = round((LISTINGS_PER_BET9JA_FIXTURE - 1) * len(identified))
+        for original in sorted(
+            rng.sample(identified, min(n_extra, len(identified))), key=lambda listing: listing.fixture.number
+        ):
             number = original.fixture.number
             region = int(original.fixture.tournament.country.ids[Platform.BET9JA])
             coupon = number % 2
@@ -348,19 +353,19 @@ class _WorldBuilder:
             )
 
     def _add_others(self) -> None:
-        """Simulated leagues and antepost entries: listed, but no matches."""
+        """Add simulated leagues and antepost entries: listed, but not matches."""
         world, rng = self.world, self.make_rng("others")
         first = len(world.fixtures)
         simulated, antepost = max(2, world.size // 40), max(1, world.size // 100)
         for number in range(first, first + simulated + antepost):
-            real = world.tournaments[rng.randrange(min(6, len(world.tournaments)))]
+            tournament = world.tournaments[rng.randrange(min(6, len(world.tournaments)))]
             names = invent_team_names(rng, 2)
             home, away = _build_team(names[0], 2 * number, rng), _build_team(names[1], 2 * number + 1, rng)
             is_srl = number < first + simulated
             platform = Platform.SPORTYBET if is_srl else Platform.BET9JA
             kickoff = _draw_kickoff(rng, world.epoch) if is_srl else world.epoch + timedelta(days=200)
             fixture = Fixture(
-                number, None, None, real, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng)
+                number, None, None, tournament, home, away, kickoff, frozenset({platform}), _draw_expected_counts(rng)
             )
             if is_srl:
                 league = number % 2
@@ -371,12 +376,20 @@ class _WorldBuilder:
             else:
                 external_id = str(990_100_000 + number)
                 world.antepost_listings.append(
-                    Listing(platform, external_id, fixture, real.ids[platform], real.names[platform], 1, quirk=5_000)
+                    Listing(
+                        platform,
+                        external_id,
+                        fixture,
+                        tournament.ids[platform],
+                        tournament.names[platform],
+                        1,
+                        quirk=5_000,
+                    )
                 )
 
 
 def build_world(seed: int, size: int, epoch: datetime) -> World:
-    """The world of `size` identified fixtures (counted over the union of the platforms).
+    """Return the world of `size` identified fixtures (counted over the union of the platforms).
 
     Equal arguments give equal worlds in every process.
     """

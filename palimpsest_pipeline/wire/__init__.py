@@ -1,9 +1,8 @@
-"""Asking a host: the only room that imports httpx. One attempt at a time, typed failures, and the table of what follows
-from them.
+"""HTTP requests to hosts: one attempt at a time, typed failures, and the table of their consequences.
 
-Knows no platform's dialect, no budget, and keeps nothing. What asks is in `client` and `post_json`; the rest imports no
-HTTP library, which takes longer
-to load than all the rest of the rooms together: whoever only judges or plans pays nothing for it.
+This is the only package that imports httpx. It knows no platform's dialect and no budget, and stores nothing. Only
+`client`, `post_json` and the modules they use import an HTTP library, which takes longer to load than all the other
+packages together; code that only judges answers or plans requests does not load it.
 """
 
 from .client_config import HostConfig

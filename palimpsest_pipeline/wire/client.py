@@ -1,5 +1,4 @@
-"""The client of one host: sends a request once and says what came of it. How often, and when, is for whoever asks to
-decide.
+"""The client of one host: sends a request once and returns the answer. The caller decides on retries.
 
 It reads no payload (the caller's `judge` does) and stores nothing.
 """
@@ -41,16 +40,14 @@ STORED_HEADERS: Final = frozenset(
         "x-amzn-waf-action",
     }
 )
-"""All that a reading of the answer needs, so that one that comes from the landing reads like one that comes from the
-host.
-"""
+"""The headers that reading an answer needs. With them an answer from the landing reads like one from the host."""
 
 Judge = Callable[[Answer], failures.Verdict | None]
-"""A platform's own reading of a 2xx answer: the failure that its envelope shows, or None."""
+"""A platform's own check of a 2xx answer: the failure that its envelope shows, or None."""
 
 
 class PlatformClient:
-    """Use as `async with`. One per host and event loop."""
+    """The client of one host, for one event loop. Use as `async with`."""
 
     def __init__(self, config: HostConfig, clock: Clock) -> None:
         self.config = config
@@ -79,40 +76,40 @@ class PlatformClient:
             self._transport = None
 
     async def send(self, request: Request, attempt: int, judge: Judge) -> Answer:
-        """One attempt.
+        """Send one attempt and return its answer.
 
-        Failures of the network and of the host are answers; cancellation and what `judge` raises pass through.
+        Failures of the network and of the host are answers too. Cancellation and errors of `judge` pass through.
         """
-        question = self._build_request(request)
+        http_request = self._build_request(request)
         requested_at = self._clock.now()
         status: int | None = None
         headers: dict[str, str] = {}
         body: bytes | None = None
-        unread: failures.Verdict | None = None
+        read_failure: failures.Verdict | None = None
         try:
             async with asyncio.timeout(self.config.total_timeout_s):
-                response = await self._open_transport().handle_async_request(question)
+                response = await self._open_transport().handle_async_request(http_request)
                 try:
                     status, headers = response.status_code, select_stored_headers(response.headers)
                     body = await read_body(response, self.config.max_body_bytes)
                 finally:
                     await response.aclose()
         except TimeoutError:
-            unread = FailureClass.TRANSIENT, f"no whole answer within {self.config.total_timeout_s:g} s"
+            read_failure = FailureClass.TRANSIENT, f"no whole answer within {self.config.total_timeout_s:g} s"
         except BodyError as error:
-            unread = error.failure, str(error)
+            read_failure = error.failure, str(error)
         except library_errors.REQUEST_ERRORS as error:
-            unread = library_errors.classify_error(error)
+            read_failure = library_errors.classify_error(error)
         received_at = self._clock.now()
         observed_at = received_at - timedelta(seconds=failures.parse_age_s(headers.get("age")))
         if status is not None and not (failures.is_success(status) and failures.is_json(body)):
-            # A page of errors may repeat the headers that were sent. JSON stays as it came: it is data.
+            # An error page may repeat the request's headers. JSON stays unchanged because it is data.
             headers, body = (
                 {name: self._redact(value) for name, value in headers.items()},
                 body and self._redact_body(body),
             )
         answer = Answer(request, attempt, requested_at, received_at, observed_at, status, headers, body)
-        verdict = _judge_answer(answer, unread, judge)
+        verdict = _judge_answer(answer, read_failure, judge)
         return (
             answer
             if verdict is None
@@ -125,16 +122,16 @@ class PlatformClient:
         return self._transport
 
     def _build_request(self, request: Request) -> httpx.Request:
-        """The request as it goes out: the prepared headers and nothing else.
+        """Return the request with the prepared headers and nothing else.
 
-        No If-None-Match and no If-Modified-Since either, although some answers carry a validator: a 304 has no body,
-        and what a cycle lands has to be readable without any other cycle's.
+        It carries no If-None-Match and no If-Modified-Since, although some answers have a validator: a 304 has no body,
+        and the landed answers of a cycle must be readable without those of another cycle.
         """
         if request.platform is not self.platform:
             raise ValueError(f"a request to {request.platform} given to the client of {self.platform}")
         if not request.path.startswith("/"):
             raise ValueError(f"path {request.path!r} must begin with '/': requests never leave the platform's own host")
-        # httpx parses an address once more for parameters that it is given apart.
+        # httpx would parse the address a second time for parameters passed separately.
         query = f"?{urlencode(request.params)}" if request.params else ""
         headers = self._headers if request.json_body is None else self._headers_with_json
         return httpx.Request(
@@ -151,13 +148,16 @@ def _judge_answer(answer: Answer, read_failure: failures.Verdict | None, judge: 
         return read_failure
     if read_failure is None and answer.body and failures.is_success(answer.status):
         return judge(answer)
-    # What the status says stands, even where the body that came with it could not be read.
+    # The status decides, even when the body could not be read.
     return failures.classify_status(answer.status, answer.headers, answer.request.kind, answer.body) or read_failure
 
 
-def _build_headers(given: Mapping[str, str]) -> httpx.Headers:
-    """Of two spellings of one header's name the later one counts; httpx would send both."""
+def _build_headers(header_values: Mapping[str, str]) -> httpx.Headers:
+    """Return the headers of every request.
+
+    Of two spellings of a name the later one counts; httpx would send both.
+    """
     headers = httpx.Headers({"accept": "*/*", "accept-encoding": "gzip"})
-    for name, value in given.items():
+    for name, value in header_values.items():
         headers[name] = value
     return headers

@@ -1,6 +1,6 @@
-"""What a client is told about its host: where it is, how it is addressed, how long to wait.
+"""The configuration of a client: the address of its host, headers, time-outs and limits.
 
-Plain values; where they come from is not known here.
+Plain values. Does not know where they come from.
 """
 
 from collections.abc import Mapping
@@ -14,27 +14,26 @@ from palimpsest_pipeline.domain.proxy import Proxy
 class HostConfig:
     """One platform's host. `base_url` is scheme and host, with a path prefix where there is one.
 
-    How often it may be asked is not known here. Raises ValueError on values with which no answer could ever be had.
+    It does not hold the request budget. Raises ValueError on values with which no request could ever succeed.
     """
 
     platform: Platform
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
-    """Of every request; they replace what the library sends by itself, the user agent included.
+    """The headers of every request. They replace the library's own ones, the user agent included.
 
     They may carry a cookie or a token.
     """
     proxy: Proxy | None = None
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 20.0
-    """Longest silence between two pieces of an answer."""
+    """The longest silence between two pieces of an answer."""
     total_timeout_s: float = 45.0
-    """One attempt from its start to its last byte."""
+    """The time limit of one attempt, from its start to its last byte."""
     max_body_bytes: int = 8 * 2**20
-    """Largest body taken, after decompression."""
+    """The largest accepted body, after decompression."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What no text that comes from this host may show, besides the proxy's credentials: values of headers that the
-    user set.
+    """Texts that no text from this host may show, besides the proxy's credentials: values of headers that the user set.
     """
 
     def __post_init__(self) -> None:

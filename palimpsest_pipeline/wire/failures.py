@@ -1,5 +1,7 @@
-"""Typed failures: what a status, a header or the start of a body means. No I/O; what an exception means is in
-`library_errors`, what follows in `retry_rules`."""
+"""Typed failures: the meaning of a status, a header or the start of a body. No I/O.
+
+`library_errors` gives the meaning of an exception, `retry_rules` the consequences of a failure.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,7 @@ _FAILURE_BY_STATUS: Final[Mapping[int, FailureClass]] = {
     410: FailureClass.NOT_FOUND,
     429: FailureClass.RATE_LIMITED,
 }
-"""Refusals with a meaning of their own; the others of their hundred are permanent."""
+"""Refusals with a meaning of their own. Other 4xx statuses are permanent."""
 
 _CHALLENGE_STATUSES: Final = frozenset({403, 429, 503})
 _CHALLENGE_MARKS: Final = (b"just a moment", b"cf-chl", b"cf_chl", b"challenge-platform")
@@ -36,23 +38,23 @@ def is_success(status: int) -> bool:
 def classify_status(
     status: int, headers: Mapping[str, str], kind: PayloadKind, start_of_body: bytes | None
 ) -> Verdict | None:
-    """Failure that an answer shows outside its JSON; None for a 2xx whose body begins like JSON, which the platform's
-    own reading judges.
+    """Return the failure that an answer shows outside its JSON.
 
-    `headers` by lower-case names. `start_of_body` may be the whole; None where it could not be read.
+    None for a 2xx whose body begins like JSON, which the platform's dialect judges. `headers` has lower-case names.
+    `start_of_body` may be the whole body; None when it could not be read.
     """
     detail = f"HTTP {status}"
-    if asked := detect_challenge(status, headers, start_of_body):
-        return FailureClass.BLOCKED, f"{detail}: {asked}"
+    if challenge := detect_challenge(status, headers, start_of_body):
+        return FailureClass.BLOCKED, f"{detail}: {challenge}"
     if is_success(status):
         return (
             None if start_of_body is None else _classify_content(status, headers.get("content-type", ""), start_of_body)
         )
     if status < 400:
-        to = headers.get("location")
+        location = headers.get("location")
         return (
             FailureClass.CONTRACT_BROKEN,
-            f"{detail}: redirect to {to!r} refused" if to else f"{detail}: not asked for",
+            f"{detail}: redirect to {location!r} refused" if location else f"{detail}: not asked for",
         )
     if status == 429 and "retry-after" in headers:
         detail += f", Retry-After {headers['retry-after']}"
@@ -61,13 +63,13 @@ def classify_status(
         # A list or a tree that is not found is a retired route, not a missing match.
         failure = FailureClass.CONTRACT_BROKEN
     if failure is FailureClass.PERMANENT:
-        # Our question is at fault; the host may say in what.
+        # The request is at fault; the body may say why.
         detail = f"{detail}: {make_excerpt(start_of_body or b'')}".rstrip(": ")
     return failure, detail
 
 
 def detect_challenge(status: int, headers: Mapping[str, str], start_of_body: bytes | None) -> str | None:
-    """How an anti-bot edge shows that it wants proof of a browser; None where it does not."""
+    """Return the sign by which an anti-bot edge demands a browser; None without one."""
     if "x-amzn-waf-action" in headers:
         return f"x-amzn-waf-action {headers['x-amzn-waf-action']}"
     if headers.get("cf-mitigated") == "challenge":
@@ -101,46 +103,50 @@ def is_html(body: bytes) -> bool:
 
 
 def is_json(body: bytes | None) -> bool:
-    """Whether the body begins like a JSON object or list, as every answer of a platform does."""
+    """Return whether the body begins like a JSON object or list, as every answer of a platform does."""
     return body is not None and body[:_EXCERPT_CHARS].lstrip()[:1] in (b"{", b"[")
 
 
 def make_excerpt(body: bytes) -> str:
-    """The beginning of a body for an error message, on one line, control characters as escapes. A NUL is shown as what
-    cannot be decoded: no table of texts takes it."""
+    """Return the start of a body for an error message: one line, control characters as escapes.
+
+    A NUL becomes U+FFFD, because Postgres refuses a text with a NUL.
+    """
     return escape_controls(
         " ".join(body[: _EXCERPT_CHARS * 2].decode("utf-8", "replace").replace("\0", "\ufffd").split())[:_EXCERPT_CHARS]
     )
 
 
 def parse_retry_after_s(headers: Mapping[str, str], received_at: datetime) -> float | None:
-    """Seconds that a Retry-After header asks to wait, from a number or an HTTP date; None when absent or unreadable.
-    Never negative.
+    """Return the seconds of a Retry-After header, from a number or an HTTP date; None when unreadable.
 
-    A date is read by the host's own clock where the answer tells it: one that is an hour off must not cost an hour.
+    Never negative. A date is compared with the host's own clock where the answer shows it: a host whose clock is an
+    hour off must not cost an hour.
     """
     value = headers.get("retry-after")
     if value is None:
         return None
-    seconds, until = parse_whole_seconds(value), parse_http_date(value)
-    if seconds is not None or until is None:
+    seconds, retry_at = parse_whole_seconds(value), parse_http_date(value)
+    if seconds is not None or retry_at is None:
         return seconds
-    told_at = parse_http_date(headers.get("date"))
-    now = received_at if told_at is None else told_at + timedelta(seconds=parse_age_s(headers.get("age")))
-    return max((until - now).total_seconds(), 0.0)
+    host_time = parse_http_date(headers.get("date"))
+    now = received_at if host_time is None else host_time + timedelta(seconds=parse_age_s(headers.get("age")))
+    return max((retry_at - now).total_seconds(), 0.0)
 
 
 def parse_age_s(value: str | None) -> float:
-    """Seconds that an edge cache has held the content, from the Age header; 0 when absent, unreadable or above
-    MAX_AGE.
+    """Return the seconds that an edge cache has held the content, from the Age header.
+
+    0 when the header is absent, unreadable or above `MAX_CACHE_AGE`.
     """
     seconds = parse_whole_seconds(value) or 0.0
     return seconds if seconds <= MAX_CACHE_AGE.total_seconds() else 0.0
 
 
 def parse_whole_seconds(value: str | None) -> float | None:
-    """A header's number of seconds; None when absent or none, and for more than thirty years, with which no instant
-    can be reckoned.
+    """Return a header's number of seconds; None when absent or not a number.
+
+    Also None for more than thirty years, which would overflow instants.
     """
     digits = (value or "").strip()
     return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
@@ -148,7 +154,7 @@ def parse_whole_seconds(value: str | None) -> float | None:
 
 @lru_cache(maxsize=256)
 def parse_http_date(value: str | None) -> datetime | None:
-    """A header's instant; None when absent or unreadable."""
+    """Return a header's instant; None when absent or unreadable."""
     try:
         instant = parsedate_to_datetime(value or "")
         return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)

@@ -1,6 +1,6 @@
-"""Telling something to a host that is no platform: one POST of JSON, once. Keeps nothing, tries nothing again.
+"""One POST of JSON to a host that is not a platform. Stores nothing and never retries.
 
-The address is a secret: it stands in no error, and httpx's own client, which logs addresses, is not used.
+The address is a secret: no error shows it, and httpx's own client, which logs addresses, is not used.
 """
 
 import asyncio
@@ -21,13 +21,16 @@ MAX_ANSWER_BYTES: Final = 64 * 1024
 
 
 class PostError(Exception):
-    """The host did not take it. The message names the host and what it did, and never the rest of the address."""
+    """The host did not accept the request.
+
+    The message names the host and its reaction, and never the rest of the address.
+    """
 
 
 def post_json(url: str, payload: Mapping[str, Any], *, timeout_s: float) -> None:
-    """POST `payload` as JSON; any 2xx is taken for a yes.
+    """POST `payload` as JSON; any 2xx counts as success.
 
-    TLS is verified, no redirect followed. At most `timeout_s` in all. Raises PostFailed.
+    Verifies TLS and follows no redirect. Takes at most `timeout_s` in all. Raises PostError.
     """
     try:
         asyncio.run(_post(url, json.dumps(payload).encode(), timeout_s))
@@ -45,18 +48,16 @@ async def _post(url: str, body: bytes, timeout_s: float) -> None:
     transport = AiohttpTransport(timeout_s, timeout_s, None)
     try:
         async with asyncio.timeout(timeout_s):
-            question = httpx.Request(
+            request = httpx.Request(
                 "POST", url, content=body, headers={"content-type": "application/json", "accept-encoding": "gzip"}
             )
-            response = await transport.handle_async_request(question)
+            response = await transport.handle_async_request(request)
             try:
                 if not failures.is_success(response.status_code):
-                    said = await _describe_refusal(
-                        response, build_bytes_redactor(list_link_secrets(url))
-                    )  # before it is cut: half a secret would not be found
-                    raise PostError(
-                        f"{_extract_host(url)} answered HTTP {response.status_code}{redact(said, *list_link_secrets(url))}"
-                    )
+                    secrets = list_link_secrets(url)
+                    # Redacted before the text is cut, because half a secret would not be recognised.
+                    refusal = redact(await _describe_refusal(response, build_bytes_redactor(secrets)), *secrets)
+                    raise PostError(f"{_extract_host(url)} answered HTTP {response.status_code}{refusal}")
             finally:
                 await response.aclose()
     finally:
@@ -67,10 +68,10 @@ async def _describe_refusal(response: httpx.Response, redact_bytes: Callable[[by
     if response.is_redirect:
         return ": redirects are not followed, give the address that it is now at"
     try:
-        said = failures.make_excerpt(redact_bytes(await read_body(response, MAX_ANSWER_BYTES)))
+        excerpt = failures.make_excerpt(redact_bytes(await read_body(response, MAX_ANSWER_BYTES)))
     except (BodyError, *library_errors.REQUEST_ERRORS):
-        said = ""
-    return f": {said}" if said else ""
+        excerpt = ""
+    return f": {excerpt}" if excerpt else ""
 
 
 def _extract_host(url: str) -> str:

@@ -1,6 +1,4 @@
-"""The one table of failures: whether a request is tried again, how long after, what it means for the host, and whose
-fault it is.
-"""
+"""The one table of failures: whether and when a request is retried, the host's signal, the fault."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,44 +9,47 @@ from palimpsest_pipeline.domain.enums import FailureClass
 
 
 class RetryWait(StrEnum):
-    """How long to wait before the next try."""
+    """The wait before the next attempt."""
 
     NONE = "none"
     BACKOFF = "backoff"
     """Exponential, with jitter."""
     RETRY_AFTER = "as_told"
-    """As long as Retry-After says; without it like BACKOFF."""
+    """As long as Retry-After says; like BACKOFF without that header."""
 
 
 class HostSignal(StrEnum):
-    """What such an answer says of its host."""
+    """The meaning of an answer for the circuit breaker of its host."""
 
     NOTHING = "nothing"
     GOOD = "good"
-    """The host answers: like a usable answer."""
+    """The host works: counts like a usable answer."""
     ERROR = "error"
     """Counts towards the share of errors that opens the breaker."""
     BLOCK = "block"
-    """Counts towards the blocks in a row that open the breaker."""
+    """Counts towards the consecutive blocks that open the breaker."""
     PAUSE = "pause"
-    """Opens it at once, for as long as told."""
+    """Opens the breaker at once, for as long as the host demands."""
 
 
 class Fault(StrEnum):
-    """Whose fault it is, for whoever has to mend it."""
+    """The party at fault, as a hint for the person who fixes the failure."""
 
     NOBODY = "nobody"
     HOST = "host"
-    """The platform, or the way there."""
+    """The platform, or the network path to it."""
     CHANGED = "changed"
-    """The platform speaks differently than its dialect here: a reader has to follow."""
+    """The platform changed its format: its dialect here has to follow."""
     US = "us"
-    """Our pace, our address, or our question."""
+    """Our request rate, our address, or our request."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRule:
-    """`tried_again`: up to the budget's `max_attempts`, or never."""
+    """The consequences of one failure class.
+
+    `is_retryable`: retried up to the budget's `max_attempts`, or never.
+    """
 
     is_retryable: bool
     wait: RetryWait

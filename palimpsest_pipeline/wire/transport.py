@@ -1,4 +1,4 @@
-"""httpx's interface over aiohttp's connections: the only module that opens any. Judges nothing."""
+"""An httpx transport over aiohttp's connections: the only module that opens any. Judges nothing."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -24,21 +24,29 @@ _HTTPX_ERRORS: Final[tuple[tuple[type[Exception], type[httpx.RequestError]], ...
     (aiohttp.ClientConnectionError, httpx.ReadError),
     (aiohttp.ClientPayloadError, httpx.ReadError),
 )
-"""The first that fits counts. What is not named is nothing that a network does, and goes through as it is."""
+"""The first matching pair counts. An exception that is not listed is not a network failure and passes through
+unchanged.
+"""
 
 
 @cache
 def get_default_tls_context() -> ssl.SSLContext:
-    """Made once, and before the first request: it takes tens of ms, which the platforms of a fixture would be apart."""
+    """Return the shared TLS context.
+
+    It is created once, before the first request: creating it takes tens of ms, which would delay one platform of a
+    fixture against the others.
+    """
     return httpx.create_ssl_context(trust_env=False)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
-    """httpx's own pool is quadratic in its connections, and its client costs more than the question. A proxy's
-    credentials go to it in a header and never in its URL, which the library's errors show.
+    """An httpx transport that uses aiohttp.
 
-    A request is asked once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections has no
-    bound here: whoever asks bounds what is in flight.
+    httpx's own pool is quadratic in its connections, and its client costs more than the request. A proxy's credentials
+    go into a header and never into its URL, which the library's errors show.
+
+    Each request is sent once: no redirect is followed, no cookie kept, nothing unpacked. The number of connections is
+    not limited here: the caller limits the requests in flight.
     """
 
     def __init__(self, connect_timeout_s: float, read_timeout_s: float, proxy: Proxy | None) -> None:
@@ -47,7 +55,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._proxy_headers = (
             {} if proxy is None or proxy.authorization is None else {"proxy-authorization": proxy.authorization}
         )
-        # Certificates that the environment names are for whoever goes through a proxy.
+        # Only a proxied client reads certificates from the environment.
         self._tls = httpx.create_ssl_context() if proxy else get_default_tls_context()
         self._session: aiohttp.ClientSession | None = None
 
@@ -57,14 +65,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             self._session = aiohttp.ClientSession(
                 connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             )
-            # Where a kept connection breaks aiohttp asks once more by itself, and has no public switch against it.
+            # aiohttp silently repeats a request when a kept-alive connection breaks, and has no public switch for this.
             self._session._retry_connection = False
         return self._session
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answers as soon as the headers are there.
+        """Return the response as soon as the headers have arrived.
 
-        Raises httpx's errors, OSError, and what aiohttp raises on an answer that is no HTTP.
+        Raises httpx's errors, OSError, and aiohttp's errors on an answer that is not HTTP.
         """
         headers = request.headers
         if self._proxy_headers and request.url.scheme == "http":  # without a tunnel the proxy reads the request itself
@@ -93,7 +101,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
 
 class _BodyStream(httpx.AsyncByteStream):
-    """The body as it comes, in pieces as large as there are."""
+    """The body as it arrives, in pieces of any size."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
@@ -107,12 +115,12 @@ class _BodyStream(httpx.AsyncByteStream):
             _raise_as_httpx(error)
 
     async def aclose(self) -> None:
-        """Gives the connection back; one whose body was not read to its end is closed."""
+        """Return the connection to the pool; close it when the body was not read to its end."""
         self._response.release()
 
 
 def _raise_as_httpx(error: Exception) -> NoReturn:
-    for of, to in _HTTPX_ERRORS:
-        if isinstance(error, of):
-            raise to(str(error)) from error
+    for aiohttp_error, httpx_error in _HTTPX_ERRORS:
+        if isinstance(error, aiohttp_error):
+            raise httpx_error(str(error)) from error
     raise error

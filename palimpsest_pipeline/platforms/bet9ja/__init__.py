@@ -1,4 +1,4 @@
-"""Bet9ja's dialect: the desktop feed behind sports.bet9ja.com."""
+"""The dialect of Bet9ja: the desktop feed behind sports.bet9ja.com."""
 
 from .adapter import Bet9jaAdapter
 

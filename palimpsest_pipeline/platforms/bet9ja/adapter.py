@@ -1,4 +1,4 @@
-"""Bet9ja's dialect behind the common interface. Holds configuration only."""
+"""The adapter of Bet9ja's dialect. Holds configuration only."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,10 @@ from . import book, discovery, endpoints, parse_events
 
 
 class Bet9jaAdapter:
-    """`cache_version` is the client build number that every call carries, `max_lists` how many competitions a
-    discovery asks for at most.
+    """The adapter of Bet9ja.
+
+    `cache_version` is the client build number that every request carries. `max_lists` limits the competitions that one
+    discovery requests.
     """
 
     platform: Platform = Platform.BET9JA

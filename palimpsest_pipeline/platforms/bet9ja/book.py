@@ -1,7 +1,7 @@
-"""Reading of Bet9ja's detail answers: the listing and its whole book.
+"""The reader of Bet9ja's detail answers: the listing and its whole book.
 
-An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is
-instead, or which of its prices are bad. Both ways end in the same types and go on together.
+An answer in the platform's usual shape is decoded whole in one pass. Any other is read part by part, to find its
+failure or its bad prices. Both paths end in the same types.
 """
 
 from collections import Counter
@@ -41,7 +41,10 @@ T = TypeVar("T")
 E = TypeVar("E", bound=shapes.Head)
 
 NO_KEY: Final = ("", "")
-_BAD_KEY_REASON: Final = f"no price key: prefix, market and outcome between two underscores, the outcome of at most {MAX_KEY_CHARS} characters"
+_BAD_KEY_REASON: Final = (
+    "no price key: prefix, market and outcome between two underscores, "
+    f"the outcome of at most {MAX_KEY_CHARS} characters"
+)
 
 _BOOK_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Book])
 _HEAD_DECODER = msgspec.json.Decoder(shapes.DetailAnswer[shapes.Head])
@@ -59,7 +62,7 @@ class MarketNames(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DetailContent:
-    """What an answer holds: the event, odds by key, and the markets' descriptors."""
+    """The content of a detail answer: the event, odds by key, and the markets' descriptors."""
 
     event: shapes.Event
     odds: Mapping[str, Odds]
@@ -67,31 +70,37 @@ class DetailContent:
 
 
 def read_listing(answer: Answer) -> Listing:
-    """Raises PayloadRejected, also for the in-play feed's answers: their ids are another series."""
+    """Return the listing of a detail answer.
+
+    Raises PayloadRejected, also for answers of the in-play feed, whose ids are another series.
+    """
     return _build_listing(answer, decode_whole(answer, _HEAD_DECODER) or _decode_event(answer, EVENT_DECODER))
 
 
 def read_detail(answer: Answer) -> Detail:
-    """Raises PayloadRejected, also for the in-play feed's answers."""
+    """Return the listing and the book of a detail answer.
+
+    Raises PayloadRejected, also for answers of the in-play feed.
+    """
     book = decode_whole(answer, _BOOK_DECODER)
-    found = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer)
-    listing = _build_listing(answer, found.event)
-    prices, bad_keys = _build_prices(found)
+    content = DetailContent(book, book.O, book.MK) if book else decode_in_parts(answer)
+    listing = _build_listing(answer, content.event)
+    prices, bad_keys = _build_prices(content)
     return Detail(
         listing, prices, [Reject(BET9JA, listing.external_id, f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys]
     )
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
-    """What an answer says that is as it should be; None for any other."""
-    found = answer_checks.decode_answer(answer, decoder)
-    if found is None or found.R not in GOOD_RESULTS or bytes(found.D.AA) or read_text(found.D.ID) is None:
+    """Return the event of an answer in the platform's usual shape; None for any other."""
+    detail = answer_checks.decode_answer(answer, decoder)
+    if detail is None or detail.R not in GOOD_RESULTS or bytes(detail.D.AA) or read_text(detail.D.ID) is None:
         return None
-    return found.D
+    return detail.D
 
 
 def decode_in_parts(answer: Answer) -> DetailContent:
-    """Event and book of any answer that holds a prematch event. Raises PayloadRejected."""
+    """Return the event and book of any answer with a prematch event. Raises PayloadRejected."""
     event = _decode_event(answer, _LOOSE_BOOK_DECODER)
     if isinstance(event.O, list) and event.O:
         raise PayloadRejected(BET9JA, "$.D.O", "a filled list in place of prices by key")
@@ -118,14 +127,14 @@ def _build_listing(answer: Answer, event: shapes.Event) -> Listing:
         listing = build_listing(event, "$.D")
     except UnreadableError as error:
         raise PayloadRejected(BET9JA, error.path, error.reason) from error
-    asked = answer.request.external_id
-    if asked is not None and asked != listing.external_id:
-        raise PayloadRejected(BET9JA, "$.D.ID", f"the answer is about {listing.external_id}, asked was {asked}")
+    requested_id = answer.request.external_id
+    if requested_id is not None and requested_id != listing.external_id:
+        raise PayloadRejected(BET9JA, "$.D.ID", f"the answer is about {listing.external_id}, asked was {requested_id}")
     return listing
 
 
 def _split_price_key(key: str) -> tuple[str, str]:
-    """`S_OU@2.5_O` is outcome `O` of the market row `S_OU@2.5`; NO_KEY for a key of another form."""
+    """Return market row and outcome: `S_OU@2.5_O` is outcome `O` of the row `S_OU@2.5`; else NO_KEY."""
     prefix, _, rest = key.partition("_")
     named_line, _, outcome = rest.partition("_")
     return (
@@ -139,40 +148,42 @@ PRICE_KEY_PARTS: Final = Memo(_split_price_key, 1 << 16)
 """The same few thousand keys make up every book."""
 
 
-def _build_prices(found: DetailContent) -> tuple[RawPrices, list[str]]:
-    """The book, and the keys that are none.
+def _build_prices(content: DetailContent) -> tuple[RawPrices, list[str]]:
+    """Return the book, and the malformed keys.
 
-    The feed has no order of its own: in the order of keys, the prices of one market and line are one row.
+    The feed has no order of its own. Sorted by key, the prices of one market and line form one row.
     """
-    keys, bad_keys = sorted(found.odds), []
+    keys, bad_keys = sorted(content.odds), []
     parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
     if NO_KEY in parts:
         bad_keys = [key for key in keys if PRICE_KEY_PARTS[key] == NO_KEY]
         keys = [key for key in keys if PRICE_KEY_PARTS[key] != NO_KEY]
         parts = list(map(PRICE_KEY_PARTS.__getitem__, keys))
-    odds = list(map(found.odds.__getitem__, keys))
+    odds = list(map(content.odds.__getitem__, keys))
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
     require_readable_odds(BET9JA, "$.D.O", odds, odds_milli, [(f'$.D.O["{key}"]', _BAD_KEY_REASON) for key in bad_keys])
     n_outcomes = Counter([row for row, _ in parts])
     rows = [row.partition("@") for row in n_outcomes]
     labels = {
         label.market_id: label
-        for label in map(MARKET_NAMES.__getitem__, map(bytes, found.descriptors))
+        for label in map(MARKET_NAMES.__getitem__, map(bytes, content.descriptors))
         if label is not None
     }
-    of_rows = [labels.get(market_id) or MarketNames(market_id, market_id, {}) for market_id, _, _ in rows]
+    row_names = [labels.get(market_id) or MarketNames(market_id, market_id, {}) for market_id, _, _ in rows]
     prices = RawPrices(
         market_id=[market_id for market_id, _, _ in rows],
-        market_name=[label.name for label in of_rows],
+        market_name=[label.name for label in row_names],
         specifier=[line for _, _, line in rows],
         n_outcomes=list(n_outcomes.values()),
         outcome_id=[outcome for _, outcome in parts],
         odds_milli=odds_milli,
-        # The feed has no flag for "cannot be backed": a suspended price is simply 1.
+        # The feed has no suspension flag: a suspended price is simply 1.
         off=[False] * len(keys),
     )
-    named = prices.repeat_per_outcome([label.outcomes.get for label in of_rows])
-    prices.outcome_name = [name(outcome, outcome) for name, outcome in zip(named, prices.outcome_id, strict=True)]
+    name_getters = prices.repeat_per_outcome([label.outcomes.get for label in row_names])
+    prices.outcome_name = [
+        name(outcome, outcome) for name, outcome in zip(name_getters, prices.outcome_id, strict=True)
+    ]
     for row in n_outcomes:
         if row.startswith("LIVE"):
             raise PayloadRejected(BET9JA, f'$.D.O["{row}"]', "in play: prices of the in-play feed")
@@ -180,21 +191,21 @@ def _build_prices(found: DetailContent) -> tuple[RawPrices, list[str]]:
 
 
 def _read_market_names(descriptor: bytes) -> MarketNames | None:
-    """For display only: what cannot be read is left out."""
+    """Return the names in a market descriptor, for display only; unreadable ones are left out."""
     try:
-        found = _MARKET_LABEL_DECODER.decode(descriptor)
+        label = _MARKET_LABEL_DECODER.decode(descriptor)
     except BROKEN_JSON:
         return None
-    market_id = read_text(found.ID)
+    market_id = read_text(label.ID)
     if market_id is None:
         return None
-    codes = found.SGNK if isinstance(found.SGNK, list) else []
-    names = found.SGN if isinstance(found.SGN, list) else []
+    codes = label.SGNK if isinstance(label.SGNK, list) else []
+    names = label.SGN if isinstance(label.SGN, list) else []
     outcomes = {
         code: name for code, name in zip(codes, names, strict=False) if isinstance(code, str) and isinstance(name, str)
     }
-    return MarketNames(market_id, read_text(found.DS) or read_text(found.NAME) or market_id, outcomes)
+    return MarketNames(market_id, read_text(label.DS) or read_text(label.NAME) or market_id, outcomes)
 
 
 MARKET_NAMES: Final[Memo[bytes, MarketNames | None]] = Memo(_read_market_names, 1 << 12)
-"""Markets are described by the same bytes in every event."""
+"""Every event describes a market by the same bytes."""

@@ -1,4 +1,4 @@
-"""Bet9ja's crawl: the tree, then every competition that has events; and what the answers amount to. Pure."""
+"""Bet9ja's crawl: the tree, then every competition with events; and the reading of its answers. Pure."""
 
 from collections.abc import Sequence
 
@@ -23,17 +23,17 @@ from . import parse_events
 from .endpoints import build_group_request, build_tree_request, parse_group
 
 MAX_LISTS = 1_200
-"""More than three times as many competitions as any tree had: a limit for a tree that invents them."""
+"""More than three times as many competitions as any tree had: a limit in case a tree lists wrong ones."""
 
 
 def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Tree; then all its competitions at once, those without events left out; then, once, those again that failed or
-    came short of their count.
+    """Return the crawl: the tree, then all its competitions with events, then repetitions.
 
-    If the tree has more than `max_lists` competitions, only the first ones are asked for, each once.
+    The repetitions ask once more for competitions that failed or fell short of their count. If the tree has more than
+    `max_lists` competitions, only the first ones are requested, each once.
 
-    Without a tree there is nothing to ask, so that one is asked again before all else when it failed or contradicts
-    itself.
+    Without a tree there is nothing to request. A tree that failed or contradicts itself is therefore requested again
+    first.
     """
     answers = list((yield [build_tree_request(cache_version)]))
     tree = _read_tree(answers, sport)
@@ -46,13 +46,13 @@ def crawl(cache_version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl
     answers += yield [build_group_request(cache_version, sport, group) for group in groups[:max_lists]]
     if len(groups) > max_lists:
         return
-    again = {
+    repeated = {
         request.key: request
         for request in [*list_retries(answers), *_list_short_requests(answers, sport)]
         if parse_group(request) in groups
     }
-    if again and not is_barred(answers):
-        yield list(again.values())
+    if repeated and not is_barred(answers):
+        yield list(repeated.values())
 
 
 def _read_tree(answers: Sequence[Answer], sport: Sport) -> TournamentTree | None:
@@ -60,32 +60,34 @@ def _read_tree(answers: Sequence[Answer], sport: Sport) -> TournamentTree | None
 
 
 def _list_short_requests(answers: Sequence[Answer], sport: Sport) -> list[Request]:
-    """Competitions whose answer shows fewer events than the tree counts, unreadable ones included."""
+    """Return the requests whose answers show fewer events than the tree counts, unreadable ones included."""
     tree = _read_tree(answers, sport)
     short = []
     for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
-        group, found = parse_group(question.answer.request), ListingCollection(parse_events.BET9JA)
+        group, collection = parse_group(question.answer.request), ListingCollection(parse_events.BET9JA)
         node = tree.tournaments.get(group or "") if tree else None
         if question.ok and node is not None and node.n_declared is not None:
-            shown = len(parse_events.read_group_listings(question.answer, sport, found)) + len(found.rejects)
-            if shown < node.n_declared:
+            n_shown = len(parse_events.read_group_listings(question.answer, sport, collection)) + len(
+                collection.rejects
+            )
+            if n_shown < node.n_declared:
                 short.append(question.answer.request)
     return short
 
 
 def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
-    """What the answers of one cycle amount to; any subset, order or repetition of them."""
+    """Return the content of one cycle's discovery answers: any subset, in any order, with repetitions."""
     tree, tree_reason = read_last_tree(
         answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
     )
-    found = ListingCollection(parse_events.BET9JA)
+    collection = ListingCollection(parse_events.BET9JA)
     seen: dict[str, set[str]] = {}
     failed: dict[str, str] = {}
     with_events = {key for key, node in tree.tournaments.items() if node.n_declared != 0} if tree else set()
     for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge):
         group = parse_group(question.answer.request)
         if question.failure is None:
-            ids = parse_events.read_group_listings(question.answer, sport, found)
+            ids = parse_events.read_group_listings(question.answer, sport, collection)
             if group is not None:
                 seen[group] = ids
         elif group is not None:
@@ -93,7 +95,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
 
     def judgement(group: str, declared: int | None, received: int) -> Judgement:
         if group in seen:
-            # Without a count an empty list proves nothing: an unknown competition is answered in the same way.
+            # Without a count an empty list proves nothing: the answer for an unknown competition looks the same.
             if is_count_reached(declared, len(seen[group])) or (declared is None and seen[group]):
                 return Completeness.COMPLETE, ""
             return Completeness.PARTIAL, describe_shortfall(declared, received)
@@ -101,10 +103,10 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
             return Completeness.COMPLETE, ""
         return (Completeness.PARTIAL if received else Completeness.FAILED), failed.get(group, "not asked for")
 
-    asked = with_events & (seen.keys() | failed.keys())
+    requested_groups = with_events & (seen.keys() | failed.keys())
     gaps = (
-        [f"the tree has {len(with_events)} competitions with events, and {len(asked)} were asked for"]
-        if asked < with_events
+        [f"the tree has {len(with_events)} competitions with events, and {len(requested_groups)} were asked for"]
+        if requested_groups < with_events
         else []
     )
     return assemble_discovery(
@@ -112,7 +114,7 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
         sport,
         tree=tree,
         tree_reason=tree_reason,
-        collection=found,
+        collection=collection,
         gaps=gaps,
         judge_tournament=judgement,
     )

@@ -1,4 +1,4 @@
-"""Bet9ja's questions as data: sport ids, paths, parameters, headers. Reads no answers."""
+"""Bet9ja's requests as data: sport ids, paths, parameters, headers. Reads no answers."""
 
 from typing import Final
 
@@ -10,17 +10,17 @@ from ..base import USER_AGENT
 BASE_URL: Final = "https://sports.bet9ja.com"
 FEED_PATH: Final = "/desktop/feapi/PalimpsestAjax"
 CACHE_VERSION: Final = "1.301.2.225"
-"""Build number of the site's own client, added to every call; any value is taken."""
+"""Build number of the site's own client, added to every request. The site accepts any value."""
 
 SPORT_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "2", Sport.TENNIS: "5"}
 GROUP_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "12", Sport.TENNIS: "61"}
-"""Which markets a list shows; its prices are not used."""
+"""The market that a list shows; its prices are not used."""
 MIN_LIVE_SPORT_ID: Final = 3_000_000
-"""Sport ids of the in-play feed are the prematch ones above this number; its event ids are another series."""
+"""Sport ids of the in-play feed are the prematch ones plus this number. Its event ids are another series."""
 
 
 def build_headers() -> dict[str, str]:
-    """Headers of every request.
+    """Return the headers of every request.
 
     Some of the site's edges refuse requests without referer or with a bare product token as user agent.
     """
@@ -33,7 +33,7 @@ def build_headers() -> dict[str, str]:
 
 
 def build_tree_request(cache_version: str) -> Request:
-    """Sports, countries and competitions with their numbers of events; one answer for all sports."""
+    """Return the request for sports, countries and competitions with their event counts, for all sports."""
     return Request(
         platform=Platform.BET9JA,
         kind=PayloadKind.TREE,
@@ -43,7 +43,7 @@ def build_tree_request(cache_version: str) -> Request:
 
 
 def build_group_request(cache_version: str, sport: Sport, group: str) -> Request:
-    """All events of one competition. One id only: a list of ids is answered with nothing."""
+    """Return the request for all events of one competition. The answer for a list of ids is empty."""
     return Request(
         platform=Platform.BET9JA,
         kind=PayloadKind.LISTING,
@@ -59,12 +59,12 @@ def build_group_request(cache_version: str, sport: Sport, group: str) -> Request
 
 
 def parse_group(request: Request) -> str | None:
-    """The competition that a list request asked for; None when it asked for anything else."""
+    """Return the competition that a list request is for; None for any other request."""
     return request.params.get("GROUPID") or request.tournament_external_id
 
 
 def build_detail_request(cache_version: str, external_id: str, sr_id: int | None) -> Request:
-    """The full book of one event."""
+    """Return the request for the full book of one event."""
     return Request(
         platform=Platform.BET9JA,
         kind=PayloadKind.DETAIL,

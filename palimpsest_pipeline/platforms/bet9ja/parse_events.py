@@ -1,6 +1,6 @@
-"""Reading of Bet9ja's events: what an answer is, one listing, one competition's list, the tree.
+"""The reader of Bet9ja's events: verdict on an answer, one listing, one competition's list, the tree.
 
-Asks nothing and knows no order of requests.
+Sends nothing and knows no order of requests.
 """
 
 from datetime import UTC
@@ -47,11 +47,11 @@ DETAIL_KIND_DECODER = msgspec.json.Decoder(shapes.DetailKind)
 
 _TEAMS_SEPARATOR: Final = " - "
 GOOD_RESULTS: Final = ("OK", "D")
-"""Both come with whole events."""
+"""Answers with either result hold whole events."""
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """Bet9ja's envelope: `R` is "OK" and `D` has the type that the endpoint promises."""
+    """Return the failure of Bet9ja's envelope: `R` must be "OK" and `D` of the type the endpoint promises."""
     verdict = answer_checks.judge_http(answer)
     if verdict is not None:
         return verdict
@@ -68,7 +68,7 @@ def judge(answer: Answer) -> answer_checks.Verdict | None:
         if answer.request.kind is PayloadKind.TREE:
             good = envelope.R == "OK" and data.startswith(b"{") and _TREE_DECODER.decode(data).PAL is not None
         else:
-            # A list without `R` is taken when it holds events: they speak for themselves, an empty one does not.
+            # A list without `R` is accepted when it holds events; an empty one without `R` proves nothing.
             good = _is_list(envelope.R, data)
     except BROKEN_JSON as error:
         return answer_checks.judge_json_error(error, body)
@@ -89,15 +89,15 @@ def _is_list(result: Any, data: bytes) -> bool:
 
 
 def _is_event(body: bytes) -> bool:
-    """Whether a detail is as it should be, in one pass.
+    """Return whether a detail answer has the usual shape, in one pass.
 
-    One that is not is looked at part by part, to say what it is.
+    Any other answer is examined part by part, to name its failure.
     """
     try:
-        found = _DETAIL_DECODER.decode(body)
+        detail = _DETAIL_DECODER.decode(body)
     except BROKEN_JSON:
         return False
-    return found.R in GOOD_RESULTS and read_text(found.D.ID) is not None
+    return detail.R in GOOD_RESULTS and read_text(detail.D.ID) is not None
 
 
 def _judge_detail(result: Any, data: bytes) -> answer_checks.Verdict | None:
@@ -105,8 +105,8 @@ def _judge_detail(result: Any, data: bytes) -> answer_checks.Verdict | None:
         return FailureClass.NOT_FOUND, f"R {result!r} without an event: unknown, begun or withdrawn"
     if result not in GOOD_RESULTS or not data.startswith(b"{"):
         return FailureClass.CONTRACT_BROKEN, f"no event: R {result!r}, D {answer_checks.make_excerpt(data)}"
-    found = DETAIL_KIND_DECODER.decode(data)
-    if read_text(found.ID) is None and not bytes(found.AA):
+    detail = DETAIL_KIND_DECODER.decode(data)
+    if read_text(detail.ID) is None and not bytes(detail.AA):
         return FailureClass.NOT_FOUND, f"R {result!r} without an event id"
     return None
 
@@ -114,9 +114,9 @@ def _judge_detail(result: Any, data: bytes) -> answer_checks.Verdict | None:
 def build_listing(
     event: shapes.Event, path: str, group: str | None = None, asked_sport: Sport | None = None
 ) -> Listing:
-    """The listing that an event claims to be.
+    """Return the listing of an event. Raises UnreadableError.
 
-    `group` and `asked_sport` stand in where it is silent. Raises UnreadableError.
+    `group` and `asked_sport` are used where the event names no competition or sport.
     """
     external_id, tournament = (
         read_key_text(event.ID, f"{path}.ID"),
@@ -132,7 +132,7 @@ def build_listing(
         )
     home, separator, away = (part.strip() for part in event.DS.partition(_TEAMS_SEPARATOR))
     is_match = bool(home and separator == "-" and away)
-    # Outrights live under sports of their own: for them the sport that was asked for is the only one known.
+    # Outrights have sport ids of their own: only the requested sport is known for them.
     sport = SPORTS.get(read_text(event.SID) or "") or (asked_sport if event.SID is None or not is_match else None)
     if sport is None:
         raise UnreadableError(f"{path}.SID", f"sport {event.SID!r} is not covered")
@@ -159,8 +159,9 @@ def build_listing(
 
 
 def read_group_listings(answer: Answer, sport: Sport, collection: collect_discovery.ListingCollection) -> set[str]:
-    """Adds the listings of one competition's list to `found`; returns the ids of those that are of the competition
-    asked for.
+    """Add the listings of one competition's list to `collection`; return the ids of its own listings.
+
+    Listings of other competitions in the same answer are added but not returned.
     """
     group = parse_group(answer.request)
     data = ENVELOPE_DECODER.decode(read_json_body(answer)).D
@@ -190,20 +191,20 @@ def _read_ids(raw: msgspec.Raw) -> tuple[str | None, str | None]:
 
 
 def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
-    """The sport's tree.
+    """Return the sport's tree.
 
-    Raises UnreadableError when the answer is no tree or does not hold the sport. Pseudo-sports are other keys: never
+    Raises UnreadableError when the answer is no tree or lacks the sport. Pseudo-sports have other keys and are never
     read.
     """
     key = SPORT_IDS[sport]
     sports = dict(iterate_items(decode(_TREE_DECODER, ENVELOPE_DECODER.decode(read_json_body(answer)).D, "$.D").PAL))
     if key not in sports:
         raise UnreadableError("$.D.PAL", f"no node of sport {key}")
-    at = f'$.D.PAL["{key}"]'
-    node = decode(_SPORT_DECODER, sports[key], at)
+    sport_path = f'$.D.PAL["{key}"]'
+    node = decode(_SPORT_DECODER, sports[key], sport_path)
     tree = collect_discovery.TournamentTree(n_events=read_count(node.NUM))
     for c, raw_country in iterate_items(node.SG):
-        path = f'{at}.SG["{c}"]'
+        path = f'{sport_path}.SG["{c}"]'
         try:
             country = decode(_COUNTRY_DECODER, raw_country, path)
         except UnreadableError as error:
@@ -221,4 +222,4 @@ def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
             tree.tournaments[group] = collect_discovery.DeclaredTournament(
                 group, read_text(entry.G_DESC) or "", read_text(country.SG_DESC), None, read_count(entry.NUM)
             )
-    return tree.require_tournaments(at)
+    return tree.require_tournaments(sport_path)

@@ -1,5 +1,8 @@
-"""Bet9ja's JSON as types. Only what is read is named. The server writes an empty object as a list, and an object with
-keys 0, 1, 2 too: every collection is taken as either."""
+"""Bet9ja's JSON as types, with only the fields that are read.
+
+The server may write an object as a list, when it is empty or has the keys 0, 1, 2. Every collection therefore accepts
+both.
+"""
 
 from typing import Any, Generic, TypeVar
 
@@ -43,7 +46,7 @@ class ListData(msgspec.Struct, gc=False):
 class Event(msgspec.Struct, gc=False):
     """An event without its prices, in a list or as a detail.
 
-    `C` is a shop code that is used again, `SGID` and `SG` the country: no keys here.
+    `C` (a shop code that is reused), `SGID` and `SG` (the country) identify nothing.
     """
 
     ID: int | str
@@ -84,14 +87,14 @@ class LooseBook(Event):
 
 
 class EventIds(msgspec.Struct, gc=False):
-    """What can still be said of an event that cannot be read."""
+    """The ids of an event that cannot be read otherwise."""
 
     ID: Any = None
     GID: Any = None
 
 
 class DetailKind(msgspec.Struct, gc=False):
-    """What tells a prematch detail from an in-play one."""
+    """The fields that distinguish a prematch detail from an in-play one."""
 
     ID: Any = None
     A: msgspec.Raw = NO_RAW

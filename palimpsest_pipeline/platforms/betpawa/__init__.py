@@ -1,4 +1,4 @@
-"""BetPawa's dialect: the sportsbook API behind betpawa.ng and its sister brands, wire generations v3 and v4."""
+"""The dialect of BetPawa: the sportsbook API behind betpawa.ng and its sister brands, v3 and v4."""
 
 from .adapter import BetpawaAdapter
 

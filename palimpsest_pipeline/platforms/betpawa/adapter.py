@@ -1,4 +1,4 @@
-"""BetPawa's dialect behind the common interface. Holds configuration only."""
+"""The adapter of BetPawa's dialect. Holds configuration only."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,9 @@ from . import book, discovery, endpoints, parse_events
 
 
 class BetpawaAdapter:
-    """`api_version` is the wire generation asked for (v3 or v4; both are read); `brand` the header value that
+    """The adapter of BetPawa.
+
+    `api_version` is the requested wire generation (v3 or v4; both can be read). `brand` is the header value that
     belongs to the host.
     """
 

@@ -1,7 +1,7 @@
-"""Reading of BetPawa's detail answers: the listing and its whole book.
+"""The reader of BetPawa's detail answers: the listing and its whole book.
 
-An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is
-instead, or which of its markets are bad. Both ways end in the same types and go on together.
+An answer in the platform's usual shape is decoded whole in one pass. Any other is read part by part, to find its
+failure or its bad markets. Both paths end in the same types.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 @dataclass(slots=True)
 class DetailContent:
-    """What an answer holds: the event, the markets that can be read, and (path, reason) of what cannot."""
+    """The content of a detail answer: the event, its readable markets, and (path, reason) of each damage."""
 
     event: shapes.Event
     markets: Sequence[shapes.Market]
@@ -49,42 +49,42 @@ class DetailContent:
 
 
 def read_listing(answer: Answer) -> Listing:
-    """Raises PayloadRejected."""
+    """Return the listing of a detail answer. Raises PayloadRejected."""
     return _build_listing(answer, decode_whole(answer, EVENT_DECODER) or _decode_event(answer, EVENT_DECODER))
 
 
 def read_detail(answer: Answer) -> Detail:
-    """Raises PayloadRejected, also when the match is in play."""
+    """Return the listing and the book. Raises PayloadRejected, also when the match is in play."""
     book = decode_whole(answer, _BOOK_DECODER)
-    found = DetailContent(book, book.markets) if book else decode_in_parts(answer)
-    listing = _build_listing(answer, found.event)
+    content = DetailContent(book, book.markets) if book else decode_in_parts(answer)
+    listing = _build_listing(answer, content.event)
     if listing.is_in_play:
         raise PayloadRejected(BETPAWA, "$.additionalInfo.live", "in play: not a prematch book")
     return Detail(
-        listing, _build_prices(found), [Reject(BETPAWA, listing.external_id, *damage) for damage in found.damage]
+        listing, _build_prices(content), [Reject(BETPAWA, listing.external_id, *damage) for damage in content.damage]
     )
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E | None:
-    """What an answer says that is as it should be; None for any other."""
-    found = answer_checks.decode_answer(answer, decoder)
-    return found if found is not None and read_text(found.id) is not None else None
+    """Return the event of an answer in the platform's usual shape; None for any other."""
+    event = answer_checks.decode_answer(answer, decoder)
+    return event if event is not None and read_text(event.id) is not None else None
 
 
 def decode_in_parts(answer: Answer) -> DetailContent:
-    """Event and book of any answer that holds an event. Raises PayloadRejected."""
+    """Return the event and book of any answer with an event. Raises PayloadRejected."""
     event = _decode_event(answer, _EVENT_WITH_MARKETS_DECODER)
     markets: list[shapes.Market] = []
-    found = DetailContent(event, markets)
+    content = DetailContent(event, markets)
     for m, raw in enumerate(event.markets or ()):
         try:
             loose = decode(_MARKET_DECODER, raw, f"$.markets[{m}]")
         except UnreadableError as error:
-            found.damage.append((error.path, error.reason))
+            content.damage.append((error.path, error.reason))
             continue
-        rows = [_build_row(row, f"$.markets[{m}].row[{r}]", found.damage) for r, row in enumerate(loose.row or ())]
+        rows = [_build_row(row, f"$.markets[{m}].row[{r}]", content.damage) for r, row in enumerate(loose.row or ())]
         markets.append(shapes.Market(loose.market_type, [row for row in rows if row is not None]))
-    return found
+    return content
 
 
 def _decode_event(answer: Answer, decoder: msgspec.json.Decoder[E]) -> E:
@@ -117,18 +117,18 @@ def _build_listing(answer: Answer, event: shapes.Event) -> Listing:
         listing = build_listing(event, "$")
     except UnreadableError as error:
         raise PayloadRejected(BETPAWA, error.path, error.reason) from error
-    asked = answer.request.external_id
-    if asked is not None and asked != listing.external_id:
-        raise PayloadRejected(BETPAWA, "$.id", f"the answer is about {listing.external_id}, asked was {asked}")
+    requested_id = answer.request.external_id
+    if requested_id is not None and requested_id != listing.external_id:
+        raise PayloadRejected(BETPAWA, "$.id", f"the answer is about {listing.external_id}, asked was {requested_id}")
     return listing
 
 
-def _build_prices(found: DetailContent) -> RawPrices:
-    rows = [(market.market_type, row) for market in found.markets for row in market.row]
+def _build_prices(content: DetailContent) -> RawPrices:
+    rows = [(market.market_type, row) for market in content.markets for row in market.row]
     prices = [price for _, row in rows for price in row.prices]
     odds = [price.price if price.odds is None else price.odds for price in prices]
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
-    require_readable_odds(BETPAWA, "$.markets", odds, odds_milli, found.damage)
+    require_readable_odds(BETPAWA, "$.markets", odds, odds_milli, content.damage)
     return RawPrices(
         market_id=[str(kind.id) for kind, _ in rows],
         market_name=[kind.name or "" for kind, _ in rows],
@@ -142,8 +142,9 @@ def _build_prices(found: DetailContent) -> RawPrices:
 
 
 def _build_specifier(handicap: int | None, handicap_type: str | None) -> str:
-    """The line in quarter units as text, '' for none. v4 leaves zeros out, so a market with lines and no line is at
-    0.
+    """Return the line in quarter units as text, '' for none.
+
+    v4 leaves zeros out, so a market type with lines and no line means 0.
     """
     if handicap is None:
         return "0" if handicap_type else ""

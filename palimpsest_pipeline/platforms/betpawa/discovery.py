@@ -1,4 +1,4 @@
-"""BetPawa's crawl: the tree, then a sweep of all upcoming events in pages; and what the answers amount to. Pure."""
+"""BetPawa's crawl: the tree, then pages of all upcoming events; and the reading of its answers. Pure."""
 
 from collections.abc import Sequence
 from operator import itemgetter
@@ -25,16 +25,18 @@ from . import parse_events
 from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_page
 
 MAX_LISTS = 200
-"""More than ten times what was ever listed: the end of a sweep that finds no end."""
+"""A limit for a sweep that finds no end: more than ten times the most pages ever seen."""
 
 
 EDGE_CACHE_S = 5.0
-"""The edge keeps a tree so long, and a list for 3 s: asked again before, it sends the same body."""
+"""The edge caches a tree for this long and a list for 3 s. A request within that time gets the same body."""
 
 
 def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Tree; then as many pages at once as its total promises; then on, page by page, until a short one; then, once,
-    what failed or fell short.
+    """Return the crawl: the tree, the pages that its total promises, further pages, then repetitions.
+
+    Further pages follow one by one until a short one. The repetitions ask once more for answers that failed or fell
+    short.
     """
     answers = list((yield [build_tree_request(version, sport)]))
     if is_barred(answers):
@@ -47,21 +49,22 @@ def crawl(version: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
         latest = yield [build_page_request(version, sport, pages * PAGE_SIZE)]
         answers += latest
         pages += 1
-    again = _list_repeated_requests(answers, sport)
-    if again and not is_barred(answers):
-        yield DelayedBatch(again, EDGE_CACHE_S)
+    repeated = _list_repeated_requests(answers, sport)
+    if repeated and not is_barred(answers):
+        yield DelayedBatch(repeated, EDGE_CACHE_S)
 
 
 def _list_repeated_requests(answers: Sequence[Answer], sport: Sport) -> list[Request]:
-    """What failed, pages that are short before the last one, and a tree that contradicts itself; all pages when events
-    are missing all the same.
+    """Return the requests to repeat.
 
-    An event that starts while the sweep goes on moves those behind it up, and one of them over the border of two pages.
+    These are failed requests, pages that are short before the last one, and a tree that contradicts itself; or all
+    pages when events are missing for none of these reasons. An event that starts during the sweep moves the events
+    behind it up, and one of them across the border of two pages.
     """
-    again = list_retries(answers)
+    repeated = list_retries(answers)
     tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
     if tree is not None and tree.contradiction:
-        again += [answer.request for answer in answers if answer.request.kind is PayloadKind.TREE]
+        repeated += [answer.request for answer in answers if answer.request.kind is PayloadKind.TREE]
     pages = [
         question for question in select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge) if question.ok
     ]
@@ -81,11 +84,11 @@ def _list_repeated_requests(answers: Sequence[Answer], sport: Sport) -> list[Req
     )
     last = max((skip for skip, request in by_skip if sizes[request.key]), default=-1)
     short = [request for skip, request in by_skip if skip < last and sizes[request.key] < PAGE_SIZE]
-    if short or any(request.kind is PayloadKind.LISTING for request in again):
-        return again + short
-    found = read_discovery(answers, sport)
-    missing = sum(max((one.n_declared or 0) - one.n_received, 0) for one in found.tournaments)
-    return again + ([request for _, request in by_skip] if missing > len(found.rejects) else [])
+    if short or any(request.kind is PayloadKind.LISTING for request in repeated):
+        return repeated + short
+    discovery = read_discovery(answers, sport)
+    missing = sum(max((tournament.n_declared or 0) - tournament.n_received, 0) for tournament in discovery.tournaments)
+    return repeated + ([request for _, request in by_skip] if missing > len(discovery.rejects) else [])
 
 
 def _read_total(answer: Answer, sport: Sport) -> int:
@@ -105,12 +108,12 @@ def _is_full(answer: Answer) -> bool:
 
 
 def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
-    """What the answers of one cycle amount to; any subset, order or repetition of them."""
+    """Return the content of one cycle's discovery answers: any subset, in any order, with repetitions."""
     tree, tree_reason = read_last_tree(
         answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
     )
-    found = ListingCollection(parse_events.BETPAWA)
-    gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
+    collection = ListingCollection(parse_events.BETPAWA)
+    gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, collection)
 
     def judgement(_: str, declared: int | None, received: int) -> Judgement:
         if is_count_reached(declared, received) or (declared is None and not gaps):
@@ -122,22 +125,23 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
         sport,
         tree=tree,
         tree_reason=tree_reason,
-        collection=found,
+        collection=collection,
         gaps=gaps,
         judge_tournament=judgement,
     )
 
 
-def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingCollection) -> list[str]:
-    """Reads all pages into `found` and names the gaps of the sweep: pages that failed or are missing, an end that
-    was not reached.
+def _read_pages(latest_answers: Sequence[LatestAnswer], sport: Sport, collection: ListingCollection) -> list[str]:
+    """Read all pages into `collection` and return the gaps of the sweep.
+
+    Gaps are pages that failed or are missing, and an end that was not reached.
     """
     sizes: dict[int, int] = {}
     takes: dict[int, int] = {}
     failed: dict[int, str] = {}
-    for question in asked:
+    for question in latest_answers:
         page = parse_page(question.answer.request, sport)
-        n = parse_events.read_page_listings(question.answer, found) if question.ok else 0
+        n = parse_events.read_page_listings(question.answer, collection) if question.ok else 0
         if page is None:
             continue
         takes[page.n_skipped] = page.n_taken
@@ -145,7 +149,7 @@ def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingColle
             sizes[page.n_skipped] = n
         else:
             failed[page.n_skipped] = f"page from event {page.n_skipped}: {question.failure[0]}: {question.failure[1]}"
-    gaps = [words for skip, words in sorted(failed.items()) if skip not in sizes]
+    gaps = [gap for skip, gap in sorted(failed.items()) if skip not in sizes]
     expected = 0
     while expected in takes:
         expected += takes[expected]

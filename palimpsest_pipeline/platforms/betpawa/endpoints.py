@@ -1,4 +1,4 @@
-"""BetPawa's questions as data: brands, sport ids, paths, parameters, headers. Reads no answers."""
+"""BetPawa's requests as data: brands, sport ids, paths, parameters, headers. Reads no answers."""
 
 import json
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from ..json_values import BROKEN_JSON, read_integer, read_object
 
 API_VERSIONS: Final = ("v3", "v4")
 PAGE_SIZE: Final = 100
-"""The most events that one list page may ask for; more is refused with 400."""
+"""The most events per list page; the site refuses more with 400."""
 
 SPORT_IDS: Final = {Sport.FOOTBALL: "2", Sport.BASKETBALL: "3", Sport.TENNIS: "452"}
 SPORTS: Final = {external_id: sport for sport, external_id in SPORT_IDS.items()}
 EFOOTBALL_ID: Final = "101"
-"""Electronic football: a category of its own, with football's market ids and SportRadar ids of its own."""
+"""Electronic football: a separate category with football's market ids and its own SportRadar ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Brand:
-    """A national site.
+    """One national site.
 
-    Host and header value travel together; event ids are the same on all of them, prices differ a little.
+    Host and header value belong together. Event ids are the same on all sites; prices differ a little.
     """
 
     country: str
@@ -62,7 +62,7 @@ BRANDS: Final = {country: Brand(country, f"https://{host}", header) for country,
 
 
 def build_headers(brand_header: str) -> dict[str, str]:
-    """Headers of every request. JSON must be asked for by name: any other `accept` is answered in protobuf."""
+    """Return the headers of every request. For any other `accept` the site answers in protobuf."""
     return {
         "x-pawa-brand": brand_header,
         "x-pawa-language": "en",
@@ -73,20 +73,20 @@ def build_headers(brand_header: str) -> dict[str, str]:
 
 
 def build_tree_request(version: str, sport: Sport) -> Request:
-    """Regions and competitions of a sport with their numbers of events."""
+    """Return the request for regions and competitions of a sport with their event counts."""
     return Request(
         platform=Platform.BETPAWA,
         kind=PayloadKind.TREE,
         path=f"/api/sportsbook/{version}/categories/list/{SPORT_IDS[sport]}",
-        # The parameter differs between clients that work; unknown ones are ignored.
+        # Working clients use different parameters; the site ignores unknown ones.
         params={"includeRegions": "true", "withRegions": "true", "onlyMeta": "false"},
     )
 
 
 def build_page_request(version: str, sport: Sport, skip: int) -> Request:
-    """One page of all upcoming events of a sport, by kickoff.
+    """Return the request for one page of all upcoming events of a sport, by kickoff.
 
-    No market filter: on v4 it makes events without that market disappear.
+    It has no market filter: on v4 that would hide events without the market.
     """
     query = {"eventType": "UPCOMING", "categories": [SPORT_IDS[sport]], "zones": {}}
     body = {"queries": [{"query": query, "sort": {"startTime": "ASC"}, "skip": skip, "take": PAGE_SIZE}]}
@@ -99,7 +99,7 @@ def build_page_request(version: str, sport: Sport, skip: int) -> Request:
 
 
 def build_detail_request(version: str, external_id: str, sr_id: int | None) -> Request:
-    """All markets of one event."""
+    """Return the request for all markets of one event."""
     return Request(
         platform=Platform.BETPAWA,
         kind=PayloadKind.DETAIL,
@@ -111,28 +111,28 @@ def build_detail_request(version: str, external_id: str, sr_id: int | None) -> R
 
 @dataclass(frozen=True, slots=True)
 class PageRange:
-    """Which part of the sweep a list request asked for."""
+    """The part of the sweep that a list request covers."""
 
     n_skipped: int
     n_taken: int
 
 
 def parse_page(request: Request, sport: Sport) -> PageRange | None:
-    """The page of this sport's sweep that the request asked for; None when it asked for anything else."""
+    """Return the page of this sport's sweep that a request is for; None for any other request."""
     try:
-        asked = read_object(msgspec.json.decode(request.params.get("q", "null")))
+        request_body = read_object(msgspec.json.decode(request.params.get("q", "null")))
     except BROKEN_JSON:
         return None
-    queries = asked.get("queries")
+    queries = request_body.get("queries")
     if not isinstance(queries, list) or len(queries) != 1:
         return None
     query = read_object(read_object(queries[0]).get("query"))
     skip, take = read_integer(read_object(queries[0]).get("skip", 0)), read_integer(read_object(queries[0]).get("take"))
-    whole_sport = (
+    is_whole_sport = (
         query.get("eventType", "UPCOMING") == "UPCOMING"
         and query.get("categories") in ([SPORT_IDS[sport]], [int(SPORT_IDS[sport])])
         and not any(query.get(narrowing) for narrowing in ("zones", "hasOdds", "boosted", "startTime"))
     )
-    if not whole_sport or skip is None or not take:
+    if not is_whole_sport or skip is None or not take:
         return None
     return PageRange(skip, take)

@@ -1,6 +1,6 @@
-"""Reading of BetPawa's events: what an answer is, one listing, one list page, the tree.
+"""The reader of BetPawa's events: verdict on an answer, one listing, one list page, the tree.
 
-Asks nothing and knows no order of pages.
+Sends nothing and knows no order of pages.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,10 @@ _CHALLENGE_WORDS = (
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """BetPawa's envelopes: the root key that each endpoint promises, and errors served with a good status."""
+    """Return the failure of BetPawa's envelope.
+
+    Each endpoint promises a root key, and errors may come with a good status.
+    """
     verdict = answer_checks.judge_http(answer)
     body = read_json_body(answer)
     if verdict is not None:
@@ -66,23 +69,26 @@ def judge(answer: Answer) -> answer_checks.Verdict | None:
         return answer_checks.judge_json_error(error, body)
     kind = answer.request.kind
     if kind is PayloadKind.DETAIL:
-        good = read_text(envelope.id) is not None
+        is_good = read_text(envelope.id) is not None
     else:
         root = envelope.with_regions if kind is PayloadKind.TREE else envelope.responses
-        good = answer_checks.read_start(root).startswith(b"[")
-    if good:
+        is_good = answer_checks.read_start(root).startswith(b"[")
+    if is_good:
         return None
     if envelope.error is not None or envelope.server_message is not None:
-        gone = kind is PayloadKind.DETAIL and envelope.error == "NOT_FOUND"
+        is_gone = kind is PayloadKind.DETAIL and envelope.error == "NOT_FOUND"
         return (
-            FailureClass.NOT_FOUND if gone else FailureClass.PERMANENT,
+            FailureClass.NOT_FOUND if is_gone else FailureClass.PERMANENT,
             f"refused: {envelope.error or ''} {envelope.server_message or ''}".rstrip(),
         )
     return FailureClass.CONTRACT_BROKEN, f"no {kind} in the answer: {answer_checks.make_excerpt(body)}"
 
 
 def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
-    """An expired event may be answered with the site's own page. A challenge page must not pass for that."""
+    """Return whether the body is the site's own page, sent for an expired event.
+
+    A challenge page must not count as one.
+    """
     if (
         answer.failure is not None
         or answer.status != 200
@@ -97,7 +103,7 @@ def _is_page_of_the_site(answer: Answer, body: bytes) -> bool:
 
 
 def build_listing(event: shapes.Event, path: str) -> Listing:
-    """The listing that an event claims to be. Raises UnreadableError."""
+    """Return the listing of an event. Raises UnreadableError."""
     external_id, tournament = (
         read_key_text(event.id, f"{path}.id"),
         read_key_text(event.competition.id, f"{path}.competition.id"),
@@ -135,9 +141,9 @@ def build_listing(event: shapes.Event, path: str) -> Listing:
 
 
 def _read_sides(event: shapes.Event, path: str) -> tuple[str, str]:
-    """Home and away by position; two empty names when there are not two sides.
+    """Return home and away by position; two empty names when there are not two sides.
 
-    The event's name is never split: names hold dashes too.
+    The event's name is never split, because names contain dashes too.
     """
     participants = event.participants or []
     if len(participants) < 2:
@@ -150,17 +156,17 @@ def _read_sides(event: shapes.Event, path: str) -> tuple[str, str]:
 
 
 def _read_provider_ids(widgets: Any) -> tuple[int | None, int | None]:
-    """SportRadar and Genius id.
+    """Return the SportRadar and the Genius id.
 
-    Each provider may be there several times; ids that contradict each other count as none.
+    A provider may appear several times; ids that contradict each other count as none.
     """
-    found: dict[Any, set[int]] = {"SPORTRADAR": set(), "GENIUSSPORTS": set()}
+    ids_by_provider: dict[Any, set[int]] = {"SPORTRADAR": set(), "GENIUSSPORTS": set()}
     for widget in widgets if isinstance(widgets, list) else []:
         fields = read_object(widget)
         provider, number = fields.get("type"), read_positive_id(fields.get("id"))
-        if number is not None and isinstance(provider, str) and provider in found:
-            found[provider].add(number)
-    sr, genius = (found[provider] for provider in ("SPORTRADAR", "GENIUSSPORTS"))
+        if number is not None and isinstance(provider, str) and provider in ids_by_provider:
+            ids_by_provider[provider].add(number)
+    sr, genius = (ids_by_provider[provider] for provider in ("SPORTRADAR", "GENIUSSPORTS"))
     return (sr.pop() if len(sr) == 1 else None), (genius.pop() if len(genius) == 1 else None)
 
 
@@ -172,7 +178,7 @@ def _is_in_play(event: shapes.Event) -> bool:
 
 
 def read_page_listings(answer: Answer, collection: collect_discovery.ListingCollection) -> int:
-    """Adds the listings of a list answer to `found` and returns how many events it held, readable or not."""
+    """Add the listings of a list answer to `collection`; return its number of events, readable or not."""
     try:
         blocks = decode(_BLOCKS_DECODER, read_json_body(answer), "$").responses
     except UnreadableError as error:
@@ -202,11 +208,13 @@ def _read_ids(raw: msgspec.Raw) -> tuple[str | None, str | None]:
 
 
 def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
-    """The sport's tree. Raises UnreadableError when the answer is no tree or does not hold the sport."""
-    node, at = _find_sport_node(decode(_TREE_DECODER, read_json_body(answer), "$").with_regions, SPORT_IDS[sport])
+    """Return the sport's tree. Raises UnreadableError when the answer is no tree or lacks the sport."""
+    node, sport_path = _find_sport_node(
+        decode(_TREE_DECODER, read_json_body(answer), "$").with_regions, SPORT_IDS[sport]
+    )
     tree = collect_discovery.TournamentTree(n_events=_count_upcoming(node.event_counts))
     for r, raw_region in enumerate(node.regions or ()):
-        path = f"{at}.regions[{r}]"
+        path = f"{sport_path}.regions[{r}]"
         try:
             region = decode(_REGION_DECODER, raw_region, path)
         except UnreadableError as error:
@@ -226,7 +234,7 @@ def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
             tree.tournaments[key] = collect_discovery.DeclaredTournament(
                 key, name, country, None, _count_upcoming(entry.event_counts)
             )
-    return tree.require_tournaments(at)
+    return tree.require_tournaments(sport_path)
 
 
 def _find_sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shapes.SportNode, str]:
@@ -238,8 +246,9 @@ def _find_sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shape
 
 
 def _count_upcoming(event_counts: Any) -> int | None:
-    """Number of upcoming events; a count that is left out is nought, counts that are left out altogether are
-    unknown.
+    """Return the number of upcoming events.
+
+    A missing count is 0; without any counts the number is unknown.
     """
     if not isinstance(event_counts, dict):
         return None

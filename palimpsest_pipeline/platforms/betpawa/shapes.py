@@ -1,6 +1,6 @@
-"""BetPawa's JSON as types, both wire generations at once.
+"""BetPawa's JSON as types, for both wire generations.
 
-Only what is read is named; what may be absent or change type is `Any`.
+Only the fields that are read appear. A field that may be absent or change type is `Any`.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from ..json_values import NO_RAW, Odds, OutcomeId
 
 
 class Envelope(msgspec.Struct, gc=False, rename="camel"):
-    """The root of any answer: the keys that tell which one it is."""
+    """The root of any answer: the keys that identify its kind."""
 
     id: Any = None
     with_regions: msgspec.Raw = NO_RAW
@@ -47,7 +47,7 @@ class CompetitionNode(msgspec.Struct, gc=False, rename="camel"):
 
 
 class QueryBlock(msgspec.Struct, gc=False):
-    """One query's part of a list answer. The doubled name is real; v4 leaves an empty list out."""
+    """One query's part of a list answer. The repeated name is the site's; v4 leaves an empty list out."""
 
     responses: list[msgspec.Raw] | None = None
 
@@ -78,7 +78,7 @@ class Event(msgspec.Struct, gc=False, rename="camel"):
 
 
 class EventIds(msgspec.Struct, gc=False):
-    """What can still be said of an event that cannot be read."""
+    """The ids of an event that cannot be read otherwise."""
 
     id: Any = None
     competition: Any = None
@@ -96,9 +96,9 @@ class Price(msgspec.Struct, gc=False, rename="camel"):
     type_id: OutcomeId
     name: str | None = None
     odds: Odds = None
-    """v4"""
+    """The price in v4."""
     price: Odds = None
-    """v3"""
+    """The price in v3."""
     suspended: bool = False
 
 

@@ -1,4 +1,4 @@
-"""SportyBet's dialect: the `factsCenter` API behind the site, one host for all countries."""
+"""The dialect of SportyBet: the `factsCenter` API behind the site, one host for all countries."""
 
 from .adapter import SportybetAdapter
 

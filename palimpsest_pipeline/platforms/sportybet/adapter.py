@@ -1,4 +1,4 @@
-"""SportyBet's dialect behind the common interface. Holds configuration only."""
+"""The adapter of SportyBet's dialect. Holds configuration only."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from . import book, discovery, endpoints, parse_events
 
 
 class SportybetAdapter:
-    """`country` is the country code in the path."""
+    """The adapter of SportyBet. `country` is the country code in the path."""
 
     platform: Platform = Platform.SPORTYBET
     parser_version: int = 3

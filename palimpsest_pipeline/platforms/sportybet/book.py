@@ -1,7 +1,7 @@
-"""Reading of SportyBet's detail answers: the listing and its whole book.
+"""The reader of SportyBet's detail answers: the listing and its whole book.
 
-An answer as the platform sends it is decoded whole in one pass. Any other is read part by part, to find out what it is
-instead, or which of its markets are bad. Both ways end in the same types and go on together.
+An answer in the platform's usual shape is decoded whole in one pass. Any other is read part by part, to find its
+failure or its bad markets. Both paths end in the same types.
 """
 
 from collections.abc import Collection, Iterable
@@ -49,8 +49,9 @@ _MARKET_DECODER = msgspec.json.Decoder(shapes.LooseMarket)
 
 @dataclass(slots=True)
 class DetailContent:
-    """What an answer holds: the event, the products of all its markets, the markets that can be read, and (path,
-    reason) of what cannot.
+    """The content of a detail answer.
+
+    It holds the event, the products of all its markets, its readable markets, and (path, reason) of each damage.
     """
 
     event: shapes.Event
@@ -60,7 +61,7 @@ class DetailContent:
 
 
 def read_listing(answer: Answer) -> Listing:
-    """Raises PayloadRejected."""
+    """Return the listing of a detail answer. Raises PayloadRejected."""
     head = decode_whole(answer, _HEAD_DECODER)
     return _build_listing(
         answer, DetailContent(head, (market.product for market in head.markets)) if head else decode_in_parts(answer)
@@ -68,29 +69,34 @@ def read_listing(answer: Answer) -> Listing:
 
 
 def read_detail(answer: Answer) -> Detail:
-    """Raises PayloadRejected, also when the match is in play or the book is the live one."""
+    """Return the listing and the book of a detail answer.
+
+    Raises PayloadRejected, also when the match is in play or the book is the live one.
+    """
     book = decode_whole(answer, _BOOK_DECODER)
-    found = (
+    content = (
         DetailContent(book, {market.product for market in book.markets}, book.markets)
         if book
         else decode_in_parts(answer)
     )
-    listing = _build_listing(answer, found)
+    listing = _build_listing(answer, content)
     if listing.is_in_play:
-        raise PayloadRejected(SPORTYBET, "$.data", f"in play: status {found.event.status}, or the live product's book")
+        raise PayloadRejected(
+            SPORTYBET, "$.data", f"in play: status {content.event.status}, or the live product's book"
+        )
     return Detail(
-        listing, _build_prices(found), [Reject(SPORTYBET, listing.external_id, *damage) for damage in found.damage]
+        listing, _build_prices(content), [Reject(SPORTYBET, listing.external_id, *damage) for damage in content.damage]
     )
 
 
 def decode_whole(answer: Answer, decoder: msgspec.json.Decoder[shapes.DetailAnswer[E]]) -> E | None:
-    """What an answer says that is as it should be; None for any other."""
-    found = answer_checks.decode_answer(answer, decoder)
-    return found.data if found is not None and found.biz_code == OK_CODE else None
+    """Return the event of an answer in the platform's usual shape; None for any other."""
+    detail = answer_checks.decode_answer(answer, decoder)
+    return detail.data if detail is not None and detail.biz_code == OK_CODE else None
 
 
 def decode_in_parts(answer: Answer) -> DetailContent:
-    """Event and book of any answer that holds an event. Raises PayloadRejected."""
+    """Return the event and book of any answer with an event. Raises PayloadRejected."""
     body = require_body(SPORTYBET, answer, judge(answer))
     try:
         event = decode(EVENT_DECODER, ENVELOPE_DECODER.decode(body).data, "$.data")
@@ -98,17 +104,17 @@ def decode_in_parts(answer: Answer) -> DetailContent:
         raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
     raws = event.markets or []
     markets: list[shapes.Market] = []
-    found = DetailContent(event, iterate_products(raws), markets)
+    content = DetailContent(event, iterate_products(raws), markets)
     for m, raw in enumerate(raws):
         try:
             markets.append(
                 _build_market(
-                    decode(_MARKET_DECODER, raw, f"$.data.markets[{m}]"), f"$.data.markets[{m}]", found.damage
+                    decode(_MARKET_DECODER, raw, f"$.data.markets[{m}]"), f"$.data.markets[{m}]", content.damage
                 )
             )
         except UnreadableError as error:
-            found.damage.append((error.path, error.reason))
-    return found
+            content.damage.append((error.path, error.reason))
+    return content
 
 
 def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, str]]) -> shapes.Market:
@@ -135,30 +141,32 @@ def _build_market(loose: shapes.LooseMarket, path: str, damage: list[tuple[str, 
     )
 
 
-def _build_listing(answer: Answer, found: DetailContent) -> Listing:
+def _build_listing(answer: Answer, content: DetailContent) -> Listing:
     try:
         listing = build_listing(
-            found.event,
+            content.event,
             "$.data",
-            found.products,
+            content.products,
             has_live_product=answer.request.params.get("productId") == LIVE_PRODUCT_ID,
         )
     except UnreadableError as error:
         raise PayloadRejected(SPORTYBET, error.path, error.reason) from error
-    asked = answer.request.external_id
-    if asked is not None and asked.removeprefix(MATCH_ID_PREFIX) != listing.external_id.removeprefix(MATCH_ID_PREFIX):
+    requested_id = answer.request.external_id
+    if requested_id is not None and requested_id.removeprefix(MATCH_ID_PREFIX) != listing.external_id.removeprefix(
+        MATCH_ID_PREFIX
+    ):
         raise PayloadRejected(
-            SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {asked}"
+            SPORTYBET, "$.data.eventId", f"the answer is about {listing.external_id}, asked was {requested_id}"
         )
     return listing
 
 
-def _build_prices(found: DetailContent) -> RawPrices:
-    event, markets = found.event, found.markets
+def _build_prices(content: DetailContent) -> RawPrices:
+    event, markets = content.event, content.markets
     outcomes = [outcome for market in markets for outcome in market.outcomes]
     odds = [outcome.odds for outcome in outcomes]
     odds_milli = list(map(MILLI_BY_ODDS.__getitem__, odds))
-    require_readable_odds(SPORTYBET, "$.data.markets", odds, odds_milli, found.damage)
+    require_readable_odds(SPORTYBET, "$.data.markets", odds, odds_milli, content.damage)
     prices = RawPrices(
         market_id=[market.id for market in markets],
         market_name=[market.name or market.desc or "" for market in markets],
@@ -168,12 +176,14 @@ def _build_prices(found: DetailContent) -> RawPrices:
         outcome_name=[outcome.desc or outcome.id for outcome in outcomes],
         odds_milli=odds_milli,
     )
-    # The first half of `productStatus` closes a whole product for betting, whatever its markets say.
-    closed = event.banned is True or (isinstance(event.product_status, str) and event.product_status.startswith("1#"))
+    # The first half of `productStatus` closes a whole product for betting, whatever the status of its markets.
+    is_closed = event.banned is True or (
+        isinstance(event.product_status, str) and event.product_status.startswith("1#")
+    )
     prices.off = [outcome.is_active != 1 for outcome in outcomes]
     start = 0
     for market, size in zip(markets, prices.n_outcomes, strict=True):
-        if closed or market.banned or market.status != 0:
+        if is_closed or market.banned or market.status != 0:
             prices.off[start : start + size] = [True] * size
         start += size
     return prices

@@ -1,4 +1,4 @@
-"""SportyBet's crawl: the tree and the pages of all upcoming events; and what the answers amount to. Pure."""
+"""SportyBet's crawl: the tree and the pages of all upcoming events; and the reading of answers. Pure."""
 
 from collections.abc import Sequence
 
@@ -23,18 +23,18 @@ from . import parse_events
 from .endpoints import PAGE_SIZE, build_page_request, build_tree_request, parse_page
 
 MAX_LISTS = 200
-"""Most pages of a sweep that finds no end: more than ten times as many as were ever listed."""
+"""A limit for a sweep that finds no end: more than ten times the most pages ever seen."""
 EMPTY_PAGES_AT_END = 2
-"""One empty page can be a passing hole; so many in a row are the end."""
+"""One empty page can be a passing gap; so many in a row are the end."""
 
 MIN_SHARE_OF_TREE = 0.5
-"""The tree's count lags behind a little; lists that show less than this share of it are not to be believed, whatever
-they count themselves.
+"""The tree's count lags behind a little. Lists that show less than this share of it are not credible, whatever total
+they state.
 """
 
 
 class _Sweep:
-    """What the pages have shown so far."""
+    """The content of the pages so far."""
 
     def __init__(self, max_lists: int) -> None:
         self.max_lists = max_lists
@@ -60,12 +60,12 @@ class _Sweep:
 
     @property
     def n_missing(self) -> int:
-        """How many events are still to come; without a total, one more as long as pages bring any."""
+        """Return the number of events still to come; without a total, 1 as long as pages bring any."""
         return 1 if self.n_events is None else max(self.n_events - len(self.ids), 0)
 
     @property
     def last_filled_page(self) -> int:
-        """The last page that held any event; 0 when none did."""
+        """Return the last page with any event; 0 when there is none."""
         return max(set(range(1, self.next_page)) - set(self.empty_pages), default=0)
 
     @property
@@ -75,10 +75,11 @@ class _Sweep:
 
 
 def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
-    """Tree and first page; then as many pages at once as are still missing at their fullest, until all are seen or
-    nothing more comes; then, once, what failed or fell short.
+    """Return the crawl: the tree and the first page, then the missing pages, then repetitions.
 
-    Pages hold whole tournaments, so a page that is not full is not the last one.
+    Each batch has as many pages as the missing events would fill, until all events are seen or no more come. The
+    repetitions ask once more for answers that failed or fell short. Pages hold whole tournaments, so a page that is not
+    full need not be the last one.
     """
     first = [build_tree_request(country, sport), build_page_request(country, sport, 1)]
     answers = list((yield first))
@@ -93,50 +94,53 @@ def crawl(country: str, sport: Sport, max_lists: int = MAX_LISTS) -> Crawl:
         sweep.add_answers(latest)
         if len(latest) < n:
             return
-    again = {
+    repeated = {
         request.key: request
         for request in [*list_retries(answers), *_list_short_requests(answers, sweep, country, sport)]
     }
-    if again and not is_barred(answers):
-        yield list(again.values())
+    if repeated and not is_barred(answers):
+        yield list(repeated.values())
 
 
 def _list_short_requests(answers: Sequence[Answer], sweep: _Sweep, country: str, sport: Sport) -> list[Request]:
-    """Pages that were empty before others, or, when none was and events are missing, all of them and the one where they
-    ended; and a tree that contradicts itself."""
+    """Return the requests to repeat because events are missing.
+
+    These are the pages that were empty before others. When no page was, they are all pages and the one after the last.
+    A tree that contradicts itself is repeated too.
+    """
     tree, _ = read_last_tree(answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport))
-    again = [build_tree_request(country, sport)] if tree is not None and tree.contradiction else []
+    repeated = [build_tree_request(country, sport)] if tree is not None and tree.contradiction else []
     if sweep.n_events is None or not sweep.n_missing:
-        return again
+        return repeated
     filled = sweep.last_filled_page
     failed = {request.key for request in list_retries(answers)}
     pages = [build_page_request(country, sport, page) for page in range(1, filled + 1)]
     holes = [page for n, page in enumerate(pages, start=1) if n in sweep.empty_pages or page.key in failed]
-    return again + (holes or [*pages, build_page_request(country, sport, filled + 1)][: sweep.max_lists])
+    return repeated + (holes or [*pages, build_page_request(country, sport, filled + 1)][: sweep.max_lists])
 
 
 def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
-    """What the answers of one cycle amount to; any subset, order or repetition of them."""
+    """Return the content of one cycle's discovery answers: any subset, in any order, with repetitions."""
     tree, tree_reason = read_last_tree(
         answers, parse_events.judge, lambda answer: parse_events.read_tree(answer, sport)
     )
-    found = ListingCollection(parse_events.SPORTYBET)
-    gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, found)
-    counted = sum(node.n_declared or 0 for node in tree.tournaments.values()) if tree else 0
-    if not gaps and len(found.listings) < counted * MIN_SHARE_OF_TREE:
-        gaps.append(f"the lists show {len(found.listings)} events where the tree counts {counted}")
+    collection = ListingCollection(parse_events.SPORTYBET)
+    gaps = _read_pages(select_latest_answers(answers, PayloadKind.LISTING, parse_events.judge), sport, collection)
+    n_declared = sum(node.n_declared or 0 for node in tree.tournaments.values()) if tree else 0
+    if not gaps and len(collection.listings) < n_declared * MIN_SHARE_OF_TREE:
+        gaps.append(f"the lists show {len(collection.listings)} events where the tree counts {n_declared}")
 
     def judgement(_: str, declared: int | None, received: int) -> Judgement:
         if is_count_reached(declared, received):
             return Completeness.COMPLETE, ""
         if not gaps:
-            # The sweep has seen every event that it counts, so the tree's count is the stale one.
-            stale = (
+            # The sweep has seen every event of its own total, so the tree's count is the stale one.
+            note = (
                 ""
                 if declared is None
                 else f"the tree's count {declared} is stale: all {received} listings of a complete sweep received"
             )
-            return Completeness.COMPLETE, stale
+            return Completeness.COMPLETE, note
         return Completeness.PARTIAL, describe_shortfall(declared, received)
 
     return assemble_discovery(
@@ -144,23 +148,24 @@ def read_discovery(answers: Sequence[Answer], sport: Sport) -> Discovery:
         sport,
         tree=tree,
         tree_reason=tree_reason,
-        collection=found,
+        collection=collection,
         gaps=gaps,
         judge_tournament=judgement,
     )
 
 
-def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingCollection) -> list[str]:
-    """Reads all pages into `found` and names the gaps of the sweep: pages that failed, fewer events than the last
-    page counted.
+def _read_pages(latest_answers: Sequence[LatestAnswer], sport: Sport, collection: ListingCollection) -> list[str]:
+    """Read all pages into `collection` and return the gaps of the sweep.
+
+    Gaps are pages that failed, and fewer events than the total on the last page.
     """
     ids: set[str] = set()
     good: set[int] = set()
     failed: dict[int, str] = {}
     total: int | None = None
-    for question in asked:
+    for question in latest_answers:
         number = parse_page(question.answer.request, sport)
-        page = parse_events.read_page_listings(question.answer, found) if question.ok else None
+        page = parse_events.read_page_listings(question.answer, collection) if question.ok else None
         if number is None:
             continue
         if page is not None:
@@ -169,7 +174,7 @@ def _read_pages(asked: Sequence[LatestAnswer], sport: Sport, found: ListingColle
             total = page.n_events if page.n_events is not None else total
         elif question.failure is not None:
             failed[number] = f"page {number}: {question.failure[0]}: {question.failure[1]}"
-    gaps = [words for number, words in sorted(failed.items()) if number not in good]
+    gaps = [gap for number, gap in sorted(failed.items()) if number not in good]
     if 1 not in good | failed.keys():
         gaps.append("page 1 was not asked for")
     elif total is None and not gaps:

@@ -1,4 +1,4 @@
-"""SportyBet's questions as data: countries, sport ids, paths, parameters, headers. Reads no answers."""
+"""SportyBet's requests as data: countries, sport ids, paths, parameters, headers. Reads no answers."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from ..json_values import read_integer
 
 BASE_URL: Final = "https://www.sportybet.com"
 COUNTRIES: Final = ("ng", "gh", "ke", "tz", "za", "cm", "zm")
-"""Countries that are known to answer. The code stands in the path; the host is the same."""
+"""Countries that are known to answer. The code is part of the path; the host is the same."""
 
 PREMATCH_PRODUCT_ID: Final = "3"
 LIVE_PRODUCT_ID: Final = "1"
@@ -19,16 +19,19 @@ LIVE_PRODUCT_ID: Final = "1"
 PAGE_SIZE: Final = 100
 SPORT_IDS: Final = {Sport.FOOTBALL: "sr:sport:1", Sport.BASKETBALL: "sr:sport:2", Sport.TENNIS: "sr:sport:5"}
 VIRTUAL_FOOTBALL_IDS: Final = ("sr:sport:202120001", "sr:sport:137")
-"""Virtual and electronic football: sports of their own in which nobody plays."""
+"""Virtual and electronic football: separate sports without real players."""
 SIMULATED_CATEGORY_IDS: Final = ("sr:category:2123", "sr:category:1033")
 """Simulated Reality League and Electronic Leagues: categories inside real football."""
 
 MAIN_MARKET_IDS: Final = {Sport.FOOTBALL: "1", Sport.BASKETBALL: "219", Sport.TENNIS: "186"}
-"""One market to embed in lists: the parameter must be there, its prices are not used."""
+"""The market to embed in lists: the parameter is mandatory, its prices are not used."""
 
 
 def build_headers(country: str) -> dict[str, str]:
-    """Headers of every request. The first three are the site's own and cheap insurance against refusals."""
+    """Return the headers of every request.
+
+    The site itself sends the first three. They are a cheap precaution against refusals.
+    """
     return {
         "clientid": "web",
         "operid": "2",
@@ -41,7 +44,7 @@ def build_headers(country: str) -> dict[str, str]:
 
 
 def build_tree_request(country: str, sport: Sport) -> Request:
-    """Categories and tournaments of a sport with their numbers of events."""
+    """Return the request for categories and tournaments of a sport with their event counts."""
     return Request(
         platform=Platform.SPORTYBET,
         kind=PayloadKind.TREE,
@@ -51,9 +54,9 @@ def build_tree_request(country: str, sport: Sport) -> Request:
 
 
 def build_page_request(country: str, sport: Sport, page: int) -> Request:
-    """One page, from 1, of all upcoming events of a sport.
+    """Return the request for one page, from 1, of all upcoming events of a sport.
 
-    `option` 2 lists everything; 1 hides all after a tournament's tenth event.
+    `option` 2 lists everything; 1 hides all events after a tournament's tenth.
     """
     return Request(
         platform=Platform.SPORTYBET,
@@ -71,7 +74,7 @@ def build_page_request(country: str, sport: Sport, page: int) -> Request:
 
 
 def parse_page(request: Request, sport: Sport) -> int | None:
-    """Which page of this sport's sweep the request asked for; None when it asked for anything else."""
+    """Return the page of this sport's sweep that a request is for; None for any other request."""
     params = request.params
     if (
         not request.path.endswith("/pcUpcomingEvents")
@@ -85,7 +88,7 @@ def parse_page(request: Request, sport: Sport) -> int | None:
 
 
 def build_detail_request(country: str, external_id: str, sr_id: int | None) -> Request:
-    """All prematch markets of one event, asked for by its id as written, prefix included."""
+    """Return the request for all prematch markets of one event. The id keeps its prefix."""
     return Request(
         platform=Platform.SPORTYBET,
         kind=PayloadKind.DETAIL,

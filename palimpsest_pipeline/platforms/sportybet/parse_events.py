@@ -1,6 +1,6 @@
-"""Reading of SportyBet's events: what an answer is, one listing, one list page, the tree.
+"""The reader of SportyBet's events: verdict on an answer, one listing, one list page, the tree.
 
-Asks nothing and knows no order of pages.
+Sends nothing and knows no order of pages.
 """
 
 import re
@@ -56,11 +56,14 @@ MATCH_ID_PREFIX: Final = "sr:match:"
 _LIVE_PRODUCT_NUMBER: Final = int(LIVE_PRODUCT_ID)
 _TOURNAMENT_ID_PATTERN: Final = re.compile(r"^sr:tournament:(\d{1,18})$")
 _GENIUS_ID_PATTERN: Final = re.compile(r"^1111111(\d{7,9})$")
-"""A Genius id dressed as a SportRadar id: seven ones, then the Genius number."""
+"""A Genius id in the form of a SportRadar id: seven ones, then the Genius number."""
 
 
 def judge(answer: Answer) -> answer_checks.Verdict | None:
-    """SportyBet's envelope: business codes served with a good status, and success without data."""
+    """Return the failure of SportyBet's envelope.
+
+    Failures are business codes that come with a good status, and success without data.
+    """
     verdict = answer_checks.judge_http(answer)
     if verdict is not None:
         return verdict
@@ -82,22 +85,22 @@ def _judge_data(kind: PayloadKind, data: bytes) -> answer_checks.Verdict | None:
         return FailureClass.NOT_FOUND, "success without an event"
     if data in (b"", b"null"):
         return FailureClass.TRANSIENT, "success without data"
-    # Lists come as an object with pages, or as a bare list of the tournaments asked for.
+    # Lists come as an object with pages, or as a bare list of the requested tournaments.
     if data.startswith(b"{") or (kind is PayloadKind.LISTING and data.startswith(b"[")):
         return None
     return FailureClass.CONTRACT_BROKEN, f"data is no {kind}: {answer_checks.make_excerpt(data)}"
 
 
-def _classify_refusal(code: int, detail: bool) -> FailureClass:
-    if detail and code in (_INVALID_CODE, _NO_SUCH_RESOURCE_CODE):
+def _classify_refusal(code: int, is_detail: bool) -> FailureClass:
+    if is_detail and code in (_INVALID_CODE, _NO_SUCH_RESOURCE_CODE):
         return FailureClass.NOT_FOUND
     return FailureClass.CONTRACT_BROKEN if code == _NO_SUCH_RESOURCE_CODE else FailureClass.PERMANENT
 
 
 def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_live_product: bool = False) -> Listing:
-    """The listing that an event claims to be.
+    """Return the listing of an event. Raises UnreadableError.
 
-    It is in play as well when a market is of the live product. Raises UnreadableError.
+    It is also in play when a market belongs to the live product.
     """
     sport_node = read_object(event.sport)
     category = read_object(sport_node.get("category"))
@@ -147,12 +150,12 @@ def build_listing(event: shapes.Event, path: str, products: Iterable[Any], has_l
 
 
 def _has_begun(event: shapes.Event) -> bool:
-    """Anything but "not started": running, ended, postponed; or live scores."""
+    """Return whether the status is anything but "not started" (running, ended, postponed), or has scores."""
     return bool((read_integer(event.status) or 0) != 0 or event.played_seconds or event.set_score)
 
 
 def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
-    """Products of the markets that can be read so far."""
+    """Yield the product of each market that can be read."""
     for raw in markets:
         try:
             yield _PRODUCT_DECODER.decode(raw).product
@@ -161,49 +164,50 @@ def iterate_products(markets: Iterable[msgspec.Raw]) -> Iterator[Any]:
 
 
 def read_match_ids(event_id: str, event_source: Any) -> tuple[int | None, int | None]:
-    """SportRadar and Genius id, from the event's sources where they name one, else from its own id.
+    """Return the SportRadar and the Genius id, from the event's sources or else from its own id.
 
-    A source of type BET_RADAR may carry the Genius dress as well; a number that both providers claim is nobody's
-    SportRadar id.
+    A source of type BET_RADAR may hold a Genius id in the form of a SportRadar id. A number that both providers claim
+    is not a SportRadar id.
     """
     remainder = event_id.removeprefix(MATCH_ID_PREFIX)
-    genius = _GENIUS_ID_PATTERN.match(remainder)
-    own_sr = read_positive_id(remainder) if event_id.startswith(MATCH_ID_PREFIX) and not genius else None
-    own_genius = read_positive_id(genius[1]) if genius else None
+    genius_match = _GENIUS_ID_PATTERN.match(remainder)
+    own_sr = read_positive_id(remainder) if event_id.startswith(MATCH_ID_PREFIX) and not genius_match else None
+    own_genius = read_positive_id(genius_match[1]) if genius_match else None
     sources = [read_object(read_object(event_source).get(phase)) for phase in ("preMatchSource", "liveSource")]
-    named = [(source.get("sourceType"), _read_source_number(source.get("sourceId"))) for source in sources]
-    radar = next((number for provider, number in named if provider == "BET_RADAR" and number), None)
-    betgenius = next((number for provider, number in named if provider == "BET_GENIUS" and number), None)
-    if radar is None and betgenius is None:
+    sources_by_type = [(source.get("sourceType"), _read_source_number(source.get("sourceId"))) for source in sources]
+    radar_id = next((number for provider, number in sources_by_type if provider == "BET_RADAR" and number), None)
+    genius_id = next((number for provider, number in sources_by_type if provider == "BET_GENIUS" and number), None)
+    if radar_id is None and genius_id is None:
         return own_sr, own_genius
-    sr_id = radar if radar is not None else own_sr
-    return (None if sr_id == betgenius else sr_id), betgenius
+    sr_id = radar_id if radar_id is not None else own_sr
+    return (None if sr_id == genius_id else sr_id), genius_id
 
 
 def _read_source_number(source_id: Any) -> int | None:
     digits = (read_text(source_id) or "").removeprefix(MATCH_ID_PREFIX)
-    dressed = _GENIUS_ID_PATTERN.match(digits)
-    return read_positive_id(dressed[1] if dressed else digits)
+    match = _GENIUS_ID_PATTERN.match(digits)
+    return read_positive_id(match[1] if match else digits)
 
 
 def parse_sr_tournament_id(tournament_id: str) -> int | None:
-    """SportRadar's tournament number; `sr:simple_tournament:` numbers are another space and give none."""
-    found = _TOURNAMENT_ID_PATTERN.match(tournament_id)
-    return read_positive_id(found[1]) if found else None
+    """Return SportRadar's tournament number; None for `sr:simple_tournament:`, which has its own numbers."""
+    match = _TOURNAMENT_ID_PATTERN.match(tournament_id)
+    return read_positive_id(match[1]) if match else None
 
 
 @dataclass(slots=True)
 class PageContent:
-    """One list answer: how many events it says there are in all, and the ids of those that it holds, readable or
-    not.
-    """
+    """The content of a list answer: the declared total, and the ids of its events, readable or not."""
 
     n_events: int | None = None
     event_ids: list[str] = field(default_factory=list)
 
 
 def read_page_listings(answer: Answer, collection: collect_discovery.ListingCollection) -> PageContent:
-    """Adds the listings of a list answer to `found`: a page of all events, or the tournaments that were asked for."""
+    """Add the listings of a list answer to `collection` and return the page's content.
+
+    The answer is a page of all events, or a list of requested tournaments.
+    """
     page = PageContent()
     try:
         data = ENVELOPE_DECODER.decode(read_json_body(answer)).data
@@ -243,16 +247,16 @@ def _read_event_id(raw: msgspec.Raw) -> str | None:
 
 
 def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
-    """The sport's tree.
+    """Return the sport's tree.
 
-    Raises UnreadableError when the answer is no tree or does not hold the sport. Popular tournaments repeat others: not
+    Raises UnreadableError when the answer is no tree or lacks the sport. Popular tournaments repeat others and are not
     read.
     """
     data = ENVELOPE_DECODER.decode(read_json_body(answer)).data
-    node, at = _find_sport_node(decode(_TREE_DECODER, data, "$.data").sport_list, SPORT_IDS[sport])
+    node, sport_path = _find_sport_node(decode(_TREE_DECODER, data, "$.data").sport_list, SPORT_IDS[sport])
     tree = collect_discovery.TournamentTree(n_events=read_count(node.event_size))
     for c, raw_category in enumerate(node.categories or ()):
-        path = f"{at}.categories[{c}]"
+        path = f"{sport_path}.categories[{c}]"
         try:
             category = decode(_CATEGORY_DECODER, raw_category, path)
         except UnreadableError as error:
@@ -271,7 +275,7 @@ def read_tree(answer: Answer, sport: Sport) -> collect_discovery.TournamentTree:
             tree.tournaments[key] = collect_discovery.DeclaredTournament(
                 key, name, category.name, parse_sr_tournament_id(key), read_count(entry.event_size)
             )
-    return tree.require_tournaments(at)
+    return tree.require_tournaments(sport_path)
 
 
 def _find_sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shapes.SportNode, str]:
@@ -279,7 +283,7 @@ def _find_sport_node(nodes: Sequence[msgspec.Raw], sport_id: str) -> tuple[shape
         try:
             node = decode(_SPORT_DECODER, raw, f"$.data.sportList[{n}]")
         except UnreadableError:
-            continue  # another sport's node may be odd; ours is missed below if it is
+            continue  # the node of another sport may be unreadable; a missing node of ours raises below
         if node.id == sport_id:
             return node, f"$.data.sportList[{n}]"
     raise UnreadableError("$.data.sportList", f"no node of sport {sport_id}")

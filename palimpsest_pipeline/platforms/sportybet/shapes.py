@@ -1,6 +1,7 @@
 """SportyBet's JSON as types.
 
-Only what is read is named. Nothing is ever null there: what is unknown is absent, so nearly all is optional.
+Only the fields that are read appear. The site never sends null: an unknown value is absent, so nearly all fields are
+optional.
 """
 
 from typing import Any, Generic, TypeVar
@@ -78,7 +79,7 @@ class EventWithMarkets(Event, rename="camel"):
 
 
 class EventId(msgspec.Struct, gc=False, rename="camel"):
-    """What can still be said of an event that cannot be read."""
+    """The id of an event that cannot be read otherwise."""
 
     event_id: Any = None
 
@@ -114,7 +115,7 @@ class Book(Event, rename="camel"):
 
 
 class Head(Event, rename="camel"):
-    """An event with no more of its markets than tells whether it is in play."""
+    """An event with only the part of its markets that shows whether it is in play."""
 
     markets: list[MarketProduct] = []
 
