@@ -141,7 +141,9 @@ def test_where_nothing_is_landed_nothing_is_materialized_and_the_run_says_so(
 def test_a_backfill_of_hours_of_which_nothing_is_landed_is_done_in_part(recorded: Pipeline, command_here: CommandHere):
     never = command_here(recorded, "backfill", "2026-06-26-12:00", "2026-06-26-13:00")
     assert never.exit_code == EXIT_PARTIAL
-    assert "nothing is landed of 2026-06-26-12:00 to 2026-06-26-13:00: they were never scraped" in " ".join(never.stderr.split())
+    assert "nothing is landed of 2026-06-26-12:00 to 2026-06-26-13:00: they were never scraped" in " ".join(
+        never.stderr.split()
+    )
     whole_day = command_here(recorded, "backfill", "2026-06-26", "2026-06-26", "--json")
     report = json.loads(whole_day.stdout)
     assert whole_day.exit_code == EXIT_PARTIAL

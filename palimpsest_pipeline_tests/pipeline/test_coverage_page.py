@@ -123,7 +123,7 @@ def test_trends_go_over_cycles_and_an_earlier_look_is_named(start_simulator, mak
     simulator = start_simulator(12, 5, clock_offset_s=-600)
     assert run_here(make_pipeline(simulator, clock_offset_s=-600), "full_cycle").success
     simulator.set_clock(0)
-    simulator.fault(Platform.BET9JA, "down")
+    simulator.set_fault(Platform.BET9JA, "down")
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
     text = pipeline.settings.report_path.read_text()

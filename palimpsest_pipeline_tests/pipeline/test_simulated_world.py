@@ -39,7 +39,7 @@ def test_every_number_is_the_truth(seed: int, start_simulator, make_pipeline: Ma
     pipeline = make_pipeline(simulator)
     outcome = run_here(pipeline, "full_cycle")
     assert outcome.success, outcome.error
-    check_against_truth(pipeline, simulator.truth())
+    check_against_truth(pipeline, simulator.fetch_truth())
 
 
 def run_full_cycle(pipeline: Pipeline) -> None:
@@ -263,7 +263,7 @@ def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(
 ):
     simulator = start_simulator(20, 3)
     pipeline = make_pipeline(simulator, bet9ja={"give_up_s": 0.1})
-    simulator.fault(Platform.BET9JA, mode)
+    simulator.set_fault(Platform.BET9JA, mode)
     outcome = run_here(pipeline, "full_cycle")
     assert outcome.success, outcome.error
     with pipeline.connect() as conn:
@@ -274,7 +274,7 @@ def test_one_platform_down_leaves_the_others_whole_and_concludes_nothing(
     assert runs == {"betpawa": "completed", "sportybet": "completed", "bet9ja": "failed"}
     assert batch == "partial"
     assert summary == "betpawa ok, sportybet ok, bet9ja failed"
-    truth = simulator.truth()
+    truth = simulator.fetch_truth()
     seen = {f["sr_id"]: {p for p in f["platforms"] if p != "bet9ja"} for f in truth["fixtures"]}
     expected = {
         sr_id: "matched" if len(platforms) == 2 else "undetermined" if "betpawa" in platforms else "competitor_only"
@@ -290,10 +290,10 @@ def test_a_platform_that_goes_down_is_carried_and_says_since_when(start_simulato
     simulator = start_simulator(40, 3)
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
-    simulator.fault(Platform.BET9JA, "down")
+    simulator.set_fault(Platform.BET9JA, "down")
     assert run_here(pipeline, "full_cycle").success
     fixtures = latest(pipeline, "coverage_fixture").filter(~pl.col("started"))
-    assert dict(fixtures.select("sr_id", "fixture_class").iter_rows()) == truth_classes(simulator.truth())
+    assert dict(fixtures.select("sr_id", "fixture_class").iter_rows()) == truth_classes(simulator.fetch_truth())
     assert set(fixtures["evidence"]) == {"carried"}
     assert fixtures["stale_since"].null_count() == 0
     with pipeline.connect() as conn:

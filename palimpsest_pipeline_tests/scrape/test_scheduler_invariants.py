@@ -80,7 +80,8 @@ def stormy(
 ) -> Trace:
     late = Random(seed)
     events = [
-        (at, lambda it, k=k, r=r: it.withdraw_job(k, "moved") if r < 0 else it.rerank_job(k, (r,))) for at, k, r in moved
+        (at, lambda it, k=k, r=r: it.withdraw_job(k, "moved") if r < 0 else it.rerank_job(k, (r,)))
+        for at, k, r in moved
     ]
     it = Scheduler(allowed, max_passes=patience, rng=Random(seed))
     return play(it, jobs, Weather(seed, share), events, late_s=lambda: late.choice([0.0, 0.003]))

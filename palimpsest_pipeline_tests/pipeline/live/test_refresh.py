@@ -87,8 +87,8 @@ def test_a_platform_that_fails_says_so_and_the_others_are_refreshed(start_simula
     simulator = start_simulator(15, 9)
     pipeline = make_pipeline(simulator)
     assert run_here(pipeline, "full_cycle").success
-    fixture = next(f for f in simulator.truth()["fixtures"] if len(f["platforms"]) == 3)
-    simulator.fault(Platform.SPORTYBET, "block")
+    fixture = next(f for f in simulator.fetch_truth()["fixtures"] if len(f["platforms"]) == 3)
+    simulator.set_fault(Platform.SPORTYBET, "block")
     outcome = run_here(pipeline, "refresh", sr_ids=[fixture["sr_id"]])
     assert outcome.success, outcome.error
     platforms, unknown = read_refresh_result(pipeline, outcome.run_id, [fixture["sr_id"]])

@@ -142,7 +142,9 @@ def before_the_lock(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, ac
 
 def within_a_batch(monkeypatch: pytest.MonkeyPatch, product: FixtureProduct, act: Callable[[list[int]], None]) -> None:
     """`act` is told the fixtures of each batch, when it has read what is due."""
-    module, name, place = (stored_prices, "standing", 1) if product is PRICES else (odds_alerts, "_compute_alerts", 3)
+    module, name, place = (
+        (stored_prices, "read_current_state", 1) if product is PRICES else (odds_alerts, "_compute_alerts", 3)
+    )
     real = getattr(module, name)
 
     def told(*args: Any) -> Any:
