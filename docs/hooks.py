@@ -1,7 +1,7 @@
 """Fills the reference pages from the code while MkDocs builds them, so that they cannot differ from it.
 
-A page names its generated part with a comment, such as `<!-- generated: settings -->`. The text before the comment also makes sense to a reader who
-opens the file without building the site.
+A page names its generated part with a comment, such as `<!-- generated: settings -->`. The text before the comment also
+makes sense to a reader who opens the file without building the site.
 """
 
 import json
@@ -35,7 +35,7 @@ def render_commands() -> str:
 
 
 def render_settings() -> str:
-    """Return a table of the common settings, and one of the platforms' settings with a column of defaults per platform."""
+    """Return a table of the common settings, and one of the platforms' settings: a column of defaults per platform."""
     parts = ["## Common settings", _table(["Setting", "Default", "Meaning"], _common_rows())]
     platforms = {name: field.annotation for name, field in Settings.model_fields.items() if _is_platform(field)}
     parts += [

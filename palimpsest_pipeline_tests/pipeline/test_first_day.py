@@ -121,8 +121,8 @@ def test_days_export_days_and_kickoff_dates_begin_with_the_first_day() -> None:
 
 COMMANDS = """
 import sys
-from palimpsest_pipeline import cli
-from palimpsest_pipeline.defs import servers
+from palimpsest_pipeline.cli import __main__ as cli
+from palimpsest_pipeline.operate import databases
 
 class Upgraded(Exception): pass
 
@@ -130,7 +130,7 @@ def upgrade(_):
     assert "palimpsest_pipeline.defs.partitions" not in sys.modules, "the first day was read before it was settled"
     raise Upgraded
 
-servers.upgrade = upgrade
+databases.upgrade_schema = upgrade
 for words in (["scrape"], ["refresh", "1"], ["backfill", "2026-03-04", "2026-03-04"], ["export"]):
     try:
         cli.app(words, standalone_mode=False)

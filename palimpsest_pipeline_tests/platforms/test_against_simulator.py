@@ -77,8 +77,8 @@ def test_discovery_and_details_agree_with_the_simulators_truth(
     assert all(matches[external_id].sr_id is None for external_id in unidentified)
     assert len(discovery.listings) - len(matches) == before["excluded"][platform.value]
     tournaments = before["tournaments"][platform.value]
-    found = {t.external_id: t for t in discovery.tournaments if t.received}
-    assert {key: (t.name, t.received) for key, t in found.items()} == {
+    found = {t.external_id: t for t in discovery.tournaments if t.n_received}
+    assert {key: (t.name, t.n_received) for key, t in found.items()} == {
         key: (n["name"], n["declared"]) for key, n in tournaments.items()
     }
     assert all(found[key].country_raw == node["country"] for key, node in tournaments.items() if node["matches"])
@@ -180,4 +180,4 @@ def test_a_tournament_gone_by_mistake_makes_the_platform_partial_and_says_so(
     _, _, discovery = discovered(simulator, platform)
     assert discovery.completeness is Completeness.PARTIAL
     assert "the tree contradicts itself" in discovery.reason
-    assert all(tournament.declared is not None for tournament in discovery.tournaments)
+    assert all(tournament.n_declared is not None for tournament in discovery.tournaments)

@@ -92,7 +92,8 @@ def test_all_competitions_with_events_are_asked_for_at_once(template: dict[str, 
     discovery = read(answers)
     assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 45)
     assert [
-        (t.external_id, t.name, t.country_raw, t.declared, t.received, t.completeness) for t in discovery.tournaments
+        (t.external_id, t.name, t.country_raw, t.n_declared, t.n_received, t.completeness)
+        for t in discovery.tournaments
     ] == [
         ("170880", "League 170880", "England", 21, 21, "complete"),
         ("170881", "League 170881", "England", 24, 24, "complete"),
@@ -121,7 +122,7 @@ def test_a_competition_below_its_count_is_partial_in_numbers(template: dict[str,
 def test_a_competition_that_could_not_be_looked_at_is_failed_not_empty(template: dict[str, Any], bad: Reply) -> None:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 2}, failing={"2": bad}))[0])
     failed = discovery.tournaments[1]
-    assert (failed.completeness, failed.received, failed.declared) == ("failed", 0, 2)
+    assert (failed.completeness, failed.n_received, failed.n_declared) == ("failed", 0, 2)
     assert failed.missing
     assert discovery.completeness is Completeness.PARTIAL
 
@@ -131,7 +132,7 @@ def test_an_unreadable_count_is_asked_for_and_proves_nothing_when_empty(template
     discovery = read(
         crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 0}, declared={"1": count, "2": count}))[0]
     )
-    assert [(t.declared, t.received, t.completeness) for t in discovery.tournaments] == [
+    assert [(t.n_declared, t.n_received, t.completeness) for t in discovery.tournaments] == [
         (None, 2, "complete"),
         (None, 0, "partial"),
     ]
@@ -251,7 +252,7 @@ def test_events_of_another_competition_do_not_count_for_the_one_asked(template: 
     )
     site.failing["1"] = reply(moved)
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
-    assert [(t.external_id, t.received, t.completeness) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.n_received, t.completeness) for t in discovery.tournaments] == [
         ("1", 0, "partial"),
         ("2", 2, "complete"),
     ]
@@ -314,7 +315,7 @@ def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Spor
 def test_the_known_tree_is_read_whole(samples: Path) -> None:
     body = loaded(samples, BET9JA, "getsports_example.json")
     football = read([answer(BET9JA, PayloadKind.TREE, body)])
-    assert {(t.external_id, t.name, t.country_raw, t.declared) for t in football.tournaments} == {
+    assert {(t.external_id, t.name, t.country_raw, t.n_declared) for t in football.tournaments} == {
         ("170880", "Premier League", "England", 21),
         ("170881", "Championship", "England", 24),
         ("967783", "Ligue 1", "Tunisia", 6),

@@ -87,7 +87,7 @@ def test_a_sweep_in_pages_is_complete(template: dict[str, Any]) -> None:
     assert [len(batch) for batch in batches] == [1, 3]
     discovery = read(answers)
     assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 250)
-    assert [(t.external_id, t.declared, t.received, t.completeness) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.n_declared, t.n_received, t.completeness) for t in discovery.tournaments] == [
         ("1", 130, 130, "complete"),
         ("2", 119, 119, "complete"),
         ("3", 1, 1, "complete"),
@@ -105,7 +105,7 @@ def test_a_tree_that_promises_too_little_does_not_end_the_sweep(template: dict[s
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 150, "9": 200}, declared={"1": 20, "9": 0}))
     discovery = read(answers)
     assert (discovery.completeness, len(discovery.listings)) == (Completeness.COMPLETE, 350)
-    assert [(t.declared, t.received) for t in discovery.tournaments] == [(20, 150), (0, 200)]
+    assert [(t.n_declared, t.n_received) for t in discovery.tournaments] == [(20, 150), (0, 200)]
 
 
 def test_a_competition_that_the_tree_does_not_know_is_listed_all_the_same(template: dict[str, Any]) -> None:
@@ -115,7 +115,12 @@ def test_a_competition_that_the_tree_does_not_know_is_listed_all_the_same(templa
     late, _ = crawl(ADAPTER, Sport.FOOTBALL, site)
     discovery = read([answers[0], *late[1:]])
     unknown = discovery.tournaments[1]
-    assert (unknown.declared, unknown.received, unknown.completeness, unknown.name) == (None, 2, "complete", "League 2")
+    assert (unknown.n_declared, unknown.n_received, unknown.completeness, unknown.name) == (
+        None,
+        2,
+        "complete",
+        "League 2",
+    )
 
 
 def test_a_competition_below_its_count_is_partial_in_numbers(template: dict[str, Any]) -> None:
@@ -135,7 +140,7 @@ def test_a_failed_page_makes_short_competitions_partial_and_names_the_page(templ
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, site)[0])
     assert discovery.completeness is Completeness.PARTIAL
     assert discovery.reason.startswith("page from event 100: transient: HTTP 503")
-    assert [(t.received, t.completeness) for t in discovery.tournaments] == [
+    assert [(t.n_received, t.completeness) for t in discovery.tournaments] == [
         (90, "complete"),
         (10, "partial"),
         (70, "partial"),
@@ -363,9 +368,9 @@ def test_the_captured_tree_is_read_whole(samples: Path) -> None:
         for c in region["competitions"]
     }
     discovery = read([answer(BETPAWA, PayloadKind.TREE, body)])
-    assert {t.external_id: (t.name, t.country_raw, t.declared) for t in discovery.tournaments} == declared
+    assert {t.external_id: (t.name, t.country_raw, t.n_declared) for t in discovery.tournaments} == declared
     assert len(declared) == 302
-    assert sum(t.declared for t in discovery.tournaments) == body["withRegions"][0]["eventCounts"]["upcoming"] == 1805
+    assert sum(t.n_declared for t in discovery.tournaments) == body["withRegions"][0]["eventCounts"]["upcoming"] == 1805
     assert discovery.completeness is Completeness.PARTIAL
 
 

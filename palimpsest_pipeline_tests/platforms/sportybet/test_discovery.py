@@ -108,7 +108,7 @@ def test_short_pages_are_not_the_end(template: dict[str, Any]) -> None:
     assert [len(batch) for batch in batches] == [2, 2]
     discovery = read(answers)
     assert (discovery.completeness, discovery.reason, len(discovery.listings)) == (Completeness.COMPLETE, "", 190)
-    assert {t.external_id: (t.declared, t.received, t.sr_tournament_id) for t in discovery.tournaments} == {
+    assert {t.external_id: (t.n_declared, t.n_received, t.sr_tournament_id) for t in discovery.tournaments} == {
         A: (60, 60, 17),
         B: (60, 60, 18),
         C: (60, 60, 24),
@@ -119,7 +119,7 @@ def test_short_pages_are_not_the_end(template: dict[str, Any]) -> None:
 
 def test_popular_tournaments_count_once(template: dict[str, Any]) -> None:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 3}))[0])
-    assert [(t.external_id, t.declared, t.received) for t in discovery.tournaments] == [(A, 3, 3)]
+    assert [(t.external_id, t.n_declared, t.n_received) for t in discovery.tournaments] == [(A, 3, 3)]
 
 
 def test_more_pages_than_the_total_suggests_are_walked_to_the_end(template: dict[str, Any]) -> None:
@@ -220,7 +220,7 @@ def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_a
 def test_a_complete_sweep_outranks_a_stale_count_of_the_tree(template: dict[str, Any]) -> None:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {A: 5}, declared={A: 7}))[0])
     (tournament,) = discovery.tournaments
-    assert (discovery.completeness, tournament.completeness, tournament.declared, tournament.received) == (
+    assert (discovery.completeness, tournament.completeness, tournament.n_declared, tournament.n_received) == (
         "complete",
         "complete",
         7,
@@ -336,7 +336,9 @@ def test_other_sports_are_discovered_alike(template: dict[str, Any], sport: Spor
 def test_the_known_tree_is_read_whole(samples: Path) -> None:
     body = loaded(samples, SPORTYBET, "tournament_tree_example.json")
     discovery = read([answer(SPORTYBET, PayloadKind.TREE, body)])
-    assert {(t.external_id, t.name, t.country_raw, t.declared, t.sr_tournament_id) for t in discovery.tournaments} == {
+    assert {
+        (t.external_id, t.name, t.country_raw, t.n_declared, t.sr_tournament_id) for t in discovery.tournaments
+    } == {
         ("sr:tournament:841", "Ligue 1", "Algeria", 5, 841),
         ("sr:tournament:17", "Premier League", "England", 10, 17),
         ("sr:tournament:20", "Eliteserien", "Norway", 5, 20),
