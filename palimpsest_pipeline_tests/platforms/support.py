@@ -89,7 +89,7 @@ def crawl(adapter: PlatformAdapter, sport: Sport, server: Server) -> tuple[list[
 def columns(detail: Any) -> list[tuple[str, str, str, int | None, bool]]:
     """(market, specifier, outcome, odds, off) per price, sorted."""
     prices = detail.prices
-    market_id, specifier = prices.per_outcome(prices.market_id), prices.per_outcome(prices.specifier)
+    market_id, specifier = prices.repeat_per_outcome(prices.market_id), prices.repeat_per_outcome(prices.specifier)
     return sorted(
         zip(market_id, specifier, prices.outcome_id, prices.odds_milli, prices.off, strict=True),
         key=lambda row: (row[:3], str(row[3])),

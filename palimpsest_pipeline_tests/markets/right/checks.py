@@ -201,7 +201,7 @@ def reversed_preference(words: Vocabulary) -> Vocabulary:
     frames = {
         "keys": words.keys,
         "parts": words.parts,
-        "added": words.added_parts,
+        "added_parts": words.added_parts,
         "outcome_keys": words.outcome_keys,
         "feeds": feeds,
     }

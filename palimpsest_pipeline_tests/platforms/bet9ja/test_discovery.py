@@ -108,7 +108,7 @@ def test_pseudo_sports_are_never_walked(template: dict[str, Any]) -> None:
 
 def test_a_competition_below_its_count_is_partial_in_numbers(template: dict[str, Any]) -> None:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 2}, declared={"2": "3"}))[0])
-    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.completeness, t.missing_reason) for t in discovery.tournaments] == [
         ("1", "complete", ""),
         ("2", "partial", "2 of 3 listings received"),
     ]
@@ -123,7 +123,7 @@ def test_a_competition_that_could_not_be_looked_at_is_failed_not_empty(template:
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 2, "2": 2}, failing={"2": bad}))[0])
     failed = discovery.tournaments[1]
     assert (failed.completeness, failed.n_received, failed.n_declared) == ("failed", 0, 2)
-    assert failed.missing
+    assert failed.missing_reason
     assert discovery.completeness is Completeness.PARTIAL
 
 
@@ -266,7 +266,7 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
         },
     }
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 1, "2": 1}, failing={"1": reply(odd)}))[0])
-    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.completeness, t.missing_reason) for t in discovery.tournaments] == [
         ("1", "partial", "an entry could not be read"),
         ("2", "complete", ""),
     ]

@@ -74,7 +74,7 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
         "FIFA World Cup 2026",
         "International",
     )
-    assert (listing.kind, listing.sport, listing.n_markets_declared, listing.in_play) == (
+    assert (listing.kind, listing.sport, listing.n_markets_declared, listing.is_in_play) == (
         ListingKind.MATCH,
         Sport.FOOTBALL,
         274,
@@ -169,7 +169,7 @@ def test_the_in_play_feed_is_refused_as_in_play(samples: Path) -> None:
 def test_live_sports_and_live_keys_are_refused_as_in_play(samples: Path) -> None:
     body = loaded(samples, BET9JA, BASKETBALL)
     body["D"]["O"]["LIVES_1X2_1"] = {"v": 1.5}
-    assert not listing_of(body).in_play
+    assert not listing_of(body).is_in_play
     with pytest.raises(PayloadRejected) as rejected:
         detail_of(body)
     assert rejected.value.reason.startswith("in play")

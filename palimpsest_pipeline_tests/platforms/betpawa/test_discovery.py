@@ -126,7 +126,7 @@ def test_a_competition_that_the_tree_does_not_know_is_listed_all_the_same(templa
 def test_a_competition_below_its_count_is_partial_in_numbers(template: dict[str, Any]) -> None:
     answers, _ = crawl(ADAPTER, Sport.FOOTBALL, Site(template, {"1": 5, "2": 4}, declared={"2": 6, "3": 1}))
     discovery = read(answers)
-    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.completeness, t.missing_reason) for t in discovery.tournaments] == [
         ("1", "complete", ""),
         ("2", "partial", "4 of 6 listings received"),
         ("3", "partial", "0 of 1 listings received"),
@@ -306,7 +306,7 @@ def test_an_unreadable_event_puts_its_competition_in_doubt(template: dict[str, A
             return made
 
     discovery = read(crawl(ADAPTER, Sport.FOOTBALL, Odd(template, {"1": 4, "2": 4}, declared={"1": 3}))[0])
-    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.completeness, t.missing_reason) for t in discovery.tournaments] == [
         ("1", "partial", "an entry could not be read"),
         ("2", "complete", ""),
     ]
@@ -385,7 +385,7 @@ def test_a_captured_answer_to_many_queries_gives_the_sports_own_listings(samples
     live = {e["id"] for e in events if e["additionalInfo"]["live"]}
     for sport in Sport:
         listings = read([answer(BETPAWA, PayloadKind.LISTING, body)], sport).listings
-        assert {x.external_id for x in listings if x.in_play} == {x.external_id for x in listings} & live
+        assert {x.external_id for x in listings if x.is_in_play} == {x.external_id for x in listings} & live
         assert all(x.sr_id for x in listings)
 
 

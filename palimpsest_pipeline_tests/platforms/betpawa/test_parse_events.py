@@ -74,7 +74,7 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
         "FIFA World Cup",
         "International",
     )
-    assert (listing.kind, listing.sport, listing.in_play) == (ListingKind.MATCH, Sport.FOOTBALL, False)
+    assert (listing.kind, listing.sport, listing.is_in_play) == (ListingKind.MATCH, Sport.FOOTBALL, False)
     assert (listing.n_markets_declared, listing.sr_tournament_id) == (173, None)
     assert len(detail_of(event).prices) == 854
     assert detail_of(event).listing == listing
@@ -129,7 +129,7 @@ def test_players_are_outcomes_by_their_id(samples: Path) -> None:
     event = loaded(samples, BETPAWA, V3)
     detail = detail_of(event)
     raw = next(m for m in event["markets"] if m["marketType"]["id"] == "129108")["row"][0]["prices"][0]
-    at = [i for i, market in enumerate(detail.prices.per_outcome(detail.prices.market_id)) if market == "129108"]
+    at = [i for i, market in enumerate(detail.prices.repeat_per_outcome(detail.prices.market_id)) if market == "129108"]
     assert (detail.prices.outcome_id[at[0]], detail.prices.outcome_name[at[0]]) == (raw["typeId"], raw["name"])
 
 
@@ -237,16 +237,16 @@ def test_a_match_in_play_is_recognised_and_its_prices_refused(samples: Path) -> 
     live = loaded(samples, BETPAWA, LISTS[0])["responses"][2]["responses"]
     assert len(live) == 4
     for event in live:
-        assert listing_of(event).in_play
+        assert listing_of(event).is_in_play
         with pytest.raises(PayloadRejected, match="in play"):
             detail_of(event)
 
 
 def test_a_running_score_alone_shows_that_a_match_is_in_play(samples: Path) -> None:
     event = loaded(samples, BETPAWA, V4)
-    assert not listing_of(event).in_play
+    assert not listing_of(event).is_in_play
     event["results"] = {"display": {"minute": "12", "currentPeriod": {"slug": "FIRST_HALF"}}}
-    assert listing_of(event).in_play
+    assert listing_of(event).is_in_play
 
 
 def test_unknown_fields_are_ignored_and_optional_ones_may_be_absent_or_odd(samples: Path) -> None:
@@ -264,7 +264,7 @@ def test_unknown_fields_are_ignored_and_optional_ones_may_be_absent_or_odd(sampl
         ("name", None),
     ):
         event[optional] = odd
-    assert (listing_of(event).country_raw, listing_of(event).n_markets_declared, listing_of(event).in_play) == (
+    assert (listing_of(event).country_raw, listing_of(event).n_markets_declared, listing_of(event).is_in_play) == (
         None,
         None,
         False,

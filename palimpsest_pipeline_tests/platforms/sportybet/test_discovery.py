@@ -211,7 +211,7 @@ def test_fewer_events_than_counted_end_after_two_empty_pages_and_one_more_look_a
     discovery = read(answers)
     assert discovery.completeness is Completeness.PARTIAL
     assert "9 of 11 listed events received" in discovery.reason
-    assert [(t.external_id, t.completeness, t.missing) for t in discovery.tournaments] == [
+    assert [(t.external_id, t.completeness, t.missing_reason) for t in discovery.tournaments] == [
         (A, "complete", ""),
         (B, "partial", "4 of 6 listings received"),
     ]
@@ -226,7 +226,7 @@ def test_a_complete_sweep_outranks_a_stale_count_of_the_tree(template: dict[str,
         7,
         5,
     )
-    assert "7 is stale" in tournament.missing
+    assert "7 is stale" in tournament.missing_reason
 
 
 @pytest.mark.parametrize("shown", [0, 3])

@@ -77,7 +77,7 @@ def test_norway_against_france_is_read_exactly(samples: Path) -> None:
     assert (listing.home_team, listing.away_team) == ("Norway", "France")
     assert (listing.tournament_external_id, listing.sr_tournament_id) == ("sr:tournament:16", 16)
     assert (listing.tournament_name, listing.country_raw) == ("World Cup", "International")
-    assert (listing.kind, listing.in_play, listing.n_markets_declared) == (ListingKind.MATCH, False, None)
+    assert (listing.kind, listing.is_in_play, listing.n_markets_declared) == (ListingKind.MATCH, False, None)
 
 
 def test_tennis_is_tennis(samples: Path) -> None:
@@ -93,7 +93,7 @@ def test_tennis_is_tennis(samples: Path) -> None:
 def test_a_match_in_play_is_recognised_and_its_prices_refused(samples: Path) -> None:
     for name in (IN_PLAY, PRODUCT_1):
         body = loaded(samples, SPORTYBET, name)
-        assert listing_of(body).in_play
+        assert listing_of(body).is_in_play
         with pytest.raises(PayloadRejected, match="in play"):
             detail_of(body)
 
@@ -101,15 +101,15 @@ def test_a_match_in_play_is_recognised_and_its_prices_refused(samples: Path) -> 
 def test_an_answer_of_the_live_product_is_in_play_even_without_markets(samples: Path) -> None:
     body = loaded(samples, SPORTYBET, CHINA)
     body["data"]["markets"] = []
-    assert not listing_of(body).in_play
-    assert listing_of(body, params={"productId": "1"}).in_play
+    assert not listing_of(body).is_in_play
+    assert listing_of(body, params={"productId": "1"}).is_in_play
 
 
 @pytest.mark.parametrize("status", [1, 2, 3, 4, 5, 6, 8, "1"])
 def test_any_status_but_not_started_is_out_of_scope(samples: Path, status: Any) -> None:
     body = loaded(samples, SPORTYBET, CHINA)
     body["data"]["status"] = status
-    assert listing_of(body).in_play
+    assert listing_of(body).is_in_play
 
 
 def source(pre: tuple[str, str] | None, live: tuple[str, str] | None = None) -> dict[str, Any]:
