@@ -736,7 +736,7 @@ def test_a_manifest_that_cannot_be_read_costs_its_own_cycle_only(tmp_path: Path)
     assert [(cycle.hour, cycle.cycle_id) for cycle in landed.unreadable] == [(hours[1], 2), (hours[2], 3)]
     assert f"{broken} is not a manifest" in landed.unreadable[0].sentence
     assert (
-        f"{folder} cannot be read: Is a directory. Make it readable, or bring it back from a copy."
+        f"{folder} cannot be read: Is a directory. Make it readable, or restore it from a copy."
         in landed.unreadable[1].sentence
     )
     only = landing.list_readable_cycles(hours[2], hours[3])
@@ -753,7 +753,7 @@ def test_an_index_that_cannot_be_read_costs_the_sizes_of_its_own_hour_only(tmp_p
     usage, unsized = landing.measure_usage_of(landing.list_readable_cycles().manifests)
     assert usage["cycle_id"].to_list() == [2]
     assert [(cycle.hour, cycle.cycle_id) for cycle in unsized] == [(HOUR, 1)]
-    assert "compacted.json does not say what lies in the files beside it" in unsized[0].sentence
+    assert "compacted.json is not an index of the files beside it" in unsized[0].sentence
 
 
 def test_a_store_that_answers_nothing_is_no_cycle_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_a_job_needs_asks_known_hosts_and_new_keys() -> None:
         RequestJob(2, (0,), (ScheduledRequest(10, A),)),
         RequestJob(2, (0,), (ScheduledRequest(20, A), ScheduledRequest(20, A))),
     ):
-        with pytest.raises(ValueError, match=r"job needs asks|no budget for"):
+        with pytest.raises(ValueError, match=r"a job needs at least one request|no budget for"):
             it.add_job(wrong, 0.0)
     assert it.take_due_actions(0.0) == [StartRequest(10, 1)]
     it.record_answer(10, None, None, 1.0)
@@ -69,7 +69,7 @@ def test_a_job_needs_asks_known_hosts_and_new_keys() -> None:
     assert not it.is_idle, "the end has not been said"
     assert it.take_due_actions(1.0) == [RequestFinished(10, "")]
     assert it.is_idle
-    with pytest.raises(ValueError, match="job needs asks"):
+    with pytest.raises(ValueError, match="a job needs at least one request"):
         it.add_job(job(1, A), 0.0)
 
 
@@ -425,7 +425,7 @@ def test_a_job_that_is_over_or_withdrawn_is_not_extended() -> None:
 def test_a_job_is_extended_by_new_asks_only(asks: list[ScheduledRequest]) -> None:
     it = scheduler()
     it.add_job(job(1, A), 0.0)
-    with pytest.raises(ValueError, match="keys that are new"):
+    with pytest.raises(ValueError, match="keys that were not used before"):
         it.extend_job(1, asks, 0.0)
     with pytest.raises(ValueError, match="no budget for bet9ja"):
         Scheduler({A: FIXED}).extend_job(1, [ScheduledRequest(15, C)], 0.0)

@@ -227,7 +227,7 @@ class Observed(Scheduler):
             ]
             assert not all(room), "waits for nothing"
             for other in begun:
-                if need <= Counter(ask.host for ask in other.requests):
+                if need <= Counter(ask.platform for ask in other.requests):
                     assert (other.rank, self.order[other.key]) < (job.rank, self.order[job.key]), (
                         "a job of lower rank took its place"
                     )

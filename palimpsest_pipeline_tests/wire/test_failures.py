@@ -79,7 +79,7 @@ F = FailureClass
         (answering(200, BOMB, content_encoding="gzip"), F.CONTRACT_BROKEN, "body over 100000 bytes"),
         (answering(200, bytes(100_001)), F.CONTRACT_BROKEN, "body over 100000 bytes"),
         (answering(200, gzip.compress(b'{"ok":true}')[:-9], content_encoding="gzip"), F.TRANSIENT, ""),
-        (answering(200, b"never packed", content_encoding="gzip"), F.CONTRACT_BROKEN, "not gzip"),
+        (answering(200, b"never packed", content_encoding="gzip"), F.CONTRACT_BROKEN, "does not begin like gzip"),
         (answering(200, b"?", content_encoding="br"), F.CONTRACT_BROKEN, "content-encoding 'br'"),
         (answering(200, gzip.compress(b"{}"), content_encoding="gzip, gzip"), F.CONTRACT_BROKEN, "content-encoding"),
     ],

@@ -327,7 +327,7 @@ def test_a_cluster_of_another_major_version_says_dump_and_restore(make_server: M
     server.stop()
     (server.status().cluster / "PG_VERSION").write_text("15\n")
     with pytest.raises(
-        EmbeddedPostgresError, match=r"made by Postgres 15 .*dump it with pg_dumpall of Postgres 15.*restore"
+        EmbeddedPostgresError, match=r"made by Postgres 15, .*dump it with pg_dumpall of Postgres 15.*restore"
     ) as caught:
         server.start()
     assert "\n" not in str(caught.value)
